@@ -1,0 +1,53 @@
+# make run and make test set up all they need; both work as root and as a normal user, and offline once set up.
+PYTHON ?=
+ARGS ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup run test lint bench lock clean
+
+help: ## Show this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: .venv/.installed ## Make .venv with the locked versions
+
+run: setup ## Run full maintenance on a fresh sample SQLite database
+	rm -f sample.db sample.db-wal sample.db-shm sample.db-journal
+	$(BIN)/python -m aishell.sample sample.db
+	$(BIN)/aishell run maintenance --type full --target sample --yes
+
+test: setup ## Lint, then run all tests on real servers (ARGS= goes to pytest)
+	scripts/install-servers $(ARGS)
+	$(MAKE) lint
+	$(BIN)/python -m pytest $(ARGS) --cov
+
+lint: setup ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup ## Run every benchmark; results go to bench/results/
+	@set -e; for bench in bench/bench_*.py; do \
+	    [ -e "$$bench" ] || { echo "no benchmarks yet"; break; }; \
+	    echo "== $$bench"; $(BIN)/python "$$bench"; \
+	done
+
+lock: setup ## Renew the lock files from pyproject.toml
+	scripts/lock
+
+clean: ## Remove what make and the tools made, except bench/results/
+	rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -f sample.db sample.db-* state.db state.db-*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	PYTHON="$(PYTHON)" scripts/make-venv
+
+.venv/.locked: requirements-dev.lock .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.installed: pyproject.toml .venv/.locked
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,30 @@
+"""aishell: a database maintenance operations agent for PostgreSQL, MySQL/MariaDB and SQLite.
+
+>>> site = aishell.Site.open("path/to/site")
+>>> preview = site.plan(aishell.Task(agent="maintenance", target="sample"))
+>>> result = site.run(preview, approve=my_callback)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aishell.models import Task
+    from aishell.site import Site
+
+__version__ = "0.1.0"
+__all__ = ["Site", "Task", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    # `aishell --help` must not pay for SQLAlchemy (197 ms): the library's names are imported on first use.
+    if name == "Site":
+        from aishell.site import Site
+
+        return Site
+    if name == "Task":
+        from aishell.models import Task
+
+        return Task
+    raise AttributeError(f"module 'aishell' has no attribute {name!r}")

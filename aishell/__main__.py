@@ -1,0 +1,5 @@
+"""`python -m aishell`."""
+
+from aishell.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Agents turn a task and an inventory into a plan: pure, no I/O."""

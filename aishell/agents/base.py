@@ -1,0 +1,90 @@
+"""What an agent is: it turns a task and an inventory into a plan, and results into a summary. No I/O.
+
+A new agent is a subclass named in the entry point group `aishell.agents`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, ClassVar
+
+from aishell.errors import UnknownNameError, UsageError
+from aishell.models import AgentConfig, Inventory, Plan, Step, StepResult, Table, Task, Verdict
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An agent's plan before it is bound to a target: the steps in order, and what was left out and why."""
+
+    steps: tuple[Step, ...]
+    warnings: tuple[str, ...] = ()
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Agent(ABC):
+    """Subclasses set `type`, `defaults` and `inputs` (JSON Schema of each input key)."""
+
+    type: ClassVar[str]
+    defaults: ClassVar[AgentConfig]
+    inputs: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    def check_inputs(self, task: Task) -> None:
+        """Raises UnknownNameError or ParameterError for an input this agent does not take."""
+        from aishell.registry.tool import check_schema
+
+        for name in task.input_data:
+            if name not in self.inputs:
+                raise UnknownNameError("input", name, self.inputs, f"the {self.type} task")
+        check_schema(dict(task.input_data), {"type": "object", "properties": dict(self.inputs)}, f"the {self.type} task")
+
+    def candidates(self, task: Task, inventory: Inventory) -> Sequence[Table]:
+        """The tables worth an exact measurement before planning."""
+        return ()
+
+    @abstractmethod
+    def draft(self, task: Task, inventory: Inventory) -> Draft:
+        """The steps for a task on what inspection found."""
+
+    def plan(self, task: Task, inventory: Inventory) -> Plan:
+        """The plan: the draft's steps numbered and bound to the inventory they rest on."""
+        draft = self.draft(task, inventory)
+        return Plan(
+            task=task,
+            steps=draft.steps,
+            created_at=inventory.measured_at,
+            inventory_digest=inventory.digest,
+            target_identity=inventory.server.identity,
+            summary=draft.summary,
+            warnings=(*inventory.warnings, *draft.warnings),
+        )
+
+    @abstractmethod
+    def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
+        """`output_data` and a few plain sentences: what was found, done, and left, and why."""
+
+    def validate_safety(self, step: Step) -> Verdict | None:
+        """The agent's own objection to a step; it can only tighten what the gates say."""
+        return None
+
+    def can_handle(self, task: Task) -> tuple[bool, float]:
+        """Whether this agent fits a task, and how sure that is (0-1)."""
+        return task.agent == self.type, 1.0 if task.agent == self.type else 0.0
+
+
+def load_agent(name: str) -> Agent:
+    """An agent by its type, `-` or `_` alike. Raises UnknownNameError."""
+    from aishell.agents.maintenance import MaintenanceAgent
+
+    wanted = name.replace("-", "_")
+    if wanted == MaintenanceAgent.type:
+        return MaintenanceAgent()
+    points = {point.name: point for point in entry_points(group="aishell.agents")}
+    if wanted not in points:
+        raise UnknownNameError("agent", name, {MaintenanceAgent.type, *points})
+    agent = points[wanted].load()()
+    if not isinstance(agent, Agent):
+        raise UsageError(f"the entry point {wanted!r} of aishell.agents is no Agent")
+    return agent

@@ -1,0 +1,367 @@
+"""The maintenance agent: quick, standard, full and emergency plans from what inspection found (spec: agents.md)."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from aishell.agents import summary
+from aishell.agents.base import Agent, Draft
+from aishell.models import AgentConfig, Evidence, Index, Inventory, Step, StepResult, Table, Task
+from aishell.planning.estimates import estimate
+
+TYPES = ("quick", "standard", "full", "emergency")
+#: Kinds of relations that hold rows of their own.
+STORED = frozenset({"table", "partition", "matview"})
+#: autovacuum's own rules (PostgreSQL docs, autovacuum_*_scale_factor and _threshold): 10 % + 50 for ANALYZE.
+STALE_SHARE, STALE_ROWS = 0.10, 50
+#: A full run also clears what autovacuum would leave for later; a standard one waits for `optimize_threshold`.
+FULL_DEAD_ROWS = 1000
+WRAPAROUND_PERCENT = 90.0
+MIN_TABLE_BYTES = 1 << 20
+USELESS_RUNS = 3  # a tool that gained nothing so often is left alone until the object changes
+
+
+class MaintenanceAgent(Agent):
+    type: ClassVar[str] = "maintenance"
+    defaults: ClassVar[AgentConfig] = AgentConfig(
+        agent_id="maintenance_agent",
+        agent_type="maintenance",
+        capabilities=frozenset(
+            {"database_read", "database_write", "schema_analyze", "index_manage", "query_optimize", "file_write"}
+        ),
+        max_duration=3600,
+        constraints=({"type": "max_table_size", "max_rows": 5_000_000}, {"type": "production_hours"}),
+    )
+    inputs: ClassVar[dict[str, dict[str, Any]]] = {
+        "maintenance_type": {"enum": list(TYPES)},
+        "tables": {"type": "array", "items": {"type": "string", "minLength": 1}},
+        "rebuild_indexes": {"type": "boolean"},
+        "update_stats": {"type": "boolean"},
+        "fragmentation_threshold": {"type": "number", "minimum": 0, "maximum": 100},
+        "optimize_threshold": {"type": "number", "minimum": 0, "maximum": 100},
+        "min_index_size": {"type": "integer", "minimum": 0},
+        "all_tables": {"type": "boolean"},
+        "binlog": {"enum": ["", "LOCAL"]},
+    }
+
+    def candidates(self, task: Task, inventory: Inventory) -> Sequence[Table]:
+        kind = task.input_data.get("maintenance_type", "standard")
+        if kind not in ("standard", "full"):
+            return ()
+        return [t for t in inventory.tables if t.kind in STORED and (t.bytes or 0) + (t.index_bytes or 0) >= MIN_TABLE_BYTES]
+
+    def draft(self, task: Task, inventory: Inventory) -> Draft:
+        return _Planner(task, inventory).draft()
+
+    def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
+        return summary.summarise(task, results)
+
+
+class _Planner:
+    """Collects the steps of one plan."""
+
+    def __init__(self, task: Task, inventory: Inventory) -> None:
+        data = task.input_data
+        self.task, self.inventory, self.engine = task, inventory, inventory.server.engine
+        self.kind = data.get("maintenance_type", "standard")
+        self.threshold = float(data.get("fragmentation_threshold", 30))
+        self.optimize_threshold = float(data.get("optimize_threshold", 20))
+        self.min_index_size = int(data.get("min_index_size", MIN_TABLE_BYTES))
+        self.rebuild_indexes = data.get("rebuild_indexes", self.kind == "full")
+        self.update_stats = data.get("update_stats", self.kind != "emergency")
+        self.chosen = bool(data.get("tables"))
+        self.stored = [t for t in inventory.tables if t.kind in STORED]
+        self.indexes: dict[tuple[str, str], list[Index]] = defaultdict(list)
+        for index in inventory.indexes:
+            self.indexes[index.schema, index.table].append(index)
+        self.steps: list[Step] = []
+        self.warnings: list[str] = []
+        self.ids: dict[str, int] = {}
+        self.corruption: str | None = None  # the step that changes must wait for
+
+    def draft(self) -> Draft:
+        thorough = self.kind in ("full", "emergency")
+        self._add(
+            "health",
+            "analyze_database_health",
+            {"tables": self._named(self.inventory.tables) if self.chosen else None, "check_corruption": thorough},
+            "Look at the whole database first: what is found here goes into the report.",
+        )
+        if thorough:
+            self._corruption_check()
+        if self.kind in ("standard", "full"):
+            for table in sorted(self.stored, key=self._priority):
+                self._table(table)
+            if self.engine == "sqlite":
+                self._whole_file()
+        if self.update_stats:
+            self._statistics()
+        self._report()
+        return Draft(tuple(self.steps), tuple(self.warnings), {"maintenance_type": self.kind, "tables": len(self.stored)})
+
+    def _priority(self, table: Table) -> tuple[int, int, float]:
+        """Wraparound first, then what the last night left, then benefit per second."""
+        at_risk = (table.freeze_age_percent or 0) >= WRAPAROUND_PERCENT
+        left = f"{table.schema}.{table.table}" in self.inventory.deferred
+        gain = (table.bytes or 0) * (table.fragmentation_percent or 0) / 100
+        gain += sum(index.reclaimable_bytes or 0 for index in self.indexes[table.key])
+        cost = estimate(self.inventory, "optimize_table", f"{table.schema}.{table.table}", table.bytes).seconds or 0.01
+        return (not at_risk, not left, -gain / cost)
+
+    def _table(self, table: Table) -> None:
+        """The steps for one table: measure, vacuum or rewrite, rebuild its bloated indexes, drop what our builds left."""
+        reasons = self._optimize_reasons(table) if self.engine != "sqlite" else []
+        bloated = self._bloated(table) if self.rebuild_indexes else []
+        rewrites = self.engine == "mysql" and bool(reasons)  # OPTIMIZE rebuilds every index of the table as well
+        measured = None
+        if reasons:
+            measured = self._add(
+                "measure", "analyze_table_fragmentation", self._of(table), "Measure again, exactly, just before the change.", table=table
+            )
+            self._optimize(table, reasons, measured)
+        if bloated and not rewrites:
+            self._rebuild(table, bloated)
+        invalid = [index for index in self.indexes[table.key] if not index.valid]
+        if invalid and self.kind == "full" and "drop_invalid_indexes" in self.inventory.tools:
+            names = ", ".join(index.index_name for index in invalid)
+            self._change(
+                "invalid",
+                "drop_invalid_indexes",
+                self._of(table),
+                f"Invalid indexes on the table: {names}. Only what our own failed builds left is dropped, others are reported.",
+                table=table,
+                evidence=[self._evidence("invalid_indexes", len(invalid), "catalog")],
+                size=0,
+            )
+
+    def _optimize_reasons(self, table: Table) -> list[Evidence]:
+        """Why a table should be vacuumed (PostgreSQL) or rewritten (MySQL); nothing when it should not."""
+        found = []
+        if (table.freeze_age_percent or 0) >= WRAPAROUND_PERCENT:
+            found.append(self._evidence("freeze_age_percent", round(table.freeze_age_percent or 0, 1), "age of relfrozenxid"))
+        if self.engine == "postgresql":
+            dead, live = table.dead_rows or 0, max(table.rows or 0, 0)
+            share = 100 * dead / (dead + live) if dead else 0.0
+            if share >= self.optimize_threshold or (self.kind == "full" and dead >= FULL_DEAD_ROWS):
+                found.append(self._evidence("dead_rows", dead, "cumulative statistics", error="since the last vacuum"))
+                found.append(self._evidence("dead_percent", round(share, 1), "dead / (dead + live)"))
+        elif self.kind == "full" and (table.fragmentation_percent or 0) > self.optimize_threshold:
+            if self._useless("optimize_table", table):
+                return []
+            found.append(self._evidence("fragmentation_percent", table.fragmentation_percent, table.fragmentation_method or "estimate"))
+        return found
+
+    def _optimize(self, table: Table, reasons: list[Evidence], measured: str) -> None:
+        vacuum = self.engine == "postgresql"
+        at_risk = any(item.metric == "freeze_age_percent" for item in reasons)
+        condition = f"${{steps.{measured}.output.fragmentation_percent}} > {self.optimize_threshold:g}"
+        size = (table.bytes or 0) + (table.index_bytes or 0)
+        self._change(
+            "optimize",
+            "optimize_table",
+            self._of(table),
+            "Vacuum: dead rows are in the way of queries and of freezing; the application goes on meanwhile."
+            if vacuum
+            else "Rewrite the table: its reclaimable share is worth it.",
+            table=table,
+            evidence=reasons,
+            needs=(measured,),
+            when=None if vacuum or at_risk else condition,
+            size=size,
+            scratch=None if vacuum else size,
+        )
+
+    def _bloated(self, table: Table) -> list[Index]:
+        found = []
+        for index in self.indexes[table.key]:
+            if not index.valid or index.bytes < self.min_index_size:
+                continue
+            if index.withheld and index.fragmentation_percent is None:
+                self.warnings.append(f"{index.schema}.{index.index_name}: no fragmentation figure: {index.withheld}")
+            elif (index.fragmentation_percent or 0) > self.threshold and not self._useless("rebuild_fragmented_indexes", table, index.index_name):
+                found.append(index)
+        return sorted(found, key=lambda index: -(index.reclaimable_bytes or 0))
+
+    def _rebuild(self, table: Table, bloated: list[Index]) -> None:
+        evidence = [
+            self._evidence(f"fragmentation_percent of {i.index_name}", i.fragmentation_percent, i.method or "estimate") for i in bloated
+        ]
+        size = sum(index.bytes for index in bloated)
+        self._change(
+            "rebuild",
+            "rebuild_fragmented_indexes",
+            {**self._of(table), "fragmentation_threshold": self.threshold, "min_index_size": self.min_index_size},
+            f"{len(bloated)} index(es) above {self.threshold:g} %: about {sum(i.reclaimable_bytes or 0 for i in bloated):,} bytes to win.",
+            table=table,
+            evidence=evidence,
+            size=size,
+            scratch=size,
+            found=tuple(dict(index.row) for index in bloated),
+        )
+
+    def _whole_file(self) -> None:
+        """SQLite rewrites its whole file or nothing: one step for the database."""
+        tables = [t for t in self.stored if t.fragmentation_percent is not None]
+        total = self.inventory.server.database_bytes or 0
+        free = self.inventory.server.free_bytes or 0
+        slack = sum((t.bytes or 0) * (t.fragmentation_percent or 0) / 100 for t in tables)
+        slack += sum(i.reclaimable_bytes or 0 for i in self.inventory.indexes)
+        share = 100 * (free + slack) / total if total else 0.0
+        if self.kind != "full" or share <= self.optimize_threshold or self._useless("optimize_table", None):
+            return
+        incremental = self.inventory.server.auto_vacuum == "incremental"
+        evidence = [
+            self._evidence("free_bytes", free, "freelist_count * page_size"),
+            self._evidence("reclaimable_bytes", round(free + slack), "freelist and dbstat forecast", error="about 1 % of the file"),
+            self._evidence("fragmentation_percent", round(share, 1), "reclaimable / file"),
+        ]
+        shrink = self._change(
+            "optimize",
+            "incremental_vacuum" if incremental else "optimize_table",
+            {"schema": "main"},
+            f"Give back {share:.0f} % of the file.",
+            evidence=evidence,
+            size=total,
+            scratch=None if incremental else 2 * total,
+        )
+        if self.inventory.server.journal_mode == "wal":
+            self._change(
+                "checkpoint",
+                "checkpoint_wal",
+                {"schema": "main"},
+                "In WAL mode the file shrinks with the next checkpoint.",
+                needs=(shrink,),
+                size=total,
+            )
+
+    def _statistics(self) -> None:
+        stale = self.stored if self.task.input_data.get("all_tables") else [t for t in self.stored if stale_statistics(t)]
+        if not stale:
+            return
+        counts = [self._evidence("stale_tables", len(stale), "rows changed since the last ANALYZE")]
+        self._change(
+            "statistics",
+            "batch_update_statistics",
+            {"tables": self._named(stale)},
+            f"{len(stale)} table(s) have missing or stale statistics: the planner of queries works with wrong row counts.",
+            evidence=counts,
+            size=sum(t.bytes or 0 for t in stale),
+        )
+
+    def _corruption_check(self) -> None:
+        if not self.stored:
+            return
+        self.corruption = self._add(
+            "corruption",
+            "check_table_corruption",
+            {"tables": self._named(self.stored)},
+            "Nothing is rewritten in a database that is damaged: check first.",
+            size=sum((t.bytes or 0) + (t.index_bytes or 0) for t in self.stored),
+        )
+
+    def _report(self) -> None:
+        self._add(
+            "report",
+            "generate_maintenance_report",
+            {"tables": self._named(self.inventory.tables) if self.chosen else [], "maintenance_type": self.kind},
+            "What was found and done, before and after.",
+            needs=tuple(step.id for step in self.steps),
+            always=True,
+        )
+
+    def _change(
+        self,
+        name: str,
+        tool: str,
+        params: dict[str, Any],
+        rationale: str,
+        *,
+        table: Table | None = None,
+        evidence: Sequence[Evidence] = (),
+        needs: tuple[str, ...] = (),
+        when: str | None = None,
+        size: int | None = None,
+        scratch: int | None = None,
+        found: tuple[dict[str, Any], ...] | None = None,
+    ) -> str:
+        """A step that changes something: after the corruption check, and only if that found nothing."""
+        conditions = [when] if when else []
+        if self.corruption:
+            conditions.insert(0, f"${{steps.{self.corruption}.output.corrupted_tables}} == []")
+            needs = (*needs, self.corruption)
+        if self.engine == "mysql" and tool != "rebuild_fragmented_indexes" and self.task.input_data.get("binlog"):
+            params = {**params, "binlog": self.task.input_data["binlog"]}
+        return self._add(
+            name, tool, params, rationale, table=table, evidence=evidence, needs=needs,
+            when=" and ".join(conditions) or None, size=size, scratch=scratch, found=found,
+        )  # fmt: skip
+
+    def _add(
+        self,
+        name: str,
+        tool: str,
+        params: dict[str, Any],
+        rationale: str,
+        *,
+        table: Table | None = None,
+        evidence: Sequence[Evidence] = (),
+        needs: tuple[str, ...] = (),
+        when: str | None = None,
+        always: bool = False,
+        size: int | None = None,
+        scratch: int | None = None,
+        found: tuple[dict[str, Any], ...] | None = None,
+    ) -> str:
+        label = f"{table.schema}.{table.table}" if table else ""
+        step = Step(
+            id=self._id(name, table),
+            tool=tool,
+            params=params,
+            index=len(self.steps),
+            rationale=rationale,
+            evidence=tuple(evidence),
+            needs=tuple(dict.fromkeys(("health", *needs) if self.steps else needs)),
+            when=when,
+            always=always,
+            on_error="fail" if name == "health" else "continue",
+            estimate=estimate(self.inventory, tool, label, size, scratch),
+            found=found,
+        )
+        self.steps.append(step)
+        return step.id
+
+    def _id(self, name: str, table: Table | None) -> str:
+        """A readable id, unique in the plan: `rebuild_orders`."""
+        base = name if table is None else f"{name}_{re.sub(r'[^a-z0-9]+', '_', table.table.lower()).strip('_')[:30] or 'table'}"
+        number = self.ids[base] = self.ids.get(base, 0) + 1
+        return base if number == 1 else f"{base}_{number}"
+
+    def _useless(self, tool: str, table: Table | None, name: str | None = None) -> bool:
+        label = f"{table.schema}.{name or table.table}" if table else "main"
+        known = self.inventory.history.get((tool, label))
+        if known is None or known.idle_runs < USELESS_RUNS:
+            return False
+        self.warnings.append(f"{label}: {tool} gained nothing the last {known.idle_runs} times and is left out")
+        return True
+
+    def _evidence(self, metric: str, value: Any, method: str, error: str | None = None) -> Evidence:
+        return Evidence(metric, value, method, self.inventory.measured_at, error)
+
+    def _of(self, table: Table) -> dict[str, Any]:
+        return {"schema": table.schema, "table": table.table}
+
+    def _named(self, tables: Sequence[Table]) -> list[dict[str, str]]:
+        return [{"schema": t.schema, "table": t.table} for t in tables]
+
+
+def stale_statistics(table: Table) -> bool:
+    """Whether the query planner's figures for a table are missing or far off."""
+    if table.statistics is not None:
+        return table.statistics != "present"
+    if table.last_analyze is None:
+        return bool(table.bytes)
+    return (table.modified_rows or 0) > STALE_SHARE * max(table.rows or 0, 0) + STALE_ROWS
+

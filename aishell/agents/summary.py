@@ -1,0 +1,79 @@
+"""A maintenance run in figures and in a few plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aishell.models import StepResult, StepStatus, Task
+
+_SHRINKS = ("optimize_table", "rebuild_fragmented_indexes", "incremental_vacuum", "rebuild_table")
+
+
+def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
+    """`output_data` of the JSON contract (model.md), and the reasoning."""
+    done = [r for r in results if r.status is StepStatus.DONE and r.output is not None]
+    corrupted = [row for r in done if r.tool == "check_table_corruption" for row in (r.output or {}).get("corrupted_tables", [])]
+    before, after = (sum(_number(r, key) for r in done if r.tool in _SHRINKS) for key in ("bytes_before", "bytes_after"))
+    processed = {_table(r) for r in done if _table(r)}
+    processed |= {f"{t['schema']}.{t['table']}" for r in done for t in r.params.get("tables") or () if r.tool == "batch_update_statistics"}
+    data: dict[str, Any] = {
+        "maintenance_type": task.input_data.get("maintenance_type", "standard"),
+        "actions_count": len(done),
+        "tables_processed": len(processed),
+        "indexes_rebuilt": sum(_number(r, "indexes_rebuilt") for r in done),
+        "statistics_updated": sum(_number(r, "statistics_updated") for r in done),
+        "tables_optimized": sum(1 for r in done if r.tool in ("optimize_table", "incremental_vacuum")),
+        "corruption_found": bool(corrupted),
+        "corrupted_tables": corrupted,
+        "corruption_repaired": False,
+        "repaired_tables": [],
+        "fragmentation_data": {
+            _table(r): {key: (r.output or {}).get(key) for key in ("fragmentation_percent", "method", "recommendation")}
+            for r in done
+            if r.tool == "analyze_table_fragmentation"
+        },
+        "bytes_before": before,
+        "bytes_after": after,
+        "bytes_reclaimed": before - after,
+    }
+    return data, reasoning(data, results)
+
+
+def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
+    """What was found, what was done, what was left and why."""
+    findings = next((len((r.output or {}).get("findings", [])) for r in results if r.tool == "analyze_database_health"), 0)
+    sentences = [f"The health check made {findings} finding(s)."]
+    if data["corruption_found"]:
+        sentences.append(f"{len(data['corrupted_tables'])} object(s) are damaged: nothing was rewritten; restore them from a backup.")
+    did = [
+        f"vacuumed or optimised {data['tables_optimized']} table(s) or file(s)" if data["tables_optimized"] else "",
+        f"rebuilt {data['indexes_rebuilt']} index(es)" if data["indexes_rebuilt"] else "",
+        f"refreshed the statistics of {data['statistics_updated']} table(s)" if data["statistics_updated"] else "",
+    ]
+    done = [text for text in did if text]
+    sentences.append(f"aishell {_listed(done)}." if done else "There was nothing to change.")
+    if data["bytes_reclaimed"]:
+        sentences.append(f"{data['bytes_reclaimed']:,} bytes were given back ({data['bytes_before']:,} before, {data['bytes_after']:,} after).")
+    for status, word in ((StepStatus.SKIPPED, "skipped"), (StepStatus.REJECTED, "refused"), (StepStatus.FAILED, "failed")):
+        left = [r for r in results if r.status is status]
+        if left:
+            shown = "; ".join(f"{r.step_id} ({r.reason or r.error})" for r in left[:5])
+            more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+            sentences.append(f"{len(left)} step(s) {word}: {shown}{more}.")
+    return " ".join(sentences)
+
+
+def _number(result: StepResult, key: str) -> int:
+    value = (result.output or {}).get(key)
+    return int(value) if isinstance(value, (int, float)) else 0
+
+
+def _table(result: StepResult) -> str:
+    if result.params.get("table"):
+        return f"{result.params.get('schema')}.{result.params['table']}"
+    return ""
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

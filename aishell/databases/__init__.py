@@ -1,0 +1,1 @@
+"""The edge to the databases: connections, sessions, quoting, driver errors."""

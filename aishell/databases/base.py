@@ -1,0 +1,228 @@
+"""What a database is to the rest of aishell: sessions that send one statement at a time and report all that came back."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aishell.databases.connections import Credentials, Pools
+from aishell.errors import DatabaseError
+from aishell.models import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement ready to be sent: `sql` for the driver with `params`, `text` for people."""
+
+    sql: str
+    params: Mapping[str, Any]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a server said beside its result. `level`: note | warning | unsupported | error | corrupt."""
+
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came back of a statement."""
+
+    rows: list[Row] = field(default_factory=list)
+    messages: tuple[Message, ...] = ()
+
+    def worst(self, *levels: str) -> str | None:
+        """The text of the messages of these levels, None when there is none."""
+        return "; ".join(m.text for m in self.messages if m.level in levels) or None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """Limits a session is born with, so that no RESET can undo them. Seconds; None means no limit."""
+
+    read_only: bool = True
+    lock_timeout: float | None = 5.0
+    statement_timeout: float | None = 60.0
+
+
+class Session(ABC):
+    """One connection, used by one thread at a time; only `cancel` may be called from another."""
+
+    #: Tells this connection from any other of the server's life: backend pid and start, or connection id.
+    server_session: str = ""
+
+    @abstractmethod
+    def mark(self, marker: str) -> None:
+        """Label what this session does from now on, so that its statements can be found on the server."""
+
+    @abstractmethod
+    def query(self, statement: Statement) -> list[Row]:
+        """Rows of one reading statement."""
+
+    @abstractmethod
+    def execute(self, statement: Statement) -> Outcome:
+        """Send one statement in autocommit."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Cancel what the session runs, on the server. Safe from any thread."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the connection back."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Statements inside are committed together, or not at all."""
+        self.execute(Statement("BEGIN", {}, "BEGIN"))
+        try:
+            yield
+        except BaseException:
+            self._end("ROLLBACK")
+            raise
+        self._end("COMMIT")
+
+    def probe(self, statement: Statement) -> None:
+        """Take a lock at once or raise, and let it go again: a transaction of its own that is rolled back."""
+        self.execute(Statement("BEGIN", {}, "BEGIN"))
+        try:
+            self.execute(statement)
+        finally:
+            self._end("ROLLBACK")
+
+    def _end(self, word: str) -> None:
+        self.execute(Statement(word, {}, word))
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a target's lock."""
+
+    run_id: str
+    host: str
+    since: str
+    session: str = ""
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} on {self.host}, since {self.since}"
+
+
+class Database(ABC):
+    """A target's database: facts that do not change while a run lasts, and a source of sessions."""
+
+    engine: str
+    placeholder: str  # how the driver spells a bound value, e.g. "%({})s"
+    escape_percent: bool  # whether the driver reads % in the statement's text
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.credentials = credentials
+        self.pools = Pools(self._connect)
+        self._facts: tuple[str, tuple[int, ...], frozenset[str]] | None = None
+        self._guard = threading.Lock()
+
+    @abstractmethod
+    def _connect(self, options: SessionOptions) -> Any:
+        """A new driver connection in autocommit with `options` in force."""
+
+    @abstractmethod
+    def session(self, options: SessionOptions) -> Session:
+        """A session from the pool."""
+
+    @abstractmethod
+    def _probe(self, session: Session) -> tuple[str, tuple[int, ...], frozenset[str]]:
+        """Product, version and features, by SELECT only."""
+
+    @abstractmethod
+    def hold(self, run_id: str) -> TargetLock:
+        """Take the lock in the target for a run, without waiting. Raises `Held`."""
+
+    @abstractmethod
+    def running(self, marker: str) -> list[str]:
+        """Server sessions that still run a statement with this marker."""
+
+    @abstractmethod
+    def stop(self, server_session: str) -> None:
+        """Cancel the statement of another session on the server, and end the session."""
+
+    @property
+    def facts(self) -> tuple[str, tuple[int, ...], frozenset[str]]:
+        with self._guard:
+            if self._facts is None:
+                with self.session(SessionOptions(read_only=True)) as session:
+                    self._facts = self._probe(session)
+            return self._facts
+
+    @property
+    def product(self) -> str:
+        return self.facts[0]
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        return self.facts[1]
+
+    @property
+    def features(self) -> frozenset[str]:
+        return self.facts[2]
+
+    def close(self) -> None:
+        self.pools.close()
+
+
+class TargetLock(ABC):
+    """A lock in the target, held by one connection that does nothing else and holds no transaction."""
+
+    @abstractmethod
+    def alive(self) -> bool:
+        """Whether the lock is still held; asked before each step."""
+
+    @abstractmethod
+    def release(self) -> None: ...
+
+
+class HeldError(DatabaseError):
+    """The target's lock is held by another session."""
+
+    def __init__(self, holder: Holder) -> None:
+        self.holder = holder
+        super().__init__(f"the target is held by {holder}", kind="busy")
+
+
+class FileLockOnly(TargetLock):
+    """For engines whose only lock is the file lock beside the database."""
+
+    def alive(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        return None
+
+
+def lock_label(run_id: str) -> str:
+    """What a lock's connection calls itself: the run and this host. PostgreSQL cuts application_name at 63 bytes."""
+    host = socket.gethostname().encode("ascii", "replace").decode()
+    return f"aishell:{run_id[:8]}:lock@{host}:{os.getpid()}"[:63]
+
+
+def watchdog(seconds: float | None, cancel: Callable[[], None]) -> threading.Timer | None:
+    """A started timer that cancels a statement after `seconds`; the caller cancels the timer."""
+    if seconds is None:
+        return None
+    timer = threading.Timer(seconds, cancel)
+    timer.daemon = True
+    timer.start()
+    return timer

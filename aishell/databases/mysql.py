@@ -1,0 +1,294 @@
+"""MySQL and MariaDB through PyMySQL. Their maintenance statements report failures as result rows: every row is read."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pymysql
+from pymysql.cursors import DictCursor
+from sqlalchemy.pool import PoolProxiedConnection
+
+from aishell.databases.base import (
+    Database,
+    HeldError,
+    Holder,
+    Message,
+    Outcome,
+    Session,
+    SessionOptions,
+    Statement,
+    TargetLock,
+    lock_label,
+)
+from aishell.databases.connections import CONNECT_TIMEOUT
+from aishell.errors import DatabaseError
+from aishell.models import Row
+
+#: errno -> kind. https://mariadb.com/kb/en/mariadb-error-code-reference/
+_KINDS = {
+    1205: "lock_timeout",
+    1213: "deadlock",
+    1040: "too_many_connections",
+    1203: "too_many_connections",
+    1226: "too_many_connections",
+    1969: "statement_timeout",
+    3024: "statement_timeout",
+    1317: "cancelled",
+    1044: "permission",
+    1142: "permission",
+    1143: "permission",
+    1227: "permission",
+    1290: "read_only",
+    1836: "read_only",
+    1146: "missing_object",
+    1049: "missing_object",
+    1051: "missing_object",
+    1021: "disk_full",
+    1114: "disk_full",
+    1034: "corruption",
+    1035: "corruption",
+    126: "corruption",
+    127: "corruption",
+    1194: "corruption",
+    1712: "corruption",
+    1031: "unsupported",
+    1178: "unsupported",
+    1845: "unsupported",
+    1846: "unsupported",
+    1045: "connect",
+    1130: "connect",
+    1698: "connect",
+    2002: "connect",
+    2003: "connect",
+    2005: "connect",
+    2006: "connection_lost",
+    2013: "connection_lost",
+    1927: "connection_lost",
+    4031: "connection_lost",
+}
+
+
+class MySQL(Database):
+    engine = "mysql"
+    placeholder = "%({})s"
+    escape_percent = True
+
+    def _connect(self, options: SessionOptions) -> Any:
+        url = self.credentials.url
+        query = {str(k): v for k, v in url.query.items() if isinstance(v, str)}
+        arguments: dict[str, Any] = {
+            "host": url.host or "localhost",
+            "port": url.port or 3306,
+            "user": url.username,
+            "password": self.credentials.password or "",
+            "database": url.database,
+            "unix_socket": query.get("unix_socket"),
+            "charset": "utf8mb4",
+            "autocommit": True,
+            "connect_timeout": CONNECT_TIMEOUT,
+            "cursorclass": DictCursor,
+            "program_name": "aishell",
+        }
+        # The default tries TLS first; on a socket or loopback that costs 20 ms a connection and protects nothing.
+        if query.get("unix_socket") or (url.host in (None, "localhost", "127.0.0.1", "::1") and "ssl_ca" not in query):
+            arguments["ssl_disabled"] = True
+        for key in ("ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "read_default_file"):
+            if key in query:
+                arguments[key] = query[key]
+        if not url.username and Path("~/.my.cnf").expanduser().exists():
+            arguments["read_default_file"] = str(Path("~/.my.cnf").expanduser())
+        try:
+            connection = pymysql.connect(**{k: v for k, v in arguments.items() if v is not None})
+            if not options.read_only:
+                _limit(connection, options)
+            return connection
+        except pymysql.Error as error:
+            raise map_error(error, self.credentials.mask, connecting=True) from error
+
+    def session(self, options: SessionOptions) -> MySQLSession:
+        return MySQLSession(self, self.pools.get(options), options)
+
+    def _probe(self, session: Session) -> tuple[str, tuple[int, ...], frozenset[str]]:
+        text = session.query(_plain("SELECT VERSION() AS version"))[0]["version"]
+        numbers = tuple(int(part) for part in text.split("-")[0].split(".")[:3])
+        features = set()
+        for feature, sql in _FEATURES.items():
+            with contextlib.suppress(DatabaseError):  # no privilege or no such table: the feature is not there
+                session.query(_plain(sql))
+                features.add(feature)
+        return ("mariadb" if "mariadb" in text.lower() else "mysql"), numbers, frozenset(features)
+
+    def hold(self, run_id: str) -> TargetLock:
+        connection = self._connect(SessionOptions(read_only=True))
+        try:
+            return MySQLLock(connection, self.credentials.url.database or "", run_id)
+        except pymysql.Error as error:
+            connection.close()
+            raise map_error(error, self.credentials.mask) from error
+        except HeldError:
+            connection.close()
+            raise
+
+    def running(self, marker: str) -> list[str]:
+        sql = """SELECT CAST(ID AS CHAR) AS session FROM information_schema.PROCESSLIST
+                 WHERE INFO LIKE CONCAT('/* ', %(marker)s, ' %%') AND ID <> CONNECTION_ID()"""
+        with self.session(SessionOptions()) as session:
+            return [row["session"] for row in session.query(Statement(sql, {"marker": marker}, sql))]
+
+    def stop(self, server_session: str) -> None:
+        connection = self._connect(SessionOptions())
+        with connection.cursor() as cursor, contextlib.suppress(pymysql.Error):  # 1094: it has ended by itself
+            cursor.execute("KILL QUERY %s", (int(server_session),))
+        connection.close()
+
+
+class MySQLSession(Session):
+    def __init__(self, database: MySQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
+        self._database, self._pooled, self._options = database, pooled, options
+        self._connection: Any = pooled.driver_connection
+        self._marker = ""
+        self.server_session = str(self._connection.thread_id())
+
+    def mark(self, marker: str) -> None:
+        try:
+            self._connection.ping(reconnect=False)
+        except pymysql.Error:
+            # A pooled connection that died while it lay idle: nothing of ours was sent, take another.
+            self._pooled.invalidate()
+            self._pooled = self._database.pools.get(self._options)
+            self._connection = self._pooled.driver_connection
+            assert self._connection is not None  # noqa: S101  a pool never gives an empty connection
+        self._marker = f"/* {marker} */ "
+        self.server_session = str(self._connection.thread_id())
+
+    def query(self, statement: Statement) -> list[Row]:
+        return self._send(statement)
+
+    def execute(self, statement: Statement) -> Outcome:
+        rows = self._send(statement)
+        messages = [message for row in rows if (message := read_row(row)) is not None]
+        if rows and "Msg_type" in rows[0]:
+            rows = []
+        else:
+            messages += [Message("warning", text) for text in self._warnings()]
+        return Outcome(rows, tuple(messages))
+
+    def _send(self, statement: Statement) -> list[Row]:
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(self._marker + statement.sql, statement.params)
+                return list(cursor.fetchall())
+        except pymysql.Error as error:
+            raise map_error(error, self._database.credentials.mask) from error
+
+    def _warnings(self) -> list[str]:
+        if not self._connection._result or not self._connection._result.warning_count:
+            return []
+        with self._connection.cursor() as cursor:
+            cursor.execute("SHOW WARNINGS")
+            return [row["Message"] for row in cursor.fetchall() if row["Level"] == "Warning"]
+
+    def cancel(self) -> None:
+        self._database.stop(self.server_session)
+
+    def close(self) -> None:
+        if self._connection.open:
+            self._pooled.close()
+        else:
+            self._pooled.invalidate()
+
+
+class MySQLLock(TargetLock):
+    """GET_LOCK(…, 0) on the database's name (hashed: a lock's name has 64 characters at most)."""
+
+    def __init__(self, connection: Any, database: str, run_id: str) -> None:
+        self._connection = connection
+        self._name = "aishell:" + hashlib.sha256(database.encode()).hexdigest()[:32]
+        if self._value("SELECT GET_LOCK(%s, 0) AS value", self._name) != 1:
+            raise HeldError(self._holder())
+        # A second lock that says who we are: a user-level lock's owner has no other label on the server.
+        self._value("SELECT GET_LOCK(%s, 0) AS value", lock_label(run_id))
+
+    def _value(self, sql: str, *parameters: object) -> Any:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            row = cursor.fetchone()
+            return row["value"] if row else None
+
+    def _holder(self) -> Holder:
+        owner = self._value("SELECT IS_USED_LOCK(%s) AS value", self._name)
+        if owner is None:
+            return Holder("unknown", "unknown", "just now")
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                """SELECT HOST AS host, DATE_FORMAT(UTC_TIMESTAMP() - INTERVAL TIME SECOND, '%%Y-%%m-%%dT%%H:%%i:%%SZ') AS since
+                   FROM information_schema.PROCESSLIST WHERE ID = %s""",
+                (owner,),
+            )
+            row = cursor.fetchone() or {"host": "unknown", "since": "just now"}
+        return Holder("unknown", row["host"], row["since"], str(owner))
+
+    def alive(self) -> bool:
+        try:
+            return bool(self._value("SELECT IS_USED_LOCK(%s) = CONNECTION_ID() AS value", self._name))
+        except pymysql.Error:
+            return False
+
+    def release(self) -> None:
+        self._connection.close()
+
+
+#: What a role may see decides which variant of a tool fits.
+_FEATURES = {
+    "process": "SELECT 1 FROM information_schema.INNODB_TRX LIMIT 0",
+    "innodb_stats": "SELECT 1 FROM mysql.innodb_table_stats t JOIN mysql.innodb_index_stats i USING (table_name) LIMIT 0",
+}
+
+
+def _limit(connection: Any, options: SessionOptions) -> None:
+    """Limits of a writing session. lock_wait_timeout defaults to a day, so it is always set (whole seconds, 1 at least)."""
+    seconds = max(1, round(options.lock_timeout)) if options.lock_timeout is not None else 31_536_000
+    limit = options.statement_timeout or 0
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION lock_wait_timeout = %s, SESSION innodb_lock_wait_timeout = %s", (seconds, seconds))
+        if "mariadb" in connection.get_server_info().lower():
+            cursor.execute("SET SESSION max_statement_time = %s", (limit,))
+        else:
+            cursor.execute("SET SESSION max_execution_time = %s", (int(limit * 1000),))
+
+
+def read_row(row: Row) -> Message | None:
+    """A row of ANALYZE, CHECK, OPTIMIZE or REPAIR as a message; None for a good one."""
+    kind, text = str(row.get("Msg_type", "")).lower(), str(row.get("Msg_text", ""))
+    lowered = text.lower()
+    if not kind or (kind == "status" and lowered in ("ok", "table is already up to date")):
+        return None
+    if "doesn't support" in lowered or "is not base table" in lowered or "is a view" in lowered:
+        return Message("unsupported", text)
+    if "recreate + analyze instead" in lowered:  # InnoDB's way of saying that OPTIMIZE works
+        return Message("note", text)
+    if kind == "error" or lowered.startswith("operation failed"):
+        corrupt = any(word in lowered for word in ("corrupt", "crashed", "marked as", "incorrect key file", "checksum"))
+        return Message("corrupt" if corrupt else "error", text)
+    if kind == "warning":
+        return Message("warning", text)
+    return Message("corrupt" if lowered == "corrupt" else "note", text)
+
+
+def _plain(sql: str) -> Statement:
+    return Statement(sql, {}, sql)
+
+
+def map_error(error: pymysql.Error, mask: Any, *, connecting: bool = False) -> DatabaseError:
+    """The driver's error as ours, without secrets."""
+    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    text = str(error.args[1]) if len(error.args) > 1 else str(error)
+    kind = _KINDS.get(code, "other")
+    if connecting and kind in ("other", "connection_lost", "missing_object", "permission"):
+        kind = "connect"
+    elif isinstance(error, pymysql.err.InterfaceError) and not connecting:
+        kind = "connection_lost"
+    return DatabaseError(mask(text), kind=kind, code=str(code) if code else "")

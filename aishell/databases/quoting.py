@@ -1,0 +1,40 @@
+"""The one function that turns a name into SQL text."""
+
+from __future__ import annotations
+
+from aishell.errors import ParameterError
+
+_QUOTE = {"postgresql": '"', "sqlite": '"', "mysql": "`"}
+
+# PostgreSQL: NAMEDATALEN - 1 bytes, longer names are cut with a NOTICE only, so a cut name would be another object.
+# MySQL: 64 characters. SQLite has no limit of its own.
+_MAX_BYTES = {"postgresql": 63}
+_MAX_CHARACTERS = {"mysql": 64}
+
+
+def quote(name: str, engine: str) -> str:
+    """`name` as a quoted identifier of `engine`.
+
+    Raises ParameterError for a name no object can have: empty, with a NUL, or longer than the engine allows.
+    """
+    if not name:
+        raise ParameterError("an empty name cannot be an identifier")
+    if "\x00" in name:
+        raise ParameterError(f"the name {name!r} contains a NUL character")
+    if len(name.encode("utf-8", "surrogatepass")) > _MAX_BYTES.get(engine, 1 << 30):
+        raise ParameterError(f"the name {name!r} is longer than {_MAX_BYTES[engine]} bytes")
+    if len(name) > _MAX_CHARACTERS.get(engine, 1 << 30):
+        raise ParameterError(f"the name {name!r} is longer than {_MAX_CHARACTERS[engine]} characters")
+    mark = _QUOTE[engine]
+    return mark + name.replace(mark, mark * 2) + mark
+
+
+def literal(value: object) -> str:
+    """A bound value as a person reads it in a preview. Never sent to a database."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return str(value)
+    return "'" + str(value).replace("'", "''") + "'"

@@ -1,0 +1,169 @@
+"""SQLite through the standard library. The live file is never opened except by SQLite itself: closing any other handle
+on it would drop SQLite's own locks in this process."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote as percent_encode
+
+from sqlalchemy.pool import PoolProxiedConnection
+
+from aishell.databases.base import (
+    Database,
+    FileLockOnly,
+    Outcome,
+    Session,
+    SessionOptions,
+    Statement,
+    TargetLock,
+    watchdog,
+)
+from aishell.databases.connections import Credentials
+from aishell.errors import DatabaseError, TargetUnavailableError
+from aishell.models import Row
+
+#: Primary result code name -> kind. https://www.sqlite.org/rescode.html
+_KINDS = {
+    "SQLITE_BUSY": "busy",
+    "SQLITE_LOCKED": "busy",
+    "SQLITE_INTERRUPT": "cancelled",
+    "SQLITE_READONLY": "read_only",
+    "SQLITE_PERM": "permission",
+    "SQLITE_AUTH": "permission",
+    "SQLITE_FULL": "disk_full",
+    "SQLITE_CORRUPT": "corruption",
+    "SQLITE_NOTADB": "corruption",
+    "SQLITE_CANTOPEN": "connect",
+    "SQLITE_IOERR": "other",
+}
+
+
+class SQLite(Database):
+    engine = "sqlite"
+    placeholder = ":{}"
+    escape_percent = False
+
+    def __init__(self, credentials: Credentials) -> None:
+        super().__init__(credentials)
+        self.path = Path(credentials.url.database or "").expanduser()
+        if not credentials.url.database or credentials.url.database == ":memory:":
+            raise TargetUnavailableError(
+                f"{credentials.display} names no file", hint="write sqlite:///path/to/file.db"
+            )
+        if not self.path.is_file():
+            raise TargetUnavailableError(
+                f"there is no SQLite database at {self.path}",
+                hint="check the path; sqlite:///relative.db is relative to the current folder, sqlite:////abs.db is absolute",
+            )
+
+    def _connect(self, options: SessionOptions) -> sqlite3.Connection:
+        # mode=rw never makes a file; mode=ro, because reading a leftover WAL with rw changes the file.
+        mode = "ro" if options.read_only else "rw"
+        uri = f"file:{percent_encode(str(self.path.absolute()))}?mode={mode}"
+        try:
+            connection = sqlite3.connect(
+                uri, uri=True, isolation_level=None, timeout=options.lock_timeout or 0, check_same_thread=False
+            )
+            connection.row_factory = sqlite3.Row
+            if not options.read_only:
+                connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.Error as error:
+            raise map_error(error, connecting=True) from error
+        return connection
+
+    def session(self, options: SessionOptions) -> SQLiteSession:
+        return SQLiteSession(self.pools.get(options), options)
+
+    def _probe(self, session: Session) -> tuple[str, tuple[int, ...], frozenset[str]]:
+        options = session.query(_plain("SELECT compile_options AS name FROM pragma_compile_options"))
+        features = {"dbstat"} if any(row["name"] == "ENABLE_DBSTAT_VTAB" for row in options) else set()
+        if session.query(_plain("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'")):
+            features.add("stat1")
+        return "sqlite", tuple(int(part) for part in sqlite3.sqlite_version.split(".")), frozenset(features)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Looked up afresh: the first ANALYZE makes sqlite_stat1, and another variant of a tool fits from then on."""
+        with self._guard:
+            self._facts = None
+        return super().features
+
+    @property
+    def identity(self) -> str:
+        """Device and inode; what the header says comes from `inspect_server`."""
+        status = self.path.stat()
+        return f"{status.st_dev}:{status.st_ino}"
+
+    def hold(self, run_id: str) -> TargetLock:
+        return FileLockOnly()
+
+    def running(self, marker: str) -> list[str]:
+        return []  # a statement dies with the process that sent it
+
+    def stop(self, server_session: str) -> None:
+        return None
+
+
+class SQLiteSession(Session):
+    def __init__(self, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
+        self._pooled, self._options = pooled, options
+        self._connection: sqlite3.Connection = pooled.driver_connection  # type: ignore[assignment]
+        self._marker = ""
+        self._timed_out = False
+
+    def mark(self, marker: str) -> None:
+        self._marker = f"/* {marker} */ "
+
+    def query(self, statement: Statement) -> list[Row]:
+        return self._send(statement)
+
+    def execute(self, statement: Statement) -> Outcome:
+        return Outcome(self._send(statement))
+
+    def _send(self, statement: Statement) -> list[Row]:
+        self._timed_out = False
+        started = time.monotonic()
+        timer = watchdog(self._options.statement_timeout, self._time_out)
+        try:
+            cursor = self._connection.execute(self._marker + statement.sql, statement.params)
+            return [dict(row) for row in cursor.fetchall()]
+        except sqlite3.Error as error:
+            mapped = map_error(error)
+            if self._timed_out:
+                seconds = time.monotonic() - started
+                raise DatabaseError(f"stopped after {seconds:.0f} s", kind="statement_timeout") from error
+            raise mapped from error
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        self._connection.interrupt()
+
+    def cancel(self) -> None:
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        self._pooled.close()
+
+
+def _plain(sql: str) -> Statement:
+    return Statement(sql, {}, sql)
+
+
+def map_error(error: sqlite3.Error, *, connecting: bool = False) -> DatabaseError:
+    """The driver's error as ours."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    primary = re.match(r"SQLITE_[A-Z]+", name)
+    kind = _KINDS.get(primary.group() if primary else "", "other")
+    if "no such table" in str(error) or "no such index" in str(error):
+        kind = "missing_object"
+    if connecting and kind != "busy":
+        kind = "connect"
+    return DatabaseError(str(error), kind=kind, code=name)

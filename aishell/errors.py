@@ -1,0 +1,144 @@
+"""Every error aishell raises on purpose.
+
+    AishellError                 1   something failed
+    ├── UsageError               2   bad input or configuration; nothing was touched
+    │   ├── SettingsError            a configuration file is wrong (file and line)
+    │   ├── ToolFileError            a file in tools/ is wrong (file and line)
+    │   ├── UnknownNameError         a name that is not known, with the nearest one that is
+    │   ├── ParameterError           a parameter a tool does not take, or a value outside its schema
+    │   ├── PlanError                a plan that cannot run: cycle, unknown need or reference, capability missing
+    │   ├── TargetUnavailableError   no connection could be made to the target
+    │   └── StateError               state.db cannot be used as it is
+    ├── DatabaseError            1   the target refused or lost a statement (see `kind`)
+    ├── StepError                1   a step could not do its work
+    ├── OutgrownError            1   a saved plan no longer fits the database
+    ├── WaitingError             3   a person has to decide first
+    ├── DeniedError              5   refused by policy, a constraint or a person
+    ├── TargetBusyError          6   another run holds the target
+    └── InterruptedRunError    130   interrupted by the operator
+
+The docstring of a class is its default message; `exit_code` is what the command line returns for it; `hint` says what to
+do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AishellError(Exception):
+    """Something failed."""
+
+    exit_code = 1
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+        self.message = message or (self.__doc__ or type(self).__name__).strip().splitlines()[0]
+        self.hint = hint
+        super().__init__(self.message)
+
+
+class UsageError(AishellError):
+    """The request cannot be understood; nothing was touched."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A configuration file is wrong."""
+
+
+class ToolFileError(UsageError):
+    """A tool file is wrong."""
+
+    def __init__(self, path: str, line: int, message: str) -> None:
+        self.path, self.line = path, line
+        super().__init__(f"{path}:{line}: {message}")
+
+
+class UnknownNameError(UsageError):
+    """A name is not known."""
+
+    def __init__(self, kind: str, value: str, known: Iterable[str], where: str = "") -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
+        place = f" in {where}" if where else ""
+        if near:
+            hint = f"did you mean {near[0]!r}?"
+        elif known:
+            shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+            hint = f"known: {shown}"
+        else:
+            hint = f"there is no {kind} here"
+        self.value, self.nearest = value, near[0] if near else None
+        super().__init__(f"unknown {kind} {value!r}{place}", hint=hint)
+
+
+class ParameterError(UsageError):
+    """A parameter does not fit its tool."""
+
+
+class PlanError(UsageError):
+    """The plan cannot run as it stands."""
+
+
+class TargetUnavailableError(UsageError):
+    """No connection could be made to the target."""
+
+
+class StateError(UsageError):
+    """The state store cannot be used as it is."""
+
+
+class DatabaseError(AishellError):
+    """The database refused or lost a statement.
+
+    `kind` is one of: connect, connection_lost, lock_timeout, deadlock, serialization, too_many_connections, busy,
+    statement_timeout, cancelled, permission, read_only, missing_object, disk_full, corruption, unsupported, other.
+    `code` is the engine's own code (SQLSTATE, errno, SQLite's name).
+    """
+
+    #: The statement did not happen and may succeed when it is sent again (durability.md, Retries).
+    TRANSIENT = frozenset(
+        {"connect", "lock_timeout", "deadlock", "serialization", "too_many_connections", "busy"}
+    )
+
+    def __init__(self, message: str, *, kind: str, code: str = "", hint: str | None = None) -> None:
+        self.kind, self.code = kind, code
+        super().__init__(message, hint=hint)
+
+    @property
+    def transient(self) -> bool:
+        return self.kind in self.TRANSIENT
+
+
+class StepError(AishellError):
+    """A step could not do its work."""
+
+
+class OutgrownError(AishellError):
+    """The database has changed since the plan was made."""
+
+
+class WaitingError(AishellError):
+    """A person has to decide before this can go on."""
+
+    exit_code = 3
+
+
+class DeniedError(AishellError):
+    """Refused by policy or by a person."""
+
+    exit_code = 5
+
+
+class TargetBusyError(AishellError):
+    """Another run holds the target."""
+
+    exit_code = 6
+
+
+class InterruptedRunError(AishellError):
+    """Interrupted; the run can be resumed."""
+
+    exit_code = 130

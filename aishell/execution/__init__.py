@@ -1,0 +1,1 @@
+"""Inspect, approve, execute, checkpoint, recover."""

@@ -1,0 +1,217 @@
+"""The gates again, just before a step runs, and the approval it may need. Nothing is held on the target while waiting."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aishell.errors import StepError, WaitingError
+from aishell.execution.job import named_tables, table_of
+from aishell.execution.run import Run
+from aishell.models import Decision, Risk, Row, Step, StepStatus, Verdict, plain
+from aishell.registry import runners
+from aishell.registry.tool import Tool
+from aishell.safety import approval
+from aishell.safety.gates import preapproved
+from aishell.state.runs import who
+
+#: Replicas and load are waited for this long before the step is put off; seconds.
+WAIT_FOR_CALM, CALM_POLL = 120.0, 5.0
+_PASSING = {"max_replica_lag", "max_load", "no_long_transactions"}
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What the gates let through: `status` is None when the step may run."""
+
+    values: dict[str, Any]
+    found: list[Row] | None
+    verdict: Verdict
+    digest: str | None = None
+    approved_by: str | None = None
+    status: StepStatus | None = None
+    reason: str | None = None
+
+
+def clear(
+    run: Run, step: Step, tool: Tool, values: dict[str, Any], found: list[Row] | None, *, approved_by: str | None = None
+) -> Cleared:
+    """Judge a step on the facts of this moment and get the approval it needs.
+
+    `approved_by` is set when an earlier attempt of the same step was approved: one approval covers all attempts.
+    Raises WaitingError when nobody could decide, StepError when a table it names is gone.
+    """
+    objects = _facts(run, tool, values)
+    verdict = _verdict(run, step, tool, objects)
+    cleared = Cleared(values, found, verdict)
+    if verdict.decision is Decision.DENY:
+        reasons = "; ".join(f"{r.text} ({r.rule})" for r in verdict.reasons if r.decision is Decision.DENY)
+        run.runs.event("policy_decided", {"decision": "deny", "reasons": plain(verdict.reasons)}, run_id=run.id, step_index=step.index)
+        putting_off = all(r.rule in _PASSING for r in verdict.reasons if r.decision is Decision.DENY)
+        status = StepStatus.SKIPPED if putting_off else StepStatus.REJECTED
+        return replace(cleared, status=status, reason=f"deferred: {reasons}" if putting_off else f"refused: {reasons}")
+    if not verdict.requires_approval:
+        return cleared
+    if approved_by is not None:
+        return replace(cleared, approved_by=approved_by)
+    return _approved(run, step, tool, cleared, objects)
+
+
+def _facts(run: Run, tool: Tool, values: Mapping[str, Any]) -> list[Row]:
+    """The server and the named objects as they are now; tools that only read need neither."""
+    if tool.read_only or tool.runs == "python":
+        return []
+    run.job.refresh()
+    if tool.risk_level.rank < Risk.MEDIUM.rank:
+        return []
+    named = named_tables(values)
+    objects = run.job.identify(named)
+    gone = set(named) - {(row["schema"], row["table"]) for row in objects}
+    if gone:
+        raise StepError(f"{'.'.join(min(gone))} is not there any more")
+    return objects
+
+
+def _verdict(run: Run, step: Step, tool: Tool, objects: Sequence[Row]) -> Verdict:
+    """The verdict; a lagging replica, load or an old transaction is waited for a while."""
+    deadline = time.monotonic() + WAIT_FOR_CALM
+    told = False
+    while True:
+        verdict = run.job.judge(step, tool, objects, run.calls_last_minute(tool.name))
+        denied = {r.rule for r in verdict.reasons if r.decision is Decision.DENY}
+        late = time.monotonic() > deadline or (run.options.deadline is not None and time.monotonic() > run.options.deadline)
+        if not denied or not denied <= (_PASSING | {"rate_limit"}) or late or run.cancelled.wait(0):
+            return verdict
+        if not told:
+            run.observer.said(f"{step.id}: waiting: {'; '.join(r.text for r in verdict.reasons if r.decision is Decision.DENY)}")
+            told = True
+        run.cancelled.wait(CALM_POLL)
+        run.job.refresh()
+
+
+def _approved(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
+    """The answer to a step that asks: from `--yes`, from an earlier decision bound to this very digest, or from a person."""
+    bound = _binding(run, tool, cleared, objects)
+    cleared = replace(cleared, digest=bound)
+    verdict = cleared.verdict
+    facts = [reason.text for reason in verdict.reasons if reason.decision.rank >= Decision.CONFIRM.rank]
+    if preapproved(verdict, run.options.yes, run.job.policy):
+        return _by(run, step, cleared, f"{who()} (--yes)", f"pre-approved by --yes: {'; '.join(facts)}")
+    decided = _decided(run, step, tool, cleared, objects)
+    if decided is not None:
+        return decided
+    if tool.name in run.approved_tools and verdict.decision is Decision.CONFIRM:
+        return _by(run, step, cleared, f"{who()} (all {tool.name})", "approved for all of this tool in this run")
+    if not run.options.interactive:
+        return _wait(run, step, tool, cleared, objects)
+    return _asked(run, step, tool, cleared, objects)
+
+
+def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
+    answer = run.ask(_request(run, step, tool, cleared, objects))
+    if isinstance(answer, approval.Approve):
+        if answer.all_of_tool:
+            run.approved_tools.add(tool.name)
+        return _by(run, step, cleared, answer.by, answer.reason or "approved at the prompt")
+    if isinstance(answer, approval.Edit):
+        run.runs.event(
+            "approval_decided", {"status": "modified", "by": answer.by, "params": plain(answer.params)}, run_id=run.id, step_index=step.index
+        )
+        values = tool.prepare(answer.params)
+        found = runners.find(tool, values, runners.Context(run.job.database, run.marker(step), run.job.options(tool)))
+        return clear(run, step, tool, values, found)
+    if isinstance(answer, approval.Skip):
+        return replace(cleared, status=StepStatus.SKIPPED, reason=f"skipped by {answer.by}")
+    if isinstance(answer, approval.Reject):
+        told = {"status": "rejected", "by": answer.by, "reason": answer.reason, "digest": cleared.digest}
+        run.runs.event("approval_decided", told, run_id=run.id, step_index=step.index)
+        return replace(cleared, status=StepStatus.REJECTED, reason=f"rejected by {answer.by}: {answer.reason}")
+    return _wait(run, step, tool, cleared, objects)
+
+
+def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
+    """Record the request and leave the step to a person; where nobody is to be waited for, refuse it."""
+    request = _request(run, step, tool, cleared, objects)
+    if run.job.policy.mode == "unattended":
+        return replace(cleared, status=StepStatus.REJECTED, reason="refused: it asks, and the policy's mode is unattended")
+    shown = {
+        "params": cleared.values,
+        "found": cleared.found,
+        "statements": request.statements,
+        "server": request.server,
+        "tool": tool.name,
+        "risk": tool.risk_level,
+        "reasons": cleared.verdict.reasons,
+        "risks": cleared.verdict.risks,
+        "objects": objects,
+    }
+    name = run.approvals.ask(
+        run.id, step.index, step.id, cleared.digest or "", request.level, plain(shown), run.job.policy.approval_hours
+    )
+    raise WaitingError(
+        f"step {step.id!r} ({tool.name}) waits for an approval: {name}",
+        hint=f"aishell approvals show {name}; aishell approvals approve {name}; aishell runs resume {run.id[:8]}",
+    )
+
+
+def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared | None:
+    """An answer given elsewhere, if it still fits: it is consumed, or void when the database has moved on."""
+    row = run.approvals.decided(run.id, step.index)
+    if row is None:
+        return None
+    if row.status == "rejected":
+        run.approvals.close(row.id, "consumed")
+        return replace(cleared, status=StepStatus.REJECTED, reason=f"rejected by {row.decided_by}: {row.reason}")
+    shown = json.loads(row.request)
+    frozen = shown["found"]
+    if row.status == "modified":
+        cleared = replace(cleared, values=tool.prepare(json.loads(row.modifications)))
+        frozen = None
+    elif frozen is not None and cleared.found is not None:
+        # Only what was approved is worked on; what has come since waits for another night.
+        keys = {tuple(item.get(name) for name in tool.key) for item in frozen}
+        now_found = [item for item in cleared.found if tuple(item.get(name) for name in tool.key) in keys]
+        cleared = replace(cleared, found=now_found)
+    bound = _binding(run, tool, replace(cleared, found=frozen if frozen is not None else cleared.found), objects)
+    grown = approval.outgrown(shown["objects"], objects)
+    if (row.status == "approved" and bound != row.digest) or grown:
+        run.approvals.close(row.id, "void")
+        run.observer.said(f"{step.id}: the approval {row.id} is void: {grown or 'what it was bound to has changed'}; asking again")
+        return None
+    run.approvals.close(row.id, "consumed")
+    return replace(cleared, approved_by=row.decided_by, digest=bound)
+
+
+def _by(run: Run, step: Step, cleared: Cleared, by: str, reason: str) -> Cleared:
+    told = {"status": "approved", "by": by, "reason": reason, "digest": cleared.digest}
+    run.runs.event("approval_decided", told, run_id=run.id, step_index=step.index)
+    return replace(cleared, approved_by=by)
+
+
+def _binding(run: Run, tool: Tool, cleared: Cleared, objects: Sequence[Row]) -> str:
+    """Bound to the objects' names and definitions, not to their figures: sizes move while a person thinks."""
+    texts = [s.text for s in runners.statements(tool, cleared.values, cleared.found, run.job.database)]
+    identity = run.job.known_server().identity
+    return approval.binding(tool, plain(cleared.values), texts, identity, plain(objects), run.job.policy)
+
+
+def _request(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: Sequence[Row]) -> approval.Request:
+    server = run.job.known_server()
+    place = run.job.database.credentials
+    return approval.Request(
+        run_id=run.id,
+        step=step,
+        tool=tool,
+        params=cleared.values,
+        target=run.job.target,
+        server=f"{server.product} {server.version_text} at {place.display}, database {server.database}",
+        statements=run.job.sent(tool, cleared.values, cleared.found),
+        verdict=cleared.verdict,
+        digest=cleared.digest or "",
+        tables=tuple(table_of(row) for row in objects),
+        busy_sessions=sum(int(row.get("busy_sessions") or 0) for row in objects),
+        blockers=server.oldest_transaction,
+    )

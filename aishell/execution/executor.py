@@ -1,0 +1,275 @@
+"""One step, through all gates: resolve, hooks, find, judge, approve, record the intent, run, verify, record the outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from aishell.databases.base import Session, Statement
+from aishell.errors import AishellError, DatabaseError, StepError
+from aishell.execution.clearance import Cleared, clear
+from aishell.execution.progress import watched
+from aishell.execution.retry import retrying
+from aishell.execution.run import NoOutputError, Run
+from aishell.models import Row, Step, StepResult, StepStatus, canonical, now, plain
+from aishell.planning import conditions
+from aishell.planning.variables import resolve
+from aishell.registry import runners
+from aishell.registry.hooks import Call
+from aishell.registry.runners import InDoubtError, ObjectResult
+from aishell.registry.tool import Tool
+from aishell.safety.locks import lock_of
+from aishell.state import audit
+from aishell.state.history import size
+
+
+class InterruptedStepError(StepError):
+    """The step was interrupted; it is pending again."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an attempt in another process left: the frozen objects, and those it finished."""
+
+    attempt: int
+    params: Mapping[str, Any]
+    found: Sequence[Row] | None
+    done: Sequence[ObjectResult] = ()
+    approved_by: str | None = None
+
+
+@dataclass
+class _Record:
+    """What is to be written with the outcome."""
+
+    happened: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    objects: list[dict[str, Any]] = field(default_factory=list)
+    server_session: str = ""
+
+
+def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
+    """Run a step and record it. Raises WaitingError when a person has to decide, InterruptedStepError after Ctrl-C,
+    StateError when state cannot be written; a failing step is a result, not an exception."""
+    started = time.monotonic()
+    try:
+        if earlier is None and step.when is not None and not conditions.holds(step.when, run.lookup):
+            return _skip(run, step, f"not needed: {conditions.described(step.when, run.lookup)}")
+        params = earlier.params if earlier else resolve(dict(step.params), run.lookup)
+    except NoOutputError as error:
+        return _skip(run, step, error.message)
+    except StepError as error:
+        return record(run, step, StepResult(step.index, step.id, step.tool, step.params, StepStatus.FAILED, error=error.message))
+    result = StepResult(step.index, step.id, step.tool, plain(params), StepStatus.FAILED, started_at=now())
+    try:
+        tool = run.job.pick(step.tool)
+        values, veto = _prepare(run, step, tool, params)
+        if veto is not None:
+            return record(run, step, replace(result, status=StepStatus.REJECTED, reason=f"vetoed by a hook: {veto}"))
+        found, extras = _objects(run, step, tool, values, earlier)
+        cleared = clear(run, step, tool, values, found, approved_by=earlier.approved_by if earlier else None)
+        values, found = cleared.values, cleared.found
+    except (StepError, DatabaseError) as error:
+        return record(run, step, replace(result, error=error.message))
+    if cleared.status is not None:
+        return record(run, step, replace(result, status=cleared.status, reason=cleared.reason, approved_by=cleared.approved_by))
+    if found is not None and not found and not (earlier and earlier.done):
+        output = runners.conclude(tool, values, [], _context(run, step, tool)).output
+        reason = "nothing to do: no object calls for it now" + (f" ({len(extras)} not in the plan)" if extras else "")
+        return record(run, step, replace(result, status=StepStatus.SKIPPED, output=output, reason=reason))
+    result = replace(result, params=plain(values), approved_by=cleared.approved_by, attempts=(earlier.attempt if earlier else 0) + 1)
+    return _run(run, step, tool, cleared, result, earlier, started)
+
+
+def _run(
+    run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult, earlier: Earlier | None, started: float
+) -> StepResult:
+    values, found = cleared.values, cleared.found
+    _start(run, step, tool, cleared, result, earlier)
+    record_ = _Record()
+    context = _context(run, step, tool, record_, result.attempts)
+    run.called(tool.name)
+    try:
+        with watched(run, step, tool, record_):
+            done = list(earlier.done) if earlier else []
+            if done and not found:
+                outcome = runners.conclude(tool, values, done, context)
+            else:
+                outcome = runners.run(tool, values, found, context)
+                if done:
+                    outcome = runners.conclude(tool, values, [*done, *outcome.objects], context)
+    except InDoubtError as error:
+        return record(run, step, replace(result, status=StepStatus.IN_DOUBT, error=error.message), record_)
+    except DatabaseError as error:
+        if error.kind == "cancelled" and run.cancelled.is_set():
+            _interrupted(run, step, record_)
+            raise InterruptedStepError(f"{step.id} was interrupted") from error
+        if error.kind == "statement_timeout":
+            record_.happened.append(("step_timeout", {"seconds": context.options.statement_timeout}))
+        failed = replace(result, error=_told(error), execution_time=time.monotonic() - started)
+        return record(run, step, failed, record_)
+    except AishellError as error:
+        return record(run, step, replace(result, error=error.message, execution_time=time.monotonic() - started), record_)
+    result = replace(
+        result,
+        status={"done": StepStatus.DONE, "skipped": StepStatus.SKIPPED, "failed": StepStatus.FAILED}[outcome.status],
+        output=plain(outcome.output),
+        reason=outcome.reason if outcome.status != "failed" else None,
+        error=outcome.reason if outcome.status == "failed" else None,
+        execution_time=time.monotonic() - started,
+    )
+    run.job.hooks.after(_call(run, step, values), outcome)
+    return record(run, step, result, record_)
+
+
+def _prepare(run: Run, step: Step, tool: Tool, params: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """The checked parameters after the hooks; changed ones pass the same checks."""
+    values = tool.prepare(params)
+    changed, veto = run.job.hooks.before(_call(run, step, values))
+    return (tool.prepare(changed) if changed is not values else values), veto.reason if veto else None
+
+
+def _objects(
+    run: Run, step: Step, tool: Tool, values: Mapping[str, Any], earlier: Earlier | None
+) -> tuple[list[Row] | None, list[Row]]:
+    """The objects to work on: those found now that are in the frozen plan too; and those that are not."""
+    if earlier is not None and earlier.found is not None:
+        through = {result.label for result in earlier.done}
+        return [dict(r) for r in earlier.found if runners.label_of(tool, values, dict(r)) not in through], []
+    rows = runners.find(tool, values, _context(run, step, tool))
+    if rows is None or step.found is None:
+        return rows, []
+    planned = {tuple(row.get(name) for name in tool.key) for row in step.found}
+    inside = [row for row in rows if tuple(row.get(name) for name in tool.key) in planned]
+    return inside, [row for row in rows if row not in inside]
+
+
+def _start(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult, earlier: Earlier | None) -> None:
+    """The intent, durable before anything is sent."""
+    found = earlier.found if earlier and earlier.found is not None else cleared.found
+    values = {
+        "attempt": result.attempts,
+        "params": canonical(audit.redact(plain(cleared.values))),
+        "digest": cleared.digest,
+        "idempotency_key": f"{run.id}:{step.index}",
+        "found": canonical(found) if found is not None else None,
+        "approved_by": cleared.approved_by,
+    }
+    run.runs.step_started(run.id, run.owner, step.index, values, task_id=run.task_id, total=run.total)
+    run.observer.step_started(step, run.total)
+
+
+def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, attempt: int = 1) -> runners.Context:
+    kept = record_ or _Record()
+
+    def sent(statement: Statement, session: Session) -> None:
+        kept.server_session = session.server_session
+        kept.happened.append(
+            ("statement_sent", {"sql": statement.text, "source": tool.source, "session": session.server_session})
+        )
+
+    def object_ended(result: ObjectResult) -> None:
+        row = _history(run, step, tool, result, attempt)
+        if tool.runs == "statement":
+            kept.objects.append(row)  # one object: written with the step's outcome
+            return
+        run.runs.object_ended(row, kept.happened)
+        kept.happened.clear()
+
+    active: list[Session] = []
+
+    def session_changed(session: Session | None) -> None:
+        for old in active:
+            run.session(old, False)
+        active[:] = [session] if session else []
+        if session:
+            run.session(session, True)
+            if run.cancelled.is_set():
+                raise DatabaseError("cancelled before it was sent", kind="cancelled")
+
+    def retried(number: int, error: BaseException) -> None:
+        kept.happened.append(("step_retried", {"try": number, "error": str(error)}))
+        run.observer.said(f"{step.id}: try {number} failed ({error}), trying again")
+
+    return runners.Context(
+        database=run.job.database,
+        marker=run.marker(step),
+        options=run.job.options(tool),
+        run_id=run.id,
+        task_id=run.task_id,
+        step_id=step.id,
+        agent_id=run.job.config.agent_id,
+        target=run.job.target.name,
+        results=tuple(run.results[s.id] for s in run.plan.steps if s.id in run.results),
+        facts={"plan": run.plan, "server": run.job.known_server()},
+        on_sent=sent,
+        on_object=object_ended,
+        progress=lambda done, total, label: run.observer.step_progress(step, done, total, label),
+        cancelled=run.cancelled.is_set,
+        attempt=retrying(min(lock_of(tool).tries, run.job.config.max_retries), retried),
+        on_session=session_changed,
+    )
+
+
+def record(run: Run, step: Step, result: StepResult, record_: _Record | None = None) -> StepResult:
+    """Commit a step's outcome: row, checkpoint, history and events in one transaction."""
+    kept = record_ or _Record()
+    values = {
+        "status": result.status,
+        "attempt": result.attempts,
+        "output": canonical(result.output) if result.output is not None else None,
+        "error": result.error,
+        "reason": result.reason,
+        "approved_by": result.approved_by,
+        "seconds": result.execution_time,
+        "server_session": kept.server_session,
+    }
+    asked = run.runs.step_ended(
+        run.id, run.owner, step.index, values, task_id=run.task_id, total=run.total, happened=kept.happened, objects=kept.objects
+    )
+    run.asked_to = run.asked_to or asked
+    run.observer.step_ended(step, result)
+    return result
+
+
+def _interrupted(run: Run, step: Step, kept: _Record) -> None:
+    """The statement was cancelled and its end seen: the step is pending again, and resume runs it."""
+    values = {"status": StepStatus.PENDING, "reason": "interrupted", "server_session": kept.server_session}
+    run.runs.step_ended(
+        run.id, run.owner, step.index, values, task_id=run.task_id, total=run.total, happened=kept.happened, objects=kept.objects
+    )
+
+
+def _skip(run: Run, step: Step, reason: str) -> StepResult:
+    result = StepResult(step.index, step.id, step.tool, plain(step.params), StepStatus.SKIPPED, reason=reason)
+    return record(run, step, result)
+
+
+def _history(run: Run, step: Step, tool: Tool, result: ObjectResult, attempt: int) -> dict[str, Any]:
+    return {
+        "target": run.job.target.name,
+        "object": result.label or run.job.known_server().database,
+        "tool": tool.name,
+        "run_id": run.id,
+        "step_index": step.index,
+        "attempt": attempt,
+        "status": result.status,
+        "at": now(),
+        "seconds": result.seconds,
+        "bytes_before": size(result.before),
+        "bytes_after": size(result.after),
+        "before": canonical(result.before),
+        "after": canonical(result.after) if result.after is not None else None,
+        "reason": result.reason,
+    }
+
+
+def _call(run: Run, step: Step, values: Mapping[str, Any]) -> Call:
+    return Call(step.tool, values, run.job.target.name, run.id, step.id)
+
+
+def _told(error: DatabaseError) -> str:
+    return f"{error.message} [{error.code}]" if error.code else error.message
+
+

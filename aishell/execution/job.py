@@ -1,0 +1,197 @@
+"""One task on one target: every part it takes to plan and run it, wired once by the site."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from aishell.agents.base import Agent
+from aishell.databases.base import Database, SessionOptions
+from aishell.errors import UnknownNameError
+from aishell.models import AgentConfig, Row, Sent, Server, Step, Table, Task, Verdict
+from aishell.registry import runners
+from aishell.registry.hooks import Hooks
+from aishell.registry.registry import Registry
+from aishell.registry.render import render
+from aishell.registry.tool import Tool
+from aishell.safety import gates
+from aishell.safety.constraints import Constraint, Context
+from aishell.safety.locks import lock_of
+from aishell.settings import Policy, Target
+
+#: Inspection may look this long at a catalog; seconds.
+INSPECTION = SessionOptions(read_only=True, lock_timeout=2.0, statement_timeout=60.0)
+
+
+#: Columns of `inspect_server` that are taken as they are.
+_FACTS = (
+    "database_bytes", "data_directory", "oldest_transaction_seconds", "oldest_transaction", "replica_lag_seconds",
+    "active_sessions", "freeze_age_percent", "free_bytes", "journal_mode", "auto_vacuum",
+)  # fmt: skip
+
+
+@dataclass
+class Job:
+    """Task, target and the parts that serve them. `server` is filled in by inspection."""
+
+    task: Task
+    target: Target
+    database: Database
+    registry: Registry
+    agent: Agent
+    config: AgentConfig
+    policy: Policy
+    constraints: Sequence[Constraint]
+    level: str
+    hooks: Hooks = field(default_factory=Hooks)
+    server: Server | None = None
+
+    def known_server(self) -> Server:
+        """Engine, product, version and features: enough to pick tools."""
+        if self.server is None:
+            self.server = Server(
+                self.database.engine,
+                self.database.product,
+                self.database.version,
+                self.database.credentials.url.database or "",
+                identity="",
+                features=self.database.features,
+            )
+        elif self.server.features != self.database.features:
+            self.server = replace(self.server, features=self.database.features)
+        return self.server
+
+    def pick(self, name: str) -> Tool:
+        return self.registry.pick(name, self.known_server())
+
+    def read(self, name: str, params: Mapping[str, Any] | None = None) -> dict[str, list[Row]]:
+        """The rows of every block of a `query` tool, by block; only `safe` tools can be read like this."""
+        tool = self.pick(name)
+        values = tool.prepare(params or {})
+        with self.database.session(INSPECTION) as session:
+            session.mark(f"aishell:inspect {tool.source}")
+            return {
+                block.name: session.query(render(tool, block, values, self.database))
+                for block in tool.blocks.values()
+            }
+
+    def refresh(self) -> Server:
+        """Look at the server again: standby, lag, load and old transactions change while a run lasts."""
+        known = self.known_server()
+        row = next(iter(next(iter(self.read("inspect_server").values()))), {})
+        facts: dict[str, Any] = {name: row.get(name) for name in _FACTS}
+        self.server = replace(
+            known,
+            database=row.get("database") or known.database,
+            identity=str(row.get("identity") or getattr(self.database, "identity", "")),
+            user=row.get("user_name") or "",
+            superuser=bool(row.get("superuser")),
+            standby=bool(row.get("standby")),
+            read_only=bool(row.get("read_only")),
+            **facts,
+            now=str(row.get("now") or ""),
+        )
+        return self.server
+
+    def identify(self, tables: Sequence[tuple[str, str]]) -> list[Row]:
+        """The named objects as they are now: kind, oid, size, sessions that use them."""
+        if not tables:
+            return []
+        named = [{"schema": schema, "table": table} for schema, table in tables]
+        return next(iter(self.read("identify_objects", {"tables": named}).values()))
+
+    def judge(self, step: Step, tool: Tool, tables: Sequence[Row | Table], calls: int = 0) -> Verdict:
+        """The verdict on a step, given the objects it names."""
+        seen = tuple(table if isinstance(table, Table) else table_of(table) for table in tables)
+        busy = sum(int(row.get("busy_sessions") or 0) for row in tables if not isinstance(row, Table))
+        free, visible = self.free_disk()
+        context = Context(
+            tool=tool,
+            target=self.target,
+            server=self.known_server(),
+            tables=seen,
+            busy_sessions=busy,
+            now=datetime.now(self.target.zone),
+            free_disk=free,
+            disk_seen=visible,
+            calls_last_minute=calls,
+            model_proposed=bool(self.task.metadata.get("model")),
+        )
+        return gates.judge(
+            step, tool, context, config=self.config, constraints=self.constraints, policy=self.policy, level=self.level
+        )
+
+    def free_disk(self) -> tuple[int | None, bool]:
+        """Free bytes where the database's files are, and whether they could be seen from here."""
+        if self.target.free_disk_bytes is not None:
+            return self.target.free_disk_bytes, False
+        path = getattr(self.database, "path", None)
+        local = self.database.credentials.url.host in (None, "localhost", "127.0.0.1", "::1")
+        if path is None and local and self.known_server().data_directory:
+            path = Path(str(self.known_server().data_directory))
+        try:
+            return (shutil.disk_usage(path).free, True) if path is not None and os.path.exists(path) else (None, False)  # noqa: PTH110
+        except OSError:
+            return None, False
+
+    def options(self, tool: Tool) -> SessionOptions:
+        """The limits of a tool's own session."""
+        limit = tool.max_execution_time if tool.max_execution_time is not None else self.config.timeout_seconds
+        return SessionOptions(tool.read_only, gates.timeout_of(tool, lock_of(tool)), float(limit))
+
+    def sent(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None) -> list[Sent]:
+        """The statements of a step as people read them."""
+        return [
+            Sent(statement.text, tool.lock, tool.source)
+            for statement in runners.statements(tool, values, found, self.database)
+        ]
+
+
+def named_tables(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The tables a step's parameters name: `schema` and `table`, or a list of them under `tables`."""
+    found = []
+    if isinstance(params.get("schema"), str) and isinstance(params.get("table"), str):
+        found.append((params["schema"], params["table"]))
+    for item in params.get("tables") or ():
+        if isinstance(item, Mapping) and "schema" in item and "table" in item:
+            found.append((item["schema"], item["table"]))
+    return found
+
+
+def choose(names: Sequence[str], tables: Sequence[Table]) -> tuple[Table, ...]:
+    """The tables that globs or exact names choose, `schema.table` or `table`; everything when there are none.
+
+    An exact name goes before a glob, so that `we*ird` can be named. Raises UnknownNameError for a name that matches nothing.
+    """
+    if not names:
+        return tuple(tables)
+    chosen: dict[tuple[str, str], Table] = {}
+    for name in names:
+        exact = [t for t in tables if name in (t.table, f"{t.schema}.{t.table}")]
+        found = exact or [t for t in tables if _glob(name, t.table) or _glob(name, f"{t.schema}.{t.table}")]
+        if not found:
+            raise UnknownNameError("table", name, {f"{t.schema}.{t.table}" for t in tables} | {t.table for t in tables})
+        chosen.update({t.key: t for t in found})
+    return tuple(chosen.values())
+
+
+def _glob(pattern: str, name: str) -> bool:
+    return fnmatchcase(name, pattern)
+
+
+def table_of(row: Mapping[str, Any]) -> Table:
+    """A row of `inspect_tables` or `identify_objects` as a value; columns it does not know are left out."""
+    known = {name: row[name] for name in Table.__dataclass_fields__ if row.get(name) is not None}
+    for name in ("rows", "bytes", "index_bytes", "dead_rows", "modified_rows", "free_bytes", "writes"):
+        if name in known:
+            known[name] = int(known[name])
+    for name in ("freeze_age_percent", "fragmentation_percent"):
+        if name in known:
+            known[name] = float(known[name])
+    return Table(**{**known, "oid": str(known.get("oid", "")), "has_primary_key": bool(row.get("has_primary_key", True))})

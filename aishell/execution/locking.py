@@ -1,0 +1,72 @@
+"""The three locks of a run: its own file, the target's file on this host, and the lock in the target."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aishell.databases.base import Database, HeldError, TargetLock
+from aishell.errors import TargetBusyError
+from aishell.execution.job import Job
+from aishell.state.locks import FileLock, FileLockHeldError
+
+#: An orphan of a killed process keeps its lock until the server notices, seconds.
+ORPHAN_PATIENCE = 30.0
+
+
+@contextmanager
+def holding(job: Job, run_id: str, folder: Path) -> Iterator[TargetLock]:
+    """Hold everything a run needs; nothing is waited for, but for an orphan of this very run.
+
+    Raises TargetBusyError naming the holder.
+    """
+    own = _file_lock(folder / f"run-{run_id}.lock", run_id, f"the run {run_id[:8]} is being driven by another process")
+    try:
+        on_host = _file_lock(_target_file(job, folder), run_id, f"the target {job.target.name!r} is in use")
+        try:
+            in_target = _hold(job.database, run_id, job.target.name)
+            try:
+                yield in_target
+            finally:
+                in_target.release()
+        finally:
+            on_host.release()
+    finally:
+        own.release()
+
+
+def _file_lock(path: Path, run_id: str, busy: str) -> FileLock:
+    try:
+        return FileLock(path, run_id)
+    except FileLockHeldError as error:
+        holder = error.holder
+        text = f"run {holder.get('run_id', 'unknown')} on {holder.get('host', socket.gethostname())}, process {holder.get('pid', '?')}"
+        raise TargetBusyError(f"{busy}: {text}, since {holder.get('since', 'just now')}", hint=_WAIT) from error
+
+
+def _hold(database: Database, run_id: str, name: str) -> TargetLock:
+    deadline = time.monotonic() + ORPHAN_PATIENCE
+    while True:
+        try:
+            return database.hold(run_id)
+        except HeldError as error:
+            if error.holder.run_id != run_id[:8] or time.monotonic() > deadline:
+                raise TargetBusyError(f"the target {name!r} is in use: {error.holder}", hint=_WAIT) from error
+            time.sleep(0.2)  # our own orphan: the server has not noticed yet that its client is gone
+
+
+def _target_file(job: Job, folder: Path) -> Path:
+    """Beside a SQLite file, where every site on this host finds it; else in the site, named by the target's identity."""
+    path = getattr(job.database, "path", None)
+    if path is not None:
+        real = Path(path).resolve()
+        return real.with_name(f".{real.name}.aishell-lock")
+    identity = job.known_server().identity or job.database.credentials.display
+    return folder / f"target-{hashlib.sha256(identity.encode()).hexdigest()[:24]}.lock"
+
+
+_WAIT = "wait for it, or see `aishell runs show` and `aishell runs cancel`"

@@ -1,0 +1,192 @@
+"""Walks a plan's graph: starts what is ready, asks in the main thread, stops at the window's end or on Ctrl-C."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from aishell.databases.base import TargetLock
+from aishell.errors import AishellError, WaitingError
+from aishell.execution.executor import Earlier, InterruptedStepError, execute, record
+from aishell.execution.job import named_tables
+from aishell.execution.run import Run
+from aishell.models import Step, StepResult, StepStatus, plain
+from aishell.safety.approval import Answer, Approver, Later, Request
+
+Key = tuple[str, str]
+EVERYTHING: Key = ("*", "*")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the walk ended. `stopped`: None | paused | cancelled | interrupted."""
+
+    waiting: tuple[str, ...] = ()
+    stopped: str | None = None
+    broken: AishellError | None = None
+    error_step: str | None = None
+
+
+class Orchestrator:
+    """One walk over one run's plan. Steps run on worker threads; this thread schedules, asks, and hears Ctrl-C."""
+
+    def __init__(self, run: Run, lock: TargetLock, prompt: Approver, earlier: dict[str, Earlier] | None = None) -> None:
+        self.run, self.lock, self.prompt, self.earlier = run, lock, prompt, earlier or {}
+        run.ask = self.ask
+        self.messages: queue.Queue[tuple[str, Any]] = queue.Queue()
+        self.active: dict[str, frozenset[Key]] = {}
+        self.ready: list[Step] = []
+        self.waiting: list[str] = []
+        self.stopped: str | None = None
+        self.broken: AishellError | None = None
+        self.failed_step: str | None = None
+        self._interrupts = 0
+
+    def walk(self) -> Outcome:
+        """Run everything that can run. Returns when nothing runs and nothing more may start."""
+        self.graph = self.run.graph.sorter()
+        pool = ThreadPoolExecutor(self.run.options.jobs, thread_name_prefix="aishell-step")
+        try:
+            self._collect()
+            while True:
+                try:
+                    self._start(pool)
+                    if not self.active:
+                        break
+                    self._hear()
+                except KeyboardInterrupt:
+                    self._interrupted()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # a second Ctrl-C leaves at once
+        if self.stopped is None and self.run.asked_to:
+            self.stopped = "cancelled" if self.run.asked_to == "cancel" else "paused"
+        return Outcome(tuple(self.waiting), self.stopped, self.broken, self.failed_step)
+
+    def _collect(self) -> None:
+        """Take every step whose needs are through; those of an earlier process are through already."""
+        while fresh := self.graph.get_ready():
+            for step_id in fresh:
+                if step_id in self.run.results:
+                    self.graph.done(step_id)
+                else:
+                    self.ready.append(self.run.graph.by_id[step_id])
+        self.ready.sort(key=lambda step: step.index)
+
+    def _start(self, pool: ThreadPoolExecutor) -> None:
+        for step in list(self.ready):
+            if self._halted():
+                return
+            keys = self._keys(step)
+            if len(self.active) >= self.run.options.jobs or self._conflict(keys):
+                continue
+            self.ready.remove(step)
+            reason = self._hindered(step)
+            if reason is not None:
+                self._end(step, _skipped(self.run, step, reason))
+                return self._start(pool)
+            if not self.lock.alive():
+                self.broken = AishellError("the lock in the target was lost", hint="see what ended the session, then `aishell runs resume`")
+                return
+            self.active[step.id] = keys
+            pool.submit(self._work, step)
+
+    def _work(self, step: Step) -> None:
+        try:
+            self.messages.put(("ended", (step, execute(self.run, step, self.earlier.get(step.id)))))
+        except BaseException as error:
+            self.messages.put(("raised", (step, error)))
+
+    def _hear(self) -> None:
+        kind, payload = self.messages.get()
+        if kind == "ask":
+            request, reply = payload
+            reply.put(self._answer(request))
+            return
+        step, what = payload
+        del self.active[step.id]
+        if kind == "ended":
+            self._end(step, what)
+        elif isinstance(what, WaitingError):
+            self.waiting.append(f"{what.message} ({what.hint})")
+        elif isinstance(what, InterruptedStepError):
+            self.stopped = "interrupted"
+        elif isinstance(what, AishellError):
+            self.broken, self.failed_step = what, step.id
+        else:
+            raise what
+
+    def ask(self, request: Request) -> Answer:
+        """Called by a worker: the question is put in the main thread, where a prompt can hear Ctrl-C."""
+        reply: queue.Queue[Answer] = queue.Queue(1)
+        self.messages.put(("ask", (request, reply)))
+        return reply.get()
+
+    def _answer(self, request: Request) -> Answer:
+        try:
+            return Later("interrupted") if self.stopped else self.prompt(request)
+        except KeyboardInterrupt:
+            self._interrupted()
+            return Later("interrupted")
+
+    def _end(self, step: Step, result: StepResult) -> None:
+        self.run.results[step.id] = result
+        if result.status is StepStatus.IN_DOUBT:
+            self.waiting.append(f"step {step.id!r} is in doubt: {result.error}")
+            return
+        self.graph.done(step.id)
+        if result.status is StepStatus.FAILED and step.on_error == "fail":
+            self.failed_step = step.id
+        self._collect()
+
+    def _halted(self) -> bool:
+        return self.stopped is not None or self.broken is not None or self.run.asked_to is not None
+
+    def _hindered(self, step: Step) -> str | None:
+        """Why a step whose turn it is must not start."""
+        if self.failed_step is not None and not step.always:
+            return f"step {self.failed_step!r} failed before it"
+        if not step.always:
+            for need in sorted(self.run.graph.needs[step.id]):
+                earlier = self.run.results[need].status
+                if earlier in (StepStatus.FAILED, StepStatus.REJECTED):
+                    return f"needs step {need!r}, which {'failed' if earlier is StepStatus.FAILED else 'was refused'}"
+        deadline = self.run.options.deadline
+        if deadline is None or step.always:
+            return None
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return "deferred: the window has closed"
+        if (step.estimate.seconds or 0) > left:
+            return f"deferred: about {step.estimate.seconds:.0f} s of work do not fit into the {left:.0f} s left"
+        return None
+
+    def _keys(self, step: Step) -> frozenset[Key]:
+        """What a step keeps others away from: its tables; everything on SQLite, where one writes at a time."""
+        if self.run.job.database.engine == "sqlite":
+            return frozenset({EVERYTHING})
+        if self.run.job.pick(step.tool).read_only:
+            return frozenset()
+        return frozenset(named_tables(plain(step.params))) or frozenset({EVERYTHING})
+
+    def _conflict(self, keys: frozenset[Key]) -> bool:
+        for held in self.active.values():
+            if (EVERYTHING in held and keys) or (EVERYTHING in keys and held) or held & keys:
+                return True
+        return False
+
+    def _interrupted(self) -> None:
+        self._interrupts += 1
+        self.stopped = "interrupted"
+        if self._interrupts > 1:
+            raise KeyboardInterrupt
+        self.run.observer.said("interrupted: no new step; cancelling what runs on the server (once more to leave at once)")
+        threading.Thread(target=self.run.cancel, daemon=True).start()
+
+
+def _skipped(run: Run, step: Step, reason: str) -> StepResult:
+    result = StepResult(step.index, step.id, step.tool, plain(step.params), StepStatus.SKIPPED, reason=reason)
+    return record(run, step, result)

@@ -1,0 +1,131 @@
+"""A plan with everything a person wants to see before it runs: exact statements, locks, verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aishell.execution.inspection import inspect
+from aishell.execution.job import Job, named_tables
+from aishell.models import History, Inventory, Plan, Row, Sent, Step, Table, Verdict
+from aishell.planning import checks
+from aishell.planning.variables import references
+from aishell.registry.tool import Tool
+
+
+@dataclass(frozen=True)
+class StepPreview:
+    """A step as it would run. `unseen` says why its statements cannot be shown."""
+
+    step: Step
+    tool: Tool
+    statements: tuple[Sent, ...]
+    verdict: Verdict
+    unseen: str | None = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A plan, judged and rendered, with the inventory it rests on."""
+
+    job: Job
+    plan: Plan
+    inventory: Inventory
+    steps: tuple[StepPreview, ...]
+
+
+def preview(job: Job, *, history: Mapping[tuple[str, str], History] | None = None, deferred: frozenset[str] = frozenset()) -> Preview:
+    """Inspect the target, plan, check and judge. Writes nothing."""
+    job.agent.check_inputs(job.task)
+    inventory = inspect(job, history=history, deferred=deferred)
+    return present(job, job.agent.plan(job.task, inventory), inventory)
+
+
+def present(job: Job, plan: Plan, inventory: Inventory) -> Preview:
+    """Check a plan statically, bind it to its tools' versions, judge and render every step."""
+    tools = {step.tool: job.pick(step.tool) for step in plan.steps}
+    plan = replace(
+        plan,
+        steps=tuple(replace(step, index=number) for number, step in enumerate(plan.steps)),
+        tool_versions={name: tool.version for name, tool in sorted(tools.items())},
+        target_identity=inventory.server.identity,
+    )
+    checks.check(plan, job.config, job.pick)
+    by_key = {table.key: table for table in inventory.tables}
+    return Preview(job, plan, inventory, tuple(_step(job, step, tools[step.tool], by_key) for step in plan.steps))
+
+
+def _step(job: Job, step: Step, tool: Tool, tables: Mapping[tuple[str, str], Table]) -> StepPreview:
+    open_references = [r.text for r in references(dict(step.params))]
+    unseen = f"depends on ${{{open_references[0]}}}" if open_references else None
+    statements: Sequence[Sent] = ()
+    if unseen is None:
+        values = tool.prepare(step.params)
+        found = known_objects(tool, step, values)
+        if tool.runs == "each" and found is None:
+            unseen = "the objects are looked up when the step runs"
+            statements = [Sent(tool.blocks["do"].text, tool.lock, tool.source)]
+        else:
+            statements = job.sent(tool, values, found)
+    named = [tables[key] for key in named_tables(step.params) if key in tables]
+    verdict = job.judge(step, tool, named)
+    objection = job.agent.validate_safety(step)
+    if objection is not None and objection.decision.rank > verdict.decision.rank:
+        verdict = replace(verdict, decision=objection.decision, safe=objection.safe, reasons=(*verdict.reasons, *objection.reasons))
+    return StepPreview(step, tool, tuple(statements), verdict, unseen)
+
+
+def known_objects(tool: Tool, step: Step, values: Mapping[str, Any]) -> list[Row] | None:
+    """The rows a step's `do` can be rendered with before it runs: the frozen ones, or those its parameters name."""
+    if tool.runs == "statement":
+        needs_find = "find" in tool.blocks and any(n not in tool.parameters for n in tool.blocks["do"].names)
+        return None if needs_find else [{}]
+    if step.found is not None:
+        return [dict(row) for row in step.found]
+    if set(tool.key) <= {"schema", "table"} and tool.key:
+        return [{"schema": schema, "table": table} for schema, table in named_tables(values)]
+    if tool.runs == "each":
+        return None
+    return [{}]
+
+
+def as_contract(preview: Preview) -> dict[str, Any]:
+    """The `plan` of the JSON contract (model.md)."""
+    return {
+        "digest": preview.plan.digest,
+        "steps": [
+            {
+                "id": item.step.id,
+                "index": item.step.index,
+                "tool": item.step.tool,
+                "params": item.step.params,
+                "needs": item.step.needs,
+                "when": item.step.when,
+                "always": item.step.always,
+                "on_error": item.step.on_error,
+                "rationale": item.step.rationale,
+                "evidence": item.step.evidence,
+                "statements": item.statements,
+                "unseen": item.unseen,
+                "estimate": item.step.estimate,
+                "found": item.step.found,
+                "verdict": verdict_contract(item.verdict),
+            }
+            for item in preview.steps
+        ],
+    }
+
+
+def verdict_contract(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "risk_level": verdict.risk_level,
+        "decision": verdict.decision,
+        "requires_approval": verdict.requires_approval,
+        "safe": verdict.safe,
+        "risks": verdict.risks,
+        "mitigations": verdict.mitigations,
+        "reasons": verdict.reasons,
+    }
+
+

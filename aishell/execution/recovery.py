@@ -1,0 +1,115 @@
+"""What an earlier process left: steps that were started and have no outcome. Found out by looking at the database."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Row as Record
+
+from aishell.execution.executor import Earlier, record
+from aishell.execution.run import Run
+from aishell.models import Row, StepResult, StepStatus
+from aishell.registry import runners
+from aishell.registry.render import render
+from aishell.registry.runners import ObjectResult
+from aishell.registry.tool import Tool
+
+#: What a person may say of a step in doubt.
+DECISIONS = ("retry", "done", "abort")
+
+
+def finished(row: Record[Any], *, again: bool) -> bool:
+    """Whether a step is through. `again`: the run had failed, so failures and what waited for them are tried once more."""
+    if row.status in (StepStatus.DONE, StepStatus.REJECTED):
+        return True
+    if row.status == StepStatus.FAILED:
+        return not again
+    if row.status == StepStatus.SKIPPED:
+        return not (again and str(row.reason).startswith(("step '", "needs step '")))
+    return False
+
+
+def result_of(run: Run, row: Record[Any]) -> StepResult:
+    """A finished step as an earlier process recorded it."""
+    step = run.plan.steps[row.step_index]
+    return StepResult(
+        step_index=row.step_index,
+        step_id=row.step_id,
+        tool=row.tool,
+        params=json.loads(row.params) if row.params else step.params,
+        status=StepStatus(row.status),
+        output=json.loads(row.output) if row.output else None,
+        error=row.error,
+        reason=row.reason,
+        attempts=row.attempt,
+        started_at=row.started_at,
+        execution_time=row.seconds or 0.0,
+        approved_by=row.approved_by,
+    )
+
+
+def recover(run: Run, row: Record[Any], decision: str | None = None) -> Earlier | StepResult:
+    """What to do with a step without outcome: go on with the objects that are left, or a result.
+
+    A statement of ours that still runs on the server is waited for. What is read-only or idempotent runs again after its
+    clean-up; else `verify` decides per object; without an answer the step is in doubt, and a person's `decision` is needed.
+    """
+    step = run.plan.steps[row.step_index]
+    tool = run.job.pick(step.tool)
+    values = tool.prepare(json.loads(row.params))
+    found: list[Row] | None = json.loads(row.found) if row.found else None
+    context = runners.Context(run.job.database, run.marker(step), run.job.options(tool), on_sent=lambda statement, session: None)
+    run.observer.said(f"{step.id}: started by an earlier process; looking what became of it")
+    runners.wait_for_end(context)
+    done = _recorded(run, row, found or [], tool, values)
+    through = {result.label for result in done}
+    left = [item for item in found or [{}] if runners.label_of(tool, values, item) not in through]
+    earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by)
+    if tool.runs in ("query", "python") or tool.read_only or tool.idempotent:
+        for item in left:
+            runners.clean(tool, {**values, **item}, context)
+        return earlier
+    doubtful = []
+    for item in left:
+        state = _look(run, tool, {**values, **item, "group": [item]}, context)
+        if state is None:
+            doubtful.append(item)
+        elif state.get("ok"):
+            done.append(ObjectResult(runners.label_of(tool, values, item), "ok", item, state))
+    earlier = replace(earlier, done=tuple(done))
+    if not doubtful or decision == "retry":
+        return earlier
+    result = replace(result_of(run, row), status=StepStatus.IN_DOUBT, error="it is not known whether the statement took effect")
+    if decision == "done":
+        return record(run, step, replace(result, status=StepStatus.DONE, error=None, output={}, reason="a person says that it is done"))
+    if decision == "abort":
+        return record(run, step, replace(result, status=StepStatus.FAILED, error="aborted by a person while in doubt"))
+    return record(run, step, result)
+
+
+def _recorded(run: Run, row: Record[Any], found: list[Row], tool: Tool, values: dict[str, Any]) -> list[ObjectResult]:
+    """The objects whose outcome an earlier attempt committed."""
+    labels = {runners.label_of(tool, values, item) for item in found}
+    return [
+        ObjectResult(
+            item.object,
+            item.status,
+            json.loads(item.before),
+            json.loads(item.after) if item.after else None,
+            item.reason,
+            item.seconds,
+        )
+        for item in run.runs.objects(run.id, row.step_index)
+        if item.object in labels and item.status in ("ok", "skipped", "corrupted")
+    ]
+
+
+def _look(run: Run, tool: Tool, values: dict[str, Any], context: runners.Context) -> Row | None:
+    """What `verify` says of one object now; None when the tool has no such block."""
+    if "verify" not in tool.blocks:
+        return None
+    with context.reading() as session:
+        rows = session.query(render(tool, tool.blocks["verify"], values, run.job.database))
+    return rows[0] if rows else {}

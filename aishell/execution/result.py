@@ -1,0 +1,100 @@
+"""From a finished walk to the run's result, state and exit code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aishell.errors import AishellError
+from aishell.execution.orchestrator import Outcome
+from aishell.execution.run import Run
+from aishell.models import RunResult, RunState, StepResult, StepStatus, plain
+
+#: (status, run state, exit code), by what happened; model.md, Exit codes.
+_STOPPED = {
+    "interrupted": ("cancelled", RunState.PAUSED, 130),
+    "paused": ("partial", RunState.PAUSED, 4),
+    "cancelled": ("cancelled", RunState.CANCELLED, 1),
+}
+
+
+def conclude(run: Run, outcome: Outcome) -> tuple[str, RunState, int]:
+    """Status, state and exit code of a walk."""
+    results = list(run.results.values())
+    if outcome.stopped is not None:
+        return _STOPPED[outcome.stopped]
+    if outcome.broken is not None or outcome.error_step is not None:
+        return "failure", RunState.FAILED, outcome.broken.exit_code if outcome.broken else 1
+    if any(result.status is StepStatus.FAILED for result in results):
+        code, status = 1, "partial"
+    elif any(result.status is StepStatus.REJECTED for result in results):
+        code, status = 5, "rejected"
+    elif any(deferred(result) for result in results):
+        code, status = 4, "partial"
+    else:
+        code, status = 0, "success"
+    if outcome.waiting:
+        return "waiting_approval", RunState.WAITING_APPROVAL, code if code in (1, 5) else 3
+    return status, RunState.COMPLETED, code
+
+
+def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> tuple[RunResult, RunState]:
+    """The result of the JSON contract."""
+    status, state, code = conclude(run, outcome)
+    results = tuple(run.results[step.id] for step in run.plan.steps if step.id in run.results)
+    data, reasoning = run.job.agent.summarise(run.plan.task, results)
+    left = [_deferred(run, result) for result in results if deferred(result)]
+    failures = [r for r in results if r.status is StepStatus.FAILED]
+    data |= {"deferred": left, "warnings": list(run.plan.warnings), "waiting": list(outcome.waiting)}
+    data.setdefault("actions_count", sum(1 for r in results if r.status is StepStatus.DONE))
+    result = RunResult(
+        run_id=run.id,
+        task_id=run.task_id,
+        agent_id=run.job.config.agent_id,
+        agent=run.job.agent.type,
+        target=run.job.target.name,
+        engine=run.job.database.engine,
+        dry_run=False,
+        status=status,
+        state=state.value,
+        plan=plan,
+        actions_taken=results,
+        output_data=data,
+        reasoning=reasoning,
+        execution_time=round(seconds, 3),
+        checkpoints=tuple(row.name for row in run.runs.checkpoints(run.id)),
+        error=_error(run, outcome, failures),
+        exit_code=code,
+        audit_head=run.runs.head()[1],
+    )
+    return result, state
+
+
+def contract(result: RunResult) -> dict[str, Any]:
+    """The result as the document of `--output json`."""
+    document: dict[str, Any] = plain(result)
+    return document
+
+
+def deferred(result: StepResult) -> bool:
+    return result.status is StepStatus.SKIPPED and (result.reason or "").startswith("deferred:")
+
+
+def _deferred(run: Run, result: StepResult) -> dict[str, Any]:
+    table = result.params.get("table")
+    label = f"{result.params.get('schema')}.{table}" if table else ""
+    return {"step_id": result.step_id, "tool": result.tool, "object": label, "reason": result.reason}
+
+
+def _error(run: Run, outcome: Outcome, failures: list[StepResult]) -> dict[str, Any] | None:
+    error: AishellError | None = outcome.broken
+    if error is not None:
+        return {"type": type(error).__name__, "message": error.message, "step_id": outcome.error_step, "hint": error.hint}
+    if not failures:
+        return None
+    first = failures[0]
+    return {
+        "type": "StepError",
+        "message": first.error or "failed",
+        "step_id": first.step_id,
+        "hint": f"see `aishell runs show {run.id[:8]}`",
+    }

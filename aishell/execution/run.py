@@ -1,0 +1,136 @@
+"""A run in progress: who it is, what it may do, what became of its steps so far."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aishell.databases.base import Session
+from aishell.errors import StepError
+from aishell.execution.job import Job
+from aishell.models import Plan, Step, StepResult
+from aishell.planning.graph import Graph
+from aishell.planning.variables import Reference, walk
+from aishell.safety.approval import Answer, Later, Request
+from aishell.state.approvals import Approvals
+from aishell.state.runs import Runs
+
+
+class Observer(Protocol):
+    """Whoever wants to see a run go by. Called from several threads; must not raise."""
+
+    def step_started(self, step: Step, total: int) -> None: ...
+    def step_progress(self, step: Step, done: float, total: float, label: str) -> None: ...
+    def step_ended(self, step: Step, result: StepResult) -> None: ...
+    def said(self, text: str) -> None: ...
+
+
+class Silent:
+    """The observer of a library call."""
+
+    def step_started(self, step: Step, total: int) -> None: ...
+    def step_progress(self, step: Step, done: float, total: float, label: str) -> None: ...
+    def step_ended(self, step: Step, result: StepResult) -> None: ...
+    def said(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run may behave. `deadline` in seconds of the monotonic clock."""
+
+    yes: bool = False
+    interactive: bool = False
+    jobs: int = 1
+    deadline: float | None = None
+
+
+class NoOutputError(StepError):
+    """A referenced step has no output, because it was skipped."""
+
+
+@dataclass
+class Run:
+    id: str
+    owner: str
+    job: Job
+    plan: Plan
+    runs: Runs
+    approvals: Approvals
+    options: Options
+    observer: Observer
+    ask: Callable[[Request], Answer] = lambda request: Later("nobody is there to ask")
+    results: dict[str, StepResult] = field(default_factory=dict)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    approved_tools: set[str] = field(default_factory=set)
+    asked_to: str | None = None  # pause | cancel, by another process
+
+    def __post_init__(self) -> None:
+        self.graph = Graph(self.plan.steps)
+        self._sessions: set[Session] = set()
+        self._calls: dict[str, deque[float]] = {}
+        self._guard = threading.Lock()
+
+    @property
+    def task_id(self) -> str:
+        return self.plan.task.task_id
+
+    @property
+    def total(self) -> int:
+        return len(self.plan.steps)
+
+    def marker(self, step: Step) -> str:
+        """What this run's statements for a step are labelled with on the server."""
+        return f"aishell:{self.id[:8]}:{step.index}"
+
+    def lookup(self, reference: Reference) -> Any:
+        """The value of a reference. Raises NoOutputError for a skipped step, StepError for a missing value."""
+        if reference.root == "output":
+            step = self.graph.referenced(reference)
+            result = self.results.get(step.id) if step else None
+            if result is None or result.output is None:
+                raise NoOutputError(f"${{{reference.text}}} has no value: step {step.id if step else '?'} gave no output")
+            return walk(result.output, reference)
+        return walk(self._root(reference.root), reference)
+
+    def _root(self, name: str) -> Mapping[str, Any]:
+        if name == "run":
+            return {"id": self.id}
+        if name == "target":
+            target, server = self.job.target, self.job.known_server()
+            return {
+                "name": target.name,
+                "engine": server.engine,
+                "environment": target.environment,
+                "database": server.database,
+                "url": self.job.database.credentials.display,
+            }
+        task = self.plan.task
+        return {field_: getattr(task, field_) for field_ in type(task).__dataclass_fields__}
+
+    def session(self, session: Session, active: bool) -> None:
+        """Remember a session while it runs a statement, so that an interrupt can cancel it on the server."""
+        with self._guard:
+            (self._sessions.add if active else self._sessions.discard)(session)
+
+    def cancel(self) -> None:
+        """Start nothing more and cancel what runs, on the server."""
+        self.cancelled.set()
+        with self._guard:
+            running = list(self._sessions)
+        for session in running:
+            session.cancel()
+
+    def calls_last_minute(self, tool: str) -> int:
+        with self._guard:
+            calls = self._calls.setdefault(tool, deque())
+            while calls and calls[0] < time.monotonic() - 60:
+                calls.popleft()
+            return len(calls)
+
+    def called(self, tool: str) -> None:
+        with self._guard:
+            self._calls.setdefault(tool, deque()).append(time.monotonic())

@@ -1,0 +1,60 @@
+"""Where things are: the site, its configuration, tools and state; the data that came with the package."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from aishell.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Places:
+    """`root` is the site's folder, None for the user's own folders or the built-in defaults."""
+
+    root: Path | None
+    config: Path
+    state: Path
+    tools: tuple[Path, ...]
+
+
+def built_in(name: str) -> Path:
+    """`tools` or `config` as they came with aishell: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).parent
+    inside = package / "_data" / name
+    return inside if inside.is_dir() else package.parent / name
+
+
+def find(site: str | Path | None = None) -> Places:
+    """The site named by `site` or AISHELL_SITE, else the current folder, else the user's folders, else the built-in defaults.
+
+    Raises UsageError when a named site is none.
+    """
+    named = site or os.environ.get("AISHELL_SITE")
+    if named:
+        root = Path(named).expanduser()
+        if not (root / "config").is_dir():
+            raise UsageError(f"{root} is no site: it has no folder `config`", hint=f"make one with `aishell init {root}`")
+        return _of(root)
+    if Path("config/aishell.yaml").is_file():
+        return _of(Path.cwd())
+    import platformdirs
+
+    config = Path(platformdirs.user_config_dir("aishell"))
+    state = Path(platformdirs.user_state_dir("aishell")) / "state.db"
+    if not (config / "aishell.yaml").is_file():
+        return Places(None, Path(os.devnull), state, (built_in("tools"),))
+    return Places(None, config, state, _tools(config / "tools"))
+
+
+def _of(root: Path) -> Places:
+    return Places(root, root / "config", root / "state.db", _tools(root / "tools"))
+
+
+def _tools(own: Path) -> tuple[Path, ...]:
+    """The tools that came with aishell, and the site's own."""
+    shipped = built_in("tools")
+    if not own.is_dir() or own.resolve() == shipped.resolve():
+        return (shipped,)
+    return shipped, own

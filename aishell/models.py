@@ -1,0 +1,388 @@
+"""The values that flow through aishell. Frozen, without I/O; this module imports nothing of the package."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import PurePath
+from typing import Any
+
+Params = Mapping[str, Any]
+Row = dict[str, Any]
+
+
+class Risk(StrEnum):
+    """How much a tool can hurt, as its file declares it; ordered by `rank`."""
+
+    SAFE = "safe"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        return list(Risk).index(self)
+
+
+class Decision(StrEnum):
+    """What safety says of a step; a higher `rank` is stricter and wins."""
+
+    AUTO = "auto"
+    NOTIFY = "notify"
+    CONFIRM = "confirm"
+    REVIEW = "review"
+    DENY = "deny"
+
+    @property
+    def rank(self) -> int:
+        return list(Decision).index(self)
+
+
+class RunState(StrEnum):
+    IDLE = "idle"
+    PLANNING = "planning"
+    EXECUTING = "executing"
+    CHECKPOINTING = "checkpointing"
+    WAITING_APPROVAL = "waiting_approval"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class StepStatus(StrEnum):
+    PENDING = "pending"
+    STARTED = "started"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    REJECTED = "rejected"
+    IN_DOUBT = "in_doubt"
+
+
+CATEGORIES = frozenset(
+    "analysis maintenance database_read database_write database_ddl backup restore repair report".split()
+)
+CAPABILITIES = frozenset(
+    """database_read database_write database_ddl file_read file_write backup_create backup_restore
+    schema_analyze schema_modify query_optimize index_manage""".split()
+)
+SAFETY_LEVELS = ("permissive", "moderate", "strict")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """An agent as `config/agents/<type>.yaml` sets it; `timeout_seconds` bounds a step whose tool names no limit."""
+
+    agent_id: str
+    agent_type: str
+    capabilities: frozenset[str]
+    safety_level: str = "moderate"
+    max_retries: int = 3
+    timeout_seconds: int = 300
+    max_duration: int | None = None  # seconds; bounds the whole run
+    constraints: tuple[Mapping[str, Any], ...] = ()
+    llm_config: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What was asked: agent, target (a name or a URL) and inputs."""
+
+    agent: str
+    target: str
+    input_data: Mapping[str, Any] = field(default_factory=dict)
+    task_id: str = ""
+    description: str = ""
+    workflow_id: str | None = None
+    parent_task_id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server behind a target, as inspection found it. Ages and lags in seconds, sizes in bytes; None: not known."""
+
+    engine: str  # postgresql | mysql | sqlite
+    product: str  # postgresql | mysql | mariadb | sqlite
+    version: tuple[int, ...]
+    database: str
+    identity: str
+    features: frozenset[str] = frozenset()
+    user: str = ""
+    superuser: bool = False
+    standby: bool = False
+    read_only: bool = False
+    database_bytes: int | None = None
+    data_directory: str | None = None
+    oldest_transaction_seconds: float | None = None
+    oldest_transaction: str | None = None
+    replica_lag_seconds: float | None = None
+    active_sessions: int | None = None
+    freeze_age_percent: float | None = None
+    free_bytes: int | None = None  # SQLite: pages on the freelist
+    journal_mode: str | None = None
+    auto_vacuum: str | None = None
+    now: str = ""
+
+    @property
+    def version_text(self) -> str:
+        return ".".join(map(str, self.version))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One relation of the inventory. `oid` is whatever tells this very object from a later one of the same name."""
+
+    schema: str
+    table: str
+    kind: str  # table | partitioned | partition | matview | view | foreign | temporary | virtual
+    oid: str = ""
+    storage: str = ""
+    rows: int | None = None
+    bytes: int | None = None
+    index_bytes: int | None = None
+    dead_rows: int | None = None
+    modified_rows: int | None = None  # rows changed since the last ANALYZE
+    last_analyze: str | None = None
+    last_vacuum: str | None = None
+    freeze_age_percent: float | None = None  # of autovacuum_freeze_max_age
+    free_bytes: int | None = None
+    fragmentation_percent: float | None = None
+    fragmentation_method: str | None = None
+    withheld: str | None = None  # why there is no trustworthy fragmentation figure
+    statistics: str | None = None  # SQLite: missing | stale | present
+    writes: int | None = None
+    has_primary_key: bool = True
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.schema, self.table
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One index. `row` keeps every column its measurement returned: a step's frozen `find` rows are made of them."""
+
+    schema: str
+    table: str
+    index_name: str
+    bytes: int = 0
+    valid: bool = True
+    fragmentation_percent: float | None = None
+    method: str | None = None
+    reclaimable_bytes: int | None = None
+    withheld: str | None = None
+    row: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a tool cost and gained on one object before: medians over earlier runs."""
+
+    bytes_per_second: float
+    runs: int
+    idle_runs: int  # the last runs in a row that gained nothing
+    based_on: str  # "this table" | "this tool on this target"
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What inspection found, in a fixed number of queries."""
+
+    server: Server
+    tables: tuple[Table, ...]
+    indexes: tuple[Index, ...]
+    measured_at: str
+    tools: frozenset[str] = frozenset()  # names of the tools that exist for this server
+    queries: int = 0
+    warnings: tuple[str, ...] = ()
+    deferred: frozenset[str] = frozenset()  # objects the last run on this target left undone
+    history: Mapping[tuple[str, str], History] = field(default_factory=dict)  # (tool, object) -> cost
+
+    @property
+    def digest(self) -> str:
+        return digest([self.server.identity, [(t.schema, t.table, t.oid) for t in self.tables]])
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A figure with its pedigree: how it was got, when, how far off it may be, or why it is withheld."""
+
+    metric: str
+    value: Any
+    method: str
+    measured_at: str
+    error: str | None = None
+    withheld: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Expected cost: seconds, bytes of scratch space, and what that rests on (None seconds: no basis)."""
+
+    seconds: float | None = None
+    bytes: int | None = None
+    based_on: str = "no basis"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One tool call of a plan. `found` is the frozen list of objects a `runs: each` tool may work on."""
+
+    id: str
+    tool: str
+    params: Params = field(default_factory=dict)
+    index: int = 0
+    rationale: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    needs: tuple[str, ...] = ()
+    when: str | None = None
+    always: bool = False
+    on_error: str = "fail"  # fail | continue
+    estimate: Estimate = Estimate()
+    found: tuple[Mapping[str, Any], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Ordered steps as data: printable, hashable, replayable. `tools` is the text of every tool it uses, by source."""
+
+    task: Task
+    steps: tuple[Step, ...]
+    created_at: str
+    inventory_digest: str = ""
+    target_identity: str = ""
+    tool_versions: Mapping[str, str] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        return digest([self.task.agent, self.target_identity, self.tool_versions, self.steps])
+
+    def step(self, step_id: str) -> Step:
+        return next(step for step in self.steps if step.id == step_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing a gate said, with the rule that made it say so."""
+
+    rule: str
+    text: str
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gates say of a step."""
+
+    risk_level: Risk
+    decision: Decision
+    safe: bool
+    reasons: tuple[Reason, ...] = ()
+    risks: tuple[str, ...] = ()
+    mitigations: tuple[str, ...] = ()
+
+    @property
+    def requires_approval(self) -> bool:
+        return self.decision in (Decision.CONFIRM, Decision.REVIEW)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A statement as a person reads it, with the lock it takes and the file it comes from."""
+
+    sql: str
+    lock: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What became of a step."""
+
+    step_index: int
+    step_id: str
+    tool: str
+    params: Params
+    status: StepStatus
+    output: Mapping[str, Any] | None = None
+    error: str | None = None
+    reason: str | None = None
+    attempts: int = 0
+    started_at: str | None = None
+    execution_time: float = 0.0  # seconds
+    approved_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A run's result: the JSON contract of `--output json` (model.md), field for field."""
+
+    run_id: str | None
+    task_id: str
+    agent_id: str
+    agent: str
+    target: str
+    engine: str
+    dry_run: bool
+    status: str
+    state: str
+    plan: Mapping[str, Any]
+    actions_taken: tuple[StepResult, ...]
+    output_data: Mapping[str, Any]
+    reasoning: str
+    execution_time: float
+    checkpoints: tuple[str, ...]
+    error: Mapping[str, Any] | None = None
+    exit_code: int = 0
+    audit_head: str | None = None
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601 with microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON types: dataclasses to dicts, tuples to lists, dates to ISO 8601, bytes to hex."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted(plain(item) for item in value)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).hex()
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value, for digests and the audit chain."""
+    return json.dumps(plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def digest(value: Any) -> str:
+    """`sha256:` and the hash of the value's canonical JSON."""
+    return "sha256:" + hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()

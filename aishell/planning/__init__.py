@@ -1,0 +1,1 @@
+"""Plans as data: references, conditions, order, static checks."""

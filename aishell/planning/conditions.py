@@ -1,0 +1,71 @@
+"""`when:` conditions: references and literals with comparison, boolean and membership operators, never Python's eval."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from simpleeval import DEFAULT_OPERATORS, InvalidExpression, SimpleEval
+
+from aishell.errors import PlanError, StepError
+from aishell.planning.variables import _REFERENCE, Reference, parse
+
+_ALLOWED = (
+    ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Not, ast.USub, ast.Name, ast.Load, ast.Constant, ast.And, ast.Or, ast.List, ast.Tuple,
+    ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot, ast.Expression,
+)  # fmt: skip
+_OPERATORS = {node: function for node, function in DEFAULT_OPERATORS.items() if issubclass(node, _ALLOWED)}
+
+
+def check(condition: str) -> None:
+    """Raises PlanError when a condition is not of the small language above."""
+    expression, _ = _named(condition)
+    try:
+        tree = ast.parse(expression, mode="eval")
+    except SyntaxError as error:
+        raise PlanError(f"the condition {condition!r} cannot be read: {error.msg}") from error
+    for node in ast.walk(tree):
+        if not isinstance(node, _ALLOWED):
+            raise PlanError(
+                f"the condition {condition!r} uses {type(node).__name__}",
+                hint="allowed: comparisons, and, or, not, in, literals and ${…}",
+            )
+        if isinstance(node, ast.Name) and not node.id.startswith("_ref"):
+            raise PlanError(f"the condition {condition!r} uses the bare word {node.id!r}", hint="quote it or write ${…}")
+
+
+def holds(condition: str, lookup: Callable[[Reference], Any]) -> bool:
+    """Whether a condition is true; a comparison with a missing value (None) is false.
+
+    Raises StepError when it cannot be decided, with the condition's text.
+    """
+    expression, references = _named(condition)
+    names = {name: lookup(reference) for name, reference in references.items()}
+    try:
+        return bool(SimpleEval(operators=_OPERATORS, functions={}, names=names).eval(expression))
+    except TypeError as error:
+        if any(value is None for value in names.values()):
+            return False
+        raise StepError(f"the condition {condition!r} cannot be decided: {error}") from error
+    except InvalidExpression as error:
+        raise StepError(f"the condition {condition!r} cannot be decided: {error}") from error
+
+
+def described(condition: str, lookup: Callable[[Reference], Any]) -> str:
+    """The condition with the values in place, for the reason of a skipped step."""
+    return _REFERENCE.sub(lambda match: repr(lookup(parse(match[2]))) if match[2] is not None else "${", condition)
+
+
+def _named(condition: str) -> tuple[str, dict[str, Reference]]:
+    """The expression with `_ref0` for each reference: what a reference holds is never parsed."""
+    references: dict[str, Reference] = {}
+
+    def name(match: Any) -> str:
+        if match[2] is None:
+            raise PlanError(f"the condition {condition!r} contains $${{, which only texts may")
+        key = f"_ref{len(references)}"
+        references[key] = parse(match[2])
+        return key
+
+    return _REFERENCE.sub(name, condition), references

@@ -1,0 +1,65 @@
+"""The order of a plan's steps: a DAG of needs, walked with the standard library's topological sorter."""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Sequence
+
+from aishell.errors import PlanError, UnknownNameError
+from aishell.models import Step
+from aishell.planning.variables import Reference, references
+
+
+class Graph:
+    """Steps and what each waits for: its `needs`, and every step it refers to."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        """Raises UnknownNameError for an unknown step, PlanError for a cycle or two steps of one name."""
+        self.steps = steps
+        self.by_id = {step.id: step for step in steps}
+        if len(self.by_id) < len(steps):
+            ids = [step.id for step in steps]
+            raise PlanError(f"two steps are called {next(i for i in ids if ids.count(i) > 1)!r}")
+        self.needs = {step.id: self._needs(step) for step in steps}
+        self.sorter()
+
+    def referenced(self, reference: Reference) -> Step | None:
+        """The step a reference points to, None for other roots."""
+        if reference.step is None:
+            return None
+        if isinstance(reference.step, int):
+            if reference.step < len(self.steps):
+                return self.steps[reference.step]
+            raise UnknownNameError("step", f"step_{reference.step}", [f"step_{n}" for n in range(len(self.steps))], f"${{{reference.text}}}")
+        if reference.step not in self.by_id:
+            raise UnknownNameError("step", reference.step, self.by_id, f"${{{reference.text}}}")
+        return self.by_id[reference.step]
+
+    def sorter(self) -> graphlib.TopologicalSorter[str]:
+        """A prepared sorter over step ids. Raises PlanError for a cycle, naming it."""
+        sorter = graphlib.TopologicalSorter(self.needs)
+        try:
+            sorter.prepare()
+        except graphlib.CycleError as error:
+            raise PlanError(f"the steps wait for each other: {' → '.join(error.args[1])}") from error
+        return sorter
+
+    def before(self, step: Step, other: Step) -> bool:
+        """Whether `other` comes before `step` through needs."""
+        seen: set[str] = set()
+        todo = [*self.needs[step.id]]
+        while todo:
+            current = todo.pop()
+            if current == other.id:
+                return True
+            if current not in seen:
+                seen.add(current)
+                todo += self.needs[current]
+        return False
+
+    def _needs(self, step: Step) -> frozenset[str]:
+        for need in step.needs:
+            if need not in self.by_id:
+                raise UnknownNameError("step", need, self.by_id, f"the needs of step {step.id!r}")
+        found = (self.referenced(r) for r in (*references(dict(step.params)), *references(step.when or "")))
+        return frozenset(step.needs) | {other.id for other in found if other is not None}

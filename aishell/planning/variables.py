@@ -1,0 +1,106 @@
+"""References such as `${steps.analyze.output.fragmentation_percent}`: found, checked, resolved.
+
+A value that is one whole reference keeps its type; inside a longer text it is interpolated; `$${` is a literal `${`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aishell.errors import PlanError, StepError
+
+_REFERENCE = re.compile(r"\$(\$\{)|\$\{([^{}]*)\}")
+_PART = re.compile(r"(?:^|\.)([A-Za-z_][\w-]*)|\[(\d+)\]")
+ROOTS = ("task", "target", "run")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`path` of keys and list positions below a root: a step's output, the task, the target or the run."""
+
+    text: str
+    step: str | int | None  # id, or index for `${step_0…}`
+    root: str
+    path: tuple[str | int, ...]
+
+
+def parse(text: str) -> Reference:
+    """The reference between `${` and `}`. Raises PlanError when it is none."""
+    parts: list[str | int] = []
+    position = 0
+    for match in _PART.finditer(text):
+        if match.start() != position:
+            break
+        parts.append(match[1] if match[1] is not None else int(match[2]))
+        position = match.end()
+    if position != len(text) or not parts:
+        raise PlanError(f"${{{text}}} is no reference", hint="write e.g. ${steps.<id>.output.<field>} or ${task.input_data.tables}")
+    first = str(parts[0])
+    if numbered := re.fullmatch(r"step_(\d+)", first):
+        return _of_step(text, int(numbered[1]), parts[1:])
+    if first == "steps":
+        if len(parts) < 2:
+            raise PlanError(f"${{{text}}} names no step")
+        return _of_step(text, str(parts[1]), parts[2:])
+    if first not in ROOTS:
+        raise PlanError(f"${{{text}}}: unknown variable {first!r}", hint=f"known: steps.<id>, step_<n>, {', '.join(ROOTS)}")
+    return Reference(text, None, first, tuple(parts[1:]))
+
+
+def _of_step(text: str, step: str | int, rest: list[str | int]) -> Reference:
+    if not rest or rest[0] != "output":
+        raise PlanError(f"${{{text}}} must name an output", hint="write ${steps.<id>.output.<field>}")
+    return Reference(text, step, "output", tuple(rest[1:]))
+
+
+def references(value: Any) -> Iterator[Reference]:
+    """Every reference in a value, nested dicts and lists walked."""
+    if isinstance(value, str):
+        for match in _REFERENCE.finditer(value):
+            if match[2] is not None:
+                yield parse(match[2])
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from references(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from references(item)
+
+
+def resolve(value: Any, lookup: Callable[[Reference], Any]) -> Any:
+    """`value` with every reference replaced by what `lookup` finds."""
+    if isinstance(value, str):
+        return _resolve_text(value, lookup)
+    if isinstance(value, Mapping):
+        return {key: resolve(item, lookup) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [resolve(item, lookup) for item in value]
+    return value
+
+
+def _resolve_text(text: str, lookup: Callable[[Reference], Any]) -> Any:
+    whole = _REFERENCE.fullmatch(text)
+    if whole and whole[2] is not None:
+        return lookup(parse(whole[2]))
+
+    def replaced(match: re.Match[str]) -> str:
+        if match[1]:
+            return "${"
+        value = lookup(parse(match[2]))
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    return _REFERENCE.sub(replaced, text)
+
+
+def walk(data: Any, reference: Reference) -> Any:
+    """The value a reference's path leads to. Raises StepError with the reference's text when there is none."""
+    for part in reference.path:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError) as error:
+            raise StepError(f"${{{reference.text}}} has no value: {part!r} is not there") from error
+    return data

@@ -1,0 +1,1 @@
+"""The tool registry: files in tools/ become callable, checked operations."""

@@ -1,0 +1,262 @@
+"""Reads one file of `tools/`: header grammar, blocks, and the checks that need nothing but the file.
+
+The grammar is described for people in tools/README.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from aishell.errors import SettingsError, ToolFileError, UnknownNameError
+from aishell.models import CAPABILITIES, CATEGORIES, Risk
+from aishell.registry.render import split
+from aishell.registry.tool import PARAMETER_TYPES, PASTED, Aggregate, Block, Clause, Parameter, Tool
+from aishell.yamlfile import Document, parse
+
+RUNS = ("query", "statement", "each", "python")
+ENGINES = {"postgresql": {"postgresql"}, "mysql": {"mysql", "mariadb"}, "sqlite": {"sqlite"}, "common": set[str]()}
+_REQUIRED = ("name", "category", "risk", "capabilities", "runs", "returns")
+_OPTIONAL = (
+    "engine lock transaction max_execution_time idempotent group lock_timeout requires_approval rate_limit "
+    "implementation parameters examples description"
+).split()
+_STEP_BLOCKS = ("find", "probe", "do", "verify", "leftovers", "cleanup", "report")
+_PARAMETER_KEYS = ("type", "default", "enum", "minimum", "maximum", "description", "items")
+_OBJECT_LISTS = ("ok", "failed", "skipped", "corrupted")
+
+_BLOCK = re.compile(r"^-- ([a-z_]+):[ \t]*(.*)$", re.MULTILINE)
+_CLAUSE = re.compile(r"^(\w+)((?:\s*(?:>=|<=|==|<|>)\s*\d+(?:\.\d+)*)*)((?:\s*,?\s*(?:with|without)\s+\w+)*)$")
+_AGGREGATE = re.compile(r"^(\w+)\(\s*(\w+(?:\.\w+)?(?:\s*,\s*\w+)*)\s*\)$")
+_TYPES: dict[str, dict[str, Any]] = {
+    "count": {"type": "integer"},
+    "sum": {"type": "number"},
+    "max": {},
+    "first": {},
+    "object": {"type": ["object", "null"]},
+    "list": {"type": "array"},
+    "rows": {"type": "array", "items": {"type": "object"}},
+}
+_DROPS = re.compile(r"^\s*(DROP|TRUNCATE)\s+(TABLE\s+)?(TABLE|SCHEMA|DATABASE|\{)?", re.IGNORECASE)
+
+
+def read_tool(text: str, source: str, engine: str) -> Tool:
+    """The tool in `text`. Raises ToolFileError with file and line for anything the grammar does not allow."""
+    if source.endswith(".yaml"):
+        return _build(_yaml(text, source), {}, source, engine, text)
+    header, body_line = _header(text, source)
+    blocks = _blocks(text, body_line, source, engine)
+    return _build(_yaml(header, source), blocks, source, engine, text)
+
+
+def _header(text: str, source: str) -> tuple[str, int]:
+    """The YAML of the leading comment, with the prose below it as its `description`, and the line the SQL begins on."""
+    lines = text.splitlines()
+    end = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    stripped = [line[2:].removeprefix(" ") for line in lines[:end]]
+    prose = next((n for n, line in enumerate(stripped) if not line.strip()), end)
+    description = " ".join(line.strip() for line in stripped[prose:]).strip()
+    if not description:
+        raise ToolFileError(source, max(end, 1), "the description is missing: prose below the header, after an empty `--` line")
+    quoted = description.replace("\\", "\\\\").replace('"', '\\"')
+    return "\n".join([*stripped[:prose], f'description: "{quoted}"']), end
+
+
+def _yaml(text: str, source: str) -> Document:
+    try:
+        document = parse(text, source)
+    except SettingsError as error:
+        path, line, message = error.message.removeprefix(source).partition(":")[2].partition(":")
+        raise ToolFileError(source, int(path or 1) if path.isdigit() else 1, message.strip() or line) from error
+    if not isinstance(document.data, dict):
+        raise ToolFileError(source, 1, "the header is missing")
+    return document
+
+
+def _blocks(text: str, body_line: int, source: str, engine: str) -> dict[str, Block]:
+    lines = text.splitlines(keepends=True)
+    body = "".join(lines[body_line:])
+    marks = list(_BLOCK.finditer(body))
+    if not marks:
+        raise ToolFileError(source, body_line + 1, "no block: write `-- do: what it does` above the SQL")
+    blocks = {}
+    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+        name, line = mark[1], body_line + body.count("\n", 0, mark.start()) + 1
+        sql = body[mark.end() : following.start() if following else None].strip()
+        if name in blocks:
+            raise ToolFileError(source, line, f"the block `{name}` stands twice")
+        pieces = split(sql, engine, source, line)
+        if not any(value.strip() for _, value in pieces):
+            raise ToolFileError(source, line, f"the block `{name}` is empty")
+        blocks[name] = Block(name, mark[2].strip(), line, pieces)
+    return blocks
+
+
+def _build(document: Document, blocks: Mapping[str, Block], source: str, engine: str, text: str) -> Tool:
+    data = document.data
+
+    def refuse(message: str, *key: object) -> ToolFileError:
+        return ToolFileError(source, document.line(*key), message)
+
+    for key in data:
+        if key not in (*_REQUIRED, *_OPTIONAL):
+            raise refuse(_unknown("key", key, (*_REQUIRED, *_OPTIONAL)), key)
+    for key in (*_REQUIRED, "description"):
+        if not data.get(key):
+            raise refuse(f"the key `{key}` is missing")
+    name = str(data["name"])
+    if name != PurePosixPath(source).stem or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise refuse(f"the name {name!r} must be the file's name", "name")
+    if data["risk"] not in list(Risk):
+        raise refuse(_unknown("risk", data["risk"], list(Risk)), "risk")
+    if data["category"] not in CATEGORIES:
+        raise refuse(_unknown("category", data["category"], CATEGORIES), "category")
+    for capability in data["capabilities"]:
+        if capability not in CAPABILITIES:
+            raise refuse(_unknown("capability", capability, CAPABILITIES), "capabilities")
+    if data["runs"] not in RUNS:
+        raise refuse(_unknown("way of running", data["runs"], RUNS), "runs")
+    try:
+        parameters = {n: _parameter(n, spec) for n, spec in (data.get("parameters") or {}).items()}
+        returns = {n: _aggregate(n, spec, data["runs"], blocks) for n, spec in data["returns"].items()}
+        tool = Tool(
+            name=name,
+            engine=engine,
+            clauses=_clauses(str(data.get("engine", "")), engine),
+            description=data["description"],
+            category=data["category"],
+            risk_level=Risk(data["risk"]),
+            required_capabilities=frozenset(data["capabilities"]),
+            runs=data["runs"],
+            parameters=parameters,
+            returns=returns,
+            blocks=blocks,
+            source=source,
+            text=text,
+            lock=str(data.get("lock", "none")),
+            transaction=str(data.get("transaction", "none")),
+            max_execution_time=data.get("max_execution_time"),
+            idempotent=bool(data.get("idempotent", False)),
+            group=int(data.get("group", 1)),
+            lock_timeout=data.get("lock_timeout"),
+            requires_approval=bool(data.get("requires_approval", False)),
+            rate_limit=data.get("rate_limit"),
+            implementation=data.get("implementation"),
+            examples=tuple(data.get("examples") or ()),
+        )
+    except ValueError as error:
+        key = next((k for k in ("parameters", "returns", "engine") if str(error).startswith(k)), "name")
+        raise refuse(str(error), *str(error).split(":")[0].split(".")[: 2 if key != "engine" else 1]) from error
+    _check_blocks(tool, document)
+    return tool
+
+
+def _parameter(name: str, spec: Any) -> Parameter:
+    at = f"parameters.{name}"
+    if not isinstance(spec, dict) or spec.get("type") not in PARAMETER_TYPES:
+        given = spec.get("type") if isinstance(spec, dict) else spec
+        raise ValueError(f"{at}: {_unknown('type', given, PARAMETER_TYPES)}")
+    for key in spec:
+        if key not in _PARAMETER_KEYS:
+            raise ValueError(f"{at}: {_unknown('key', key, _PARAMETER_KEYS)}")
+    if spec["type"] == "keyword" and not spec.get("enum"):
+        raise ValueError(f"{at}: a keyword needs its enum")
+    rules = {key: spec[key] for key in _PARAMETER_KEYS if key in spec and key not in ("type", "default")}
+    return Parameter(name, spec["type"], "default" not in spec, spec.get("default"), rules)
+
+
+def _aggregate(name: str, spec: Any, runs: str, blocks: Mapping[str, Block]) -> Aggregate:
+    at = f"returns.{name}"
+    extra = {k: v for k, v in spec.items() if k != "from"} if isinstance(spec, dict) else {}
+    if runs == "python":
+        return Aggregate("value", (), extra or (spec if isinstance(spec, dict) else {}))
+    expression = spec.get("from") if isinstance(spec, dict) else spec
+    match = _AGGREGATE.match(str(expression))
+    if not match or match[1] not in _TYPES:
+        raise ValueError(f"{at}: {expression!r} is no aggregate; write e.g. count(ok) or sum(find.bytes)")
+    operands = []
+    for operand in re.split(r"\s*,\s*", match[2]):
+        block, _, column = operand.partition(".")
+        if block not in blocks and not (runs != "query" and block in (*_OBJECT_LISTS, "found")):
+            raise ValueError(f"{at}: there is no block `{block}`")
+        if column and block in blocks and column not in blocks[block].columns:
+            raise ValueError(f"{at}: the block `{block}` has no column `{column}` (write it as `… AS {column}`)")
+        if bool(column) != (match[1] in ("sum", "max", "first", "list")):
+            raise ValueError(f"{at}: {match[1]}() takes {'block.column' if not column else 'a block'}")
+        operands.append((block, column or None))
+    return Aggregate(match[1], tuple(operands), {**_TYPES[match[1]], **extra})
+
+
+def _clauses(text: str, engine: str) -> tuple[Clause, ...]:
+    if engine == "common":
+        return ()
+    clauses = []
+    for part in re.split(r",\s*(?!with)", text):
+        match = _CLAUSE.match(part.strip())
+        if not match or match[1] not in ENGINES[engine]:
+            raise ValueError(f"engine: {part!r} does not name a server of this folder ({', '.join(sorted(ENGINES[engine]))})")
+        bounds = re.findall(r"(>=|<=|==|<|>)\s*(\d+(?:\.\d+)*)", match[2])
+        clauses.append(
+            Clause(
+                match[1],
+                tuple((operator, tuple(map(int, number.split(".")))) for operator, number in bounds),
+                frozenset(re.findall(r"\bwith\s+(\w+)", match[3])),
+                frozenset(re.findall(r"\bwithout\s+(\w+)", match[3])),
+            )
+        )
+    return tuple(clauses)
+
+
+def _check_blocks(tool: Tool, document: Document) -> None:
+    """Declared = used, the blocks fit the way of running, and what drops data says so."""
+    source = tool.source
+    if tool.runs == "python":
+        if not tool.implementation or ":" not in tool.implementation:
+            raise ToolFileError(source, document.line("runs"), "`runs: python` needs `implementation: package.module:function`")
+        return
+    if tool.runs in ("statement", "each"):
+        for name in tool.blocks:
+            if name not in _STEP_BLOCKS:
+                raise ToolFileError(source, tool.blocks[name].line, _unknown("block", name, _STEP_BLOCKS))
+        needed = ("do", "find") if tool.runs == "each" else ("do",)
+        for name in needed:
+            if name not in tool.blocks:
+                raise ToolFileError(source, document.line("runs"), f"`runs: {tool.runs}` needs a block `{name}`")
+        if "cleanup" in tool.blocks and "leftovers" not in tool.blocks:
+            raise ToolFileError(source, tool.blocks["cleanup"].line, "`cleanup` needs a block `leftovers`")
+        if "verify" not in tool.blocks and not tool.read_only:
+            raise ToolFileError(source, tool.blocks["do"].line, "a tool that changes something needs a block `verify`")
+    found = tool.blocks["find"].columns if "find" in tool.blocks and tool.runs != "query" else frozenset[str]()
+    left = tool.blocks["leftovers"].columns if "leftovers" in tool.blocks else frozenset[str]()
+    used: set[str] = set()
+    for block in tool.blocks.values():
+        known = set(tool.parameters)
+        if tool.runs != "query" and block.name != "find":
+            known |= found | ({"group"} if tool.grouped else set())
+        if block.name == "cleanup":
+            known |= left
+        for name in sorted(block.names - known):
+            raise ToolFileError(source, block.line, f"`{name}` is neither a parameter nor a column of `find`")
+        for name in block.pasted:
+            if name in tool.parameters and tool.parameters[name].type not in PASTED:
+                kind = tool.parameters[name].type
+                raise ToolFileError(source, block.line, f"`{{{name}}}` is a {kind}: bind it as `:{name}`")
+        used |= block.names
+        if _DROPS.match(block.text) and _drops_data(block.text) and tool.risk_level is not Risk.CRITICAL:
+            raise ToolFileError(source, block.line, "what drops or truncates data must be `risk: critical`")
+    for name in tool.parameters:
+        if name not in used:
+            raise ToolFileError(source, document.line("parameters", name), f"the parameter `{name}` is used by no block")
+    if tool.grouped and not {"schema", "table"} <= found:
+        raise ToolFileError(source, document.line("group"), "`group` needs the columns `schema` and `table` in `find`")
+
+
+def _drops_data(sql: str) -> bool:
+    return not re.match(r"^\s*DROP\s+INDEX\b", sql, re.IGNORECASE)
+
+
+def _unknown(kind: str, value: object, known: Any) -> str:
+    error = UnknownNameError(kind, str(value), [str(k) for k in known])
+    return f"{error.message}; {error.hint}"

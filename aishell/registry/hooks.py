@@ -1,0 +1,70 @@
+"""Hooks around each tool call, from `hooks:` in aishell.yaml (`module:attribute`) or the entry point group `aishell.hooks`.
+
+A hook has `before(call)` and/or `after(call, result)`. `before` returns None, a `Veto`, or other parameters, which pass the
+gates again.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any
+
+from aishell.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool about to run."""
+
+    tool: str
+    params: Mapping[str, Any]
+    target: str
+    run_id: str
+    step_id: str
+
+
+@dataclass(frozen=True)
+class Veto:
+    """The call must not happen."""
+
+    reason: str
+
+
+@dataclass
+class Hooks:
+    hooks: Sequence[Any] = field(default_factory=tuple)
+
+    @classmethod
+    def load(cls, names: Sequence[str]) -> Hooks:
+        """Raises SettingsError for a hook that cannot be imported."""
+        loaded = [_import(name) for name in names]
+        return cls([*loaded, *(point.load() for point in entry_points(group="aishell.hooks"))])
+
+    def before(self, call: Call) -> tuple[Mapping[str, Any], Veto | None]:
+        """The parameters after every hook had its say, or the first veto."""
+        params = call.params
+        for hook in self.hooks:
+            if not hasattr(hook, "before"):
+                continue
+            said = hook.before(Call(call.tool, params, call.target, call.run_id, call.step_id))
+            if isinstance(said, Veto):
+                return params, said
+            if said is not None:
+                params = dict(said)
+        return params, None
+
+    def after(self, call: Call, result: Any) -> None:
+        for hook in self.hooks:
+            if hasattr(hook, "after"):
+                hook.after(call, result)
+
+
+def _import(name: str) -> Any:
+    module, _, attribute = str(name).partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(f"the hook {name!r} in aishell.yaml cannot be loaded: {error}", hint="write module:attribute") from error

@@ -1,0 +1,122 @@
+"""All tools of a site: loaded from folders, picked by server, found by what they may do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from aishell.errors import PlanError, ToolFileError, UnknownNameError, UsageError
+from aishell.models import Risk, Server
+from aishell.registry.header import ENGINES, read_tool
+from aishell.registry.tool import Tool
+
+LockCheck = Callable[[Tool], str | None]
+
+
+class Registry:
+    """Tools by engine and name. `lock_check` says what is wrong with a tool's declared lock, or None."""
+
+    def __init__(self, tools: Iterable[Tool], lock_check: LockCheck | None = None) -> None:
+        self._tools: dict[tuple[str, str], list[Tool]] = {}
+        for tool in tools:
+            self._add(tool, lock_check)
+
+    @classmethod
+    def load(cls, folders: Iterable[Path], *, lock_check: LockCheck | None = None, engine: str | None = None) -> Registry:
+        """Every `tools/<engine>/**/*.{sql,yaml}` below the folders; `engine` loads that one and `common` only.
+
+        Raises ToolFileError for the first file that is wrong.
+        """
+        return cls(_files(folders, engine), lock_check)
+
+    def with_texts(self, texts: Mapping[str, str]) -> Registry:
+        """This registry, but with the tools a plan was made with, from the texts stored beside it."""
+        stored = [read_tool(text, source, Path(source).parts[1]) for source, text in texts.items()]
+        names = {(tool.engine, tool.name) for tool in stored}
+        return Registry([*stored, *(tool for tool in self if (tool.engine, tool.name) not in names)])
+
+    def _add(self, tool: Tool, lock_check: LockCheck | None) -> None:
+        if lock_check is not None and (problem := lock_check(tool)):
+            line = next((n for n, text in enumerate(tool.text.splitlines(), 1) if text.startswith("-- lock:")), 1)
+            raise ToolFileError(tool.source, line, problem)
+        variants = self._tools.setdefault((tool.engine, tool.name), [])
+        for other in variants:
+            if not all(a.disjoint(b) for a in tool.clauses for b in other.clauses) or not tool.clauses:
+                raise ToolFileError(tool.source, 1, f"{tool.name} stands in {other.source} too, for some of the same servers")
+        variants.append(tool)
+
+    def __iter__(self) -> Iterator[Tool]:
+        return (tool for variants in self._tools.values() for tool in variants)
+
+    @property
+    def names(self) -> list[str]:
+        return sorted({name for _, name in self._tools})
+
+    def pick(self, name: str, server: Server) -> Tool:
+        """The variant of a tool for this server. Raises UnknownNameError, or PlanError when no variant fits."""
+        variants = self._tools.get((server.engine, name)) or self._tools.get(("common", name))
+        if variants is None:
+            if name in self.names:
+                raise PlanError(f"the tool {name!r} does not exist for {server.engine}")
+            raise UnknownNameError("tool", name, self.names)
+        for tool in variants:
+            if not tool.clauses or any(c.fits(server.product, server.version, server.features) for c in tool.clauses):
+                return tool
+        raise PlanError(
+            f"no variant of {name!r} fits {server.product} {server.version_text}",
+            hint="; ".join(tool.text.splitlines()[1].removeprefix("-- ") for tool in variants),
+        )
+
+    def has(self, name: str, server: Server) -> bool:
+        try:
+            self.pick(name, server)
+        except UsageError:
+            return False
+        return True
+
+    def variants(self, name: str) -> list[Tool]:
+        """Every file of this name, all engines. Raises UnknownNameError."""
+        found = [tool for (_, known), tools in self._tools.items() if known == name for tool in tools]
+        if not found:
+            raise UnknownNameError("tool", name, self.names)
+        return found
+
+    def find_tools(
+        self,
+        *,
+        category: str | None = None,
+        max_risk: Risk | None = None,
+        capabilities: Iterable[str] | None = None,
+        engine: str | None = None,
+    ) -> list[Tool]:
+        """Tools of this category, at most this risky, that need no other capability, for this engine."""
+        held = frozenset(capabilities) if capabilities is not None else None
+        found = [
+            tool
+            for tool in self
+            if (category is None or tool.category == category)
+            and (max_risk is None or tool.risk_level.rank <= max_risk.rank)
+            and (held is None or tool.required_capabilities <= held)
+            and (engine is None or tool.engine in (engine, "common"))
+        ]
+        return sorted(found, key=lambda tool: (tool.name, tool.engine, tool.source))
+
+
+def _files(folders: Iterable[Path], engine: str | None) -> Iterable[Tool]:
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"there is no folder of tools at {folder}")
+        for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))):
+            if sub.name not in ENGINES:
+                raise UnknownNameError("engine", sub.name, ENGINES, str(folder))
+            if engine is not None and sub.name not in (engine, "common"):
+                continue
+            for path in sorted((*sub.rglob("*.sql"), *sub.rglob("*.yaml"))):
+                source = "/".join(("tools", *path.relative_to(folder).parts))
+                try:
+                    text = path.read_text(encoding="utf-8")
+                except UnicodeDecodeError as error:
+                    raise ToolFileError(source, 1, f"not UTF-8: {error}") from error
+                yield read_tool(text, source, sub.name)
+
+

@@ -1,0 +1,347 @@
+"""The ways a tool can run. Each is written once; everything they send comes from a tool file."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aishell.databases.base import Database, Session, SessionOptions, Statement
+from aishell.errors import DatabaseError, StepError
+from aishell.models import Row, plain
+from aishell.registry.render import render
+from aishell.registry.tool import Tool, check_schema
+
+#: How long an effect may take to show in the catalog: before PostgreSQL 15 the statistics collector lags by up to 0.5 s.
+VERIFY_PATIENCE = (0.0, 0.1, 0.3, 0.6, 1.0)
+
+
+class InDoubtError(StepError):
+    """It is not known whether the statement took effect."""
+
+
+@dataclass(frozen=True)
+class ObjectResult:
+    """What became of one object of a step. `status`: ok | failed | skipped | corrupted | deferred."""
+
+    label: str
+    status: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any] | None = None
+    reason: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a tool returned. `status`: done | skipped | failed."""
+
+    status: str
+    output: dict[str, Any]
+    objects: tuple[ObjectResult, ...] = ()
+    reason: str | None = None
+
+
+@dataclass
+class Context:
+    """What a run gives a tool: ids, the database, limits, and where to report to."""
+
+    database: Database
+    marker: str
+    options: SessionOptions
+    run_id: str = ""
+    task_id: str = ""
+    step_id: str = ""
+    agent_id: str = ""
+    target: str = ""
+    results: Sequence[Any] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    on_sent: Callable[[Statement, Session], None] = lambda statement, session: None
+    on_object: Callable[[ObjectResult], None] = lambda result: None
+    progress: Callable[[int, int, str], None] = lambda done, total, label: None
+    cancelled: Callable[[], bool] = lambda: False
+    attempt: Callable[[Callable[[], Any], Callable[[], None]], Any] = lambda call, before_retry: call()
+    on_session: Callable[[Session | None], None] = lambda session: None
+
+    def reading(self) -> Session:
+        """A marked read-only session."""
+        limits = SessionOptions(True, self.options.lock_timeout, self.options.statement_timeout)
+        return self._marked(limits)
+
+    def writing(self) -> Session:
+        """A marked session for the tool's own statement."""
+        return self._marked(self.options)
+
+    def _marked(self, options: SessionOptions) -> Session:
+        session = self.database.session(options)
+        session.mark(self.marker)
+        return session
+
+
+def find(tool: Tool, values: Mapping[str, Any], context: Context) -> list[Row] | None:
+    """The objects `tool` would work on now, None when it has no `find`. Reads only."""
+    if tool.runs not in ("statement", "each") or "find" not in tool.blocks:
+        return None
+    with context.reading() as session:
+        return session.query(render(tool, tool.blocks["find"], values, context.database))
+
+
+def run(tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, context: Context) -> ToolResult:
+    """Run a tool on the objects `found` (from `find`, frozen before). Raises what stops the step as a whole."""
+    if tool.runs == "query":
+        result = _query(tool, values, context)
+    elif tool.runs == "python":
+        result = ToolResult("done", _python(tool, values, context))
+    else:
+        result = _Objects(tool, values, context).run([{}] if found is None else found)
+    check_schema(result.output, tool.returns_schema, f"the result of {tool.name}")
+    return result
+
+
+def statements(tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database) -> list[Statement]:
+    """The statements a step would send for these objects, for previews and digests. Sends nothing."""
+    if tool.runs == "python":
+        return []
+    if tool.runs == "query":
+        return [render(tool, block, values, database) for block in tool.blocks.values()]
+    groups = _groups(tool, [{}] if found is None else found)
+    return [render(tool, tool.blocks["do"], {**values, **group[0], "group": group}, database) for group in groups]
+
+
+def label_of(tool: Tool, values: Mapping[str, Any], row: Row) -> str:
+    """An object's name for people and for the history: `schema.name`."""
+    names = {**values, **row}
+    parts = [str(names[name]) for name in tool.key if names.get(name) is not None]
+    schema = names.get("schema")
+    if schema is not None and (not parts or parts[0] != schema):
+        parts.insert(0, str(schema))
+    if len(parts) < 2 and names.get("table"):
+        parts.append(str(names["table"]))
+    return ".".join(parts)
+
+
+def _query(tool: Tool, values: Mapping[str, Any], context: Context) -> ToolResult:
+    results: dict[str, list[Row]] = {}
+    with context.reading() as session:
+        context.on_session(session)
+        try:
+            for number, block in enumerate(tool.blocks.values()):
+                statement = render(tool, block, values, context.database)
+                context.on_sent(statement, session)
+                results[block.name] = session.query(statement)
+                context.progress(number + 1, len(tool.blocks), block.comment)
+        finally:
+            context.on_session(None)
+    return ToolResult("done", aggregate(tool, results))
+
+
+def _python(tool: Tool, values: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    module, _, name = (tool.implementation or "").partition(":")
+    function = getattr(importlib.import_module(module), name)
+    return dict(function(values, context))
+
+
+class _Objects:
+    """`statement` and `each`: for every object probe, do, verify; what fails on one object does not stop the next."""
+
+    def __init__(self, tool: Tool, values: Mapping[str, Any], context: Context) -> None:
+        self.tool, self.values, self.context = tool, values, context
+        self.results: list[ObjectResult] = []
+
+    def run(self, found: Sequence[Row]) -> ToolResult:
+        groups = list(_groups(self.tool, found))
+        for number, group in enumerate(groups):
+            if self.context.cancelled():
+                raise DatabaseError("cancelled before the next object", kind="cancelled")
+            self.context.progress(sum(map(len, groups[:number])), len(found), label_of(self.tool, self.values, group[0]))
+            started = time.monotonic()
+            try:
+                results = self._attempt(group)
+            except DatabaseError as error:
+                if error.kind in ("cancelled", "connect", "disk_full", "read_only"):
+                    self._clean(group)
+                    raise  # the next object would fail for the same reason
+                results = [self._result(row, self._status(error), reason=error.message) for row in group]
+                if results[0].status == "failed":
+                    self._clean(group)
+            seconds = (time.monotonic() - started) / len(group)
+            for result in results:
+                timed = ObjectResult(result.label, result.status, result.before, result.after, result.reason, seconds)
+                self.results.append(timed)
+                self.context.on_object(timed)
+        self.context.progress(len(found), len(found), "")
+        return self._conclude()
+
+    def _attempt(self, group: list[Row]) -> list[ObjectResult]:
+        result: list[ObjectResult] = self.context.attempt(lambda: self._do(group), lambda: self._clean(group))
+        return result
+
+    def _do(self, group: list[Row]) -> list[ObjectResult]:
+        with self.context.writing() as session:
+            if "probe" in self.tool.blocks:
+                try:
+                    session.probe(self._render("probe", group[0]))
+                except DatabaseError as error:
+                    if error.kind == "lock_timeout":
+                        return [self._result(row, "deferred", reason=f"locked by another session: {error.message}") for row in group]
+                    raise
+            statement = self._render("do", group[0], group=group)
+            self.context.on_sent(statement, session)
+            self.context.on_session(session)
+            try:
+                outcome = session.execute(statement)
+            except DatabaseError as error:
+                if error.kind == "connection_lost":
+                    return self._after_loss(group, error)
+                raise
+            finally:
+                self.context.on_session(None)
+        if outcome.worst("unsupported"):
+            return [self._result(row, "skipped", reason=outcome.worst("unsupported")) for row in group]
+        if problem := outcome.worst("corrupt") or _problems(outcome.rows):
+            return [self._result(row, "corrupted", reason=problem) for row in group]
+        if (failure := outcome.worst("error")) and not self.tool.grouped:
+            kind = "lock_timeout" if "lock wait timeout" in failure.lower() else "other"
+            raise DatabaseError(failure, kind=kind)
+        return self._verify(group, outcome.worst("error", "warning"))
+
+    def _verify(self, group: list[Row], said: str | None) -> list[ObjectResult]:
+        """Look whether the effect stands in the database. Not there: skipped when the server said why, else failed."""
+        if "verify" not in self.tool.blocks:
+            return [self._result(row, "ok") for row in group]
+        seen: list[Row] = []
+        for pause in VERIFY_PATIENCE:
+            time.sleep(pause)
+            with self.context.reading() as session:
+                rows = session.query(self._render("verify", group[0], group=group))
+            seen = [self._row_for(row, rows) for row in group]
+            if all(after.get("ok") for after in seen) or said:
+                break
+        return [
+            self._result(row, "ok", after)
+            if after.get("ok")
+            else self._result(row, "skipped" if said else "failed", after, said or "the effect is not there")
+            for row, after in zip(group, seen, strict=True)
+        ]
+
+    def _row_for(self, row: Row, rows: Iterable[Row]) -> Row:
+        if not self.tool.grouped:
+            return next(iter(rows), {})
+        return next((r for r in rows if (r["schema"], r["table"]) == (row["schema"], row["table"])), {})
+
+    def _after_loss(self, group: list[Row], error: DatabaseError) -> list[ObjectResult]:
+        """The connection died under a statement: wait for its end on the server, then look."""
+        wait_for_end(self.context)
+        results = self._verify(group, None)
+        if all(result.status == "ok" for result in results):
+            return results
+        if self.tool.idempotent:
+            raise DatabaseError(error.message, kind="connect", code=error.code) from error
+        raise InDoubtError(f"the connection was lost while {self.tool.name} ran: {error.message}") from error
+
+    def _clean(self, group: list[Row]) -> None:
+        """Remove what our own interrupted statement left."""
+        for row in group:
+            clean(self.tool, {**self.values, **row}, self.context)
+
+    def _render(self, block: str, row: Row, group: list[Row] | None = None) -> Statement:
+        values = {**self.values, **row, "group": group or [row]}
+        return render(self.tool, self.tool.blocks[block], values, self.context.database)
+
+    def _result(self, row: Row, status: str, after: Row | None = None, reason: str | None = None) -> ObjectResult:
+        return ObjectResult(label_of(self.tool, self.values, row), status, row, after, reason)
+
+    def _status(self, error: DatabaseError) -> str:
+        if error.kind == "corruption":
+            return "corrupted"
+        return "skipped" if error.kind in ("unsupported", "missing_object") else "failed"
+
+    def _conclude(self) -> ToolResult:
+        return conclude(self.tool, self.values, self.results, self.context)
+
+
+def conclude(tool: Tool, values: Mapping[str, Any], results: Sequence[ObjectResult], context: Context) -> ToolResult:
+    """The step's result from its objects, those of an earlier attempt included."""
+    by_status: dict[str, list[Row]] = {}
+    for result in results:
+        by_status.setdefault(result.status, []).append({**result.before, "reason": result.reason})
+    blocks = {
+        "found": [dict(result.before) for result in results],
+        "find": [dict(result.before) for result in results if result.status == "ok"],
+        "verify": [dict(result.after) for result in results if result.status == "ok" and result.after is not None],
+        **{name: by_status.get(name, []) for name in ("ok", "failed", "skipped", "corrupted")},
+    }
+    blocks["skipped"] += by_status.get("deferred", [])
+    if "report" in tool.blocks:
+        with context.reading() as session:
+            blocks["report"] = session.query(render(tool, tool.blocks["report"], values, context.database))
+    bad = [r for r in results if r.status == "failed" or (r.status == "corrupted" and not tool.read_only)]
+    idle = [r for r in results if r.status in ("skipped", "deferred")]
+    status = "failed" if bad else "skipped" if idle and len(idle) == len(results) else "done"
+    reasons = [f"{r.label}: {r.reason}" if len(results) > 1 else str(r.reason) for r in (bad or idle)]
+    return ToolResult(status, aggregate(tool, blocks), tuple(results), "; ".join(reasons[:5]) or None)
+
+
+def clean(tool: Tool, values: Mapping[str, Any], context: Context) -> int:
+    """Drop the leftovers of an interrupted run of `tool` for one object; how many there were."""
+    if "leftovers" not in tool.blocks or "cleanup" not in tool.blocks:
+        return 0
+    with context.reading() as session:
+        leftovers = session.query(render(tool, tool.blocks["leftovers"], values, context.database))
+    # Queued behind somebody's running build, a DROP removed the finished index in 11 of 12 tries: never wait long.
+    limits = SessionOptions(False, 0.5, context.options.statement_timeout)
+    for row in leftovers:
+        with context.database.session(limits) as session:
+            session.mark(context.marker)
+            if "probe" in tool.blocks:
+                session.probe(render(tool, tool.blocks["probe"], values, context.database))
+            statement = render(tool, tool.blocks["cleanup"], {**values, **row}, context.database)
+            context.on_sent(statement, session)
+            session.execute(statement)
+    return len(leftovers)
+
+
+def wait_for_end(context: Context, poll: float = 0.5) -> None:
+    """Wait until no statement with this step's marker runs on the server any more."""
+    deadline = time.monotonic() + (context.options.statement_timeout or 3600) + 10
+    while context.database.running(context.marker):
+        if time.monotonic() > deadline:
+            raise StepError(f"a statement of {context.marker} still runs on the server", hint="cancel it there, then resume")
+        time.sleep(poll)
+
+
+def aggregate(tool: Tool, blocks: Mapping[str, list[Row]]) -> dict[str, Any]:
+    """The result fields, as `returns` says."""
+    return {name: _value(a.function, [(blocks.get(b, []), c) for b, c in a.operands]) for name, a in tool.returns.items()}
+
+
+def _value(function: str, operands: list[tuple[list[Row], str | None]]) -> Any:
+    rows = [row for block, _ in operands for row in block]
+    if function == "count":
+        return len(rows)
+    if function == "rows":
+        return plain(rows)
+    if function == "object":
+        return plain(rows[0]) if rows else None
+    values = [plain(row.get(column)) for block, column in operands for row in block if column]
+    if function == "list":
+        return values
+    if function == "first":
+        return values[0] if values else None
+    known = [value for value in values if value is not None]
+    if function == "sum":
+        return sum(known)
+    return max(known, default=None)
+
+
+def _groups(tool: Tool, found: Sequence[Row]) -> Iterator[list[Row]]:
+    for start in range(0, len(found), tool.group):
+        yield [dict(row) for row in found[start : start + tool.group]]
+
+
+def _problems(rows: Iterable[Row]) -> str | None:
+    return "; ".join(str(row["problem"]) for row in rows if row.get("problem") is not None) or None
+
+

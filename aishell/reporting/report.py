@@ -1,0 +1,110 @@
+"""The maintenance report: what the run recorded, for the person who reads it in the morning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from aishell.models import Plan, Server, StepResult, StepStatus, now
+from aishell.registry.runners import Context
+
+_SEVERITIES = ("critical", "warning", "info")
+_MARKS = {StepStatus.DONE: "done", StepStatus.SKIPPED: "skipped", StepStatus.FAILED: "FAILED", StepStatus.REJECTED: "refused"}
+MAX_LINES = 40  # per section; the rest is counted
+
+
+def maintenance_report(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`{report, format}` from the results of the run so far."""
+    plan, server = context.facts["plan"], context.facts["server"]
+    results: Sequence[StepResult] = context.results
+    lines = [
+        f"# Maintenance of {context.target} ({params['maintenance_type']})",
+        "",
+        f"{server.product} {server.version_text}, database {server.database}; run {context.run_id[:8]}, {now()[:19]}Z",
+        "",
+        *_findings(results),
+        *_steps(plan, results),
+        *_damage(results),
+        *_left(results),
+        *_figures(results, server),
+    ]
+    return {"report": "\n".join(lines), "format": "markdown"}
+
+
+def size(number: float | None) -> str:
+    """Bytes for people: `12.3 MB`."""
+    if number is None:
+        return "-"
+    value, sign = abs(float(number)), "-" if number < 0 else ""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1024:
+            return f"{sign}{value:.0f} {unit}" if unit == "bytes" else f"{sign}{value:.1f} {unit}"
+        value /= 1024
+    return f"{sign}{value:.1f} TB"
+
+
+def _findings(results: Sequence[StepResult]) -> Iterable[str]:
+    found = [f for r in results if r.tool == "analyze_database_health" for f in (r.output or {}).get("findings", [])]
+    if not found:
+        return ["## Findings", "", "None.", ""]
+    found.sort(key=lambda f: _SEVERITIES.index(f["severity"]) if f["severity"] in _SEVERITIES else len(_SEVERITIES))
+    lines = [f"- **{f['severity']}** {f['finding']} {_name(f.get('object'))}: {f.get('detail') or f.get('value')}" for f in found]
+    return ["## Findings", "", *_cut(lines), ""]
+
+
+def _steps(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
+    by_id = {step.id: step for step in plan.steps}
+    lines = ["| step | result | before | after | predicted | took |", "|---|---|---|---|---|---|"]
+    rows = []
+    for result in results:
+        output = result.output or {}
+        before, after = output.get("bytes_before"), output.get("bytes_after")
+        changed = result.status is StepStatus.DONE and before is not None and after is not None
+        expected = by_id[result.step_id].estimate.seconds
+        rows.append(
+            f"| {_name(result.step_id)} | {_MARKS.get(result.status, result.status)} | {size(before) if changed else ''} "
+            f"| {size(after) if changed else ''} | {f'{expected:.1f} s' if expected is not None else ''} | {result.execution_time:.1f} s |"
+        )
+    return ["## Steps", "", *lines, *_cut(rows), ""]
+
+
+def _damage(results: Sequence[StepResult]) -> Iterable[str]:
+    checks = [r for r in results if r.tool == "check_table_corruption"]
+    if not checks:
+        return []
+    damaged = [row for r in checks for row in (r.output or {}).get("corrupted_tables", [])]
+    unchecked = [row for r in checks for row in (r.output or {}).get("not_checked", [])]
+    lines = [f"- {_name('.'.join(str(v) for k, v in row.items() if k in ('schema', 'table')))}: {row.get('reason')}" for row in damaged]
+    if not damaged:
+        lines = ["No damage was found in what was checked."]
+    if unchecked:
+        lines.append(f"{len(unchecked)} object(s) were not checked: {unchecked[0].get('reason')}")
+    if damaged:
+        lines.append("Nothing was rewritten. Restore what is damaged from a backup that was compared.")
+    return ["## Corruption check", "", *_cut(lines), ""]
+
+
+def _left(results: Sequence[StepResult]) -> Iterable[str]:
+    left = [r for r in results if r.status in (StepStatus.SKIPPED, StepStatus.FAILED, StepStatus.REJECTED)]
+    if not left:
+        return []
+    return ["## Left, and why", "", *_cut([f"- {_name(r.step_id)}: {_name(r.reason or r.error)}" for r in left]), ""]
+
+
+def _figures(results: Sequence[StepResult], server: Server) -> Iterable[str]:
+    outputs = [r.output or {} for r in results if r.status is StepStatus.DONE and "bytes_before" in (r.output or {})]
+    before = sum(o["bytes_before"] or 0 for o in outputs)
+    after = sum(o["bytes_after"] or 0 for o in outputs)
+    lines = [f"Worked on {size(before)}, now {size(after)}: {size(before - after)} given back."] if outputs else ["Nothing was rewritten."]
+    if server.database_bytes is not None:
+        lines.append(f"The database had {size(server.database_bytes)} when its last change began.")
+    return ["## Figures", "", *lines]
+
+
+def _cut(lines: list[str]) -> list[str]:
+    return lines if len(lines) <= MAX_LINES else [*lines[:MAX_LINES], f"… and {len(lines) - MAX_LINES} more"]
+
+
+def _name(text: object) -> str:
+    """A name from the database on a line of its own text: no line breaks, no control characters, no table bars."""
+    return "".join(c if c.isprintable() and c != "|" else "?" for c in str(text)) if text is not None else ""

@@ -1,0 +1,1 @@
+"""The gates every step passes: constraints, policy, approval. Pure: nothing here asks or connects."""

@@ -1,0 +1,109 @@
+"""Approvals as values: what a person is shown, what they may answer, and the digest that binds the two.
+
+The core never prompts. It is given a callback that turns a `Request` into an `Answer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aishell.models import Sent, Step, Table, Verdict, digest
+from aishell.registry.tool import Tool
+from aishell.settings import Policy, Target
+
+#: A table may grow this much between the approval and the execution before the approval is void.
+GROWTH_TOLERANCE = 1.5
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything a person needs to decide on one step."""
+
+    run_id: str
+    step: Step
+    tool: Tool
+    params: Mapping[str, Any]
+    target: Target
+    server: str  # engine, version, host, database
+    statements: Sequence[Sent]
+    verdict: Verdict
+    digest: str
+    tables: tuple[Table, ...] = ()
+    busy_sessions: int = 0
+    blockers: str | None = None
+
+    @property
+    def level(self) -> str:
+        """`confirm` or `review`."""
+        return self.verdict.decision.value
+
+    @property
+    def undo(self) -> str:
+        """What can be undone, plainly."""
+        return "can be undone" if "undo" in self.tool.blocks else "cannot be undone"
+
+
+@dataclass(frozen=True)
+class Approve:
+    by: str
+    all_of_tool: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Run with other parameters: they are checked again and asked again, under a new digest."""
+
+    params: Mapping[str, Any]
+    by: str
+
+
+@dataclass(frozen=True)
+class Skip:
+    by: str
+
+
+@dataclass(frozen=True)
+class Reject:
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Later:
+    """Nobody decided: the run waits."""
+
+    reason: str = "decide later"
+
+
+Answer = Approve | Edit | Skip | Reject | Later
+Approver = Callable[[Request], Answer]
+
+
+def binding(
+    tool: Tool,
+    params: Mapping[str, Any],
+    statements: Sequence[str],
+    identity: str,
+    objects: Sequence[Mapping[str, Any]],
+    policy: Policy,
+) -> str:
+    """The digest an approval is bound to.
+
+    Tool version, parameters, exact statements, target identity, the objects' own ids (for indexes: their definitions, for
+    a rebuild changes the index's id), policy version. Whatever of it changes voids the approval.
+    """
+    ids = [{key: row.get(key) for key in ("schema", "table", "kind", "oid", "indexes")} for row in objects]
+    return digest([tool.version, params, list(statements), identity, ids, policy.version])
+
+
+def outgrown(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> str | None:
+    """The table that grew past the tolerance since the approval, or None."""
+    sizes = {(row["schema"], row["table"]): row.get("bytes") or 0 for row in before}
+    for row in after:
+        old = sizes.get((row["schema"], row["table"]), 0)
+        if old and (row.get("bytes") or 0) > old * GROWTH_TOLERANCE:
+            return f"{row['schema']}.{row['table']} grew from {old:,} to {row['bytes']:,} bytes"
+    return None

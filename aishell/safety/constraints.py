@@ -1,0 +1,266 @@
+"""Constraints: each looks at one step and says what is wrong with it, or nothing. Pure; facts come in the context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Protocol
+
+from aishell.errors import SettingsError, UnknownNameError
+from aishell.models import Decision, Risk, Server, Step, Table
+from aishell.registry.tool import Tool
+from aishell.safety.locks import lock_of
+from aishell.settings import PRODUCTION, Target
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What a constraint found: a sentence for people, and `confirm` (ask) or `deny` (block)."""
+
+    rule: str
+    text: str
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Context:
+    """What constraints may look at. `tables` are those the step names; sizes in bytes, ages in seconds."""
+
+    tool: Tool
+    target: Target
+    server: Server
+    tables: tuple[Table, ...] = ()
+    busy_sessions: int = 0
+    now: datetime = field(default_factory=datetime.now)  # in the target's time zone
+    free_disk: int | None = None
+    disk_seen: bool = False
+    calls_last_minute: int = 0
+    cascade_children: Mapping[str, int] = field(default_factory=dict)
+    model_proposed: bool = False
+
+
+class Constraint(Protocol):
+    """A custom constraint is a class like this, named in the entry point group `aishell.constraints`."""
+
+    type: ClassVar[str]
+
+    def check(self, step: Step, context: Context) -> Violation | None: ...
+
+
+@dataclass(frozen=True)
+class _Base:
+    type: ClassVar[str] = ""
+    on_violation: str = "ask"  # ask | block
+    where: str = "built-in"
+
+    def violated(self, text: str) -> Violation:
+        return Violation(self.type, text, Decision.DENY if self.on_violation == "block" else Decision.CONFIRM)
+
+
+@dataclass(frozen=True)
+class MaxTableSize(_Base):
+    """A rewrite or a delete of a larger table asks. Default 1,000,000 rows; partitions are summed by the caller."""
+
+    type: ClassVar[str] = "max_table_size"
+    max_rows: int | None = 1_000_000
+    max_bytes: int | None = None
+
+    def check(self, step: Step, context: Context) -> Violation | None:
+        if context.tool.risk_level.rank < Risk.MEDIUM.rank:
+            return None
+        for table in context.tables:
+            if self.max_rows is not None and (table.rows or 0) > self.max_rows:
+                return self.violated(f"{table.schema}.{table.table} has about {table.rows:,} rows, more than {self.max_rows:,}")
+            if self.max_bytes is not None and (table.bytes or 0) > self.max_bytes:
+                return self.violated(f"{table.schema}.{table.table} has {table.bytes:,} bytes, more than {self.max_bytes:,}")
+        return None
+
+
+@dataclass(frozen=True)
+class ProductionHours(_Base):
+    """Work of risk medium and more on a production target stays in these hours of the target's time zone."""
+
+    type: ClassVar[str] = "production_hours"
+    allowed_hours: tuple[int, ...] = (22, 23, 0, 1, 2, 3, 4, 5)
+
+    def check(self, step: Step, context: Context) -> Violation | None:
+        if context.target.environment != PRODUCTION or context.tool.risk_level.rank < Risk.MEDIUM.rank:
+            return None
+        if context.now.hour in self.allowed_hours:
+            return None
+        return self.violated(f"it is {context.now:%H:%M} {context.target.time_zone}, outside the hours allowed for production")
+
+
+@dataclass(frozen=True)
+class BusinessHours(_Base):
+    """Critical work never in business hours (Monday to Friday, 9 to 17) unless approved."""
+
+    type: ClassVar[str] = "business_hours"
+    first_hour: int = 9
+    last_hour: int = 17
+
+    def check(self, step: Step, context: Context) -> Violation | None:
+        if context.tool.risk_level is not Risk.CRITICAL or context.now.weekday() > 4:
+            return None
+        if not self.first_hour <= context.now.hour < self.last_hour:
+            return None
+        return self.violated(f"critical work in business hours ({context.now:%a %H:%M} {context.target.time_zone})")
+
+
+@dataclass(frozen=True)
+class MaxReplicaLag(_Base):
+    type: ClassVar[str] = "max_replica_lag"
+    max_seconds: float = 30
+    on_violation: str = "block"
+
+    def check(self, step: Step, context: Context) -> Violation | None:
+        lag = context.server.replica_lag_seconds
+        if context.tool.read_only or lag is None or lag <= self.max_seconds:
+            return None
+        return self.violated(f"a replica lags by {lag:.0f} s, more than {self.max_seconds:.0f} s")
+
+
+@dataclass(frozen=True)
+class MaxLoad(_Base):
+    type: ClassVar[str] = "max_load"
+    max_active_sessions: int = 50
+    on_violation: str = "block"
+
+    def check(self, step: Step, context: Context) -> Violation | None:
+        active = context.server.active_sessions
+        if context.tool.read_only or active is None or active <= self.max_active_sessions:
+            return None
+        return self.violated(f"{active} sessions are active, more than {self.max_active_sessions}")
+
+
+@dataclass(frozen=True)
+class FreeDisk(_Base):
+    """A rewrite needs its estimated space, with a margin, on the database's own filesystem."""
+
+    type: ClassVar[str] = "free_disk"
+    margin: float = 1.2
+    on_violation: str = "block"
+
+    def check(self, step: Step, context: Context) -> Violation | None:
+        needed = (step.estimate.bytes or 0) * self.margin
+        if context.tool.read_only or not needed:
+            return None
+        if context.free_disk is None:
+            text = f"needs about {needed:,.0f} bytes of disk; the server's disk cannot be seen from here"
+            return Violation(self.type, text + " (set free_disk_bytes for the target)", Decision.CONFIRM)
+        if context.free_disk < needed:
+            return self.violated(f"needs about {needed:,.0f} bytes of disk, {context.free_disk:,} are free")
+        return None
+
+
+@dataclass(frozen=True)
+class NoLongTransactions(_Base):
+    """Neither an exclusive lock nor a CONCURRENTLY build is begun behind an old transaction or snapshot: it would wait for it."""
+
+    type: ClassVar[str] = "no_long_transactions"
+    max_seconds: float = 300
+    on_violation: str = "block"
+
+    def check(self, step: Step, context: Context) -> Violation | None:
+        do = context.tool.blocks.get("do")
+        waits = lock_of(context.tool).exclusive or (do is not None and "CONCURRENTLY" in do.text.upper())
+        age = context.server.oldest_transaction_seconds
+        if not waits or age is None or age <= self.max_seconds or context.tool.read_only:
+            return None
+        return self.violated(f"a transaction is open for {age:.0f} s ({context.server.oldest_transaction}), this would wait for it")
+
+
+@dataclass(frozen=True)
+class NoCascade(_Base):
+    """Deleting parents with ON DELETE CASCADE children is asked for, with the children's row counts."""
+
+    type: ClassVar[str] = "no_cascade"
+
+    def check(self, step: Step, context: Context) -> Violation | None:
+        if not context.cascade_children:
+            return None
+        children = ", ".join(f"{name} ({rows:,} rows)" for name, rows in context.cascade_children.items())
+        return self.violated(f"rows of other tables go too: {children}")
+
+
+@dataclass(frozen=True)
+class NotAStandby(_Base):
+    """On a standby or a read-only server nothing that writes is begun."""
+
+    type: ClassVar[str] = "not_a_standby"
+
+    def check(self, step: Step, context: Context) -> Violation | None:
+        if context.tool.read_only or context.tool.category == "report":
+            return None
+        if context.server.standby or context.server.read_only:
+            what = "a standby" if context.server.standby else "read-only"
+            return Violation(self.type, f"the server is {what}: {context.tool.name} writes", Decision.DENY)
+        return None
+
+
+@dataclass(frozen=True)
+class RateLimit(_Base):
+    type: ClassVar[str] = "rate_limit"
+
+    def check(self, step: Step, context: Context) -> Violation | None:
+        limit = context.tool.rate_limit
+        if limit is None or context.calls_last_minute < limit:
+            return None
+        return Violation(self.type, f"{context.tool.name} ran {limit} times within a minute", Decision.DENY)
+
+
+_BUILT_IN: dict[str, type[Any]] = {
+    c.type: c
+    for c in (
+        MaxTableSize, ProductionHours, BusinessHours, MaxReplicaLag, MaxLoad, FreeDisk,
+        NoLongTransactions, NoCascade, NotAStandby, RateLimit,
+    )
+}  # fmt: skip
+#: In force whatever is configured; a configured one of the same type takes the built-in's place.
+_ALWAYS = ("not_a_standby", "rate_limit", "business_hours", "free_disk", "no_long_transactions", "no_cascade", "max_table_size")
+#: Comes with the backup catalog; until then a configuration may name it, and every step it covers asks.
+BACKUP_REQUIRED = "backup_required"
+
+
+@dataclass(frozen=True)
+class BackupRequired(_Base):
+    """Before the named tools a validated backup must exist. There is no backup catalog yet, so those steps always ask."""
+
+    type: ClassVar[str] = BACKUP_REQUIRED
+    before_operations: tuple[str, ...] = ()
+    max_age_hours: float = 24
+
+    def check(self, step: Step, context: Context) -> Violation | None:
+        if step.tool not in self.before_operations:
+            return None
+        return self.violated(f"{step.tool} asks for a validated backup of this target, and aishell knows of none")
+
+
+_BUILT_IN[BACKUP_REQUIRED] = BackupRequired
+
+
+def build(configured: tuple[Mapping[str, Any], ...]) -> list[Constraint]:
+    """The constraints in force. Raises SettingsError, with file and line, for an unknown type or key or a wrong value."""
+    points = {point.name: point for point in entry_points(group="aishell.constraints")}
+    known = {*_BUILT_IN, *points}
+    built: dict[str, Constraint] = {name: _BUILT_IN[name]() for name in _ALWAYS}
+    for item in configured:
+        name, where = str(item["type"]), str(item.get("where", "built-in"))
+        if name not in known:
+            raise _wrong(where, UnknownNameError("constraint", name, known))
+        factory = _BUILT_IN[name] if name in _BUILT_IN else points[name].load()
+        fields = getattr(factory, "__dataclass_fields__", {})
+        for key in item:
+            if key != "type" and fields and key not in fields:
+                raise _wrong(where, UnknownNameError("key", key, fields, f"the constraint {name}"))
+        if item.get("on_violation", "ask") not in ("ask", "block"):
+            raise _wrong(where, UnknownNameError("on_violation", str(item["on_violation"]), ("ask", "block")))
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in item.items() if k != "type"}
+        built[name] = factory(**values)
+    return list(built.values())
+
+
+def _wrong(where: str, error: UnknownNameError) -> SettingsError:
+    return SettingsError(f"{where}: {error.message}", hint=error.hint)

@@ -1,0 +1,87 @@
+"""The gates in order: contract, constraints, policy. Their sum is a verdict; asking is not done here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aishell.models import AgentConfig, Decision, Reason, Risk, Step, Verdict
+from aishell.registry.tool import Tool
+from aishell.safety.constraints import Constraint, Context
+from aishell.safety.locks import Lock, lock_of
+from aishell.safety.policy import decide
+from aishell.settings import Policy
+
+
+def judge(
+    step: Step, tool: Tool, context: Context, *, config: AgentConfig, constraints: Iterable[Constraint], policy: Policy, level: str
+) -> Verdict:
+    """What safety says of a step. The strictest reason decides; `safe` is false when a gate refuses."""
+    reasons = [*_contract(tool, config)]
+    for constraint in constraints:
+        violation = constraint.check(step, context)
+        if violation is not None:
+            reasons.append(Reason(violation.rule, violation.text, violation.decision))
+    reasons += decide(tool, context.target, policy, level)
+    reasons += _facts(step, tool, context)
+    decision = max((reason.decision for reason in reasons), key=lambda d: d.rank)
+    return Verdict(
+        risk_level=tool.risk_level,
+        decision=decision,
+        safe=decision is not Decision.DENY,
+        reasons=tuple(reasons),
+        risks=tuple(_risks(step, tool, context, reasons)),
+        mitigations=tuple(mitigations(tool)),
+    )
+
+
+def preapproved(verdict: Verdict, yes: bool, policy: Policy) -> bool:
+    """Whether `--yes` answers for this step: a confirmation, and its risk within what policy lets be pre-approved."""
+    return yes and verdict.decision is Decision.CONFIRM and verdict.risk_level.rank <= policy.preapprove_max_risk.rank
+
+
+def mitigations(tool: Tool) -> Iterable[str]:
+    """What is really in force when this tool runs."""
+    lock = lock_of(tool)
+    if not tool.read_only:
+        yield f"lock timeout {timeout_of(tool, lock):g} s, {lock.tries} tries"
+    if tool.max_execution_time is not None:
+        yield f"statement timeout {tool.max_execution_time} s, set on the server"
+    if "probe" in tool.blocks:
+        yield "the table's lock is tried first without waiting; a held one defers the object"
+    if "cleanup" in tool.blocks:
+        yield "what an interrupted statement leaves is removed before it is tried again"
+    if "verify" in tool.blocks:
+        yield "the effect is looked up in the database afterwards"
+
+
+def timeout_of(tool: Tool, lock: Lock | None = None) -> float:
+    """Seconds to wait for the tool's lock: its own, else its lock's."""
+    return tool.lock_timeout if tool.lock_timeout is not None else (lock or lock_of(tool)).timeout
+
+
+def _contract(tool: Tool, config: AgentConfig) -> Iterable[Reason]:
+    missing = tool.required_capabilities - config.capabilities
+    if missing:
+        yield Reason("contract", f"the agent lacks the capability {min(missing)}", Decision.DENY)
+
+
+def _facts(step: Step, tool: Tool, context: Context) -> Iterable[Reason]:
+    """Facts that lift the decision to at least `confirm`; they never move the risk level."""
+    if context.model_proposed and tool.risk_level.rank >= Risk.MEDIUM.rank:
+        yield Reason("model", "a language model proposed this plan", Decision.CONFIRM)
+    if tool.risk_level.rank < Risk.MEDIUM.rank:
+        return
+    if lock_of(tool).exclusive and context.busy_sessions:
+        yield Reason("live traffic", f"{context.busy_sessions} other sessions use the table now", Decision.CONFIRM)
+    if step.estimate.seconds is None and tool.runs != "python":
+        yield Reason("estimate", "there is no basis for an estimate of its time", Decision.CONFIRM)
+
+
+def _risks(step: Step, tool: Tool, context: Context, reasons: Iterable[Reason]) -> Iterable[str]:
+    """The risks in words a DBA would use."""
+    lock = lock_of(tool)
+    if lock.strength >= 4 and not tool.read_only:
+        yield f"takes {lock.name}: blocks {lock.blocks}"
+    if step.estimate.bytes and not tool.read_only:
+        yield f"needs about {step.estimate.bytes:,} bytes of free disk while it runs"
+    yield from (reason.text for reason in reasons if reason.decision.rank >= Decision.CONFIRM.rank and not reason.rule.startswith("policy"))

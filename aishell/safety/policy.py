@@ -1,0 +1,43 @@
+"""The policy: risk × environment → decision, scoped rules above it, floors that no rule can lower."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from aishell.models import SAFETY_LEVELS, Decision, Reason, Risk
+from aishell.registry.tool import Tool
+from aishell.settings import PRODUCTION, Policy, Target
+
+
+def tighter(configured: str, asked: str | None) -> str:
+    """The stricter of two safety levels: `--safety-level` may only tighten."""
+    if asked is None:
+        return configured
+    return max(configured, asked, key=SAFETY_LEVELS.index)
+
+
+def decide(tool: Tool, target: Target, policy: Policy, level: str) -> Iterator[Reason]:
+    """What the policy says of a tool on a target, the strictest of which counts."""
+    rules = [
+        rule
+        for rule in policy.rules
+        if fnmatchcase(tool.name, rule.tool)
+        and fnmatchcase(target.name, rule.target)
+        and (rule.label == "*" or any(fnmatchcase(label, rule.label) for label in target.labels))
+    ]
+    if rules:
+        rule = max(rules, key=lambda rule: rule.decision.rank)
+        yield Reason(f"policy rule {rule.name!r}", f"{tool.name} on {target.name}", rule.decision)
+    else:
+        row = policy.matrix[level][tool.risk_level]
+        decision = row.get(target.environment, row["default"])
+        yield Reason("policy matrix", f"{tool.risk_level} risk, {target.environment}, {level}", decision)
+    if target.environment == PRODUCTION and tool.risk_level.rank >= Risk.MEDIUM.rank:
+        yield Reason("production", f"{tool.risk_level} risk on a production target", Decision.CONFIRM)
+    if tool.category == "database_ddl":
+        yield Reason("schema change", f"{tool.name} changes the schema", Decision.CONFIRM)
+    if tool.requires_approval:
+        yield Reason("tool", f"{tool.name} always asks", Decision.CONFIRM)
+    if tool.risk_level is Risk.CRITICAL:
+        yield Reason("critical", "critical work is always reviewed", Decision.REVIEW)

@@ -1,0 +1,288 @@
+"""A site: the few calls through which everything is done, from the command line and from Python alike."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aishell import locations
+from aishell.agents.base import load_agent
+from aishell.databases.connections import mask_url, open_database, parse_url, unavailable
+from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownNameError, UsageError
+from aishell.execution import recovery
+from aishell.execution.executor import Earlier
+from aishell.execution.job import Job
+from aishell.execution.locking import holding
+from aishell.execution.orchestrator import Orchestrator
+from aishell.execution.preview import Preview, as_contract, present, preview
+from aishell.execution.result import build, contract
+from aishell.execution.run import Observer, Options, Run, Silent
+from aishell.models import Inventory, Plan, RunResult, RunState, Task, plain
+from aishell.registry.hooks import Hooks
+from aishell.registry.registry import Registry
+from aishell.safety import constraints
+from aishell.safety.approval import Approver
+from aishell.safety.locks import contradiction
+from aishell.safety.policy import tighter
+from aishell.settings import PRODUCTION, Policy, Settings, Target, load_policy, load_settings
+from aishell.settings import load_agent as load_config
+from aishell.state import history
+from aishell.state.approvals import Approvals
+from aishell.state.plans import load_plan
+from aishell.state.runs import RESUMABLE, Runs, check_transition, who
+from aishell.state.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Site:
+    """Configuration, tools and state of one folder. Use as a context manager, or call `close`."""
+
+    def __init__(self, places: locations.Places, *, state: Path | None = None) -> None:
+        self.places = places
+        self.state_path = state or places.state
+
+    @classmethod
+    def open(cls, path: str | Path | None = None, *, state: Path | None = None) -> Site:
+        """The site at `path`, or the one found as `locations.find` says. Reads nothing yet."""
+        return cls(locations.find(path), state=state)
+
+    def close(self) -> None:
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @cached_property
+    def settings(self) -> Settings:
+        return load_settings(self.places.config)
+
+    @cached_property
+    def policy(self) -> Policy:
+        return load_policy(self.places.config)
+
+    @cached_property
+    def store(self) -> Store:
+        return Store.open(self.state_path)
+
+    @cached_property
+    def runs(self) -> Runs:
+        return Runs(self.store)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        return Approvals(self.store)
+
+    def registry(self, engine: str | None = None) -> Registry:
+        """The tools of the site, of one engine or of all."""
+        return Registry.load(self.places.tools, lock_check=contradiction, engine=engine)
+
+    def target(self, name: str | None, *, environment: str | None = None) -> Target:
+        """A target by name or URL; None is the site's default. A URL is production unless it is a SQLite file of the site."""
+        wanted = name or self.settings.default_target
+        if wanted is None:
+            raise UsageError("no target is named", hint="give --target or --url, or set default_target in config/aishell.yaml")
+        if "://" not in wanted:
+            if wanted not in self.settings.targets:
+                raise UnknownNameError("target", wanted, self.settings.targets, str(self.places.config / "targets.yaml"))
+            known = self.settings.targets[wanted]
+            return replace(known, environment=environment) if environment else known
+        return Target(mask_url(wanted), wanted, environment or self._environment(wanted))
+
+    def _environment(self, url: str) -> str:
+        path = Path(url.removeprefix("sqlite:///")).absolute()
+        inside = self.places.root is not None and path.is_relative_to(self.places.root.absolute())
+        return "local" if url.startswith("sqlite:///") and inside else PRODUCTION
+
+    @contextmanager
+    def job(self, task: Task, *, environment: str | None = None, safety_level: str | None = None) -> Iterator[Job]:
+        """Everything for one task on one target. Raises UsageError (exit 2) for whatever is wrong before anything is touched."""
+        agent = load_agent(task.agent)
+        target = self.target(task.target, environment=environment)
+        config = load_config(self.places.config, agent.type, agent.defaults)
+        policy = self.policy
+        in_force = constraints.build((*policy.constraints, *config.constraints))
+        level = tighter(tighter(self.settings.safety_level, config.safety_level), safety_level)
+        credentials = parse_url(target.url, password=target.password())
+        database = open_database(credentials)
+        try:
+            job = Job(
+                task=replace(task, agent=agent.type, target=target.name, task_id=task.task_id or uuid.uuid4().hex),
+                target=target,
+                database=database,
+                registry=self.registry(database.engine),
+                agent=agent,
+                config=config,
+                policy=policy,
+                constraints=in_force,
+                level=level,
+                hooks=Hooks.load(self.settings.hooks),
+            )
+            agent.check_inputs(job.task)
+            try:
+                job.known_server()
+            except DatabaseError as error:
+                raise unavailable(credentials, error) from error
+            yield job
+        finally:
+            database.close()
+
+    def plan(self, job: Job) -> Preview:
+        """Inspect and plan; writes nothing, neither to the target nor to the state."""
+        past, left = self._memory(job.target.name)
+        return preview(job, history=past, deferred=left)
+
+    def _memory(self, target: str) -> tuple[Mapping[Any, Any], frozenset[str]]:
+        if not self.state_path.exists():
+            return {}, frozenset()
+        return history.load(self.store, target), history.deferred(self.store, target)
+
+    def run(
+        self,
+        planned: Preview,
+        *,
+        approve: Approver | None = None,
+        yes: bool = False,
+        jobs: int | None = None,
+        deadline: float | None = None,
+        observer: Observer | None = None,
+        on_created: Any = None,
+    ) -> RunResult:
+        """Execute a plan. `approve` answers for steps that ask; without it they wait. `deadline`: monotonic seconds.
+
+        Raises TargetBusyError when another run holds the target.
+        """
+        job, plan, run_id = planned.job, planned.plan, uuid.uuid4().hex
+        started = time.monotonic()
+        with holding(job, run_id, self._locks()) as lock:
+            owner = uuid.uuid4().hex
+            texts = {tool.source: tool.text for tool in {item.tool.name: item.tool for item in planned.steps}.values()}
+            request: dict[str, Any] = {
+                "engine": job.database.engine,
+                "url": job.database.credentials.display,
+                "environment": job.target.environment,
+                "safety_level": job.level,
+                "requested_by": who(),
+                "plan_digest": plan.digest,
+                "yes": yes,
+                "contract": as_contract(planned),
+            }
+            self.runs.create(run_id=run_id, owner=owner, plan=plain(plan), tools=texts, request=request)
+            if on_created is not None:
+                on_created(run_id)
+            run = self._run(run_id, owner, job, plan, _options(job, approve, yes, jobs or self.settings.jobs, deadline), observer)
+            self.runs.change_state(run_id, owner, RunState.EXECUTING)
+            return self._walk(Orchestrator(run, lock, approve or run.ask), request["contract"], started)
+
+    def resume(
+        self,
+        run_id: str,
+        *,
+        approve: Approver | None = None,
+        yes: bool = False,
+        jobs: int | None = None,
+        deadline: float | None = None,
+        observer: Observer | None = None,
+        url: str | None = None,
+        in_doubt: str | None = None,
+    ) -> RunResult:
+        """Go on where a run stopped: finished steps are not repeated, started ones are looked up in the database.
+
+        Raises OutgrownError when the target is another one or the stored plan was changed.
+        """
+        row = self.runs.find(run_id)
+        state = RunState(row.state)
+        if state not in RESUMABLE:
+            raise StateError(f"the run {row.id[:8]} is {state.value}; there is nothing to resume")
+        plan, request = load_plan(row.plan), json.loads(row.request)
+        if plan.digest != row.plan_digest:
+            raise OutgrownError(f"the stored plan of {row.id[:8]} was changed after it was made", hint="make a new plan with `aishell run`")
+        started = time.monotonic()
+        task = replace(plan.task, target=url or (request["url"] if "://" in row.target else row.target))
+        with self.job(task, environment=request["environment"], safety_level=request["safety_level"]) as job:
+            job.registry = job.registry.with_texts(json.loads(row.tools))
+            if job.refresh().identity != plan.target_identity:
+                raise OutgrownError(
+                    f"the target is not the database the plan was made for (was {plan.target_identity}, is {job.known_server().identity})",
+                    hint="check the target, or make a new plan with `aishell run`",
+                )
+            with holding(job, row.id, self._locks()) as lock:
+                owner = uuid.uuid4().hex
+                self.runs.claim(row.id, owner)
+                options = _options(job, approve, yes or bool(request.get("yes")), jobs or self.settings.jobs, deadline)
+                run = self._run(row.id, owner, job, plan, options, observer)
+                if state is not RunState.EXECUTING:
+                    check_transition(state, RunState.EXECUTING)
+                self.runs.change_state(row.id, owner, RunState.EXECUTING, reason="resumed")
+                earlier = self._recovered(run, again=state is RunState.FAILED, in_doubt=in_doubt)
+                return self._walk(Orchestrator(run, lock, approve or run.ask, earlier), request["contract"], started)
+
+    def _recovered(self, run: Run, *, again: bool, in_doubt: str | None) -> dict[str, Earlier]:
+        earlier: dict[str, Earlier] = {}
+        for row in self.runs.steps(run.id):
+            if recovery.finished(row, again=again):
+                run.results[row.step_id] = recovery.result_of(run, row)
+            elif row.status in ("started", "in_doubt"):
+                found = recovery.recover(run, row, in_doubt)
+                if isinstance(found, Earlier):
+                    earlier[row.step_id] = found
+                else:
+                    run.results[row.step_id] = found
+        return earlier
+
+    def _run(self, run_id: str, owner: str, job: Job, plan: Plan, options: Options, observer: Observer | None) -> Run:
+        return Run(run_id, owner, job, plan, self.runs, self.approvals, options, observer or Silent())
+
+    def _walk(self, orchestrator: Orchestrator, shown: dict[str, Any], started: float) -> RunResult:
+        run = orchestrator.run
+        outcome = orchestrator.walk()
+        result, state = build(run, outcome, shown, time.monotonic() - started)
+        if state in (RunState.COMPLETED, RunState.FAILED):
+            self.runs.workflow_completed(run.id, run.owner, run.task_id, run.total)
+            result = replace(result, checkpoints=(*result.checkpoints, "workflow_completed"))
+        document = {key: value for key, value in contract(result).items() if key != "plan"}
+        self.runs.change_state(run.id, run.owner, state, result=document, reason=result.status)
+        return replace(result, audit_head=self.runs.head()[1])
+
+    def _locks(self) -> Path:
+        return self.state_path.parent / ".aishell-locks"
+
+
+def present_saved(job: Job, plan: Plan, inventory: Inventory) -> Preview:
+    """A saved plan as it would run now. Raises OutgrownError when it was made for another database."""
+    if plan.target_identity != inventory.server.identity:
+        raise OutgrownError("the plan was made for another database", hint=f"planned for {plan.target_identity}")
+    return present(job, plan, inventory)
+
+
+def _options(job: Job, approve: Approver | None, yes: bool, jobs: int, deadline: float | None) -> Options:
+    limit = time.monotonic() + job.config.max_duration if job.config.max_duration else None
+    ends = [end for end in (deadline, limit) if end is not None]
+    return Options(yes, approve is not None, max(1, jobs), min(ends) if ends else None)
+
+
+def until(text: str, zone: Any) -> float:
+    """`HH:MM` in a time zone as a deadline of the monotonic clock: today, or tomorrow when it has passed."""
+    try:
+        hour, minute = (int(part) for part in text.split(":"))
+        moment = datetime.now(zone).replace(hour=hour, minute=minute, second=0, microsecond=0)
+    except ValueError as error:
+        raise UsageError(f"--until {text!r} is no time of day", hint="write HH:MM, e.g. --until 05:30") from error
+    if moment <= datetime.now(zone):
+        moment += timedelta(days=1)
+    return time.monotonic() + moment.timestamp() - time.time()
+
+

@@ -1,0 +1,1 @@
+"""state.db: runs, steps, checkpoints, approvals, the audit chain, locks."""

@@ -1,0 +1,67 @@
+"""What tools cost and gained on each object before: the agents' memory, and the basis of estimates."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+from sqlalchemy import select
+
+from aishell.models import History
+from aishell.state.schema import runs, table_history
+from aishell.state.store import Store
+
+RECENT = 20_000  # rows looked at for one target
+
+
+def load(store: Store, target: str) -> dict[tuple[str, str], History]:
+    """(tool, object) -> its history on this target; (tool, "") is the tool's history over all objects."""
+    columns = table_history.c
+    query = (
+        select(columns.tool, columns.object, columns.status, columns.seconds, columns.bytes_before, columns.bytes_after)
+        .where(columns.target == target)
+        .order_by(columns.id.desc())
+        .limit(RECENT)
+    )
+    speeds: dict[tuple[str, str], list[float]] = defaultdict(list)
+    idle: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    with store.read() as connection:
+        for row in connection.execute(query):
+            if row.status != "ok":
+                continue
+            idle[row.tool, row.object].append((row.bytes_before or 0) <= (row.bytes_after or 0))
+            if row.bytes_before and row.seconds > 0:
+                for key in ((row.tool, row.object), (row.tool, "")):
+                    speeds[key].append(row.bytes_before / row.seconds)
+    found = {}
+    for key, values in speeds.items():
+        useless = idle.get(key, [])
+        streak = useless.index(False) if False in useless else len(useless)
+        basis = "this table's history" if key[1] else "this tool's history on this target"
+        found[key] = History(median(values), len(values), streak, basis)
+    return found
+
+
+def deferred(store: Store, target: str) -> frozenset[str]:
+    """The objects that the last finished run on this target left for another night."""
+    query = (
+        select(runs.c.result)
+        .where(runs.c.target == target, runs.c.result.is_not(None))
+        .order_by(runs.c.created_at.desc())
+        .limit(1)
+    )
+    with store.read() as connection:
+        text = connection.execute(query).scalar()
+    if text is None:
+        return frozenset()
+    left = json.loads(text).get("output_data", {}).get("deferred", [])
+    return frozenset(str(item.get("object", "")) for item in left)
+
+
+def size(row: Mapping[str, Any] | None) -> int | None:
+    """The `bytes` a find or verify row measured."""
+    value = row.get("bytes") if row else None
+    return int(value) if isinstance(value, (int, float)) else None

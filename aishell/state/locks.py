@@ -1,0 +1,66 @@
+"""`flock` on one host: released by the kernel whatever happens to the process.
+
+Own code rather than the `filelock` package, because the file tells who holds it and that package truncates it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+
+from aishell.models import now
+
+
+class FileLockHeldError(Exception):
+    """Another process holds the lock; `holder` is what it wrote: run_id, host, pid, since."""
+
+    def __init__(self, path: Path, holder: dict[str, str]) -> None:
+        self.path, self.holder = path, holder
+        super().__init__(f"{path} is held by {holder}")
+
+
+class FileLock:
+    """An exclusive lock on a file of its own, which is removed when the lock is let go."""
+
+    def __init__(self, path: Path, run_id: str) -> None:
+        """Takes the lock without waiting. Raises FileLockHeldError."""
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = _read(self._handle)
+                os.close(self._handle)
+                raise FileLockHeldError(path, holder) from None
+            if _same(self._handle, path):
+                break
+            os.close(self._handle)  # the holder before us removed the file between our open and our lock
+        text = json.dumps({"run_id": run_id, "host": socket.gethostname(), "pid": str(os.getpid()), "since": now()})
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, text.encode(), 0)
+
+    def release(self) -> None:
+        if self._handle < 0:
+            return
+        self.path.unlink(missing_ok=True)
+        os.close(self._handle)
+        self._handle = -1
+
+
+def _read(handle: int) -> dict[str, str]:
+    try:
+        return dict(json.loads(os.pread(handle, 4096, 0)))
+    except ValueError:
+        return {}  # the holder has the lock but has not written its name yet
+
+
+def _same(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False

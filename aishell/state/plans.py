@@ -1,0 +1,50 @@
+"""Plans as JSON: stored with a run, saved to a file, read back to the same digest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aishell.errors import UsageError
+from aishell.models import Estimate, Evidence, Plan, Step, Task, canonical
+
+FORMAT = 1
+
+
+def dump_plan(plan: Plan) -> str:
+    """A plan as a file's text."""
+    return canonical({"format": FORMAT, "digest": plan.digest, "plan": plan})
+
+
+def read_plan(text: str, where: str) -> Plan:
+    """A plan from a file's text. Raises UsageError when it is none or was edited."""
+    try:
+        data = json.loads(text)
+        plan = _plan(data["plan"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{where} is no saved plan: {error}", hint="make one with `aishell plan … --out FILE`") from error
+    if plan.digest != data["digest"]:
+        raise UsageError(f"{where} was edited after it was saved", hint="plan again; a plan is applied as it was approved or not at all")
+    return plan
+
+
+def load_plan(text: str) -> Plan:
+    """The plan stored with a run."""
+    return _plan(json.loads(text))
+
+
+def _plan(data: dict[str, Any]) -> Plan:
+    steps = tuple(_step(item) for item in data["steps"])
+    return Plan(**{**data, "task": Task(**data["task"]), "steps": steps, "warnings": tuple(data["warnings"])})
+
+
+def _step(data: dict[str, Any]) -> Step:
+    return Step(
+        **{
+            **data,
+            "needs": tuple(data["needs"]),
+            "evidence": tuple(Evidence(**item) for item in data["evidence"]),
+            "estimate": Estimate(**data["estimate"]),
+            "found": tuple(data["found"]) if data["found"] is not None else None,
+        }
+    )

@@ -1,0 +1,41 @@
+"""What every test can use: the servers' fixtures, and names made to break bad quoting."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+
+# A busy machine is not a failure: no test fails on a time.
+hypothesis.settings.register_profile("aishell", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("aishell")
+
+pytest_plugins = ("tests.fix_postgresql", "tests.fix_mysql", "tests.fix_sqlite")
+
+HOSTILE_NAMES = (
+    'we"ird`x %s :y; -- 50% \\',
+    "MiXed.Case",
+    "two words",
+    "new\nline",
+    "%s",
+    ":x",
+    "emoji 🐘",
+    "select",
+    "x" * 63,
+    "quote'single",
+    '"double"',
+)
+
+
+# MariaDB's identifiers hold no character beyond U+FFFF.
+HOSTILE_NAMES_MYSQL = tuple(name.replace("🐘", "象") for name in HOSTILE_NAMES)
+
+
+@pytest.fixture
+def hostile() -> tuple[str, ...]:
+    """Names of tables, columns and indexes that only correct quoting survives."""
+    return HOSTILE_NAMES
+
+
+@pytest.fixture
+def hostile_mysql() -> tuple[str, ...]:
+    return HOSTILE_NAMES_MYSQL

@@ -1,0 +1,136 @@
+"""Fixtures for PostgreSQL: `pg` runs a test on the distribution's server and on the one from PyPI."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.postgresql import (
+    TEMPLATE,
+    PostgresqlDatabase,
+    PostgresqlServer,
+    distribution_bin,
+    pypi_bin,
+    version_of,
+)
+
+PROGRAMS = {"distribution": distribution_bin(), "current": pypi_bin()}
+_numbers = itertools.count(1)
+
+
+def _id(which: str) -> str:
+    programs = PROGRAMS[which]
+    return f"pg-{which}" if programs is None else f"pg{version_of(programs).split('.')[0]}"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("servers")
+    group.addoption("--without-postgresql", action="store_true", help="skip tests on PostgreSQL")
+    group.addoption("--without-pg18", action="store_true", help="skip tests on the PostgreSQL from PyPI")
+
+
+def pytest_report_header() -> str:
+    said = [f"{which} {version_of(path) if path else 'missing'}" for which, path in PROGRAMS.items()]
+    return f"postgresql: {', '.join(said)}"
+
+
+def _programs(config: pytest.Config, which: str) -> Path:
+    if config.getoption("--without-postgresql"):
+        pytest.skip("--without-postgresql")
+    if which == "current" and config.getoption("--without-pg18"):
+        pytest.skip("--without-pg18")
+    programs = PROGRAMS[which]
+    if programs is None:
+        pytest.fail(
+            f"no {which} PostgreSQL: run `make test`, or skip with --without-postgresql / --without-pg18"
+        )
+    return programs
+
+
+def _session_server(config: pytest.Config, which: str) -> Iterator[PostgresqlServer]:
+    server = PostgresqlServer(_programs(config, which))
+    try:
+        server.initialise()
+        server.start()
+        server.create(TEMPLATE)
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def pg_distribution_server(request: pytest.FixtureRequest) -> Iterator[PostgresqlServer]:
+    yield from _session_server(request.config, "distribution")
+
+
+@pytest.fixture(scope="session")
+def pg_current_server(request: pytest.FixtureRequest) -> Iterator[PostgresqlServer]:
+    yield from _session_server(request.config, "current")
+
+
+def _fresh_database(server: PostgresqlServer) -> Iterator[PostgresqlDatabase]:
+    if not server.running:  # a test stopped it
+        server.start()
+    database = server.create(f"test_{next(_numbers)}", TEMPLATE)
+    try:
+        yield database
+    finally:
+        if not server.running:
+            server.start()
+        database.drop()
+
+
+@pytest.fixture
+def pg_distribution(pg_distribution_server: PostgresqlServer) -> Iterator[PostgresqlDatabase]:
+    """A fresh database on the distribution's server only."""
+    yield from _fresh_database(pg_distribution_server)
+
+
+@pytest.fixture
+def pg_current(pg_current_server: PostgresqlServer) -> Iterator[PostgresqlDatabase]:
+    """A fresh database on the server from PyPI only."""
+    yield from _fresh_database(pg_current_server)
+
+
+@pytest.fixture(params=list(PROGRAMS), ids=_id)
+def pg(request: pytest.FixtureRequest) -> PostgresqlDatabase:
+    """A fresh database, on each server in turn."""
+    return request.getfixturevalue(f"pg_{request.param}")
+
+
+@pytest.fixture
+def pg_server_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., PostgresqlServer]]:
+    """Make servers of the test's own: `pg_server_factory("current", settings={...}, standby_of=server)`."""
+    servers: list[PostgresqlServer] = []
+
+    def make(
+        which: str = "current",
+        settings: dict[str, str] | None = None,
+        standby_of: PostgresqlServer | None = None,
+    ) -> PostgresqlServer:
+        server = PostgresqlServer(_programs(request.config, which), settings)
+        servers.append(server)
+        if standby_of is None:
+            server.initialise()
+        else:
+            server.copy_of(standby_of)
+        server.start()
+        return server
+
+    yield make
+    for server in reversed(servers):
+        server.remove()
+
+
+@pytest.fixture
+def pg_standby(pg_server_factory: Callable[..., PostgresqlServer]) -> PostgresqlDatabase:
+    """A database on a streaming standby; `.primary` is the same database on its primary."""
+    primary = pg_server_factory()
+    database = primary.create("app")
+    standby = pg_server_factory(standby_of=primary).database("app")
+    standby.primary = database
+    standby.wait_for_replay(database)
+    return standby

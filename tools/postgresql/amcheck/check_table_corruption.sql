@@ -1,0 +1,100 @@
+-- name: check_table_corruption
+-- engine: postgresql >= 14 with amcheck
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read, schema_analyze]
+-- runs: each
+-- transaction: none
+-- lock: ACCESS SHARE
+-- max_execution_time: 7200
+-- idempotent: true
+-- parameters:
+--   tables: {type: identifier_list, description: 'tables as {schema, table}'}
+-- returns:
+--   corrupted_tables: rows(corrupted)
+--   checked: {from: rows(ok), description: tables and indexes found in order}
+--   not_checked: {from: 'rows(skipped, failed, report)', description: with the reason}
+-- examples: [{params: {tables: [{schema: public, table: orders}]}}]
+--
+-- Checks tables (with their TOAST) and their btree indexes with the extension amcheck. Tables: every row's header, visibility
+-- and TOAST values (verify_heapam). Indexes: the order of entries, and that every row of the table has its entry
+-- (bt_index_check with heapallindexed).
+-- Reads every page, so that a bad page checksum shows too; takes ACCESS SHARE locks only and changes nothing, but costs the
+-- I/O of a full read. Not found: a page of zeros (it counts as empty; compare a count over an index with one over the table),
+-- and whatever is not checked (see not_checked: other index types than btree, views, names that do not exist). Works on a
+-- standby. Needs EXECUTE on amcheck's functions, which only superusers have by default. Index damage is repaired by REINDEX;
+-- there is no repair for a damaged table but its backup.
+
+-- find: each table and each btree index, largest first
+WITH target AS (
+  SELECT DISTINCT c.oid, n.nspname, c.relname, c.reltoastrelid, c.relpages, am.amname
+  FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)
+  JOIN pg_namespace AS n ON n.nspname = w."schema"
+  JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
+  LEFT JOIN pg_am AS am ON am.oid = c.relam
+  WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+), part AS (
+  SELECT t.nspname, t.relname, t.oid, t.reltoastrelid, NULL::oid AS index_oid, t.relname AS relation, t.relpages
+  FROM target AS t WHERE t.amname = 'heap'
+  UNION ALL
+  SELECT t.nspname, t.relname, t.oid, 0, x.oid, x.relname, x.relpages
+  FROM target AS t
+  JOIN pg_index AS i ON i.indrelid = t.oid AND i.indisvalid AND i.indisready AND i.indislive
+  JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
+  JOIN pg_am AS am ON am.oid = x.relam AND am.amname = 'btree'
+)
+SELECT p.nspname AS schema, p.relname AS "table", p.relation AS relation,
+       CASE WHEN p.index_oid IS NOT NULL THEN p.relation END AS index_name,
+       p.oid::text AS oid, nullif(p.reltoastrelid, 0)::text AS toast_oid, p.index_oid::text AS index_oid, p.relpages * current_setting('block_size')::bigint AS bytes
+FROM part AS p
+ORDER BY p.relpages DESC, p.nspname, p.relname, p.relation
+
+
+-- do: what is wrong with it; a damaged index or an unreadable page raises an error
+SELECT string_agg(found.text, '; ') AS problem
+FROM (
+  -- a table and its TOAST: one row for each damage
+  SELECT format('%s, block %s, row %s%s: %s', heap.oid, h.blkno, h.offnum, ', column ' || h.attnum, h.msg) AS text
+  FROM (SELECT CAST(o.oid AS regclass) AS oid
+        FROM (VALUES (CAST(:oid AS oid)), (CAST(:toast_oid AS oid))) AS o(oid)
+        WHERE CAST(:index_oid AS oid) IS NULL AND o.oid IS NOT NULL) AS heap
+  CROSS JOIN LATERAL verify_heapam(heap.oid, check_toast => true) AS h
+  UNION ALL
+  -- an index, or the index of the TOAST: nothing comes back, damage is an error
+  SELECT nullif(bt_index_check(CAST(tree.oid AS regclass), true)::text, '')
+  FROM (SELECT CAST(:index_oid AS oid) AS oid WHERE CAST(:index_oid AS oid) IS NOT NULL
+        UNION ALL
+        SELECT i.indexrelid FROM pg_index AS i WHERE i.indrelid = CAST(:toast_oid AS oid) AND i.indisvalid) AS tree
+) AS found
+CROSS JOIN (SELECT 1) AS {relation}
+
+
+-- report: what was named and cannot be checked
+WITH named AS (
+  SELECT DISTINCT w."schema" AS nspname, w."table" AS relname, c.oid, c.relkind, c.relpersistence, am.amname
+  FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)
+  LEFT JOIN pg_namespace AS s ON s.nspname = w."schema"
+  LEFT JOIN pg_class AS c ON c.relnamespace = s.oid AND c.relname = w."table"
+  LEFT JOIN pg_am AS am ON am.oid = c.relam
+), unchecked AS (
+  SELECT n.nspname, n.relname, NULL AS index_name,
+         CASE WHEN n.oid IS NULL THEN 'it does not exist'
+              WHEN n.relpersistence = 't' THEN 'a temporary table of another session'
+              WHEN n.relkind IN ('r', 'm') THEN CASE WHEN n.amname <> 'heap' THEN 'not stored as a heap: amcheck cannot read it' END
+              WHEN n.relkind = 'p' THEN 'a partitioned table holds no rows: name its partitions'
+              WHEN n.relkind = 'v' THEN 'a view holds no rows'
+              WHEN n.relkind = 'f' THEN 'a foreign table: check it where it lives'
+              ELSE 'not a table' END AS reason
+  FROM named AS n
+  UNION ALL
+  SELECT n.nspname, n.relname, x.relname::text,
+         CASE WHEN am.amname <> 'btree' THEN 'amcheck cannot check a ' || am.amname || ' index' ELSE 'the index is invalid' END
+  FROM named AS n
+  JOIN pg_index AS i ON i.indrelid = n.oid
+  JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
+  JOIN pg_am AS am ON am.oid = x.relam
+  WHERE n.relpersistence <> 't' AND (am.amname <> 'btree' OR NOT (i.indisvalid AND i.indisready AND i.indislive))
+)
+SELECT u.nspname AS schema, u.relname AS "table", u.index_name AS index_name, u.reason AS reason
+FROM unchecked AS u WHERE u.reason IS NOT NULL
+ORDER BY u.nspname, u.relname, u.index_name NULLS FIRST

@@ -1,0 +1,55 @@
+-- name: count_table_rows
+-- engine: postgresql >= 12
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read]
+-- runs: query
+-- transaction: none
+-- lock: none
+-- max_execution_time: 1800
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   exact: {type: boolean, default: false, description: count every row}
+-- returns:
+--   row_count: {from: first(count.row_count), type: [integer, 'null']}
+--   method: first(count.method)
+-- examples: [{params: {schema: public, table: orders}}]
+--
+-- How many rows a table, partitioned table or view has: an estimate that costs nothing, or exact.
+-- The estimate is the row density of the last VACUUM or ANALYZE times the present size, as the query planner does it; there is
+-- none for views, foreign tables and tables never analyzed. Exact reads the whole table: safe, but as slow as the table is
+-- large. Needs SELECT on the table.
+
+-- count: one row
+WITH RECURSIVE target AS (
+  SELECT c.oid, c.relkind FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
+), tree AS (
+  -- A partitioned table stands for its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
+  SELECT t.oid AS root, t.oid, t.relkind FROM target AS t
+  UNION ALL
+  SELECT p.root, k.oid, k.relkind FROM tree AS p
+  JOIN pg_inherits AS h ON h.inhparent = p.oid
+  JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
+  WHERE p.relkind = 'p'
+), held AS MATERIALIZED (
+  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
+  SELECT DISTINCT l.relation FROM pg_locks AS l
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+), estimate AS (
+  SELECT CASE WHEN bool_and(c.reltuples >= 0 AND (c.relpages > 0 OR c.reltuples > 0 OR pg_stat_get_live_tuples(c.oid) = 0))
+         THEN sum(CASE WHEN c.relpages > 0 AND h.relation IS NULL
+                       THEN c.reltuples / c.relpages * (pg_relation_size(c.oid) / current_setting('block_size')::int)
+                       ELSE c.reltuples END)::bigint END AS rows
+  FROM tree AS p
+  JOIN pg_class AS c ON c.oid = p.oid AND c.relkind IN ('r', 'm')
+  LEFT JOIN held AS h ON h.relation = c.oid
+)
+SELECT CASE WHEN CAST(:exact AS boolean) THEN (SELECT count(*) FROM {schema}.{table}) ELSE e.rows END AS row_count,
+       CASE WHEN CAST(:exact AS boolean) THEN 'exact'
+            WHEN e.rows IS NULL THEN 'estimate: none, it was never analyzed or keeps no statistics; ask for exact'
+            ELSE 'estimate: row density of the last VACUUM or ANALYZE times the present size' END AS method
+FROM estimate AS e

@@ -1,0 +1,148 @@
+-- name: analyze_table_fragmentation
+-- engine: postgresql >= 12 without pgstattuple
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read, schema_analyze]
+-- runs: query
+-- transaction: none
+-- lock: ACCESS SHARE
+-- max_execution_time: 600
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+-- returns:
+--   fragmentation_percent: {from: first(fragmentation.fragmentation_percent), type: [number, 'null']}
+--   method: first(fragmentation.method)
+--   recommendation: first(fragmentation.recommendation)
+--   estimated_benefit: {from: first(fragmentation.estimated_benefit), type: [integer, 'null'], description: bytes a rewrite would give back}
+--   error_points: first(fragmentation.error_points)
+--   table_stats: object(statistics)
+--   withheld: first(fragmentation.withheld)
+-- examples: [{params: {schema: public, table: orders}}]
+--
+-- Measures how much of one table (or partition, or materialized view) is unused space, and says what to do about it. Reads
+-- only; the application is not affected beyond the I/O. Estimated from the average row width that ANALYZE found, since the
+-- extension pgstattuple is not installed or not usable: right within a few points on fresh statistics, withheld on stale ones
+-- (more than 10 % of the rows + 50 changed since) and where the role may not read the statistics. TOAST is not part of it.
+-- `CREATE EXTENSION pgstattuple` makes the figure exact.
+
+-- fragmentation: the figure, how it was got, or why there is none
+WITH held AS MATERIALIZED (
+  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
+  SELECT DISTINCT l.relation FROM pg_locks AS l
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+), target AS MATERIALIZED (
+  SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples, CASE WHEN h.relation IS NULL THEN pg_relation_size(c.oid) / current_setting('block_size')::int ELSE c.relpages END AS pages,
+         coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
+         am.amname, h.relation IS NOT NULL AS held, c.relnatts,
+         pg_stat_get_mod_since_analyze(c.oid) AS modified,
+         greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
+         greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed,
+         CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN c.relkind = 'r' AND c.relispartition THEN 'partition'
+            ELSE CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned' WHEN 'm' THEN 'matview'
+                 WHEN 'v' THEN 'view' WHEN 'f' THEN 'foreign' END END AS kind, c.relpages, c.reltoastrelid,
+         pg_stat_get_live_tuples(c.oid) AS live, pg_stat_get_dead_tuples(c.oid) AS dead
+  FROM pg_namespace AS n
+  JOIN pg_class AS c ON c.relnamespace = n.oid
+  LEFT JOIN pg_am AS am ON am.oid = c.relam
+  LEFT JOIN held AS h ON h.relation = c.oid
+  WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm', 'v', 'f')
+),
+column_width AS (
+  -- Average stored width of each column, from ANALYZE. PostgreSQL pads up to every 8-byte aligned column, so columns are
+  -- put together into stretches that begin with one.
+  SELECT a.attrelid, s.attname IS NULL AS unknown, a.attlen > 0 AND s.null_frac = 0 AS fixed, s.null_frac,
+         (1 - s.null_frac) * s.avg_width AS width,
+         count(*) FILTER (WHERE a.attalign = 'd' AND a.attlen > 0) OVER (PARTITION BY a.attrelid ORDER BY a.attnum) AS stretch
+  FROM target AS t
+  JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
+  LEFT JOIN pg_stats AS s
+    ON s.schemaname = t.schema_name AND s.tablename = t.relname AND s.attname = a.attname AND NOT s.inherited
+  WHERE t.relkind IN ('r', 'm')
+), stretch_width AS (
+  SELECT w.attrelid, count(*) AS columns, count(*) FILTER (WHERE w.unknown) AS unknown, bool_and(w.fixed) AS fixed,
+         bool_or(w.null_frac > 0) AS nulls,
+         CASE WHEN bool_and(w.fixed) THEN ceil(sum(w.width) / 8) * 8 ELSE sum(w.width) + 3.5 END AS width
+  FROM column_width AS w GROUP BY w.attrelid, w.stretch
+), row_width AS (
+  -- 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, and a line pointer of 4.
+  SELECT w.attrelid, sum(w.columns) AS columns, sum(w.unknown) AS unknown, bool_and(w.fixed) AS fixed,
+         sum(w.width) + 4 + ceil((23 + CASE WHEN bool_or(w.nulls) THEN ceil(sum(w.columns) / 8.0) ELSE 0 END) / 8) * 8 AS width
+  FROM stretch_width AS w GROUP BY w.attrelid
+), packed AS (
+  -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
+  SELECT t.oid, w.columns, coalesce(w.unknown, 0) AS unknown, w.width,
+         greatest(1, CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows_per_page
+  FROM target AS t
+  LEFT JOIN row_width AS w ON w.attrelid = t.oid
+  CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
+), estimate AS (
+  SELECT t.oid, p.width,
+         CASE WHEN t.relkind NOT IN ('r', 'm') THEN 'it holds no rows of its own'
+              WHEN t.held THEN 'locked by another session'
+              WHEN t.amname <> 'heap' THEN 'not stored as a heap'
+              WHEN t.reltuples < 0 OR t.analyzed IS NULL THEN 'never analyzed since the server''s counters began'
+              WHEN t.modified > 50 + 0.1 * t.reltuples
+                THEN 'stale statistics: ' || t.modified || ' rows changed since the last ANALYZE'
+              WHEN t.reltuples > 0 AND NOT has_table_privilege(t.oid, 'SELECT')
+                THEN 'no SELECT privilege: the server hides the statistics'
+              WHEN t.reltuples > 0 AND row_security_active(t.oid) THEN 'row-level security hides the statistics'
+              WHEN t.reltuples > 0 AND p.unknown > 0 THEN p.unknown || ' of ' || p.columns || ' columns have no statistics'
+         END AS withheld,
+         CASE WHEN t.pages = 0 THEN 0 WHEN t.reltuples = 0 THEN 100
+              ELSE greatest(0, 100 * (1 - ceil(t.reltuples / p.rows_per_page) / t.pages)) END AS percent
+  FROM target AS t JOIN packed AS p ON p.oid = t.oid
+), result AS (
+  SELECT t.oid, t.pages * current_setting('block_size')::bigint AS bytes,
+         CASE WHEN e.withheld IS NULL THEN t.pages * current_setting('block_size')::bigint * e.percent / 100 END AS reclaimable_bytes,
+         CASE WHEN e.withheld IS NULL THEN 'estimate from statistics' END AS method,
+         CASE WHEN e.withheld IS NULL THEN 5 END AS error_points,
+         e.withheld
+  FROM target AS t JOIN estimate AS e ON e.oid = t.oid
+), figure AS (
+  SELECT r.*, CASE WHEN r.withheld IS NULL THEN round((100 * r.reclaimable_bytes / greatest(r.bytes, 1))::numeric, 1) END AS fragmentation_percent
+  FROM result AS r
+)
+SELECT r.fragmentation_percent AS fragmentation_percent,
+       r.method AS method,
+       CASE WHEN t.relkind = 'p' THEN 'look at its partitions: they hold the rows'
+            WHEN t.relkind NOT IN ('r', 'm') THEN 'none: it holds no rows of its own'
+            WHEN r.withheld LIKE 'stale%' OR r.withheld LIKE 'never%' THEN 'update_table_statistics, then look again'
+            WHEN r.withheld IS NOT NULL THEN 'none: there is no figure to act on'
+            WHEN r.fragmentation_percent > 40 AND r.bytes >= 1073741824
+              THEN 'rebuild_table gives the space back but locks the table; optimize_table makes it reusable without a lock'
+            WHEN r.fragmentation_percent > 20 THEN 'optimize_table: makes the space reusable; the file shrinks only at its end'
+            ELSE 'none: it is compact enough' END AS recommendation,
+       r.reclaimable_bytes::bigint AS estimated_benefit,
+       round(r.error_points::numeric, 1) AS error_points,
+       r.withheld AS withheld
+FROM target AS t JOIN figure AS r ON r.oid = t.oid
+
+
+-- statistics: size, rows and the age of the statistics
+WITH held AS MATERIALIZED (
+  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
+  SELECT DISTINCT l.relation FROM pg_locks AS l
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+)
+SELECT CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN c.relkind = 'r' AND c.relispartition THEN 'partition'
+            ELSE CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned' WHEN 'm' THEN 'matview'
+                 WHEN 'v' THEN 'view' WHEN 'f' THEN 'foreign' END END AS kind, c.oid::text AS oid, am.amname AS storage,
+       CASE WHEN c.relkind IN ('r', 'p', 'm') AND c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
+       CASE WHEN c.relkind IN ('r', 'm') AND h.relation IS NULL THEN pg_table_size(c.oid) END AS bytes,
+       CASE WHEN c.relkind IN ('r', 'm') AND h.relation IS NULL AND c.reltoastrelid <> 0 THEN pg_relation_size(c.reltoastrelid) END AS toast_bytes,
+       CASE WHEN c.relkind IN ('r', 'm') AND NOT EXISTS (SELECT 1 FROM held AS k JOIN pg_index AS i ON i.indexrelid = k.relation WHERE i.indrelid = c.oid)
+                 AND h.relation IS NULL THEN pg_indexes_size(c.oid) END AS index_bytes,
+       coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
+       pg_stat_get_live_tuples(c.oid) AS live_rows, pg_stat_get_dead_tuples(c.oid) AS dead_rows,
+       pg_stat_get_mod_since_analyze(c.oid) AS modified_rows,
+       to_char(greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS last_analyze,
+       to_char(greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS last_vacuum
+FROM pg_namespace AS n
+  JOIN pg_class AS c ON c.relnamespace = n.oid
+  LEFT JOIN pg_am AS am ON am.oid = c.relam
+  LEFT JOIN held AS h ON h.relation = c.oid
+WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm', 'v', 'f')

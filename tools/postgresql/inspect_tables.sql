@@ -1,0 +1,126 @@
+-- name: inspect_tables
+-- engine: postgresql >= 12
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read, schema_analyze]
+-- runs: query
+-- transaction: none
+-- lock: none
+-- max_execution_time: 60
+-- idempotent: true
+-- returns:
+--   tables: rows(tables)
+-- examples: [{params: {}}]
+--
+-- Every table, partition, materialized view, view and foreign table of the database with its size, dead rows, age of
+-- statistics and an estimate of its bloat, in one query.
+-- Sizes are pg_class.relpages as of the last VACUUM or ANALYZE (TOAST included), never a size function: those queue behind a
+-- locked table. A table that was never vacuumed or analyzed has no size yet (NULL). Partitioned parents hold nothing; their
+-- partitions are rows of their own.
+-- The bloat estimate compares the pages there are with the pages that the rows need at the average width that ANALYZE found
+-- (after the check_postgres and pgsql-bloat-estimation queries, with padding added): right within a few points on fresh
+-- statistics, 80 points off on stale ones, so it is withheld when more than 10 % of the rows + 50 changed since the last
+-- ANALYZE, and when the role may not read the statistics (pg_read_all_data or SELECT is needed; pg_monitor is not enough).
+-- TOAST is not part of the estimate.
+
+-- tables: one row per relation that is no system object
+WITH target AS MATERIALIZED (
+  SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples, c.relpages AS pages,
+         coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
+         am.amname, false AS held, c.relnatts,
+         pg_stat_get_mod_since_analyze(c.oid) AS modified,
+         greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
+         greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed,
+         CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN c.relkind = 'r' AND c.relispartition THEN 'partition'
+            ELSE CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned' WHEN 'm' THEN 'matview'
+                 WHEN 'v' THEN 'view' WHEN 'f' THEN 'foreign' END END AS kind,
+         toast.relpages AS toast_pages,
+         pg_stat_get_live_tuples(c.oid) AS live, pg_stat_get_dead_tuples(c.oid) AS dead,
+         pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid) AS writes,
+         round(greatest(
+         CASE WHEN c.relfrozenxid <> '0' THEN 100.0 * age(c.relfrozenxid) / current_setting('autovacuum_freeze_max_age')::numeric END,
+         CASE WHEN toast.relfrozenxid <> '0' THEN 100.0 * age(toast.relfrozenxid) / current_setting('autovacuum_freeze_max_age')::numeric END,
+         CASE WHEN c.relminmxid <> '0' THEN 100.0 * mxid_age(c.relminmxid) / current_setting('autovacuum_multixact_freeze_max_age')::numeric END,
+         CASE WHEN toast.relminmxid <> '0' THEN 100.0 * mxid_age(toast.relminmxid) / current_setting('autovacuum_multixact_freeze_max_age')::numeric END
+       ), 1) AS freeze_age_percent
+  FROM pg_class AS c
+  JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
+  LEFT JOIN pg_am AS am ON am.oid = c.relam
+  WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+),
+column_width AS (
+  -- Average stored width of each column, from ANALYZE. PostgreSQL pads up to every 8-byte aligned column, so columns are
+  -- put together into stretches that begin with one.
+  SELECT a.attrelid, s.attname IS NULL AS unknown, a.attlen > 0 AND s.null_frac = 0 AS fixed, s.null_frac,
+         (1 - s.null_frac) * s.avg_width AS width,
+         count(*) FILTER (WHERE a.attalign = 'd' AND a.attlen > 0) OVER (PARTITION BY a.attrelid ORDER BY a.attnum) AS stretch
+  FROM target AS t
+  JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
+  LEFT JOIN pg_stats AS s
+    ON s.schemaname = t.schema_name AND s.tablename = t.relname AND s.attname = a.attname AND NOT s.inherited
+  WHERE t.relkind IN ('r', 'm')
+), stretch_width AS (
+  SELECT w.attrelid, count(*) AS columns, count(*) FILTER (WHERE w.unknown) AS unknown, bool_and(w.fixed) AS fixed,
+         bool_or(w.null_frac > 0) AS nulls,
+         CASE WHEN bool_and(w.fixed) THEN ceil(sum(w.width) / 8) * 8 ELSE sum(w.width) + 3.5 END AS width
+  FROM column_width AS w GROUP BY w.attrelid, w.stretch
+), row_width AS (
+  -- 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, and a line pointer of 4.
+  SELECT w.attrelid, sum(w.columns) AS columns, sum(w.unknown) AS unknown, bool_and(w.fixed) AS fixed,
+         sum(w.width) + 4 + ceil((23 + CASE WHEN bool_or(w.nulls) THEN ceil(sum(w.columns) / 8.0) ELSE 0 END) / 8) * 8 AS width
+  FROM stretch_width AS w GROUP BY w.attrelid
+), packed AS (
+  -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
+  SELECT t.oid, w.columns, coalesce(w.unknown, 0) AS unknown, w.width,
+         greatest(1, CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows_per_page
+  FROM target AS t
+  LEFT JOIN row_width AS w ON w.attrelid = t.oid
+  CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
+), estimate AS (
+  SELECT t.oid, p.width,
+         CASE WHEN t.relkind NOT IN ('r', 'm') THEN 'it holds no rows of its own'
+              WHEN t.held THEN 'locked by another session'
+              WHEN t.amname <> 'heap' THEN 'not stored as a heap'
+              WHEN t.reltuples < 0 OR t.analyzed IS NULL THEN 'never analyzed since the server''s counters began'
+              WHEN t.modified > 50 + 0.1 * t.reltuples
+                THEN 'stale statistics: ' || t.modified || ' rows changed since the last ANALYZE'
+              WHEN t.reltuples > 0 AND NOT has_table_privilege(t.oid, 'SELECT')
+                THEN 'no SELECT privilege: the server hides the statistics'
+              WHEN t.reltuples > 0 AND row_security_active(t.oid) THEN 'row-level security hides the statistics'
+              WHEN t.reltuples > 0 AND p.unknown > 0 THEN p.unknown || ' of ' || p.columns || ' columns have no statistics'
+         END AS withheld,
+         CASE WHEN t.pages = 0 THEN 0 WHEN t.reltuples = 0 THEN 100
+              ELSE greatest(0, 100 * (1 - ceil(t.reltuples / p.rows_per_page) / t.pages)) END AS percent
+  FROM target AS t JOIN packed AS p ON p.oid = t.oid
+),
+indexes AS (
+  SELECT i.indrelid, sum(x.relpages) FILTER (WHERE x.relkind = 'i') AS pages, bool_or(i.indisprimary) AS primary_key
+  FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid GROUP BY i.indrelid
+)
+SELECT t.schema_name AS schema,
+       t.relname AS "table",
+       t.kind AS kind,
+       t.oid::text AS oid,
+       t.amname AS storage,
+       -- reltuples is -1 (before version 14: 0, with 0 pages) until the first VACUUM or ANALYZE
+       CASE WHEN t.relkind IN ('p', 'v') THEN NULL WHEN t.pages > 0 AND t.reltuples >= 0 THEN t.reltuples::bigint
+            WHEN t.relkind IN ('r', 'm') THEN greatest(t.live, t.reltuples::bigint) WHEN t.reltuples > 0 THEN t.reltuples::bigint END AS rows,
+       CASE WHEN t.relkind IN ('r', 'm') AND (t.pages > 0 OR t.live + t.dead = 0)
+            THEN (t.pages + coalesce(t.toast_pages, 0)) * current_setting('block_size')::bigint END AS bytes,
+       CASE WHEN t.relkind IN ('r', 'm') THEN coalesce(i.pages, 0) * current_setting('block_size')::bigint END AS index_bytes,
+       CASE WHEN t.relkind IN ('r', 'm') THEN t.dead END AS dead_rows,
+       CASE WHEN t.relkind IN ('r', 'm') THEN t.modified END AS modified_rows,
+       to_char(t.analyzed AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS last_analyze,
+       to_char(t.vacuumed AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS last_vacuum,
+       t.freeze_age_percent AS freeze_age_percent,
+       CASE WHEN e.withheld IS NULL THEN (t.pages * current_setting('block_size')::bigint * e.percent / 100)::bigint END AS free_bytes,
+       CASE WHEN e.withheld IS NULL THEN round(e.percent::numeric, 1) END AS fragmentation_percent,
+       CASE WHEN e.withheld IS NULL THEN 'estimate from statistics' END AS fragmentation_method,
+       CASE WHEN t.relkind IN ('r', 'm') THEN e.withheld END AS withheld,
+       CASE WHEN t.relkind IN ('r', 'm') THEN t.writes END AS writes,
+       CASE WHEN t.relkind IN ('r', 'p') THEN coalesce(i.primary_key, false) END AS has_primary_key
+FROM target AS t
+JOIN estimate AS e ON e.oid = t.oid
+LEFT JOIN indexes AS i ON i.indrelid = t.oid
+ORDER BY t.schema_name, t.relname

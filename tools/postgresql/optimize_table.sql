@@ -1,0 +1,95 @@
+-- name: optimize_table
+-- engine: postgresql >= 12
+-- category: maintenance
+-- risk: medium
+-- capabilities: [database_read, query_optimize]
+-- runs: statement
+-- transaction: none
+-- lock: SHARE UPDATE EXCLUSIVE
+-- max_execution_time: 14400
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+-- returns:
+--   bytes_before: {from: first(find.bytes), type: [integer, 'null']}
+--   bytes_after: {from: first(verify.bytes), type: [integer, 'null']}
+--   dead_rows_before: {from: first(find.dead_rows), type: [integer, 'null']}
+--   dead_rows_after: {from: first(verify.dead_rows), type: [integer, 'null']}
+--   skipped: rows(skipped)
+-- examples: [{params: {schema: public, table: orders}}]
+--
+-- Plain VACUUM (ANALYZE) of one table, partition or materialized view: makes the space of dead rows reusable, freezes old
+-- rows, refreshes statistics. Reads and writes go on; expect I/O.
+-- The file shrinks only where its end becomes empty (for that moment VACUUM takes a short exclusive lock, and gives way when
+-- somebody waits): rebuild_table gives space back, at a price. Dead rows that an old transaction may still see stay. A table
+-- that another session vacuums, analyzes or alters is skipped, not waited for. A partitioned table is done partition by
+-- partition. Whether it happened is read from the server's counts of VACUUM and ANALYZE runs. Needs ownership (version 17 on:
+-- MAINTAIN); without it PostgreSQL only warns, and the table is skipped.
+
+-- find: size, dead rows, and how often it was vacuumed and analyzed so far; no row: nothing that can be vacuumed
+WITH RECURSIVE target AS (
+  SELECT c.oid, c.relkind FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm')
+    AND c.relpersistence <> 't'
+), tree AS (
+  -- A partitioned table stands for its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
+  SELECT t.oid AS root, t.oid, t.relkind FROM target AS t
+  UNION ALL
+  SELECT p.root, k.oid, k.relkind FROM tree AS p
+  JOIN pg_inherits AS h ON h.inhparent = p.oid
+  JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
+  WHERE p.relkind = 'p'
+), locked AS MATERIALIZED (
+  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue there.
+  SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
+  FROM pg_locks AS l
+  LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
+  LEFT JOIN pg_class AS c ON c.reltoastrelid = l.relation
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+)
+SELECT p.root::text AS oid, count(*) AS parts, sum(pg_stat_get_vacuum_count(c.oid)) AS vacuums, sum(pg_stat_get_analyze_count(c.oid)) AS analyses,
+       sum(pg_stat_get_dead_tuples(c.oid))::bigint AS dead_rows,
+       (CASE WHEN bool_and(h.oid IS NULL) THEN sum(CASE WHEN h.oid IS NULL THEN pg_total_relation_size(c.oid) END) END)::bigint AS bytes
+FROM tree AS p
+JOIN pg_class AS c ON c.oid = p.oid AND c.relkind IN ('r', 'm')
+LEFT JOIN locked AS h ON h.oid = c.oid
+GROUP BY p.root
+
+
+-- do: make the space of dead rows reusable; SKIP_LOCKED: give up at once where somebody else is at work
+VACUUM (SKIP_LOCKED, ANALYZE) {schema}.{table}
+
+
+-- verify: the server has counted another VACUUM and ANALYZE of every part
+WITH RECURSIVE target AS (
+  SELECT c.oid, c.relkind FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm')
+    AND c.relpersistence <> 't'
+), tree AS (
+  -- A partitioned table stands for its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
+  SELECT t.oid AS root, t.oid, t.relkind FROM target AS t
+  UNION ALL
+  SELECT p.root, k.oid, k.relkind FROM tree AS p
+  JOIN pg_inherits AS h ON h.inhparent = p.oid
+  JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
+  WHERE p.relkind = 'p'
+), locked AS MATERIALIZED (
+  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue there.
+  SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
+  FROM pg_locks AS l
+  LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
+  LEFT JOIN pg_class AS c ON c.reltoastrelid = l.relation
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+)
+SELECT sum(pg_stat_get_vacuum_count(c.oid)) >= CAST(:vacuums AS numeric) + CAST(:parts AS numeric)
+         AND sum(pg_stat_get_analyze_count(c.oid)) >= CAST(:analyses AS numeric) + CAST(:parts AS numeric) AS ok,
+       sum(pg_stat_get_dead_tuples(c.oid))::bigint AS dead_rows,
+       (CASE WHEN bool_and(h.oid IS NULL) THEN sum(CASE WHEN h.oid IS NULL THEN pg_total_relation_size(c.oid) END) END)::bigint AS bytes
+FROM tree AS p
+JOIN pg_class AS c ON c.oid = p.oid AND c.relkind IN ('r', 'm')
+LEFT JOIN locked AS h ON h.oid = c.oid
+WHERE p.root = CAST(:oid AS oid)
+GROUP BY p.root

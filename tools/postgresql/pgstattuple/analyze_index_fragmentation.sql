@@ -1,0 +1,68 @@
+-- name: analyze_index_fragmentation
+-- engine: postgresql >= 12 with pgstattuple
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read, schema_analyze]
+-- runs: query
+-- transaction: none
+-- lock: ACCESS SHARE
+-- max_execution_time: 600
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+-- returns:
+--   indexes: rows(indexes)
+-- examples: [{params: {schema: public, table: orders}}]
+--
+-- Measures how much of each index of one table is unused space. Reads only. Indexes of other access methods than btree have no
+-- figure, and say so; below about 1 MB a figure means little. Bloat of a btree index is 1 - avg_leaf_density / fillfactor over
+-- its leaf pages, with deleted and empty pages counted as free (pgstatindex): a fresh index has 0 %, random inserts settle
+-- around 20 to 25 %. Needs EXECUTE on pgstatindex (pg_stat_scan_tables).
+
+-- indexes: one row per index, most reclaimable first
+WITH held AS MATERIALIZED (
+  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
+  SELECT DISTINCT l.relation FROM pg_locks AS l
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+), target AS MATERIALIZED (
+  SELECT x.oid, i.indrelid, n.nspname AS schema_name, c.relname AS table_name, x.relname AS index_name, CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid) / current_setting('block_size')::int ELSE x.relpages END AS pages,
+         greatest(x.reltuples, 0) AS reltuples, am.amname, coalesce(substring(array_to_string(x.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 90) AS fillfactor,
+         h.relation IS NOT NULL AS held,
+         i.indisvalid AND i.indisready AND i.indislive AS valid, i.indisunique, i.indisexclusion, i.indpred IS NOT NULL AS partial,
+         i.indnkeyatts, i.indnatts, i.indkey, i.indclass,
+         coalesce(substring(array_to_string(x.reloptions, ',') FROM 'deduplicate_items=(\w+)'), 'on') AS deduplicate,
+         c.relkind, c.reltuples AS table_rows,
+         pg_stat_get_mod_since_analyze(c.oid) AS modified,
+         greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed
+  FROM pg_namespace AS n
+  JOIN pg_class AS c ON c.relnamespace = n.oid
+  JOIN pg_index AS i ON i.indrelid = c.oid
+  JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
+  JOIN pg_am AS am ON am.oid = x.relam
+  LEFT JOIN held AS h ON h.relation = x.oid OR h.relation = c.oid
+  WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
+),
+measured AS (
+  -- pgstatindex is strict: given NULL it does not run. Pages without entries (deleted, empty) count as free like the free part of the others.
+  SELECT t.oid, t.pages * current_setting('block_size')::bigint AS bytes, e.withheld AS reason,
+         greatest(0, 100 * (1 - s.leaf_pages * coalesce(nullif(s.avg_leaf_density, 'NaN'), 0) / t.fillfactor
+                                / nullif(s.leaf_pages + s.empty_pages + s.deleted_pages, 0))) AS percent,
+         s.leaf_pages + s.empty_pages + s.deleted_pages AS leaves
+  FROM target AS t
+  CROSS JOIN LATERAL (SELECT CASE WHEN t.amname <> 'btree' THEN 'no way to measure a ' || t.amname || ' index'
+                                  WHEN t.held THEN 'locked by another session'
+                                  WHEN NOT t.valid THEN 'the index is invalid' END AS withheld) AS e
+  CROSS JOIN LATERAL pgstatindex(CAST(CASE WHEN e.withheld IS NULL AND true THEN t.oid END AS regclass)) AS s
+), result AS (
+  SELECT m.oid, m.bytes, m.reason AS withheld,
+         CASE WHEN m.reason IS NULL THEN coalesce(m.percent, 0) END AS percent,
+         CASE WHEN m.reason IS NULL THEN 'pgstatindex' END AS method,
+         CASE WHEN m.reason IS NULL THEN coalesce(m.leaves * current_setting('block_size')::bigint * m.percent / 100, 0) END AS reclaimable_bytes
+  FROM measured AS m
+)
+SELECT t.index_name AS "index", round(r.percent::numeric, 1) AS fragmentation_percent, r.method AS method, r.bytes AS bytes,
+       r.reclaimable_bytes::bigint AS reclaimable_bytes, r.withheld AS withheld
+FROM target AS t JOIN result AS r ON r.oid = t.oid
+ORDER BY r.reclaimable_bytes DESC NULLS LAST, t.index_name

@@ -1,0 +1,64 @@
+-- name: rebuild_table
+-- engine: postgresql >= 12
+-- category: maintenance
+-- risk: high
+-- capabilities: [database_read, database_write, query_optimize]
+-- runs: statement
+-- transaction: none
+-- lock: ACCESS EXCLUSIVE
+-- max_execution_time: 14400
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+-- returns:
+--   bytes_before: {from: first(find.bytes), type: [integer, 'null']}
+--   bytes_after: {from: first(verify.bytes), type: [integer, 'null']}
+--   skipped: rows(skipped)
+-- examples: [{params: {schema: public, table: orders}}]
+--
+-- Rewrites one table and its indexes with VACUUM (FULL, ANALYZE), which gives all free space back to the file system. Nobody
+-- can read or write the table meanwhile, and while this waits for its lock everybody queues behind it.
+-- Needs room for a second copy of the table and its indexes, and ownership (version 17 on: MAINTAIN). A server crash in the
+-- middle leaves the half-written copy as an orphan file in the data directory. Prefer pg_repack where that extension can be
+-- used. Partitioned tables: one partition at a time; materialized views: REFRESH does the same.
+
+-- find: the file the table stands in, and its size; no row: nothing that can be rewritten
+WITH locked AS MATERIALIZED (
+  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue there.
+  SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
+  FROM pg_locks AS l
+  LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
+  LEFT JOIN pg_class AS c ON c.reltoastrelid = l.relation
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+)
+SELECT c.oid::text AS oid, c.relfilenode::text AS filenode,
+       CASE WHEN NOT EXISTS (SELECT 1 FROM locked AS k WHERE k.oid = c.oid) THEN pg_total_relation_size(c.oid) END AS bytes
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
+  AND c.relkind = 'r' AND c.relpersistence <> 't' AND c.relfilenode <> 0
+
+
+-- probe: somebody's CREATE INDEX CONCURRENTLY or VACUUM at work: waiting behind it could end theirs as a deadlock
+LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
+
+
+-- do: write the table and its indexes anew
+VACUUM (FULL, ANALYZE) {schema}.{table}
+
+
+-- verify: a rewrite puts the same table into another file
+WITH locked AS MATERIALIZED (
+  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue there.
+  SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
+  FROM pg_locks AS l
+  LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
+  LEFT JOIN pg_class AS c ON c.reltoastrelid = l.relation
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+)
+SELECT c.relfilenode <> CAST(:filenode AS oid) AS ok,
+       CASE WHEN NOT EXISTS (SELECT 1 FROM locked AS k WHERE k.oid = c.oid) THEN pg_total_relation_size(c.oid) END AS bytes
+FROM pg_class AS c
+WHERE c.oid = CAST(:oid AS oid)

@@ -1,0 +1,145 @@
+-- name: analyze_database_health
+-- engine: sqlite >= 3.35
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read, schema_analyze]
+-- runs: query
+-- max_execution_time: 3600
+-- idempotent: true
+-- parameters:
+--   tables: {type: identifier_list, default: null, description: "findings about objects are limited to these"}
+--   check_corruption: {type: boolean, default: false, description: "quick_check, which reads the whole file"}
+-- returns:
+--   findings: rows(corruption, free_space, statistics, settings, duplicate_indexes, primary_keys)
+--   tables: first(summary.tables)
+--   database_bytes: first(summary.database_bytes)
+-- examples: [{params: {}}, {params: {check_corruption: true}}]
+--
+-- What is wrong with the file or will be: damage, free space, missing statistics, indexes that another one covers, tables
+-- without a primary key, settings that defeat maintenance. Reads the schema and the header; with `check_corruption` also
+-- every page (about 1 GB/s), while commits wait unless the file is in WAL mode.
+--
+-- Not to be known from a SQLite file, so never reported: unused indexes (no counters are kept), long transactions (other
+-- connections cannot be seen), and `synchronous`, `foreign_keys` and the like, which each connection of the application sets
+-- for itself. Rowids run out at 9.2e18: no finding for sequences. Half-empty pages: see analyze_table_fragmentation.
+
+-- summary: the size of what was looked at
+WITH shadow AS MATERIALIZED (
+    -- Tables that a virtual table keeps for itself, by the names SQLite's own modules give them: pragma_table_list
+    -- knows them exactly, but only from 3.37, and only where the module is loaded.
+    SELECT CAST(v.name || s.column2 AS TEXT) AS name, v.name AS owner
+      FROM main.sqlite_schema AS v
+      JOIN (VALUES ('%using%fts%', '_content'), ('%using%fts%', '_segments'), ('%using%fts%', '_segdir'),
+                   ('%using%fts%', '_docsize'), ('%using%fts%', '_stat'), ('%using%fts%', '_data'),
+                   ('%using%fts%', '_idx'), ('%using%fts%', '_config'), ('%using%rtree%', '_node'),
+                   ('%using%rtree%', '_rowid'), ('%using%rtree%', '_parent'), ('%using%geopoly%', '_node'),
+                   ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
+                   ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
+     WHERE v.type = 'table' AND v.rootpage = 0
+)
+SELECT (SELECT count(*) FROM main.sqlite_schema
+         WHERE type = 'table' AND rootpage <> 0 AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
+           AND name NOT IN (SELECT name FROM shadow)
+           AND (:tables IS NULL OR name IN (SELECT json_extract(value, '$.table') FROM json_each(:tables)))) AS tables,
+       c.page_count * s.page_size AS database_bytes
+  FROM pragma_page_count AS c, pragma_page_size AS s
+
+-- corruption: what quick_check says, 20 lines at most
+-- It may also raise "malformed". An index that disagrees with its table is found by check_table_corruption only.
+SELECT 'corruption' AS finding, 'critical' AS severity, NULL AS object, q.quick_check AS value,
+       'The file is damaged: stop writing, run check_table_corruption on all tables, and compare with the last good backup.' AS detail
+  FROM pragma_quick_check(20) AS q
+ WHERE :check_corruption AND q.quick_check <> 'ok'
+
+-- free_space: pages that hold nothing; from a fifth of the file on, the point from which VACUUM is planned
+SELECT 'free_space' AS finding,
+       'warning' AS severity,
+       NULL AS object,
+       printf('%d of %d bytes, %.0f %%', f.freelist_count * s.page_size, c.page_count * s.page_size,
+              100.0 * f.freelist_count / c.page_count) AS value,
+       CASE v.auto_vacuum
+            WHEN 2 THEN 'SQLite will reuse these pages; incremental_vacuum gives them back to the disk.'
+            ELSE 'SQLite will reuse these pages; VACUUM (optimize_table) gives them back to the disk.' END AS detail
+  FROM pragma_page_count AS c, pragma_page_size AS s, pragma_freelist_count AS f, pragma_auto_vacuum AS v
+ WHERE 5 * f.freelist_count >= c.page_count AND f.freelist_count > 0
+
+-- statistics: a file in which ANALYZE never ran
+SELECT 'no_statistics' AS finding, 'warning' AS severity, NULL AS object, 'sqlite_stat1 does not exist' AS value,
+       'ANALYZE never ran: queries choose indexes by rules of thumb. Run batch_update_statistics.' AS detail
+ WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_stat1')
+   AND EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'index')
+
+-- settings: those that are kept in the file
+SELECT 'auto_vacuum_full' AS finding, 'info' AS severity, NULL AS object, 'auto_vacuum = full' AS value,
+       'Every commit that frees pages moves others to cut the file, which scatters tables; incremental does it when asked.' AS detail
+  FROM pragma_auto_vacuum WHERE auto_vacuum = 1
+ UNION ALL
+SELECT 'small_pages', 'info', NULL, 'page_size = ' || page_size,
+       'Pages under 4096 bytes (the default until 3.12) waste reads; PRAGMA page_size = 4096 and VACUUM change it, not in WAL mode.'
+  FROM pragma_page_size WHERE page_size < 4096
+
+-- duplicate_indexes: indexes whose columns are the beginning of another one's, and that enforce nothing
+-- Partial indexes and indexes on expressions are not compared.
+WITH shadow AS MATERIALIZED (
+    -- Tables that a virtual table keeps for itself, by the names SQLite's own modules give them: pragma_table_list
+    -- knows them exactly, but only from 3.37, and only where the module is loaded.
+    SELECT CAST(v.name || s.column2 AS TEXT) AS name, v.name AS owner
+      FROM main.sqlite_schema AS v
+      JOIN (VALUES ('%using%fts%', '_content'), ('%using%fts%', '_segments'), ('%using%fts%', '_segdir'),
+                   ('%using%fts%', '_docsize'), ('%using%fts%', '_stat'), ('%using%fts%', '_data'),
+                   ('%using%fts%', '_idx'), ('%using%fts%', '_config'), ('%using%rtree%', '_node'),
+                   ('%using%rtree%', '_rowid'), ('%using%rtree%', '_parent'), ('%using%geopoly%', '_node'),
+                   ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
+                   ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
+     WHERE v.type = 'table' AND v.rootpage = 0
+), entry AS MATERIALIZED (
+    SELECT t.name AS tbl, l.name AS idx, l."unique" AS is_unique, l.origin,
+           -- Column number, direction and collation of each key column, in order.
+           (SELECT group_concat(x.cid || ' ' || x."desc" || ' ' || quote(x.coll), ',') || ','
+              FROM (SELECT * FROM pragma_index_xinfo(l.name, 'main') WHERE key ORDER BY seqno) AS x) AS columns
+      FROM main.sqlite_schema AS t
+      JOIN pragma_index_list(t.name, 'main') AS l
+     WHERE t.type = 'table' AND t.rootpage <> 0 AND NOT l.partial
+       AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
+       AND t.name NOT IN (SELECT name FROM shadow)
+       AND (:tables IS NULL OR t.name IN (SELECT json_extract(value, '$.table') FROM json_each(:tables)))
+), whole AS MATERIALIZED (
+    SELECT * FROM entry WHERE ',' || columns NOT LIKE '%,-2 %'
+)
+SELECT CASE WHEN a.columns = b.columns THEN 'duplicate_index' ELSE 'redundant_index' END AS finding,
+       'warning' AS severity,
+       a.tbl || '.' || a.idx AS object,
+       'covered by ' || min(b.idx) AS value,
+       'Every write maintains both; queries lose nothing when this one is dropped.' AS detail
+  FROM whole AS a
+  JOIN whole AS b ON b.tbl = a.tbl AND b.idx <> a.idx AND substr(b.columns, 1, length(a.columns)) = a.columns
+ WHERE a.origin = 'c'
+   AND (NOT a.is_unique OR a.columns = b.columns AND b.is_unique)
+   -- Of two equal ones the constraint stays, else the unique one, else the first by name.
+   AND (a.columns <> b.columns OR b.origin <> 'c' OR b.is_unique > a.is_unique OR b.is_unique = a.is_unique AND b.idx < a.idx)
+ GROUP BY a.tbl, a.idx
+ ORDER BY a.tbl, a.idx
+
+-- primary_keys: tables whose rows have no name of their own
+WITH shadow AS MATERIALIZED (
+    -- Tables that a virtual table keeps for itself, by the names SQLite's own modules give them: pragma_table_list
+    -- knows them exactly, but only from 3.37, and only where the module is loaded.
+    SELECT CAST(v.name || s.column2 AS TEXT) AS name, v.name AS owner
+      FROM main.sqlite_schema AS v
+      JOIN (VALUES ('%using%fts%', '_content'), ('%using%fts%', '_segments'), ('%using%fts%', '_segdir'),
+                   ('%using%fts%', '_docsize'), ('%using%fts%', '_stat'), ('%using%fts%', '_data'),
+                   ('%using%fts%', '_idx'), ('%using%fts%', '_config'), ('%using%rtree%', '_node'),
+                   ('%using%rtree%', '_rowid'), ('%using%rtree%', '_parent'), ('%using%geopoly%', '_node'),
+                   ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
+                   ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
+     WHERE v.type = 'table' AND v.rootpage = 0
+)
+SELECT 'missing_primary_key' AS finding, 'info' AS severity, t.name AS object, 'no primary key' AS value,
+       'Rows can be told apart by rowid only, and VACUUM gives new rowids; add an INTEGER PRIMARY KEY.' AS detail
+  FROM main.sqlite_schema AS t
+ WHERE t.type = 'table' AND t.rootpage <> 0
+   AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
+   AND t.name NOT IN (SELECT name FROM shadow)
+   AND (:tables IS NULL OR t.name IN (SELECT json_extract(value, '$.table') FROM json_each(:tables)))
+   AND NOT EXISTS (SELECT 1 FROM pragma_table_info(t.name, 'main') WHERE pk > 0)
+ ORDER BY t.name

@@ -1,0 +1,22 @@
+-- name: drop_invalid_indexes
+-- engine: sqlite >= 3.35
+-- category: maintenance
+-- risk: safe
+-- capabilities: [database_read]
+-- runs: query
+-- max_execution_time: 30
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+-- returns:
+--   indexes_dropped: count(dropped)
+--   reported: rows(dropped)
+-- examples: [{params: {schema: main, table: orders}}]
+--
+-- Drops nothing and reports nothing: SQLite has no invalid indexes. CREATE INDEX and REINDEX are one transaction each; an
+-- interrupted one is rolled back whole and leaves nothing behind. (An index can disagree with its table after damage:
+-- check_table_corruption finds that, REINDEX repairs it.) It exists so that a plan reads the same on every engine.
+
+-- dropped: never a row
+SELECT i.name AS index_name FROM {schema}.sqlite_schema AS i WHERE i.type = 'index' AND i.tbl_name = :table AND 0

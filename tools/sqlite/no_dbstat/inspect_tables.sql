@@ -1,0 +1,77 @@
+-- name: inspect_tables
+-- engine: sqlite >= 3.35 without dbstat with stat1
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read]
+-- runs: query
+-- max_execution_time: 120
+-- idempotent: true
+-- returns:
+--   tables: rows(tables)
+-- examples: [{params: {}}]
+--
+-- Tables, views and virtual tables. This SQLite was built without dbstat, so sizes and fragmentation of single tables
+-- cannot be known: they are NULL. The tables a virtual table
+-- keeps for itself are left out. SQLite keeps no count of changes and no time of the last ANALYZE: NULL. Rows
+-- are those of the last ANALYZE. `statistics` is `missing` (no entry: never analysed, or empty then), `stale` (an index
+-- has no entry) or `present`: how much has changed since cannot be seen cheaply without dbstat.
+
+-- tables: one row per table, view and virtual table
+WITH shadow AS MATERIALIZED (
+    -- Tables that a virtual table keeps for itself, by the names SQLite's own modules give them: pragma_table_list
+    -- knows them exactly, but only from 3.37, and only where the module is loaded.
+    SELECT CAST(v.name || s.column2 AS TEXT) AS name, v.name AS owner
+      FROM main.sqlite_schema AS v
+      JOIN (VALUES ('%using%fts%', '_content'), ('%using%fts%', '_segments'), ('%using%fts%', '_segdir'),
+                   ('%using%fts%', '_docsize'), ('%using%fts%', '_stat'), ('%using%fts%', '_data'),
+                   ('%using%fts%', '_idx'), ('%using%fts%', '_config'), ('%using%rtree%', '_node'),
+                   ('%using%rtree%', '_rowid'), ('%using%rtree%', '_parent'), ('%using%geopoly%', '_node'),
+                   ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
+                   ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
+     WHERE v.type = 'table' AND v.rootpage = 0
+), analysed AS MATERIALIZED (
+    -- The first number of an entry is the table's rows; a partial index counts its own, hence max().
+    SELECT tbl AS name, max(CAST(stat AS INTEGER)) AS stat_rows FROM main.sqlite_stat1 GROUP BY tbl
+), unanalysed AS MATERIALIZED (
+    -- Indexes made after the last ANALYZE. A partial index may rightly have no entry.
+    SELECT DISTINCT i.tbl_name AS name
+      FROM main.sqlite_schema AS i
+     WHERE i.type = 'index' AND (i.sql IS NULL OR i.sql NOT LIKE '%where%')
+       AND (i.tbl_name, i.name) NOT IN (SELECT tbl, idx FROM main.sqlite_stat1 WHERE idx IS NOT NULL)
+), relation AS MATERIALIZED (
+    SELECT o.name, o.sql,
+           CASE WHEN o.type = 'view' THEN 'view' WHEN o.rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind
+      FROM main.sqlite_schema AS o
+     WHERE o.type IN ('table', 'view')
+       AND o.name NOT LIKE 'sqlite\_%' ESCAPE '\'
+       AND NOT (o.rootpage <> 0 AND o.name IN (SELECT name FROM shadow))
+)
+SELECT 'main' AS "schema",
+       r.name AS "table",
+       r.kind AS kind,
+       -- SQLite gives objects no number that outlives VACUUM (root pages and rowids move): the definition stands for it.
+       r.sql AS oid,
+       'b-tree' AS storage,
+       a.stat_rows AS rows,
+       NULL AS bytes,
+       NULL AS index_bytes,
+       NULL AS dead_rows,
+       NULL AS modified_rows,
+       NULL AS last_analyze,
+       NULL AS last_vacuum,
+       NULL AS freeze_age_percent,
+       NULL AS free_bytes,
+       NULL AS fragmentation_percent,
+       NULL AS fragmentation_method,
+       CASE WHEN r.kind = 'table' THEN 'this SQLite was built without dbstat' END AS withheld,
+       NULL AS writes,
+       CASE WHEN r.kind = 'table'
+            THEN EXISTS (SELECT 1 FROM pragma_table_info(r.name, 'main') WHERE pk > 0) ELSE 1 END AS has_primary_key,
+       CASE WHEN r.kind <> 'table' THEN NULL
+            WHEN a.stat_rows IS NULL THEN 'missing'
+            WHEN u.name IS NOT NULL THEN 'stale'
+            ELSE 'present' END AS statistics
+  FROM relation AS r
+  LEFT JOIN analysed AS a ON a.name = r.name AND r.kind = 'table'
+  LEFT JOIN unanalysed AS u ON u.name = r.name
+ ORDER BY r.name
