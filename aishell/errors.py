@@ -99,9 +99,7 @@ class DatabaseError(AishellError):
     """
 
     #: The statement did not happen and may succeed when it is sent again (durability.md, Retries).
-    TRANSIENT = frozenset(
-        {"connect", "lock_timeout", "deadlock", "serialization", "too_many_connections", "busy"}
-    )
+    TRANSIENT = frozenset({"connect", "lock_timeout", "deadlock", "serialization", "too_many_connections", "busy"})
 
     def __init__(self, message: str, *, kind: str, code: str = "", hint: str | None = None) -> None:
         self.kind, self.code = kind, code

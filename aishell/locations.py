@@ -35,7 +35,9 @@ def find(site: str | Path | None = None) -> Places:
     if named:
         root = Path(named).expanduser()
         if not (root / "config").is_dir():
-            raise UsageError(f"{root} is no site: it has no folder `config`", hint=f"make one with `aishell init {root}`")
+            raise UsageError(
+                f"{root} is no site: it has no folder `config`", hint=f"make one with `aishell init {root}`"
+            )
         return _of(root)
     if Path("config/aishell.yaml").is_file():
         return _of(Path.cwd())
@@ -43,8 +45,6 @@ def find(site: str | Path | None = None) -> Places:
 
     config = Path(platformdirs.user_config_dir("aishell"))
     state = Path(platformdirs.user_state_dir("aishell")) / "state.db"
-    if not (config / "aishell.yaml").is_file():
-        return Places(None, Path(os.devnull), state, (built_in("tools"),))
     return Places(None, config, state, _tools(config / "tools"))
 
 

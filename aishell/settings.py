@@ -144,7 +144,9 @@ class Section:
 
     def sections(self, key: str) -> list[tuple[str, Section]]:
         value = self.get(key, dict, {})
-        return [(str(name), Section(self.document, *self.at, key, name, data=item or {})) for name, item in value.items()]
+        return [
+            (str(name), Section(self.document, *self.at, key, name, data=item or {})) for name, item in value.items()
+        ]
 
     def items(self, key: str) -> list[Section]:
         value = self.get(key, list, [])
@@ -305,5 +307,3 @@ def _constraint(item: Section) -> Mapping[str, Any]:
 
 def _version(document: Document) -> str:
     return digest(document.data)
-
-

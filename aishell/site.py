@@ -94,10 +94,14 @@ class Site:
         """A target by name or URL; None is the site's default. A URL is production unless it is a SQLite file of the site."""
         wanted = name or self.settings.default_target
         if wanted is None:
-            raise UsageError("no target is named", hint="give --target or --url, or set default_target in config/aishell.yaml")
+            raise UsageError(
+                "no target is named", hint="give --target or --url, or set default_target in config/aishell.yaml"
+            )
         if "://" not in wanted:
             if wanted not in self.settings.targets:
-                raise UnknownNameError("target", wanted, self.settings.targets, str(self.places.config / "targets.yaml"))
+                raise UnknownNameError(
+                    "target", wanted, self.settings.targets, str(self.places.config / "targets.yaml")
+                )
             known = self.settings.targets[wanted]
             return replace(known, environment=environment) if environment else known
         return Target(mask_url(wanted), wanted, environment or self._environment(wanted))
@@ -150,6 +154,32 @@ class Site:
             return {}, frozenset()
         return history.load(self.store, target), history.deferred(self.store, target)
 
+    def preview_result(self, planned: Preview) -> RunResult:
+        """A plan as a result of its own: `--dry-run`."""
+        job = planned.job
+        return RunResult(
+            run_id=None,
+            task_id=planned.plan.task.task_id,
+            agent_id=job.config.agent_id,
+            agent=job.agent.type,
+            target=job.target.name,
+            engine=job.database.engine,
+            dry_run=True,
+            status="preview",
+            state=RunState.IDLE,
+            plan=as_contract(planned),
+            actions_taken=(),
+            output_data={
+                "actions_count": 0,
+                "deferred": [],
+                "warnings": list(planned.plan.warnings),
+                **planned.plan.summary,
+            },
+            reasoning=f"{len(planned.steps)} steps would run; nothing was changed.",
+            execution_time=0.0,
+            checkpoints=(),
+        )
+
     def run(
         self,
         planned: Preview,
@@ -183,7 +213,9 @@ class Site:
             self.runs.create(run_id=run_id, owner=owner, plan=plain(plan), tools=texts, request=request)
             if on_created is not None:
                 on_created(run_id)
-            run = self._run(run_id, owner, job, plan, _options(job, approve, yes, jobs or self.settings.jobs, deadline), observer)
+            run = self._run(
+                run_id, owner, job, plan, _options(job, approve, yes, jobs or self.settings.jobs, deadline), observer
+            )
             self.runs.change_state(run_id, owner, RunState.EXECUTING)
             return self._walk(Orchestrator(run, lock, approve or run.ask), request["contract"], started)
 
@@ -209,7 +241,10 @@ class Site:
             raise StateError(f"the run {row.id[:8]} is {state.value}; there is nothing to resume")
         plan, request = load_plan(row.plan), json.loads(row.request)
         if plan.digest != row.plan_digest:
-            raise OutgrownError(f"the stored plan of {row.id[:8]} was changed after it was made", hint="make a new plan with `aishell run`")
+            raise OutgrownError(
+                f"the stored plan of {row.id[:8]} was changed after it was made",
+                hint="make a new plan with `aishell run`",
+            )
         started = time.monotonic()
         task = replace(plan.task, target=url or (request["url"] if "://" in row.target else row.target))
         with self.job(task, environment=request["environment"], safety_level=request["safety_level"]) as job:
@@ -284,5 +319,3 @@ def until(text: str, zone: Any) -> float:
     if moment <= datetime.now(zone):
         moment += timedelta(days=1)
     return time.monotonic() + moment.timestamp() - time.time()
-
-

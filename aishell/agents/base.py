@@ -38,7 +38,9 @@ class Agent(ABC):
         for name in task.input_data:
             if name not in self.inputs:
                 raise UnknownNameError("input", name, self.inputs, f"the {self.type} task")
-        check_schema(dict(task.input_data), {"type": "object", "properties": dict(self.inputs)}, f"the {self.type} task")
+        check_schema(
+            dict(task.input_data), {"type": "object", "properties": dict(self.inputs)}, f"the {self.type} task"
+        )
 
     def candidates(self, task: Task, inventory: Inventory) -> Sequence[Table]:
         """The tables worth an exact measurement before planning."""

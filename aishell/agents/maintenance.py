@@ -51,7 +51,9 @@ class MaintenanceAgent(Agent):
         kind = task.input_data.get("maintenance_type", "standard")
         if kind not in ("standard", "full"):
             return ()
-        return [t for t in inventory.tables if t.kind in STORED and (t.bytes or 0) + (t.index_bytes or 0) >= MIN_TABLE_BYTES]
+        return [
+            t for t in inventory.tables if t.kind in STORED and (t.bytes or 0) + (t.index_bytes or 0) >= MIN_TABLE_BYTES
+        ]
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
         return _Planner(task, inventory).draft()
@@ -93,14 +95,18 @@ class _Planner:
         if thorough:
             self._corruption_check()
         if self.kind in ("standard", "full"):
-            for table in sorted(self.stored, key=self._priority):
-                self._table(table)
-            if self.engine == "sqlite":
-                self._whole_file()
+            share = self._rewrites_file()
+            if share is not None:
+                self._whole_file(share)
+            else:
+                for table in sorted(self.stored, key=self._priority):
+                    self._table(table)
         if self.update_stats:
             self._statistics()
         self._report()
-        return Draft(tuple(self.steps), tuple(self.warnings), {"maintenance_type": self.kind, "tables": len(self.stored)})
+        return Draft(
+            tuple(self.steps), tuple(self.warnings), {"maintenance_type": self.kind, "tables": len(self.stored)}
+        )
 
     def _priority(self, table: Table) -> tuple[int, int, float]:
         """Wraparound first, then what the last night left, then benefit per second."""
@@ -119,7 +125,11 @@ class _Planner:
         measured = None
         if reasons:
             measured = self._add(
-                "measure", "analyze_table_fragmentation", self._of(table), "Measure again, exactly, just before the change.", table=table
+                "measure",
+                "analyze_table_fragmentation",
+                self._of(table),
+                "Measure again, exactly, just before the change.",
+                table=table,
             )
             self._optimize(table, reasons, measured)
         if bloated and not rewrites:
@@ -141,7 +151,9 @@ class _Planner:
         """Why a table should be vacuumed (PostgreSQL) or rewritten (MySQL); nothing when it should not."""
         found = []
         if (table.freeze_age_percent or 0) >= WRAPAROUND_PERCENT:
-            found.append(self._evidence("freeze_age_percent", round(table.freeze_age_percent or 0, 1), "age of relfrozenxid"))
+            found.append(
+                self._evidence("freeze_age_percent", round(table.freeze_age_percent or 0, 1), "age of relfrozenxid")
+            )
         if self.engine == "postgresql":
             dead, live = table.dead_rows or 0, max(table.rows or 0, 0)
             share = 100 * dead / (dead + live) if dead else 0.0
@@ -151,7 +163,11 @@ class _Planner:
         elif self.kind == "full" and (table.fragmentation_percent or 0) > self.optimize_threshold:
             if self._useless("optimize_table", table):
                 return []
-            found.append(self._evidence("fragmentation_percent", table.fragmentation_percent, table.fragmentation_method or "estimate"))
+            found.append(
+                self._evidence(
+                    "fragmentation_percent", table.fragmentation_percent, table.fragmentation_method or "estimate"
+                )
+            )
         return found
 
     def _optimize(self, table: Table, reasons: list[Evidence], measured: str) -> None:
@@ -181,13 +197,16 @@ class _Planner:
                 continue
             if index.withheld and index.fragmentation_percent is None:
                 self.warnings.append(f"{index.schema}.{index.index_name}: no fragmentation figure: {index.withheld}")
-            elif (index.fragmentation_percent or 0) > self.threshold and not self._useless("rebuild_fragmented_indexes", table, index.index_name):
+            elif (index.fragmentation_percent or 0) > self.threshold and not self._useless(
+                "rebuild_fragmented_indexes", table, index.index_name
+            ):
                 found.append(index)
         return sorted(found, key=lambda index: -(index.reclaimable_bytes or 0))
 
     def _rebuild(self, table: Table, bloated: list[Index]) -> None:
         evidence = [
-            self._evidence(f"fragmentation_percent of {i.index_name}", i.fragmentation_percent, i.method or "estimate") for i in bloated
+            self._evidence(f"fragmentation_percent of {i.index_name}", i.fragmentation_percent, i.method or "estimate")
+            for i in bloated
         ]
         size = sum(index.bytes for index in bloated)
         self._change(
@@ -202,43 +221,44 @@ class _Planner:
             found=tuple(dict(index.row) for index in bloated),
         )
 
-    def _whole_file(self) -> None:
+    def _rewrites_file(self) -> float | None:
+        """The share of a SQLite file, in percent, that a rewrite gives back; None when it is not worth it."""
+        server = self.inventory.server
+        if self.engine != "sqlite" or self.kind != "full" or not server.database_bytes:
+            return None
+        share = 100 * self._reclaimable() / server.database_bytes
+        return share if share > self.optimize_threshold and not self._useless("optimize_table", None) else None
+
+    def _reclaimable(self) -> float:
+        slack = sum((t.bytes or 0) * (t.fragmentation_percent or 0) / 100 for t in self.stored)
+        slack += sum(index.reclaimable_bytes or 0 for index in self.inventory.indexes)
+        return (self.inventory.server.free_bytes or 0) + slack
+
+    def _whole_file(self, share: float) -> None:
         """SQLite rewrites its whole file or nothing: one step for the database."""
-        tables = [t for t in self.stored if t.fragmentation_percent is not None]
-        total = self.inventory.server.database_bytes or 0
-        free = self.inventory.server.free_bytes or 0
-        slack = sum((t.bytes or 0) * (t.fragmentation_percent or 0) / 100 for t in tables)
-        slack += sum(i.reclaimable_bytes or 0 for i in self.inventory.indexes)
-        share = 100 * (free + slack) / total if total else 0.0
-        if self.kind != "full" or share <= self.optimize_threshold or self._useless("optimize_table", None):
-            return
-        incremental = self.inventory.server.auto_vacuum == "incremental"
-        evidence = [
-            self._evidence("free_bytes", free, "freelist_count * page_size"),
-            self._evidence("reclaimable_bytes", round(free + slack), "freelist and dbstat forecast", error="about 1 % of the file"),
-            self._evidence("fragmentation_percent", round(share, 1), "reclaimable / file"),
-        ]
+        server = self.inventory.server
+        total, incremental = server.database_bytes or 0, server.auto_vacuum == "incremental"
         shrink = self._change(
             "optimize",
             "incremental_vacuum" if incremental else "optimize_table",
             {"schema": "main"},
-            f"Give back {share:.0f} % of the file.",
-            evidence=evidence,
+            f"Give back {share:.0f} % of the file, indexes packed with it.",
+            evidence=[
+                self._evidence("free_bytes", server.free_bytes, "freelist_count * page_size"),
+                self._evidence("reclaimable_bytes", round(self._reclaimable()), "freelist and dbstat forecast", "about 1 % of the file"),
+                self._evidence("fragmentation_percent", round(share, 1), "reclaimable / file"),
+            ],
             size=total,
             scratch=None if incremental else 2 * total,
         )
-        if self.inventory.server.journal_mode == "wal":
-            self._change(
-                "checkpoint",
-                "checkpoint_wal",
-                {"schema": "main"},
-                "In WAL mode the file shrinks with the next checkpoint.",
-                needs=(shrink,),
-                size=total,
-            )
+        if server.journal_mode == "wal":
+            reason = "In WAL mode the file shrinks with the next checkpoint."
+            self._change("checkpoint", "checkpoint_wal", {"schema": "main"}, reason, needs=(shrink,), size=total)
 
     def _statistics(self) -> None:
-        stale = self.stored if self.task.input_data.get("all_tables") else [t for t in self.stored if stale_statistics(t)]
+        stale = (
+            self.stored if self.task.input_data.get("all_tables") else [t for t in self.stored if stale_statistics(t)]
+        )
         if not stale:
             return
         counts = [self._evidence("stale_tables", len(stale), "rows changed since the last ANALYZE")]
@@ -335,7 +355,11 @@ class _Planner:
 
     def _id(self, name: str, table: Table | None) -> str:
         """A readable id, unique in the plan: `rebuild_orders`."""
-        base = name if table is None else f"{name}_{re.sub(r'[^a-z0-9]+', '_', table.table.lower()).strip('_')[:30] or 'table'}"
+        base = (
+            name
+            if table is None
+            else f"{name}_{re.sub(r'[^a-z0-9]+', '_', table.table.lower()).strip('_')[:30] or 'table'}"
+        )
         number = self.ids[base] = self.ids.get(base, 0) + 1
         return base if number == 1 else f"{base}_{number}"
 
@@ -364,4 +388,3 @@ def stale_statistics(table: Table) -> bool:
     if table.last_analyze is None:
         return bool(table.bytes)
     return (table.modified_rows or 0) > STALE_SHARE * max(table.rows or 0, 0) + STALE_ROWS
-

@@ -13,10 +13,19 @@ _SHRINKS = ("optimize_table", "rebuild_fragmented_indexes", "incremental_vacuum"
 def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
     """`output_data` of the JSON contract (model.md), and the reasoning."""
     done = [r for r in results if r.status is StepStatus.DONE and r.output is not None]
-    corrupted = [row for r in done if r.tool == "check_table_corruption" for row in (r.output or {}).get("corrupted_tables", [])]
-    before, after = (sum(_number(r, key) for r in done if r.tool in _SHRINKS) for key in ("bytes_before", "bytes_after"))
+    corrupted = [
+        row for r in done if r.tool == "check_table_corruption" for row in (r.output or {}).get("corrupted_tables", [])
+    ]
+    before, after = (
+        sum(_number(r, key) for r in done if r.tool in _SHRINKS) for key in ("bytes_before", "bytes_after")
+    )
     processed = {_table(r) for r in done if _table(r)}
-    processed |= {f"{t['schema']}.{t['table']}" for r in done for t in r.params.get("tables") or () if r.tool == "batch_update_statistics"}
+    processed |= {
+        f"{t['schema']}.{t['table']}"
+        for r in done
+        for t in r.params.get("tables") or ()
+        if r.tool == "batch_update_statistics"
+    }
     data: dict[str, Any] = {
         "maintenance_type": task.input_data.get("maintenance_type", "standard"),
         "actions_count": len(done),
@@ -42,10 +51,14 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
 
 def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     """What was found, what was done, what was left and why."""
-    findings = next((len((r.output or {}).get("findings", [])) for r in results if r.tool == "analyze_database_health"), 0)
+    findings = next(
+        (len((r.output or {}).get("findings", [])) for r in results if r.tool == "analyze_database_health"), 0
+    )
     sentences = [f"The health check made {findings} finding(s)."]
     if data["corruption_found"]:
-        sentences.append(f"{len(data['corrupted_tables'])} object(s) are damaged: nothing was rewritten; restore them from a backup.")
+        sentences.append(
+            f"{len(data['corrupted_tables'])} object(s) are damaged: nothing was rewritten; restore them from a backup."
+        )
     did = [
         f"vacuumed or optimised {data['tables_optimized']} table(s) or file(s)" if data["tables_optimized"] else "",
         f"rebuilt {data['indexes_rebuilt']} index(es)" if data["indexes_rebuilt"] else "",
@@ -54,8 +67,14 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     done = [text for text in did if text]
     sentences.append(f"aishell {_listed(done)}." if done else "There was nothing to change.")
     if data["bytes_reclaimed"]:
-        sentences.append(f"{data['bytes_reclaimed']:,} bytes were given back ({data['bytes_before']:,} before, {data['bytes_after']:,} after).")
-    for status, word in ((StepStatus.SKIPPED, "skipped"), (StepStatus.REJECTED, "refused"), (StepStatus.FAILED, "failed")):
+        sentences.append(
+            f"{data['bytes_reclaimed']:,} bytes were given back ({data['bytes_before']:,} before, {data['bytes_after']:,} after)."
+        )
+    for status, word in (
+        (StepStatus.SKIPPED, "skipped"),
+        (StepStatus.REJECTED, "refused"),
+        (StepStatus.FAILED, "failed"),
+    ):
         left = [r for r in results if r.status is status]
         if left:
             shown = "; ".join(f"{r.step_id} ({r.reason or r.error})" for r in left[:5])

@@ -159,8 +159,7 @@ class MySQLSession(Session):
             # A pooled connection that died while it lay idle: nothing of ours was sent, take another.
             self._pooled.invalidate()
             self._pooled = self._database.pools.get(self._options)
-            self._connection = self._pooled.driver_connection
-            assert self._connection is not None  # noqa: S101  a pool never gives an empty connection
+            self._connection = self._pooled.driver_connection  # type: ignore[assignment]
         self._marker = f"/* {marker} */ "
         self.server_session = str(self._connection.thread_id())
 

@@ -170,7 +170,9 @@ class PostgreSQLSession(Session):
             self._connection.remove_notice_handler(keep)
 
     def cancel(self) -> None:
-        with contextlib.suppress(psycopg.Error):  # the statement may have ended or the server be gone: nothing to cancel
+        with contextlib.suppress(
+            psycopg.Error
+        ):  # the statement may have ended or the server be gone: nothing to cancel
             self._connection.cancel()
 
     def close(self) -> None:

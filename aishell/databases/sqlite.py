@@ -51,9 +51,7 @@ class SQLite(Database):
         super().__init__(credentials)
         self.path = Path(credentials.url.database or "").expanduser()
         if not credentials.url.database or credentials.url.database == ":memory:":
-            raise TargetUnavailableError(
-                f"{credentials.display} names no file", hint="write sqlite:///path/to/file.db"
-            )
+            raise TargetUnavailableError(f"{credentials.display} names no file", hint="write sqlite:///path/to/file.db")
         if not self.path.is_file():
             raise TargetUnavailableError(
                 f"there is no SQLite database at {self.path}",

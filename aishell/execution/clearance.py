@@ -49,7 +49,12 @@ def clear(
     cleared = Cleared(values, found, verdict)
     if verdict.decision is Decision.DENY:
         reasons = "; ".join(f"{r.text} ({r.rule})" for r in verdict.reasons if r.decision is Decision.DENY)
-        run.runs.event("policy_decided", {"decision": "deny", "reasons": plain(verdict.reasons)}, run_id=run.id, step_index=step.index)
+        run.runs.event(
+            "policy_decided",
+            {"decision": "deny", "reasons": plain(verdict.reasons)},
+            run_id=run.id,
+            step_index=step.index,
+        )
         putting_off = all(r.rule in _PASSING for r in verdict.reasons if r.decision is Decision.DENY)
         status = StepStatus.SKIPPED if putting_off else StepStatus.REJECTED
         return replace(cleared, status=status, reason=f"deferred: {reasons}" if putting_off else f"refused: {reasons}")
@@ -82,11 +87,15 @@ def _verdict(run: Run, step: Step, tool: Tool, objects: Sequence[Row]) -> Verdic
     while True:
         verdict = run.job.judge(step, tool, objects, run.calls_last_minute(tool.name))
         denied = {r.rule for r in verdict.reasons if r.decision is Decision.DENY}
-        late = time.monotonic() > deadline or (run.options.deadline is not None and time.monotonic() > run.options.deadline)
+        late = time.monotonic() > deadline or (
+            run.options.deadline is not None and time.monotonic() > run.options.deadline
+        )
         if not denied or not denied <= (_PASSING | {"rate_limit"}) or late or run.cancelled.wait(0):
             return verdict
         if not told:
-            run.observer.said(f"{step.id}: waiting: {'; '.join(r.text for r in verdict.reasons if r.decision is Decision.DENY)}")
+            run.observer.said(
+                f"{step.id}: waiting: {'; '.join(r.text for r in verdict.reasons if r.decision is Decision.DENY)}"
+            )
             told = True
         run.cancelled.wait(CALM_POLL)
         run.job.refresh()
@@ -118,7 +127,10 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
         return _by(run, step, cleared, answer.by, answer.reason or "approved at the prompt")
     if isinstance(answer, approval.Edit):
         run.runs.event(
-            "approval_decided", {"status": "modified", "by": answer.by, "params": plain(answer.params)}, run_id=run.id, step_index=step.index
+            "approval_decided",
+            {"status": "modified", "by": answer.by, "params": plain(answer.params)},
+            run_id=run.id,
+            step_index=step.index,
         )
         values = tool.prepare(answer.params)
         found = runners.find(tool, values, runners.Context(run.job.database, run.marker(step), run.job.options(tool)))
@@ -136,7 +148,9 @@ def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]
     """Record the request and leave the step to a person; where nobody is to be waited for, refuse it."""
     request = _request(run, step, tool, cleared, objects)
     if run.job.policy.mode == "unattended":
-        return replace(cleared, status=StepStatus.REJECTED, reason="refused: it asks, and the policy's mode is unattended")
+        return replace(
+            cleared, status=StepStatus.REJECTED, reason="refused: it asks, and the policy's mode is unattended"
+        )
     shown = {
         "params": cleared.values,
         "found": cleared.found,
@@ -179,7 +193,9 @@ def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[R
     grown = approval.outgrown(shown["objects"], objects)
     if (row.status == "approved" and bound != row.digest) or grown:
         run.approvals.close(row.id, "void")
-        run.observer.said(f"{step.id}: the approval {row.id} is void: {grown or 'what it was bound to has changed'}; asking again")
+        run.observer.said(
+            f"{step.id}: the approval {row.id} is void: {grown or 'what it was bound to has changed'}; asking again"
+        )
         return None
     run.approvals.close(row.id, "consumed")
     return replace(cleared, approved_by=row.decided_by, digest=bound)

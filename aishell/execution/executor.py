@@ -60,7 +60,9 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
     except NoOutputError as error:
         return _skip(run, step, error.message)
     except StepError as error:
-        return record(run, step, StepResult(step.index, step.id, step.tool, step.params, StepStatus.FAILED, error=error.message))
+        return record(
+            run, step, StepResult(step.index, step.id, step.tool, step.params, StepStatus.FAILED, error=error.message)
+        )
     result = StepResult(step.index, step.id, step.tool, plain(params), StepStatus.FAILED, started_at=now())
     try:
         tool = run.job.pick(step.tool)
@@ -73,12 +75,16 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
     except (StepError, DatabaseError) as error:
         return record(run, step, replace(result, error=error.message))
     if cleared.status is not None:
-        return record(run, step, replace(result, status=cleared.status, reason=cleared.reason, approved_by=cleared.approved_by))
+        return record(
+            run, step, replace(result, status=cleared.status, reason=cleared.reason, approved_by=cleared.approved_by)
+        )
     if found is not None and not found and not (earlier and earlier.done):
         output = runners.conclude(tool, values, [], _context(run, step, tool)).output
         reason = "nothing to do: no object calls for it now" + (f" ({len(extras)} not in the plan)" if extras else "")
         return record(run, step, replace(result, status=StepStatus.SKIPPED, output=output, reason=reason))
-    result = replace(result, params=plain(values), approved_by=cleared.approved_by, attempts=(earlier.attempt if earlier else 0) + 1)
+    result = replace(
+        result, params=plain(values), approved_by=cleared.approved_by, attempts=(earlier.attempt if earlier else 0) + 1
+    )
     return _run(run, step, tool, cleared, result, earlier, started)
 
 
@@ -110,7 +116,9 @@ def _run(
         failed = replace(result, error=_told(error), execution_time=time.monotonic() - started)
         return record(run, step, failed, record_)
     except AishellError as error:
-        return record(run, step, replace(result, error=error.message, execution_time=time.monotonic() - started), record_)
+        return record(
+            run, step, replace(result, error=error.message, execution_time=time.monotonic() - started), record_
+        )
     result = replace(
         result,
         status={"done": StepStatus.DONE, "skipped": StepStatus.SKIPPED, "failed": StepStatus.FAILED}[outcome.status],
@@ -226,7 +234,14 @@ def record(run: Run, step: Step, result: StepResult, record_: _Record | None = N
         "server_session": kept.server_session,
     }
     asked = run.runs.step_ended(
-        run.id, run.owner, step.index, values, task_id=run.task_id, total=run.total, happened=kept.happened, objects=kept.objects
+        run.id,
+        run.owner,
+        step.index,
+        values,
+        task_id=run.task_id,
+        total=run.total,
+        happened=kept.happened,
+        objects=kept.objects,
     )
     run.asked_to = run.asked_to or asked
     run.observer.step_ended(step, result)
@@ -237,7 +252,14 @@ def _interrupted(run: Run, step: Step, kept: _Record) -> None:
     """The statement was cancelled and its end seen: the step is pending again, and resume runs it."""
     values = {"status": StepStatus.PENDING, "reason": "interrupted", "server_session": kept.server_session}
     run.runs.step_ended(
-        run.id, run.owner, step.index, values, task_id=run.task_id, total=run.total, happened=kept.happened, objects=kept.objects
+        run.id,
+        run.owner,
+        step.index,
+        values,
+        task_id=run.task_id,
+        total=run.total,
+        happened=kept.happened,
+        objects=kept.objects,
     )
 
 
@@ -271,5 +293,3 @@ def _call(run: Run, step: Step, values: Mapping[str, Any]) -> Call:
 
 def _told(error: DatabaseError) -> str:
     return f"{error.message} [{error.code}]" if error.code else error.message
-
-

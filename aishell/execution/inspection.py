@@ -16,7 +16,9 @@ MEASURE_MAX_BYTES = 20 << 30
 MEASURE_MAX_TABLES = 5000
 
 
-def inspect(job: Job, *, history: Mapping[tuple[str, str], History] | None = None, deferred: frozenset[str] = frozenset()) -> Inventory:
+def inspect(
+    job: Job, *, history: Mapping[tuple[str, str], History] | None = None, deferred: frozenset[str] = frozenset()
+) -> Inventory:
     """What is in the target. Reads only.
 
     Raises UnknownNameError when the task names a table that does not exist.
@@ -56,7 +58,8 @@ def _measured(job: Job, inventory: Inventory) -> Inventory:
         inventory,
         tables=tuple(_with_figures(table, found.get(table.key)) for table in inventory.tables),
         indexes=tuple(
-            _index(better[i.schema, i.index_name], i) if (i.schema, i.index_name) in better else i for i in inventory.indexes
+            _index(better[i.schema, i.index_name], i) if (i.schema, i.index_name) in better else i
+            for i in inventory.indexes
         ),
         warnings=tuple(warnings),
     )
@@ -105,5 +108,3 @@ def _index(row: Row, known: Index | None = None) -> Index:
         withheld=row.get("withheld"),
         row=row if known else {},
     )
-
-

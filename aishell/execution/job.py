@@ -77,8 +77,7 @@ class Job:
         with self.database.session(INSPECTION) as session:
             session.mark(f"aishell:inspect {tool.source}")
             return {
-                block.name: session.query(render(tool, block, values, self.database))
-                for block in tool.blocks.values()
+                block.name: session.query(render(tool, block, values, self.database)) for block in tool.blocks.values()
             }
 
     def refresh(self) -> Server:
@@ -194,4 +193,6 @@ def table_of(row: Mapping[str, Any]) -> Table:
     for name in ("freeze_age_percent", "fragmentation_percent"):
         if name in known:
             known[name] = float(known[name])
-    return Table(**{**known, "oid": str(known.get("oid", "")), "has_primary_key": bool(row.get("has_primary_key", True))})
+    return Table(
+        **{**known, "oid": str(known.get("oid", "")), "has_primary_key": bool(row.get("has_primary_key", True))}
+    )

@@ -89,7 +89,9 @@ class Orchestrator:
                 self._end(step, _skipped(self.run, step, reason))
                 return self._start(pool)
             if not self.lock.alive():
-                self.broken = AishellError("the lock in the target was lost", hint="see what ended the session, then `aishell runs resume`")
+                self.broken = AishellError(
+                    "the lock in the target was lost", hint="see what ended the session, then `aishell runs resume`"
+                )
                 return
             self.active[step.id] = keys
             pool.submit(self._work, step)
@@ -183,7 +185,9 @@ class Orchestrator:
         self.stopped = "interrupted"
         if self._interrupts > 1:
             raise KeyboardInterrupt
-        self.run.observer.said("interrupted: no new step; cancelling what runs on the server (once more to leave at once)")
+        self.run.observer.said(
+            "interrupted: no new step; cancelling what runs on the server (once more to leave at once)"
+        )
         threading.Thread(target=self.run.cancel, daemon=True).start()
 
 

@@ -35,7 +35,9 @@ class Preview:
     steps: tuple[StepPreview, ...]
 
 
-def preview(job: Job, *, history: Mapping[tuple[str, str], History] | None = None, deferred: frozenset[str] = frozenset()) -> Preview:
+def preview(
+    job: Job, *, history: Mapping[tuple[str, str], History] | None = None, deferred: frozenset[str] = frozenset()
+) -> Preview:
     """Inspect the target, plan, check and judge. Writes nothing."""
     job.agent.check_inputs(job.task)
     inventory = inspect(job, history=history, deferred=deferred)
@@ -72,7 +74,9 @@ def _step(job: Job, step: Step, tool: Tool, tables: Mapping[tuple[str, str], Tab
     verdict = job.judge(step, tool, named)
     objection = job.agent.validate_safety(step)
     if objection is not None and objection.decision.rank > verdict.decision.rank:
-        verdict = replace(verdict, decision=objection.decision, safe=objection.safe, reasons=(*verdict.reasons, *objection.reasons))
+        verdict = replace(
+            verdict, decision=objection.decision, safe=objection.safe, reasons=(*verdict.reasons, *objection.reasons)
+        )
     return StepPreview(step, tool, tuple(statements), verdict, unseen)
 
 
@@ -127,5 +131,3 @@ def verdict_contract(verdict: Verdict) -> dict[str, Any]:
         "mitigations": verdict.mitigations,
         "reasons": verdict.reasons,
     }
-
-

@@ -22,7 +22,11 @@ class _Watched(Protocol):
 @contextmanager
 def watched(run: Run, step: Step, tool: Tool, kept: _Watched) -> Iterator[None]:
     """While inside, tell the observer how far the step's statement is; nothing is asked of the server in the first second."""
-    if tool.read_only or "show_progress" not in run.job.registry.names or not run.job.registry.has("show_progress", run.job.known_server()):
+    if (
+        tool.read_only
+        or "show_progress" not in run.job.registry.names
+        or not run.job.registry.has("show_progress", run.job.known_server())
+    ):
         yield
         return
     ended = threading.Event()
@@ -39,10 +43,14 @@ def watched(run: Run, step: Step, tool: Tool, kept: _Watched) -> Iterator[None]:
 def _poll(run: Run, step: Step, kept: _Watched, ended: threading.Event) -> None:
     while not ended.is_set():
         try:
-            rows = next(iter(run.job.read("show_progress", {"session": kept.server_session.partition("@")[0]}).values()))
+            rows = next(
+                iter(run.job.read("show_progress", {"session": kept.server_session.partition("@")[0]}).values())
+            )
         except AishellError as error:
             run.observer.said(f"{step.id}: its progress cannot be seen: {error}")
             return
         for row in rows[:1]:
-            run.observer.step_progress(step, float(row.get("done") or 0), float(row.get("total") or 0), str(row.get("phase") or ""))
+            run.observer.step_progress(
+                step, float(row.get("done") or 0), float(row.get("total") or 0), str(row.get("phase") or "")
+            )
         ended.wait(POLL)

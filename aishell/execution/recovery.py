@@ -60,7 +60,9 @@ def recover(run: Run, row: Record[Any], decision: str | None = None) -> Earlier 
     tool = run.job.pick(step.tool)
     values = tool.prepare(json.loads(row.params))
     found: list[Row] | None = json.loads(row.found) if row.found else None
-    context = runners.Context(run.job.database, run.marker(step), run.job.options(tool), on_sent=lambda statement, session: None)
+    context = runners.Context(
+        run.job.database, run.marker(step), run.job.options(tool), on_sent=lambda statement, session: None
+    )
     run.observer.said(f"{step.id}: started by an earlier process; looking what became of it")
     runners.wait_for_end(context)
     done = _recorded(run, row, found or [], tool, values)
@@ -81,9 +83,15 @@ def recover(run: Run, row: Record[Any], decision: str | None = None) -> Earlier 
     earlier = replace(earlier, done=tuple(done))
     if not doubtful or decision == "retry":
         return earlier
-    result = replace(result_of(run, row), status=StepStatus.IN_DOUBT, error="it is not known whether the statement took effect")
+    result = replace(
+        result_of(run, row), status=StepStatus.IN_DOUBT, error="it is not known whether the statement took effect"
+    )
     if decision == "done":
-        return record(run, step, replace(result, status=StepStatus.DONE, error=None, output={}, reason="a person says that it is done"))
+        return record(
+            run,
+            step,
+            replace(result, status=StepStatus.DONE, error=None, output={}, reason="a person says that it is done"),
+        )
     if decision == "abort":
         return record(run, step, replace(result, status=StepStatus.FAILED, error="aborted by a person while in doubt"))
     return record(run, step, result)

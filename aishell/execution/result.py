@@ -88,7 +88,12 @@ def _deferred(run: Run, result: StepResult) -> dict[str, Any]:
 def _error(run: Run, outcome: Outcome, failures: list[StepResult]) -> dict[str, Any] | None:
     error: AishellError | None = outcome.broken
     if error is not None:
-        return {"type": type(error).__name__, "message": error.message, "step_id": outcome.error_step, "hint": error.hint}
+        return {
+            "type": type(error).__name__,
+            "message": error.message,
+            "step_id": outcome.error_step,
+            "hint": error.hint,
+        }
     if not failures:
         return None
     first = failures[0]

@@ -17,7 +17,9 @@ def transient(error: BaseException) -> bool:
     return isinstance(error, DatabaseError) and error.transient
 
 
-def retrying(tries: int, told: Callable[[int, BaseException], None]) -> Callable[[Callable[[], Any], Callable[[], None]], Any]:
+def retrying(
+    tries: int, told: Callable[[int, BaseException], None]
+) -> Callable[[Callable[[], Any], Callable[[], None]], Any]:
     """`attempt(call, before_retry)`: up to `tries` tries, 1 s doubling to 60 s; `told(attempt, error)` before each wait."""
 
     def attempt(call: Callable[[], Any], before_retry: Callable[[], None]) -> Any:

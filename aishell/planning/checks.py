@@ -60,7 +60,12 @@ def _check_reference(reference: Reference, step: Step, graph: Graph, pick: Calla
     if reference.root in _KNOWN:
         if not reference.path or reference.path[0] not in _KNOWN[reference.root]:
             field: Any = reference.path[0] if reference.path else ""
-            raise UnknownNameError("variable", f"{reference.root}.{field}", [f"{reference.root}.{n}" for n in _KNOWN[reference.root]], where)
+            raise UnknownNameError(
+                "variable",
+                f"{reference.root}.{field}",
+                [f"{reference.root}.{n}" for n in _KNOWN[reference.root]],
+                where,
+            )
         return
     source = graph.referenced(reference)
     if source is None or not graph.before(step, source):

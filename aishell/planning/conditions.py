@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from simpleeval import DEFAULT_OPERATORS, InvalidExpression, SimpleEval
+from simpleeval import DEFAULT_OPERATORS, EvalWithCompoundTypes, InvalidExpression
 
 from aishell.errors import PlanError, StepError
 from aishell.planning.variables import _REFERENCE, Reference, parse
@@ -32,7 +32,9 @@ def check(condition: str) -> None:
                 hint="allowed: comparisons, and, or, not, in, literals and ${…}",
             )
         if isinstance(node, ast.Name) and not node.id.startswith("_ref"):
-            raise PlanError(f"the condition {condition!r} uses the bare word {node.id!r}", hint="quote it or write ${…}")
+            raise PlanError(
+                f"the condition {condition!r} uses the bare word {node.id!r}", hint="quote it or write ${…}"
+            )
 
 
 def holds(condition: str, lookup: Callable[[Reference], Any]) -> bool:
@@ -43,7 +45,7 @@ def holds(condition: str, lookup: Callable[[Reference], Any]) -> bool:
     expression, references = _named(condition)
     names = {name: lookup(reference) for name, reference in references.items()}
     try:
-        return bool(SimpleEval(operators=_OPERATORS, functions={}, names=names).eval(expression))
+        return bool(EvalWithCompoundTypes(operators=_OPERATORS, functions={}, names=names).eval(expression))
     except TypeError as error:
         if any(value is None for value in names.values()):
             return False

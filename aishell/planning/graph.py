@@ -30,7 +30,12 @@ class Graph:
         if isinstance(reference.step, int):
             if reference.step < len(self.steps):
                 return self.steps[reference.step]
-            raise UnknownNameError("step", f"step_{reference.step}", [f"step_{n}" for n in range(len(self.steps))], f"${{{reference.text}}}")
+            raise UnknownNameError(
+                "step",
+                f"step_{reference.step}",
+                [f"step_{n}" for n in range(len(self.steps))],
+                f"${{{reference.text}}}",
+            )
         if reference.step not in self.by_id:
             raise UnknownNameError("step", reference.step, self.by_id, f"${{{reference.text}}}")
         return self.by_id[reference.step]

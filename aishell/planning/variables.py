@@ -38,7 +38,9 @@ def parse(text: str) -> Reference:
         parts.append(match[1] if match[1] is not None else int(match[2]))
         position = match.end()
     if position != len(text) or not parts:
-        raise PlanError(f"${{{text}}} is no reference", hint="write e.g. ${steps.<id>.output.<field>} or ${task.input_data.tables}")
+        raise PlanError(
+            f"${{{text}}} is no reference", hint="write e.g. ${steps.<id>.output.<field>} or ${task.input_data.tables}"
+        )
     first = str(parts[0])
     if numbered := re.fullmatch(r"step_(\d+)", first):
         return _of_step(text, int(numbered[1]), parts[1:])
@@ -47,7 +49,9 @@ def parse(text: str) -> Reference:
             raise PlanError(f"${{{text}}} names no step")
         return _of_step(text, str(parts[1]), parts[2:])
     if first not in ROOTS:
-        raise PlanError(f"${{{text}}}: unknown variable {first!r}", hint=f"known: steps.<id>, step_<n>, {', '.join(ROOTS)}")
+        raise PlanError(
+            f"${{{text}}}: unknown variable {first!r}", hint=f"known: steps.<id>, step_<n>, {', '.join(ROOTS)}"
+        )
     return Reference(text, None, first, tuple(parts[1:]))
 
 

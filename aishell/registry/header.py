@@ -59,7 +59,9 @@ def _header(text: str, source: str) -> tuple[str, int]:
     prose = next((n for n, line in enumerate(stripped) if not line.strip()), end)
     description = " ".join(line.strip() for line in stripped[prose:]).strip()
     if not description:
-        raise ToolFileError(source, max(end, 1), "the description is missing: prose below the header, after an empty `--` line")
+        raise ToolFileError(
+            source, max(end, 1), "the description is missing: prose below the header, after an empty `--` line"
+        )
     quoted = description.replace("\\", "\\\\").replace('"', '\\"')
     return "\n".join([*stripped[:prose], f'description: "{quoted}"']), end
 
@@ -196,7 +198,9 @@ def _clauses(text: str, engine: str) -> tuple[Clause, ...]:
     for part in re.split(r",\s*(?!with)", text):
         match = _CLAUSE.match(part.strip())
         if not match or match[1] not in ENGINES[engine]:
-            raise ValueError(f"engine: {part!r} does not name a server of this folder ({', '.join(sorted(ENGINES[engine]))})")
+            raise ValueError(
+                f"engine: {part!r} does not name a server of this folder ({', '.join(sorted(ENGINES[engine]))})"
+            )
         bounds = re.findall(r"(>=|<=|==|<|>)\s*(\d+(?:\.\d+)*)", match[2])
         clauses.append(
             Clause(
@@ -214,7 +218,9 @@ def _check_blocks(tool: Tool, document: Document) -> None:
     source = tool.source
     if tool.runs == "python":
         if not tool.implementation or ":" not in tool.implementation:
-            raise ToolFileError(source, document.line("runs"), "`runs: python` needs `implementation: package.module:function`")
+            raise ToolFileError(
+                source, document.line("runs"), "`runs: python` needs `implementation: package.module:function`"
+            )
         return
     if tool.runs in ("statement", "each"):
         for name in tool.blocks:
@@ -248,7 +254,9 @@ def _check_blocks(tool: Tool, document: Document) -> None:
             raise ToolFileError(source, block.line, "what drops or truncates data must be `risk: critical`")
     for name in tool.parameters:
         if name not in used:
-            raise ToolFileError(source, document.line("parameters", name), f"the parameter `{name}` is used by no block")
+            raise ToolFileError(
+                source, document.line("parameters", name), f"the parameter `{name}` is used by no block"
+            )
     if tool.grouped and not {"schema", "table"} <= found:
         raise ToolFileError(source, document.line("group"), "`group` needs the columns `schema` and `table` in `find`")
 

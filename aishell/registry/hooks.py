@@ -67,4 +67,6 @@ def _import(name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise SettingsError(f"the hook {name!r} in aishell.yaml cannot be loaded: {error}", hint="write module:attribute") from error
+        raise SettingsError(
+            f"the hook {name!r} in aishell.yaml cannot be loaded: {error}", hint="write module:attribute"
+        ) from error

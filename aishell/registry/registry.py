@@ -22,7 +22,9 @@ class Registry:
             self._add(tool, lock_check)
 
     @classmethod
-    def load(cls, folders: Iterable[Path], *, lock_check: LockCheck | None = None, engine: str | None = None) -> Registry:
+    def load(
+        cls, folders: Iterable[Path], *, lock_check: LockCheck | None = None, engine: str | None = None
+    ) -> Registry:
         """Every `tools/<engine>/**/*.{sql,yaml}` below the folders; `engine` loads that one and `common` only.
 
         Raises ToolFileError for the first file that is wrong.
@@ -42,7 +44,9 @@ class Registry:
         variants = self._tools.setdefault((tool.engine, tool.name), [])
         for other in variants:
             if not all(a.disjoint(b) for a in tool.clauses for b in other.clauses) or not tool.clauses:
-                raise ToolFileError(tool.source, 1, f"{tool.name} stands in {other.source} too, for some of the same servers")
+                raise ToolFileError(
+                    tool.source, 1, f"{tool.name} stands in {other.source} too, for some of the same servers"
+                )
         variants.append(tool)
 
     def __iter__(self) -> Iterator[Tool]:
@@ -118,5 +122,3 @@ def _files(folders: Iterable[Path], engine: str | None) -> Iterable[Tool]:
                 except UnicodeDecodeError as error:
                     raise ToolFileError(source, 1, f"not UTF-8: {error}") from error
                 yield read_tool(text, source, sub.name)
-
-

@@ -51,7 +51,9 @@ def split(sql: str, engine: str, source: str, line: int) -> Pieces:
             pieces += [("text", text), (kind, match[kind])]
             text = ""
         elif kind == "brace":
-            raise ToolFileError(source, where(match.start()), "a brace outside a literal must be a placeholder like {table}")
+            raise ToolFileError(
+                source, where(match.start()), "a brace outside a literal must be a placeholder like {table}"
+            )
         elif kind == "end":
             ended = True
         else:

@@ -100,7 +100,9 @@ def run(tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, cont
     return result
 
 
-def statements(tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database) -> list[Statement]:
+def statements(
+    tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database
+) -> list[Statement]:
     """The statements a step would send for these objects, for previews and digests. Sends nothing."""
     if tool.runs == "python":
         return []
@@ -155,7 +157,9 @@ class _Objects:
         for number, group in enumerate(groups):
             if self.context.cancelled():
                 raise DatabaseError("cancelled before the next object", kind="cancelled")
-            self.context.progress(sum(map(len, groups[:number])), len(found), label_of(self.tool, self.values, group[0]))
+            self.context.progress(
+                sum(map(len, groups[:number])), len(found), label_of(self.tool, self.values, group[0])
+            )
             started = time.monotonic()
             try:
                 results = self._attempt(group)
@@ -185,7 +189,10 @@ class _Objects:
                     session.probe(self._render("probe", group[0]))
                 except DatabaseError as error:
                     if error.kind == "lock_timeout":
-                        return [self._result(row, "deferred", reason=f"locked by another session: {error.message}") for row in group]
+                        return [
+                            self._result(row, "deferred", reason=f"locked by another session: {error.message}")
+                            for row in group
+                        ]
                     raise
             statement = self._render("do", group[0], group=group)
             self.context.on_sent(statement, session)
@@ -308,13 +315,17 @@ def wait_for_end(context: Context, poll: float = 0.5) -> None:
     deadline = time.monotonic() + (context.options.statement_timeout or 3600) + 10
     while context.database.running(context.marker):
         if time.monotonic() > deadline:
-            raise StepError(f"a statement of {context.marker} still runs on the server", hint="cancel it there, then resume")
+            raise StepError(
+                f"a statement of {context.marker} still runs on the server", hint="cancel it there, then resume"
+            )
         time.sleep(poll)
 
 
 def aggregate(tool: Tool, blocks: Mapping[str, list[Row]]) -> dict[str, Any]:
     """The result fields, as `returns` says."""
-    return {name: _value(a.function, [(blocks.get(b, []), c) for b, c in a.operands]) for name, a in tool.returns.items()}
+    return {
+        name: _value(a.function, [(blocks.get(b, []), c) for b, c in a.operands]) for name, a in tool.returns.items()
+    }
 
 
 def _value(function: str, operands: list[tuple[list[Row], str | None]]) -> Any:
@@ -343,5 +354,3 @@ def _groups(tool: Tool, found: Sequence[Row]) -> Iterator[list[Row]]:
 
 def _problems(rows: Iterable[Row]) -> str | None:
     return "; ".join(str(row["problem"]) for row in rows if row.get("problem") is not None) or None
-
-

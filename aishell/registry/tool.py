@@ -73,7 +73,11 @@ class Clause:
         if self.product != other.product or self.with_ & other.without or other.with_ & self.without:
             return True
         edges = {bound for _, bound in (*self.bounds, *other.bounds)} | {(0,)}
-        probes = edges | {(*edge[:-1], edge[-1] + 1) for edge in edges} | {(*edge[:-1], max(edge[-1] - 1, 0)) for edge in edges}
+        probes = (
+            edges
+            | {(*edge[:-1], edge[-1] + 1) for edge in edges}
+            | {(*edge[:-1], max(edge[-1] - 1, 0)) for edge in edges}
+        )
         everything = self.bounds + other.bounds
         return not any(all(_compare(probe, o, b) for o, b in everything) for probe in probes)
 
@@ -195,7 +199,9 @@ class Tool:
                 raise UnknownNameError("parameter", name, self.parameters, f"a call of {self.name}")
         missing = [p.name for p in self.parameters.values() if p.required and p.name not in params]
         if missing:
-            raise ParameterError(f"{self.name} needs the parameter {missing[0]!r}", hint=f"see `aishell tools show {self.name}`")
+            raise ParameterError(
+                f"{self.name} needs the parameter {missing[0]!r}", hint=f"see `aishell tools show {self.name}`"
+            )
         values = {p.name: params.get(p.name, p.default) for p in self.parameters.values()}
         check_schema(values, self.parameters_schema, f"a call of {self.name}")
         return values

@@ -7,9 +7,15 @@ from typing import Any
 
 from aishell.models import Plan, Server, StepResult, StepStatus, now
 from aishell.registry.runners import Context
+from aishell.reporting.units import printable, size
 
 _SEVERITIES = ("critical", "warning", "info")
-_MARKS = {StepStatus.DONE: "done", StepStatus.SKIPPED: "skipped", StepStatus.FAILED: "FAILED", StepStatus.REJECTED: "refused"}
+_MARKS = {
+    StepStatus.DONE: "done",
+    StepStatus.SKIPPED: "skipped",
+    StepStatus.FAILED: "FAILED",
+    StepStatus.REJECTED: "refused",
+}
 MAX_LINES = 40  # per section; the rest is counted
 
 
@@ -31,24 +37,15 @@ def maintenance_report(params: Mapping[str, Any], context: Context) -> dict[str,
     return {"report": "\n".join(lines), "format": "markdown"}
 
 
-def size(number: float | None) -> str:
-    """Bytes for people: `12.3 MB`."""
-    if number is None:
-        return "-"
-    value, sign = abs(float(number)), "-" if number < 0 else ""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1024:
-            return f"{sign}{value:.0f} {unit}" if unit == "bytes" else f"{sign}{value:.1f} {unit}"
-        value /= 1024
-    return f"{sign}{value:.1f} TB"
-
-
 def _findings(results: Sequence[StepResult]) -> Iterable[str]:
     found = [f for r in results if r.tool == "analyze_database_health" for f in (r.output or {}).get("findings", [])]
     if not found:
         return ["## Findings", "", "None.", ""]
     found.sort(key=lambda f: _SEVERITIES.index(f["severity"]) if f["severity"] in _SEVERITIES else len(_SEVERITIES))
-    lines = [f"- **{f['severity']}** {f['finding']} {_name(f.get('object'))}: {f.get('detail') or f.get('value')}" for f in found]
+    lines = [
+        f"- **{f['severity']}** {f['finding']} {_name(f.get('object'))}: {f.get('detail') or f.get('value')}"
+        for f in found
+    ]
     return ["## Findings", "", *_cut(lines), ""]
 
 
@@ -74,7 +71,10 @@ def _damage(results: Sequence[StepResult]) -> Iterable[str]:
         return []
     damaged = [row for r in checks for row in (r.output or {}).get("corrupted_tables", [])]
     unchecked = [row for r in checks for row in (r.output or {}).get("not_checked", [])]
-    lines = [f"- {_name('.'.join(str(v) for k, v in row.items() if k in ('schema', 'table')))}: {row.get('reason')}" for row in damaged]
+    lines = [
+        f"- {_name('.'.join(str(v) for k, v in row.items() if k in ('schema', 'table')))}: {row.get('reason')}"
+        for row in damaged
+    ]
     if not damaged:
         lines = ["No damage was found in what was checked."]
     if unchecked:
@@ -95,7 +95,11 @@ def _figures(results: Sequence[StepResult], server: Server) -> Iterable[str]:
     outputs = [r.output or {} for r in results if r.status is StepStatus.DONE and "bytes_before" in (r.output or {})]
     before = sum(o["bytes_before"] or 0 for o in outputs)
     after = sum(o["bytes_after"] or 0 for o in outputs)
-    lines = [f"Worked on {size(before)}, now {size(after)}: {size(before - after)} given back."] if outputs else ["Nothing was rewritten."]
+    lines = (
+        [f"Worked on {size(before)}, now {size(after)}: {size(before - after)} given back."]
+        if outputs
+        else ["Nothing was rewritten."]
+    )
     if server.database_bytes is not None:
         lines.append(f"The database had {size(server.database_bytes)} when its last change began.")
     return ["## Figures", "", *lines]
@@ -106,5 +110,5 @@ def _cut(lines: list[str]) -> list[str]:
 
 
 def _name(text: object) -> str:
-    """A name from the database on a line of its own text: no line breaks, no control characters, no table bars."""
-    return "".join(c if c.isprintable() and c != "|" else "?" for c in str(text)) if text is not None else ""
+    """A name from the database on a line of its own text: no control characters, no table bars."""
+    return printable(text).replace("|", "¦") if text is not None else ""

@@ -72,9 +72,13 @@ class MaxTableSize(_Base):
             return None
         for table in context.tables:
             if self.max_rows is not None and (table.rows or 0) > self.max_rows:
-                return self.violated(f"{table.schema}.{table.table} has about {table.rows:,} rows, more than {self.max_rows:,}")
+                return self.violated(
+                    f"{table.schema}.{table.table} has about {table.rows:,} rows, more than {self.max_rows:,}"
+                )
             if self.max_bytes is not None and (table.bytes or 0) > self.max_bytes:
-                return self.violated(f"{table.schema}.{table.table} has {table.bytes:,} bytes, more than {self.max_bytes:,}")
+                return self.violated(
+                    f"{table.schema}.{table.table} has {table.bytes:,} bytes, more than {self.max_bytes:,}"
+                )
         return None
 
 
@@ -90,7 +94,9 @@ class ProductionHours(_Base):
             return None
         if context.now.hour in self.allowed_hours:
             return None
-        return self.violated(f"it is {context.now:%H:%M} {context.target.time_zone}, outside the hours allowed for production")
+        return self.violated(
+            f"it is {context.now:%H:%M} {context.target.time_zone}, outside the hours allowed for production"
+        )
 
 
 @dataclass(frozen=True)
@@ -169,7 +175,9 @@ class NoLongTransactions(_Base):
         age = context.server.oldest_transaction_seconds
         if not waits or age is None or age <= self.max_seconds or context.tool.read_only:
             return None
-        return self.violated(f"a transaction is open for {age:.0f} s ({context.server.oldest_transaction}), this would wait for it")
+        return self.violated(
+            f"a transaction is open for {age:.0f} s ({context.server.oldest_transaction}), this would wait for it"
+        )
 
 
 @dataclass(frozen=True)
@@ -219,7 +227,15 @@ _BUILT_IN: dict[str, type[Any]] = {
     )
 }  # fmt: skip
 #: In force whatever is configured; a configured one of the same type takes the built-in's place.
-_ALWAYS = ("not_a_standby", "rate_limit", "business_hours", "free_disk", "no_long_transactions", "no_cascade", "max_table_size")
+_ALWAYS = (
+    "not_a_standby",
+    "rate_limit",
+    "business_hours",
+    "free_disk",
+    "no_long_transactions",
+    "no_cascade",
+    "max_table_size",
+)
 #: Comes with the backup catalog; until then a configuration may name it, and every step it covers asks.
 BACKUP_REQUIRED = "backup_required"
 

@@ -13,7 +13,14 @@ from aishell.settings import Policy
 
 
 def judge(
-    step: Step, tool: Tool, context: Context, *, config: AgentConfig, constraints: Iterable[Constraint], policy: Policy, level: str
+    step: Step,
+    tool: Tool,
+    context: Context,
+    *,
+    config: AgentConfig,
+    constraints: Iterable[Constraint],
+    policy: Policy,
+    level: str,
 ) -> Verdict:
     """What safety says of a step. The strictest reason decides; `safe` is false when a gate refuses."""
     reasons = [*_contract(tool, config)]
@@ -84,4 +91,8 @@ def _risks(step: Step, tool: Tool, context: Context, reasons: Iterable[Reason]) 
         yield f"takes {lock.name}: blocks {lock.blocks}"
     if step.estimate.bytes and not tool.read_only:
         yield f"needs about {step.estimate.bytes:,} bytes of free disk while it runs"
-    yield from (reason.text for reason in reasons if reason.decision.rank >= Decision.CONFIRM.rank and not reason.rule.startswith("policy"))
+    yield from (
+        reason.text
+        for reason in reasons
+        if reason.decision.rank >= Decision.CONFIRM.rank and not reason.rule.startswith("policy")
+    )

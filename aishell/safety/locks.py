@@ -51,7 +51,12 @@ LOCKS: dict[str, dict[str, Lock]] = {
         for lock in (
             Lock("none", 0, "nothing", 5),
             Lock("MDL SHARED READ", 1, "schema changes; reads and writes go on", 5),
-            Lock("MDL SHARED UPGRADABLE, brief EXCLUSIVE", 4, "other schema changes; everything for a moment at the start and the end", 5),
+            Lock(
+                "MDL SHARED UPGRADABLE, brief EXCLUSIVE",
+                4,
+                "other schema changes; everything for a moment at the start and the end",
+                5,
+            ),
             Lock("MDL SHARED NO WRITE", 5, "writes; reads go on", 5),
             Lock("MDL EXCLUSIVE", 8, "everything, reads too", _SHORT),
         )
@@ -77,7 +82,11 @@ _STATEMENTS: list[tuple[str, re.Pattern[str], str]] = [
         ("postgresql", r"^REINDEX\b", "ACCESS EXCLUSIVE"),
         ("postgresql", r"^CREATE\s+(UNIQUE\s+)?INDEX\b", "SHARE"),
         ("postgresql", r"^(DROP|TRUNCATE|CLUSTER)\b", "ACCESS EXCLUSIVE"),
-        ("postgresql", r"^ALTER\s+TABLE\b.*\b(VALIDATE|SET STATISTICS|DETACH\b.*\bCONCURRENTLY)\b", "SHARE UPDATE EXCLUSIVE"),
+        (
+            "postgresql",
+            r"^ALTER\s+TABLE\b.*\b(VALIDATE|SET STATISTICS|DETACH\b.*\bCONCURRENTLY)\b",
+            "SHARE UPDATE EXCLUSIVE",
+        ),
         ("postgresql", r"^ALTER\b", "ACCESS EXCLUSIVE"),
         ("postgresql", r"^(INSERT|UPDATE|DELETE|MERGE)\b", "ROW EXCLUSIVE"),
         ("postgresql", r"^(SELECT|WITH)\b", "none"),

@@ -23,7 +23,16 @@ class Approvals:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def ask(self, run_id: str, step_index: int, step_id: str, digest: str, level: str, shown: Mapping[str, Any], hours: float) -> str:
+    def ask(
+        self,
+        run_id: str,
+        step_index: int,
+        step_id: str,
+        digest: str,
+        level: str,
+        shown: Mapping[str, Any],
+        hours: float,
+    ) -> str:
         """Record a pending request (or find the one that already waits under this digest); its id."""
         with self.store.write() as connection:
             same = select(approvals.c.id).where(
@@ -51,10 +60,18 @@ class Approvals:
                     expires_at=(datetime.now(UTC) + timedelta(hours=hours)).isoformat(timespec="microseconds"),
                 )
             )
-            audit.append(connection, "approval_requested", {"approval": approval, "digest": digest, "level": level}, run_id=run_id, step_index=step_index)
+            audit.append(
+                connection,
+                "approval_requested",
+                {"approval": approval, "digest": digest, "level": level},
+                run_id=run_id,
+                step_index=step_index,
+            )
         return approval
 
-    def decide(self, approval: str, status: str, *, by: str, reason: str = "", modifications: Mapping[str, Any] | None = None) -> None:
+    def decide(
+        self, approval: str, status: str, *, by: str, reason: str = "", modifications: Mapping[str, Any] | None = None
+    ) -> None:
         """Record a person's answer: `approved`, `modified` or `rejected`. Raises StateError when it is no longer asked."""
         row = self.find(approval)
         if row.status != "pending" or row.expires_at < now():
@@ -74,7 +91,14 @@ class Approvals:
             ).rowcount
             if changed != 1:
                 raise StateError(f"the approval {approval} was decided by someone else just now")
-            told = {"approval": row.id, "status": status, "by": by, "reason": reason, "digest": row.digest, "terminal": terminal()}
+            told = {
+                "approval": row.id,
+                "status": status,
+                "by": by,
+                "reason": reason,
+                "digest": row.digest,
+                "terminal": terminal(),
+            }
             audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
 
     def decided(self, run_id: str, step_index: int) -> Row[Any] | None:
@@ -96,14 +120,25 @@ class Approvals:
         """`consumed`, `void` or `expired`."""
         with self.store.write() as connection:
             row = connection.execute(
-                update(approvals).where(approvals.c.id == approval).values(status=status).returning(approvals.c.run_id, approvals.c.step_index)
+                update(approvals)
+                .where(approvals.c.id == approval)
+                .values(status=status)
+                .returning(approvals.c.run_id, approvals.c.step_index)
             ).one()
-            audit.append(connection, "approval_decided", {"approval": approval, "status": status}, run_id=row.run_id, step_index=row.step_index)
+            audit.append(
+                connection,
+                "approval_decided",
+                {"approval": approval, "status": status},
+                run_id=row.run_id,
+                step_index=row.step_index,
+            )
 
     def find(self, approval: str) -> Row[Any]:
         """An approval by id or the beginning of one. Raises UnknownNameError."""
         with self.store.read() as connection:
-            rows = connection.execute(select(approvals).where(approvals.c.id.startswith(approval, autoescape=True)).limit(2)).all()
+            rows = connection.execute(
+                select(approvals).where(approvals.c.id.startswith(approval, autoescape=True)).limit(2)
+            ).all()
             if len(rows) != 1:
                 raise UnknownNameError("approval", approval, [row.id for row in self._pending(connection)])
             return rows[0]

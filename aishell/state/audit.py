@@ -27,7 +27,14 @@ class Problem:
     text: str
 
 
-def append(connection: Connection, kind: str, data: Mapping[str, Any], *, run_id: str | None = None, step_index: int | None = None) -> str:
+def append(
+    connection: Connection,
+    kind: str,
+    data: Mapping[str, Any],
+    *,
+    run_id: str | None = None,
+    step_index: int | None = None,
+) -> str:
     """Add an event inside the caller's transaction; its hash."""
     previous = connection.execute(select(events.c.hash).order_by(events.c.id.desc()).limit(1)).scalar() or GENESIS
     at, text = now(), canonical(redact(data))
@@ -59,7 +66,9 @@ def verify(connection: Connection, expected_head: str | None = None) -> list[Pro
         previous, last = row.hash, row.id
         seen = seen or (expected_head is not None and row.hash.startswith(expected_head))
     if not seen:
-        problems.append(Problem(last, f"no event has the hash {expected_head}: the tail was cut off or the chain rewritten"))
+        problems.append(
+            Problem(last, f"no event has the hash {expected_head}: the tail was cut off or the chain rewritten")
+        )
     return problems
 
 

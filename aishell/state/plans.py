@@ -22,9 +22,14 @@ def read_plan(text: str, where: str) -> Plan:
         data = json.loads(text)
         plan = _plan(data["plan"])
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{where} is no saved plan: {error}", hint="make one with `aishell plan … --out FILE`") from error
+        raise UsageError(
+            f"{where} is no saved plan: {error}", hint="make one with `aishell plan … --out FILE`"
+        ) from error
     if plan.digest != data["digest"]:
-        raise UsageError(f"{where} was edited after it was saved", hint="plan again; a plan is applied as it was approved or not at all")
+        raise UsageError(
+            f"{where} was edited after it was saved",
+            hint="plan again; a plan is applied as it was approved or not at all",
+        )
     return plan
 
 

@@ -21,7 +21,14 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     RunState.IDLE: frozenset({RunState.PLANNING}),
     RunState.PLANNING: frozenset({RunState.EXECUTING, RunState.FAILED, RunState.CANCELLED}),
     RunState.EXECUTING: frozenset(
-        {RunState.CHECKPOINTING, RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED, RunState.PAUSED, RunState.WAITING_APPROVAL}
+        {
+            RunState.CHECKPOINTING,
+            RunState.COMPLETED,
+            RunState.FAILED,
+            RunState.CANCELLED,
+            RunState.PAUSED,
+            RunState.WAITING_APPROVAL,
+        }
     ),
     RunState.CHECKPOINTING: frozenset({RunState.EXECUTING}),
     RunState.WAITING_APPROVAL: frozenset({RunState.EXECUTING, RunState.CANCELLED, RunState.FAILED}),
@@ -30,11 +37,16 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     RunState.COMPLETED: frozenset(),
     RunState.CANCELLED: frozenset(),
 }
-RESUMABLE = frozenset({RunState.EXECUTING, RunState.WAITING_APPROVAL, RunState.PAUSED, RunState.PLANNING, RunState.FAILED})
+RESUMABLE = frozenset(
+    {RunState.EXECUTING, RunState.WAITING_APPROVAL, RunState.PAUSED, RunState.PLANNING, RunState.FAILED}
+)
 
 # Built once: compiling a statement costs more than running it.
-_CLAIMED = update(runs).where(runs.c.id == bindparam("r"), runs.c.owner == bindparam("o")).values(pid=bindparam("p")).returning(
-    runs.c.cancel_requested, runs.c.pause_requested
+_CLAIMED = (
+    update(runs)
+    .where(runs.c.id == bindparam("r"), runs.c.owner == bindparam("o"))
+    .values(pid=bindparam("p"))
+    .returning(runs.c.cancel_requested, runs.c.pause_requested)
 )
 _STEP = update(steps).where(steps.c.run_id == bindparam("r"), steps.c.step_index == bindparam("i"))
 _CHECKPOINT = insert(checkpoints)
@@ -46,7 +58,9 @@ class Runs:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def create(self, *, run_id: str, owner: str, plan: Mapping[str, Any], tools: Mapping[str, str], request: Mapping[str, Any]) -> None:
+    def create(
+        self, *, run_id: str, owner: str, plan: Mapping[str, Any], tools: Mapping[str, str], request: Mapping[str, Any]
+    ) -> None:
         """Record a run with its plan and all steps pending: the checkpoint `plan_created`."""
         task = plan["task"]
         with self.store.write() as connection:
@@ -71,16 +85,30 @@ class Runs:
                 )
             )
             rows = [
-                {"run_id": run_id, "step_index": s["index"], "step_id": s["id"], "tool": s["tool"], "status": StepStatus.PENDING, "attempt": 0}
+                {
+                    "run_id": run_id,
+                    "step_index": s["index"],
+                    "step_id": s["id"],
+                    "tool": s["tool"],
+                    "status": StepStatus.PENDING,
+                    "attempt": 0,
+                }
                 for s in plan["steps"]
             ]
             if rows:
                 connection.execute(insert(steps), rows)
             self._checkpoint(connection, run_id, task["task_id"], "plan_created", None, len(rows))
             for old, new in ((RunState.IDLE, RunState.PLANNING),):
-                audit.append(connection, "state_changed", {"from": old, "to": new, "plan": request["plan_digest"], "by": request["requested_by"]}, run_id=run_id)
+                audit.append(
+                    connection,
+                    "state_changed",
+                    {"from": old, "to": new, "plan": request["plan_digest"], "by": request["requested_by"]},
+                    run_id=run_id,
+                )
 
-    def change_state(self, run_id: str, owner: str, new: RunState, *, reason: str = "", result: Mapping[str, Any] | None = None) -> RunState:
+    def change_state(
+        self, run_id: str, owner: str, new: RunState, *, reason: str = "", result: Mapping[str, Any] | None = None
+    ) -> RunState:
         """Move a run to another state; the state it had. Raises StateError for an illegal transition."""
         with self.store.write() as connection:
             old = RunState(self._row(connection, run_id).state)
@@ -104,7 +132,9 @@ class Runs:
                 .values(owner=owner, pid=os.getpid(), host=socket.gethostname(), pause_requested=0)
             )
 
-    def step_started(self, run_id: str, owner: str, index: int, values: Mapping[str, Any], *, task_id: str, total: int) -> None:
+    def step_started(
+        self, run_id: str, owner: str, index: int, values: Mapping[str, Any], *, task_id: str, total: int
+    ) -> None:
         """The intent to run a step, durable before anything is sent."""
         with self.store.write() as connection:
             self._claim(connection, run_id, owner)
@@ -113,7 +143,11 @@ class Runs:
             audit.append(
                 connection,
                 "step_started",
-                {"attempt": values.get("attempt"), "digest": values.get("digest"), "params": json.loads(values.get("params") or "{}")},
+                {
+                    "attempt": values.get("attempt"),
+                    "digest": values.get("digest"),
+                    "params": json.loads(values.get("params") or "{}"),
+                },
                 run_id=run_id,
                 step_index=index,
             )
@@ -142,8 +176,19 @@ class Runs:
                 self._checkpoint(connection, run_id, task_id, f"step_{index}_{name}", index, total)
             for kind, data in happened:
                 audit.append(connection, kind, data, run_id=run_id, step_index=index)
-            told = {"status": status, "error": values.get("error"), "reason": values.get("reason"), "seconds": values.get("seconds")}
-            audit.append(connection, "step_completed" if status is StepStatus.DONE else f"step_{name}", told, run_id=run_id, step_index=index)
+            told = {
+                "status": status,
+                "error": values.get("error"),
+                "reason": values.get("reason"),
+                "seconds": values.get("seconds"),
+            }
+            audit.append(
+                connection,
+                "step_completed" if status is StepStatus.DONE else f"step_{name}",
+                told,
+                run_id=run_id,
+                step_index=index,
+            )
         return asked
 
     def object_ended(self, values: Mapping[str, Any], happened: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
@@ -153,7 +198,9 @@ class Runs:
             for kind, data in happened:
                 audit.append(connection, kind, data, run_id=values["run_id"], step_index=values["step_index"])
 
-    def event(self, kind: str, data: Mapping[str, Any], *, run_id: str | None = None, step_index: int | None = None) -> None:
+    def event(
+        self, kind: str, data: Mapping[str, Any], *, run_id: str | None = None, step_index: int | None = None
+    ) -> None:
         """An audit event on its own."""
         with self.store.write() as connection:
             audit.append(connection, kind, data, run_id=run_id, step_index=step_index)
@@ -184,7 +231,9 @@ class Runs:
                 raise UnknownNameError("run" if not rows else "run (ambiguous)", run_id, [k[:8] for k in known])
             return rows[0]
 
-    def recent(self, *, limit: int = 50, target: str | None = None, states: Iterable[str] | None = None) -> list[Row[Any]]:
+    def recent(
+        self, *, limit: int = 50, target: str | None = None, states: Iterable[str] | None = None
+    ) -> list[Row[Any]]:
         """Runs, the newest first."""
         query = select(runs).order_by(runs.c.created_at.desc()).limit(limit)
         if target is not None:
@@ -200,7 +249,9 @@ class Runs:
 
     def checkpoints(self, run_id: str) -> list[Row[Any]]:
         with self.store.read() as connection:
-            return list(connection.execute(select(checkpoints).where(checkpoints.c.run_id == run_id).order_by(checkpoints.c.id)))
+            return list(
+                connection.execute(select(checkpoints).where(checkpoints.c.run_id == run_id).order_by(checkpoints.c.id))
+            )
 
     def events(self, run_id: str) -> list[Row[Any]]:
         with self.store.read() as connection:
@@ -221,14 +272,24 @@ class Runs:
         ended = steps.c.status.in_([StepStatus.DONE, StepStatus.FAILED])
         good = func.sum(func.iif(steps.c.status == StepStatus.DONE, 1, 0))
         query = (
-            select(steps.c.tool, func.count().label("calls"), good.label("succeeded"), func.avg(steps.c.seconds).label("mean_seconds"))
+            select(
+                steps.c.tool,
+                func.count().label("calls"),
+                good.label("succeeded"),
+                func.avg(steps.c.seconds).label("mean_seconds"),
+            )
             .where(ended)
             .group_by(steps.c.tool)
             .order_by(steps.c.tool)
         )
         with self.store.read() as connection:
             return [
-                {"tool": r.tool, "calls": r.calls, "success_rate": r.succeeded / r.calls, "mean_seconds": r.mean_seconds}
+                {
+                    "tool": r.tool,
+                    "calls": r.calls,
+                    "success_rate": r.succeeded / r.calls,
+                    "mean_seconds": r.mean_seconds,
+                }
                 for r in connection.execute(query)
             ]
 
@@ -242,16 +303,30 @@ class Runs:
         """Make sure that the run is still ours; whether another process asked it to `cancel` or `pause`."""
         row = connection.execute(_CLAIMED, {"r": run_id, "o": owner, "p": os.getpid()}).first()
         if row is None:
-            raise StateError(f"the run {run_id} is now driven by another process", hint="`aishell runs show` tells which")
+            raise StateError(
+                f"the run {run_id} is now driven by another process", hint="`aishell runs show` tells which"
+            )
         return _asked(row)
 
     def _set_step(self, connection: Connection, run_id: str, index: int, values: Mapping[str, Any]) -> None:
-        connection.execute(_STEP.values({name: bindparam(name) for name in values}), {"r": run_id, "i": index, **values})
+        connection.execute(
+            _STEP.values({name: bindparam(name) for name in values}), {"r": run_id, "i": index, **values}
+        )
 
-    def _checkpoint(self, connection: Connection, run_id: str, task_id: str, name: str, index: int | None, total: int) -> None:
+    def _checkpoint(
+        self, connection: Connection, run_id: str, task_id: str, name: str, index: int | None, total: int
+    ) -> None:
         connection.execute(
             _CHECKPOINT,
-            {"run_id": run_id, "task_id": task_id, "name": name, "step_index": index, "total_steps": total, "version": 1, "created_at": now()},
+            {
+                "run_id": run_id,
+                "task_id": task_id,
+                "name": name,
+                "step_index": index,
+                "total_steps": total,
+                "version": 1,
+                "created_at": now(),
+            },
         )
 
 

@@ -42,7 +42,10 @@ class Store:
         """
         fresh = not path.exists()
         if not fresh and path.stat().st_size == 0:
-            raise StateError(f"{path} is empty: a state store was cut off", hint="restore it from a copy, or move it away to begin anew")
+            raise StateError(
+                f"{path} is empty: a state store was cut off",
+                hint="restore it from a copy, or move it away to begin anew",
+            )
         if fresh:
             path.parent.mkdir(parents=True, exist_ok=True)
             _make_private(path)
@@ -65,7 +68,10 @@ class Store:
             application = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             if not fresh and application != APPLICATION_ID:
-                raise StateError(f"{self.path} is not an aishell state store", hint="name another file with --state, or move this one away")
+                raise StateError(
+                    f"{self.path} is not an aishell state store",
+                    hint="name another file with --state, or move this one away",
+                )
             if version > VERSION:
                 raise StateError(
                     f"{self.path} was written by a newer aishell (state version {version}, this one knows {VERSION})",
@@ -114,7 +120,11 @@ def _engine(path: Path) -> Engine:
     engine = create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(
-            f"file:{_escape(path)}?mode=rw", uri=True, timeout=BUSY_TIMEOUT / 1000, isolation_level=None, check_same_thread=False
+            f"file:{_escape(path)}?mode=rw",
+            uri=True,
+            timeout=BUSY_TIMEOUT / 1000,
+            isolation_level=None,
+            check_same_thread=False,
         ),
         poolclass=QueuePool,
         pool_size=4,
@@ -131,7 +141,9 @@ def _engine(path: Path) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A deferred transaction that turns into a writer fails at once, whatever the timeout.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if not connection.get_execution_options().get("reading") else "BEGIN")
+        connection.exec_driver_sql(
+            "BEGIN IMMEDIATE" if not connection.get_execution_options().get("reading") else "BEGIN"
+        )
 
     return engine
 
@@ -140,18 +152,31 @@ def _make_private(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as error:
-        raise StateError(f"{path} cannot be made: {error.strerror}", hint="name a writable place with --site or AISHELL_SITE") from error
+        raise StateError(
+            f"{path} cannot be made: {error.strerror}", hint="name a writable place with --site or AISHELL_SITE"
+        ) from error
 
 
 def _state_error(path: Path, error: DBAPIError) -> StateError:
     text = str(error.orig)
     if "malformed" in text or "not a database" in text:
-        return StateError(f"{path} is damaged: {text}", hint="restore it from a copy, or move it away to begin anew; it is never recreated silently")
+        return StateError(
+            f"{path} is damaged: {text}",
+            hint="restore it from a copy, or move it away to begin anew; it is never recreated silently",
+        )
     if "locked" in text:
-        return StateError(f"{path} was locked for {BUSY_TIMEOUT // 1000} s by another process", hint="see who has it open, then try again")
+        return StateError(
+            f"{path} was locked for {BUSY_TIMEOUT // 1000} s by another process",
+            hint="see who has it open, then try again",
+        )
     if "readonly" in text or "read-only" in text:
-        return StateError(f"{path} cannot be written: {text}", hint="give this user write permission on the file and its folder")
-    return StateError(f"{path} cannot be written: {text}", hint="free disk space or name another state store, then `aishell runs resume`")
+        return StateError(
+            f"{path} cannot be written: {text}", hint="give this user write permission on the file and its folder"
+        )
+    return StateError(
+        f"{path} cannot be written: {text}",
+        hint="free disk space or name another state store, then `aishell runs resume`",
+    )
 
 
 def _escape(path: Path) -> str:

@@ -46,7 +46,7 @@ WITH RECURSIVE target AS (
                        ELSE c.reltuples END)::bigint END AS rows
   FROM tree AS p
   JOIN pg_class AS c ON c.oid = p.oid AND c.relkind IN ('r', 'm')
-  LEFT JOIN held AS h ON h.relation = c.oid
+  LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (c.oid, c.reltoastrelid) LIMIT 1) AS h ON true
 )
 SELECT CASE WHEN CAST(:exact AS boolean) THEN (SELECT count(*) FROM {schema}.{table}) ELSE e.rows END AS row_count,
        CASE WHEN CAST(:exact AS boolean) THEN 'exact'

@@ -92,8 +92,17 @@ WITH orphan AS (
          AND regexp_replace(o.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g'))
     -- and no constraint or partitioned index may rest on it
     AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = x.oid)
+), locked AS MATERIALIZED (
+  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue there.
+  SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
+  FROM pg_locks AS l
+  LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
+  LEFT JOIN pg_class AS c ON c.reltoastrelid = l.relation
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 )
-SELECT n.nspname AS schema, c.relname AS "table", x.relname AS index_name, pg_get_indexdef(x.oid) AS definition,
+SELECT n.nspname AS schema, c.relname AS "table", x.relname AS index_name,
+       CASE WHEN NOT EXISTS (SELECT 1 FROM locked AS k WHERE k.oid = c.oid) THEN pg_get_indexdef(x.oid) END AS definition,
        -- NULL: a build runs in this database that this role may not see (it needs pg_monitor)
        CASE WHEN EXISTS (SELECT 1 FROM pg_stat_progress_create_index AS b WHERE b.index_relid = x.oid OR b.relid = c.oid) THEN true
             WHEN EXISTS (SELECT 1 FROM pg_stat_progress_create_index AS b WHERE b.datname = current_database() AND b.relid IS NULL) THEN NULL

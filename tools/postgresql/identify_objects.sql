@@ -16,8 +16,8 @@
 --
 -- What these names stand for right now: the OID (a dropped and recreated table has another), size, rows, definitions of the
 -- indexes, and how many other sessions hold a lock on the object. An approval is bound to this.
--- The size is exact, except while another session holds the table locked: then it is what pg_class remembers, and the index
--- definitions may be NULL (not known). Partitions of a partitioned table are summed.
+-- The size is exact, except while another session holds the table locked: then it is what pg_class remembers. Partitions of a
+-- partitioned table are summed.
 
 -- objects: one row per named object that exists
 WITH RECURSIVE target AS (
@@ -47,7 +47,7 @@ WITH RECURSIVE target AS (
          sum(CASE WHEN h.relation IS NULL THEN pg_table_size(c.oid) ELSE c.relpages * current_setting('block_size')::bigint END) AS bytes
   FROM tree AS p
   JOIN pg_class AS c ON c.oid = p.oid AND c.relkind IN ('r', 'm')
-  LEFT JOIN held AS h ON h.relation = c.oid OR h.relation = c.reltoastrelid
+  LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (c.oid, c.reltoastrelid) LIMIT 1) AS h ON true
   GROUP BY p.root
 ), locked AS (
   SELECT l.relation, count(DISTINCT coalesce(l.pid::text, l.virtualtransaction)) AS sessions
@@ -56,18 +56,25 @@ WITH RECURSIVE target AS (
     AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
   GROUP BY l.relation
 ), definitions AS (
-  -- The text of an expression cannot be had from a locked table without waiting: then no list at all.
-  SELECT d.indrelid, bool_or(d.text IS NULL) AS unknown, json_agg(d.text ORDER BY d.text COLLATE "C") AS list
-  FROM (SELECT i.indrelid, CASE WHEN h.relation IS NULL OR i.indexprs IS NULL AND i.indpred IS NULL THEN pg_get_indexdef(i.indexrelid) END AS text
-        FROM target AS t
-        JOIN pg_index AS i ON i.indrelid = t.oid
-        LEFT JOIN held AS h ON h.relation = t.oid) AS d
-  GROUP BY d.indrelid
+  -- Put together from the catalog: pg_get_indexdef() would wait for a locked table. Invalid indexes come and go with interrupted builds.
+  SELECT i.indrelid, json_agg(
+           concat_ws(' ', CASE WHEN i.indisprimary THEN 'primary' WHEN i.indisunique THEN 'unique' END, am.amname, quote_ident(x.relname), '(' || k.columns || ')',
+                     'classes ' || i.indclass::text, 'collations ' || i.indcollation::text, 'options ' || i.indoption::text,
+                     'expressions ' || md5(regexp_replace(i.indexprs::text, ':location -?[0-9]+', '', 'g')), 'predicate ' || md5(regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g')), array_to_string(x.reloptions, ', '))
+           ORDER BY x.relname COLLATE "C") AS list
+  FROM target AS t
+  JOIN pg_index AS i ON i.indrelid = t.oid AND i.indisvalid
+  JOIN pg_class AS x ON x.oid = i.indexrelid
+  JOIN pg_am AS am ON am.oid = x.relam
+  CROSS JOIN LATERAL (SELECT string_agg(coalesce(quote_ident(a.attname), '(expression)'), ', ' ORDER BY c.position) AS columns
+                      FROM unnest(i.indkey) WITH ORDINALITY AS c(attnum, position)
+                      LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = c.attnum AND c.attnum <> 0) AS k
+  GROUP BY i.indrelid
 )
 SELECT t.schema_name AS schema, t.relname AS "table", t.kind AS kind, t.oid::text AS oid,
        s.rows::bigint AS rows, s.bytes::bigint AS bytes,
        coalesce(l.sessions, 0) AS busy_sessions,
-       CASE WHEN NOT coalesce(d.unknown, false) THEN coalesce(d.list, '[]')::text END AS indexes
+       coalesce(d.list, '[]')::text AS indexes
 FROM target AS t
 LEFT JOIN size AS s ON s.root = t.oid
 LEFT JOIN locked AS l ON l.relation = t.oid

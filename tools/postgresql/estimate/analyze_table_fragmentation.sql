@@ -47,7 +47,7 @@ WITH held AS MATERIALIZED (
   FROM pg_namespace AS n
   JOIN pg_class AS c ON c.relnamespace = n.oid
   LEFT JOIN pg_am AS am ON am.oid = c.relam
-  LEFT JOIN held AS h ON h.relation = c.oid
+  LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (c.oid, c.reltoastrelid) LIMIT 1) AS h ON true
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm', 'v', 'f')
 ),
 column_width AS (
@@ -134,7 +134,7 @@ SELECT CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN c.relkind = 'r' AN
        CASE WHEN c.relkind IN ('r', 'p', 'm') AND c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
        CASE WHEN c.relkind IN ('r', 'm') AND h.relation IS NULL THEN pg_table_size(c.oid) END AS bytes,
        CASE WHEN c.relkind IN ('r', 'm') AND h.relation IS NULL AND c.reltoastrelid <> 0 THEN pg_relation_size(c.reltoastrelid) END AS toast_bytes,
-       CASE WHEN c.relkind IN ('r', 'm') AND NOT EXISTS (SELECT 1 FROM held AS k JOIN pg_index AS i ON i.indexrelid = k.relation WHERE i.indrelid = c.oid)
+       CASE WHEN c.relkind IN ('r', 'm') AND NOT EXISTS (SELECT 1 FROM held AS l JOIN pg_index AS i ON i.indexrelid = l.relation WHERE i.indrelid = c.oid)
                  AND h.relation IS NULL THEN pg_indexes_size(c.oid) END AS index_bytes,
        coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
        pg_stat_get_live_tuples(c.oid) AS live_rows, pg_stat_get_dead_tuples(c.oid) AS dead_rows,
@@ -144,5 +144,5 @@ SELECT CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN c.relkind = 'r' AN
 FROM pg_namespace AS n
   JOIN pg_class AS c ON c.relnamespace = n.oid
   LEFT JOIN pg_am AS am ON am.oid = c.relam
-  LEFT JOIN held AS h ON h.relation = c.oid
+  LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (c.oid, c.reltoastrelid) LIMIT 1) AS h ON true
 WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm', 'v', 'f')

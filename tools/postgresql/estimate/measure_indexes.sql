@@ -45,7 +45,7 @@ WITH held AS MATERIALIZED (
   JOIN pg_index AS i ON i.indrelid = c.oid
   JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
   JOIN pg_am AS am ON am.oid = x.relam
-  LEFT JOIN held AS h ON h.relation = x.oid OR h.relation = c.oid
+  LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, c.oid) LIMIT 1) AS h ON true
   WHERE c.relkind IN ('r', 'm')
 ),
 key_width AS (

@@ -39,7 +39,7 @@ WITH held AS MATERIALIZED (
   JOIN pg_namespace AS n ON n.nspname = w."schema"
   JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
   LEFT JOIN pg_am AS am ON am.oid = c.relam
-  LEFT JOIN held AS h ON h.relation = c.oid
+  LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (c.oid, c.reltoastrelid) LIMIT 1) AS h ON true
   WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f')
 ),
 column_width AS (

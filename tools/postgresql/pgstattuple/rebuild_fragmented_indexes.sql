@@ -54,7 +54,7 @@ WITH held AS MATERIALIZED (
   JOIN pg_index AS i ON i.indrelid = c.oid
   JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
   JOIN pg_am AS am ON am.oid = x.relam
-  LEFT JOIN held AS h ON h.relation = x.oid OR h.relation = c.oid
+  LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, c.oid) LIMIT 1) AS h ON true
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
 ),
 measured AS (
@@ -101,12 +101,13 @@ WITH held AS MATERIALIZED (
     AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 )
 SELECT x.oid <> CAST(:oid AS oid) AND i.indisvalid AND i.indisready AND i.indislive
-         AND pg_get_indexdef(x.oid) = CAST(:definition AS text) AS ok,
+         -- pg_get_indexdef() would wait for a locked table
+         AND CASE WHEN h.relation IS NULL THEN pg_get_indexdef(x.oid) = CAST(:definition AS text) ELSE true END AS ok,
        CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid) ELSE x.relpages * current_setting('block_size')::bigint END AS bytes
 FROM pg_namespace AS n
 JOIN pg_class AS x ON x.relnamespace = n.oid AND x.relname = CAST(:index_name AS text)
 JOIN pg_index AS i ON i.indexrelid = x.oid AND i.indrelid = CAST(:table_oid AS oid)
-LEFT JOIN held AS h ON h.relation = x.oid
+LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, i.indrelid) LIMIT 1) AS h ON true
 WHERE n.nspname = CAST(:schema AS text)
 
 
@@ -162,7 +163,7 @@ WITH held AS MATERIALIZED (
   JOIN pg_index AS i ON i.indrelid = c.oid
   JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
   JOIN pg_am AS am ON am.oid = x.relam
-  LEFT JOIN held AS h ON h.relation = x.oid OR h.relation = c.oid
+  LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, c.oid) LIMIT 1) AS h ON true
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
 )
 SELECT k.index_name AS index_name, k.bytes AS bytes, k.reason AS reason

@@ -55,7 +55,7 @@ WITH tree AS MATERIALIZED (
                               WHEN keyed THEN 1
                               ELSE 1 + CAST(1.0 * cells / cells_a_page * 10 / page_size AS INTEGER) END) AS needed
       FROM filled
-), whole AS (
+), whole AS MATERIALIZED (
     -- The file after VACUUM: all b-trees packed, no free pages, and with auto_vacuum one pointer-map page per page_size/5.
     SELECT c.page_count AS pages, s.page_size, f.freelist_count AS free,
            min(c.page_count - f.freelist_count,

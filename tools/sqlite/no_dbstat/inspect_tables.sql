@@ -31,13 +31,13 @@ WITH shadow AS MATERIALIZED (
      WHERE v.type = 'table' AND v.rootpage = 0
 ), analysed AS MATERIALIZED (
     -- The first number of an entry is the table's rows; a partial index counts its own, hence max().
-    SELECT tbl AS name, max(CAST(stat AS INTEGER)) AS stat_rows FROM main.sqlite_stat1 GROUP BY tbl
+    SELECT CAST(tbl AS TEXT) AS name, max(CAST(stat AS INTEGER)) AS stat_rows FROM main.sqlite_stat1 GROUP BY tbl
 ), unanalysed AS MATERIALIZED (
-    -- Indexes made after the last ANALYZE. A partial index may rightly have no entry.
-    SELECT DISTINCT i.tbl_name AS name
-      FROM main.sqlite_schema AS i
-     WHERE i.type = 'index' AND (i.sql IS NULL OR i.sql NOT LIKE '%where%')
-       AND (i.tbl_name, i.name) NOT IN (SELECT tbl, idx FROM main.sqlite_stat1 WHERE idx IS NOT NULL)
+    -- Tables with an index made after the last ANALYZE. A partial index may rightly have no entry.
+    SELECT DISTINCT CAST(tbl_name AS TEXT) AS name
+      FROM (SELECT tbl_name, name FROM main.sqlite_schema WHERE type = 'index' AND (sql IS NULL OR sql NOT LIKE '%where%')
+            EXCEPT
+            SELECT tbl, idx FROM main.sqlite_stat1)
 ), relation AS MATERIALIZED (
     SELECT o.name, o.sql,
            CASE WHEN o.type = 'view' THEN 'view' WHEN o.rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind

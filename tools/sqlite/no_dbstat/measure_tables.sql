@@ -21,7 +21,7 @@ WITH named AS MATERIALIZED (
     -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
-), whole AS (
+), whole AS MATERIALIZED (
     SELECT c.page_count AS pages, s.page_size, f.freelist_count AS free
       FROM pragma_page_count AS c, pragma_page_size AS s, pragma_freelist_count AS f
 )

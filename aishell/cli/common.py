@@ -1,0 +1,142 @@
+"""What several commands share: opening the site, common options, inputs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aishell.errors import UsageError
+from aishell.models import SAFETY_LEVELS
+
+if TYPE_CHECKING:
+    from aishell.site import Site
+
+OUTPUT = click.option(
+    "--output", type=click.Choice(["table", "json"]), default="table", help="json: one document on standard output."
+)
+
+
+def open_site(ctx: click.Context) -> Site:
+    """The site that the options before the command name; closed with the command."""
+    from aishell.site import Site
+
+    given = ctx.find_root().obj or {}
+    state = given.get("state")
+    site = Site.open(given.get("site"), state=Path(state) if state else None)
+    ctx.call_on_close(site.close)
+    return site
+
+
+def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which databases."""
+    for option in reversed(
+        (
+            click.option(
+                "--target",
+                "targets",
+                multiple=True,
+                metavar="T",
+                help="A target of config/targets.yaml; may be repeated.",
+            ),
+            click.option("--all", "every", is_flag=True, help="Every configured target."),
+            click.option("--label", metavar="L", help="Every target with this label."),
+            click.option("--url", metavar="URL", help="A database that is not configured, e.g. sqlite:///shop.db."),
+            click.option("--environment", metavar="E", help="What --url is; production unless said otherwise."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How to execute."""
+    for option in reversed(
+        (
+            click.option("--dry-run", is_flag=True, help="Inspect and preview; write nothing to the target."),
+            click.option(
+                "--yes", is_flag=True, help="Approve what policy lets be pre-approved (risk medium by default)."
+            ),
+            click.option("--non-interactive", is_flag=True, help="Never prompt: what asks waits (exit 3)."),
+            click.option(
+                "--until",
+                metavar="HH:MM",
+                help="Start no step that does not fit before this time of the target's zone.",
+            ),
+            click.option(
+                "--max-duration", type=click.FloatRange(min=0), metavar="SECONDS", help="Start no step past this."
+            ),
+            click.option(
+                "--jobs", type=click.IntRange(1, 64), metavar="N", help="Steps at a time; never two on one table."
+            ),
+            click.option("--safety-level", type=click.Choice(SAFETY_LEVELS), help="Tighten the configured level."),
+            OUTPUT,
+            click.option("-v", "--verbose", is_flag=True, help="Show every step in full."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_targets(
+    site: Site, targets: tuple[str, ...], every: bool, label: str | None, url: str | None
+) -> list[str | None]:
+    """The targets named on the command line; [None] is the site's default. Raises UsageError for two ways at once."""
+    ways = [bool(targets), every, label is not None, url is not None]
+    if sum(ways) > 1:
+        raise UsageError("--target, --all, --label and --url exclude each other")
+    if url is not None:
+        if "://" not in url:
+            raise UsageError(
+                f"--url {url!r} is no URL", hint="write e.g. sqlite:///shop.db; for a configured target use --target"
+            )
+        return [url]
+    if every:
+        return list(site.settings.targets)
+    if label is not None:
+        found = [name for name, target in site.settings.targets.items() if label in target.labels]
+        if not found:
+            known = sorted({one for target in site.settings.targets.values() for one in target.labels})
+            from aishell.errors import UnknownNameError
+
+            raise UnknownNameError("label", label, known)
+        return list(found)
+    return list(targets) or [None]
+
+
+def parse_inputs(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """`--set key=value`, the value read as YAML. Raises UsageError."""
+    from aishell.yamlfile import parse
+
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--set {pair!r} is no assignment", hint="write --set key=value")
+        found[key] = parse(value, f"--set {key}").data
+    return found
+
+
+def deadline(until: str | None, max_duration: float | None, zone: Any) -> float | None:
+    """The earlier of `--until` and `--max-duration`, on the monotonic clock."""
+    from aishell.site import until as at
+
+    ends = [time.monotonic() + max_duration] if max_duration is not None else []
+    if until is not None:
+        ends.append(at(until, zone))
+    return min(ends) if ends else None
+
+
+def interactive(non_interactive: bool, output: str) -> bool:
+    """Whether a person is there to be asked."""
+    return not non_interactive and output != "json" and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def hear_sigterm() -> None:
+    """SIGTERM is a Ctrl-C: cancel on the server, record, leave with 130."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

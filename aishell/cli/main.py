@@ -1,0 +1,130 @@
+"""The entry point: a click group that imports a command only when it is called, and errors turned into exit codes.
+
+`aishell --help` costs what click costs: nothing else may be imported at the top of this module (bench/bench_startup.py).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from aishell import __version__
+
+#: Command -> (module, attribute, what the list in `--help` says).
+COMMANDS = {
+    "init": ("aishell.cli.init", "init", "Make a site: commented configuration and a sample database."),
+    "doctor": (
+        "aishell.cli.doctor",
+        "doctor",
+        "Check connection, privileges, extensions, disk; each finding with its remedy.",
+    ),
+    "targets": ("aishell.cli.targets", "targets", "List the configured databases, or test them."),
+    "run": ("aishell.cli.run", "run", "Inspect, preview, ask and execute."),
+    "plan": ("aishell.cli.plan", "plan", "Make a plan and show or save it; nothing is executed."),
+    "apply": ("aishell.cli.apply", "apply", "Execute a saved plan."),
+    "runs": ("aishell.cli.runs", "runs", "List, show, resume, pause and cancel runs."),
+    "approvals": ("aishell.cli.approvals", "approvals", "Answer what waits for a person."),
+    "tools": ("aishell.cli.tools", "tools", "What aishell can do to a database, and how often it did."),
+    "audit": ("aishell.cli.audit", "audit", "Check the audit log."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, with "did you mean" for the others."""
+
+    def __init__(self, *args: Any, lazy: dict[str, tuple[str, str, str]] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = lazy or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self.lazy:
+            return super().get_command(ctx, name)
+        module, attribute, _ = self.lazy[name]
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0].replace("_", "-")
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            from aishell.errors import UnknownNameError
+
+            raise UnknownNameError(self.noun, args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, [name, *args[1:]])
+
+    #: What a name in this place is called in an error.
+    noun = "command"
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing the lazy ones."""
+        rows = [(name, text) for name, (_, _, text) in self.lazy.items()]
+        rows += [(name, command.get_short_help_str(90)) for name, command in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.command(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Examples:  aishell init shop   ·   aishell run maintenance --dry-run   ·   aishell runs list",
+)
+@click.version_option(__version__, prog_name="aishell")
+@click.option(
+    "--site", metavar="DIR", help="The folder with config/, tools/ and state.db; else AISHELL_SITE, else this folder."
+)
+@click.option("--state", metavar="FILE", help="Another state store than the site's state.db.")
+@click.pass_context
+def cli(ctx: click.Context, site: str | None, state: str | None) -> None:
+    """Database maintenance that previews, asks, survives and proves: PostgreSQL, MySQL/MariaDB, SQLite."""
+    ctx.obj = {"site": site, "state": state}
+
+
+def main() -> None:
+    """Run the command line and leave with the exit code of model.md."""
+    from aishell.errors import AishellError
+
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.stdout.flush()
+        os._exit(130)  # a second Ctrl-C leaves at once: a worker may still wait for its server
+    except AishellError as error:
+        _show(error)
+        code = error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show(error: Any) -> None:
+    """One sentence and what to do; with `--output json`, the document on standard output too."""
+    from aishell.reporting.units import printable
+
+    click.secho(f"aishell: {printable(error.message)}", fg="red", err=True)
+    if error.hint:
+        click.echo(f"  → {printable(error.hint)}", err=True)
+    if _wants_json(sys.argv[1:]):
+        import json
+
+        described = {"type": type(error).__name__, "message": error.message, "step_id": None, "hint": error.hint}
+        click.echo(json.dumps({"run_id": None, "status": "failure", "error": described}, ensure_ascii=False))
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    return "--output=json" in arguments or any(
+        pair == ("--output", "json") for pair in zip(arguments, arguments[1:], strict=False)
+    )

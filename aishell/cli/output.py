@@ -1,0 +1,115 @@
+"""Where a command's words go: rich on a terminal, plain text when piped, one JSON document with `--output json`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+
+from aishell.cli import preview as previews
+from aishell.cli.progress import PlainProgress, RichProgress
+from aishell.cli.prompt import Prompt
+from aishell.execution.preview import Preview
+from aishell.execution.run import Observer
+from aishell.models import RunResult, plain
+from aishell.reporting.units import duration, printable, size
+from aishell.safety.approval import Approver
+
+_COLOURS = {"success": "green", "preview": "cyan", "partial": "yellow", "waiting_approval": "yellow"}
+
+
+def write_json(document: Any) -> None:
+    """The one document on standard output."""
+    click.echo(json.dumps(plain(document), ensure_ascii=False, indent=2))
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that keeps to NO_COLOR, and to 110 columns when nobody sees it."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr, highlight=False, soft_wrap=not stream.isatty(), width=None if stream.isatty() else 110
+    )
+
+
+class Screen:
+    """What a person sees of a run. With JSON, progress and questions go to standard error and the rest is silent."""
+
+    def __init__(self, output: str, *, verbose: bool = False) -> None:
+        self.json, self.verbose = output == "json", verbose
+        self.out = console(stderr=self.json)
+        self.err = console(stderr=True)
+        self.prompt: Prompt | None = None
+
+    @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """A spinner while something takes longer than a blink."""
+        if self.err.is_terminal and not self.json:
+            with self.err.status(printable(text)):
+                yield
+        else:
+            yield
+
+    def preview(self, planned: Preview) -> None:
+        if not self.json:
+            previews.show(self.out, planned, verbose=self.verbose)
+
+    def approver(self, seconds: float) -> Approver:
+        """The prompt; the bars stop while it is there."""
+        self.prompt = Prompt(self.err, seconds)
+        return self.prompt
+
+    @contextmanager
+    def progress(self) -> Iterator[Observer]:
+        """An observer for a run: bars on a terminal, a line per step elsewhere."""
+        if self.err.is_terminal and not self.json:
+            with RichProgress(self.err) as observer:
+                if self.prompt is not None:
+                    self.prompt.pause, self.prompt.go_on = observer.pause, observer.go_on
+                yield observer
+        else:
+            yield PlainProgress(self.err, verbose=self.verbose or not self.json)
+
+    def created(self, run_id: str) -> None:
+        if not self.json:
+            self.err.print(f"run {run_id[:8]}", style="dim")
+
+    def result(self, result: RunResult) -> None:
+        """The report, then one line with the outcome and, where it goes on, how."""
+        if self.json:
+            return
+        report = next(
+            (a.output.get("report") for a in reversed(result.actions_taken) if a.output and "report" in a.output), None
+        )
+        if report:
+            self._markdown(str(report))
+        colour = _COLOURS.get(result.status, "red")
+        run = (result.run_id or "")[:8]
+        self.out.print()
+        self.out.print(f"{result.status} in {duration(result.execution_time)}  run {run}", style=f"bold {colour}")
+        self.out.print(printable(result.reasoning), markup=False)
+        reclaimed = result.output_data.get("bytes_reclaimed")
+        if reclaimed:
+            self.out.print(f"given back: {size(reclaimed)}", style="bold")
+        for text in result.output_data.get("waiting", ()):
+            self.out.print(f"waiting: {printable(text)}", style="yellow", markup=False)
+        if result.exit_code in (3, 130) or result.state == "paused":
+            self.out.print(f"go on with: aishell runs resume {run}", markup=False)
+        if result.error:
+            self.out.print(f"error: {printable(result.error['message'])}", style="red", markup=False)
+            if result.error.get("hint"):
+                self.out.print(f"  → {printable(result.error['hint'])}", markup=False)
+        if result.audit_head:
+            self.out.print(f"audit head {result.audit_head[:16]}", style="dim")
+
+    def _markdown(self, text: str) -> None:
+        if self.out.is_terminal:
+            from rich.markdown import Markdown
+
+            self.out.print(Markdown(text))
+        else:
+            click.echo(text)

@@ -1,0 +1,161 @@
+"""A plan as a person reads it at 2 a.m.: what, on what, why, the exact SQL, its lock, and whether it will ask."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from aishell.execution.preview import Preview, StepPreview
+from aishell.models import Decision, Evidence
+from aishell.reporting.units import duration, printable, size
+
+#: Above this many steps the preview is a summary; `--verbose` shows all.
+SUMMARISE_ABOVE = 30
+MAX_STATEMENTS = 5
+MAX_STATEMENT = 300
+_RISK = {"safe": "green", "low": "green", "medium": "yellow", "high": "red", "critical": "bold red"}
+_DECISION = {
+    Decision.AUTO: ("runs", "green"),
+    Decision.NOTIFY: ("runs, tells", "green"),
+    Decision.CONFIRM: ("asks", "yellow"),
+    Decision.REVIEW: ("review", "red"),
+    Decision.DENY: ("REFUSED", "bold red"),
+}
+
+
+def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
+    """Print the preview: a head, the steps (or their summary), warnings."""
+    server, target = planned.inventory.server, planned.job.target
+    head = Text()
+    head.append(f"{printable(target.name)}", style="bold")
+    head.append(f"  {server.product} {server.version_text}, database {printable(server.database)}")
+    head.append(f"  {target.environment}", style="red" if target.environment == "production" else "cyan")
+    if server.standby or server.read_only:
+        head.append("  standby" if server.standby else "  read-only", style="bold red")
+    out.print(head)
+    out.print(_inventory(planned), style="dim", markup=False)
+    out.print()
+    if len(planned.steps) > SUMMARISE_ABOVE and not verbose:
+        _summary(out, planned)
+    else:
+        for item in planned.steps:
+            _step(out, item, verbose)
+    for warning in planned.plan.warnings[: None if verbose else 5]:
+        out.print(f"note: {printable(warning)}", style="yellow", markup=False)
+    if len(planned.plan.warnings) > 5 and not verbose:
+        out.print(f"… and {len(planned.plan.warnings) - 5} more notes (--verbose)", style="dim")
+    out.print(f"plan {planned.plan.digest[:19]}  {_total(planned.steps)}", style="dim", markup=False)
+    out.print()
+
+
+def _inventory(planned: Preview) -> str:
+    stored = [t for t in planned.inventory.tables if t.bytes is not None]
+    total = planned.inventory.server.database_bytes
+    return f"{len(planned.inventory.tables)} relations ({len(stored)} with data), {len(planned.inventory.indexes)} indexes, {size(total)}"
+
+
+def _total(steps: Iterable[StepPreview]) -> str:
+    steps = list(steps)
+    seconds = sum(item.step.estimate.seconds or 0 for item in steps)
+    asking = sum(1 for item in steps if item.verdict.requires_approval)
+    refused = sum(1 for item in steps if not item.verdict.safe)
+    text = f"{len(steps)} steps, up to {duration(seconds)}"
+    text += f", {asking} will ask" if asking else ""
+    return text + (f", {refused} refused" if refused else "")
+
+
+def _step(out: Console, item: StepPreview, verbose: bool) -> None:
+    step, verdict = item.step, item.verdict
+    word, colour = _DECISION[verdict.decision]
+    line = Text()
+    line.append(f"{step.index:>3}  ", style="dim")
+    line.append(f"{printable(step.id):<28}", style="bold")
+    line.append(f"  {verdict.risk_level:<8}", style=_RISK[verdict.risk_level])
+    line.append(f"  {word:<8}", style=colour)
+    line.append(f"  {_estimate(item)}", style="dim")
+    out.print(line)
+    out.print(f"     {printable(step.rationale)}", markup=False)
+    for evidence in step.evidence[: None if verbose else 6]:
+        out.print(f"     · {_evidence(evidence)}", style="dim", markup=False)
+    if len(step.evidence) > 6 and not verbose:
+        out.print(f"     · … and {len(step.evidence) - 6} more", style="dim")
+    if step.when:
+        out.print(f"     only if {printable(step.when)}", style="dim", markup=False)
+    changes = not item.tool.read_only
+    if changes or verbose:
+        _statements(out, item, verbose)
+    if changes and verdict.decision.rank >= Decision.CONFIRM.rank:
+        for risk in verdict.risks:
+            out.print(f"     ! {printable(risk)}", style="yellow", markup=False)
+
+
+def _statements(out: Console, item: StepPreview, verbose: bool) -> None:
+    for sent in item.statements[: None if verbose else MAX_STATEMENTS]:
+        text = " ".join(printable(sent.sql).split()) if not verbose else printable(sent.sql)
+        if len(text) > MAX_STATEMENT and not verbose:
+            text = f"{text[:MAX_STATEMENT]} … ({len(text):,} characters, --verbose)"
+        out.print(f"       {text}", style="cyan", markup=False)
+    if len(item.statements) > MAX_STATEMENTS and not verbose:
+        out.print(f"       … and {len(item.statements) - MAX_STATEMENTS} more statements (--verbose)", style="dim")
+    if item.unseen:
+        out.print(f"       cannot be previewed exactly: {item.unseen}", style="yellow", markup=False)
+    if item.tool.lock != "none":
+        from aishell.safety.locks import lock_of
+
+        out.print(
+            f"       lock {item.tool.lock}: blocks {lock_of(item.tool).blocks}  [{item.tool.source}]",
+            style="dim",
+            markup=False,
+        )
+
+
+def _estimate(item: StepPreview) -> str:
+    estimate = item.step.estimate
+    if item.tool.read_only and estimate.seconds is None:
+        return ""
+    if estimate.seconds is None:
+        return "no basis for an estimate"
+    space = f", needs {size(estimate.bytes)}" if estimate.bytes else ""
+    return f"about {duration(estimate.seconds)}{space} ({estimate.based_on})"
+
+
+def _evidence(evidence: Evidence) -> str:
+    if evidence.withheld:
+        return printable(f"{evidence.metric}: withheld, {evidence.withheld}")
+    off = f", {evidence.error}" if evidence.error else ""
+    return printable(f"{evidence.metric} {evidence.value} ({evidence.method}{off})")
+
+
+def _summary(out: Console, planned: Preview) -> None:
+    """Many steps: counted by tool, the worthiest named."""
+    groups: dict[str, list[StepPreview]] = defaultdict(list)
+    for item in planned.steps:
+        groups[item.step.tool].append(item)
+    table = Table(box=None, padding=(0, 2), pad_edge=False)
+    for name in ("tool", "steps", "risk", "will", "lock", "time", "space"):
+        table.add_column(
+            name,
+            justify="right" if name in ("steps", "time", "space") else "left",
+            style="dim" if name == "lock" else "",
+        )
+    for name, items in groups.items():
+        words = Counter(_DECISION[item.verdict.decision][0] for item in items)
+        seconds = sum(item.step.estimate.seconds or 0 for item in items)
+        space = max((item.step.estimate.bytes or 0 for item in items), default=0)
+        risk = items[0].verdict.risk_level
+        table.add_row(
+            name, str(len(items)), Text(risk, style=_RISK[risk]), ", ".join(words), items[0].tool.lock,
+            duration(seconds) if seconds else "", size(space) if space else "",
+        )  # fmt: skip
+    out.print(table)
+    changing = [item for item in planned.steps if not item.tool.read_only]
+    if changing:
+        out.print("\nfirst of the steps that change something:", style="dim")
+        for item in changing[:5]:
+            _step(out, item, verbose=False)
+        if len(changing) > 5:
+            out.print(f"… and {len(changing) - 5} more (--verbose shows all, --output json everything)", style="dim")

@@ -1,0 +1,56 @@
+-- name: identify_objects
+-- engine: mysql >= 8, mariadb >= 10.6
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read]
+-- runs: query
+-- max_execution_time: 60
+-- idempotent: true
+-- parameters:
+--   tables: {type: identifier_list}
+-- returns:
+--   objects: rows(objects)
+-- examples: [{params: {tables: [{schema: shop, table: orders}]}}]
+--
+-- What the named objects are at this moment: an approval is bound to it. `oid` is engine and CREATE_TIME: it changes
+-- when the table is dropped and made again, and also when it is rebuilt or altered; it misses a replacement within the
+-- same second. `busy_sessions` is NULL: which sessions work on a table can be seen only with performance_schema's
+-- metadata_locks. Needs any privilege on the tables.
+
+-- objects: one row per named table or view of the connected database that exists
+WITH named AS (
+    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
+    SELECT DISTINCT CAST(j.table_name AS BINARY) AS name
+      FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
+                                              table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
+     WHERE CAST(j.schema_name AS BINARY) = CAST(DATABASE() AS BINARY)
+), listed AS (
+    SELECT CAST(x.TABLE_NAME AS BINARY) AS name, x.INDEX_NAME,
+           CONCAT(CASE WHEN x.NON_UNIQUE THEN '' ELSE 'UNIQUE ' END, x.INDEX_TYPE, ' ', x.INDEX_NAME, ' (',
+                  GROUP_CONCAT(COALESCE(x.COLUMN_NAME, 'expression'), COALESCE(CONCAT('(', x.SUB_PART, ')'), ''), CASE WHEN x.COLLATION = 'D' THEN ' DESC' ELSE '' END
+                               ORDER BY x.SEQ_IN_INDEX SEPARATOR ', '), ')') AS definition
+      FROM information_schema.STATISTICS AS x
+     WHERE x.TABLE_SCHEMA = DATABASE()
+     GROUP BY x.TABLE_NAME, x.INDEX_NAME, x.NON_UNIQUE, x.INDEX_TYPE
+), indexed AS (
+    SELECT l.name, JSON_ARRAYAGG(l.definition) AS indexes
+      FROM listed AS l
+      JOIN named AS a ON a.name = l.name
+     GROUP BY l.name
+)
+SELECT t.TABLE_SCHEMA AS `schema`,
+       t.TABLE_NAME AS `table`,
+       CASE WHEN t.TABLE_TYPE = 'VIEW' THEN 'view'
+            WHEN t.ENGINE IN ('FEDERATED', 'CONNECT', 'SPIDER', 'S3') THEN 'foreign'
+            ELSE 'table' END AS kind,
+       CONCAT_WS(' ', t.ENGINE, DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ')) AS oid,
+       CAST(t.TABLE_ROWS AS SIGNED) AS `rows`,
+       CAST(t.DATA_LENGTH + t.INDEX_LENGTH AS SIGNED) AS bytes,
+       NULL AS busy_sessions,
+       COALESCE(i.indexes, '[]') AS indexes
+  FROM information_schema.TABLES AS t
+  JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY)
+  LEFT JOIN indexed AS i ON i.name = CAST(t.TABLE_NAME AS BINARY)
+ WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+   AND (t.TABLE_TYPE = 'VIEW' OR t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED'))
+ ORDER BY t.TABLE_NAME

@@ -1,0 +1,84 @@
+-- name: inspect_indexes
+-- engine: mysql >= 8 with innodb_stats, mariadb >= 10.6 with innodb_stats
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read]
+-- runs: query
+-- max_execution_time: 120
+-- idempotent: true
+-- returns:
+--   indexes: rows(indexes)
+-- examples: [{params: {}}]
+--
+-- The secondary indexes of the connected database, the indexes of a table as one row. InnoDB rebuilds the secondary
+-- indexes of a table only all together, so they are one row, with the columns that rebuild_fragmented_indexes works
+-- with; analyze_index_fragmentation has the single indexes. `valid` is always true: InnoDB shows no index that failed
+-- to build, and a damaged one only when check_table_corruption finds it. MyISAM and Aria tables have no row: nothing
+-- is known about their indexes but the size. Needs SELECT on the tables (any privilege makes them visible) and on
+-- mysql.innodb_table_stats and mysql.innodb_index_stats.
+--
+-- Where the figure comes from: InnoDB merges half-empty pages, so scattered deletes leave pages that are empty but
+-- still reserved for their index. DATA_FREE counts whole free extents only and does not see them; DATA_LENGTH counts
+-- them as data; AVG_ROW_LENGTH is DATA_LENGTH divided by the rows and tells nothing. mysql.innodb_index_stats has both
+-- sides: `size` (reserved) and `n_leaf_pages` (in use). @@MEASURED@@ What it cannot see is free space inside pages
+-- more than half full (random deletes of less than half the rows, random keys), so the true gain may be larger, never
+-- much smaller; and rows deleted but not yet purged (a delete of the last minutes, a long transaction). Up to 8 MB of
+-- free extents per tablespace count as room to grow, not as fragmentation.
+
+-- indexes: one row per InnoDB table that has secondary indexes
+WITH segment AS (
+    -- One row per index and partition: the pages InnoDB holds reserved for it, and how many of them are leaves in use.
+    SELECT i.database_name, i.table_name, i.index_name,
+           MAX(CASE WHEN i.stat_name = 'size' THEN i.stat_value END) AS pages,
+           MAX(CASE WHEN i.stat_name = 'n_leaf_pages' THEN i.stat_value END) AS leaves,
+           GREATEST(64, 1048576 DIV @@innodb_page_size) AS extent
+      FROM mysql.innodb_index_stats AS i
+     WHERE i.database_name = DATABASE() AND i.stat_name IN ('size', 'n_leaf_pages')
+     GROUP BY i.database_name, i.table_name, i.index_name
+), rebuilt AS (
+    -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
+    -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
+    SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(s.table_name, '#p#', '#P#')) > 0
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY) AS name,
+           s.table_name, s.index_name, s.pages,
+           CASE WHEN s.leaves <= s.extent DIV 2 THEN LEAST(s.pages, s.extent DIV 2 + 1)
+                ELSE s.extent DIV 2 + CEILING(s.leaves / 500)
+                     + s.extent * LEAST(CEILING((s.leaves - s.extent DIV 2) / (s.extent * 7 / 8)),
+                                        CEILING((s.leaves - s.extent DIV 2) / s.extent) + 4) END AS needed
+      FROM segment AS s
+), secondary AS (
+    -- The rows are in PRIMARY (or GEN_CLUST_INDEX): that is the table, not one of its indexes.
+    SELECT r.name, COUNT(DISTINCT r.index_name) AS indexes,
+           SUM(r.pages) * @@innodb_page_size AS bytes, SUM(r.needed) * @@innodb_page_size AS needed
+      FROM rebuilt AS r
+     WHERE r.index_name NOT IN ('PRIMARY', 'GEN_CLUST_INDEX')
+     GROUP BY r.name
+), counted AS (
+    SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY) AS name, SUM(n.n_rows) AS n_rows
+      FROM mysql.innodb_table_stats AS n
+     WHERE n.database_name = DATABASE()
+     GROUP BY 1
+), judged AS (
+    SELECT t.TABLE_SCHEMA AS schema_name, t.TABLE_NAME AS table_name, t.CREATE_TIME AS create_time, t.ENGINE AS engine,
+           z.indexes, z.bytes, GREATEST(0, z.bytes - z.needed) AS reclaimable,
+           CASE WHEN t.ROW_FORMAT = 'Compressed' THEN 'row format COMPRESSED: the statistics count pages of unknown size'
+                WHEN ABS(CAST(t.TABLE_ROWS AS SIGNED) - CAST(c.n_rows AS SIGNED)) > 1000 + c.n_rows / 5
+                THEN 'the statistics are stale: run ANALYZE TABLE and look again' END AS withheld
+      FROM information_schema.TABLES AS t
+      JOIN secondary AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
+      LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
+     WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+       AND t.ENGINE = 'InnoDB'
+)
+SELECT j.schema_name AS `schema`,
+       j.table_name AS `table`,
+       CONCAT('all indexes of ', j.table_name) AS index_name,
+       CAST(j.bytes AS SIGNED) AS bytes,
+       1 AS valid,
+       CASE WHEN j.withheld IS NULL THEN COALESCE(ROUND(100e0 * j.reclaimable / NULLIF(j.bytes, 0), 1), 0) END AS fragmentation_percent,
+       CASE WHEN j.withheld IS NULL THEN 'at least: reserved pages against leaf pages in use (innodb_index_stats)' END AS method,
+       CASE WHEN j.withheld IS NULL THEN CAST(j.reclaimable AS SIGNED) END AS reclaimable_bytes,
+       j.withheld AS withheld
+  FROM judged AS j
+ ORDER BY j.table_name

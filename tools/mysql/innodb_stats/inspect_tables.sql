@@ -1,0 +1,118 @@
+-- name: inspect_tables
+-- engine: mysql >= 8 with innodb_stats, mariadb >= 10.6 with innodb_stats
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read]
+-- runs: query
+-- max_execution_time: 120
+-- idempotent: true
+-- returns:
+--   tables: rows(tables)
+-- examples: [{params: {}}]
+--
+-- The tables and views of the connected database: one pass over the catalog and over the persistent InnoDB statistics,
+-- no table is read. The catalog opens each table once, so on a freshly started server with 10,000 tables it takes a
+-- second or two, afterwards a few tenths.
+--
+-- `rows` is the engine's estimate (InnoDB) or exact (MyISAM, Aria). `modified_rows` is the difference between the row
+-- count in memory and the one of the last ANALYZE, so it misses updates, and deletes made up for by inserts: at least.
+-- `oid` is engine and CREATE_TIME: it changes when the table is dropped and made again, and also when it is rebuilt
+-- (OPTIMIZE, ALTER … FORCE) or altered; it misses a replacement within the same second. Sequences and the session's
+-- temporary tables are left out. Needs SELECT on the tables (any privilege makes them visible) and on
+-- mysql.innodb_table_stats and mysql.innodb_index_stats.
+--
+-- Where the figure comes from: InnoDB merges half-empty pages, so scattered deletes leave pages that are empty but
+-- still reserved for their index. DATA_FREE counts whole free extents only and does not see them; DATA_LENGTH counts
+-- them as data; AVG_ROW_LENGTH is DATA_LENGTH divided by the rows and tells nothing. mysql.innodb_index_stats has both
+-- sides: `size` (reserved) and `n_leaf_pages` (in use). @@MEASURED@@ What it cannot see is free space inside pages
+-- more than half full (random deletes of less than half the rows, random keys), so the true gain may be larger, never
+-- much smaller; and rows deleted but not yet purged (a delete of the last minutes, a long transaction). Up to 8 MB of
+-- free extents per tablespace count as room to grow, not as fragmentation.
+--
+-- On MySQL 8 rows and sizes may be a day old (information_schema_stats_expiry).
+
+-- tables: one row per base table and view; a partitioned table is one row with its partitions summed up
+WITH segment AS (
+    -- One row per index and partition: the pages InnoDB holds reserved for it, and how many of them are leaves in use.
+    SELECT i.database_name, i.table_name, i.index_name,
+           MAX(CASE WHEN i.stat_name = 'size' THEN i.stat_value END) AS pages,
+           MAX(CASE WHEN i.stat_name = 'n_leaf_pages' THEN i.stat_value END) AS leaves,
+           GREATEST(64, 1048576 DIV @@innodb_page_size) AS extent
+      FROM mysql.innodb_index_stats AS i
+     WHERE i.database_name = DATABASE() AND i.stat_name IN ('size', 'n_leaf_pages')
+     GROUP BY i.database_name, i.table_name, i.index_name
+), rebuilt AS (
+    -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
+    -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
+    SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(s.table_name, '#p#', '#P#')) > 0
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY) AS name,
+           s.table_name, s.index_name, s.pages,
+           CASE WHEN s.leaves <= s.extent DIV 2 THEN LEAST(s.pages, s.extent DIV 2 + 1)
+                ELSE s.extent DIV 2 + CEILING(s.leaves / 500)
+                     + s.extent * LEAST(CEILING((s.leaves - s.extent DIV 2) / (s.extent * 7 / 8)),
+                                        CEILING((s.leaves - s.extent DIV 2) / s.extent) + 4) END AS needed
+      FROM segment AS s
+), sizes AS (
+    SELECT r.name, COUNT(DISTINCT r.table_name) AS spaces,
+           SUM(r.pages) * @@innodb_page_size AS bytes, SUM(r.needed) * @@innodb_page_size AS needed
+      FROM rebuilt AS r
+     GROUP BY r.name
+), counted AS (
+    SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY) AS name,
+           SUM(n.n_rows) AS n_rows, MIN(n.last_update) AS last_update
+      FROM mysql.innodb_table_stats AS n
+     WHERE n.database_name = DATABASE()
+     GROUP BY 1
+), figure AS (
+    SELECT t.*, CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY) AS name, c.n_rows, c.last_update,
+           CASE WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
+            WHEN t.ENGINE = 'Aria' AND t.ROW_FORMAT = 'Page' THEN 'Aria does not tell how full its pages are (DATA_FREE is always 0)'
+            WHEN t.ENGINE NOT IN ('InnoDB', 'MyISAM', 'Aria') THEN CONCAT('nothing is known about free space in ', t.ENGINE)
+            WHEN t.ENGINE <> 'InnoDB' THEN NULL
+            WHEN t.ROW_FORMAT = 'Compressed' THEN 'row format COMPRESSED: the statistics count pages of unknown size'
+            WHEN z.name IS NULL THEN 'no persistent statistics (STATS_PERSISTENT=0, or never analysed): run ANALYZE TABLE'
+            WHEN ABS(CAST(t.TABLE_ROWS AS SIGNED) - CAST(c.n_rows AS SIGNED)) > 1000 + c.n_rows / 5
+            THEN 'the statistics are stale: run ANALYZE TABLE and look again' END AS withheld,
+           CASE WHEN t.ENGINE = 'InnoDB' THEN z.bytes + CASE WHEN @@innodb_file_per_table THEN t.DATA_FREE ELSE 0 END
+                ELSE t.DATA_LENGTH + t.INDEX_LENGTH END AS total,
+           CASE WHEN t.ENGINE <> 'InnoDB' THEN t.DATA_FREE
+                ELSE GREATEST(0, z.bytes - z.needed
+                                 + CASE WHEN @@innodb_file_per_table THEN GREATEST(0, CAST(t.DATA_FREE AS SIGNED) - 8388608 * z.spaces)
+                                        ELSE 0 END) END AS reclaimable,
+           CASE WHEN t.ENGINE = 'InnoDB' THEN 'at least: reserved pages against leaf pages in use (innodb_index_stats), free extents beyond 8 MB'
+                ELSE 'DATA_FREE: holes in the data file, exact; the index file is not counted' END AS method
+      FROM information_schema.TABLES AS t
+      LEFT JOIN sizes AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
+      LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
+     WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+       AND (t.TABLE_TYPE = 'VIEW' OR t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED'))
+), keyed AS (
+    SELECT CAST(t.TABLE_NAME AS BINARY) AS name
+      FROM information_schema.STATISTICS AS t
+     WHERE t.TABLE_SCHEMA = DATABASE() AND t.INDEX_NAME = 'PRIMARY' AND t.SEQ_IN_INDEX = 1
+)
+SELECT f.TABLE_SCHEMA AS `schema`,
+       f.TABLE_NAME AS `table`,
+       CASE WHEN f.TABLE_TYPE = 'VIEW' THEN 'view'
+            WHEN f.ENGINE IN ('FEDERATED', 'CONNECT', 'SPIDER', 'S3') THEN 'foreign'
+            ELSE 'table' END AS kind,
+       CONCAT_WS(' ', f.ENGINE, DATE_FORMAT(CONVERT_TZ(f.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ')) AS oid,
+       f.ENGINE AS storage,
+       CAST(f.TABLE_ROWS AS SIGNED) AS `rows`,
+       CAST(f.DATA_LENGTH AS SIGNED) AS bytes,
+       CAST(f.INDEX_LENGTH AS SIGNED) AS index_bytes,
+       NULL AS dead_rows,
+       CAST(ABS(CAST(f.TABLE_ROWS AS SIGNED) - CAST(f.n_rows AS SIGNED)) AS SIGNED) AS modified_rows,
+       DATE_FORMAT(CONVERT_TZ(f.last_update, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS last_analyze,
+       NULL AS last_vacuum,
+       NULL AS freeze_age_percent,
+       CASE WHEN f.ENGINE <> 'InnoDB' OR @@innodb_file_per_table THEN CAST(f.DATA_FREE AS SIGNED) END AS free_bytes,
+       CASE WHEN f.TABLE_TYPE <> 'VIEW' THEN CASE WHEN f.withheld IS NULL THEN COALESCE(ROUND(100e0 * f.reclaimable / NULLIF(f.total, 0), 1), 0) END END AS fragmentation_percent,
+       CASE WHEN f.TABLE_TYPE <> 'VIEW' THEN CASE WHEN f.withheld IS NULL THEN f.method END END AS fragmentation_method,
+       CASE WHEN f.TABLE_TYPE <> 'VIEW' THEN f.withheld END AS withheld,
+       NULL AS writes,
+       CASE WHEN f.TABLE_TYPE = 'VIEW' THEN NULL ELSE k.name IS NOT NULL END AS has_primary_key
+  FROM figure AS f
+  LEFT JOIN keyed AS k ON k.name = CAST(f.TABLE_NAME AS BINARY)
+ ORDER BY f.TABLE_NAME

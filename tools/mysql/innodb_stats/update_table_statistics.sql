@@ -1,0 +1,68 @@
+-- name: update_table_statistics
+-- engine: mysql >= 8 with innodb_stats, mariadb >= 10.6 with innodb_stats
+-- category: maintenance
+-- risk: low
+-- capabilities: [database_read, schema_analyze]
+-- runs: statement
+-- transaction: none
+-- lock: MDL SHARED READ
+-- max_execution_time: 1800
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier, description: "the name of the database"}
+--   table: {type: identifier}
+--   binlog: {type: keyword, enum: ["", LOCAL], default: "", description: "LOCAL keeps the statement out of the binary log and so off the replicas"}
+-- returns:
+--   statistics_updated: count(ok)
+-- examples: [{params: {schema: shop, table: orders}}]
+--
+-- ANALYZE of one table: gives the query planner current row counts and index cardinalities.
+--
+-- InnoDB reads 20 random pages of each index (innodb_stats_persistent_sample_pages), so it takes milliseconds whatever
+-- the size, and reads and writes go on; MyISAM and Aria read every index to the end and writes wait. It commits
+-- implicitly, and goes to the binary log unless `binlog` is LOCAL. On MySQL before 8.0.24 new statements on the table
+-- may queue up behind a long query that was running when ANALYZE came. Histograms (MySQL) and engine-independent
+-- statistics (MariaDB) are left as they are.
+--
+-- What `verify` proves: mysql.innodb_table_stats.last_update is another one than before, or at most 2 seconds old (its
+-- resolution is one second). That matters: on a damaged InnoDB table ANALYZE answered "OK" and wrote nothing (MariaDB
+-- 10.11). MyISAM, Aria and tables with STATS_PERSISTENT=0 leave no trace in the catalog; there the server's answer is
+-- all the evidence, and the column `evidence` says so.
+--
+-- Needs SELECT and INSERT on the table, and SELECT on mysql.innodb_table_stats.
+
+-- find: the table, if its engine keeps statistics
+WITH held AS (
+    -- The oldest of the table's partitions; a table with STATS_PERSISTENT=0 has no row.
+    SELECT MIN(UNIX_TIMESTAMP(n.last_update)) AS analyzed
+      FROM mysql.innodb_table_stats AS n
+     WHERE n.database_name = :schema AND (n.table_name = :table
+            OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(:table, '#P#'))
+)
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage, h.analyzed AS analyzed
+  FROM information_schema.TABLES AS t
+  LEFT JOIN held AS h ON t.ENGINE = 'InnoDB'
+ WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+   AND t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria')
+
+-- do: row counts and cardinalities
+ANALYZE {binlog} TABLE {schema}.{table}
+
+-- verify: the statistics were written anew
+WITH held AS (
+    -- The oldest of the table's partitions; a table with STATS_PERSISTENT=0 has no row.
+    SELECT MIN(UNIX_TIMESTAMP(n.last_update)) AS analyzed
+      FROM mysql.innodb_table_stats AS n
+     WHERE n.database_name = :schema AND (n.table_name = :table
+            OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(:table, '#P#'))
+)
+SELECT CASE WHEN h.analyzed IS NULL THEN 1
+            ELSE NOT (h.analyzed <=> :analyzed) OR h.analyzed >= UNIX_TIMESTAMP() - 2 END AS ok,
+       CASE WHEN h.analyzed IS NULL THEN 'the server''s answer only' ELSE 'innodb_table_stats.last_update' END AS evidence,
+       CAST(t.TABLE_ROWS AS SIGNED) AS `rows`
+  FROM information_schema.TABLES AS t
+  LEFT JOIN held AS h ON t.ENGINE = 'InnoDB'
+ WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)

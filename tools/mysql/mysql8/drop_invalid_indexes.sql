@@ -1,0 +1,32 @@
+-- name: drop_invalid_indexes
+-- engine: mysql >= 8
+-- category: maintenance
+-- risk: safe
+-- capabilities: [database_read]
+-- runs: query
+-- max_execution_time: 60
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier, description: "the name of the database"}
+--   table: {type: identifier}
+-- returns:
+--   indexes_dropped: sum(dropped.indexes)
+--   reported: rows(reported)
+-- examples: [{params: {schema: shop, table: orders}}]
+--
+-- Drops nothing and only reports. An index that fails to build leaves nothing behind on this engine: the server rolls
+-- ALTER TABLE and CREATE INDEX back as a whole. Whether InnoDB has marked an index as corrupted is not shown in any
+-- catalog table; check_table_corruption finds it. Reported are indexes the optimizer was told not to use (INVISIBLE):
+-- somebody may be trying out life without them. Needs any privilege on the table.
+
+-- dropped: none, ever
+SELECT 0 AS indexes
+
+-- reported: indexes that are kept up to date and never used
+SELECT x.TABLE_SCHEMA AS `schema`, x.TABLE_NAME AS `table`, x.INDEX_NAME AS index_name,
+       'INVISIBLE: costs every write and serves no query; drop it, or make it VISIBLE again' AS reason
+  FROM information_schema.STATISTICS AS x
+ WHERE x.TABLE_SCHEMA = :schema AND x.TABLE_NAME = :table
+   AND CAST(x.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(x.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND x.SEQ_IN_INDEX = 1 AND x.IS_VISIBLE = 'NO'
+ ORDER BY x.INDEX_NAME

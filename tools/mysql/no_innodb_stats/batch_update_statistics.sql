@@ -1,0 +1,70 @@
+-- name: batch_update_statistics
+-- engine: mysql >= 8 without innodb_stats, mariadb >= 10.6 without innodb_stats
+-- category: maintenance
+-- risk: low
+-- capabilities: [database_read, schema_analyze]
+-- runs: each
+-- transaction: none
+-- lock: MDL SHARED READ
+-- max_execution_time: 1800
+-- idempotent: true
+-- parameters:
+--   tables: {type: identifier_list}
+--   binlog: {type: keyword, enum: ["", LOCAL], default: "", description: "LOCAL keeps the statement out of the binary log and so off the replicas"}
+-- returns:
+--   statistics_updated: count(ok)
+--   skipped: rows(skipped, report)
+--   failed: rows(failed)
+-- examples: [{params: {tables: [{schema: shop, table: orders}]}}]
+--
+-- ANALYZE of the named tables, one after the other: this role may not read mysql.innodb_table_stats, so which tables
+-- of a list were done could not be told.
+--
+-- InnoDB reads 20 random pages of each index (innodb_stats_persistent_sample_pages), so it takes milliseconds whatever
+-- the size, and reads and writes go on; MyISAM and Aria read every index to the end and writes wait. It commits
+-- implicitly, and goes to the binary log unless `binlog` is LOCAL. On MySQL before 8.0.24 new statements on the table
+-- may queue up behind a long query that was running when ANALYZE came. Histograms (MySQL) and engine-independent
+-- statistics (MariaDB) are left as they are.
+--
+-- What `verify` proves: only that the table is there and readable; the server's answer, whose rows are read, is all
+-- the evidence. Needs SELECT and INSERT on the tables.
+
+-- find: the named tables whose engine keeps statistics
+WITH named AS (
+    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
+    SELECT DISTINCT CAST(j.table_name AS BINARY) AS name
+      FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
+                                              table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
+     WHERE CAST(j.schema_name AS BINARY) = CAST(DATABASE() AS BINARY)
+)
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage
+  FROM information_schema.TABLES AS t
+  JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY)
+ WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+   AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+   AND t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria')
+ ORDER BY t.TABLE_NAME
+
+-- do: row counts and cardinalities
+ANALYZE {binlog} TABLE {schema}.{table}
+
+-- verify: the table is there; nothing more can be seen
+SELECT 1 AS ok, 'the server''s answer only' AS evidence
+  FROM information_schema.TABLES AS t
+ WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND t.ENGINE IS NOT NULL
+
+-- report: what was named and has no statistics to refresh
+SELECT j.schema_name AS `schema`, j.table_name AS `table`,
+       CASE WHEN NOT CAST(j.schema_name AS BINARY) <=> CAST(DATABASE() AS BINARY) THEN 'not in the connected database'
+            WHEN t.TABLE_NAME IS NULL THEN 'there is no such table'
+            WHEN t.TABLE_TYPE = 'VIEW' THEN 'a view has no statistics'
+            WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
+            ELSE CONCAT('the engine ', t.ENGINE, ' keeps no statistics') END AS reason
+  FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
+                                           table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
+  LEFT JOIN (SELECT x.*, CAST(x.TABLE_NAME AS BINARY) AS name FROM information_schema.TABLES AS x WHERE x.TABLE_SCHEMA = DATABASE()) AS t
+    ON t.name = CAST(j.table_name AS BINARY)
+ WHERE t.TABLE_NAME IS NULL OR NOT CAST(j.schema_name AS BINARY) <=> CAST(DATABASE() AS BINARY)
+    OR NOT COALESCE(t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria') AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED'), 0)

@@ -1,0 +1,32 @@
+-- name: inspect_indexes
+-- engine: mysql >= 8 without innodb_stats, mariadb >= 10.6 without innodb_stats
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read]
+-- runs: query
+-- max_execution_time: 120
+-- idempotent: true
+-- returns:
+--   indexes: rows(indexes)
+-- examples: [{params: {}}]
+--
+-- The secondary indexes of the connected database, the indexes of a table as one row, without figures: this role may
+-- not read mysql.innodb_index_stats. InnoDB rebuilds the secondary indexes of a table only all together, so they are
+-- one row, with the columns that rebuild_fragmented_indexes works with; analyze_index_fragmentation has the single
+-- indexes. Needs SELECT on the tables (any privilege makes them visible).
+
+-- indexes: one row per InnoDB table that has secondary indexes
+SELECT t.TABLE_SCHEMA AS `schema`,
+       t.TABLE_NAME AS `table`,
+       CONCAT('all indexes of ', t.TABLE_NAME) AS index_name,
+       CAST(t.INDEX_LENGTH AS SIGNED) AS bytes,
+       1 AS valid,
+       NULL AS fragmentation_percent,
+       NULL AS method,
+       NULL AS reclaimable_bytes,
+       'how worn the indexes are is only in mysql.innodb_index_stats: grant SELECT on it' AS withheld
+  FROM information_schema.TABLES AS t
+ WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+   AND t.ENGINE = 'InnoDB'
+   AND t.INDEX_LENGTH > 0
+ ORDER BY t.TABLE_NAME

@@ -1,0 +1,79 @@
+-- name: rebuild_fragmented_indexes
+-- engine: mysql >= 8 without innodb_stats, mariadb >= 10.6 without innodb_stats
+-- category: maintenance
+-- risk: medium
+-- capabilities: [database_read, index_manage]
+-- runs: each
+-- transaction: none
+-- lock: MDL SHARED UPGRADABLE, brief EXCLUSIVE
+-- max_execution_time: 7200
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier, description: "the name of the database"}
+--   table: {type: identifier}
+--   fragmentation_threshold: {type: number, default: 30, minimum: 0, maximum: 100, description: "percent of their pages the secondary indexes must give back"}
+--   min_index_size: {type: integer, default: 1048576, minimum: 0, description: "bytes; when all secondary indexes together are smaller the table is left alone"}
+-- returns:
+--   indexes_rebuilt: sum(verify.index_count)
+--   bytes_before: sum(find.bytes)
+--   bytes_after: sum(verify.bytes)
+--   failed: rows(failed)
+--   reported: rows(report)
+-- examples: [{params: {schema: shop, table: orders}}]
+--
+-- Finds nothing to rebuild unless fragmentation_threshold is 0: this role may not read mysql.innodb_index_stats, and
+-- nothing else tells how worn an index is. With a threshold of 0 the table is rebuilt whatever its state, if its
+-- indexes together reach min_index_size.
+--
+-- InnoDB cannot rebuild one secondary index alone while the application works: the table and all its indexes are built
+-- anew beside the old one (ALTER TABLE … FORCE, INPLACE, LOCK=NONE). Reads and writes go on; only at the start and at
+-- the end everything waits for an exclusive metadata lock, and behind a long transaction on the table that wait is
+-- bounded by the lock timeout. It needs the size of the table once more on the disk, plus a log of the changes made
+-- meanwhile (innodb_online_alter_log_max_size, 128 MB by default: a busier table makes it fail and nothing is
+-- changed). It always goes to the binary log, and a replica that applies it lags by as long as it takes.
+--
+-- Tables with FULLTEXT indexes cannot be rebuilt like this on all versions: they are skipped with the server's reason.
+-- MyISAM and Aria tables are never worked on here: optimize_offline_table sorts their index pages, and blocks them
+-- meanwhile.
+--
+-- What `verify` proves: CREATE_TIME is another one than before, or younger than 2 seconds (its resolution is one
+-- second); only a rebuild sets it. Needs SELECT on the tables (any privilege makes them visible). Altering needs
+-- ALTER, CREATE and INSERT on the table.
+
+-- find: the table, when it was asked for whatever its state
+SELECT CONCAT('all indexes of ', t.TABLE_NAME) AS index_name,
+       (SELECT COUNT(DISTINCT x.INDEX_NAME) FROM information_schema.STATISTICS AS x WHERE x.TABLE_SCHEMA = :schema AND x.TABLE_NAME = :table AND x.INDEX_NAME <> 'PRIMARY') AS index_count,
+       CAST(t.INDEX_LENGTH AS SIGNED) AS bytes,
+       NULL AS fragmentation,
+       NULL AS definition,
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
+  FROM information_schema.TABLES AS t
+ WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND t.ENGINE = 'InnoDB'
+   AND t.INDEX_LENGTH >= :min_index_size
+   AND :fragmentation_threshold <= 0
+
+-- do: the table with all its indexes, without blocking reads and writes
+ALTER TABLE {schema}.{table} FORCE, ALGORITHM=INPLACE, LOCK=NONE
+
+-- verify: the table was made anew
+SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :created)
+       OR t.CREATE_TIME >= NOW() - INTERVAL 2 SECOND AS ok,
+       CAST(t.INDEX_LENGTH AS SIGNED) AS bytes,
+       :index_count AS index_count,
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
+  FROM information_schema.TABLES AS t
+ WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+
+-- report: why there is no figure
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
+       CASE WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
+            WHEN t.ENGINE IN ('MyISAM', 'Aria') THEN CONCAT(t.ENGINE, ': use optimize_offline_table, which blocks the table meanwhile')
+            WHEN t.ENGINE = 'InnoDB' THEN 'how worn the indexes are is only in mysql.innodb_index_stats: grant SELECT on it'
+            ELSE CONCAT(t.TABLE_TYPE, ' of engine ', t.ENGINE, ' cannot be rebuilt online') END AS reason
+  FROM information_schema.TABLES AS t
+ WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND (:fragmentation_threshold > 0 OR NOT (t.ENGINE <=> 'InnoDB'))

@@ -1,0 +1,48 @@
+-- name: update_table_statistics
+-- engine: mysql >= 8 without innodb_stats, mariadb >= 10.6 without innodb_stats
+-- category: maintenance
+-- risk: low
+-- capabilities: [database_read, schema_analyze]
+-- runs: statement
+-- transaction: none
+-- lock: MDL SHARED READ
+-- max_execution_time: 1800
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier, description: "the name of the database"}
+--   table: {type: identifier}
+--   binlog: {type: keyword, enum: ["", LOCAL], default: "", description: "LOCAL keeps the statement out of the binary log and so off the replicas"}
+-- returns:
+--   statistics_updated: count(ok)
+-- examples: [{params: {schema: shop, table: orders}}]
+--
+-- ANALYZE of one table: gives the query planner current row counts and index cardinalities.
+--
+-- InnoDB reads 20 random pages of each index (innodb_stats_persistent_sample_pages), so it takes milliseconds whatever
+-- the size, and reads and writes go on; MyISAM and Aria read every index to the end and writes wait. It commits
+-- implicitly, and goes to the binary log unless `binlog` is LOCAL. On MySQL before 8.0.24 new statements on the table
+-- may queue up behind a long query that was running when ANALYZE came. Histograms (MySQL) and engine-independent
+-- statistics (MariaDB) are left as they are.
+--
+-- What `verify` proves: only that the table is there and readable. This role may not read mysql.innodb_table_stats, so
+-- the server's answer, whose rows are read, is all the evidence.
+--
+-- Needs SELECT and INSERT on the table.
+
+-- find: the table, if its engine keeps statistics
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage
+  FROM information_schema.TABLES AS t
+ WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+   AND t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria')
+
+-- do: row counts and cardinalities
+ANALYZE {binlog} TABLE {schema}.{table}
+
+-- verify: the table is there; nothing more can be seen
+SELECT 1 AS ok, 'the server''s answer only' AS evidence, CAST(t.TABLE_ROWS AS SIGNED) AS `rows`
+  FROM information_schema.TABLES AS t
+ WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND t.ENGINE IS NOT NULL

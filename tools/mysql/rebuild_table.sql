@@ -1,0 +1,51 @@
+-- name: rebuild_table
+-- engine: mysql >= 8, mariadb >= 10.6
+-- category: maintenance
+-- risk: high
+-- capabilities: [database_read, database_ddl, schema_modify]
+-- runs: statement
+-- transaction: none
+-- lock: MDL SHARED NO WRITE
+-- max_execution_time: 14400
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier, description: "the name of the database"}
+--   table: {type: identifier}
+-- returns:
+--   bytes_before: sum(find.bytes)
+--   bytes_after: sum(verify.bytes)
+-- examples: [{params: {schema: shop, table: orders}}]
+--
+-- ALTER TABLE … FORCE: the table and all its indexes are written anew, by the gentlest way the server has for this
+-- table. For InnoDB that is as a rule INPLACE with reads and writes going on, as in rebuild_fragmented_indexes; where
+-- it cannot (FULLTEXT indexes, old temporal columns, MyISAM, Aria and other engines) it copies the table, reads go on
+-- and WRITES WAIT until it is done. At the end everything waits for a moment for an exclusive metadata lock. It needs
+-- the size of the table once more on the disk, always goes to the binary log, and a replica that applies it lags by as
+-- long as it takes.
+--
+-- Use it on request: when optimize_table is not enough or not allowed, after a change of row format, or to get rid of
+-- instantly added columns. Cancelled before its end it leaves the old table as it was.
+--
+-- What `verify` proves: CREATE_TIME is another one than before, or younger than 2 seconds (its resolution is one
+-- second). Needs ALTER, CREATE and INSERT on the table.
+
+-- find: the table as it stands
+SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN t.ENGINE <> 'InnoDB' OR @@innodb_file_per_table THEN COALESCE(t.DATA_FREE, 0) ELSE 0 END AS SIGNED) AS bytes,
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
+  FROM information_schema.TABLES AS t
+ WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+   AND t.ENGINE IS NOT NULL
+
+-- do: a new copy takes the table's place
+ALTER TABLE {schema}.{table} FORCE
+
+-- verify: the table was made anew
+SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :created)
+       OR t.CREATE_TIME >= NOW() - INTERVAL 2 SECOND AS ok,
+       CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN t.ENGINE <> 'InnoDB' OR @@innodb_file_per_table THEN COALESCE(t.DATA_FREE, 0) ELSE 0 END AS SIGNED) AS bytes,
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
+  FROM information_schema.TABLES AS t
+ WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
