@@ -9,7 +9,7 @@ import pytest
 hypothesis.settings.register_profile("aishell", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("aishell")
 
-pytest_plugins = ("tests.fix_postgresql", "tests.fix_mysql", "tests.fix_sqlite")
+pytest_plugins = ("tests.fix_postgresql", "tests.fix_mysql", "tests.fix_sqlite", "tests.fix_tools", "tests.fix_aishell")
 
 HOSTILE_NAMES = (
     'we"ird`x %s :y; -- 50% \\',

@@ -52,7 +52,9 @@ class MaintenanceAgent(Agent):
         if kind not in ("standard", "full"):
             return ()
         return [
-            t for t in inventory.tables if t.kind in STORED and (t.bytes or 0) + (t.index_bytes or 0) >= MIN_TABLE_BYTES
+            t
+            for t in inventory.tables
+            if t.kind in STORED and (t.bytes is None or t.bytes + (t.index_bytes or 0) >= MIN_TABLE_BYTES)
         ]
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
@@ -386,5 +388,5 @@ def stale_statistics(table: Table) -> bool:
     if table.statistics is not None:
         return table.statistics != "present"
     if table.last_analyze is None:
-        return bool(table.bytes)
+        return table.bytes != 0 or bool(table.rows)  # PostgreSQL knows no size before the first VACUUM or ANALYZE
     return (table.modified_rows or 0) > STALE_SHARE * max(table.rows or 0, 0) + STALE_ROWS

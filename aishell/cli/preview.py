@@ -39,17 +39,26 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
     out.print(head)
     out.print(_inventory(planned), style="dim", markup=False)
     out.print()
+    shared = _shared_risks(planned.steps)
     if len(planned.steps) > SUMMARISE_ABOVE and not verbose:
-        _summary(out, planned)
+        _summary(out, planned, shared)
     else:
         for item in planned.steps:
-            _step(out, item, verbose)
+            _step(out, item, verbose, shared)
+    for risk in sorted(shared):
+        out.print(f"every step that asks: {printable(risk)}", style="yellow", markup=False)
     for warning in planned.plan.warnings[: None if verbose else 5]:
         out.print(f"note: {printable(warning)}", style="yellow", markup=False)
     if len(planned.plan.warnings) > 5 and not verbose:
         out.print(f"… and {len(planned.plan.warnings) - 5} more notes (--verbose)", style="dim")
     out.print(f"plan {planned.plan.digest[:19]}  {_total(planned.steps)}", style="dim", markup=False)
     out.print()
+
+
+def _shared_risks(steps: Iterable[StepPreview]) -> frozenset[str]:
+    """What is true of every step that asks is said once."""
+    asking = [frozenset(item.verdict.risks) for item in steps if item.verdict.decision.rank >= Decision.CONFIRM.rank]
+    return frozenset.intersection(*asking) if len(asking) > 1 else frozenset()
 
 
 def _inventory(planned: Preview) -> str:
@@ -68,7 +77,7 @@ def _total(steps: Iterable[StepPreview]) -> str:
     return text + (f", {refused} refused" if refused else "")
 
 
-def _step(out: Console, item: StepPreview, verbose: bool) -> None:
+def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]) -> None:
     step, verdict = item.step, item.verdict
     word, colour = _DECISION[verdict.decision]
     line = Text()
@@ -89,7 +98,7 @@ def _step(out: Console, item: StepPreview, verbose: bool) -> None:
     if changes or verbose:
         _statements(out, item, verbose)
     if changes and verdict.decision.rank >= Decision.CONFIRM.rank:
-        for risk in verdict.risks:
+        for risk in (risk for risk in verdict.risks if risk not in shared):
             out.print(f"     ! {printable(risk)}", style="yellow", markup=False)
 
 
@@ -130,7 +139,7 @@ def _evidence(evidence: Evidence) -> str:
     return printable(f"{evidence.metric} {evidence.value} ({evidence.method}{off})")
 
 
-def _summary(out: Console, planned: Preview) -> None:
+def _summary(out: Console, planned: Preview, shared: frozenset[str]) -> None:
     """Many steps: counted by tool, the worthiest named."""
     groups: dict[str, list[StepPreview]] = defaultdict(list)
     for item in planned.steps:
@@ -156,6 +165,6 @@ def _summary(out: Console, planned: Preview) -> None:
     if changing:
         out.print("\nfirst of the steps that change something:", style="dim")
         for item in changing[:5]:
-            _step(out, item, verbose=False)
+            _step(out, item, False, shared)
         if len(changing) > 5:
             out.print(f"… and {len(changing) - 5} more (--verbose shows all, --output json everything)", style="dim")

@@ -22,6 +22,7 @@ from aishell.databases.base import (
     Statement,
     TargetLock,
     lock_label,
+    watchdog,
 )
 from aishell.databases.connections import CONNECT_TIMEOUT
 from aishell.errors import DatabaseError
@@ -148,7 +149,7 @@ class MySQL(Database):
 class MySQLSession(Session):
     def __init__(self, database: MySQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
-        self._connection: Any = pooled.driver_connection
+        self._connection = _driver(pooled)
         self._marker = ""
         self.server_session = str(self._connection.thread_id())
 
@@ -159,7 +160,7 @@ class MySQLSession(Session):
             # A pooled connection that died while it lay idle: nothing of ours was sent, take another.
             self._pooled.invalidate()
             self._pooled = self._database.pools.get(self._options)
-            self._connection = self._pooled.driver_connection  # type: ignore[assignment]
+            self._connection = _driver(self._pooled)
         self._marker = f"/* {marker} */ "
         self.server_session = str(self._connection.thread_id())
 
@@ -176,12 +177,20 @@ class MySQLSession(Session):
         return Outcome(rows, tuple(messages))
 
     def _send(self, statement: Statement) -> list[Row]:
+        # A reading session has no limits of its own: a SET would stand in the log of a dry run.
+        timer = watchdog(self._options.statement_timeout, self.cancel) if self._options.read_only else None
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(self._marker + statement.sql, statement.params)
                 return list(cursor.fetchall())
         except pymysql.Error as error:
-            raise map_error(error, self._database.credentials.mask) from error
+            mapped = map_error(error, self._database.credentials.mask)
+            if timer is not None and timer.finished.is_set() and mapped.kind == "cancelled":
+                raise DatabaseError(f"stopped after {self._options.statement_timeout:g} s", kind="statement_timeout") from error
+            raise mapped from error
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _warnings(self) -> list[str]:
         if not self._connection._result or not self._connection._result.warning_count:
@@ -275,6 +284,10 @@ def read_row(row: Row) -> Message | None:
     if kind == "warning":
         return Message("warning", text)
     return Message("corrupt" if lowered == "corrupt" else "note", text)
+
+
+def _driver(pooled: PoolProxiedConnection) -> Any:
+    return pooled.driver_connection
 
 
 def _plain(sql: str) -> Statement:

@@ -20,12 +20,15 @@ from aishell.databases.base import (
     SessionOptions,
     Statement,
     TargetLock,
-    watchdog,
 )
 from aishell.databases.connections import Credentials
 from aishell.errors import DatabaseError, TargetUnavailableError
 from aishell.models import Row
 
+#: Virtual machine steps between two looks at the clock: about a millisecond.
+PROGRESS_STEPS = 100_000
+#: Returns a row without columns for each page: `execute` steps it once and frees one page, a script steps it to its end.
+_STEPPED = re.compile(r'PRAGMA\s+("(?:[^"]|"")*"\.)?incremental_vacuum\b', re.IGNORECASE)
 #: Primary result code name -> kind. https://www.sqlite.org/rescode.html
 _KINDS = {
     "SQLITE_BUSY": "busy",
@@ -75,7 +78,7 @@ class SQLite(Database):
         return connection
 
     def session(self, options: SessionOptions) -> SQLiteSession:
-        return SQLiteSession(self.pools.get(options), options)
+        return SQLiteSession(self, self.pools.get(options), options)
 
     def _probe(self, session: Session) -> tuple[str, tuple[int, ...], frozenset[str]]:
         options = session.query(_plain("SELECT compile_options AS name FROM pragma_compile_options"))
@@ -84,12 +87,10 @@ class SQLite(Database):
             features.add("stat1")
         return "sqlite", tuple(int(part) for part in sqlite3.sqlite_version.split(".")), frozenset(features)
 
-    @property
-    def features(self) -> frozenset[str]:
-        """Looked up afresh: the first ANALYZE makes sqlite_stat1, and another variant of a tool fits from then on."""
+    def forget(self) -> None:
+        """Look up the features afresh: the first ANALYZE makes sqlite_stat1, and another variant of a tool fits from then on."""
         with self._guard:
             self._facts = None
-        return super().features
 
     @property
     def identity(self) -> str:
@@ -108,11 +109,10 @@ class SQLite(Database):
 
 
 class SQLiteSession(Session):
-    def __init__(self, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
-        self._pooled, self._options = pooled, options
+    def __init__(self, database: SQLite, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
+        self._database, self._pooled, self._options = database, pooled, options
         self._connection: sqlite3.Connection = pooled.driver_connection  # type: ignore[assignment]
         self._marker = ""
-        self._timed_out = False
 
     def mark(self, marker: str) -> None:
         self._marker = f"/* {marker} */ "
@@ -121,28 +121,31 @@ class SQLiteSession(Session):
         return self._send(statement)
 
     def execute(self, statement: Statement) -> Outcome:
-        return Outcome(self._send(statement))
+        rows = self._send(statement)
+        if rows and rows[0].get("busy"):  # wal_checkpoint: SQLITE_BUSY told as a row
+            raise DatabaseError("another connection still uses the write-ahead log", kind="busy", code="SQLITE_BUSY")
+        if not self._options.read_only:
+            self._database.forget()
+        return Outcome(rows)
 
     def _send(self, statement: Statement) -> list[Row]:
-        self._timed_out = False
         started = time.monotonic()
-        timer = watchdog(self._options.statement_timeout, self._time_out)
+        limit = self._options.statement_timeout
+        self._connection.set_progress_handler(
+            None if limit is None else lambda: time.monotonic() > started + limit, PROGRESS_STEPS
+        )
         try:
+            if _STEPPED.match(statement.sql):
+                self._connection.executescript(self._marker + statement.sql)
+                return []
             cursor = self._connection.execute(self._marker + statement.sql, statement.params)
             return [dict(row) for row in cursor.fetchall()]
         except sqlite3.Error as error:
             mapped = map_error(error)
-            if self._timed_out:
-                seconds = time.monotonic() - started
+            seconds = time.monotonic() - started
+            if mapped.kind == "cancelled" and limit is not None and seconds > limit:
                 raise DatabaseError(f"stopped after {seconds:.0f} s", kind="statement_timeout") from error
             raise mapped from error
-        finally:
-            if timer is not None:
-                timer.cancel()
-
-    def _time_out(self) -> None:
-        self._timed_out = True
-        self._connection.interrupt()
 
     def cancel(self) -> None:
         self._connection.interrupt()

@@ -177,12 +177,14 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
             ("statement_sent", {"sql": statement.text, "source": tool.source, "session": session.server_session})
         )
 
-    def object_ended(result: ObjectResult) -> None:
-        row = _history(run, step, tool, result, attempt)
+    def objects_ended(results: Sequence[ObjectResult]) -> None:
+        if tool.read_only:
+            return  # nothing was changed: a resumed check begins anew
+        rows = [_history(run, step, tool, result, attempt) for result in results]
         if tool.runs == "statement":
-            kept.objects.append(row)  # one object: written with the step's outcome
+            kept.objects += rows  # one object: written with the step's outcome
             return
-        run.runs.object_ended(row, kept.happened)
+        run.runs.objects_ended(run.id, step.index, rows, kept.happened)
         kept.happened.clear()
 
     active: list[Session] = []
@@ -209,10 +211,10 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         step_id=step.id,
         agent_id=run.job.config.agent_id,
         target=run.job.target.name,
-        results=tuple(run.results[s.id] for s in run.plan.steps if s.id in run.results),
+        results=run.results.values(),
         facts={"plan": run.plan, "server": run.job.known_server()},
         on_sent=sent,
-        on_object=object_ended,
+        on_objects=objects_ended,
         progress=lambda done, total, label: run.observer.step_progress(step, done, total, label),
         cancelled=run.cancelled.is_set,
         attempt=retrying(min(lock_of(tool).tries, run.job.config.max_retries), retried),

@@ -20,7 +20,7 @@ RUNS = ("query", "statement", "each", "python")
 ENGINES = {"postgresql": {"postgresql"}, "mysql": {"mysql", "mariadb"}, "sqlite": {"sqlite"}, "common": set[str]()}
 _REQUIRED = ("name", "category", "risk", "capabilities", "runs", "returns")
 _OPTIONAL = (
-    "engine lock transaction max_execution_time idempotent group lock_timeout requires_approval rate_limit "
+    "engine key lock transaction max_execution_time idempotent group lock_timeout requires_approval rate_limit "
     "implementation parameters examples description"
 ).split()
 _STEP_BLOCKS = ("find", "probe", "do", "verify", "leftovers", "cleanup", "report")
@@ -142,6 +142,7 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             max_execution_time=data.get("max_execution_time"),
             idempotent=bool(data.get("idempotent", False)),
             group=int(data.get("group", 1)),
+            declared_key=tuple(data.get("key") or ()),
             lock_timeout=data.get("lock_timeout"),
             requires_approval=bool(data.get("requires_approval", False)),
             rate_limit=data.get("rate_limit"),
@@ -257,8 +258,9 @@ def _check_blocks(tool: Tool, document: Document) -> None:
             raise ToolFileError(
                 source, document.line("parameters", name), f"the parameter `{name}` is used by no block"
             )
-    if tool.grouped and not {"schema", "table"} <= found:
-        raise ToolFileError(source, document.line("group"), "`group` needs the columns `schema` and `table` in `find`")
+    for name in tool.declared_key or (("schema", "table") if tool.grouped else ()):
+        if name not in found:
+            raise ToolFileError(source, document.line("key"), f"`find` has no column `{name}`, which the key needs")
 
 
 def _drops_data(sql: str) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aishell.databases.base import Database, Session, SessionOptions, Statement
@@ -16,6 +16,8 @@ from aishell.registry.tool import Tool, check_schema
 
 #: How long an effect may take to show in the catalog: before PostgreSQL 15 the statistics collector lags by up to 0.5 s.
 VERIFY_PATIENCE = (0.0, 0.1, 0.3, 0.6, 1.0)
+#: Objects of a grouped tool that share a statement have at most this together: progress and timeouts stay meaningful.
+GROUP_BYTES = 64 << 20
 
 
 class InDoubtError(StepError):
@@ -56,10 +58,10 @@ class Context:
     step_id: str = ""
     agent_id: str = ""
     target: str = ""
-    results: Sequence[Any] = ()
+    results: Collection[Any] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     on_sent: Callable[[Statement, Session], None] = lambda statement, session: None
-    on_object: Callable[[ObjectResult], None] = lambda result: None
+    on_objects: Callable[[Sequence[ObjectResult]], None] = lambda results: None
     progress: Callable[[int, int, str], None] = lambda done, total, label: None
     cancelled: Callable[[], bool] = lambda: False
     attempt: Callable[[Callable[[], Any], Callable[[], None]], Any] = lambda call, before_retry: call()
@@ -153,34 +155,54 @@ class _Objects:
         self.results: list[ObjectResult] = []
 
     def run(self, found: Sequence[Row]) -> ToolResult:
-        groups = list(_groups(self.tool, found))
-        for number, group in enumerate(groups):
-            if self.context.cancelled():
-                raise DatabaseError("cancelled before the next object", kind="cancelled")
-            self.context.progress(
-                sum(map(len, groups[:number])), len(found), label_of(self.tool, self.values, group[0])
-            )
-            started = time.monotonic()
-            try:
-                results = self._attempt(group)
-            except DatabaseError as error:
-                if error.kind in ("cancelled", "connect", "disk_full", "read_only"):
-                    self._clean(group)
-                    raise  # the next object would fail for the same reason
-                results = [self._result(row, self._status(error), reason=error.message) for row in group]
-                if results[0].status == "failed":
-                    self._clean(group)
-            seconds = (time.monotonic() - started) / len(group)
-            for result in results:
-                timed = ObjectResult(result.label, result.status, result.before, result.after, result.reason, seconds)
-                self.results.append(timed)
-                self.context.on_object(timed)
+        through = 0
+        for group in _groups(self.tool, found):
+            self._next(group, through, len(found))
+            through += len(group)
         self.context.progress(len(found), len(found), "")
         return self._conclude()
 
+    def _next(self, group: list[Row], through: int, total: int) -> None:
+        """One group of objects, usually of one; what was not ok in a larger group is tried again alone, to tell whose fault it is."""
+        if self.context.cancelled():
+            raise DatabaseError("cancelled before the next object", kind="cancelled")
+        self.context.progress(through, total, label_of(self.tool, self.values, group[0]))
+        started = time.monotonic()
+        try:
+            results = self._attempt(group)
+        except DatabaseError as error:
+            if error.kind in ("cancelled", "connect", "disk_full", "read_only"):
+                self._clean(group)
+                raise  # the next object would fail for the same reason
+            results = [self._result(row, self._status(error), reason=error.message) for row in group]
+            if results[0].status == "failed":
+                self._clean(group)
+        seconds = (time.monotonic() - started) / len(group)
+        again = [number for number, result in enumerate(results) if result.status != "ok"] if len(group) > 1 else []
+        through_now = [replace(r, seconds=seconds) for n, r in enumerate(results) if n not in again]
+        if through_now:
+            self.results += through_now
+            self.context.on_objects(through_now)
+        for number in again:
+            self._next([group[number]], through + number, total)
+
     def _attempt(self, group: list[Row]) -> list[ObjectResult]:
-        result: list[ObjectResult] = self.context.attempt(lambda: self._do(group), lambda: self._clean(group))
+        try:
+            result: list[ObjectResult] = self.context.attempt(lambda: self._do(group), lambda: self._clean(group))
+        except DatabaseError as error:
+            if error.kind != "missing_object" or len(group) == 1:
+                raise
+            return self._without_missing(group, error)
         return result
+
+    def _without_missing(self, group: list[Row], error: DatabaseError) -> list[ObjectResult]:
+        """One name of the list is gone, and so the statement did nothing: send it again for those that are left."""
+        there = {tuple(row[name] for name in self.tool.key) for row in find(self.tool, self.values, self.context) or ()}
+        left = [row for row in group if tuple(row[name] for name in self.tool.key) in there]
+        if len(left) == len(group):
+            raise error
+        gone = [self._result(row, "skipped", reason="dropped since it was found") for row in group if row not in left]
+        return [*gone, *(self._attempt(left) if left else [])]
 
     def _do(self, group: list[Row]) -> list[ObjectResult]:
         with self.context.writing() as session:
@@ -209,7 +231,7 @@ class _Objects:
             return [self._result(row, "skipped", reason=outcome.worst("unsupported")) for row in group]
         if problem := outcome.worst("corrupt") or _problems(outcome.rows):
             return [self._result(row, "corrupted", reason=problem) for row in group]
-        if (failure := outcome.worst("error")) and not self.tool.grouped:
+        if (failure := outcome.worst("error")) and not (self.tool.grouped and "verify" in self.tool.blocks):
             kind = "lock_timeout" if "lock wait timeout" in failure.lower() else "other"
             raise DatabaseError(failure, kind=kind)
         return self._verify(group, outcome.worst("error", "warning"))
@@ -236,7 +258,8 @@ class _Objects:
     def _row_for(self, row: Row, rows: Iterable[Row]) -> Row:
         if not self.tool.grouped:
             return next(iter(rows), {})
-        return next((r for r in rows if (r["schema"], r["table"]) == (row["schema"], row["table"])), {})
+        key = self.tool.key
+        return next((r for r in rows if all(r[name] == row[name] for name in key)), {})
 
     def _after_loss(self, group: list[Row], error: DatabaseError) -> list[ObjectResult]:
         """The connection died under a statement: wait for its end on the server, then look."""
@@ -263,6 +286,8 @@ class _Objects:
     def _status(self, error: DatabaseError) -> str:
         if error.kind == "corruption":
             return "corrupted"
+        if error.kind == "permission" and self.tool.read_only:
+            return "skipped"
         return "skipped" if error.kind in ("unsupported", "missing_object") else "failed"
 
     def _conclude(self) -> ToolResult:
@@ -348,8 +373,18 @@ def _value(function: str, operands: list[tuple[list[Row], str | None]]) -> Any:
 
 
 def _groups(tool: Tool, found: Sequence[Row]) -> Iterator[list[Row]]:
-    for start in range(0, len(found), tool.group):
-        yield [dict(row) for row in found[start : start + tool.group]]
+    """Rows in groups of the tool's size; a group ends early at GROUP_BYTES, so that large objects have a statement each."""
+    group: list[Row] = []
+    size = 0
+    for row in found:
+        weight = int(row.get("bytes") or 0)
+        if group and (len(group) == tool.group or size + weight > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(dict(row))
+        size += weight
+    if group:
+        yield group
 
 
 def _problems(rows: Iterable[Row]) -> str | None:

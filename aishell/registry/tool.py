@@ -143,6 +143,7 @@ class Tool:
     max_execution_time: int | None = None
     idempotent: bool = False
     group: int = 1
+    declared_key: tuple[str, ...] = ()
     lock_timeout: float | None = None
     requires_approval: bool = False
     rate_limit: int | None = None
@@ -164,7 +165,9 @@ class Tool:
 
     @cached_property
     def key(self) -> tuple[str, ...]:
-        """The columns of `find` that name its object: those that `do` pastes, `schema` and `table` when grouped."""
+        """The columns of `find` that name its object: as declared, else those `do` pastes, else `schema` and `table`."""
+        if self.declared_key:
+            return self.declared_key
         if self.grouped:
             return ("schema", "table")
         if "do" not in self.blocks or "find" not in self.blocks:
@@ -172,7 +175,7 @@ class Tool:
         find = self.blocks["find"].columns
         return tuple(name for name in self.blocks["do"].pasted if name in find and name not in self.parameters)
 
-    @property
+    @cached_property
     def parameters_schema(self) -> dict[str, Any]:
         return {
             "type": "object",
@@ -181,7 +184,7 @@ class Tool:
             "additionalProperties": False,
         }
 
-    @property
+    @cached_property
     def returns_schema(self) -> dict[str, Any]:
         return {
             "type": "object",

@@ -22,7 +22,7 @@ MAX_LINES = 40  # per section; the rest is counted
 def maintenance_report(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`{report, format}` from the results of the run so far."""
     plan, server = context.facts["plan"], context.facts["server"]
-    results: Sequence[StepResult] = context.results
+    results: list[StepResult] = sorted(context.results, key=lambda result: result.step_index)
     lines = [
         f"# Maintenance of {context.target} ({params['maintenance_type']})",
         "",

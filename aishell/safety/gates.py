@@ -52,7 +52,7 @@ def mitigations(tool: Tool) -> Iterable[str]:
     if not tool.read_only:
         yield f"lock timeout {timeout_of(tool, lock):g} s, {lock.tries} tries"
     if tool.max_execution_time is not None:
-        yield f"statement timeout {tool.max_execution_time} s, set on the server"
+        yield f"stopped after {tool.max_execution_time} s"
     if "probe" in tool.blocks:
         yield "the table's lock is tried first without waiting; a held one defers the object"
     if "cleanup" in tool.blocks:

@@ -15,6 +15,9 @@ from aishell.models import canonical, now
 from aishell.state.schema import events
 
 GENESIS = "0" * 64
+# Built once: building and compiling a statement costs more than running it.
+_LAST = select(events.c.hash).order_by(events.c.id.desc()).limit(1)
+_INSERT = insert(events)
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credential)", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):[^@/\s]+@")
 
@@ -36,14 +39,19 @@ def append(
     step_index: int | None = None,
 ) -> str:
     """Add an event inside the caller's transaction; its hash."""
-    previous = connection.execute(select(events.c.hash).order_by(events.c.id.desc()).limit(1)).scalar() or GENESIS
+    previous = connection.execute(_LAST).scalar() or GENESIS
     at, text = now(), canonical(redact(data))
     value = _hash(previous, run_id, step_index, kind, at, text)
-    connection.execute(
-        insert(events).values(
-            run_id=run_id, step_index=step_index, type=kind, at=at, data=text, previous=previous, hash=value
-        )
-    )
+    row = {
+        "run_id": run_id,
+        "step_index": step_index,
+        "type": kind,
+        "at": at,
+        "data": text,
+        "previous": previous,
+        "hash": value,
+    }
+    connection.execute(_INSERT, row)
     return value
 
 

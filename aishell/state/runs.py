@@ -6,9 +6,10 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, func, insert, select, update
 
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import RunState, StepStatus, canonical, now
@@ -191,12 +192,18 @@ class Runs:
             )
         return asked
 
-    def object_ended(self, values: Mapping[str, Any], happened: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-        """One object of a step is through: its history row, and the statements sent for it."""
+    def objects_ended(
+        self,
+        run_id: str,
+        index: int,
+        rows: list[dict[str, Any]],
+        happened: Iterable[tuple[str, Mapping[str, Any]]],
+    ) -> None:
+        """Objects of a step are through: their history, and the statements sent for them."""
         with self.store.write() as connection:
-            connection.execute(insert(table_history), dict(values))
+            connection.execute(insert(table_history), rows)
             for kind, data in happened:
-                audit.append(connection, kind, data, run_id=values["run_id"], step_index=values["step_index"])
+                audit.append(connection, kind, data, run_id=run_id, step_index=index)
 
     def event(
         self, kind: str, data: Mapping[str, Any], *, run_id: str | None = None, step_index: int | None = None
@@ -309,9 +316,7 @@ class Runs:
         return _asked(row)
 
     def _set_step(self, connection: Connection, run_id: str, index: int, values: Mapping[str, Any]) -> None:
-        connection.execute(
-            _STEP.values({name: bindparam(name) for name in values}), {"r": run_id, "i": index, **values}
-        )
+        connection.execute(_step_update(tuple(values)), {"r": run_id, "i": index, **values})
 
     def _checkpoint(
         self, connection: Connection, run_id: str, task_id: str, name: str, index: int | None, total: int
@@ -328,6 +333,11 @@ class Runs:
                 "created_at": now(),
             },
         )
+
+
+@cache
+def _step_update(names: tuple[str, ...]) -> Update:
+    return _STEP.values({name: bindparam(name) for name in names})
 
 
 def _asked(row: Row[Any]) -> str | None:

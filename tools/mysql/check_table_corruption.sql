@@ -35,16 +35,16 @@
 -- find: the named tables whose engine can check, and those the server cannot even open; small ones first
 WITH named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
-    SELECT DISTINCT CAST(j.table_name AS BINARY) AS name
+    SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-     WHERE CAST(j.schema_name AS BINARY) = CAST(DATABASE() AS BINARY)
+     WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
 )
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage,
        CAST(COALESCE(t.DATA_LENGTH + t.INDEX_LENGTH, 0) AS SIGNED) AS bytes
   FROM information_schema.TABLES AS t
-  JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY)
- WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+  JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
+ WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND (t.ENGINE IS NULL OR t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria', 'ARCHIVE', 'CSV'))
  ORDER BY t.ENGINE IS NOT NULL, t.DATA_LENGTH + t.INDEX_LENGTH, t.TABLE_NAME
@@ -54,13 +54,16 @@ CHECK TABLE {schema}.{table} {depth}
 
 -- report: what was named and cannot be checked
 SELECT j.schema_name AS `schema`, j.table_name AS `table`,
-       CASE WHEN NOT CAST(j.schema_name AS BINARY) <=> CAST(DATABASE() AS BINARY) THEN 'not in the connected database'
+       CASE WHEN NOT CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256)) THEN 'not in the connected database'
             WHEN t.TABLE_NAME IS NULL THEN 'there is no such table'
             WHEN t.TABLE_TYPE = 'VIEW' THEN 'a view has no data of its own'
             ELSE CONCAT('the engine ', t.ENGINE, ' cannot check') END AS reason
   FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                            table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-  LEFT JOIN (SELECT x.*, CAST(x.TABLE_NAME AS BINARY) AS name FROM information_schema.TABLES AS x WHERE x.TABLE_SCHEMA = DATABASE()) AS t
-    ON t.name = CAST(j.table_name AS BINARY)
- WHERE t.TABLE_NAME IS NULL OR NOT CAST(j.schema_name AS BINARY) <=> CAST(DATABASE() AS BINARY)
+  LEFT JOIN (SELECT DISTINCT x.TABLE_NAME, x.TABLE_TYPE, x.ENGINE, x.TABLE_COMMENT, CAST(x.TABLE_NAME AS BINARY(256)) AS name
+               FROM information_schema.TABLES AS x
+               JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+              WHERE x.TABLE_SCHEMA = DATABASE()) AS t
+    ON t.name = CAST(j.table_name AS BINARY(256))
+ WHERE t.TABLE_NAME IS NULL OR NOT CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256))
     OR NOT (t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND COALESCE(t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria', 'ARCHIVE', 'CSV'), 1))

@@ -20,18 +20,19 @@
 -- objects: one row per named table or view of the connected database that exists
 WITH named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
-    SELECT DISTINCT CAST(j.table_name AS BINARY) AS name
+    SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-     WHERE CAST(j.schema_name AS BINARY) = CAST(DATABASE() AS BINARY)
+     WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
 ), listed AS (
-    SELECT CAST(x.TABLE_NAME AS BINARY) AS name, x.INDEX_NAME,
+    SELECT CAST(x.TABLE_NAME AS BINARY(256)) AS name, x.INDEX_NAME,
            CONCAT(CASE WHEN x.NON_UNIQUE THEN '' ELSE 'UNIQUE ' END, x.INDEX_TYPE, ' ', x.INDEX_NAME, ' (',
                   GROUP_CONCAT(COALESCE(x.COLUMN_NAME, 'expression'), COALESCE(CONCAT('(', x.SUB_PART, ')'), ''), CASE WHEN x.COLLATION = 'D' THEN ' DESC' ELSE '' END
                                ORDER BY x.SEQ_IN_INDEX SEPARATOR ', '), ')') AS definition
       FROM information_schema.STATISTICS AS x
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
      WHERE x.TABLE_SCHEMA = DATABASE()
-     GROUP BY x.TABLE_NAME, x.INDEX_NAME, x.NON_UNIQUE, x.INDEX_TYPE
+     GROUP BY CAST(x.TABLE_NAME AS BINARY(256)), x.INDEX_NAME, x.NON_UNIQUE, x.INDEX_TYPE
 ), indexed AS (
     SELECT l.name, JSON_ARRAYAGG(l.definition) AS indexes
       FROM listed AS l
@@ -49,8 +50,8 @@ SELECT t.TABLE_SCHEMA AS `schema`,
        NULL AS busy_sessions,
        COALESCE(i.indexes, '[]') AS indexes
   FROM information_schema.TABLES AS t
-  JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY)
-  LEFT JOIN indexed AS i ON i.name = CAST(t.TABLE_NAME AS BINARY)
- WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+  JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
+  LEFT JOIN indexed AS i ON i.name = CAST(t.TABLE_NAME AS BINARY(256))
+ WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
    AND (t.TABLE_TYPE = 'VIEW' OR t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED'))
  ORDER BY t.TABLE_NAME

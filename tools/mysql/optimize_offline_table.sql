@@ -37,7 +37,7 @@ SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) AS SIGNED) 
        NULL AS dead_rows
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND t.ENGINE IN ('MyISAM', 'Aria')
 
@@ -52,7 +52,7 @@ SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CHECK_TIME, @@session.time_zone, '+00:00'),
        NULL AS dead_rows
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 
 -- report: why a table of another engine was not worked on
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
@@ -61,5 +61,5 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
             ELSE CONCAT(t.TABLE_TYPE, ' of engine ', t.ENGINE, ' has nothing to optimize') END AS reason
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND NOT (COALESCE(t.ENGINE, '') IN ('MyISAM', 'Aria'))

@@ -37,12 +37,12 @@
 -- nothing, the step fails rather than lie. Needs SELECT and INSERT on the table.
 
 -- find: the table as it stands
-SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN t.ENGINE <> 'InnoDB' OR @@innodb_file_per_table THEN COALESCE(t.DATA_FREE, 0) ELSE 0 END AS SIGNED) AS bytes,
+SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN t.ENGINE = 'InnoDB' AND @@innodb_file_per_table THEN COALESCE(t.DATA_FREE, 0) ELSE 0 END AS SIGNED) AS bytes,
        DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created,
        NULL AS dead_rows
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND t.ENGINE = 'InnoDB'
 
@@ -52,12 +52,12 @@ OPTIMIZE {binlog} TABLE {schema}.{table}
 -- verify: the table was made anew
 SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :created)
        OR t.CREATE_TIME >= NOW() - INTERVAL 2 SECOND AS ok,
-       CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN t.ENGINE <> 'InnoDB' OR @@innodb_file_per_table THEN COALESCE(t.DATA_FREE, 0) ELSE 0 END AS SIGNED) AS bytes,
+       CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN t.ENGINE = 'InnoDB' AND @@innodb_file_per_table THEN COALESCE(t.DATA_FREE, 0) ELSE 0 END AS SIGNED) AS bytes,
        DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created,
        NULL AS dead_rows
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 
 -- report: why a table of another engine was not worked on
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
@@ -66,5 +66,5 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
             ELSE CONCAT(t.TABLE_TYPE, ' of engine ', t.ENGINE, ' cannot be rebuilt online') END AS reason
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND NOT (t.ENGINE <=> 'InnoDB')

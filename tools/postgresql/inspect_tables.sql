@@ -27,7 +27,7 @@
 WITH target AS MATERIALIZED (
   SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples, c.relpages AS pages,
          coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
-         am.amname, false AS held, c.relnatts,
+         am.amname, c.relkind IN ('r', 'm') AS stored, false AS held,
          pg_stat_get_mod_since_analyze(c.oid) AS modified,
          greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
          greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed,
@@ -59,7 +59,7 @@ column_width AS (
   JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
   LEFT JOIN pg_stats AS s
     ON s.schemaname = t.schema_name AND s.tablename = t.relname AND s.attname = a.attname AND NOT s.inherited
-  WHERE t.relkind IN ('r', 'm')
+  WHERE t.stored
 ), stretch_width AS (
   SELECT w.attrelid, count(*) AS columns, count(*) FILTER (WHERE w.unknown) AS unknown, bool_and(w.fixed) AS fixed,
          bool_or(w.null_frac > 0) AS nulls,
@@ -70,16 +70,9 @@ column_width AS (
   SELECT w.attrelid, sum(w.columns) AS columns, sum(w.unknown) AS unknown, bool_and(w.fixed) AS fixed,
          sum(w.width) + 4 + ceil((23 + CASE WHEN bool_or(w.nulls) THEN ceil(sum(w.columns) / 8.0) ELSE 0 END) / 8) * 8 AS width
   FROM stretch_width AS w GROUP BY w.attrelid
-), packed AS (
-  -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
-  SELECT t.oid, w.columns, coalesce(w.unknown, 0) AS unknown, w.width,
-         greatest(1, CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows_per_page
-  FROM target AS t
-  LEFT JOIN row_width AS w ON w.attrelid = t.oid
-  CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
 ), estimate AS (
-  SELECT t.oid, p.width,
-         CASE WHEN t.relkind NOT IN ('r', 'm') THEN 'it holds no rows of its own'
+  SELECT t.*,
+         CASE WHEN NOT t.stored THEN 'it holds no rows of its own'
               WHEN t.held THEN 'locked by another session'
               WHEN t.amname <> 'heap' THEN 'not stored as a heap'
               WHEN t.reltuples < 0 OR t.analyzed IS NULL THEN 'never analyzed since the server''s counters began'
@@ -88,13 +81,16 @@ column_width AS (
               WHEN t.reltuples > 0 AND NOT has_table_privilege(t.oid, 'SELECT')
                 THEN 'no SELECT privilege: the server hides the statistics'
               WHEN t.reltuples > 0 AND row_security_active(t.oid) THEN 'row-level security hides the statistics'
-              WHEN t.reltuples > 0 AND p.unknown > 0 THEN p.unknown || ' of ' || p.columns || ' columns have no statistics'
+              WHEN t.reltuples > 0 AND w.unknown > 0 THEN w.unknown || ' of ' || w.columns || ' columns have no statistics'
          END AS withheld,
          CASE WHEN t.pages = 0 THEN 0 WHEN t.reltuples = 0 THEN 100
-              ELSE greatest(0, 100 * (1 - ceil(t.reltuples / p.rows_per_page) / t.pages)) END AS percent
-  FROM target AS t JOIN packed AS p ON p.oid = t.oid
-),
-indexes AS (
+              ELSE greatest(0, 100 * (1 - ceil(t.reltuples / full_page.rows) / t.pages)) END AS percent
+  FROM target AS t
+  LEFT JOIN row_width AS w ON w.attrelid = t.oid
+  -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
+  CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
+  CROSS JOIN LATERAL (SELECT greatest(1, CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows) AS full_page
+), indexes AS (
   SELECT i.indrelid, sum(x.relpages) FILTER (WHERE x.relkind = 'i') AS pages, bool_or(i.indisprimary) AS primary_key
   FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid GROUP BY i.indrelid
 )
@@ -105,22 +101,21 @@ SELECT t.schema_name AS schema,
        t.amname AS storage,
        -- reltuples is -1 (before version 14: 0, with 0 pages) until the first VACUUM or ANALYZE
        CASE WHEN t.relkind IN ('p', 'v') THEN NULL WHEN t.pages > 0 AND t.reltuples >= 0 THEN t.reltuples::bigint
-            WHEN t.relkind IN ('r', 'm') THEN greatest(t.live, t.reltuples::bigint) WHEN t.reltuples > 0 THEN t.reltuples::bigint END AS rows,
-       CASE WHEN t.relkind IN ('r', 'm') AND (t.pages > 0 OR t.live + t.dead = 0)
+            WHEN t.stored THEN greatest(t.live, t.reltuples::bigint) WHEN t.reltuples > 0 THEN t.reltuples::bigint END AS rows,
+       CASE WHEN t.stored AND (t.pages > 0 OR t.live + t.dead = 0)
             THEN (t.pages + coalesce(t.toast_pages, 0)) * current_setting('block_size')::bigint END AS bytes,
-       CASE WHEN t.relkind IN ('r', 'm') THEN coalesce(i.pages, 0) * current_setting('block_size')::bigint END AS index_bytes,
-       CASE WHEN t.relkind IN ('r', 'm') THEN t.dead END AS dead_rows,
-       CASE WHEN t.relkind IN ('r', 'm') THEN t.modified END AS modified_rows,
+       CASE WHEN t.stored THEN coalesce(i.pages, 0) * current_setting('block_size')::bigint END AS index_bytes,
+       CASE WHEN t.stored THEN t.dead END AS dead_rows,
+       CASE WHEN t.stored THEN t.modified END AS modified_rows,
        to_char(t.analyzed AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS last_analyze,
        to_char(t.vacuumed AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS last_vacuum,
        t.freeze_age_percent AS freeze_age_percent,
-       CASE WHEN e.withheld IS NULL THEN (t.pages * current_setting('block_size')::bigint * e.percent / 100)::bigint END AS free_bytes,
-       CASE WHEN e.withheld IS NULL THEN round(e.percent::numeric, 1) END AS fragmentation_percent,
-       CASE WHEN e.withheld IS NULL THEN 'estimate from statistics' END AS fragmentation_method,
-       CASE WHEN t.relkind IN ('r', 'm') THEN e.withheld END AS withheld,
-       CASE WHEN t.relkind IN ('r', 'm') THEN t.writes END AS writes,
+       CASE WHEN t.withheld IS NULL THEN (t.pages * current_setting('block_size')::bigint * t.percent / 100)::bigint END AS free_bytes,
+       CASE WHEN t.withheld IS NULL THEN round(t.percent::numeric, 1) END AS fragmentation_percent,
+       CASE WHEN t.withheld IS NULL THEN 'estimate from statistics' END AS fragmentation_method,
+       CASE WHEN t.stored THEN t.withheld END AS withheld,
+       CASE WHEN t.stored THEN t.writes END AS writes,
        CASE WHEN t.relkind IN ('r', 'p') THEN coalesce(i.primary_key, false) END AS has_primary_key
-FROM target AS t
-JOIN estimate AS e ON e.oid = t.oid
+FROM estimate AS t
 LEFT JOIN indexes AS i ON i.indrelid = t.oid
 ORDER BY t.schema_name, t.relname

@@ -48,8 +48,9 @@ SELECT (SELECT count(*) FROM main.sqlite_schema
 -- It may also raise "malformed". An index that disagrees with its table is found by check_table_corruption only.
 SELECT 'corruption' AS finding, 'critical' AS severity, NULL AS object, q.quick_check AS value,
        'The file is damaged: stop writing, run check_table_corruption on all tables, and compare with the last good backup.' AS detail
-  FROM pragma_quick_check(20) AS q
+  FROM pragma_quick_check AS q
  WHERE :check_corruption AND q.quick_check <> 'ok'
+ LIMIT 20
 
 -- free_space: pages that hold nothing; from a fifth of the file on, the point from which VACUUM is planned
 SELECT 'free_space' AS finding,

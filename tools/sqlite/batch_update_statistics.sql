@@ -17,8 +17,9 @@
 -- examples: [{params: {tables: [{schema: main, table: orders}, {schema: main, table: customers}]}}]
 --
 -- ANALYZE of the named tables, one after the other, because SQLite's ANALYZE takes one name. Each is a short transaction
--- of its own: other writers wait for one table at a time. Open connections of the application use the new figures from
--- their next schema load, as a rule after they reconnect.
+-- of its own: other writers wait for one table at a time. For hundreds of tables use update_all_statistics: after every
+-- ANALYZE SQLite loads the statistics of all tables anew, 0.1 s each in a file of 10,000 tables. Open connections of the
+-- application use the new figures from their next schema load, as a rule after they reconnect.
 --
 -- What `verify` proves: the table and each of its indexes have an entry, and the entry's row count is right within 50 +
 -- 10 % (writers may have gone on). It cannot tell an entry just written from an equally right one of before, and need
@@ -30,10 +31,10 @@ WITH named AS MATERIALIZED (
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
 )
-SELECT n."schema" AS "schema", o.name AS "table"
-  FROM main.sqlite_schema AS o
- CROSS JOIN named AS n ON n.name = o.name
- WHERE o.type = 'table' AND o.rootpage <> 0 AND n."schema" = 'main'
+SELECT n."schema" AS "schema", n.name AS "table"
+  FROM named AS n
+ WHERE n."schema" = 'main'
+   AND n.name IN (SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage <> 0)
  ORDER BY n.position
 
 -- do: one name, all its indexes
@@ -65,18 +66,16 @@ WITH named AS MATERIALIZED (
     -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
-), object AS MATERIALIZED (
-    -- Those named that exist, found in one pass over the schema.
-    SELECT o.name, CASE WHEN o.type = 'view' THEN 'view' WHEN o.rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind
-      FROM main.sqlite_schema AS o
-     WHERE o.type IN ('table', 'view') AND o.name IN (SELECT name FROM named)
 )
 SELECT n."schema" AS "schema",
        n.name AS "table",
-       CASE coalesce(o.kind, '') WHEN 'view' THEN 'a view has no statistics'
-            WHEN 'virtual' THEN 'a virtual table has no statistics'
+       CASE WHEN n."schema" <> 'main' THEN 'only the schema main is looked after'
+            WHEN n.name IN (SELECT name FROM main.sqlite_schema WHERE type = 'view')
+                 THEN 'a view has no statistics'
+            WHEN n.name IN (SELECT name FROM main.sqlite_schema WHERE type = 'table')
+                 THEN 'a virtual table has no statistics'
             ELSE 'there is no such table' END AS reason
   FROM named AS n
-  LEFT JOIN object AS o ON o.name = n.name AND n."schema" = 'main'
- WHERE o.name IS NULL OR o.kind <> 'table'
+ WHERE (n."schema" <> 'main'
+        OR n.name NOT IN (SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage <> 0))
  ORDER BY n.position

@@ -51,9 +51,9 @@ SELECT 'main' AS "schema", o.name AS "table"
 
 -- do: up to 100 problems
 -- The condition reads nothing: it makes a table dropped meanwhile an error. A table whose name is a number gets a check of
--- the whole file, because the pragma takes it for a limit of problems.
+-- the whole file in older versions (3.40), because the pragma takes it for a limit of problems.
 SELECT nullif(integrity_check, 'ok') AS problem
-  FROM pragma_integrity_check(:table, :schema)
+  FROM pragma_integrity_check(:table)
  WHERE NOT EXISTS (SELECT 1 FROM {schema}.{table} LIMIT 0)
 
 -- verify: the table was checked; its rows without a parent row
@@ -90,11 +90,6 @@ WITH named AS MATERIALIZED (
     -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
-), object AS MATERIALIZED (
-    -- Those named that exist, found in one pass over the schema.
-    SELECT o.name, CASE WHEN o.type = 'view' THEN 'view' WHEN o.rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind
-      FROM main.sqlite_schema AS o
-     WHERE o.type IN ('table', 'view') AND o.name IN (SELECT name FROM named)
 ), shadow AS MATERIALIZED (
     -- Tables that a virtual table keeps for itself, by the names SQLite's own modules give them: pragma_table_list
     -- knows them exactly, but only from 3.37, and only where the module is loaded.
@@ -112,10 +107,14 @@ WITH named AS MATERIALIZED (
 )
 SELECT n."schema" AS "schema",
        n.name AS "table",
-       CASE coalesce(o.kind, '') WHEN 'view' THEN 'a view has no pages'
-            WHEN 'virtual' THEN 'a virtual table of a module whose own tables are not known here'
+       CASE WHEN n."schema" <> 'main' THEN 'only the schema main is looked after'
+            WHEN n.name IN (SELECT name FROM main.sqlite_schema WHERE type = 'view')
+                 THEN 'a view has no pages'
+            WHEN n.name IN (SELECT name FROM main.sqlite_schema WHERE type = 'table')
+                 THEN 'a virtual table, and where it keeps its data is not known here'
             ELSE 'there is no such table' END AS reason
   FROM named AS n
-  LEFT JOIN object AS o ON o.name = n.name AND n."schema" = 'main'
- WHERE o.name IS NULL OR o.kind = 'view' OR o.kind = 'virtual' AND o.name NOT IN (SELECT owner FROM kept)
+ WHERE (n."schema" <> 'main'
+        OR n.name NOT IN (SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage <> 0))
+   AND n.name NOT IN (SELECT owner FROM kept)
  ORDER BY n.position

@@ -23,8 +23,8 @@
 -- them as data; AVG_ROW_LENGTH is DATA_LENGTH divided by the rows and tells nothing. mysql.innodb_index_stats has both
 -- sides: `size` (reserved) and `n_leaf_pages` (in use). @@MEASURED@@ What it cannot see is free space inside pages
 -- more than half full (random deletes of less than half the rows, random keys), so the true gain may be larger, never
--- much smaller; and rows deleted but not yet purged (a delete of the last minutes, a long transaction). Up to 8 MB of
--- free extents per tablespace count as room to grow, not as fragmentation.
+-- much smaller; and rows deleted but not yet purged (a delete of the last minutes, a long transaction). 4 MB of free
+-- extents per tablespace, by which InnoDB extends a file, count as room to grow and not as fragmentation.
 
 -- indexes: one row per index, partitions summed up
 WITH segment AS (
@@ -41,7 +41,7 @@ WITH segment AS (
     -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
     -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(s.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY) AS name,
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY(256)) AS name,
            s.table_name, s.index_name, s.pages,
            CASE WHEN s.leaves <= s.extent DIV 2 THEN LEAST(s.pages, s.extent DIV 2 + 1)
                 ELSE s.extent DIV 2 + CEILING(s.leaves / 500)
@@ -49,11 +49,11 @@ WITH segment AS (
                                         CEILING((s.leaves - s.extent DIV 2) / s.extent) + 4) END AS needed
       FROM segment AS s
 ), sizes AS (
-    SELECT CAST(r.index_name AS BINARY) AS name, SUM(r.pages) * @@innodb_page_size AS bytes, SUM(r.needed) * @@innodb_page_size AS needed
+    SELECT CAST(r.index_name AS BINARY(256)) AS name, SUM(r.pages) * @@innodb_page_size AS bytes, SUM(r.needed) * @@innodb_page_size AS needed
       FROM rebuilt AS r
-      JOIN information_schema.TABLES AS t ON CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY) = r.name
+      JOIN information_schema.TABLES AS t ON CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256)) = r.name
      WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-       AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+       AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
      GROUP BY 1
 ), held AS (
     SELECT MIN(n.last_update) AS last_update, SUM(n.n_rows) AS n_rows
@@ -64,7 +64,7 @@ WITH segment AS (
     SELECT DISTINCT x.INDEX_NAME AS index_name, x.INDEX_TYPE AS index_type
       FROM information_schema.STATISTICS AS x
      WHERE x.TABLE_SCHEMA = :schema AND x.TABLE_NAME = :table
-       AND CAST(x.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(x.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+       AND CAST(x.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(x.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 ), judged AS (
     SELECT l.index_name, z.bytes, GREATEST(0, z.bytes - z.needed) AS reclaimable,
            CASE WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
@@ -76,10 +76,10 @@ WITH segment AS (
                 THEN 'the statistics are stale: run ANALYZE TABLE and look again' END AS withheld
       FROM listed AS l
       JOIN information_schema.TABLES AS t
-      LEFT JOIN sizes AS z ON z.name = CAST(l.index_name AS BINARY)
+      LEFT JOIN sizes AS z ON z.name = CAST(l.index_name AS BINARY(256))
       LEFT JOIN held AS h ON h.n_rows IS NOT NULL
      WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-       AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+       AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 )
 SELECT j.index_name AS `index`,
        CASE WHEN j.withheld IS NULL THEN COALESCE(ROUND(100e0 * j.reclaimable / NULLIF(j.bytes, 0), 1), 0) END AS fragmentation_percent,

@@ -36,13 +36,13 @@
 -- find: the named tables whose engine keeps statistics
 WITH named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
-    SELECT DISTINCT CAST(j.table_name AS BINARY) AS name
+    SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-     WHERE CAST(j.schema_name AS BINARY) = CAST(DATABASE() AS BINARY)
+     WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
 ), held AS (
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY) AS name,
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name,
            MIN(UNIX_TIMESTAMP(n.last_update)) AS analyzed
       FROM mysql.innodb_table_stats AS n
      WHERE n.database_name = DATABASE()
@@ -50,9 +50,9 @@ WITH named AS (
 )
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage, h.analyzed AS analyzed
   FROM information_schema.TABLES AS t
-  JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY)
-  LEFT JOIN held AS h ON h.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
- WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+  JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
+  LEFT JOIN held AS h ON h.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
+ WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria')
  ORDER BY h.analyzed, t.TABLE_NAME
@@ -62,12 +62,12 @@ ANALYZE {binlog} TABLE {group}
 
 -- verify: one row per table of the group: its statistics were written anew
 WITH before_it AS (
-    SELECT CAST(j.table_name AS BINARY) AS name, j.analyzed
+    SELECT CAST(j.table_name AS BINARY(256)) AS name, j.analyzed
       FROM JSON_TABLE(:group, '$[*]' COLUMNS (table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table',
                                               analyzed BIGINT PATH '$.analyzed')) AS j
 ), held AS (
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY) AS name,
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name,
            MIN(UNIX_TIMESTAMP(n.last_update)) AS analyzed
       FROM mysql.innodb_table_stats AS n
      WHERE n.database_name = DATABASE()
@@ -78,20 +78,23 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
             ELSE NOT (h.analyzed <=> b.analyzed) OR h.analyzed >= UNIX_TIMESTAMP() - 2 END AS ok,
        CASE WHEN h.analyzed IS NULL THEN 'the server''s answer only' ELSE 'innodb_table_stats.last_update' END AS evidence
   FROM information_schema.TABLES AS t
-  JOIN before_it AS b ON b.name = CAST(t.TABLE_NAME AS BINARY)
-  LEFT JOIN held AS h ON h.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
- WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+  JOIN before_it AS b ON b.name = CAST(t.TABLE_NAME AS BINARY(256))
+  LEFT JOIN held AS h ON h.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
+ WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
 
 -- report: what was named and has no statistics to refresh
 SELECT j.schema_name AS `schema`, j.table_name AS `table`,
-       CASE WHEN NOT CAST(j.schema_name AS BINARY) <=> CAST(DATABASE() AS BINARY) THEN 'not in the connected database'
+       CASE WHEN NOT CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256)) THEN 'not in the connected database'
             WHEN t.TABLE_NAME IS NULL THEN 'there is no such table'
             WHEN t.TABLE_TYPE = 'VIEW' THEN 'a view has no statistics'
             WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
             ELSE CONCAT('the engine ', t.ENGINE, ' keeps no statistics') END AS reason
   FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                            table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-  LEFT JOIN (SELECT x.*, CAST(x.TABLE_NAME AS BINARY) AS name FROM information_schema.TABLES AS x WHERE x.TABLE_SCHEMA = DATABASE()) AS t
-    ON t.name = CAST(j.table_name AS BINARY)
- WHERE t.TABLE_NAME IS NULL OR NOT CAST(j.schema_name AS BINARY) <=> CAST(DATABASE() AS BINARY)
+  LEFT JOIN (SELECT DISTINCT x.TABLE_NAME, x.TABLE_TYPE, x.ENGINE, x.TABLE_COMMENT, CAST(x.TABLE_NAME AS BINARY(256)) AS name
+               FROM information_schema.TABLES AS x
+               JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+              WHERE x.TABLE_SCHEMA = DATABASE()) AS t
+    ON t.name = CAST(j.table_name AS BINARY(256))
+ WHERE t.TABLE_NAME IS NULL OR NOT CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256))
     OR NOT COALESCE(t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria') AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED'), 0)

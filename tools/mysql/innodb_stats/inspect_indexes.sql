@@ -22,8 +22,8 @@
 -- them as data; AVG_ROW_LENGTH is DATA_LENGTH divided by the rows and tells nothing. mysql.innodb_index_stats has both
 -- sides: `size` (reserved) and `n_leaf_pages` (in use). @@MEASURED@@ What it cannot see is free space inside pages
 -- more than half full (random deletes of less than half the rows, random keys), so the true gain may be larger, never
--- much smaller; and rows deleted but not yet purged (a delete of the last minutes, a long transaction). Up to 8 MB of
--- free extents per tablespace count as room to grow, not as fragmentation.
+-- much smaller; and rows deleted but not yet purged (a delete of the last minutes, a long transaction). 4 MB of free
+-- extents per tablespace, by which InnoDB extends a file, count as room to grow and not as fragmentation.
 
 -- indexes: one row per InnoDB table that has secondary indexes
 WITH segment AS (
@@ -39,7 +39,7 @@ WITH segment AS (
     -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
     -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(s.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY) AS name,
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY(256)) AS name,
            s.table_name, s.index_name, s.pages,
            CASE WHEN s.leaves <= s.extent DIV 2 THEN LEAST(s.pages, s.extent DIV 2 + 1)
                 ELSE s.extent DIV 2 + CEILING(s.leaves / 500)
@@ -55,7 +55,7 @@ WITH segment AS (
      GROUP BY r.name
 ), counted AS (
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY) AS name, SUM(n.n_rows) AS n_rows
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name, SUM(n.n_rows) AS n_rows
       FROM mysql.innodb_table_stats AS n
      WHERE n.database_name = DATABASE()
      GROUP BY 1
@@ -66,9 +66,9 @@ WITH segment AS (
                 WHEN ABS(CAST(t.TABLE_ROWS AS SIGNED) - CAST(c.n_rows AS SIGNED)) > 1000 + c.n_rows / 5
                 THEN 'the statistics are stale: run ANALYZE TABLE and look again' END AS withheld
       FROM information_schema.TABLES AS t
-      JOIN secondary AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
-      LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
-     WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+      JOIN secondary AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
+      LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
+     WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
        AND t.ENGINE = 'InnoDB'
 )
 SELECT j.schema_name AS `schema`,

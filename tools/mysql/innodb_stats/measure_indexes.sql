@@ -22,16 +22,16 @@
 -- them as data; AVG_ROW_LENGTH is DATA_LENGTH divided by the rows and tells nothing. mysql.innodb_index_stats has both
 -- sides: `size` (reserved) and `n_leaf_pages` (in use). @@MEASURED@@ What it cannot see is free space inside pages
 -- more than half full (random deletes of less than half the rows, random keys), so the true gain may be larger, never
--- much smaller; and rows deleted but not yet purged (a delete of the last minutes, a long transaction). Up to 8 MB of
--- free extents per tablespace count as room to grow, not as fragmentation.
+-- much smaller; and rows deleted but not yet purged (a delete of the last minutes, a long transaction). 4 MB of free
+-- extents per tablespace, by which InnoDB extends a file, count as room to grow and not as fragmentation.
 
 -- indexes: one row per named InnoDB table that has secondary indexes
 WITH named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
-    SELECT DISTINCT CAST(j.table_name AS BINARY) AS name
+    SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-     WHERE CAST(j.schema_name AS BINARY) = CAST(DATABASE() AS BINARY)
+     WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
 ), segment AS (
     -- One row per index and partition: the pages InnoDB holds reserved for it, and how many of them are leaves in use.
     SELECT i.database_name, i.table_name, i.index_name,
@@ -45,7 +45,7 @@ WITH named AS (
     -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
     -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(s.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY) AS name,
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY(256)) AS name,
            s.table_name, s.index_name, s.pages,
            CASE WHEN s.leaves <= s.extent DIV 2 THEN LEAST(s.pages, s.extent DIV 2 + 1)
                 ELSE s.extent DIV 2 + CEILING(s.leaves / 500)
@@ -61,7 +61,7 @@ WITH named AS (
      GROUP BY r.name
 ), counted AS (
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY) AS name, SUM(n.n_rows) AS n_rows
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name, SUM(n.n_rows) AS n_rows
       FROM mysql.innodb_table_stats AS n
      WHERE n.database_name = DATABASE()
      GROUP BY 1
@@ -72,21 +72,22 @@ WITH named AS (
                 WHEN ABS(CAST(t.TABLE_ROWS AS SIGNED) - CAST(c.n_rows AS SIGNED)) > 1000 + c.n_rows / 5
                 THEN 'the statistics are stale: run ANALYZE TABLE and look again' END AS withheld
       FROM information_schema.TABLES AS t
-      JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY)
-      JOIN secondary AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
-      LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
-     WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+      JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
+      JOIN secondary AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
+      LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
+     WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
        AND t.ENGINE = 'InnoDB'
 ), defined AS (
-    SELECT CAST(l.TABLE_NAME AS BINARY) AS name,
+    SELECT l.name,
            GROUP_CONCAT(CONCAT(l.INDEX_NAME, ' (', l.columns, ')') ORDER BY l.INDEX_NAME SEPARATOR '; ') AS definition
-      FROM (SELECT x.TABLE_NAME, x.INDEX_NAME,
+      FROM (SELECT CAST(x.TABLE_NAME AS BINARY(256)) AS name, x.INDEX_NAME,
                    GROUP_CONCAT(COALESCE(x.COLUMN_NAME, 'expression'), COALESCE(CONCAT('(', x.SUB_PART, ')'), '')
                                 ORDER BY x.SEQ_IN_INDEX SEPARATOR ', ') AS columns
               FROM information_schema.STATISTICS AS x
+              JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
              WHERE x.TABLE_SCHEMA = DATABASE()
-             GROUP BY x.TABLE_NAME, x.INDEX_NAME) AS l
-     GROUP BY CAST(l.TABLE_NAME AS BINARY)
+             GROUP BY CAST(x.TABLE_NAME AS BINARY(256)), x.INDEX_NAME) AS l
+     GROUP BY l.name
 )
 SELECT j.schema_name AS `schema`,
        j.table_name AS `table`,
@@ -101,5 +102,5 @@ SELECT j.schema_name AS `schema`,
        CASE WHEN j.withheld IS NULL THEN CAST(j.reclaimable AS SIGNED) END AS reclaimable_bytes,
        j.withheld AS withheld
   FROM judged AS j
-  LEFT JOIN defined AS d ON d.name = CAST(j.table_name AS BINARY)
+  LEFT JOIN defined AS d ON d.name = CAST(j.table_name AS BINARY(256))
  ORDER BY j.reclaimable DESC, j.table_name

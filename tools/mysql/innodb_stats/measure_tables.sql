@@ -24,16 +24,16 @@
 -- them as data; AVG_ROW_LENGTH is DATA_LENGTH divided by the rows and tells nothing. mysql.innodb_index_stats has both
 -- sides: `size` (reserved) and `n_leaf_pages` (in use). @@MEASURED@@ What it cannot see is free space inside pages
 -- more than half full (random deletes of less than half the rows, random keys), so the true gain may be larger, never
--- much smaller; and rows deleted but not yet purged (a delete of the last minutes, a long transaction). Up to 8 MB of
--- free extents per tablespace count as room to grow, not as fragmentation.
+-- much smaller; and rows deleted but not yet purged (a delete of the last minutes, a long transaction). 4 MB of free
+-- extents per tablespace, by which InnoDB extends a file, count as room to grow and not as fragmentation.
 
 -- tables: one row per named table that exists
 WITH named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
-    SELECT DISTINCT CAST(j.table_name AS BINARY) AS name
+    SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-     WHERE CAST(j.schema_name AS BINARY) = CAST(DATABASE() AS BINARY)
+     WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
 ), segment AS (
     -- One row per index and partition: the pages InnoDB holds reserved for it, and how many of them are leaves in use.
     SELECT i.database_name, i.table_name, i.index_name,
@@ -47,7 +47,7 @@ WITH named AS (
     -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
     -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(s.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY) AS name,
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY(256)) AS name,
            s.table_name, s.index_name, s.pages,
            CASE WHEN s.leaves <= s.extent DIV 2 THEN LEAST(s.pages, s.extent DIV 2 + 1)
                 ELSE s.extent DIV 2 + CEILING(s.leaves / 500)
@@ -61,13 +61,13 @@ WITH named AS (
      GROUP BY r.name
 ), counted AS (
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY) AS name,
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name,
            SUM(n.n_rows) AS n_rows, MIN(n.last_update) AS last_update
       FROM mysql.innodb_table_stats AS n
      WHERE n.database_name = DATABASE()
      GROUP BY 1
 ), figure AS (
-    SELECT t.*, CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY) AS name, c.n_rows, c.last_update,
+    SELECT t.*, CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256)) AS name, c.n_rows, c.last_update,
            CASE WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
             WHEN t.ENGINE = 'Aria' AND t.ROW_FORMAT = 'Page' THEN 'Aria does not tell how full its pages are (DATA_FREE is always 0)'
             WHEN t.ENGINE NOT IN ('InnoDB', 'MyISAM', 'Aria') THEN CONCAT('nothing is known about free space in ', t.ENGINE)
@@ -80,15 +80,15 @@ WITH named AS (
                 ELSE t.DATA_LENGTH + t.INDEX_LENGTH END AS total,
            CASE WHEN t.ENGINE <> 'InnoDB' THEN t.DATA_FREE
                 ELSE GREATEST(0, z.bytes - z.needed
-                                 + CASE WHEN @@innodb_file_per_table THEN GREATEST(0, CAST(t.DATA_FREE AS SIGNED) - 8388608 * z.spaces)
+                                 + CASE WHEN @@innodb_file_per_table THEN GREATEST(0, CAST(t.DATA_FREE AS SIGNED) - 4194304 * z.spaces)
                                         ELSE 0 END) END AS reclaimable,
-           CASE WHEN t.ENGINE = 'InnoDB' THEN 'at least: reserved pages against leaf pages in use (innodb_index_stats), free extents beyond 8 MB'
+           CASE WHEN t.ENGINE = 'InnoDB' THEN 'at least: reserved pages against leaf pages in use (innodb_index_stats), free extents beyond 4 MB'
                 ELSE 'DATA_FREE: holes in the data file, exact; the index file is not counted' END AS method
       FROM information_schema.TABLES AS t
-      JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY)
-      LEFT JOIN sizes AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
-      LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
-     WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+      JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
+      LEFT JOIN sizes AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
+      LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
+     WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
        AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
 )
 SELECT f.TABLE_SCHEMA AS `schema`,

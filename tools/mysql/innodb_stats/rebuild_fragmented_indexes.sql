@@ -42,8 +42,8 @@
 -- them as data; AVG_ROW_LENGTH is DATA_LENGTH divided by the rows and tells nothing. mysql.innodb_index_stats has both
 -- sides: `size` (reserved) and `n_leaf_pages` (in use). @@MEASURED@@ What it cannot see is free space inside pages
 -- more than half full (random deletes of less than half the rows, random keys), so the true gain may be larger, never
--- much smaller; and rows deleted but not yet purged (a delete of the last minutes, a long transaction). Up to 8 MB of
--- free extents per tablespace count as room to grow, not as fragmentation.
+-- much smaller; and rows deleted but not yet purged (a delete of the last minutes, a long transaction). 4 MB of free
+-- extents per tablespace, by which InnoDB extends a file, count as room to grow and not as fragmentation.
 --
 -- Needs SELECT on the tables (any privilege makes them visible) and on mysql.innodb_table_stats and
 -- mysql.innodb_index_stats. Altering needs ALTER, CREATE and INSERT on the table.
@@ -63,7 +63,7 @@ WITH segment AS (
     -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
     -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(s.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY) AS name,
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY(256)) AS name,
            s.table_name, s.index_name, s.pages,
            CASE WHEN s.leaves <= s.extent DIV 2 THEN LEAST(s.pages, s.extent DIV 2 + 1)
                 ELSE s.extent DIV 2 + CEILING(s.leaves / 500)
@@ -79,7 +79,7 @@ WITH segment AS (
      GROUP BY r.name
 ), counted AS (
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY) AS name, SUM(n.n_rows) AS n_rows
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name, SUM(n.n_rows) AS n_rows
       FROM mysql.innodb_table_stats AS n
      WHERE n.database_name = :schema AND (n.table_name = :table
             OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(:table, '#P#'))
@@ -91,21 +91,22 @@ WITH segment AS (
                 WHEN ABS(CAST(t.TABLE_ROWS AS SIGNED) - CAST(c.n_rows AS SIGNED)) > 1000 + c.n_rows / 5
                 THEN 'the statistics are stale: run ANALYZE TABLE and look again' END AS withheld
       FROM information_schema.TABLES AS t
-      JOIN secondary AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
-      LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY)
+      JOIN secondary AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
+      LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
      WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-       AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+       AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
        AND t.ENGINE = 'InnoDB'
 ), defined AS (
-    SELECT CAST(l.TABLE_NAME AS BINARY) AS name,
+    SELECT l.name,
            GROUP_CONCAT(CONCAT(l.INDEX_NAME, ' (', l.columns, ')') ORDER BY l.INDEX_NAME SEPARATOR '; ') AS definition
-      FROM (SELECT x.TABLE_NAME, x.INDEX_NAME,
+      FROM (SELECT CAST(x.TABLE_NAME AS BINARY(256)) AS name, x.INDEX_NAME,
                    GROUP_CONCAT(COALESCE(x.COLUMN_NAME, 'expression'), COALESCE(CONCAT('(', x.SUB_PART, ')'), '')
                                 ORDER BY x.SEQ_IN_INDEX SEPARATOR ', ') AS columns
               FROM information_schema.STATISTICS AS x
+              JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
              WHERE x.TABLE_SCHEMA = :schema AND x.TABLE_NAME = :table
-             GROUP BY x.TABLE_NAME, x.INDEX_NAME) AS l
-     GROUP BY CAST(l.TABLE_NAME AS BINARY)
+             GROUP BY CAST(x.TABLE_NAME AS BINARY(256)), x.INDEX_NAME) AS l
+     GROUP BY l.name
 )
 SELECT CONCAT('all indexes of ', j.table_name) AS index_name,
        CAST(j.indexes AS SIGNED) AS index_count,
@@ -114,7 +115,7 @@ SELECT CONCAT('all indexes of ', j.table_name) AS index_name,
        d.definition AS definition,
        DATE_FORMAT(CONVERT_TZ(j.create_time, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
   FROM judged AS j
-  LEFT JOIN defined AS d ON d.name = CAST(j.table_name AS BINARY)
+  LEFT JOIN defined AS d ON d.name = CAST(j.table_name AS BINARY(256))
  WHERE j.withheld IS NULL
    AND j.bytes >= :min_index_size
    AND 100 * j.reclaimable >= j.bytes * :fragmentation_threshold
@@ -137,7 +138,7 @@ WITH segment AS (
     -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
     -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(s.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY) AS name,
+                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY(256)) AS name,
            s.table_name, s.index_name, s.pages,
            CASE WHEN s.leaves <= s.extent DIV 2 THEN LEAST(s.pages, s.extent DIV 2 + 1)
                 ELSE s.extent DIV 2 + CEILING(s.leaves / 500)
@@ -146,9 +147,9 @@ WITH segment AS (
       FROM segment AS s
 ), after_rebuild AS (
     SELECT SUM(r.pages) * @@innodb_page_size AS bytes FROM rebuilt AS r
-      JOIN information_schema.TABLES AS t ON CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY) = r.name
+      JOIN information_schema.TABLES AS t ON CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256)) = r.name
      WHERE r.index_name NOT IN ('PRIMARY', 'GEN_CLUST_INDEX') AND t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-       AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+       AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 )
 SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :created)
        OR t.CREATE_TIME >= NOW() - INTERVAL 2 SECOND AS ok,
@@ -158,7 +159,7 @@ SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00')
   FROM information_schema.TABLES AS t
   LEFT JOIN after_rebuild AS a ON a.bytes IS NOT NULL
  WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 
 -- report: why a table of another engine was not worked on
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
@@ -167,5 +168,5 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
             ELSE CONCAT(t.TABLE_TYPE, ' of engine ', t.ENGINE, ' cannot be rebuilt online') END AS reason
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND NOT (t.ENGINE <=> 'InnoDB')

@@ -25,5 +25,5 @@ SELECT DISTINCT x.INDEX_NAME AS `index`,
        'sizes of single indexes are only in mysql.innodb_index_stats: grant SELECT on it' AS withheld
   FROM information_schema.STATISTICS AS x
  WHERE x.TABLE_SCHEMA = :schema AND x.TABLE_NAME = :table
-   AND CAST(x.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(x.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND CAST(x.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(x.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
  ORDER BY 1

@@ -43,7 +43,7 @@ WITH figure AS (
                 ELSE 'DATA_FREE: holes in the data file, exact; the index file is not counted' END AS method
       FROM information_schema.TABLES AS t
      WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-       AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+       AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
        AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
 )
 SELECT CASE WHEN f.withheld IS NULL THEN COALESCE(ROUND(100e0 * f.reclaimable / NULLIF(f.total, 0), 1), 0) END AS fragmentation_percent,

@@ -26,7 +26,7 @@ SELECT t.TABLE_SCHEMA AS `schema`,
        NULL AS reclaimable_bytes,
        'how worn the indexes are is only in mysql.innodb_index_stats: grant SELECT on it' AS withheld
   FROM information_schema.TABLES AS t
- WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+ WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
    AND t.ENGINE = 'InnoDB'
    AND t.INDEX_LENGTH > 0
  ORDER BY t.TABLE_NAME

@@ -42,12 +42,13 @@ WITH figure AS (
            CASE WHEN t.ENGINE = 'InnoDB' THEN 'at least: free extents beyond 8 MB (DATA_FREE)'
                 ELSE 'DATA_FREE: holes in the data file, exact; the index file is not counted' END AS method
       FROM information_schema.TABLES AS t
-     WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+     WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
        AND (t.TABLE_TYPE = 'VIEW' OR t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED'))
 ), keyed AS (
-    SELECT CAST(t.TABLE_NAME AS BINARY) AS name
-      FROM information_schema.STATISTICS AS t
-     WHERE t.TABLE_SCHEMA = DATABASE() AND t.INDEX_NAME = 'PRIMARY' AND t.SEQ_IN_INDEX = 1
+    SELECT DISTINCT CAST(x.TABLE_NAME AS BINARY(256)) AS name
+      FROM information_schema.STATISTICS AS x
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+     WHERE x.TABLE_SCHEMA = DATABASE() AND x.INDEX_NAME = 'PRIMARY'
 )
 SELECT f.TABLE_SCHEMA AS `schema`,
        f.TABLE_NAME AS `table`,
@@ -71,5 +72,5 @@ SELECT f.TABLE_SCHEMA AS `schema`,
        NULL AS writes,
        CASE WHEN f.TABLE_TYPE = 'VIEW' THEN NULL ELSE k.name IS NOT NULL END AS has_primary_key
   FROM figure AS f
-  LEFT JOIN keyed AS k ON k.name = CAST(f.TABLE_NAME AS BINARY)
+  LEFT JOIN keyed AS k ON k.name = CAST(f.TABLE_NAME AS BINARY(256))
  ORDER BY f.TABLE_NAME

@@ -20,15 +20,16 @@
 -- indexes: one row per named InnoDB table that has secondary indexes
 WITH named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
-    SELECT DISTINCT CAST(j.table_name AS BINARY) AS name
+    SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-     WHERE CAST(j.schema_name AS BINARY) = CAST(DATABASE() AS BINARY)
+     WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
 ), listed AS (
-    SELECT CAST(x.TABLE_NAME AS BINARY) AS name, COUNT(DISTINCT x.INDEX_NAME) AS indexes
+    SELECT CAST(x.TABLE_NAME AS BINARY(256)) AS name, COUNT(DISTINCT x.INDEX_NAME) AS indexes
       FROM information_schema.STATISTICS AS x
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
      WHERE x.TABLE_SCHEMA = DATABASE() AND x.INDEX_NAME <> 'PRIMARY'
-     GROUP BY CAST(x.TABLE_NAME AS BINARY)
+     GROUP BY CAST(x.TABLE_NAME AS BINARY(256))
 )
 SELECT t.TABLE_SCHEMA AS `schema`,
        t.TABLE_NAME AS `table`,
@@ -43,8 +44,8 @@ SELECT t.TABLE_SCHEMA AS `schema`,
        NULL AS reclaimable_bytes,
        'how worn the indexes are is only in mysql.innodb_index_stats: grant SELECT on it' AS withheld
   FROM information_schema.TABLES AS t
-  JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY)
-  JOIN listed AS l ON l.name = CAST(t.TABLE_NAME AS BINARY)
- WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+  JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
+  JOIN listed AS l ON l.name = CAST(t.TABLE_NAME AS BINARY(256))
+ WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
    AND t.ENGINE = 'InnoDB'
  ORDER BY t.INDEX_LENGTH DESC, t.TABLE_NAME

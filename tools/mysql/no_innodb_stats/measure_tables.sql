@@ -27,10 +27,10 @@
 -- tables: one row per named table that exists
 WITH named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
-    SELECT DISTINCT CAST(j.table_name AS BINARY) AS name
+    SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-     WHERE CAST(j.schema_name AS BINARY) = CAST(DATABASE() AS BINARY)
+     WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
 ), figure AS (
     SELECT t.*,
            CASE WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
@@ -46,8 +46,8 @@ WITH named AS (
            CASE WHEN t.ENGINE = 'InnoDB' THEN 'at least: free extents beyond 8 MB (DATA_FREE)'
                 ELSE 'DATA_FREE: holes in the data file, exact; the index file is not counted' END AS method
       FROM information_schema.TABLES AS t
-      JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY)
-     WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(DATABASE() AS BINARY)
+      JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
+     WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
        AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
 )
 SELECT f.TABLE_SCHEMA AS `schema`,

@@ -49,7 +49,7 @@ SELECT CONCAT('all indexes of ', t.TABLE_NAME) AS index_name,
        DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND t.ENGINE = 'InnoDB'
    AND t.INDEX_LENGTH >= :min_index_size
    AND :fragmentation_threshold <= 0
@@ -65,7 +65,7 @@ SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00')
        DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 
 -- report: why there is no figure
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
@@ -75,5 +75,5 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
             ELSE CONCAT(t.TABLE_TYPE, ' of engine ', t.ENGINE, ' cannot be rebuilt online') END AS reason
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
-   AND CAST(t.TABLE_SCHEMA AS BINARY) = CAST(:schema AS BINARY) AND CAST(t.TABLE_NAME AS BINARY) = CAST(:table AS BINARY)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND (:fragmentation_threshold > 0 OR NOT (t.ENGINE <=> 'InnoDB'))

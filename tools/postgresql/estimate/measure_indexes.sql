@@ -31,7 +31,7 @@ WITH held AS MATERIALIZED (
     AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 ), target AS MATERIALIZED (
   SELECT x.oid, i.indrelid, n.nspname AS schema_name, c.relname AS table_name, x.relname AS index_name, CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid) / current_setting('block_size')::int ELSE x.relpages END AS pages,
-         greatest(x.reltuples, 0) AS reltuples, am.amname, coalesce(substring(array_to_string(x.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 90) AS fillfactor,
+         greatest(x.reltuples, 0) AS reltuples, am.amname, am.amname = 'btree' AS btree, coalesce(substring(array_to_string(x.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 90) AS fillfactor,
          h.relation IS NOT NULL AS held,
          i.indisvalid AND i.indisready AND i.indislive AS valid, i.indisunique, i.indisexclusion, i.indpred IS NOT NULL AS partial,
          i.indnkeyatts, i.indnatts, i.indkey, i.indclass,
@@ -48,50 +48,41 @@ WITH held AS MATERIALIZED (
   LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, c.oid) LIMIT 1) AS h ON true
   WHERE c.relkind IN ('r', 'm')
 ),
-key_width AS (
-  -- Width of each column of the index: the table's statistics, for an expression those that ANALYZE keeps under the index's own name.
-  SELECT t.oid, k.position <= t.indnkeyatts AS is_key, s.attname IS NULL AS unknown, b.attlen > 0 AS fixed, s.null_frac, s.n_distinct,
-         (1 - s.null_frac) * s.avg_width AS width,
-         -- from version 13 equal keys share one entry, if the operator class says that equal means identical (support function 4)
-         t.deduplicate NOT IN ('off', 'false', '0', 'no') AND current_setting('server_version_num')::int >= 130000
-           AND EXISTS (SELECT 1 FROM pg_opclass AS o JOIN pg_amproc AS p ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype
-                         AND p.amprocrighttype = o.opcintype AND p.amprocnum = 4 WHERE o.oid = t.indclass[k.position - 1]) AS deduplicates
+key_column AS (
+  -- Each column of each index, and where its statistics are: with the table, for an expression under the index's own name.
+  SELECT t.oid, k.position <= t.indnkeyatts AS is_key, b.attlen > 0 AS fixed, t.indclass[k.position - 1] AS class,
+         t.schema_name, CASE WHEN k.attnum > 0 THEN t.table_name ELSE t.index_name END AS tablename,
+         CASE WHEN k.attnum > 0 THEN a.attname ELSE b.attname END AS attname
   FROM target AS t
   CROSS JOIN LATERAL unnest(t.indkey) WITH ORDINALITY AS k(attnum, position)
   JOIN pg_attribute AS b ON b.attrelid = t.oid AND b.attnum = k.position
   LEFT JOIN pg_attribute AS a ON a.attrelid = t.indrelid AND a.attnum = k.attnum AND k.attnum > 0
-  LEFT JOIN pg_stats AS s ON s.schemaname = t.schema_name AND NOT s.inherited
-    AND s.tablename = CASE WHEN k.attnum > 0 THEN t.table_name ELSE t.index_name END
-    AND s.attname = CASE WHEN k.attnum > 0 THEN a.attname ELSE b.attname END
-  WHERE t.amname = 'btree'
+  WHERE t.btree
+), sharing AS (
+  -- From version 13 on equal keys share one entry, if the operator class says that equal means identical (support function 4).
+  SELECT o.oid FROM pg_opclass AS o
+  JOIN pg_amproc AS p ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype AND p.amprocrighttype = o.opcintype AND p.amprocnum = 4
+  WHERE current_setting('server_version_num')::int >= 130000
+), key_width AS (
+  SELECT k.oid, k.is_key, k.fixed, s.attname IS NULL AS unknown, s.null_frac, s.n_distinct, (1 - s.null_frac) * s.avg_width AS width,
+         o.oid IS NOT NULL AS deduplicates
+  FROM key_column AS k
+  LEFT JOIN sharing AS o ON o.oid = k.class
+  LEFT JOIN LATERAL (
+    SELECT v.attname, v.null_frac, v.avg_width, v.n_distinct FROM pg_stats AS v
+    WHERE v.schemaname = k.schema_name AND v.tablename = k.tablename AND v.attname = k.attname AND NOT v.inherited
+    OFFSET 0  -- looked up column by column: joined, the planner would read all of pg_stats for each
+  ) AS s ON true
 ), entry AS (
   -- 8 bytes of index tuple header (16 with NULLs), the columns rounded up to 8, a line pointer of 4.
-  SELECT k.oid, count(*) FILTER (WHERE k.unknown) AS unknown, count(*) AS columns,
-         count(*) FILTER (WHERE k.is_key) AS keys, bool_and(k.deduplicates OR NOT k.is_key) AND bool_and(k.is_key) AS deduplicates,
-         min(k.n_distinct) FILTER (WHERE k.is_key) AS n_distinct, max(k.n_distinct) FILTER (WHERE k.is_key) AS most_distinct,
+  SELECT k.oid, count(*) FILTER (WHERE k.unknown) AS unknown, count(*) AS columns, count(*) FILTER (WHERE k.is_key) AS keys,
+         bool_and(k.deduplicates AND k.is_key) AS deduplicates, min(k.n_distinct) FILTER (WHERE k.is_key) AS n_distinct,
          4 + CASE WHEN bool_or(k.null_frac > 0) THEN 16 ELSE 8 END
            + CASE WHEN bool_and(k.fixed AND k.null_frac = 0) THEN ceil(sum(k.width) / 8) * 8 ELSE sum(k.width) + 3.5 END AS width
   FROM key_width AS k GROUP BY k.oid
-), repeated AS (
-  -- Rows per different key, where it matters and can be known: unique indexes and those with another access method do not repeat.
-  SELECT t.oid, e.width, e.unknown, e.columns,
-         CASE WHEN t.indisunique OR NOT e.deduplicates THEN 1
-              -- n_distinct below 0 is a share of the rows; one column that hardly repeats is enough for a key that hardly repeats
-              WHEN e.n_distinct <= -0.95 THEN 1
-              WHEN e.keys > 1 OR t.partial THEN NULL
-              ELSE greatest(1, t.reltuples / greatest(CASE WHEN e.n_distinct > 0 THEN e.n_distinct ELSE -e.n_distinct * t.reltuples END, 1))
-         END AS rows_per_key
-  FROM target AS t JOIN entry AS e ON e.oid = t.oid
-), needed AS (
-  -- Bytes of all entries: a posting list takes one entry and 6 bytes per further row, and is split at about 1,300 bytes.
-  SELECT r.oid, r.unknown, r.columns, r.rows_per_key, r.width,
-         t.reltuples / r.rows_per_key * r.width * ceil(greatest(r.rows_per_key * 6 / 1300.0, 1))
-           + CASE WHEN r.rows_per_key > 1 THEN t.reltuples * (1 - 1 / r.rows_per_key) * 6 ELSE 0 END AS bytes
-  FROM target AS t JOIN repeated AS r ON r.oid = t.oid
 ), estimate AS (
-  -- Leaf pages filled to fillfactor (40 bytes of page header and special space, one entry as high key), inner pages, one meta page.
-  SELECT t.oid,
-         CASE WHEN t.amname <> 'btree' THEN 'no way to measure a ' || t.amname || ' index'
+  SELECT t.*,
+         CASE WHEN NOT t.btree THEN 'no way to measure a ' || t.amname || ' index'
               WHEN t.held THEN 'locked by another session'
               WHEN NOT t.valid THEN 'the index is invalid'
               WHEN t.analyzed IS NULL THEN 'the table was never analyzed since the server''s counters began'
@@ -99,27 +90,44 @@ key_width AS (
                 THEN 'stale statistics: ' || t.modified || ' rows changed since the last ANALYZE'
               WHEN NOT has_table_privilege(t.indrelid, 'SELECT') THEN 'no SELECT privilege: the server hides the statistics'
               WHEN row_security_active(t.indrelid) THEN 'row-level security hides the statistics'
-              WHEN t.reltuples > 0 AND w.unknown > 0 THEN w.unknown || ' of ' || w.columns || ' columns have no statistics'
-              WHEN t.reltuples > 0 AND (w.rows_per_key IS NULL OR w.rows_per_key > 1.05 AND w.rows_per_key < 50)
+              WHEN t.reltuples > 0 AND e.unknown > 0 THEN e.unknown || ' of ' || e.columns || ' columns have no statistics'
+              WHEN t.reltuples > 0 AND (same.rows IS NULL OR same.rows > 1.05 AND same.rows < 50)
                 THEN 'equal keys share entries (deduplication): no trustworthy estimate'
          END AS withheld,
          CASE WHEN t.pages <= 2 THEN 0 WHEN t.reltuples = 0 THEN 100 * (t.pages - 1) / t.pages::numeric
-              ELSE greatest(0, 100 * (1 - (1 + need.leaves + ceil(need.leaves * w.width / (0.7 * current_setting('block_size')::int))) / t.pages)) END AS percent
+              ELSE greatest(0, 100 * (1 - (1 + need.leaves + ceil(need.leaves * e.width / (0.7 * current_setting('block_size')::int))) / t.pages)) END AS percent
   FROM target AS t
-  LEFT JOIN needed AS w ON w.oid = t.oid
-  LEFT JOIN LATERAL (SELECT ceil(w.bytes / (current_setting('block_size')::int * t.fillfactor / 100.0 - 40 - w.width)) AS leaves) AS need ON true
+  LEFT JOIN entry AS e ON e.oid = t.oid
+  -- Rows to a key where that matters: 1 when keys cannot repeat or do not share, NULL when it is not known.
+  CROSS JOIN LATERAL (
+    SELECT CASE WHEN t.indisunique OR NOT e.deduplicates OR t.deduplicate IN ('off', 'false', 'no', '0') THEN 1
+                -- n_distinct below 0 is a share of the rows; one column that hardly repeats is enough for a key that hardly repeats
+                WHEN e.n_distinct <= -0.95 THEN 1
+                WHEN e.keys > 1 OR t.partial THEN NULL
+                ELSE greatest(1, t.reltuples / greatest(CASE WHEN e.n_distinct > 0 THEN e.n_distinct ELSE -e.n_distinct * t.reltuples END, 1)) END AS rows
+  ) AS same
+  -- A shared entry takes 6 bytes for each further row, and is split at about 1,300 bytes.
+  CROSS JOIN LATERAL (
+    SELECT t.reltuples / same.rows * e.width * ceil(greatest(same.rows * 6 / 1300.0, 1))
+             + CASE WHEN same.rows > 1 THEN t.reltuples * (1 - 1 / same.rows) * 6 ELSE 0 END AS bytes
+  ) AS entries
+  -- Leaf pages filled to fillfactor (40 bytes of page header and special space, one entry as high key); inner pages and one meta page come on top.
+  CROSS JOIN LATERAL (
+    SELECT ceil(entries.bytes / (current_setting('block_size')::int * t.fillfactor / 100.0 - 40 - e.width)) AS leaves
+  ) AS need
 ), result AS (
-  SELECT t.oid, t.pages * current_setting('block_size')::bigint AS bytes, e.withheld,
+  SELECT e.oid, e.indrelid, e.schema_name, e.table_name, e.index_name, e.relkind, e.btree, e.valid, e.held, e.indisexclusion, e.analyzed, e.pages,
+         e.pages * current_setting('block_size')::bigint AS bytes, e.withheld,
          CASE WHEN e.withheld IS NULL THEN e.percent END AS percent,
          CASE WHEN e.withheld IS NULL THEN 'estimate from statistics' END AS method,
-         CASE WHEN e.withheld IS NULL THEN t.pages * current_setting('block_size')::bigint * e.percent / 100 END AS reclaimable_bytes
-  FROM target AS t JOIN estimate AS e ON e.oid = t.oid
+         CASE WHEN e.withheld IS NULL THEN e.pages * current_setting('block_size')::bigint * e.percent / 100 END AS reclaimable_bytes
+  FROM estimate AS e
 )
-SELECT t.schema_name AS schema, t.table_name AS "table", t.index_name AS index_name, r.bytes AS bytes, round(r.percent::numeric, 1) AS fragmentation,
-       CASE WHEN NOT t.held THEN pg_get_indexdef(t.oid) END AS definition, t.oid::text AS oid, t.indrelid::text AS table_oid,
+SELECT r.schema_name AS schema, r.table_name AS "table", r.index_name AS index_name, r.bytes AS bytes, round(r.percent::numeric, 1) AS fragmentation,
+       CASE WHEN NOT r.held THEN pg_get_indexdef(r.oid) END AS definition, r.oid::text AS oid, r.indrelid::text AS table_oid,
        round(r.percent::numeric, 1) AS fragmentation_percent, r.method AS method, r.reclaimable_bytes::bigint AS reclaimable_bytes, r.withheld AS withheld
-FROM target AS t JOIN result AS r ON r.oid = t.oid
-WHERE t.relkind = 'r' AND t.amname = 'btree' AND t.valid AND NOT t.indisexclusion
+FROM result AS r
+WHERE r.relkind = 'r' AND r.btree AND r.valid AND NOT r.indisexclusion
   AND NOT (current_setting('server_version_num')::int BETWEEN 140000 AND 140003)
   AND r.bytes >= CAST(:min_index_size AS bigint)
-ORDER BY r.reclaimable_bytes DESC NULLS LAST, t.index_name
+ORDER BY r.reclaimable_bytes DESC NULLS LAST, r.index_name

@@ -29,7 +29,7 @@ WITH held AS MATERIALIZED (
 ), target AS MATERIALIZED (
   SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples, CASE WHEN h.relation IS NULL THEN pg_relation_size(c.oid) / current_setting('block_size')::int ELSE c.relpages END AS pages,
          coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
-         am.amname, h.relation IS NOT NULL AS held, c.relnatts,
+         am.amname, c.relkind IN ('r', 'm') AS stored, h.relation IS NOT NULL AS held,
          pg_stat_get_mod_since_analyze(c.oid) AS modified,
          greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
          greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed
@@ -48,9 +48,12 @@ column_width AS (
          count(*) FILTER (WHERE a.attalign = 'd' AND a.attlen > 0) OVER (PARTITION BY a.attrelid ORDER BY a.attnum) AS stretch
   FROM target AS t
   JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
-  LEFT JOIN pg_stats AS s
-    ON s.schemaname = t.schema_name AND s.tablename = t.relname AND s.attname = a.attname AND NOT s.inherited
-  WHERE t.relkind IN ('r', 'm')
+  LEFT JOIN LATERAL (
+    SELECT v.attname, v.null_frac, v.avg_width FROM pg_stats AS v
+    WHERE v.schemaname = t.schema_name AND v.tablename = t.relname AND v.attname = a.attname AND NOT v.inherited
+    OFFSET 0  -- looked up column by column: joined, the planner would read all of pg_stats for each
+  ) AS s ON true
+  WHERE t.stored
 ), stretch_width AS (
   SELECT w.attrelid, count(*) AS columns, count(*) FILTER (WHERE w.unknown) AS unknown, bool_and(w.fixed) AS fixed,
          bool_or(w.null_frac > 0) AS nulls,
@@ -61,16 +64,9 @@ column_width AS (
   SELECT w.attrelid, sum(w.columns) AS columns, sum(w.unknown) AS unknown, bool_and(w.fixed) AS fixed,
          sum(w.width) + 4 + ceil((23 + CASE WHEN bool_or(w.nulls) THEN ceil(sum(w.columns) / 8.0) ELSE 0 END) / 8) * 8 AS width
   FROM stretch_width AS w GROUP BY w.attrelid
-), packed AS (
-  -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
-  SELECT t.oid, w.columns, coalesce(w.unknown, 0) AS unknown, w.width,
-         greatest(1, CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows_per_page
-  FROM target AS t
-  LEFT JOIN row_width AS w ON w.attrelid = t.oid
-  CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
 ), estimate AS (
-  SELECT t.oid, p.width,
-         CASE WHEN t.relkind NOT IN ('r', 'm') THEN 'it holds no rows of its own'
+  SELECT t.*,
+         CASE WHEN NOT t.stored THEN 'it holds no rows of its own'
               WHEN t.held THEN 'locked by another session'
               WHEN t.amname <> 'heap' THEN 'not stored as a heap'
               WHEN t.reltuples < 0 OR t.analyzed IS NULL THEN 'never analyzed since the server''s counters began'
@@ -79,22 +75,26 @@ column_width AS (
               WHEN t.reltuples > 0 AND NOT has_table_privilege(t.oid, 'SELECT')
                 THEN 'no SELECT privilege: the server hides the statistics'
               WHEN t.reltuples > 0 AND row_security_active(t.oid) THEN 'row-level security hides the statistics'
-              WHEN t.reltuples > 0 AND p.unknown > 0 THEN p.unknown || ' of ' || p.columns || ' columns have no statistics'
+              WHEN t.reltuples > 0 AND w.unknown > 0 THEN w.unknown || ' of ' || w.columns || ' columns have no statistics'
          END AS withheld,
          CASE WHEN t.pages = 0 THEN 0 WHEN t.reltuples = 0 THEN 100
-              ELSE greatest(0, 100 * (1 - ceil(t.reltuples / p.rows_per_page) / t.pages)) END AS percent
-  FROM target AS t JOIN packed AS p ON p.oid = t.oid
+              ELSE greatest(0, 100 * (1 - ceil(t.reltuples / full_page.rows) / t.pages)) END AS percent
+  FROM target AS t
+  LEFT JOIN row_width AS w ON w.attrelid = t.oid
+  -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
+  CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
+  CROSS JOIN LATERAL (SELECT greatest(1, CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows) AS full_page
 ), result AS (
-  SELECT t.oid, t.pages * current_setting('block_size')::bigint AS bytes,
-         CASE WHEN e.withheld IS NULL THEN t.pages * current_setting('block_size')::bigint * e.percent / 100 END AS reclaimable_bytes,
+  SELECT e.oid, e.schema_name, e.relname, e.relkind, e.pages * current_setting('block_size')::bigint AS bytes,
+         CASE WHEN e.withheld IS NULL THEN e.pages * current_setting('block_size')::bigint * e.percent / 100 END AS reclaimable_bytes,
          CASE WHEN e.withheld IS NULL THEN 'estimate from statistics' END AS method,
          CASE WHEN e.withheld IS NULL THEN 5 END AS error_points,
          e.withheld
-  FROM target AS t JOIN estimate AS e ON e.oid = t.oid
+  FROM estimate AS e
 )
-SELECT t.schema_name AS schema, t.relname AS "table",
+SELECT r.schema_name AS schema, r.relname AS "table",
        CASE WHEN r.withheld IS NULL THEN round((100 * r.reclaimable_bytes / greatest(r.bytes, 1))::numeric, 1) END AS fragmentation_percent,
        r.method AS method, r.reclaimable_bytes::bigint AS reclaimable_bytes, round(r.error_points::numeric, 1) AS error_points, r.withheld AS withheld
-FROM target AS t JOIN result AS r ON r.oid = t.oid
+FROM result AS r
 WHERE CAST(:max_bytes AS bigint) >= 0  -- an estimate reads nothing, whatever the limit
-ORDER BY r.reclaimable_bytes DESC NULLS LAST, t.schema_name, t.relname
+ORDER BY r.reclaimable_bytes DESC NULLS LAST, r.schema_name, r.relname

@@ -28,7 +28,7 @@ WITH held AS MATERIALIZED (
     AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 ), target AS MATERIALIZED (
   SELECT x.oid, i.indrelid, n.nspname AS schema_name, c.relname AS table_name, x.relname AS index_name, CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid) / current_setting('block_size')::int ELSE x.relpages END AS pages,
-         greatest(x.reltuples, 0) AS reltuples, am.amname, coalesce(substring(array_to_string(x.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 90) AS fillfactor,
+         greatest(x.reltuples, 0) AS reltuples, am.amname, am.amname = 'btree' AS btree, coalesce(substring(array_to_string(x.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 90) AS fillfactor,
          h.relation IS NOT NULL AS held,
          i.indisvalid AND i.indisready AND i.indislive AS valid, i.indisunique, i.indisexclusion, i.indpred IS NOT NULL AS partial,
          i.indnkeyatts, i.indnatts, i.indkey, i.indclass,
@@ -44,25 +44,21 @@ WITH held AS MATERIALIZED (
   LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, c.oid) LIMIT 1) AS h ON true
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
 ),
-measured AS (
-  -- pgstatindex is strict: given NULL it does not run. Pages without entries (deleted, empty) count as free like the free part of the others.
-  SELECT t.oid, t.pages * current_setting('block_size')::bigint AS bytes, e.withheld AS reason,
-         greatest(0, 100 * (1 - s.leaf_pages * coalesce(nullif(s.avg_leaf_density, 'NaN'), 0) / t.fillfactor
-                                / nullif(s.leaf_pages + s.empty_pages + s.deleted_pages, 0))) AS percent,
-         s.leaf_pages + s.empty_pages + s.deleted_pages AS leaves
+result AS (
+  -- pgstatindex is strict: given NULL it does not run. Pages without entries (deleted, empty) count as free, like the free part of the others.
+  SELECT t.*, t.pages * current_setting('block_size')::bigint AS bytes, no.reason AS withheld,
+         CASE WHEN no.reason IS NULL THEN coalesce(used.percent, 0) END AS percent,
+         CASE WHEN no.reason IS NULL THEN 'pgstatindex' END AS method,
+         CASE WHEN no.reason IS NULL THEN coalesce((s.leaf_pages + s.empty_pages + s.deleted_pages) * current_setting('block_size')::bigint * used.percent / 100, 0) END AS reclaimable_bytes
   FROM target AS t
-  CROSS JOIN LATERAL (SELECT CASE WHEN t.amname <> 'btree' THEN 'no way to measure a ' || t.amname || ' index'
+  CROSS JOIN LATERAL (SELECT CASE WHEN NOT t.btree THEN 'no way to measure a ' || t.amname || ' index'
                                   WHEN t.held THEN 'locked by another session'
-                                  WHEN NOT t.valid THEN 'the index is invalid' END AS withheld) AS e
-  CROSS JOIN LATERAL pgstatindex(CAST(CASE WHEN e.withheld IS NULL AND true THEN t.oid END AS regclass)) AS s
-), result AS (
-  SELECT m.oid, m.bytes, m.reason AS withheld,
-         CASE WHEN m.reason IS NULL THEN coalesce(m.percent, 0) END AS percent,
-         CASE WHEN m.reason IS NULL THEN 'pgstatindex' END AS method,
-         CASE WHEN m.reason IS NULL THEN coalesce(m.leaves * current_setting('block_size')::bigint * m.percent / 100, 0) END AS reclaimable_bytes
-  FROM measured AS m
+                                  WHEN NOT t.valid THEN 'the index is invalid' END AS reason) AS no
+  CROSS JOIN LATERAL pgstatindex(CAST(CASE WHEN no.reason IS NULL AND true THEN t.oid END AS regclass)) AS s
+  CROSS JOIN LATERAL (SELECT greatest(0, 100 * (1 - s.leaf_pages * coalesce(nullif(s.avg_leaf_density, 'NaN'), 0) / t.fillfactor
+                                                    / nullif(s.leaf_pages + s.empty_pages + s.deleted_pages, 0))) AS percent) AS used
 )
-SELECT t.index_name AS "index", round(r.percent::numeric, 1) AS fragmentation_percent, r.method AS method, r.bytes AS bytes,
+SELECT r.index_name AS "index", round(r.percent::numeric, 1) AS fragmentation_percent, r.method AS method, r.bytes AS bytes,
        r.reclaimable_bytes::bigint AS reclaimable_bytes, r.withheld AS withheld
-FROM target AS t JOIN result AS r ON r.oid = t.oid
-ORDER BY r.reclaimable_bytes DESC NULLS LAST, t.index_name
+FROM result AS r
+ORDER BY r.reclaimable_bytes DESC NULLS LAST, r.index_name

@@ -30,7 +30,7 @@ WITH held AS MATERIALIZED (
 ), target AS MATERIALIZED (
   SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples, CASE WHEN h.relation IS NULL THEN pg_relation_size(c.oid) / current_setting('block_size')::int ELSE c.relpages END AS pages,
          coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
-         am.amname, h.relation IS NOT NULL AS held, c.relnatts,
+         am.amname, c.relkind IN ('r', 'm') AS stored, h.relation IS NOT NULL AS held,
          pg_stat_get_mod_since_analyze(c.oid) AS modified,
          greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
          greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed,
@@ -50,9 +50,12 @@ column_width AS (
          count(*) FILTER (WHERE a.attalign = 'd' AND a.attlen > 0) OVER (PARTITION BY a.attrelid ORDER BY a.attnum) AS stretch
   FROM target AS t
   JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
-  LEFT JOIN pg_stats AS s
-    ON s.schemaname = t.schema_name AND s.tablename = t.relname AND s.attname = a.attname AND NOT s.inherited
-  WHERE t.relkind IN ('r', 'm')
+  LEFT JOIN LATERAL (
+    SELECT v.attname, v.null_frac, v.avg_width FROM pg_stats AS v
+    WHERE v.schemaname = t.schema_name AND v.tablename = t.relname AND v.attname = a.attname AND NOT v.inherited
+    OFFSET 0  -- looked up column by column: joined, the planner would read all of pg_stats for each
+  ) AS s ON true
+  WHERE t.stored
 ), stretch_width AS (
   SELECT w.attrelid, count(*) AS columns, count(*) FILTER (WHERE w.unknown) AS unknown, bool_and(w.fixed) AS fixed,
          bool_or(w.null_frac > 0) AS nulls,
@@ -63,16 +66,9 @@ column_width AS (
   SELECT w.attrelid, sum(w.columns) AS columns, sum(w.unknown) AS unknown, bool_and(w.fixed) AS fixed,
          sum(w.width) + 4 + ceil((23 + CASE WHEN bool_or(w.nulls) THEN ceil(sum(w.columns) / 8.0) ELSE 0 END) / 8) * 8 AS width
   FROM stretch_width AS w GROUP BY w.attrelid
-), packed AS (
-  -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
-  SELECT t.oid, w.columns, coalesce(w.unknown, 0) AS unknown, w.width,
-         greatest(1, CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows_per_page
-  FROM target AS t
-  LEFT JOIN row_width AS w ON w.attrelid = t.oid
-  CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
 ), estimate AS (
-  SELECT t.oid, p.width,
-         CASE WHEN t.relkind NOT IN ('r', 'm') THEN 'it holds no rows of its own'
+  SELECT t.*,
+         CASE WHEN NOT t.stored THEN 'it holds no rows of its own'
               WHEN t.held THEN 'locked by another session'
               WHEN t.amname <> 'heap' THEN 'not stored as a heap'
               WHEN t.reltuples < 0 OR t.analyzed IS NULL THEN 'never analyzed since the server''s counters began'
@@ -81,53 +77,50 @@ column_width AS (
               WHEN t.reltuples > 0 AND NOT has_table_privilege(t.oid, 'SELECT')
                 THEN 'no SELECT privilege: the server hides the statistics'
               WHEN t.reltuples > 0 AND row_security_active(t.oid) THEN 'row-level security hides the statistics'
-              WHEN t.reltuples > 0 AND p.unknown > 0 THEN p.unknown || ' of ' || p.columns || ' columns have no statistics'
+              WHEN t.reltuples > 0 AND w.unknown > 0 THEN w.unknown || ' of ' || w.columns || ' columns have no statistics'
          END AS withheld,
          CASE WHEN t.pages = 0 THEN 0 WHEN t.reltuples = 0 THEN 100
-              ELSE greatest(0, 100 * (1 - ceil(t.reltuples / p.rows_per_page) / t.pages)) END AS percent
-  FROM target AS t JOIN packed AS p ON p.oid = t.oid
+              ELSE greatest(0, 100 * (1 - ceil(t.reltuples / full_page.rows) / t.pages)) END AS percent
+  FROM target AS t
+  LEFT JOIN row_width AS w ON w.attrelid = t.oid
+  -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
+  CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
+  CROSS JOIN LATERAL (SELECT greatest(1, CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows) AS full_page
 ), plan AS MATERIALIZED (
   -- What to read: all of it when it is small enough, only the pages that are not all-visible when those are few enough.
-  SELECT t.oid, t.toast, t.fillfactor, t.pages * current_setting('block_size')::bigint AS bytes,
-         coalesce(pg_relation_size(t.toast), 0) AS toast_bytes,
-         CASE WHEN t.relkind NOT IN ('r', 'm') OR t.held OR t.amname <> 'heap' THEN 'nothing'
-              WHEN t.pages * current_setting('block_size')::bigint + coalesce(pg_relation_size(t.toast), 0) <= CAST(:max_bytes AS bigint) THEN 'exact'
-              WHEN (t.pages - t.relallvisible) * current_setting('block_size')::bigint <= CAST(:max_bytes AS bigint) THEN 'approximate'
+  SELECT e.*, e.pages * current_setting('block_size')::bigint AS heap_bytes, size.toast AS toast_bytes,
+         CASE WHEN NOT e.stored OR e.held OR e.amname <> 'heap' THEN 'nothing'
+              WHEN e.pages * current_setting('block_size')::bigint + size.toast <= CAST(:max_bytes AS bigint) THEN 'exact'
+              WHEN (e.pages - e.relallvisible) * current_setting('block_size')::bigint <= CAST(:max_bytes AS bigint) THEN 'approximate'
               ELSE 'estimate' END AS way
-  FROM target AS t
-), measured AS (
+  FROM estimate AS e
+  CROSS JOIN LATERAL (SELECT coalesce(pg_relation_size(e.toast), 0) AS toast) AS size
+), result AS (
   -- The functions are strict: given NULL they do not run and return NULLs.
-  SELECT p.oid, p.way, p.bytes + CASE WHEN p.way = 'exact' THEN p.toast_bytes ELSE 0 END AS bytes,
-         greatest(0, 100 * (1 - (100 - coalesce(heap.free_percent + heap.dead_tuple_percent,
-                                                near.approx_free_percent + near.dead_tuple_percent)) / p.fillfactor)) AS heap_percent,
-         greatest(0, toast.free_percent + toast.dead_tuple_percent) AS toast_percent,
-         p.bytes AS heap_bytes, p.toast_bytes,
-         coalesce(heap.tuple_len / nullif(heap.tuple_count, 0), near.approx_tuple_len / nullif(near.approx_tuple_count, 0)) AS row_bytes,
-         toast.tuple_len / nullif(toast.tuple_count, 0) AS chunk_bytes
+  SELECT p.oid, p.schema_name, p.relname, p.relkind, part.bytes,
+         CASE p.way WHEN 'exact' THEN (p.heap_bytes * part.heap_percent + p.toast_bytes * coalesce(part.toast_percent, 0)) / 100
+                    WHEN 'approximate' THEN p.heap_bytes * part.heap_percent / 100
+                    WHEN 'estimate' THEN CASE WHEN p.withheld IS NULL THEN p.heap_bytes * p.percent / 100 END END AS reclaimable_bytes,
+         CASE p.way WHEN 'exact' THEN 'pgstattuple (table and TOAST)' WHEN 'approximate' THEN 'pgstattuple_approx'
+                    WHEN 'estimate' THEN CASE WHEN p.withheld IS NULL THEN 'estimate from statistics' END END AS method,
+         -- A page cannot be filled beyond its last whole row: half a row each is room that no rewrite gives back.
+         CASE p.way WHEN 'exact' THEN 0 WHEN 'approximate' THEN 1 WHEN 'estimate' THEN CASE WHEN p.withheld IS NULL THEN 5 END END
+           + 50 * part.row_bytes / greatest(part.bytes, 1) / current_setting('block_size')::bigint AS error_points,
+         CASE p.way WHEN 'nothing' THEN p.withheld WHEN 'estimate' THEN 'too large to measure; ' || p.withheld END AS withheld
   FROM plan AS p
   CROSS JOIN LATERAL pgstattuple(CAST(CASE WHEN p.way = 'exact' THEN p.oid END AS regclass)) AS heap
   CROSS JOIN LATERAL pgstattuple(CAST(CASE WHEN p.way = 'exact' THEN p.toast END AS regclass)) AS toast
   CROSS JOIN LATERAL pgstattuple_approx(CAST(CASE WHEN p.way = 'approximate' THEN p.oid END AS regclass)) AS near
-), result AS (
-  SELECT t.oid,
-         CASE WHEN m.way = 'exact' THEN (m.heap_bytes * m.heap_percent + m.toast_bytes * coalesce(m.toast_percent, 0)) / 100
-              WHEN m.way = 'approximate' THEN m.heap_bytes * m.heap_percent / 100
-              WHEN e.withheld IS NULL THEN m.heap_bytes * e.percent / 100 END AS reclaimable_bytes,
-         m.bytes,
-         CASE WHEN m.way = 'exact' THEN 'pgstattuple (table and TOAST)'
-              WHEN m.way = 'approximate' THEN 'pgstattuple_approx'
-              WHEN e.withheld IS NULL THEN 'estimate from statistics' END AS method,
-         -- A page cannot be filled beyond its last whole row: half a row each is room that no rewrite gives back.
-         CASE WHEN m.way = 'exact' THEN 0 WHEN m.way = 'approximate' THEN 1 WHEN e.withheld IS NULL THEN 5 END
-           + CASE WHEN m.way IN ('exact', 'approximate') 
-             THEN 50.0 * (m.heap_bytes * coalesce(m.row_bytes, 0) + CASE WHEN m.way = 'exact' THEN m.toast_bytes * coalesce(m.chunk_bytes, 0) ELSE 0 END)
-                  / greatest(m.bytes, 1) / current_setting('block_size')::bigint ELSE 0 END AS error_points,
-         CASE WHEN m.way IN ('nothing', 'estimate') THEN
-           CASE WHEN m.way = 'estimate' AND e.withheld IS NOT NULL THEN 'too large to measure; ' ELSE '' END || e.withheld END AS withheld
-  FROM target AS t JOIN measured AS m ON m.oid = t.oid JOIN estimate AS e ON e.oid = t.oid
+  CROSS JOIN LATERAL (
+    SELECT p.heap_bytes + CASE WHEN p.way = 'exact' THEN p.toast_bytes ELSE 0 END AS bytes,
+           greatest(0, 100 * (1 - (100 - coalesce(heap.free_percent + heap.dead_tuple_percent, near.approx_free_percent + near.dead_tuple_percent)) / p.fillfactor)) AS heap_percent,
+           toast.free_percent + toast.dead_tuple_percent AS toast_percent,
+           p.heap_bytes * coalesce(heap.tuple_len / nullif(heap.tuple_count, 0)::numeric, near.approx_tuple_len / nullif(near.approx_tuple_count, 0)::numeric, 0)
+             + p.toast_bytes * coalesce(toast.tuple_len / nullif(toast.tuple_count, 0)::numeric, 0) AS row_bytes
+  ) AS part
 )
-SELECT t.schema_name AS schema, t.relname AS "table",
+SELECT r.schema_name AS schema, r.relname AS "table",
        CASE WHEN r.withheld IS NULL THEN round((100 * r.reclaimable_bytes / greatest(r.bytes, 1))::numeric, 1) END AS fragmentation_percent,
        r.method AS method, r.reclaimable_bytes::bigint AS reclaimable_bytes, round(r.error_points::numeric, 1) AS error_points, r.withheld AS withheld
-FROM target AS t JOIN result AS r ON r.oid = t.oid
-ORDER BY r.reclaimable_bytes DESC NULLS LAST, t.schema_name, t.relname
+FROM result AS r
+ORDER BY r.reclaimable_bytes DESC NULLS LAST, r.schema_name, r.relname

@@ -23,7 +23,7 @@
 -- at worst, because no page is ever filled to the last byte.
 
 -- indexes: one row per index, the most worn first
-WITH tree AS MATERIALIZED (
+WITH tree AS (
     -- One row per b-tree, that is per table and per index. A table's rows are on its leaf pages; an index (and a table
     -- WITHOUT ROWID) has entries on its inner pages too.
     SELECT name, count(*) AS pages, sum(pgsize) AS bytes, sum(unused) AS unused, max(pgsize) AS page_size,
@@ -51,6 +51,19 @@ WITH tree AS MATERIALIZED (
                               WHEN keyed THEN 1
                               ELSE 1 + CAST(1.0 * cells / cells_a_page * 10 / page_size AS INTEGER) END) AS needed
       FROM filled
+), btree AS MATERIALIZED (
+    -- What the schema and dbstat know, put together by GROUP BY: a join needs an automatic index on 10,000 names, and some
+    -- versions of SQLite do not make one.
+    SELECT name, max(type) AS type, max(tbl_name) AS tbl_name, max(sql) AS sql, max(pages) AS pages, max(needed) AS needed,
+           max(bytes) AS bytes, max(unused) AS unused, max(overflow) AS overflow, max(cells) AS cells,
+           max(cells_a_page) AS cells_a_page, max(page_size) AS page_size
+      FROM (SELECT name, type, tbl_name, sql, NULL AS pages, NULL AS needed, NULL AS bytes, NULL AS unused,
+                   NULL AS overflow, NULL AS cells, NULL AS cells_a_page, NULL AS page_size
+              FROM main.sqlite_schema WHERE type IN ('table', 'index') AND rootpage <> 0
+             UNION ALL
+            SELECT name, NULL, NULL, NULL, pages, needed, bytes, unused, overflow, cells, cells_a_page, page_size
+              FROM packed)
+     GROUP BY name
 )
 SELECT p.name AS "index",
        round(100.0 * (p.pages - p.needed) / p.pages, 1) AS fragmentation_percent,
@@ -60,5 +73,6 @@ SELECT p.name AS "index",
        round(100.0 * p.unused / p.bytes, 1) AS unused_percent,
        p.cells AS entries,
        NULL AS withheld
-  FROM packed AS p
+  FROM btree AS p
+ WHERE p.type = 'index' AND p.tbl_name = :table
  ORDER BY (p.pages - p.needed) DESC, p.name

@@ -28,7 +28,7 @@
 -- at worst, because no page is ever filled to the last byte.
 
 -- measured: the figure and what to do about it
-WITH tree AS MATERIALIZED (
+WITH tree AS (
     -- One row per b-tree, that is per table and per index. A table's rows are on its leaf pages; an index (and a table
     -- WITHOUT ROWID) has entries on its inner pages too.
     SELECT name, count(*) AS pages, sum(pgsize) AS bytes, sum(unused) AS unused, max(pgsize) AS page_size,
@@ -55,18 +55,31 @@ WITH tree AS MATERIALIZED (
                               WHEN keyed THEN 1
                               ELSE 1 + CAST(1.0 * cells / cells_a_page * 10 / page_size AS INTEGER) END) AS needed
       FROM filled
+), btree AS MATERIALIZED (
+    -- What the schema and dbstat know, put together by GROUP BY: a join needs an automatic index on 10,000 names, and some
+    -- versions of SQLite do not make one.
+    SELECT name, max(type) AS type, max(tbl_name) AS tbl_name, max(sql) AS sql, max(pages) AS pages, max(needed) AS needed,
+           max(bytes) AS bytes, max(unused) AS unused, max(overflow) AS overflow, max(cells) AS cells,
+           max(cells_a_page) AS cells_a_page, max(page_size) AS page_size
+      FROM (SELECT name, type, tbl_name, sql, NULL AS pages, NULL AS needed, NULL AS bytes, NULL AS unused,
+                   NULL AS overflow, NULL AS cells, NULL AS cells_a_page, NULL AS page_size
+              FROM main.sqlite_schema WHERE type IN ('table', 'index') AND rootpage <> 0
+             UNION ALL
+            SELECT name, NULL, NULL, NULL, pages, needed, bytes, unused, overflow, cells, cells_a_page, page_size
+              FROM packed)
+     GROUP BY name
 ), whole AS MATERIALIZED (
     -- The file after VACUUM: all b-trees packed, no free pages, and with auto_vacuum one pointer-map page per page_size/5.
     SELECT c.page_count AS pages, s.page_size, f.freelist_count AS free,
            min(c.page_count - f.freelist_count,
                t.needed + CASE WHEN v.auto_vacuum THEN t.needed * 5 / s.page_size + 1 ELSE 0 END) AS needed
       FROM pragma_page_count AS c, pragma_page_size AS s, pragma_freelist_count AS f, pragma_auto_vacuum AS v,
-           (SELECT sum(needed) AS needed FROM packed) AS t
+           (SELECT sum(needed) AS needed FROM btree) AS t
 ), subject AS (
     SELECT w.pages, w.needed, w.page_size, w.free FROM whole AS w WHERE :table IS NULL
      UNION ALL
-    SELECT p.pages, p.needed, p.page_size, w.free FROM packed AS p, whole AS w
-     WHERE p.name = :table AND EXISTS (SELECT 1 FROM {schema}.sqlite_schema AS o WHERE o.type = 'table' AND o.name = :table)
+    SELECT p.pages, p.needed, p.page_size, w.free FROM btree AS p, whole AS w
+     WHERE p.type = 'table' AND p.name = :table
 )
 SELECT round(100.0 * (s.pages - s.needed) / s.pages, 1) AS fragmentation_percent,
        'dbstat, every page; pages after packing are forecast' AS method,
@@ -83,7 +96,7 @@ SELECT NULL, NULL, 'nothing: there are no pages to look at', NULL, 'it is a view
  WHERE NOT EXISTS (SELECT 1 FROM subject)
 
 -- stats: what the figure rests on
-WITH tree AS MATERIALIZED (
+WITH tree AS (
     -- One row per b-tree, that is per table and per index. A table's rows are on its leaf pages; an index (and a table
     -- WITHOUT ROWID) has entries on its inner pages too.
     SELECT name, count(*) AS pages, sum(pgsize) AS bytes, sum(unused) AS unused, max(pgsize) AS page_size,
@@ -94,7 +107,8 @@ WITH tree AS MATERIALIZED (
            total(pgsize - 8 - unused)
                FILTER (WHERE pagetype = 'leaf' OR pagetype = 'internal' AND payload > 0) AS cell_bytes
       FROM dbstat('main')
-     WHERE :table IS NULL OR name = :table OR name IN (SELECT i.name FROM {schema}.sqlite_schema AS i WHERE i.type = 'index' AND i.tbl_name = :table)
+     WHERE :table IS NULL OR name = :table
+        OR name IN (SELECT i.name FROM {schema}.sqlite_schema AS i WHERE i.type = 'index' AND i.tbl_name = :table)
      GROUP BY name
 ), filled AS (
     -- Cells a page holds when VACUUM or REINDEX packs it: cells of one size leave the remainder of the division free,
@@ -111,6 +125,19 @@ WITH tree AS MATERIALIZED (
                               WHEN keyed THEN 1
                               ELSE 1 + CAST(1.0 * cells / cells_a_page * 10 / page_size AS INTEGER) END) AS needed
       FROM filled
+), btree AS MATERIALIZED (
+    -- What the schema and dbstat know, put together by GROUP BY: a join needs an automatic index on 10,000 names, and some
+    -- versions of SQLite do not make one.
+    SELECT name, max(type) AS type, max(tbl_name) AS tbl_name, max(sql) AS sql, max(pages) AS pages, max(needed) AS needed,
+           max(bytes) AS bytes, max(unused) AS unused, max(overflow) AS overflow, max(cells) AS cells,
+           max(cells_a_page) AS cells_a_page, max(page_size) AS page_size
+      FROM (SELECT name, type, tbl_name, sql, NULL AS pages, NULL AS needed, NULL AS bytes, NULL AS unused,
+                   NULL AS overflow, NULL AS cells, NULL AS cells_a_page, NULL AS page_size
+              FROM main.sqlite_schema WHERE type IN ('table', 'index') AND rootpage <> 0
+             UNION ALL
+            SELECT name, NULL, NULL, NULL, pages, needed, bytes, unused, overflow, cells, cells_a_page, page_size
+              FROM packed)
+     GROUP BY name
 )
 SELECT sum(p.cells) FILTER (WHERE p.name = :table) AS rows,
        sum(p.bytes) FILTER (WHERE :table IS NULL OR p.name = :table) AS bytes,
@@ -125,4 +152,4 @@ SELECT sum(p.cells) FILTER (WHERE p.name = :table) AS rows,
        c.page_count AS database_pages,
        s.page_size AS page_size
   FROM pragma_freelist_count AS f, pragma_page_count AS c, pragma_page_size AS s
-  LEFT JOIN packed AS p
+  LEFT JOIN btree AS p ON p.pages IS NOT NULL

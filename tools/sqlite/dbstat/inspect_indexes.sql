@@ -32,7 +32,7 @@ WITH shadow AS MATERIALIZED (
                    ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
                    ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
      WHERE v.type = 'table' AND v.rootpage = 0
-), tree AS MATERIALIZED (
+), tree AS (
     -- One row per b-tree, that is per table and per index. A table's rows are on its leaf pages; an index (and a table
     -- WITHOUT ROWID) has entries on its inner pages too.
     SELECT name, count(*) AS pages, sum(pgsize) AS bytes, sum(unused) AS unused, max(pgsize) AS page_size,
@@ -60,19 +60,31 @@ WITH shadow AS MATERIALIZED (
                               WHEN keyed THEN 1
                               ELSE 1 + CAST(1.0 * cells / cells_a_page * 10 / page_size AS INTEGER) END) AS needed
       FROM filled
+), btree AS MATERIALIZED (
+    -- What the schema and dbstat know, put together by GROUP BY: a join needs an automatic index on 10,000 names, and some
+    -- versions of SQLite do not make one.
+    SELECT name, max(type) AS type, max(tbl_name) AS tbl_name, max(sql) AS sql, max(pages) AS pages, max(needed) AS needed,
+           max(bytes) AS bytes, max(unused) AS unused, max(overflow) AS overflow, max(cells) AS cells,
+           max(cells_a_page) AS cells_a_page, max(page_size) AS page_size
+      FROM (SELECT name, type, tbl_name, sql, NULL AS pages, NULL AS needed, NULL AS bytes, NULL AS unused,
+                   NULL AS overflow, NULL AS cells, NULL AS cells_a_page, NULL AS page_size
+              FROM main.sqlite_schema WHERE type IN ('table', 'index') AND rootpage <> 0
+             UNION ALL
+            SELECT name, NULL, NULL, NULL, pages, needed, bytes, unused, overflow, cells, cells_a_page, page_size
+              FROM packed)
+     GROUP BY name
 )
 SELECT 'main' AS "schema",
-       i.tbl_name AS "table",
-       i.name AS index_name,
+       p.tbl_name AS "table",
+       p.name AS index_name,
        coalesce(p.bytes, 0) AS bytes,
        1 AS valid,
        round(100.0 * (p.pages - p.needed) / p.pages, 1) AS fragmentation_percent,
        CASE WHEN p.pages IS NOT NULL THEN 'dbstat, every page; pages after packing are forecast' END AS method,
        (p.pages - p.needed) * p.page_size AS reclaimable_bytes,
        CASE WHEN p.pages IS NULL THEN 'the file is over 8 GiB, dbstat would read all of it' END AS withheld
-  FROM main.sqlite_schema AS i
-  LEFT JOIN packed AS p ON p.name = i.name
- WHERE i.type = 'index'
-   AND i.tbl_name NOT LIKE 'sqlite\_%' ESCAPE '\'
-   AND i.tbl_name NOT IN (SELECT name FROM shadow)
- ORDER BY bytes DESC, i.name
+  FROM btree AS p
+ WHERE p.type = 'index'
+   AND p.tbl_name NOT LIKE 'sqlite\_%' ESCAPE '\'
+   AND p.tbl_name NOT IN (SELECT name FROM shadow)
+ ORDER BY bytes DESC, p.name

@@ -36,7 +36,7 @@ WITH shadow AS MATERIALIZED (
                    ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
                    ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
      WHERE v.type = 'table' AND v.rootpage = 0
-), tree AS MATERIALIZED (
+), tree AS (
     -- One row per b-tree, that is per table and per index. A table's rows are on its leaf pages; an index (and a table
     -- WITHOUT ROWID) has entries on its inner pages too.
     SELECT name, count(*) AS pages, sum(pgsize) AS bytes, sum(unused) AS unused, max(pgsize) AS page_size,
@@ -64,35 +64,59 @@ WITH shadow AS MATERIALIZED (
                               WHEN keyed THEN 1
                               ELSE 1 + CAST(1.0 * cells / cells_a_page * 10 / page_size AS INTEGER) END) AS needed
       FROM filled
-), sized AS MATERIALIZED (
-    SELECT CAST(coalesce(w.owner, s.tbl_name) AS TEXT) AS name,
-           sum(p.bytes) FILTER (WHERE s.type = 'table') AS bytes,
-           sum(p.bytes) FILTER (WHERE s.type = 'index') AS index_bytes,
-           sum(p.cells) FILTER (WHERE s.type = 'table' AND w.owner IS NULL) AS cells,
-           sum(p.pages) FILTER (WHERE s.type = 'table') AS pages,
-           sum(p.needed) FILTER (WHERE s.type = 'table') AS needed,
-           max(p.page_size) AS page_size
-      FROM main.sqlite_schema AS s
-     CROSS JOIN packed AS p ON p.name = s.name
-      LEFT JOIN shadow AS w ON w.name = s.tbl_name
-     WHERE s.type IN ('table', 'index')
-     GROUP BY 1
-), analysed AS MATERIALIZED (
-    -- The first number of an entry is the table's rows; a partial index counts its own, hence max().
-    SELECT CAST(tbl AS TEXT) AS name, max(CAST(stat AS INTEGER)) AS stat_rows FROM main.sqlite_stat1 GROUP BY tbl
-), unanalysed AS MATERIALIZED (
+), btree AS MATERIALIZED (
+    -- What the schema and dbstat know, put together by GROUP BY: a join needs an automatic index on 10,000 names, and some
+    -- versions of SQLite do not make one.
+    SELECT name, max(type) AS type, max(tbl_name) AS tbl_name, max(sql) AS sql, max(pages) AS pages, max(needed) AS needed,
+           max(bytes) AS bytes, max(unused) AS unused, max(overflow) AS overflow, max(cells) AS cells,
+           max(cells_a_page) AS cells_a_page, max(page_size) AS page_size
+      FROM (SELECT name, type, tbl_name, sql, NULL AS pages, NULL AS needed, NULL AS bytes, NULL AS unused,
+                   NULL AS overflow, NULL AS cells, NULL AS cells_a_page, NULL AS page_size
+              FROM main.sqlite_schema WHERE type IN ('table', 'index') AND rootpage <> 0
+             UNION ALL
+            SELECT name, NULL, NULL, NULL, pages, needed, bytes, unused, overflow, cells, cells_a_page, page_size
+              FROM packed)
+     GROUP BY name
+), unanalysed AS (
     -- Tables with an index made after the last ANALYZE. A partial index may rightly have no entry.
-    SELECT DISTINCT CAST(tbl_name AS TEXT) AS name
+    SELECT DISTINCT tbl_name AS name
       FROM (SELECT tbl_name, name FROM main.sqlite_schema WHERE type = 'index' AND (sql IS NULL OR sql NOT LIKE '%where%')
             EXCEPT
             SELECT tbl, idx FROM main.sqlite_stat1)
-), relation AS MATERIALIZED (
-    SELECT o.name, o.sql,
-           CASE WHEN o.type = 'view' THEN 'view' WHEN o.rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind
-      FROM main.sqlite_schema AS o
-     WHERE o.type IN ('table', 'view')
-       AND o.name NOT LIKE 'sqlite\_%' ESCAPE '\'
-       AND NOT (o.rootpage <> 0 AND o.name IN (SELECT name FROM shadow))
+), fact AS (
+    -- What each source knows of a table, put together by name below.
+    SELECT name, sql,
+           CASE WHEN type = 'view' THEN 'view' WHEN rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind,
+           NULL AS bytes, NULL AS index_bytes, NULL AS cells, NULL AS pages,
+           NULL AS needed, NULL AS page_size, NULL AS stat_rows, NULL AS unanalysed
+      FROM main.sqlite_schema
+     WHERE type IN ('table', 'view')
+       AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
+       AND (rootpage = 0 OR name NOT IN (SELECT name FROM shadow))
+     UNION ALL
+    -- The own tables of a virtual table count as its bytes.
+    SELECT coalesce(w.owner, b.tbl_name), NULL, NULL,
+           sum(b.bytes) FILTER (WHERE b.type = 'table'), sum(b.bytes) FILTER (WHERE b.type = 'index'),
+           sum(b.cells) FILTER (WHERE b.type = 'table' AND w.owner IS NULL),
+           sum(b.pages) FILTER (WHERE b.type = 'table'), sum(b.needed) FILTER (WHERE b.type = 'table'),
+           max(b.page_size), NULL, NULL
+      FROM btree AS b
+      LEFT JOIN shadow AS w ON w.name = b.tbl_name
+     GROUP BY 1
+     UNION ALL
+    -- The first number of an entry is the table's rows; a partial index counts its own, hence max().
+    SELECT tbl, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, max(CAST(stat AS INTEGER)), NULL
+      FROM main.sqlite_stat1
+     GROUP BY tbl
+     UNION ALL
+    SELECT name, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1 FROM unanalysed
+), relation AS (
+    SELECT name, max(sql) AS sql, max(kind) AS kind,
+           max(bytes) AS bytes, max(index_bytes) AS index_bytes, max(cells) AS cells, max(pages) AS pages,
+           max(needed) AS needed, max(page_size) AS page_size, max(stat_rows) AS stat_rows, max(unanalysed) AS unanalysed
+      FROM fact
+     GROUP BY name
+    HAVING max(kind) IS NOT NULL
 )
 SELECT 'main' AS "schema",
        r.name AS "table",
@@ -100,28 +124,25 @@ SELECT 'main' AS "schema",
        -- SQLite gives objects no number that outlives VACUUM (root pages and rowids move): the definition stands for it.
        r.sql AS oid,
        'b-tree' AS storage,
-       coalesce(z.cells, a.stat_rows) AS rows,
-       z.bytes AS bytes,
-       CASE WHEN z.bytes IS NOT NULL THEN coalesce(z.index_bytes, 0) END AS index_bytes,
+       coalesce(r.cells, r.stat_rows) AS rows,
+       r.bytes AS bytes,
+       CASE WHEN r.bytes IS NOT NULL THEN coalesce(r.index_bytes, 0) END AS index_bytes,
        NULL AS dead_rows,
        NULL AS modified_rows,
        NULL AS last_analyze,
        NULL AS last_vacuum,
        NULL AS freeze_age_percent,
-       (z.pages - z.needed) * z.page_size AS free_bytes,
-       round(100.0 * (z.pages - z.needed) / z.pages, 1) AS fragmentation_percent,
-       CASE WHEN z.pages IS NOT NULL THEN 'dbstat, every page; pages after packing are forecast' END AS fragmentation_method,
-       CASE WHEN r.kind = 'table' AND z.pages IS NULL THEN 'the file is over 8 GiB, dbstat would read all of it' END AS withheld,
+       (r.pages - r.needed) * r.page_size AS free_bytes,
+       round(100.0 * (r.pages - r.needed) / r.pages, 1) AS fragmentation_percent,
+       CASE WHEN r.pages IS NOT NULL THEN 'dbstat, every page; pages after packing are forecast' END AS fragmentation_method,
+       CASE WHEN r.kind = 'table' AND r.pages IS NULL THEN 'the file is over 8 GiB, dbstat would read all of it' END AS withheld,
        NULL AS writes,
        CASE WHEN r.kind = 'table'
             THEN EXISTS (SELECT 1 FROM pragma_table_info(r.name, 'main') WHERE pk > 0) ELSE 1 END AS has_primary_key,
        CASE WHEN r.kind <> 'table' THEN NULL
-            WHEN z.cells = 0 THEN 'present'
-            WHEN a.stat_rows IS NULL THEN 'missing'
-            WHEN abs(a.stat_rows - z.cells) > 50 + z.cells / 10 OR u.name IS NOT NULL THEN 'stale'
+            WHEN r.cells = 0 THEN 'present'
+            WHEN r.stat_rows IS NULL THEN 'missing'
+            WHEN abs(r.stat_rows - r.cells) > 50 + r.cells / 10 OR r.unanalysed THEN 'stale'
             ELSE 'present' END AS statistics
   FROM relation AS r
-  LEFT JOIN sized AS z ON z.name = r.name
-  LEFT JOIN analysed AS a ON a.name = r.name AND r.kind = 'table'
-  LEFT JOIN unanalysed AS u ON u.name = r.name
- ORDER BY z.bytes DESC, r.name
+ ORDER BY r.bytes DESC, r.name

@@ -25,7 +25,7 @@ WITH named AS MATERIALIZED (
     -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
-), tree AS MATERIALIZED (
+), tree AS (
     -- One row per b-tree, that is per table and per index. A table's rows are on its leaf pages; an index (and a table
     -- WITHOUT ROWID) has entries on its inner pages too.
     SELECT name, count(*) AS pages, sum(pgsize) AS bytes, sum(unused) AS unused, max(pgsize) AS page_size,
@@ -52,11 +52,24 @@ WITH named AS MATERIALIZED (
                               WHEN keyed THEN 1
                               ELSE 1 + CAST(1.0 * cells / cells_a_page * 10 / page_size AS INTEGER) END) AS needed
       FROM filled
+), btree AS MATERIALIZED (
+    -- What the schema and dbstat know, put together by GROUP BY: a join needs an automatic index on 10,000 names, and some
+    -- versions of SQLite do not make one.
+    SELECT name, max(type) AS type, max(tbl_name) AS tbl_name, max(sql) AS sql, max(pages) AS pages, max(needed) AS needed,
+           max(bytes) AS bytes, max(unused) AS unused, max(overflow) AS overflow, max(cells) AS cells,
+           max(cells_a_page) AS cells_a_page, max(page_size) AS page_size
+      FROM (SELECT name, type, tbl_name, sql, NULL AS pages, NULL AS needed, NULL AS bytes, NULL AS unused,
+                   NULL AS overflow, NULL AS cells, NULL AS cells_a_page, NULL AS page_size
+              FROM main.sqlite_schema WHERE type IN ('table', 'index') AND rootpage <> 0
+             UNION ALL
+            SELECT name, NULL, NULL, NULL, pages, needed, bytes, unused, overflow, cells, cells_a_page, page_size
+              FROM packed)
+     GROUP BY name
 )
 SELECT 'main' AS "schema",
-       i.tbl_name AS "table",
-       i.name AS index_name,
-       coalesce(i.sql, 'made by a constraint of ' || i.tbl_name) AS definition,
+       p.tbl_name AS "table",
+       p.name AS index_name,
+       coalesce(p.sql, 'made by a constraint of ' || p.tbl_name) AS definition,
        p.bytes AS bytes,
        p.pages AS pages,
        p.unused AS unused,
@@ -64,8 +77,7 @@ SELECT 'main' AS "schema",
        'dbstat, every page; pages after packing are forecast' AS method,
        (p.pages - p.needed) * p.page_size AS reclaimable_bytes,
        NULL AS withheld
-  FROM main.sqlite_schema AS i
-  JOIN packed AS p ON p.name = i.name
- WHERE i.type = 'index'
-   AND i.tbl_name IN (SELECT name FROM named WHERE "schema" = 'main')
+  FROM btree AS p
+ WHERE p.type = 'index'
+   AND p.tbl_name IN (SELECT name FROM named WHERE "schema" = 'main')
  ORDER BY reclaimable_bytes DESC, index_name

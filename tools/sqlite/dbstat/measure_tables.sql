@@ -22,12 +22,12 @@
 -- REINDEX 0.3 %, 8 % at worst (few entries of mixed size a page). dbstat.unused divided by the page size was 16 % off, 64 %
 -- at worst, because no page is ever filled to the last byte.
 
--- tables: one row per named table that exists
+-- tables: one row per named table that exists, the largest gain first
 WITH named AS MATERIALIZED (
     -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
-), tree AS MATERIALIZED (
+), tree AS (
     -- One row per b-tree, that is per table and per index. A table's rows are on its leaf pages; an index (and a table
     -- WITHOUT ROWID) has entries on its inner pages too.
     SELECT name, count(*) AS pages, sum(pgsize) AS bytes, sum(unused) AS unused, max(pgsize) AS page_size,
@@ -55,16 +55,29 @@ WITH named AS MATERIALIZED (
                               WHEN keyed THEN 1
                               ELSE 1 + CAST(1.0 * cells / cells_a_page * 10 / page_size AS INTEGER) END) AS needed
       FROM filled
+), btree AS MATERIALIZED (
+    -- What the schema and dbstat know, put together by GROUP BY: a join needs an automatic index on 10,000 names, and some
+    -- versions of SQLite do not make one.
+    SELECT name, max(type) AS type, max(tbl_name) AS tbl_name, max(sql) AS sql, max(pages) AS pages, max(needed) AS needed,
+           max(bytes) AS bytes, max(unused) AS unused, max(overflow) AS overflow, max(cells) AS cells,
+           max(cells_a_page) AS cells_a_page, max(page_size) AS page_size
+      FROM (SELECT name, type, tbl_name, sql, NULL AS pages, NULL AS needed, NULL AS bytes, NULL AS unused,
+                   NULL AS overflow, NULL AS cells, NULL AS cells_a_page, NULL AS page_size
+              FROM main.sqlite_schema WHERE type IN ('table', 'index') AND rootpage <> 0
+             UNION ALL
+            SELECT name, NULL, NULL, NULL, pages, needed, bytes, unused, overflow, cells, cells_a_page, page_size
+              FROM packed)
+     GROUP BY name
 ), whole AS MATERIALIZED (
     -- The file after VACUUM: all b-trees packed, no free pages, and with auto_vacuum one pointer-map page per page_size/5.
     SELECT c.page_count AS pages, s.page_size, f.freelist_count AS free,
            min(c.page_count - f.freelist_count,
                t.needed + CASE WHEN v.auto_vacuum THEN t.needed * 5 / s.page_size + 1 ELSE 0 END) AS needed
       FROM pragma_page_count AS c, pragma_page_size AS s, pragma_freelist_count AS f, pragma_auto_vacuum AS v,
-           (SELECT sum(needed) AS needed FROM packed) AS t
+           (SELECT sum(needed) AS needed FROM btree) AS t
 )
-SELECT n."schema" AS "schema",
-       n.name AS "table",
+SELECT 'main' AS "schema",
+       p.name AS "table",
        round(100.0 * (p.pages - p.needed) / p.pages, 1) AS fragmentation_percent,
        CASE WHEN p.pages IS NOT NULL THEN 'dbstat, every page; pages after packing are forecast' END AS method,
        (p.pages - p.needed) * p.page_size AS reclaimable_bytes,
@@ -73,9 +86,6 @@ SELECT n."schema" AS "schema",
        round(100.0 * p.unused / p.bytes, 1) AS unused_percent,
        round(100.0 * (w.pages - w.needed) / w.pages, 1) AS database_fragmentation_percent,
        (w.pages - w.needed) * w.page_size AS database_reclaimable_bytes
-  FROM main.sqlite_schema AS o
- CROSS JOIN named AS n ON n.name = o.name
-  LEFT JOIN packed AS p ON p.name = o.name
-  LEFT JOIN whole AS w
- WHERE o.type = 'table' AND o.rootpage <> 0 AND n."schema" = 'main'
- ORDER BY n.position
+  FROM btree AS p, whole AS w
+ WHERE p.type = 'table' AND p.name IN (SELECT name FROM named WHERE "schema" = 'main')
+ ORDER BY reclaimable_bytes DESC, p.name

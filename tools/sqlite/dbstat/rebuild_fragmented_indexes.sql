@@ -11,7 +11,7 @@
 -- parameters:
 --   schema: {type: identifier}
 --   table: {type: identifier}
---   fragmentation_threshold: {type: number, default: 30, minimum: 0, maximum: 100, description: "percent of its pages an index must give back"}
+--   fragmentation_threshold: {type: number, default: 30, minimum: 0, maximum: 100, description: "percent of its pages that would come back"}
 --   min_index_size: {type: integer, default: 1048576, minimum: 0, description: "bytes; smaller indexes are left alone"}
 -- returns:
 --   indexes_rebuilt: count(ok)
@@ -34,7 +34,7 @@
 -- at worst, because no page is ever filled to the last byte.
 
 -- find: the table's indexes above the threshold, what is worth most first
-WITH tree AS MATERIALIZED (
+WITH tree AS (
     -- One row per b-tree, that is per table and per index. A table's rows are on its leaf pages; an index (and a table
     -- WITHOUT ROWID) has entries on its inner pages too.
     SELECT name, count(*) AS pages, sum(pgsize) AS bytes, sum(unused) AS unused, max(pgsize) AS page_size,
@@ -62,17 +62,29 @@ WITH tree AS MATERIALIZED (
                               WHEN keyed THEN 1
                               ELSE 1 + CAST(1.0 * cells / cells_a_page * 10 / page_size AS INTEGER) END) AS needed
       FROM filled
+), btree AS MATERIALIZED (
+    -- What the schema and dbstat know, put together by GROUP BY: a join needs an automatic index on 10,000 names, and some
+    -- versions of SQLite do not make one.
+    SELECT name, max(type) AS type, max(tbl_name) AS tbl_name, max(sql) AS sql, max(pages) AS pages, max(needed) AS needed,
+           max(bytes) AS bytes, max(unused) AS unused, max(overflow) AS overflow, max(cells) AS cells,
+           max(cells_a_page) AS cells_a_page, max(page_size) AS page_size
+      FROM (SELECT name, type, tbl_name, sql, NULL AS pages, NULL AS needed, NULL AS bytes, NULL AS unused,
+                   NULL AS overflow, NULL AS cells, NULL AS cells_a_page, NULL AS page_size
+              FROM main.sqlite_schema WHERE type IN ('table', 'index') AND rootpage <> 0
+             UNION ALL
+            SELECT name, NULL, NULL, NULL, pages, needed, bytes, unused, overflow, cells, cells_a_page, page_size
+              FROM packed)
+     GROUP BY name
 )
 SELECT
-       i.name AS index_name,
-       coalesce(i.sql, 'made by a constraint of ' || i.tbl_name) AS definition,
+       p.name AS index_name,
+       coalesce(p.sql, 'made by a constraint of ' || p.tbl_name) AS definition,
        p.bytes AS bytes,
        p.pages AS pages,
        p.unused AS unused,
        round(100.0 * (p.pages - p.needed) / p.pages, 1) AS fragmentation
-  FROM {schema}.sqlite_schema AS i
-  JOIN packed AS p ON p.name = i.name
- WHERE i.type = 'index' AND i.tbl_name = :table
+  FROM btree AS p
+ WHERE p.type = 'index' AND p.tbl_name = :table
    AND p.bytes >= :min_index_size
    AND 100.0 * (p.pages - p.needed) / p.pages >= :fragmentation_threshold
  ORDER BY (p.pages - p.needed) DESC, index_name

@@ -20,20 +20,21 @@ WITH named AS MATERIALIZED (
     -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
-), object AS MATERIALIZED (
-    SELECT o.name, o.sql, n."schema", n.position,
-           CASE WHEN o.type = 'view' THEN 'view' WHEN o.rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind
-      FROM main.sqlite_schema AS o
-     CROSS JOIN named AS n ON n.name = o.name
-     WHERE o.type IN ('table', 'view') AND n."schema" = 'main'
-), owned AS MATERIALIZED (
-    -- An index behind UNIQUE or PRIMARY KEY has no definition of its own, its name stands for it.
-    SELECT tbl_name, json_group_array(definition) AS indexes
-      FROM (SELECT tbl_name, coalesce(sql, name) AS definition
-              FROM main.sqlite_schema WHERE type = 'index' ORDER BY tbl_name, name)
+), object AS (
+    -- One pass over the schema: a table and its indexes have the same tbl_name. An index behind UNIQUE or PRIMARY KEY has
+    -- no definition of its own, its name stands for it.
+    SELECT tbl_name AS name,
+           max(CASE WHEN type = 'view' THEN 'view' WHEN type = 'table' AND rootpage = 0 THEN 'virtual'
+                    WHEN type = 'table' THEN 'table' END) AS kind,
+           max(sql) FILTER (WHERE type <> 'index') AS sql,
+           json_group_array(coalesce(sql, name)) FILTER (WHERE type = 'index') AS indexes
+      FROM (SELECT * FROM main.sqlite_schema
+             WHERE type IN ('table', 'view', 'index')
+               AND tbl_name IN (SELECT name FROM named WHERE "schema" = 'main')
+             ORDER BY tbl_name, type, name)
      GROUP BY tbl_name
 )
-SELECT o."schema" AS "schema",
+SELECT 'main' AS "schema",
        o.name AS "table",
        o.kind AS kind,
        -- SQLite gives objects no number that outlives VACUUM (root pages and rowids move): the definition stands for it.
@@ -41,7 +42,6 @@ SELECT o."schema" AS "schema",
        NULL AS rows,
        NULL AS bytes,
        NULL AS busy_sessions,
-       coalesce(x.indexes, '[]') AS indexes
+       o.indexes AS indexes
   FROM object AS o
-  LEFT JOIN owned AS x ON x.tbl_name = o.name
- ORDER BY o.position
+ ORDER BY o.name

@@ -29,22 +29,34 @@ WITH shadow AS MATERIALIZED (
                    ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
                    ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
      WHERE v.type = 'table' AND v.rootpage = 0
-), analysed AS MATERIALIZED (
-    -- The first number of an entry is the table's rows; a partial index counts its own, hence max().
-    SELECT CAST(tbl AS TEXT) AS name, max(CAST(stat AS INTEGER)) AS stat_rows FROM main.sqlite_stat1 GROUP BY tbl
-), unanalysed AS MATERIALIZED (
+), unanalysed AS (
     -- Tables with an index made after the last ANALYZE. A partial index may rightly have no entry.
-    SELECT DISTINCT CAST(tbl_name AS TEXT) AS name
+    SELECT DISTINCT tbl_name AS name
       FROM (SELECT tbl_name, name FROM main.sqlite_schema WHERE type = 'index' AND (sql IS NULL OR sql NOT LIKE '%where%')
             EXCEPT
             SELECT tbl, idx FROM main.sqlite_stat1)
-), relation AS MATERIALIZED (
-    SELECT o.name, o.sql,
-           CASE WHEN o.type = 'view' THEN 'view' WHEN o.rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind
-      FROM main.sqlite_schema AS o
-     WHERE o.type IN ('table', 'view')
-       AND o.name NOT LIKE 'sqlite\_%' ESCAPE '\'
-       AND NOT (o.rootpage <> 0 AND o.name IN (SELECT name FROM shadow))
+), fact AS (
+    -- What each source knows of a table, put together by name below.
+    SELECT name, sql,
+           CASE WHEN type = 'view' THEN 'view' WHEN rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind,
+           NULL AS stat_rows, NULL AS unanalysed
+      FROM main.sqlite_schema
+     WHERE type IN ('table', 'view')
+       AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
+       AND (rootpage = 0 OR name NOT IN (SELECT name FROM shadow))
+     UNION ALL
+    -- The first number of an entry is the table's rows; a partial index counts its own, hence max().
+    SELECT tbl, NULL, NULL, max(CAST(stat AS INTEGER)), NULL
+      FROM main.sqlite_stat1
+     GROUP BY tbl
+     UNION ALL
+    SELECT name, NULL, NULL, NULL, 1 FROM unanalysed
+), relation AS (
+    SELECT name, max(sql) AS sql, max(kind) AS kind,
+           max(stat_rows) AS stat_rows, max(unanalysed) AS unanalysed
+      FROM fact
+     GROUP BY name
+    HAVING max(kind) IS NOT NULL
 )
 SELECT 'main' AS "schema",
        r.name AS "table",
@@ -52,7 +64,7 @@ SELECT 'main' AS "schema",
        -- SQLite gives objects no number that outlives VACUUM (root pages and rowids move): the definition stands for it.
        r.sql AS oid,
        'b-tree' AS storage,
-       a.stat_rows AS rows,
+       r.stat_rows AS rows,
        NULL AS bytes,
        NULL AS index_bytes,
        NULL AS dead_rows,
@@ -68,10 +80,8 @@ SELECT 'main' AS "schema",
        CASE WHEN r.kind = 'table'
             THEN EXISTS (SELECT 1 FROM pragma_table_info(r.name, 'main') WHERE pk > 0) ELSE 1 END AS has_primary_key,
        CASE WHEN r.kind <> 'table' THEN NULL
-            WHEN a.stat_rows IS NULL THEN 'missing'
-            WHEN u.name IS NOT NULL THEN 'stale'
+            WHEN r.stat_rows IS NULL THEN 'missing'
+            WHEN r.unanalysed THEN 'stale'
             ELSE 'present' END AS statistics
   FROM relation AS r
-  LEFT JOIN analysed AS a ON a.name = r.name AND r.kind = 'table'
-  LEFT JOIN unanalysed AS u ON u.name = r.name
  ORDER BY r.name

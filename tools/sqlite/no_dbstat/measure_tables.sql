@@ -25,8 +25,8 @@ WITH named AS MATERIALIZED (
     SELECT c.page_count AS pages, s.page_size, f.freelist_count AS free
       FROM pragma_page_count AS c, pragma_page_size AS s, pragma_freelist_count AS f
 )
-SELECT n."schema" AS "schema",
-       n.name AS "table",
+SELECT 'main' AS "schema",
+       o.name AS "table",
        NULL AS fragmentation_percent,
        NULL AS method,
        NULL AS reclaimable_bytes,
@@ -35,8 +35,7 @@ SELECT n."schema" AS "schema",
        NULL AS unused_percent,
        round(100.0 * w.free / w.pages, 1) AS database_fragmentation_percent,
        w.free * w.page_size AS database_reclaimable_bytes
-  FROM main.sqlite_schema AS o
- CROSS JOIN named AS n ON n.name = o.name
-  JOIN whole AS w
- WHERE o.type = 'table' AND o.rootpage <> 0 AND n."schema" = 'main' AND coalesce(:max_bytes, 0) >= 0
- ORDER BY n.position
+  FROM main.sqlite_schema AS o, whole AS w
+ WHERE o.type = 'table' AND o.rootpage <> 0 AND coalesce(:max_bytes, 0) >= 0
+   AND o.name IN (SELECT name FROM named WHERE "schema" = 'main')
+ ORDER BY o.name

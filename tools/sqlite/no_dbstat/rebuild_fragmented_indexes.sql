@@ -11,7 +11,7 @@
 -- parameters:
 --   schema: {type: identifier}
 --   table: {type: identifier}
---   fragmentation_threshold: {type: number, default: 30, minimum: 0, maximum: 100, description: "percent of its pages an index must give back"}
+--   fragmentation_threshold: {type: number, default: 30, minimum: 0, maximum: 100, description: "percent of its pages that would come back"}
 --   min_index_size: {type: integer, default: 1048576, minimum: 0, description: "bytes; smaller indexes are left alone"}
 -- returns:
 --   indexes_rebuilt: count(ok)

@@ -28,13 +28,13 @@ WITH shadow AS MATERIALIZED (
                    ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
                    ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
      WHERE v.type = 'table' AND v.rootpage = 0
-), relation AS MATERIALIZED (
-    SELECT o.name, o.sql,
-           CASE WHEN o.type = 'view' THEN 'view' WHEN o.rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind
-      FROM main.sqlite_schema AS o
-     WHERE o.type IN ('table', 'view')
-       AND o.name NOT LIKE 'sqlite\_%' ESCAPE '\'
-       AND NOT (o.rootpage <> 0 AND o.name IN (SELECT name FROM shadow))
+), relation AS (
+    SELECT name, sql,
+           CASE WHEN type = 'view' THEN 'view' WHEN rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind
+      FROM main.sqlite_schema
+     WHERE type IN ('table', 'view')
+       AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
+       AND (rootpage = 0 OR name NOT IN (SELECT name FROM shadow))
 )
 SELECT 'main' AS "schema",
        r.name AS "table",

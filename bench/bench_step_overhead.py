@@ -1,0 +1,133 @@
+"""aishell's own time per step, target queries excluded, against two bare durable commits through SQLAlchemy.
+
+The claim (issue 2): at most 1 ms above the two commits. The steps are Python tools that return at once, so that everything
+measured is aishell: resolve, hooks, gates, intent, outcome, checkpoint, audit. Alternating rounds; then the profile that
+explains the rest.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, update
+
+from aishell.agents.base import Agent, Draft
+from aishell.agents.maintenance import MaintenanceAgent
+from aishell.execution.preview import present
+from aishell.models import Inventory, Step, Task
+from aishell.site import Site
+from aishell.state.schema import checkpoints, runs
+from aishell.state.store import Store
+
+STEPS, ROUNDS = 200, 7
+TOOL = """
+name: do_nothing
+category: report
+risk: safe
+capabilities: [database_read]
+runs: python
+implementation: bench_step_overhead:do_nothing
+parameters:
+  number: {type: integer}
+returns:
+  number: {type: integer}
+description: Returns its parameter at once.
+"""
+
+
+def do_nothing(params: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    return {"number": params["number"]}
+
+
+class Chain(MaintenanceAgent):
+    """STEPS steps, each of which needs the one before it."""
+
+    def draft(self, task: Task, inventory: Inventory) -> Draft:
+        return Draft(
+            tuple(
+                Step(f"s{n}", "do_nothing", {"number": n}, needs=(f"s{n - 1}",) if n else ()) for n in range(STEPS)
+            )
+        )
+
+
+def run_steps(folder: Path, number: int) -> float:
+    """Seconds for one run of STEPS steps, without planning."""
+    state = folder / f"state{number}.db"
+    with Site.open(folder, state=state) as site, site.job(Task("maintenance", f"sqlite:///{folder}/target.db")) as job:
+        agent: Agent = Chain()
+        job.agent = agent
+        inventory = Inventory(job.refresh(), (), (), "now")
+        planned = present(job, agent.plan(job.task, inventory), inventory)
+        site.store.read().__enter__()
+        started = time.perf_counter()
+        result = site.run(planned)
+        seconds = time.perf_counter() - started
+    assert result.status == "success", result.reasoning
+    return seconds
+
+
+def bare_commits(folder: Path, number: int) -> float:
+    """Seconds for 2 * STEPS durable commits of one insert or update each."""
+    store = Store.open(folder / f"bare{number}.db")
+    with store.write() as connection:
+        connection.execute(
+            insert(runs),
+            {
+                **{column.name: "" for column in runs.columns if column.type.python_type is str},
+                "id": "r",
+                "pid": 0,
+                "pause_requested": 0,
+                "cancel_requested": 0,
+            },
+        )
+    started = time.perf_counter()
+    for step in range(STEPS):
+        with store.write() as connection:
+            connection.execute(
+                insert(checkpoints),
+                {"run_id": "r", "task_id": "t", "name": f"step_{step}_started", "total_steps": STEPS, "version": 1, "created_at": ""},
+            )
+        with store.write() as connection:
+            connection.execute(update(runs).where(runs.c.id == "r").values(state=str(step)))
+    seconds = time.perf_counter() - started
+    store.close()
+    return seconds
+
+
+def main() -> None:
+    sys.path.insert(0, str(Path(__file__).parent))
+    sys.modules["bench_step_overhead"] = sys.modules["__main__"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "config").mkdir()
+        (folder / "tools" / "common").mkdir(parents=True)
+        (folder / "tools" / "common" / "do_nothing.yaml").write_text(TOOL)
+        with sqlite3.connect(folder / "target.db") as target:
+            target.execute("CREATE TABLE t (i INTEGER PRIMARY KEY)")
+        target.close()
+        ours, bare = [], []
+        for number in range(ROUNDS):
+            bare.append(bare_commits(folder, number) / STEPS * 1000)
+            ours.append(run_steps(folder, number) / STEPS * 1000)
+        profile = cProfile.Profile()
+        profile.enable()
+        run_steps(folder, ROUNDS)
+        profile.disable()
+    print(f"{'':<26} {'median':>9} {'min':>8} {'max':>8}   (ms a step, {STEPS} steps, {ROUNDS} rounds)")
+    for label, values in (("two bare durable commits", bare), ("a step of aishell", ours)):
+        print(f"{label:<26} {statistics.median(values):>9.2f} {min(values):>8.2f} {max(values):>8.2f}")
+    print(f"above the two commits: {statistics.median(ours) - statistics.median(bare):.2f} ms")
+    pstats.Stats(profile).sort_stats("tottime").print_stats(14)
+
+
+if __name__ == "__main__":
+    main()

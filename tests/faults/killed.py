@@ -1,0 +1,73 @@
+"""A program, not a test: runs the command line once per request, each in a child that ends itself at the N-th commit.
+
+Reads a JSON object a line from standard input: `arguments`, `out`, `err`, `at` (0: never) and `when`, `before` or `after` the
+commit to state.db; answers with the child's exit code, -9 when it was killed. The modules are imported once, then
+every run is a fork: hundreds of them fit into the time that importing would take.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import aishell.cli.main
+import aishell.cli.run
+import aishell.databases.mysql
+import aishell.databases.postgresql
+import aishell.databases.sqlite
+import aishell.site  # noqa: F401  imported before the forks
+from aishell.state.store import Store
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_at(wanted: int, when: str) -> None:
+    """Make the store end this process at its commit number `wanted`: just before it is durable, or just after."""
+    original = Store.write
+    numbers = itertools.count(1)
+
+    @contextmanager
+    def write(self: Store) -> Iterator[Any]:
+        with original(self) as connection:
+            yield connection
+            number = next(numbers)
+            if number == wanted and when == "before":
+                die()
+        if number == wanted and when == "after":
+            die()
+
+    Store.write = write  # type: ignore[method-assign]
+
+
+def run(request: dict[str, Any]) -> int:
+    """The exit code of one run in a child."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    for number, name in ((0, os.devnull), (1, request["out"]), (2, request["err"])):
+        os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
+    code = 1
+    try:
+        sys.argv = ["aishell", *request["arguments"]]
+        if request["at"]:
+            kill_at(request["at"], request["when"])
+        aishell.cli.main.main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(run(json.loads(line)), flush=True)

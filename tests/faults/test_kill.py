@@ -1,0 +1,125 @@
+"""kill -9 at every commit to state.db, on each engine: what was promised holds wherever it hits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bloated import Bloated
+from tests.fix_aishell import Aishell, Ended
+
+KILLED = -9
+PROGRAM = Path(__file__).with_name("killed.py")
+
+
+class Killer:
+    """Runs commands that end themselves at a commit."""
+
+    def __init__(self, aishell: Aishell) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=aishell.site,
+            env=aishell.environment(PYTHONPATH=str(Path(__file__).parents[2])),
+        )
+
+    def run(self, aishell: Aishell, *arguments: str, at: int = 0, when: str = "before") -> Ended:
+        assert self.process.stdin
+        assert self.process.stdout
+        out, err = aishell.home / "killed.out", aishell.home / "killed.err"
+        request = {"arguments": aishell.command(*arguments), "out": str(out), "err": str(err), "at": at, "when": when}
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        return Ended(int(self.process.stdout.readline()), out.read_text(), err.read_text())
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+@pytest.fixture
+def killer(aishell: Aishell) -> Iterator[Killer]:
+    made = Killer(aishell)
+    yield made
+    made.close()
+
+
+def new_site(aishell: Aishell, name: str, url: str) -> Aishell:
+    home = aishell.home / name
+    home.mkdir()
+    return Aishell(home, url)
+
+
+def attempts(site: Aishell) -> dict[int, Counter[str]]:
+    """How often each step was started and ended, by the audit log."""
+    counted: dict[int, Counter[str]] = {}
+    for index, kind in site.rows("SELECT step_index, type FROM events WHERE step_index IS NOT NULL ORDER BY id"):
+        counted.setdefault(index, Counter())[kind] += 1
+    return counted
+
+
+def assert_no_finished_step_ran_again(site: Aishell) -> None:
+    ended: set[int] = set()
+    for index, kind in site.rows("SELECT step_index, type FROM events WHERE step_index IS NOT NULL ORDER BY id"):
+        if kind in ("step_started", "statement_sent", "step_completed", "step_skipped", "step_failed"):
+            assert index not in ended, f"step {index} had ended, then came {kind}"
+        if kind in ("step_completed", "step_skipped", "step_failed"):
+            ended.add(index)
+
+
+def assert_as_promised(bloated: Bloated, db: Any, site: Aishell, whole: dict[str, Any], content: Any) -> None:
+    """After the resume: the same database as after an undisturbed run, nothing left, and a history without a gap."""
+    assert bloated.facts(db) == whole
+    assert bloated.content(db) == content
+    assert bloated.left_behind(db) == []
+    assert site.lock_files() == []
+    assert_no_finished_step_ran_again(site)
+    (site_run,) = site.rows("SELECT id, state FROM runs")
+    assert site_run[1] == "completed"
+    names = [name for (name,) in site.rows("SELECT name FROM checkpoints ORDER BY id")]
+    assert (names[0], names[-1]) == ("plan_created", "workflow_completed")
+    steps = site.rows("SELECT step_index, status FROM steps ORDER BY step_index")
+    assert {status for _, status in steps} == {"done"}
+    assert [names.count(f"step_{index}_completed") for index, _ in steps] == [1] * len(steps)
+    objects = site.rows("SELECT step_index, object, count(*) FROM table_history WHERE status = 'ok' GROUP BY 1, 2")
+    assert [o for o in objects if o[2] != 1] == [], "an object's outcome was recorded more than once"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_killed_at_any_commit_is_finished_by_resume(
+    bloated: Bloated, aishell: Aishell, killer: Killer, when: str
+) -> None:
+    db = bloated.make()
+    content, untouched = bloated.content(db), bloated.facts(db)
+    site = new_site(aishell, "undisturbed", db.url)
+    killer.run(site, *site.arguments()).expect(0)
+    whole = bloated.facts(db)
+    assert whole != untouched
+    for at in range(1, 100):
+        db = bloated.make()
+        site = new_site(aishell, f"at_{at}", db.url)
+        killed = killer.run(site, *site.arguments(), at=at, when=when)
+        if killed.code != KILLED:
+            killed.expect(0)
+            break
+        known = site.rows("SELECT id FROM runs") if at > 1 or when == "after" else []
+        if not known:  # nothing was promised yet: nothing may have been sent, and a new run does it all
+            assert bloated.facts(db) == untouched
+            killer.run(site, *site.arguments()).expect(0)
+        elif site.state_of(known[0][0]) == "completed":
+            refused = killer.run(site, "runs", "resume", known[0][0], "--output", "json")
+            assert (refused.code, refused.json["error"]["type"]) == (2, "StateError")
+        else:
+            resumed = killer.run(site, "runs", "resume", known[0][0], "--output", "json").expect(0)
+            assert resumed.json["status"] == "success"
+        assert_as_promised(bloated, db, site, whole, content)
+        killer.run(site, "audit", "verify").expect(0)
+    assert at > 12, "fewer commits than steps have boundaries"

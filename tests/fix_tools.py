@@ -1,0 +1,178 @@
+"""Fixtures that run the tools of tools/ as the executor does: `engine` is each server in turn, see `Engine`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aishell.databases.base import SessionOptions
+from aishell.databases.connections import open_database, parse_url
+from aishell.models import Plan, Row, Server, StepResult, Task
+from aishell.registry import runners
+from aishell.registry.registry import Registry
+from aishell.registry.runners import Context, ToolResult
+from aishell.registry.tool import Tool
+from aishell.safety.gates import timeout_of
+from aishell.safety.locks import contradiction
+from tests.tool_samples import MariadbSamples, PostgresqlSamples, Samples, SqliteSamples
+
+ROOT = Path(__file__).parents[1]
+POSTGRESQL = ("pg_distribution", "pg_current")
+ENGINES = (*POSTGRESQL, "mariadb", "sqlite")
+SAMPLES: Mapping[str, type[Samples]] = {
+    "postgresql": PostgresqlSamples,
+    "mysql": MariadbSamples,
+    "sqlite": SqliteSamples,
+}
+
+
+@functools.cache
+def registry() -> Registry:
+    return Registry.load([ROOT / "tools"], lock_check=contradiction)
+
+
+class Engine:
+    """One database, and the tools on it.
+
+    `db` is the plain driver's side (`pg`, `mariadb`, `sqlite`), `samples` makes tables, `database` is aishell's side.
+    `hidden` takes features away from the server, so that the other variants of its tools are picked; `version` overrides it.
+    """
+
+    def __init__(self, db: Any, url: str | None = None, schema: str | None = None) -> None:
+        self.db = db
+        self.database = open_database(parse_url(url or db.url))
+        self.name = self.database.engine
+        self.samples = SAMPLES[self.name](db, schema)
+        self.hidden: set[str] = set()
+        self.version: tuple[int, ...] | None = None
+        self.lock_timeout: float | None = None  # shorter than the tool's own
+        self.marker = "aishell:test:0"
+        self.attempt: Callable[[Callable[[], Any], Callable[[], None]], Any] = lambda call, before_retry: call()
+        self.results: list[StepResult] = []  # of a run's earlier steps, for the report
+        self.others: list[Engine] = []
+
+    @property
+    def schema(self) -> str:
+        return self.samples.schema
+
+    def server(self) -> Server:
+        facts = self.database
+        features = facts.features - self.hidden
+        return Server(self.name, facts.product, self.version or facts.version, "", identity="", features=features)
+
+    def pick(self, name: str) -> Tool:
+        return registry().pick(name, self.server())
+
+    def named(self, *tables: str) -> list[Row]:
+        """Tables of the own schema as tools take them."""
+        return [{"schema": self.schema, "table": table} for table in tables]
+
+    def context(self, tool: Tool) -> Context:
+        wait = self.lock_timeout if self.lock_timeout is not None else timeout_of(tool)
+        limits = SessionOptions(tool.read_only, wait, float(tool.max_execution_time or 60))
+        return Context(
+            database=self.database,
+            marker=self.marker,
+            options=limits,
+            attempt=self.attempt,
+            target="test",
+            results=tuple(self.results),
+            facts={"plan": Plan(Task("maintenance", "test"), (), ""), "server": self.server()},
+        )
+
+    def find(self, name: str, /, **params: Any) -> list[Row]:
+        tool = self.pick(name)
+        return runners.find(tool, tool.prepare(params), self.context(tool)) or []
+
+    def call(self, name: str, /, **params: Any) -> ToolResult:
+        """What the executor does with a step: find, and run on what was found."""
+        return self.call_file(self.pick(name), **params)
+
+    def call_file(self, tool: Tool, /, **params: Any) -> ToolResult:
+        values, context = tool.prepare(params), self.context(tool)
+        found = runners.find(tool, values, context)
+        if found is not None and not found:
+            nothing = runners.conclude(tool, values, [], context)
+            return replace(nothing, status="skipped", reason="nothing to do")
+        return runners.run(tool, values, found, context)
+
+    def rows(self, name: str, /, **params: Any) -> list[Row]:
+        """The rows of an inspection tool, which returns them in its only field."""
+        (field,) = self.call(name, **params).output.values()
+        return [field] if isinstance(field, dict) else field
+
+    def row(self, name: str, table: str, /, **params: Any) -> Row:
+        """The one row that an inspection tool has of a table of the own schema."""
+        (row,) = (r for r in self.rows(name, **params) if (r["schema"], r["table"]) == (self.schema, table))
+        return row
+
+    def connected(self, url: str) -> Engine:
+        """The same database as another user sees it."""
+        return self._other(Engine(self.db, url, self.schema))
+
+    def inside(self, schema: str) -> Engine:
+        """The tools in a schema of this name (MariaDB: a database; SQLite has `main` only)."""
+        if self.name == "sqlite":
+            return self
+        if self.name == "mysql":
+            return self._other(Engine(self.samples.make_schema(schema)))
+        self.samples.make_schema(schema)
+        return self._other(Engine(self.db, schema=schema))
+
+    def _other(self, engine: Engine) -> Engine:
+        self.others.append(engine)
+        return engine
+
+    def close(self) -> None:
+        for other in self.others:
+            other.close()
+        self.database.close()
+        self.samples.clean()
+
+
+def make_engine(request: pytest.FixtureRequest, fixture: str) -> Iterator[Engine]:
+    made = Engine(request.getfixturevalue(fixture))
+    yield made
+    made.close()
+
+
+def label(fixture: str) -> str:
+    from tests.fix_postgresql import _id
+
+    return _id(fixture.removeprefix("pg_")) if fixture.startswith("pg_") else fixture
+
+
+@pytest.fixture(params=ENGINES, ids=label)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """A fresh database on each server in turn."""
+    yield from make_engine(request, request.param)
+
+
+@pytest.fixture(params=POSTGRESQL, ids=label)
+def pg_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    yield from make_engine(request, request.param)
+
+
+@pytest.fixture(params=(*POSTGRESQL, "mariadb"), ids=label)
+def server_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """The engines that have users and sessions of others."""
+    yield from make_engine(request, request.param)
+
+
+@pytest.fixture
+def mariadb_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    yield from make_engine(request, "mariadb")
+
+
+@pytest.fixture
+def sqlite_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    yield from make_engine(request, "sqlite")
+
+
+def statuses(result: ToolResult) -> Sequence[str]:
+    return [one.status for one in result.objects]

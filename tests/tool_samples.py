@@ -1,0 +1,203 @@
+"""Tables for the tools to work on, made with the plain driver: bloated, stale, empty, without a key, partitioned, huge."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+from tests.mariadb import MariadbDatabase, quoted
+
+ROWS = 20_000
+KEPT = 10  # one row in ten stays
+
+
+class Samples(ABC):
+    """Makes tables of the form (id primary key, n text with an index, note text) in one schema."""
+
+    default: str
+    empty_options = ""
+
+    def __init__(self, db: Any, schema: str | None = None) -> None:
+        self.db = db
+        self.schema = schema or self.default
+
+    def q(self, name: str) -> str:
+        return '"' + name.replace('"', '""') + '"'
+
+    def ref(self, name: str) -> str:
+        return f"{self.q(self.schema)}.{self.q(name)}"
+
+    def do(self, *statements: str) -> None:
+        for statement in statements:
+            self.db.execute(statement)
+
+    def value(self, query: str) -> Any:
+        ((value,),) = self.db.execute(query)
+        return value
+
+    def count(self, table: str) -> int:
+        return int(self.value(f"SELECT count(*) FROM {self.ref(table)}"))
+
+    @abstractmethod
+    def fill(self, table: str, first: int, last: int, column: str = "n") -> None:
+        """Rows with these ids; `n` is of random order, so that every index page gets some."""
+
+    @abstractmethod
+    def settle(self, table: str) -> None:
+        """Let the server finish deleting, and refresh the statistics."""
+
+    def table(self, table: str = "plain", rows: int = 100, column: str = "n", index: str | None = None) -> str:
+        self.do(
+            f"CREATE TABLE {self.ref(table)} (id integer PRIMARY KEY, {self.q(column)} varchar(64), note varchar(200))"
+        )
+        self.fill(table, 1, rows, column)
+        self.index(table, column, index or f"{table}_n")
+        return table
+
+    def index(self, table: str, column: str, index: str) -> None:
+        self.do(f"CREATE INDEX {self.q(index)} ON {self.ref(table)} ({self.q(column)})")
+
+    def bloated(self, table: str = "bloated", column: str = "n", index: str | None = None, rows: int = ROWS) -> str:
+        """A table and an index that nine rows in ten were deleted from; statistics are fresh."""
+        self.table(table, rows, column, index)
+        self.settle(table)
+        self.do(f"DELETE FROM {self.ref(table)} WHERE id % {KEPT} <> 0")
+        self.settle(table)
+        return table
+
+    def stale(self, table: str = "stale") -> str:
+        """A table that has grown a lot since its statistics were made."""
+        self.table(table, 200)
+        self.settle(table)
+        self.fill(table, 201, 2000)
+        return table
+
+    def empty(self, table: str = "empty") -> str:
+        return self.table(table, 0)
+
+    def without_key(self, table: str = "keyless") -> str:
+        self.do(f"CREATE TABLE {self.ref(table)} (id integer, n varchar(64), note varchar(200))")
+        self.fill(table, 1, 500)
+        return table
+
+    def view(self, view: str = "looking", table: str = "plain") -> str:
+        self.do(f"CREATE VIEW {self.ref(view)} AS SELECT n FROM {self.ref(table)}")
+        return view
+
+    def generated(self, table: str = "computed") -> str:
+        self.do(
+            f"CREATE TABLE {self.ref(table)} (id integer PRIMARY KEY, n varchar(64), note varchar(200), "
+            "twice integer GENERATED ALWAYS AS (id * 2) STORED)"
+        )
+        self.fill(table, 1, 500)
+        self.index(table, "twice", f"{table}_twice")
+        return table
+
+    def huge(self, table: str = "huge") -> str:
+        """Rows far larger than a page."""
+        self.do(f"CREATE TABLE {self.ref(table)} (id integer PRIMARY KEY, body {self.long_text})")
+        for number in range(8):
+            text = "".join(hashlib.sha256(f"{number}{part}".encode()).hexdigest() for part in range(4000))
+            self.do(f"INSERT INTO {self.ref(table)} VALUES ({number}, '{text}')")
+        self.do(f"DELETE FROM {self.ref(table)} WHERE id < 4")
+        return table
+
+    long_text = "text"
+
+    def partitioned(self, table: str = "parts") -> Iterable[str]:
+        """A partitioned table of two partitions; the names of those that are tables of their own."""
+        raise NotImplementedError
+
+    def make_schema(self, name: str) -> Any:
+        raise NotImplementedError
+
+    def clean(self) -> None:
+        """Remove what stands outside the test's database."""
+
+
+class PostgresqlSamples(Samples):
+    default = "public"
+
+    def fill(self, table: str, first: int, last: int, column: str = "n") -> None:
+        self.do(
+            f"INSERT INTO {self.ref(table)} (id, {self.q(column)}, note) SELECT i, md5(i::text), repeat('x', 100) "
+            f"FROM generate_series({first}, {last}) AS i"
+        )
+
+    def settle(self, table: str) -> None:
+        self.do(f"VACUUM ANALYZE {self.ref(table)}")
+
+    def partitioned(self, table: str = "parts") -> Iterable[str]:
+        self.do(
+            f"CREATE TABLE {self.ref(table)} (id integer PRIMARY KEY, n varchar(64), note varchar(200)) PARTITION BY RANGE (id)",
+            f"CREATE TABLE {self.ref(table + '_1')} PARTITION OF {self.ref(table)} FOR VALUES FROM (0) TO (500)",
+            f"CREATE TABLE {self.ref(table + '_2')} PARTITION OF {self.ref(table)} FOR VALUES FROM (500) TO (5000)",
+        )
+        self.fill(table, 1, 1000)
+        self.do(f"DELETE FROM {self.ref(table)} WHERE id % 10 <> 0")
+        return f"{table}_1", f"{table}_2"
+
+    def make_schema(self, name: str) -> None:
+        self.do(f"CREATE SCHEMA {self.q(name)}")
+
+
+class MariadbSamples(Samples):
+    long_text = "longtext"
+
+    def __init__(self, db: MariadbDatabase, schema: str | None = None) -> None:
+        self.default = str(db.dbname)
+        super().__init__(db, schema)
+        self._made: list[MariadbDatabase] = []
+
+    def q(self, name: str) -> str:
+        return quoted(name)
+
+    def fill(self, table: str, first: int, last: int, column: str = "n") -> None:
+        if last >= first:
+            self.do(
+                f"INSERT INTO {self.ref(table)} (id, {self.q(column)}, note) SELECT seq, md5(seq), repeat('x', 100) "
+                f"FROM seq_{first}_to_{last}"
+            )
+
+    def settle(self, table: str) -> None:
+        # Returns when purge has removed what was deleted.
+        self.do("SET GLOBAL innodb_max_purge_lag_wait = 0", f"ANALYZE TABLE {self.ref(table)}")
+
+    def partitioned(self, table: str = "parts") -> Iterable[str]:
+        self.do(
+            f"CREATE TABLE {self.ref(table)} (id integer PRIMARY KEY, n varchar(64), note varchar(200)) "
+            "PARTITION BY RANGE (id) (PARTITION p1 VALUES LESS THAN (500), PARTITION p2 VALUES LESS THAN (5000))"
+        )
+        self.fill(table, 1, 1000)
+        self.do(f"DELETE FROM {self.ref(table)} WHERE id % 10 <> 0")
+        return ()
+
+    def make_schema(self, name: str) -> MariadbDatabase:
+        made = self.db.server.create(name)
+        self._made.append(made)
+        return made
+
+    def clean(self) -> None:
+        for made in self._made:
+            made.execute(f"DROP DATABASE IF EXISTS {quoted(str(made.dbname))}")
+
+
+class SqliteSamples(Samples):
+    default = "main"
+
+    def fill(self, table: str, first: int, last: int, column: str = "n") -> None:
+        rows = ((i, hashlib.md5(str(i).encode()).hexdigest(), "x" * 100) for i in range(first, last + 1))
+        with self.db.connect() as connection:
+            connection.execute("BEGIN")
+            connection.executemany(
+                f"INSERT INTO {self.ref(table)} (id, {self.q(column)}, note) VALUES (?, ?, ?)", rows
+            )
+            connection.execute("COMMIT")
+
+    def index(self, table: str, column: str, index: str) -> None:
+        self.do(f"CREATE INDEX {self.ref(index)} ON {self.q(table)} ({self.q(column)})")
+
+    def settle(self, table: str) -> None:
+        self.do(f"ANALYZE {self.ref(table)}")

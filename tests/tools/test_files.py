@@ -1,0 +1,112 @@
+"""Every file of tools/ runs on every server it names, and each tool returns the contract's fields on all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aishell.models import Risk
+from aishell.registry.tool import Tool
+from tests.fix_tools import ENGINES, Engine, label, make_engine, registry
+from tests.tools.contracts import COLUMNS, CONTRACT
+
+# No MySQL server is at hand; these files ask its own catalogs. That they load is tested, not that they run.
+NOT_RUN_HERE = {"tools/mysql/mysql8/drop_invalid_indexes.sql", "tools/mysql/mysql8/show_progress.sql"}
+ENGINE_OF = {"pg_distribution": "postgresql", "pg_current": "postgresql", "mariadb": "mysql", "sqlite": "sqlite"}
+RUNS = [
+    pytest.param(tool.source, fixture, id=f"{tool.source.removeprefix('tools/')}-{label(fixture)}")
+    for tool in sorted(registry(), key=lambda tool: tool.source)
+    for fixture in ENGINES
+    if tool.engine in (ENGINE_OF[fixture], "common") and tool.source not in NOT_RUN_HERE
+]
+
+
+def file_of(source: str) -> Tool:
+    (tool,) = (tool for tool in registry() if tool.source == source)
+    return tool
+
+
+def take_away(engine: Engine, tool: Tool) -> None:
+    """Make the server one that this file is for: without the features, or of the version, that it asks for."""
+    for clause in tool.clauses:
+        if clause.product == engine.database.product:
+            engine.hidden |= clause.without
+            if any(operator == "<" for operator, _ in clause.bounds):
+                engine.version = next(bound for operator, bound in clause.bounds if operator == ">=")
+
+
+def parameters_of(tool: Tool, engine: Engine, table: str) -> dict[str, Any]:
+    offered = {
+        "schema": engine.schema,
+        "table": table,
+        "tables": engine.named(table),
+        "session": "1",
+        "fragmentation_threshold": 0,
+        "min_index_size": 0,
+    }
+    return {name: value for name, value in offered.items() if name in tool.parameters}
+
+
+@pytest.fixture
+def on(request: pytest.FixtureRequest):
+    yield from make_engine(request, request.param)
+
+
+@pytest.mark.parametrize(("source", "on"), RUNS, indirect=["on"])
+def test_file_runs_and_keeps_its_contract(source, on):
+    tool = file_of(source)
+    table = on.samples.bloated(rows=2000)
+    if "stat1" in {name for clause in tool.clauses for name in clause.without}:
+        on.samples.do("DROP TABLE main.sqlite_stat1")
+    take_away(on, tool)
+    assert on.pick(tool.name).source == source
+    result = on.call_file(tool, **parameters_of(tool, on, table))
+    assert result.status in ("done", "skipped"), result.reason
+    assert set(result.output) >= set(CONTRACT.get(tool.name, ())), "a field of the contract is missing"
+    if tool.name in COLUMNS:
+        (field,) = result.output.values()
+        for row in [field] if isinstance(field, dict) else field:
+            assert set(row) >= COLUMNS[tool.name], "a column of docs/inspection.md is missing"
+
+
+def test_every_engine_has_every_tool(engine):
+    server = engine.server()
+    missing = {name for name in (*COLUMNS, *CONTRACT) if not registry().has(name, server)}
+    # SQLite tells nobody how far a statement is.
+    assert missing == ({"show_progress"} if engine.name == "sqlite" else set())
+
+
+@pytest.mark.parametrize("name", sorted(CONTRACT))
+def test_a_field_has_the_same_type_on_every_engine(name):
+    seen: dict[str, dict[str, set[str]]] = {}
+    for tool in registry().variants(name):
+        for field in CONTRACT[name]:
+            kind = tool.returns[field].schema.get("type", "any")
+            kinds = {kind} if isinstance(kind, str) else set(kind)
+            seen.setdefault(field, {})[tool.source] = kinds - {"null", "any"}
+    for field, kinds in seen.items():
+        known = [kind for kind in kinds.values() if kind]
+        numbers = {"integer", "number"}
+        assert len({frozenset({"number"} if kind & numbers else kind) for kind in known}) <= 1, (field, kinds)
+
+
+@pytest.mark.parametrize("source", sorted(NOT_RUN_HERE))
+def test_mysql_variants_match_their_mariadb_twins(source):
+    tool = file_of(source)
+    twin = file_of(source.replace("mysql8", "mariadb"))
+    assert tool.parameters == twin.parameters
+    assert tool.returns == twin.returns
+    assert tool.risk_level == twin.risk_level
+
+
+def test_a_tool_has_one_risk_unless_it_only_looks():
+    for name in registry().names:
+        risks = {tool.risk_level for tool in registry().variants(name)}
+        assert len(risks - {Risk.SAFE}) <= 1, name
+
+
+def test_every_tool_is_named_by_a_test():
+    tests = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__))
+    assert [name for name in registry().names if f'"{name}"' not in tests] == []
