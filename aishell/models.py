@@ -46,6 +46,8 @@ class Decision(StrEnum):
 
 
 class RunState(StrEnum):
+    """The states of a run; the transitions between them stand in `aishell.state.runs`."""
+
     IDLE = "idle"
     PLANNING = "planning"
     EXECUTING = "executing"
@@ -58,6 +60,8 @@ class RunState(StrEnum):
 
 
 class StepStatus(StrEnum):
+    """What became of a step; `started` without outcome is what recovery looks into."""
+
     PENDING = "pending"
     STARTED = "started"
     DONE = "done"

@@ -144,10 +144,13 @@ class Site:
         finally:
             database.close()
 
-    def plan(self, job: Job) -> Preview:
+    def plan(self, task: Task | Job, *, environment: str | None = None, safety_level: str | None = None) -> Preview:
         """Inspect and plan; writes nothing, neither to the target nor to the state."""
-        past, left = self._memory(job.target.name)
-        return preview(job, history=past, deferred=left)
+        if isinstance(task, Task):
+            with self.job(task, environment=environment, safety_level=safety_level) as job:
+                return self.plan(job)
+        past, left = self._memory(task.target.name)
+        return preview(task, history=past, deferred=left)
 
     def _memory(self, target: str) -> tuple[Mapping[Any, Any], frozenset[str]]:
         if not self.state_path.exists():
@@ -182,7 +185,7 @@ class Site:
 
     def run(
         self,
-        planned: Preview,
+        planned: Task | Preview,
         *,
         approve: Approver | None = None,
         yes: bool = False,
@@ -191,33 +194,45 @@ class Site:
         observer: Observer | None = None,
         on_created: Any = None,
     ) -> RunResult:
-        """Execute a plan. `approve` answers for steps that ask; without it they wait. `deadline`: monotonic seconds.
+        """Execute a plan, or plan a task and execute that. `approve` answers for steps that ask; without it they wait.
 
-        Raises TargetBusyError when another run holds the target.
+        `deadline` in seconds of the monotonic clock. Raises TargetBusyError when another run holds the target.
         """
+        if isinstance(planned, Task):
+            planned = self.plan(planned)
         job, plan, run_id = planned.job, planned.plan, uuid.uuid4().hex
         started = time.monotonic()
-        with holding(job, run_id, self._locks()) as lock:
-            owner = uuid.uuid4().hex
-            texts = {tool.source: tool.text for tool in {item.tool.name: item.tool for item in planned.steps}.values()}
-            request: dict[str, Any] = {
-                "engine": job.database.engine,
-                "url": job.database.credentials.display,
-                "environment": job.target.environment,
-                "safety_level": job.level,
-                "requested_by": who(),
-                "plan_digest": plan.digest,
-                "yes": yes,
-                "contract": as_contract(planned),
-            }
-            self.runs.create(run_id=run_id, owner=owner, plan=plain(plan), tools=texts, request=request)
-            if on_created is not None:
-                on_created(run_id)
-            run = self._run(
-                run_id, owner, job, plan, _options(job, approve, yes, jobs or self.settings.jobs, deadline), observer
-            )
-            self.runs.change_state(run_id, owner, RunState.EXECUTING)
-            return self._walk(Orchestrator(run, lock, approve or run.ask), request["contract"], started)
+        try:
+            with holding(job, run_id, self._locks()) as lock:
+                owner = uuid.uuid4().hex
+                texts = {
+                    tool.source: tool.text for tool in {item.tool.name: item.tool for item in planned.steps}.values()
+                }
+                request: dict[str, Any] = {
+                    "engine": job.database.engine,
+                    "url": job.database.credentials.display,
+                    "environment": job.target.environment,
+                    "safety_level": job.level,
+                    "requested_by": who(),
+                    "plan_digest": plan.digest,
+                    "yes": yes,
+                    "contract": as_contract(planned),
+                }
+                self.runs.create(run_id=run_id, owner=owner, plan=plain(plan), tools=texts, request=request)
+                if on_created is not None:
+                    on_created(run_id)
+                run = self._run(
+                    run_id,
+                    owner,
+                    job,
+                    plan,
+                    _options(job, approve, yes, jobs or self.settings.jobs, deadline),
+                    observer,
+                )
+                self.runs.change_state(run_id, owner, RunState.EXECUTING)
+                return self._walk(Orchestrator(run, lock, approve or run.ask), request["contract"], started)
+        finally:
+            job.database.close()
 
     def resume(
         self,
@@ -251,7 +266,8 @@ class Site:
             job.registry = job.registry.with_texts(json.loads(row.tools))
             if job.refresh().identity != plan.target_identity:
                 raise OutgrownError(
-                    f"the target is not the database the plan was made for (was {plan.target_identity}, is {job.known_server().identity})",
+                    "the target is not the database the plan was made for "
+                    f"(was {plan.target_identity}, is {job.known_server().identity})",
                     hint="check the target, or make a new plan with `aishell run`",
                 )
             with holding(job, row.id, self._locks()) as lock:

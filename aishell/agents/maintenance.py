@@ -25,6 +25,8 @@ USELESS_RUNS = 3  # a tool that gained nothing so often is left alone until the 
 
 
 class MaintenanceAgent(Agent):
+    """Statistics, vacuum, index rebuilds, rewrites and checks, by evidence."""
+
     type: ClassVar[str] = "maintenance"
     defaults: ClassVar[AgentConfig] = AgentConfig(
         agent_id="maintenance_agent",
@@ -211,11 +213,12 @@ class _Planner:
             for i in bloated
         ]
         size = sum(index.bytes for index in bloated)
+        gain = sum(index.reclaimable_bytes or 0 for index in bloated)
         self._change(
             "rebuild",
             "rebuild_fragmented_indexes",
             {**self._of(table), "fragmentation_threshold": self.threshold, "min_index_size": self.min_index_size},
-            f"{len(bloated)} index(es) above {self.threshold:g} %: about {sum(i.reclaimable_bytes or 0 for i in bloated):,} bytes to win.",
+            f"{len(bloated)} index(es) above {self.threshold:g} %: about {gain:,} bytes to win.",
             table=table,
             evidence=evidence,
             size=size,
@@ -247,7 +250,12 @@ class _Planner:
             f"Give back {share:.0f} % of the file, indexes packed with it.",
             evidence=[
                 self._evidence("free_bytes", server.free_bytes, "freelist_count * page_size"),
-                self._evidence("reclaimable_bytes", round(self._reclaimable()), "freelist and dbstat forecast", "about 1 % of the file"),
+                self._evidence(
+                    "reclaimable_bytes",
+                    round(self._reclaimable()),
+                    "freelist and dbstat forecast",
+                    "about 1 % of the file",
+                ),
                 self._evidence("fragmentation_percent", round(share, 1), "reclaimable / file"),
             ],
             size=total,

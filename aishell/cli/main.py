@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -125,6 +126,4 @@ def _show(error: Any) -> None:
 
 
 def _wants_json(arguments: list[str]) -> bool:
-    return "--output=json" in arguments or any(
-        pair == ("--output", "json") for pair in zip(arguments, arguments[1:], strict=False)
-    )
+    return "--output=json" in arguments or any(pair == ("--output", "json") for pair in pairwise(arguments))

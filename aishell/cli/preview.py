@@ -62,9 +62,10 @@ def _shared_risks(steps: Iterable[StepPreview]) -> frozenset[str]:
 
 
 def _inventory(planned: Preview) -> str:
-    stored = [t for t in planned.inventory.tables if t.bytes is not None]
-    total = planned.inventory.server.database_bytes
-    return f"{len(planned.inventory.tables)} relations ({len(stored)} with data), {len(planned.inventory.indexes)} indexes, {size(total)}"
+    inventory = planned.inventory
+    stored = sum(1 for table in inventory.tables if table.bytes is not None)
+    total = size(inventory.server.database_bytes)
+    return f"{len(inventory.tables)} relations ({stored} with data), {len(inventory.indexes)} indexes, {total}"
 
 
 def _total(steps: Iterable[StepPreview]) -> str:

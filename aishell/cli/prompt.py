@@ -127,10 +127,8 @@ class Prompt:
                 f"{printable(table.schema)}.{printable(table.table)}: {size(table.bytes)}, about {table.rows or 0:,} rows",
                 markup=False,
             )
-        out.print(
-            f"in use by {request.busy_sessions} other session(s); {request.undo}; about {duration(step.estimate.seconds)} ({step.estimate.based_on})",
-            markup=False,
-        )
+        estimate = f"about {duration(step.estimate.seconds)} ({step.estimate.based_on})"
+        out.print(f"in use by {request.busy_sessions} other session(s); {request.undo}; {estimate}", markup=False)
         for reason in request.verdict.reasons:
             if reason.decision.rank >= 2:
                 out.print(
@@ -143,11 +141,8 @@ class Prompt:
         for sent in request.statements:
             out.print(f"  {printable(sent.sql)}  [{sent.source}]", style="cyan", markup=False)
         for evidence in request.step.evidence:
-            off = f", {evidence.error}" if evidence.error else ""
-            out.print(
-                f"evidence: {printable(evidence.metric)} {printable(evidence.value)} ({printable(evidence.method)}{off}, {evidence.measured_at[:19]}Z)",
-                markup=False,
-            )
+            how = ", ".join(filter(None, (evidence.method, evidence.error, f"{evidence.measured_at[:19]}Z")))
+            out.print(printable(f"evidence: {evidence.metric} {evidence.value} ({how})"), markup=False)
         for name, value in request.params.items():
             out.print(f"parameter {name} = {printable(value)}", markup=False)
         for risk in request.verdict.risks:

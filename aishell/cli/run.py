@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from aishell.cli.common import (
 from aishell.cli.main import LazyGroup
 from aishell.errors import AishellError
 from aishell.models import RunResult, Task
+
+if TYPE_CHECKING:
+    from aishell.site import Site
 
 #: With several targets, the code of the worst (model.md, Exit codes).
 PRECEDENCE = (130, 1, 6, 5, 3, 4, 2, 0)
@@ -157,12 +160,13 @@ def run_all(
 
 
 def failure(target: str, error: AishellError) -> dict[str, Any]:
+    """The JSON of a target on which nothing could be begun."""
     described = {"type": type(error).__name__, "message": error.message, "step_id": None, "hint": error.hint}
     return {"run_id": None, "target": target, "status": "failure", "error": described}
 
 
 def run_one(
-    site: Any,
+    site: Site,
     task: Task,
     *,
     environment: str | None,
@@ -180,23 +184,17 @@ def run_one(
     from aishell.cli.output import Screen
 
     screen = Screen(output, verbose=verbose)
-    with site.job(task, environment=environment, safety_level=safety_level) as job:
-        ends = deadline(until, max_duration, job.target.zone)
-        with screen.working(f"inspecting {job.target.name}"):
-            planned = site.plan(job)
-        screen.preview(planned)
-        if dry_run:
-            return site.preview_result(planned)  # type: ignore[no-any-return]
-        approve = screen.approver(job.policy.prompt_seconds) if interactive(non_interactive, output) else None
-        with screen.progress() as observer:
-            result = site.run(
-                planned,
-                approve=approve,
-                yes=yes,
-                jobs=jobs,
-                deadline=ends,
-                observer=observer,
-                on_created=screen.created,
-            )
-        screen.result(result)
-    return result  # type: ignore[no-any-return]
+    with screen.working(f"inspecting {task.target}"):
+        planned = site.plan(task, environment=environment, safety_level=safety_level)
+    job = planned.job
+    ends = deadline(until, max_duration, job.target.zone)
+    screen.preview(planned)
+    if dry_run:
+        return site.preview_result(planned)
+    approve = screen.approver(job.policy.prompt_seconds) if interactive(non_interactive, output) else None
+    with screen.progress() as observer:
+        result = site.run(
+            planned, approve=approve, yes=yes, jobs=jobs, deadline=ends, observer=observer, on_created=screen.created
+        )
+    screen.result(result)
+    return result

@@ -73,6 +73,8 @@ _KINDS = {
 
 
 class MySQL(Database):
+    """A MySQL or MariaDB database."""
+
     engine = "mysql"
     placeholder = "%({})s"
     escape_percent = True
@@ -147,6 +149,8 @@ class MySQL(Database):
 
 
 class MySQLSession(Session):
+    """A connection; every statement carries the marker as its leading comment."""
+
     def __init__(self, database: MySQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
         self._connection = _driver(pooled)
@@ -186,7 +190,9 @@ class MySQLSession(Session):
         except pymysql.Error as error:
             mapped = map_error(error, self._database.credentials.mask)
             if timer is not None and timer.finished.is_set() and mapped.kind == "cancelled":
-                raise DatabaseError(f"stopped after {self._options.statement_timeout:g} s", kind="statement_timeout") from error
+                raise DatabaseError(
+                    f"stopped after {self._options.statement_timeout:g} s", kind="statement_timeout"
+                ) from error
             raise mapped from error
         finally:
             if timer is not None:

@@ -54,6 +54,8 @@ _KINDS = {
 
 
 class PostgreSQL(Database):
+    """A PostgreSQL database."""
+
     engine = "postgresql"
     placeholder = "%({})s"
     escape_percent = True
@@ -117,6 +119,8 @@ class PostgreSQL(Database):
 
 
 class PostgreSQLSession(Session):
+    """A connection in autocommit; the marker is its application_name."""
+
     def __init__(self, database: PostgreSQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
         self._connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]

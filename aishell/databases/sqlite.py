@@ -7,7 +7,6 @@ import re
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote as percent_encode
 
 from sqlalchemy.pool import PoolProxiedConnection
@@ -46,6 +45,8 @@ _KINDS = {
 
 
 class SQLite(Database):
+    """A SQLite file that exists."""
+
     engine = "sqlite"
     placeholder = ":{}"
     escape_percent = False
@@ -109,6 +110,8 @@ class SQLite(Database):
 
 
 class SQLiteSession(Session):
+    """A connection, read-only or writing as its options say."""
+
     def __init__(self, database: SQLite, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
         self._connection: sqlite3.Connection = pooled.driver_connection  # type: ignore[assignment]

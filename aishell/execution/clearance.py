@@ -58,6 +58,8 @@ def clear(
         putting_off = all(r.rule in _PASSING for r in verdict.reasons if r.decision is Decision.DENY)
         status = StepStatus.SKIPPED if putting_off else StepStatus.REJECTED
         return replace(cleared, status=status, reason=f"deferred: {reasons}" if putting_off else f"refused: {reasons}")
+    if verdict.decision is Decision.NOTIFY:
+        run.observer.said(f"{step.id}: {tool.name} runs by a policy that only notifies")
     if not verdict.requires_approval:
         return cleared
     if approved_by is not None:

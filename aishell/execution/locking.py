@@ -43,9 +43,9 @@ def _file_lock(path: Path, run_id: str, busy: str) -> FileLock:
     try:
         return FileLock(path, run_id)
     except FileLockHeldError as error:
-        holder = error.holder
-        text = f"run {holder.get('run_id', 'unknown')} on {holder.get('host', socket.gethostname())}, process {holder.get('pid', '?')}"
-        raise TargetBusyError(f"{busy}: {text}, since {holder.get('since', 'just now')}", hint=_WAIT) from error
+        known = {"run_id": "unknown", "host": socket.gethostname(), "pid": "?", "since": "just now", **error.holder}
+        text = "run {run_id} on {host}, process {pid}, since {since}".format(**known)
+        raise TargetBusyError(f"{busy}: {text}", hint=_WAIT) from error
 
 
 def _hold(database: Database, run_id: str, name: str) -> TargetLock:

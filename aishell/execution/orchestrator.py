@@ -87,7 +87,8 @@ class Orchestrator:
             reason = self._hindered(step)
             if reason is not None:
                 self._end(step, _skipped(self.run, step, reason))
-                return self._start(pool)
+                self._start(pool)
+                return
             if not self.lock.alive():
                 self.broken = AishellError(
                     "the lock in the target was lost", hint="see what ended the session, then `aishell runs resume`"
@@ -175,10 +176,8 @@ class Orchestrator:
         return frozenset(named_tables(plain(step.params))) or frozenset({EVERYTHING})
 
     def _conflict(self, keys: frozenset[Key]) -> bool:
-        for held in self.active.values():
-            if (EVERYTHING in held and keys) or (EVERYTHING in keys and held) or held & keys:
-                return True
-        return False
+        wanted = EVERYTHING in keys
+        return any((wanted and held) or (EVERYTHING in held and keys) or held & keys for held in self.active.values())
 
     def _interrupted(self) -> None:
         self._interrupts += 1

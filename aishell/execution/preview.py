@@ -122,6 +122,7 @@ def as_contract(preview: Preview) -> dict[str, Any]:
 
 
 def verdict_contract(verdict: Verdict) -> dict[str, Any]:
+    """The `verdict` of the JSON contract."""
     return {
         "risk_level": verdict.risk_level,
         "decision": verdict.decision,

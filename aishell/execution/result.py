@@ -76,6 +76,7 @@ def contract(result: RunResult) -> dict[str, Any]:
 
 
 def deferred(result: StepResult) -> bool:
+    """Whether a step was left for another night."""
     return result.status is StepStatus.SKIPPED and (result.reason or "").startswith("deferred:")
 
 

@@ -54,6 +54,8 @@ class NoOutputError(StepError):
 
 @dataclass
 class Run:
+    """A run: its identity, parts, options and results so far."""
+
     id: str
     owner: str
     job: Job

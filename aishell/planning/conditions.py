@@ -12,8 +12,8 @@ from aishell.errors import PlanError, StepError
 from aishell.planning.variables import _REFERENCE, Reference, parse
 
 _ALLOWED = (
-    ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Not, ast.USub, ast.Name, ast.Load, ast.Constant, ast.And, ast.Or, ast.List, ast.Tuple,
-    ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot, ast.Expression,
+    ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Not, ast.USub, ast.Name, ast.Load, ast.Constant, ast.And, ast.Or,
+    ast.List, ast.Tuple, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot, ast.Expression,
 )  # fmt: skip
 _OPERATORS = {node: function for node, function in DEFAULT_OPERATORS.items() if issubclass(node, _ALLOWED)}
 

@@ -38,7 +38,11 @@ def estimate(inventory: Inventory, tool: str, label: str, size: int | None, scra
     for key in ((tool, label), (tool, "")):
         known = inventory.history.get(key)
         if known is not None and size:
-            return Estimate(round(size / known.bytes_per_second, 3), scratch, f"{known.based_on}, {known.runs} run{'s' if known.runs > 1 else ''}")
+            return Estimate(
+                round(size / known.bytes_per_second, 3),
+                scratch,
+                f"{known.based_on}, {known.runs} run{'s' if known.runs > 1 else ''}",
+            )
     speed = DEFAULTS.get((inventory.server.engine, tool))
     if speed is None:
         return Estimate(None, scratch)

@@ -35,6 +35,8 @@ class Veto:
 
 @dataclass
 class Hooks:
+    """The hooks of a site, called in order."""
+
     hooks: Sequence[Any] = field(default_factory=tuple)
 
     @classmethod

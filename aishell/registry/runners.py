@@ -163,7 +163,7 @@ class _Objects:
         return self._conclude()
 
     def _next(self, group: list[Row], through: int, total: int) -> None:
-        """One group of objects, usually of one; what was not ok in a larger group is tried again alone, to tell whose fault it is."""
+        """One group of objects, usually of one; what was not ok in a larger group is tried again alone."""
         if self.context.cancelled():
             raise DatabaseError("cancelled before the next object", kind="cancelled")
         self.context.progress(through, total, label_of(self.tool, self.values, group[0]))

@@ -37,6 +37,8 @@ PASTED = frozenset({"identifier", "identifier_list", "keyword", "integer"})
 
 @dataclass(frozen=True)
 class Parameter:
+    """A parameter of a tool; without a default it is required."""
+
     name: str
     type: str
     required: bool

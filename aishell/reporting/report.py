@@ -58,9 +58,10 @@ def _steps(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
         before, after = output.get("bytes_before"), output.get("bytes_after")
         changed = result.status is StepStatus.DONE and before is not None and after is not None
         expected = by_id[result.step_id].estimate.seconds
+        predicted = f"{expected:.1f} s" if expected is not None else ""
         rows.append(
             f"| {_name(result.step_id)} | {_MARKS.get(result.status, result.status)} | {size(before) if changed else ''} "
-            f"| {size(after) if changed else ''} | {f'{expected:.1f} s' if expected is not None else ''} | {result.execution_time:.1f} s |"
+            f"| {size(after) if changed else ''} | {predicted} | {result.execution_time:.1f} s |"
         )
     return ["## Steps", "", *lines, *_cut(rows), ""]
 

@@ -47,6 +47,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Approve:
+    """Yes; `all_of_tool` answers for the later steps of the same tool in this run too."""
+
     by: str
     all_of_tool: bool = False
     reason: str = ""
@@ -62,11 +64,15 @@ class Edit:
 
 @dataclass(frozen=True)
 class Skip:
+    """Not this step; what needs its output is skipped too."""
+
     by: str
 
 
 @dataclass(frozen=True)
 class Reject:
+    """No, and the run says so (exit 5)."""
+
     by: str
     reason: str
 

@@ -117,6 +117,8 @@ class BusinessHours(_Base):
 
 @dataclass(frozen=True)
 class MaxReplicaLag(_Base):
+    """Writing waits while a replica lags by more than this."""
+
     type: ClassVar[str] = "max_replica_lag"
     max_seconds: float = 30
     on_violation: str = "block"
@@ -130,6 +132,8 @@ class MaxReplicaLag(_Base):
 
 @dataclass(frozen=True)
 class MaxLoad(_Base):
+    """Writing waits while more sessions than this are active."""
+
     type: ClassVar[str] = "max_load"
     max_active_sessions: int = 50
     on_violation: str = "block"
@@ -210,6 +214,8 @@ class NotAStandby(_Base):
 
 @dataclass(frozen=True)
 class RateLimit(_Base):
+    """No more calls of a tool within a minute than its file allows."""
+
     type: ClassVar[str] = "rate_limit"
 
     def check(self, step: Step, context: Context) -> Violation | None:

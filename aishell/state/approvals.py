@@ -20,6 +20,8 @@ from aishell.state.store import Store
 
 
 class Approvals:
+    """The approvals in a store."""
+
     def __init__(self, store: Store) -> None:
         self.store = store
 

@@ -5,10 +5,12 @@ Measured (bench/bench_step_overhead.py): a FULL-synchronous commit costs 0.15-1 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,34 +42,49 @@ class Store:
 
         Raises StateError with a remedy when the file is empty, corrupt, newer, not ours, or cannot be written.
         """
-        fresh = not path.exists()
-        if not fresh and path.stat().st_size == 0:
+        if not path.exists():
+            cls._make(path)
+        if path.stat().st_size == 0:
             raise StateError(
                 f"{path} is empty: a state store was cut off",
                 hint="restore it from a copy, or move it away to begin anew",
             )
-        if fresh:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _make_private(path)
-        engine = _engine(path)
-        store = cls(path, engine)
+        store = cls(path, _engine(path))
         try:
-            store._prepare(fresh)
+            store._prepare()
         except DBAPIError as error:
-            engine.dispose()
-            if fresh:
-                path.unlink(missing_ok=True)
+            store.close()
             raise _state_error(path, error) from error
         except StateError:
-            engine.dispose()
+            store.close()
             raise
         return store
 
-    def _prepare(self, fresh: bool) -> None:
+    @classmethod
+    def _make(cls, path: Path) -> None:
+        """Make a store under another name and put it in its place whole: a kill meanwhile leaves no half-made one there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+        _make_private(unfinished)
+        store = cls(unfinished, _engine(unfinished))
+        try:
+            with store.write() as connection:
+                migrate(connection, 0)
+            store.close()  # the last connection takes the WAL with it
+            with contextlib.suppress(FileExistsError):  # another process was faster: its store is as good
+                os.link(unfinished, path)
+        except DBAPIError as error:
+            raise _state_error(path, error) from error
+        finally:
+            store.close()
+            for suffix in ("", "-wal", "-shm"):
+                unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
+
+    def _prepare(self) -> None:
         with self.read() as connection:
             application = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-            if not fresh and application != APPLICATION_ID:
+            if application != APPLICATION_ID:
                 raise StateError(
                     f"{self.path} is not an aishell state store",
                     hint="name another file with --state, or move this one away",
@@ -79,8 +96,7 @@ class Store:
                 )
             if version == VERSION:
                 return
-        if not fresh:
-            shutil.copy2(self.path, self.path.with_name(f"{self.path.name}.v{version}"))
+        shutil.copy2(self.path, self.path.with_name(f"{self.path.name}.v{version}"))
         with self.write() as connection:
             migrate(connection, version)
 
@@ -153,7 +169,8 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as error:
         raise StateError(
-            f"{path} cannot be made: {error.strerror}", hint="name a writable place with --site or AISHELL_SITE"
+            f"no state store can be made in {path.parent}: {error.strerror}",
+            hint="name a writable place with --site or AISHELL_SITE",
         ) from error
 
 

@@ -59,6 +59,8 @@ def test_measuring_many_agrees_with_measuring_one(engine):
 def test_a_table_larger_than_asked_is_not_read(engine):
     table = engine.samples.bloated()
     engine.samples.do(f"DELETE FROM {engine.samples.ref(table)} WHERE id % 100 <> 0")
+    if engine.name == "postgresql":  # pages that VACUUM found all-visible are not read, and ANALYZE counts them anew
+        engine.samples.do(f"ANALYZE {table}")
     row = engine.row("measure_tables", table, tables=engine.named(table), max_bytes=0)
     if engine.name != "mysql":  # reads nothing whatever the size
         assert "pgstattuple" not in (row["method"] or "")

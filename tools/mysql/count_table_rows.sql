@@ -27,5 +27,5 @@ SELECT CASE WHEN :exact THEN e.row_count ELSE CAST(t.TABLE_ROWS AS SIGNED) END A
             ELSE 'estimate: statistics of the engine, from sampled pages' END AS method
   FROM information_schema.TABLES AS t
   JOIN (SELECT COUNT(*) AS row_count FROM {schema}.{table} WHERE :exact) AS e
- WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))

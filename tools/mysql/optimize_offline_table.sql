@@ -36,7 +36,7 @@ SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) AS SIGNED) 
        DATE_FORMAT(CONVERT_TZ(t.UPDATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS updated,
        NULL AS dead_rows
   FROM information_schema.TABLES AS t
- WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND t.ENGINE IN ('MyISAM', 'Aria')
@@ -51,7 +51,7 @@ SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CHECK_TIME, @@session.time_zone, '+00:00'),
        CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) AS SIGNED) AS bytes,
        NULL AS dead_rows
   FROM information_schema.TABLES AS t
- WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 
 -- report: why a table of another engine was not worked on
@@ -60,6 +60,6 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
             WHEN t.ENGINE = 'InnoDB' THEN 'InnoDB: use optimize_table, which does not block'
             ELSE CONCAT(t.TABLE_TYPE, ' of engine ', t.ENGINE, ' has nothing to optimize') END AS reason
   FROM information_schema.TABLES AS t
- WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND NOT (COALESCE(t.ENGINE, '') IN ('MyISAM', 'Aria'))

@@ -32,14 +32,17 @@
 -- figures: one row; none when there is no such table
 WITH segment AS (
     -- One row per index and partition: the pages InnoDB holds reserved for it, and how many of them are leaves in use.
-    SELECT i.database_name, i.table_name, i.index_name,
-           MAX(CASE WHEN i.stat_name = 'size' THEN i.stat_value END) AS pages,
-           MAX(CASE WHEN i.stat_name = 'n_leaf_pages' THEN i.stat_value END) AS leaves,
-           GREATEST(64, 1048576 DIV @@innodb_page_size) AS extent
-      FROM mysql.innodb_index_stats AS i
-     WHERE i.database_name = :schema AND (i.table_name = :table
-            OR LEFT(REPLACE(i.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(:table, '#P#')) AND i.stat_name IN ('size', 'n_leaf_pages')
-     GROUP BY i.database_name, i.table_name, i.index_name
+    -- MariaDB writes 1 for an index it has scanned whole (up to sample pages x columns): taken for the most it can be.
+    SELECT c.table_name, c.index_name, c.pages, c.extent,
+           CASE WHEN c.leaves <= 1 THEN LEAST(c.pages, 4 * @@innodb_stats_persistent_sample_pages) ELSE c.leaves END AS leaves
+      FROM (SELECT i.table_name, i.index_name,
+                   MAX(CASE WHEN i.stat_name = 'size' THEN i.stat_value END) AS pages,
+                   MAX(CASE WHEN i.stat_name = 'n_leaf_pages' THEN i.stat_value END) AS leaves,
+                   GREATEST(64, 1048576 DIV @@innodb_page_size) AS extent
+              FROM mysql.innodb_index_stats AS i
+             WHERE i.database_name = CONVERT(:schema USING utf8mb3) AND (i.table_name = CONVERT(:table USING utf8mb3)
+                    OR LEFT(REPLACE(i.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(CONVERT(:table USING utf8mb3), '#P#')) AND i.stat_name IN ('size', 'n_leaf_pages')
+             GROUP BY i.table_name, i.index_name) AS c
 ), rebuilt AS (
     -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
     -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
@@ -61,8 +64,8 @@ WITH segment AS (
                 THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name,
            SUM(n.n_rows) AS n_rows, MIN(n.last_update) AS last_update
       FROM mysql.innodb_table_stats AS n
-     WHERE n.database_name = :schema AND (n.table_name = :table
-            OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(:table, '#P#'))
+     WHERE n.database_name = CONVERT(:schema USING utf8mb3) AND (n.table_name = CONVERT(:table USING utf8mb3)
+                    OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(CONVERT(:table USING utf8mb3), '#P#'))
      GROUP BY 1
 ), figure AS (
     SELECT t.*, CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256)) AS name, c.n_rows, c.last_update,
@@ -85,7 +88,7 @@ WITH segment AS (
       FROM information_schema.TABLES AS t
       LEFT JOIN sizes AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
       LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
-     WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+     WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
        AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
        AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
 )

@@ -51,14 +51,17 @@
 -- find: the table, if its secondary indexes together are above the threshold
 WITH segment AS (
     -- One row per index and partition: the pages InnoDB holds reserved for it, and how many of them are leaves in use.
-    SELECT i.database_name, i.table_name, i.index_name,
-           MAX(CASE WHEN i.stat_name = 'size' THEN i.stat_value END) AS pages,
-           MAX(CASE WHEN i.stat_name = 'n_leaf_pages' THEN i.stat_value END) AS leaves,
-           GREATEST(64, 1048576 DIV @@innodb_page_size) AS extent
-      FROM mysql.innodb_index_stats AS i
-     WHERE i.database_name = :schema AND (i.table_name = :table
-            OR LEFT(REPLACE(i.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(:table, '#P#')) AND i.stat_name IN ('size', 'n_leaf_pages')
-     GROUP BY i.database_name, i.table_name, i.index_name
+    -- MariaDB writes 1 for an index it has scanned whole (up to sample pages x columns): taken for the most it can be.
+    SELECT c.table_name, c.index_name, c.pages, c.extent,
+           CASE WHEN c.leaves <= 1 THEN LEAST(c.pages, 4 * @@innodb_stats_persistent_sample_pages) ELSE c.leaves END AS leaves
+      FROM (SELECT i.table_name, i.index_name,
+                   MAX(CASE WHEN i.stat_name = 'size' THEN i.stat_value END) AS pages,
+                   MAX(CASE WHEN i.stat_name = 'n_leaf_pages' THEN i.stat_value END) AS leaves,
+                   GREATEST(64, 1048576 DIV @@innodb_page_size) AS extent
+              FROM mysql.innodb_index_stats AS i
+             WHERE i.database_name = CONVERT(:schema USING utf8mb3) AND (i.table_name = CONVERT(:table USING utf8mb3)
+                    OR LEFT(REPLACE(i.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(CONVERT(:table USING utf8mb3), '#P#')) AND i.stat_name IN ('size', 'n_leaf_pages')
+             GROUP BY i.table_name, i.index_name) AS c
 ), rebuilt AS (
     -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
     -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
@@ -81,8 +84,8 @@ WITH segment AS (
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
                 THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name, SUM(n.n_rows) AS n_rows
       FROM mysql.innodb_table_stats AS n
-     WHERE n.database_name = :schema AND (n.table_name = :table
-            OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(:table, '#P#'))
+     WHERE n.database_name = CONVERT(:schema USING utf8mb3) AND (n.table_name = CONVERT(:table USING utf8mb3)
+                    OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(CONVERT(:table USING utf8mb3), '#P#'))
      GROUP BY 1
 ), judged AS (
     SELECT t.TABLE_SCHEMA AS schema_name, t.TABLE_NAME AS table_name, t.CREATE_TIME AS create_time, t.ENGINE AS engine,
@@ -93,7 +96,7 @@ WITH segment AS (
       FROM information_schema.TABLES AS t
       JOIN secondary AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
       LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
-     WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+     WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
        AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
        AND t.ENGINE = 'InnoDB'
 ), defined AS (
@@ -104,7 +107,7 @@ WITH segment AS (
                                 ORDER BY x.SEQ_IN_INDEX SEPARATOR ', ') AS columns
               FROM information_schema.STATISTICS AS x
               JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
-             WHERE x.TABLE_SCHEMA = :schema AND x.TABLE_NAME = :table
+             WHERE x.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND x.TABLE_NAME = CONVERT(:table USING utf8mb3)
              GROUP BY CAST(x.TABLE_NAME AS BINARY(256)), x.INDEX_NAME) AS l
      GROUP BY l.name
 )
@@ -126,14 +129,17 @@ ALTER TABLE {schema}.{table} FORCE, ALGORITHM=INPLACE, LOCK=NONE
 -- verify: the table was made anew; sizes as the new statistics have them
 WITH segment AS (
     -- One row per index and partition: the pages InnoDB holds reserved for it, and how many of them are leaves in use.
-    SELECT i.database_name, i.table_name, i.index_name,
-           MAX(CASE WHEN i.stat_name = 'size' THEN i.stat_value END) AS pages,
-           MAX(CASE WHEN i.stat_name = 'n_leaf_pages' THEN i.stat_value END) AS leaves,
-           GREATEST(64, 1048576 DIV @@innodb_page_size) AS extent
-      FROM mysql.innodb_index_stats AS i
-     WHERE i.database_name = :schema AND (i.table_name = :table
-            OR LEFT(REPLACE(i.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(:table, '#P#')) AND i.stat_name IN ('size', 'n_leaf_pages')
-     GROUP BY i.database_name, i.table_name, i.index_name
+    -- MariaDB writes 1 for an index it has scanned whole (up to sample pages x columns): taken for the most it can be.
+    SELECT c.table_name, c.index_name, c.pages, c.extent,
+           CASE WHEN c.leaves <= 1 THEN LEAST(c.pages, 4 * @@innodb_stats_persistent_sample_pages) ELSE c.leaves END AS leaves
+      FROM (SELECT i.table_name, i.index_name,
+                   MAX(CASE WHEN i.stat_name = 'size' THEN i.stat_value END) AS pages,
+                   MAX(CASE WHEN i.stat_name = 'n_leaf_pages' THEN i.stat_value END) AS leaves,
+                   GREATEST(64, 1048576 DIV @@innodb_page_size) AS extent
+              FROM mysql.innodb_index_stats AS i
+             WHERE i.database_name = CONVERT(:schema USING utf8mb3) AND (i.table_name = CONVERT(:table USING utf8mb3)
+                    OR LEFT(REPLACE(i.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(CONVERT(:table USING utf8mb3), '#P#')) AND i.stat_name IN ('size', 'n_leaf_pages')
+             GROUP BY i.table_name, i.index_name) AS c
 ), rebuilt AS (
     -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
     -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
@@ -148,7 +154,7 @@ WITH segment AS (
 ), after_rebuild AS (
     SELECT SUM(r.pages) * @@innodb_page_size AS bytes FROM rebuilt AS r
       JOIN information_schema.TABLES AS t ON CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256)) = r.name
-     WHERE r.index_name NOT IN ('PRIMARY', 'GEN_CLUST_INDEX') AND t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+     WHERE r.index_name NOT IN ('PRIMARY', 'GEN_CLUST_INDEX') AND t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
        AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 )
 SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :created)
@@ -158,7 +164,7 @@ SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00')
        DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
   FROM information_schema.TABLES AS t
   LEFT JOIN after_rebuild AS a ON a.bytes IS NOT NULL
- WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 
 -- report: why a table of another engine was not worked on
@@ -167,6 +173,6 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
             WHEN t.ENGINE IN ('MyISAM', 'Aria') THEN CONCAT(t.ENGINE, ': use optimize_offline_table, which blocks the table meanwhile')
             ELSE CONCAT(t.TABLE_TYPE, ' of engine ', t.ENGINE, ' cannot be rebuilt online') END AS reason
   FROM information_schema.TABLES AS t
- WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND NOT (t.ENGINE <=> 'InnoDB')

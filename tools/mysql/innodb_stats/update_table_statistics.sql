@@ -36,13 +36,13 @@ WITH held AS (
     -- The oldest of the table's partitions; a table with STATS_PERSISTENT=0 has no row.
     SELECT MIN(UNIX_TIMESTAMP(n.last_update)) AS analyzed
       FROM mysql.innodb_table_stats AS n
-     WHERE n.database_name = :schema AND (n.table_name = :table
-            OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(:table, '#P#'))
+     WHERE n.database_name = CONVERT(:schema USING utf8mb3) AND (n.table_name = CONVERT(:table USING utf8mb3)
+                    OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(CONVERT(:table USING utf8mb3), '#P#'))
 )
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage, h.analyzed AS analyzed
   FROM information_schema.TABLES AS t
   LEFT JOIN held AS h ON t.ENGINE = 'InnoDB'
- WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria')
@@ -55,8 +55,8 @@ WITH held AS (
     -- The oldest of the table's partitions; a table with STATS_PERSISTENT=0 has no row.
     SELECT MIN(UNIX_TIMESTAMP(n.last_update)) AS analyzed
       FROM mysql.innodb_table_stats AS n
-     WHERE n.database_name = :schema AND (n.table_name = :table
-            OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(:table, '#P#'))
+     WHERE n.database_name = CONVERT(:schema USING utf8mb3) AND (n.table_name = CONVERT(:table USING utf8mb3)
+                    OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(CONVERT(:table USING utf8mb3), '#P#'))
 )
 SELECT CASE WHEN h.analyzed IS NULL THEN 1
             ELSE NOT (h.analyzed <=> :analyzed) OR h.analyzed >= UNIX_TIMESTAMP() - 2 END AS ok,
@@ -64,5 +64,5 @@ SELECT CASE WHEN h.analyzed IS NULL THEN 1
        CAST(t.TABLE_ROWS AS SIGNED) AS `rows`
   FROM information_schema.TABLES AS t
   LEFT JOIN held AS h ON t.ENGINE = 'InnoDB'
- WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))

@@ -26,7 +26,7 @@ SELECT 0 AS indexes
 SELECT x.TABLE_SCHEMA AS `schema`, x.TABLE_NAME AS `table`, x.INDEX_NAME AS index_name,
        'INVISIBLE: costs every write and serves no query; drop it, or make it VISIBLE again' AS reason
   FROM information_schema.STATISTICS AS x
- WHERE x.TABLE_SCHEMA = :schema AND x.TABLE_NAME = :table
+ WHERE x.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND x.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(x.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(x.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND x.SEQ_IN_INDEX = 1 AND x.IS_VISIBLE = 'NO'
  ORDER BY x.INDEX_NAME

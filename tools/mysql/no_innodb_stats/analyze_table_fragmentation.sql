@@ -42,7 +42,7 @@ WITH figure AS (
            CASE WHEN t.ENGINE = 'InnoDB' THEN 'at least: free extents beyond 8 MB (DATA_FREE)'
                 ELSE 'DATA_FREE: holes in the data file, exact; the index file is not counted' END AS method
       FROM information_schema.TABLES AS t
-     WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+     WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
        AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
        AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
 )

@@ -51,7 +51,7 @@ ANALYZE {binlog} TABLE {schema}.{table}
 -- verify: the table is there; nothing more can be seen
 SELECT 1 AS ok, 'the server''s answer only' AS evidence
   FROM information_schema.TABLES AS t
- WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND t.ENGINE IS NOT NULL
 

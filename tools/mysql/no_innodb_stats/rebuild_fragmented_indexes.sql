@@ -42,13 +42,13 @@
 
 -- find: the table, when it was asked for whatever its state
 SELECT CONCAT('all indexes of ', t.TABLE_NAME) AS index_name,
-       (SELECT COUNT(DISTINCT x.INDEX_NAME) FROM information_schema.STATISTICS AS x WHERE x.TABLE_SCHEMA = :schema AND x.TABLE_NAME = :table AND x.INDEX_NAME <> 'PRIMARY') AS index_count,
+       (SELECT COUNT(DISTINCT x.INDEX_NAME) FROM information_schema.STATISTICS AS x WHERE x.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND x.TABLE_NAME = CONVERT(:table USING utf8mb3) AND x.INDEX_NAME <> 'PRIMARY') AS index_count,
        CAST(t.INDEX_LENGTH AS SIGNED) AS bytes,
        NULL AS fragmentation,
        NULL AS definition,
        DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
   FROM information_schema.TABLES AS t
- WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND t.ENGINE = 'InnoDB'
    AND t.INDEX_LENGTH >= :min_index_size
@@ -64,7 +64,7 @@ SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00')
        :index_count AS index_count,
        DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
   FROM information_schema.TABLES AS t
- WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 
 -- report: why there is no figure
@@ -74,6 +74,6 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
             WHEN t.ENGINE = 'InnoDB' THEN 'how worn the indexes are is only in mysql.innodb_index_stats: grant SELECT on it'
             ELSE CONCAT(t.TABLE_TYPE, ' of engine ', t.ENGINE, ' cannot be rebuilt online') END AS reason
   FROM information_schema.TABLES AS t
- WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND (:fragmentation_threshold > 0 OR NOT (t.ENGINE <=> 'InnoDB'))

@@ -48,38 +48,11 @@ WITH held AS MATERIALIZED (
   LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, c.oid) LIMIT 1) AS h ON true
   WHERE c.relkind IN ('r', 'm')
 ),
-key_column AS (
-  -- Each column of each index, and where its statistics are: with the table, for an expression under the index's own name.
-  SELECT t.oid, k.position <= t.indnkeyatts AS is_key, b.attlen > 0 AS fixed, t.indclass[k.position - 1] AS class,
-         t.schema_name, CASE WHEN k.attnum > 0 THEN t.table_name ELSE t.index_name END AS tablename,
-         CASE WHEN k.attnum > 0 THEN a.attname ELSE b.attname END AS attname
-  FROM target AS t
-  CROSS JOIN LATERAL unnest(t.indkey) WITH ORDINALITY AS k(attnum, position)
-  JOIN pg_attribute AS b ON b.attrelid = t.oid AND b.attnum = k.position
-  LEFT JOIN pg_attribute AS a ON a.attrelid = t.indrelid AND a.attnum = k.attnum AND k.attnum > 0
-  WHERE t.btree
-), sharing AS (
+sharing AS MATERIALIZED (
   -- From version 13 on equal keys share one entry, if the operator class says that equal means identical (support function 4).
-  SELECT o.oid FROM pg_opclass AS o
+  SELECT array_agg(o.oid) AS classes FROM pg_opclass AS o
   JOIN pg_amproc AS p ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype AND p.amprocrighttype = o.opcintype AND p.amprocnum = 4
   WHERE current_setting('server_version_num')::int >= 130000
-), key_width AS (
-  SELECT k.oid, k.is_key, k.fixed, s.attname IS NULL AS unknown, s.null_frac, s.n_distinct, (1 - s.null_frac) * s.avg_width AS width,
-         o.oid IS NOT NULL AS deduplicates
-  FROM key_column AS k
-  LEFT JOIN sharing AS o ON o.oid = k.class
-  LEFT JOIN LATERAL (
-    SELECT v.attname, v.null_frac, v.avg_width, v.n_distinct FROM pg_stats AS v
-    WHERE v.schemaname = k.schema_name AND v.tablename = k.tablename AND v.attname = k.attname AND NOT v.inherited
-    OFFSET 0  -- looked up column by column: joined, the planner would read all of pg_stats for each
-  ) AS s ON true
-), entry AS (
-  -- 8 bytes of index tuple header (16 with NULLs), the columns rounded up to 8, a line pointer of 4.
-  SELECT k.oid, count(*) FILTER (WHERE k.unknown) AS unknown, count(*) AS columns, count(*) FILTER (WHERE k.is_key) AS keys,
-         bool_and(k.deduplicates AND k.is_key) AS deduplicates, min(k.n_distinct) FILTER (WHERE k.is_key) AS n_distinct,
-         4 + CASE WHEN bool_or(k.null_frac > 0) THEN 16 ELSE 8 END
-           + CASE WHEN bool_and(k.fixed AND k.null_frac = 0) THEN ceil(sum(k.width) / 8) * 8 ELSE sum(k.width) + 3.5 END AS width
-  FROM key_width AS k GROUP BY k.oid
 ), estimate AS (
   SELECT t.*,
          CASE WHEN NOT t.btree THEN 'no way to measure a ' || t.amname || ' index'
@@ -97,10 +70,32 @@ key_column AS (
          CASE WHEN t.pages <= 2 THEN 0 WHEN t.reltuples = 0 THEN 100 * (t.pages - 1) / t.pages::numeric
               ELSE greatest(0, 100 * (1 - (1 + need.leaves + ceil(need.leaves * e.width / (0.7 * current_setting('block_size')::int))) / t.pages)) END AS percent
   FROM target AS t
-  LEFT JOIN entry AS e ON e.oid = t.oid
+  CROSS JOIN LATERAL (
+    -- An entry: 8 bytes of header (16 with NULLs), the columns rounded up to 8, a line pointer of 4.
+    SELECT count(*) FILTER (WHERE c.unknown) AS unknown, count(*) AS columns, count(*) FILTER (WHERE c.is_key) AS keys,
+           bool_and(c.shares AND c.is_key) AS shares, min(c.n_distinct) FILTER (WHERE c.is_key) AS n_distinct,
+           4 + CASE WHEN bool_or(c.null_frac > 0) THEN 16 ELSE 8 END
+             + CASE WHEN bool_and(c.fixed AND c.null_frac = 0) THEN ceil(sum(c.width) / 8) * 8 ELSE sum(c.width) + 3.5 END AS width
+    FROM (
+      -- The columns of the index. Statistics of an expression stand under the index's own name.
+      SELECT k.position <= t.indnkeyatts AS is_key, b.attlen > 0 AS fixed, s.attname IS NULL AS unknown, s.null_frac, s.n_distinct,
+             (1 - s.null_frac) * s.avg_width AS width, coalesce(t.indclass[k.position - 1] = ANY (h.classes), false) AS shares
+      FROM sharing AS h
+      CROSS JOIN LATERAL unnest(t.indkey) WITH ORDINALITY AS k(attnum, position)
+      JOIN pg_attribute AS b ON b.attrelid = t.oid AND b.attnum = k.position
+      LEFT JOIN pg_attribute AS a ON a.attrelid = t.indrelid AND a.attnum = k.attnum AND k.attnum > 0
+      LEFT JOIN LATERAL (
+        SELECT v.attname, v.null_frac, v.avg_width, v.n_distinct FROM pg_stats AS v
+        WHERE v.schemaname = t.schema_name AND NOT v.inherited AND v.tablename = CASE WHEN k.attnum > 0 THEN t.table_name ELSE t.index_name END
+          AND v.attname = CASE WHEN k.attnum > 0 THEN a.attname ELSE b.attname END
+        OFFSET 0  -- look up by index: joined otherwise, the planner reads all of pg_stats for each
+      ) AS s ON true
+      WHERE t.btree
+    ) AS c
+  ) AS e
   -- Rows to a key where that matters: 1 when keys cannot repeat or do not share, NULL when it is not known.
   CROSS JOIN LATERAL (
-    SELECT CASE WHEN t.indisunique OR NOT e.deduplicates OR t.deduplicate IN ('off', 'false', 'no', '0') THEN 1
+    SELECT CASE WHEN t.indisunique OR NOT e.shares OR t.deduplicate IN ('off', 'false', 'no', '0') THEN 1
                 -- n_distinct below 0 is a share of the rows; one column that hardly repeats is enough for a key that hardly repeats
                 WHEN e.n_distinct <= -0.95 THEN 1
                 WHEN e.keys > 1 OR t.partial THEN NULL

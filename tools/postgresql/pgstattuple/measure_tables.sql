@@ -42,31 +42,7 @@ WITH held AS MATERIALIZED (
   LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (c.oid, c.reltoastrelid) LIMIT 1) AS h ON true
   WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f')
 ),
-column_width AS (
-  -- Average stored width of each column, from ANALYZE. PostgreSQL pads up to every 8-byte aligned column, so columns are
-  -- put together into stretches that begin with one.
-  SELECT a.attrelid, s.attname IS NULL AS unknown, a.attlen > 0 AND s.null_frac = 0 AS fixed, s.null_frac,
-         (1 - s.null_frac) * s.avg_width AS width,
-         count(*) FILTER (WHERE a.attalign = 'd' AND a.attlen > 0) OVER (PARTITION BY a.attrelid ORDER BY a.attnum) AS stretch
-  FROM target AS t
-  JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
-  LEFT JOIN LATERAL (
-    SELECT v.attname, v.null_frac, v.avg_width FROM pg_stats AS v
-    WHERE v.schemaname = t.schema_name AND v.tablename = t.relname AND v.attname = a.attname AND NOT v.inherited
-    OFFSET 0  -- looked up column by column: joined, the planner would read all of pg_stats for each
-  ) AS s ON true
-  WHERE t.stored
-), stretch_width AS (
-  SELECT w.attrelid, count(*) AS columns, count(*) FILTER (WHERE w.unknown) AS unknown, bool_and(w.fixed) AS fixed,
-         bool_or(w.null_frac > 0) AS nulls,
-         CASE WHEN bool_and(w.fixed) THEN ceil(sum(w.width) / 8) * 8 ELSE sum(w.width) + 3.5 END AS width
-  FROM column_width AS w GROUP BY w.attrelid, w.stretch
-), row_width AS (
-  -- 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, and a line pointer of 4.
-  SELECT w.attrelid, sum(w.columns) AS columns, sum(w.unknown) AS unknown, bool_and(w.fixed) AS fixed,
-         sum(w.width) + 4 + ceil((23 + CASE WHEN bool_or(w.nulls) THEN ceil(sum(w.columns) / 8.0) ELSE 0 END) / 8) * 8 AS width
-  FROM stretch_width AS w GROUP BY w.attrelid
-), estimate AS (
+estimate AS (
   SELECT t.*,
          CASE WHEN NOT t.stored THEN 'it holds no rows of its own'
               WHEN t.held THEN 'locked by another session'
@@ -82,7 +58,28 @@ column_width AS (
          CASE WHEN t.pages = 0 THEN 0 WHEN t.reltuples = 0 THEN 100
               ELSE greatest(0, 100 * (1 - ceil(t.reltuples / full_page.rows) / t.pages)) END AS percent
   FROM target AS t
-  LEFT JOIN row_width AS w ON w.attrelid = t.oid
+  CROSS JOIN LATERAL (
+    -- Width of a row: 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, the columns, a line pointer of 4.
+    SELECT sum(g.columns) AS columns, sum(g.unknown) AS unknown, bool_and(g.fixed) AS fixed,
+           ceil((23 + CASE WHEN bool_or(g.nulls) THEN ceil(sum(g.columns) / 8.0) ELSE 0 END) / 8) * 8 + sum(g.width) + 4 AS width
+    FROM (
+      -- PostgreSQL pads up to every 8-byte aligned column: columns are put together into stretches that begin with one.
+      SELECT count(*) AS columns, count(*) FILTER (WHERE c.unknown) AS unknown, bool_and(c.fixed) AS fixed, bool_or(c.null_frac > 0) AS nulls,
+             CASE WHEN bool_and(c.fixed) THEN ceil(sum(c.width) / 8) * 8 ELSE sum(c.width) + 3.5 END AS width
+      FROM (
+        -- Average stored width of each column, from ANALYZE.
+        SELECT s.attname IS NULL AS unknown, a.attlen > 0 AND s.null_frac = 0 AS fixed, s.null_frac, (1 - s.null_frac) * s.avg_width AS width,
+               count(*) FILTER (WHERE a.attalign = 'd' AND a.attlen > 0) OVER (ORDER BY a.attnum) AS stretch
+        FROM pg_attribute AS a
+        LEFT JOIN LATERAL (
+          SELECT v.attname, v.null_frac, v.avg_width FROM pg_stats AS v
+          WHERE v.schemaname = t.schema_name AND v.tablename = t.relname AND v.attname = a.attname AND NOT v.inherited
+          OFFSET 0  -- look up by index: joined otherwise, the planner reads all of pg_stats for each table
+        ) AS s ON true
+        WHERE a.attrelid = t.oid AND t.stored AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
+      ) AS c GROUP BY c.stretch
+    ) AS g
+  ) AS w
   -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
   CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
   CROSS JOIN LATERAL (SELECT greatest(1, CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows) AS full_page

