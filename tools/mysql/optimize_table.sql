@@ -61,10 +61,12 @@ SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00')
 
 -- report: why a table of another engine was not worked on
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
-       CASE WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
+       CASE WHEN t.TABLE_TYPE = 'VIEW' THEN 'a view has no data of its own'
+            WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
             WHEN t.ENGINE IN ('MyISAM', 'Aria') THEN CONCAT(t.ENGINE, ': use optimize_offline_table, which blocks the table meanwhile')
-            ELSE CONCAT(t.TABLE_TYPE, ' of engine ', t.ENGINE, ' cannot be rebuilt online') END AS reason
+            ELSE CONCAT('the engine ', t.ENGINE, ' cannot rebuild a table online') END AS reason
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
+   AND COALESCE(t.TABLE_ROWS, 0) >= 0  -- makes the server open the table: its definition alone can be sound
    AND NOT (t.ENGINE <=> 'InnoDB')
