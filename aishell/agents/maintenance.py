@@ -21,6 +21,8 @@ STALE_SHARE, STALE_ROWS = 0.10, 50
 FULL_DEAD_ROWS = 1000
 WRAPAROUND_PERCENT = 90.0
 MIN_TABLE_BYTES = 1 << 20
+#: SQLite loads all statistics anew after each ANALYZE: 0.1 s a table in a file of 10,000, 0.2 s for all of them at once.
+ANALYZE_ALL_ABOVE = 50
 USELESS_RUNS = 3  # a tool that gained nothing so often is left alone until the object changes
 
 
@@ -272,10 +274,11 @@ class _Planner:
         if not stale:
             return
         counts = [self._evidence("stale_tables", len(stale), "rows changed since the last ANALYZE")]
+        whole = self.engine == "sqlite" and len(stale) > ANALYZE_ALL_ABOVE and not self.chosen
         self._change(
             "statistics",
-            "batch_update_statistics",
-            {"tables": self._named(stale)},
+            "update_all_statistics" if whole else "batch_update_statistics",
+            {"schema": "main"} if whole else {"tables": self._named(stale)},
             f"{len(stale)} table(s) have missing or stale statistics: the planner of queries works with wrong row counts.",
             evidence=counts,
             size=sum(t.bytes or 0 for t in stale),

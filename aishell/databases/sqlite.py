@@ -166,8 +166,8 @@ def map_error(error: sqlite3.Error, *, connecting: bool = False) -> DatabaseErro
     name = getattr(error, "sqlite_errorname", "") or ""
     primary = re.match(r"SQLITE_[A-Z]+", name)
     kind = _KINDS.get(primary.group() if primary else "", "other")
-    if "no such table" in str(error) or "no such index" in str(error):
+    if any(text in str(error) for text in ("no such table", "no such index", "object to be reindexed")):
         kind = "missing_object"
-    if connecting and kind != "busy":
+    if connecting and kind not in ("busy", "corruption"):
         kind = "connect"
     return DatabaseError(str(error), kind=kind, code=name)

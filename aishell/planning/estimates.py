@@ -26,7 +26,7 @@ DEFAULTS: dict[tuple[str, str], float] = {
     ("sqlite", "rebuild_fragmented_indexes"): 500e6,
     ("sqlite", "check_table_corruption"): 560e6,
     ("sqlite", "batch_update_statistics"): 1e9,
-    ("sqlite", "drop_invalid_indexes"): 1e9,
+    ("sqlite", "update_all_statistics"): 1e9,
 }
 
 

@@ -174,9 +174,10 @@ class _Objects:
             if error.kind in ("cancelled", "connect", "disk_full", "read_only"):
                 self._clean(group)
                 raise  # the next object would fail for the same reason
-            results = [self._result(row, self._status(error), reason=error.message) for row in group]
-            if results[0].status == "failed":
-                self._clean(group)
+            status, reason = self._status(error), error.message
+            if status == "failed" and (left := self._clean(group)):
+                reason = f"{reason}; {left}"
+            results = [self._result(row, status, reason=reason) for row in group]
         seconds = (time.monotonic() - started) / len(group)
         again = [number for number, result in enumerate(results) if result.status != "ok"] if len(group) > 1 else []
         through_now = [replace(r, seconds=seconds) for n, r in enumerate(results) if n not in again]
@@ -187,22 +188,8 @@ class _Objects:
             self._next([group[number]], through + number, total)
 
     def _attempt(self, group: list[Row]) -> list[ObjectResult]:
-        try:
-            result: list[ObjectResult] = self.context.attempt(lambda: self._do(group), lambda: self._clean(group))
-        except DatabaseError as error:
-            if error.kind != "missing_object" or len(group) == 1:
-                raise
-            return self._without_missing(group, error)
+        result: list[ObjectResult] = self.context.attempt(lambda: self._do(group), lambda: self._before_retry(group))
         return result
-
-    def _without_missing(self, group: list[Row], error: DatabaseError) -> list[ObjectResult]:
-        """One name of the list is gone, and so the statement did nothing: send it again for those that are left."""
-        there = {tuple(row[name] for name in self.tool.key) for row in find(self.tool, self.values, self.context) or ()}
-        left = [row for row in group if tuple(row[name] for name in self.tool.key) in there]
-        if len(left) == len(group):
-            raise error
-        gone = [self._result(row, "skipped", reason="dropped since it was found") for row in group if row not in left]
-        return [*gone, *(self._attempt(left) if left else [])]
 
     def _do(self, group: list[Row]) -> list[ObjectResult]:
         with self.context.writing() as session:
@@ -271,10 +258,19 @@ class _Objects:
             raise DatabaseError(error.message, kind="connect", code=error.code) from error
         raise InDoubtError(f"the connection was lost while {self.tool.name} ran: {error.message}") from error
 
-    def _clean(self, group: list[Row]) -> None:
-        """Remove what our own interrupted statement left."""
-        for row in group:
-            clean(self.tool, {**self.values, **row}, self.context)
+    def _clean(self, group: list[Row]) -> str | None:
+        """Remove what our own interrupted statement left; says so when the server does not let it go now."""
+        try:
+            for row in group:
+                clean(self.tool, {**self.values, **row}, self.context)
+        except DatabaseError as error:
+            return f"what it left could not be removed yet: {error.message}"
+        return None
+
+    def _before_retry(self, group: list[Row]) -> None:
+        """Another try on top of a leftover would leave one more."""
+        if left := self._clean(group):
+            raise DatabaseError(f"not tried again, {left}", kind="other")
 
     def _render(self, block: str, row: Row, group: list[Row] | None = None) -> Statement:
         values = {**self.values, **row, "group": group or [row]}

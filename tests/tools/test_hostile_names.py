@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from aishell.errors import AishellError
 from tests.conftest import HOSTILE_NAMES, HOSTILE_NAMES_MYSQL
 from tests.fix_tools import Engine
 
@@ -46,21 +49,29 @@ def parameters(engine: Engine, tool: str, name: str) -> dict:
 
 
 @HOSTILE
-def test_every_change_works_on_a_hostile_name(place):
+def test_every_tool_works_on_a_hostile_name(place):
     engine, name = place
-    for tool in CHANGES:
-        result = engine.call(tool, **parameters(engine, tool, name))
-        nothing = tool == "drop_invalid_indexes" or (tool, engine.name) == ("rebuild_fragmented_indexes", "mysql")
-        assert result.status == "done" or nothing, (tool, result.reason)
-        assert result.status != "failed", (tool, result.reason)
-        for one in result.objects:
-            assert name in one.label or engine.name == "sqlite", (tool, one.label)
+    look(engine, name)
+    measure(engine, name)
+    change(engine, name)
     assert engine.samples.count(name) == 100
 
 
-@HOSTILE
-def test_every_measure_sees_a_hostile_name(place):
-    engine, name = place
+def look(engine: Engine, name: str) -> None:
+    assert engine.row("inspect_tables", name)["kind"] == "table"
+    assert engine.row("measure_tables", name, tables=engine.named(name))["table"] == name
+    (identified,) = engine.rows("identify_objects", tables=engine.named(name))
+    assert (identified["schema"], identified["table"]) == (engine.schema, name)
+    assert len(json.loads(identified["indexes"])) >= 1
+    listed = {row["index_name"] for row in engine.rows("inspect_indexes") if row["table"] == name}
+    assert listed & {cut(name), f"all indexes of {name}"}
+    measured = engine.rows("measure_indexes", tables=engine.named(name))
+    assert {row["table"] for row in measured} <= {name}
+    health = engine.call("analyze_database_health", tables=engine.named(name), check_corruption=True).output
+    assert health["tables"] == 1
+
+
+def measure(engine: Engine, name: str) -> None:
     results = {tool: engine.call(tool, **parameters(engine, tool, name)) for tool in MEASURES}
     assert {tool: result.status for tool, result in results.items()} == dict.fromkeys(MEASURES, "done")
     assert results["count_table_rows"].output["row_count"] == 100
@@ -70,28 +81,22 @@ def test_every_measure_sees_a_hostile_name(place):
     assert checked["checked"]
 
 
-@HOSTILE
-def test_every_inspection_sees_a_hostile_name(place):
-    engine, name = place
-    assert engine.row("inspect_tables", name)["kind"] == "table"
-    assert engine.row("measure_tables", name, tables=engine.named(name))["table"] == name
-    assert cut(name) in engine.row("identify_objects", name, tables=engine.named(name))["indexes"].encode().decode(
-        "unicode_escape" if False else "utf-8"
-    ) or ascii(cut(name))
-    listed = {row["index_name"] for row in engine.rows("inspect_indexes") if row["table"] == name}
-    assert listed & {cut(name), f"all indexes of {name}"}
+def change(engine: Engine, name: str) -> None:
+    for tool in CHANGES:
+        result = engine.call(tool, **parameters(engine, tool, name))
+        nothing = tool == "drop_invalid_indexes" or (tool, engine.name) == ("rebuild_fragmented_indexes", "mysql")
+        assert result.status in ("done", "skipped" if nothing else "done"), (tool, result.reason)
+        for one in result.objects:
+            # VACUUM knows only the whole file.
+            assert name in one.label or engine.name in ("sqlite", "mysql"), (tool, one.label)
 
 
-@HOSTILE
-def test_health_is_analyzed_beside_a_hostile_name(place):
-    engine, name = place
-    output = engine.call("analyze_database_health", tables=engine.named(name), check_corruption=True).output
-    assert output["tables"] == 1
-
-
-def test_a_name_no_object_can_have_is_refused(server_engine):
-    from aishell.errors import ParameterError
-
-    for name in ("x" * 65, "nul\x00", ""):
-        with pytest.raises(ParameterError):
-            server_engine.call("update_table_statistics", schema=server_engine.schema, table=name)
+@pytest.mark.parametrize("name", ["x" * 65, "é" * 40, "nul\x00"])
+def test_a_name_no_object_can_have_is_never_worked_on(server_engine, name):
+    """Cut to 63 bytes it would be another table."""
+    server_engine.samples.table(name.encode()[:63].decode(errors="ignore").rstrip("\x00"), index="beside")
+    try:
+        result = server_engine.call("update_table_statistics", schema=server_engine.schema, table=name)
+    except AishellError:
+        return
+    assert (result.status, result.objects) == ("skipped", ())

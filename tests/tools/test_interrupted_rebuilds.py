@@ -26,8 +26,8 @@ class Snapshot:
         self.connection.close()
 
 
-def rebuild_behind(engine, table, cancels):
-    """Start a rebuild that has to wait, and cancel it from another session `cancels` times; what came of it."""
+def rebuild_cancelled(engine, table):
+    """Start a rebuild that has to wait, and cancel it from another session; what came of it."""
     snapshot = Snapshot(engine, table)
     outcome = []
 
@@ -42,14 +42,11 @@ def rebuild_behind(engine, table, cancels):
     thread = threading.Thread(target=call)
     thread.start()
     try:
-        for _ in range(cancels):
-            wait_until(lambda: engine.db.execute(WAITS), "the rebuild waits")
-            ((pid,),) = engine.db.execute(WAITS)
-            assert engine.db.execute(INVALID) != [], "it waits with its copy half-built"
-            engine.db.execute(f"SELECT pg_cancel_backend({pid})")
-            wait_until(lambda pid=pid: (pid,) not in engine.db.execute(WAITS), "it stops waiting")
-        if cancels == 0 or engine.lock_timeout is not None:
-            wait_until(lambda: not thread.is_alive(), "the rebuild gives up")
+        wait_until(lambda: engine.db.execute(WAITS), "the rebuild waits")
+        ((pid,),) = engine.db.execute(WAITS)
+        assert engine.db.execute(INVALID) != [], "it waits with its copy half-built"
+        engine.db.execute(f"SELECT pg_cancel_backend({pid})")
+        wait_until(lambda: (pid,) not in engine.db.execute(WAITS), "it stops waiting")
     finally:
         snapshot.end()
         thread.join(60)
@@ -63,28 +60,50 @@ def worn(pg_engine):
 
 
 def test_a_cancelled_rebuild_leaves_nothing(pg_engine, worn):
-    outcome = rebuild_behind(pg_engine, worn, cancels=1)
+    outcome = rebuild_cancelled(pg_engine, worn)
     assert isinstance(outcome, DatabaseError)
     assert outcome.kind == "cancelled"
     assert pg_engine.db.execute(INVALID) == []
     pg_engine.db.execute("SELECT bt_index_check('worn', true)")
 
 
-def test_a_rebuild_that_runs_out_of_patience_three_times_leaves_nothing(pg_engine, worn):
+def test_a_retry_leaves_nothing(pg_engine, worn):
+    """The first try is cancelled by its lock timeout, the second finds the way free."""
+    pg_engine.lock_timeout = 0.5
+    seen = []
+    snapshot = Snapshot(pg_engine, worn)
+
+    def told(number, error):
+        seen.append((number, pg_engine.db.execute(INVALID)))
+        snapshot.end()
+
+    pg_engine.attempt = retrying(3, told)
+    result = pg_engine.call("rebuild_fragmented_indexes", schema="public", table=worn, min_index_size=0)
+    assert seen == [(1, [("worn_ccnew",)])]
+    assert result.status == "done", result.reason
+    assert pg_engine.db.execute(INVALID) == []
+
+
+def test_no_retry_is_stacked_on_a_leftover(pg_engine, worn):
+    """While the old transaction lasts, the leftover cannot be dropped either: six tries would leave six."""
     pg_engine.lock_timeout = 0.3
     tries = []
-    pg_engine.attempt = retrying(3, lambda number, error: tries.append(pg_engine.db.execute(INVALID)))
-    result = rebuild_behind(pg_engine, worn, cancels=0)
-    assert result.status == "failed"
+    pg_engine.attempt = retrying(3, lambda number, error: tries.append(number))
+    snapshot = Snapshot(pg_engine, worn)
+    result = pg_engine.call("rebuild_fragmented_indexes", schema="public", table=worn, min_index_size=0)
+    assert (result.status, tries) == ("failed", [1])
     assert "lock timeout" in result.reason
-    assert len(tries) == 2, "three tries, two of them again"
+    assert pg_engine.db.execute(INVALID) == [("worn_ccnew",)]
+    snapshot.end()
+    dropped = pg_engine.call("drop_invalid_indexes", schema="public", table=worn, recorded=["worn"])
+    assert dropped.output["indexes_dropped"] == 1
     assert pg_engine.db.execute(INVALID) == []
 
 
 def test_an_index_of_a_long_name_leaves_nothing_either(pg_engine):
     """PostgreSQL cuts the name of the copy so that `_ccnew` fits into 63 bytes."""
     table = pg_engine.samples.bloated(rows=3000, index="é" * 31)
-    rebuild_behind(pg_engine, table, cancels=1)
+    rebuild_cancelled(pg_engine, table)
     assert pg_engine.db.execute(INVALID) == []
 
 
@@ -119,10 +138,11 @@ def test_our_recorded_leftovers_are_dropped(pg_engine, worn):
 
 
 def test_a_failed_create_index_is_reported_and_kept(pg_engine, worn):
-    leave_behind(pg_engine, worn, "mine_ccnew ON bloated (note)", "CREATE INDEX CONCURRENTLY {}")
-    result = pg_engine.call("drop_invalid_indexes", schema="public", table=worn, recorded=["worn", "mine"])
-    assert result.output["indexes_dropped"] == (1 if result.status == "done" else 0)
-    assert [row["index_name"] for row in result.output["reported"]] in (["mine_ccnew"], [])
+    leave_behind(pg_engine, worn, "fresh ON bloated (n)", "CREATE INDEX CONCURRENTLY {}")
+    result = pg_engine.call("drop_invalid_indexes", schema="public", table=worn, recorded=["worn", "fresh"])
+    assert (result.status, result.output["indexes_dropped"]) == ("skipped", 0)
+    assert [row["index_name"] for row in result.output["reported"]] == ["fresh"]
+    assert pg_engine.db.execute(INVALID) == [("fresh",)]
 
 
 def test_a_leftover_of_another_definition_is_not_ours(pg_engine, worn):

@@ -54,7 +54,7 @@ CHECK TABLE {schema}.{table} {depth}
 
 -- report: what was named and cannot be checked
 SELECT j.schema_name AS `schema`, j.table_name AS `table`,
-       CASE WHEN NOT CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256)) THEN 'not in the connected database'
+       CASE WHEN NOT (CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256))) THEN 'not in the connected database'
             WHEN t.TABLE_NAME IS NULL THEN 'there is no such table'
             WHEN t.TABLE_TYPE = 'VIEW' THEN 'a view has no data of its own'
             ELSE CONCAT('the engine ', t.ENGINE, ' cannot check') END AS reason
@@ -65,5 +65,5 @@ SELECT j.schema_name AS `schema`, j.table_name AS `table`,
                JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
               WHERE x.TABLE_SCHEMA = DATABASE()) AS t
     ON t.name = CAST(j.table_name AS BINARY(256))
- WHERE t.TABLE_NAME IS NULL OR NOT CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256))
+ WHERE t.TABLE_NAME IS NULL OR NOT (CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256)))
     OR NOT (t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND COALESCE(t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria', 'ARCHIVE', 'CSV'), 1))

@@ -30,7 +30,7 @@
 -- that applies it lags by as long as it takes.
 --
 -- MyISAM and Aria tables are not touched, because their OPTIMIZE blocks reads and writes until it is done:
--- optimize_offline_table does them.
+-- optimize_offline_table does them. System-versioned tables (MariaDB) refuse it: rebuild_table does them.
 --
 -- What `verify` proves: CREATE_TIME is another one than before, or younger than 2 seconds (its resolution is one
 -- second). So with innodb_optimize_fulltext_only or innodb_defragment, where OPTIMIZE answers "OK" and rewrites
@@ -43,7 +43,7 @@ SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
-   AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+   AND t.TABLE_TYPE = 'BASE TABLE'
    AND t.ENGINE = 'InnoDB'
 
 -- do: a new, packed copy takes the table's place
@@ -63,10 +63,11 @@ SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00')
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
        CASE WHEN t.TABLE_TYPE = 'VIEW' THEN 'a view has no data of its own'
             WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
+            WHEN t.TABLE_TYPE = 'SYSTEM VERSIONED' AND t.ENGINE = 'InnoDB' THEN 'system-versioned tables refuse OPTIMIZE: use rebuild_table'
             WHEN t.ENGINE IN ('MyISAM', 'Aria') THEN CONCAT(t.ENGINE, ': use optimize_offline_table, which blocks the table meanwhile')
             ELSE CONCAT('the engine ', t.ENGINE, ' cannot rebuild a table online') END AS reason
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND COALESCE(t.TABLE_ROWS, 0) >= 0  -- makes the server open the table: its definition alone can be sound
-   AND NOT (t.ENGINE <=> 'InnoDB')
+   AND NOT (t.ENGINE <=> 'InnoDB' AND t.TABLE_TYPE = 'BASE TABLE')

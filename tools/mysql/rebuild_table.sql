@@ -2,7 +2,7 @@
 -- engine: mysql >= 8, mariadb >= 10.6
 -- category: maintenance
 -- risk: high
--- capabilities: [database_read, database_ddl, schema_modify]
+-- capabilities: [database_read, database_write]
 -- runs: statement
 -- transaction: none
 -- lock: MDL SHARED NO WRITE

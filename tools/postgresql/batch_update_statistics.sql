@@ -49,10 +49,8 @@ GROUP BY t.oid, t.nspname, t.relname
 HAVING current_setting('server_version_num')::int >= 140000 OR bool_or(p.relkind IN ('r', 'm'))
 ORDER BY modified_rows DESC, t.nspname, t.relname
 
-
 -- do: sample the tables of a group anew
 ANALYZE (SKIP_LOCKED) {group}
-
 
 -- verify: the server has counted another ANALYZE of each
 WITH RECURSIVE target AS (
@@ -72,11 +70,11 @@ SELECT t."schema" AS schema, t."table" AS "table", sum(pg_stat_get_analyze_count
 FROM target AS t JOIN tree AS p ON p.root = t.oid
 GROUP BY t."schema", t."table", t.analyses
 
-
 -- report: names that could not be worked on, and why
 SELECT w."schema" AS schema, w."table" AS "table",
        CASE WHEN c.oid IS NULL THEN 'it does not exist' WHEN c.relpersistence = 't' THEN 'a temporary table of another session'
-            ELSE CASE c.relkind WHEN 'v' THEN 'a view has no statistics' WHEN 'f' THEN 'a foreign table: analyze it where it lives'
+            ELSE CASE c.relkind WHEN 'v' THEN 'a view has no statistics' WHEN 'f'
+              THEN 'a foreign table: analyze it where it lives'
                  ELSE 'not a table' END END AS reason
 FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)
 LEFT JOIN pg_namespace AS n ON n.nspname = w."schema"

@@ -27,6 +27,5 @@ SELECT w."schema" AS schema, w."table" AS "table", 'the amcheck extension is not
 FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)
 ORDER BY w."schema", w."table"
 
-
 -- nothing: no table was checked
 SELECT NULL AS schema, NULL AS "table", NULL AS reason WHERE false

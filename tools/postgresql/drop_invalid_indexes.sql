@@ -28,7 +28,8 @@
 
 -- find: invalid copies of recorded indexes
 WITH orphan AS (
-  -- An index is a leftover of ours when it is invalid and named as PostgreSQL names the copy that a rebuild of a recorded index makes:
+  -- An index is a leftover of ours when it is invalid and named as PostgreSQL names the copy that a rebuild of a recorded index
+  -- makes:
   -- the name cut so that name and suffix fit (63 bytes), at a character's border, as makeObjectName() does.
   SELECT x.oid, x.relname::text AS name, c.oid AS table_oid
   FROM pg_namespace AS n
@@ -38,39 +39,41 @@ WITH orphan AS (
   CROSS JOIN LATERAL (SELECT substring(x.relname::text FROM '_cc(?:new|old)[0-9]*$') AS suffix) AS k
   JOIN jsonb_array_elements_text(CAST(:recorded AS jsonb)) AS r(name)
     ON x.relname::text = left(r.name, (SELECT max(s.length) FROM generate_series(0, char_length(r.name)) AS s(length)
-                WHERE octet_length(left(r.name, s.length)) <= current_setting('max_identifier_length')::int - octet_length(k.suffix))) || k.suffix
+                WHERE octet_length(left(r.name,
+                  s.length)) <= current_setting('max_identifier_length')::int - octet_length(k.suffix))) || k.suffix
   LEFT JOIN pg_class AS y ON y.relnamespace = x.relnamespace AND y.relname::text = r.name
   LEFT JOIN pg_index AS o ON o.indexrelid = y.oid
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
     -- while the recorded index exists, the leftover must be a copy of it
     AND (y.oid IS NULL OR o.indrelid = i.indrelid AND y.relam = x.relam AND o.indisunique = i.indisunique
-         AND o.indkey::text = i.indkey::text AND o.indclass::text = i.indclass::text AND o.indcollation::text = i.indcollation::text
+         AND o.indkey::text = i.indkey::text AND o.indclass::text = i.indclass::text
+           AND o.indcollation::text = i.indcollation::text
          AND o.indoption::text = i.indoption::text
-         AND regexp_replace(o.indexprs::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indexprs::text, ':location -?[0-9]+', '', 'g')
-         AND regexp_replace(o.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g'))
+         AND regexp_replace(o.indexprs::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT
+           FROM regexp_replace(i.indexprs::text, ':location -?[0-9]+', '', 'g')
+         AND regexp_replace(o.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT
+           FROM regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g'))
     -- and no constraint or partitioned index may rest on it
     AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = x.oid)
 )
-SELECT DISTINCT o.name AS index_name, o.oid::text AS oid, o.table_oid::text AS table_oid, x.relpages * current_setting('block_size')::bigint AS bytes
+SELECT DISTINCT o.name AS index_name, o.oid::text AS oid, o.table_oid::text AS table_oid,
+       x.relpages * current_setting('block_size')::bigint AS bytes
 FROM orphan AS o JOIN pg_class AS x ON x.oid = o.oid
 ORDER BY bytes DESC, index_name
-
 
 -- probe: a build or a VACUUM at work on the table
 LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
 
-
 -- do: drop the copy
 DROP INDEX CONCURRENTLY {schema}.{index_name}
-
 
 -- verify: it is gone
 SELECT NOT EXISTS (SELECT 1 FROM pg_class AS x WHERE x.oid = CAST(:oid AS oid)) AS ok
 
-
 -- report: other invalid indexes of the table, left as they are
 WITH orphan AS (
-  -- An index is a leftover of ours when it is invalid and named as PostgreSQL names the copy that a rebuild of a recorded index makes:
+  -- An index is a leftover of ours when it is invalid and named as PostgreSQL names the copy that a rebuild of a recorded index
+  -- makes:
   -- the name cut so that name and suffix fit (63 bytes), at a character's border, as makeObjectName() does.
   SELECT x.oid, x.relname::text AS name, c.oid AS table_oid
   FROM pg_namespace AS n
@@ -80,20 +83,25 @@ WITH orphan AS (
   CROSS JOIN LATERAL (SELECT substring(x.relname::text FROM '_cc(?:new|old)[0-9]*$') AS suffix) AS k
   JOIN jsonb_array_elements_text(CAST(:recorded AS jsonb)) AS r(name)
     ON x.relname::text = left(r.name, (SELECT max(s.length) FROM generate_series(0, char_length(r.name)) AS s(length)
-                WHERE octet_length(left(r.name, s.length)) <= current_setting('max_identifier_length')::int - octet_length(k.suffix))) || k.suffix
+                WHERE octet_length(left(r.name,
+                  s.length)) <= current_setting('max_identifier_length')::int - octet_length(k.suffix))) || k.suffix
   LEFT JOIN pg_class AS y ON y.relnamespace = x.relnamespace AND y.relname::text = r.name
   LEFT JOIN pg_index AS o ON o.indexrelid = y.oid
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
     -- while the recorded index exists, the leftover must be a copy of it
     AND (y.oid IS NULL OR o.indrelid = i.indrelid AND y.relam = x.relam AND o.indisunique = i.indisunique
-         AND o.indkey::text = i.indkey::text AND o.indclass::text = i.indclass::text AND o.indcollation::text = i.indcollation::text
+         AND o.indkey::text = i.indkey::text AND o.indclass::text = i.indclass::text
+           AND o.indcollation::text = i.indcollation::text
          AND o.indoption::text = i.indoption::text
-         AND regexp_replace(o.indexprs::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indexprs::text, ':location -?[0-9]+', '', 'g')
-         AND regexp_replace(o.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g'))
+         AND regexp_replace(o.indexprs::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT
+           FROM regexp_replace(i.indexprs::text, ':location -?[0-9]+', '', 'g')
+         AND regexp_replace(o.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT
+           FROM regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g'))
     -- and no constraint or partitioned index may rest on it
     AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = x.oid)
 ), locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue there.
+  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue
+  -- there.
   SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
   FROM pg_locks AS l
   LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
@@ -104,11 +112,14 @@ WITH orphan AS (
 SELECT n.nspname AS schema, c.relname AS "table", x.relname AS index_name,
        CASE WHEN NOT EXISTS (SELECT 1 FROM locked AS k WHERE k.oid = c.oid) THEN pg_get_indexdef(x.oid) END AS definition,
        -- NULL: a build runs in this database that this role may not see (it needs pg_monitor)
-       CASE WHEN EXISTS (SELECT 1 FROM pg_stat_progress_create_index AS b WHERE b.index_relid = x.oid OR b.relid = c.oid) THEN true
-            WHEN EXISTS (SELECT 1 FROM pg_stat_progress_create_index AS b WHERE b.datname = current_database() AND b.relid IS NULL) THEN NULL
+       CASE WHEN EXISTS (SELECT 1 FROM pg_stat_progress_create_index AS b WHERE b.index_relid = x.oid OR b.relid = c.oid)
+         THEN true
+            WHEN EXISTS (SELECT 1 FROM pg_stat_progress_create_index AS b WHERE b.datname = current_database()
+              AND b.relid IS NULL) THEN NULL
             ELSE false END AS build_running,
        CASE WHEN x.relkind = 'I' THEN 'a partitioned index that waits for the indexes of its partitions (ALTER INDEX … ATTACH PARTITION)'
-            WHEN x.relname ~ '_cc(new|old)[0-9]*$' THEN 'left by a REINDEX CONCURRENTLY that is not recorded as ours, or one that runs'
+            WHEN x.relname ~ '_cc(new|old)[0-9]*$'
+              THEN 'left by a REINDEX CONCURRENTLY that is not recorded as ours, or one that runs'
             ELSE 'left by a failed CREATE INDEX CONCURRENTLY, or one that runs' END AS reason
 FROM pg_namespace AS n
 JOIN pg_class AS c ON c.relnamespace = n.oid

@@ -21,7 +21,8 @@
 
 -- objects: one row per named object that exists
 WITH target AS MATERIALIZED (
-  SELECT DISTINCT c.oid, n.nspname AS schema_name, c.relname, c.relkind, CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN c.relkind = 'r' AND c.relispartition THEN 'partition'
+  SELECT DISTINCT c.oid, n.nspname AS schema_name, c.relname, c.relkind,
+         CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN c.relkind = 'r' AND c.relispartition THEN 'partition'
             ELSE CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned' WHEN 'm' THEN 'matview'
                  WHEN 'v' THEN 'view' WHEN 'f' THEN 'foreign' END END AS kind
   FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)
@@ -61,11 +62,15 @@ CROSS JOIN LATERAL (
   WHERE p.relkind IN ('r', 'm')
 ) AS s
 CROSS JOIN LATERAL (
-  -- Put together from the catalog: pg_get_indexdef() would wait for a locked table. Invalid indexes come and go with interrupted builds.
+  -- Put together from the catalog: pg_get_indexdef() would wait for a locked table. Invalid indexes come and go with interrupted
+  -- builds.
   SELECT json_agg(
-           concat_ws(' ', CASE WHEN i.indisprimary THEN 'primary' WHEN i.indisunique THEN 'unique' END, am.amname, quote_ident(x.relname), '(' || k.columns || ')',
+           concat_ws(' ', CASE WHEN i.indisprimary THEN 'primary' WHEN i.indisunique THEN 'unique' END, am.amname,
+             quote_ident(x.relname), '(' || k.columns || ')',
                      'classes ' || i.indclass::text, 'collations ' || i.indcollation::text, 'options ' || i.indoption::text,
-                     'expressions ' || md5(regexp_replace(i.indexprs::text, ':location -?[0-9]+', '', 'g')), 'predicate ' || md5(regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g')), array_to_string(x.reloptions, ', '))
+                     'expressions ' || md5(regexp_replace(i.indexprs::text, ':location -?[0-9]+', '', 'g')),
+                     'predicate ' || md5(regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g')),
+                     array_to_string(x.reloptions, ', '))
            ORDER BY x.relname COLLATE "C") AS list
   FROM pg_index AS i
   JOIN pg_class AS x ON x.oid = i.indexrelid

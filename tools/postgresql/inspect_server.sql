@@ -24,7 +24,8 @@ WITH busy AS (
   -- Transactions of this database that hold back VACUUM and keep a CONCURRENTLY build waiting. Not ours, not autovacuum's, and
   -- no replication senders (their lag is reported on its own); prepared transactions have no session.
   SELECT a.xact_start AS since,
-         format('pid %s, user %s, %s, application %s', a.pid, a.usename, a.state, coalesce(nullif(a.application_name, ''), 'unnamed')) AS who
+         format('pid %s, user %s, %s, application %s', a.pid, a.usename, a.state,
+           coalesce(nullif(a.application_name, ''), 'unnamed')) AS who
   FROM pg_stat_activity AS a
   WHERE a.datname = current_database() AND a.xact_start IS NOT NULL AND a.pid <> pg_backend_pid()
     AND a.backend_type NOT IN ('autovacuum worker', 'walsender')
@@ -35,9 +36,13 @@ WITH busy AS (
   SELECT b.since, b.who FROM busy AS b ORDER BY b.since LIMIT 1
 ), sessions AS (
   SELECT CASE WHEN bool_or(a.state IS NULL) THEN NULL ELSE count(*) FILTER (WHERE a.state = 'active') END AS active
-  FROM pg_stat_activity AS a WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
+  FROM pg_stat_activity AS a WHERE coalesce(a.backend_type, 'client backend') = 'client backend' AND a.pid <> pg_backend_pid()
+), hidden AS (
+  -- of sessions that the role may not look into, the server tells neither kind nor state nor transaction
+  SELECT count(*) AS sessions FROM pg_stat_activity AS a WHERE a.datname = current_database() AND a.backend_type IS NULL
 ), replicas AS (
-  SELECT max(coalesce(extract(epoch FROM r.replay_lag), 0)) FILTER (WHERE r.replay_lsn IS NOT NULL) AS lag FROM pg_stat_replication AS r
+  SELECT max(coalesce(extract(epoch FROM r.replay_lag), 0)) FILTER (WHERE r.replay_lsn IS NOT NULL) AS lag
+           FROM pg_stat_replication AS r
 ), place AS (
   -- Hidden from roles without pg_read_all_settings: the view then has no such row.
   SELECT max(s.setting) AS data_directory FROM pg_settings AS s WHERE s.name = 'data_directory'
@@ -50,16 +55,20 @@ SELECT current_database() AS database,
        pg_is_in_recovery() OR EXISTS (SELECT 1 FROM pg_settings AS s WHERE s.name = 'default_transaction_read_only'
                                       AND s.setting = 'on' AND s.source NOT IN ('client', 'session')) AS read_only,
        format('system %s at %s database %s %s', (SELECT k.system_identifier FROM pg_control_system() AS k),
-              coalesce(p.data_directory, host(inet_server_addr()) || ':' || inet_server_port(), 'port ' || current_setting('port')),
+              coalesce(p.data_directory, host(inet_server_addr()) || ':' || inet_server_port(),
+                'port ' || current_setting('port')),
               d.oid, d.datname) AS identity,
        CASE WHEN has_database_privilege(d.oid, 'CONNECT') THEN pg_database_size(d.oid) END AS database_bytes,
        p.data_directory AS data_directory,
        round(extract(epoch FROM clock_timestamp() - o.since)::numeric, 1) AS oldest_transaction_seconds,
-       o.who AS oldest_transaction,
+       coalesce(o.who, CASE WHEN h.sessions > 0 THEN 'unknown: ' || h.sessions
+         || ' sessions are hidden from this role (grant pg_monitor)' END) AS oldest_transaction,
        round(r.lag::numeric, 1) AS replica_lag_seconds,
        s.active AS active_sessions,
        round(greatest(100.0 * age(d.datfrozenxid) / current_setting('autovacuum_freeze_max_age')::numeric,
-                      100.0 * mxid_age(d.datminmxid) / current_setting('autovacuum_multixact_freeze_max_age')::numeric), 1) AS freeze_age_percent,
+                      100.0 * mxid_age(d.datminmxid) / current_setting('autovacuum_multixact_freeze_max_age')::numeric),
+                      1) AS freeze_age_percent,
        to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS now
-FROM pg_database AS d CROSS JOIN place AS p CROSS JOIN sessions AS s CROSS JOIN replicas AS r LEFT JOIN oldest AS o ON true
+FROM pg_database AS d CROSS JOIN place AS p CROSS JOIN sessions AS s CROSS JOIN replicas AS r CROSS JOIN hidden AS h
+  LEFT JOIN oldest AS o ON true
 WHERE d.datname = current_database()

@@ -38,16 +38,20 @@ WITH target AS MATERIALIZED (
          pg_stat_get_live_tuples(c.oid) AS live, pg_stat_get_dead_tuples(c.oid) AS dead,
          pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid) AS writes,
          round(greatest(
-         CASE WHEN c.relfrozenxid <> '0' THEN 100.0 * age(c.relfrozenxid) / current_setting('autovacuum_freeze_max_age')::numeric END,
-         CASE WHEN toast.relfrozenxid <> '0' THEN 100.0 * age(toast.relfrozenxid) / current_setting('autovacuum_freeze_max_age')::numeric END,
+         CASE WHEN c.relfrozenxid <> '0'
+           THEN 100.0 * age(c.relfrozenxid) / current_setting('autovacuum_freeze_max_age')::numeric END,
+         CASE WHEN toast.relfrozenxid <> '0'
+           THEN 100.0 * age(toast.relfrozenxid) / current_setting('autovacuum_freeze_max_age')::numeric END,
          CASE WHEN c.relminmxid <> '0' THEN 100.0 * mxid_age(c.relminmxid) / current_setting('autovacuum_multixact_freeze_max_age')::numeric END,
-         CASE WHEN toast.relminmxid <> '0' THEN 100.0 * mxid_age(toast.relminmxid) / current_setting('autovacuum_multixact_freeze_max_age')::numeric END
+         CASE WHEN toast.relminmxid <> '0'
+           THEN 100.0 * mxid_age(toast.relminmxid) / current_setting('autovacuum_multixact_freeze_max_age')::numeric END
        ), 1) AS freeze_age_percent
   FROM pg_class AS c
   JOIN pg_namespace AS n ON n.oid = c.relnamespace
   LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
   LEFT JOIN pg_am AS am ON am.oid = c.relam
-  WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+  WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema'
+    AND n.nspname !~ '^pg_'
 ),
 estimate AS (
   SELECT t.*,
@@ -66,16 +70,19 @@ estimate AS (
               ELSE greatest(0, 100 * (1 - ceil(t.reltuples / full_page.rows) / t.pages)) END AS percent
   FROM target AS t
   CROSS JOIN LATERAL (
-    -- Width of a row: 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, the columns, a line pointer of 4.
+    -- Width of a row: 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, the columns, a line pointer
+    -- of 4.
     SELECT sum(g.columns) AS columns, sum(g.unknown) AS unknown, bool_and(g.fixed) AS fixed,
            ceil((23 + CASE WHEN bool_or(g.nulls) THEN ceil(sum(g.columns) / 8.0) ELSE 0 END) / 8) * 8 + sum(g.width) + 4 AS width
     FROM (
       -- PostgreSQL pads up to every 8-byte aligned column: columns are put together into stretches that begin with one.
-      SELECT count(*) AS columns, count(*) FILTER (WHERE c.unknown) AS unknown, bool_and(c.fixed) AS fixed, bool_or(c.null_frac > 0) AS nulls,
+      SELECT count(*) AS columns, count(*) FILTER (WHERE c.unknown) AS unknown, bool_and(c.fixed) AS fixed,
+             bool_or(c.null_frac > 0) AS nulls,
              CASE WHEN bool_and(c.fixed) THEN ceil(sum(c.width) / 8) * 8 ELSE sum(c.width) + 3.5 END AS width
       FROM (
         -- Average stored width of each column, from ANALYZE.
-        SELECT s.attname IS NULL AS unknown, a.attlen > 0 AND s.null_frac = 0 AS fixed, s.null_frac, (1 - s.null_frac) * s.avg_width AS width,
+        SELECT s.attname IS NULL AS unknown, a.attlen > 0 AND s.null_frac = 0 AS fixed, s.null_frac,
+               (1 - s.null_frac) * s.avg_width AS width,
                count(*) FILTER (WHERE a.attalign = 'd' AND a.attlen > 0) OVER (ORDER BY a.attnum) AS stretch
         FROM pg_attribute AS a
         LEFT JOIN LATERAL (
@@ -89,7 +96,8 @@ estimate AS (
   ) AS w
   -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
   CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
-  CROSS JOIN LATERAL (SELECT greatest(1, CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows) AS full_page
+  CROSS JOIN LATERAL (SELECT greatest(1,
+    CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows) AS full_page
 ), indexes AS (
   SELECT i.indrelid, sum(x.relpages) FILTER (WHERE x.relkind = 'i') AS pages, bool_or(i.indisprimary) AS primary_key
   FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid GROUP BY i.indrelid

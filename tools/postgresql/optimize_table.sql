@@ -41,7 +41,8 @@ WITH RECURSIVE target AS (
   JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
   WHERE p.relkind = 'p'
 ), locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue there.
+  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue
+  -- there.
   SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
   FROM pg_locks AS l
   LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
@@ -49,18 +50,18 @@ WITH RECURSIVE target AS (
   WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
     AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 )
-SELECT p.root::text AS oid, count(*) AS parts, sum(pg_stat_get_vacuum_count(c.oid)) AS vacuums, sum(pg_stat_get_analyze_count(c.oid)) AS analyses,
+SELECT p.root::text AS oid, count(*) AS parts, sum(pg_stat_get_vacuum_count(c.oid)) AS vacuums,
+       sum(pg_stat_get_analyze_count(c.oid)) AS analyses,
        sum(pg_stat_get_dead_tuples(c.oid))::bigint AS dead_rows,
-       (CASE WHEN bool_and(h.oid IS NULL) THEN sum(CASE WHEN h.oid IS NULL THEN pg_total_relation_size(c.oid) END) END)::bigint AS bytes
+       (CASE WHEN bool_and(h.oid IS NULL)
+         THEN sum(CASE WHEN h.oid IS NULL THEN pg_total_relation_size(c.oid) END) END)::bigint AS bytes
 FROM tree AS p
 JOIN pg_class AS c ON c.oid = p.oid AND c.relkind IN ('r', 'm')
 LEFT JOIN locked AS h ON h.oid = c.oid
 GROUP BY p.root
 
-
 -- do: make the space of dead rows reusable; SKIP_LOCKED: give up at once where somebody else is at work
 VACUUM (SKIP_LOCKED, ANALYZE) {schema}.{table}
-
 
 -- verify: the server has counted another VACUUM and ANALYZE of every part
 WITH RECURSIVE target AS (
@@ -76,7 +77,8 @@ WITH RECURSIVE target AS (
   JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
   WHERE p.relkind = 'p'
 ), locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue there.
+  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue
+  -- there.
   SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
   FROM pg_locks AS l
   LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
@@ -87,7 +89,8 @@ WITH RECURSIVE target AS (
 SELECT sum(pg_stat_get_vacuum_count(c.oid)) >= CAST(:vacuums AS numeric) + CAST(:parts AS numeric)
          AND sum(pg_stat_get_analyze_count(c.oid)) >= CAST(:analyses AS numeric) + CAST(:parts AS numeric) AS ok,
        sum(pg_stat_get_dead_tuples(c.oid))::bigint AS dead_rows,
-       (CASE WHEN bool_and(h.oid IS NULL) THEN sum(CASE WHEN h.oid IS NULL THEN pg_total_relation_size(c.oid) END) END)::bigint AS bytes
+       (CASE WHEN bool_and(h.oid IS NULL)
+         THEN sum(CASE WHEN h.oid IS NULL THEN pg_total_relation_size(c.oid) END) END)::bigint AS bytes
 FROM tree AS p
 JOIN pg_class AS c ON c.oid = p.oid AND c.relkind IN ('r', 'm')
 LEFT JOIN locked AS h ON h.oid = c.oid

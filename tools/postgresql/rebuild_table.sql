@@ -25,7 +25,8 @@
 
 -- find: the file the table stands in, and its size; no row: nothing that can be rewritten
 WITH locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue there.
+  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue
+  -- there.
   SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
   FROM pg_locks AS l
   LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
@@ -39,18 +40,16 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
   AND c.relkind = 'r' AND c.relpersistence <> 't' AND c.relfilenode <> 0
 
-
 -- probe: somebody's CREATE INDEX CONCURRENTLY or VACUUM at work: waiting behind it could end theirs as a deadlock
 LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
-
 
 -- do: write the table and its indexes anew
 VACUUM (FULL, ANALYZE) {schema}.{table}
 
-
 -- verify: a rewrite puts the same table into another file
 WITH locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue there.
+  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue
+  -- there.
   SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
   FROM pg_locks AS l
   LEFT JOIN pg_index AS i ON i.indexrelid = l.relation

@@ -26,13 +26,16 @@ WITH progress AS (
   FROM pg_stat_progress_vacuum AS v
   UNION ALL
   SELECT i.pid, i.phase,
-         CASE WHEN i.blocks_total > 0 THEN i.blocks_total WHEN i.tuples_total > 0 THEN i.tuples_total ELSE nullif(i.lockers_total, 0) END,
+         CASE WHEN i.blocks_total > 0 THEN i.blocks_total WHEN i.tuples_total > 0 THEN i.tuples_total
+           ELSE nullif(i.lockers_total, 0) END,
          CASE WHEN i.blocks_total > 0 THEN i.blocks_done WHEN i.tuples_total > 0 THEN i.tuples_done
               WHEN i.lockers_total > 0 THEN i.lockers_done END,
-         CASE WHEN i.blocks_total > 0 THEN 'blocks' WHEN i.tuples_total > 0 THEN 'rows' WHEN i.lockers_total > 0 THEN 'sessions waited for' END
+         CASE WHEN i.blocks_total > 0 THEN 'blocks' WHEN i.tuples_total > 0 THEN 'rows' WHEN i.lockers_total > 0
+           THEN 'sessions waited for' END
   FROM pg_stat_progress_create_index AS i
   UNION ALL
-  SELECT c.pid, c.phase, nullif(c.heap_blks_total, 0), CASE WHEN c.heap_blks_total > 0 THEN c.heap_blks_scanned ELSE c.heap_tuples_written END,
+  SELECT c.pid, c.phase, nullif(c.heap_blks_total, 0),
+         CASE WHEN c.heap_blks_total > 0 THEN c.heap_blks_scanned ELSE c.heap_tuples_written END,
          CASE WHEN c.heap_blks_total > 0 THEN 'blocks' ELSE 'rows' END
   FROM pg_stat_progress_cluster AS c
   UNION ALL
@@ -40,7 +43,8 @@ WITH progress AS (
   SELECT a.pid, (ARRAY['initializing', 'acquiring sample rows', 'acquiring inherited sample rows', 'computing statistics',
                        'computing extended statistics', 'finalizing analyze'])[a.param1 + 1],
          a.param2, a.param3, 'blocks'
-  FROM pg_stat_get_progress_info(CASE WHEN current_setting('server_version_num')::int >= 130000 THEN 'ANALYZE' ELSE 'VACUUM' END) AS a
+  FROM pg_stat_get_progress_info(CASE WHEN current_setting('server_version_num')::int >= 130000 THEN 'ANALYZE'
+    ELSE 'VACUUM' END) AS a
   WHERE current_setting('server_version_num')::int >= 130000
 )
 SELECT p.phase AS phase, p.done AS done, p.total AS total, p.unit AS unit

@@ -44,13 +44,14 @@ SELECT (SELECT count(*) FROM main.sqlite_schema
        c.page_count * s.page_size AS database_bytes
   FROM pragma_page_count AS c, pragma_page_size AS s
 
--- corruption: what quick_check says, 20 lines at most
--- It may also raise "malformed". An index that disagrees with its table is found by check_table_corruption only.
+-- corruption: the first problem that quick_check sees
+-- Only the first: asked for more it raises "malformed" at a damaged page, and nothing would be known. An index that
+-- disagrees with its table is found by check_table_corruption only.
 SELECT 'corruption' AS finding, 'critical' AS severity, NULL AS object, q.quick_check AS value,
        'The file is damaged: stop writing, run check_table_corruption on all tables, and compare with the last good backup.' AS detail
   FROM pragma_quick_check AS q
  WHERE :check_corruption AND q.quick_check <> 'ok'
- LIMIT 20
+ LIMIT 1
 
 -- free_space: pages that hold nothing; from a fifth of the file on, the point from which VACUUM is planned
 SELECT 'free_space' AS finding,

@@ -84,7 +84,7 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
 
 -- report: what was named and has no statistics to refresh
 SELECT j.schema_name AS `schema`, j.table_name AS `table`,
-       CASE WHEN NOT CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256)) THEN 'not in the connected database'
+       CASE WHEN NOT (CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256))) THEN 'not in the connected database'
             WHEN t.TABLE_NAME IS NULL THEN 'there is no such table'
             WHEN t.TABLE_TYPE = 'VIEW' THEN 'a view has no statistics'
             WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
@@ -96,5 +96,5 @@ SELECT j.schema_name AS `schema`, j.table_name AS `table`,
                JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
               WHERE x.TABLE_SCHEMA = DATABASE()) AS t
     ON t.name = CAST(j.table_name AS BINARY(256))
- WHERE t.TABLE_NAME IS NULL OR NOT CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256))
+ WHERE t.TABLE_NAME IS NULL OR NOT (CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256)))
     OR NOT COALESCE(t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria') AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED'), 0)

@@ -12,12 +12,12 @@
 --   progress: rows(progress)
 -- examples: [{params: {session: "42"}}]
 --
--- What another connection is doing. `done` is the percentage the server reports for the statement as a whole;
--- statements that report none have NULL. `phase` is the state and, where the statement has several stages, which one.
--- Sees connections of the same user; those of others need PROCESS.
+-- What another connection is doing. `done` is the percentage the server reports for the current stage; InnoDB reports
+-- none (ALTER … INPLACE, OPTIMIZE, CHECK), then it is NULL; MyISAM and Aria do. `phase` is the state and, where the
+-- statement has several stages, which one. Sees connections of the same user; those of others need PROCESS.
 
 -- progress: one row while a statement runs
-SELECT CONCAT(p.STATE, CASE WHEN p.MAX_STAGE > 1 THEN CONCAT(' (stage ', p.STAGE, ' of ', p.MAX_STAGE, ')') ELSE '' END) AS phase,
+SELECT CONCAT(COALESCE(p.STATE, ''), CASE WHEN p.MAX_STAGE > 1 THEN CONCAT(' (stage ', p.STAGE, ' of ', p.MAX_STAGE, ')') ELSE '' END) AS phase,
        CASE WHEN p.MAX_STAGE > 0 THEN CAST(p.PROGRESS AS DOUBLE) END AS done,
        CASE WHEN p.MAX_STAGE > 0 THEN 100 END AS total,
        CASE WHEN p.MAX_STAGE > 0 THEN 'percent' END AS unit

@@ -45,10 +45,10 @@ WITH target AS (
 )
 SELECT p.nspname AS schema, p.relname AS "table", p.relation AS relation,
        CASE WHEN p.index_oid IS NOT NULL THEN p.relation END AS index_name,
-       p.oid::text AS oid, nullif(p.reltoastrelid, 0)::text AS toast_oid, p.index_oid::text AS index_oid, p.relpages * current_setting('block_size')::bigint AS bytes
+       p.oid::text AS oid, nullif(p.reltoastrelid, 0)::text AS toast_oid, p.index_oid::text AS index_oid,
+       p.relpages * current_setting('block_size')::bigint AS bytes
 FROM part AS p
 ORDER BY p.relpages DESC, p.nspname, p.relname, p.relation
-
 
 -- do: what is wrong with it; a damaged index or an unreadable page raises an error
 SELECT string_agg(found.text, '; ') AS problem
@@ -68,7 +68,6 @@ FROM (
 ) AS found
 CROSS JOIN (SELECT 1) AS {relation}
 
-
 -- report: what was named and cannot be checked
 WITH named AS (
   SELECT DISTINCT w."schema" AS nspname, w."table" AS relname, c.oid, c.relkind, c.relpersistence, am.amname
@@ -80,7 +79,8 @@ WITH named AS (
   SELECT n.nspname, n.relname, NULL AS index_name,
          CASE WHEN n.oid IS NULL THEN 'it does not exist'
               WHEN n.relpersistence = 't' THEN 'a temporary table of another session'
-              WHEN n.relkind IN ('r', 'm') THEN CASE WHEN n.amname <> 'heap' THEN 'not stored as a heap: amcheck cannot read it' END
+              WHEN n.relkind IN ('r', 'm') THEN CASE WHEN n.amname <> 'heap'
+                THEN 'not stored as a heap: amcheck cannot read it' END
               WHEN n.relkind = 'p' THEN 'a partitioned table holds no rows: name its partitions'
               WHEN n.relkind = 'v' THEN 'a view holds no rows'
               WHEN n.relkind = 'f' THEN 'a foreign table: check it where it lives'

@@ -30,10 +30,14 @@ WITH held AS MATERIALIZED (
   WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
     AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 ), target AS MATERIALIZED (
-  SELECT x.oid, i.indrelid, n.nspname AS schema_name, c.relname AS table_name, x.relname AS index_name, CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid) / current_setting('block_size')::int ELSE x.relpages END AS pages,
-         greatest(x.reltuples, 0) AS reltuples, am.amname, am.amname = 'btree' AS btree, coalesce(substring(array_to_string(x.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 90) AS fillfactor,
+  SELECT x.oid, i.indrelid, n.nspname AS schema_name, c.relname AS table_name, x.relname AS index_name,
+         CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid) / current_setting('block_size')::int
+           ELSE x.relpages END AS pages,
+         greatest(x.reltuples, 0) AS reltuples, am.amname, am.amname = 'btree' AS btree,
+         coalesce(substring(array_to_string(x.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 90) AS fillfactor,
          h.relation IS NOT NULL AS held,
-         i.indisvalid AND i.indisready AND i.indislive AS valid, i.indisunique, i.indisexclusion, i.indpred IS NOT NULL AS partial,
+         i.indisvalid AND i.indisready AND i.indislive AS valid, i.indisunique, i.indisexclusion,
+         i.indpred IS NOT NULL AS partial,
          i.indnkeyatts, i.indnatts, i.indkey, i.indclass,
          coalesce(substring(array_to_string(x.reloptions, ',') FROM 'deduplicate_items=(\w+)'), 'on') AS deduplicate,
          c.relkind, c.reltuples AS table_rows,
@@ -51,7 +55,8 @@ WITH held AS MATERIALIZED (
 sharing AS MATERIALIZED (
   -- From version 13 on equal keys share one entry, if the operator class says that equal means identical (support function 4).
   SELECT array_agg(o.oid) AS classes FROM pg_opclass AS o
-  JOIN pg_amproc AS p ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype AND p.amprocrighttype = o.opcintype AND p.amprocnum = 4
+  JOIN pg_amproc AS p ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype AND p.amprocrighttype = o.opcintype
+    AND p.amprocnum = 4
   WHERE current_setting('server_version_num')::int >= 130000
 ), estimate AS (
   SELECT t.*,
@@ -75,10 +80,12 @@ sharing AS MATERIALIZED (
     SELECT count(*) FILTER (WHERE c.unknown) AS unknown, count(*) AS columns, count(*) FILTER (WHERE c.is_key) AS keys,
            bool_and(c.shares AND c.is_key) AS shares, min(c.n_distinct) FILTER (WHERE c.is_key) AS n_distinct,
            4 + CASE WHEN bool_or(c.null_frac > 0) THEN 16 ELSE 8 END
-             + CASE WHEN bool_and(c.fixed AND c.null_frac = 0) THEN ceil(sum(c.width) / 8) * 8 ELSE sum(c.width) + 3.5 END AS width
+             + CASE WHEN bool_and(c.fixed AND c.null_frac = 0) THEN ceil(sum(c.width) / 8) * 8
+               ELSE sum(c.width) + 3.5 END AS width
     FROM (
       -- The columns of the index. Statistics of an expression stand under the index's own name.
-      SELECT k.position <= t.indnkeyatts AS is_key, b.attlen > 0 AS fixed, s.attname IS NULL AS unknown, s.null_frac, s.n_distinct,
+      SELECT k.position <= t.indnkeyatts AS is_key, b.attlen > 0 AS fixed, s.attname IS NULL AS unknown, s.null_frac,
+             s.n_distinct,
              (1 - s.null_frac) * s.avg_width AS width, coalesce(t.indclass[k.position - 1] = ANY (h.classes), false) AS shares
       FROM sharing AS h
       CROSS JOIN LATERAL unnest(t.indkey) WITH ORDINALITY AS k(attnum, position)
@@ -86,7 +93,8 @@ sharing AS MATERIALIZED (
       LEFT JOIN pg_attribute AS a ON a.attrelid = t.indrelid AND a.attnum = k.attnum AND k.attnum > 0
       LEFT JOIN LATERAL (
         SELECT v.attname, v.null_frac, v.avg_width, v.n_distinct FROM pg_stats AS v
-        WHERE v.schemaname = t.schema_name AND NOT v.inherited AND v.tablename = CASE WHEN k.attnum > 0 THEN t.table_name ELSE t.index_name END
+        WHERE v.schemaname = t.schema_name AND NOT v.inherited
+          AND v.tablename = CASE WHEN k.attnum > 0 THEN t.table_name ELSE t.index_name END
           AND v.attname = CASE WHEN k.attnum > 0 THEN a.attname ELSE b.attname END
         OFFSET 0  -- look up by index: joined otherwise, the planner reads all of pg_stats for each
       ) AS s ON true
@@ -96,31 +104,37 @@ sharing AS MATERIALIZED (
   -- Rows to a key where that matters: 1 when keys cannot repeat or do not share, NULL when it is not known.
   CROSS JOIN LATERAL (
     SELECT CASE WHEN t.indisunique OR NOT e.shares OR t.deduplicate IN ('off', 'false', 'no', '0') THEN 1
-                -- n_distinct below 0 is a share of the rows; one column that hardly repeats is enough for a key that hardly repeats
+                -- n_distinct below 0 is a share of the rows; one column that hardly repeats is enough for a key that hardly
+                -- repeats
                 WHEN e.n_distinct <= -0.95 THEN 1
                 WHEN e.keys > 1 OR t.partial THEN NULL
-                ELSE greatest(1, t.reltuples / greatest(CASE WHEN e.n_distinct > 0 THEN e.n_distinct ELSE -e.n_distinct * t.reltuples END, 1)) END AS rows
+                ELSE greatest(1, t.reltuples / greatest(CASE WHEN e.n_distinct > 0 THEN e.n_distinct
+                  ELSE -e.n_distinct * t.reltuples END, 1)) END AS rows
   ) AS same
   -- A shared entry takes 6 bytes for each further row, and is split at about 1,300 bytes.
   CROSS JOIN LATERAL (
     SELECT t.reltuples / same.rows * e.width * ceil(greatest(same.rows * 6 / 1300.0, 1))
              + CASE WHEN same.rows > 1 THEN t.reltuples * (1 - 1 / same.rows) * 6 ELSE 0 END AS bytes
   ) AS entries
-  -- Leaf pages filled to fillfactor (40 bytes of page header and special space, one entry as high key); inner pages and one meta page come on top.
+  -- Leaf pages filled to fillfactor (40 bytes of page header and special space, one entry as high key); inner pages and one meta
+  -- page come on top.
   CROSS JOIN LATERAL (
     SELECT ceil(entries.bytes / (current_setting('block_size')::int * t.fillfactor / 100.0 - 40 - e.width)) AS leaves
   ) AS need
 ), result AS (
-  SELECT e.oid, e.indrelid, e.schema_name, e.table_name, e.index_name, e.relkind, e.btree, e.valid, e.held, e.indisexclusion, e.analyzed, e.pages,
+  SELECT e.oid, e.indrelid, e.schema_name, e.table_name, e.index_name, e.relkind, e.btree, e.valid, e.held, e.indisexclusion,
+         e.analyzed, e.pages,
          e.pages * current_setting('block_size')::bigint AS bytes, e.withheld,
          CASE WHEN e.withheld IS NULL THEN e.percent END AS percent,
          CASE WHEN e.withheld IS NULL THEN 'estimate from statistics' END AS method,
          CASE WHEN e.withheld IS NULL THEN e.pages * current_setting('block_size')::bigint * e.percent / 100 END AS reclaimable_bytes
   FROM estimate AS e
 )
-SELECT r.schema_name AS schema, r.table_name AS "table", r.index_name AS index_name, r.bytes AS bytes, round(r.percent::numeric, 1) AS fragmentation,
+SELECT r.schema_name AS schema, r.table_name AS "table", r.index_name AS index_name, r.bytes AS bytes,
+       round(r.percent::numeric, 1) AS fragmentation,
        CASE WHEN NOT r.held THEN pg_get_indexdef(r.oid) END AS definition, r.oid::text AS oid, r.indrelid::text AS table_oid,
-       round(r.percent::numeric, 1) AS fragmentation_percent, r.method AS method, r.reclaimable_bytes::bigint AS reclaimable_bytes, r.withheld AS withheld
+       round(r.percent::numeric, 1) AS fragmentation_percent, r.method AS method,
+       r.reclaimable_bytes::bigint AS reclaimable_bytes, r.withheld AS withheld
 FROM result AS r
 WHERE r.relkind = 'r' AND r.btree AND r.valid AND NOT r.indisexclusion
   AND NOT (current_setting('server_version_num')::int BETWEEN 140000 AND 140003)

@@ -27,7 +27,9 @@ WITH held AS MATERIALIZED (
   WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
     AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 ), target AS MATERIALIZED (
-  SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples, CASE WHEN h.relation IS NULL THEN pg_relation_size(c.oid) / current_setting('block_size')::int ELSE c.relpages END AS pages,
+  SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples,
+         CASE WHEN h.relation IS NULL THEN pg_relation_size(c.oid) / current_setting('block_size')::int
+           ELSE c.relpages END AS pages,
          coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
          am.amname, c.relkind IN ('r', 'm') AS stored, h.relation IS NOT NULL AS held,
          pg_stat_get_mod_since_analyze(c.oid) AS modified,
@@ -57,16 +59,19 @@ estimate AS (
               ELSE greatest(0, 100 * (1 - ceil(t.reltuples / full_page.rows) / t.pages)) END AS percent
   FROM target AS t
   CROSS JOIN LATERAL (
-    -- Width of a row: 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, the columns, a line pointer of 4.
+    -- Width of a row: 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, the columns, a line pointer
+    -- of 4.
     SELECT sum(g.columns) AS columns, sum(g.unknown) AS unknown, bool_and(g.fixed) AS fixed,
            ceil((23 + CASE WHEN bool_or(g.nulls) THEN ceil(sum(g.columns) / 8.0) ELSE 0 END) / 8) * 8 + sum(g.width) + 4 AS width
     FROM (
       -- PostgreSQL pads up to every 8-byte aligned column: columns are put together into stretches that begin with one.
-      SELECT count(*) AS columns, count(*) FILTER (WHERE c.unknown) AS unknown, bool_and(c.fixed) AS fixed, bool_or(c.null_frac > 0) AS nulls,
+      SELECT count(*) AS columns, count(*) FILTER (WHERE c.unknown) AS unknown, bool_and(c.fixed) AS fixed,
+             bool_or(c.null_frac > 0) AS nulls,
              CASE WHEN bool_and(c.fixed) THEN ceil(sum(c.width) / 8) * 8 ELSE sum(c.width) + 3.5 END AS width
       FROM (
         -- Average stored width of each column, from ANALYZE.
-        SELECT s.attname IS NULL AS unknown, a.attlen > 0 AND s.null_frac = 0 AS fixed, s.null_frac, (1 - s.null_frac) * s.avg_width AS width,
+        SELECT s.attname IS NULL AS unknown, a.attlen > 0 AND s.null_frac = 0 AS fixed, s.null_frac,
+               (1 - s.null_frac) * s.avg_width AS width,
                count(*) FILTER (WHERE a.attalign = 'd' AND a.attlen > 0) OVER (ORDER BY a.attnum) AS stretch
         FROM pg_attribute AS a
         LEFT JOIN LATERAL (
@@ -80,7 +85,8 @@ estimate AS (
   ) AS w
   -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
   CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
-  CROSS JOIN LATERAL (SELECT greatest(1, CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows) AS full_page
+  CROSS JOIN LATERAL (SELECT greatest(1,
+    CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows) AS full_page
 ), result AS (
   SELECT e.oid, e.schema_name, e.relname, e.relkind, e.pages * current_setting('block_size')::bigint AS bytes,
          CASE WHEN e.withheld IS NULL THEN e.pages * current_setting('block_size')::bigint * e.percent / 100 END AS reclaimable_bytes,
@@ -90,8 +96,10 @@ estimate AS (
   FROM estimate AS e
 )
 SELECT r.schema_name AS schema, r.relname AS "table",
-       CASE WHEN r.withheld IS NULL THEN round((100 * r.reclaimable_bytes / greatest(r.bytes, 1))::numeric, 1) END AS fragmentation_percent,
-       r.method AS method, r.reclaimable_bytes::bigint AS reclaimable_bytes, round(r.error_points::numeric, 1) AS error_points, r.withheld AS withheld
+       CASE WHEN r.withheld IS NULL THEN round((100 * r.reclaimable_bytes / greatest(r.bytes, 1))::numeric,
+         1) END AS fragmentation_percent,
+       r.method AS method, r.reclaimable_bytes::bigint AS reclaimable_bytes, round(r.error_points::numeric, 1) AS error_points,
+       r.withheld AS withheld
 FROM result AS r
 WHERE CAST(:max_bytes AS bigint) >= 0  -- an estimate reads nothing, whatever the limit
 ORDER BY r.reclaimable_bytes DESC NULLS LAST, r.schema_name, r.relname

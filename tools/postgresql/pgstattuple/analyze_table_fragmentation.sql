@@ -35,7 +35,9 @@ WITH held AS MATERIALIZED (
   WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
     AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 ), target AS MATERIALIZED (
-  SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples, CASE WHEN h.relation IS NULL THEN pg_relation_size(c.oid) / current_setting('block_size')::int ELSE c.relpages END AS pages,
+  SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples,
+         CASE WHEN h.relation IS NULL THEN pg_relation_size(c.oid) / current_setting('block_size')::int
+           ELSE c.relpages END AS pages,
          coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
          am.amname, c.relkind IN ('r', 'm') AS stored, h.relation IS NOT NULL AS held,
          pg_stat_get_mod_since_analyze(c.oid) AS modified,
@@ -65,16 +67,19 @@ estimate AS (
               ELSE greatest(0, 100 * (1 - ceil(t.reltuples / full_page.rows) / t.pages)) END AS percent
   FROM target AS t
   CROSS JOIN LATERAL (
-    -- Width of a row: 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, the columns, a line pointer of 4.
+    -- Width of a row: 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, the columns, a line pointer
+    -- of 4.
     SELECT sum(g.columns) AS columns, sum(g.unknown) AS unknown, bool_and(g.fixed) AS fixed,
            ceil((23 + CASE WHEN bool_or(g.nulls) THEN ceil(sum(g.columns) / 8.0) ELSE 0 END) / 8) * 8 + sum(g.width) + 4 AS width
     FROM (
       -- PostgreSQL pads up to every 8-byte aligned column: columns are put together into stretches that begin with one.
-      SELECT count(*) AS columns, count(*) FILTER (WHERE c.unknown) AS unknown, bool_and(c.fixed) AS fixed, bool_or(c.null_frac > 0) AS nulls,
+      SELECT count(*) AS columns, count(*) FILTER (WHERE c.unknown) AS unknown, bool_and(c.fixed) AS fixed,
+             bool_or(c.null_frac > 0) AS nulls,
              CASE WHEN bool_and(c.fixed) THEN ceil(sum(c.width) / 8) * 8 ELSE sum(c.width) + 3.5 END AS width
       FROM (
         -- Average stored width of each column, from ANALYZE.
-        SELECT s.attname IS NULL AS unknown, a.attlen > 0 AND s.null_frac = 0 AS fixed, s.null_frac, (1 - s.null_frac) * s.avg_width AS width,
+        SELECT s.attname IS NULL AS unknown, a.attlen > 0 AND s.null_frac = 0 AS fixed, s.null_frac,
+               (1 - s.null_frac) * s.avg_width AS width,
                count(*) FILTER (WHERE a.attalign = 'd' AND a.attlen > 0) OVER (ORDER BY a.attnum) AS stretch
         FROM pg_attribute AS a
         LEFT JOIN LATERAL (
@@ -88,7 +93,8 @@ estimate AS (
   ) AS w
   -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
   CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
-  CROSS JOIN LATERAL (SELECT greatest(1, CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows) AS full_page
+  CROSS JOIN LATERAL (SELECT greatest(1,
+    CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows) AS full_page
 ), plan AS MATERIALIZED (
   -- What to read: all of it when it is small enough, only the pages that are not all-visible when those are few enough.
   SELECT e.*, e.pages * current_setting('block_size')::bigint AS heap_bytes, size.toast AS toast_bytes,
@@ -101,9 +107,11 @@ estimate AS (
 ), result AS (
   -- The functions are strict: given NULL they do not run and return NULLs.
   SELECT p.oid, p.schema_name, p.relname, p.relkind, part.bytes,
-         CASE p.way WHEN 'exact' THEN (p.heap_bytes * part.heap_percent + p.toast_bytes * coalesce(part.toast_percent, 0)) / 100
-                    WHEN 'approximate' THEN p.heap_bytes * part.heap_percent / 100
-                    WHEN 'estimate' THEN CASE WHEN p.withheld IS NULL THEN p.heap_bytes * p.percent / 100 END END AS reclaimable_bytes,
+         -- a file shrinks by whole pages
+         CASE p.way WHEN 'exact' THEN (floor(p.heap_bytes / current_setting('block_size')::bigint * part.heap_percent / 100) + floor(p.toast_bytes / current_setting('block_size')::bigint * coalesce(part.toast_percent, 0) / 100)) * current_setting('block_size')::bigint
+                    WHEN 'approximate' THEN floor(p.heap_bytes / current_setting('block_size')::bigint * part.heap_percent / 100) * current_setting('block_size')::bigint
+                    WHEN 'estimate' THEN CASE WHEN p.withheld IS NULL
+                      THEN p.heap_bytes * p.percent / 100 END END AS reclaimable_bytes,
          CASE p.way WHEN 'exact' THEN 'pgstattuple (table and TOAST)' WHEN 'approximate' THEN 'pgstattuple_approx'
                     WHEN 'estimate' THEN CASE WHEN p.withheld IS NULL THEN 'estimate from statistics' END END AS method,
          -- A page cannot be filled beyond its last whole row: half a row each is room that no rewrite gives back.
@@ -116,13 +124,16 @@ estimate AS (
   CROSS JOIN LATERAL pgstattuple_approx(CAST(CASE WHEN p.way = 'approximate' THEN p.oid END AS regclass)) AS near
   CROSS JOIN LATERAL (
     SELECT p.heap_bytes + CASE WHEN p.way = 'exact' THEN p.toast_bytes ELSE 0 END AS bytes,
-           greatest(0, 100 * (1 - (100 - coalesce(heap.free_percent + heap.dead_tuple_percent, near.approx_free_percent + near.dead_tuple_percent)) / p.fillfactor)) AS heap_percent,
+           greatest(0, 100 * (1 - (100 - coalesce(heap.free_percent + heap.dead_tuple_percent,
+             near.approx_free_percent + near.dead_tuple_percent)) / p.fillfactor)) AS heap_percent,
            toast.free_percent + toast.dead_tuple_percent AS toast_percent,
-           p.heap_bytes * coalesce(heap.tuple_len / nullif(heap.tuple_count, 0)::numeric, near.approx_tuple_len / nullif(near.approx_tuple_count, 0)::numeric, 0)
+           p.heap_bytes * coalesce(heap.tuple_len / nullif(heap.tuple_count, 0)::numeric,
+             near.approx_tuple_len / nullif(near.approx_tuple_count, 0)::numeric, 0)
              + p.toast_bytes * coalesce(toast.tuple_len / nullif(toast.tuple_count, 0)::numeric, 0) AS row_bytes
   ) AS part
 ), figure AS (
-  SELECT r.*, CASE WHEN r.withheld IS NULL THEN round((100 * r.reclaimable_bytes / greatest(r.bytes, 1))::numeric, 1) END AS fragmentation_percent
+  SELECT r.*, CASE WHEN r.withheld IS NULL
+           THEN round((100 * r.reclaimable_bytes / greatest(r.bytes, 1))::numeric, 1) END AS fragmentation_percent
   FROM result AS r
 )
 SELECT r.fragmentation_percent AS fragmentation_percent,
@@ -140,7 +151,6 @@ SELECT r.fragmentation_percent AS fragmentation_percent,
        r.withheld AS withheld
 FROM figure AS r
 
-
 -- statistics: size, rows and the age of the statistics
 WITH held AS MATERIALIZED (
   -- Relations that another session has locked against reading, or is about to: a size function would queue there.
@@ -153,14 +163,18 @@ SELECT CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN c.relkind = 'r' AN
                  WHEN 'v' THEN 'view' WHEN 'f' THEN 'foreign' END END AS kind, c.oid::text AS oid, am.amname AS storage,
        CASE WHEN c.relkind IN ('r', 'p', 'm') AND c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
        CASE WHEN c.relkind IN ('r', 'm') AND h.relation IS NULL THEN pg_table_size(c.oid) END AS bytes,
-       CASE WHEN c.relkind IN ('r', 'm') AND h.relation IS NULL AND c.reltoastrelid <> 0 THEN pg_relation_size(c.reltoastrelid) END AS toast_bytes,
-       CASE WHEN c.relkind IN ('r', 'm') AND NOT EXISTS (SELECT 1 FROM held AS l JOIN pg_index AS i ON i.indexrelid = l.relation WHERE i.indrelid = c.oid)
+       CASE WHEN c.relkind IN ('r', 'm') AND h.relation IS NULL AND c.reltoastrelid <> 0
+         THEN pg_relation_size(c.reltoastrelid) END AS toast_bytes,
+       CASE WHEN c.relkind IN ('r', 'm')
+         AND NOT EXISTS (SELECT 1 FROM held AS l JOIN pg_index AS i ON i.indexrelid = l.relation WHERE i.indrelid = c.oid)
                  AND h.relation IS NULL THEN pg_indexes_size(c.oid) END AS index_bytes,
        coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
        pg_stat_get_live_tuples(c.oid) AS live_rows, pg_stat_get_dead_tuples(c.oid) AS dead_rows,
        pg_stat_get_mod_since_analyze(c.oid) AS modified_rows,
-       to_char(greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS last_analyze,
-       to_char(greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS last_vacuum
+       to_char(greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AT TIME ZONE 'UTC',
+         'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS last_analyze,
+       to_char(greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AT TIME ZONE 'UTC',
+         'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS last_vacuum
 FROM pg_namespace AS n
   JOIN pg_class AS c ON c.relnamespace = n.oid
   LEFT JOIN pg_am AS am ON am.oid = c.relam

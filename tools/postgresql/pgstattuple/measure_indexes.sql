@@ -29,10 +29,14 @@ WITH held AS MATERIALIZED (
   WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
     AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 ), target AS MATERIALIZED (
-  SELECT x.oid, i.indrelid, n.nspname AS schema_name, c.relname AS table_name, x.relname AS index_name, CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid) / current_setting('block_size')::int ELSE x.relpages END AS pages,
-         greatest(x.reltuples, 0) AS reltuples, am.amname, am.amname = 'btree' AS btree, coalesce(substring(array_to_string(x.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 90) AS fillfactor,
+  SELECT x.oid, i.indrelid, n.nspname AS schema_name, c.relname AS table_name, x.relname AS index_name,
+         CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid) / current_setting('block_size')::int
+           ELSE x.relpages END AS pages,
+         greatest(x.reltuples, 0) AS reltuples, am.amname, am.amname = 'btree' AS btree,
+         coalesce(substring(array_to_string(x.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 90) AS fillfactor,
          h.relation IS NOT NULL AS held,
-         i.indisvalid AND i.indisready AND i.indislive AS valid, i.indisunique, i.indisexclusion, i.indpred IS NOT NULL AS partial,
+         i.indisvalid AND i.indisready AND i.indislive AS valid, i.indisunique, i.indisexclusion,
+         i.indpred IS NOT NULL AS partial,
          i.indnkeyatts, i.indnatts, i.indkey, i.indclass,
          coalesce(substring(array_to_string(x.reloptions, ',') FROM 'deduplicate_items=(\w+)'), 'on') AS deduplicate,
          c.relkind, c.reltuples AS table_rows,
@@ -48,7 +52,8 @@ WITH held AS MATERIALIZED (
   WHERE c.relkind IN ('r', 'm')
 ),
 result AS (
-  -- pgstatindex is strict: given NULL it does not run. Pages without entries (deleted, empty) count as free, like the free part of the others.
+  -- pgstatindex is strict: given NULL it does not run. Pages without entries (deleted, empty) count as free, like the free part
+  -- of the others.
   SELECT t.*, t.pages * current_setting('block_size')::bigint AS bytes, no.reason AS withheld,
          CASE WHEN no.reason IS NULL THEN coalesce(used.percent, 0) END AS percent,
          CASE WHEN no.reason IS NULL THEN 'pgstatindex' END AS method,
@@ -57,13 +62,17 @@ result AS (
   CROSS JOIN LATERAL (SELECT CASE WHEN NOT t.btree THEN 'no way to measure a ' || t.amname || ' index'
                                   WHEN t.held THEN 'locked by another session'
                                   WHEN NOT t.valid THEN 'the index is invalid' END AS reason) AS no
-  CROSS JOIN LATERAL pgstatindex(CAST(CASE WHEN no.reason IS NULL AND t.pages * current_setting('block_size')::bigint >= CAST(:min_index_size AS bigint) THEN t.oid END AS regclass)) AS s
+  CROSS JOIN LATERAL pgstatindex(CAST(CASE WHEN no.reason IS NULL
+    AND t.pages * current_setting('block_size')::bigint >= CAST(:min_index_size AS bigint) THEN t.oid END AS regclass)) AS s
   CROSS JOIN LATERAL (SELECT greatest(0, 100 * (1 - s.leaf_pages * coalesce(nullif(s.avg_leaf_density, 'NaN'), 0) / t.fillfactor
-                                                    / nullif(s.leaf_pages + s.empty_pages + s.deleted_pages, 0))) AS percent) AS used
+                                                    / nullif(s.leaf_pages + s.empty_pages + s.deleted_pages,
+                                                      0))) AS percent) AS used
 )
-SELECT r.schema_name AS schema, r.table_name AS "table", r.index_name AS index_name, r.bytes AS bytes, round(r.percent::numeric, 1) AS fragmentation,
+SELECT r.schema_name AS schema, r.table_name AS "table", r.index_name AS index_name, r.bytes AS bytes,
+       round(r.percent::numeric, 1) AS fragmentation,
        CASE WHEN NOT r.held THEN pg_get_indexdef(r.oid) END AS definition, r.oid::text AS oid, r.indrelid::text AS table_oid,
-       round(r.percent::numeric, 1) AS fragmentation_percent, r.method AS method, r.reclaimable_bytes::bigint AS reclaimable_bytes, r.withheld AS withheld
+       round(r.percent::numeric, 1) AS fragmentation_percent, r.method AS method,
+       r.reclaimable_bytes::bigint AS reclaimable_bytes, r.withheld AS withheld
 FROM result AS r
 WHERE r.relkind = 'r' AND r.btree AND r.valid AND NOT r.indisexclusion
   AND NOT (current_setting('server_version_num')::int BETWEEN 140000 AND 140003)

@@ -28,7 +28,9 @@ WITH held AS MATERIALIZED (
   WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
     AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 ), target AS MATERIALIZED (
-  SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples, CASE WHEN h.relation IS NULL THEN pg_relation_size(c.oid) / current_setting('block_size')::int ELSE c.relpages END AS pages,
+  SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples,
+         CASE WHEN h.relation IS NULL THEN pg_relation_size(c.oid) / current_setting('block_size')::int
+           ELSE c.relpages END AS pages,
          coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
          am.amname, c.relkind IN ('r', 'm') AS stored, h.relation IS NOT NULL AS held,
          pg_stat_get_mod_since_analyze(c.oid) AS modified,
@@ -59,16 +61,19 @@ estimate AS (
               ELSE greatest(0, 100 * (1 - ceil(t.reltuples / full_page.rows) / t.pages)) END AS percent
   FROM target AS t
   CROSS JOIN LATERAL (
-    -- Width of a row: 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, the columns, a line pointer of 4.
+    -- Width of a row: 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, the columns, a line pointer
+    -- of 4.
     SELECT sum(g.columns) AS columns, sum(g.unknown) AS unknown, bool_and(g.fixed) AS fixed,
            ceil((23 + CASE WHEN bool_or(g.nulls) THEN ceil(sum(g.columns) / 8.0) ELSE 0 END) / 8) * 8 + sum(g.width) + 4 AS width
     FROM (
       -- PostgreSQL pads up to every 8-byte aligned column: columns are put together into stretches that begin with one.
-      SELECT count(*) AS columns, count(*) FILTER (WHERE c.unknown) AS unknown, bool_and(c.fixed) AS fixed, bool_or(c.null_frac > 0) AS nulls,
+      SELECT count(*) AS columns, count(*) FILTER (WHERE c.unknown) AS unknown, bool_and(c.fixed) AS fixed,
+             bool_or(c.null_frac > 0) AS nulls,
              CASE WHEN bool_and(c.fixed) THEN ceil(sum(c.width) / 8) * 8 ELSE sum(c.width) + 3.5 END AS width
       FROM (
         -- Average stored width of each column, from ANALYZE.
-        SELECT s.attname IS NULL AS unknown, a.attlen > 0 AND s.null_frac = 0 AS fixed, s.null_frac, (1 - s.null_frac) * s.avg_width AS width,
+        SELECT s.attname IS NULL AS unknown, a.attlen > 0 AND s.null_frac = 0 AS fixed, s.null_frac,
+               (1 - s.null_frac) * s.avg_width AS width,
                count(*) FILTER (WHERE a.attalign = 'd' AND a.attlen > 0) OVER (ORDER BY a.attnum) AS stretch
         FROM pg_attribute AS a
         LEFT JOIN LATERAL (
@@ -82,22 +87,26 @@ estimate AS (
   ) AS w
   -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
   CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
-  CROSS JOIN LATERAL (SELECT greatest(1, CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows) AS full_page
+  CROSS JOIN LATERAL (SELECT greatest(1,
+    CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows) AS full_page
 ), plan AS MATERIALIZED (
   -- What to read: all of it when it is small enough, only the pages that are not all-visible when those are few enough.
   SELECT e.*, e.pages * current_setting('block_size')::bigint AS heap_bytes, size.toast AS toast_bytes,
          CASE WHEN NOT e.stored OR e.held OR e.amname <> 'heap' THEN 'nothing'
               WHEN e.pages * current_setting('block_size')::bigint + size.toast <= CAST(:max_bytes AS bigint) THEN 'exact'
-              WHEN (e.pages - e.relallvisible) * current_setting('block_size')::bigint <= CAST(:max_bytes AS bigint) THEN 'approximate'
+              WHEN (e.pages - e.relallvisible) * current_setting('block_size')::bigint <= CAST(:max_bytes AS bigint)
+                THEN 'approximate'
               ELSE 'estimate' END AS way
   FROM estimate AS e
   CROSS JOIN LATERAL (SELECT coalesce(pg_relation_size(e.toast), 0) AS toast) AS size
 ), result AS (
   -- The functions are strict: given NULL they do not run and return NULLs.
   SELECT p.oid, p.schema_name, p.relname, p.relkind, part.bytes,
-         CASE p.way WHEN 'exact' THEN (p.heap_bytes * part.heap_percent + p.toast_bytes * coalesce(part.toast_percent, 0)) / 100
-                    WHEN 'approximate' THEN p.heap_bytes * part.heap_percent / 100
-                    WHEN 'estimate' THEN CASE WHEN p.withheld IS NULL THEN p.heap_bytes * p.percent / 100 END END AS reclaimable_bytes,
+         -- a file shrinks by whole pages
+         CASE p.way WHEN 'exact' THEN (floor(p.heap_bytes / current_setting('block_size')::bigint * part.heap_percent / 100) + floor(p.toast_bytes / current_setting('block_size')::bigint * coalesce(part.toast_percent, 0) / 100)) * current_setting('block_size')::bigint
+                    WHEN 'approximate' THEN floor(p.heap_bytes / current_setting('block_size')::bigint * part.heap_percent / 100) * current_setting('block_size')::bigint
+                    WHEN 'estimate' THEN CASE WHEN p.withheld IS NULL
+                      THEN p.heap_bytes * p.percent / 100 END END AS reclaimable_bytes,
          CASE p.way WHEN 'exact' THEN 'pgstattuple (table and TOAST)' WHEN 'approximate' THEN 'pgstattuple_approx'
                     WHEN 'estimate' THEN CASE WHEN p.withheld IS NULL THEN 'estimate from statistics' END END AS method,
          -- A page cannot be filled beyond its last whole row: half a row each is room that no rewrite gives back.
@@ -110,14 +119,18 @@ estimate AS (
   CROSS JOIN LATERAL pgstattuple_approx(CAST(CASE WHEN p.way = 'approximate' THEN p.oid END AS regclass)) AS near
   CROSS JOIN LATERAL (
     SELECT p.heap_bytes + CASE WHEN p.way = 'exact' THEN p.toast_bytes ELSE 0 END AS bytes,
-           greatest(0, 100 * (1 - (100 - coalesce(heap.free_percent + heap.dead_tuple_percent, near.approx_free_percent + near.dead_tuple_percent)) / p.fillfactor)) AS heap_percent,
+           greatest(0, 100 * (1 - (100 - coalesce(heap.free_percent + heap.dead_tuple_percent,
+             near.approx_free_percent + near.dead_tuple_percent)) / p.fillfactor)) AS heap_percent,
            toast.free_percent + toast.dead_tuple_percent AS toast_percent,
-           p.heap_bytes * coalesce(heap.tuple_len / nullif(heap.tuple_count, 0)::numeric, near.approx_tuple_len / nullif(near.approx_tuple_count, 0)::numeric, 0)
+           p.heap_bytes * coalesce(heap.tuple_len / nullif(heap.tuple_count, 0)::numeric,
+             near.approx_tuple_len / nullif(near.approx_tuple_count, 0)::numeric, 0)
              + p.toast_bytes * coalesce(toast.tuple_len / nullif(toast.tuple_count, 0)::numeric, 0) AS row_bytes
   ) AS part
 )
 SELECT r.schema_name AS schema, r.relname AS "table",
-       CASE WHEN r.withheld IS NULL THEN round((100 * r.reclaimable_bytes / greatest(r.bytes, 1))::numeric, 1) END AS fragmentation_percent,
-       r.method AS method, r.reclaimable_bytes::bigint AS reclaimable_bytes, round(r.error_points::numeric, 1) AS error_points, r.withheld AS withheld
+       CASE WHEN r.withheld IS NULL THEN round((100 * r.reclaimable_bytes / greatest(r.bytes, 1))::numeric,
+         1) END AS fragmentation_percent,
+       r.method AS method, r.reclaimable_bytes::bigint AS reclaimable_bytes, round(r.error_points::numeric, 1) AS error_points,
+       r.withheld AS withheld
 FROM result AS r
 ORDER BY r.reclaimable_bytes DESC NULLS LAST, r.schema_name, r.relname

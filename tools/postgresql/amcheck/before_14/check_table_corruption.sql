@@ -46,10 +46,8 @@ SELECT p.nspname AS schema, p.relname AS "table", p.relation AS relation,
 FROM part AS p
 ORDER BY p.relpages DESC, p.nspname, p.relname, p.relation
 
-
 -- do: a damaged index or an unreadable page raises an error
 SELECT nullif(bt_index_check(CAST(:index_oid AS regclass), true)::text, '') AS problem FROM (SELECT 1) AS {relation}
-
 
 -- report: what was named and cannot be checked
 WITH named AS (
@@ -62,14 +60,17 @@ WITH named AS (
   SELECT n.nspname, n.relname, NULL AS index_name,
          CASE WHEN n.oid IS NULL THEN 'it does not exist'
               WHEN n.relpersistence = 't' THEN 'a temporary table of another session'
-              WHEN n.relkind IN ('r', 'm') THEN CASE WHEN n.amname <> 'heap' THEN 'not stored as a heap: amcheck cannot read it' END
+              WHEN n.relkind IN ('r', 'm') THEN CASE WHEN n.amname <> 'heap'
+                THEN 'not stored as a heap: amcheck cannot read it' END
               WHEN n.relkind = 'p' THEN 'a partitioned table holds no rows: name its partitions'
               WHEN n.relkind = 'v' THEN 'a view holds no rows'
               WHEN n.relkind = 'f' THEN 'a foreign table: check it where it lives'
               ELSE 'not a table' END AS reason
   FROM named AS n
   UNION ALL
-  SELECT n.nspname, n.relname, NULL, 'the table itself: checking its pages needs version 14' FROM named AS n JOIN pg_class AS c ON c.oid = n.oid WHERE c.relkind IN ('r', 'm')
+  SELECT n.nspname, n.relname, NULL,
+         'the table itself: checking its pages needs version 14' FROM named AS n JOIN pg_class AS c ON c.oid = n.oid
+           WHERE c.relkind IN ('r', 'm')
   UNION ALL
   SELECT n.nspname, n.relname, x.relname::text,
          CASE WHEN am.amname <> 'btree' THEN 'amcheck cannot check a ' || am.amname || ' index' ELSE 'the index is invalid' END
