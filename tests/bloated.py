@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import itertools
 import shutil
 import sqlite3
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any
 
 from tests.fix_sqlite import SqliteDatabase
@@ -86,7 +88,10 @@ class BloatedPostgresql(Bloated):
 
     def content(self, db: PostgresqlDatabase) -> Any:
         names = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i') ORDER BY 1"
-        return (db.execute("SELECT count(*), sum(id), md5(string_agg(n, ',' ORDER BY id)) FROM orders"), db.execute(names))
+        return (
+            db.execute("SELECT count(*), sum(id), md5(string_agg(n, ',' ORDER BY id)) FROM orders"),
+            db.execute(names),
+        )
 
     def left_behind(self, db: PostgresqlDatabase) -> list[str]:
         looks = (
@@ -124,7 +129,11 @@ class BloatedMariadb(Bloated):
 
     def content(self, db: MariadbDatabase) -> Any:
         names = "SELECT TABLE_NAME, INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %s ORDER BY 1, 2"
-        return (db.execute("CHECKSUM TABLE orders, customers")[0][1:], db.execute("SHOW TABLES"), db.execute(names, [db.dbname]))
+        return (
+            db.execute("CHECKSUM TABLE orders, customers")[0][1:],
+            db.execute("SHOW TABLES"),
+            db.execute(names, [db.dbname]),
+        )
 
     def left_behind(self, db: MariadbDatabase) -> list[str]:
         """Every session of aishell's names its database; a lock by GET_LOCK is gone with its session."""
@@ -144,7 +153,7 @@ class BloatedSqlite(Bloated):
         self.made.append(db)
         return db
 
-    def _fill(self, path: Any) -> None:
+    def _fill(self, path: Path) -> None:
         connection = sqlite3.connect(path, isolation_level=None)
         rows = [(i, hashlib.md5(str(i).encode()).hexdigest(), "x" * 100) for i in range(1, ROWS + 1)]
         connection.execute("CREATE TABLE orders (id integer PRIMARY KEY, n text, note text)")
@@ -172,12 +181,22 @@ class BloatedSqlite(Bloated):
         return rows, sorted(db.execute("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite%'"))
 
     def left_behind(self, db: SqliteDatabase) -> list[str]:
-        ours = {db.path.name, self.db.path.name, "pattern.db"} | {other.path.name for other in self.made}
-        return [p.name for p in db.path.parent.iterdir() if p.is_file() and db.path.name in p.name and p.name not in ours]
+        beside = [path for path in db.path.parent.iterdir() if db.path.name in path.name and path != db.path]
+        return [path.name for path in beside if held(path) or not path.name.endswith("-lock")]
 
     def clean(self) -> None:
         for db in self.made:
             db.close()
+
+
+def held(path: Path) -> bool:
+    """Whether somebody has a lock on this file; what a killed process left is not held by anybody."""
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 BLOATED: dict[str, type[Bloated]] = {

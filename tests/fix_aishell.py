@@ -170,35 +170,43 @@ def aishell(tmp_path: Path) -> Iterator[Aishell]:
     made.close()
 
 
-def make_bloated(request: pytest.FixtureRequest, fixture: str) -> Iterator[Bloated]:
-    db = request.getfixturevalue(fixture)
-    made = BLOATED["postgresql" if fixture.startswith("pg_") else fixture](db)
-    yield made
-    made.clean()
+@contextlib.contextmanager
+def bloated_on(request: pytest.FixtureRequest, fixture: str) -> Iterator[Bloated]:
+    """A maker of bloated databases on the server of a fixture."""
+    made = BLOATED["postgresql" if fixture.startswith("pg_") else fixture](request.getfixturevalue(fixture))
+    try:
+        yield made
+    finally:
+        made.clean()
 
 
 @pytest.fixture(params=ENGINES, ids=label)
 def bloated(request: pytest.FixtureRequest) -> Iterator[Bloated]:
     """A maker of bloated databases, on each server in turn."""
-    yield from make_bloated(request, request.param)
+    with bloated_on(request, request.param) as made:
+        yield made
 
 
 @pytest.fixture(params=("pg_distribution", "pg_current", "mariadb"), ids=label)
 def bloated_server(request: pytest.FixtureRequest) -> Iterator[Bloated]:
     """The same on the engines that are servers."""
-    yield from make_bloated(request, request.param)
+    with bloated_on(request, request.param) as made:
+        yield made
 
 
 @pytest.fixture
 def bloated_pg(request: pytest.FixtureRequest) -> Iterator[Bloated]:
-    yield from make_bloated(request, "pg_current")
+    with bloated_on(request, "pg_current") as made:
+        yield made
 
 
 @pytest.fixture
 def bloated_mariadb(request: pytest.FixtureRequest) -> Iterator[Bloated]:
-    yield from make_bloated(request, "mariadb")
+    with bloated_on(request, "mariadb") as made:
+        yield made
 
 
 @pytest.fixture
 def bloated_sqlite(request: pytest.FixtureRequest) -> Iterator[Bloated]:
-    yield from make_bloated(request, "sqlite")
+    with bloated_on(request, "sqlite") as made:
+        yield made

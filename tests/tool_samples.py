@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tests.mariadb import MariadbDatabase, quoted
+from tests.servers import wait_until
 
 ROWS = 20_000
 KEPT = 10  # one row in ten stays
@@ -162,8 +163,28 @@ class MariadbSamples(Samples):
             )
 
     def settle(self, table: str) -> None:
-        # Returns when purge has removed what was deleted.
-        self.do("SET GLOBAL innodb_max_purge_lag_wait = 0", f"ANALYZE TABLE {self.ref(table)}")
+        self.do(f"ANALYZE TABLE {self.ref(table)}")
+
+    def bloated(self, table: str = "bloated", column: str = "n", index: str | None = None, rows: int = ROWS) -> str:
+        """As everywhere, once the purge threads have removed the deleted rows and merged what they left."""
+        self.table(table, rows, column, index)
+        self.settle(table)
+        before = self.leaves(table)
+        self.do(f"DELETE FROM {self.ref(table)} WHERE id % {KEPT} <> 0")
+
+        def purged() -> bool:
+            self.settle(table)
+            return all(now <= before[index] * 0.6 for index, now in self.leaves(table).items())
+
+        wait_until(purged, "InnoDB purges the deleted rows")
+        return table
+
+    def leaves(self, table: str) -> dict[str, int]:
+        query = (
+            "SELECT index_name, stat_value FROM mysql.innodb_index_stats "
+            "WHERE stat_name = 'n_leaf_pages' AND database_name = %s AND table_name = %s"
+        )
+        return {index: int(pages) for index, pages in self.db.execute(query, [self.schema, table])}
 
     def partitioned(self, table: str = "parts") -> Iterable[str]:
         self.do(

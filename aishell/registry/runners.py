@@ -214,6 +214,8 @@ class _Objects:
                 raise
             finally:
                 self.context.on_session(None)
+        if any(row.get("busy") for row in outcome.rows):
+            raise DatabaseError("other sessions were in the way, only a part was done", kind="busy")
         if outcome.worst("unsupported"):
             return [self._result(row, "skipped", reason=outcome.worst("unsupported")) for row in group]
         if problem := outcome.worst("corrupt") or _problems(outcome.rows):

@@ -16,6 +16,11 @@ _MARKS = {
     StepStatus.FAILED: "FAILED",
     StepStatus.REJECTED: "refused",
 }
+_COUNTS = {
+    "indexes_rebuilt": "index(es) rebuilt",
+    "statistics_updated": "table(s) analysed",
+    "indexes_dropped": "left-over index(es) dropped",
+}
 MAX_LINES = 40  # per section; the rest is counted
 
 
@@ -51,19 +56,33 @@ def _findings(results: Sequence[StepResult]) -> Iterable[str]:
 
 def _steps(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
     by_id = {step.id: step for step in plan.steps}
-    lines = ["| step | result | before | after | predicted | took |", "|---|---|---|---|---|---|"]
     rows = []
     for result in results:
-        output = result.output or {}
-        before, after = output.get("bytes_before"), output.get("bytes_after")
-        changed = result.status is StepStatus.DONE and before is not None and after is not None
         expected = by_id[result.step_id].estimate.seconds
         predicted = f"{expected:.1f} s" if expected is not None else ""
+        mark = _MARKS.get(result.status, result.status)
         rows.append(
-            f"| {_name(result.step_id)} | {_MARKS.get(result.status, result.status)} | {size(before) if changed else ''} "
-            f"| {size(after) if changed else ''} | {predicted} | {result.execution_time:.1f} s |"
+            f"| {_name(result.step_id)} | {mark} | {_effect(result)} | {predicted} | {result.execution_time:.1f} s |"
         )
-    return ["## Steps", "", *lines, *_cut(rows), ""]
+    return ["## Steps", "", "| step | result | effect | predicted | took |", "|---|---|---|---|---|", *_cut(rows), ""]
+
+
+def _effect(result: StepResult) -> str:
+    """What a step changed, in figures it measured itself."""
+    output = result.output or {}
+    if result.status is not StepStatus.DONE:
+        return ""
+    parts = []
+    if output.get("bytes_before") is not None and output.get("bytes_after") is not None:
+        parts.append(f"{size(output['bytes_before'])} → {size(output['bytes_after'])}")
+    if output.get("dead_rows_before") is not None and output.get("dead_rows_after") is not None:
+        parts.append(f"dead rows {output['dead_rows_before']:,} → {output['dead_rows_after']:,}")
+    for field, words in _COUNTS.items():
+        if isinstance(output.get(field), int):
+            parts.append(f"{output[field]:,} {words}")
+    if output.get("fragmentation_percent") is not None:
+        parts.append(f"{output['fragmentation_percent']} % fragmented")
+    return ", ".join(parts)
 
 
 def _damage(results: Sequence[StepResult]) -> Iterable[str]:

@@ -15,6 +15,8 @@ from aishell.state.schema import runs, table_history
 from aishell.state.store import Store
 
 RECENT = 20_000  # rows looked at for one target
+#: Smaller objects say nothing of larger ones: their time is that of the statement, not of their bytes.
+TELLING = 1 << 20
 
 
 def load(store: Store, target: str) -> dict[tuple[str, str], History]:
@@ -34,8 +36,9 @@ def load(store: Store, target: str) -> dict[tuple[str, str], History]:
                 continue
             idle[row.tool, row.object].append((row.bytes_before or 0) <= (row.bytes_after or 0))
             if row.bytes_before and row.seconds > 0:
-                for key in ((row.tool, row.object), (row.tool, "")):
-                    speeds[key].append(row.bytes_before / row.seconds)
+                speeds[row.tool, row.object].append(row.bytes_before / row.seconds)
+                if row.bytes_before >= TELLING:
+                    speeds[row.tool, ""].append(row.bytes_before / row.seconds)
     found = {}
     for key, values in speeds.items():
         useless = idle.get(key, [])

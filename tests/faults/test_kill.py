@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.bloated import Bloated
-from tests.fix_aishell import Aishell, Ended
+from tests.bloated import Bloated, held
+from tests.fix_aishell import Aishell, Ended, bloated_on
+from tests.fix_tools import label
 
 KILLED = -9
+LANES = 2  # at a time, a process each
 PROGRAM = Path(__file__).with_name("killed.py")
 
 
@@ -44,27 +48,18 @@ class Killer:
         self.process.communicate()
 
 
-@pytest.fixture
-def killer(aishell: Aishell) -> Iterator[Killer]:
-    made = Killer(aishell)
+@contextmanager
+def killers(aishell: Aishell, number: int) -> Iterator[list[Killer]]:
+    made = [Killer(aishell) for _ in range(number)]
     yield made
-    made.close()
+    for killer in made:
+        killer.close()
 
 
 def new_site(aishell: Aishell, name: str, url: str) -> Aishell:
     home = aishell.home / name
     home.mkdir()
     return Aishell(home, url)
-
-
-def held(path: Path) -> bool:
-    """Whether somebody has a lock on this file; what a killed process left is not held by anybody."""
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def assert_no_finished_step_ran_again(site: Aishell) -> None:
@@ -94,34 +89,68 @@ def assert_as_promised(bloated: Bloated, db: Any, site: Aishell, whole: dict[str
     assert [o for o in objects if o[2] != 1] == [], "an object's outcome was recorded more than once"
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_run_killed_at_any_commit_is_finished_by_resume(
-    bloated: Bloated, aishell: Aishell, killer: Killer, when: str
-) -> None:
-    db = bloated.make()
-    content, untouched = bloated.content(db), bloated.facts(db)
-    site = new_site(aishell, "undisturbed", db.url)
-    killer.run(site, *site.arguments()).expect(0)
-    whole = bloated.facts(db)
-    assert whole != untouched
-    for at in range(1, 100):
-        db = bloated.make()
-        site = new_site(aishell, f"at_{at}", db.url)
-        killed = killer.run(site, *site.arguments(), at=at, when=when)
+@dataclass
+class Sweep:
+    """The same run on ever another copy of the same database, killed at one commit after the other."""
+
+    bloated: Bloated
+    aishell: Aishell
+    when: str
+
+    def undisturbed(self, killer: Killer) -> None:
+        db = self.bloated.make()
+        site = new_site(self.aishell, "undisturbed", db.url)
+        self.content, self.untouched = self.bloated.content(db), self.bloated.facts(db)
+        killer.run(site, *site.arguments()).expect(0)
+        self.whole = self.bloated.facts(db)
+        assert self.whole != self.untouched
+
+    def survives(self, killer: Killer, at: int) -> bool:
+        """Kill a run at this commit, finish it, and look at everything. True when it ended before it came to the commit."""
+        db = self.bloated.make()
+        site = new_site(self.aishell, f"at_{at}", db.url)
+        killed = killer.run(site, *site.arguments(), at=at, when=self.when)
         if killed.code != KILLED:
             killed.expect(0)
-            break
-        known = site.rows("SELECT id FROM runs") if site.state.exists() else []
+            return True
+        known = site.rows("SELECT id, state FROM runs") if site.state.exists() else []
         if not known:  # nothing was promised yet: nothing may have been sent, and a new run does it all
-            assert bloated.facts(db) == untouched
+            assert self.bloated.facts(db) == self.untouched
             killer.run(site, *site.arguments()).expect(0)
-        elif site.state_of(known[0][0]) == "completed":
+        elif known[0][1] == "completed":
             refused = killer.run(site, "runs", "resume", known[0][0], "--output", "json")
             assert (refused.code, refused.json["error"]["type"]) == (2, "StateError")
         else:
             resumed = killer.run(site, "runs", "resume", known[0][0], "--output", "json").expect(0)
             assert resumed.json["status"] == "success"
-        assert_as_promised(bloated, db, site, whole, content)
+        assert_as_promised(self.bloated, db, site, self.whole, self.content)
         killer.run(site, "audit", "verify").expect(0)
-    assert at > 12, "fewer commits than steps have boundaries"
+        return False
+
+
+def by_engine(fixture: str, when: str) -> Any:
+    return pytest.param(fixture, when, id=f"{label(fixture)}-{when}")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("fixture", "when"),
+    [
+        by_engine("pg_distribution", "before"),
+        by_engine("pg_current", "after"),
+        by_engine("mariadb", "before"),
+        by_engine("mariadb", "after"),
+        by_engine("sqlite", "before"),
+        by_engine("sqlite", "after"),
+    ],
+)
+def test_a_run_killed_at_any_commit_is_finished_by_resume(
+    request: pytest.FixtureRequest, aishell: Aishell, fixture: str, when: str
+) -> None:
+    with bloated_on(request, fixture) as bloated, killers(aishell, LANES) as lanes, ThreadPoolExecutor(LANES) as pool:
+        sweep = Sweep(bloated, aishell, when)
+        sweep.undisturbed(lanes[0])
+        at = 1
+        while not any(pool.map(sweep.survives, lanes, range(at, at + LANES))):
+            at += LANES
+        assert at > 12, "a run has more commits than that"

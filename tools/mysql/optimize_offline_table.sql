@@ -45,9 +45,8 @@ SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) AS SIGNED) 
 OPTIMIZE {binlog} TABLE {schema}.{table}
 
 -- verify: the files were touched, or there is nothing to close
-SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CHECK_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :checked)
-       OR NOT (DATE_FORMAT(CONVERT_TZ(t.UPDATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :updated)
-       OR t.DATA_FREE = 0 AS ok,
+SELECT t.ENGINE IS NOT NULL
+       AND (NOT (DATE_FORMAT(CONVERT_TZ(t.CHECK_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :checked) OR NOT (DATE_FORMAT(CONVERT_TZ(t.UPDATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :updated) OR t.DATA_FREE = 0) AS ok,
        CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) AS SIGNED) AS bytes,
        NULL AS dead_rows
   FROM information_schema.TABLES AS t

@@ -20,7 +20,7 @@
 -- How many rows a table, partitioned table or view has: an estimate that costs nothing, or exact.
 -- The estimate is the row density of the last VACUUM or ANALYZE times the present size, as the query planner does it; there is
 -- none for views, foreign tables and tables never analyzed. Exact reads the whole table: safe, but as slow as the table is
--- large. Needs SELECT on the table.
+-- large. Needs SELECT on the table, and waits while another session holds it locked against reading.
 
 -- count: one row
 WITH RECURSIVE target AS (

@@ -28,9 +28,8 @@
 
 -- find: invalid copies of recorded indexes
 WITH orphan AS (
-  -- An index is a leftover of ours when it is invalid and named as PostgreSQL names the copy that a rebuild of a recorded index
-  -- makes:
-  -- the name cut so that name and suffix fit (63 bytes), at a character's border, as makeObjectName() does.
+  -- A leftover of ours is invalid and named as PostgreSQL names the copy that a rebuild of a recorded index makes: the name,
+  -- cut at a character's border so that name and suffix fit (63 bytes), as makeObjectName() does.
   SELECT x.oid, x.relname::text AS name, c.oid AS table_oid
   FROM pg_namespace AS n
   JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relkind = 'r'
@@ -49,10 +48,10 @@ WITH orphan AS (
          AND o.indkey::text = i.indkey::text AND o.indclass::text = i.indclass::text
            AND o.indcollation::text = i.indcollation::text
          AND o.indoption::text = i.indoption::text
-         AND regexp_replace(o.indexprs::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT
-           FROM regexp_replace(i.indexprs::text, ':location -?[0-9]+', '', 'g')
-         AND regexp_replace(o.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT
-           FROM regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g'))
+         AND regexp_replace(o.indexprs::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indexprs::text,
+           ':location -?[0-9]+', '', 'g')
+         AND regexp_replace(o.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indpred::text,
+           ':location -?[0-9]+', '', 'g'))
     -- and no constraint or partitioned index may rest on it
     AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = x.oid)
 )
@@ -72,9 +71,8 @@ SELECT NOT EXISTS (SELECT 1 FROM pg_class AS x WHERE x.oid = CAST(:oid AS oid)) 
 
 -- report: other invalid indexes of the table, left as they are
 WITH orphan AS (
-  -- An index is a leftover of ours when it is invalid and named as PostgreSQL names the copy that a rebuild of a recorded index
-  -- makes:
-  -- the name cut so that name and suffix fit (63 bytes), at a character's border, as makeObjectName() does.
+  -- A leftover of ours is invalid and named as PostgreSQL names the copy that a rebuild of a recorded index makes: the name,
+  -- cut at a character's border so that name and suffix fit (63 bytes), as makeObjectName() does.
   SELECT x.oid, x.relname::text AS name, c.oid AS table_oid
   FROM pg_namespace AS n
   JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relkind = 'r'
@@ -93,15 +91,14 @@ WITH orphan AS (
          AND o.indkey::text = i.indkey::text AND o.indclass::text = i.indclass::text
            AND o.indcollation::text = i.indcollation::text
          AND o.indoption::text = i.indoption::text
-         AND regexp_replace(o.indexprs::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT
-           FROM regexp_replace(i.indexprs::text, ':location -?[0-9]+', '', 'g')
-         AND regexp_replace(o.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT
-           FROM regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g'))
+         AND regexp_replace(o.indexprs::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indexprs::text,
+           ':location -?[0-9]+', '', 'g')
+         AND regexp_replace(o.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indpred::text,
+           ':location -?[0-9]+', '', 'g'))
     -- and no constraint or partitioned index may rest on it
     AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = x.oid)
 ), locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue
-  -- there.
+  -- Tables that another session has locked against reading (themselves, an index, their TOAST): a size function would queue.
   SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
   FROM pg_locks AS l
   LEFT JOIN pg_index AS i ON i.indexrelid = l.relation

@@ -62,8 +62,7 @@ CROSS JOIN LATERAL (
   WHERE p.relkind IN ('r', 'm')
 ) AS s
 CROSS JOIN LATERAL (
-  -- Put together from the catalog: pg_get_indexdef() would wait for a locked table. Invalid indexes come and go with interrupted
-  -- builds.
+  -- From the catalog: pg_get_indexdef() would wait for a locked table. Invalid indexes come and go with interrupted builds.
   SELECT json_agg(
            concat_ws(' ', CASE WHEN i.indisprimary THEN 'primary' WHEN i.indisunique THEN 'unique' END, am.amname,
              quote_ident(x.relname), '(' || k.columns || ')',

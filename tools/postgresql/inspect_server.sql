@@ -42,7 +42,7 @@ WITH busy AS (
   SELECT count(*) AS sessions FROM pg_stat_activity AS a WHERE a.datname = current_database() AND a.backend_type IS NULL
 ), replicas AS (
   SELECT max(coalesce(extract(epoch FROM r.replay_lag), 0)) FILTER (WHERE r.replay_lsn IS NOT NULL) AS lag
-           FROM pg_stat_replication AS r
+  FROM pg_stat_replication AS r
 ), place AS (
   -- Hidden from roles without pg_read_all_settings: the view then has no such row.
   SELECT max(s.setting) AS data_directory FROM pg_settings AS s WHERE s.name = 'data_directory'
@@ -61,8 +61,9 @@ SELECT current_database() AS database,
        CASE WHEN has_database_privilege(d.oid, 'CONNECT') THEN pg_database_size(d.oid) END AS database_bytes,
        p.data_directory AS data_directory,
        round(extract(epoch FROM clock_timestamp() - o.since)::numeric, 1) AS oldest_transaction_seconds,
-       coalesce(o.who, CASE WHEN h.sessions > 0 THEN 'unknown: ' || h.sessions
-         || ' sessions are hidden from this role (grant pg_monitor)' END) AS oldest_transaction,
+       coalesce(o.who, CASE WHEN h.sessions > 0
+         THEN format('unknown: %s sessions are hidden from this role (grant pg_monitor)', h.sessions) END)
+         AS oldest_transaction,
        round(r.lag::numeric, 1) AS replica_lag_seconds,
        s.active AS active_sessions,
        round(greatest(100.0 * age(d.datfrozenxid) / current_setting('autovacuum_freeze_max_age')::numeric,

@@ -38,14 +38,10 @@ WITH target AS MATERIALIZED (
          pg_stat_get_live_tuples(c.oid) AS live, pg_stat_get_dead_tuples(c.oid) AS dead,
          pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid) AS writes,
          round(greatest(
-         CASE WHEN c.relfrozenxid <> '0'
-           THEN 100.0 * age(c.relfrozenxid) / current_setting('autovacuum_freeze_max_age')::numeric END,
-         CASE WHEN toast.relfrozenxid <> '0'
-           THEN 100.0 * age(toast.relfrozenxid) / current_setting('autovacuum_freeze_max_age')::numeric END,
-         CASE WHEN c.relminmxid <> '0' THEN 100.0 * mxid_age(c.relminmxid) / current_setting('autovacuum_multixact_freeze_max_age')::numeric END,
-         CASE WHEN toast.relminmxid <> '0'
-           THEN 100.0 * mxid_age(toast.relminmxid) / current_setting('autovacuum_multixact_freeze_max_age')::numeric END
-       ), 1) AS freeze_age_percent
+           100.0 * greatest(age(nullif(c.relfrozenxid, '0')), age(nullif(toast.relfrozenxid, '0')))
+             / current_setting('autovacuum_freeze_max_age')::numeric,
+           100.0 * greatest(mxid_age(nullif(c.relminmxid, '0')), mxid_age(nullif(toast.relminmxid, '0')))
+             / current_setting('autovacuum_multixact_freeze_max_age')::numeric), 1) AS freeze_age_percent
   FROM pg_class AS c
   JOIN pg_namespace AS n ON n.oid = c.relnamespace
   LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
@@ -70,8 +66,7 @@ estimate AS (
               ELSE greatest(0, 100 * (1 - ceil(t.reltuples / full_page.rows) / t.pages)) END AS percent
   FROM target AS t
   CROSS JOIN LATERAL (
-    -- Width of a row: 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, the columns, a line pointer
-    -- of 4.
+    -- Width of a row: 23 bytes of header (and a bitmap when there are NULLs) rounded up to 8, columns, a line pointer of 4.
     SELECT sum(g.columns) AS columns, sum(g.unknown) AS unknown, bool_and(g.fixed) AS fixed,
            ceil((23 + CASE WHEN bool_or(g.nulls) THEN ceil(sum(g.columns) / 8.0) ELSE 0 END) / 8) * 8 + sum(g.width) + 4 AS width
     FROM (

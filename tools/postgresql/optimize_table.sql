@@ -41,8 +41,7 @@ WITH RECURSIVE target AS (
   JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
   WHERE p.relkind = 'p'
 ), locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue
-  -- there.
+  -- Tables that another session has locked against reading (themselves, an index, their TOAST): a size function would queue.
   SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
   FROM pg_locks AS l
   LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
@@ -77,8 +76,7 @@ WITH RECURSIVE target AS (
   JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
   WHERE p.relkind = 'p'
 ), locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue
-  -- there.
+  -- Tables that another session has locked against reading (themselves, an index, their TOAST): a size function would queue.
   SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
   FROM pg_locks AS l
   LEFT JOIN pg_index AS i ON i.indexrelid = l.relation

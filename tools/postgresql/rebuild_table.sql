@@ -25,8 +25,7 @@
 
 -- find: the file the table stands in, and its size; no row: nothing that can be rewritten
 WITH locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue
-  -- there.
+  -- Tables that another session has locked against reading (themselves, an index, their TOAST): a size function would queue.
   SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
   FROM pg_locks AS l
   LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
@@ -48,8 +47,7 @@ VACUUM (FULL, ANALYZE) {schema}.{table}
 
 -- verify: a rewrite puts the same table into another file
 WITH locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading, themselves or an index or their TOAST: a size function would queue
-  -- there.
+  -- Tables that another session has locked against reading (themselves, an index, their TOAST): a size function would queue.
   SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
   FROM pg_locks AS l
   LEFT JOIN pg_index AS i ON i.indexrelid = l.relation

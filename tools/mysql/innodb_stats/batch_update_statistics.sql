@@ -33,7 +33,7 @@
 --
 -- Needs SELECT and INSERT on the tables, and SELECT on mysql.innodb_table_stats.
 
--- find: the named tables whose engine keeps statistics
+-- find: the named tables whose engine keeps statistics, the oldest first
 WITH named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
@@ -41,46 +41,41 @@ WITH named AS (
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
      WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
 ), held AS (
+    -- Where the table's statistics are: under its own name, or under that of its first partition.
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
                 THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name,
-           MIN(UNIX_TIMESTAMP(n.last_update)) AS analyzed
+           MIN(n.table_name) AS statistics_name
       FROM mysql.innodb_table_stats AS n
      WHERE n.database_name = DATABASE()
      GROUP BY 1
 )
-SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage, h.analyzed AS analyzed
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage,
+       n.table_name AS statistics_name,
+       UNIX_TIMESTAMP(n.last_update) AS analyzed
   FROM information_schema.TABLES AS t
   JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
   LEFT JOIN held AS h ON h.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
+  LEFT JOIN mysql.innodb_table_stats AS n ON n.database_name = DATABASE() AND n.table_name = h.statistics_name
  WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria')
- ORDER BY h.analyzed, t.TABLE_NAME
+ ORDER BY n.last_update, t.TABLE_NAME
 
 -- do: row counts and cardinalities of up to a hundred tables
 ANALYZE {binlog} TABLE {group}
 
 -- verify: one row per table of the group: its statistics were written anew
-WITH before_it AS (
-    SELECT CAST(j.table_name AS BINARY(256)) AS name, j.analyzed
-      FROM JSON_TABLE(:group, '$[*]' COLUMNS (table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table',
-                                              analyzed BIGINT PATH '$.analyzed')) AS j
-), held AS (
-    SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name,
-           MIN(UNIX_TIMESTAMP(n.last_update)) AS analyzed
-      FROM mysql.innodb_table_stats AS n
-     WHERE n.database_name = DATABASE()
-     GROUP BY 1
-)
-SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
-       CASE WHEN h.analyzed IS NULL THEN 1
-            ELSE NOT (h.analyzed <=> b.analyzed) OR h.analyzed >= UNIX_TIMESTAMP() - 2 END AS ok,
-       CASE WHEN h.analyzed IS NULL THEN 'the server''s answer only' ELSE 'innodb_table_stats.last_update' END AS evidence
-  FROM information_schema.TABLES AS t
-  JOIN before_it AS b ON b.name = CAST(t.TABLE_NAME AS BINARY(256))
-  LEFT JOIN held AS h ON h.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
- WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
+SELECT j.schema_name AS `schema`, j.table_name AS `table`,
+       CASE WHEN j.statistics_name IS NULL THEN 1
+            ELSE n.last_update IS NOT NULL
+                 AND (NOT (UNIX_TIMESTAMP(n.last_update) <=> j.analyzed) OR n.last_update >= NOW() - INTERVAL 2 SECOND) END AS ok,
+       CASE WHEN j.statistics_name IS NULL THEN 'the server''s answer only' ELSE 'innodb_table_stats.last_update' END AS evidence
+  FROM JSON_TABLE(:group, '$[*]' COLUMNS (schema_name VARCHAR(64) CHARACTER SET utf8mb4 PATH '$.schema',
+                                          table_name VARCHAR(64) CHARACTER SET utf8mb4 PATH '$.table',
+                                          statistics_name VARCHAR(199) CHARACTER SET utf8mb4 PATH '$.statistics_name',
+                                          analyzed BIGINT PATH '$.analyzed')) AS j
+  LEFT JOIN mysql.innodb_table_stats AS n ON n.database_name = CONVERT(j.schema_name USING utf8mb3) COLLATE utf8mb3_bin
+       AND n.table_name = CONVERT(j.statistics_name USING utf8mb3) COLLATE utf8mb3_bin
 
 -- report: what was named and has no statistics to refresh
 SELECT j.schema_name AS `schema`, j.table_name AS `table`,

@@ -162,8 +162,8 @@ WITH segment AS (
      WHERE r.index_name NOT IN ('PRIMARY', 'GEN_CLUST_INDEX') AND t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
        AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 )
-SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :created)
-       OR t.CREATE_TIME >= NOW() - INTERVAL 2 SECOND AS ok,
+SELECT t.CREATE_TIME IS NOT NULL
+       AND (NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :created) OR t.CREATE_TIME >= NOW() - INTERVAL 2 SECOND) AS ok,
        CAST(COALESCE(a.bytes, t.INDEX_LENGTH) AS SIGNED) AS bytes,
        :index_count AS index_count,
        DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created

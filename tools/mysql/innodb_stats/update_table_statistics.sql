@@ -58,7 +58,8 @@ WITH held AS (
      WHERE n.database_name = CONVERT(:schema USING utf8mb3) AND (n.table_name = CONVERT(:table USING utf8mb3)
                     OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(CONVERT(:table USING utf8mb3), '#P#'))
 )
-SELECT CASE WHEN h.analyzed IS NULL THEN 1
+SELECT CASE WHEN t.ENGINE IS NULL THEN 0
+            WHEN h.analyzed IS NULL THEN :analyzed IS NULL
             ELSE NOT (h.analyzed <=> :analyzed) OR h.analyzed >= UNIX_TIMESTAMP() - 2 END AS ok,
        CASE WHEN h.analyzed IS NULL THEN 'the server''s answer only' ELSE 'innodb_table_stats.last_update' END AS evidence,
        CAST(t.TABLE_ROWS AS SIGNED) AS `rows`

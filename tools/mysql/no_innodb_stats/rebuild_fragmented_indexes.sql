@@ -58,8 +58,8 @@ SELECT CONCAT('all indexes of ', t.TABLE_NAME) AS index_name,
 ALTER TABLE {schema}.{table} FORCE, ALGORITHM=INPLACE, LOCK=NONE
 
 -- verify: the table was made anew
-SELECT NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :created)
-       OR t.CREATE_TIME >= NOW() - INTERVAL 2 SECOND AS ok,
+SELECT t.CREATE_TIME IS NOT NULL
+       AND (NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :created) OR t.CREATE_TIME >= NOW() - INTERVAL 2 SECOND) AS ok,
        CAST(t.INDEX_LENGTH AS SIGNED) AS bytes,
        :index_count AS index_count,
        DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created

@@ -66,7 +66,7 @@ FROM (
         UNION ALL
         SELECT i.indexrelid FROM pg_index AS i WHERE i.indrelid = CAST(:toast_oid AS oid) AND i.indisvalid) AS tree
 ) AS found
-CROSS JOIN (SELECT 1) AS {relation}
+CROSS JOIN (SELECT FROM (SELECT 1) AS {relation}) AS checked  -- names the object in the statement
 
 -- report: what was named and cannot be checked
 WITH named AS (

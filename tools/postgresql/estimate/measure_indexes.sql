@@ -73,7 +73,7 @@ sharing AS MATERIALIZED (
                 THEN 'equal keys share entries (deduplication): no trustworthy estimate'
          END AS withheld,
          CASE WHEN t.pages <= 2 THEN 0 WHEN t.reltuples = 0 THEN 100 * (t.pages - 1) / t.pages::numeric
-              ELSE greatest(0, 100 * (1 - (1 + need.leaves + ceil(need.leaves * e.width / (0.7 * current_setting('block_size')::int))) / t.pages)) END AS percent
+              ELSE greatest(0, 100 * (1 - (1 + need.leaves + need.inner_pages) / t.pages)) END AS percent
   FROM target AS t
   CROSS JOIN LATERAL (
     -- An entry: 8 bytes of header (16 with NULLs), the columns rounded up to 8, a line pointer of 4.
@@ -116,10 +116,13 @@ sharing AS MATERIALIZED (
     SELECT t.reltuples / same.rows * e.width * ceil(greatest(same.rows * 6 / 1300.0, 1))
              + CASE WHEN same.rows > 1 THEN t.reltuples * (1 - 1 / same.rows) * 6 ELSE 0 END AS bytes
   ) AS entries
-  -- Leaf pages filled to fillfactor (40 bytes of page header and special space, one entry as high key); inner pages and one meta
-  -- page come on top.
+  -- Leaf pages filled to fillfactor (40 bytes of page header and special space, one entry as high key), inner pages to 70 %, one
+  -- meta page.
   CROSS JOIN LATERAL (
     SELECT ceil(entries.bytes / (current_setting('block_size')::int * t.fillfactor / 100.0 - 40 - e.width)) AS leaves
+  ) AS leaf
+  CROSS JOIN LATERAL (
+    SELECT leaf.leaves, ceil(leaf.leaves * e.width / (0.7 * current_setting('block_size')::int)) AS inner_pages
   ) AS need
 ), result AS (
   SELECT e.oid, e.indrelid, e.schema_name, e.table_name, e.index_name, e.relkind, e.btree, e.valid, e.held, e.indisexclusion,

@@ -20,7 +20,7 @@
 -- noise. Left out like there: exclusion constraints, invalid indexes, other access methods than btree, indexes of materialized
 -- views (REFRESH rebuilds them), and everything on 14.0 to 14.3 (bug 17485). Bloat of a btree index is 1 - avg_leaf_density /
 -- fillfactor over its leaf pages, with deleted and empty pages counted as free (pgstatindex): a fresh index has 0 %, random
--- inserts settle around 20 to 25 %. Needs EXECUTE on pgstatindex (pg_stat_scan_tables).
+-- inserts settle around 20 to 25 %. Needs EXECUTE on pgstatindex (pg_stat_scan_tables, a part of pg_monitor).
 
 -- indexes: one row per index of at least min_index_size, most reclaimable first
 WITH held AS MATERIALIZED (
@@ -57,16 +57,19 @@ result AS (
   SELECT t.*, t.pages * current_setting('block_size')::bigint AS bytes, no.reason AS withheld,
          CASE WHEN no.reason IS NULL THEN coalesce(used.percent, 0) END AS percent,
          CASE WHEN no.reason IS NULL THEN 'pgstatindex' END AS method,
-         CASE WHEN no.reason IS NULL THEN coalesce((s.leaf_pages + s.empty_pages + s.deleted_pages) * current_setting('block_size')::bigint * used.percent / 100, 0) END AS reclaimable_bytes
+         CASE WHEN no.reason IS NULL THEN coalesce(used.pages * current_setting('block_size')::bigint * used.percent / 100,
+           0) END AS reclaimable_bytes
   FROM target AS t
   CROSS JOIN LATERAL (SELECT CASE WHEN NOT t.btree THEN 'no way to measure a ' || t.amname || ' index'
                                   WHEN t.held THEN 'locked by another session'
                                   WHEN NOT t.valid THEN 'the index is invalid' END AS reason) AS no
   CROSS JOIN LATERAL pgstatindex(CAST(CASE WHEN no.reason IS NULL
     AND t.pages * current_setting('block_size')::bigint >= CAST(:min_index_size AS bigint) THEN t.oid END AS regclass)) AS s
-  CROSS JOIN LATERAL (SELECT greatest(0, 100 * (1 - s.leaf_pages * coalesce(nullif(s.avg_leaf_density, 'NaN'), 0) / t.fillfactor
-                                                    / nullif(s.leaf_pages + s.empty_pages + s.deleted_pages,
-                                                      0))) AS percent) AS used
+  CROSS JOIN LATERAL (SELECT s.leaf_pages + s.empty_pages + s.deleted_pages AS pages) AS level
+  CROSS JOIN LATERAL (
+    SELECT level.pages, greatest(0, 100 * (1 - s.leaf_pages * coalesce(nullif(s.avg_leaf_density, 'NaN'), 0) / t.fillfactor
+                                               / nullif(level.pages, 0))) AS percent
+  ) AS used
 )
 SELECT r.schema_name AS schema, r.table_name AS "table", r.index_name AS index_name, r.bytes AS bytes,
        round(r.percent::numeric, 1) AS fragmentation,

@@ -19,7 +19,7 @@
 -- fillfactor), TOAST included at fillfactor 100: what a rewrite would give back to the file system. Up to max_bytes a table is
 -- read completely (pgstattuple); beyond that only its pages that are not all-visible (pgstattuple_approx), when those are
 -- within max_bytes; beyond that it is estimated from statistics.
--- Needs EXECUTE on pgstattuple's functions (pg_stat_scan_tables), and SELECT for the fallback estimate.
+-- Needs EXECUTE on pgstattuple's functions (pg_stat_scan_tables, a part of pg_monitor), and SELECT for the fallback estimate.
 
 -- tables: one row per named table that exists
 WITH held AS MATERIALIZED (
@@ -61,8 +61,7 @@ estimate AS (
               ELSE greatest(0, 100 * (1 - ceil(t.reltuples / full_page.rows) / t.pages)) END AS percent
   FROM target AS t
   CROSS JOIN LATERAL (
-    -- Width of a row: 23 bytes of tuple header (with a bitmap when there are NULLs) rounded up to 8, the columns, a line pointer
-    -- of 4.
+    -- Width of a row: 23 bytes of header (and a bitmap when there are NULLs) rounded up to 8, columns, a line pointer of 4.
     SELECT sum(g.columns) AS columns, sum(g.unknown) AS unknown, bool_and(g.fixed) AS fixed,
            ceil((23 + CASE WHEN bool_or(g.nulls) THEN ceil(sum(g.columns) / 8.0) ELSE 0 END) / 8) * 8 + sum(g.width) + 4 AS width
     FROM (
@@ -102,15 +101,14 @@ estimate AS (
 ), result AS (
   -- The functions are strict: given NULL they do not run and return NULLs.
   SELECT p.oid, p.schema_name, p.relname, p.relkind, part.bytes,
-         -- a file shrinks by whole pages
-         CASE p.way WHEN 'exact' THEN (floor(p.heap_bytes / current_setting('block_size')::bigint * part.heap_percent / 100) + floor(p.toast_bytes / current_setting('block_size')::bigint * coalesce(part.toast_percent, 0) / 100)) * current_setting('block_size')::bigint
-                    WHEN 'approximate' THEN floor(p.heap_bytes / current_setting('block_size')::bigint * part.heap_percent / 100) * current_setting('block_size')::bigint
-                    WHEN 'estimate' THEN CASE WHEN p.withheld IS NULL
-                      THEN p.heap_bytes * p.percent / 100 END END AS reclaimable_bytes,
-         CASE p.way WHEN 'exact' THEN 'pgstattuple (table and TOAST)' WHEN 'approximate' THEN 'pgstattuple_approx'
-                    WHEN 'estimate' THEN CASE WHEN p.withheld IS NULL THEN 'estimate from statistics' END END AS method,
+         CASE WHEN p.way IN ('exact', 'approximate')
+           THEN (part.free_pages + coalesce(part.free_toast_pages, 0)) * current_setting('block_size')::bigint
+              WHEN p.way = 'estimate' AND p.withheld IS NULL THEN p.heap_bytes * p.percent / 100 END AS reclaimable_bytes,
+         CASE WHEN p.way = 'exact' THEN 'pgstattuple (table and TOAST)' WHEN p.way = 'approximate' THEN 'pgstattuple_approx'
+              WHEN p.way = 'estimate' AND p.withheld IS NULL THEN 'estimate from statistics' END AS method,
          -- A page cannot be filled beyond its last whole row: half a row each is room that no rewrite gives back.
-         CASE p.way WHEN 'exact' THEN 0 WHEN 'approximate' THEN 1 WHEN 'estimate' THEN CASE WHEN p.withheld IS NULL THEN 5 END END
+         CASE WHEN p.way = 'exact' THEN 0 WHEN p.way = 'approximate' THEN 1 WHEN p.way = 'estimate' AND p.withheld IS NULL
+           THEN 5 END
            + 50 * part.row_bytes / greatest(part.bytes, 1) / current_setting('block_size')::bigint AS error_points,
          CASE p.way WHEN 'nothing' THEN p.withheld WHEN 'estimate' THEN 'too large to measure; ' || p.withheld END AS withheld
   FROM plan AS p
@@ -119,11 +117,12 @@ estimate AS (
   CROSS JOIN LATERAL pgstattuple_approx(CAST(CASE WHEN p.way = 'approximate' THEN p.oid END AS regclass)) AS near
   CROSS JOIN LATERAL (
     SELECT p.heap_bytes + CASE WHEN p.way = 'exact' THEN p.toast_bytes ELSE 0 END AS bytes,
-           greatest(0, 100 * (1 - (100 - coalesce(heap.free_percent + heap.dead_tuple_percent,
-             near.approx_free_percent + near.dead_tuple_percent)) / p.fillfactor)) AS heap_percent,
-           toast.free_percent + toast.dead_tuple_percent AS toast_percent,
+           -- a file shrinks by whole pages
+           floor(p.pages * greatest(0, 1 - (100 - coalesce(heap.free_percent + heap.dead_tuple_percent,
+                                                           near.approx_free_percent + near.dead_tuple_percent)) / p.fillfactor)) AS free_pages,
+           floor(p.toast_bytes / current_setting('block_size')::bigint * (toast.free_percent + toast.dead_tuple_percent) / 100) AS free_toast_pages,
            p.heap_bytes * coalesce(heap.tuple_len / nullif(heap.tuple_count, 0)::numeric,
-             near.approx_tuple_len / nullif(near.approx_tuple_count, 0)::numeric, 0)
+                                   near.approx_tuple_len / nullif(near.approx_tuple_count, 0)::numeric, 0)
              + p.toast_bytes * coalesce(toast.tuple_len / nullif(toast.tuple_count, 0)::numeric, 0) AS row_bytes
   ) AS part
 )

@@ -31,7 +31,7 @@
 -- partitions are worked on), other access methods than btree, and everything on versions 14.0 to 14.3, where REINDEX
 -- CONCURRENTLY corrupts indexes (bug 17485, fixed in 14.4). An interrupted rebuild leaves an invalid index <name>_ccnew or
 -- <name>_ccold, which is dropped. Needs ownership of the table (version 17 on: MAINTAIN), and EXECUTE on pgstatindex
--- (pg_stat_scan_tables).
+-- (pg_stat_scan_tables, a part of pg_monitor).
 
 -- find: indexes above the threshold, most reclaimable first
 WITH held AS MATERIALIZED (
@@ -67,16 +67,19 @@ result AS (
   SELECT t.*, t.pages * current_setting('block_size')::bigint AS bytes, no.reason AS withheld,
          CASE WHEN no.reason IS NULL THEN coalesce(used.percent, 0) END AS percent,
          CASE WHEN no.reason IS NULL THEN 'pgstatindex' END AS method,
-         CASE WHEN no.reason IS NULL THEN coalesce((s.leaf_pages + s.empty_pages + s.deleted_pages) * current_setting('block_size')::bigint * used.percent / 100, 0) END AS reclaimable_bytes
+         CASE WHEN no.reason IS NULL THEN coalesce(used.pages * current_setting('block_size')::bigint * used.percent / 100,
+           0) END AS reclaimable_bytes
   FROM target AS t
   CROSS JOIN LATERAL (SELECT CASE WHEN NOT t.btree THEN 'no way to measure a ' || t.amname || ' index'
                                   WHEN t.held THEN 'locked by another session'
                                   WHEN NOT t.valid THEN 'the index is invalid' END AS reason) AS no
   CROSS JOIN LATERAL pgstatindex(CAST(CASE WHEN no.reason IS NULL
     AND t.pages * current_setting('block_size')::bigint >= CAST(:min_index_size AS bigint) THEN t.oid END AS regclass)) AS s
-  CROSS JOIN LATERAL (SELECT greatest(0, 100 * (1 - s.leaf_pages * coalesce(nullif(s.avg_leaf_density, 'NaN'), 0) / t.fillfactor
-                                                    / nullif(s.leaf_pages + s.empty_pages + s.deleted_pages,
-                                                      0))) AS percent) AS used
+  CROSS JOIN LATERAL (SELECT s.leaf_pages + s.empty_pages + s.deleted_pages AS pages) AS level
+  CROSS JOIN LATERAL (
+    SELECT level.pages, greatest(0, 100 * (1 - s.leaf_pages * coalesce(nullif(s.avg_leaf_density, 'NaN'), 0) / t.fillfactor
+                                               / nullif(level.pages, 0))) AS percent
+  ) AS used
 )
 SELECT r.index_name AS index_name, r.bytes AS bytes, round(r.percent::numeric, 1) AS fragmentation,
        CASE WHEN NOT r.held THEN pg_get_indexdef(r.oid) END AS definition, r.oid::text AS oid, r.indrelid::text AS table_oid

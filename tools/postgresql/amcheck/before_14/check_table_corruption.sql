@@ -47,7 +47,8 @@ FROM part AS p
 ORDER BY p.relpages DESC, p.nspname, p.relname, p.relation
 
 -- do: a damaged index or an unreadable page raises an error
-SELECT nullif(bt_index_check(CAST(:index_oid AS regclass), true)::text, '') AS problem FROM (SELECT 1) AS {relation}
+SELECT nullif(bt_index_check(CAST(:index_oid AS regclass), true)::text, '') AS problem
+FROM (SELECT 1) AS {relation}  -- names the object in the statement
 
 -- report: what was named and cannot be checked
 WITH named AS (
