@@ -122,9 +122,18 @@ class Site:
         level = tighter(tighter(self.settings.safety_level, config.safety_level), safety_level)
         credentials = parse_url(target.url, password=target.password())
         database = open_database(credentials)
+        inputs = dict(task.input_data)
+        if target.binlog and "binlog" in agent.inputs:
+            inputs.setdefault("binlog", target.binlog)
         try:
             job = Job(
-                task=replace(task, agent=agent.type, target=target.name, task_id=task.task_id or uuid.uuid4().hex),
+                task=replace(
+                    task,
+                    agent=agent.type,
+                    target=target.name,
+                    task_id=task.task_id or uuid.uuid4().hex,
+                    input_data=inputs,
+                ),
                 target=target,
                 database=database,
                 registry=self.registry(database.engine),

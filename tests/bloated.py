@@ -75,13 +75,15 @@ class BloatedPostgresql(Bloated):
         # A clone knows none of its template's counters.
         db.execute("DELETE FROM orders WHERE id % 20 = 0")
         db.execute("INSERT INTO customers SELECT i, md5(i::text) FROM generate_series(1, 500) AS i")
-        counted = "SELECT pg_stat_get_dead_tuples('orders'::regclass) >= 1000 AND pg_stat_get_live_tuples('customers'::regclass) >= 500"
+        counted = """SELECT pg_stat_get_dead_tuples('orders'::regclass) >= 1000
+                     AND pg_stat_get_live_tuples('customers'::regclass) >= 500"""
         wait_until(lambda: db.execute(counted)[0][0], "the rows in the statistics")
         return db
 
     def facts(self, db: PostgresqlDatabase) -> dict[str, Any]:
-        figures = """SELECT relname, pg_stat_get_last_vacuum_time(oid) IS NOT NULL, pg_stat_get_last_analyze_time(oid) IS NOT NULL,
-                     pg_stat_get_dead_tuples(oid), reltuples::int FROM pg_class WHERE relname = ANY (%s) ORDER BY relname"""
+        figures = """SELECT relname, pg_stat_get_last_vacuum_time(oid) IS NOT NULL,
+                            pg_stat_get_last_analyze_time(oid) IS NOT NULL, pg_stat_get_dead_tuples(oid), reltuples::int
+                     FROM pg_class WHERE relname = ANY (%s) ORDER BY relname"""
         indexes = """SELECT i.indexrelid::regclass::text, indisvalid, avg_leaf_density > 60 FROM pg_index AS i
                      CROSS JOIN LATERAL pgstatindex(i.indexrelid::regclass) WHERE indrelid = 'orders'::regclass ORDER BY 1"""
         return {"tables": db.execute(figures, [list(TABLES)]), "indexes": db.execute(indexes)}
@@ -96,8 +98,10 @@ class BloatedPostgresql(Bloated):
     def left_behind(self, db: PostgresqlDatabase) -> list[str]:
         looks = (
             "SELECT 'session ' || application_name FROM pg_stat_activity WHERE application_name ~ '^aishell' AND datname = %s",
-            "SELECT 'lock of ' || pid FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database WHERE locktype = 'advisory' AND datname = %s",
-            "SELECT 'index ' || relname FROM pg_class, pg_index WHERE indexrelid = pg_class.oid AND (relname ~ '_cc(new|old)' OR NOT indisvalid) AND %s <> ''",
+            """SELECT 'lock of ' || pid FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+               WHERE locktype = 'advisory' AND datname = %s""",
+            """SELECT 'index ' || relname FROM pg_class AS c JOIN pg_index AS i ON i.indexrelid = c.oid
+               WHERE (relname ~ '_cc(new|old)' OR NOT indisvalid) AND current_database() = %s""",
         )
         return [name for look in looks for (name,) in db.execute(look, [db.dbname])]
 
@@ -137,7 +141,8 @@ class BloatedMariadb(Bloated):
 
     def left_behind(self, db: MariadbDatabase) -> list[str]:
         """Every session of aishell's names its database; a lock by GET_LOCK is gone with its session."""
-        sessions = "SELECT CONCAT('session ', ID, ' ', COMMAND) FROM information_schema.PROCESSLIST WHERE DB = %s AND ID <> CONNECTION_ID()"
+        sessions = """SELECT CONCAT('session ', ID, ' ', COMMAND) FROM information_schema.PROCESSLIST
+                      WHERE DB = %s AND ID <> CONNECTION_ID()"""
         return [name for (name,) in db.execute(sessions, [db.dbname])]
 
 
@@ -185,8 +190,7 @@ class BloatedSqlite(Bloated):
         return [path.name for path in beside if held(path) or not path.name.endswith("-lock")]
 
     def clean(self) -> None:
-        for db in self.made:
-            db.close()
+        """Nothing: the files are in the test's folder, and `execute` closes what it opens."""
 
 
 def held(path: Path) -> bool:

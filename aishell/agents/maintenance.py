@@ -21,6 +21,10 @@ STALE_SHARE, STALE_ROWS = 0.10, 50
 FULL_DEAD_ROWS = 1000
 WRAPAROUND_PERCENT = 90.0
 MIN_TABLE_BYTES = 1 << 20
+#: MySQL: statements that can be kept out of the binary log.
+TAKES_BINLOG = frozenset({"optimize_table", "optimize_offline_table", "batch_update_statistics"})
+#: MySQL's storage engines that lock readers out while a table is optimised.
+OFFLINE_ENGINES = frozenset({"myisam", "aria"})
 #: SQLite loads all statistics anew after each ANALYZE: 0.1 s a table in a file of 10,000, 0.2 s for all of them at once.
 ANALYZE_ALL_ABOVE = 50
 USELESS_RUNS = 3  # a tool that gained nothing so often is left alone until the object changes
@@ -183,7 +187,7 @@ class _Planner:
         size = (table.bytes or 0) + (table.index_bytes or 0)
         self._change(
             "optimize",
-            "optimize_table",
+            "optimize_offline_table" if table.storage.lower() in OFFLINE_ENGINES else "optimize_table",
             self._of(table),
             "Vacuum: dead rows are in the way of queries and of freezing; the application goes on meanwhile."
             if vacuum
@@ -204,7 +208,7 @@ class _Planner:
             if index.withheld and index.fragmentation_percent is None:
                 self.warnings.append(f"{index.schema}.{index.index_name}: no fragmentation figure: {index.withheld}")
             elif (index.fragmentation_percent or 0) > self.threshold and not self._useless(
-                "rebuild_fragmented_indexes", table, index.index_name
+                "rebuild_fragmented_indexes", table, None if self.engine == "mysql" else index.index_name
             ):
                 found.append(index)
         return sorted(found, key=lambda index: -(index.reclaimable_bytes or 0))
@@ -225,7 +229,8 @@ class _Planner:
             evidence=evidence,
             size=size,
             scratch=size,
-            found=tuple(dict(index.row) for index in bloated),
+            # Only a measurement knows the rows to freeze; on estimates alone the step looks the indexes up itself.
+            found=tuple(dict(index.row) for index in bloated) if all(index.row for index in bloated) else None,
         )
 
     def _rewrites_file(self) -> float | None:
@@ -325,7 +330,7 @@ class _Planner:
         if self.corruption:
             conditions.insert(0, f"${{steps.{self.corruption}.output.corrupted_tables}} == []")
             needs = (*needs, self.corruption)
-        if self.engine == "mysql" and tool != "rebuild_fragmented_indexes" and self.task.input_data.get("binlog"):
+        if tool in TAKES_BINLOG and self.engine == "mysql" and self.task.input_data.get("binlog"):
             params = {**params, "binlog": self.task.input_data["binlog"]}
         return self._add(
             name, tool, params, rationale, table=table, evidence=evidence, needs=needs,

@@ -7,7 +7,14 @@ from typing import Any
 
 from aishell.models import StepResult, StepStatus, Task
 
-_SHRINKS = ("optimize_table", "rebuild_fragmented_indexes", "incremental_vacuum", "rebuild_table")
+_OPTIMIZES = ("optimize_table", "optimize_offline_table", "incremental_vacuum")
+_SHRINKS = (
+    "optimize_table",
+    "optimize_offline_table",
+    "rebuild_fragmented_indexes",
+    "incremental_vacuum",
+    "rebuild_table",
+)
 
 
 def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
@@ -32,7 +39,7 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
         "tables_processed": len(processed),
         "indexes_rebuilt": sum(_number(r, "indexes_rebuilt") for r in done),
         "statistics_updated": sum(_number(r, "statistics_updated") for r in done),
-        "tables_optimized": sum(1 for r in done if r.tool in ("optimize_table", "incremental_vacuum")),
+        "tables_optimized": sum(1 for r in done if r.tool in _OPTIMIZES),
         "corruption_found": bool(corrupted),
         "corrupted_tables": corrupted,
         "corruption_repaired": False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,12 @@ _KINDS = {
     1114: "disk_full",
     1034: "corruption",
     1035: "corruption",
+    29: "corruption",
     126: "corruption",
     127: "corruption",
+    130: "corruption",
+    145: "corruption",
+    1177: "corruption",
     1194: "corruption",
     1712: "corruption",
     1031: "unsupported",
@@ -104,7 +109,7 @@ class MySQL(Database):
         if not url.username and Path("~/.my.cnf").expanduser().exists():
             arguments["read_default_file"] = str(Path("~/.my.cnf").expanduser())
         try:
-            connection = pymysql.connect(**{k: v for k, v in arguments.items() if v is not None})
+            connection = _Connection(**{k: v for k, v in arguments.items() if v is not None})
             if not options.read_only:
                 _limit(connection, options)
             return connection
@@ -148,6 +153,20 @@ class MySQL(Database):
         connection.close()
 
 
+class _Connection(pymysql.connections.Connection):
+    """Leaves out the SET NAMES of the connect: the handshake has said utf8mb4, and a dry run's log holds SELECT and SHOW only."""
+
+    _greeted = False
+
+    def set_character_set(self, charset: str, collation: str | None = None) -> None:
+        if self._greeted:
+            super().set_character_set(charset, collation)
+            return
+        self._greeted = True
+        self.charset, self.collation = charset, collation
+        self.encoding = pymysql.charset.charset_by_name(charset).encoding
+
+
 class MySQLSession(Session):
     """A connection; every statement carries the marker as its leading comment."""
 
@@ -155,6 +174,7 @@ class MySQLSession(Session):
         self._database, self._pooled, self._options = database, pooled, options
         self._connection = _driver(pooled)
         self._marker = ""
+        self._cancelled = False
         self.server_session = str(self._connection.thread_id())
 
     def mark(self, marker: str) -> None:
@@ -172,7 +192,16 @@ class MySQLSession(Session):
         return self._send(statement)
 
     def execute(self, statement: Statement) -> Outcome:
+        self._cancelled = False
+        started = time.monotonic()
         rows = self._send(statement)
+        if rows and "Msg_type" in rows[0]:
+            # A CHECK that was cut short says "status OK" (InnoDB) or "Corrupt" (Aria, on a sound table): its answer is void.
+            if self._cancelled:
+                raise DatabaseError("the statement was cancelled", kind="cancelled")
+            limit = self._options.statement_timeout
+            if limit is not None and time.monotonic() - started >= limit:
+                raise DatabaseError(f"stopped after {limit:g} s", kind="statement_timeout")
         messages = [message for row in rows if (message := read_row(row)) is not None]
         if rows and "Msg_type" in rows[0]:
             rows = []
@@ -206,6 +235,7 @@ class MySQLSession(Session):
             return [row["Message"] for row in cursor.fetchall() if row["Level"] == "Warning"]
 
     def cancel(self) -> None:
+        self._cancelled = True
         self._database.stop(self.server_session)
 
     def close(self) -> None:
@@ -257,7 +287,7 @@ class MySQLLock(TargetLock):
 
 #: What a role may see decides which variant of a tool fits.
 _FEATURES = {
-    "process": "SELECT 1 FROM information_schema.INNODB_TRX LIMIT 0",
+    "process": "SELECT COUNT(*) FROM information_schema.INNODB_TRX",
     "innodb_stats": "SELECT 1 FROM mysql.innodb_table_stats t JOIN mysql.innodb_index_stats i USING (table_name) LIMIT 0",
 }
 
@@ -280,7 +310,7 @@ def read_row(row: Row) -> Message | None:
     lowered = text.lower()
     if not kind or (kind == "status" and lowered in ("ok", "table is already up to date")):
         return None
-    if "doesn't support" in lowered or "is not base table" in lowered or "is a view" in lowered:
+    if "doesn't support" in lowered or "is not of type 'base table'" in lowered:
         return Message("unsupported", text)
     if "recreate + analyze instead" in lowered:  # InnoDB's way of saying that OPTIMIZE works
         return Message("note", text)

@@ -51,15 +51,16 @@ def _measured(job: Job, inventory: Inventory) -> Inventory:
     if len(candidates) > MEASURE_MAX_TABLES:
         warnings.append(f"{len(candidates) - MEASURE_MAX_TABLES} smaller tables were estimated, not measured")
     tables = _try(job, "measure_tables", {"tables": named, "max_bytes": MEASURE_MAX_BYTES}, warnings)
-    indexes = _try(job, "measure_indexes", {"tables": named}, warnings)
+    smallest = {key: job.task.input_data[key] for key in ("min_index_size",) if key in job.task.input_data}
+    indexes = _try(job, "measure_indexes", {"tables": named, **smallest}, warnings)
     found = {(row["schema"], row["table"]): row for row in tables}
-    better = {(row["schema"], row["index_name"]): row for row in indexes}
+    # A MySQL index's name is unique within its table only.
+    better = {(row["schema"], row["table"], row["index_name"]): row for row in indexes}
     return replace(
         inventory,
         tables=tuple(_with_figures(table, found.get(table.key)) for table in inventory.tables),
         indexes=tuple(
-            _index(better[i.schema, i.index_name], i) if (i.schema, i.index_name) in better else i
-            for i in inventory.indexes
+            _index(better.get((known.schema, known.table, known.index_name)), known) for known in inventory.indexes
         ),
         warnings=tuple(warnings),
     )
@@ -93,7 +94,11 @@ def _with_figures(table: Table, row: Row | None) -> Table:
     )
 
 
-def _index(row: Row, known: Index | None = None) -> Index:
+def _index(row: Row | None, known: Index | None = None) -> Index:
+    """An index as its row says; `known` is what the catalog said before it was measured."""
+    if row is None:
+        assert known is not None  # noqa: S101  one of the two is there
+        return known
     percent = row.get("fragmentation_percent", row.get("fragmentation"))
     reclaimable = row.get("reclaimable_bytes")
     return Index(

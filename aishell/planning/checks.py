@@ -48,11 +48,10 @@ def _check_params(step: Step, tool: Tool) -> None:
         if name not in tool.parameters:
             raise UnknownNameError("parameter", name, tool.parameters, f"step {step.id!r} ({tool.name})")
     fixed = {name: value for name, value in step.params.items() if not list(references(value))}
-    if len(fixed) == len(step.params):
-        try:
-            tool.prepare(step.params)
-        except UsageError as error:
-            raise ParameterError(f"step {step.id!r}: {error.message}", hint=error.hint) from error
+    try:
+        tool.prepare(fixed, later=step.params.keys() - fixed.keys())
+    except UsageError as error:
+        raise ParameterError(f"step {step.id!r}: {error.message}", hint=error.hint) from error
 
 
 def _check_reference(reference: Reference, step: Step, graph: Graph, pick: Callable[[str], Tool]) -> None:

@@ -13,25 +13,50 @@ from aishell.planning.variables import _REFERENCE, Reference, parse
 
 _ALLOWED = (
     ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Not, ast.USub, ast.Name, ast.Load, ast.Constant, ast.And, ast.Or,
-    ast.List, ast.Tuple, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot, ast.Expression,
+    ast.List, ast.Tuple, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot,
+    ast.Expression,
 )  # fmt: skip
-_OPERATORS = {node: function for node, function in DEFAULT_OPERATORS.items() if issubclass(node, _ALLOWED)}
+#: What a missing value (None) makes false instead of an error.
+_ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn)
+
+
+def _known_only(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def compared(left: Any, right: Any) -> Any:
+        try:
+            return compare(left, right)
+        except TypeError:
+            if left is None or right is None:
+                return False
+            raise
+
+    return compared
+
+
+_OPERATORS = {
+    node: _known_only(function) if issubclass(node, _ORDERED) else function
+    for node, function in DEFAULT_OPERATORS.items()
+    if issubclass(node, _ALLOWED)
+}
 
 
 def check(condition: str) -> None:
     """Raises PlanError when a condition is not of the small language above."""
-    expression, _ = _named(condition)
+    expression, references = _named(condition)
     try:
         tree = ast.parse(expression, mode="eval")
-    except SyntaxError as error:
-        raise PlanError(f"the condition {condition!r} cannot be read: {error.msg}") from error
+    except (SyntaxError, ValueError) as error:  # ValueError: a NUL
+        raise PlanError(f"the condition {condition!r} cannot be read: {getattr(error, 'msg', error)}") from error
     for node in ast.walk(tree):
         if not isinstance(node, _ALLOWED):
             raise PlanError(
                 f"the condition {condition!r} uses {type(node).__name__}",
                 hint="allowed: comparisons, and, or, not, in, literals and ${…}",
             )
-        if isinstance(node, ast.Name) and not node.id.startswith("_ref"):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and any(r in node.value for r in references):
+            raise PlanError(
+                f"the condition {condition!r} has a reference inside quotes", hint="write ${…} without them"
+            )
+        if isinstance(node, ast.Name) and node.id not in references:
             raise PlanError(
                 f"the condition {condition!r} uses the bare word {node.id!r}", hint="quote it or write ${…}"
             )
@@ -46,11 +71,7 @@ def holds(condition: str, lookup: Callable[[Reference], Any]) -> bool:
     names = {name: lookup(reference) for name, reference in references.items()}
     try:
         return bool(EvalWithCompoundTypes(operators=_OPERATORS, functions={}, names=names).eval(expression))
-    except TypeError as error:
-        if any(value is None for value in names.values()):
-            return False
-        raise StepError(f"the condition {condition!r} cannot be decided: {error}") from error
-    except InvalidExpression as error:
+    except (TypeError, InvalidExpression) as error:
         raise StepError(f"the condition {condition!r} cannot be decided: {error}") from error
 
 

@@ -220,10 +220,12 @@ class _Objects:
             return [self._result(row, "skipped", reason=outcome.worst("unsupported")) for row in group]
         if problem := outcome.worst("corrupt") or _problems(outcome.rows):
             return [self._result(row, "corrupted", reason=problem) for row in group]
-        if (failure := outcome.worst("error")) and not (self.tool.grouped and "verify" in self.tool.blocks):
+        if failure := outcome.worst("error"):
+            if len(group) > 1:  # whose error it is shows when each is tried alone
+                return [self._result(row, "failed", reason=failure) for row in group]
             kind = "lock_timeout" if "lock wait timeout" in failure.lower() else "other"
             raise DatabaseError(failure, kind=kind)
-        return self._verify(group, outcome.worst("error", "warning"))
+        return self._verify(group, outcome.worst("warning"))
 
     def _verify(self, group: list[Row], said: str | None) -> list[ObjectResult]:
         """Look whether the effect stands in the database. Not there: skipped when the server said why, else failed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -194,21 +194,23 @@ class Tool:
             "required": list(self.returns),
         }
 
-    def prepare(self, params: Params) -> dict[str, Any]:
-        """`params` checked against the schema, with defaults filled in.
+    def prepare(self, params: Params, later: Collection[str] = ()) -> dict[str, Any]:
+        """`params` checked against the schema, with defaults filled in; those named in `later` are not known yet.
 
         Raises UnknownNameError for a parameter the tool does not take, ParameterError for a missing or wrong value.
         """
         for name in params:
             if name not in self.parameters:
                 raise UnknownNameError("parameter", name, self.parameters, f"a call of {self.name}")
-        missing = [p.name for p in self.parameters.values() if p.required and p.name not in params]
+        known = [p for p in self.parameters.values() if p.name not in later]
+        missing = [p.name for p in known if p.required and p.name not in params]
         if missing:
             raise ParameterError(
                 f"{self.name} needs the parameter {missing[0]!r}", hint=f"see `aishell tools show {self.name}`"
             )
-        values = {p.name: params.get(p.name, p.default) for p in self.parameters.values()}
-        check_schema(values, self.parameters_schema, f"a call of {self.name}")
+        values = {p.name: params.get(p.name, p.default) for p in known}
+        schema = {**self.parameters_schema, "required": [p.name for p in known if p.required]}
+        check_schema(values, schema, f"a call of {self.name}")
         return values
 
 

@@ -50,11 +50,11 @@ LOCKS: dict[str, dict[str, Lock]] = {
         lock.name: lock
         for lock in (
             Lock("none", 0, "nothing", 5),
-            Lock("MDL SHARED READ", 1, "schema changes; reads and writes go on", 5),
+            Lock("MDL SHARED READ", 1, "schema changes (on MyISAM and Aria writes too)", 5),
             Lock(
                 "MDL SHARED UPGRADABLE, brief EXCLUSIVE",
                 4,
-                "other schema changes; everything for a moment at the start and the end",
+                "other schema changes; everything for a moment at the start and the end (on MyISAM and Aria all the time)",
                 5,
             ),
             Lock("MDL SHARED NO WRITE", 5, "writes; reads go on", 5),

@@ -21,7 +21,7 @@ import aishell.cli.run
 import aishell.databases.mysql
 import aishell.databases.postgresql
 import aishell.databases.sqlite
-import aishell.site  # noqa: F401  imported before the forks
+import aishell.site
 from aishell.state.store import Store
 
 

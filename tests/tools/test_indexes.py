@@ -26,7 +26,7 @@ def rebuilt(engine, table, **params):
 
 
 def test_bloated_indexes_are_measured(engine):
-    table = engine.samples.bloated(index="worn")
+    table = engine.samples.bloated(index="worn", rows=engine.samples.index_rows)
     output = engine.call("analyze_index_fragmentation", schema=engine.schema, table=table).output
     (worn,) = (row for row in output["indexes"] if row["index"] == "worn")
     assert set(worn) >= INDEX_FIGURES
@@ -49,7 +49,7 @@ def test_a_fresh_index_is_not_bloated(engine):
 
 
 def test_bloated_indexes_become_smaller(engine):
-    table = engine.samples.bloated(index="worn")
+    table = engine.samples.bloated(index="worn", rows=engine.samples.index_rows)
     before = size_of(engine, table, "worn")
     result = rebuilt(engine, table)
     assert result.status == "done", result.reason
@@ -60,7 +60,7 @@ def test_bloated_indexes_become_smaller(engine):
 
 def test_what_was_measured_is_what_is_rebuilt(engine):
     """A plan freezes rows of measure_indexes as the objects of the rebuild: they must be of one shape."""
-    table = engine.samples.bloated(index="worn")
+    table = engine.samples.bloated(index="worn", rows=engine.samples.index_rows)
     measured = [
         row for row in engine.rows("measure_indexes", tables=engine.named(table)) if row["index_name"] == "worn"
     ]

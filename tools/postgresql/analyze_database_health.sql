@@ -51,7 +51,8 @@ SELECT 'wraparound_database' AS finding,
        CASE WHEN a.age >= least(2 * a.ceiling, 1500000000) THEN 'critical' ELSE 'warning' END AS severity,
        a.datname::text AS object,
        round(100.0 * a.age / a.ceiling, 1) || ' % (' || a.age || ' ' || a.what || ')' AS value,
-       'VACUUM the oldest tables of this database before its ids run out; look for old transactions, slots and prepared transactions that prevent it.' AS detail
+       'VACUUM the oldest tables of this database, system catalogs among them, before its ids run out; '
+         || 'look for old transactions, slots and prepared transactions that prevent it.' AS detail
 FROM age AS a WHERE a.age >= 0.9 * a.ceiling
 ORDER BY a.age::numeric / a.ceiling DESC
 
@@ -67,7 +68,7 @@ WITH age AS (
     ('multixact ids', greatest(mxid_age(c.relminmxid), mxid_age(nullif(toast.relminmxid, '0'))),
       current_setting('autovacuum_multixact_freeze_max_age')::bigint)
   ) AS f(what, age, ceiling)
-  WHERE c.relkind IN ('r', 'm') AND c.relfrozenxid <> '0' AND n.nspname !~ '^pg_(toast|temp)'
+  WHERE c.relkind IN ('r', 'm') AND c.relfrozenxid <> '0' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
     AND (CAST(:tables AS jsonb) IS NULL OR (n.nspname::text, c.relname::text) IN (
        SELECT w."schema", w."table" FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)))
 )
@@ -374,7 +375,9 @@ HAVING count(*) > 0
 WITH target AS MATERIALIZED (
   SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples, c.relpages AS pages,
          coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
-         am.amname, c.relkind IN ('r', 'm') AS stored, false AS held,
+         am.amname, false AS held,
+         -- unlogged tables are empty on a standby
+         c.relkind IN ('r', 'm') AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery()) AS stored,
          pg_stat_get_mod_since_analyze(c.oid) AS modified,
          greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
          greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed

@@ -23,7 +23,10 @@
 -- checksums.
 
 -- not_checked: every named table, with the reason
-SELECT w."schema" AS schema, w."table" AS "table", 'the amcheck extension is not installed' AS reason
+SELECT w."schema" AS schema, w."table" AS "table",
+       CASE WHEN EXISTS (SELECT 1 FROM pg_extension AS e WHERE e.extname = 'amcheck')
+            THEN 'the amcheck extension is installed, but this role cannot use it (EXECUTE on its functions, its schema on the search_path)'
+            ELSE 'the amcheck extension is not installed' END AS reason
 FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)
 ORDER BY w."schema", w."table"
 

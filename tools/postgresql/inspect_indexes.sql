@@ -37,6 +37,7 @@ WITH target AS MATERIALIZED (
   JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
   JOIN pg_am AS am ON am.oid = x.relam
   WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+    AND NOT (x.relpersistence = 'u' AND pg_is_in_recovery())  -- unlogged tables are empty on a standby
 ),
 sharing AS MATERIALIZED (
   -- From version 13 on equal keys share one entry, if the operator class says that equal means identical (support function 4).

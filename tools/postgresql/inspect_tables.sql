@@ -27,7 +27,9 @@
 WITH target AS MATERIALIZED (
   SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples, c.relpages AS pages,
          coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
-         am.amname, c.relkind IN ('r', 'm') AS stored, false AS held,
+         am.amname, false AS held,
+         -- unlogged tables are empty on a standby
+         c.relkind IN ('r', 'm') AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery()) AS stored,
          pg_stat_get_mod_since_analyze(c.oid) AS modified,
          greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
          greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed,

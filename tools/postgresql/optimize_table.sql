@@ -19,8 +19,8 @@
 --   skipped: rows(skipped)
 -- examples: [{params: {schema: public, table: orders}}]
 --
--- Plain VACUUM (ANALYZE) of one table, partition or materialized view: makes the space of dead rows reusable, freezes old
--- rows, refreshes statistics. Reads and writes go on; expect I/O.
+-- Plain VACUUM (ANALYZE) of one table, partition or materialized view: makes the space of dead rows reusable, freezes old rows
+-- (all of them once the table's age passes vacuum_freeze_table_age), refreshes statistics. Reads and writes go on; expect I/O.
 -- The file shrinks only where its end becomes empty (for that moment VACUUM takes a short exclusive lock, and gives way when
 -- somebody waits): rebuild_table gives space back, at a price. Dead rows that an old transaction may still see stay. A table
 -- that another session vacuums, analyzes or alters is skipped, not waited for. A partitioned table is done partition by

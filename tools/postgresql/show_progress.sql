@@ -26,12 +26,13 @@ WITH progress AS (
   FROM pg_stat_progress_vacuum AS v
   UNION ALL
   SELECT i.pid, i.phase,
-         CASE WHEN i.blocks_total > 0 THEN i.blocks_total WHEN i.tuples_total > 0 THEN i.tuples_total
-           ELSE nullif(i.lockers_total, 0) END,
-         CASE WHEN i.blocks_total > 0 THEN i.blocks_done WHEN i.tuples_total > 0 THEN i.tuples_done
-              WHEN i.lockers_total > 0 THEN i.lockers_done END,
-         CASE WHEN i.blocks_total > 0 THEN 'blocks' WHEN i.tuples_total > 0 THEN 'rows' WHEN i.lockers_total > 0
-           THEN 'sessions waited for' END
+         -- a phase keeps the figures of the one before, so the phase tells which of them count
+         CASE WHEN i.phase LIKE 'waiting%' THEN i.lockers_total WHEN i.blocks_total > 0 THEN i.blocks_total
+           ELSE nullif(i.tuples_total, 0) END,
+         CASE WHEN i.phase LIKE 'waiting%' THEN i.lockers_done WHEN i.blocks_total > 0 THEN i.blocks_done WHEN i.tuples_total > 0
+           THEN i.tuples_done END,
+         CASE WHEN i.phase LIKE 'waiting%' THEN 'sessions waited for' WHEN i.blocks_total > 0 THEN 'blocks'
+           WHEN i.tuples_total > 0 THEN 'rows' END
   FROM pg_stat_progress_create_index AS i
   UNION ALL
   SELECT c.pid, c.phase, nullif(c.heap_blks_total, 0),

@@ -47,6 +47,7 @@ WITH held AS MATERIALIZED (
   JOIN pg_am AS am ON am.oid = x.relam
   LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, c.oid) LIMIT 1) AS h ON true
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
+    AND NOT (x.relpersistence = 'u' AND pg_is_in_recovery())  -- unlogged tables are empty on a standby
 ),
 sharing AS MATERIALIZED (
   -- From version 13 on equal keys share one entry, if the operator class says that equal means identical (support function 4).

@@ -50,6 +50,7 @@ WITH held AS MATERIALIZED (
   JOIN pg_am AS am ON am.oid = x.relam
   LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, c.oid) LIMIT 1) AS h ON true
   WHERE c.relkind IN ('r', 'm')
+    AND NOT (x.relpersistence = 'u' AND pg_is_in_recovery())  -- unlogged tables are empty on a standby
 ),
 result AS (
   -- pgstatindex is strict: given NULL it does not run. Pages without entries (deleted, empty) count as free, like the free part

@@ -32,7 +32,7 @@ WITH target AS (
   JOIN pg_namespace AS n ON n.nspname = w."schema"
   JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
   LEFT JOIN pg_am AS am ON am.oid = c.relam
-  WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+  WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
 ), part AS (
   SELECT t.nspname, t.relname, t.oid, x.oid AS index_oid, x.relname AS relation, x.relpages
   FROM target AS t
@@ -61,6 +61,7 @@ WITH named AS (
   SELECT n.nspname, n.relname, NULL AS index_name,
          CASE WHEN n.oid IS NULL THEN 'it does not exist'
               WHEN n.relpersistence = 't' THEN 'a temporary table of another session'
+              WHEN n.relpersistence = 'u' AND pg_is_in_recovery() THEN 'an unlogged table is empty on a standby'
               WHEN n.relkind IN ('r', 'm') THEN CASE WHEN n.amname <> 'heap'
                 THEN 'not stored as a heap: amcheck cannot read it' END
               WHEN n.relkind = 'p' THEN 'a partitioned table holds no rows: name its partitions'

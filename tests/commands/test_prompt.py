@@ -1,0 +1,141 @@
+"""Asking a person, on a real terminal: every answer of safety.md, and what becomes of the run."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.commands.terminal import Terminal
+
+QUESTION = "decide later"
+Opens = Callable[..., AbstractContextManager[Terminal]]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A database of which most is free pages; its URL is production."""
+    path = tmp_path / "shop.db"
+    db = sqlite3.connect(path)
+    db.executescript(
+        """
+        CREATE TABLE log (id INTEGER PRIMARY KEY, message TEXT);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+        INSERT INTO log SELECT i, hex(randomblob(60)) FROM n;
+        DELETE FROM log WHERE id > 1000;
+        """
+    )
+    db.close()
+    return path
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, shop: Path) -> Opens:
+    @contextmanager
+    def opened(*arguments: str) -> Iterator[Terminal]:
+        words = arguments or ("run", "maintenance", "--type", "full", "--url", f"sqlite:///{shop}")
+        command = [sys.executable, "-m", "aishell", "--state", str(tmp_path / "state.db"), *words]
+        env = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+        with Terminal(command, env=env, cwd=str(tmp_path)) as window:
+            yield window
+
+    return opened
+
+
+def free_pages(path: Path) -> int:
+    db = sqlite3.connect(path)
+    try:
+        return int(db.execute("PRAGMA freelist_count").fetchone()[0])
+    finally:
+        db.close()
+
+
+def test_approve_runs_the_step(terminal: Opens, shop: Path) -> None:
+    with terminal() as window:
+        shown = window.until(QUESTION)
+        assert 'VACUUM "main"' in shown
+        assert "EXCLUSIVE" in shown
+        window.type("a")
+        assert window.end() == 0
+    assert free_pages(shop) == 0
+
+
+def test_details_show_the_evidence_and_ask_again(terminal: Opens) -> None:
+    with terminal() as window:
+        window.until(QUESTION)
+        window.type("d")
+        shown = window.until(QUESTION)
+        assert "reclaimable_bytes" in shown
+        assert "sha256:" in shown
+        window.type("s")
+        assert window.end() == 0
+
+
+def test_skip_leaves_the_file_and_goes_on(terminal: Opens, shop: Path) -> None:
+    with terminal() as window:
+        window.until(QUESTION)
+        window.type("s")
+        assert window.end() == 0
+        assert "skipped by" in window.screen
+    assert free_pages(shop) > 0
+
+
+def test_reject_exits_5_with_the_reason(terminal: Opens, shop: Path) -> None:
+    with terminal() as window:
+        window.until(QUESTION)
+        window.type("r")
+        window.until("reason: ")
+        window.type("not before the release")
+        assert window.end() == 5
+        assert "not before the release" in window.screen
+    assert free_pages(shop) > 0
+
+
+def test_edit_is_checked_and_asked_again(terminal: Opens, shop: Path) -> None:
+    with terminal() as window:
+        window.until(QUESTION)
+        window.type("e")
+        window.until("schema [main]: ")
+        window.type("")
+        window.until("table [None]: ")
+        window.type("log")
+        window.until(QUESTION)
+        window.type("a")
+        assert window.end() == 0
+    assert free_pages(shop) == 0
+
+
+def test_quit_waits_and_resume_asks_again(terminal: Opens, shop: Path) -> None:
+    with terminal() as window:
+        window.until(QUESTION)
+        window.type("q")
+        assert window.end() == 3
+        run = window.screen.split("aishell runs resume ")[-1].split()[0]
+    assert free_pages(shop) > 0
+    with terminal("runs", "resume", run) as window:
+        window.until(QUESTION)
+        window.type("a")
+        assert window.end() == 0
+    assert free_pages(shop) == 0
+
+
+def test_ctrl_c_at_the_prompt_leaves_with_130(terminal: Opens, shop: Path) -> None:
+    with terminal() as window:
+        window.until(QUESTION)
+        window.interrupt()
+        assert window.end() == 130
+    assert free_pages(shop) > 0
+
+
+def test_an_answer_that_is_none_is_asked_again(terminal: Opens) -> None:
+    with terminal() as window:
+        window.until(QUESTION)
+        window.type("yes please")
+        window.until("letters in brackets")
+        window.type("s")
+        assert window.end() == 0
