@@ -317,6 +317,10 @@ class Site:
         self.runs.change_state(run.id, run.owner, state, result=document, reason=result.status)
         return replace(result, audit_head=self.runs.head()[1])
 
+    def run_lock(self, run_id: str) -> Path:
+        """The file that the process driving a run holds locked."""
+        return self._locks() / f"run-{run_id}.lock"
+
     def _locks(self) -> Path:
         return self.state_path.parent / ".aishell-locks"
 

@@ -10,7 +10,9 @@ _POSTGRESQL = re.compile(
     r"^\S+ \S+ \S+ \[\d+\] \w+@(?P<db>\S+) (?P<name>aishell.*?): LOG:  (?:statement|execute [^:]*): ", re.MULTILINE
 )
 _ENTRY = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \w+ \[\d+\] ", re.MULTILINE)
-_MARIADB = re.compile(r"^(?:\d{6} [ \d]\d:\d\d:\d\d)?\t+ *(?P<id>\d+) (?P<what>Connect|Query|Quit|Init DB|Execute|Prepare)\t?", re.M)
+_MARIADB = re.compile(
+    r"^(?:\d{6} [ \d]\d:\d\d:\d\d)?\t+ *(?P<id>\d+) (?P<what>Connect|Query|Quit|Init DB|Execute|Prepare)\t?", re.M
+)
 #: What PyMySQL says by itself when it connects.
 _GREETING = "SET NAMES utf8mb4"
 
@@ -63,4 +65,6 @@ def _reads(sql: str) -> bool:
     words = re.sub(r"'(?:[^'\\]|''|\\.)*'", "''", bare).upper()
     if not re.match(r"(SELECT|SHOW|WITH)\b", words):
         return False
-    return not re.search(r"\b(INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|MERGE\s+INTO|SELECT\b.*\bINTO\s+\w)", words)
+    return not re.search(
+        r"\b(INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|MERGE\s+INTO|SELECT\b.*\bINTO\s+\w)", words
+    )

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
-from rich.console import Console
 
 from aishell.cli import preview as previews
+from aishell.cli.console import console
 from aishell.cli.progress import PlainProgress, RichProgress
 from aishell.cli.prompt import Prompt
 from aishell.execution.preview import Preview
 from aishell.execution.run import Observer
-from aishell.models import RunResult, plain
+from aishell.models import RunResult
 from aishell.reporting.units import duration, printable, size
 from aishell.safety.approval import Approver
 
 _COLOURS = {"success": "green", "preview": "cyan", "partial": "yellow", "waiting_approval": "yellow"}
-
-
-def write_json(document: Any) -> None:
-    """The one document on standard output."""
-    click.echo(json.dumps(plain(document), ensure_ascii=False, indent=2))
-
-
-def console(*, stderr: bool = False) -> Console:
-    """A console that keeps to NO_COLOR, and to 110 columns when nobody sees it."""
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(
-        stderr=stderr, highlight=False, soft_wrap=not stream.isatty(), width=None if stream.isatty() else 110
-    )
 
 
 class Screen:

@@ -133,7 +133,7 @@ def run_all(
     **options: Any,
 ) -> int:
     """Run a task on every chosen target, one after the other; the exit code."""
-    from aishell.cli.output import write_json
+    from aishell.cli.console import write_json
 
     site = open_site(ctx)
     hear_sigterm()

@@ -25,6 +25,14 @@ _OPTIONAL = (
 ).split()
 _STEP_BLOCKS = ("find", "probe", "do", "verify", "leftovers", "cleanup", "report")
 _PARAMETER_KEYS = ("type", "default", "enum", "minimum", "maximum", "description", "items")
+#: Key -> what its value must be.
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    **dict.fromkeys(("capabilities", "key", "examples"), ((list,), "a list")),
+    **dict.fromkeys(("parameters", "returns"), ((dict,), "a mapping")),
+    **dict.fromkeys(("max_execution_time", "rate_limit", "group"), ((int,), "a whole number above 0")),
+    **dict.fromkeys(("idempotent", "requires_approval"), ((bool,), "true or false")),
+    "lock_timeout": ((int, float), "a number above 0"),
+}
 _OBJECT_LISTS = ("ok", "failed", "skipped", "corrupted")
 
 _BLOCK = re.compile(r"^-- ([a-z_]+):[ \t]*(.*)$", re.MULTILINE)
@@ -108,15 +116,22 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
     for key in (*_REQUIRED, "description"):
         if not data.get(key):
             raise refuse(f"the key `{key}` is missing")
+    for key, (kinds, wanted) in _KINDS.items():
+        value = data.get(key)
+        number = isinstance(value, (int, float)) and bool not in kinds
+        if value is not None and (not isinstance(value, kinds) or (number and (value is True or value <= 0))):
+            raise refuse(f"{key} must be {wanted}, not {value!r}", key)
+    if data.get("transaction", "none") not in ("none", "single"):
+        raise refuse(_unknown("transaction", data["transaction"], ("none", "single")), "transaction")
     name = str(data["name"])
     if name != PurePosixPath(source).stem or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise refuse(f"the name {name!r} must be the file's name", "name")
     if data["risk"] not in list(Risk):
         raise refuse(_unknown("risk", data["risk"], list(Risk)), "risk")
-    if data["category"] not in CATEGORIES:
+    if data["category"] not in list(CATEGORIES):
         raise refuse(_unknown("category", data["category"], CATEGORIES), "category")
     for capability in data["capabilities"]:
-        if capability not in CAPABILITIES:
+        if capability not in list(CAPABILITIES):
             raise refuse(_unknown("capability", capability, CAPABILITIES), "capabilities")
     if data["runs"] not in RUNS:
         raise refuse(_unknown("way of running", data["runs"], RUNS), "runs")
@@ -140,11 +155,11 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             lock=str(data.get("lock", "none")),
             transaction=str(data.get("transaction", "none")),
             max_execution_time=data.get("max_execution_time"),
-            idempotent=bool(data.get("idempotent", False)),
-            group=int(data.get("group", 1)),
+            idempotent=bool(data.get("idempotent")),
+            group=data.get("group") or 1,
             declared_key=tuple(data.get("key") or ()),
             lock_timeout=data.get("lock_timeout"),
-            requires_approval=bool(data.get("requires_approval", False)),
+            requires_approval=bool(data.get("requires_approval")),
             rate_limit=data.get("rate_limit"),
             implementation=data.get("implementation"),
             examples=tuple(data.get("examples") or ()),
@@ -196,7 +211,7 @@ def _clauses(text: str, engine: str) -> tuple[Clause, ...]:
     if engine == "common":
         return ()
     clauses = []
-    for part in re.split(r",\s*(?!with)", text):
+    for part in re.split(r",(?!\s*with)\s*", text):
         match = _CLAUSE.match(part.strip())
         if not match or match[1] not in ENGINES[engine]:
             raise ValueError(

@@ -15,11 +15,14 @@ from aishell.registry.tool import Block, Tool
 
 Pieces = tuple[tuple[str, str], ...]
 
+# PostgreSQL: a letter before the quote or the dollar belongs to a word, as in LIKE'%\'.
 _STRING = {
-    "mysql": r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"",
-    "postgresql": r"[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"",
-    "sqlite": r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"",
+    "mysql": r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`(?:[^`]|``)*`",
+    "postgresql": r"(?<![\w$])[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
+    r"|(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$",
+    "sqlite": r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]",
 }
+_COMMENT = {"mysql": r"--(?=\s|\Z)[^\n]*|#[^\n]*", "postgresql": r"--[^\n]*", "sqlite": r"--[^\n]*"}
 
 
 def split(sql: str, engine: str, source: str, line: int) -> Pieces:
@@ -28,41 +31,49 @@ def split(sql: str, engine: str, source: str, line: int) -> Pieces:
     Raises ToolFileError for a brace that is no placeholder and for a second statement.
     """
     token = re.compile(
-        rf"(?P<comment>--[^\n]*|/\*(?![+!]).*?\*/)|(?P<string>{_STRING.get(engine, _STRING['sqlite'])}|`(?:[^`]|``)*`"
-        r"|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)|(?P<cast>::)|(?<![\w:]):(?P<bind>[a-z_][a-z0-9_]*)"
+        rf"(?P<comment>{_COMMENT.get(engine, _COMMENT['sqlite'])}|/\*(?![+!]).*?\*/)"
+        rf"|(?P<string>{_STRING.get(engine, _STRING['sqlite'])})"
+        r"|(?P<cast>::)|(?<![\w:]):(?P<bind>[a-z_][a-z0-9_]*)"
         r"|\{(?P<paste>[a-z_][a-z0-9_]*)\}|(?P<brace>[{}])|(?P<end>;)",
         re.DOTALL,
     )
     pieces: list[tuple[str, str]] = []
     text, position, ended = "", 0, False
 
-    def where(offset: int) -> int:
-        return line + 1 + sql.count("\n", 0, offset)
+    def refused(message: str, offset: int) -> ToolFileError:
+        return ToolFileError(source, line + 1 + sql.count("\n", 0, offset), message)
 
     for match in token.finditer(sql):
-        text += sql[position : match.start()]
-        if ended and sql[position : match.start()].strip():
-            raise ToolFileError(source, where(match.start()), "one statement per block")
+        between = sql[position : match.start()]
+        kind = match.lastgroup
+        if ended and (between.strip() or kind not in ("comment", "end")):
+            raise refused(_ONE, position + len(between) - len(between.lstrip()))
+        text = _joined(text, between)
         position = match.end()
-        kind = match.lastgroup if match.lastgroup != "tag" else "string"
         if kind == "comment":
             text += " "
         elif kind in ("bind", "paste"):
             pieces += [("text", text), (kind, match[kind])]
             text = ""
         elif kind == "brace":
-            raise ToolFileError(
-                source, where(match.start()), "a brace outside a literal must be a placeholder like {table}"
-            )
+            raise refused("a brace outside a literal must be a placeholder like {table}", match.start())
         elif kind == "end":
             ended = True
         else:
             text += match[0]
-    if ended and sql[position:].strip():
-        raise ToolFileError(source, where(position), "one statement per block")
-    pieces.append(("text", text + sql[position:]))
-    pieces = [(kind, re.sub(r"[ \t]+\n", "\n", value)) for kind, value in pieces if value]
-    return _trim(pieces)
+    rest = sql[position:]
+    if ended and rest.strip():
+        raise refused(_ONE, position + len(rest) - len(rest.lstrip()))
+    pieces.append(("text", _joined(text, rest)))
+    return _trim([piece for piece in pieces if piece[1]])
+
+
+_ONE = "one statement per block"
+
+
+def _joined(text: str, more: str) -> str:
+    """`more`, which holds no literal, after `text`; blanks at the ends of lines go, as comments leave many."""
+    return (text.rstrip(" \t") if more.startswith("\n") else text) + re.sub(r"[ \t]+\n", "\n", more)
 
 
 def _trim(pieces: list[tuple[str, str]]) -> Pieces:

@@ -6,10 +6,11 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, delete, func, insert, select, update
 
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import RunState, StepStatus, canonical, now
@@ -223,6 +224,29 @@ class Runs:
         with self.store.write() as connection:
             connection.execute(update(runs).where(runs.c.id == run_id).values({column: 1}))
             audit.append(connection, "state_changed", {"requested": what, "by": who()}, run_id=run_id)
+
+    def settle(self, run_id: str, what: str) -> None:
+        """Carry out a request for a run that no process drives; the caller holds the run's lock."""
+        new = {"pause": RunState.PAUSED, "cancel": RunState.CANCELLED}[what]
+        with self.store.write() as connection:
+            old = RunState(self._row(connection, run_id).state)
+            ended = now() if new is RunState.CANCELLED else None
+            # Whatever it was doing when its process went, nothing does it any more.
+            values = {"state": new, "ended_at": ended, "pause_requested": 0, "cancel_requested": 0}
+            connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
+            audit.append(connection, "state_changed", {"from": old, "to": new, "by": who()}, run_id=run_id)
+
+    def prune(self, *, keep: int, older_than_days: int) -> int:
+        """Remove finished runs beyond the newest `keep` that are older; events stay. How many were removed."""
+        before = (datetime.now(UTC) - timedelta(days=older_than_days)).isoformat(timespec="microseconds")
+        finished = runs.c.state.in_([RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED])
+        doubtful = select(steps.c.run_id).where(steps.c.status.in_([StepStatus.IN_DOUBT, StepStatus.STARTED]))
+        newest = select(runs.c.id).where(finished).order_by(runs.c.created_at.desc()).limit(keep)
+        old = runs.c.id.not_in(newest) & (runs.c.created_at < before) & runs.c.id.not_in(doubtful)
+        with self.store.write() as connection:
+            removed = connection.execute(delete(runs).where(finished, old)).rowcount
+            audit.append(connection, "state_changed", {"pruned_runs": removed, "by": who()})
+        return removed
 
     def requested(self, run_id: str) -> str | None:
         """What another process asked of this run: `cancel`, `pause` or nothing."""

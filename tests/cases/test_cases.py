@@ -16,7 +16,7 @@ from tests.statement_log import StatementLog
 
 FOLDER = Path(__file__).parent
 KEYS = {"engines", "login", "files", "commands", "checks", "secrets", "absent"}
-COMMAND_KEYS = {"run", "exit", "json", "steps", "error", "err", "files", "untouched", "environment", "lines"}
+COMMAND_KEYS = {"run", "exit", "json", "steps", "error", "err", "files", "untouched", "environment", "lines", "only"}
 SQL = {"postgresql": "postgresql.sql", "mariadb": "mysql.sql", "sqlite": "sqlite.sql"}
 
 
@@ -75,14 +75,15 @@ class Case:
         for statement in re.split(r";\n", path.read_text()) if path.exists() else ():
             if statement.strip():
                 self.db.execute(statement)
-        self.write(self.data.get("files", {}))
         login = self.data.get("login")
         if login and self.engine == "postgresql":
             self.names["login_url"] = self.db.make_role("app_case", login["password"], login.get("postgresql", ""))
         elif login and self.engine == "mariadb":
             self.names["login_url"] = self.db.make_user("app_case", login["password"], login.get("mariadb", ""))
         if login:
+            self.names["url_without_password"] = self.names["login_url"].replace(f":{login['password']}", "")
             self.names["wrong_url"] = self.names["login_url"].replace(login["password"], f"not-{login['password']}")
+        self.write(self.data.get("files", {}))
 
     def write(self, files: dict[str, str]) -> None:
         for name, text in files.items():
@@ -95,6 +96,8 @@ class Case:
 
     def run(self) -> None:
         for number, command in enumerate(self.data["commands"]):
+            if self.engine not in command.get("only", SQL):
+                continue
             chosen = {**known(command, {*COMMAND_KEYS, *SQL}, self.folder), **command.get(self.engine, {})}
             self.command(chosen, f"command {number + 1}")
 
@@ -158,7 +161,9 @@ class Case:
             found = [list(row) for row in self.db.execute(self.filled(look["query"]))]
             assert found == look["rows"], look["query"]
         for secret in self.data.get("secrets", ()):
-            for path in [p for p in self.aishell.home.rglob("*") if p.is_file() and self.aishell.config not in p.parents]:
+            for path in [
+                p for p in self.aishell.home.rglob("*") if p.is_file() and self.aishell.config not in p.parents
+            ]:
                 assert secret.encode() not in path.read_bytes(), f"the secret stands in {path.name}"
         for name in self.data.get("absent", ()):
             assert not (self.aishell.site / name).exists(), f"{name} was made"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aishell.errors import DatabaseError
-from tests.fix_tools import make_engine
+from tests.fix_tools import Engine
 
 
 def check(engine, *tables):
@@ -69,11 +69,9 @@ def test_without_the_extension_nothing_is_called_sound(pg_engine):
 
 
 @pytest.fixture
-def own_pg(pg_server_factory, request):
+def own_pg(pg_server_factory):
     """A server of the test's own, which it may damage."""
     database = pg_server_factory().create("app")
-    from tests.fix_tools import Engine
-
     made = Engine(database)
     yield made
     made.close()
@@ -197,10 +195,3 @@ def test_a_damaged_file_is_found(mariadb_engine, storage, suffix, start):
     assert damaged(result) == {"hurt"}
     assert result.output["corrupted_tables"][0]["reason"]
     samples.do("DROP TABLE hurt")
-
-
-def test_the_engine_fixture_is_shared_by_no_damaged_server(request):
-    """What is damaged here is a database of its own; the session's servers go on."""
-    made = next(make_engine(request, "mariadb"))
-    assert made.samples.count(made.samples.table()) == 100
-    made.close()

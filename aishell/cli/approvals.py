@@ -1,0 +1,113 @@
+"""`aishell approvals`: answer what waits, from any shell of the same user."""
+
+from __future__ import annotations
+
+import click
+
+from aishell.cli.common import OUTPUT, open_site
+from aishell.cli.main import LazyGroup
+from aishell.errors import DeniedError
+
+
+@click.group(cls=LazyGroup)
+def approvals() -> None:
+    """Steps that wait for a person."""
+
+
+@approvals.command("list", epilog="Example:  aishell approvals list --output json")
+@OUTPUT
+@click.pass_context
+def list_(ctx: click.Context, /, output: str) -> None:
+    """What waits now."""
+    from aishell.cli.listing import show_rows
+    from aishell.state.approvals import shown
+
+    rows = [
+        {
+            "id": row.id,
+            "run": row.run_id[:8],
+            "step": row.step_id,
+            "tool": shown(row)["tool"],
+            "level": row.level,
+            "server": shown(row)["server"],
+            "expires_at": row.expires_at[:19],
+        }
+        for row in open_site(ctx).approvals.pending()
+    ]
+    show_rows(rows, output, empty="nothing waits for an approval")
+
+
+@approvals.command(epilog="Example:  aishell approvals show 1b2c")
+@click.argument("approval", metavar="ID")
+@OUTPUT
+@click.pass_context
+def show(ctx: click.Context, /, approval: str, output: str) -> None:
+    """Exactly what would run, why it asks, and what it is bound to."""
+    from aishell.cli.console import write_json
+    from aishell.cli.listing import title
+    from aishell.reporting.units import printable
+    from aishell.state.approvals import shown
+
+    row = open_site(ctx).approvals.find(approval)
+    asked = shown(row)
+    if output == "json":
+        write_json(
+            {
+                "id": row.id,
+                "run_id": row.run_id,
+                "status": row.status,
+                "level": row.level,
+                "digest": row.digest,
+                **asked,
+            }
+        )
+        return
+    title(f"approval {row.id}  {row.status}  {asked['tool']} ({asked['risk']} risk), {row.level}")
+    click.echo(printable(asked["server"]))
+    for sent in asked["statements"]:
+        click.echo(f"  {printable(sent['sql'])}\n    lock {sent['lock']}  [{sent['source']}]")
+    for reason in asked["reasons"]:
+        if reason["decision"] in ("confirm", "review", "deny"):
+            click.echo(f"asks because: {printable(reason['text'])} ({printable(reason['rule'])})")
+    for risk in asked["risks"]:
+        click.echo(f"risk: {printable(risk)}")
+    click.echo(
+        f"run {row.run_id[:8]}, step {printable(row.step_id)}; asked {row.requested_at[:19]}Z, expires {row.expires_at[:19]}Z"
+    )
+    click.echo(f"digest {row.digest}")
+
+
+@approvals.command(epilog="Example:  aishell approvals approve 1b2c --reason 'window agreed with the shop team'")
+@click.argument("approval", metavar="ID")
+@click.option("--reason", default="", metavar="TEXT")
+@click.option("--confirm-target", metavar="NAME", help="The target's name, which a review asks for.")
+@click.pass_context
+def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: str | None) -> None:
+    """Approve a step exactly as shown; what has changed until it runs voids the answer."""
+    from aishell.state.runs import who
+
+    site = open_site(ctx)
+    row = site.approvals.find(approval)
+    target = site.runs.find(row.run_id).target
+    if row.level == "review":
+        typed = confirm_target or click.prompt(
+            f"this is reviewed: type the target's name ({target})", default="", show_default=False
+        )
+        if typed != target:
+            raise DeniedError("that is not the target's name; nothing was approved")
+    site.approvals.decide(row.id, "approved", by=who(), reason=reason)
+    click.echo(f"approved; go on with: aishell runs resume {row.run_id[:8]}")
+
+
+@approvals.command(epilog="Example:  aishell approvals reject 1b2c --reason 'not before the release'")
+@click.argument("approval", metavar="ID")
+@click.option("--reason", required=True, metavar="TEXT")
+@click.pass_context
+def reject(ctx: click.Context, /, approval: str, reason: str) -> None:
+    """Refuse a step; the run goes on without it."""
+    from aishell.state.runs import who
+
+    site = open_site(ctx)
+    row = site.approvals.find(approval)
+    site.approvals.decide(row.id, "rejected", by=who(), reason=reason)
+    click.echo(f"rejected; go on with: aishell runs resume {row.run_id[:8]}")

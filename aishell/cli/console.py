@@ -1,0 +1,25 @@
+"""Standard output and standard error: plain when piped, one JSON document when asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+
+from aishell.models import plain
+
+
+def write_json(document: Any) -> None:
+    """The one document on standard output."""
+    click.echo(json.dumps(plain(document), ensure_ascii=False, indent=2))
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that keeps to NO_COLOR, and to 110 columns when nobody sees it."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr, highlight=False, soft_wrap=not stream.isatty(), width=None if stream.isatty() else 110
+    )

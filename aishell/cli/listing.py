@@ -1,0 +1,36 @@
+"""Rows for people: a table on a terminal, aligned text when piped, a JSON list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from aishell.cli.console import console, write_json
+from aishell.reporting.units import printable
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], output: str, *, empty: str) -> None:
+    """Print rows of the same columns."""
+    if output == "json":
+        write_json(list(rows))
+        return
+    if not rows:
+        click.echo(empty)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if value is None else printable(value)) for value in row.values()))
+    out = console()
+    out.print(table, width=None if out.is_terminal else 1000)  # a line per row for whoever reads a pipe
+
+
+def title(text: str) -> None:
+    """A line above or below a table."""
+    console().print(printable(text), style="bold", markup=False)

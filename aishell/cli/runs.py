@@ -1,0 +1,234 @@
+"""`aishell runs`: what ran, what became of it, and how to go on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aishell.cli.common import OUTPUT, deadline, hear_sigterm, interactive, open_site
+from aishell.cli.main import LazyGroup
+from aishell.errors import StateError
+from aishell.models import RunState
+
+if TYPE_CHECKING:
+    from aishell.site import Site
+
+
+@click.group(cls=LazyGroup)
+def runs() -> None:
+    """Runs of this site. An id may be cut short as long as it is unambiguous."""
+
+
+@runs.command("list", epilog="Example:  aishell runs list --target shop --limit 10")
+@click.option("--target", metavar="T", help="Only runs on this target.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@OUTPUT
+@click.pass_context
+def list_(ctx: click.Context, /, target: str | None, limit: int, output: str) -> None:
+    """Runs, the newest first."""
+    from aishell.cli.listing import show_rows
+
+    rows = [
+        {
+            "run_id": row.id if output == "json" else row.id[:8],
+            "agent": row.agent,
+            "target": row.target,
+            "state": row.state,
+            "status": json.loads(row.result)["status"] if row.result else None,
+            "created_at": row.created_at[:19],
+            "requested_by": row.requested_by,
+        }
+        for row in open_site(ctx).runs.recent(limit=limit, target=target)
+    ]
+    show_rows(rows, output, empty="no runs yet")
+
+
+@runs.command(epilog="Example:  aishell runs show 3f2a")
+@click.argument("run_id", metavar="ID")
+@OUTPUT
+@click.pass_context
+def show(ctx: click.Context, /, run_id: str, output: str) -> None:
+    """One run: its steps and its result."""
+    from aishell.cli.console import write_json
+    from aishell.cli.listing import show_rows, title
+
+    site = open_site(ctx)
+    row = site.runs.find(run_id)
+    steps = [
+        {
+            "index": step.step_index,
+            "step": step.step_id,
+            "tool": step.tool,
+            "status": step.status,
+            "attempt": step.attempt,
+            "seconds": round(step.seconds, 3) if step.seconds is not None else None,
+            "approved_by": step.approved_by,
+            "why": step.error or step.reason,
+        }
+        for step in site.runs.steps(row.id)
+    ]
+    result = json.loads(row.result) if row.result else None
+    if output == "json":
+        head = {
+            name: getattr(row, name) for name in ("id", "agent", "target", "engine", "state", "created_at", "ended_at")
+        }
+        write_json({**head, "plan_digest": row.plan_digest, "steps": steps, "result": result})
+        return
+    title(f"run {row.id[:8]}  {row.agent} on {row.target}  {row.state}, by {row.requested_by}, {row.created_at[:19]}Z")
+    show_rows(steps, output, empty="no steps")
+    if result:
+        title(result["reasoning"])
+
+
+@runs.command(epilog="Example:  aishell runs resume 3f2a --yes")
+@click.argument("run_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Approve what policy lets be pre-approved.")
+@click.option("--non-interactive", is_flag=True, help="Never prompt.")
+@click.option("--until", metavar="HH:MM", help="Start no step that does not fit before this time.")
+@click.option("--max-duration", type=click.FloatRange(min=0), metavar="SECONDS")
+@click.option("--jobs", type=click.IntRange(1, 64), metavar="N")
+@click.option("--url", metavar="URL", help="The target again, where its URL held a password: passwords are not stored.")
+@click.option("--in-doubt", type=click.Choice(["retry", "done", "abort"]), help="What is true of a step in doubt.")
+@OUTPUT
+@click.option("-v", "--verbose", is_flag=True)
+@click.pass_context
+def resume(
+    ctx: click.Context,
+    /,
+    run_id: str,
+    yes: bool,
+    non_interactive: bool,
+    until: str | None,
+    max_duration: float | None,
+    jobs: int | None,
+    url: str | None,
+    in_doubt: str | None,
+    output: str,
+    verbose: bool,
+) -> None:
+    """Go on where a run stopped. Finished steps are not repeated; what was under way is looked up in the database."""
+    from aishell.cli.console import write_json
+    from aishell.cli.output import Screen
+    from aishell.execution.result import contract
+
+    site = open_site(ctx)
+    hear_sigterm()
+    screen = Screen(output, verbose=verbose)
+    row = site.runs.find(run_id)
+    zone = site.settings.targets[row.target].zone if row.target in site.settings.targets else None
+    approve = screen.approver(site.policy.prompt_seconds) if interactive(non_interactive, output) else None
+    with screen.progress() as observer:
+        result = site.resume(
+            row.id,
+            approve=approve,
+            yes=yes,
+            jobs=jobs,
+            deadline=deadline(until, max_duration, zone),
+            observer=observer,
+            url=url,
+            in_doubt=in_doubt,
+        )
+    screen.result(result)
+    if output == "json":
+        write_json(contract(result))
+    ctx.exit(result.exit_code)
+
+
+@runs.command(epilog="Example:  aishell runs pause 3f2a")
+@click.argument("run_id", metavar="ID")
+@click.pass_context
+def pause(ctx: click.Context, /, run_id: str) -> None:
+    """Let the running step finish and start no other; `resume` goes on."""
+    _ask(open_site(ctx), run_id, "pause")
+
+
+@runs.command(epilog="Example:  aishell runs cancel 3f2a")
+@click.argument("run_id", metavar="ID")
+@click.pass_context
+def cancel(ctx: click.Context, /, run_id: str) -> None:
+    """Start no further step, for good. The running step finishes; Ctrl-C in its terminal cancels that one too."""
+    _ask(open_site(ctx), run_id, "cancel")
+
+
+def _ask(site: Site, run_id: str, what: str) -> None:
+    """Tell the process that drives a run; where none does, change the state at once."""
+    from aishell.state.locks import FileLock, FileLockHeldError
+    from aishell.state.runs import RESUMABLE
+
+    row = site.runs.find(run_id)
+    if RunState(row.state) not in RESUMABLE:
+        raise StateError(f"the run {row.id[:8]} is {row.state}; there is nothing to {what}")
+    site.runs.request(row.id, what)
+    try:
+        lock = FileLock(site.run_lock(row.id), row.id)
+    except FileLockHeldError:
+        click.echo(f"asked the process that drives {row.id[:8]} to {what}; it does so after the running step")
+        return
+    try:
+        site.runs.settle(row.id, what)
+    finally:
+        lock.release()
+    click.echo(f"run {row.id[:8]} is {'cancelled' if what == 'cancel' else 'paused'}")
+
+
+@runs.command(epilog="Example:  aishell runs events 3f2a")
+@click.argument("run_id", metavar="ID")
+@OUTPUT
+@click.pass_context
+def events(ctx: click.Context, /, run_id: str, output: str) -> None:
+    """What the audit log says of a run, statements included."""
+    from aishell.cli.listing import show_rows
+
+    site = open_site(ctx)
+    rows: list[dict[str, Any]] = [
+        {
+            "id": row.id,
+            "at": row.at[:23],
+            "step": row.step_index,
+            "type": row.type,
+            "data": json.loads(row.data) if output == "json" else row.data,
+        }
+        for row in site.runs.events(site.runs.find(run_id).id)
+    ]
+    show_rows(rows, output, empty="no events")
+
+
+@runs.command(epilog="Example:  aishell runs checkpoints 3f2a")
+@click.argument("run_id", metavar="ID")
+@OUTPUT
+@click.pass_context
+def checkpoints(ctx: click.Context, /, run_id: str, output: str) -> None:
+    """What a run had reached, and when."""
+    from aishell.cli.listing import show_rows
+
+    site = open_site(ctx)
+    rows = [
+        {"name": row.name, "created_at": row.created_at, "step": row.step_index, "of": row.total_steps}
+        for row in site.runs.checkpoints(site.runs.find(run_id).id)
+    ]
+    show_rows(rows, output, empty="no checkpoints")
+
+
+@runs.command(epilog="Example:  aishell runs prune --keep 200 --older-than 90")
+@click.option(
+    "--keep",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Keep the newest N finished runs; `keep_runs` of the site by default.",
+)
+@click.option(
+    "--older-than",
+    type=click.IntRange(0),
+    default=30,
+    show_default=True,
+    metavar="DAYS",
+    help="Never remove a younger one.",
+)
+@click.pass_context
+def prune(ctx: click.Context, /, keep: int | None, older_than: int) -> None:
+    """Remove old finished runs; never one that waits, is in doubt or goes on. The audit log stays whole."""
+    site = open_site(ctx)
+    kept = keep if keep is not None else site.settings.keep_runs
+    click.echo(f"{site.runs.prune(keep=kept, older_than_days=older_than)} run(s) removed")

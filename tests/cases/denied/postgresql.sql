@@ -1,0 +1,11 @@
+CREATE TABLE orders (id int PRIMARY KEY, n text, note text);
+CREATE INDEX orders_n ON orders (n);
+INSERT INTO orders SELECT i, md5(i::text), repeat('x', 100) FROM generate_series(1, 20000) AS i;
+DELETE FROM orders WHERE id % 10 <> 0;
+VACUUM ANALYZE orders;
+DELETE FROM orders WHERE id % 20 = 0;
+CREATE TABLE customers (id int PRIMARY KEY, n text);
+INSERT INTO customers SELECT i, md5(i::text) FROM generate_series(1, 500) AS i;
+CREATE TABLE fresh (id int PRIMARY KEY);
+INSERT INTO fresh SELECT generate_series(1, 500);
+ANALYZE fresh;

@@ -1,0 +1,11 @@
+CREATE TABLE orders (id integer PRIMARY KEY, n text, note text);
+CREATE INDEX orders_n ON orders (n);
+INSERT INTO orders WITH RECURSIVE i(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM i WHERE i < 20000) SELECT i, hex(i * 7919 % 20011), hex(zeroblob(50)) FROM i;
+DELETE FROM orders WHERE id % 20 <> 10;
+CREATE TABLE customers (id integer PRIMARY KEY, n text);
+CREATE INDEX customers_n ON customers (n);
+INSERT INTO customers SELECT id, n FROM orders LIMIT 500;
+CREATE TABLE fresh (id integer PRIMARY KEY, n text);
+CREATE INDEX fresh_n ON fresh (n);
+INSERT INTO fresh SELECT id, n FROM orders LIMIT 500;
+ANALYZE fresh;

@@ -1,0 +1,117 @@
+"""analyze_database_health: each finding with a database that has it, and none where all is well."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def findings(engine, **params):
+    output = engine.call("analyze_database_health", **params).output
+    for row in output["findings"]:
+        assert set(row) >= {"finding", "severity", "object", "value", "detail"}
+        assert row["severity"] in ("info", "warning", "critical")
+        assert row["detail"]
+    return {(row["finding"], row["object"]) for row in output["findings"]}
+
+
+def names(engine, **params):
+    return {finding for finding, _ in findings(engine, **params)}
+
+
+def about_tables(found):
+    return {(finding, str(name).rpartition(".")[2]) for finding, name in found if name}
+
+
+def test_counts_and_size(engine):
+    engine.samples.table()
+    engine.samples.empty()
+    output = engine.call("analyze_database_health").output
+    assert output["tables"] == 2
+    assert output["database_bytes"] > 0
+    assert engine.call("analyze_database_health", tables=engine.named("plain")).output["tables"] == 1
+
+
+def test_a_table_without_a_primary_key(engine):
+    engine.samples.without_key()
+    engine.samples.table()
+    missing = {name for finding, name in about_tables(findings(engine)) if finding == "missing_primary_key"}
+    assert missing == {"keyless"}
+
+
+def test_findings_are_limited_to_the_named_tables(engine):
+    engine.samples.without_key("one")
+    engine.samples.without_key("two")
+    found = about_tables(findings(engine, tables=engine.named("one")))
+    assert {name for finding, name in found if finding == "missing_primary_key"} == {"one"}
+
+
+def test_an_index_that_another_covers(engine):
+    samples = engine.samples
+    samples.table(index="single")
+    samples.index("plain", "n", "twin")
+    samples.do(f"CREATE INDEX wide ON {samples.q('plain') if engine.name == 'sqlite' else samples.ref('plain')} (n, note)")
+    found = {finding for finding in names(engine) if finding in ("duplicate_index", "redundant_index")}
+    assert found == {"duplicate_index", "redundant_index"}
+
+
+def test_an_invalid_index_on_postgresql(pg_engine):
+    pg_engine.samples.table(index="broken")
+    pg_engine.samples.do("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass")
+    assert "invalid_index" in names(pg_engine)
+
+
+def test_a_table_never_analyzed_on_postgresql(pg_engine):
+    pg_engine.samples.table(rows=2000)
+    assert "never_analyzed" in names(pg_engine)
+    pg_engine.call("update_table_statistics", schema="public", table="plain")
+    assert "never_analyzed" not in names(pg_engine)
+
+
+def test_a_sequence_near_its_end_on_postgresql(pg_engine):
+    pg_engine.samples.do("CREATE TABLE counted (id serial PRIMARY KEY)", "SELECT setval('counted_id_seq', 2000000000)")
+    assert any("sequence" in name for name in names(pg_engine))
+
+
+def test_a_prepared_transaction_on_postgresql(pg_engine):
+    pg_engine.samples.table()
+    other = pg_engine.db.connect()
+    other.execute("BEGIN")
+    other.execute("INSERT INTO plain (id) VALUES (-1)")
+    other.execute("PREPARE TRANSACTION 'forgotten'")
+    assert isinstance(names(pg_engine), set), "young ones are no finding, and no error"
+
+
+def test_an_inactive_replication_slot_on_postgresql(pg_engine):
+    pg_engine.samples.do("SELECT pg_create_physical_replication_slot('idle', true)")
+    try:
+        assert any("slot" in name for name in names(pg_engine))
+    finally:
+        pg_engine.samples.do("SELECT pg_drop_replication_slot('idle')")
+
+
+def test_settings_that_make_maintenance_useless_on_postgresql(pg_engine):
+    assert "autovacuum" in str(findings(pg_engine)), "the test servers run without autovacuum"
+
+
+def test_a_file_without_statistics(sqlite_engine):
+    sqlite_engine.samples.table()
+    assert "no_statistics" in names(sqlite_engine)
+    sqlite_engine.call("update_table_statistics", schema="main", table="plain")
+    assert "no_statistics" not in names(sqlite_engine)
+
+
+def test_a_file_with_free_pages(sqlite_engine):
+    assert "free_space" not in names(sqlite_engine)
+    sqlite_engine.samples.bloated()
+    assert "free_space" in names(sqlite_engine)
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_sound_file_has_no_damage(engine, checked):
+    engine.samples.table()
+    assert not {"corruption", "checksum_failures"} & names(engine, check_corruption=checked)
+
+
+def test_an_engine_that_loses_data_in_a_crash_on_mariadb(mariadb_engine):
+    mariadb_engine.samples.do("CREATE TABLE fragile (id integer PRIMARY KEY) ENGINE=MyISAM")
+    assert "fragile" in {name for _, name in about_tables(findings(mariadb_engine))}
