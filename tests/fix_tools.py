@@ -12,7 +12,9 @@ import pytest
 
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import open_database, parse_url
-from aishell.models import Plan, Row, Server, StepResult, Task
+from aishell.databases.sqlite import SQLite
+from aishell.errors import AishellError
+from aishell.models import Plan, Row, Server, Step, StepResult, Task
 from aishell.registry import runners
 from aishell.registry.registry import Registry
 from aishell.registry.runners import Context, ToolResult
@@ -53,7 +55,8 @@ class Engine:
         self.lock_timeout: float | None = None  # shorter than the tool's own
         self.marker = "aishell:test:0"
         self.attempt: Callable[[Callable[[], Any], Callable[[], None]], Any] = lambda call, before_retry: call()
-        self.results: list[StepResult] = []  # of a run's earlier steps, for the report
+        self.steps: tuple[Step, ...] = ()  # a run's plan and earlier results, for the report
+        self.results: list[StepResult] = []
         self.others: list[Engine] = []
 
     @property
@@ -62,6 +65,8 @@ class Engine:
 
     def server(self) -> Server:
         facts = self.database
+        if isinstance(facts, SQLite):
+            facts.forget()  # a test's own ANALYZE makes another variant fit
         features = facts.features - self.hidden
         return Server(self.name, facts.product, self.version or facts.version, "", identity="", features=features)
 
@@ -82,7 +87,7 @@ class Engine:
             attempt=self.attempt,
             target="test",
             results=tuple(self.results),
-            facts={"plan": Plan(Task("maintenance", "test"), (), ""), "server": self.server()},
+            facts={"plan": Plan(Task("maintenance", "test"), self.steps, ""), "server": self.server()},
         )
 
     def find(self, name: str, /, **params: Any) -> list[Row]:
@@ -92,6 +97,13 @@ class Engine:
     def call(self, name: str, /, **params: Any) -> ToolResult:
         """What the executor does with a step: find, and run on what was found."""
         return self.call_file(self.pick(name), **params)
+
+    def step(self, name: str, /, **params: Any) -> ToolResult:
+        """`call`, but an error fails the step with its message, as in a run."""
+        try:
+            return self.call(name, **params)
+        except AishellError as error:
+            return ToolResult("failed", {}, (), error.message)
 
     def call_file(self, tool: Tool, /, **params: Any) -> ToolResult:
         values, context = tool.prepare(params), self.context(tool)

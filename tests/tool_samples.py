@@ -213,9 +213,7 @@ class SqliteSamples(Samples):
         rows = ((i, hashlib.md5(str(i).encode()).hexdigest(), "x" * 100) for i in range(first, last + 1))
         with self.db.connect() as connection:
             connection.execute("BEGIN")
-            connection.executemany(
-                f"INSERT INTO {self.ref(table)} (id, {self.q(column)}, note) VALUES (?, ?, ?)", rows
-            )
+            connection.executemany(f"INSERT INTO {self.ref(table)} (id, {self.q(column)}, note) VALUES (?, ?, ?)", rows)
             connection.execute("COMMIT")
 
     def index(self, table: str, column: str, index: str) -> None:

@@ -28,7 +28,9 @@ def show_rows(rows: Sequence[Mapping[str, Any]], output: str, *, empty: str) -> 
     for row in rows:
         table.add_row(*(Text("" if value is None else printable(value)) for value in row.values()))
     out = console()
-    out.print(table, width=None if out.is_terminal else 1000)  # a line per row for whoever reads a pipe
+    if not out.is_terminal:
+        out.width = 1000  # a line per row for whoever reads a pipe
+    out.print(table)
 
 
 def title(text: str) -> None:

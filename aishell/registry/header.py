@@ -118,8 +118,8 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             raise refuse(f"the key `{key}` is missing")
     for key, (kinds, wanted) in _KINDS.items():
         value = data.get(key)
-        number = isinstance(value, (int, float)) and bool not in kinds
-        if value is not None and (not isinstance(value, kinds) or (number and (value is True or value <= 0))):
+        small = bool not in kinds and isinstance(value, (int, float)) and (value is True or value <= 0)
+        if value is not None and (small or not isinstance(value, kinds)):
             raise refuse(f"{key} must be {wanted}, not {value!r}", key)
     if data.get("transaction", "none") not in ("none", "single"):
         raise refuse(_unknown("transaction", data["transaction"], ("none", "single")), "transaction")

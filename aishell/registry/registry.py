@@ -106,19 +106,37 @@ class Registry:
         return sorted(found, key=lambda tool: (tool.name, tool.engine, tool.source))
 
 
+def check_folders(folders: Iterable[Path], lock_check: LockCheck) -> tuple[int, list[str]]:
+    """How many tool files of these folders are good, and what is wrong with the others, a line each."""
+    registry, good, problems = Registry(()), 0, []
+    for path, source, engine in _paths(folders, None):
+        try:
+            registry._add(_read(path, source, engine), lock_check)
+            good += 1
+        except ToolFileError as error:
+            problems.append(error.message)
+    return good, problems
+
+
 def _files(folders: Iterable[Path], engine: str | None) -> Iterable[Tool]:
+    return (_read(*found) for found in _paths(folders, engine))
+
+
+def _paths(folders: Iterable[Path], engine: str | None) -> Iterable[tuple[Path, str, str]]:
+    """(path, source, engine's folder) of every tool file."""
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"there is no folder of tools at {folder}")
         for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))):
             if sub.name not in ENGINES:
                 raise UnknownNameError("engine", sub.name, ENGINES, str(folder))
-            if engine is not None and sub.name not in (engine, "common"):
-                continue
-            for path in sorted((*sub.rglob("*.sql"), *sub.rglob("*.yaml"))):
-                source = "/".join(("tools", *path.relative_to(folder).parts))
-                try:
-                    text = path.read_text(encoding="utf-8")
-                except UnicodeDecodeError as error:
-                    raise ToolFileError(source, 1, f"not UTF-8: {error}") from error
-                yield read_tool(text, source, sub.name)
+            if engine is None or sub.name in (engine, "common"):
+                for path in sorted((*sub.rglob("*.sql"), *sub.rglob("*.yaml"))):
+                    yield path, "/".join(("tools", *path.relative_to(folder).parts)), sub.name
+
+
+def _read(path: Path, source: str, engine: str) -> Tool:
+    try:
+        return read_tool(path.read_text(encoding="utf-8"), source, engine)
+    except UnicodeDecodeError as error:
+        raise ToolFileError(source, 1, f"not UTF-8: {error}") from error

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from aishell.errors import AishellError
 from tests.conftest import HOSTILE_NAMES, HOSTILE_NAMES_MYSQL
 from tests.fix_tools import Engine
 
@@ -95,8 +94,6 @@ def change(engine: Engine, name: str) -> None:
 def test_a_name_no_object_can_have_is_never_worked_on(server_engine, name):
     """Cut to 63 bytes it would be another table."""
     server_engine.samples.table(name.encode()[:63].decode(errors="ignore").rstrip("\x00"), index="beside")
-    try:
-        result = server_engine.call("update_table_statistics", schema=server_engine.schema, table=name)
-    except AishellError:
-        return
-    assert (result.status, result.objects) == ("skipped", ())
+    result = server_engine.step("update_table_statistics", schema=server_engine.schema, table=name)
+    assert result.status in ("skipped", "failed")
+    assert result.objects == ()

@@ -7,7 +7,7 @@ import pytest
 from aishell.execution.inspection import inspect
 from aishell.models import Task
 from aishell.site import Site
-from tests.fix_tools import registry
+from tests.fix_tools import Engine, registry
 from tests.statement_log import StatementLog
 from tests.tools.contracts import COLUMNS
 
@@ -51,6 +51,7 @@ def test_many_tables_are_listed_and_measured(sqlite_engine):
 
 
 def test_the_server_is_who_it_says(engine):
+    engine.samples.table()
     (row,) = engine.rows("inspect_server")
     assert row["database_bytes"] > 0
     assert not row["standby"]
@@ -90,8 +91,6 @@ def test_old_transactions_are_seen(pg_engine):
 
 
 def test_a_standby_is_told(pg_standby):
-    from tests.fix_tools import Engine
-
     engine = Engine(pg_standby)
     try:
         (row,) = engine.rows("inspect_server")
@@ -103,8 +102,6 @@ def test_a_standby_is_told(pg_standby):
 
 
 def test_a_read_only_server_is_told(mariadb_server_factory):
-    from tests.fix_tools import Engine
-
     engine = Engine(mariadb_server_factory({"read-only": "ON"}).create("app"))
     try:
         assert engine.rows("inspect_server")[0]["read_only"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
 from aishell.errors import DatabaseError
+from tests.servers import wait_until
 
 PATIENCE = 10  # seconds; a hang would be minutes
 CHANGES = ("update_table_statistics", "optimize_table", "rebuild_table", "rebuild_fragmented_indexes")
@@ -126,10 +128,6 @@ def test_a_reader_stops_vacuum_and_is_named(sqlite_engine):
 
 
 def test_a_cancelled_rewrite_leaves_the_table_as_it_was(pg_engine):
-    import threading
-
-    from tests.servers import wait_until
-
     pg_engine.samples.table()
     pg_engine.lock_timeout = 60
     other = pg_engine.db.connect(autocommit=False)

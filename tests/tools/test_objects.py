@@ -33,7 +33,7 @@ def test_every_change_works_on(engine, kind):
 def test_every_kind_is_listed_as_what_it_is(engine):
     samples = engine.samples
     tables = [samples.table(), samples.empty(), samples.without_key(), samples.generated(), samples.huge()]
-    kinds = {table: "table" for table in tables} | {samples.view(): "view"}
+    kinds = dict.fromkeys(tables, "table") | {samples.view(): "view"}
     listed = {row["table"]: row for row in engine.rows("inspect_tables") if row["schema"] == engine.schema}
     assert {name: row["kind"] for name, row in listed.items()} == kinds
     keys = {name: bool(listed[name]["has_primary_key"]) for name in tables}
@@ -128,7 +128,9 @@ def test_temporary_tables_of_others_are_left_out(server_engine):
     other.cursor().execute("CREATE TEMPORARY TABLE passing (id integer PRIMARY KEY)")
     assert "passing" not in {row["table"] for row in server_engine.rows("inspect_tables")}
     if server_engine.name == "postgresql":
-        schema = server_engine.samples.value("SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = 'passing'")
+        schema = server_engine.samples.value(
+            "SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = 'passing'"
+        )
         for tool in CHANGES:
             assert server_engine.call(tool, schema=schema, table="passing").status == "skipped"
         named = [{"schema": schema, "table": "passing"}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aishell.databases.base import SessionOptions, Statement
 from aishell.errors import DatabaseError
 
 CHANGES = (
@@ -14,6 +15,7 @@ CHANGES = (
     "rebuild_fragmented_indexes",
     "drop_invalid_indexes",
 )
+WORDS = ("permission", "denied", "owner", "only table")  # how the servers say it
 INSPECTIONS = ("inspect_server", "inspect_tables", "inspect_indexes")
 
 
@@ -43,18 +45,15 @@ def test_a_change_is_never_done(stranger, tool):
         params = {"tables": stranger.named("bloated")}
     elif tool == "rebuild_fragmented_indexes":
         params |= {"min_index_size": 0, "fragmentation_threshold": 0}
-    try:
-        result = stranger.call(tool, **params)
-    except DatabaseError as error:
-        assert error.kind in ("permission", "other"), error.kind
-        assert "denied" in error.message or "permission" in error.message
+    result = stranger.step(tool, **params)
+    if tool == "drop_invalid_indexes":  # there is none, and no engine is asked to drop one
+        assert result.objects == ()
     else:
-        nothing = not result.objects
-        assert result.status in ("skipped", "failed") or (tool == "drop_invalid_indexes" and nothing)
-        for one in result.objects:
-            assert one.status in ("skipped", "failed")
-            words = one.reason.lower()
-            assert any(word in words for word in ("permission", "denied", "owner", "only table")), one.reason
+        assert result.status in ("skipped", "failed")
+        assert {one.status for one in result.objects} <= {"skipped", "failed"}
+        reasons = [one.reason for one in result.objects] or [result.reason]
+        for reason in reasons:
+            assert any(word in reason for word in WORDS) or not result.objects, reason
     assert storage(stranger) == before
 
 
@@ -112,12 +111,11 @@ def test_an_owner_who_is_no_superuser_can_maintain(pg_engine):
     samples.do("ALTER TABLE bloated OWNER TO postgres")  # else the role cannot be dropped
 
 
-def test_a_read_only_file_is_refused(sqlite_engine):
+def test_a_reading_session_cannot_change_the_file(sqlite_engine):
     sqlite_engine.samples.table()
     sqlite_engine.samples.do("PRAGMA journal_mode = wal")
-    tool = sqlite_engine.pick("update_table_statistics")
-    from aishell.databases.base import SessionOptions, Statement
-
-    with sqlite_engine.database.session(SessionOptions(read_only=True)) as session, pytest.raises(DatabaseError) as error:
-        session.execute(Statement("ANALYZE main.plain", {}, tool.name))
+    statement = Statement("ANALYZE main.plain", {}, "ANALYZE main.plain")
+    reading = sqlite_engine.database.session(SessionOptions(read_only=True))
+    with reading as session, pytest.raises(DatabaseError) as error:
+        session.execute(statement)
     assert error.value.kind == "read_only"

@@ -1,0 +1,78 @@
+"""`aishell init`: a folder with commented configuration, room for own tools, and a database to try things on."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+README = """# An aishell site
+
+`config/` says which databases there are and what may be done to them, `tools/` takes operations of your own, `state.db` (made
+at the first run, not to be committed) remembers runs, approvals and the audit log. Begin with `aishell doctor`.
+"""
+TOOLS_README = """# Operations of this site
+
+One operation per file, `<engine>/<name>.sql` with engine `postgresql`, `mysql`, `sqlite` or `common`: the contract in the
+leading comment, then named blocks of SQL. `aishell tools show update_table_statistics` prints one that came with aishell;
+`aishell tools check` names file and line of what is wrong here. A file here is loaded beside those; it replaces none of them.
+"""
+IGNORED = "state.db*\nsample.db*\n.aishell-locks/\n"
+
+
+@click.command(epilog="Examples:  aishell init   ·   aishell init /srv/shop")
+@click.argument("folder", metavar="[DIR]", type=click.Path(file_okay=False, path_type=Path), default=Path())
+def init(folder: Path) -> None:
+    """Make a site: commented configuration, a folder for own tools, and a sample database that needs maintenance.
+
+    What is there already is kept as it is.
+    """
+    from aishell.errors import UsageError
+    from aishell.reporting.units import printable
+
+    made: list[str] = []
+    kept: list[str] = []
+    try:
+        for name, text in _files().items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with path.open("x", encoding="utf-8") as file:
+                    file.write(text)
+            except FileExistsError:
+                kept.append(name)
+            else:
+                made.append(name)
+    except OSError as error:
+        raise UsageError(f"no site can be made in {folder}: {error.strerror or error}") from error
+    (kept if _sample(folder / "sample.db") else made).append("sample.db")
+    for title, names in (("made", made), ("kept as it was", kept)):
+        for name in names:
+            click.echo(f"{title}: {printable(folder / name)}")
+    site = "" if folder.resolve() == Path.cwd() else f" --site {shlex.quote(str(folder))}"
+    click.echo("\nnext:")
+    click.echo(printable(f"  aishell{site} doctor"))
+    click.echo(printable(f"  aishell{site} run maintenance --type full --dry-run"))
+
+
+def _files() -> dict[str, str]:
+    """Path in the site -> its text."""
+    from aishell.locations import built_in
+
+    config = built_in("config")
+    found = {
+        f"config/{path.relative_to(config).as_posix()}": path.read_text(encoding="utf-8")
+        for path in sorted(config.rglob("*.yaml"))
+    }
+    return {**found, "tools/README.md": TOOLS_README, "README.md": README, ".gitignore": IGNORED}
+
+
+def _sample(path: Path) -> bool:
+    """Make the sample database; whether one was there already."""
+    from aishell.sample import make
+
+    if path.exists():
+        return True
+    make(path)
+    return False
