@@ -66,8 +66,11 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
         sentences.append(
             f"{len(data['corrupted_tables'])} object(s) are damaged: nothing was rewritten; restore them from a backup."
         )
+    optimised = [r for r in results if r.tool in _OPTIMIZES and r.status is StepStatus.DONE]
+    tables = [r for r in optimised if _table(r)]
     did = [
-        f"vacuumed or optimised {data['tables_optimized']} table(s) or file(s)" if data["tables_optimized"] else "",
+        f"optimised {len(tables)} table(s)" if tables else "",
+        "rewrote the file" if len(optimised) > len(tables) else "",
         f"rebuilt {data['indexes_rebuilt']} index(es)" if data["indexes_rebuilt"] else "",
         f"refreshed the statistics of {data['statistics_updated']} table(s)" if data["statistics_updated"] else "",
     ]

@@ -137,7 +137,8 @@ def _evidence(evidence: Evidence) -> str:
     if evidence.withheld:
         return printable(f"{evidence.metric}: withheld, {evidence.withheld}")
     off = f", {evidence.error}" if evidence.error else ""
-    return printable(f"{evidence.metric} {evidence.value} ({evidence.method}{off})")
+    value = size(evidence.value) if evidence.metric.endswith("bytes") else evidence.value
+    return printable(f"{evidence.metric} {value} ({evidence.method}{off})")
 
 
 def _summary(out: Console, planned: Preview, shared: frozenset[str]) -> None:

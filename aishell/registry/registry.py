@@ -19,7 +19,7 @@ class Registry:
     def __init__(self, tools: Iterable[Tool], lock_check: LockCheck | None = None) -> None:
         self._tools: dict[tuple[str, str], list[Tool]] = {}
         for tool in tools:
-            self._add(tool, lock_check)
+            self.add(tool, lock_check)
 
     @classmethod
     def load(
@@ -37,7 +37,8 @@ class Registry:
         names = {(tool.engine, tool.name) for tool in stored}
         return Registry([*stored, *(tool for tool in self if (tool.engine, tool.name) not in names)])
 
-    def _add(self, tool: Tool, lock_check: LockCheck | None) -> None:
+    def add(self, tool: Tool, lock_check: LockCheck | None = None) -> None:
+        """Raises ToolFileError for a lock that contradicts the statement, or a name that stands twice for one server."""
         if lock_check is not None and (problem := lock_check(tool)):
             line = next((n for n, text in enumerate(tool.text.splitlines(), 1) if text.startswith("-- lock:")), 1)
             raise ToolFileError(tool.source, line, problem)

@@ -1,0 +1,53 @@
+"""`aishell tools check`: every file of a folder of tools that would not load, where the loader stops at the first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aishell.errors import AishellError, ToolFileError, UnknownNameError, UsageError
+from aishell.registry.header import ENGINES, read_tool
+from aishell.registry.registry import LockCheck, Registry
+
+
+def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -> tuple[int, list[ToolFileError]]:
+    """How many tools of `folder` load beside those of a registry (they are added to it), and what is wrong with the others.
+
+    The errors' paths are as `folder` was given. Raises UsageError when there is no such folder, or no tool in it.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder of tools at {folder}")
+    good, problems = 0, []
+    for path in sorted((*folder.rglob("*.sql"), *folder.rglob("*.yaml"))):
+        inside = path.relative_to(folder)
+        if any(part.startswith(("_", ".")) for part in inside.parts):
+            continue
+        try:
+            beside.add(read_tool(_text(path), "/".join(("tools", *inside.parts)), _engine(inside)), lock_check)
+        except ToolFileError as error:
+            where = f"{error.path}:{error.line}: "
+            problems.append(ToolFileError(str(path), error.line, error.message.removeprefix(where)))
+        except AishellError as error:
+            text = f"{error.message}; {error.hint}" if error.hint else error.message
+            problems.append(ToolFileError(str(path), 1, text))
+        else:
+            good += 1
+    if not good and not problems:
+        raise UsageError(
+            f"there is no tool in {folder}", hint=f"tools stand in sub-folders: {', '.join(sorted(ENGINES))}"
+        )
+    return good, problems
+
+
+def _engine(inside: Path) -> str:
+    if len(inside.parts) < 2:
+        raise UsageError("a tool stands in the folder of its engine", hint=f"one of {', '.join(sorted(ENGINES))}")
+    if inside.parts[0] not in ENGINES:
+        raise UnknownNameError("engine", inside.parts[0], ENGINES)
+    return inside.parts[0]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"it cannot be read: {error}") from error
