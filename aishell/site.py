@@ -125,25 +125,23 @@ class Site:
         inputs = dict(task.input_data)
         if target.binlog and "binlog" in agent.inputs:
             inputs.setdefault("binlog", target.binlog)
+        named = replace(
+            task, agent=agent.type, target=target.name, task_id=task.task_id or uuid.uuid4().hex, input_data=inputs
+        )
+        job = Job(
+            task=named,
+            target=target,
+            database=database,
+            registry=self.registry(database.engine),
+            agent=agent,
+            config=config,
+            policy=policy,
+            constraints=in_force,
+            level=level,
+            hooks=Hooks.load(self.settings.hooks),
+            inspector=open_database(parse_url(target.inspection_url)) if target.inspection_url else None,
+        )
         try:
-            job = Job(
-                task=replace(
-                    task,
-                    agent=agent.type,
-                    target=target.name,
-                    task_id=task.task_id or uuid.uuid4().hex,
-                    input_data=inputs,
-                ),
-                target=target,
-                database=database,
-                registry=self.registry(database.engine),
-                agent=agent,
-                config=config,
-                policy=policy,
-                constraints=in_force,
-                level=level,
-                hooks=Hooks.load(self.settings.hooks),
-            )
             agent.check_inputs(job.task)
             try:
                 job.known_server()
@@ -151,7 +149,7 @@ class Site:
                 raise unavailable(credentials, error) from error
             yield job
         finally:
-            database.close()
+            job.close()
 
     def plan(self, task: Task | Job, *, environment: str | None = None, safety_level: str | None = None) -> Preview:
         """Inspect and plan; writes nothing, neither to the target nor to the state."""
@@ -238,10 +236,10 @@ class Site:
                     _options(job, approve, yes, jobs or self.settings.jobs, deadline),
                     observer,
                 )
-                self.runs.change_state(run_id, owner, RunState.EXECUTING)
+                self._change(run, RunState.EXECUTING)
                 return self._walk(Orchestrator(run, lock, approve or run.ask), request["contract"], started)
         finally:
-            job.database.close()
+            job.close()
 
     def resume(
         self,
@@ -286,7 +284,7 @@ class Site:
                 run = self._run(row.id, owner, job, plan, options, observer)
                 if state is not RunState.EXECUTING:
                     check_transition(state, RunState.EXECUTING)
-                self.runs.change_state(row.id, owner, RunState.EXECUTING, reason="resumed")
+                self._change(run, RunState.EXECUTING, reason="resumed")
                 earlier = self._recovered(run, again=state is RunState.FAILED, in_doubt=in_doubt)
                 return self._walk(Orchestrator(run, lock, approve or run.ask, earlier), request["contract"], started)
 
@@ -314,8 +312,12 @@ class Site:
             self.runs.workflow_completed(run.id, run.owner, run.task_id, run.total)
             result = replace(result, checkpoints=(*result.checkpoints, "workflow_completed"))
         document = {key: value for key, value in contract(result).items() if key != "plan"}
-        self.runs.change_state(run.id, run.owner, state, result=document, reason=result.status)
+        self._change(run, state, result=document, reason=result.status)
         return replace(result, audit_head=self.runs.head()[1])
+
+    def _change(self, run: Run, state: RunState, **told: Any) -> None:
+        old = self.runs.change_state(run.id, run.owner, state, **told)
+        run.job.hooks.state_changed(run.id, old, state)
 
     def run_lock(self, run_id: str) -> Path:
         """The file that the process driving a run holds locked."""

@@ -1,7 +1,8 @@
-"""`aishell tools`: what aishell can do to a database, in full."""
+"""`aishell tools`: every operation there is, its contract and its SQL; whether own files load; what runs made of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,27 +10,31 @@ import click
 
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import LazyGroup
-from aishell.errors import UnknownNameError
 from aishell.models import CAPABILITIES, CATEGORIES, Risk
 
 if TYPE_CHECKING:
     from aishell.registry.tool import Tool
 
 ENGINES = ("postgresql", "mysql", "sqlite")
+_ORDER = ("common", *ENGINES)
 
 
 @click.group(cls=LazyGroup)
 def tools() -> None:
-    """Every operation is a file in tools/, with its risk, its lock and its SQL."""
+    """What aishell can do to a database: every statement it may ever send stands in one of these."""
 
 
-@tools.command("list", epilog="Example:  aishell tools list --engine postgresql --max-risk low")
-@click.option("--category", metavar="C", help="One of " + ", ".join(sorted(CATEGORIES)) + ".")
-@click.option("--max-risk", metavar="R", help="At most this risk: " + ", ".join(Risk) + ".")
+@tools.command("list", epilog="Examples:  aishell tools list --max-risk low   ·   aishell tools list --engine sqlite")
+@click.option("--category", type=click.Choice(sorted(CATEGORIES)), help="Only this category.")
+@click.option("--max-risk", type=click.Choice(list(Risk)), help="Only tools of this risk or less.")
 @click.option(
-    "--capability", "capabilities", multiple=True, metavar="C", help="Only tools that need no other than these."
+    "--capability",
+    "capabilities",
+    multiple=True,
+    type=click.Choice(sorted(CAPABILITIES)),
+    help="Only tools that need no other capability than these; may be repeated.",
 )
-@click.option("--engine", type=click.Choice(ENGINES))
+@click.option("--engine", type=click.Choice(ENGINES), help="Only tools for this engine.")
 @OUTPUT
 @click.pass_context
 def list_(
@@ -41,17 +46,11 @@ def list_(
     engine: str | None,
     output: str,
 ) -> None:
-    """Tools by category, risk, capability and engine."""
+    """Tools by name, with the highest risk of their variants."""
     from aishell.cli.listing import show_rows
+    from aishell.cli.tool_text import write_list
 
-    for kind, value, known in (("category", category, CATEGORIES), ("risk", max_risk, list(Risk))):
-        if value is not None and value not in known:
-            raise UnknownNameError(kind, value, known)
-    for capability in capabilities:
-        if capability not in CAPABILITIES:
-            raise UnknownNameError("capability", capability, CAPABILITIES)
-    found: dict[str, list[Tool]] = {}
-    for tool in (
+    found = (
         open_site(ctx)
         .registry()
         .find_tools(
@@ -60,90 +59,109 @@ def list_(
             capabilities=capabilities or None,
             engine=engine,
         )
-    ):
-        found.setdefault(tool.name, []).append(tool)
-    rows = [
-        {
-            "tool": name,
-            "risk": max((t.risk_level for t in variants), key=lambda risk: risk.rank).value,
-            "category": variants[0].category,
-            "engines": ", ".join(sorted({t.engine for t in variants})),
-            "runs": variants[0].runs,
-            "what it does": variants[0].description.split(". ")[0].rstrip(".") + ".",
-        }
-        for name, variants in sorted(found.items())
-    ]
-    show_rows(rows, output, empty="no tool is like that")
+    )
+    by_name: dict[str, list[Tool]] = {}
+    for tool in found:
+        by_name.setdefault(tool.name, []).append(tool)
+    rows = [_summary(variants) for variants in by_name.values()]
+    if output == "table":
+        write_list(rows)
+    else:
+        show_rows(rows, output, empty="")
+
+
+def _summary(variants: list[Tool]) -> dict[str, Any]:
+    """Variants as one row: the highest risk, all capabilities, the description of the engine most people have."""
+    first = min(variants, key=lambda tool: _ORDER.index(tool.engine))
+    engines = {tool.engine for tool in variants}
+    return {
+        "name": first.name,
+        "risk_level": max((tool.risk_level for tool in variants), key=lambda risk: risk.rank),
+        "category": first.category,
+        "engines": list(ENGINES) if "common" in engines else [engine for engine in ENGINES if engine in engines],
+        "required_capabilities": sorted(frozenset.union(*(tool.required_capabilities for tool in variants))),
+        "description": first.description,
+        "sources": [tool.source for tool in variants],
+    }
 
 
 @tools.command(epilog="Example:  aishell tools show optimize_table --engine postgresql")
 @click.argument("name")
-@click.option("--engine", type=click.Choice(ENGINES))
+@click.option("--engine", type=click.Choice(ENGINES), help="Only the variants for this engine.")
 @OUTPUT
 @click.pass_context
 def show(ctx: click.Context, /, name: str, engine: str | None, output: str) -> None:
-    """A tool's contract and its SQL, per engine and variant."""
+    """A tool's contract, its schemas and, for every engine and variant, its SQL and the file it stands in."""
     from aishell.cli.console import write_json
-    from aishell.cli.listing import title
+    from aishell.cli.tool_text import contract, write
+    from aishell.errors import UnknownNameError
 
-    variants = [t for t in open_site(ctx).registry().variants(name) if engine is None or t.engine in (engine, "common")]
-    if not variants:
-        raise UnknownNameError("engine for this tool", str(engine), ENGINES)
+    variants = open_site(ctx).registry(engine).variants(name.replace("-", "_"))
+    if engine is not None and not any(tool.engine in (engine, "common") for tool in variants):
+        raise UnknownNameError("engine", engine, {tool.engine for tool in variants}, f"the tool {name}")
+    variants.sort(key=lambda tool: tool.source)
     if output == "json":
-        write_json([_described(tool) for tool in variants])
+        write_json({"name": variants[0].name, "variants": [contract(tool) for tool in variants]})
         return
-    for tool in variants:
-        title(f"{tool.source}  {tool.risk_level} risk, lock {tool.lock}, runs {tool.runs}")
-        click.echo(tool.text.rstrip() + "\n")
+    write(variants)
 
 
-def _described(tool: Tool) -> dict[str, Any]:
-    return {
-        "name": tool.name,
-        "source": tool.source,
-        "description": tool.description,
-        "category": tool.category,
-        "risk_level": tool.risk_level,
-        "required_capabilities": tool.required_capabilities,
-        "parameters_schema": tool.parameters_schema,
-        "returns_schema": tool.returns_schema,
-        "implementation": tool.implementation or tool.runs,
-        "requires_approval": tool.requires_approval,
-        "max_execution_time": tool.max_execution_time,
-        "rate_limit": tool.rate_limit,
-        "examples": tool.examples,
-        "lock": tool.lock,
-        "idempotent": tool.idempotent,
-        "transaction": tool.transaction,
-        "statements": {block.name: block.text for block in tool.blocks.values()},
-    }
-
-
-@tools.command(epilog="Example:  aishell tools check my-site/tools")
+@tools.command(epilog="Examples:  aishell tools check   ·   aishell tools check my-site/tools")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@OUTPUT
 @click.pass_context
-def check(ctx: click.Context, /, folder: Path | None) -> None:
-    """Load a folder of tools; name file and line of everything that is wrong (exit 2)."""
-    from aishell.registry.registry import check_folders
+def check(ctx: click.Context, /, folder: Path | None, output: str) -> None:
+    """Load every file of a folder of tools and name file and line of whatever is wrong. Exit 2 when anything is.
+
+    DIR holds a sub-folder per engine, and is checked as a site's own tools: beside those that came with aishell. Without
+    DIR all tools of the site are checked.
+    """
+    from aishell.cli.console import write_json
+    from aishell.errors import UsageError
+    from aishell.reporting.units import printable
+
+    folders = [folder] if folder is not None else list(open_site(ctx).places.tools)
+    good, problems = _checked(folders)
+    if folder is not None and not good and not problems:
+        raise UsageError(f"there is no tool in {folder}", hint="tools stand in sub-folders named like their engines")
+    if output == "json":
+        found = [{"path": p.path, "line": p.line, "message": p.message.partition(f":{p.line}: ")[2]} for p in problems]
+        write_json({"tools": good, "problems": found})
+    else:
+        for problem in problems:
+            click.secho(printable(problem.message), fg="red")
+        click.echo(f"{good} tool file(s) load" + (f", {len(problems)} do not" if problems else ""))
+    ctx.exit(2 if problems else 0)
+
+
+def _checked(folders: Iterable[Path]) -> tuple[int, list[Any]]:
+    from aishell.locations import built_in
+    from aishell.registry.check import check as check_folder
+    from aishell.registry.registry import Registry
     from aishell.safety.locks import contradiction
 
-    folders = (folder,) if folder is not None else open_site(ctx).places.tools
-    good, problems = check_folders(folders, contradiction)
-    for problem in problems:
-        click.secho(problem, fg="red", err=True)
-    click.echo(f"{good} tool files are good" + (f", {len(problems)} are not" if problems else ""))
-    ctx.exit(2 if problems else 0)
+    shipped = built_in("tools")
+    beside = [f for f in (shipped,) if all(f.resolve() != folder.resolve() for folder in folders)]
+    registry = Registry.load(beside, lock_check=contradiction)
+    good, problems = 0, []
+    for folder in folders:
+        loaded, wrong = check_folder(folder, registry, contradiction)
+        good, problems = good + loaded, [*problems, *wrong]
+    return good, problems
 
 
 @tools.command(epilog="Example:  aishell tools stats --output json")
 @OUTPUT
 @click.pass_context
 def stats(ctx: click.Context, /, output: str) -> None:
-    """Calls, success rate and mean time of every tool that ran here."""
+    """Calls, share that succeeded and mean seconds of each tool, over the runs in the state store."""
     from aishell.cli.listing import show_rows
 
-    rows = [
-        {**row, "success_rate": round(row["success_rate"], 3), "mean_seconds": round(row["mean_seconds"] or 0, 3)}
-        for row in open_site(ctx).runs.tool_statistics()
-    ]
-    show_rows(rows, output, empty="no tool ran yet")
+    site = open_site(ctx)
+    rows = site.runs.tool_statistics() if site.state_path.exists() else []
+    if output == "table":
+        rows = [
+            {**row, "success_rate": f"{row['success_rate']:.0%}", "mean_seconds": f"{row['mean_seconds'] or 0:.2f}"}
+            for row in rows
+        ]
+    show_rows(rows, output, empty="no tool has run yet")

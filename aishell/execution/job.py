@@ -50,7 +50,14 @@ class Job:
     constraints: Sequence[Constraint]
     level: str
     hooks: Hooks = field(default_factory=Hooks)
+    inspector: Database | None = None  # the target through the role that may only look, where one is configured
     server: Server | None = None
+
+    def close(self) -> None:
+        """Give every connection back; a later use connects anew."""
+        self.database.close()
+        if self.inspector is not None:
+            self.inspector.close()
 
     def known_server(self) -> Server:
         """Engine, product, version and features: enough to pick tools."""
@@ -74,7 +81,7 @@ class Job:
         """The rows of every block of a `query` tool, by block; only `safe` tools can be read like this."""
         tool = self.pick(name)
         values = tool.prepare(params or {})
-        with self.database.session(INSPECTION) as session:
+        with (self.inspector or self.database).session(INSPECTION) as session:
             session.mark(f"aishell:inspect {tool.source}")
             return {
                 block.name: session.query(render(tool, block, values, self.database)) for block in tool.blocks.values()
@@ -122,9 +129,14 @@ class Job:
             calls_last_minute=calls,
             model_proposed=bool(self.task.metadata.get("model")),
         )
-        return gates.judge(
+        verdict = gates.judge(
             step, tool, context, config=self.config, constraints=self.constraints, policy=self.policy, level=self.level
         )
+        objection = self.agent.validate_safety(step)
+        if objection is None or objection.decision.rank <= verdict.decision.rank:
+            return verdict
+        reasons = (*verdict.reasons, *objection.reasons)
+        return replace(verdict, decision=objection.decision, safe=objection.safe, reasons=reasons)
 
     def free_disk(self) -> tuple[int | None, bool]:
         """Free bytes where the database's files are, and whether they could be seen from here."""

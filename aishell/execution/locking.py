@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aishell.databases.base import Database, HeldError, TargetLock
-from aishell.errors import TargetBusyError
+from aishell.errors import StateError, TargetBusyError
 from aishell.execution.job import Job
 from aishell.state.locks import FileLock, FileLockHeldError
 
@@ -42,6 +42,8 @@ def holding(job: Job, run_id: str, folder: Path) -> Iterator[TargetLock]:
 def _file_lock(path: Path, run_id: str, busy: str) -> FileLock:
     try:
         return FileLock(path, run_id)
+    except OSError as error:
+        raise StateError(f"no lock file can be made at {path}: {error.strerror}", hint=_WRITABLE) from error
     except FileLockHeldError as error:
         known = {"run_id": "unknown", "host": socket.gethostname(), "pid": "?", "since": "just now", **error.holder}
         text = "run {run_id} on {host}, process {pid}, since {since}".format(**known)
@@ -69,4 +71,5 @@ def _target_file(job: Job, folder: Path) -> Path:
     return folder / f"target-{hashlib.sha256(identity.encode()).hexdigest()[:24]}.lock"
 
 
+_WRITABLE = "give this user write permission on the folder; the lock keeps a second run away"
 _WAIT = "wait for it, or see `aishell runs show` and `aishell runs cancel`"

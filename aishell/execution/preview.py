@@ -72,11 +72,6 @@ def _step(job: Job, step: Step, tool: Tool, tables: Mapping[tuple[str, str], Tab
             statements = job.sent(tool, values, found)
     named = [tables[key] for key in named_tables(step.params) if key in tables]
     verdict = job.judge(step, tool, named)
-    objection = job.agent.validate_safety(step)
-    if objection is not None and objection.decision.rank > verdict.decision.rank:
-        verdict = replace(
-            verdict, decision=objection.decision, safe=objection.safe, reasons=(*verdict.reasons, *objection.reasons)
-        )
     return StepPreview(step, tool, tuple(statements), verdict, unseen)
 
 

@@ -12,14 +12,14 @@ from aishell.registry.registry import LockCheck, Registry
 def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -> tuple[int, list[ToolFileError]]:
     """How many tools of `folder` load beside those of a registry (they are added to it), and what is wrong with the others.
 
-    The errors' paths are as `folder` was given. Raises UsageError when there is no such folder, or no tool in it.
+    The errors' paths are as `folder` was given. Raises UsageError when there is no such folder.
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder of tools at {folder}")
     good, problems = 0, []
     for path in sorted((*folder.rglob("*.sql"), *folder.rglob("*.yaml"))):
         inside = path.relative_to(folder)
-        if any(part.startswith(("_", ".")) for part in inside.parts):
+        if len(inside.parts) > 1 and inside.parts[0].startswith(("_", ".")):
             continue
         try:
             beside.add(read_tool(_text(path), "/".join(("tools", *inside.parts)), _engine(inside)), lock_check)

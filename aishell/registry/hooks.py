@@ -1,7 +1,7 @@
 """Hooks around each tool call, from `hooks:` in aishell.yaml (`module:attribute`) or the entry point group `aishell.hooks`.
 
-A hook has `before(call)` and/or `after(call, result)`. `before` returns None, a `Veto`, or other parameters, which pass the
-gates again.
+A hook has any of `before(call)`, `after(call, result)` and `on_state_change(run_id, old, new)`. `before` returns None, a
+`Veto`, or other parameters, which pass the gates again.
 """
 
 from __future__ import annotations
@@ -62,6 +62,12 @@ class Hooks:
         for hook in self.hooks:
             if hasattr(hook, "after"):
                 hook.after(call, result)
+
+    def state_changed(self, run_id: str, old: str, new: str) -> None:
+        """Tell the hooks that a run went from one state to another; it is recorded already."""
+        for hook in self.hooks:
+            if hasattr(hook, "on_state_change"):
+                hook.on_state_change(run_id, old, new)
 
 
 def _import(name: str) -> Any:

@@ -107,18 +107,6 @@ class Registry:
         return sorted(found, key=lambda tool: (tool.name, tool.engine, tool.source))
 
 
-def check_folders(folders: Iterable[Path], lock_check: LockCheck) -> tuple[int, list[str]]:
-    """How many tool files of these folders are good, and what is wrong with the others, a line each."""
-    registry, good, problems = Registry(()), 0, []
-    for path, source, engine in _paths(folders, None):
-        try:
-            registry._add(_read(path, source, engine), lock_check)
-            good += 1
-        except ToolFileError as error:
-            problems.append(error.message)
-    return good, problems
-
-
 def _files(folders: Iterable[Path], engine: str | None) -> Iterable[Tool]:
     return (_read(*found) for found in _paths(folders, engine))
 

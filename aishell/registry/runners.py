@@ -313,7 +313,9 @@ def conclude(tool: Tool, values: Mapping[str, Any], results: Sequence[ObjectResu
     idle = [r for r in results if r.status in ("skipped", "deferred")]
     status = "failed" if bad else "skipped" if idle and len(idle) == len(results) else "done"
     reasons = [f"{r.label}: {r.reason}" if len(results) > 1 else str(r.reason) for r in (bad or idle)]
-    return ToolResult(status, aggregate(tool, blocks), tuple(results), "; ".join(reasons[:5]) or None)
+    put_off = status == "skipped" and any(r.status == "deferred" for r in results)
+    reason = ("deferred: " if put_off else "") + "; ".join(reasons[:5])
+    return ToolResult(status, aggregate(tool, blocks), tuple(results), reason or None)
 
 
 def clean(tool: Tool, values: Mapping[str, Any], context: Context) -> int:

@@ -50,6 +50,8 @@ class Parameter:
         schema = {**PARAMETER_TYPES[self.type], **self.rules}
         if not self.required and self.default is None:
             schema["type"] = [schema["type"], "null"]
+            if "enum" in schema:
+                schema["enum"] = [*schema["enum"], None]
         return schema
 
 

@@ -26,7 +26,8 @@ OBJECT = {"schema": "s", "table": "t"}
 
 
 def made(spec: str):
-    return make_tool({"do": "ANALYZE {table}", "verify": "SELECT :x AS ok"}, parameters=f"{{x: {spec}, table: {{type: identifier, default: t}}}}")  # fmt: skip
+    blocks = {"do": "ANALYZE {table}", "verify": "SELECT :x AS ok"}
+    return make_tool(blocks, parameters=f"{{x: {spec}, table: {{type: identifier, default: t}}}}")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,168 @@
+"""A tool as `aishell tools show` prints it: contract, parameters, results, and the SQL as it stands in its file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from aishell.cli.console import console
+from aishell.cli.listing import show_rows
+from aishell.registry.tool import Tool
+from aishell.reporting.units import duration, printable
+from aishell.safety.gates import timeout_of
+from aishell.safety.locks import lock_of
+
+RISK_STYLES = {"safe": "green", "low": "green", "medium": "yellow", "high": "red", "critical": "bold red"}
+#: What may differ between variants, and is printed with each.
+_VARYING = ("for", "risk", "needs", "lock", "limits", "runs")
+
+
+def contract(tool: Tool) -> dict[str, Any]:
+    """A tool as JSON."""
+    lock = lock_of(tool)
+    return {
+        "name": tool.name,
+        "engine": tool.engine,
+        "servers": servers(tool),
+        "source": tool.source,
+        "version": tool.version,
+        "description": tool.description,
+        "category": tool.category,
+        "risk_level": tool.risk_level,
+        "required_capabilities": tool.required_capabilities,
+        "requires_approval": tool.requires_approval,
+        "runs": tool.runs,
+        "lock": {"name": tool.lock, "blocks": lock.blocks, "timeout": timeout_of(tool, lock)},
+        "transaction": tool.transaction,
+        "max_execution_time": tool.max_execution_time,
+        "idempotent": tool.idempotent,
+        "rate_limit": tool.rate_limit,
+        "implementation": tool.implementation,
+        "parameters_schema": tool.parameters_schema,
+        "returns_schema": tool.returns_schema,
+        "examples": tool.examples,
+        "blocks": [{"name": b.name, "comment": b.comment, "sql": b.text} for b in tool.blocks.values()],
+    }
+
+
+def write_list(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Tools by name: two lines each on a terminal, one when piped."""
+    out = console()
+    if not rows:
+        out.print("no tool is like that")
+        return
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        engines = "every engine" if len(row["engines"]) == 3 else ", ".join(row["engines"])
+        sentence = printable(row["description"].partition(". ")[0].split("  ")[0].rstrip("."))
+        line = Text(f"{row['name']:<{width}}  ", style="bold")
+        line.append(f"{row['risk_level']:<8}  ", style=RISK_STYLES[row["risk_level"]])
+        line.append(f"{row['category']:<13} {engines:<17}", style="not bold")
+        if out.is_terminal:
+            out.print(line)
+            out.print(Padding(Text(sentence, style="dim"), (0, 0, 0, 4)))
+        else:
+            click.echo(f"{line.plain}  {sentence}")
+
+
+def write(variants: Sequence[Tool]) -> None:
+    """Print what the variants share once, then each with its SQL."""
+    out, first = console(), variants[0]
+    out.print(first.name, style="bold", markup=False)
+    _schema(out, "parameters", [_parameter(name, tool) for name, tool in _union(variants, "parameters")])
+    _schema(out, "returns", [_field(name, tool) for name, tool in _union(variants, "returns")])
+    for example in first.examples:
+        out.print(f"example: {printable(example.get('params', example))}", style="dim", markup=False)
+    for tool in variants:
+        out.print()
+        out.rule(printable(tool.source), style="cyan", align="left")
+        for paragraph in tool.description.split("  "):
+            out.print(printable(paragraph), markup=False)
+        for name, text in zip(_VARYING, _facts(tool), strict=True):
+            out.print(f"{name + ':':<8} {printable(text)}", style="dim", markup=False)
+        _sql(out, tool)
+
+
+def _sql(out: Console, tool: Tool) -> None:
+    """The file below its header, comments included: what changes something stands out."""
+    lines = tool.text.splitlines()
+    end = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    style = ""
+    for line in lines[end:]:
+        comment = line.startswith("-- ")
+        if comment and (name := line[3:].partition(":")[0]) in tool.blocks:
+            style = "yellow" if not tool.read_only and name in ("do", "cleanup") else "green"
+        out.print(printable(line.expandtabs(4)), style="dim" if comment else style, markup=False)
+
+
+def servers(tool: Tool) -> str:
+    """The servers a file is for, as its header says it."""
+    texts = []
+    for clause in tool.clauses:
+        bounds = " ".join(f"{operator} {'.'.join(map(str, version))}" for operator, version in clause.bounds)
+        features = [f"with {f}" for f in sorted(clause.with_)] + [f"without {f}" for f in sorted(clause.without)]
+        texts.append(", ".join(filter(None, (f"{clause.product} {bounds}".strip(), *features))))
+    return "; ".join(texts) or "every engine"
+
+
+def _facts(tool: Tool) -> Iterable[str]:
+    lock = lock_of(tool)
+    yield servers(tool)
+    yield f"{tool.risk_level}, {tool.category}" + (", always asks" if tool.requires_approval else "")
+    yield ", ".join(sorted(tool.required_capabilities))
+    yield f"{tool.lock}: blocks {lock.blocks}" if tool.lock != "none" else "none"
+    limit = (
+        f"stopped after {duration(tool.max_execution_time)}" if tool.max_execution_time else "the agent's time limit"
+    )
+    rate = f", {tool.rate_limit} calls a minute" if tool.rate_limit else ""
+    yield f"waits {duration(timeout_of(tool, lock))} for a lock, {limit}{rate}"
+    how = f"{tool.runs} ({tool.implementation})" if tool.implementation else tool.runs
+    yield how + (", may be sent again after an interruption" if tool.idempotent else "")
+
+
+def _union(variants: Sequence[Tool], of: str) -> list[tuple[str, Tool]]:
+    """Each name with the first variant that has it."""
+    found: dict[str, Tool] = {}
+    for tool in variants:
+        for name in getattr(tool, of):
+            found.setdefault(name, tool)
+    return list(found.items())
+
+
+def _parameter(name: str, tool: Tool) -> dict[str, Any]:
+    parameter = tool.parameters[name]
+    rules = {key: value for key, value in parameter.rules.items() if key != "description"}
+    return {
+        "name": name,
+        "type": parameter.type,
+        "default": "required" if parameter.required else "none" if parameter.default is None else parameter.default,
+        "rules": ", ".join(f"{key} {value}" for key, value in rules.items()),
+        "description": parameter.rules.get("description"),
+    }
+
+
+def _field(name: str, tool: Tool) -> dict[str, Any]:
+    schema = tool.returns[name].schema
+    kind = schema.get("type", "any")
+    aggregate = tool.returns[name]
+    made = ", ".join(f"{block}.{column}" if column else block for block, column in aggregate.operands)
+    return {
+        "name": name,
+        "type": kind if isinstance(kind, str) else " or ".join(kind),
+        "from": f"{aggregate.function}({made})" if made else "",
+        "description": schema.get("description"),
+    }
+
+
+def _schema(out: Console, title: str, rows: list[dict[str, Any]]) -> None:
+    out.print(f"\n{title}", style="bold")
+    if not rows:
+        out.print("none", style="dim")
+        return
+    used = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)]
+    show_rows([{name: row[name] for name in used} for row in rows], "table", empty="none")

@@ -1,0 +1,109 @@
+"""Imports follow the arrow of the architecture: never back, never in a circle."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "aishell"
+#: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("models", "errors"),
+    ("yamlfile", "reporting.units", "databases.quoting", "locations"),
+    ("settings", "databases"),
+    ("registry",),
+    ("safety",),
+    ("planning",),
+    ("agents",),
+    ("state",),
+    ("reporting",),
+    ("execution",),
+    ("site",),
+    ("cli", "sample", "__main__", ""),
+)
+#: Layers that see less than all below them.
+ONLY = {"models": (), "errors": (), "state": ("models", "errors", "state")}
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name below `aishell`; the package itself is the empty name."""
+    names = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        names[".".join(part for part in parts if part != "__init__")] = path
+    return names
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """What a module imports of the package, anywhere in it: inside functions and for type checking too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(modules()[module].read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            root, _, rest = name.partition(".")
+            if root == "aishell":
+                found.add(rest if rest in modules() else rest.rpartition(".")[0])
+    return frozenset(found - {module})
+
+
+def layer(module: str) -> int:
+    fits = [
+        (len(name), number)
+        for number, names in enumerate(LAYERS)
+        for name in names
+        if module == name or (name and module.startswith(f"{name}."))
+    ]
+    assert fits, f"{module} is in no layer"
+    return max(fits)[1]
+
+
+def arrows() -> list[tuple[str, str]]:
+    return [(module, other) for module in modules() for other in sorted(imports(module))]
+
+
+def test_the_walk_sees_every_way_to_import():
+    assert {"models", "errors", "databases.base", "databases.quoting"} <= imports("registry.render")
+    assert "agents.maintenance" in imports("agents.base")  # inside a function
+    assert "site" in imports("")  # for type checking
+    assert len(arrows()) > 150
+
+
+def test_every_module_is_in_one_layer():
+    assert {layer(module) for module in modules()} == set(range(len(LAYERS)))
+
+
+def test_no_import_runs_back():
+    back = [
+        f"{module or 'aishell'} → {other or 'aishell'}" for module, other in arrows() if layer(other) > layer(module)
+    ]
+    assert back == []
+
+
+@pytest.mark.parametrize("below", ONLY)
+def test_the_lowest_layers_and_state_import_no_more_than_they_may(below):
+    allowed = ONLY[below]
+    wrong = [
+        f"{module} → {other}"
+        for module, other in arrows()
+        if module.split(".")[0] == below and other.split(".")[0] not in allowed
+    ]
+    assert wrong == []
+
+
+def test_no_imports_form_a_circle():
+    try:
+        graphlib.TopologicalSorter({module: imports(module) for module in modules()}).prepare()
+    except graphlib.CycleError as error:
+        circle = " → ".join(error.args[1])
+        pytest.fail(f"a circle: {circle}")
