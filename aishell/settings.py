@@ -130,6 +130,13 @@ class Section:
             raise self.wrong(f"{key} must be {names}, not {value!r}", key)
         return value
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.get(key, list, [])
+        for number, item in enumerate(value):
+            if not isinstance(item, str):
+                raise self.wrong(f"{key} must be a list of texts, not of {item!r}", key, number)
+        return tuple(value)
+
     def one_of(self, key: str, known: Any, default: str) -> str:
         value = self.get(key, str, default)
         if value not in list(known):
@@ -144,9 +151,7 @@ class Section:
 
     def sections(self, key: str) -> list[tuple[str, Section]]:
         value = self.get(key, dict, {})
-        return [
-            (str(name), Section(self.document, *self.at, key, name, data=item or {})) for name, item in value.items()
-        ]
+        return [(str(name), Section(self.document, *self.at, key, name, data=item)) for name, item in value.items()]
 
     def items(self, key: str) -> list[Section]:
         value = self.get(key, list, [])
@@ -180,7 +185,7 @@ def load_settings(config: Path) -> Settings:
         safety_level=main.one_of("safety_level", SAFETY_LEVELS, "moderate"),
         jobs=main.get("jobs", int, 1),
         targets=known,
-        hooks=tuple(main.get("hooks", list, [])),
+        hooks=main.texts("hooks"),
         keep_runs=main.get("keep_runs", int, 1000),
     )
     main.done()
@@ -202,7 +207,7 @@ def load_policy(config: Path) -> Policy:
         for risk in row.data:
             if risk not in list(Risk):
                 raise row.unknown("risk", str(risk), list(Risk), risk)
-            matrix[level][risk] = _decisions(row, risk)
+            matrix[level][risk] = {**matrix[level][risk], **_decisions(row, risk)}
     rules = tuple(_rule(item, number) for number, item in enumerate(section.items("rules")))
     policy = Policy(
         matrix,
@@ -231,7 +236,7 @@ def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentCon
     chosen = Section(document, name, "default_config", data=section.get("default_config", dict, {}))
     capabilities = section.get("capabilities", list, sorted(defaults.capabilities))
     for number, capability in enumerate(capabilities):
-        if capability not in CAPABILITIES:
+        if capability not in list(CAPABILITIES):
             raise section.unknown("capability", str(capability), CAPABILITIES, "capabilities", number)
     section.get("monitoring", dict)
     config_ = AgentConfig(
@@ -263,7 +268,7 @@ def _target(name: str, section: Section, config: Path) -> Target:
         name=name,
         url=url,
         environment=section.get("environment", str, PRODUCTION),
-        labels=tuple(section.get("labels", list, [])),
+        labels=section.texts("labels"),
         time_zone=section.get("time_zone", str, "UTC"),
         password_env=section.get("password_env", str),
         password_file=section.get("password_file", str),
@@ -285,7 +290,7 @@ def _decisions(row: Section, risk: str) -> dict[str, Decision]:
     for environment, decision in mapping.items():
         if decision not in list(Decision):
             raise row.unknown("decision", str(decision), list(Decision), risk, environment)
-    return {"default": Decision.CONFIRM, **{str(e): Decision(d) for e, d in mapping.items()}}
+    return {str(e): Decision(d) for e, d in mapping.items()}
 
 
 def _rule(item: Section, number: int) -> Rule:

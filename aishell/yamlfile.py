@@ -30,29 +30,53 @@ class Document:
 
 def parse(text: str, path: str) -> Document:
     """Raises SettingsError with file and line when the text is no YAML or says a key twice."""
+    node: yaml.Node | None = None
+    lines: dict[tuple[str, ...], int] = {}
     try:
         node = yaml.compose(text, Loader=_Loader)
+        if node is not None:
+            _walk(node, (), lines, path)
         data = yaml.load(text, Loader=_Loader)  # noqa: S506  the safe loader, in C
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         problem = getattr(error, "problem", None) or str(error)
         raise SettingsError(f"{path}:{line}: malformed YAML: {problem}") from error
-    lines: dict[tuple[str, ...], int] = {}
-    if node is not None:
-        _walk(node, (), lines, path)
+    except (ValueError, KeyError, AttributeError) as error:  # a value that is not what it looks like: 2021-13-45
+        line = _unreadable(node) if node is not None else 1
+        raise SettingsError(f"{path}:{line}: malformed YAML: {error}") from error
     return Document(path, data, lines)
 
 
-def _walk(node: yaml.Node, at: tuple[str, ...], lines: dict[tuple[str, ...], int], path: str) -> None:
+def _walk(
+    node: yaml.Node,
+    at: tuple[str, ...],
+    lines: dict[tuple[str, ...], int],
+    path: str,
+    above: tuple[yaml.Node, ...] = (),
+) -> None:
+    if any(node is parent for parent in above):
+        raise SettingsError(f"{path}:{node.start_mark.line + 1}: an anchor refers to itself")
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             here = (*at, str(key.value))
             if here in lines:
                 raise SettingsError(f"{path}:{key.start_mark.line + 1}: the key {key.value!r} stands twice")
             lines[here] = key.start_mark.line + 1
-            _walk(value, here, lines, path)
+            _walk(value, here, lines, path, (*above, node))
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
             lines[(*at, str(number))] = value.start_mark.line + 1
-            _walk(value, (*at, str(number)), lines, path)
+            _walk(value, (*at, str(number)), lines, path, (*above, node))
+
+
+def _unreadable(node: yaml.Node) -> int:
+    """The line of the first value that cannot be made, 0 when there is none."""
+    if isinstance(node, yaml.ScalarNode):
+        try:
+            _Loader("").construct_object(node)
+        except (yaml.YAMLError, ValueError, KeyError, AttributeError):
+            return int(node.start_mark.line + 1)
+        return 0
+    values = [v for pair in node.value for v in pair] if isinstance(node, yaml.MappingNode) else node.value
+    return next((line for value in values if (line := _unreadable(value))), 0)

@@ -92,8 +92,10 @@ def chosen_targets(
         raise UsageError("--target, --all, --label and --url exclude each other")
     if url is not None:
         if "://" not in url:
+            from aishell.databases.connections import mask_url
+
             raise UsageError(
-                f"--url {url!r} is no URL", hint="write e.g. sqlite:///shop.db; for a configured target use --target"
+                f"--url {mask_url(url)!r} is no URL", hint="write e.g. sqlite:///shop.db; for a configured target use --target"
             )
         return [url]
     if every:

@@ -31,7 +31,7 @@ def contract(tool: Tool) -> dict[str, Any]:
         "servers": servers(tool),
         "source": tool.source,
         "version": tool.version,
-        "description": tool.description,
+        "description": tool.description.strip(),
         "category": tool.category,
         "risk_level": tool.risk_level,
         "required_capabilities": tool.required_capabilities,
@@ -81,7 +81,7 @@ def write(variants: Sequence[Tool]) -> None:
     for tool in variants:
         out.print()
         out.rule(printable(tool.source), style="cyan", align="left")
-        for paragraph in tool.description.split("  "):
+        for paragraph in tool.description.strip().split("  "):
             out.print(printable(paragraph), markup=False)
         for name, text in zip(_VARYING, _facts(tool), strict=True):
             out.print(f"{name + ':':<8} {printable(text)}", style="dim", markup=False)
@@ -97,7 +97,7 @@ def _sql(out: Console, tool: Tool) -> None:
         comment = line.startswith("-- ")
         if comment and (name := line[3:].partition(":")[0]) in tool.blocks:
             style = "yellow" if not tool.read_only and name in ("do", "cleanup") else "green"
-        out.print(printable(line.expandtabs(4)), style="dim" if comment else style, markup=False)
+        out.print(printable(line.expandtabs(4)), style="dim" if comment else style, markup=False, soft_wrap=True)
 
 
 def servers(tool: Tool) -> str:

@@ -26,7 +26,7 @@ def tools() -> None:
 
 @tools.command("list", epilog="Examples:  aishell tools list --max-risk low   ·   aishell tools list --engine sqlite")
 @click.option("--category", type=click.Choice(sorted(CATEGORIES)), help="Only this category.")
-@click.option("--max-risk", type=click.Choice(list(Risk)), help="Only tools of this risk or less.")
+@click.option("--max-risk", type=click.Choice([risk.value for risk in Risk]), help="Only tools of this risk or less.")
 @click.option(
     "--capability",
     "capabilities",
@@ -72,7 +72,7 @@ def list_(
 
 def _summary(variants: list[Tool]) -> dict[str, Any]:
     """Variants as one row: the highest risk, all capabilities, the description of the engine most people have."""
-    first = min(variants, key=lambda tool: _ORDER.index(tool.engine))
+    first = min(variants, key=_place)
     engines = {tool.engine for tool in variants}
     return {
         "name": first.name,
@@ -94,16 +94,21 @@ def show(ctx: click.Context, /, name: str, engine: str | None, output: str) -> N
     """A tool's contract, its schemas and, for every engine and variant, its SQL and the file it stands in."""
     from aishell.cli.console import write_json
     from aishell.cli.tool_text import contract, write
-    from aishell.errors import UnknownNameError
+    from aishell.errors import UsageError
 
-    variants = open_site(ctx).registry(engine).variants(name.replace("-", "_"))
-    if engine is not None and not any(tool.engine in (engine, "common") for tool in variants):
-        raise UnknownNameError("engine", engine, {tool.engine for tool in variants}, f"the tool {name}")
-    variants.sort(key=lambda tool: tool.source)
+    everywhere = open_site(ctx).registry().variants(name.replace("-", "_"))
+    variants = sorted((t for t in everywhere if engine in (None, t.engine) or t.engine == "common"), key=_place)
+    if not variants:
+        known = ", ".join(sorted({tool.engine for tool in everywhere}))
+        raise UsageError(f"the tool {everywhere[0].name!r} does not exist for {engine}", hint=f"it exists for {known}")
     if output == "json":
         write_json({"name": variants[0].name, "variants": [contract(tool) for tool in variants]})
         return
     write(variants)
+
+
+def _place(tool: Tool) -> tuple[int, str]:
+    return _ORDER.index(tool.engine), tool.source
 
 
 @tools.command(epilog="Examples:  aishell tools check   ·   aishell tools check my-site/tools")

@@ -71,6 +71,8 @@ def mask_url(url: str) -> str:
     """A URL without its password, readable or not."""
     head, at, tail = url.rpartition("@")
     scheme, sep, user = head.partition("://")
+    if not sep:  # no URL, but what was meant as one can hold a password all the same
+        scheme, user = "", head
     return f"{scheme}{sep}{user.split(':')[0]}:***@{tail}" if at and ":" in user else url
 
 

@@ -31,10 +31,6 @@ def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -
             problems.append(ToolFileError(str(path), 1, text))
         else:
             good += 1
-    if not good and not problems:
-        raise UsageError(
-            f"there is no tool in {folder}", hint=f"tools stand in sub-folders: {', '.join(sorted(ENGINES))}"
-        )
     return good, problems
 
 

@@ -176,7 +176,9 @@ class NoLongTransactions(_Base):
     def check(self, step: Step, context: Context) -> Violation | None:
         do = context.tool.blocks.get("do")
         waits = lock_of(context.tool).exclusive or (do is not None and "CONCURRENTLY" in do.text.upper())
-        age = context.server.oldest_transaction_seconds
+        age, who = context.server.oldest_transaction_seconds, context.server.oldest_transaction
+        if waits and age is None and who is not None and not context.tool.read_only:
+            return Violation(self.type, f"how old the oldest transaction is cannot be seen: {who}", Decision.CONFIRM)
         if not waits or age is None or age <= self.max_seconds or context.tool.read_only:
             return None
         return self.violated(

@@ -66,15 +66,18 @@ def test_a_target_is_read_with_all_it_says(config):
         "    time_zone: Europe/Berlin\n    password_env: SHOP\n    free_disk_bytes: 5\n    binlog: LOCAL\n"
     )
     settings = load(config, "aishell.yaml", "default_target: shop\nsafety_level: strict\njobs: 4\nhooks: [a:b]\n")
-    path = config.parent / "shop.db"
-    target = Target("shop", f"sqlite:///{path}", "test", ("eu", "small"), "Europe/Berlin", "SHOP")
     assert settings.targets["shop"] == Target(
-        **{**{name: getattr(target, name) for name in ("name", "url", "environment", "labels", "time_zone")}},
+        name="shop",
+        url=f"sqlite:///{config.parent / 'shop.db'}",
+        environment="test",
+        labels=("eu", "small"),
+        time_zone="Europe/Berlin",
         password_env="SHOP",
         free_disk_bytes=5,
         binlog="LOCAL",
     )
-    assert (settings.default_target, settings.safety_level, settings.jobs, settings.hooks) == ("shop", "strict", 4, ("a:b",))  # fmt: skip
+    assert (settings.default_target, settings.safety_level) == ("shop", "strict")
+    assert (settings.jobs, settings.hooks) == (4, ("a:b",))
 
 
 def test_a_target_without_an_environment_is_production(config):
@@ -106,7 +109,7 @@ def test_a_target_without_an_environment_is_production(config):
         ("targets.yaml", "targets:\n  shop: {url: x, time_zone: ''}\n", 2, "unknown time zone", None),
         ("targets.yaml", "targets:\n  shop: {url: x, labels: eu}\n", 2, "labels must be list", None),
         ("targets.yaml", "targets:\n  shop: {url: x, labels: [1]}\n", 2, "labels", None),
-        ("targets.yaml", "targets:\n  shop: {url: x, binlog: local}\n", 2, "value of binlog 'local'", "'LOCAL'"),
+        ("targets.yaml", "targets:\n  shop: {url: x, binlog: local}\n", 2, "value of binlog 'local'", "LOCAL"),
         ("targets.yaml", "targets:\n  shop: {url: x, free_disk_bytes: 1GB}\n", 2, "must be int", None),
         ("policy.yaml", "mode: interactiv\n", 1, "value of mode", "'interactive'"),
         ("policy.yaml", "matrx: {}\n", 1, "unknown key 'matrx'", "'matrix'"),
@@ -125,7 +128,7 @@ def test_a_target_without_an_environment_is_production(config):
         ("policy.yaml", "constraints:\n  - max_rows\n", 2, "a mapping is needed here", None),
         ("agents/maintenance.yaml", "maintenence_agent: {}\n", 1, "unknown key", "'maintenance_agent'"),
         ("agents/maintenance.yaml", "maintenance_agent:\n  capabilites: []\n", 2, "unknown key", "'capabilities'"),
-        ("agents/maintenance.yaml", "maintenance_agent:\n  capabilities:\n    - index_manag\n", 3, "unknown capability", "'index_manage'"),
+        ("agents/maintenance.yaml", "maintenance_agent:\n  capabilities:\n    - index_manag\n", 3, "unknown", "'index_manage'"),
         ("agents/maintenance.yaml", "maintenance_agent:\n  capabilities:\n    - [index_manage]\n", 3, "unknown capability", None),
         ("agents/maintenance.yaml", "maintenance_agent:\n  default_config: {max_retrys: 3}\n", 2, "unknown key", "'max_retries'"),
         ("agents/maintenance.yaml", "maintenance_agent:\n  default_config:\n    max_duration: 1h\n", 3, "must be int", None),

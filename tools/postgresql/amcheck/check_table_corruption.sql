@@ -8,6 +8,8 @@
 -- lock: ACCESS SHARE
 -- max_execution_time: 7200
 -- idempotent: true
+-- group: 100
+-- key: [schema, table, relation]
 -- parameters:
 --   tables: {type: identifier_list, description: 'tables as {schema, table}'}
 -- returns:
@@ -50,23 +52,27 @@ SELECT p.nspname AS schema, p.relname AS "table", p.relation AS relation,
 FROM part AS p
 ORDER BY p.relpages DESC, p.nspname, p.relname, p.relation
 
--- do: what is wrong with it; a damaged index or an unreadable page raises an error
+-- do: what is wrong with a group of them; a damaged index or an unreadable page raises an error, and each is tried alone
+WITH part AS MATERIALIZED (
+  SELECT g.oid, g.toast_oid, g.index_oid
+  FROM jsonb_to_recordset(CAST(:group AS jsonb)) AS g(oid oid, toast_oid oid, index_oid oid)
+)
 SELECT string_agg(found.text, '; ') AS problem
 FROM (
   -- a table and its TOAST: one row for each damage
   SELECT format('%s, block %s, row %s%s: %s', heap.oid, h.blkno, h.offnum, ', column ' || h.attnum, h.msg) AS text
   FROM (SELECT CAST(o.oid AS regclass) AS oid
-        FROM (VALUES (CAST(:oid AS oid)), (CAST(:toast_oid AS oid))) AS o(oid)
-        WHERE CAST(:index_oid AS oid) IS NULL AND o.oid IS NOT NULL) AS heap
+        FROM part AS p CROSS JOIN LATERAL (VALUES (p.oid), (p.toast_oid)) AS o(oid)
+        WHERE p.index_oid IS NULL AND o.oid IS NOT NULL) AS heap
   CROSS JOIN LATERAL verify_heapam(heap.oid, check_toast => true) AS h
   UNION ALL
   -- an index, or the index of the TOAST: nothing comes back, damage is an error
   SELECT nullif(bt_index_check(CAST(tree.oid AS regclass), true)::text, '')
-  FROM (SELECT CAST(:index_oid AS oid) AS oid WHERE CAST(:index_oid AS oid) IS NOT NULL
+  FROM (SELECT p.index_oid AS oid FROM part AS p WHERE p.index_oid IS NOT NULL
         UNION ALL
-        SELECT i.indexrelid FROM pg_index AS i WHERE i.indrelid = CAST(:toast_oid AS oid) AND i.indisvalid) AS tree
+        SELECT i.indexrelid FROM part AS p JOIN pg_index AS i ON i.indrelid = p.toast_oid AND i.indisvalid) AS tree
 ) AS found
-CROSS JOIN (SELECT FROM (SELECT 1) AS {relation}) AS checked  -- names the object in the statement
+
 
 -- report: what was named and cannot be checked
 WITH named AS (
