@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aishell import locations
-from aishell.agents.base import load_agent
-from aishell.databases.connections import mask_url, open_database, parse_url, unavailable
+from aishell.agents.loading import load_agent
+from aishell.databases.connections import mask_url, parse_url, unavailable
+from aishell.databases.opening import open_database
 from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownNameError, UsageError
 from aishell.execution import recovery
 from aishell.execution.executor import Earlier

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from aishell.databases.base import SessionOptions
-from aishell.databases.connections import open_database, parse_url
+from aishell.databases.connections import parse_url
+from aishell.databases.opening import open_database
 from aishell.databases.sqlite import SQLite
 from aishell.errors import AishellError
 from aishell.models import Plan, Row, Server, Step, StepResult, Task

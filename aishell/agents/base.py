@@ -8,10 +8,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
-from aishell.errors import UnknownNameError, UsageError
+from aishell.errors import UnknownNameError
 from aishell.models import AgentConfig, Inventory, Plan, Step, StepResult, Table, Task, Verdict
 
 
@@ -74,19 +73,3 @@ class Agent(ABC):
     def can_handle(self, task: Task) -> tuple[bool, float]:
         """Whether this agent fits a task, and how sure that is (0-1)."""
         return task.agent == self.type, 1.0 if task.agent == self.type else 0.0
-
-
-def load_agent(name: str) -> Agent:
-    """An agent by its type, `-` or `_` alike. Raises UnknownNameError."""
-    from aishell.agents.maintenance import MaintenanceAgent
-
-    wanted = name.replace("-", "_")
-    if wanted == MaintenanceAgent.type:
-        return MaintenanceAgent()
-    points = {point.name: point for point in entry_points(group="aishell.agents")}
-    if wanted not in points:
-        raise UnknownNameError("agent", name, {MaintenanceAgent.type, *points})
-    agent = points[wanted].load()()
-    if not isinstance(agent, Agent):
-        raise UsageError(f"the entry point {wanted!r} of aishell.agents is no Agent")
-    return agent

@@ -311,31 +311,16 @@ class _Planner:
         )
 
     def _change(
-        self,
-        name: str,
-        tool: str,
-        params: dict[str, Any],
-        rationale: str,
-        *,
-        table: Table | None = None,
-        evidence: Sequence[Evidence] = (),
-        needs: tuple[str, ...] = (),
-        when: str | None = None,
-        size: int | None = None,
-        scratch: int | None = None,
-        found: tuple[dict[str, Any], ...] | None = None,
+        self, name: str, tool: str, params: dict[str, Any], rationale: str, *, needs: tuple[str, ...] = (), **rest: Any
     ) -> str:
         """A step that changes something: after the corruption check, and only if that found nothing."""
-        conditions = [when] if when else []
         if self.corruption:
-            conditions.insert(0, f"${{steps.{self.corruption}.output.corrupted_tables}} == []")
+            sound = f"${{steps.{self.corruption}.output.corrupted_tables}} == []"
+            rest["when"] = " and ".join(filter(None, (sound, rest.get("when"))))
             needs = (*needs, self.corruption)
         if tool in TAKES_BINLOG and self.engine == "mysql" and self.task.input_data.get("binlog"):
             params = {**params, "binlog": self.task.input_data["binlog"]}
-        return self._add(
-            name, tool, params, rationale, table=table, evidence=evidence, needs=needs,
-            when=" and ".join(conditions) or None, size=size, scratch=scratch, found=found,
-        )  # fmt: skip
+        return self._add(name, tool, params, rationale, needs=needs, **rest)
 
     def _add(
         self,

@@ -95,7 +95,8 @@ def chosen_targets(
             from aishell.databases.connections import mask_url
 
             raise UsageError(
-                f"--url {mask_url(url)!r} is no URL", hint="write e.g. sqlite:///shop.db; for a configured target use --target"
+                f"--url {mask_url(url)!r} is no URL",
+                hint="write e.g. sqlite:///shop.db; for a configured target use --target",
             )
         return [url]
     if every:

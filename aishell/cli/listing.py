@@ -24,7 +24,9 @@ def show_rows(rows: Sequence[Mapping[str, Any]], output: str, *, empty: str) -> 
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for number, name in enumerate(rows[0]):
-        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=number == 0)  # an id or a name is copied whole
+        table.add_column(
+            name.replace("_", " "), overflow="fold", no_wrap=number == 0
+        )  # an id or a name is copied whole
     for row in rows:
         table.add_row(*(Text("" if value is None else printable(value)) for value in row.values()))
     out = console()

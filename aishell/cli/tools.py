@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import click
 
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import LazyGroup
+from aishell.errors import ToolFileError, UsageError
 from aishell.models import CAPABILITIES, CATEGORIES, Risk
 
 if TYPE_CHECKING:
@@ -94,7 +95,6 @@ def show(ctx: click.Context, /, name: str, engine: str | None, output: str) -> N
     """A tool's contract, its schemas and, for every engine and variant, its SQL and the file it stands in."""
     from aishell.cli.console import write_json
     from aishell.cli.tool_text import contract, write
-    from aishell.errors import UsageError
 
     everywhere = open_site(ctx).registry().variants(name.replace("-", "_"))
     variants = sorted((t for t in everywhere if engine in (None, t.engine) or t.engine == "common"), key=_place)
@@ -122,7 +122,6 @@ def check(ctx: click.Context, /, folder: Path | None, output: str) -> None:
     DIR all tools of the site are checked.
     """
     from aishell.cli.console import write_json
-    from aishell.errors import UsageError
     from aishell.reporting.units import printable
 
     folders = [folder] if folder is not None else list(open_site(ctx).places.tools)
@@ -139,7 +138,7 @@ def check(ctx: click.Context, /, folder: Path | None, output: str) -> None:
     ctx.exit(2 if problems else 0)
 
 
-def _checked(folders: Iterable[Path]) -> tuple[int, list[Any]]:
+def _checked(folders: Sequence[Path]) -> tuple[int, list[ToolFileError]]:
     from aishell.locations import built_in
     from aishell.registry.check import check as check_folder
     from aishell.registry.registry import Registry
@@ -148,7 +147,7 @@ def _checked(folders: Iterable[Path]) -> tuple[int, list[Any]]:
     shipped = built_in("tools")
     beside = [f for f in (shipped,) if all(f.resolve() != folder.resolve() for folder in folders)]
     registry = Registry.load(beside, lock_check=contradiction)
-    good, problems = 0, []
+    good, problems = 0, list[ToolFileError]()
     for folder in folders:
         loaded, wrong = check_folder(folder, registry, contradiction)
         good, problems = good + loaded, [*problems, *wrong]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pybreaker
 from sqlalchemy.engine import URL, make_url
@@ -13,9 +13,6 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from aishell.errors import DatabaseError, TargetUnavailableError, UnknownNameError, UsageError
-
-if TYPE_CHECKING:
-    from aishell.databases.base import Database
 
 #: URL scheme -> engine.
 SCHEMES = {
@@ -74,21 +71,6 @@ def mask_url(url: str) -> str:
     if not sep:  # no URL, but what was meant as one can hold a password all the same
         scheme, user = "", head
     return f"{scheme}{sep}{user.split(':')[0]}:***@{tail}" if at and ":" in user else url
-
-
-def open_database(credentials: Credentials) -> Database:
-    """The database behind credentials; no connection is made yet."""
-    if credentials.engine == "postgresql":
-        from aishell.databases.postgresql import PostgreSQL
-
-        return PostgreSQL(credentials)
-    if credentials.engine == "mysql":
-        from aishell.databases.mysql import MySQL
-
-        return MySQL(credentials)
-    from aishell.databases.sqlite import SQLite
-
-    return SQLite(credentials)
 
 
 class Pools:

@@ -224,7 +224,6 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
 
 def record(run: Run, step: Step, result: StepResult, record_: _Record | None = None) -> StepResult:
     """Commit a step's outcome: row, checkpoint, history and events in one transaction."""
-    kept = record_ or _Record()
     values = {
         "status": result.status,
         "attempt": result.attempts,
@@ -233,36 +232,29 @@ def record(run: Run, step: Step, result: StepResult, record_: _Record | None = N
         "reason": result.reason,
         "approved_by": result.approved_by,
         "seconds": result.execution_time,
-        "server_session": kept.server_session,
     }
-    asked = run.runs.step_ended(
-        run.id,
-        run.owner,
-        step.index,
-        values,
-        task_id=run.task_id,
-        total=run.total,
-        happened=kept.happened,
-        objects=kept.objects,
-    )
-    run.asked_to = run.asked_to or asked
+    _commit(run, step, values, record_ or _Record())
     run.observer.step_ended(step, result)
     return result
 
 
 def _interrupted(run: Run, step: Step, kept: _Record) -> None:
     """The statement was cancelled and its end seen: the step is pending again, and resume runs it."""
-    values = {"status": StepStatus.PENDING, "reason": "interrupted", "server_session": kept.server_session}
-    run.runs.step_ended(
+    _commit(run, step, {"status": StepStatus.PENDING, "reason": "interrupted"}, kept)
+
+
+def _commit(run: Run, step: Step, values: Mapping[str, Any], kept: _Record) -> None:
+    asked = run.runs.step_ended(
         run.id,
         run.owner,
         step.index,
-        values,
+        {**values, "server_session": kept.server_session},
         task_id=run.task_id,
         total=run.total,
         happened=kept.happened,
         objects=kept.objects,
     )
+    run.asked_to = run.asked_to or asked
 
 
 def _skip(run: Run, step: Step, reason: str) -> StepResult:

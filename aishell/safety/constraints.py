@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Protocol
+from types import UnionType
+from typing import Any, ClassVar, Protocol, get_args, get_origin, get_type_hints
 
 from aishell.errors import SettingsError, UnknownNameError
 from aishell.models import Decision, Risk, Server, Step, Table
@@ -234,7 +235,7 @@ _BUILT_IN: dict[str, type[Any]] = {
         NoLongTransactions, NoCascade, NotAStandby, RateLimit,
     )
 }  # fmt: skip
-#: In force whatever is configured; a configured one of the same type takes the built-in's place.
+#: In force whatever is configured; configured ones of the same type take the built-in's place.
 _ALWAYS = (
     "not_a_standby",
     "rate_limit",
@@ -266,10 +267,13 @@ _BUILT_IN[BACKUP_REQUIRED] = BackupRequired
 
 
 def build(configured: tuple[Mapping[str, Any], ...]) -> list[Constraint]:
-    """The constraints in force. Raises SettingsError, with file and line, for an unknown type or key or a wrong value."""
+    """The constraints in force: every configured one, and the built-in ones of other types.
+
+    Raises SettingsError, with file and line, for an unknown type or key or a wrong value.
+    """
     points = {point.name: point for point in entry_points(group="aishell.constraints")}
     known = {*_BUILT_IN, *points}
-    built: dict[str, Constraint] = {name: _BUILT_IN[name]() for name in _ALWAYS}
+    built: list[Constraint] = []
     for item in configured:
         name, where = str(item["type"]), str(item.get("where", "built-in"))
         if name not in known:
@@ -282,8 +286,22 @@ def build(configured: tuple[Mapping[str, Any], ...]) -> list[Constraint]:
         if item.get("on_violation", "ask") not in ("ask", "block"):
             raise _wrong(where, UnknownNameError("on_violation", str(item["on_violation"]), ("ask", "block")))
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in item.items() if k != "type"}
-        built[name] = factory(**values)
-    return list(built.values())
+        hints = get_type_hints(factory) if name in _BUILT_IN else {}
+        for key, value in values.items():
+            if key in hints and not _fits(value, hints[key]):
+                raise SettingsError(f"{where}: {key} of the constraint {name} cannot be {item[key]!r}")
+        built.append(factory(**values))
+    configured_types = {str(item["type"]) for item in configured}
+    return [*(_BUILT_IN[name]() for name in _ALWAYS if name not in configured_types), *built]
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of a file is of a field's type."""
+    if get_origin(hint) is UnionType:
+        return any(_fits(value, option) for option in get_args(hint))
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(item, get_args(hint)[0]) for item in value)
+    return isinstance(value, (int, float) if hint is float else hint) and not isinstance(value, bool)
 
 
 def _wrong(where: str, error: UnknownNameError) -> SettingsError:

@@ -72,6 +72,8 @@ LOCKS: dict[str, dict[str, Lock]] = {
     },
 }
 
+#: A change behind a WITH.
+_WRITES = r"\b(INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+\S+\s+SET)\b"
 #: (engine, statement, the lock it takes), the first that matches. A file may declare a stronger lock, never a weaker one.
 _STATEMENTS: list[tuple[str, re.Pattern[str], str]] = [
     (engine, re.compile(pattern, re.IGNORECASE), lock)
@@ -89,6 +91,7 @@ _STATEMENTS: list[tuple[str, re.Pattern[str], str]] = [
         ),
         ("postgresql", r"^ALTER\b", "ACCESS EXCLUSIVE"),
         ("postgresql", r"^(INSERT|UPDATE|DELETE|MERGE)\b", "ROW EXCLUSIVE"),
+        ("postgresql", rf"^WITH\b.*{_WRITES}", "ROW EXCLUSIVE"),
         ("postgresql", r"^(SELECT|WITH)\b", "none"),
         ("mysql", r"^OPTIMIZE\b", "MDL SHARED UPGRADABLE, brief EXCLUSIVE"),
         ("mysql", r"^ALTER\b.*\bLOCK\s*=\s*NONE\b", "MDL SHARED UPGRADABLE, brief EXCLUSIVE"),
@@ -96,11 +99,13 @@ _STATEMENTS: list[tuple[str, re.Pattern[str], str]] = [
         ("mysql", r"^(DROP|TRUNCATE)\b", "MDL EXCLUSIVE"),
         ("mysql", r"^(ANALYZE|CHECK)\b", "MDL SHARED READ"),
         ("mysql", r"^(INSERT|UPDATE|DELETE)\b", "MDL SHARED READ"),
+        ("mysql", rf"^WITH\b.*{_WRITES}", "MDL SHARED READ"),
         ("mysql", r"^(SELECT|SHOW|WITH)\b", "none"),
         ("sqlite", r"^VACUUM\b", "EXCLUSIVE"),
         ("sqlite", r"^(REINDEX|ANALYZE|INSERT|UPDATE|DELETE|DROP|ALTER|CREATE)\b", "RESERVED"),
         ("sqlite", r"^PRAGMA\s+(\{\w+\}\.)?(incremental_vacuum|wal_checkpoint|optimize)\b", "RESERVED"),
-        ("sqlite", r"^(SELECT|WITH|PRAGMA)\b", "none"),
+        ("sqlite", rf"^WITH\b.*{_WRITES}", "RESERVED"),
+        ("sqlite", r"^(SELECT|WITH|PRAGMA\s+(\{\w+\}\.)?(integrity_check|quick_check|foreign_key_check))\b", "none"),
     )
 ]
 

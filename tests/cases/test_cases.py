@@ -118,6 +118,7 @@ class Case:
         for pattern in command.get("lines", ()):
             said = ended.out + ended.err
             assert re.search(self.filled(pattern), said, re.DOTALL), f"{where}: no {pattern}\n{said}"
+        assert "\x1b" not in ended.out + ended.err, f"{where}: a terminal escape was printed"
         if before is not None:
             assert self.fingerprint() == before, f"{where} changed the database"
             assert log is None or log.changing() == [], where

@@ -10,7 +10,8 @@ from typing import Any
 
 from aishell.agents.maintenance import MaintenanceAgent
 from aishell.databases.base import Database
-from aishell.databases.connections import open_database, parse_url
+from aishell.databases.connections import parse_url
+from aishell.databases.opening import open_database
 from aishell.models import AgentConfig, Index, Inventory, Plan, Server, Step, Table, Task, plain
 from aishell.registry.header import read_tool
 from aishell.registry.tool import Tool

@@ -22,7 +22,7 @@ def test_the_agent_of_the_tutorial_counts_rows(
     exec(agent, module.__dict__)
     monkeypatch.setitem(sys.modules, "census", module)
     point = EntryPoint("census", "census:Census", "aishell.agents")
-    monkeypatch.setattr("aishell.agents.base.entry_points", lambda group: [point])
+    monkeypatch.setattr("aishell.agents.loading.entry_points", lambda group: [point])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

@@ -13,7 +13,7 @@
 --   depth: {type: keyword, enum: [QUICK, MEDIUM, EXTENDED], default: MEDIUM, description: "InnoDB: QUICK and MEDIUM are the same; EXTENDED costs about ten times as much"}
 -- returns:
 --   corrupted_tables: rows(corrupted)
---   checked: count(ok)
+--   checked: rows(ok)
 --   not_checked: rows(skipped, failed, report)
 -- examples: [{params: {tables: [{schema: shop, table: orders}]}}]
 --

@@ -1,0 +1,21 @@
+"""From credentials to the database of their engine; a driver is imported only when it is needed."""
+
+from __future__ import annotations
+
+from aishell.databases.base import Database
+from aishell.databases.connections import Credentials
+
+
+def open_database(credentials: Credentials) -> Database:
+    """The database behind credentials; no connection is made yet."""
+    if credentials.engine == "postgresql":
+        from aishell.databases.postgresql import PostgreSQL
+
+        return PostgreSQL(credentials)
+    if credentials.engine == "mysql":
+        from aishell.databases.mysql import MySQL
+
+        return MySQL(credentials)
+    from aishell.databases.sqlite import SQLite
+
+    return SQLite(credentials)

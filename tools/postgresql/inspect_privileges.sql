@@ -1,0 +1,62 @@
+-- name: inspect_privileges
+-- engine: postgresql >= 12
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read, schema_analyze]
+-- runs: query
+-- transaction: none
+-- lock: none
+-- max_execution_time: 30
+-- idempotent: true
+-- returns:
+--   role: object(role)
+--   tables: object(tables)
+--   extensions: rows(extensions)
+--   functions: rows(functions)
+-- examples: [{params: {}}]
+--
+-- What the connected role may do here, for `aishell doctor`: which of the server's predefined roles it has, how many tables it
+-- may read, maintain (as owner; from version 17 on also by MAINTAIN, which pg_maintain gives) and owns, who owns the others, and
+-- whether it may call the extensions' functions that measure and check. Reads catalogs only and takes no lock.
+
+-- role: one row
+SELECT current_user AS role_name, current_setting('is_superuser') = 'on' AS superuser,
+       (SELECT coalesce(array_agg(r.rolname::text ORDER BY r.rolname), '{}') FROM pg_roles AS r
+        WHERE r.oid < 16384 AND r.rolname LIKE 'pg\_%' AND pg_has_role(r.oid, 'USAGE')) AS held,
+       has_database_privilege(current_database(), 'TEMPORARY') AS temporary
+
+-- tables: one row: how many there are, and what the role may do with them
+WITH stored AS (
+  SELECT c.oid, c.relowner, o.rolname, o.rolsuper, has_schema_privilege(c.relnamespace, 'USAGE') AS reachable,
+         pg_has_role(c.relowner, 'USAGE') AS owned,
+         -- The word MAINTAIN is an error before version 17: CASE keeps it from being looked at.
+         CASE WHEN current_setting('server_version_num')::int >= 170000 THEN has_table_privilege(c.oid, 'MAINTAIN')
+              ELSE pg_has_role(c.relowner, 'USAGE') END AS maintained
+  FROM pg_class AS c
+  JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  JOIN pg_roles AS o ON o.oid = c.relowner
+  WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
+    AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+)
+SELECT count(*) AS tables,
+       count(*) FILTER (WHERE s.reachable AND has_table_privilege(s.oid, 'SELECT')) AS readable,
+       count(*) FILTER (WHERE s.reachable AND s.maintained) AS maintainable,
+       count(*) FILTER (WHERE s.owned) AS owned,
+       coalesce(array_agg(DISTINCT s.rolname::text) FILTER (WHERE NOT s.owned AND NOT s.rolsuper), '{}') AS owners,
+       count(*) FILTER (WHERE NOT s.owned AND s.rolsuper) AS of_superusers
+FROM stored AS s
+
+-- extensions: those that measure and check, as far as the server has their files
+SELECT a.name::text AS name, a.installed_version AS installed_version, a.default_version AS default_version
+FROM pg_available_extensions AS a
+WHERE a.name IN ('pgstattuple', 'amcheck')
+ORDER BY a.name
+
+-- functions: what they bring that aishell calls
+SELECT e.extname::text AS extension, p.oid::regprocedure::text AS signature, has_function_privilege(p.oid, 'EXECUTE') AS allowed
+FROM pg_extension AS e
+JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.classid = 'pg_proc'::regclass
+JOIN pg_proc AS p ON p.oid = d.objid
+WHERE e.extname IN ('pgstattuple', 'amcheck')
+  AND p.proname IN ('pgstattuple', 'pgstattuple_approx', 'pgstatindex', 'bt_index_check', 'verify_heapam')
+ORDER BY e.extname, p.oid::regprocedure::text
