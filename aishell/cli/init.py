@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from aishell.cli.main import ShowsExamples
+
 README = """# An aishell site
 
 `config/` says which databases there are and what may be done to them, `tools/` takes operations of your own, `state.db` (made
@@ -21,7 +23,7 @@ leading comment, then named blocks of SQL. `aishell tools show update_table_stat
 IGNORED = "state.db*\nsample.db*\n.aishell-locks/\n"
 
 
-@click.command(epilog="Examples:  aishell init   ·   aishell init /srv/shop")
+@click.command(cls=ShowsExamples, epilog="Examples:  aishell init   ·   aishell init /srv/shop")
 @click.argument("folder", metavar="[DIR]", type=click.Path(file_okay=False, path_type=Path), default=Path())
 def init(folder: Path) -> None:
     """Make a site: commented configuration, a folder for own tools, and a sample database that needs maintenance.

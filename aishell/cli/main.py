@@ -34,7 +34,18 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class ShowsExamples(click.Command):
+    """A command whose epilog, `Examples:  one   ·   another`, is shown a line each, ready to copy."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.epilog:
+            _, _, lines = self.epilog.partition(":")
+            with formatter.section("Examples"):
+                for line in lines.split("·"):
+                    formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+
+
+class LazyGroup(ShowsExamples, click.Group):
     """A group whose commands are imported when they are called, with "did you mean" for the others."""
 
     def __init__(self, *args: Any, lazy: dict[str, tuple[str, str, str]] | None = None, **kwargs: Any) -> None:
@@ -61,6 +72,7 @@ class LazyGroup(click.Group):
             raise UnknownNameError(self.noun, args[0], self.list_commands(ctx))
         return super().resolve_command(ctx, [name, *args[1:]])
 
+    command_class = ShowsExamples
     #: What a name in this place is called in an error.
     noun = "command"
 

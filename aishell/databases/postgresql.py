@@ -277,6 +277,6 @@ def map_error(error: psycopg.Error, mask: Any, *, lost: bool = False, connecting
         kind = "connect"
     elif lost and not state:
         kind = "connection_lost"
-    primary = error.diag.message_primary or str(error).strip().splitlines()[-1]
+    primary = error.diag.message_primary or str(error).strip().splitlines()[0]
     detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
     return DatabaseError(mask(primary + detail), kind=kind, code=state, hint=error.diag.message_hint)

@@ -31,7 +31,7 @@ def test_every_tool_is_listed_with_its_risk():
 def test_every_tool_says_what_it_does():
     for tool in registry():
         assert len(tool.description) > 40, tool.source
-        assert tool.description.endswith((".", ")")), tool.source
+        assert tool.description.strip().endswith((".", ")")), tool.source
         assert "@@" not in tool.text, f"{tool.source} has an unfilled placeholder"
 
 

@@ -16,7 +16,6 @@ CHANGES = (
     "drop_invalid_indexes",
 )
 WORDS = ("permission", "denied", "owner", "only table")  # how the servers say it
-INSPECTIONS = ("inspect_server", "inspect_tables", "inspect_indexes")
 
 
 @pytest.fixture
@@ -37,35 +36,30 @@ def storage(engine):
     )
 
 
-@pytest.mark.parametrize("tool", CHANGES)
-def test_a_change_is_never_done(stranger, tool):
+def test_no_change_is_ever_done(stranger):
     before = storage(stranger)
-    params = {"schema": stranger.schema, "table": "bloated"}
-    if tool == "batch_update_statistics":
-        params = {"tables": stranger.named("bloated")}
-    elif tool == "rebuild_fragmented_indexes":
-        params |= {"min_index_size": 0, "fragmentation_threshold": 0}
-    result = stranger.step(tool, **params)
-    if tool == "drop_invalid_indexes":  # there is none, and no engine is asked to drop one
-        assert result.objects == ()
-    else:
-        assert result.status in ("skipped", "failed")
-        assert {one.status for one in result.objects} <= {"skipped", "failed"}
-        reasons = [one.reason for one in result.objects] or [result.reason]
-        for reason in reasons:
-            assert any(word in reason for word in WORDS) or not result.objects, reason
+    for tool in CHANGES:
+        params = {"schema": stranger.schema, "table": "bloated"}
+        if tool == "batch_update_statistics":
+            params = {"tables": stranger.named("bloated")}
+        elif tool == "rebuild_fragmented_indexes":
+            params |= {"min_index_size": 0, "fragmentation_threshold": 0}
+        result = stranger.step(tool, **params)
+        if tool == "drop_invalid_indexes":  # there is none, and so no server is asked to drop one
+            assert result.objects == ()
+            continue
+        assert result.status in ("skipped", "failed"), tool
+        assert {one.status for one in result.objects} <= {"skipped", "failed"}, tool
+        for one in result.objects:
+            assert any(word in one.reason for word in WORDS), (tool, one.reason)
+        assert result.objects or result.reason, tool
     assert storage(stranger) == before
 
 
-@pytest.mark.parametrize("tool", INSPECTIONS)
-def test_a_stranger_can_inspect_what_the_server_shows(stranger, tool):
-    result = stranger.call(tool)
-    assert result.status == "done"
-    rows = stranger.rows(tool)
-    if tool == "inspect_server":
-        assert not rows[0]["superuser"]
-    else:
-        assert "bloated" in {row["table"] for row in rows}
+def test_a_stranger_can_inspect_what_the_server_shows(stranger):
+    assert not stranger.rows("inspect_server")[0]["superuser"]
+    for tool in ("inspect_tables", "inspect_indexes"):
+        assert "bloated" in {row["table"] for row in stranger.rows(tool)}, tool
 
 
 def test_hidden_statistics_are_withheld_not_guessed(pg_engine):

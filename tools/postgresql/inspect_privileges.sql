@@ -10,41 +10,36 @@
 -- idempotent: true
 -- returns:
 --   role: object(role)
---   tables: object(tables)
+--   owners: rows(owners)
 --   extensions: rows(extensions)
 --   functions: rows(functions)
 -- examples: [{params: {}}]
 --
--- What the connected role may do here, for `aishell doctor`: which of the server's predefined roles it has, how many tables it
--- may read, maintain (as owner; from version 17 on also by MAINTAIN, which pg_maintain gives) and owns, who owns the others, and
--- whether it may call the extensions' functions that measure and check. Reads catalogs only and takes no lock.
+-- What the connected role may do here, for `aishell doctor`: which of the server's predefined roles it has, how many of each
+-- owner's tables it may read and maintain (as a member of the owner; from version 17 on also by MAINTAIN, which pg_maintain
+-- gives), and whether it may call the extensions' functions that measure and check. Reads catalogs only and takes no lock.
 
 -- role: one row
-SELECT current_user AS role_name, current_setting('is_superuser') = 'on' AS superuser,
+SELECT current_user::text AS role_name, current_setting('is_superuser') = 'on' AS superuser,
+       current_database()::text AS database,
        (SELECT coalesce(array_agg(r.rolname::text ORDER BY r.rolname), '{}') FROM pg_roles AS r
-        WHERE r.oid < 16384 AND r.rolname LIKE 'pg\_%' AND pg_has_role(r.oid, 'USAGE')) AS held,
-       has_database_privilege(current_database(), 'TEMPORARY') AS temporary
+        WHERE r.oid < 16384 AND r.rolname LIKE 'pg\_%' AND pg_has_role(r.oid, 'USAGE')) AS held
 
--- tables: one row: how many there are, and what the role may do with them
-WITH stored AS (
-  SELECT c.oid, c.relowner, o.rolname, o.rolsuper, has_schema_privilege(c.relnamespace, 'USAGE') AS reachable,
-         pg_has_role(c.relowner, 'USAGE') AS owned,
-         -- The word MAINTAIN is an error before version 17: CASE keeps it from being looked at.
-         CASE WHEN current_setting('server_version_num')::int >= 170000 THEN has_table_privilege(c.oid, 'MAINTAIN')
-              ELSE pg_has_role(c.relowner, 'USAGE') END AS maintained
-  FROM pg_class AS c
-  JOIN pg_namespace AS n ON n.oid = c.relnamespace
-  JOIN pg_roles AS o ON o.oid = c.relowner
-  WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
-    AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
-)
-SELECT count(*) AS tables,
-       count(*) FILTER (WHERE s.reachable AND has_table_privilege(s.oid, 'SELECT')) AS readable,
-       count(*) FILTER (WHERE s.reachable AND s.maintained) AS maintainable,
-       count(*) FILTER (WHERE s.owned) AS owned,
-       coalesce(array_agg(DISTINCT s.rolname::text) FILTER (WHERE NOT s.owned AND NOT s.rolsuper), '{}') AS owners,
-       count(*) FILTER (WHERE NOT s.owned AND s.rolsuper) AS of_superusers
-FROM stored AS s
+-- owners: one row per owner of tables: how many there are, and what the connected role may do with them
+SELECT o.rolname::text AS owner, o.rolsuper AS superuser, pg_has_role(o.oid, 'USAGE') AS held,
+       count(*) AS tables,
+       count(*) FILTER (WHERE has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) AS readable,
+       -- The word MAINTAIN is an error before version 17: CASE keeps it from being looked at.
+       count(*) FILTER (WHERE has_schema_privilege(c.relnamespace, 'USAGE')
+         AND CASE WHEN current_setting('server_version_num')::int >= 170000 THEN has_table_privilege(c.oid, 'MAINTAIN')
+                  ELSE pg_has_role(o.oid, 'USAGE') END) AS maintainable,
+       array_agg(DISTINCT n.nspname::text) AS schemas
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_roles AS o ON o.oid = c.relowner
+WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+GROUP BY o.oid, o.rolname, o.rolsuper
+ORDER BY o.rolname
 
 -- extensions: those that measure and check, as far as the server has their files
 SELECT a.name::text AS name, a.installed_version AS installed_version, a.default_version AS default_version
@@ -53,7 +48,8 @@ WHERE a.name IN ('pgstattuple', 'amcheck')
 ORDER BY a.name
 
 -- functions: what they bring that aishell calls
-SELECT e.extname::text AS extension, p.oid::regprocedure::text AS signature, has_function_privilege(p.oid, 'EXECUTE') AS allowed
+SELECT e.extname::text AS extension, p.oid::regprocedure::text AS signature, has_function_privilege(p.oid, 'EXECUTE') AS allowed,
+       has_function_privilege('public', p.oid, 'EXECUTE') AS by_everybody
 FROM pg_extension AS e
 JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.classid = 'pg_proc'::regclass
 JOIN pg_proc AS p ON p.oid = d.objid
