@@ -113,8 +113,13 @@ class Site:
         return "local" if url.startswith("sqlite:///") and inside else PRODUCTION
 
     @contextmanager
-    def job(self, task: Task, *, environment: str | None = None, safety_level: str | None = None) -> Iterator[Job]:
-        """Everything for one task on one target. Raises UsageError (exit 2) for whatever is wrong before anything is touched."""
+    def job(
+        self, task: Task, *, environment: str | None = None, safety_level: str | None = None, look_only: bool = False
+    ) -> Iterator[Job]:
+        """Everything for one task on one target. Raises UsageError (exit 2) for whatever is wrong before anything is touched.
+
+        `look_only`: not even what a crashed writer left in a SQLite file is rolled back.
+        """
         agent = load_agent(task.agent)
         target = self.target(task.target, environment=environment)
         config = load_config(self.places.config, agent.type, agent.defaults)
@@ -123,6 +128,7 @@ class Site:
         level = tighter(tighter(self.settings.safety_level, config.safety_level), safety_level)
         credentials = parse_url(target.url, password=target.password())
         database = open_database(credentials)
+        database.may_write = not look_only
         inputs = dict(task.input_data)
         if target.binlog and "binlog" in agent.inputs:
             inputs.setdefault("binlog", target.binlog)
@@ -152,10 +158,17 @@ class Site:
         finally:
             job.close()
 
-    def plan(self, task: Task | Job, *, environment: str | None = None, safety_level: str | None = None) -> Preview:
-        """Inspect and plan; writes nothing, neither to the target nor to the state."""
+    def plan(
+        self,
+        task: Task | Job,
+        *,
+        environment: str | None = None,
+        safety_level: str | None = None,
+        look_only: bool = False,
+    ) -> Preview:
+        """Inspect and plan; nothing is written to the target or the state."""
         if isinstance(task, Task):
-            with self.job(task, environment=environment, safety_level=safety_level) as job:
+            with self.job(task, environment=environment, safety_level=safety_level, look_only=look_only) as job:
                 return self.plan(job)
         past, left = self._memory(task.target.name)
         return preview(task, history=past, deferred=left)

@@ -185,7 +185,7 @@ def run_one(
 
     screen = Screen(output, verbose=verbose)
     with screen.working(f"inspecting {task.target}"):
-        planned = site.plan(task, environment=environment, safety_level=safety_level)
+        planned = site.plan(task, environment=environment, safety_level=safety_level, look_only=dry_run)
     job = planned.job
     ends = deadline(until, max_duration, job.target.zone)
     screen.preview(planned)

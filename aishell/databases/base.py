@@ -131,6 +131,7 @@ class Database(ABC):
 
     def __init__(self, credentials: Credentials) -> None:
         self.credentials = credentials
+        self.may_write = True  # False: nothing at all is written, not even what a crashed writer left to be rolled back
         self.pools = Pools(self._connect)
         self._facts: tuple[str, tuple[int, ...], frozenset[str]] | None = None
         self._guard = threading.Lock()

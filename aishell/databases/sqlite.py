@@ -64,18 +64,39 @@ class SQLite(Database):
 
     def _connect(self, options: SessionOptions) -> sqlite3.Connection:
         # mode=rw never makes a file; mode=ro, because reading a leftover WAL with rw changes the file.
-        mode = "ro" if options.read_only else "rw"
-        uri = f"file:{percent_encode(str(self.path.absolute()))}?mode={mode}"
         try:
-            connection = sqlite3.connect(
-                uri, uri=True, isolation_level=None, timeout=options.lock_timeout or 0, check_same_thread=False
-            )
-            connection.row_factory = sqlite3.Row
-            if not options.read_only:
-                connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            return self._open("ro" if options.read_only else "rw", options)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorname", "") != "SQLITE_READONLY_ROLLBACK":
+                raise map_error(error, connecting=True) from error
+            if not self.may_write:
+                raise DatabaseError(
+                    "a writer crashed and left a journal that SQLite has to roll back before anybody can read",
+                    kind="connect",
+                    hint=f"run without --dry-run, or open it once with write access: sqlite3 {self.path} .tables",
+                ) from error
+        try:
+            self._open("rw", options).close()  # SQLite rolls the journal back
+            return self._open("ro", options)
         except sqlite3.Error as error:
             raise map_error(error, connecting=True) from error
+
+    def _open(self, mode: str, options: SessionOptions) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{percent_encode(str(self.path.absolute()))}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=options.lock_timeout or 0,
+            check_same_thread=False,
+        )
+        try:
+            connection.row_factory = sqlite3.Row
+            if mode == "rw":
+                connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def session(self, options: SessionOptions) -> SQLiteSession:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from aishell.errors import AishellError, ToolFileError, UnknownNameError, UsageError
+from aishell.registry.fragments import FOLDER, included
 from aishell.registry.header import ENGINES, read_tool
-from aishell.registry.registry import LockCheck, Registry
+from aishell.registry.registry import LockCheck, Registry, is_tool
 
 
 def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -> tuple[int, list[ToolFileError]]:
@@ -16,22 +17,28 @@ def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder of tools at {folder}")
-    good, problems = 0, []
+    good, problems, used = 0, list[ToolFileError](), set[Path]()
     for path in sorted((*folder.rglob("*.sql"), *folder.rglob("*.yaml"))):
         inside = path.relative_to(folder)
-        if len(inside.parts) > 1 and inside.parts[0].startswith(("_", ".")):
+        if not is_tool(inside):
             continue
         try:
-            beside.add(read_tool(_text(path), "/".join(("tools", *inside.parts)), _engine(inside)), lock_check)
+            text, fragments = _text(path), folder / inside.parts[0] / FOLDER
+            used |= {fragments / f"{name}.sql" for name in included(text)}
+            beside.add(read_tool(text, "/".join(("tools", *inside.parts)), _engine(inside), fragments), lock_check)
         except ToolFileError as error:
-            where = f"{error.path}:{error.line}: "
-            problems.append(ToolFileError(str(path), error.line, error.message.removeprefix(where)))
+            where = folder.joinpath(*PurePosixPath(error.path).parts[1:])
+            message = error.message.removeprefix(f"{error.path}:{error.line}: ")
+            problems.append(ToolFileError(str(where), error.line, message))
         except AishellError as error:
-            text = f"{error.message}; {error.hint}" if error.hint else error.message
-            problems.append(ToolFileError(str(path), 1, text))
+            message = f"{error.message}; {error.hint}" if error.hint else error.message
+            problems.append(ToolFileError(str(path), 1, message))
         else:
             good += 1
-    return good, problems
+    for path in sorted(folder.glob(f"*/{FOLDER}/*.sql")):
+        if path not in used:
+            problems.append(ToolFileError(str(path), 1, "no tool includes this fragment"))
+    return good, list({problem.message: problem for problem in problems}.values())
 
 
 def _engine(inside: Path) -> str:

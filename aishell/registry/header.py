@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from aishell.errors import SettingsError, ToolFileError, UnknownNameError
 from aishell.models import CAPABILITIES, CATEGORIES, Risk
+from aishell.registry.fragments import expand
 from aishell.registry.render import split
 from aishell.registry.tool import PARAMETER_TYPES, PASTED, Aggregate, Block, Clause, Parameter, Tool
 from aishell.yamlfile import Document, parse
@@ -50,13 +51,21 @@ _TYPES: dict[str, dict[str, Any]] = {
 _DROPS = re.compile(r"^\s*(DROP|TRUNCATE)\s+(TABLE\s+)?(TABLE|SCHEMA|DATABASE|\{)?", re.IGNORECASE)
 
 
-def read_tool(text: str, source: str, engine: str) -> Tool:
-    """The tool in `text`. Raises ToolFileError with file and line for anything the grammar does not allow."""
+def read_tool(text: str, source: str, engine: str, fragments: Path | None = None) -> Tool:
+    """The tool in `text`, whose own text has the SQL it includes from the folder `fragments`.
+
+    Raises ToolFileError with file and line for anything the grammar does not allow.
+    """
     if source.endswith(".yaml"):
         return _build(_yaml(text, source), {}, source, engine, text)
-    header, body_line = _header(text, source)
-    blocks = _blocks(text, body_line, source, engine)
-    return _build(_yaml(header, source), blocks, source, engine, text)
+    text, places = expand(text, source, fragments)
+    try:
+        header, body_line = _header(text, source)
+        blocks = _blocks(text, body_line, source, engine)
+        return _build(_yaml(header, source), blocks, source, engine, text)
+    except ToolFileError as error:
+        place = places[min(error.line, len(places)) - 1]
+        raise ToolFileError(*place, error.message.removeprefix(f"{error.path}:{error.line}: ")) from error
 
 
 def _header(text: str, source: str) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aishell.errors import PlanError, ToolFileError, UnknownNameError, UsageError
 from aishell.models import Risk, Server
+from aishell.registry.fragments import FOLDER
 from aishell.registry.header import ENGINES, read_tool
 from aishell.registry.tool import Tool
 
@@ -111,7 +112,12 @@ def _files(folders: Iterable[Path], engine: str | None) -> Iterable[Tool]:
     return (_read(*found) for found in _paths(folders, engine))
 
 
-def _paths(folders: Iterable[Path], engine: str | None) -> Iterable[tuple[Path, str, str]]:
+def is_tool(inside: Path) -> bool:
+    """Whether a file at this place in a folder of tools is one: folders with `_` or `.` in front hold none."""
+    return not any(part.startswith(("_", ".")) for part in inside.parts[:-1])
+
+
+def _paths(folders: Iterable[Path], engine: str | None) -> Iterable[tuple[Path, str, Path]]:
     """(path, source, engine's folder) of every tool file."""
     for folder in folders:
         if not folder.is_dir():
@@ -121,11 +127,12 @@ def _paths(folders: Iterable[Path], engine: str | None) -> Iterable[tuple[Path, 
                 raise UnknownNameError("engine", sub.name, ENGINES, str(folder))
             if engine is None or sub.name in (engine, "common"):
                 for path in sorted((*sub.rglob("*.sql"), *sub.rglob("*.yaml"))):
-                    yield path, "/".join(("tools", *path.relative_to(folder).parts)), sub.name
+                    if is_tool(path.relative_to(folder)):
+                        yield path, "/".join(("tools", *path.relative_to(folder).parts)), sub
 
 
-def _read(path: Path, source: str, engine: str) -> Tool:
+def _read(path: Path, source: str, engine: Path) -> Tool:
     try:
-        return read_tool(path.read_text(encoding="utf-8"), source, engine)
+        return read_tool(path.read_text(encoding="utf-8"), source, engine.name, engine / FOLDER)
     except UnicodeDecodeError as error:
         raise ToolFileError(source, 1, f"not UTF-8: {error}") from error

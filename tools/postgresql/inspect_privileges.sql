@@ -48,11 +48,12 @@ WHERE a.name IN ('pgstattuple', 'amcheck')
 ORDER BY a.name
 
 -- functions: what they bring that aishell calls
-SELECT e.extname::text AS extension, p.oid::regprocedure::text AS signature, has_function_privilege(p.oid, 'EXECUTE') AS allowed,
+SELECT e.extname::text AS extension, format('%I.%I(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)) AS signature, has_function_privilege(p.oid, 'EXECUTE') AS allowed,
        has_function_privilege('public', p.oid, 'EXECUTE') AS by_everybody
 FROM pg_extension AS e
 JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.classid = 'pg_proc'::regclass
 JOIN pg_proc AS p ON p.oid = d.objid
+JOIN pg_namespace AS n ON n.oid = p.pronamespace
 WHERE e.extname IN ('pgstattuple', 'amcheck')
   AND p.proname IN ('pgstattuple', 'pgstattuple_approx', 'pgstatindex', 'bt_index_check', 'verify_heapam')
-ORDER BY e.extname, p.oid::regprocedure::text
+ORDER BY e.extname, p.proname, p.pronargs

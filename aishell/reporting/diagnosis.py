@@ -1,0 +1,248 @@
+"""What `aishell doctor` says of a target: pure judgements over facts that `execution.examination` collected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from aishell.databases.quoting import literal, quote
+from aishell.errors import AishellError
+from aishell.models import Server
+from aishell.reporting import roles
+from aishell.reporting.units import size
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+#: Product -> (first version that is supported, first that nobody has tried yet).
+SUPPORTED: dict[str, tuple[tuple[int, ...], tuple[int, ...] | None]] = {
+    "postgresql": ((12,), (19,)),
+    "mariadb": ((10, 6), None),
+    "mysql": ((8,), None),
+    "sqlite": ((3, 35), None),
+}
+#: Engine -> client programs, each under any of its names; backups are made with them.
+PROGRAMS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "postgresql": (("pg_dump",), ("pg_restore",), ("psql",), ("pg_basebackup",)),
+    "mysql": (("mariadb-dump", "mysqldump"), ("mariadb", "mysql")),
+    "sqlite": (),
+}
+#: A disk with less than this share of the database's size free is too full for the rewrite of a large table.
+LOW_DISK = 0.2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: `level` is ok, warning or problem; `sql` is to be run by a DBA, a line each."""
+
+    level: str
+    subject: str
+    text: str
+    remedy: str | None = None
+    sql: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A target as it was found. Times in seconds, sizes in bytes."""
+
+    server: Server
+    display: str  # the URL without its password
+    connect: float
+    round_trip: float
+    access: roles.Access | None = None  # the blocks of `inspect_privileges`; None where there is no such thing
+    free_disk: int | None = None
+    disk_seen: bool = False
+    writable: bool | None = None  # SQLite: the file and its folder
+    programs: Mapping[str, str | None] = field(default_factory=dict)  # client program -> its version, None: not there
+
+
+def failed(subject: str, error: AishellError) -> Finding:
+    """An error as a finding."""
+    return Finding(PROBLEM, subject, error.message, error.hint)
+
+
+def judge(facts: Facts) -> Iterator[Finding]:
+    """Every finding on a target that could be reached."""
+    server = facts.server
+    yield Finding(
+        OK,
+        "connection",
+        f"{facts.display}: connected in {facts.connect * 1000:.0f} ms, {facts.round_trip * 1000:.1f} ms a statement",
+    )
+    yield version(server)
+    if server.standby or server.read_only:
+        what = "a standby" if server.standby else "read-only"
+        yield Finding(WARNING, "server", f"it is {what}: inspection runs here, nothing that writes", "maintain the primary")
+    if server.engine == "postgresql" and facts.access is not None:
+        yield from _postgresql(server, facts.access)
+    elif server.engine == "mysql" and facts.access is not None:
+        yield from _mysql(server, facts.access)
+    elif server.engine == "sqlite":
+        yield from _sqlite(facts)
+    yield disk(facts)
+    yield from programs(server, facts.programs)
+
+
+def version(server: Server) -> Finding:
+    """Whether this version is supported."""
+    first, unknown = SUPPORTED[server.product]
+    text = f"{server.product} {server.version_text}"
+    if server.version < first:
+        needed = ".".join(map(str, first))
+        return Finding(PROBLEM, "version", f"{text}; aishell supports {needed} and newer", "update the server")
+    if unknown is not None and server.version >= unknown:
+        return Finding(WARNING, "version", f"{text} is newer than what aishell was tried with", "look for a newer aishell")
+    if server.product == "postgresql" and (14, 0) <= server.version < (14, 4):
+        return Finding(
+            WARNING,
+            "version",
+            f"{text}: REINDEX CONCURRENTLY damages indexes here (bug 17485), so no index is rebuilt",
+            "update to 14.4 or newer",
+        )
+    return Finding(OK, "version", text)
+
+
+def _postgresql(server: Server, access: roles.Access) -> Iterator[Finding]:
+    role = quote(str(access["role"][0]["role_name"]), "postgresql")
+    if server.superuser:
+        yield _superuser(server, access)
+    else:
+        yield _reading(server, access, role)
+        yield _maintaining(server, access, role)
+    yield from _extensions(server, access, role)
+
+
+def _superuser(server: Server, access: roles.Access) -> Finding:
+    return Finding(
+        WARNING,
+        "privileges",
+        f"connected as the superuser {server.user}, who may do more than maintenance needs",
+        f"make the roles below, connect as {roles.MAINTAIN}; {roles.INSPECT} is enough for inspection_url and dry runs",
+        roles.roles(server, access),
+    )
+
+
+def _reading(server: Server, access: roles.Access, role: str) -> Finding:
+    held = set(access["role"][0]["held"])
+    tables, readable = (sum(row[name] for row in access["owners"]) for name in ("tables", "readable"))
+    missing = []
+    if "pg_monitor" not in held:
+        missing.append("other sessions' transactions, replicas and settings are hidden (pg_monitor)")
+    if readable < tables:
+        missing.append(f"{tables - readable} of {tables} tables cannot be read, so their bloat is not estimated")
+    if missing:
+        grants = tuple(roles.reading(server, access, role))
+        return Finding(WARNING, "inspection", f"{role}: {'; '.join(missing)}", "grant what inspection needs", grants)
+    return Finding(OK, "inspection", f"{role} sees everything inspection asks for")
+
+
+def _maintaining(server: Server, access: roles.Access, role: str) -> Finding:
+    tables, mine = (sum(row[name] for row in access["owners"]) for name in ("tables", "maintainable"))
+    if mine < tables:
+        text = f"{role} may maintain {mine} of {tables} tables; steps on the others are skipped"
+        grants = tuple(roles.maintaining(server, access, role))
+        return Finding(WARNING, "maintenance", text, "grant it, or leave it to a role for inspection", grants)
+    return Finding(OK, "maintenance", f"{role} may maintain all {tables} tables")
+
+
+#: What is missed without an extension.
+_MISSED = {
+    "pgstattuple": "bloat is estimated from statistics, and withheld where they are stale",
+    "amcheck": "tables and indexes cannot be checked for damage",
+}
+
+
+def _extensions(server: Server, access: roles.Access, role: str) -> Iterator[Finding]:
+    known = {row["name"]: row for row in access["extensions"]}
+    for name, missed in _MISSED.items():
+        row = known.get(name)
+        called = [f for f in access["functions"] if f["extension"] == name]
+        if row is None:
+            remedy = "install the package with PostgreSQL's contrib modules on the server"
+            yield Finding(WARNING, name, f"its files are not on the server: {missed}", remedy)
+        elif row["installed_version"] is None:
+            yield Finding(WARNING, name, f"not installed here: {missed}", "as a superuser", (f"CREATE EXTENSION {name};",))
+        elif row["installed_version"] != row["default_version"]:
+            text = f"version {row['installed_version']} is installed, the server brings {row['default_version']}"
+            yield Finding(WARNING, name, text, "as its owner", (f"ALTER EXTENSION {name} UPDATE;",))
+        elif not all(f["allowed"] for f in called):
+            grants = roles.checking(access, role) if name == "amcheck" else [f"GRANT pg_stat_scan_tables TO {role};"]
+            yield Finding(WARNING, name, f"{role} may not call it: {missed}", "as a superuser", tuple(grants))
+        else:
+            yield Finding(OK, name, f"version {row['installed_version']}")
+
+
+def _mysql(server: Server, access: roles.Access) -> Iterator[Finding]:
+    user, _, host = str(access["role"][0]["role_name"]).rpartition("@")
+    account = f"{literal(user)}@{literal(host)}"
+    if server.superuser:
+        yield _superuser(server, access)
+        return
+    hidden = []
+    if "process" not in server.features:
+        hidden.append("other sessions and their transactions are hidden (PROCESS)")
+    if "innodb_stats" not in server.features:
+        hidden.append("fragmentation cannot be judged, nor ANALYZE verified (SELECT on mysql.innodb_*_stats)")
+    grants = tuple(roles.granting(server, account, roles.MYSQL_READS))
+    if hidden:
+        yield Finding(WARNING, "inspection", f"{account}: {'; '.join(hidden)}", "grant what inspection needs", grants[:-1])
+    else:
+        yield Finding(OK, "inspection", f"{account} sees other sessions and InnoDB's statistics")
+    yield _mysql_maintaining(server, access, account)
+
+
+def _mysql_maintaining(server: Server, access: roles.Access, account: str) -> Finding:
+    held = {row["privilege"] for row in access["privileges"] if row["place"] != "tables"}
+    missing = [privilege for privilege in roles.MYSQL_WRITES if privilege not in held]
+    if not missing:
+        return Finding(OK, "maintenance", f"{account} may maintain every table of {server.database}")
+    grants = (f"GRANT {', '.join(missing)} ON {roles.pattern(server.database)}.* TO {account};",)
+    active = access["role"][0]["active_role"]
+    if active:
+        text = f"{account} acts with the role {active}, whose privileges the server does not show: {', '.join(missing)} needed"
+        return Finding(OK, "maintenance", text, "SHOW GRANTS tells")
+    some = [row["privilege"] for row in access["privileges"] if row["place"] == "tables" and row["privilege"] in missing]
+    text = f"{account} lacks {', '.join(missing)} on {server.database}" + (" (some tables apart)" if some else "")
+    return Finding(WARNING, "maintenance", text, "grant it, or leave it to an account for inspection", grants)
+
+
+def _sqlite(facts: Facts) -> Iterator[Finding]:
+    if facts.writable is False:
+        remedy = "give this user write permission on both (SQLite writes its journal beside the file)"
+        yield Finding(WARNING, "file", "the file or its folder cannot be written: only inspection runs", remedy)
+    else:
+        yield Finding(OK, "file", f"can be written; journal mode {facts.server.journal_mode}")
+    if "dbstat" not in facts.server.features:
+        text = "this Python's SQLite is built without it: space inside pages is not seen, free pages are"
+        yield Finding(WARNING, "dbstat", text, "use a Python whose SQLite has SQLITE_ENABLE_DBSTAT_VTAB")
+    else:
+        yield Finding(OK, "dbstat", "space inside pages can be measured")
+
+
+def disk(facts: Facts) -> Finding:
+    """Free disk where the database is."""
+    needed = facts.server.database_bytes
+    if facts.free_disk is None:
+        text = "the server's disk cannot be seen from here, so every rewrite asks"
+        return Finding(OK, "disk", text, "set free_disk_bytes for the target in targets.yaml")
+    where = "free where the database is" if facts.disk_seen else "free, as free_disk_bytes says"
+    text = f"{size(facts.free_disk)} {where}, database {size(needed)}"
+    if needed is not None and facts.free_disk < needed * LOW_DISK:
+        return Finding(WARNING, "disk", text, "a rewrite needs room for a second copy of its table: make room first")
+    return Finding(OK, "disk", text)
+
+
+def programs(server: Server, found: Mapping[str, str | None]) -> Iterable[Finding]:
+    """Client programs; pg_dump must not be older than the server."""
+    wanted = PROGRAMS[server.engine]
+    if not wanted:
+        return
+    missing = [names[0] for names in wanted if not any(found.get(name) for name in names)]
+    there = [f"{name} {found[name]}" for names in wanted for name in names if found.get(name)]
+    if missing:
+        yield Finding(WARNING, "programs", f"not found: {', '.join(missing)}", "backups need the engine's client package")
+    dump = found.get("pg_dump")
+    if server.engine == "postgresql" and dump and int(dump.split(".")[0]) < server.version[0]:
+        text = f"pg_dump {dump} refuses a server of version {server.version[0]}"
+        yield Finding(WARNING, "programs", text, f"install the client programs of version {server.version[0]} or newer")
+    elif not missing:
+        yield Finding(OK, "programs", ", ".join(there))

@@ -1,0 +1,94 @@
+"""The least-privilege roles a DBA may create for aishell, as SQL to copy. Printed by `aishell doctor`, never sent.
+
+Tried on PostgreSQL 15 and 18 and MariaDB 10.11 by tests/commands/test_roles.py: every tool runs as the role it is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aishell.databases.quoting import literal, quote
+from aishell.models import Row, Server
+
+INSPECT, MAINTAIN = "aishell_inspect", "aishell_maintain"
+#: What MariaDB and MySQL ask for: reading; ANALYZE and OPTIMIZE (INSERT); ALTER TABLE … FORCE (ALTER, CREATE, INSERT).
+MYSQL_READS = ("SELECT",)
+MYSQL_WRITES = ("SELECT", "INSERT", "ALTER", "CREATE")
+STATISTICS = ("innodb_table_stats", "innodb_index_stats")
+Access = Mapping[str, Sequence[Row]]
+
+
+def roles(server: Server, access: Access) -> tuple[str, ...]:
+    """Lines of SQL that make an inspection and a maintenance role for this database; none where there are no roles."""
+    if server.engine == "postgresql":
+        return tuple(_postgresql(server, access))
+    if server.engine == "mysql":
+        return tuple(_mysql(server, access))
+    return ()
+
+
+def _postgresql(server: Server, access: Access) -> list[str]:
+    database = quote(server.database, "postgresql")
+    lines = [f"-- in the database {database}, as a superuser; set the passwords with \\password, they stay out of the log then"]
+    for role in (INSPECT, MAINTAIN):
+        lines += [f"CREATE ROLE {role} LOGIN;", f"GRANT CONNECT ON DATABASE {database} TO {role};"]
+        lines += reading(server, access, role)
+    return [*lines, *checking(access, f"{INSPECT}, {MAINTAIN}"), *maintaining(server, access, MAINTAIN)]
+
+
+def reading(server: Server, access: Access, role: str) -> list[str]:
+    """PostgreSQL: see statistics, sessions and column statistics of everything."""
+    if server.version >= (14,):
+        return [f"GRANT pg_monitor, pg_read_all_data TO {role};"]
+    lines = [f"GRANT pg_monitor TO {role};"]
+    for schema in sorted({name for row in access["owners"] for name in row["schemas"]}):
+        name = quote(schema, "postgresql")
+        lines += [f"GRANT USAGE ON SCHEMA {name} TO {role};", f"GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO {role};"]
+    return lines
+
+
+def checking(access: Access, role: str) -> list[str]:
+    """PostgreSQL: call amcheck, whose functions only superusers may by default; pg_monitor covers pgstattuple's."""
+    closed = [row["signature"] for row in access["functions"] if row["extension"] == "amcheck" and not row["by_everybody"]]
+    return [f"GRANT EXECUTE ON FUNCTION {', '.join(closed)} TO {role};"] if closed else []
+
+
+def maintaining(server: Server, access: Access, role: str) -> list[str]:
+    """PostgreSQL: VACUUM, ANALYZE, REINDEX. Before 17 only the owner may; dropping an invalid index is always the owner's."""
+    owners = [quote(row["owner"], "postgresql") for row in access["owners"] if not row["superuser"]]
+    of_superusers = sum(row["tables"] for row in access["owners"] if row["superuser"])
+    if server.version >= (17,):
+        lines = [f"GRANT pg_maintain TO {role};"]
+        if owners:
+            lines.append("-- only an owner may drop what an interrupted index rebuild left; without the next line it is reported")
+            lines.append(f"-- GRANT {', '.join(owners)} TO {role};")
+        return lines
+    lines = [f"GRANT {', '.join(owners)} TO {role};  -- before version 17 maintenance is the owner's"] if owners else []
+    if of_superusers:
+        lines.append(f"-- {of_superusers} table(s) belong to superusers, who alone may maintain them: ALTER TABLE … OWNER TO …")
+    return lines
+
+
+def _mysql(server: Server, access: Access) -> list[str]:
+    host = str(access["role"][0]["role_name"]).rpartition("@")[2]
+    lines = [f"-- the passwords are yours to choose; the accounts connect from {printed(host)}"]
+    for name, privileges in ((INSPECT, MYSQL_READS), (MAINTAIN, MYSQL_WRITES)):
+        account = f"{name}@{literal(host)}"
+        lines += [f"CREATE USER {account} IDENTIFIED BY 'choose one';", *granting(server, account, privileges)]
+    return lines
+
+
+def granting(server: Server, account: str, privileges: Sequence[str]) -> list[str]:
+    """MySQL: see other sessions and InnoDB's statistics, and do `privileges` in this database."""
+    lines = [f"GRANT PROCESS ON *.* TO {account};"]
+    lines += [f"GRANT SELECT ON mysql.{table} TO {account};" for table in STATISTICS]
+    return [*lines, f"GRANT {', '.join(privileges)} ON {pattern(server.database)}.* TO {account};"]
+
+
+def pattern(database: str) -> str:
+    """A database's name in GRANT, where _ and % stand for anything."""
+    return quote(database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%"), "mysql")
+
+
+def printed(host: str) -> str:
+    return "anywhere" if host == "%" else host

@@ -1,0 +1,82 @@
+"""The client dies, the statement does not: resume finds it on the server and waits for its end."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.bloated import Bloated
+from tests.faults.blocked import blocked_run, waiting
+from tests.fix_aishell import Aishell
+from tests.servers import wait_until
+
+
+def test_resume_waits_for_a_statement_that_outlived_its_client(bloated_server: Bloated, aishell: Aishell) -> None:
+    bloated = bloated_server
+    db = bloated.make()
+    aishell.url = db.url
+    content = bloated.content(db)
+    running, in_the_way = blocked_run(aishell, bloated, db)
+    running.kill()
+    assert waiting(bloated.engine, db), "the statement goes on without its client"
+    resumed = aishell.start("runs", "resume", aishell.only_run(), "--output", "json")
+    wait_until(lambda: "started by an earlier process" in resumed.err.read_text(), "the resume to look")
+    assert len(waiting(bloated.engine, db)) == 1, "no second statement beside the first"
+    in_the_way.go()
+    ended = resumed.wait().expect(0)
+    assert ended.json["status"] == "success"
+    assert set(ended.statuses().values()) == {"done"}
+    assert bloated.left_behind(db) == []
+    assert bloated.content(db) == content
+    aishell("audit", "verify").expect(0)
+
+
+def test_a_run_killed_again_and_again_is_finished_in_the_end(bloated: Bloated, aishell: Aishell) -> None:
+    """At moments of no particular kind: in a statement, between two, while recovering."""
+    db = bloated.make()
+    undisturbed = Aishell(aishell.home / "undisturbed", db.url)
+    undisturbed.maintenance().expect(0)
+    whole, content = bloated.facts(db), bloated.content(db)
+
+    db = bloated.make()
+    aishell.url = db.url
+    running = aishell.start(*aishell.arguments())
+    wait_until(lambda: aishell.state.exists() and aishell.rows("SELECT 1 FROM runs") != [], "the run's first commit")
+    chance = random.Random(bloated.engine)
+    kills = 0
+    for _ in range(6):
+        try:
+            running.process.wait(chance.uniform(0, 0.3))
+        except TimeoutError:
+            pass
+        except Exception as error:
+            assert type(error).__name__ == "TimeoutExpired"
+        running.kill()
+        kills += running.process.returncode == -9
+        running = aishell.start("runs", "resume", aishell.only_run(), "--output", "json")
+        wait_until(lambda: running.ended or "earlier process" in running.err.read_text(), "the resume to be under way")
+    ended = running.wait()
+    if aishell.state_of(aishell.only_run()) != "completed":
+        ended = aishell.resume(aishell.only_run()).expect(0)
+    assert kills >= 1
+    assert bloated.facts(db) == whole
+    assert bloated.content(db) == content
+    assert bloated.left_behind(db) == []
+    aishell("audit", "verify").expect(0)
+
+
+@pytest.mark.parametrize("step", ["rebuild_orders"])
+def test_a_client_that_dies_does_not_leave_the_server_at_work_for_ever(
+    bloated_pg: Bloated, aishell: Aishell, step: str
+) -> None:
+    """PostgreSQL 14 looks at the connection of a running statement when it is asked to."""
+    db = bloated_pg.make()
+    aishell.url = db.url
+    running, in_the_way = blocked_run(aishell, bloated_pg, db)
+    running.kill()
+    wait_until(lambda: waiting("postgresql", db) == [], "the end of the statement nobody waits for", 30)
+    in_the_way.go()
+    resumed = aishell.resume(aishell.only_run()).expect(0)
+    assert resumed.statuses()[step] == "done"
+    assert bloated_pg.left_behind(db) == []

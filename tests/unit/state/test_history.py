@@ -1,0 +1,99 @@
+"""What is remembered of earlier runs: speeds as medians, streaks without gain, what was left for another night."""
+
+from __future__ import annotations
+
+import pytest
+
+from aishell.models import RunState, StepStatus, now
+from aishell.state import history
+from aishell.state.store import Store
+from tests.unit.making import start_run
+
+MB = 1 << 20
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store.open(tmp_path / "state.db")
+    yield made
+    made.close()
+
+
+def remember(store: Store, *objects: tuple, target: str = "shop", tool: str = "touch", status: str = "ok") -> None:
+    """One run for each (object, seconds, bytes before, bytes after), the oldest first."""
+    for name, seconds, before, after in objects:
+        runs, run_id, owner = start_run(store, target=target)
+        row = {
+            "target": target, "object": name, "tool": tool, "run_id": run_id, "step_index": 0, "attempt": 1, "status": status,
+            "at": now(), "seconds": seconds, "bytes_before": before, "bytes_after": after, "before": "{}",
+        }  # fmt: skip
+        ended = {"status": StepStatus.DONE}
+        runs.step_ended(run_id, owner, 0, ended, task_id="t1", total=1, objects=[row])
+
+
+def test_a_speed_is_the_median_over_an_objects_runs(store):
+    remember(store, ("a", 1, 10 * MB, 0), ("a", 2, 10 * MB, 0), ("a", 10, 10 * MB, 0))
+    found = history.load(store, "shop")["touch", "a"]
+    assert (found.bytes_per_second, found.runs, found.based_on) == (5 * MB, 3, "this table's history")
+
+
+def test_a_tools_speed_is_the_median_over_all_its_objects(store):
+    remember(store, ("a", 1, 10 * MB, 0), ("b", 2, 10 * MB, 0), ("c", 1, 90 * MB, 0))
+    found = history.load(store, "shop")["touch", ""]
+    assert (found.bytes_per_second, found.runs) == (10 * MB, 3)
+    assert found.based_on == "this tool's history on this target"
+    assert found.idle_runs == 0
+
+
+def test_other_targets_failures_and_what_has_no_figures_are_left_out(store):
+    remember(store, ("a", 1, 10 * MB, 0), target="other")
+    remember(store, ("b", 1, 10 * MB, 0), status="failed")
+    remember(store, ("c", 1, None, None), ("d", 0, 10 * MB, 0))
+    assert history.load(store, "shop") == {}
+
+
+@pytest.mark.parametrize(
+    ("gains", "streak"),
+    [
+        ([(10, 5)], 0),
+        ([(10, 10)], 1),
+        ([(10, 12)], 1),
+        ([(10, 5), (10, 10), (10, 10)], 2),
+        ([(10, 10), (10, 10), (10, 10)], 3),
+        ([(10, 10), (10, 10), (10, 9)], 0),
+    ],
+)
+def test_the_last_runs_in_a_row_that_gained_nothing_are_counted(store, gains, streak):
+    remember(store, *(("a", 1, before * MB, after * MB) for before, after in gains))
+    assert history.load(store, "shop")["touch", "a"].idle_runs == streak
+
+
+def test_only_the_newest_rows_are_looked_at(store, monkeypatch):
+    monkeypatch.setattr(history, "RECENT", 2)
+    remember(store, ("a", 1, 90 * MB, 0), ("a", 1, 10 * MB, 0), ("a", 1, 10 * MB, 0))
+    assert history.load(store, "shop")["touch", "a"].bytes_per_second == 10 * MB
+
+
+def finish(store: Store, *left: str, target: str = "shop") -> None:
+    runs, run_id, owner = start_run(store, target=target)
+    runs.change_state(run_id, owner, RunState.EXECUTING)
+    deferred = [{"object": name, "reason": "the window closed"} for name in left]
+    runs.change_state(run_id, owner, RunState.COMPLETED, result={"output_data": {"deferred": deferred}})
+
+
+def test_what_the_last_finished_run_of_a_target_left_is_deferred(store):
+    assert history.deferred(store, "shop") == frozenset()
+    finish(store, "public.old")
+    finish(store, "public.a", "public.b")
+    finish(store, "public.other", target="other")
+    start_run(store)
+    assert history.deferred(store, "shop") == {"public.a", "public.b"}
+    finish(store)
+    assert history.deferred(store, "shop") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"), [(None, None), ({}, None), ({"bytes": None}, None), ({"bytes": 5}, 5), ({"bytes": 5.0}, 5)]
+)
+def test_a_size_is_what_the_row_measured(row, expected):
+    assert history.size(row) == expected

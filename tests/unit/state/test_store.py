@@ -1,0 +1,229 @@
+"""`state.db`: how it is made, and that no other file is ever taken for one, recreated or changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from aishell.errors import StateError
+from aishell.state.schema import APPLICATION_ID, VERSION
+from aishell.state.store import BUSY_TIMEOUT, Store
+
+INSERT = text("INSERT INTO checkpoints (run_id, task_id, name, total_steps, version, created_at) VALUES ('r', 't', :n, 1, 1, 'now')")  # fmt: skip
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "state.db"
+
+
+@pytest.fixture
+def store(path: Path):
+    made = Store.open(path)
+    yield made
+    made.close()
+
+
+def refused(path: Path) -> StateError:
+    with pytest.raises(StateError) as caught:
+        Store.open(path).close()
+    assert str(path) in caught.value.message
+    assert caught.value.hint
+    assert caught.value.exit_code == 2
+    return caught.value
+
+
+def foreign(path: Path, *statements: str) -> bytes:
+    """A database that is not ours; its bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for statement in (*statements, "CREATE TABLE mine (i)", "INSERT INTO mine VALUES (7)"):
+            connection.execute(statement)
+        connection.commit()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
+def test_it_is_private_whatever_the_umask(path, umask):
+    before = os.umask(umask)
+    try:
+        path.parent.mkdir(mode=0o700)
+        store = Store.open(path)
+        with store.write() as connection:
+            connection.execute(text("UPDATE runs SET state = state"))
+        files = sorted(path.parent.iterdir())
+        store.close()
+    finally:
+        os.umask(before)
+    assert {file.name for file in files} == {"state.db", "state.db-wal", "state.db-shm"}
+    assert {stat.S_IMODE(file.stat().st_mode) & 0o077 for file in files} == {0}
+    assert stat.S_IMODE(path.stat().st_mode) & ~0o600 == 0
+
+
+def test_every_connection_is_durable(store):
+    with store.read() as connection, store.write() as writing:
+        for each in (connection, writing):
+            pragmas = {name: each.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in PRAGMAS}
+            assert pragmas == PRAGMAS
+
+
+PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": 2,  # FULL
+    "foreign_keys": 1,
+    "busy_timeout": BUSY_TIMEOUT,
+    "application_id": APPLICATION_ID,
+    "user_version": VERSION,
+}
+
+
+def test_nothing_else_is_left_in_the_folder(path):
+    Store.open(path).close()
+    assert [file.name for file in path.parent.iterdir()] == ["state.db"]
+
+
+def test_what_was_committed_is_there_when_it_is_opened_again(store, path):
+    with store.write() as connection:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        connection.exec_driver_sql("INSERT INTO events (type, at, data, previous, hash) VALUES ('x', '', '', '', '')")
+    store.close()
+    again = Store.open(path)
+    with again.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM events").scalar_one() == 1
+    again.close()
+
+
+def test_an_empty_file_is_a_store_that_was_cut_off(path):
+    path.parent.mkdir()
+    path.touch()
+    assert "is empty" in refused(path).message
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("content", [b"not a database, just text\n" * 50, b"\x00" * 4096])
+def test_a_file_that_is_no_database_is_refused_and_left_alone(path, content):
+    path.parent.mkdir()
+    path.write_bytes(content)
+    refused(path)
+    assert path.read_bytes() == content
+
+
+def test_a_damaged_store_is_refused_and_never_recreated(path):
+    Store.open(path).close()
+    content = bytearray(path.read_bytes())
+    content[100:4096] = os.urandom(3996)
+    path.write_bytes(content)
+    assert "damaged" in refused(path).message
+    assert path.read_bytes() == bytes(content)
+
+
+@pytest.mark.parametrize("statements", [(), ("PRAGMA application_id = 7",), (f"PRAGMA user_version = {VERSION}",)])
+def test_somebody_elses_database_is_refused_and_not_a_byte_of_it_changed(path, statements):
+    before = foreign(path, *statements)
+    assert "is not an aishell state store" in refused(path).message
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["state.db"]
+
+
+def test_a_store_of_a_newer_aishell_is_refused_and_left_alone(path):
+    before = foreign(path, f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {VERSION + 1}")
+    assert "newer" in refused(path).message
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT i FROM mine").fetchall() == [(7,)]
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)
+    assert before[:16] == path.read_bytes()[:16]
+
+
+def test_an_older_store_is_migrated_after_a_private_copy_that_holds_every_commit(path):
+    Store.open(path).close()
+    other = sqlite3.connect(path, isolation_level=None)  # keeps the last commits in the write-ahead log
+    other.execute("PRAGMA user_version = 0")
+    other.execute("INSERT INTO events (type, at, data, previous, hash) VALUES ('last', '', '', '', '')")
+    store = Store.open(path)
+    with store.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA user_version").scalar_one() == VERSION
+        assert connection.exec_driver_sql("SELECT type FROM events").scalar_one() == "last"
+    store.close()
+    other.close()
+    copy = path.with_name("state.db.v0")
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (0,)
+        assert connection.execute("SELECT type FROM events").fetchall() == [("last",)]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_store_that_vanishes_under_the_handle_stops_everything(store, path, replaced):
+    path.unlink()
+    if replaced:
+        path.write_bytes(b"something else")
+    for use in (store.read, store.write):
+        with pytest.raises(StateError) as caught, use():
+            pass
+        assert "deleted or replaced" in caught.value.message
+    assert path.exists() is replaced
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StateError) as caught:
+        Store.open(tmp_path / "file" / "state.db")
+    assert "--state" in (caught.value.hint or "") or "--site" in (caught.value.hint or "")
+
+
+def test_a_path_that_is_a_folder_is_refused(tmp_path):
+    with pytest.raises(StateError):
+        Store.open(tmp_path)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_that_may_not_be_written_is_an_error_with_a_remedy(path, exists):
+    if exists:
+        Store.open(path).close()
+        path.chmod(0o400)
+    path.parent.mkdir(exist_ok=True)
+    path.parent.chmod(0o500)
+    try:
+        refused(path)
+    finally:
+        path.parent.chmod(0o700)
+
+
+@pytest.mark.parametrize("name", ["we?ird #1 %41.db", "sp ace.db", "émoji 🐘.db"])
+def test_a_path_may_hold_any_character(tmp_path, name):
+    Store.open(tmp_path / name).close()
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_a_failed_transaction_leaves_nothing(store):
+    with pytest.raises(StateError), store.write() as connection:
+        connection.exec_driver_sql("INSERT INTO events (type, at, data, previous, hash) VALUES ('x', '', '', '', '')")
+        connection.execute(INSERT, {"n": "refers to a run that is not there"})
+    with store.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM events").scalar_one() == 0
+
+
+def test_writers_of_several_threads_take_turns(store):
+    def write() -> None:
+        with store.write() as connection:
+            highest = connection.exec_driver_sql("SELECT coalesce(max(id), 0) FROM events").scalar_one()
+            row = (highest + 1, "x", "", "", "", "")
+            connection.exec_driver_sql(
+                "INSERT INTO events (id, type, at, data, previous, hash) VALUES (?, ?, ?, ?, ?, ?)", row
+            )
+
+    threads = [threading.Thread(target=write) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with store.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*), max(id) FROM events").one() == (8, 8)
