@@ -268,10 +268,12 @@ class Plan:
     tool_versions: Mapping[str, str] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    objects: tuple[Mapping[str, Any], ...] = ()  # a saved plan: what its steps name, as it was then
 
     @property
     def digest(self) -> str:
-        return digest([self.task.agent, self.target_identity, self.tool_versions, self.steps])
+        bound = [self.task.agent, self.target_identity, self.tool_versions, self.steps]
+        return digest([*bound, self.objects] if self.objects else bound)
 
     def step(self, step_id: str) -> Step:
         return next(step for step in self.steps if step.id == step_id)

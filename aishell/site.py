@@ -18,22 +18,22 @@ from aishell.agents.loading import load_agent
 from aishell.databases.connections import mask_url, parse_url, unavailable
 from aishell.databases.opening import open_database
 from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownNameError, UsageError
-from aishell.execution import recovery
+from aishell.execution import recovery, saved
 from aishell.execution.executor import Earlier
 from aishell.execution.job import Job
 from aishell.execution.locking import holding
 from aishell.execution.orchestrator import Orchestrator
-from aishell.execution.preview import Preview, as_contract, present, preview
+from aishell.execution.preview import Preview, as_contract, preview
 from aishell.execution.result import build, contract
 from aishell.execution.run import Observer, Options, Run, Silent
-from aishell.models import Inventory, Plan, RunResult, RunState, Task, plain
+from aishell.models import SAFETY_LEVELS, Plan, RunResult, RunState, Task, plain
 from aishell.registry.hooks import Hooks
 from aishell.registry.registry import Registry
 from aishell.safety import constraints
 from aishell.safety.approval import Approver
 from aishell.safety.locks import contradiction
 from aishell.safety.policy import tighter
-from aishell.settings import PRODUCTION, Policy, Settings, Target, load_policy, load_settings
+from aishell.settings import DEFAULT_POLICY, PRODUCTION, Policy, Settings, Target, load_policy, load_settings
 from aishell.settings import load_agent as load_config
 from aishell.state import history
 from aishell.state.approvals import Approvals
@@ -43,6 +43,10 @@ from aishell.state.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+#: How a URL is stored that had a password.
+_MASKED = ":***@"
 
 
 class Site:
@@ -158,6 +162,20 @@ class Site:
         finally:
             job.close()
 
+    @contextmanager
+    def look(self, target: Target) -> Iterator[Job]:
+        """A job that can only look, and needs neither policy nor agents nor the site's own tools: for checks of a target."""
+        database = open_database(parse_url(target.url, password=target.password()))
+        database.may_write = False
+        registry = Registry.load((locations.built_in("tools"),), lock_check=contradiction, engine=database.engine)
+        agent = load_agent("maintenance")
+        task = Task(agent.type, target.name)
+        job = Job(task, target, database, registry, agent, agent.defaults, DEFAULT_POLICY, (), SAFETY_LEVELS[-1])
+        try:
+            yield job
+        finally:
+            job.close()
+
     def plan(
         self,
         task: Task | Job,
@@ -172,6 +190,25 @@ class Site:
                 return self.plan(job)
         past, left = self._memory(task.target.name)
         return preview(task, history=past, deferred=left)
+
+    def present(
+        self,
+        plan: Plan,
+        *,
+        url: str | None = None,
+        environment: str | None = None,
+        safety_level: str | None = None,
+        look_only: bool = False,
+    ) -> Preview:
+        """A saved plan as it would run now, to be given to `run`. `url` is the target again, where the plan's has no password.
+
+        Raises OutgrownError, naming what has changed, when the database or a tool is no longer what the plan was made for.
+        """
+        if url is None and _MASKED in plan.task.target:
+            raise UsageError("passwords are not saved with a plan", hint=f"give --url for {plan.task.target}")
+        task = replace(plan.task, target=url or plan.task.target)
+        with self.job(task, environment=environment, safety_level=safety_level, look_only=look_only) as job:
+            return saved.present_saved(job, plan)
 
     def _memory(self, target: str) -> tuple[Mapping[Any, Any], frozenset[str]]:
         if not self.state_path.exists():
@@ -339,13 +376,6 @@ class Site:
 
     def _locks(self) -> Path:
         return self.state_path.parent / ".aishell-locks"
-
-
-def present_saved(job: Job, plan: Plan, inventory: Inventory) -> Preview:
-    """A saved plan as it would run now. Raises OutgrownError when it was made for another database."""
-    if plan.target_identity != inventory.server.identity:
-        raise OutgrownError("the plan was made for another database", hint=f"planned for {plan.target_identity}")
-    return present(job, plan, inventory)
 
 
 def _options(job: Job, approve: Approver | None, yes: bool, jobs: int, deadline: float | None) -> Options:

@@ -22,6 +22,7 @@ from aishell.registry.runners import Context, ToolResult
 from aishell.registry.tool import Tool
 from aishell.safety.gates import timeout_of
 from aishell.safety.locks import contradiction
+from tests.fix_sqlite import SqliteDatabase
 from tests.tool_samples import MariadbSamples, PostgresqlSamples, Samples, SqliteSamples
 
 ROOT = Path(__file__).parents[1]
@@ -152,6 +153,23 @@ def make_engine(request: pytest.FixtureRequest, fixture: str) -> Iterator[Engine
     made = Engine(request.getfixturevalue(fixture))
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def shared_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One database for all tests of a module on the server that they name: for tests that do not get in each other's way."""
+    if request.param == "sqlite":
+        database: Any = SqliteDatabase(tmp_path_factory.mktemp("shared") / "test.db")
+        database.execute("VACUUM")
+    else:
+        server = request.getfixturevalue(f"{request.param}_server")
+        database = server.create(request.module.__name__.rpartition(".")[2])
+    made = Engine(database)
+    try:
+        yield made
+    finally:
+        made.close()
+        database.close() if request.param == "sqlite" else database.drop()
 
 
 def label(fixture: str) -> str:

@@ -11,6 +11,7 @@ from aishell.agents import summary
 from aishell.agents.base import Agent, Draft
 from aishell.models import AgentConfig, Evidence, Index, Inventory, Step, StepResult, Table, Task
 from aishell.planning.estimates import estimate
+from aishell.planning.variables import escaped
 
 TYPES = ("quick", "standard", "full", "emergency")
 #: Kinds of relations that hold rows of their own.
@@ -363,8 +364,13 @@ class _Planner:
             if table is None
             else f"{name}_{re.sub(r'[^a-z0-9]+', '_', table.table.lower()).strip('_')[:30] or 'table'}"
         )
-        number = self.ids[base] = self.ids.get(base, 0) + 1
-        return base if number == 1 else f"{base}_{number}"
+        made, number = base, self.ids.get(base, 1)
+        while made in self.ids:
+            number += 1
+            made = f"{base}_{number}"
+        self.ids[base] = number
+        self.ids.setdefault(made, 1)
+        return made
 
     def _useless(self, tool: str, table: Table | None, name: str | None = None) -> bool:
         label = f"{table.schema}.{name or table.table}" if table else "main"
@@ -378,10 +384,10 @@ class _Planner:
         return Evidence(metric, value, method, self.inventory.measured_at, error)
 
     def _of(self, table: Table) -> dict[str, Any]:
-        return {"schema": table.schema, "table": table.table}
+        return {"schema": escaped(table.schema), "table": escaped(table.table)}
 
-    def _named(self, tables: Sequence[Table]) -> list[dict[str, str]]:
-        return [{"schema": t.schema, "table": t.table} for t in tables]
+    def _named(self, tables: Sequence[Table]) -> list[dict[str, Any]]:
+        return [self._of(table) for table in tables]
 
 
 def stale_statistics(table: Table) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import LazyGroup
-from aishell.errors import DeniedError
+from aishell.errors import DeniedError, UsageError
 
 
 @click.group(cls=LazyGroup)
@@ -22,17 +24,19 @@ def list_(ctx: click.Context, /, output: str) -> None:
     from aishell.cli.listing import show_rows
     from aishell.state.approvals import shown
 
+    site = open_site(ctx)
     rows = [
         {
             "id": row.id,
             "run": row.run_id[:8],
+            "target": site.runs.find(row.run_id).target,
             "step": row.step_id,
             "tool": shown(row)["tool"],
             "level": row.level,
-            "server": shown(row)["server"],
             "expires_at": row.expires_at[:19],
         }
-        for row in open_site(ctx).approvals.pending()
+        | ({"run_id": row.run_id, "server": shown(row)["server"]} if output == "json" else {})
+        for row in site.approvals.pending()
     ]
     show_rows(rows, output, empty="nothing waits for an approval")
 
@@ -84,14 +88,19 @@ def show(ctx: click.Context, /, approval: str, output: str) -> None:
 @click.pass_context
 def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: str | None) -> None:
     """Approve a step exactly as shown; what has changed until it runs voids the answer."""
+    from aishell.reporting.units import printable
     from aishell.state.runs import who
 
     site = open_site(ctx)
     row = site.approvals.find(approval)
     target = site.runs.find(row.run_id).target
     if row.level == "review":
+        if confirm_target is None and not sys.stdin.isatty():
+            raise UsageError(
+                "this is reviewed: the target's name has to be given", hint=f"--confirm-target {printable(target)}"
+            )
         typed = confirm_target or click.prompt(
-            f"this is reviewed: type the target's name ({target})", default="", show_default=False
+            f"this is reviewed: type the target's name ({printable(target)})", default="", show_default=False
         )
         if typed != target:
             raise DeniedError("that is not the target's name; nothing was approved")

@@ -15,18 +15,24 @@ from aishell.models import RunState
 if TYPE_CHECKING:
     from aishell.site import Site
 
+#: Characters of an event's data in a table.
+MAX_DATA = 160
+
 
 @click.group(cls=LazyGroup)
 def runs() -> None:
     """Runs of this site. An id may be cut short as long as it is unambiguous."""
 
 
-@runs.command("list", epilog="Example:  aishell runs list --target shop --limit 10")
+@runs.command(
+    "list", epilog="Examples:  aishell runs list --target shop   ·   aishell runs list --state waiting_approval"
+)
 @click.option("--target", metavar="T", help="Only runs on this target.")
+@click.option("--state", type=click.Choice([state.value for state in RunState]), help="Only runs in this state.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @OUTPUT
 @click.pass_context
-def list_(ctx: click.Context, /, target: str | None, limit: int, output: str) -> None:
+def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: int, output: str) -> None:
     """Runs, the newest first."""
     from aishell.cli.listing import show_rows
 
@@ -40,7 +46,7 @@ def list_(ctx: click.Context, /, target: str | None, limit: int, output: str) ->
             "created_at": row.created_at[:19],
             "requested_by": row.requested_by,
         }
-        for row in open_site(ctx).runs.recent(limit=limit, target=target)
+        for row in open_site(ctx).runs.recent(limit=limit, target=target, states=[state] if state else None)
     ]
     show_rows(rows, output, empty="no runs yet")
 
@@ -53,6 +59,8 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
     """One run: its steps and its result."""
     from aishell.cli.console import write_json
     from aishell.cli.listing import show_rows, title
+    from aishell.reporting.units import printable
+    from aishell.state.runs import RESUMABLE
 
     site = open_site(ctx)
     row = site.runs.find(run_id)
@@ -80,6 +88,10 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
     show_rows(steps, output, empty="no steps")
     if result:
         title(result["reasoning"])
+        for waiting in result["output_data"].get("waiting", ()):
+            click.echo(f"waiting: {printable(waiting)}")
+    if RunState(row.state) in RESUMABLE:
+        click.echo(f"go on with: aishell runs resume {row.id[:8]}")
 
 
 @runs.command(epilog="Example:  aishell runs resume 3f2a --yes")
@@ -188,11 +200,15 @@ def events(ctx: click.Context, /, run_id: str, output: str) -> None:
             "at": row.at[:23],
             "step": row.step_index,
             "type": row.type,
-            "data": json.loads(row.data) if output == "json" else row.data,
+            "data": json.loads(row.data) if output == "json" else _cut(row.data),
         }
         for row in site.runs.events(site.runs.find(run_id).id)
     ]
     show_rows(rows, output, empty="no events")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_DATA else f"{text[:MAX_DATA]}… ({len(text):,} characters, --output json)"
 
 
 @runs.command(epilog="Example:  aishell runs checkpoints 3f2a")

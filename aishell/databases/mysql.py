@@ -22,13 +22,14 @@ from aishell.databases.base import (
     SessionOptions,
     Statement,
     TargetLock,
-    lock_label,
     watchdog,
 )
 from aishell.databases.connections import CONNECT_TIMEOUT
 from aishell.errors import DatabaseError
 from aishell.models import Row
 
+#: A run is named by so many digits of its id.
+ID_DIGITS, HEX = 8, "0123456789abcdef"
 #: errno -> kind. https://mariadb.com/kb/en/mariadb-error-code-reference/
 _KINDS = {
     1205: "lock_timeout",
@@ -253,8 +254,9 @@ class MySQLLock(TargetLock):
         self._name = "aishell:" + hashlib.sha256(database.encode()).hexdigest()[:32]
         if self._value("SELECT GET_LOCK(%s, 0) AS value", self._name) != 1:
             raise HeldError(self._holder())
-        # A second lock that says who we are: a user-level lock's owner has no other label on the server.
-        self._value("SELECT GET_LOCK(%s, 0) AS value", lock_label(run_id))
+        # A user-level lock bears no label, but anybody may ask who holds one: the run's id is spelt in locks, one a digit.
+        names = [self._digit(position, digit) for position, digit in enumerate(run_id[:ID_DIGITS])]
+        self._value(f"SELECT {' + '.join(['GET_LOCK(%s, 0)'] * len(names))} AS value", *names)
 
     def _value(self, sql: str, *parameters: object) -> Any:
         with self._connection.cursor() as cursor:
@@ -273,7 +275,20 @@ class MySQLLock(TargetLock):
                 (owner,),
             )
             row = cursor.fetchone() or {"host": "unknown", "since": "just now"}
-        return Holder("unknown", row["host"], row["since"], str(owner))
+        return Holder(self._spelt(owner), row["host"], row["since"], str(owner))
+
+    def _digit(self, position: int, digit: str) -> str:
+        return f"{self._name}:{position}{digit}"
+
+    def _spelt(self, owner: int) -> str:
+        """The run id that a session has spelt in locks."""
+        names = [self._digit(position, digit) for position in range(ID_DIGITS) for digit in HEX]
+        columns = ", ".join(f"IS_USED_LOCK(%s) AS c{number}" for number in range(len(names)))
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT {columns}", names)
+            row = cursor.fetchone() or {}
+        found = [HEX[number % len(HEX)] for number in range(len(names)) if row.get(f"c{number}") == owner]
+        return "".join(found) if len(found) == ID_DIGITS else "unknown"
 
     def alive(self) -> bool:
         try:

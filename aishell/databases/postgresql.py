@@ -83,6 +83,9 @@ class PostgreSQL(Database):
             )
             if options.read_only:
                 connection.execute(_FIND_EXTENSIONS)
+            elif connection.info.server_version >= 140000:
+                with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # a platform that cannot look
+                    connection.execute(_CHECK_CLIENT)
         except psycopg.Error as error:
             raise map_error(error, self.credentials.mask, connecting=True) from error
         return connection
@@ -232,6 +235,10 @@ class PostgreSQLLock(TargetLock):
 # One key for aishell in every database: advisory locks are per database. Positive, so that pg_locks shows it as it is.
 _LOCK_KEY = int.from_bytes(hashlib.sha256(b"aishell target lock").digest()[:8], "big") >> 1
 
+
+# Milliseconds between two looks whether the client of a running statement is still there: one that died must not leave the
+# server at work.
+_CHECK_CLIENT = "SET client_connection_check_interval = 10000"
 
 # Reading sessions find the functions of these extensions in whatever schema they were installed. Writing sessions keep the
 # role's own path: before version 17 the functions of an index expression are looked up along it.

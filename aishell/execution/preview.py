@@ -10,7 +10,7 @@ from aishell.execution.inspection import inspect
 from aishell.execution.job import Job, named_tables
 from aishell.models import History, Inventory, Plan, Row, Sent, Step, Table, Verdict
 from aishell.planning import checks
-from aishell.planning.variables import references
+from aishell.planning.variables import references, resolve
 from aishell.registry.tool import Tool
 
 
@@ -62,15 +62,16 @@ def _step(job: Job, step: Step, tool: Tool, tables: Mapping[tuple[str, str], Tab
     open_references = [r.text for r in references(dict(step.params))]
     unseen = f"depends on ${{{open_references[0]}}}" if open_references else None
     statements: Sequence[Sent] = ()
+    params = step.params if open_references else resolve(dict(step.params), lambda reference: None)
     if unseen is None:
-        values = tool.prepare(step.params)
+        values = tool.prepare(params)
         found = known_objects(tool, step, values)
         if tool.runs == "each" and found is None:
             unseen = "the objects are looked up when the step runs"
             statements = [Sent(tool.blocks["do"].text, tool.lock, tool.source)]
         else:
             statements = job.sent(tool, values, found)
-    named = [tables[key] for key in named_tables(step.params) if key in tables]
+    named = [tables[key] for key in named_tables(params) if key in tables]
     verdict = job.judge(step, tool, named)
     return StepPreview(step, tool, tuple(statements), verdict, unseen)
 

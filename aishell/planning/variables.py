@@ -61,6 +61,11 @@ def _of_step(text: str, step: str | int, rest: list[str | int]) -> Reference:
     return Reference(text, step, "output", tuple(rest[1:]))
 
 
+def escaped(text: str) -> str:
+    """`text` as a value that means itself: a name from a database is never a reference."""
+    return text.replace("${", "$${")
+
+
 def references(value: Any) -> Iterator[Reference]:
     """Every reference in a value, nested dicts and lists walked."""
     if isinstance(value, str):

@@ -286,6 +286,8 @@ class _Objects:
     def _status(self, error: DatabaseError) -> str:
         if error.kind == "corruption":
             return "corrupted"
+        if error.kind == "lock_timeout" and self.tool.read_only:
+            return "deferred"  # one locked table, looked at another night, stops nothing that does not need it
         if error.kind == "permission" and self.tool.read_only:
             return "skipped"
         return "skipped" if error.kind in ("unsupported", "missing_object") else "failed"

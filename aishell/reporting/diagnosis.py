@@ -71,7 +71,9 @@ def judge(facts: Facts) -> Iterator[Finding]:
     yield version(server)
     if server.standby or server.read_only:
         what = "a standby" if server.standby else "read-only"
-        yield Finding(WARNING, "server", f"it is {what}: inspection runs here, nothing that writes", "maintain the primary")
+        yield Finding(
+            WARNING, "server", f"it is {what}: inspection runs here, nothing that writes", "maintain the primary"
+        )
     if server.engine == "postgresql" and facts.access is not None:
         yield from _postgresql(server, facts.access)
     elif server.engine == "mysql" and facts.access is not None:
@@ -90,7 +92,9 @@ def version(server: Server) -> Finding:
         needed = ".".join(map(str, first))
         return Finding(PROBLEM, "version", f"{text}; aishell supports {needed} and newer", "update the server")
     if unknown is not None and server.version >= unknown:
-        return Finding(WARNING, "version", f"{text} is newer than what aishell was tried with", "look for a newer aishell")
+        return Finding(
+            WARNING, "version", f"{text} is newer than what aishell was tried with", "look for a newer aishell"
+        )
     if server.product == "postgresql" and (14, 0) <= server.version < (14, 4):
         return Finding(
             WARNING,
@@ -160,7 +164,9 @@ def _extensions(server: Server, access: roles.Access, role: str) -> Iterator[Fin
             remedy = "install the package with PostgreSQL's contrib modules on the server"
             yield Finding(WARNING, name, f"its files are not on the server: {missed}", remedy)
         elif row["installed_version"] is None:
-            yield Finding(WARNING, name, f"not installed here: {missed}", "as a superuser", (f"CREATE EXTENSION {name};",))
+            yield Finding(
+                WARNING, name, f"not installed here: {missed}", "as a superuser", (f"CREATE EXTENSION {name};",)
+            )
         elif row["installed_version"] != row["default_version"]:
             text = f"version {row['installed_version']} is installed, the server brings {row['default_version']}"
             yield Finding(WARNING, name, text, "as its owner", (f"ALTER EXTENSION {name} UPDATE;",))
@@ -184,7 +190,9 @@ def _mysql(server: Server, access: roles.Access) -> Iterator[Finding]:
         hidden.append("fragmentation cannot be judged, nor ANALYZE verified (SELECT on mysql.innodb_*_stats)")
     grants = tuple(roles.granting(server, account, roles.MYSQL_READS))
     if hidden:
-        yield Finding(WARNING, "inspection", f"{account}: {'; '.join(hidden)}", "grant what inspection needs", grants[:-1])
+        yield Finding(
+            WARNING, "inspection", f"{account}: {'; '.join(hidden)}", "grant what inspection needs", grants[:-1]
+        )
     else:
         yield Finding(OK, "inspection", f"{account} sees other sessions and InnoDB's statistics")
     yield _mysql_maintaining(server, access, account)
@@ -200,7 +208,9 @@ def _mysql_maintaining(server: Server, access: roles.Access, account: str) -> Fi
     if active:
         text = f"{account} acts with the role {active}, whose privileges the server does not show: {', '.join(missing)} needed"
         return Finding(OK, "maintenance", text, "SHOW GRANTS tells")
-    some = [row["privilege"] for row in access["privileges"] if row["place"] == "tables" and row["privilege"] in missing]
+    some = [
+        row["privilege"] for row in access["privileges"] if row["place"] == "tables" and row["privilege"] in missing
+    ]
     text = f"{account} lacks {', '.join(missing)} on {server.database}" + (" (some tables apart)" if some else "")
     return Finding(WARNING, "maintenance", text, "grant it, or leave it to an account for inspection", grants)
 
@@ -239,7 +249,9 @@ def programs(server: Server, found: Mapping[str, str | None]) -> Iterable[Findin
     missing = [names[0] for names in wanted if not any(found.get(name) for name in names)]
     there = [f"{name} {found[name]}" for names in wanted for name in names if found.get(name)]
     if missing:
-        yield Finding(WARNING, "programs", f"not found: {', '.join(missing)}", "backups need the engine's client package")
+        yield Finding(
+            WARNING, "programs", f"not found: {', '.join(missing)}", "backups need the engine's client package"
+        )
     dump = found.get("pg_dump")
     if server.engine == "postgresql" and dump and int(dump.split(".")[0]) < server.version[0]:
         text = f"pg_dump {dump} refuses a server of version {server.version[0]}"

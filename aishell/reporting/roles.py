@@ -29,7 +29,9 @@ def roles(server: Server, access: Access) -> tuple[str, ...]:
 
 def _postgresql(server: Server, access: Access) -> list[str]:
     database = quote(server.database, "postgresql")
-    lines = [f"-- in the database {database}, as a superuser; set the passwords with \\password, they stay out of the log then"]
+    lines = [
+        f"-- in the database {database}, as a superuser; set the passwords with \\password, they stay out of the log then"
+    ]
     for role in (INSPECT, MAINTAIN):
         lines += [f"CREATE ROLE {role} LOGIN;", f"GRANT CONNECT ON DATABASE {database} TO {role};"]
         lines += reading(server, access, role)
@@ -49,7 +51,9 @@ def reading(server: Server, access: Access, role: str) -> list[str]:
 
 def checking(access: Access, role: str) -> list[str]:
     """PostgreSQL: call amcheck, whose functions only superusers may by default; pg_monitor covers pgstattuple's."""
-    closed = [row["signature"] for row in access["functions"] if row["extension"] == "amcheck" and not row["by_everybody"]]
+    closed = [
+        row["signature"] for row in access["functions"] if row["extension"] == "amcheck" and not row["by_everybody"]
+    ]
     return [f"GRANT EXECUTE ON FUNCTION {', '.join(closed)} TO {role};"] if closed else []
 
 
@@ -60,18 +64,22 @@ def maintaining(server: Server, access: Access, role: str) -> list[str]:
     if server.version >= (17,):
         lines = [f"GRANT pg_maintain TO {role};"]
         if owners:
-            lines.append("-- only an owner may drop what an interrupted index rebuild left; without the next line it is reported")
+            lines.append(
+                "-- only an owner may drop what an interrupted index rebuild left; without the next line it is reported"
+            )
             lines.append(f"-- GRANT {', '.join(owners)} TO {role};")
         return lines
     lines = [f"GRANT {', '.join(owners)} TO {role};  -- before version 17 maintenance is the owner's"] if owners else []
     if of_superusers:
-        lines.append(f"-- {of_superusers} table(s) belong to superusers, who alone may maintain them: ALTER TABLE … OWNER TO …")
+        lines.append(
+            f"-- {of_superusers} table(s) belong to superusers, who alone may maintain them: ALTER TABLE … OWNER TO …"
+        )
     return lines
 
 
 def _mysql(server: Server, access: Access) -> list[str]:
     host = str(access["role"][0]["role_name"]).rpartition("@")[2]
-    lines = [f"-- the passwords are yours to choose; the accounts connect from {printed(host)}"]
+    lines = [f"-- the passwords are yours to choose; the accounts connect from {_where(host)}"]
     for name, privileges in ((INSPECT, MYSQL_READS), (MAINTAIN, MYSQL_WRITES)):
         account = f"{name}@{literal(host)}"
         lines += [f"CREATE USER {account} IDENTIFIED BY 'choose one';", *granting(server, account, privileges)]
@@ -90,5 +98,5 @@ def pattern(database: str) -> str:
     return quote(database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%"), "mysql")
 
 
-def printed(host: str) -> str:
+def _where(host: str) -> str:
     return "anywhere" if host == "%" else host

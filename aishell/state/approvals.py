@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, and_, insert, or_, select, update
 
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import canonical, now
@@ -42,6 +42,7 @@ class Approvals:
                 approvals.c.step_index == step_index,
                 approvals.c.digest == digest,
                 approvals.c.status == "pending",
+                approvals.c.expires_at >= now(),
             )
             found = connection.execute(same).scalar()
             if found is not None:
@@ -104,13 +105,16 @@ class Approvals:
             audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
 
     def decided(self, run_id: str, step_index: int) -> Row[Any] | None:
-        """The newest answer for a step that has not been used yet."""
+        """The newest answer for a step that has not been used yet; an expired yes is none."""
         query = (
             select(approvals)
             .where(
                 approvals.c.run_id == run_id,
                 approvals.c.step_index == step_index,
-                approvals.c.status.in_(("approved", "modified", "rejected")),
+                or_(
+                    approvals.c.status == "rejected",
+                    and_(approvals.c.status.in_(("approved", "modified")), approvals.c.expires_at >= now()),
+                ),
             )
             .order_by(approvals.c.decided_at.desc())
             .limit(1)
@@ -119,14 +123,18 @@ class Approvals:
             return connection.execute(query).first()
 
     def close(self, approval: str, status: str) -> None:
-        """`consumed`, `void` or `expired`."""
+        """`consumed`, `void` or `expired`. Raises StateError for one that is closed already: it is used once."""
         with self.store.write() as connection:
             row = connection.execute(
                 update(approvals)
-                .where(approvals.c.id == approval)
+                .where(
+                    approvals.c.id == approval, approvals.c.status.in_(("pending", "approved", "modified", "rejected"))
+                )
                 .values(status=status)
                 .returning(approvals.c.run_id, approvals.c.step_index)
-            ).one()
+            ).first()
+            if row is None:
+                raise StateError(f"the approval {approval} was used or closed before")
             audit.append(
                 connection,
                 "approval_decided",

@@ -19,7 +19,7 @@ GENESIS = "0" * 64
 _LAST = select(events.c.hash).order_by(events.c.id.desc()).limit(1)
 _INSERT = insert(events)
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credential)", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):[^@/\s]+@")
+_URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):\S+@")  # up to the last @: a password may hold / and @
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,14 @@ def read_plan(text: str, where: str) -> Plan:
     """A plan from a file's text. Raises UsageError when it is none or was edited."""
     try:
         data = json.loads(text)
-        plan = _plan(data["plan"])
+        if data["format"] != FORMAT:
+            raise ValueError(f"its format is {data['format']!r}, this aishell reads {FORMAT}")
+        plan, saved = _plan(data["plan"]), data["digest"]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{where} is no saved plan: {error}", hint="make one with `aishell plan … --out FILE`"
         ) from error
-    if plan.digest != data["digest"]:
+    if plan.digest != saved:
         raise UsageError(
             f"{where} was edited after it was saved",
             hint="plan again; a plan is applied as it was approved or not at all",
@@ -40,7 +42,8 @@ def load_plan(text: str) -> Plan:
 
 def _plan(data: dict[str, Any]) -> Plan:
     steps = tuple(_step(item) for item in data["steps"])
-    return Plan(**{**data, "task": Task(**data["task"]), "steps": steps, "warnings": tuple(data["warnings"])})
+    lists = {name: tuple(data.get(name, ())) for name in ("warnings", "objects")}
+    return Plan(**{**data, **lists, "task": Task(**data["task"]), "steps": steps})
 
 
 def _step(data: dict[str, Any]) -> Step:

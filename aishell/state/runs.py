@@ -274,6 +274,11 @@ class Runs:
         with self.store.read() as connection:
             return list(connection.execute(query))
 
+    def count(self) -> int:
+        """How many runs the store holds."""
+        with self.store.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(runs)).scalar_one())
+
     def steps(self, run_id: str) -> list[Row[Any]]:
         with self.store.read() as connection:
             return list(connection.execute(select(steps).where(steps.c.run_id == run_id).order_by(steps.c.step_index)))

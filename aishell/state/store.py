@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
 import threading
 import uuid
@@ -63,14 +62,15 @@ class Store:
     @classmethod
     def _make(cls, path: Path) -> None:
         """Make a store under another name and put it in its place whole: a kill meanwhile leaves no half-made one there."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
         _make_private(unfinished)
         store = cls(unfinished, _engine(unfinished))
         try:
             with store.write() as connection:
                 migrate(connection, 0)
-            store.close()  # the last connection takes the WAL with it
+            store.close()
+            with contextlib.closing(sqlite3.connect(unfinished)) as finished:
+                finished.execute("PRAGMA journal_mode = WAL")  # stays with the file; its WAL goes with this connection
             with contextlib.suppress(FileExistsError):  # another process was faster: its store is as good
                 os.link(unfinished, path)
         except DBAPIError as error:
@@ -96,9 +96,17 @@ class Store:
                 )
             if version == VERSION:
                 return
-        shutil.copy2(self.path, self.path.with_name(f"{self.path.name}.v{version}"))
+        self._copy(self.path.with_name(f"{self.path.name}.v{version}"))
         with self.write() as connection:
             migrate(connection, version)
+
+    def _copy(self, copy: Path) -> None:
+        """By SQLite itself: what was committed last may still stand in the write-ahead log."""
+        copy.unlink(missing_ok=True)
+        _make_private(copy)
+        with self.read() as connection, contextlib.closing(sqlite3.connect(copy)) as target:
+            source: Any = connection.connection.driver_connection
+            source.backup(target)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -150,7 +158,8 @@ def _engine(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: Any) -> None:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        if connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
+            connection.execute("PRAGMA journal_mode = WAL")  # written into the file, so never into somebody else's
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL may lose an acknowledged commit at power loss
         connection.execute("PRAGMA foreign_keys = ON")
 
@@ -166,6 +175,7 @@ def _engine(path: Path) -> Engine:
 
 def _make_private(path: Path) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as error:
         raise StateError(

@@ -38,6 +38,7 @@ class InTheWay:
 
     def go(self) -> None:
         self.send("ROLLBACK")
+        self.connection.close()
 
 
 def waiting(engine: str, db: Any) -> list[Any]:
@@ -49,14 +50,17 @@ def waiting(engine: str, db: Any) -> list[Any]:
             [db.dbname],
         )
     return db.execute(
-        "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = %s AND INFO LIKE %s", [db.dbname, "/* aishell:%OPTIMIZE%"]
+        "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = %s AND INFO LIKE %s",
+        [db.dbname, "/* aishell:%OPTIMIZE%"],
     )
 
 
 def started(site: Aishell, step: str) -> bool:
-    return site.state.exists() and site.rows(
-        "SELECT 1 FROM runs JOIN steps ON run_id = id WHERE step_id = ? AND status = 'started'", step
-    ) != []
+    return (
+        site.state.exists()
+        and site.rows("SELECT 1 FROM runs JOIN steps ON run_id = id WHERE step_id = ? AND status = 'started'", step)
+        != []
+    )
 
 
 def blocked_run(site: Aishell, bloated: Bloated, db: Any, *more: str) -> tuple[Running, InTheWay]:

@@ -32,7 +32,7 @@ def test_every_tool_says_what_it_does():
     for tool in registry():
         assert len(tool.description) > 40, tool.source
         assert tool.description.strip().endswith((".", ")")), tool.source
-        assert "@@" not in tool.text, f"{tool.source} has an unfilled placeholder"
+        assert "@@" not in tool.description, f"{tool.source} has an unfilled placeholder"
 
 
 def test_every_tool_has_an_example_that_fits_its_parameters():

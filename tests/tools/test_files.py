@@ -9,7 +9,6 @@ import pytest
 
 from aishell.models import Risk
 from aishell.registry.tool import Tool
-from tests.fix_sqlite import SqliteDatabase
 from tests.fix_tools import ENGINES, Engine, label, registry
 from tests.tools.contracts import COLUMNS, CONTRACT
 
@@ -50,31 +49,18 @@ def parameters_of(tool: Tool, engine: Engine, table: str) -> dict[str, Any]:
     return {name: value for name, value in offered.items() if name in tool.parameters}
 
 
-@pytest.fixture(scope="module")
-def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
-    """One database for all files of a server."""
-    if request.param == "sqlite":
-        database = SqliteDatabase(tmp_path_factory.mktemp("files") / "test.db")
-        database.execute("VACUUM")
-    else:
-        database = request.getfixturevalue(f"{request.param}_server").create("every_file")
-    made = Engine(database)
-    made.samples.bloated(rows=2000)
-    yield made
-    made.close()
-    database.close() if request.param == "sqlite" else database.drop()
-
-
 @pytest.fixture
-def on(shared: Engine):
-    """The database with the features that its server has."""
-    shared.hidden, shared.version = set(), None
-    yield shared
-    if shared.name == "sqlite" and not shared.database.features & {"stat1"}:
-        shared.samples.do("ANALYZE")
+def on(shared_engine: Engine):
+    """The server with all its features, a bloated table, and statistics."""
+    shared_engine.hidden, shared_engine.version = set(), None
+    if "bloated" not in {row["table"] for row in shared_engine.rows("inspect_tables")}:
+        shared_engine.samples.bloated(rows=2000)
+    if shared_engine.name == "sqlite":
+        shared_engine.samples.do("ANALYZE")
+    return shared_engine
 
 
-@pytest.mark.parametrize(("source", "shared"), RUNS, indirect=["shared"])
+@pytest.mark.parametrize(("source", "shared_engine"), RUNS, indirect=["shared_engine"])
 def test_file_runs_and_keeps_its_contract(source, on):
     tool = file_of(source)
     table = "bloated"

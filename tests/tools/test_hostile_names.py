@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.conftest import HOSTILE_NAMES, HOSTILE_NAMES_MYSQL
-from tests.fix_tools import Engine
+from tests.fix_tools import ENGINES, Engine, label
 
 CHANGES = (
     "update_table_statistics",
@@ -27,10 +27,10 @@ def cut(name: str) -> str:
 
 
 @pytest.fixture
-def place(engine, number):
+def place(shared_engine, number):
     """(the tools in the hostile schema, the hostile name)"""
-    name = (HOSTILE_NAMES_MYSQL if engine.name == "mysql" else HOSTILE_NAMES)[number]
-    inside = engine.inside(name)
+    name = (HOSTILE_NAMES_MYSQL if shared_engine.name == "mysql" else HOSTILE_NAMES)[number]
+    inside = shared_engine.inside(name)
     inside.samples.bloated(name, column=name, index=cut(name), rows=1000)
     return inside, name
 
@@ -47,6 +47,7 @@ def parameters(engine: Engine, tool: str, name: str) -> dict:
     return {key: value for key, value in offered.items() if key in engine.pick(tool).parameters}
 
 
+@pytest.mark.parametrize("shared_engine", ENGINES, indirect=True, ids=label)
 @HOSTILE
 def test_every_tool_works_on_a_hostile_name(place):
     engine, name = place

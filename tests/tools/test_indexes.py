@@ -109,8 +109,8 @@ def test_the_floor_leaves_small_indexes_alone(pg_engine):
 def test_what_cannot_be_rebuilt_is_left_alone_with_the_reason(pg_engine):
     pg_engine.samples.do(
         "CREATE TABLE booked (id int, during tsrange, n text, EXCLUDE USING gist (during WITH &&))",
-        "INSERT INTO booked SELECT i, tsrange(now()::timestamp + i * interval '1 h', now()::timestamp + (i + 1) * interval '1 h'), "
-        "md5(i::text) FROM generate_series(1, 500) i",
+        "INSERT INTO booked SELECT i, tsrange(t, t + interval '1 h'), md5(i::text) FROM generate_series(1, 500) i, "
+        "LATERAL (SELECT now()::timestamp + i * interval '1 h' AS t) hour",
         "CREATE INDEX hashed ON booked USING hash (n)",
         "CREATE MATERIALIZED VIEW seen AS SELECT id FROM booked",
         "CREATE INDEX seen_id ON seen (id)",

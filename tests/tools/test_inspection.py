@@ -112,7 +112,8 @@ def test_a_read_only_server_is_told(mariadb_server_factory):
 def test_figures_of_a_table_are_those_of_the_server(engine):
     table = engine.samples.bloated()
     row = engine.row("inspect_tables", table)
-    assert row["rows"] == pytest.approx(engine.samples.count(table), rel=0.05)
+    # InnoDB's number is an estimate from 20 sampled pages.
+    assert row["rows"] == pytest.approx(engine.samples.count(table), rel=0.25 if engine.name == "mysql" else 0.01)
     assert row["has_primary_key"]
     assert row["bytes"] > 0
     assert row["index_bytes"] > 0

@@ -87,3 +87,18 @@ def test_the_report_tells_what_was_found_and_done(engine):
     assert engine.database.product in output["report"]
     for finding in health["findings"]:
         assert finding["finding"] in output["report"]
+
+
+def test_privileges_of_the_owner_of_everything(server_engine):
+    server_engine.samples.table()
+    output = server_engine.call("inspect_privileges").output
+    assert output["role"]["role_name"].startswith(("postgres", "root"))
+
+
+def test_privileges_of_a_stranger(server_engine):
+    if server_engine.name == "postgresql":
+        url = server_engine.db.make_role("stranger")
+    else:
+        url = server_engine.db.make_user("stranger", grants="SELECT")
+    stranger = server_engine.connected(url)
+    assert stranger.call("inspect_privileges").output["role"]["role_name"].startswith("stranger")

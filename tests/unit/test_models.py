@@ -18,7 +18,7 @@ from aishell.models import Decision, Estimate, Evidence, Plan, Risk, Step, Task,
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=10,
+    max_leaves=6,
 )
 
 

@@ -33,13 +33,8 @@
 -- Needs any privilege on the table (SELECT will do).
 
 -- find: the named tables whose engine can check, and those the server cannot even open; small ones first
-WITH named AS (
-    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
-    SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
-      FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
-                                              table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-     WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
-)
+WITH
+-- include: named
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage,
        CAST(COALESCE(t.DATA_LENGTH + t.INDEX_LENGTH, 0) AS SIGNED) AS bytes
   FROM information_schema.TABLES AS t

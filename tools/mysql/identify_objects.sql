@@ -18,13 +18,9 @@
 -- metadata_locks. Needs any privilege on the tables.
 
 -- objects: one row per named table or view of the connected database that exists
-WITH named AS (
-    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
-    SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
-      FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
-                                              table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-     WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
-), listed AS (
+WITH
+-- include: named
+, listed AS (
     SELECT CAST(x.TABLE_NAME AS BINARY(256)) AS name, x.INDEX_NAME,
            CONCAT(CASE WHEN x.NON_UNIQUE THEN '' ELSE 'UNIQUE ' END, x.INDEX_TYPE, ' ', x.INDEX_NAME, ' (',
                   GROUP_CONCAT(COALESCE(x.COLUMN_NAME, 'expression'), COALESCE(CONCAT('(', x.SUB_PART, ')'), ''), CASE WHEN x.COLLATION = 'D' THEN ' DESC' ELSE '' END

@@ -32,15 +32,8 @@ WITH RECURSIVE target AS (
   JOIN pg_namespace AS n ON n.nspname = w."schema"
   JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
   WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
-), tree AS (
-  -- A partitioned table stands for its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
-  SELECT t.oid AS root, t.oid, t.relkind FROM target AS t
-  UNION ALL
-  SELECT p.root, k.oid, k.relkind FROM tree AS p
-  JOIN pg_inherits AS h ON h.inhparent = p.oid
-  JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
-  WHERE p.relkind = 'p'
-)
+),
+-- include: partition_tree
 SELECT t.nspname AS schema, t.relname AS "table", t.oid::text AS oid,
        sum(pg_stat_get_analyze_count(p.oid)) AS analyses, sum(pg_stat_get_mod_since_analyze(p.oid)) AS modified_rows
 FROM target AS t JOIN tree AS p ON p.root = t.oid
@@ -57,15 +50,8 @@ WITH RECURSIVE target AS (
   SELECT w.oid::oid AS oid, c.relkind, w."schema", w."table", w.analyses
   FROM jsonb_to_recordset(CAST(:group AS jsonb)) AS w("schema" text, "table" text, oid text, analyses numeric)
   JOIN pg_class AS c ON c.oid = w.oid::oid
-), tree AS (
-  -- A partitioned table stands for its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
-  SELECT t.oid AS root, t.oid, t.relkind FROM target AS t
-  UNION ALL
-  SELECT p.root, k.oid, k.relkind FROM tree AS p
-  JOIN pg_inherits AS h ON h.inhparent = p.oid
-  JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
-  WHERE p.relkind = 'p'
-)
+),
+-- include: partition_tree
 SELECT t."schema" AS schema, t."table" AS "table", sum(pg_stat_get_analyze_count(p.oid)) > t.analyses AS ok
 FROM target AS t JOIN tree AS p ON p.root = t.oid
 GROUP BY t."schema", t."table", t.analyses

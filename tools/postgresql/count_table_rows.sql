@@ -26,20 +26,11 @@
 WITH RECURSIVE target AS (
   SELECT c.oid, c.relkind FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
-), tree AS (
-  -- A partitioned table stands for its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
-  SELECT t.oid AS root, t.oid, t.relkind FROM target AS t
-  UNION ALL
-  SELECT p.root, k.oid, k.relkind FROM tree AS p
-  JOIN pg_inherits AS h ON h.inhparent = p.oid
-  JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
-  WHERE p.relkind = 'p'
-), held AS MATERIALIZED (
-  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
-  SELECT DISTINCT l.relation FROM pg_locks AS l
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-), estimate AS (
+),
+-- include: partition_tree
+,
+-- include: held
+, estimate AS (
   SELECT CASE WHEN bool_and(c.reltuples >= 0 AND (c.relpages > 0 OR c.reltuples > 0 OR pg_stat_get_live_tuples(c.oid) = 0))
          THEN sum(CASE WHEN c.relpages > 0 AND h.relation IS NULL
                        THEN c.reltuples / c.relpages * (pg_relation_size(c.oid) / current_setting('block_size')::int)

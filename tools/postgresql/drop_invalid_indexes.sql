@@ -27,34 +27,8 @@
 -- or parents of partitioned indexes that wait for their partitions. Needs ownership of the table.
 
 -- find: invalid copies of recorded indexes
-WITH orphan AS (
-  -- A leftover of ours is invalid and named as PostgreSQL names the copy that a rebuild of a recorded index makes: the name,
-  -- cut at a character's border so that name and suffix fit (63 bytes), as makeObjectName() does.
-  SELECT x.oid, x.relname::text AS name, c.oid AS table_oid
-  FROM pg_namespace AS n
-  JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relkind = 'r'
-  JOIN pg_index AS i ON i.indrelid = c.oid AND NOT i.indisvalid AND NOT i.indisprimary AND NOT i.indisexclusion
-  JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i' AND NOT x.relispartition
-  CROSS JOIN LATERAL (SELECT substring(x.relname::text FROM '_cc(?:new|old)[0-9]*$') AS suffix) AS k
-  JOIN jsonb_array_elements_text(CAST(:recorded AS jsonb)) AS r(name)
-    ON x.relname::text = left(r.name, (SELECT max(s.length) FROM generate_series(0, char_length(r.name)) AS s(length)
-                WHERE octet_length(left(r.name,
-                  s.length)) <= current_setting('max_identifier_length')::int - octet_length(k.suffix))) || k.suffix
-  LEFT JOIN pg_class AS y ON y.relnamespace = x.relnamespace AND y.relname::text = r.name
-  LEFT JOIN pg_index AS o ON o.indexrelid = y.oid
-  WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
-    -- while the recorded index exists, the leftover must be a copy of it
-    AND (y.oid IS NULL OR o.indrelid = i.indrelid AND y.relam = x.relam AND o.indisunique = i.indisunique
-         AND o.indkey::text = i.indkey::text AND o.indclass::text = i.indclass::text
-           AND o.indcollation::text = i.indcollation::text
-         AND o.indoption::text = i.indoption::text
-         AND regexp_replace(o.indexprs::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indexprs::text,
-           ':location -?[0-9]+', '', 'g')
-         AND regexp_replace(o.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indpred::text,
-           ':location -?[0-9]+', '', 'g'))
-    -- and no constraint or partitioned index may rest on it
-    AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = x.oid)
-)
+WITH
+-- include: orphan_indexes
 SELECT DISTINCT o.name AS index_name, o.oid::text AS oid, o.table_oid::text AS table_oid,
        x.relpages * current_setting('block_size')::bigint AS bytes
 FROM orphan AS o JOIN pg_class AS x ON x.oid = o.oid
@@ -70,42 +44,10 @@ DROP INDEX CONCURRENTLY {schema}.{index_name}
 SELECT NOT EXISTS (SELECT 1 FROM pg_class AS x WHERE x.oid = CAST(:oid AS oid)) AS ok
 
 -- report: other invalid indexes of the table, left as they are
-WITH orphan AS (
-  -- A leftover of ours is invalid and named as PostgreSQL names the copy that a rebuild of a recorded index makes: the name,
-  -- cut at a character's border so that name and suffix fit (63 bytes), as makeObjectName() does.
-  SELECT x.oid, x.relname::text AS name, c.oid AS table_oid
-  FROM pg_namespace AS n
-  JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relkind = 'r'
-  JOIN pg_index AS i ON i.indrelid = c.oid AND NOT i.indisvalid AND NOT i.indisprimary AND NOT i.indisexclusion
-  JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i' AND NOT x.relispartition
-  CROSS JOIN LATERAL (SELECT substring(x.relname::text FROM '_cc(?:new|old)[0-9]*$') AS suffix) AS k
-  JOIN jsonb_array_elements_text(CAST(:recorded AS jsonb)) AS r(name)
-    ON x.relname::text = left(r.name, (SELECT max(s.length) FROM generate_series(0, char_length(r.name)) AS s(length)
-                WHERE octet_length(left(r.name,
-                  s.length)) <= current_setting('max_identifier_length')::int - octet_length(k.suffix))) || k.suffix
-  LEFT JOIN pg_class AS y ON y.relnamespace = x.relnamespace AND y.relname::text = r.name
-  LEFT JOIN pg_index AS o ON o.indexrelid = y.oid
-  WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
-    -- while the recorded index exists, the leftover must be a copy of it
-    AND (y.oid IS NULL OR o.indrelid = i.indrelid AND y.relam = x.relam AND o.indisunique = i.indisunique
-         AND o.indkey::text = i.indkey::text AND o.indclass::text = i.indclass::text
-           AND o.indcollation::text = i.indcollation::text
-         AND o.indoption::text = i.indoption::text
-         AND regexp_replace(o.indexprs::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indexprs::text,
-           ':location -?[0-9]+', '', 'g')
-         AND regexp_replace(o.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indpred::text,
-           ':location -?[0-9]+', '', 'g'))
-    -- and no constraint or partitioned index may rest on it
-    AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = x.oid)
-), locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading (themselves, an index, their TOAST): a size function would queue.
-  SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
-  FROM pg_locks AS l
-  LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
-  LEFT JOIN pg_class AS c ON c.reltoastrelid = l.relation
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-)
+WITH
+-- include: orphan_indexes
+,
+-- include: locked_tables
 SELECT n.nspname AS schema, c.relname AS "table", x.relname AS index_name,
        CASE WHEN NOT EXISTS (SELECT 1 FROM locked AS k WHERE k.oid = c.oid) THEN pg_get_indexdef(x.oid) END AS definition,
        -- NULL: a build runs in this database that this role may not see (it needs pg_monitor)

@@ -29,12 +29,9 @@ WITH target AS MATERIALIZED (
   JOIN pg_namespace AS n ON n.nspname = w."schema"
   JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
   WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f')
-), held AS MATERIALIZED (
-  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
-  SELECT DISTINCT l.relation FROM pg_locks AS l
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-), locked AS MATERIALIZED (
+),
+-- include: held
+, locked AS MATERIALIZED (
   SELECT l.relation, count(DISTINCT coalesce(l.pid::text, l.virtualtransaction)) AS sessions
   FROM pg_locks AS l
   WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()

@@ -32,23 +32,10 @@ WITH RECURSIVE target AS (
   SELECT c.oid, c.relkind FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm')
     AND c.relpersistence <> 't'
-), tree AS (
-  -- A partitioned table stands for its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
-  SELECT t.oid AS root, t.oid, t.relkind FROM target AS t
-  UNION ALL
-  SELECT p.root, k.oid, k.relkind FROM tree AS p
-  JOIN pg_inherits AS h ON h.inhparent = p.oid
-  JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
-  WHERE p.relkind = 'p'
-), locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading (themselves, an index, their TOAST): a size function would queue.
-  SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
-  FROM pg_locks AS l
-  LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
-  LEFT JOIN pg_class AS c ON c.reltoastrelid = l.relation
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-)
+),
+-- include: partition_tree
+,
+-- include: locked_tables
 SELECT p.root::text AS oid, count(*) AS parts, sum(pg_stat_get_vacuum_count(c.oid)) AS vacuums,
        sum(pg_stat_get_analyze_count(c.oid)) AS analyses,
        sum(pg_stat_get_dead_tuples(c.oid))::bigint AS dead_rows,
@@ -67,23 +54,10 @@ WITH RECURSIVE target AS (
   SELECT c.oid, c.relkind FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm')
     AND c.relpersistence <> 't'
-), tree AS (
-  -- A partitioned table stands for its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
-  SELECT t.oid AS root, t.oid, t.relkind FROM target AS t
-  UNION ALL
-  SELECT p.root, k.oid, k.relkind FROM tree AS p
-  JOIN pg_inherits AS h ON h.inhparent = p.oid
-  JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
-  WHERE p.relkind = 'p'
-), locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading (themselves, an index, their TOAST): a size function would queue.
-  SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
-  FROM pg_locks AS l
-  LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
-  LEFT JOIN pg_class AS c ON c.reltoastrelid = l.relation
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-)
+),
+-- include: partition_tree
+,
+-- include: locked_tables
 SELECT sum(pg_stat_get_vacuum_count(c.oid)) >= CAST(:vacuums AS numeric) + CAST(:parts AS numeric)
          AND sum(pg_stat_get_analyze_count(c.oid)) >= CAST(:analyses AS numeric) + CAST(:parts AS numeric) AS ok,
        sum(pg_stat_get_dead_tuples(c.oid))::bigint AS dead_rows,

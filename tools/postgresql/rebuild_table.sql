@@ -24,15 +24,8 @@
 -- used. Partitioned tables: one partition at a time; materialized views: REFRESH does the same.
 
 -- find: the file the table stands in, and its size; no row: nothing that can be rewritten
-WITH locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading (themselves, an index, their TOAST): a size function would queue.
-  SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
-  FROM pg_locks AS l
-  LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
-  LEFT JOIN pg_class AS c ON c.reltoastrelid = l.relation
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-)
+WITH
+-- include: locked_tables
 SELECT c.oid::text AS oid, c.relfilenode::text AS filenode,
        CASE WHEN NOT EXISTS (SELECT 1 FROM locked AS k WHERE k.oid = c.oid) THEN pg_total_relation_size(c.oid) END AS bytes
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -46,15 +39,8 @@ LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
 VACUUM (FULL, ANALYZE) {schema}.{table}
 
 -- verify: a rewrite puts the same table into another file
-WITH locked AS MATERIALIZED (
-  -- Tables that another session has locked against reading (themselves, an index, their TOAST): a size function would queue.
-  SELECT DISTINCT coalesce(i.indrelid, c.oid, l.relation) AS oid
-  FROM pg_locks AS l
-  LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
-  LEFT JOIN pg_class AS c ON c.reltoastrelid = l.relation
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-)
+WITH
+-- include: locked_tables
 SELECT c.relfilenode <> CAST(:filenode AS oid) AS ok,
        CASE WHEN NOT EXISTS (SELECT 1 FROM locked AS k WHERE k.oid = c.oid) THEN pg_total_relation_size(c.oid) END AS bytes
 FROM pg_class AS c

@@ -29,15 +29,8 @@ WITH RECURSIVE target AS (
   SELECT c.oid, c.relkind FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm')
     AND c.relpersistence <> 't'
-), tree AS (
-  -- A partitioned table stands for its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
-  SELECT t.oid AS root, t.oid, t.relkind FROM target AS t
-  UNION ALL
-  SELECT p.root, k.oid, k.relkind FROM tree AS p
-  JOIN pg_inherits AS h ON h.inhparent = p.oid
-  JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
-  WHERE p.relkind = 'p'
-)
+),
+-- include: partition_tree
 SELECT p.root::text AS oid, sum(pg_stat_get_analyze_count(p.oid)) AS analyses
 FROM tree AS p
 GROUP BY p.root
@@ -52,15 +45,8 @@ WITH RECURSIVE target AS (
   SELECT c.oid, c.relkind FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm')
     AND c.relpersistence <> 't'
-), tree AS (
-  -- A partitioned table stands for its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
-  SELECT t.oid AS root, t.oid, t.relkind FROM target AS t
-  UNION ALL
-  SELECT p.root, k.oid, k.relkind FROM tree AS p
-  JOIN pg_inherits AS h ON h.inhparent = p.oid
-  JOIN pg_class AS k ON k.oid = h.inhrelid AND k.relispartition
-  WHERE p.relkind = 'p'
-)
+),
+-- include: partition_tree
 SELECT coalesce(sum(pg_stat_get_analyze_count(p.oid)) > CAST(:analyses AS numeric), false) AS ok,
        to_char(max(pg_stat_get_last_analyze_time(p.oid)) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS last_analyze
 FROM tree AS p

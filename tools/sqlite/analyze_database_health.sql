@@ -24,19 +24,8 @@
 -- for itself. Rowids run out at 9.2e18: no finding for sequences. Half-empty pages: see analyze_table_fragmentation.
 
 -- summary: the size of what was looked at
-WITH shadow AS MATERIALIZED (
-    -- Tables that a virtual table keeps for itself, by the names SQLite's own modules give them: pragma_table_list
-    -- knows them exactly, but only from 3.37, and only where the module is loaded.
-    SELECT CAST(v.name || s.column2 AS TEXT) AS name, v.name AS owner
-      FROM main.sqlite_schema AS v
-      JOIN (VALUES ('%using%fts%', '_content'), ('%using%fts%', '_segments'), ('%using%fts%', '_segdir'),
-                   ('%using%fts%', '_docsize'), ('%using%fts%', '_stat'), ('%using%fts%', '_data'),
-                   ('%using%fts%', '_idx'), ('%using%fts%', '_config'), ('%using%rtree%', '_node'),
-                   ('%using%rtree%', '_rowid'), ('%using%rtree%', '_parent'), ('%using%geopoly%', '_node'),
-                   ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
-                   ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
-     WHERE v.type = 'table' AND v.rootpage = 0
-)
+WITH
+-- include: shadow_tables
 SELECT (SELECT count(*) FROM main.sqlite_schema
          WHERE type = 'table' AND rootpage <> 0 AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
            AND name NOT IN (SELECT name FROM shadow)
@@ -82,19 +71,9 @@ SELECT 'small_pages', 'info', NULL, 'page_size = ' || page_size,
 
 -- duplicate_indexes: indexes whose columns are the beginning of another one's, and that enforce nothing
 -- Partial indexes and indexes on expressions are not compared.
-WITH shadow AS MATERIALIZED (
-    -- Tables that a virtual table keeps for itself, by the names SQLite's own modules give them: pragma_table_list
-    -- knows them exactly, but only from 3.37, and only where the module is loaded.
-    SELECT CAST(v.name || s.column2 AS TEXT) AS name, v.name AS owner
-      FROM main.sqlite_schema AS v
-      JOIN (VALUES ('%using%fts%', '_content'), ('%using%fts%', '_segments'), ('%using%fts%', '_segdir'),
-                   ('%using%fts%', '_docsize'), ('%using%fts%', '_stat'), ('%using%fts%', '_data'),
-                   ('%using%fts%', '_idx'), ('%using%fts%', '_config'), ('%using%rtree%', '_node'),
-                   ('%using%rtree%', '_rowid'), ('%using%rtree%', '_parent'), ('%using%geopoly%', '_node'),
-                   ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
-                   ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
-     WHERE v.type = 'table' AND v.rootpage = 0
-), entry AS MATERIALIZED (
+WITH
+-- include: shadow_tables
+, entry AS MATERIALIZED (
     SELECT t.name AS tbl, l.name AS idx, l."unique" AS is_unique, l.origin,
            -- Column number, direction and collation of each key column, in order.
            (SELECT group_concat(x.cid || ' ' || x."desc" || ' ' || quote(x.coll), ',') || ','
@@ -123,19 +102,8 @@ SELECT CASE WHEN a.columns = b.columns THEN 'duplicate_index' ELSE 'redundant_in
  ORDER BY a.tbl, a.idx
 
 -- primary_keys: tables whose rows have no name of their own
-WITH shadow AS MATERIALIZED (
-    -- Tables that a virtual table keeps for itself, by the names SQLite's own modules give them: pragma_table_list
-    -- knows them exactly, but only from 3.37, and only where the module is loaded.
-    SELECT CAST(v.name || s.column2 AS TEXT) AS name, v.name AS owner
-      FROM main.sqlite_schema AS v
-      JOIN (VALUES ('%using%fts%', '_content'), ('%using%fts%', '_segments'), ('%using%fts%', '_segdir'),
-                   ('%using%fts%', '_docsize'), ('%using%fts%', '_stat'), ('%using%fts%', '_data'),
-                   ('%using%fts%', '_idx'), ('%using%fts%', '_config'), ('%using%rtree%', '_node'),
-                   ('%using%rtree%', '_rowid'), ('%using%rtree%', '_parent'), ('%using%geopoly%', '_node'),
-                   ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
-                   ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
-     WHERE v.type = 'table' AND v.rootpage = 0
-)
+WITH
+-- include: shadow_tables
 SELECT 'missing_primary_key' AS finding, 'info' AS severity, t.name AS object, 'no primary key' AS value,
        'Rows can be told apart by rowid only, and VACUUM gives new rowids; add an INTEGER PRIMARY KEY.' AS detail
   FROM main.sqlite_schema AS t

@@ -29,19 +29,8 @@ WITH named AS MATERIALIZED (
     -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
-), shadow AS MATERIALIZED (
-    -- Tables that a virtual table keeps for itself, by the names SQLite's own modules give them: pragma_table_list
-    -- knows them exactly, but only from 3.37, and only where the module is loaded.
-    SELECT CAST(v.name || s.column2 AS TEXT) AS name, v.name AS owner
-      FROM main.sqlite_schema AS v
-      JOIN (VALUES ('%using%fts%', '_content'), ('%using%fts%', '_segments'), ('%using%fts%', '_segdir'),
-                   ('%using%fts%', '_docsize'), ('%using%fts%', '_stat'), ('%using%fts%', '_data'),
-                   ('%using%fts%', '_idx'), ('%using%fts%', '_config'), ('%using%rtree%', '_node'),
-                   ('%using%rtree%', '_rowid'), ('%using%rtree%', '_parent'), ('%using%geopoly%', '_node'),
-                   ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
-                   ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
-     WHERE v.type = 'table' AND v.rootpage = 0
-)
+),
+-- include: shadow_tables
 SELECT 'main' AS "schema", o.name AS "table"
   FROM main.sqlite_schema AS o
  WHERE o.type = 'table' AND o.rootpage <> 0
@@ -95,19 +84,9 @@ WITH named AS MATERIALIZED (
     -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
-), shadow AS MATERIALIZED (
-    -- Tables that a virtual table keeps for itself, by the names SQLite's own modules give them: pragma_table_list
-    -- knows them exactly, but only from 3.37, and only where the module is loaded.
-    SELECT CAST(v.name || s.column2 AS TEXT) AS name, v.name AS owner
-      FROM main.sqlite_schema AS v
-      JOIN (VALUES ('%using%fts%', '_content'), ('%using%fts%', '_segments'), ('%using%fts%', '_segdir'),
-                   ('%using%fts%', '_docsize'), ('%using%fts%', '_stat'), ('%using%fts%', '_data'),
-                   ('%using%fts%', '_idx'), ('%using%fts%', '_config'), ('%using%rtree%', '_node'),
-                   ('%using%rtree%', '_rowid'), ('%using%rtree%', '_parent'), ('%using%geopoly%', '_node'),
-                   ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
-                   ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
-     WHERE v.type = 'table' AND v.rootpage = 0
-), kept AS MATERIALIZED (
+),
+-- include: shadow_tables
+, kept AS MATERIALIZED (
     SELECT owner FROM shadow WHERE name IN (SELECT name FROM main.sqlite_schema WHERE type = 'table')
 )
 SELECT n."schema" AS "schema",

@@ -32,31 +32,11 @@
 -- grow and not as fragmentation.
 
 -- indexes: one row per index, partitions summed up
-WITH segment AS (
-    -- One row per index and partition: the pages InnoDB holds reserved for it, and how many of them are leaves in use.
-    -- MariaDB writes 1 for an index it has scanned whole (up to sample pages x columns): taken for the most it can be.
-    SELECT c.table_name, c.index_name, c.pages, c.extent,
-           CASE WHEN c.leaves <= 1 THEN LEAST(c.pages, 4 * @@innodb_stats_persistent_sample_pages) ELSE c.leaves END AS leaves
-      FROM (SELECT i.table_name, i.index_name,
-                   MAX(CASE WHEN i.stat_name = 'size' THEN i.stat_value END) AS pages,
-                   MAX(CASE WHEN i.stat_name = 'n_leaf_pages' THEN i.stat_value END) AS leaves,
-                   GREATEST(64, 1048576 DIV @@innodb_page_size) AS extent
-              FROM mysql.innodb_index_stats AS i
-             WHERE i.database_name = CONVERT(:schema USING utf8mb3) AND (i.table_name = CONVERT(:table USING utf8mb3)
-                    OR LEFT(REPLACE(i.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(CONVERT(:table USING utf8mb3), '#P#')) AND i.stat_name IN ('size', 'n_leaf_pages')
-             GROUP BY i.table_name, i.index_name) AS c
-), rebuilt AS (
-    -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
-    -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
-    SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(s.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY(256)) AS name,
-           s.table_name, s.index_name, s.pages,
-           CASE WHEN s.leaves <= s.extent DIV 2 THEN LEAST(s.pages, s.extent DIV 2 + 1)
-                ELSE s.extent DIV 2 + CEILING(s.leaves / 500)
-                     + s.extent * LEAST(CEILING((s.leaves - s.extent DIV 2) / (s.extent * 7 / 8)),
-                                        CEILING((s.leaves - s.extent DIV 2) / s.extent) + 4) END AS needed
-      FROM segment AS s
-), sizes AS (
+WITH
+-- include: table_segments
+,
+-- include: rebuilt
+, sizes AS (
     SELECT CAST(r.index_name AS BINARY(256)) AS name, SUM(r.pages) * @@innodb_page_size AS bytes, SUM(r.needed) * @@innodb_page_size AS needed
       FROM rebuilt AS r
       JOIN information_schema.TABLES AS t ON CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256)) = r.name

@@ -35,31 +35,11 @@
 -- grow and not as fragmentation.
 
 -- figures: one row; none when there is no such table
-WITH segment AS (
-    -- One row per index and partition: the pages InnoDB holds reserved for it, and how many of them are leaves in use.
-    -- MariaDB writes 1 for an index it has scanned whole (up to sample pages x columns): taken for the most it can be.
-    SELECT c.table_name, c.index_name, c.pages, c.extent,
-           CASE WHEN c.leaves <= 1 THEN LEAST(c.pages, 4 * @@innodb_stats_persistent_sample_pages) ELSE c.leaves END AS leaves
-      FROM (SELECT i.table_name, i.index_name,
-                   MAX(CASE WHEN i.stat_name = 'size' THEN i.stat_value END) AS pages,
-                   MAX(CASE WHEN i.stat_name = 'n_leaf_pages' THEN i.stat_value END) AS leaves,
-                   GREATEST(64, 1048576 DIV @@innodb_page_size) AS extent
-              FROM mysql.innodb_index_stats AS i
-             WHERE i.database_name = CONVERT(:schema USING utf8mb3) AND (i.table_name = CONVERT(:table USING utf8mb3)
-                    OR LEFT(REPLACE(i.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(CONVERT(:table USING utf8mb3), '#P#')) AND i.stat_name IN ('size', 'n_leaf_pages')
-             GROUP BY i.table_name, i.index_name) AS c
-), rebuilt AS (
-    -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
-    -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
-    SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(s.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY(256)) AS name,
-           s.table_name, s.index_name, s.pages,
-           CASE WHEN s.leaves <= s.extent DIV 2 THEN LEAST(s.pages, s.extent DIV 2 + 1)
-                ELSE s.extent DIV 2 + CEILING(s.leaves / 500)
-                     + s.extent * LEAST(CEILING((s.leaves - s.extent DIV 2) / (s.extent * 7 / 8)),
-                                        CEILING((s.leaves - s.extent DIV 2) / s.extent) + 4) END AS needed
-      FROM segment AS s
-), sizes AS (
+WITH
+-- include: table_segments
+,
+-- include: rebuilt
+, sizes AS (
     SELECT r.name, COUNT(DISTINCT r.table_name) AS spaces,
            SUM(r.pages) * @@innodb_page_size AS bytes, SUM(r.needed) * @@innodb_page_size AS needed
       FROM rebuilt AS r
@@ -73,23 +53,7 @@ WITH segment AS (
                     OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(CONVERT(:table USING utf8mb3), '#P#'))
      GROUP BY 1
 ), figure AS (
-    SELECT t.*, CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256)) AS name, c.n_rows, c.last_update,
-           CASE WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
-            WHEN t.ENGINE = 'Aria' AND t.ROW_FORMAT = 'Page' THEN 'Aria does not tell how full its pages are (DATA_FREE is always 0)'
-            WHEN t.ENGINE NOT IN ('InnoDB', 'MyISAM', 'Aria') THEN CONCAT('nothing is known about free space in ', t.ENGINE)
-            WHEN t.ENGINE <> 'InnoDB' THEN NULL
-            WHEN t.ROW_FORMAT = 'Compressed' THEN 'row format COMPRESSED: the statistics count pages of unknown size'
-            WHEN z.name IS NULL THEN 'no persistent statistics (STATS_PERSISTENT=0, or never analysed): run ANALYZE TABLE'
-            WHEN ABS(CAST(t.TABLE_ROWS AS SIGNED) - CAST(c.n_rows AS SIGNED)) > 1000 + c.n_rows / 5
-            THEN 'the statistics are stale: run ANALYZE TABLE and look again' END AS withheld,
-           CASE WHEN t.ENGINE = 'InnoDB' THEN z.bytes + CASE WHEN @@innodb_file_per_table THEN t.DATA_FREE ELSE 0 END
-                ELSE t.DATA_LENGTH + t.INDEX_LENGTH END AS total,
-           CASE WHEN t.ENGINE <> 'InnoDB' THEN t.DATA_FREE
-                ELSE GREATEST(0, z.bytes - z.needed
-                                 + CASE WHEN @@innodb_file_per_table THEN GREATEST(0, CAST(t.DATA_FREE AS SIGNED) - 4194304 * z.spaces)
-                                        ELSE 0 END) END AS reclaimable,
-           CASE WHEN t.ENGINE = 'InnoDB' THEN 'at least: reserved pages against leaf pages in use (innodb_index_stats), free extents beyond 4 MB'
-                ELSE 'DATA_FREE: holes in the data file, exact; the index file is not counted' END AS method
+    -- include: figure_columns
       FROM information_schema.TABLES AS t
       LEFT JOIN sizes AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
       LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
@@ -97,23 +61,6 @@ WITH segment AS (
        AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
        AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
 )
-SELECT CASE WHEN f.withheld IS NULL THEN COALESCE(ROUND(100e0 * f.reclaimable / NULLIF(f.total, 0), 1), 0) END AS fragmentation_percent,
-       CASE WHEN f.withheld IS NULL THEN f.method END AS method,
-       CASE WHEN f.withheld IS NULL THEN CAST(f.reclaimable AS SIGNED) END AS estimated_benefit,
-       f.withheld AS withheld,
-       CASE WHEN f.withheld IS NOT NULL THEN CONCAT('no figure: ', f.withheld)
-            WHEN f.total > 0 AND 100 * f.reclaimable / f.total > 20 AND f.reclaimable >= 8388608
-            THEN CASE WHEN f.ENGINE = 'InnoDB' THEN 'optimize_table gives the space back; reads and writes go on'
-                      ELSE 'optimize_offline_table gives the space back; reads and writes wait meanwhile' END
-            WHEN f.total > 0 AND 100 * f.reclaimable / f.total > 20 THEN 'not worth a rewrite: the table is small'
-            ELSE 'nothing to do' END AS recommendation,
-       f.ENGINE AS storage,
-       CAST(f.TABLE_ROWS AS SIGNED) AS `rows`,
-       CAST(f.DATA_LENGTH AS SIGNED) AS data_bytes,
-       CAST(f.INDEX_LENGTH AS SIGNED) AS index_bytes,
-       CAST(f.DATA_FREE AS SIGNED) AS free_extent_bytes,
-       f.ROW_FORMAT AS row_format,
-       f.CREATE_OPTIONS AS options,
-       DATE_FORMAT(CONVERT_TZ(f.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created,
+-- include: table_recommendation
        DATE_FORMAT(CONVERT_TZ(f.last_update, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS last_analyze
   FROM figure AS f

@@ -34,13 +34,9 @@
 -- Needs SELECT and INSERT on the tables, and SELECT on mysql.innodb_table_stats.
 
 -- find: the named tables whose engine keeps statistics, the oldest first
-WITH named AS (
-    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
-    SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
-      FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
-                                              table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-     WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
-), held AS (
+WITH
+-- include: named
+, held AS (
     -- Where the table's statistics are: under its own name, or under that of its first partition.
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
                 THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name,
@@ -78,18 +74,4 @@ SELECT j.schema_name AS `schema`, j.table_name AS `table`,
        AND n.table_name = CONVERT(j.statistics_name USING utf8mb3) COLLATE utf8mb3_bin
 
 -- report: what was named and has no statistics to refresh
-SELECT j.schema_name AS `schema`, j.table_name AS `table`,
-       CASE WHEN NOT (CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256))) THEN 'not in the connected database'
-            WHEN t.TABLE_NAME IS NULL THEN 'there is no such table'
-            WHEN t.TABLE_TYPE = 'VIEW' THEN 'a view has no statistics'
-            WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
-            ELSE CONCAT('the engine ', t.ENGINE, ' keeps no statistics') END AS reason
-  FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
-                                           table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-  LEFT JOIN (SELECT DISTINCT x.TABLE_NAME, x.TABLE_TYPE, x.ENGINE, x.TABLE_COMMENT, CAST(x.TABLE_NAME AS BINARY(256)) AS name
-               FROM information_schema.TABLES AS x
-               JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
-              WHERE x.TABLE_SCHEMA = DATABASE()) AS t
-    ON t.name = CAST(j.table_name AS BINARY(256))
- WHERE t.TABLE_NAME IS NULL OR NOT (CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256)))
-    OR NOT COALESCE(t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria') AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED'), 0)
+-- include: statistics_report

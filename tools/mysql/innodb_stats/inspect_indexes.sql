@@ -31,43 +31,13 @@
 -- grow and not as fragmentation.
 
 -- indexes: one row per InnoDB table that has secondary indexes
-WITH segment AS (
-    -- One row per index and partition: the pages InnoDB holds reserved for it, and how many of them are leaves in use.
-    -- MariaDB writes 1 for an index it has scanned whole (up to sample pages x columns): taken for the most it can be.
-    SELECT c.table_name, c.index_name, c.pages, c.extent,
-           CASE WHEN c.leaves <= 1 THEN LEAST(c.pages, 4 * @@innodb_stats_persistent_sample_pages) ELSE c.leaves END AS leaves
-      FROM (SELECT i.table_name, i.index_name,
-                   MAX(CASE WHEN i.stat_name = 'size' THEN i.stat_value END) AS pages,
-                   MAX(CASE WHEN i.stat_name = 'n_leaf_pages' THEN i.stat_value END) AS leaves,
-                   GREATEST(64, 1048576 DIV @@innodb_page_size) AS extent
-              FROM mysql.innodb_index_stats AS i
-             WHERE i.database_name = DATABASE() AND i.stat_name IN ('size', 'n_leaf_pages')
-             GROUP BY i.table_name, i.index_name) AS c
-), rebuilt AS (
-    -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
-    -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
-    SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(s.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY(256)) AS name,
-           s.table_name, s.index_name, s.pages,
-           CASE WHEN s.leaves <= s.extent DIV 2 THEN LEAST(s.pages, s.extent DIV 2 + 1)
-                ELSE s.extent DIV 2 + CEILING(s.leaves / 500)
-                     + s.extent * LEAST(CEILING((s.leaves - s.extent DIV 2) / (s.extent * 7 / 8)),
-                                        CEILING((s.leaves - s.extent DIV 2) / s.extent) + 4) END AS needed
-      FROM segment AS s
-), secondary AS (
-    -- The rows are in PRIMARY (or GEN_CLUST_INDEX): that is the table, not one of its indexes.
-    SELECT r.name, COUNT(DISTINCT r.index_name) AS indexes,
-           SUM(r.pages) * @@innodb_page_size AS bytes, SUM(r.needed) * @@innodb_page_size AS needed
-      FROM rebuilt AS r
-     WHERE r.index_name NOT IN ('PRIMARY', 'GEN_CLUST_INDEX')
-     GROUP BY r.name
-), counted AS (
-    SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name, SUM(n.n_rows) AS n_rows
-      FROM mysql.innodb_table_stats AS n
-     WHERE n.database_name = DATABASE()
-     GROUP BY 1
-), judged AS (
+WITH
+-- include: database_segments
+,
+-- include: rebuilt
+,
+-- include: index_sizes
+, judged AS (
     SELECT t.TABLE_SCHEMA AS schema_name, t.TABLE_NAME AS table_name, t.CREATE_TIME AS create_time, t.ENGINE AS engine,
            z.indexes, z.bytes, GREATEST(0, z.bytes - z.needed) AS reclaimable,
            CASE WHEN t.ROW_FORMAT = 'Compressed' THEN 'row format COMPRESSED: the statistics count pages of unknown size'

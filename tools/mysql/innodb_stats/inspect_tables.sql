@@ -37,59 +37,14 @@
 -- On MySQL 8 rows and sizes may be a day old (information_schema_stats_expiry).
 
 -- tables: one row per base table and view; a partitioned table is one row with its partitions summed up
-WITH segment AS (
-    -- One row per index and partition: the pages InnoDB holds reserved for it, and how many of them are leaves in use.
-    -- MariaDB writes 1 for an index it has scanned whole (up to sample pages x columns): taken for the most it can be.
-    SELECT c.table_name, c.index_name, c.pages, c.extent,
-           CASE WHEN c.leaves <= 1 THEN LEAST(c.pages, 4 * @@innodb_stats_persistent_sample_pages) ELSE c.leaves END AS leaves
-      FROM (SELECT i.table_name, i.index_name,
-                   MAX(CASE WHEN i.stat_name = 'size' THEN i.stat_value END) AS pages,
-                   MAX(CASE WHEN i.stat_name = 'n_leaf_pages' THEN i.stat_value END) AS leaves,
-                   GREATEST(64, 1048576 DIV @@innodb_page_size) AS extent
-              FROM mysql.innodb_index_stats AS i
-             WHERE i.database_name = DATABASE() AND i.stat_name IN ('size', 'n_leaf_pages')
-             GROUP BY i.table_name, i.index_name) AS c
-), rebuilt AS (
-    -- The pages a rebuild reserves for that many leaves: half an extent page by page, then whole extents of which an
-    -- eighth stays free, at most 4 of them (FSEG_FILLFACTOR, FSEG_FREE_LIST_MAX_LEN in InnoDB's fsp0fsp.h).
-    SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(s.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(s.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE s.table_name END AS BINARY(256)) AS name,
-           s.table_name, s.index_name, s.pages,
-           CASE WHEN s.leaves <= s.extent DIV 2 THEN LEAST(s.pages, s.extent DIV 2 + 1)
-                ELSE s.extent DIV 2 + CEILING(s.leaves / 500)
-                     + s.extent * LEAST(CEILING((s.leaves - s.extent DIV 2) / (s.extent * 7 / 8)),
-                                        CEILING((s.leaves - s.extent DIV 2) / s.extent) + 4) END AS needed
-      FROM segment AS s
-), sizes AS (
-    SELECT r.name, COUNT(DISTINCT r.table_name) AS spaces,
-           SUM(r.pages) * @@innodb_page_size AS bytes, SUM(r.needed) * @@innodb_page_size AS needed
-      FROM rebuilt AS r
-     GROUP BY r.name
-), counted AS (
-    SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
-                THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name,
-           SUM(n.n_rows) AS n_rows, MIN(n.last_update) AS last_update
-      FROM mysql.innodb_table_stats AS n
-     WHERE n.database_name = DATABASE()
-     GROUP BY 1
-), figure AS (
-    SELECT t.*, CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256)) AS name, c.n_rows, c.last_update,
-           CASE WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
-            WHEN t.ENGINE = 'Aria' AND t.ROW_FORMAT = 'Page' THEN 'Aria does not tell how full its pages are (DATA_FREE is always 0)'
-            WHEN t.ENGINE NOT IN ('InnoDB', 'MyISAM', 'Aria') THEN CONCAT('nothing is known about free space in ', t.ENGINE)
-            WHEN t.ENGINE <> 'InnoDB' THEN NULL
-            WHEN t.ROW_FORMAT = 'Compressed' THEN 'row format COMPRESSED: the statistics count pages of unknown size'
-            WHEN z.name IS NULL THEN 'no persistent statistics (STATS_PERSISTENT=0, or never analysed): run ANALYZE TABLE'
-            WHEN ABS(CAST(t.TABLE_ROWS AS SIGNED) - CAST(c.n_rows AS SIGNED)) > 1000 + c.n_rows / 5
-            THEN 'the statistics are stale: run ANALYZE TABLE and look again' END AS withheld,
-           CASE WHEN t.ENGINE = 'InnoDB' THEN z.bytes + CASE WHEN @@innodb_file_per_table THEN t.DATA_FREE ELSE 0 END
-                ELSE t.DATA_LENGTH + t.INDEX_LENGTH END AS total,
-           CASE WHEN t.ENGINE <> 'InnoDB' THEN t.DATA_FREE
-                ELSE GREATEST(0, z.bytes - z.needed
-                                 + CASE WHEN @@innodb_file_per_table THEN GREATEST(0, CAST(t.DATA_FREE AS SIGNED) - 4194304 * z.spaces)
-                                        ELSE 0 END) END AS reclaimable,
-           CASE WHEN t.ENGINE = 'InnoDB' THEN 'at least: reserved pages against leaf pages in use (innodb_index_stats), free extents beyond 4 MB'
-                ELSE 'DATA_FREE: holes in the data file, exact; the index file is not counted' END AS method
+WITH
+-- include: database_segments
+,
+-- include: rebuilt
+,
+-- include: table_sizes
+, figure AS (
+    -- include: figure_columns
       FROM information_schema.TABLES AS t
       LEFT JOIN sizes AS z ON z.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))
       LEFT JOIN counted AS c ON c.name = CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256))

@@ -18,13 +18,9 @@
 -- indexes. Needs SELECT on the tables (any privilege makes them visible).
 
 -- indexes: one row per named InnoDB table that has secondary indexes
-WITH named AS (
-    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
-    SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
-      FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
-                                              table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
-     WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
-), listed AS (
+WITH
+-- include: named
+, listed AS (
     SELECT CAST(x.TABLE_NAME AS BINARY(256)) AS name, COUNT(DISTINCT x.INDEX_NAME) AS indexes
       FROM information_schema.STATISTICS AS x
       JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join

@@ -21,21 +21,10 @@
 -- `CREATE EXTENSION pgstattuple` makes the figure exact.
 
 -- tables: one row per named table that exists
-WITH held AS MATERIALIZED (
-  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
-  SELECT DISTINCT l.relation FROM pg_locks AS l
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-), target AS MATERIALIZED (
-  SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples,
-         CASE WHEN h.relation IS NULL THEN pg_relation_size(c.oid) / current_setting('block_size')::int
-           ELSE c.relpages END AS pages,
-         coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,
-         am.amname, h.relation IS NOT NULL AS held,
-         -- unlogged tables are empty on a standby
-         c.relkind IN ('r', 'm') AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery()) AS stored,
-         pg_stat_get_mod_since_analyze(c.oid) AS modified,
-         greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
+WITH
+-- include: held
+, target AS MATERIALIZED (
+  -- include: table_columns
          greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed
   FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)
   JOIN pg_namespace AS n ON n.nspname = w."schema"
@@ -44,58 +33,9 @@ WITH held AS MATERIALIZED (
   LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (c.oid, c.reltoastrelid) LIMIT 1) AS h ON true
   WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f')
 ),
-estimate AS (
-  SELECT t.*,
-         CASE WHEN NOT t.stored THEN 'it holds no rows of its own'
-              WHEN t.held THEN 'locked by another session'
-              WHEN t.amname <> 'heap' THEN 'not stored as a heap'
-              WHEN t.reltuples < 0 OR t.analyzed IS NULL THEN 'never analyzed since the server''s counters began'
-              WHEN t.modified > 50 + 0.1 * t.reltuples
-                THEN 'stale statistics: ' || t.modified || ' rows changed since the last ANALYZE'
-              WHEN t.reltuples > 0 AND NOT has_table_privilege(t.oid, 'SELECT')
-                THEN 'no SELECT privilege: the server hides the statistics'
-              WHEN t.reltuples > 0 AND row_security_active(t.oid) THEN 'row-level security hides the statistics'
-              WHEN t.reltuples > 0 AND w.unknown > 0 THEN w.unknown || ' of ' || w.columns || ' columns have no statistics'
-         END AS withheld,
-         CASE WHEN t.pages = 0 THEN 0 WHEN t.reltuples = 0 THEN 100
-              ELSE greatest(0, 100 * (1 - ceil(t.reltuples / full_page.rows) / t.pages)) END AS percent
-  FROM target AS t
-  CROSS JOIN LATERAL (
-    -- Width of a row: 23 bytes of header (and a bitmap when there are NULLs) rounded up to 8, columns, a line pointer of 4.
-    SELECT sum(g.columns) AS columns, sum(g.unknown) AS unknown, bool_and(g.fixed) AS fixed,
-           ceil((23 + CASE WHEN bool_or(g.nulls) THEN ceil(sum(g.columns) / 8.0) ELSE 0 END) / 8) * 8 + sum(g.width) + 4 AS width
-    FROM (
-      -- PostgreSQL pads up to every 8-byte aligned column: columns are put together into stretches that begin with one.
-      SELECT count(*) AS columns, count(*) FILTER (WHERE c.unknown) AS unknown, bool_and(c.fixed) AS fixed,
-             bool_or(c.null_frac > 0) AS nulls,
-             CASE WHEN bool_and(c.fixed) THEN ceil(sum(c.width) / 8) * 8 ELSE sum(c.width) + 3.5 END AS width
-      FROM (
-        -- Average stored width of each column, from ANALYZE.
-        SELECT s.attname IS NULL AS unknown, a.attlen > 0 AND s.null_frac = 0 AS fixed, s.null_frac,
-               (1 - s.null_frac) * s.avg_width AS width,
-               count(*) FILTER (WHERE a.attalign = 'd' AND a.attlen > 0) OVER (ORDER BY a.attnum) AS stretch
-        FROM pg_attribute AS a
-        LEFT JOIN LATERAL (
-          SELECT v.attname, v.null_frac, v.avg_width FROM pg_stats AS v
-          WHERE v.schemaname = t.schema_name AND v.tablename = t.relname AND v.attname = a.attname AND NOT v.inherited
-          OFFSET 0  -- look up by index: joined otherwise, the planner reads all of pg_stats for each table
-        ) AS s ON true
-        WHERE a.attrelid = t.oid AND t.stored AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
-      ) AS c GROUP BY c.stretch
-    ) AS g
-  ) AS w
-  -- Rows a full page holds: 24 bytes of page header; rows of different width leave half a row unused on average.
-  CROSS JOIN LATERAL (SELECT (current_setting('block_size')::int - 24) * t.fillfactor / 100.0 AS bytes) AS room
-  CROSS JOIN LATERAL (SELECT greatest(1,
-    CASE WHEN w.fixed THEN floor(room.bytes / w.width) ELSE room.bytes / w.width - 0.5 END) AS rows) AS full_page
-), result AS (
-  SELECT e.oid, e.schema_name, e.relname, e.relkind, e.pages * current_setting('block_size')::bigint AS bytes,
-         CASE WHEN e.withheld IS NULL THEN e.pages * current_setting('block_size')::bigint * e.percent / 100 END AS reclaimable_bytes,
-         CASE WHEN e.withheld IS NULL THEN 'estimate from statistics' END AS method,
-         CASE WHEN e.withheld IS NULL THEN 5 END AS error_points,
-         e.withheld
-  FROM estimate AS e
-)
+-- include: table_estimate
+,
+-- include: table_estimated
 SELECT r.schema_name AS schema, r.relname AS "table",
        CASE WHEN r.withheld IS NULL THEN round((100 * r.reclaimable_bytes / greatest(r.bytes, 1))::numeric,
          1) END AS fragmentation_percent,

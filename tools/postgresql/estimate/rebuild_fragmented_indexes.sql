@@ -34,123 +34,13 @@
 -- <name>_ccold, which is dropped. Needs ownership of the table (version 17 on: MAINTAIN), and SELECT for the estimate.
 
 -- find: indexes above the threshold, most reclaimable first
-WITH held AS MATERIALIZED (
-  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
-  SELECT DISTINCT l.relation FROM pg_locks AS l
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-), target AS MATERIALIZED (
-  SELECT x.oid, i.indrelid, n.nspname AS schema_name, c.relname AS table_name, x.relname AS index_name,
-         CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid) / current_setting('block_size')::int
-           ELSE x.relpages END AS pages,
-         greatest(x.reltuples, 0) AS reltuples, am.amname, am.amname = 'btree' AS btree,
-         coalesce(substring(array_to_string(x.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 90) AS fillfactor,
-         h.relation IS NOT NULL AS held,
-         i.indisvalid AND i.indisready AND i.indislive AS valid, i.indisunique, i.indisexclusion,
-         i.indpred IS NOT NULL AS partial,
-         i.indnkeyatts, i.indnatts, i.indkey, i.indclass,
-         coalesce(substring(array_to_string(x.reloptions, ',') FROM 'deduplicate_items=(\w+)'), 'on') AS deduplicate,
-         c.relkind, c.reltuples AS table_rows,
-         pg_stat_get_mod_since_analyze(c.oid) AS modified,
-         greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed
-  FROM pg_namespace AS n
-  JOIN pg_class AS c ON c.relnamespace = n.oid
-  JOIN pg_index AS i ON i.indrelid = c.oid
-  JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
-  JOIN pg_am AS am ON am.oid = x.relam
-  LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, c.oid) LIMIT 1) AS h ON true
-  WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
-    AND NOT (x.relpersistence = 'u' AND pg_is_in_recovery())  -- unlogged tables are empty on a standby
-),
-sharing AS MATERIALIZED (
-  -- From version 13 on equal keys share one entry, if the operator class says that equal means identical (support function 4).
-  SELECT array_agg(o.oid) AS classes FROM pg_opclass AS o
-  JOIN pg_amproc AS p ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype AND p.amprocrighttype = o.opcintype
-    AND p.amprocnum = 4
-  WHERE current_setting('server_version_num')::int >= 130000
-), estimate AS (
-  SELECT t.*,
-         CASE WHEN NOT t.btree THEN 'no way to measure a ' || t.amname || ' index'
-              WHEN t.held THEN 'locked by another session'
-              WHEN NOT t.valid THEN 'the index is invalid'
-              WHEN t.analyzed IS NULL THEN 'the table was never analyzed since the server''s counters began'
-              WHEN t.modified > 50 + 0.1 * greatest(t.table_rows, 0)
-                THEN 'stale statistics: ' || t.modified || ' rows changed since the last ANALYZE'
-              WHEN NOT has_table_privilege(t.indrelid, 'SELECT') THEN 'no SELECT privilege: the server hides the statistics'
-              WHEN row_security_active(t.indrelid) THEN 'row-level security hides the statistics'
-              WHEN t.reltuples > 0 AND e.unknown > 0 THEN e.unknown || ' of ' || e.columns || ' columns have no statistics'
-              WHEN t.reltuples > 0 AND (same.rows IS NULL OR same.rows > 1.05 AND same.rows < 50)
-                THEN 'equal keys share entries (deduplication): no trustworthy estimate'
-         END AS withheld,
-         CASE WHEN t.pages <= 2 THEN 0 WHEN t.reltuples = 0 THEN 100 * (t.pages - 1) / t.pages::numeric
-              ELSE greatest(0, 100 * (1 - (1 + need.leaves + need.inner_pages) / t.pages)) END AS percent
-  FROM target AS t
-  CROSS JOIN LATERAL (
-    -- An entry: 8 bytes of header (16 with NULLs), the columns rounded up to 8, a line pointer of 4.
-    SELECT count(*) FILTER (WHERE c.unknown) AS unknown, count(*) AS columns, count(*) FILTER (WHERE c.is_key) AS keys,
-           bool_and(c.shares AND c.is_key) AS shares, min(c.n_distinct) FILTER (WHERE c.is_key) AS n_distinct,
-           4 + CASE WHEN bool_or(c.null_frac > 0) THEN 16 ELSE 8 END
-             + CASE WHEN bool_and(c.fixed AND c.null_frac = 0) THEN ceil(sum(c.width) / 8) * 8
-               ELSE sum(c.width) + 3.5 END AS width
-    FROM (
-      -- The columns of the index. Statistics of an expression stand under the index's own name.
-      SELECT k.position <= t.indnkeyatts AS is_key, b.attlen > 0 AS fixed, s.attname IS NULL AS unknown, s.null_frac,
-             s.n_distinct,
-             (1 - s.null_frac) * s.avg_width AS width, coalesce(t.indclass[k.position - 1] = ANY (h.classes), false) AS shares
-      FROM sharing AS h
-      CROSS JOIN LATERAL unnest(t.indkey) WITH ORDINALITY AS k(attnum, position)
-      JOIN pg_attribute AS b ON b.attrelid = t.oid AND b.attnum = k.position
-      LEFT JOIN pg_attribute AS a ON a.attrelid = t.indrelid AND a.attnum = k.attnum AND k.attnum > 0
-      LEFT JOIN LATERAL (
-        SELECT v.attname, v.null_frac, v.avg_width, v.n_distinct FROM pg_stats AS v
-        WHERE v.schemaname = t.schema_name AND NOT v.inherited
-          AND v.tablename = CASE WHEN k.attnum > 0 THEN t.table_name ELSE t.index_name END
-          AND v.attname = CASE WHEN k.attnum > 0 THEN a.attname ELSE b.attname END
-        OFFSET 0  -- look up by index: joined otherwise, the planner reads all of pg_stats for each
-      ) AS s ON true
-      WHERE t.btree
-    ) AS c
-  ) AS e
-  -- Rows to a key where that matters: 1 when keys cannot repeat or do not share, NULL when it is not known.
-  CROSS JOIN LATERAL (
-    SELECT CASE WHEN t.indisunique OR NOT e.shares OR t.deduplicate IN ('off', 'false', 'no', '0') THEN 1
-                -- n_distinct below 0 is a share of the rows; one column that hardly repeats is enough for a key that hardly
-                -- repeats
-                WHEN e.n_distinct <= -0.95 THEN 1
-                WHEN e.keys > 1 OR t.partial THEN NULL
-                ELSE greatest(1, t.reltuples / greatest(CASE WHEN e.n_distinct > 0 THEN e.n_distinct
-                  ELSE -e.n_distinct * t.reltuples END, 1)) END AS rows
-  ) AS same
-  -- A shared entry takes 6 bytes for each further row, and is split at about 1,300 bytes.
-  CROSS JOIN LATERAL (
-    SELECT t.reltuples / same.rows * e.width * ceil(greatest(same.rows * 6 / 1300.0, 1))
-             + CASE WHEN same.rows > 1 THEN t.reltuples * (1 - 1 / same.rows) * 6 ELSE 0 END AS bytes
-  ) AS entries
-  -- Leaf pages filled to fillfactor (40 bytes of page header and special space, one entry as high key), inner pages to 70 %, one
-  -- meta page.
-  CROSS JOIN LATERAL (
-    SELECT ceil(entries.bytes / (current_setting('block_size')::int * t.fillfactor / 100.0 - 40 - e.width)) AS leaves
-  ) AS leaf
-  CROSS JOIN LATERAL (
-    SELECT leaf.leaves, ceil(leaf.leaves * e.width / (0.7 * current_setting('block_size')::int)) AS inner_pages
-  ) AS need
-), result AS (
-  SELECT e.oid, e.indrelid, e.schema_name, e.table_name, e.index_name, e.relkind, e.btree, e.valid, e.held, e.indisexclusion,
-         e.analyzed, e.pages,
-         e.pages * current_setting('block_size')::bigint AS bytes, e.withheld,
-         CASE WHEN e.withheld IS NULL THEN e.percent END AS percent,
-         CASE WHEN e.withheld IS NULL THEN 'estimate from statistics' END AS method,
-         CASE WHEN e.withheld IS NULL THEN e.pages * current_setting('block_size')::bigint * e.percent / 100 END AS reclaimable_bytes
-  FROM estimate AS e
-)
-SELECT r.index_name AS index_name, r.bytes AS bytes, round(r.percent::numeric, 1) AS fragmentation,
-       CASE WHEN NOT r.held THEN pg_get_indexdef(r.oid) END AS definition, r.oid::text AS oid, r.indrelid::text AS table_oid
-FROM result AS r
-WHERE r.relkind = 'r' AND r.btree AND r.valid AND NOT r.indisexclusion
-  AND NOT (current_setting('server_version_num')::int BETWEEN 140000 AND 140003)
-  AND r.bytes >= CAST(:min_index_size AS bigint)
-  AND round(r.percent::numeric, 1) > CAST(:fragmentation_threshold AS numeric)
-ORDER BY r.reclaimable_bytes DESC, r.index_name
+WITH
+-- include: held
+,
+-- include: index_of_table
+,
+-- include: index_estimate
+-- include: index_to_rebuild
 
 -- probe: somebody's CREATE INDEX CONCURRENTLY or VACUUM at work: a patient wait could end theirs as a deadlock
 LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
@@ -159,65 +49,20 @@ LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
 REINDEX INDEX CONCURRENTLY {schema}.{index_name}
 
 -- verify: a rebuild puts another, valid index in the old one's place
-WITH held AS MATERIALIZED (
-  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
-  SELECT DISTINCT l.relation FROM pg_locks AS l
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-)
-SELECT x.oid <> CAST(:oid AS oid) AND i.indisvalid AND i.indisready AND i.indislive
-         -- pg_get_indexdef() would wait for a locked table
-         AND CASE WHEN h.relation IS NULL THEN pg_get_indexdef(x.oid) = CAST(:definition AS text) ELSE true END AS ok,
-       CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid)
-         ELSE x.relpages * current_setting('block_size')::bigint END AS bytes
-FROM pg_namespace AS n
-JOIN pg_class AS x ON x.relnamespace = n.oid AND x.relname = CAST(:index_name AS text)
-JOIN pg_index AS i ON i.indexrelid = x.oid AND i.indrelid = CAST(:table_oid AS oid)
-LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, i.indrelid) LIMIT 1) AS h ON true
-WHERE n.nspname = CAST(:schema AS text)
+WITH
+-- include: held
+-- include: index_rebuilt
 
 -- leftovers: invalid copies of this very index that an interrupted rebuild left
-WITH original AS (
-  SELECT n.oid AS namespace, i.indrelid, i.indkey::text AS columns, i.indclass::text AS classes,
-         i.indcollation::text AS collations,
-         i.indoption::text AS options, i.indisunique, x.relam,
-         regexp_replace(i.indexprs::text, ':location -?[0-9]+', '', 'g') AS expressions,
-         regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g') AS predicate
-  FROM pg_namespace AS n
-  JOIN pg_class AS x ON x.relnamespace = n.oid AND x.relname = CAST(:index_name AS text)
-  JOIN pg_index AS i ON i.indexrelid = x.oid AND i.indrelid = CAST(:table_oid AS oid)
-  WHERE n.nspname = CAST(:schema AS text)
-), candidate AS (
-  SELECT x.relname::text AS name, substring(x.relname::text FROM '_cc(?:new|old)[0-9]*$') AS suffix
-  FROM original AS o
-  JOIN pg_index AS i ON i.indrelid = o.indrelid AND NOT i.indisvalid
-  JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i' AND NOT x.relispartition AND x.relnamespace = o.namespace
-    AND x.relam = o.relam
-  WHERE i.indkey::text = o.columns AND i.indclass::text = o.classes AND i.indcollation::text = o.collations
-    AND i.indoption::text = o.options
-    AND i.indisunique = o.indisunique AND NOT i.indisprimary
-    AND regexp_replace(i.indexprs::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM o.expressions
-    AND regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM o.predicate
-)
-SELECT k.name AS leftover
-FROM candidate AS k
--- PostgreSQL cuts the index's name so that name and suffix fit (63 bytes), at a character's border: makeObjectName()
-WHERE k.name = left(CAST(:index_name AS text),
-  (SELECT max(s.length) FROM generate_series(0, char_length(CAST(:index_name AS text))) AS s(length)
-                WHERE octet_length(left(CAST(:index_name AS text),
-                  s.length)) <= current_setting('max_identifier_length')::int - octet_length(k.suffix))) || k.suffix
-ORDER BY k.name
+-- include: index_leftovers
 
 -- cleanup: drop one of them; the probe has shown that nobody is building it
 DROP INDEX CONCURRENTLY IF EXISTS {schema}.{leftover}
 
 -- report: indexes of that size that were not judged, and why
-WITH held AS MATERIALIZED (
-  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
-  SELECT DISTINCT l.relation FROM pg_locks AS l
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-), candidate AS (
+WITH
+-- include: held
+, candidate AS (
   SELECT x.relname AS index_name,
          CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid)
            ELSE x.relpages * current_setting('block_size')::bigint END AS bytes,

@@ -21,35 +21,11 @@
 -- around 20 to 25 %. Needs EXECUTE on pgstatindex (pg_stat_scan_tables, a part of pg_monitor).
 
 -- indexes: one row per index, most reclaimable first
-WITH held AS MATERIALIZED (
-  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
-  SELECT DISTINCT l.relation FROM pg_locks AS l
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-), target AS MATERIALIZED (
-  SELECT x.oid, i.indrelid, n.nspname AS schema_name, c.relname AS table_name, x.relname AS index_name,
-         CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid) / current_setting('block_size')::int
-           ELSE x.relpages END AS pages,
-         greatest(x.reltuples, 0) AS reltuples, am.amname, am.amname = 'btree' AS btree,
-         coalesce(substring(array_to_string(x.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 90) AS fillfactor,
-         h.relation IS NOT NULL AS held,
-         i.indisvalid AND i.indisready AND i.indislive AS valid, i.indisunique, i.indisexclusion,
-         i.indpred IS NOT NULL AS partial,
-         i.indnkeyatts, i.indnatts, i.indkey, i.indclass,
-         coalesce(substring(array_to_string(x.reloptions, ',') FROM 'deduplicate_items=(\w+)'), 'on') AS deduplicate,
-         c.relkind, c.reltuples AS table_rows,
-         pg_stat_get_mod_since_analyze(c.oid) AS modified,
-         greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed
-  FROM pg_namespace AS n
-  JOIN pg_class AS c ON c.relnamespace = n.oid
-  JOIN pg_index AS i ON i.indrelid = c.oid
-  JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
-  JOIN pg_am AS am ON am.oid = x.relam
-  LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, c.oid) LIMIT 1) AS h ON true
-  WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
-    AND NOT (x.relpersistence = 'u' AND pg_is_in_recovery())  -- unlogged tables are empty on a standby
-),
-result AS (
+WITH
+-- include: held
+,
+-- include: index_of_table
+, result AS (
   -- pgstatindex is strict: given NULL it does not run. Pages without entries (deleted, empty) count as free, like the free part
   -- of the others.
   SELECT t.*, t.pages * current_setting('block_size')::bigint AS bytes, no.reason AS withheld,

@@ -34,62 +34,13 @@
 -- (pg_stat_scan_tables, a part of pg_monitor).
 
 -- find: indexes above the threshold, most reclaimable first
-WITH held AS MATERIALIZED (
-  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
-  SELECT DISTINCT l.relation FROM pg_locks AS l
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-), target AS MATERIALIZED (
-  SELECT x.oid, i.indrelid, n.nspname AS schema_name, c.relname AS table_name, x.relname AS index_name,
-         CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid) / current_setting('block_size')::int
-           ELSE x.relpages END AS pages,
-         greatest(x.reltuples, 0) AS reltuples, am.amname, am.amname = 'btree' AS btree,
-         coalesce(substring(array_to_string(x.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 90) AS fillfactor,
-         h.relation IS NOT NULL AS held,
-         i.indisvalid AND i.indisready AND i.indislive AS valid, i.indisunique, i.indisexclusion,
-         i.indpred IS NOT NULL AS partial,
-         i.indnkeyatts, i.indnatts, i.indkey, i.indclass,
-         coalesce(substring(array_to_string(x.reloptions, ',') FROM 'deduplicate_items=(\w+)'), 'on') AS deduplicate,
-         c.relkind, c.reltuples AS table_rows,
-         pg_stat_get_mod_since_analyze(c.oid) AS modified,
-         greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed
-  FROM pg_namespace AS n
-  JOIN pg_class AS c ON c.relnamespace = n.oid
-  JOIN pg_index AS i ON i.indrelid = c.oid
-  JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
-  JOIN pg_am AS am ON am.oid = x.relam
-  LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, c.oid) LIMIT 1) AS h ON true
-  WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
-    AND NOT (x.relpersistence = 'u' AND pg_is_in_recovery())  -- unlogged tables are empty on a standby
-),
-result AS (
-  -- pgstatindex is strict: given NULL it does not run. Pages without entries (deleted, empty) count as free, like the free part
-  -- of the others.
-  SELECT t.*, t.pages * current_setting('block_size')::bigint AS bytes, no.reason AS withheld,
-         CASE WHEN no.reason IS NULL THEN coalesce(used.percent, 0) END AS percent,
-         CASE WHEN no.reason IS NULL THEN 'pgstatindex' END AS method,
-         CASE WHEN no.reason IS NULL THEN coalesce(used.pages * current_setting('block_size')::bigint * used.percent / 100,
-           0) END AS reclaimable_bytes
-  FROM target AS t
-  CROSS JOIN LATERAL (SELECT CASE WHEN NOT t.btree THEN 'no way to measure a ' || t.amname || ' index'
-                                  WHEN t.held THEN 'locked by another session'
-                                  WHEN NOT t.valid THEN 'the index is invalid' END AS reason) AS no
-  CROSS JOIN LATERAL pgstatindex(CAST(CASE WHEN no.reason IS NULL
-    AND t.pages * current_setting('block_size')::bigint >= CAST(:min_index_size AS bigint) THEN t.oid END AS regclass)) AS s
-  CROSS JOIN LATERAL (SELECT s.leaf_pages + s.empty_pages + s.deleted_pages AS pages) AS level
-  CROSS JOIN LATERAL (
-    SELECT level.pages, greatest(0, 100 * (1 - s.leaf_pages * coalesce(nullif(s.avg_leaf_density, 'NaN'), 0) / t.fillfactor
-                                               / nullif(level.pages, 0))) AS percent
-  ) AS used
-)
-SELECT r.index_name AS index_name, r.bytes AS bytes, round(r.percent::numeric, 1) AS fragmentation,
-       CASE WHEN NOT r.held THEN pg_get_indexdef(r.oid) END AS definition, r.oid::text AS oid, r.indrelid::text AS table_oid
-FROM result AS r
-WHERE r.relkind = 'r' AND r.btree AND r.valid AND NOT r.indisexclusion
-  AND NOT (current_setting('server_version_num')::int BETWEEN 140000 AND 140003)
-  AND r.bytes >= CAST(:min_index_size AS bigint)
-  AND round(r.percent::numeric, 1) > CAST(:fragmentation_threshold AS numeric)
-ORDER BY r.reclaimable_bytes DESC, r.index_name
+WITH
+-- include: held
+,
+-- include: index_of_table
+,
+-- include: index_measurement
+-- include: index_to_rebuild
 
 -- probe: somebody's CREATE INDEX CONCURRENTLY or VACUUM at work: a patient wait could end theirs as a deadlock
 LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
@@ -98,65 +49,20 @@ LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
 REINDEX INDEX CONCURRENTLY {schema}.{index_name}
 
 -- verify: a rebuild puts another, valid index in the old one's place
-WITH held AS MATERIALIZED (
-  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
-  SELECT DISTINCT l.relation FROM pg_locks AS l
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-)
-SELECT x.oid <> CAST(:oid AS oid) AND i.indisvalid AND i.indisready AND i.indislive
-         -- pg_get_indexdef() would wait for a locked table
-         AND CASE WHEN h.relation IS NULL THEN pg_get_indexdef(x.oid) = CAST(:definition AS text) ELSE true END AS ok,
-       CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid)
-         ELSE x.relpages * current_setting('block_size')::bigint END AS bytes
-FROM pg_namespace AS n
-JOIN pg_class AS x ON x.relnamespace = n.oid AND x.relname = CAST(:index_name AS text)
-JOIN pg_index AS i ON i.indexrelid = x.oid AND i.indrelid = CAST(:table_oid AS oid)
-LEFT JOIN LATERAL (SELECT k.relation FROM held AS k WHERE k.relation IN (x.oid, i.indrelid) LIMIT 1) AS h ON true
-WHERE n.nspname = CAST(:schema AS text)
+WITH
+-- include: held
+-- include: index_rebuilt
 
 -- leftovers: invalid copies of this very index that an interrupted rebuild left
-WITH original AS (
-  SELECT n.oid AS namespace, i.indrelid, i.indkey::text AS columns, i.indclass::text AS classes,
-         i.indcollation::text AS collations,
-         i.indoption::text AS options, i.indisunique, x.relam,
-         regexp_replace(i.indexprs::text, ':location -?[0-9]+', '', 'g') AS expressions,
-         regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g') AS predicate
-  FROM pg_namespace AS n
-  JOIN pg_class AS x ON x.relnamespace = n.oid AND x.relname = CAST(:index_name AS text)
-  JOIN pg_index AS i ON i.indexrelid = x.oid AND i.indrelid = CAST(:table_oid AS oid)
-  WHERE n.nspname = CAST(:schema AS text)
-), candidate AS (
-  SELECT x.relname::text AS name, substring(x.relname::text FROM '_cc(?:new|old)[0-9]*$') AS suffix
-  FROM original AS o
-  JOIN pg_index AS i ON i.indrelid = o.indrelid AND NOT i.indisvalid
-  JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i' AND NOT x.relispartition AND x.relnamespace = o.namespace
-    AND x.relam = o.relam
-  WHERE i.indkey::text = o.columns AND i.indclass::text = o.classes AND i.indcollation::text = o.collations
-    AND i.indoption::text = o.options
-    AND i.indisunique = o.indisunique AND NOT i.indisprimary
-    AND regexp_replace(i.indexprs::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM o.expressions
-    AND regexp_replace(i.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM o.predicate
-)
-SELECT k.name AS leftover
-FROM candidate AS k
--- PostgreSQL cuts the index's name so that name and suffix fit (63 bytes), at a character's border: makeObjectName()
-WHERE k.name = left(CAST(:index_name AS text),
-  (SELECT max(s.length) FROM generate_series(0, char_length(CAST(:index_name AS text))) AS s(length)
-                WHERE octet_length(left(CAST(:index_name AS text),
-                  s.length)) <= current_setting('max_identifier_length')::int - octet_length(k.suffix))) || k.suffix
-ORDER BY k.name
+-- include: index_leftovers
 
 -- cleanup: drop one of them; the probe has shown that nobody is building it
 DROP INDEX CONCURRENTLY IF EXISTS {schema}.{leftover}
 
 -- report: indexes of that size that were not judged, and why
-WITH held AS MATERIALIZED (
-  -- Relations that another session has locked against reading, or is about to: a size function would queue there.
-  SELECT DISTINCT l.relation FROM pg_locks AS l
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-), candidate AS (
+WITH
+-- include: held
+, candidate AS (
   SELECT x.relname AS index_name,
          CASE WHEN h.relation IS NULL THEN pg_relation_size(x.oid)
            ELSE x.relpages * current_setting('block_size')::bigint END AS bytes,

@@ -28,54 +28,13 @@ WITH named AS MATERIALIZED (
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
 ), tree AS (
-    -- One row per b-tree, that is per table and per index. A table's rows are on its leaf pages; an index (and a table
-    -- WITHOUT ROWID) has entries on its inner pages too.
-    SELECT name, count(*) AS pages, sum(pgsize) AS bytes, sum(unused) AS unused, max(pgsize) AS page_size,
-           sum(pagetype = 'overflow') AS overflow, max(mx_payload) AS largest,
-           max(pagetype = 'internal' AND payload > 0) AS keyed,
-           sum(payload) FILTER (WHERE pagetype <> 'overflow') AS payload,
-           sum(ncell) FILTER (WHERE pagetype = 'leaf' OR payload > 0) AS cells,
-           total(pgsize - 8 - unused)
-               FILTER (WHERE pagetype = 'leaf' OR pagetype = 'internal' AND payload > 0) AS cell_bytes
-      FROM dbstat('main')
+    -- include: dbstat_pages
      WHERE (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size) <= coalesce(:max_bytes, 1 << 62)
      GROUP BY name
-), filled AS (
-    -- Cells a page holds when VACUUM or REINDEX packs it: cells of one size leave the remainder of the division free,
-    -- mixed sizes half a cell.
-    SELECT *, max(1, CASE WHEN largest * cells <= 1.05 * payload
-                          THEN CAST((page_size - 8) * cells / cell_bytes AS INTEGER)
-                          ELSE (page_size - 8) * cells / cell_bytes - 0.5 END) AS cells_a_page
-      FROM tree
-), packed AS (
-    -- Pages after packing: overflow pages stay as they are; above more than one page stand a root page that is not full
-    -- and, in a table, inner pages with about 10 bytes for each leaf page.
-    SELECT *, min(pages, overflow + coalesce(max(1, CAST(1.0 * cells / cells_a_page + 0.999 AS INTEGER)), 1)
-                       + CASE WHEN coalesce(cells <= cells_a_page, 1) THEN 0
-                              WHEN keyed THEN 1
-                              ELSE 1 + CAST(1.0 * cells / cells_a_page * 10 / page_size AS INTEGER) END) AS needed
-      FROM filled
-), btree AS MATERIALIZED (
-    -- What the schema and dbstat know, put together by GROUP BY: a join needs an automatic index on 10,000 names, and some
-    -- versions of SQLite do not make one.
-    SELECT name, max(type) AS type, max(tbl_name) AS tbl_name, max(sql) AS sql, max(pages) AS pages, max(needed) AS needed,
-           max(bytes) AS bytes, max(unused) AS unused, max(overflow) AS overflow, max(cells) AS cells,
-           max(cells_a_page) AS cells_a_page, max(page_size) AS page_size
-      FROM (SELECT name, type, tbl_name, sql, NULL AS pages, NULL AS needed, NULL AS bytes, NULL AS unused,
-                   NULL AS overflow, NULL AS cells, NULL AS cells_a_page, NULL AS page_size
-              FROM main.sqlite_schema WHERE type IN ('table', 'index') AND rootpage <> 0
-             UNION ALL
-            SELECT name, NULL, NULL, NULL, pages, needed, bytes, unused, overflow, cells, cells_a_page, page_size
-              FROM packed)
-     GROUP BY name
-), whole AS MATERIALIZED (
-    -- The file after VACUUM: all b-trees packed, no free pages, and with auto_vacuum one pointer-map page per page_size/5.
-    SELECT c.page_count AS pages, s.page_size, f.freelist_count AS free,
-           min(c.page_count - f.freelist_count,
-               t.needed + CASE WHEN v.auto_vacuum THEN t.needed * 5 / s.page_size + 1 ELSE 0 END) AS needed
-      FROM pragma_page_count AS c, pragma_page_size AS s, pragma_freelist_count AS f, pragma_auto_vacuum AS v,
-           (SELECT sum(needed) AS needed FROM btree) AS t
-)
+),
+-- include: packed_btrees
+,
+-- include: whole_file
 SELECT 'main' AS "schema",
        p.name AS "table",
        round(100.0 * (p.pages - p.needed) / p.pages, 1) AS fragmentation_percent,

@@ -20,20 +20,8 @@ WITH named AS MATERIALIZED (
     -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
-), object AS (
-    -- One pass over the schema: a table and its indexes have the same tbl_name. An index behind UNIQUE or PRIMARY KEY has
-    -- no definition of its own, its name stands for it.
-    SELECT tbl_name AS name,
-           max(CASE WHEN type = 'view' THEN 'view' WHEN type = 'table' AND rootpage = 0 THEN 'virtual'
-                    WHEN type = 'table' THEN 'table' END) AS kind,
-           max(sql) FILTER (WHERE type <> 'index') AS sql,
-           json_group_array(coalesce(sql, name)) FILTER (WHERE type = 'index') AS indexes
-      FROM (SELECT * FROM main.sqlite_schema
-             WHERE type IN ('table', 'view', 'index')
-               AND tbl_name IN (SELECT name FROM named WHERE "schema" = 'main')
-             ORDER BY tbl_name, type, name)
-     GROUP BY tbl_name
-)
+),
+-- include: objects
 SELECT 'main' AS "schema",
        o.name AS "table",
        o.kind AS kind,

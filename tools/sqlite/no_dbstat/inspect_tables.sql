@@ -17,19 +17,9 @@
 -- has no entry) or `present`: how much has changed since cannot be seen cheaply without dbstat.
 
 -- tables: one row per table, view and virtual table
-WITH shadow AS MATERIALIZED (
-    -- Tables that a virtual table keeps for itself, by the names SQLite's own modules give them: pragma_table_list
-    -- knows them exactly, but only from 3.37, and only where the module is loaded.
-    SELECT CAST(v.name || s.column2 AS TEXT) AS name, v.name AS owner
-      FROM main.sqlite_schema AS v
-      JOIN (VALUES ('%using%fts%', '_content'), ('%using%fts%', '_segments'), ('%using%fts%', '_segdir'),
-                   ('%using%fts%', '_docsize'), ('%using%fts%', '_stat'), ('%using%fts%', '_data'),
-                   ('%using%fts%', '_idx'), ('%using%fts%', '_config'), ('%using%rtree%', '_node'),
-                   ('%using%rtree%', '_rowid'), ('%using%rtree%', '_parent'), ('%using%geopoly%', '_node'),
-                   ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
-                   ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
-     WHERE v.type = 'table' AND v.rootpage = 0
-), unanalysed AS (
+WITH
+-- include: shadow_tables
+, unanalysed AS (
     -- Tables with an index made after the last ANALYZE. A partial index may rightly have no entry.
     SELECT DISTINCT tbl_name AS name
       FROM (SELECT tbl_name, name FROM main.sqlite_schema WHERE type = 'index' AND (sql IS NULL OR sql NOT LIKE '%where%')

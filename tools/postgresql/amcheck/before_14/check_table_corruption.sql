@@ -26,14 +26,9 @@
 -- repaired by REINDEX; there is no repair for a damaged table but its backup.
 
 -- find: each btree index, largest first
-WITH target AS (
-  SELECT DISTINCT c.oid, n.nspname, c.relname, c.reltoastrelid, c.relpages, am.amname
-  FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)
-  JOIN pg_namespace AS n ON n.nspname = w."schema"
-  JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
-  LEFT JOIN pg_am AS am ON am.oid = c.relam
-  WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
-), part AS (
+WITH
+-- include: check_target
+, part AS (
   SELECT t.nspname, t.relname, t.oid, x.oid AS index_oid, x.relname AS relation, x.relpages
   FROM target AS t
   JOIN pg_index AS i ON i.indrelid IN (t.oid, t.reltoastrelid) AND i.indisvalid AND i.indisready AND i.indislive
@@ -58,29 +53,13 @@ WITH named AS (
   LEFT JOIN pg_class AS c ON c.relnamespace = s.oid AND c.relname = w."table"
   LEFT JOIN pg_am AS am ON am.oid = c.relam
 ), unchecked AS (
-  SELECT n.nspname, n.relname, NULL AS index_name,
-         CASE WHEN n.oid IS NULL THEN 'it does not exist'
-              WHEN n.relpersistence = 't' THEN 'a temporary table of another session'
-              WHEN n.relpersistence = 'u' AND pg_is_in_recovery() THEN 'an unlogged table is empty on a standby'
-              WHEN n.relkind IN ('r', 'm') THEN CASE WHEN n.amname <> 'heap'
-                THEN 'not stored as a heap: amcheck cannot read it' END
-              WHEN n.relkind = 'p' THEN 'a partitioned table holds no rows: name its partitions'
-              WHEN n.relkind = 'v' THEN 'a view holds no rows'
-              WHEN n.relkind = 'f' THEN 'a foreign table: check it where it lives'
-              ELSE 'not a table' END AS reason
-  FROM named AS n
+  -- include: unchecked_tables
   UNION ALL
   SELECT n.nspname, n.relname, NULL,
          'the table itself: checking its pages needs version 14' FROM named AS n JOIN pg_class AS c ON c.oid = n.oid
            WHERE c.relkind IN ('r', 'm')
   UNION ALL
-  SELECT n.nspname, n.relname, x.relname::text,
-         CASE WHEN am.amname <> 'btree' THEN 'amcheck cannot check a ' || am.amname || ' index' ELSE 'the index is invalid' END
-  FROM named AS n
-  JOIN pg_index AS i ON i.indrelid = n.oid
-  JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
-  JOIN pg_am AS am ON am.oid = x.relam
-  WHERE n.relpersistence <> 't' AND (am.amname <> 'btree' OR NOT (i.indisvalid AND i.indisready AND i.indislive))
+  -- include: unchecked_indexes
 )
 SELECT u.nspname AS schema, u.relname AS "table", u.index_name AS index_name, u.reason AS reason
 FROM unchecked AS u WHERE u.reason IS NOT NULL

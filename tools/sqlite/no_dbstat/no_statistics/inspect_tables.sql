@@ -16,19 +16,9 @@
 -- is `missing` for every table: the file has no sqlite_stat1, ANALYZE never ran here.
 
 -- tables: one row per table, view and virtual table
-WITH shadow AS MATERIALIZED (
-    -- Tables that a virtual table keeps for itself, by the names SQLite's own modules give them: pragma_table_list
-    -- knows them exactly, but only from 3.37, and only where the module is loaded.
-    SELECT CAST(v.name || s.column2 AS TEXT) AS name, v.name AS owner
-      FROM main.sqlite_schema AS v
-      JOIN (VALUES ('%using%fts%', '_content'), ('%using%fts%', '_segments'), ('%using%fts%', '_segdir'),
-                   ('%using%fts%', '_docsize'), ('%using%fts%', '_stat'), ('%using%fts%', '_data'),
-                   ('%using%fts%', '_idx'), ('%using%fts%', '_config'), ('%using%rtree%', '_node'),
-                   ('%using%rtree%', '_rowid'), ('%using%rtree%', '_parent'), ('%using%geopoly%', '_node'),
-                   ('%using%geopoly%', '_rowid'), ('%using%geopoly%', '_parent'),
-                   ('%using%spellfix1%', '_vocab')) AS s ON v.sql LIKE s.column1
-     WHERE v.type = 'table' AND v.rootpage = 0
-), relation AS (
+WITH
+-- include: shadow_tables
+, relation AS (
     SELECT name, sql,
            CASE WHEN type = 'view' THEN 'view' WHEN rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind
       FROM main.sqlite_schema

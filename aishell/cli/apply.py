@@ -1,0 +1,86 @@
+"""`aishell apply`: execute a saved plan, if the database is still what it was made for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aishell.cli.common import deadline, hear_sigterm, interactive, open_site, run_options
+from aishell.cli.main import ShowsExamples
+from aishell.models import RunResult
+
+if TYPE_CHECKING:
+    from aishell.cli.output import Screen
+    from aishell.execution.preview import Preview
+    from aishell.site import Site
+
+
+@click.command(
+    cls=ShowsExamples,
+    epilog="Examples:  aishell apply shop.plan --dry-run   ·   aishell apply shop.plan --yes --until 05:30",
+)
+@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--url", metavar="URL", help="The target again, where its URL held a password: passwords are not saved.")
+@click.option("--environment", metavar="E", help="What the target of a URL is; production unless said otherwise.")
+@run_options
+@click.pass_context
+def apply(
+    ctx: click.Context,
+    /,
+    file: Path,
+    url: str | None,
+    environment: str | None,
+    dry_run: bool,
+    safety_level: str | None,
+    output: str,
+    verbose: bool,
+    **options: Any,
+) -> None:
+    """Preview and execute a plan that `aishell plan --out` saved.
+
+    Refused when a table of it is gone, was replaced or has grown, or a tool was changed (exit 1). Asks as `run` does.
+    """
+    from aishell.cli.console import write_json
+    from aishell.cli.output import Screen
+    from aishell.execution import saved
+    from aishell.execution.result import contract
+
+    site = open_site(ctx)
+    hear_sigterm()
+    plan = saved.read(file)
+    screen = Screen(output, verbose=verbose)
+    with screen.working("looking whether the plan still fits"):
+        planned = site.present(plan, url=url, environment=environment, safety_level=safety_level, look_only=dry_run)
+    if output == "table":
+        click.echo(f"plan of {plan.created_at[:19]}Z; the database still fits it\n")
+    screen.preview(planned)
+    result = site.preview_result(planned) if dry_run else execute(site, planned, screen, output=output, **options)
+    if output == "json":
+        write_json(contract(result))
+    ctx.exit(result.exit_code)
+
+
+def execute(
+    site: Site,
+    planned: Preview,
+    screen: Screen,
+    *,
+    yes: bool,
+    non_interactive: bool,
+    until: str | None,
+    max_duration: float | None,
+    jobs: int | None,
+    output: str,
+) -> RunResult:
+    """Run what was previewed, and show what became of it."""
+    job = planned.job
+    ends = deadline(until, max_duration, job.target.zone)
+    approve = screen.approver(job.policy.prompt_seconds) if interactive(non_interactive, output) else None
+    with screen.progress() as observer:
+        result = site.run(
+            planned, approve=approve, yes=yes, jobs=jobs, deadline=ends, observer=observer, on_created=screen.created
+        )
+    screen.result(result)
+    return result

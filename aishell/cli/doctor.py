@@ -1,0 +1,176 @@
+"""`aishell doctor`: is everything there that maintenance needs, and if not, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from aishell.cli.common import OUTPUT, open_site
+from aishell.cli.main import ShowsExamples
+from aishell.errors import AishellError, UsageError
+
+if TYPE_CHECKING:
+    from aishell.reporting.diagnosis import Finding
+    from aishell.settings import Target
+    from aishell.site import Site
+
+_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
+
+
+@click.command(
+    cls=ShowsExamples,
+    epilog="Examples:  aishell doctor   ·   aishell doctor --target shop   ·   aishell doctor --output json",
+)
+@click.option("--target", metavar="T", help="A target of config/targets.yaml; the default target when not given.")
+@click.option("--url", metavar="URL", help="A database that is not configured, e.g. sqlite:///shop.db.")
+@OUTPUT
+@click.pass_context
+def doctor(ctx: click.Context, /, target: str | None, url: str | None, output: str) -> None:
+    """Check state store, configuration, tools, connection, version, privileges, extensions, client programs, disk.
+
+    Each finding comes with its remedy; for roles and grants, the SQL to copy. Nothing is changed. Exit 1 with a problem.
+    """
+    if target is not None and url is not None:
+        raise UsageError("--target and --url exclude each other")
+    if url is not None and "://" not in url:
+        raise UsageError("--url is no URL", hint="write e.g. sqlite:///shop.db; for a configured target use --target")
+    site = open_site(ctx)
+    findings = [*_site(site), *_target(site, url or target)]
+    from aishell.execution.examination import ollama
+
+    findings.append(ollama())
+    problems, warnings = (sum(1 for f in findings if f.level == level) for level in ("problem", "warning"))
+    if output == "json":
+        from aishell.cli.console import write_json
+
+        write_json({"problems": problems, "warnings": warnings, "findings": findings})
+    else:
+        _print(findings)
+    ctx.exit(1 if problems else 0)
+
+
+def _site(site: Site) -> Iterator[Finding]:
+    """What has nothing to do with a target."""
+    for subject, look in (("state", _state), ("config", _config), ("policy", _policy), ("tools", _tools)):
+        yield _looked(subject, lambda look=look: look(site))  # type: ignore[misc]
+
+
+def _looked(subject: str, look: Callable[[], Finding]) -> Finding:
+    from aishell.reporting.diagnosis import failed
+
+    try:
+        return look()
+    except AishellError as error:
+        return failed(subject, error)
+
+
+def _state(site: Site) -> Finding:
+    from aishell.reporting.diagnosis import OK, PROBLEM, WARNING, Finding
+
+    path = site.state_path
+    if not path.exists():
+        import os
+
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not os.access(above, os.W_OK):
+            remedy = "name a writable place with --site, --state or AISHELL_SITE"
+            return Finding(PROBLEM, "state", f"{path} does not exist and cannot be made", remedy)
+        return Finding(OK, "state", f"{path} does not exist yet; the first run makes it")
+    waiting = site.approvals.pending()
+    text = f"{path}: {site.runs.count()} run(s), {len(waiting)} waiting for an approval"
+    if path.stat().st_mode & 0o077:
+        return Finding(WARNING, "state", f"{text}; others can read it", "it may hold names and figures: chmod 600")
+    return Finding(OK, "state", text)
+
+
+def _config(site: Site) -> Finding:
+    from aishell.registry.hooks import Hooks
+    from aishell.reporting.diagnosis import OK, WARNING, Finding
+
+    settings = site.settings
+    Hooks.load(settings.hooks)
+    folder = site.places.config
+    if not folder.is_dir():
+        remedy = "`aishell init` makes a site"
+        return Finding(WARNING, "config", f"there is no {folder}: built-in defaults, no targets", remedy)
+    default = f", default {settings.default_target}" if settings.default_target else ""
+    return Finding(OK, "config", f"{folder}: {len(settings.targets)} target(s){default}, {settings.safety_level}")
+
+
+def _policy(site: Site) -> Finding:
+    from aishell.agents.loading import load_agent
+    from aishell.reporting.diagnosis import OK, Finding
+    from aishell.safety import constraints
+    from aishell.settings import load_agent as load_config
+
+    folder = site.places.config / "agents"
+    names = {"maintenance", *(path.stem for path in folder.glob("*.yaml"))}
+    for name in sorted(names):
+        agent = load_agent(name)
+        config = load_config(site.places.config, agent.type, agent.defaults)
+        constraints.build((*site.policy.constraints, *config.constraints))
+    mode = f"{len(site.policy.rules)} rule(s), {site.policy.mode}, --yes up to {site.policy.preapprove_max_risk} risk"
+    return Finding(OK, "policy", f"{mode}; agents: {', '.join(sorted(names))}")
+
+
+def _tools(site: Site) -> Finding:
+    from aishell.reporting.diagnosis import OK, Finding
+
+    registry = site.registry()
+    return Finding(OK, "tools", f"{len(registry.names)} tools in {sum(1 for _ in registry)} files")
+
+
+def _target(site: Site, wanted: str | None) -> Iterator[Finding]:
+    from aishell.execution.examination import examine
+    from aishell.reporting.diagnosis import WARNING, Finding, failed
+
+    target = _chosen(site, wanted)
+    if target is None:
+        yield Finding(
+            WARNING, "target", "no database was looked at", "--target, --url, or default_target in aishell.yaml"
+        )
+        return
+    try:
+        with site.look(target) as job:
+            yield from examine(job)
+    except AishellError as error:
+        yield failed("connection", error)
+
+
+def _chosen(site: Site, wanted: str | None) -> Target | None:
+    """The target to look at; None when none is named, or the configuration that would say cannot be read."""
+    if wanted is not None:
+        return site.target(wanted)
+    try:
+        return site.target(None) if site.settings.default_target else None
+    except UsageError:
+        return None  # told as a finding about the configuration
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from aishell.cli.console import console
+    from aishell.reporting.units import printable
+
+    out = console()
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        mark, style = _MARKS[finding.level]
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(no_wrap=True, width=width + 2)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(f"{mark} {finding.subject}", style=style), Text(printable(finding.text)))
+        if finding.remedy:
+            grid.add_row("", Text(f"→ {printable(finding.remedy)}", style="dim" if finding.level == "ok" else ""))
+        if out.is_terminal:
+            out.print(grid)
+        else:
+            click.echo(f"{mark} {finding.subject:<{width}}  {printable(finding.text)}")
+            if finding.remedy:
+                click.echo(f"  {'':<{width}}  → {printable(finding.remedy)}")
+        for line in finding.sql:  # never folded: it is there to be copied
+            out.print(Text(f"    {printable(line)}", style="dim" if line.startswith("--") else "cyan"), soft_wrap=True)

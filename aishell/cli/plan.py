@@ -1,0 +1,125 @@
+"""`aishell plan`: what `aishell run` would do, shown or saved; nothing is executed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aishell.cli import run as runs
+from aishell.cli.common import chosen_targets, open_site, parse_inputs
+from aishell.cli.main import ShowsExamples
+from aishell.errors import AishellError, UsageError
+from aishell.models import Task
+
+#: Options of `aishell run` that say how to execute.
+_EXECUTION = ("dry_run", "yes", "non_interactive", "until", "max_duration", "jobs")
+_OUT = click.Option(
+    ["--out"],
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Save the plan for `aishell apply`.",
+)
+
+
+def _options(command: click.Command) -> list[click.Parameter]:
+    """The parameters of a command of `aishell run`, less those for executing."""
+    kept = [parameter for parameter in command.params if parameter.name not in _EXECUTION]
+    at = next((n for n, parameter in enumerate(kept) if parameter.name == "output"), len(kept))
+    return [*kept[:at], _OUT, *kept[at:]]
+
+
+class PlanGroup(runs.AgentGroup):
+    """The agents of `aishell run`."""
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        known = super().get_command(ctx, name)
+        return known if known is None or name in self.commands else custom(known)
+
+
+@click.group(cls=PlanGroup)
+def plan() -> None:
+    """Inspect a database and plan what `aishell run` would do. Nothing is written to the target."""
+
+
+@plan.command(
+    params=_options(runs.maintenance),
+    epilog="Examples:  aishell plan maintenance --type full   ·   aishell plan maintenance --target shop --out shop.plan",
+)
+@click.pass_context
+def maintenance(
+    ctx: click.Context,
+    /,
+    kind: str | None,
+    tables: tuple[str, ...],
+    all_tables: bool,
+    pairs: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Statistics, vacuum, index rebuilds, corruption check and report."""
+    ctx.exit(plan_all(ctx, "maintenance", runs.maintenance_inputs(kind, tables, all_tables, pairs), **options))
+
+
+def custom(known: click.Command) -> click.Command:
+    """The command that plans for an agent that an entry point brought."""
+
+    @click.command(known.name, cls=ShowsExamples, params=_options(known))
+    @click.pass_context
+    def command(ctx: click.Context, /, pairs: tuple[str, ...], **options: Any) -> None:
+        """An agent of this installation."""
+        ctx.exit(plan_all(ctx, str(known.name), parse_inputs(pairs), **options))
+
+    return command
+
+
+def plan_all(
+    ctx: click.Context,
+    agent: str,
+    inputs: dict[str, Any],
+    *,
+    targets: tuple[str, ...],
+    every: bool,
+    label: str | None,
+    url: str | None,
+    environment: str | None,
+    safety_level: str | None,
+    out: Path | None,
+    output: str,
+    verbose: bool,
+) -> int:
+    """Plan a task for every chosen target, show the plans, save the one that is to be saved; the exit code."""
+    from aishell.cli.console import write_json
+    from aishell.cli.output import Screen
+    from aishell.execution import saved
+    from aishell.execution.result import contract
+
+    site = open_site(ctx)
+    names = chosen_targets(site, targets, every, label, url)
+    if out is not None and len(names) > 1:
+        raise UsageError("--out saves the plan of one target", hint="plan each target into a file of its own")
+    screen = Screen(output, verbose=verbose)
+    results: list[dict[str, Any]] = []
+    codes = [0]
+    for name in names:
+        try:
+            task = Task(agent, name or "", input_data=inputs)
+            with screen.working(f"inspecting {name or 'the default target'}"):
+                planned = site.plan(task, environment=environment, safety_level=safety_level, look_only=True)
+                if out is not None:
+                    planned = saved.freeze(planned)
+        except AishellError as error:
+            if len(names) == 1:
+                raise
+            results.append(runs.failure(name or "", error))
+            codes.append(error.exit_code)
+            click.secho(f"{name}: {error.message}", fg="red", err=True)
+            continue
+        screen.preview(planned)
+        results.append(contract(site.preview_result(planned)))
+        if out is not None:
+            saved.write(planned.plan, out)
+            click.echo(f"saved to {out}; execute it with: aishell apply {out}", err=True)
+    if output == "json":
+        write_json(results[0] if len(names) == 1 else {"runs": results})
+    return next(code for code in runs.PRECEDENCE if code in codes)

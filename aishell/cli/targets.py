@@ -1,0 +1,102 @@
+"""`aishell targets`: which databases are configured, and whether they answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aishell.cli.common import OUTPUT, open_site
+from aishell.cli.main import LazyGroup
+from aishell.errors import AishellError, DatabaseError, UsageError
+
+if TYPE_CHECKING:
+    from aishell.settings import Target
+    from aishell.site import Site
+
+
+@click.group(cls=LazyGroup)
+def targets() -> None:
+    """The databases of config/targets.yaml."""
+
+
+@targets.command("list", epilog="Examples:  aishell targets list   ·   aishell targets list --output json")
+@OUTPUT
+@click.pass_context
+def list_(ctx: click.Context, /, output: str) -> None:
+    """Every target with its environment and labels; passwords are masked."""
+    from aishell.cli.listing import show_rows
+
+    site = open_site(ctx)
+    known = site.settings
+    rows = [
+        {
+            "name": name,
+            "url": _display(target),
+            "environment": target.environment,
+            "labels": list(target.labels) if output == "json" else ", ".join(target.labels),
+            "time_zone": target.time_zone,
+            "default": name == known.default_target if output == "json" else "*" * (name == known.default_target),
+        }
+        for name, target in known.targets.items()
+    ]
+    show_rows(rows, output, empty=f"no targets in {site.places.config / 'targets.yaml'}; `aishell init` makes a sample")
+
+
+@targets.command(epilog="Examples:  aishell targets test   ·   aishell targets test shop wiki --output json")
+@click.argument("names", metavar="[NAME]…", nargs=-1)
+@OUTPUT
+@click.pass_context
+def test(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
+    """Connect to every target, or to those named: product, version, time of a statement. Exit 2 when one cannot be reached."""
+    from aishell.cli.listing import show_rows
+    from aishell.reporting.units import printable
+
+    site = open_site(ctx)
+    chosen = [site.target(name) for name in names] or list(site.settings.targets.values())
+    if not chosen:
+        raise UsageError(f"there are no targets in {site.places.config / 'targets.yaml'}")
+    rows = [_tested(site, target) for target in chosen]
+    failed = [row for row in rows if row["error"] is not None]
+    if output == "json":
+        show_rows(rows, output, empty="")
+    else:
+        show_rows([{k: row[k] for k in row if k not in ("error", "hint")} for row in rows], output, empty="")
+        for row in failed:
+            click.secho(printable(f"\n{row['target']}: {row['error']}".lstrip()), fg="red")
+            click.echo(f"  → {printable(row['hint'])}")
+    ctx.exit(2 if failed else 0)
+
+
+def _tested(site: Site, target: Target) -> dict[str, Any]:
+    from aishell.execution.examination import contact, unreachable
+
+    row: dict[str, Any] = {"target": target.name, "mode": "unreachable", "server": None, "database": None, "user": None}
+    row |= {"connect_ms": None, "statement_ms": None, "error": None, "hint": None}
+    try:
+        with site.look(target) as job:
+            try:
+                met = contact(job)
+            except DatabaseError as error:
+                found = unreachable(job, error)
+                return row | {"error": found.text, "hint": found.remedy}
+    except AishellError as error:
+        return row | {"error": error.message, "hint": error.hint or "correct config/targets.yaml"}
+    server = met.server
+    return row | {
+        "server": f"{server.product} {server.version_text}",
+        "database": server.database,
+        "user": server.user or None,
+        "mode": "standby" if server.standby else "read-only" if server.read_only else "read-write",
+        "connect_ms": round(met.connect * 1000, 1),
+        "statement_ms": round(met.round_trip * 1000, 2),
+    }
+
+
+def _display(target: Target) -> str:
+    from aishell.databases.connections import mask_url, parse_url
+
+    try:
+        return parse_url(target.url).display
+    except UsageError:
+        return mask_url(target.url)

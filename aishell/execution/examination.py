@@ -1,0 +1,165 @@
+"""Looks at a target for `aishell doctor` and `aishell targets test`: how it answers, and what its role may do. Reads only."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from aishell.databases.base import SessionOptions, Statement
+from aishell.errors import AishellError, DatabaseError
+from aishell.execution.job import INSPECTION, Job
+from aishell.models import Server
+from aishell.reporting.diagnosis import OK, PROBLEM, PROGRAMS, Facts, Finding, failed, judge
+
+#: A limit that no server has by itself: what comes back shows whether limits reach it. Seconds.
+_TOLD = 7.0
+_PLACE = """SELECT pg_backend_pid() AS pid, s.setting::int AS milliseconds FROM pg_settings AS s WHERE s.name = 'lock_timeout'"""
+#: SQLSTATEs of a prepared statement that is there twice or gone: another session's server connection was handed to us.
+_MIXED_UP = ("42P05", "26000")
+_POOLER = "give aishell a URL that leads to the server itself; the application can keep its pooler"
+#: What only PgBouncer says: it refuses startup options before it asks for a password, and lets clients queue for a pool.
+_PGBOUNCER = ("unsupported startup parameter", "query_wait_timeout")
+#: Seconds a program may take to say its version, and the local model server to answer.
+PATIENCE = 2.0
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A target that answers. Times in seconds."""
+
+    server: Server
+    connect: float
+    round_trip: float
+
+
+def contact(job: Job) -> Contact:
+    """Connect, ask something small, and look who answers. Raises DatabaseError."""
+    started = time.monotonic()
+    with job.database.session(INSPECTION) as session:
+        connected = time.monotonic()
+        session.execute(Statement("SELECT 1 AS one", {}, "SELECT 1"))
+        answered = time.monotonic()
+    return Contact(job.refresh(), connected - started, answered - connected)
+
+
+def examine(job: Job) -> Iterator[Finding]:
+    """Every finding on a target."""
+    try:
+        if job.database.engine == "postgresql":
+            pooled = pooler(job)
+            if pooled is not None:
+                yield pooled  # what else can be asked here would be about the pooler
+                return
+        yield from judge(_facts(job, contact(job)))
+    except DatabaseError as error:
+        yield unreachable(job, error)
+    except AishellError as error:
+        yield failed("target", error)
+
+
+def unreachable(job: Job, error: DatabaseError) -> Finding:
+    """Why a target does not answer, with what to do about this kind of failure."""
+    place = job.database.credentials
+    text = f"{place.display}: {place.mask(error.message)}"
+    if any(words in error.message for words in _PGBOUNCER):
+        return Finding(PROBLEM, "pooler", f"{text}: this is PgBouncer, not the server", _POOLER)
+    return Finding(PROBLEM, "connection", text, error.hint or _explained(error))
+
+
+def pooler(job: Job) -> Finding | None:
+    """A pooler that lends server connections by transaction, or drops the limits of a session, is no place for maintenance.
+
+    Two open sessions that meet in one server process share it by turns: session locks and settings do not hold.
+    """
+    options = SessionOptions(read_only=True, lock_timeout=_TOLD, statement_timeout=10)
+    question = Statement(_PLACE, {}, _PLACE)
+    try:
+        with job.database.session(options) as one, job.database.session(options) as other:
+            first, second = (session.execute(question).rows[0] for session in (one, other))
+    except DatabaseError as error:
+        if error.code not in _MIXED_UP:
+            raise
+        return Finding(
+            PROBLEM, "pooler", "server connections change between statements (a pool in transaction mode)", _POOLER
+        )
+    if first["pid"] == second["pid"]:
+        text = (
+            "two sessions share one server process (a pool in transaction mode): session locks and limits do not hold"
+        )
+        return Finding(PROBLEM, "pooler", text, _POOLER)
+    if first["milliseconds"] != _TOLD * 1000:
+        return Finding(
+            PROBLEM,
+            "pooler",
+            "a pooler drops startup options: lock and statement timeouts do not reach the server",
+            _POOLER,
+        )
+    return None
+
+
+#: What a driver's words for a failed connection are answered with; the first that fits.
+_REMEDIES = (
+    ("password authentication failed", "check user and password (password_env, password_file, ~/.pgpass)"),
+    ("no password supplied", "set password_env or password_file for the target, or write ~/.pgpass"),
+    ("pg_hba.conf", "the server's pg_hba.conf refuses this user, host or database"),
+    (
+        "Access denied",
+        "check user and password (password_env, password_file, ~/.my.cnf); the account includes the host",
+    ),
+    ("does not exist", "check the name of the database and of the user"),
+    ("Unknown database", "check the name of the database"),
+    ("could not translate host name", "check the name of the host"),
+)
+
+
+def _explained(error: DatabaseError) -> str:
+    told = (remedy for words, remedy in _REMEDIES if words in error.message)
+    return next(told, "check host, port, firewall, and that the server runs")
+
+
+def _facts(job: Job, met: Contact) -> Facts:
+    free, seen = job.free_disk()
+    path = getattr(job.database, "path", None)
+    return Facts(
+        server=met.server,
+        display=job.database.credentials.display,
+        connect=met.connect,
+        round_trip=met.round_trip,
+        access=job.read("inspect_privileges") if job.registry.has("inspect_privileges", met.server) else None,
+        free_disk=free,
+        disk_seen=seen,
+        writable=None if path is None else os.access(path, os.W_OK) and os.access(Path(path).parent, os.W_OK),
+        programs={name: program(name) for names in PROGRAMS[met.server.engine] for name in names},
+    )
+
+
+def program(name: str) -> str | None:
+    """The version a client program reports, None when it is not there or does not answer."""
+    path = shutil.which(name)
+    if path is None:
+        return None
+    try:
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"\d+(\.\d+)+", said.stdout.split("istrib")[-1])  # mariadb: "Ver 15.1 Distrib 10.11.6-MariaDB"
+    return found[0] if found else None
+
+
+def ollama() -> Finding:
+    """Whether a local model server answers; nothing but `aishell ask` will need one, so its absence is no fault."""
+    import ollama as client
+
+    try:
+        models = [model.model for model in client.Client(timeout=PATIENCE).list().models]
+    except Exception:  # whatever httpx raises for a server that is no Ollama: none of it is a fault here
+        return Finding(OK, "ollama", "no server answers; only plain-language requests need one")
+    return Finding(
+        OK, "ollama", f"{len(models)} model(s): {', '.join(filter(None, models[:5]))}" if models else "no model yet"
+    )

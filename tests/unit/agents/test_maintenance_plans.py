@@ -1,0 +1,241 @@
+"""The maintenance agent's plans: inventory in, steps out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aishell.models import Index, Inventory, Table
+from tests.unit.making import maintenance, make_index, make_inventory, make_server, make_table
+
+MB = 1 << 20
+KINDS = ("quick", "standard", "full", "emergency")
+STALE = {"modified_rows": 500}
+DEAD = {"rows": 1000, "dead_rows": 400}
+FEW_DEAD = {"rows": 100_000, "dead_rows": 5000}
+BLOATED = {"fragmentation_percent": 50.0, "reclaimable_bytes": 2 * MB}
+
+
+def on(engine: str, *tables: Table, indexes: tuple[Index, ...] = (), **facts: Any) -> Inventory:
+    return make_inventory(*tables, indexes=indexes, server=make_server(engine, **facts))
+
+
+def ids(inventory: Inventory, kind: str | None, **inputs: Any) -> list[str]:
+    return [step.id for step in maintenance(inventory, kind, **inputs).steps]
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ({}, {"quick": [], "standard": [], "full": ["corruption"], "emergency": ["corruption"]}),
+        (
+            STALE,
+            {
+                "quick": ["statistics"],
+                "standard": ["statistics"],
+                "full": ["corruption", "statistics"],
+                "emergency": ["corruption"],
+            },
+        ),
+        (
+            DEAD,
+            {
+                "quick": [],
+                "standard": ["measure_orders", "optimize_orders"],
+                "full": ["corruption", "measure_orders", "optimize_orders"],
+                "emergency": ["corruption"],
+            },
+        ),
+        (
+            FEW_DEAD,
+            {
+                "quick": [],
+                "standard": [],
+                "full": ["corruption", "measure_orders", "optimize_orders"],
+                "emergency": ["corruption"],
+            },
+        ),
+        (
+            {"freeze_age_percent": 90.0},
+            {
+                "quick": [],
+                "standard": ["measure_orders", "optimize_orders"],
+                "full": ["corruption", "measure_orders", "optimize_orders"],
+                "emergency": ["corruption"],
+            },
+        ),
+        (
+            {"freeze_age_percent": 89.9},
+            {"quick": [], "standard": [], "full": ["corruption"], "emergency": ["corruption"]},
+        ),
+    ],
+    ids=["nothing to do", "stale statistics", "dead rows", "few dead rows", "near wraparound", "not near wraparound"],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_type_does_what_the_table_calls_for(table, expected, kind):
+    inventory = on("postgresql", make_table(**table))
+    assert ids(inventory, kind) == ["health", *expected[kind], "report"]
+
+
+def test_the_default_type_is_standard():
+    inventory = on("postgresql", make_table(**DEAD))
+    assert (
+        ids(inventory, None) == ids(inventory, "standard") == ["health", "measure_orders", "optimize_orders", "report"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("index", "inputs", "rebuilt"),
+    [
+        (BLOATED, {}, True),
+        ({**BLOATED, "fragmentation_percent": 30.0}, {}, False),
+        ({**BLOATED, "fragmentation_percent": 30.1}, {}, True),
+        (BLOATED, {"fragmentation_threshold": 50}, False),
+        ({**BLOATED, "bytes": MB - 1}, {}, False),
+        ({**BLOATED, "bytes": 8192}, {"min_index_size": 8192}, True),
+        ({**BLOATED, "fragmentation_percent": None}, {}, False),
+        ({**BLOATED, "fragmentation_percent": None, "withheld": "stale statistics"}, {}, False),
+        ({**BLOATED, "valid": False}, {}, False),
+        (BLOATED, {"rebuild_indexes": False}, False),
+    ],
+)
+def test_indexes_are_rebuilt_above_the_threshold_and_the_size(index, inputs, rebuilt):
+    inventory = on("postgresql", make_table(), indexes=(make_index(**index),))
+    assert ("rebuild_orders" in ids(inventory, "full", **inputs)) is rebuilt
+
+
+def test_a_figure_that_is_withheld_is_told():
+    index = make_index(fragmentation_percent=None, withheld="stale statistics")
+    plan = maintenance(on("postgresql", make_table(), indexes=(index,)), "full")
+    assert plan.warnings == ("public.orders_pkey: no fragmentation figure: stale statistics",)
+
+
+def test_one_step_rebuilds_the_bloated_indexes_of_a_table_worst_first_and_no_others():
+    small, large = make_index("small", **BLOATED), make_index("large", **{**BLOATED, "reclaimable_bytes": 3 * MB})
+    inventory = on("postgresql", make_table(), indexes=(small, large, make_index("sound")))
+    step = maintenance(inventory, "full").step("rebuild_orders")
+    assert step.found == ({"n": "large"}, {"n": "small"})
+    assert step.estimate.bytes == 8 * MB
+    assert step.params["fragmentation_threshold"] == 30
+    assert [item.metric for item in step.evidence] == [f"fragmentation_percent of {n}" for n in ("large", "small")]
+
+
+@pytest.mark.parametrize(("kind", "dropped"), [("standard", False), ("full", True), ("emergency", False)])
+def test_what_failed_builds_left_is_dropped_by_a_full_run(kind, dropped):
+    inventory = on("postgresql", make_table(), indexes=(make_index("orders_pkey_ccnew", valid=False),))
+    assert ("invalid_orders" in ids(inventory, kind)) is dropped
+
+
+@pytest.mark.parametrize("kind", ["view", "foreign", "temporary", "virtual", "partitioned"])
+def test_only_what_holds_rows_is_worked_on(kind):
+    table = make_table(kind=kind, freeze_age_percent=99.0, last_analyze=None, **DEAD)
+    for each in KINDS:
+        assert ids(on("postgresql", table), each) == ["health", "report"]
+
+
+@pytest.mark.parametrize("kind", ["table", "partition", "matview"])
+def test_partitions_and_materialized_views_are_worked_on_like_tables(kind):
+    assert "optimize_orders" in ids(on("postgresql", make_table(kind=kind, **DEAD)), "standard")
+
+
+@pytest.mark.parametrize(
+    ("facts", "inputs", "stale"),
+    [
+        ({"last_analyze": None}, {}, True),
+        ({"last_analyze": None, "bytes": 0, "rows": 0}, {}, False),
+        ({"last_analyze": None, "bytes": None, "rows": None}, {}, True),
+        ({"rows": 1000, "modified_rows": 150}, {}, False),
+        ({"rows": 1000, "modified_rows": 151}, {}, True),
+        ({"rows": -1, "modified_rows": 51}, {}, True),
+        ({"statistics": "missing"}, {}, True),
+        ({"statistics": "stale"}, {}, True),
+        ({"statistics": "present", "last_analyze": None}, {}, False),
+        ({}, {"all_tables": True}, True),
+        ({"last_analyze": None}, {"update_stats": False}, False),
+    ],
+)
+def test_statistics_are_refreshed_where_they_are_missing_or_far_off(facts, inputs, stale):
+    inventory = on("postgresql", make_table(**facts))
+    assert ("statistics" in ids(inventory, "quick", **inputs)) is stale
+
+
+def test_statistics_of_all_tables_are_one_step_of_the_stale_ones():
+    inventory = on("postgresql", make_table("a", **STALE), make_table("b"), make_table("c", "s", **STALE))
+    step = maintenance(inventory, "quick").step("statistics")
+    assert step.tool == "batch_update_statistics"
+    assert step.params["tables"] == [{"schema": "public", "table": "a"}, {"schema": "s", "table": "c"}]
+
+
+def optimized(inventory: Inventory, kind: str = "standard") -> list[str]:
+    return [s.params["table"] for s in maintenance(inventory, kind).steps if s.tool == "optimize_table"]
+
+
+def test_wraparound_goes_first_then_what_was_left_then_what_gains_most():
+    tables = (
+        make_table("gains_little", fragmentation_percent=1.0, **DEAD),
+        make_table("gains_much", fragmentation_percent=90.0, **DEAD),
+        make_table("left", **DEAD),
+        make_table("near_wraparound", freeze_age_percent=95.0),
+        make_table("left_near_wraparound", freeze_age_percent=91.0),
+    )
+    deferred = frozenset({"public.left", "public.left_near_wraparound"})
+    inventory = make_inventory(*tables, deferred=deferred)
+    expected = ["left_near_wraparound", "near_wraparound", "left", "gains_much", "gains_little"]
+    assert optimized(inventory) == expected
+    assert optimized(make_inventory(*tables[::-1], deferred=deferred)) == expected
+
+
+def test_mysql_rewrites_only_in_a_full_run_and_not_the_indexes_again():
+    table, index = make_table(fragmentation_percent=40.0, fragmentation_method="free extents"), make_index(**BLOATED)
+    inventory = on("mysql", table, indexes=(index,))
+    assert ids(inventory, "standard") == ["health", "report"]
+    assert ids(inventory, "full") == ["health", "corruption", "measure_orders", "optimize_orders", "report"]
+    assert "rebuild_orders" in ids(on("mysql", make_table(), indexes=(index,)), "full")
+    step = maintenance(inventory, "full").step("optimize_orders")
+    assert "${steps.measure_orders.output.fragmentation_percent} > 20" in (step.when or "")
+    assert step.estimate.bytes == 12 * MB
+
+
+def test_mysql_statements_stay_out_of_the_binary_log_when_asked():
+    inventory = on("mysql", make_table(fragmentation_percent=40.0))
+    assert maintenance(inventory, "full", binlog="LOCAL").step("optimize_orders").params["binlog"] == "LOCAL"
+    assert "binlog" not in maintenance(inventory, "full").step("optimize_orders").params
+
+
+SQLITE = {"database_bytes": 100 * MB, "journal_mode": "delete"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected", "tool", "scratch"),
+    [
+        ({"free_bytes": 20 * MB}, [], None, None),
+        ({"free_bytes": 21 * MB}, ["optimize"], "optimize_table", 200 * MB),
+        ({"free_bytes": 21 * MB, "journal_mode": "wal"}, ["optimize", "checkpoint"], "optimize_table", 200 * MB),
+        ({"free_bytes": 21 * MB, "auto_vacuum": "incremental"}, ["optimize"], "incremental_vacuum", None),
+        ({"free_bytes": 50 * MB, "database_bytes": None}, [], None, None),
+    ],
+)
+def test_sqlite_rewrites_its_whole_file_or_nothing(facts, expected, tool, scratch):
+    inventory = on("sqlite", make_table(schema="main"), make_table("b", "main"), **{**SQLITE, **facts})
+    plan = maintenance(inventory, "full")
+    assert [step.id for step in plan.steps] == ["health", "corruption", *expected, "report"]
+    if tool:
+        step = plan.step("optimize")
+        assert (step.tool, step.params, step.estimate.bytes) == (tool, {"schema": "main"}, scratch)
+    if "checkpoint" in expected:
+        assert "optimize" in plan.step("checkpoint").needs
+    assert ids(inventory, "standard") == ["health", "report"]
+
+
+def test_sqlite_counts_the_slack_in_tables_and_indexes_too():
+    table = make_table(schema="main", bytes=60 * MB, fragmentation_percent=30.0)
+    index = make_index(schema="main", reclaimable_bytes=2 * MB)
+    assert "optimize" not in ids(on("sqlite", table, **SQLITE), "full")
+    assert "optimize" in ids(on("sqlite", table, indexes=(index,), free_bytes=MB, **SQLITE), "full")
+
+
+def test_sqlite_rebuilds_single_indexes_when_the_file_is_not_worth_a_rewrite():
+    index = make_index(schema="main", **BLOATED)
+    inventory = on("sqlite", make_table(schema="main"), indexes=(index,), **SQLITE)
+    assert ids(inventory, "full") == ["health", "corruption", "rebuild_orders", "report"]

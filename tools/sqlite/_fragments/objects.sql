@@ -1,0 +1,16 @@
+-- CTE `object`: what there is under each name in `named`.
+
+object AS (
+    -- One pass over the schema: a table and its indexes have the same tbl_name. An index behind UNIQUE or PRIMARY KEY has
+    -- no definition of its own, its name stands for it.
+    SELECT tbl_name AS name,
+           max(CASE WHEN type = 'view' THEN 'view' WHEN type = 'table' AND rootpage = 0 THEN 'virtual'
+                    WHEN type = 'table' THEN 'table' END) AS kind,
+           max(sql) FILTER (WHERE type <> 'index') AS sql,
+           json_group_array(coalesce(sql, name)) FILTER (WHERE type = 'index') AS indexes
+      FROM (SELECT * FROM main.sqlite_schema
+             WHERE type IN ('table', 'view', 'index')
+               AND tbl_name IN (SELECT name FROM named WHERE "schema" = 'main')
+             ORDER BY tbl_name, type, name)
+     GROUP BY tbl_name
+)
