@@ -44,9 +44,7 @@ def _programs(config: pytest.Config, which: str) -> Path:
         pytest.skip("--without-pg18")
     programs = PROGRAMS[which]
     if programs is None:
-        pytest.fail(
-            f"no {which} PostgreSQL: run `make test`, or skip with --without-postgresql / --without-pg18"
-        )
+        pytest.fail(f"no {which} PostgreSQL: run `make test`, or skip with --without-postgresql / --without-pg18")
     return programs
 
 

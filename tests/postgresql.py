@@ -121,9 +121,7 @@ class PostgresqlServer(Server):
             root = programs.parent
             copy = self.folder / "lib" / root.parent.name / root.name
             shutil.copytree(root, copy, symlinks=True)
-            libraries = root.parent.with_name(
-                f"{root.parent.name}.libs"
-            )  # beside it, where the wheel has them
+            libraries = root.parent.with_name(f"{root.parent.name}.libs")  # beside it, where the wheel has them
             shutil.copytree(libraries, copy.parent.with_name(libraries.name))
             self.own(self.folder / "lib")
             return copy / programs.name

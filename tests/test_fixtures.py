@@ -108,9 +108,7 @@ def test_postgresql_next_test_finds_a_stopped_server_running(pg_current):
 
 @pytest.mark.parametrize("which", ["distribution", "current"])
 def test_postgresql_server_of_its_own(pg_server_factory, which):
-    server = pg_server_factory(
-        which, settings={"autovacuum": "on", "max_wal_senders": "0", "wal_level": "minimal"}
-    )
+    server = pg_server_factory(which, settings={"autovacuum": "on", "max_wal_senders": "0", "wal_level": "minimal"})
     assert server.database("postgres").execute("SHOW autovacuum") == [("on",)]
     with psycopg.connect(server.create("app").url) as connection:
         assert connection.execute("SELECT extname FROM pg_extension WHERE extname = 'amcheck'").fetchone()

@@ -243,6 +243,8 @@ class _Planner:
         return share if share > self.optimize_threshold and not self._useless("optimize_table", None) else None
 
     def _reclaimable(self) -> float:
+        if self.inventory.server.auto_vacuum == "incremental":
+            return self.inventory.server.free_bytes or 0  # it gives back free pages and packs nothing
         slack = sum((t.bytes or 0) * (t.fragmentation_percent or 0) / 100 for t in self.stored)
         slack += sum(index.reclaimable_bytes or 0 for index in self.inventory.indexes)
         return (self.inventory.server.free_bytes or 0) + slack
@@ -251,6 +253,8 @@ class _Planner:
         """SQLite rewrites its whole file or nothing: one step for the database."""
         server = self.inventory.server
         total, incremental = server.database_bytes or 0, server.auto_vacuum == "incremental"
+        again = "Measure the file again just before it is rewritten."
+        measured = self._add("measure", "analyze_table_fragmentation", {"schema": "main"}, again, size=total)
         shrink = self._change(
             "optimize",
             "incremental_vacuum" if incremental else "optimize_table",
@@ -266,6 +270,8 @@ class _Planner:
                 ),
                 self._evidence("fragmentation_percent", round(share, 1), "reclaimable / file"),
             ],
+            needs=(measured,),
+            when=f"${{steps.{measured}.output.fragmentation_percent}} > {self.optimize_threshold:g}",
             size=total,
             scratch=None if incremental else 2 * total,
         )

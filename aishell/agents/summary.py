@@ -45,7 +45,9 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
         "corruption_repaired": False,
         "repaired_tables": [],
         "fragmentation_data": {
-            _table(r): {key: (r.output or {}).get(key) for key in ("fragmentation_percent", "method", "recommendation")}
+            _table(r) or "whole file": {
+                key: (r.output or {}).get(key) for key in ("fragmentation_percent", "method", "recommendation")
+            }
             for r in done
             if r.tool == "analyze_table_fragmentation"
         },

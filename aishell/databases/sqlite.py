@@ -145,6 +145,8 @@ class SQLiteSession(Session):
         return self._send(statement)
 
     def execute(self, statement: Statement) -> Outcome:
+        # REINDEX looks its name up in the schema the connection last saw; any SELECT makes a pooled one see today's.
+        self._send(_plain("SELECT 1 FROM sqlite_schema LIMIT 1"))
         rows = self._send(statement)
         if rows and rows[0].get("busy"):  # wal_checkpoint: SQLITE_BUSY told as a row
             raise DatabaseError("another connection still uses the write-ahead log", kind="busy", code="SQLITE_BUSY")

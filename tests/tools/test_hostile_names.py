@@ -32,7 +32,8 @@ def place(shared_engine, number):
     name = (HOSTILE_NAMES_MYSQL if shared_engine.name == "mysql" else HOSTILE_NAMES)[number]
     inside = shared_engine.inside(name)
     inside.samples.bloated(name, column=name, index=cut(name), rows=1000)
-    return inside, name
+    yield inside, name
+    inside.database.close()
 
 
 def parameters(engine: Engine, tool: str, name: str) -> dict:

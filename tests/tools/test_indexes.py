@@ -82,6 +82,15 @@ def test_inspection_lists_every_index(engine):
     assert (row["schema"], row["table"], bool(row["valid"])) == (engine.schema, table, True)
 
 
+def test_an_index_made_after_the_first_step_is_known(sqlite_engine):
+    """A connection that lay idle in the pool still has the schema of its last statement."""
+    first = sqlite_engine.samples.bloated("first", index="first_n", rows=2000)
+    assert rebuilt(sqlite_engine, first).status == "done"
+    second = sqlite_engine.samples.bloated("second", index="second_n", rows=2000)
+    result = rebuilt(sqlite_engine, second)
+    assert (result.status, result.output["indexes_rebuilt"]) == ("done", 1), result.reason
+
+
 def test_a_threshold_above_leaves_indexes_alone(engine):
     table = engine.samples.bloated()
     result = rebuilt(engine, table, fragmentation_threshold=100)

@@ -210,9 +210,14 @@ SQLITE = {"database_bytes": 100 * MB, "journal_mode": "delete"}
     ("facts", "expected", "tool", "scratch"),
     [
         ({"free_bytes": 20 * MB}, [], None, None),
-        ({"free_bytes": 21 * MB}, ["optimize"], "optimize_table", 200 * MB),
-        ({"free_bytes": 21 * MB, "journal_mode": "wal"}, ["optimize", "checkpoint"], "optimize_table", 200 * MB),
-        ({"free_bytes": 21 * MB, "auto_vacuum": "incremental"}, ["optimize"], "incremental_vacuum", None),
+        ({"free_bytes": 21 * MB}, ["measure", "optimize"], "optimize_table", 200 * MB),
+        (
+            {"free_bytes": 21 * MB, "journal_mode": "wal"},
+            ["measure", "optimize", "checkpoint"],
+            "optimize_table",
+            200 * MB,
+        ),
+        ({"free_bytes": 21 * MB, "auto_vacuum": "incremental"}, ["measure", "optimize"], "incremental_vacuum", None),
         ({"free_bytes": 50 * MB, "database_bytes": None}, [], None, None),
     ],
 )

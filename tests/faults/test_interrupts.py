@@ -1,0 +1,92 @@
+"""Ctrl-C once: cancelled on the server, recorded, 130. Twice: out at once. SIGTERM is a Ctrl-C. Each can be resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from tests.bloated import Bloated
+from tests.faults.blocked import LONG, blocked_run, waiting
+from tests.fix_aishell import Aishell
+from tests.servers import wait_until
+
+BY = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+
+
+@BY
+def test_one_interrupt_cancels_on_the_server_and_the_run_can_go_on(
+    bloated: Bloated, aishell: Aishell, number: signal.Signals
+) -> None:
+    db = bloated.make()
+    aishell.url = db.url
+    content = bloated.content(db)
+    running, in_the_way = blocked_run(aishell, bloated, db)
+    running.signal(number)
+    ended = running.wait().expect(130)
+    assert ended.json["status"] == "cancelled"
+    assert ended.json["state"] == "paused"
+    if bloated.engine != "sqlite":
+        assert waiting(bloated.engine, db) == []
+    assert aishell.rows("SELECT status, reason FROM steps WHERE step_id = ?", LONG[bloated.engine]) == [
+        ("pending", "interrupted")
+    ]
+    assert "statistics" not in ended.statuses(), "no new step was started"
+    in_the_way.go()
+    assert bloated.left_behind(db) == [], "what the interrupted statement left was removed"
+    resumed = aishell.resume(ended.run_id).expect(0)
+    assert set(resumed.statuses().values()) == {"done"}
+    assert bloated.content(db) == content
+    assert bloated.left_behind(db) == []
+    aishell("audit", "verify").expect(0)
+
+
+def test_a_second_interrupt_leaves_at_once(bloated_pg: Bloated, aishell: Aishell) -> None:
+    """The server's process is held, so that it cannot answer the first."""
+    db = bloated_pg.make()
+    aishell.url = db.url
+    running, in_the_way = blocked_run(aishell, bloated_pg, db)
+    ((backend,),) = waiting("postgresql", db)
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        running.signal()
+        wait_until(lambda: "interrupted: no new step" in running.err.read_text(), "the first to be heard")
+        assert not running.ended, "the end of the statement is waited for"
+        running.signal()
+        assert running.wait().code == 130
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    run = aishell.only_run()
+    assert aishell.rows("SELECT status FROM steps WHERE step_id = 'rebuild_orders'") == [("started",)]
+    in_the_way.go()
+    assert aishell.resume(run).expect(0).statuses()["rebuild_orders"] == "done"
+    assert bloated_pg.left_behind(db) == []
+
+
+@pytest.mark.parametrize("after", [0.0, 0.2, 0.4, 0.6])
+def test_an_interrupt_at_any_moment_ends_in_130_or_is_too_late(
+    bloated_sqlite: Bloated, aishell: Aishell, after: float
+) -> None:
+    db = bloated_sqlite.make()
+    aishell.url = db.url
+    content = bloated_sqlite.content(db)
+    running = aishell.start(*aishell.arguments())
+    interrupted(running, after)
+    ended = running.wait()
+    assert "Traceback" not in ended.err
+    assert ended.code in (0, 130, -signal.SIGINT)
+    assert bloated_sqlite.content(db) == content
+    runs: list[Any] = aishell.rows("SELECT id, state FROM runs") if aishell.state.exists() else []
+    if runs and runs[0][1] != "completed":
+        aishell.resume(runs[0][0]).expect(0)
+    assert bloated_sqlite.left_behind(db) == []
+
+
+def interrupted(running: Any, after: float) -> None:
+    try:
+        running.process.wait(after)
+    except Exception as error:
+        assert "timed out" in str(error)  # noqa: PT017  it is what was waited for
+    running.signal()
