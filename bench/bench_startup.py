@@ -49,7 +49,9 @@ def main() -> None:
     for option in ("--help", "--version"):
         ratio = statistics.median(times[f"aishell {option}"]) / statistics.median(times[f"bare click {option}"])
         print(f"aishell / bare click, {option}: {ratio:.2f}")
-    said = subprocess.run([*aishell, "--help"], capture_output=True, text=True, env={"PYTHONPROFILEIMPORTTIME": "1"}, check=True)
+    said = subprocess.run(
+        [*aishell, "--help"], capture_output=True, text=True, env={"PYTHONPROFILEIMPORTTIME": "1"}, check=True
+    )
     slowest = sorted((line for line in said.stderr.splitlines()[1:]), key=lambda line: -int(line.split("|")[1]))[:8]
     print("slowest imports (cumulative us):")
     print("\n".join(f"  {line.split('|')[1].strip():>8} {line.split('|')[2].rstrip()}" for line in slowest))

@@ -53,9 +53,7 @@ class Chain(MaintenanceAgent):
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
         return Draft(
-            tuple(
-                Step(f"s{n}", "do_nothing", {"number": n}, needs=(f"s{n - 1}",) if n else ()) for n in range(STEPS)
-            )
+            tuple(Step(f"s{n}", "do_nothing", {"number": n}, needs=(f"s{n - 1}",) if n else ()) for n in range(STEPS))
         )
 
 
@@ -94,7 +92,14 @@ def bare_commits(folder: Path, number: int) -> float:
         with store.write() as connection:
             connection.execute(
                 insert(checkpoints),
-                {"run_id": "r", "task_id": "t", "name": f"step_{step}_started", "total_steps": STEPS, "version": 1, "created_at": ""},
+                {
+                    "run_id": "r",
+                    "task_id": "t",
+                    "name": f"step_{step}_started",
+                    "total_steps": STEPS,
+                    "version": 1,
+                    "created_at": "",
+                },
             )
         with store.write() as connection:
             connection.execute(update(runs).where(runs.c.id == "r").values(state=str(step)))

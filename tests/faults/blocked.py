@@ -41,6 +41,19 @@ class InTheWay:
         self.connection.close()
 
 
+def slow_rebuild(db: Any) -> None:
+    """Give `orders` on PostgreSQL a bloated index that takes a minute to rebuild, and no longer than others for the rest."""
+    for statement in (
+        """CREATE FUNCTION slow(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+           $$ BEGIN IF current_query() ~ 'REINDEX' THEN PERFORM pg_sleep(0.05); END IF; RETURN i; END $$""",
+        "CREATE INDEX orders_slow ON orders (slow(id))",
+        "INSERT INTO orders SELECT i, md5(i::text), '' FROM generate_series(100001, 120000) AS i",
+        "DELETE FROM orders WHERE id > 100000",
+        "VACUUM orders",
+    ):
+        db.execute(statement)
+
+
 def waiting(engine: str, db: Any) -> list[Any]:
     """The sessions of aishell's steps that a server has at work now."""
     if engine == "postgresql":

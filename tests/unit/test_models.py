@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aishell.models import Decision, Estimate, Evidence, Plan, Risk, Step, Task, canonical, digest, now, plain
@@ -60,12 +60,14 @@ def test_what_has_no_json_form_is_an_error():
         plain([object()])
 
 
+@settings(max_examples=50)
 @given(JSON)
 def test_json_stays_as_it_is_and_is_read_back(value):
     assert plain(value) == value
     assert json.loads(canonical(value)) == value
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(st.text(), JSON, max_size=5), st.randoms())
 def test_the_order_of_keys_does_not_move_the_digest(value, random):
     keys = list(value)
@@ -73,6 +75,7 @@ def test_the_order_of_keys_does_not_move_the_digest(value, random):
     assert digest({key: value[key] for key in keys}) == digest(value)
 
 
+@settings(max_examples=50)
 @given(JSON, JSON)
 def test_values_have_the_same_digest_when_their_json_is_the_same(one, other):
     assert (digest(one) == digest(other)) == (canonical(one) == canonical(other))

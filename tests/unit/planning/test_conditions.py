@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aishell.errors import PlanError, StepError
@@ -165,6 +165,7 @@ def expressions(draw, depth: int = 3):
     return f"({text} {kind} {other})", both
 
 
+@settings(max_examples=60)
 @given(expressions())
 def test_operators_combine_as_in_python(expression):
     text, expected = expression

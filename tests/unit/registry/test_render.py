@@ -163,7 +163,7 @@ NAME = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=NAME, column=NAME, value=st.text(st.characters(codec="utf-8", exclude_characters="\x00")))
 def test_sqlite_executes_what_is_rendered_for_any_name_and_value(sqlite_path, table, column, value):
     round_trip(sqlite_path, table, column, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from aishell.errors import ToolFileError
@@ -74,6 +74,7 @@ def blocks(draw, dialect: str):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_everything_but_comments_comes_through_unchanged_and_in_order(dialect, data):
     fragments, gaps = data.draw(blocks(dialect))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aishell.reporting.units import duration, printable, size
@@ -50,6 +50,7 @@ def test_control_characters_are_shown_and_not_obeyed(text, shown):
     assert printable(text) == shown
 
 
+@settings(max_examples=50)
 @given(st.text())
 def test_what_is_shown_can_always_be_printed(text):
     assert printable(text).isprintable()

@@ -1,0 +1,48 @@
+"""Every command explains itself with examples, and does so without importing what it does not need for that."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+WALK = """
+import json, sys, click
+from aishell.cli.main import cli
+def walk(command, ctx, path):
+    with click.Context(command, parent=ctx, info_name=path[-1]) as own:
+        yield path, command.get_help(own), command.epilog or ""
+        if isinstance(command, click.Group):
+            for name in command.list_commands(own):
+                yield from walk(command.get_command(own, name), own, (*path, name))
+found = [[" ".join(path), text, epilog] for path, text, epilog in walk(cli, None, ("aishell",))]
+heavy = [name for name in ("sqlalchemy", "psycopg", "pymysql", "rich.table", "apscheduler", "ollama", "pydantic") if name in sys.modules]
+print(json.dumps([found, heavy]))
+"""
+
+
+@pytest.fixture(scope="module")
+def walked():
+    said = subprocess.run([sys.executable, "-c", WALK], capture_output=True, text=True, check=True)
+    return json.loads(said.stdout)
+
+
+def test_help_imports_nothing_heavy(walked):
+    assert walked[1] == []
+
+
+def test_every_command_is_reached(walked):
+    names = {name for name, _, _ in walked[0]}
+    assert {"aishell run maintenance", "aishell plan maintenance", "aishell tools check", "aishell runs prune"} <= names
+    assert {"aishell init", "aishell doctor", "aishell targets test", "aishell apply", "aishell audit verify"} <= names
+
+
+def test_every_command_has_examples_that_name_it(walked):
+    found, _ = walked
+    groups = {" ".join(name.split()[:-1]) for name, _, _ in found}
+    for name, text, epilog in found:
+        if name not in groups:
+            assert "Example" in text, name
+            assert name in epilog, name
