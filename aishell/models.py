@@ -272,7 +272,9 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        bound = [self.task.agent, self.target_identity, self.tool_versions, self.steps]
+        """Of everything that decides what runs: edited anywhere, it is another plan."""
+        task = [self.task.agent, self.task.target, self.task.input_data, self.task.metadata]
+        bound = [*task, self.target_identity, self.tool_versions, self.steps]
         return digest([*bound, self.objects] if self.objects else bound)
 
     def step(self, step_id: str) -> Step:

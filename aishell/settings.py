@@ -277,6 +277,9 @@ def _target(name: str, section: Section, config: Path) -> Target:
         binlog=section.one_of("binlog", ("", "LOCAL"), ""),
     )
     section.done()
+    if target.environment != PRODUCTION and target.environment.casefold().startswith(("prod", "prd")):
+        # A typo must not take a target out of production.
+        raise section.unknown("environment", target.environment, [PRODUCTION], "environment")
     try:
         target.zone  # noqa: B018  looked up to be checked
     except (ZoneInfoNotFoundError, ValueError) as error:

@@ -344,7 +344,7 @@ class Site:
         for row in self.runs.steps(run.id):
             if recovery.finished(row, again=again):
                 run.results[row.step_id] = recovery.result_of(run, row)
-            elif row.status in ("started", "in_doubt"):
+            elif row.attempt:  # started, interrupted, in doubt, or failed and tried again: it may have left something
                 found = recovery.recover(run, row, in_doubt)
                 if isinstance(found, Earlier):
                     earlier[row.step_id] = found

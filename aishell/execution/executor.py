@@ -63,7 +63,10 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
         return record(
             run, step, StepResult(step.index, step.id, step.tool, step.params, StepStatus.FAILED, error=error.message)
         )
-    result = StepResult(step.index, step.id, step.tool, plain(params), StepStatus.FAILED, started_at=now())
+    before = earlier.attempt if earlier else 0
+    result = StepResult(
+        step.index, step.id, step.tool, plain(params), StepStatus.FAILED, attempts=before, started_at=now()
+    )
     try:
         tool = run.job.pick(step.tool)
         values, veto = _prepare(run, step, tool, params)
@@ -82,9 +85,7 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
         output = runners.conclude(tool, values, [], _context(run, step, tool)).output
         reason = "nothing to do: no object calls for it now" + (f" ({len(extras)} not in the plan)" if extras else "")
         return record(run, step, replace(result, status=StepStatus.SKIPPED, output=output, reason=reason))
-    result = replace(
-        result, params=plain(values), approved_by=cleared.approved_by, attempts=(earlier.attempt if earlier else 0) + 1
-    )
+    result = replace(result, params=plain(values), approved_by=cleared.approved_by, attempts=before + 1)
     return _run(run, step, tool, cleared, result, earlier, started)
 
 

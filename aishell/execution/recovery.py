@@ -69,7 +69,8 @@ def recover(run: Run, row: Record[Any], decision: str | None = None) -> Earlier 
     through = {result.label for result in done}
     left = [item for item in found or [{}] if runners.label_of(tool, values, item) not in through]
     earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by)
-    if tool.runs in ("query", "python") or tool.read_only or tool.idempotent:
+    ended = row.status in (StepStatus.PENDING, StepStatus.FAILED)  # the statement's end was seen: there is no doubt
+    if ended or tool.runs in ("query", "python") or tool.read_only or tool.idempotent:
         for item in left:
             runners.clean(tool, {**values, **item}, context)
         return earlier

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from aishell.errors import DatabaseError
 
-FIRST_WAIT, LONGEST_WAIT, JITTER = 1.0, 60.0, 0.1  # seconds, seconds, share of the first wait
+FIRST_WAIT, LONGEST_WAIT, JITTER = 1.0, 60.0, 0.1  # seconds, seconds, share of each wait
+_DOUBLING = wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
 
 
 def transient(error: BaseException) -> bool:
     """A step's own timeout is never retried; a statement that may have taken effect is for recovery, not for this."""
     return isinstance(error, DatabaseError) and error.transient
+
+
+def _wait(state: RetryCallState) -> float:
+    """1 s doubling to 60 s, give or take a tenth, so that many runs do not come back at the same moment."""
+    return _DOUBLING(state) * random.uniform(1 - JITTER, 1 + JITTER)
 
 
 def retrying(
@@ -32,7 +39,7 @@ def retrying(
 
         policy = Retrying(
             stop=stop_after_attempt(tries),
-            wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT) + wait_random(0, JITTER),
+            wait=_wait,
             retry=retry_if_exception(transient),
             before_sleep=sleeping,
             reraise=True,

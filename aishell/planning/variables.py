@@ -72,6 +72,10 @@ def references(value: Any) -> Iterator[Reference]:
         for match in _REFERENCE.finditer(value):
             if match[2] is not None:
                 yield parse(match[2])
+        if "${" in _REFERENCE.sub("", value):
+            raise PlanError(
+                f"{value!r} has an unclosed ${{", hint="close it with }, or write $${ for the characters themselves"
+            )
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from references(item)

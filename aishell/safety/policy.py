@@ -26,13 +26,13 @@ def decide(tool: Tool, target: Target, policy: Policy, level: str) -> Iterator[R
         and fnmatchcase(target.name, rule.target)
         and (rule.label == "*" or any(fnmatchcase(label, rule.label) for label in target.labels))
     ]
+    row = policy.matrix[level][tool.risk_level]
+    usual = row.get(target.environment, row["default"])
     if rules:
         rule = max(rules, key=lambda rule: rule.decision.rank)
         yield Reason(f"policy rule {rule.name!r}", f"{tool.name} on {target.name}", rule.decision)
-    else:
-        row = policy.matrix[level][tool.risk_level]
-        decision = row.get(target.environment, row["default"])
-        yield Reason("policy matrix", f"{tool.risk_level} risk, {target.environment}, {level}", decision)
+    if not rules or usual is Decision.DENY:  # a scoped rule goes before the matrix, but `deny` always wins
+        yield Reason("policy matrix", f"{tool.risk_level} risk, {target.environment}, {level}", usual)
     if target.environment == PRODUCTION and tool.risk_level.rank >= Risk.MEDIUM.rank:
         yield Reason("production", f"{tool.risk_level} risk on a production target", Decision.CONFIRM)
     if tool.category == "database_ddl":

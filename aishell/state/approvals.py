@@ -149,7 +149,7 @@ class Approvals:
             rows = connection.execute(
                 select(approvals).where(approvals.c.id.startswith(approval, autoescape=True)).limit(2)
             ).all()
-            if len(rows) != 1:
+            if len(rows) != 1 or not approval:
                 raise UnknownNameError("approval", approval, [row.id for row in self._pending(connection)])
             return rows[0]
 

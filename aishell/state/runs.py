@@ -257,7 +257,7 @@ class Runs:
         """A run by id or by an unambiguous beginning of it. Raises UnknownNameError."""
         with self.store.read() as connection:
             rows = connection.execute(select(runs).where(runs.c.id.startswith(run_id, autoescape=True)).limit(2)).all()
-            if len(rows) != 1:
+            if len(rows) != 1 or not run_id:
                 known = connection.execute(select(runs.c.id).order_by(runs.c.created_at.desc()).limit(12)).scalars()
                 raise UnknownNameError("run" if not rows else "run (ambiguous)", run_id, [k[:8] for k in known])
             return rows[0]

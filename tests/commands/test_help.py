@@ -18,7 +18,8 @@ def walk(command, ctx, path):
             for name in command.list_commands(own):
                 yield from walk(command.get_command(own, name), own, (*path, name))
 found = [[" ".join(path), text, epilog] for path, text, epilog in walk(cli, None, ("aishell",))]
-heavy = [name for name in ("sqlalchemy", "psycopg", "pymysql", "rich.table", "apscheduler", "ollama", "pydantic") if name in sys.modules]
+known = "sqlalchemy psycopg pymysql rich.table apscheduler ollama pydantic".split()
+heavy = [name for name in known if name in sys.modules]
 print(json.dumps([found, heavy]))
 """
 

@@ -64,7 +64,7 @@ def waiting(engine: str, db: Any) -> list[Any]:
         )
     return db.execute(
         "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = %s AND INFO LIKE %s",
-        [db.dbname, "/* aishell:%OPTIMIZE%"],
+        [db.dbname, "/* aishell:% */ OPTIMIZE %"],
     )
 
 

@@ -8,7 +8,6 @@ from tests.bloated import Bloated
 from tests.faults.blocked import blocked_run
 from tests.fix_aishell import Aishell, Ended
 
-
 #: MariaDB tells the address a session came from.
 HERE = {"mysql": "127.0.0.1"}
 

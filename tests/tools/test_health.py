@@ -73,15 +73,6 @@ def test_a_sequence_near_its_end_on_postgresql(pg_engine):
     assert any("sequence" in name for name in names(pg_engine))
 
 
-def test_a_prepared_transaction_on_postgresql(pg_engine):
-    pg_engine.samples.table()
-    other = pg_engine.db.connect()
-    other.execute("BEGIN")
-    other.execute("INSERT INTO plain (id) VALUES (-1)")
-    other.execute("PREPARE TRANSACTION 'forgotten'")
-    assert isinstance(names(pg_engine), set), "young ones are no finding, and no error"
-
-
 def test_an_inactive_replication_slot_on_postgresql(pg_engine):
     pg_engine.samples.do("SELECT pg_create_physical_replication_slot('idle', true)")
     try:

@@ -90,6 +90,16 @@ def test_old_transactions_are_seen(pg_engine):
     assert str(other.info.backend_pid) in row["oldest_transaction"]
 
 
+def test_a_prepared_transaction_holds_back_too(pg_engine):
+    pg_engine.samples.table()
+    other = pg_engine.db.connect()
+    other.execute("BEGIN")
+    other.execute("INSERT INTO plain (id) VALUES (-1)")
+    other.execute("PREPARE TRANSACTION 'forgotten'")
+    (row,) = pg_engine.rows("inspect_server")
+    assert "prepared transaction forgotten" in row["oldest_transaction"]
+
+
 def test_a_standby_is_told(pg_standby):
     engine = Engine(pg_standby)
     try:

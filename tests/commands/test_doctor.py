@@ -1,0 +1,197 @@
+"""`aishell doctor`: what is wrong is a finding with a remedy, and nothing stops it from looking at the rest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.servers import HOST, free_port, wait_until
+
+
+def findings(ended, code):
+    """Subject -> the finding; the last of several."""
+    return {finding["subject"]: finding for finding in ended.expect(code).json["findings"]}
+
+
+def doctor(aishell, *arguments, code=0):
+    return findings(aishell("doctor", *arguments, "--output", "json"), code)
+
+
+def test_a_good_sqlite_file(aishell, sqlite):
+    found = doctor(aishell, "--url", sqlite.url)
+    assert {
+        found[name]["level"] for name in ("state", "config", "policy", "tools", "connection", "version", "disk")
+    } == {"ok"}
+    assert not aishell.state.exists(), "a check makes no state"
+
+
+def test_every_finding_that_is_not_ok_has_a_remedy(aishell, pg_current):
+    for finding in doctor(aishell, "--url", pg_current.url).values():
+        assert finding["level"] == "ok" or finding["remedy"], finding
+
+
+def test_the_default_target_is_looked_at_and_printed_for_people(aishell, sqlite):
+    aishell.configure("targets.yaml", f"targets: {{shop: {{url: {sqlite.url!r}}}}}")
+    aishell.configure("aishell.yaml", "default_target: shop")
+    said = aishell("doctor").expect(0)
+    assert "✓ connection" in said.out
+    assert str(sqlite.path) in said.out
+
+
+def test_without_a_target_the_rest_is_still_checked(aishell):
+    found = doctor(aishell)
+    assert found["target"]["level"] == "warning"
+    assert found["tools"]["level"] == "ok"
+
+
+def test_a_broken_site_is_told_whole(aishell, sqlite):
+    """Every broken part is a problem of its own, and the database is looked at all the same."""
+    aishell.configure("aishell.yaml", "default_target: shop\njbos: 3\n")
+    aishell.configure("policy.yaml", "mode: sometimes\n")
+    (aishell.site / "tools" / "sqlite").mkdir(parents=True)
+    (aishell.site / "tools" / "sqlite" / "x.sql").write_text("nothing")
+    aishell.state.write_bytes(b"")
+    found = doctor(aishell, "--url", sqlite.url, code=1)
+    for name, words in (("config", "jobs"), ("policy", "aishell.yaml"), ("tools", "x.sql:1"), ("state", "is empty")):
+        if name != "policy":
+            assert words in f"{found[name]['text']} {found[name]['remedy']}", found[name]
+        assert found[name]["level"] == "problem", name
+    assert found["connection"]["level"] == "ok"
+
+
+def test_an_agent_nobody_knows_is_a_problem(aishell):
+    (aishell.config / "agents" / "mantenance.yaml").write_text("{}")
+    assert "did you mean 'maintenance'" in doctor(aishell, code=1)["policy"]["remedy"]
+
+
+def test_state_that_others_can_read(aishell, sqlite):
+    aishell("run", "maintenance", "--type", "quick", "--url", sqlite.url, "--environment", "test").expect(0)
+    assert "1 run(s)" in doctor(aishell)["state"]["text"]
+    aishell.state.chmod(0o644)
+    assert doctor(aishell)["state"]["level"] == "warning"
+
+
+def test_a_file_that_cannot_be_written_is_for_inspection_only(aishell, sqlite):
+    if os.geteuid() == 0:
+        pytest.skip("root may write everything")
+    sqlite.path.chmod(0o444)
+    assert doctor(aishell, "--url", sqlite.url)["file"]["level"] == "warning"
+
+
+def test_usage(aishell):
+    aishell("doctor", "--url", "sqlite:///x.db", "--target", "y").expect(2)
+    assert "no URL" in aishell("doctor", "--url", "shop").expect(2).err
+    aishell("doctor", "--target", "nobody").expect(2)
+
+
+def test_what_does_not_answer_is_a_problem_without_its_password(aishell):
+    said = aishell("doctor", "--url", "postgresql://app:s3cret@127.0.0.1:1/shop").expect(1)
+    assert "s3cret" not in said.out + said.err
+    assert "✗ connection" in said.out
+
+
+def test_a_wrong_password_on_mariadb(aishell, mariadb):
+    mariadb.make_user("app", "right")
+    found = doctor(aishell, "--url", mariadb.url_as("app", "wr0ng"), code=1)
+    assert "check user and password" in found["connection"]["remedy"]
+
+
+def test_a_standby_is_for_inspection(aishell, pg_standby):
+    found = doctor(aishell, "--url", pg_standby.url)
+    assert "standby" in found["server"]["text"]
+
+
+def test_a_read_only_mariadb_is_for_inspection(aishell, mariadb_server_factory):
+    database = mariadb_server_factory({"read-only": "ON"}).create("shop")
+    assert "read-only" in doctor(aishell, "--url", database.url)["server"]["text"]
+
+
+def test_missing_extensions_come_with_their_statement(aishell, pg_current):
+    pg_current.execute("DROP EXTENSION pgstattuple")
+    pg_current.execute("DROP EXTENSION amcheck")
+    found = doctor(aishell, "--url", pg_current.url)
+    for name in ("pgstattuple", "amcheck"):
+        assert found[name]["level"] == "warning"
+        for statement in found[name]["sql"]:
+            pg_current.execute(statement)
+    assert doctor(aishell, "--url", pg_current.url)["amcheck"]["level"] == "ok"
+
+
+def test_client_programs_are_looked_for(aishell, pg_current):
+    """With an empty PATH there are none; one that is older than the server cannot dump it."""
+    assert "pg_dump" in doctor_in(aishell, pg_current, "")["programs"]["text"]
+    folder = aishell.home / "bin"
+    folder.mkdir()
+    for name in ("pg_dump", "pg_restore", "psql", "pg_basebackup"):
+        (folder / name).write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) 11.2 (Debian 11.2-1)'\n")
+        (folder / name).chmod(0o755)
+    assert "pg_dump 11.2 refuses" in doctor_in(aishell, pg_current, str(folder))["programs"]["text"]
+    for name in ("pg_dump", "pg_restore", "psql", "pg_basebackup"):
+        (folder / name).write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) 99.1'\n")
+    assert doctor_in(aishell, pg_current, str(folder))["programs"]["level"] == "ok"
+
+
+def doctor_in(aishell, db, path):
+    return findings(aishell("doctor", "--url", db.url, "--output", "json", PATH=path), 0)
+
+
+def test_ollama_is_never_a_fault(aishell, sqlite):
+    """Nobody there, somebody who hangs up, and somebody who never answers."""
+    assert doctor_with(aishell, sqlite, f"127.0.0.1:{free_port()}")["level"] == "ok"
+    with socket.create_server((HOST, 0)) as silent:
+        silent.listen()
+        assert doctor_with(aishell, sqlite, f"{HOST}:{silent.getsockname()[1]}")["level"] == "ok"
+    with socket.create_server((HOST, 0)) as rude:
+        threading.Thread(target=lambda: rude.accept()[0].close(), daemon=True).start()
+        assert doctor_with(aishell, sqlite, f"{HOST}:{rude.getsockname()[1]}")["level"] == "ok"
+
+
+def doctor_with(aishell, db, host):
+    return findings(aishell("doctor", "--url", db.url, "--output", "json", OLLAMA_HOST=host), 0)["ollama"]
+
+
+@pytest.fixture
+def pgbouncer(tmp_path, pg_current):
+    """A maker of poolers in front of `pg_current`: `pgbouncer("transaction", "options")` gives a URL."""
+    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
+    if program is None:
+        pytest.skip("pgbouncer is not installed")
+    started = []
+
+    def make(mode: str, ignored: str = "") -> str:
+        port, file = free_port(), Path("/tmp") / f"aishell-pgbouncer-{tmp_path.name}-{len(started)}.ini"
+        file.write_text(
+            f"[databases]\n{pg_current.dbname} = host={HOST} port={pg_current.server.port} user=postgres\n"
+            f"[pgbouncer]\nlisten_addr = {HOST}\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+            f"pool_mode = {mode}\nignore_startup_parameters = extra_float_digits{ignored and ', ' + ignored}\n"
+        )
+        as_user = {"user": 65534, "group": 65534} if os.geteuid() == 0 else {}
+        started.append((subprocess.Popen([program, str(file)], stderr=subprocess.DEVNULL, **as_user), file))
+        wait_until(lambda: socket.socket().connect_ex((HOST, port)) == 0, "pgbouncer listens")
+        return f"postgresql://postgres@{HOST}:{port}/{pg_current.dbname}"
+
+    yield make
+    for process, file in started:
+        process.terminate()
+        process.wait()
+        file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("mode", "ignored", "words"),
+    [
+        ("transaction", "", "this is PgBouncer"),
+        ("transaction", "options", "two sessions share one server process"),
+        ("session", "options", "drops startup options"),
+    ],
+)
+def test_a_pooler_is_told_from_a_server(aishell, pgbouncer, mode, ignored, words):
+    found = doctor(aishell, "--url", pgbouncer(mode, ignored), code=1)
+    assert words in found["pooler"]["text"]
+    assert "URL" in found["pooler"]["remedy"]

@@ -1,0 +1,150 @@
+"""The roles `doctor` prints are enough: made with exactly its statements, they inspect and maintain, and warn of nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.commands.test_doctor import doctor
+from tests.servers import HOST
+
+WARNINGS_OF_ROLES = ("privileges", "inspection", "maintenance", "pgstattuple", "amcheck")
+
+
+def bloat_postgresql(db) -> None:
+    db.execute('CREATE SCHEMA "app\'s"')
+    for schema in ("public", '"app\'s"'):
+        db.execute(f"CREATE TABLE {schema}.orders (id int PRIMARY KEY, n int, t text)")
+        db.execute(f"CREATE INDEX ON {schema}.orders (n)")
+        db.execute(
+            f"INSERT INTO {schema}.orders SELECT i, (i * 7919) % 20011, repeat('x', 60) FROM generate_series(1, 40000) i"
+        )
+        db.execute(f"DELETE FROM {schema}.orders WHERE id % 10 <> 0")
+
+
+@pytest.fixture
+def owned(pg):
+    """Two schemas with a bloated table each, owned by a role that is no superuser."""
+    pg.make_role("shop owner")
+    bloat_postgresql(pg)
+    for schema in ("public", '"app\'s"'):
+        pg.execute(f'ALTER TABLE {schema}.orders OWNER TO "shop owner"')
+    yield pg
+    for role in ("aishell_inspect", "aishell_maintain"):
+        if pg.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]):
+            pg.execute(f"DROP OWNED BY {role}")
+            pg.execute(f"DROP ROLE {role}")
+    pg.execute('REASSIGN OWNED BY "shop owner" TO postgres')
+
+
+def url_of(db: Any, role: str) -> str:
+    db.execute(f"ALTER ROLE {role} PASSWORD 'secret'")
+    return db.url_as(role, "secret")
+
+
+def run(aishell, url, *more):
+    small = ("--set", "min_index_size=65536", "--environment", "test", "--yes", "--output", "json")
+    return aishell("run", "maintenance", "--type", "full", "--url", url, *small, *more)
+
+
+def levels(found):
+    return {name: found[name]["level"] for name in WARNINGS_OF_ROLES if name in found}
+
+
+def test_postgresql_roles_are_enough(aishell, owned):
+    printed = doctor(aishell, "--url", owned.url)["privileges"]
+    assert printed["level"] == "warning"
+    for statement in printed["sql"]:
+        if not statement.startswith("--"):
+            owned.execute(statement)
+    inspect, maintain = (url_of(owned, role) for role in ("aishell_inspect", "aishell_maintain"))
+
+    assert levels(doctor(aishell, "--url", inspect)) == {
+        "inspection": "ok", "maintenance": "warning", "pgstattuple": "ok", "amcheck": "ok",
+    }  # fmt: skip
+    assert set(levels(doctor(aishell, "--url", maintain)).values()) == {"ok"}
+
+    seen, same = (run(aishell, url, "--dry-run").expect(0).json for url in (owned.url, inspect))
+    assert {step["id"] for step in same["plan"]["steps"]} == {step["id"] for step in seen["plan"]["steps"]}
+    assert [w for w in same["output_data"]["warnings"] if "permission" in w or "not be" in w] == []
+
+    done = run(aishell, maintain).expect(0)
+    assert set(done.statuses().values()) == {"done"}
+    assert done.json["output_data"]["indexes_rebuilt"] > 0
+    assert done.json["output_data"]["bytes_reclaimed"] > 0
+
+
+def test_a_role_without_grants_gets_exactly_those_it_lacks(aishell, owned):
+    app = owned.make_role("app")
+    found = doctor(aishell, "--url", app)
+    assert set(levels(found).values()) == {"warning"}
+    for _ in range(3):  # a grant may bring the next lack to light
+        for finding in found.values():
+            for statement in finding["sql"]:
+                owned.execute(statement)
+        found = doctor(aishell, "--url", app)
+    assert set(levels(found).values()) == {"ok"}
+    assert set(run(aishell, app).expect(0).statuses().values()) == {"done"}
+    owned.execute("DROP OWNED BY app")
+
+
+def test_before_version_17_tables_of_superusers_are_named(aishell, pg_distribution):
+    if pg_distribution.server.major >= 17:
+        pytest.skip("pg_maintain is enough")
+    pg_distribution.execute("CREATE TABLE t (i int)")
+    lines = doctor(aishell, "--url", pg_distribution.url)["privileges"]["sql"]
+    assert any("1 table(s) belong to superusers" in line for line in lines)
+
+
+@pytest.fixture
+def wiki(mariadb):
+    mariadb.execute(
+        "CREATE TABLE orders (id int PRIMARY KEY, n int, t varchar(200), KEY orders_n (n)) STATS_AUTO_RECALC = 0"
+    )
+    mariadb.execute("INSERT INTO orders SELECT seq, (seq * 7919) % 20011, repeat('x', 150) FROM seq_1_to_40000")
+    mariadb.execute("DELETE FROM orders WHERE id % 20 <> 0")
+    yield mariadb
+    for name in ("aishell_inspect", "aishell_maintain"):
+        mariadb.execute(f"DROP USER IF EXISTS {name}@'{HOST}'")
+
+
+def test_mariadb_accounts_are_enough(aishell, wiki):
+    printed = doctor(aishell, "--url", wiki.url)["privileges"]
+    for statement in printed["sql"]:
+        if not statement.startswith("--"):
+            wiki.execute(statement.replace("choose one", "secret").rstrip(";"))
+    inspect, maintain = (wiki.url_as(name, "secret") for name in ("aishell_inspect", "aishell_maintain"))
+    assert levels(doctor(aishell, "--url", inspect)) == {"inspection": "ok", "maintenance": "warning"}
+    assert levels(doctor(aishell, "--url", maintain)) == {"inspection": "ok", "maintenance": "ok"}
+
+    seen, same = (run(aishell, url, "--dry-run").expect(0).json for url in (wiki.url, inspect))
+    assert {step["id"] for step in same["plan"]["steps"]} == {step["id"] for step in seen["plan"]["steps"]}
+    done = run(aishell, maintain).expect(0)
+    assert set(done.statuses().values()) == {"done"}
+    assert done.json["output_data"]["bytes_reclaimed"] > 0
+
+
+def test_a_mariadb_account_without_grants_gets_exactly_those_it_lacks(aishell, wiki):
+    app = wiki.make_user("app", grants="SELECT")
+    found = doctor(aishell, "--url", app)
+    assert levels(found) == {"inspection": "warning", "maintenance": "warning"}
+    for finding in found.values():
+        for statement in finding["sql"]:
+            wiki.execute(statement)
+    assert set(levels(doctor(aishell, "--url", app)).values()) == {"ok"}
+    assert set(run(aishell, app).expect(0).statuses().values()) == {"done"}
+
+
+def test_a_mariadb_role_is_not_called_missing(aishell, wiki):
+    app = wiki.make_user("app", grants="SELECT")
+    wiki.execute("CREATE ROLE keepers")
+    try:
+        wiki.execute(f"GRANT INSERT, ALTER, CREATE ON `{wiki.dbname}`.* TO keepers")
+        wiki.execute(f"GRANT keepers TO app@'{HOST}'")
+        wiki.execute(f"SET DEFAULT ROLE keepers FOR app@'{HOST}'")
+        found = doctor(aishell, "--url", app)
+        assert found["maintenance"]["level"] == "ok"
+        assert "keepers" in found["maintenance"]["text"]
+    finally:
+        wiki.execute("DROP ROLE keepers")

@@ -1,0 +1,86 @@
+"""`aishell targets`: what is configured, and whether it answers; passwords are never shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fix_tools import ENGINES, label
+
+
+@pytest.fixture(params=ENGINES, ids=label)
+def db(request):
+    return request.getfixturevalue(request.param)
+
+
+def configure(aishell, **targets):
+    lines = ["targets:", *(f"  {name}: {{url: {url!r}, environment: test}}" for name, url in targets.items())]
+    aishell.configure("targets.yaml", "\n".join(lines))
+
+
+def test_list_masks_passwords_and_marks_the_default(aishell):
+    configure(aishell, shop="postgresql://app:s3cret@db1.example/shop", wiki="mysql://wiki@db2.example/wiki")
+    aishell.configure("aishell.yaml", "default_target: wiki\n")
+    for output in ("table", "json"):
+        said = aishell("targets", "list", "--output", output).expect(0)
+        assert "s3cret" not in said.out + said.err
+        assert "postgresql://app:***@db1.example/shop" in said.out
+    rows = {row["name"]: row for row in said.json}
+    assert rows["wiki"]["default"]
+    assert not rows["shop"]["default"]
+    assert rows["shop"]["environment"] == "test"
+
+
+def test_a_site_without_targets_says_so(aishell):
+    assert "no targets" in aishell("targets", "list").expect(0).out
+    assert "there are no targets" in aishell("targets", "test").expect(2).err
+
+
+def test_a_target_that_answers(aishell, db):
+    configure(aishell, here=db.url)
+    (row,) = aishell("targets", "test", "--output", "json").expect(0).json
+    assert row["error"] is None
+    assert row["mode"] == "read-write"
+    assert row["connect_ms"] > 0
+    assert row["statement_ms"] >= 0
+    engine = {"postgresql": "postgresql", "mysql": "mariadb", "sqlite": "sqlite"}[db.url.partition(":")[0]]
+    assert row["server"].startswith(f"{engine} ")
+    assert row["database"] == getattr(db, "dbname", None) or row["database"] == str(getattr(db, "path", None))
+
+
+def test_one_that_does_not_answer_is_exit_2_and_the_others_are_tested(aishell, sqlite):
+    configure(aishell, down="postgresql://app:s3cret@127.0.0.1:1/shop", here=sqlite.url, gone="sqlite:///gone.db")
+    said = aishell("targets", "test").expect(2)
+    assert "s3cret" not in said.out + said.err
+    assert "down: postgresql://app:***@127.0.0.1:1/shop: connection failed" in said.out
+    assert "there is no SQLite database" in said.out
+    rows = {row["target"]: row for row in aishell("targets", "test", "--output", "json").expect(2).json}
+    assert rows["down"]["mode"] == "unreachable"
+    assert rows["down"]["hint"]
+    assert rows["here"]["error"] is None
+    aishell("targets", "test", "here").expect(0)
+
+
+def test_a_wrong_password_is_not_shown(aishell, pg_current):
+    pg_current.make_role("app", "right")
+    configure(aishell, shop=pg_current.url_as("app", "wr0ng"))
+    said = aishell("targets", "test").expect(2)
+    assert "wr0ng" not in said.out + said.err
+    assert "check user and password" in said.out
+
+
+def test_a_password_that_is_not_set(aishell, sqlite):
+    aishell.configure(
+        "targets.yaml", "targets: {shop: {url: 'postgresql://a@127.0.0.1:1/x', password_env: NOT_SET_HERE}}"
+    )
+    assert "NOT_SET_HERE is not set" in aishell("targets", "test").expect(2).out
+
+
+def test_a_standby_is_told(aishell, pg_standby):
+    configure(aishell, replica=pg_standby.url)
+    (row,) = aishell("targets", "test", "--output", "json").expect(0).json
+    assert row["mode"] == "standby"
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(aishell, sqlite):
+    configure(aishell, shop=sqlite.url)
+    assert "did you mean 'shop'" in aishell("targets", "test", "shopp").expect(2).err
