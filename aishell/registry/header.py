@@ -206,6 +206,8 @@ def _aggregate(name: str, spec: Any, runs: str, blocks: Mapping[str, Block]) -> 
     operands = []
     for operand in re.split(r"\s*,\s*", match[2]):
         block, _, column = operand.partition(".")
+        if runs != "query" and block in ("do", "probe", "leftovers", "cleanup"):
+            raise ValueError(f"{at}: what `{block}` returns is not kept; take it from `find`, `verify` or `report`")
         if block not in blocks and not (runs != "query" and block in (*_OBJECT_LISTS, "found")):
             raise ValueError(f"{at}: there is no block `{block}`")
         if column and block in blocks and column not in blocks[block].columns:

@@ -259,6 +259,7 @@ class _Objects:
         if all(result.status == "ok" for result in results):
             return results
         if self.tool.idempotent:
+            self._before_retry(group)
             raise DatabaseError(error.message, kind="connect", code=error.code) from error
         raise InDoubtError(f"the connection was lost while {self.tool.name} ran: {error.message}") from error
 

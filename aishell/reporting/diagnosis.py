@@ -199,11 +199,12 @@ def _mysql(server: Server, access: roles.Access) -> Iterator[Finding]:
 
 
 def _mysql_maintaining(server: Server, access: roles.Access, account: str) -> Finding:
-    held = {row["privilege"] for row in access["privileges"] if row["place"] != "tables"}
+    known, held = roles.in_force(access)
     missing = [privilege for privilege in roles.MYSQL_WRITES if privilege not in held]
     if not missing:
         return Finding(OK, "maintenance", f"{account} may maintain every table of {server.database}")
-    grants = (f"GRANT {', '.join(missing)} ON {roles.pattern(server.database)}.* TO {account};",)
+    where = quote(known, "mysql") if known is not None else roles.pattern(server.database)
+    grants = (f"GRANT {', '.join(missing)} ON {where}.* TO {account};",)
     active = access["role"][0]["active_role"]
     if active:
         text = f"{account} acts with the role {active}, whose privileges the server does not show: {', '.join(missing)} needed"

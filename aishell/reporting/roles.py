@@ -5,6 +5,7 @@ Tried on PostgreSQL 15 and 18 and MariaDB 10.11 by tests/commands/test_roles.py:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from aishell.databases.quoting import literal, quote
@@ -84,6 +85,25 @@ def _mysql(server: Server, access: Access) -> list[str]:
         account = f"{name}@{literal(host)}"
         lines += [f"CREATE USER {account} IDENTIFIED BY 'choose one';", *granting(server, account, privileges)]
     return lines
+
+
+def in_force(access: Access) -> tuple[str | None, frozenset[str]]:
+    """MySQL: the pattern of the entry that counts for this database, None without one, and the privileges held here.
+
+    Of several entries that fit, the server takes the one with the most characters before its first wildcard, not their sum
+    (https://mariadb.com/kb/en/grant/, Database Privileges). So a grant goes to the entry that is there.
+    """
+    held = {row["privilege"] for row in access["privileges"] if row["place"] == "server"}
+    patterns = {str(row["pattern"]) for row in access["privileges"] if row["place"] == "database"}
+    if not patterns:
+        return None, frozenset(held)
+    best = max(patterns, key=_exactness)
+    return best, frozenset(held | {row["privilege"] for row in access["privileges"] if row["pattern"] == best})
+
+
+def _exactness(pattern: str) -> float:
+    wildcard = re.search(r"(?<!\\)[_%]", pattern)
+    return wildcard.start() if wildcard else float("inf")
 
 
 def granting(server: Server, account: str, privileges: Sequence[str]) -> list[str]:

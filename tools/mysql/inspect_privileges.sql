@@ -12,6 +12,7 @@
 -- examples: [{params: {}}]
 --
 -- What the connected account may do here, for `aishell doctor`: its privileges on the server and on the connected database.
+-- Of several entries whose pattern fits the database the server takes the most exact one, not their sum: `pattern` tells.
 -- What it has by an active role is shown to nobody without rights on the mysql schema: `active_role` says that there may be
 -- more. Privileges on single tables are counted as tables.
 
@@ -24,16 +25,16 @@ WITH me AS (
     SELECT CONCAT('''', SUBSTRING_INDEX(CURRENT_USER(), '@', CHAR_LENGTH(CURRENT_USER()) - CHAR_LENGTH(REPLACE(CURRENT_USER(), '@', ''))),
                   '''@''', SUBSTRING_INDEX(CURRENT_USER(), '@', -1), '''') AS grantee
 )
-SELECT u.PRIVILEGE_TYPE AS privilege, 'server' AS place, NULL AS `tables`
+SELECT u.PRIVILEGE_TYPE AS privilege, 'server' AS place, NULL AS pattern, NULL AS `tables`
   FROM information_schema.USER_PRIVILEGES AS u JOIN me ON u.GRANTEE = me.grantee
  WHERE u.PRIVILEGE_TYPE <> 'USAGE'
 UNION ALL
-SELECT s.PRIVILEGE_TYPE AS privilege, 'database' AS place, NULL AS `tables`
+SELECT s.PRIVILEGE_TYPE AS privilege, 'database' AS place, s.TABLE_SCHEMA AS pattern, NULL AS `tables`
   FROM information_schema.SCHEMA_PRIVILEGES AS s JOIN me ON s.GRANTEE = me.grantee
  WHERE DATABASE() LIKE s.TABLE_SCHEMA
 UNION ALL
-SELECT t.PRIVILEGE_TYPE AS privilege, 'tables' AS place, COUNT(*) AS `tables`
+SELECT t.PRIVILEGE_TYPE AS privilege, 'tables' AS place, NULL AS pattern, COUNT(*) AS `tables`
   FROM information_schema.TABLE_PRIVILEGES AS t JOIN me ON t.GRANTEE = me.grantee
  WHERE t.TABLE_SCHEMA = DATABASE()
  GROUP BY t.PRIVILEGE_TYPE
- ORDER BY place, privilege
+ ORDER BY place, pattern, privilege
