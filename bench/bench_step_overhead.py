@@ -22,6 +22,7 @@ from sqlalchemy import insert, update
 
 from aishell.agents.base import Agent, Draft
 from aishell.agents.maintenance import MaintenanceAgent
+from aishell.execution import orchestrator
 from aishell.execution.preview import present
 from aishell.models import Inventory, Step, Task
 from aishell.site import Site
@@ -124,14 +125,14 @@ def main() -> None:
             bare.append(bare_commits(folder, number) / STEPS * 1000)
             ours.append(run_steps(folder, number) / STEPS * 1000)
         profile = cProfile.Profile()
-        profile.enable()
+        execute = orchestrator.execute  # what a worker thread does for a step
+        orchestrator.execute = lambda *arguments: profile.runcall(execute, *arguments)
         run_steps(folder, ROUNDS)
-        profile.disable()
     print(f"{'':<26} {'median':>9} {'min':>8} {'max':>8}   (ms a step, {STEPS} steps, {ROUNDS} rounds)")
     for label, values in (("two bare durable commits", bare), ("a step of aishell", ours)):
         print(f"{label:<26} {statistics.median(values):>9.2f} {min(values):>8.2f} {max(values):>8.2f}")
     print(f"above the two commits: {statistics.median(ours) - statistics.median(bare):.2f} ms")
-    pstats.Stats(profile).sort_stats("tottime").print_stats(14)
+    pstats.Stats(profile).sort_stats("cumtime").print_stats("aishell|commit|execute", 24)
 
 
 if __name__ == "__main__":

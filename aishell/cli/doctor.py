@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -123,7 +124,7 @@ def _tools(site: Site) -> Finding:
 
 
 def _target(site: Site, wanted: str | None) -> Iterator[Finding]:
-    from aishell.execution.examination import examine
+    from aishell.execution.examination import examine, inspector
     from aishell.reporting.diagnosis import WARNING, Finding, failed
 
     target = _chosen(site, wanted)
@@ -135,6 +136,10 @@ def _target(site: Site, wanted: str | None) -> Iterator[Finding]:
     try:
         with site.look(target) as job:
             yield from examine(job)
+        if target.inspection_url is not None:
+            role = replace(target, url=target.inspection_url, password_env=None, password_file=None)
+            with site.look(role) as job:
+                yield inspector(job)
     except AishellError as error:
         yield failed("connection", error)
 

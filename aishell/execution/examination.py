@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aishell.databases.base import SessionOptions, Statement
@@ -61,6 +61,17 @@ def examine(job: Job) -> Iterator[Finding]:
         yield unreachable(job, error)
     except AishellError as error:
         yield failed("target", error)
+
+
+def inspector(job: Job) -> Finding:
+    """Whether the role that may only look can do so."""
+    try:
+        server = contact(job).server
+    except DatabaseError as error:
+        return replace(unreachable(job, error), subject="inspector")
+    return Finding(
+        OK, "inspector", f"{job.database.credentials.display}: connected as {server.user or 'nobody in particular'}"
+    )
 
 
 def unreachable(job: Job, error: DatabaseError) -> Finding:

@@ -153,6 +153,9 @@ class _Objects:
     def __init__(self, tool: Tool, values: Mapping[str, Any], context: Context) -> None:
         self.tool, self.values, self.context = tool, values, context
         self.results: list[ObjectResult] = []
+        self._lost: DatabaseError | None = (
+            None  # what ended the connection under a statement nobody has looked after yet
+        )
 
     def run(self, found: Sequence[Row]) -> ToolResult:
         through = 0
@@ -188,10 +191,20 @@ class _Objects:
             self._next([group[number]], through + number, total)
 
     def _attempt(self, group: list[Row]) -> list[ObjectResult]:
-        result: list[ObjectResult] = self.context.attempt(lambda: self._do(group), lambda: self._before_retry(group))
+        try:
+            result: list[ObjectResult] = self.context.attempt(
+                lambda: self._do(group), lambda: self._before_retry(group)
+            )
+        except DatabaseError as error:
+            if self._lost is not None and not self.tool.idempotent:
+                raise self._doubt(self._lost) from error
+            raise
         return result
 
     def _do(self, group: list[Row]) -> list[ObjectResult]:
+        # The server was away when the last try wanted to look what had become of its statement: look first.
+        if self._lost is not None and (results := self._settled(group, self._lost)) is not None:
+            return results
         with self.context.writing() as session:
             if "probe" in self.tool.blocks:
                 try:
@@ -209,9 +222,12 @@ class _Objects:
             try:
                 outcome = session.execute(statement)
             except DatabaseError as error:
-                if error.kind == "connection_lost":
-                    return self._after_loss(group, error)
-                raise
+                if error.kind != "connection_lost":
+                    raise
+                self._lost = error
+                if (results := self._settled(group, error)) is not None:
+                    return results
+                raise DatabaseError(error.message, kind="connect", code=error.code) from error
             finally:
                 self.context.on_session(None)
         if any(row.get("busy") for row in outcome.rows):
@@ -236,7 +252,7 @@ class _Objects:
             time.sleep(pause)
             with self.context.reading() as session:
                 rows = session.query(self._render("verify", group[0], group=group))
-            seen = [self._row_for(row, rows) for row in group]
+            seen = self._by_object(group, rows)
             if all(after.get("ok") for after in seen) or said:
                 break
         return [
@@ -246,22 +262,30 @@ class _Objects:
             for row, after in zip(group, seen, strict=True)
         ]
 
-    def _row_for(self, row: Row, rows: Iterable[Row]) -> Row:
+    def _by_object(self, group: list[Row], rows: list[Row]) -> list[Row]:
+        """What `verify` saw of each object of the group; an empty row where it saw nothing."""
         if not self.tool.grouped:
-            return next(iter(rows), {})
+            return [rows[0] if rows else {}]
         key = self.tool.key
-        return next((r for r in rows if all(r[name] == row[name] for name in key)), {})
+        found = {tuple(row[name] for name in key): row for row in rows}
+        return [found.get(tuple(row[name] for name in key), {}) for row in group]
 
-    def _after_loss(self, group: list[Row], error: DatabaseError) -> list[ObjectResult]:
-        """The connection died under a statement: wait for its end on the server, then look."""
+    def _settled(self, group: list[Row], error: DatabaseError) -> list[ObjectResult] | None:
+        """The connection died under a statement: wait for its end on the server, then look. None: it is to be sent again."""
         wait_for_end(self.context)
-        results = self._verify(group, None)
-        if all(result.status == "ok" for result in results):
-            return results
-        if self.tool.idempotent:
-            self._before_retry(group)
-            raise DatabaseError(error.message, kind="connect", code=error.code) from error
-        raise InDoubtError(f"the connection was lost while {self.tool.name} ran: {error.message}") from error
+        if "verify" in self.tool.blocks:
+            results = self._verify(group, None)
+            if all(result.status == "ok" for result in results):
+                self._lost = None
+                return results
+        if not self.tool.idempotent:
+            raise self._doubt(error)
+        self._before_retry(group)
+        self._lost = None
+        return None
+
+    def _doubt(self, error: DatabaseError) -> InDoubtError:
+        return InDoubtError(f"the connection was lost while {self.tool.name} ran: {error.message}")
 
     def _clean(self, group: list[Row]) -> str | None:
         """Remove what our own interrupted statement left; says so when the server does not let it go now."""

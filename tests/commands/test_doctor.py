@@ -112,6 +112,15 @@ def test_a_read_only_mariadb_is_for_inspection(aishell, mariadb_server_factory):
     assert "read-only" in doctor(aishell, "--url", database.url)["server"]["text"]
 
 
+def test_the_role_for_inspection_is_tried_too(aishell, pg_current):
+    looker = pg_current.make_role("looker")
+    for url, level in ((looker, "ok"), (looker.replace("secret", "wr0ng"), "problem")):
+        aishell.configure("targets.yaml", f"targets: {{shop: {{url: {pg_current.url!r}, inspection_url: {url!r}}}}}")
+        said = aishell("doctor", "--target", "shop", "--output", "json")
+        assert "wr0ng" not in said.out + said.err
+        assert findings(said, 0 if level == "ok" else 1)["inspector"]["level"] == level
+
+
 def test_missing_extensions_come_with_their_statement(aishell, pg_current):
     pg_current.execute("DROP EXTENSION pgstattuple")
     pg_current.execute("DROP EXTENSION amcheck")
@@ -156,6 +165,11 @@ def doctor_with(aishell, db, host):
     return findings(aishell("doctor", "--url", db.url, "--output", "json", OLLAMA_HOST=host), 0)["ollama"]
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
 @pytest.fixture
 def pgbouncer(tmp_path, pg_current):
     """A maker of poolers in front of `pg_current`: `pgbouncer("transaction", "options")` gives a URL."""
@@ -173,7 +187,7 @@ def pgbouncer(tmp_path, pg_current):
         )
         as_user = {"user": 65534, "group": 65534} if os.geteuid() == 0 else {}
         started.append((subprocess.Popen([program, str(file)], stderr=subprocess.DEVNULL, **as_user), file))
-        wait_until(lambda: socket.socket().connect_ex((HOST, port)) == 0, "pgbouncer listens")
+        wait_until(lambda: listens(port), "pgbouncer listens")
         return f"postgresql://postgres@{HOST}:{port}/{pg_current.dbname}"
 
     yield make

@@ -1,0 +1,132 @@
+"""The database moves on between the approval and the execution: the approval is void, asked again, and nothing was sent."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.bloated import Bloated
+from tests.fix_aishell import Aishell, Ended
+from tests.servers import wait_until
+from tests.statement_log import StatementLog
+
+
+def asked(aishell: Aishell, *more: str) -> Ended:
+    """A run on a production target, at the point where it waits."""
+    return aishell.maintenance(
+        "full", "--environment", "production", "--set", "update_stats=false", *more, yes=False
+    ).expect(3)
+
+
+def approve_all(aishell: Aishell) -> list[str]:
+    waiting = [
+        name for (name,) in aishell.rows("SELECT id FROM approvals WHERE status = 'pending' ORDER BY step_index")
+    ]
+    for name in waiting:
+        aishell("approvals", "approve", name).expect(0)
+    return waiting
+
+
+def statuses(aishell: Aishell) -> list[str]:
+    return [status for (status,) in aishell.rows("SELECT status FROM approvals ORDER BY requested_at, step_index")]
+
+
+def recreate(db: Any) -> None:
+    """The same name, the same rows, the same indexes: another table."""
+    db.execute("CREATE TABLE copy AS SELECT * FROM orders")
+    db.execute("DROP TABLE orders")
+    db.execute("ALTER TABLE copy RENAME TO orders")
+    db.execute("ALTER TABLE orders ADD PRIMARY KEY (id)")
+    db.execute("CREATE INDEX orders_n ON orders (n)")
+
+
+def grow(db: Any) -> None:
+    """More than the tolerance of half as much again."""
+    db.execute("INSERT INTO orders SELECT i, md5(i::text), repeat('x', 100) FROM generate_series(100001, 160000) AS i")
+
+
+def index_more(db: Any) -> None:
+    db.execute("CREATE INDEX orders_note ON orders (note)")
+
+
+@pytest.mark.parametrize("change", [recreate, grow, index_more])
+def test_an_approval_does_not_outlive_what_it_was_given_for(bloated_pg: Bloated, aishell: Aishell, change: Any) -> None:
+    db = bloated_pg.make()
+    aishell.url = db.url
+    run = asked(aishell).run_id
+    first = approve_all(aishell)
+    assert len(first) == 2, "one for the vacuum, one for the rebuild"
+    change(db)
+    log = StatementLog(db)
+    resumed = aishell.resume(run).expect(3)
+    assert log.changing() == []
+    assert "is void" in resumed.err
+    assert statuses(aishell) == ["void", "void", "pending", "pending"]
+    assert not set(first) & set(approve_all(aishell)), "asked again, under another id"
+
+
+def test_an_approval_covers_what_has_not_changed_and_is_used_once(bloated_pg: Bloated, aishell: Aishell) -> None:
+    """Rows come and go while a person thinks; that alone voids nothing."""
+    db = bloated_pg.make()
+    aishell.url = db.url
+    run = asked(aishell).run_id
+    approve_all(aishell)
+    db.execute("UPDATE orders SET note = 'changed' WHERE id % 100 = 10")
+    done = aishell.resume(run).expect(0)
+    assert done.statuses()["optimize_orders"] == done.statuses()["rebuild_orders"] == "done"
+    assert statuses(aishell) == ["consumed", "consumed"]
+    by = {action["step_id"]: action["approved_by"] for action in done.json["actions_taken"]}
+    assert "@" in by["optimize_orders"]
+    aishell("audit", "verify").expect(0)
+
+
+def test_a_replaced_sqlite_file_is_another_database(bloated_sqlite: Bloated, aishell: Aishell) -> None:
+    db = bloated_sqlite.make()
+    aishell.url = db.url
+    run = asked(aishell).run_id
+    approve_all(aishell)
+    copy = db.path.with_name("copy")
+    copy.write_bytes(db.path.read_bytes())
+    copy.rename(db.path)
+    before = db.path.read_bytes()
+    refused = aishell.resume(run).expect(1)
+    assert "not the database the plan was made for" in refused.json["error"]["message"]
+    assert db.path.read_bytes() == before
+
+
+def test_an_expired_approval_is_not_asked_for_and_not_used(bloated_sqlite: Bloated, aishell: Aishell) -> None:
+    """Both ends: a request nobody answered in time, and an answer nobody used in time."""
+    aishell.configure("policy.yaml", "approval_hours: 0.0015\n")  # 5.4 s
+    db = bloated_sqlite.make()
+    aishell.url = db.url
+    before = db.path.read_bytes()
+    run = asked(aishell).run_id
+    ((name, expires),) = aishell.rows("SELECT id, expires_at FROM approvals")
+    aishell("approvals", "approve", name).expect(0)
+    wait_until(lambda: datetime.now(UTC) > datetime.fromisoformat(expires), "the approval's end")
+    aishell.resume(run).expect(3)
+    assert db.path.read_bytes() == before, "nothing was sent on the word of an expired approval"
+    ((second, expires),) = aishell.rows("SELECT id, expires_at FROM approvals WHERE status = 'pending'")
+    wait_until(lambda: datetime.now(UTC) > datetime.fromisoformat(expires), "the request's end")
+    late = aishell("approvals", "approve", second).expect(2)
+    assert "expired" in late.err
+    aishell.resume(run).expect(3)
+    assert db.path.read_bytes() == before
+    assert aishell.rows("SELECT count(*) FROM approvals WHERE status = 'consumed'") == [(0,)]
+
+
+def test_a_rejected_step_is_not_run_and_not_asked_for_again(bloated_sqlite: Bloated, aishell: Aishell) -> None:
+    db = bloated_sqlite.make()
+    aishell.url = db.url
+    before = db.path.read_bytes()
+    run = asked(aishell).run_id
+    ((name,),) = aishell.rows("SELECT id FROM approvals")
+    aishell("approvals", "reject", name, "--reason", "not in the season").expect(0)
+    ended = aishell.resume(run).expect(5)
+    (action,) = (action for action in ended.json["actions_taken"] if action["step_id"] == "optimize")
+    assert action["status"] == "rejected"
+    assert "not in the season" in action["reason"]
+    assert db.path.read_bytes() == before
+    aishell("approvals", "approve", name).expect(2)
