@@ -17,8 +17,9 @@ from aishell.databases.sqlite import SQLite
 from aishell.errors import AishellError
 from aishell.models import Plan, Row, Server, Step, StepResult, Task
 from aishell.registry import runners
+from aishell.registry.context import Context, ToolResult
 from aishell.registry.registry import Registry
-from aishell.registry.runners import Context, ToolResult
+from aishell.registry.returns import conclude
 from aishell.registry.tool import Tool
 from aishell.safety.gates import timeout_of
 from aishell.safety.locks import contradiction
@@ -111,7 +112,7 @@ class Engine:
         values, context = tool.prepare(params), self.context(tool)
         found = runners.find(tool, values, context)
         if found is not None and not found:
-            nothing = runners.conclude(tool, values, [], context)
+            nothing = conclude(tool, values, [], context)
             return replace(nothing, status="skipped", reason="nothing to do")
         return runners.run(tool, values, found, context)
 

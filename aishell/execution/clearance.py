@@ -13,6 +13,7 @@ from aishell.execution.job import named_tables, table_of
 from aishell.execution.run import Run
 from aishell.models import Decision, Risk, Row, Step, StepStatus, Verdict, plain
 from aishell.registry import runners
+from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 from aishell.safety import approval
 from aishell.safety.gates import preapproved
@@ -135,7 +136,7 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
             step_index=step.index,
         )
         values = tool.prepare(answer.params)
-        found = runners.find(tool, values, runners.Context(run.job.database, run.marker(step), run.job.options(tool)))
+        found = runners.find(tool, values, Context(run.job.database, run.marker(step), run.job.options(tool)))
         return clear(run, step, tool, values, found)
     if isinstance(answer, approval.Skip):
         return replace(cleared, status=StepStatus.SKIPPED, reason=f"skipped by {answer.by}")

@@ -17,8 +17,9 @@ from aishell.models import Row, Step, StepResult, StepStatus, canonical, now, pl
 from aishell.planning import conditions
 from aishell.planning.variables import resolve
 from aishell.registry import runners
+from aishell.registry.context import Context, InDoubtError, ObjectResult, label_of
 from aishell.registry.hooks import Call
-from aishell.registry.runners import InDoubtError, ObjectResult
+from aishell.registry.returns import conclude
 from aishell.registry.tool import Tool
 from aishell.safety.locks import lock_of
 from aishell.state import audit
@@ -82,7 +83,7 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
             run, step, replace(result, status=cleared.status, reason=cleared.reason, approved_by=cleared.approved_by)
         )
     if found is not None and not found and not (earlier and earlier.done):
-        output = runners.conclude(tool, values, [], _context(run, step, tool)).output
+        output = conclude(tool, values, [], _context(run, step, tool)).output
         reason = "nothing to do: no object calls for it now" + (f" ({len(extras)} not in the plan)" if extras else "")
         return record(run, step, replace(result, status=StepStatus.SKIPPED, output=output, reason=reason))
     result = replace(result, params=plain(values), approved_by=cleared.approved_by, attempts=before + 1)
@@ -101,11 +102,11 @@ def _run(
         with watched(run, step, tool, record_):
             done = list(earlier.done) if earlier else []
             if done and not found:
-                outcome = runners.conclude(tool, values, done, context)
+                outcome = conclude(tool, values, done, context)
             else:
                 outcome = runners.run(tool, values, found, context)
                 if done:
-                    outcome = runners.conclude(tool, values, [*done, *outcome.objects], context)
+                    outcome = conclude(tool, values, [*done, *outcome.objects], context)
     except InDoubtError as error:
         return record(run, step, replace(result, status=StepStatus.IN_DOUBT, error=error.message), record_)
     except DatabaseError as error:
@@ -145,7 +146,7 @@ def _objects(
     """The objects to work on: those found now that are in the frozen plan too; and those that are not."""
     if earlier is not None and earlier.found is not None:
         through = {result.label for result in earlier.done}
-        return [dict(r) for r in earlier.found if runners.label_of(tool, values, dict(r)) not in through], []
+        return [dict(r) for r in earlier.found if label_of(tool, values, dict(r)) not in through], []
     rows = runners.find(tool, values, _context(run, step, tool))
     if rows is None or step.found is None:
         return rows, []
@@ -169,7 +170,7 @@ def _start(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResul
     run.observer.step_started(step, run.total)
 
 
-def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, attempt: int = 1) -> runners.Context:
+def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, attempt: int = 1) -> Context:
     kept = record_ or _Record()
 
     def sent(statement: Statement, session: Session) -> None:
@@ -203,7 +204,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         kept.happened.append(("step_retried", {"try": number, "error": str(error)}))
         run.observer.said(f"{step.id}: try {number} failed ({error}), trying again")
 
-    return runners.Context(
+    return Context(
         database=run.job.database,
         marker=run.marker(step),
         options=run.job.options(tool),

@@ -11,9 +11,9 @@ from sqlalchemy import Row as Record
 from aishell.execution.executor import Earlier, record
 from aishell.execution.run import Run
 from aishell.models import Row, StepResult, StepStatus
-from aishell.registry import runners
+from aishell.registry.context import Context, ObjectResult, label_of
+from aishell.registry.objects import clean, wait_for_end
 from aishell.registry.render import render
-from aishell.registry.runners import ObjectResult
 from aishell.registry.tool import Tool
 
 #: What a person may say of a step in doubt.
@@ -60,19 +60,19 @@ def recover(run: Run, row: Record[Any], decision: str | None = None) -> Earlier 
     tool = run.job.pick(step.tool)
     values = tool.prepare(json.loads(row.params))
     found: list[Row] | None = json.loads(row.found) if row.found else None
-    context = runners.Context(
+    context = Context(
         run.job.database, run.marker(step), run.job.options(tool), on_sent=lambda statement, session: None
     )
     run.observer.said(f"{step.id}: started by an earlier process; looking what became of it")
-    runners.wait_for_end(context)
+    wait_for_end(context)
     done = _recorded(run, row, found or [], tool, values)
     through = {result.label for result in done}
-    left = [item for item in found or [{}] if runners.label_of(tool, values, item) not in through]
+    left = [item for item in found or [{}] if label_of(tool, values, item) not in through]
     earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by)
     ended = row.status in (StepStatus.PENDING, StepStatus.FAILED)  # the statement's end was seen: there is no doubt
     if ended or tool.runs in ("query", "python") or tool.read_only or tool.idempotent:
         for item in left:
-            runners.clean(tool, {**values, **item}, context)
+            clean(tool, {**values, **item}, context)
         return earlier
     doubtful = []
     for item in left:
@@ -80,7 +80,7 @@ def recover(run: Run, row: Record[Any], decision: str | None = None) -> Earlier 
         if state is None:
             doubtful.append(item)
         elif state.get("ok"):
-            done.append(ObjectResult(runners.label_of(tool, values, item), "ok", item, state))
+            done.append(ObjectResult(label_of(tool, values, item), "ok", item, state))
     earlier = replace(earlier, done=tuple(done))
     if not doubtful or decision == "retry":
         return earlier
@@ -100,7 +100,7 @@ def recover(run: Run, row: Record[Any], decision: str | None = None) -> Earlier 
 
 def _recorded(run: Run, row: Record[Any], found: list[Row], tool: Tool, values: dict[str, Any]) -> list[ObjectResult]:
     """The objects whose outcome an earlier attempt committed."""
-    labels = {runners.label_of(tool, values, item) for item in found}
+    labels = {label_of(tool, values, item) for item in found}
     return [
         ObjectResult(
             item.object,
@@ -115,7 +115,7 @@ def _recorded(run: Run, row: Record[Any], found: list[Row], tool: Tool, values: 
     ]
 
 
-def _look(run: Run, tool: Tool, values: dict[str, Any], context: runners.Context) -> Row | None:
+def _look(run: Run, tool: Tool, values: dict[str, Any], context: Context) -> Row | None:
     """What `verify` says of one object now; None when the tool has no such block."""
     if "verify" not in tool.blocks:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aishell.models import Plan, Server, StepResult, StepStatus, now
-from aishell.registry.runners import Context
+from aishell.registry.context import Context
 from aishell.reporting.units import printable, size
 
 _SEVERITIES = ("critical", "warning", "info")

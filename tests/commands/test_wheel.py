@@ -35,7 +35,7 @@ def run(installed: Path, where: Path, code: str) -> str:
 
 
 def test_the_wheel_brings_its_own_tools_and_configuration(installed: Path, tmp_path: Path) -> None:
-    code = "import aishell; from aishell.locations import built_in; print(aishell.__file__, built_in('tools'), built_in('config'))"
+    code = "import aishell, aishell.locations as l; print(aishell.__file__, l.built_in('tools'), l.built_in('config'))"
     for place in run(installed, tmp_path, code).split():
         assert Path(place).is_relative_to(installed)
 

@@ -1,0 +1,86 @@
+"""What a run gives a tool, and what a tool gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aishell.databases.base import Database, Session, SessionOptions, Statement
+from aishell.errors import StepError
+from aishell.models import Row
+from aishell.registry.tool import Tool
+
+
+class InDoubtError(StepError):
+    """It is not known whether the statement took effect."""
+
+
+@dataclass(frozen=True)
+class ObjectResult:
+    """What became of one object of a step. `status`: ok | failed | skipped | corrupted | deferred."""
+
+    label: str
+    status: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any] | None = None
+    reason: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a tool returned. `status`: done | skipped | failed."""
+
+    status: str
+    output: dict[str, Any]
+    objects: tuple[ObjectResult, ...] = ()
+    reason: str | None = None
+
+
+@dataclass
+class Context:
+    """What a run gives a tool: ids, the database, limits, and where to report to."""
+
+    database: Database
+    marker: str
+    options: SessionOptions
+    run_id: str = ""
+    task_id: str = ""
+    step_id: str = ""
+    agent_id: str = ""
+    target: str = ""
+    results: Collection[Any] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    on_sent: Callable[[Statement, Session], None] = lambda statement, session: None
+    on_objects: Callable[[Sequence[ObjectResult]], None] = lambda results: None
+    progress: Callable[[int, int, str], None] = lambda done, total, label: None
+    cancelled: Callable[[], bool] = lambda: False
+    attempt: Callable[[Callable[[], Any], Callable[[], None]], Any] = lambda call, before_retry: call()
+    on_session: Callable[[Session | None], None] = lambda session: None
+
+    def reading(self) -> Session:
+        """A marked read-only session."""
+        limits = SessionOptions(True, self.options.lock_timeout, self.options.statement_timeout)
+        return self._marked(limits)
+
+    def writing(self) -> Session:
+        """A marked session for the tool's own statement."""
+        return self._marked(self.options)
+
+    def _marked(self, options: SessionOptions) -> Session:
+        session = self.database.session(options)
+        session.mark(self.marker)
+        return session
+
+
+def label_of(tool: Tool, values: Mapping[str, Any], row: Row) -> str:
+    """An object's name for people and for the history: `schema.name`."""
+    names = {**values, **row}
+    parts = [str(names[name]) for name in tool.key if names.get(name) is not None]
+    schema = names.get("schema")
+    if schema is not None and (not parts or parts[0] != schema):
+        parts.insert(0, str(schema))
+    if len(parts) < 2 and names.get("table"):
+        parts.append(str(names["table"]))
+    return ".".join(parts)
