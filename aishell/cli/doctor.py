@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -72,8 +73,6 @@ def _state(site: Site) -> Finding:
 
     path = site.state_path
     if not path.exists():
-        import os
-
         above = next(folder for folder in path.absolute().parents if folder.exists())
         if not os.access(above, os.W_OK):
             remedy = "name a writable place with --site, --state or AISHELL_SITE"

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 
@@ -171,7 +172,7 @@ def listens(port: int) -> bool:
 
 
 @pytest.fixture
-def pgbouncer(tmp_path, pg_current):
+def pgbouncer(pg_current):
     """A maker of poolers in front of `pg_current`: `pgbouncer("transaction", "options")` gives a URL."""
     program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
     if program is None:
@@ -179,7 +180,9 @@ def pgbouncer(tmp_path, pg_current):
     started = []
 
     def make(mode: str, ignored: str = "") -> str:
-        port, file = free_port(), Path("/tmp") / f"aishell-pgbouncer-{tmp_path.name}-{len(started)}.ini"
+        port, folder = free_port(), Path(tempfile.mkdtemp(prefix="aishell-pgbouncer-"))
+        folder.chmod(0o755)  # it refuses to run as root and reads this as somebody else
+        file = folder / "pgbouncer.ini"
         file.write_text(
             f"[databases]\n{pg_current.dbname} = host={HOST} port={pg_current.server.port} user=postgres\n"
             f"[pgbouncer]\nlisten_addr = {HOST}\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
@@ -194,7 +197,7 @@ def pgbouncer(tmp_path, pg_current):
     for process, file in started:
         process.terminate()
         process.wait()
-        file.unlink()
+        shutil.rmtree(file.parent)
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def test_the_promises_hold_whatever_comes_after_what(bloated_sqlite: BloatedSqli
     killer = Killer(aishell)
     AnyOrder.bloated, AnyOrder.killer, AnyOrder.home = bloated_sqlite, killer, aishell.home
     bounded = settings(
-        max_examples=20,
+        max_examples=12,
         stateful_step_count=10,
         deadline=None,
         derandomize=True,

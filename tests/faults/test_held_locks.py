@@ -44,6 +44,7 @@ def test_one_locked_table_does_not_stop_the_others(bloated_pg: Bloated, aishell:
     """ACCESS EXCLUSIVE keeps even readers out: inspection does not hang, and the locked table alone is left."""
     db = bloated_pg.make()
     aishell.url = db.url
+    aishell.configure("agents/maintenance.yaml", "maintenance_agent: {default_config: {max_retries: 1}}\n")
     db.execute("CREATE TABLE held AS SELECT 1 AS n")
     holder = db.connect()
     holder.execute("BEGIN")

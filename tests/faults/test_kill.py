@@ -51,9 +51,11 @@ class Killer:
 @contextmanager
 def killers(aishell: Aishell, number: int) -> Iterator[list[Killer]]:
     made = [Killer(aishell) for _ in range(number)]
-    yield made
-    for killer in made:
-        killer.close()
+    try:
+        yield made
+    finally:
+        for killer in made:
+            killer.close()
 
 
 def new_site(aishell: Aishell, name: str, url: str) -> Aishell:
