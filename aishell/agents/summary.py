@@ -78,7 +78,7 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     ]
     done = [text for text in did if text]
     sentences.append(f"aishell {_listed(done)}." if done else "There was nothing to change.")
-    if data["bytes_reclaimed"]:
+    if data["bytes_reclaimed"] > 0:
         sentences.append(
             f"{data['bytes_reclaimed']:,} bytes were given back ({data['bytes_before']:,} before, {data['bytes_after']:,} after)."
         )

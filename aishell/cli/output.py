@@ -77,7 +77,7 @@ class Screen:
         self.out.print(f"{result.status} in {duration(result.execution_time)}  run {run}", style=f"bold {colour}")
         self.out.print(printable(result.reasoning), markup=False)
         reclaimed = result.output_data.get("bytes_reclaimed")
-        if reclaimed:
+        if reclaimed and reclaimed > 0:
             self.out.print(f"given back: {size(reclaimed)}", style="bold")
         for text in result.output_data.get("waiting", ()):
             self.out.print(f"waiting: {printable(text)}", style="yellow", markup=False)

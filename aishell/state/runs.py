@@ -33,7 +33,7 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
         }
     ),
     RunState.CHECKPOINTING: frozenset({RunState.EXECUTING}),
-    RunState.WAITING_APPROVAL: frozenset({RunState.EXECUTING, RunState.CANCELLED, RunState.FAILED}),
+    RunState.WAITING_APPROVAL: frozenset({RunState.EXECUTING, RunState.PAUSED, RunState.CANCELLED, RunState.FAILED}),
     RunState.PAUSED: frozenset({RunState.EXECUTING, RunState.CANCELLED}),
     RunState.FAILED: frozenset({RunState.EXECUTING}),
     RunState.COMPLETED: frozenset(),
