@@ -73,7 +73,17 @@ class StepStatus(StrEnum):
 
 
 CATEGORIES = frozenset(
-    "analysis maintenance database_read database_write database_ddl backup restore repair report".split()
+    {
+        "analysis",
+        "maintenance",
+        "database_read",
+        "database_write",
+        "database_ddl",
+        "backup",
+        "restore",
+        "repair",
+        "report",
+    }
 )
 CAPABILITIES = frozenset(
     """database_read database_write database_ddl file_read file_write backup_create backup_restore
@@ -272,7 +282,6 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Of everything that decides what runs: edited anywhere, it is another plan."""
         task = [self.task.agent, self.task.target, self.task.input_data, self.task.metadata]
         bound = [*task, self.target_identity, self.tool_versions, self.steps]
         return digest([*bound, self.objects] if self.objects else bound)

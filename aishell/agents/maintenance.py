@@ -337,14 +337,12 @@ class _Planner:
         rationale: str,
         *,
         table: Table | None = None,
-        evidence: Sequence[Evidence] = (),
         needs: tuple[str, ...] = (),
-        when: str | None = None,
-        always: bool = False,
         size: int | None = None,
         scratch: int | None = None,
-        found: tuple[dict[str, Any], ...] | None = None,
+        **rest: Any,
     ) -> str:
+        """Append a step; `rest` are fields of Step as they are. Every step waits for the health check."""
         label = f"{table.schema}.{table.table}" if table else ""
         step = Step(
             id=self._id(name, table),
@@ -352,13 +350,11 @@ class _Planner:
             params=params,
             index=len(self.steps),
             rationale=rationale,
-            evidence=tuple(evidence),
+            evidence=tuple(rest.pop("evidence", ())),
             needs=tuple(dict.fromkeys(("health", *needs) if self.steps else needs)),
-            when=when,
-            always=always,
             on_error="fail" if name == "health" else "continue",
             estimate=estimate(self.inventory, tool, label, size, scratch),
-            found=found,
+            **rest,
         )
         self.steps.append(step)
         return step.id

@@ -18,7 +18,8 @@ LEGAL = {
     ("idle", "planning"), ("planning", "executing"), ("planning", "failed"), ("planning", "cancelled"),
     ("executing", "checkpointing"), ("checkpointing", "executing"), ("executing", "completed"),
     ("executing", "waiting_approval"), ("executing", "paused"), ("executing", "failed"), ("executing", "cancelled"),
-    ("waiting_approval", "executing"), ("waiting_approval", "paused"), ("waiting_approval", "cancelled"), ("waiting_approval", "failed"),
+    ("waiting_approval", "executing"), ("waiting_approval", "paused"), ("waiting_approval", "cancelled"),
+    ("waiting_approval", "failed"),
     ("paused", "executing"), ("paused", "cancelled"), ("failed", "executing"),
 }  # fmt: skip
 
