@@ -73,17 +73,7 @@ class StepStatus(StrEnum):
 
 
 CATEGORIES = frozenset(
-    {
-        "analysis",
-        "maintenance",
-        "database_read",
-        "database_write",
-        "database_ddl",
-        "backup",
-        "restore",
-        "repair",
-        "report",
-    }
+    """analysis maintenance database_read database_write database_ddl backup restore repair report""".split()
 )
 CAPABILITIES = frozenset(
     """database_read database_write database_ddl file_read file_write backup_create backup_restore
@@ -287,7 +277,7 @@ class Plan:
         return digest([*bound, self.objects] if self.objects else bound)
 
     def step(self, step_id: str) -> Step:
-        return next(step for step in self.steps if step.id == step_id)
+        return {step.id: step for step in self.steps}[step_id]
 
 
 @dataclass(frozen=True, slots=True)

@@ -361,11 +361,8 @@ class _Planner:
 
     def _id(self, name: str, table: Table | None) -> str:
         """A readable id, unique in the plan: `rebuild_orders`."""
-        base = (
-            name
-            if table is None
-            else f"{name}_{re.sub(r'[^a-z0-9]+', '_', table.table.lower()).strip('_')[:30] or 'table'}"
-        )
+        words = re.sub(r"[^a-z0-9]+", "_", table.table.lower()).strip("_")[:30] if table else ""
+        base = f"{name}_{words or 'table'}" if table else name
         made, number = base, self.ids.get(base, 1)
         while made in self.ids:
             number += 1
