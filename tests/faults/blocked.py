@@ -8,10 +8,10 @@ from tests.bloated import Bloated
 from tests.fix_aishell import Aishell, Running
 from tests.servers import wait_until
 
-#: What stops the long statement of each engine and nothing before it: REINDEX CONCURRENTLY waits for older writers,
+#: What stops the long statement of each engine and nothing before it: REINDEX CONCURRENTLY waits for writers,
 #: OPTIMIZE for whoever has read the table, VACUUM of a file for its readers.
 _IN_THE_WAY = {
-    "postgresql": "UPDATE orders SET note = 'in the way' WHERE id = 10",
+    "postgresql": "LOCK TABLE orders IN ROW EXCLUSIVE MODE",
     "mysql": "SELECT id FROM orders LIMIT 1",
     "sqlite": "SELECT id FROM orders LIMIT 1",
 }

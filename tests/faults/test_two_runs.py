@@ -51,10 +51,10 @@ def test_the_next_run_begins_where_the_first_one_has_ended(bloated: Bloated, ais
     assert aishell.lock_files() == []
 
 
-def test_a_dry_run_needs_no_lock(bloated: Bloated, aishell: Aishell) -> None:
-    db = bloated.make()
+def test_a_dry_run_needs_no_lock(bloated_pg: Bloated, aishell: Aishell) -> None:
+    db = bloated_pg.make()
     aishell.url = db.url
-    running, in_the_way = blocked_run(aishell, bloated, db)
+    running, in_the_way = blocked_run(aishell, bloated_pg, db)
     looked = aishell.maintenance("full", "--dry-run").expect(0)
     assert looked.json["status"] == "preview"
     in_the_way.go()
