@@ -134,13 +134,11 @@ class AnyOrder(RuleBasedStateMachine):
             assert self.bloated.left_behind(self.db) == []
 
     @invariant()
-    def the_audit_chain_is_whole_and_only_grows(self) -> None:
-        if not self.rows("SELECT 1 FROM sqlite_schema WHERE name = 'events'"):
-            return
-        ((events,),) = self.rows("SELECT count(*) FROM events")
-        assert events >= self.spoken
-        self.spoken = events
-        assert self.command("audit", "verify").code == 0
+    def the_audit_only_grows(self) -> None:
+        if self.rows("SELECT 1 FROM sqlite_schema WHERE name = 'events'"):
+            ((events,),) = self.rows("SELECT count(*) FROM events")
+            assert events >= self.spoken
+            self.spoken = events
 
     def teardown(self) -> None:
         """Whatever happened: every run that is not at its end can be brought there."""
@@ -152,6 +150,7 @@ class AnyOrder(RuleBasedStateMachine):
             for run in self.unfinished():
                 self.command("runs", "resume", run, "--output", "json")
         assert self.unfinished() == []
+        assert self.command("audit", "verify").code == 0
         self.the_data_is_what_it_was()
         self.every_outcome_is_recorded_once()
 
