@@ -20,7 +20,7 @@ run: setup ## Run full maintenance on a fresh sample SQLite database
 test: setup ## Lint, then run all tests on real servers (ARGS= goes to pytest)
 	scripts/install-servers $(ARGS)
 	$(MAKE) lint
-	$(BIN)/python -m pytest $(ARGS) --cov
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS) --cov
 
 lint: setup ## Check style, format and types
 	$(BIN)/ruff check .

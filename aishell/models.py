@@ -330,6 +330,7 @@ class StepResult:
     started_at: str | None = None
     execution_time: float = 0.0  # seconds
     approved_by: str | None = None
+    deferred: tuple[Mapping[str, Any], ...] = ()  # objects left for another night: {object, reason}
 
 
 @dataclass(frozen=True, slots=True)

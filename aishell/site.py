@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -382,15 +381,3 @@ def _options(job: Job, approve: Approver | None, yes: bool, jobs: int, deadline:
     limit = time.monotonic() + job.config.max_duration if job.config.max_duration else None
     ends = [end for end in (deadline, limit) if end is not None]
     return Options(yes, approve is not None, max(1, jobs), min(ends) if ends else None)
-
-
-def until(text: str, zone: Any) -> float:
-    """`HH:MM` in a time zone as a deadline of the monotonic clock: today, or tomorrow when it has passed."""
-    try:
-        hour, minute = (int(part) for part in text.split(":"))
-        moment = datetime.now(zone).replace(hour=hour, minute=minute, second=0, microsecond=0)
-    except ValueError as error:
-        raise UsageError(f"--until {text!r} is no time of day", hint="write HH:MM, e.g. --until 05:30") from error
-    if moment <= datetime.now(zone):
-        moment += timedelta(days=1)
-    return time.monotonic() + moment.timestamp() - time.time()

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from aishell.cli.common import deadline, hear_sigterm, interactive, open_site, run_options
+from aishell.cli.common import hear_sigterm, open_site, run_options
 from aishell.cli.main import ShowsExamples
-from aishell.models import RunResult
-
-if TYPE_CHECKING:
-    from aishell.cli.output import Screen
-    from aishell.execution.preview import Preview
-    from aishell.site import Site
+from aishell.cli.run import execute
 
 
 @click.command(
@@ -60,27 +55,3 @@ def apply(
     if output == "json":
         write_json(contract(result))
     ctx.exit(result.exit_code)
-
-
-def execute(
-    site: Site,
-    planned: Preview,
-    screen: Screen,
-    *,
-    yes: bool,
-    non_interactive: bool,
-    until: str | None,
-    max_duration: float | None,
-    jobs: int | None,
-    output: str,
-) -> RunResult:
-    """Run what was previewed, and show what became of it."""
-    job = planned.job
-    ends = deadline(until, max_duration, job.target.zone)
-    approve = screen.approver(job.policy.prompt_seconds) if interactive(non_interactive, output) else None
-    with screen.progress() as observer:
-        result = site.run(
-            planned, approve=approve, yes=yes, jobs=jobs, deadline=ends, observer=observer, on_created=screen.created
-        )
-    screen.result(result)
-    return result

@@ -6,6 +6,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from datetime import time as clock
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 OUTPUT = click.option(
     "--output", type=click.Choice(["table", "json"]), default="table", help="json: one document on standard output."
 )
+
+
+def clock_time(_: click.Context, __: click.Parameter, value: str | None) -> clock | None:
+    """The value of an `HH:MM` option."""
+    try:
+        return None if value is None else datetime.strptime(value, "%H:%M").time()  # noqa: DTZ007  the zone is the target's
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no time of day; write HH:MM, e.g. 05:30") from error
 
 
 def open_site(ctx: click.Context) -> Site:
@@ -66,6 +76,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--until",
                 metavar="HH:MM",
+                callback=clock_time,
                 help="Start no step that does not fit before this time of the target's zone.",
             ),
             click.option(
@@ -125,13 +136,14 @@ def parse_inputs(pairs: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def deadline(until: str | None, max_duration: float | None, zone: Any) -> float | None:
-    """The earlier of `--until` and `--max-duration`, on the monotonic clock."""
-    from aishell.site import until as at
-
+def deadline(until: clock | None, max_duration: float | None, zone: Any) -> float | None:
+    """The earlier of `--until` (today, or tomorrow when it has passed) and `--max-duration`, on the monotonic clock."""
     ends = [time.monotonic() + max_duration] if max_duration is not None else []
     if until is not None:
-        ends.append(at(until, zone))
+        moment = datetime.now(zone).replace(hour=until.hour, minute=until.minute, second=0, microsecond=0)
+        if moment <= datetime.now(zone):
+            moment += timedelta(days=1)
+        ends.append(time.monotonic() + moment.timestamp() - time.time())
     return min(ends) if ends else None
 
 

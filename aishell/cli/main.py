@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 from itertools import pairwise
@@ -120,6 +121,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done and said: a Ctrl-C is too late
     sys.exit(code if isinstance(code, int) else 0)
 
 

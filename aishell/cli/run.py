@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time as clock
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,8 @@ from aishell.errors import AishellError
 from aishell.models import RunResult, Task
 
 if TYPE_CHECKING:
+    from aishell.cli.output import Screen
+    from aishell.execution.preview import Preview
     from aishell.site import Site
 
 #: With several targets, the code of the worst (model.md, Exit codes).
@@ -171,14 +174,10 @@ def run_one(
     *,
     environment: str | None,
     dry_run: bool,
-    yes: bool,
-    non_interactive: bool,
-    until: str | None,
-    max_duration: float | None,
-    jobs: int | None,
     safety_level: str | None,
     output: str,
     verbose: bool,
+    **options: Any,
 ) -> RunResult:
     """Plan, preview and execute on one target."""
     from aishell.cli.output import Screen
@@ -186,11 +185,25 @@ def run_one(
     screen = Screen(output, verbose=verbose)
     with screen.working(f"inspecting {task.target}"):
         planned = site.plan(task, environment=environment, safety_level=safety_level, look_only=dry_run)
+    screen.preview(planned)
+    return site.preview_result(planned) if dry_run else execute(site, planned, screen, output=output, **options)
+
+
+def execute(
+    site: Site,
+    planned: Preview,
+    screen: Screen,
+    *,
+    yes: bool,
+    non_interactive: bool,
+    until: clock | None,
+    max_duration: float | None,
+    jobs: int | None,
+    output: str,
+) -> RunResult:
+    """Run what was previewed, and show what became of it."""
     job = planned.job
     ends = deadline(until, max_duration, job.target.zone)
-    screen.preview(planned)
-    if dry_run:
-        return site.preview_result(planned)
     approve = screen.approver(job.policy.prompt_seconds) if interactive(non_interactive, output) else None
     with screen.progress() as observer:
         result = site.run(

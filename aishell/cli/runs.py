@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import time as clock
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, deadline, hear_sigterm, interactive, open_site
+from aishell.cli.common import OUTPUT, clock_time, deadline, hear_sigterm, interactive, open_site
 from aishell.cli.main import LazyGroup
 from aishell.errors import StateError
 from aishell.models import RunState
@@ -98,7 +99,7 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
 @click.argument("run_id", metavar="ID")
 @click.option("--yes", is_flag=True, help="Approve what policy lets be pre-approved.")
 @click.option("--non-interactive", is_flag=True, help="Never prompt.")
-@click.option("--until", metavar="HH:MM", help="Start no step that does not fit before this time.")
+@click.option("--until", metavar="HH:MM", callback=clock_time, help="Start no step that does not fit before this time.")
 @click.option("--max-duration", type=click.FloatRange(min=0), metavar="SECONDS")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N")
 @click.option("--url", metavar="URL", help="The target again, where its URL held a password: passwords are not stored.")
@@ -112,7 +113,7 @@ def resume(
     run_id: str,
     yes: bool,
     non_interactive: bool,
-    until: str | None,
+    until: clock | None,
     max_duration: float | None,
     jobs: int | None,
     url: str | None,

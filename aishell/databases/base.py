@@ -27,7 +27,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a server said beside its result. `level`: note | warning | unsupported | error | corrupt."""
+    """What a server said beside its result. `level`: note | warning | locked | unsupported | error | corrupt."""
 
     level: str
     text: str

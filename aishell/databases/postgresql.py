@@ -166,6 +166,8 @@ class PostgreSQLSession(Session):
 
         def keep(diagnostic: psycopg.errors.Diagnostic) -> None:
             level = "warning" if diagnostic.severity_nonlocalized == "WARNING" else "note"
+            if level == "warning" and _KINDS.get(diagnostic.sqlstate or "") == "lock_timeout":
+                level = "locked"  # SKIP_LOCKED passes over a table and succeeds
             messages.append(Message(level, diagnostic.message_primary or ""))
 
         self._connection.add_notice_handler(keep)

@@ -128,6 +128,7 @@ def _run(
         reason=outcome.reason if outcome.status != "failed" else None,
         error=outcome.reason if outcome.status == "failed" else None,
         execution_time=time.monotonic() - started,
+        deferred=tuple(_deferred(values, one) for one in outcome.objects if one.status == "deferred"),
     )
     run.job.hooks.after(_call(run, step, values), outcome)
     return record(run, step, result, record_)
@@ -234,6 +235,7 @@ def record(run: Run, step: Step, result: StepResult, record_: _Record | None = N
         "reason": result.reason,
         "approved_by": result.approved_by,
         "seconds": result.execution_time,
+        "deferred": canonical(result.deferred) if result.deferred else None,
     }
     _commit(run, step, values, record_ or _Record())
     run.observer.step_ended(step, result)
@@ -262,6 +264,13 @@ def _commit(run: Run, step: Step, values: Mapping[str, Any], kept: _Record) -> N
 def _skip(run: Run, step: Step, reason: str) -> StepResult:
     result = StepResult(step.index, step.id, step.tool, plain(step.params), StepStatus.SKIPPED, reason=reason)
     return record(run, step, result)
+
+
+def _deferred(values: Mapping[str, Any], left: ObjectResult) -> dict[str, Any]:
+    """An object left for another night, by the table it belongs to: that is what plans go by."""
+    names = {**values, **left.before}
+    table = f"{names['schema']}.{names['table']}" if names.get("table") and names.get("schema") else left.label
+    return {"object": table, "reason": left.reason if left.label == table else f"{left.label}: {left.reason}"}
 
 
 def _history(run: Run, step: Step, tool: Tool, result: ObjectResult, attempt: int) -> dict[str, Any]:

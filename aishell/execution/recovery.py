@@ -47,6 +47,7 @@ def result_of(run: Run, row: Record[Any]) -> StepResult:
         started_at=row.started_at,
         execution_time=row.seconds or 0.0,
         approved_by=row.approved_by,
+        deferred=tuple(json.loads(row.deferred)) if row.deferred else (),
     )
 
 

@@ -42,7 +42,7 @@ def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> t
     status, state, code = conclude(run, outcome)
     results = tuple(run.results[step.id] for step in run.plan.steps if step.id in run.results)
     data, reasoning = run.job.agent.summarise(run.plan.task, results)
-    left = [_deferred(run, result) for result in results if deferred(result)]
+    left = [item for result in results for item in _deferred(result)]
     failures = [r for r in results if r.status is StepStatus.FAILED]
     data |= {"deferred": left, "warnings": list(run.plan.warnings), "waiting": list(outcome.waiting)}
     data.setdefault("actions_count", sum(1 for r in results if r.status is StepStatus.DONE))
@@ -76,14 +76,18 @@ def contract(result: RunResult) -> dict[str, Any]:
 
 
 def deferred(result: StepResult) -> bool:
-    """Whether a step was left for another night."""
-    return result.status is StepStatus.SKIPPED and (result.reason or "").startswith("deferred:")
+    """Whether a step, or some of its objects, was left for another night."""
+    left = result.status is StepStatus.SKIPPED and (result.reason or "").startswith("deferred:")
+    return left or bool(result.deferred)
 
 
-def _deferred(run: Run, result: StepResult) -> dict[str, Any]:
+def _deferred(result: StepResult) -> list[dict[str, Any]]:
+    """What a step left for another night: the objects by name where they are known, else the step."""
+    if not deferred(result):
+        return []
     table = result.params.get("table")
-    label = f"{result.params.get('schema')}.{table}" if table else ""
-    return {"step_id": result.step_id, "tool": result.tool, "object": label, "reason": result.reason}
+    whole = {"object": f"{result.params.get('schema')}.{table}" if table else "", "reason": result.reason}
+    return [{"step_id": result.step_id, "tool": result.tool, **left} for left in result.deferred or (whole,)]
 
 
 def _error(run: Run, outcome: Outcome, failures: list[StepResult]) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from aishell.databases.base import SessionOptions, Statement
+from aishell.databases.base import Outcome, SessionOptions, Statement
 from aishell.errors import DatabaseError, StepError
 from aishell.models import Row
 from aishell.registry.context import Context, InDoubtError, ObjectResult, ToolResult, label_of
@@ -67,13 +67,22 @@ class Objects:
     def _attempt(self, group: list[Row]) -> list[ObjectResult]:
         try:
             result: list[ObjectResult] = self.context.attempt(
-                lambda: self._do(group), lambda: self._before_retry(group)
+                lambda: self._try(group), lambda: self._before_retry(group)
             )
         except DatabaseError as error:
             if self._lost is not None and not self.tool.idempotent:
                 raise self._doubt(self._lost) from error
             raise
         return result
+
+    def _try(self, group: list[Row]) -> list[ObjectResult]:
+        """`_do`; a group that met a locked object is not tried again as one: whose lock it is shows when each is alone."""
+        try:
+            return self._do(group)
+        except DatabaseError as error:
+            if error.kind != "lock_timeout" or len(group) == 1:
+                raise
+            return [self._result(row, "failed", reason=error.message) for row in group]
 
     def _do(self, group: list[Row]) -> list[ObjectResult]:
         # The server was away when the last try wanted to look what had become of its statement: look first.
@@ -115,12 +124,14 @@ class Objects:
                 return [self._result(row, "failed", reason=failure) for row in group]
             kind = "lock_timeout" if "lock wait timeout" in failure.lower() else "other"
             raise DatabaseError(failure, kind=kind)
-        return self._verify(group, outcome.worst("warning"))
+        return self._verify(group, outcome)
 
-    def _verify(self, group: list[Row], said: str | None) -> list[ObjectResult]:
-        """Look whether the effect stands in the database. Not there: skipped when the server said why, else failed."""
+    def _verify(self, group: list[Row], outcome: Outcome) -> list[ObjectResult]:
+        """Look whether the effect stands in the database. Not there: deferred or skipped if the server said why, else failed."""
         if "verify" not in self.tool.blocks:
             return [self._result(row, "ok") for row in group]
+        said = outcome.worst("warning", "locked")
+        missing = "deferred" if outcome.worst("locked") else "skipped" if said else "failed"
         seen: list[Row] = []
         for pause in VERIFY_PATIENCE:
             time.sleep(pause)
@@ -132,7 +143,7 @@ class Objects:
         return [
             self._result(row, "ok", after)
             if after.get("ok")
-            else self._result(row, "skipped" if said else "failed", after, said or "the effect is not there")
+            else self._result(row, missing, after, said or "the effect is not there")
             for row, after in zip(group, seen, strict=True)
         ]
 
@@ -148,7 +159,7 @@ class Objects:
         """The connection died under a statement: wait for its end on the server, then look. None: it is to be sent again."""
         wait_for_end(self.context)
         if "verify" in self.tool.blocks:
-            results = self._verify(group, None)
+            results = self._verify(group, Outcome())
             if all(result.status == "ok" for result in results):
                 self._lost = None
                 return results
@@ -185,8 +196,8 @@ class Objects:
     def _status(self, error: DatabaseError) -> str:
         if error.kind == "corruption":
             return "corrupted"
-        if error.kind == "lock_timeout" and self.tool.read_only:
-            return "deferred"  # one locked table, looked at another night, stops nothing that does not need it
+        if error.kind == "lock_timeout" and (self.tool.read_only or self.tool.grouped):
+            return "deferred"  # one locked table of many, done another night, stops nothing that does not need it
         if error.kind == "permission" and self.tool.read_only:
             return "skipped"
         return "skipped" if error.kind in ("unsupported", "missing_object") else "failed"

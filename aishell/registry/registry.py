@@ -122,6 +122,9 @@ def _paths(folders: Iterable[Path], engine: str | None) -> Iterable[tuple[Path, 
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"there is no folder of tools at {folder}")
+        for stray in sorted(path for path in folder.iterdir() if path.suffix in (".sql", ".yaml")):
+            where = f"move it into one of the folders {', '.join(ENGINES)}"
+            raise ToolFileError(f"tools/{stray.name}", 1, f"a tool stands in the folder of its engine: {where}")
         for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))):
             if sub.name not in ENGINES:
                 raise UnknownNameError("engine", sub.name, ENGINES, str(folder))

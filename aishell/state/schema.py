@@ -69,6 +69,7 @@ steps = Table(
     Column("started_at", Text),
     Column("ended_at", Text),
     Column("seconds", Float),
+    Column("deferred", Text),  # objects left for another night: JSON
 )
 
 checkpoints = Table(
@@ -146,18 +147,21 @@ table_history = Table(
 )
 
 
-def _first(connection: Connection) -> None:
-    metadata.create_all(connection)
+def _deferred_objects(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE steps ADD COLUMN deferred TEXT"))
 
 
-#: Migration n leads from user_version n to n + 1; they run in one transaction after a copy of the file was made.
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first,)
-VERSION = len(MIGRATIONS)
+#: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_deferred_objects,)
+VERSION = 1 + len(MIGRATIONS)
 
 
 def migrate(connection: Connection, found: int) -> None:
-    """Bring a database of version `found` to VERSION, inside the caller's transaction."""
-    for step in MIGRATIONS[found:]:
-        step(connection)
+    """Bring a database of version `found` (0: empty) to VERSION, inside the caller's transaction."""
+    if found == 0:
+        metadata.create_all(connection)
+    else:
+        for step in MIGRATIONS[found - 1 :]:
+            step(connection)
     connection.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
     connection.execute(text(f"PRAGMA user_version = {VERSION}"))

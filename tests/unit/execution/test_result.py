@@ -132,3 +132,8 @@ def test_the_tree_in_the_docstring_is_the_tree():
 
 def test_of_several_targets_the_code_that_counts_most_is_told():
     assert [code for code in PRECEDENCE if code != 2] == [130, 1, 6, 5, 3, 4, 0]
+
+
+def test_objects_a_step_left_are_deferred_though_the_step_is_done():
+    left = ({"object": "public.held", "reason": "locked"},)
+    assert deferred(StepResult(0, "a", "touch", {}, DONE, deferred=left))

@@ -237,3 +237,9 @@ def test_a_plans_own_texts_take_the_place_of_todays_files():
     assert registry.pick("touch", server).description == "As it was."
     assert registry.pick("touch", server).version != TOOLS.pick("touch", server).version
     assert len(list(registry)) == len(list(TOOLS))
+
+
+def test_a_tool_outside_the_folder_of_an_engine_is_refused_not_overlooked(tmp_path):
+    (tmp_path / "touch.sql").write_text(tool_text())
+    with pytest.raises(ToolFileError, match=r"tools/touch\.sql:1: .*folder of its engine.*sqlite"):
+        Registry.load([tmp_path])

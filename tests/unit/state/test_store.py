@@ -141,10 +141,38 @@ def test_a_store_of_a_newer_aishell_is_refused_and_left_alone(path):
     assert before[:16] == path.read_bytes()[:16]
 
 
-def test_an_older_store_is_migrated_after_a_private_copy_that_holds_every_commit(path):
+def first_version(path):
+    """A store as the first release made it."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript(Path(__file__).with_name("state_v1.sql").read_text())
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("PRAGMA user_version = 1")
+    connection.execute("PRAGMA journal_mode = WAL")
+    return connection
+
+
+def shape(path):
+    """Every table and index of a store, with the columns by name."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        names = [
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+        ]
+        columns = {name: sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({name})")) for name in names}
+        indexes = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'index' ORDER BY name").fetchall()
+    return columns, indexes
+
+
+def test_an_older_store_comes_to_the_shape_of_a_new_one(path, tmp_path):
+    path.parent.mkdir()
+    first_version(path).close()
     Store.open(path).close()
-    other = sqlite3.connect(path, isolation_level=None)  # keeps the last commits in the write-ahead log
-    other.execute("PRAGMA user_version = 0")
+    Store.open(tmp_path / "new" / "state.db").close()
+    assert shape(path) == shape(tmp_path / "new" / "state.db")
+
+
+def test_an_older_store_is_migrated_after_a_private_copy_that_holds_every_commit(path):
+    path.parent.mkdir()
+    other = first_version(path)  # keeps the last commits in the write-ahead log
     other.execute("INSERT INTO events (type, at, data, previous, hash) VALUES ('last', '', '', '', '')")
     store = Store.open(path)
     with store.read() as connection:
@@ -152,10 +180,10 @@ def test_an_older_store_is_migrated_after_a_private_copy_that_holds_every_commit
         assert connection.exec_driver_sql("SELECT type FROM events").scalar_one() == "last"
     store.close()
     other.close()
-    copy = path.with_name("state.db.v0")
+    copy = path.with_name("state.db.v1")
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with contextlib.closing(sqlite3.connect(copy)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (0,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         assert connection.execute("SELECT type FROM events").fetchall() == [("last",)]
 
 
