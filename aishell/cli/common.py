@@ -29,7 +29,7 @@ def clock_time(_: click.Context, __: click.Parameter, value: str | None) -> cloc
     try:
         return None if value is None else datetime.strptime(value, "%H:%M").time()  # noqa: DTZ007  the zone is the target's
     except ValueError as error:
-        raise click.BadParameter(f"{value!r} is no time of day; write HH:MM, e.g. 05:30") from error
+        raise UsageError(f"--until {value!r} is no time of day", hint="write HH:MM, e.g. --until 05:30") from error
 
 
 def open_site(ctx: click.Context) -> Site:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from aishell.databases.base import TargetLock
@@ -37,7 +41,7 @@ class Orchestrator:
     def __init__(self, run: Run, lock: TargetLock, prompt: Approver, earlier: dict[str, Earlier] | None = None) -> None:
         self.run, self.lock, self.prompt, self.earlier = run, lock, prompt, earlier or {}
         run.ask = self.ask
-        self.messages: queue.Queue[tuple[str, Any]] = queue.Queue()
+        self.messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()  # a signal handler may put into it
         self.active: dict[str, frozenset[Key]] = {}
         self.ready: list[Step] = []
         self.waiting: list[str] = []
@@ -45,21 +49,19 @@ class Orchestrator:
         self.broken: AishellError | None = None
         self.failed_step: str | None = None
         self._interrupts = 0
+        self._asked: queue.SimpleQueue[Answer] | None = None  # who waits for the answer to the question on the screen
 
     def walk(self) -> Outcome:
         """Run everything that can run. Returns when nothing runs and nothing more may start."""
         self.graph = self.run.graph.sorter()
         pool = ThreadPoolExecutor(self.run.options.jobs, thread_name_prefix="aishell-step")
         try:
-            self._collect()
-            while True:
-                try:
-                    self._start(pool)
-                    if not self.active:
-                        break
+            with self._hearing_signals():
+                self._collect()
+                self._start(pool)
+                while self.active:
                     self._hear()
-                except KeyboardInterrupt:
-                    self._interrupted()
+                    self._start(pool)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # a second Ctrl-C leaves at once
         if self.stopped is None and self.run.asked_to:
@@ -105,9 +107,11 @@ class Orchestrator:
 
     def _hear(self) -> None:
         kind, payload = self.messages.get()
+        if kind == "interrupted":
+            self._interrupted()
+            return
         if kind == "ask":
-            request, reply = payload
-            reply.put(self._answer(request))
+            self._answer(*payload)
             return
         step, what = payload
         del self.active[step.id]
@@ -124,16 +128,20 @@ class Orchestrator:
 
     def ask(self, request: Request) -> Answer:
         """Called by a worker: the question is put in the main thread, where a prompt can hear Ctrl-C."""
-        reply: queue.Queue[Answer] = queue.Queue(1)
+        reply: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self.messages.put(("ask", (request, reply)))
         return reply.get()
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request, reply: queue.SimpleQueue[Answer]) -> None:
+        answer: Answer = Later("interrupted")
         try:
-            return Later("interrupted") if self.stopped else self.prompt(request)
+            self._asked = reply
+            if not self._interrupts:
+                answer = self.prompt(request)
+            self._asked = None
         except KeyboardInterrupt:
-            self._interrupted()
-            return Later("interrupted")
+            self._asked = None
+        reply.put(answer)
 
     def _end(self, step: Step, result: StepResult) -> None:
         self.run.results[step.id] = result
@@ -179,11 +187,33 @@ class Orchestrator:
         wanted = EVERYTHING in keys
         return any((wanted and held) or (EVERYTHING in held and keys) or held & keys for held in self.active.values())
 
-    def _interrupted(self) -> None:
+    @contextmanager
+    def _hearing_signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM are messages: an exception at any moment could lose a worker's question or a step's end."""
+        ours: list[int] = []
+        if (
+            threading.current_thread() is threading.main_thread()
+        ):  # elsewhere, and with other handlers, they are the caller's
+            both = (signal.SIGINT, signal.SIGTERM)
+            ours = [number for number in both if signal.getsignal(number) is signal.default_int_handler]
+        for number in ours:
+            signal.signal(number, self._signalled)
+        try:
+            yield
+        finally:
+            for number in ours:
+                signal.signal(number, signal.default_int_handler)
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
         self._interrupts += 1
-        self.stopped = "interrupted"
         if self._interrupts > 1:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt  # leave at once
+        self.messages.put(("interrupted", None))
+        if self._asked is not None:
+            raise KeyboardInterrupt  # out of the prompt
+
+    def _interrupted(self) -> None:
+        self.stopped = "interrupted"
         self.run.observer.said(
             "interrupted: no new step; cancelling what runs on the server (once more to leave at once)"
         )
