@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import hypothesis
 import pytest
+
+# A shell starts what it puts into the background with Ctrl-C ignored, and children inherit that: some tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is not a failure: no test fails on a time.
 hypothesis.settings.register_profile("aishell", deadline=None, print_blob=True)
