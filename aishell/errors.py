@@ -11,6 +11,7 @@
     │   └── StateError               state.db cannot be used as it is
     ├── DatabaseError            1   the target refused or lost a statement (see `kind`)
     ├── StepError                1   a step could not do its work
+    │   └── ArchiveError             an archive is damaged, or cannot be written
     ├── OutgrownError            1   a saved plan no longer fits the database
     ├── WaitingError             3   a person has to decide first
     ├── DeniedError              5   refused by policy, a constraint or a person
@@ -112,6 +113,10 @@ class DatabaseError(AishellError):
 
 class StepError(AishellError):
     """A step could not do its work."""
+
+
+class ArchiveError(StepError):
+    """An archive is damaged or cannot be written."""
 
 
 class OutgrownError(AishellError):

@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Any
+from uuid import UUID
 
 Params = Mapping[str, Any]
 Row = dict[str, Any]
@@ -95,6 +96,7 @@ class AgentConfig:
     max_duration: int | None = None  # seconds; bounds the whole run
     constraints: tuple[Mapping[str, Any], ...] = ()
     llm_config: Mapping[str, Any] | None = None
+    retention: tuple[Mapping[str, Any], ...] = ()  # log_cleanup: how long the rows of which tables are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,7 @@ class Inventory:
     warnings: tuple[str, ...] = ()
     deferred: frozenset[str] = frozenset()  # objects the last run on this target left undone
     history: Mapping[tuple[str, str], History] = field(default_factory=dict)  # (tool, object) -> cost
+    answers: Mapping[str, Mapping[str, list[Row]]] = field(default_factory=dict)  # by question: block -> rows
 
     @property
     def digest(self) -> str:
@@ -386,7 +389,7 @@ def plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).hex()
-    if isinstance(value, PurePath):
+    if isinstance(value, (PurePath, UUID)):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
 

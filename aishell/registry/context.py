@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from aishell.databases.base import Database, Session, SessionOptions, Statement
 from aishell.errors import StepError
 from aishell.models import Row
+from aishell.registry.reached import Reached
 from aishell.registry.tool import Tool
 
 
@@ -58,6 +61,19 @@ class Context:
     cancelled: Callable[[], bool] = lambda: False
     attempt: Callable[[Callable[[], Any], Callable[[], None]], Any] = lambda call, before_retry: call()
     on_session: Callable[[Session | None], None] = lambda session: None
+    expected_rows: int | None = None  # batched: how many the plan expects, for the time left
+    reached: Reached | None = None  # batched: where an earlier process stopped
+    on_batch: Callable[[Reached, Mapping[str, Any]], str | None] = lambda reached, batch: None  # why to stop now
+    crowded: Callable[[], bool] = lambda: False  # whether somebody waited for our last batches
+    archives: Path | None = None  # the folder that archives may be written to
+    rest: Callable[[float], object] = time.sleep  # between two batches; an interrupt ends it
+
+    @property
+    def archive_root(self) -> Path:
+        """The folder of archives. Raises StepError when there is none."""
+        if self.archives is None:
+            raise StepError("there is no folder for archives", hint="set `archives:` in config/aishell.yaml")
+        return self.archives
 
     def reading(self) -> Session:
         """A marked read-only session."""

@@ -14,27 +14,50 @@ from aishell.errors import SettingsError, ToolFileError, UnknownNameError
 from aishell.models import CAPABILITIES, CATEGORIES, Risk
 from aishell.registry.fragments import expand
 from aishell.registry.render import split
-from aishell.registry.tool import PARAMETER_TYPES, PASTED, Aggregate, Block, Clause, Parameter, Tool
+from aishell.registry.tool import (
+    ACKNOWLEDGED,
+    ARCHIVE_FIGURES,
+    ARCHIVE_VALUES,
+    BATCH_FIGURES,
+    BATCH_VALUES,
+    KEY_RANGE,
+    PACING,
+    PARAMETER_TYPES,
+    PASTED,
+    STAGES,
+    Aggregate,
+    Block,
+    Clause,
+    Parameter,
+    Tool,
+)
 from aishell.yamlfile import Document, parse
 
-RUNS = ("query", "statement", "each", "python")
+RUNS = ("query", "statement", "each", "batched", "python")
 ENGINES = {"postgresql": {"postgresql"}, "mysql": {"mysql", "mariadb"}, "sqlite": {"sqlite"}, "common": set[str]()}
 _REQUIRED = ("name", "category", "risk", "capabilities", "runs", "returns")
 _OPTIONAL = (
-    "engine key lock transaction max_execution_time idempotent group lock_timeout requires_approval rate_limit "
-    "implementation parameters examples description"
+    "engine key lock transaction max_execution_time idempotent group batch deletes lock_timeout requires_approval rate_limit "
+    "implementation parameters examples description archives forms lists"
 ).split()
-_STEP_BLOCKS = ("find", "probe", "do", "verify", "leftovers", "cleanup", "report")
+_STEP_BLOCKS = ("find", "probe", "check", *STAGES, "verify", "leftovers", "cleanup", "report")
+_BATCH_BLOCKS = ("find", "next", "guard", "do", "verify", "report")
+#: `archives` -> the parameters that its way of running reads itself.
+_ARCHIVES = {
+    "write": frozenset({"folder", "format"}),
+    "delete": frozenset({"archive"}),
+    "load": frozenset({"archive"}),
+}
 _PARAMETER_KEYS = ("type", "default", "enum", "minimum", "maximum", "description", "items")
 #: Key -> what its value must be.
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     **dict.fromkeys(("capabilities", "key", "examples"), ((list,), "a list")),
-    **dict.fromkeys(("parameters", "returns"), ((dict,), "a mapping")),
-    **dict.fromkeys(("max_execution_time", "rate_limit", "group"), ((int,), "a whole number above 0")),
-    **dict.fromkeys(("idempotent", "requires_approval"), ((bool,), "true or false")),
+    **dict.fromkeys(("parameters", "returns", "forms", "lists"), ((dict,), "a mapping")),
+    **dict.fromkeys(("max_execution_time", "rate_limit", "group", "batch"), ((int,), "a whole number above 0")),
+    **dict.fromkeys(("idempotent", "requires_approval", "deletes"), ((bool,), "true or false")),
     "lock_timeout": ((int, float), "a number above 0"),
 }
-_OBJECT_LISTS = ("ok", "failed", "skipped", "corrupted")
+_OBJECT_LISTS = ("ok", "failed", "skipped", "corrupted", "batches")
 
 _BLOCK = re.compile(r"^-- ([a-z_]+):[ \t]*(.*)$", re.MULTILINE)
 _CLAUSE = re.compile(r"^(\w+)((?:\s*(?:>=|<=|==|<|>)\s*\d+(?:\.\d+)*)*)((?:\s*,?\s*(?:with|without)\s+\w+)*)$")
@@ -48,7 +71,8 @@ _TYPES: dict[str, dict[str, Any]] = {
     "list": {"type": "array"},
     "rows": {"type": "array", "items": {"type": "object"}},
 }
-_DROPS = re.compile(r"^\s*(DROP|TRUNCATE)\s+(TABLE\s+)?(TABLE|SCHEMA|DATABASE|\{)?", re.IGNORECASE)
+_DROPS = re.compile(r"^\s*(DROP|TRUNCATE)\b(?!\s+INDEX\b)", re.IGNORECASE)
+_PARTS = re.compile(r"^\s*ALTER\s+TABLE\s.*\b(?:DROP|TRUNCATE|DETACH)\s+PARTITION\s+(\S+)", re.IGNORECASE | re.DOTALL)
 
 
 def read_tool(text: str, source: str, engine: str, fragments: Path | None = None) -> Tool:
@@ -142,6 +166,8 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
     for capability in data["capabilities"]:
         if capability not in list(CAPABILITIES):
             raise refuse(_unknown("capability", capability, CAPABILITIES), "capabilities")
+    if data.get("archives") not in (None, *_ARCHIVES):
+        raise refuse(_unknown("value of archives", data["archives"], _ARCHIVES), "archives")
     if data["runs"] not in RUNS:
         raise refuse(_unknown("way of running", data["runs"], RUNS), "runs")
     try:
@@ -166,6 +192,11 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             max_execution_time=data.get("max_execution_time"),
             idempotent=bool(data.get("idempotent")),
             group=data.get("group") or 1,
+            batch=data.get("batch") or 1,
+            deletes=bool(data.get("deletes")),
+            archives=data.get("archives"),
+            forms=data.get("forms") or {},
+            lists=data.get("lists") or {},
             declared_key=tuple(data.get("key") or ()),
             lock_timeout=data.get("lock_timeout"),
             requires_approval=bool(data.get("requires_approval")),
@@ -210,6 +241,9 @@ def _aggregate(name: str, spec: Any, runs: str, blocks: Mapping[str, Block]) -> 
             raise ValueError(f"{at}: what `{block}` returns is not kept; take it from `find`, `verify` or `report`")
         if block not in blocks and not (runs != "query" and block in (*_OBJECT_LISTS, "found")):
             raise ValueError(f"{at}: there is no block `{block}`")
+        figures = BATCH_FIGURES | ARCHIVE_FIGURES | (blocks["verify"].columns if "verify" in blocks else frozenset())
+        if block == "batches" and column not in figures:
+            raise ValueError(f"{at}: {_unknown('figure of batches', column, figures)}")
         if column and block in blocks and column not in blocks[block].columns:
             raise ValueError(f"{at}: the block `{block}` has no column `{column}` (write it as `… AS {column}`)")
         if bool(column) != (match[1] in ("sum", "max", "first", "list")):
@@ -249,25 +283,44 @@ def _check_blocks(tool: Tool, document: Document) -> None:
                 source, document.line("runs"), "`runs: python` needs `implementation: package.module:function`"
             )
         return
-    if tool.runs in ("statement", "each"):
+    if tool.runs != "query":
+        blocks = _BATCH_BLOCKS if tool.runs == "batched" else _STEP_BLOCKS
         for name in tool.blocks:
-            if name not in _STEP_BLOCKS:
-                raise ToolFileError(source, tool.blocks[name].line, _unknown("block", name, _STEP_BLOCKS))
-        needed = ("do", "find") if tool.runs == "each" else ("do",)
+            if name not in blocks:
+                raise ToolFileError(source, tool.blocks[name].line, _unknown("block", name, blocks))
+        needed = ("do",) if tool.runs == "statement" else ("do", "find")
         for name in needed:
             if name not in tool.blocks:
                 raise ToolFileError(source, document.line("runs"), f"`runs: {tool.runs}` needs a block `{name}`")
+        stages = [name for name in STAGES if name in tool.blocks and name != "do"]
+        if "check" not in tool.blocks and stages:
+            raise ToolFileError(source, tool.blocks[stages[0]].line, f"`{stages[0]}` needs a block `check`")
+        if "check" in tool.blocks:
+            line, wanted = tool.blocks["check"].line, {"reason"} | ({"next"} if stages else set())
+            if missing := sorted(wanted - tool.blocks["check"].columns):
+                raise ToolFileError(source, line, f"`check` has no column `{missing[0]}`")
+            if tool.grouped or not tool.idempotent:
+                raise ToolFileError(source, line, "`check` is for single objects of an `idempotent` tool")
         if "cleanup" in tool.blocks and "leftovers" not in tool.blocks:
             raise ToolFileError(source, tool.blocks["cleanup"].line, "`cleanup` needs a block `leftovers`")
         if "verify" not in tool.blocks and not tool.read_only:
             raise ToolFileError(source, tool.blocks["do"].line, "a tool that changes something needs a block `verify`")
     found = tool.blocks["find"].columns if "find" in tool.blocks and tool.runs != "query" else frozenset[str]()
     left = tool.blocks["leftovers"].columns if "leftovers" in tool.blocks else frozenset[str]()
-    used: set[str] = set()
+    used: set[str] = {"columns"} if tool.lists else set()
     for block in tool.blocks.values():
         known = set(tool.parameters)
         if tool.runs != "query" and block.name != "find":
             known |= found | ({"group"} if tool.grouped else set())
+        known |= tool.lists.keys()
+        if tool.runs == "batched" and block.name in ("next", "guard", "do"):
+            known |= BATCH_VALUES
+        if tool.keyed and block.name != "find":
+            known |= KEY_RANGE.keys()
+        if tool.archives in ("delete", "load") and block.name != "find":
+            known |= ARCHIVE_VALUES
+        if tool.archives in ("write", "delete") and block.name == "verify":
+            known |= {"upto"}
         if block.name == "cleanup":
             known |= left
         for name in sorted(block.names - known):
@@ -276,11 +329,13 @@ def _check_blocks(tool: Tool, document: Document) -> None:
             if name in tool.parameters and tool.parameters[name].type not in PASTED:
                 kind = tool.parameters[name].type
                 raise ToolFileError(source, block.line, f"`{{{name}}}` is a {kind}: bind it as `:{name}`")
-        used |= block.names
-        if _DROPS.match(block.text) and _drops_data(block.text) and tool.risk_level is not Risk.CRITICAL:
-            raise ToolFileError(source, block.line, "what drops or truncates data must be `risk: critical`")
+        used |= block.names | ({"key"} if block.names & KEY_RANGE.keys() else set())
+        if tool.risk_level.rank < (least := _least_risk(tool, block)).rank:
+            least_ = f"`risk: {least}`" if least is Risk.CRITICAL else f"at least `risk: {least}`"
+            raise ToolFileError(source, block.line, f"what drops or truncates data must be {least_}")
     for name in tool.parameters:
-        if name not in used:
+        read = PACING | ACKNOWLEDGED | _ARCHIVES.get(tool.archives or "", frozenset())
+        if name not in used and not (tool.runs == "batched" and name in read):
             raise ToolFileError(
                 source, document.line("parameters", name), f"the parameter `{name}` is used by no block"
             )
@@ -289,8 +344,16 @@ def _check_blocks(tool: Tool, document: Document) -> None:
             raise ToolFileError(source, document.line("key"), f"`find` has no column `{name}`, which the key needs")
 
 
-def _drops_data(sql: str) -> bool:
-    return not re.match(r"^\s*DROP\s+INDEX\b", sql, re.IGNORECASE)
+def _least_risk(tool: Tool, block: Block) -> Risk:
+    """What a statement that drops data must be declared as: high for partitions, critical for all else."""
+    if _PARTS.match(block.text):
+        return Risk.HIGH
+    if not _DROPS.match(block.text):
+        return Risk.SAFE
+    # The table that `detach` has taken out of its parent, and no other, is still a partition.
+    detached = _PARTS.match(tool.blocks["detach"].text) if "detach" in tool.blocks else None
+    partition = detached is not None and " ".join(block.text.split()).upper() == f"DROP TABLE {detached[1]}".upper()
+    return Risk.HIGH if partition else Risk.CRITICAL
 
 
 def _unknown(kind: str, value: object, known: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from aishell.databases.base import Outcome, SessionOptions, Statement
+from aishell.databases.base import Outcome, Session, SessionOptions, Statement
 from aishell.errors import DatabaseError, StepError
 from aishell.models import Row
 from aishell.registry.context import Context, InDoubtError, ObjectResult, ToolResult, label_of
@@ -51,7 +51,7 @@ class Objects:
             if error.kind in ("cancelled", "connect", "disk_full", "read_only"):
                 self._clean(group)
                 raise  # the next object would fail for the same reason
-            status, reason = self._status(error), error.message
+            status, reason = self._status(error), self._told(error, group)
             if status == "failed" and (left := self._clean(group)):
                 reason = f"{reason}; {left}"
             results = [self._result(row, status, reason=reason) for row in group]
@@ -89,21 +89,10 @@ class Objects:
         if self._lost is not None and (results := self._settled(group, self._lost)) is not None:
             return results
         with self.context.writing() as session:
-            if "probe" in self.tool.blocks:
-                try:
-                    session.probe(self._render("probe", group[0]))
-                except DatabaseError as error:
-                    if error.kind == "lock_timeout":
-                        return [
-                            self._result(row, "deferred", reason=f"locked by another session: {error.message}")
-                            for row in group
-                        ]
-                    raise
-            statement = self._render("do", group[0], group=group)
-            self.context.on_sent(statement, session)
-            self.context.on_session(session)
+            if (held := self._held(session, group[0])) is not None:
+                return [self._result(row, "deferred", reason=held) for row in group]
             try:
-                outcome = session.execute(statement)
+                outcome = self._send(session, "do", group)
             except DatabaseError as error:
                 if error.kind != "connection_lost":
                     raise
@@ -111,8 +100,6 @@ class Objects:
                 if (results := self._settled(group, error)) is not None:
                     return results
                 raise DatabaseError(error.message, kind="connect", code=error.code) from error
-            finally:
-                self.context.on_session(None)
         if any(row.get("busy") for row in outcome.rows):
             raise DatabaseError("other sessions were in the way, only a part was done", kind="busy")
         if outcome.worst("unsupported"):
@@ -125,6 +112,26 @@ class Objects:
             kind = "lock_timeout" if "lock wait timeout" in failure.lower() else "other"
             raise DatabaseError(failure, kind=kind)
         return self._verify(group, outcome)
+
+    def _held(self, session: Session, row: Row) -> str | None:
+        """Who is in the way of the lock, by `probe`; None when it is free."""
+        if "probe" in self.tool.blocks:
+            try:
+                session.probe(self._render("probe", row))
+            except DatabaseError as error:
+                if error.kind != "lock_timeout":
+                    raise
+                return f"locked by another session: {error.message}"
+        return None
+
+    def _send(self, session: Session, block: str, group: list[Row]) -> Outcome:
+        statement = self._render(block, group[0], group=group)
+        self.context.on_sent(statement, session)
+        self.context.on_session(session)
+        try:
+            return session.execute(statement)
+        finally:
+            self.context.on_session(None)
 
     def _verify(self, group: list[Row], outcome: Outcome) -> list[ObjectResult]:
         """Look whether the effect stands in the database. Not there: deferred or skipped if the server said why, else failed."""
@@ -192,6 +199,9 @@ class Objects:
 
     def _result(self, row: Row, status: str, after: Row | None = None, reason: str | None = None) -> ObjectResult:
         return ObjectResult(label_of(self.tool, self.values, row), status, row, after, reason)
+
+    def _told(self, error: DatabaseError, group: list[Row]) -> str:
+        return error.message
 
     def _status(self, error: DatabaseError) -> str:
         if error.kind == "corruption":

@@ -20,6 +20,7 @@ def conclude(tool: Tool, values: Mapping[str, Any], results: Sequence[ObjectResu
         "found": [dict(result.before) for result in results],
         "find": [dict(result.before) for result in results if result.status == "ok"],
         "verify": [dict(result.after) for result in results if result.status == "ok" and result.after is not None],
+        "batches": [dict(result.after) for result in results if result.after is not None],
         **{name: by_status.get(name, []) for name in ("ok", "failed", "skipped", "corrupted")},
     }
     blocks["skipped"] += by_status.get("deferred", [])

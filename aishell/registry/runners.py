@@ -8,16 +8,18 @@ from typing import Any
 
 from aishell.databases.base import Database, Statement
 from aishell.models import Row
+from aishell.registry.batches import Batches
 from aishell.registry.context import Context, ToolResult
 from aishell.registry.objects import Objects, groups
 from aishell.registry.render import render
 from aishell.registry.returns import aggregate
-from aishell.registry.tool import Tool, check_schema
+from aishell.registry.stages import Stages
+from aishell.registry.tool import ARCHIVE_VALUES, BATCH_VALUES, Tool, check_schema
 
 
 def find(tool: Tool, values: Mapping[str, Any], context: Context) -> list[Row] | None:
     """The objects `tool` would work on now, None when it has no `find`. Reads only."""
-    if tool.runs not in ("statement", "each") or "find" not in tool.blocks:
+    if tool.runs not in ("statement", "each", "batched") or "find" not in tool.blocks:
         return None
     with context.reading() as session:
         return session.query(render(tool, tool.blocks["find"], values, context.database))
@@ -29,10 +31,30 @@ def run(tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, cont
         result = _query(tool, values, context)
     elif tool.runs == "python":
         result = ToolResult("done", _python(tool, values, context))
+    elif tool.runs == "batched":
+        result = _way(tool)(tool, values, context).run(found or [])
     else:
-        result = Objects(tool, values, context).run([{}] if found is None else found)
+        kind = Stages if "check" in tool.blocks else Objects
+        result = kind(tool, values, context).run([{}] if found is None else found)
     check_schema(result.output, tool.returns_schema, f"the result of {tool.name}")
     return result
+
+
+def _way(tool: Tool) -> type[Batches]:
+    """How its batches are made; what archives need is loaded for them alone."""
+    if tool.archives == "write":
+        from aishell.registry.archive_writes import Writing
+
+        return Writing
+    if tool.archives == "delete":
+        from aishell.registry.archive_deletes import Deleting
+
+        return Deleting
+    if tool.archives == "load":
+        from aishell.registry.archive_loads import Loading
+
+        return Loading
+    return Batches
 
 
 def statements(
@@ -43,9 +65,13 @@ def statements(
         return []
     if tool.runs == "query":
         return [render(tool, block, values, database) for block in tool.blocks.values()]
+    if tool.runs == "batched":
+        later = (BATCH_VALUES | ARCHIVE_VALUES | tool.blocks["find"].columns) - values.keys()
+        return [render(tool, tool.blocks["do"], values, database, later=later)]
     return [
-        render(tool, tool.blocks["do"], {**values, **group[0], "group": group}, database)
+        render(tool, tool.blocks[block], {**values, **group[0], "group": group}, database)
         for group in groups(tool, [{}] if found is None else found)
+        for block in tool.stages(group[0])
     ]
 
 

@@ -19,6 +19,31 @@ _OBJECT = {
     },
     "required": ["schema", "table"],
 }
+#: Operator of a filter -> its SQL; `:x` stands for the bound value.
+OPERATORS = {
+    "=": "= :x", "!=": "<> :x", "<": "< :x", "<=": "<= :x", ">": "> :x", ">=": ">= :x", "like": "LIKE :x",
+    "in": "IN (:x)", "not in": "NOT IN (:x)", "is null": "IS NULL", "is not null": "IS NOT NULL",
+}  # fmt: skip
+_SCALAR = {"type": ["string", "number", "boolean"]}
+_FILTER = {
+    "type": "object",
+    "properties": {
+        "column": {"type": "string", "minLength": 1},
+        "operator": {"enum": list(OPERATORS)},
+        "value": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]},
+    },
+    "required": ["column", "operator"],
+    "additionalProperties": False,
+}
+_COLUMN = {
+    "type": "object",
+    "properties": {
+        "column": {"type": "string", "minLength": 1},
+        "type": {"type": "string"},
+        "form": {"type": "string"},
+    },
+    "required": ["column", "form"],
+}
 #: Parameter type -> JSON Schema.
 PARAMETER_TYPES: dict[str, dict[str, Any]] = {
     "identifier": {"type": "string", "minLength": 1},
@@ -28,11 +53,30 @@ PARAMETER_TYPES: dict[str, dict[str, Any]] = {
     "number": {"type": "number"},
     "string": {"type": "string"},
     "boolean": {"type": "boolean"},
+    "scalar": _SCALAR,
+    "filters": {"type": "array", "items": _FILTER},
+    "columns": {"type": "array", "items": _COLUMN, "minItems": 1},
+    "key": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
     "array": {"type": "array"},
     "object": {"type": "object"},
 }
+#: The statements that an object of `each` can take, in their order; most tools have the last alone.
+STAGES = ("detach", "finalize", "do")
+#: `batched`: what the runner gives to `next` and `do`, the parameters it reads itself, and the figures it adds to `verify`'s.
+BATCH_VALUES = frozenset({"position", "size", "skip", "upto"})
+#: What a tool with a parameter of type `key` may paste: the conditions that a row lies after `position`, and up to `upto`.
+KEY_RANGE = {"after": (">", "position"), "until": ("<=", "upto")}
+#: What an archive remembers of its table, for the deletion of its rows.
+ARCHIVE_VALUES = frozenset({"horizon", "filenode", "archived_rows"})
+PACING = frozenset({"batch_target_ms", "max_rows", "sleep"})
+#: What a deletion is told for the gates and for its approval alone: the file rows were archived to, and what goes with them.
+ACKNOWLEDGED = frozenset({"archive", "cascades"})
+BATCH_FIGURES = frozenset({"rows_deleted", "batches", "longest_batch_ms", "uncounted_batches"})
+ARCHIVE_FIGURES = frozenset(
+    {"archive_path", "archive_id", "rows_archived", "archive_bytes", "rows_left", "rows_loaded"}
+)
 #: Types that may be pasted into SQL as {x}.
-PASTED = frozenset({"identifier", "identifier_list", "keyword", "integer"})
+PASTED = frozenset({"identifier", "identifier_list", "keyword", "integer", "filters", "key"})
 
 
 @dataclass(frozen=True)
@@ -49,7 +93,8 @@ class Parameter:
     def schema(self) -> dict[str, Any]:
         schema = {**PARAMETER_TYPES[self.type], **self.rules}
         if not self.required and self.default is None:
-            schema["type"] = [schema["type"], "null"]
+            given = schema["type"]
+            schema["type"] = [*(given if isinstance(given, list) else [given]), "null"]
             if "enum" in schema:
                 schema["enum"] = [*schema["enum"], None]
         return schema
@@ -136,7 +181,7 @@ class Tool:
     category: str
     risk_level: Risk
     required_capabilities: frozenset[str]
-    runs: str  # query | statement | each | python
+    runs: str  # query | statement | each | batched | python
     parameters: Mapping[str, Parameter]
     returns: Mapping[str, Aggregate]
     blocks: Mapping[str, Block]
@@ -147,6 +192,11 @@ class Tool:
     max_execution_time: int | None = None
     idempotent: bool = False
     group: int = 1
+    batch: int = 1  # the size of the first batch
+    deletes: bool = False  # rows of the application, which are gone afterwards
+    archives: str | None = None  # batched: write | delete | load; the chunks of an archive are its batches
+    forms: Mapping[str, str] = field(default_factory=dict)  # how a column's values are written, by its form
+    lists: Mapping[str, str] = field(default_factory=dict)  # what stands for each column, by the name it is pasted as
     declared_key: tuple[str, ...] = ()
     lock_timeout: float | None = None
     requires_approval: bool = False
@@ -163,9 +213,18 @@ class Tool:
     def read_only(self) -> bool:
         return self.runs == "query" or self.risk_level is Risk.SAFE
 
+    @cached_property
+    def keyed(self) -> bool:
+        """Whether its batches are ranges of a key."""
+        return any(parameter.type == "key" for parameter in self.parameters.values())
+
     @property
     def grouped(self) -> bool:
         return self.group > 1
+
+    def stages(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """The statements that an object of `find` takes: its own `next`, where it has one, and `do`."""
+        return tuple(dict.fromkeys((str(row.get("next") or "do"), "do"))) if "check" in self.blocks else ("do",)
 
     @cached_property
     def key(self) -> tuple[str, ...]:

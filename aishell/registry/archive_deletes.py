@@ -1,0 +1,100 @@
+"""Batches that delete the rows an archive has, chunk by chunk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from aishell.archives import shelf
+from aishell.archives.manifest import Chunk, Manifest
+from aishell.archives.reader import Reader
+from aishell.databases.base import Outcome, Session, Statement
+from aishell.errors import ArchiveError, DatabaseError
+from aishell.models import Row
+from aishell.registry.batches import Batch, Batches
+from aishell.registry.context import ToolResult
+from aishell.registry.reached import Reached
+
+
+class Deleting(Batches):
+    """`archives: delete`. A chunk is read back, then its rows are deleted if they are what they were."""
+
+    sweeps = 1
+    reader: Reader
+
+    def run(self, found: Sequence[Row]) -> ToolResult:
+        manifest = self._manifest()
+        self.rows_left = 0
+        self.values = {**manifest.extent, **self.values}
+        with Reader(self._folder(), manifest) as self.reader, ThreadPoolExecutor(1, "archive") as self._pool:
+            if manifest.format != "jsonl":
+                self.reader.verify()
+            self._reading: dict[int, Future[bytes]] = {}
+            return super().run(found)
+
+    def _folder(self) -> Path:
+        return shelf.inside(self.context.archive_root, self.values["archive"])
+
+    def _manifest(self) -> Manifest:
+        """The archive's manifest. Raises ArchiveError when it is not of the rows that are to go."""
+        manifest = shelf.read_manifest(self._folder())
+        for name in ("schema", "table", "date_column", "cutoff", "filters"):
+            ours, theirs = self.values[name], getattr(manifest, name)
+            if (list(ours) if name == "filters" else ours) != (list(theirs) if name == "filters" else theirs):
+                raise ArchiveError(
+                    f"the archive {manifest.archive_id} is of {name} {theirs!r}, the rows to be deleted are of {ours!r}"
+                )
+        return manifest
+
+    def _begin(self, row: Row) -> Reached:
+        return self.context.reached or Reached(0)
+
+    def _batch(self, values: Mapping[str, Any]) -> Batch | None:
+        number = values["position"]
+        if number >= len(self.reader.manifest.chunks):
+            return None
+        chunk = self.reader.manifest.chunks[number]
+        self._checked(number)
+        began = time.monotonic()
+        outcome = self._do({**values, "position": chunk.position, "upto": chunk.upto, "chunk": chunk})
+        return Batch(number + 1, outcome, time.monotonic() - began)
+
+    def _checked(self, number: int) -> None:
+        """Raises ArchiveError for a chunk that is damaged. The next one is read while the database deletes this one's rows."""
+        if self.reader.manifest.format != "jsonl":
+            return
+        for ahead in (number, number + 1):
+            if ahead < len(self.reader.manifest.chunks) and ahead not in self._reading:
+                self._reading[ahead] = self._pool.submit(self.reader.lines, self.reader.manifest.chunks[ahead])
+        self._reading.pop(number).result()
+
+    def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+        if "guard" not in self.tool.blocks:
+            return session.execute(statement)
+        chunk: Chunk = values["chunk"]
+        with session.transaction():
+            seen = session.query(self._render("guard", values))[0]
+            if not seen["rows"]:
+                return Outcome()  # killed after this chunk's commit and before it was written down
+            same = (int(seen["rows"]), str(seen["guard"])) == (chunk.rows, chunk.guard)
+            outcome = session.execute(statement) if same else Outcome()
+            if same and outcome.count == chunk.rows:
+                return outcome
+            if outcome.count:
+                # A row came in between the two statements: it is not in the archive, and nothing of this is kept.
+                raise DatabaseError("a row came in while archived rows were deleted", kind="serialization")
+        self.rows_left += int(seen["rows"])
+        return Outcome()
+
+    def _finish(self, row: Row, stopped: str | None) -> Row:
+        chunks = self.reader.manifest.chunks
+        after = super()._finish({**row, "upto": chunks[-1].upto if chunks else 0}, stopped)
+        return {**after, "rows_left": self.rows_left, "ok": not self.rows_left and bool(after.get("ok", True))}
+
+    def _left(self, after: Row) -> str:
+        if self.rows_left:
+            return f"{self.rows_left:,} row(s) stand where something changed since they were archived: the next run takes them"
+        return f"{after.get('remaining')} archived row(s) are there still: the table was rewritten; the next run takes them"

@@ -1,0 +1,239 @@
+"""`batched`: `do` again and again, each time a short transaction of its own, until nothing is left to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aishell.databases.base import Outcome, Session, Statement
+from aishell.errors import DatabaseError
+from aishell.models import Row
+from aishell.registry.context import Context, ObjectResult, ToolResult, label_of
+from aishell.registry.objects import wait_for_end
+from aishell.registry.pacing import Pace, within
+from aishell.registry.reached import Reached
+from aishell.registry.render import render
+from aishell.registry.returns import conclude
+from aishell.registry.tool import Tool
+
+#: How often the whole extent is gone through when rows come in behind the position meanwhile.
+SWEEPS = 3
+#: Milliseconds a batch may take when nothing else is asked for (agents.md).
+TARGET_MS = 50.0
+ENOUGH = "max_rows is reached"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one batch did. `upto`: where it ended; `last`: nothing comes after it."""
+
+    upto: Any
+    outcome: Outcome
+    seconds: float
+    last: bool = False
+    size: int | None = None  # where it was not the one that was asked for
+
+
+class Batches:
+    """One table's worth of batches. What is written down of each is enough to go on after a kill at any moment.
+
+    It is written down while the next one runs (a durable commit takes 2-3 ms, a tenth of a batch): after a kill the last two may
+    have taken effect without being counted. Sent again they find nothing to do.
+    """
+
+    sweeps = SWEEPS
+
+    def __init__(self, tool: Tool, values: Mapping[str, Any], context: Context) -> None:
+        self.tool, self.values, self.context = tool, values, context
+        self.session: Session | None = None
+        self.reached = Reached(None)
+        self._recording: Future[str | None] | None = None
+
+    def run(self, found: Sequence[Row]) -> ToolResult:
+        """Work through the extent that `find` gave; a row of it is an object, usually the only one."""
+        results = []
+        with ThreadPoolExecutor(1, "batch") as self._recorder:
+            for row in found:
+                before = {**row, "rows_deleted": 0}
+                try:
+                    results.append(self._extent(before))
+                finally:
+                    self._close()
+        result = conclude(self.tool, self.values, results, self.context)
+        worked = result.status == "skipped" and self.reached.rows > 0
+        return replace(result, status="done") if worked else result
+
+    def _extent(self, row: Row) -> ObjectResult:
+        started = time.monotonic()
+        self.reached = self._begin(row)
+        self.pace = Pace(
+            float(self.values.get("batch_target_ms") or TARGET_MS) / 1000,
+            self.reached.size or self.tool.batch,
+            float(row.get("rows_per_unit") or 1),
+        )
+        while True:
+            stopped = self._sweep(row)
+            self._recorded()
+            after = self._finish(row, stopped)
+            label = label_of(self.tool, self.values, row)
+            seconds = time.monotonic() - started
+            if stopped is not None or after.get("ok"):
+                status = "deferred" if stopped is not None and stopped != ENOUGH else "ok"
+                return ObjectResult(label, status, row, after, stopped, seconds)
+            if self.reached.sweep == self.sweeps:
+                return ObjectResult(label, "deferred", row, after, self._left(after), seconds)
+            sweep = self.reached.sweep + 1
+            self.reached = replace(self.reached, position=row.get("position"), sweep=sweep)
+
+    def _begin(self, row: Row) -> Reached:
+        """Where to begin: at the start, or where an earlier process stopped."""
+        return self.context.reached or Reached(row.get("position"))
+
+    def _finish(self, row: Row, stopped: str | None) -> Row:
+        """What is to be said at the end of a sweep; `ok` when there is nothing left."""
+        return (self._verified(row) if stopped in (None, ENOUGH) else {}) | self._figures()
+
+    def _left(self, after: Row) -> str:
+        """Why something stays for another night."""
+        return f"{after.get('remaining')} more came in behind it, {self.sweeps} times: the next run takes them"
+
+    def _sweep(self, row: Row) -> str | None:
+        """Batch after batch from the position on; why it stopped before the end, None at the end."""
+        most = float(row.get("most_rows_per_unit") or row.get("rows_per_unit") or 1)
+        limit = self.values.get("max_rows")
+        while True:
+            left = None if limit is None else max(0, int(limit) - self.reached.rows)
+            size = within(self.pace.size, left, most)
+            if size == 0:
+                return ENOUGH
+            where = {"position": self.reached.position, "size": size, "skip": size - 1}
+            batch = self._batch({**self.values, **row, **where})
+            if batch is None:
+                return None
+            rows = batch.outcome.count
+            self.pace.took(batch.seconds, rows, batch.size or size)
+            self.reached = replace(
+                self.reached,
+                position=batch.upto,
+                rows=self.reached.rows + rows,
+                batches=self.reached.batches + 1,
+                seconds=self.reached.seconds + batch.seconds,
+                longest=max(self.reached.longest, batch.seconds),
+                size=self.pace.size,
+            )
+            stop = self._record({"upto": batch.upto, "rows": rows})
+            self._tell(row)
+            if batch.last:
+                return None
+            if stop is not None:
+                return stop
+            if self.context.crowded():
+                self.pace.slower()
+            if self.values.get("sleep"):
+                self.context.rest(float(self.values["sleep"]))
+
+    def _record(self, batch: Mapping[str, Any]) -> str | None:
+        """Have a batch written down while the next one runs; why to stop, as it was when the one before was written down."""
+        stop = self._recorded()
+        self._recording = self._recorder.submit(self.context.on_batch, self.reached, batch)
+        return stop
+
+    def _recorded(self) -> str | None:
+        """Wait until what was done is written down. Raises what that raised: a request to stop, or a full disk."""
+        recording, self._recording = self._recording, None
+        return recording.result() if recording is not None else None
+
+    def _batch(self, values: Mapping[str, Any]) -> Batch | None:
+        """The batch that begins at `position`; None when there is none."""
+        upto: Row = {"upto": values["position"]}
+        if "next" in self.tool.blocks:
+            found = self._next(values)
+            if found is None:
+                return None
+            upto = found
+        began = time.monotonic()
+        outcome = self._do({**values, **upto})
+        last = upto["upto"] is None if "next" in self.tool.blocks else outcome.count < values["size"]
+        return Batch(upto["upto"], outcome, time.monotonic() - began, last)
+
+    def _next(self, values: Mapping[str, Any]) -> Row | None:
+        """Where the batch ends: a row with `upto`. By a key, its values, and None for a batch to the end of the table."""
+        rows: list[Row] = self.context.attempt(lambda: self._live().query(self._render("next", values)), _nothing)
+        if self.tool.keyed:
+            return {"upto": list(rows[0].values()) if rows else None}
+        return rows[0] if rows and rows[0].get("upto") is not None else None
+
+    def _do(self, values: Mapping[str, Any]) -> Outcome:
+        statement = self._render("do", values)
+        first = self.reached.batches == 0
+
+        def send() -> Outcome:
+            session = self._live()
+            if first:
+                self.context.on_sent(statement, session)
+            self.context.on_session(session)
+            try:
+                return self._sent(session, statement, values)
+            except DatabaseError as error:
+                if error.kind != "connection_lost":
+                    raise
+                # Sent again it deletes what is left: the same rows, or none when it had taken effect.
+                self._close()
+                wait_for_end(self.context)
+                self.reached = replace(self.reached, uncounted=self.reached.uncounted + 1)
+                raise DatabaseError(error.message, kind="connect", code=error.code) from error
+            finally:
+                self.context.on_session(None)
+
+        outcome: Outcome = self.context.attempt(send, _nothing)
+        return outcome
+
+    def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+        return session.execute(statement)
+
+    def _verified(self, row: Row) -> Row:
+        with self.context.reading() as session:
+            rows = session.query(self._render("verify", {**self.values, **row}))
+        return dict(rows[0]) if rows else {}
+
+    def _figures(self) -> Row:
+        return {
+            "rows_deleted": self.reached.rows,
+            "batches": self.reached.batches,
+            "longest_batch_ms": round(self.reached.longest * 1000, 1),
+            "uncounted_batches": self.reached.uncounted,
+        }
+
+    def _tell(self, row: Row) -> None:
+        """How far, how fast, how much longer."""
+        start, finish, here = row.get("position"), row.get("finish"), self.reached.position
+        rate = self.reached.rows / max(self.reached.seconds, 1e-6)
+        told = f"{self.reached.rows:,} rows, {rate:,.0f}/s"
+        if isinstance(start, int) and isinstance(finish, int) and isinstance(here, int):
+            self.context.progress(here - start, max(finish - start, 1), told)
+        else:
+            self.context.progress(self.reached.rows, self.context.expected_rows or 0, told)
+
+    def _live(self) -> Session:
+        """The one session of all batches; a new one after it was lost."""
+        if self.session is None:
+            self.session = self._open()
+        return self.session
+
+    def _open(self) -> Session:
+        return self.context.writing()
+
+    def _close(self) -> None:
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+
+    def _render(self, block: str, values: Mapping[str, Any]) -> Statement:
+        return render(self.tool, self.tool.blocks[block], values, self.context.database)
+
+
+def _nothing() -> None:
+    """A batch leaves nothing behind when it fails: there is nothing to clean up before another try."""

@@ -1,0 +1,57 @@
+"""How much to do in the next batch, from how long the last ones took. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: What deleting one row may cost before it was measured, in seconds: ten times what PostgreSQL and SQLite took (1-2 µs).
+FIRST_GUESS = 20e-6
+#: A batch grows at most so much from one to the next: what comes may be denser than what was.
+GROWTH = 2.0
+#: The share of a batch's rows that has to go for its time to be that of deleting.
+DENSE = 0.25
+#: How fast older measurements fade.
+FADING = 0.3
+LARGEST = 1_000_000
+#: Rows of the smallest batch. What a statement and its commit cost whatever their size (1-2 ms) can be more than the target:
+#: then smaller batches would only be more of them.
+SMALLEST = 100
+
+
+@dataclass
+class Pace:
+    """The size of the next batch, aimed at `target` seconds. `per_unit` is how many rows a unit of size holds."""
+
+    target: float
+    size: int
+    per_unit: float = 1.0
+    per_row: float = FIRST_GUESS
+    largest: int = LARGEST
+    smallest: int = 0  # in units, from SMALLEST; halved when somebody waited
+
+    def __post_init__(self) -> None:
+        self.smallest = self.smallest or max(1, int(SMALLEST / self.per_unit))
+
+    def took(self, seconds: float, rows: int, size: int) -> None:
+        """A batch of `size` units deleted `rows` rows in `seconds`."""
+        if rows >= size * self.per_unit * DENSE:
+            cost = seconds / rows
+            self.per_row = cost if self.per_row == FIRST_GUESS else FADING * cost + (1 - FADING) * self.per_row
+        elif rows:
+            self.per_row = min(self.per_row, seconds / rows)  # the rows that stayed took their share of the time
+        fitting = size * self.target / max(seconds, 1e-6)
+        # A stretch with nothing to delete goes by fast, and what comes after it may be full.
+        full = self.target / (self.per_row * self.per_unit)
+        wanted = max(self.smallest, int(min(fitting, size * GROWTH, full)))
+        self.size = max(1, min(wanted, self.largest))
+
+    def slower(self) -> None:
+        """Somebody waited for us: half as much from now on."""
+        self.target /= 2
+        self.smallest = max(1, self.smallest // 2)
+        self.size = max(1, self.size // 2)
+
+
+def within(size: int, left: int | None, most_per_unit: float) -> int:
+    """`size`, or less of it so that no more than `left` rows can be hit; 0 when not even one unit is sure to fit."""
+    return size if left is None else min(size, int(left / most_per_unit))

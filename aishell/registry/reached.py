@@ -1,0 +1,33 @@
+"""How far a batched step has come: what is committed with every batch, and what a resumed step begins with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aishell.packing import pack, unpack
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """`position`: where the next batch begins, in the tool's own terms. Times in seconds.
+
+    `uncounted`: interruptions after which a batch or two may have taken effect without being counted.
+    """
+
+    position: Any
+    rows: int = 0
+    batches: int = 0
+    seconds: float = 0.0
+    longest: float = 0.0
+    sweep: int = 1
+    uncounted: int = 0
+    size: int | None = None
+
+    def text(self) -> str:
+        return json.dumps(pack(asdict(self)), ensure_ascii=False)
+
+    @classmethod
+    def of(cls, text: str) -> Reached:
+        return cls(**unpack(json.loads(text)))
