@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +39,7 @@ class Outcome:
 
     rows: list[Row] = field(default_factory=list)
     messages: tuple[Message, ...] = ()
+    count: int = 0  # rows changed
 
     def worst(self, *levels: str) -> str | None:
         """The text of the messages of these levels, None when there is none."""
@@ -71,6 +72,10 @@ class Session(ABC):
     @abstractmethod
     def execute(self, statement: Statement) -> Outcome:
         """Send one statement in autocommit."""
+
+    @abstractmethod
+    def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Send one statement for each row of values; how many rows it changed altogether."""
 
     @abstractmethod
     def cancel(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from aishell.databases.base import (
     watchdog,
 )
 from aishell.databases.connections import CONNECT_TIMEOUT
+from aishell.databases.inserts import many_rows
 from aishell.errors import DatabaseError
 from aishell.models import Row
 
@@ -195,7 +197,7 @@ class MySQLSession(Session):
     def execute(self, statement: Statement) -> Outcome:
         self._cancelled = False
         started = time.monotonic()
-        rows = self._send(statement)
+        rows, count = self._sent(statement)
         if rows and "Msg_type" in rows[0]:
             # A CHECK that was cut short says "status OK" (InnoDB) or "Corrupt" (Aria, on a sound table): its answer is void.
             if self._cancelled:
@@ -208,15 +210,29 @@ class MySQLSession(Session):
             rows = []
         else:
             messages += [Message("warning", text) for text in self._warnings()]
-        return Outcome(rows, tuple(messages))
+        return Outcome(rows, tuple(messages), count)
+
+    def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+        count = 0
+        try:
+            with self._connection.cursor() as cursor:
+                for sql in many_rows(statement, rows, cursor.mogrify):
+                    count += cursor.execute(self._marker + sql)
+        except pymysql.Error as error:
+            raise map_error(error, self._database.credentials.mask) from error
+        return count
 
     def _send(self, statement: Statement) -> list[Row]:
+        return self._sent(statement)[0]
+
+    def _sent(self, statement: Statement) -> tuple[list[Row], int]:
+        """What a statement returned, and how many rows it changed."""
         # A reading session has no limits of its own: a SET would stand in the log of a dry run.
         timer = watchdog(self._options.statement_timeout, self.cancel) if self._options.read_only else None
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(self._marker + statement.sql, statement.params)
-                return list(cursor.fetchall())
+                return list(cursor.fetchall()), cursor.rowcount
         except pymysql.Error as error:
             mapped = map_error(error, self._database.credentials.mask)
             if timer is not None and timer.finished.is_set() and mapped.kind == "cancelled":
@@ -317,6 +333,11 @@ def _limit(connection: Any, options: SessionOptions) -> None:
             cursor.execute("SET SESSION max_statement_time = %s", (limit,))
         else:
             cursor.execute("SET SESSION max_execution_time = %s", (int(limit * 1000),))
+        # REPEATABLE READ locks the gaps between the rows that a DELETE reads, and inserts wait for it; READ COMMITTED does not,
+        # but the server refuses any change in it where the binary log has statements (error 1665).
+        cursor.execute("SELECT @@log_bin AND @@binlog_format = 'STATEMENT' AS by_statement")
+        if not cursor.fetchone()["by_statement"]:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
 
 def read_row(row: Row) -> Message | None:

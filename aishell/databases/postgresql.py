@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -175,11 +176,19 @@ class PostgreSQLSession(Session):
             with self._connection.cursor(row_factory=dict_row) as cursor:
                 cursor.execute(statement.sql.encode(), statement.params)
                 rows = cursor.fetchall() if cursor.description else []
-            return Outcome(rows, tuple(messages))
+                return Outcome(rows, tuple(messages), max(cursor.rowcount, 0))
         except psycopg.Error as error:
             raise self._mapped(error) from error
         finally:
             self._connection.remove_notice_handler(keep)
+
+    def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.executemany(statement.sql.encode(), [{**statement.params, **row} for row in rows])
+                return max(cursor.rowcount, 0)
+        except psycopg.Error as error:
+            raise self._mapped(error) from error
 
     def cancel(self) -> None:
         with contextlib.suppress(

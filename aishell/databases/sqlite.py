@@ -3,10 +3,13 @@ on it would drop SQLite's own locks in this process."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sqlite3
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote as percent_encode
 
 from sqlalchemy.pool import PoolProxiedConnection
@@ -91,6 +94,10 @@ class SQLite(Database):
         )
         try:
             connection.row_factory = sqlite3.Row
+            connection.create_function("md5", 1, _md5, deterministic=True)  # PostgreSQL and MySQL have it built in
+            connection.create_function(
+                "real_text", 1, repr, deterministic=True
+            )  # printf('%!.17g') is off by one at times
             if mode == "rw":
                 connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -147,14 +154,18 @@ class SQLiteSession(Session):
     def execute(self, statement: Statement) -> Outcome:
         # REINDEX looks its name up in the schema the connection last saw; any SELECT makes a pooled one see today's.
         self._send(_plain("SELECT 1 FROM sqlite_schema LIMIT 1"))
-        rows = self._send(statement)
+        rows, count = self._sent(statement)
         if rows and rows[0].get("busy"):  # wal_checkpoint: SQLITE_BUSY told as a row
             raise DatabaseError("another connection still uses the write-ahead log", kind="busy", code="SQLITE_BUSY")
         if not self._options.read_only:
             self._database.forget()
-        return Outcome(rows)
+        return Outcome(rows, count=max(count, 0))
 
     def _send(self, statement: Statement) -> list[Row]:
+        return self._sent(statement)[0]
+
+    def _sent(self, statement: Statement) -> tuple[list[Row], int]:
+        """What a statement returned, and how many rows it changed."""
         started = time.monotonic()
         limit = self._options.statement_timeout
         self._connection.set_progress_handler(
@@ -163,9 +174,9 @@ class SQLiteSession(Session):
         try:
             if _STEPPED.match(statement.sql):
                 self._connection.executescript(self._marker + statement.sql)
-                return []
+                return [], 0
             cursor = self._connection.execute(self._marker + statement.sql, statement.params)
-            return [dict(row) for row in cursor.fetchall()]
+            return [dict(row) for row in cursor.fetchall()], cursor.rowcount
         except sqlite3.Error as error:
             mapped = map_error(error)
             seconds = time.monotonic() - started
@@ -173,11 +184,27 @@ class SQLiteSession(Session):
                 raise DatabaseError(f"stopped after {seconds:.0f} s", kind="statement_timeout") from error
             raise mapped from error
 
+    def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+        try:
+            cursor = self._connection.executemany(
+                self._marker + statement.sql, ({**statement.params, **row} for row in rows)
+            )
+            return max(cursor.rowcount, 0)
+        except sqlite3.Error as error:
+            raise map_error(error) from error
+
     def cancel(self) -> None:
         self._connection.interrupt()
 
     def close(self) -> None:
         self._pooled.close()
+
+
+def _md5(value: str | bytes | None) -> str | None:
+    """What the checksum of an archive is made of: it is to find damage, not to stand up to a forger."""
+    if value is None:
+        return None
+    return hashlib.md5(value.encode() if isinstance(value, str) else value, usedforsecurity=False).hexdigest()
 
 
 def _plain(sql: str) -> Statement:

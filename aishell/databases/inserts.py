@@ -1,0 +1,34 @@
+"""An INSERT of many rows at once, as PyMySQL's executemany makes it; that one knows no `SET STATEMENT … FOR INSERT`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from aishell.databases.base import Statement
+
+#: INSERT … VALUES (…) … with placeholders: what stands before the row, the row, and what follows it.
+_INSERT = re.compile(r"(.*\bVALUES )(\(.*\))( ON DUPLICATE KEY .*)", re.DOTALL)
+#: Bytes of one statement; servers refuse more than 16 MB as they come.
+BYTES = 1 << 20
+
+
+def many_rows(
+    statement: Statement, rows: Sequence[Mapping[str, Any]], written: Callable[[str, Mapping[str, Any]], str]
+) -> Iterator[str]:
+    """Statements that insert all the rows, each as many as it may hold. `written`: the driver's way to put values into SQL."""
+    match = _INSERT.fullmatch(statement.sql)
+    assert match is not None, statement.sql  # noqa: S101  a tool file's own statement
+    head, template, tail = match.groups()
+    lot: list[str] = []
+    size = 0
+    for row in rows:
+        value = written(template, {**statement.params, **row})
+        if lot and size + len(value) > BYTES:
+            yield f"{head}{','.join(lot)}{tail}"
+            lot, size = [], 0
+        lot.append(value)
+        size += len(value)
+    if lot:
+        yield f"{head}{','.join(lot)}{tail}"
