@@ -1,0 +1,148 @@
+"""Parquet through pyarrow (the extra `parquet`): typed columns, so that other programs read numbers and times as such."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from aishell.archives.values import Lots, Number, Values
+from aishell.errors import ArchiveError, UsageError
+
+#: Beginning of a declared type -> how its column is kept; what fits none is text as the database writes it.
+_KINDS = (
+    (r"(big|small|medium|tiny)?int(eger)?\b.*unsigned", "uint64"),
+    (r"(big|small|medium|tiny)?int(eger|\d)?\b", "int64"),
+    (r"(double|float|real)", "float64"),
+    (r"bool", "bool"),
+    (r"timestamp.* with time zone", "instant"),
+    (r"(timestamp|datetime)", "local"),
+    (r"date$", "date"),
+)
+
+
+def available() -> None:
+    """Raises UsageError when pyarrow is not installed."""
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise UsageError("Parquet needs pyarrow", hint="pip install 'aishell[parquet]', or --format jsonl") from error
+
+
+def kind_of(column: Mapping[str, Any], seen: set[str]) -> str:
+    """How a column is kept: by its declared type, on SQLite by the values it holds (`seen`), since its types bind nobody."""
+    if column["form"] == "any":
+        return _BY_VALUES.get(frozenset(seen), "mixed") if len(seen) > 1 else next(iter(seen), "text")
+    if column["form"] != "plain":
+        return "text"
+    declared = str(column.get("type") or "").lower()
+    return next((kind for pattern, kind in _KINDS if re.match(pattern, declared)), "text")
+
+
+_BY_VALUES = {frozenset({"int64", "float64"}): "float64"}
+
+
+def write(path: Path, columns: Sequence[Mapping[str, Any]], lots: Lots) -> None:
+    """Raises ArchiveError, naming the column and the value, for what Parquet's type of it cannot hold."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [str(column["column"]) for column in columns]
+    seen: list[set[str]] = [set() for _ in columns]
+    if any(column["form"] == "any" for column in columns):
+        for lot in lots():
+            for row in lot:
+                for number, value in enumerate(row):
+                    if value is not None:
+                        seen[number].add(_dynamic(value))
+    kinds = [kind_of(column, types) for column, types in zip(columns, seen, strict=True)]
+    for column, kind in zip(columns, kinds, strict=True):
+        if kind == "mixed":
+            raise ArchiveError(
+                f"the column {column['column']!r} holds values of several types, a Parquet column holds one",
+                hint="--format jsonl or csv keep them apart",
+            )
+    types = {
+        "int64": pa.int64(), "uint64": pa.uint64(), "float64": pa.float64(), "bool": pa.bool_(), "text": pa.string(),
+        "date": pa.date32(), "local": pa.timestamp("us"), "instant": pa.timestamp("us", tz="UTC"), "binary": pa.binary(),
+    }  # fmt: skip
+    schema = pa.schema([pa.field(name, types[kind]) for name, kind in zip(names, kinds, strict=True)])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for lot in lots():
+            arrays = [
+                pa.array([_typed(row[n], kinds[n], names[n]) for row in lot], type=schema.field(n).type)
+                for n in range(len(kinds))
+            ]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def rows(path: Path) -> Iterator[list[Values]]:
+    """The rows as they would stand in a line; times as ISO 8601."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            yield [
+                [_plain(value) for value in row] for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)
+            ]
+
+
+def same(ours: Values, theirs: Values) -> bool:
+    """Whether the line and the file have the same row: numbers and times by value."""
+    return len(ours) == len(theirs) and all(a == b or _equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def _equal(ours: Any, theirs: Any) -> bool:
+    if isinstance(theirs, Number):
+        return float(ours) == float(theirs) if set(theirs) & set(".en") else int(ours) == int(theirs)
+    if isinstance(ours, dict):
+        return isinstance(theirs, dict) and ours["hex"].lower() == theirs["hex"].lower() if "hex" in ours else False
+    if isinstance(ours, str) and isinstance(theirs, str):
+        try:
+            first, second = datetime.fromisoformat(ours), datetime.fromisoformat(theirs)
+        except ValueError:
+            return False
+        return (first.tzinfo is None) == (second.tzinfo is None) and first == second
+    return False
+
+
+def _dynamic(value: Any) -> str:
+    if isinstance(value, dict):
+        return "binary" if "hex" in value else "float64"
+    if isinstance(value, Number):
+        return "float64" if set(value) & set(".eE") else "int64"
+    return "text"
+
+
+def _typed(value: Any, kind: str, column: str) -> Any:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, dict):
+            return bytes.fromhex(value["hex"]) if "hex" in value else float(value["real"])
+        if kind in ("int64", "uint64"):
+            return int(value)
+        if kind == "float64":
+            return float(value)
+        if kind == "date":
+            return date.fromisoformat(value)
+        if kind in ("local", "instant"):
+            moment = datetime.fromisoformat(value)
+            return moment.astimezone(UTC) if kind == "instant" else moment
+    except ValueError as error:
+        raise ArchiveError(
+            f"the column {column!r} holds {value!r}, which Parquet has no {kind} for", hint="use --format jsonl or csv"
+        ) from error
+    return value if kind == "bool" else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Number(repr(value))
+    return value

@@ -1,0 +1,73 @@
+"""The folder of archives: `<root>/[…/]<target>/<schema>.<table>/<time>-<run>-<step>/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from aishell.archives.manifest import Manifest
+from aishell.archives.writer import MANIFEST, PARTIAL
+from aishell.errors import ArchiveError, ParameterError, UnknownNameError
+
+
+def inside(root: Path, given: str) -> Path:
+    """`given`, relative to the root or absolute, as a path within the root. Raises ParameterError for one outside."""
+    path = (root / given).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise ParameterError(
+            f"the archive folder {given!r} is outside {root}",
+            hint="set `archives:` in config/aishell.yaml to where archives may be written",
+        )
+    return path
+
+
+def folder_name(text: str) -> str:
+    """A name as a folder's: whatever it holds, it is one component of a path and not a special one."""
+    return quote(text, safe=" ()+,=@~") if text.strip(".") else quote(text, safe="").replace(".", "%2E")
+
+
+def taken_up(folder: Path, ending: str) -> Path | None:
+    """The archive that an earlier process of the same step made or began, by its final name; None when there is none."""
+    for path in sorted(folder.glob(f"*-{ending}*")):
+        name = path.name.removesuffix(PARTIAL)
+        if name.endswith(f"-{ending}"):
+            return path.with_name(name)
+    return None
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises ArchiveError for a folder without a readable one."""
+    path = folder / MANIFEST
+    try:
+        return Manifest.of(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArchiveError(f"{path} cannot be read: {error}") from error
+
+
+def archives(root: Path) -> Iterator[tuple[Path, Manifest | ArchiveError]]:
+    """Every finished archive below the root, the oldest first; one that cannot be read comes with its error."""
+    for path in sorted(root.rglob(MANIFEST), key=lambda path: path.parent.name):
+        if path.parent.name.endswith(PARTIAL):
+            continue
+        try:
+            yield path.parent, read_manifest(path.parent)
+        except ArchiveError as error:
+            yield path.parent, error
+
+
+def unfinished(root: Path) -> list[Path]:
+    """What interrupted runs have begun: `runs resume` finishes it; of a run that is given up, it can be removed."""
+    return sorted(path for path in root.rglob(f"*{PARTIAL}") if path.is_dir())
+
+
+def find(root: Path, name: str) -> tuple[Path, Manifest]:
+    """An archive by its id or its folder. Raises UnknownNameError or ArchiveError."""
+    direct = Path(name)
+    if (direct / MANIFEST).is_file():
+        return direct, read_manifest(direct)
+    known = [path for path, _ in archives(root)]
+    for path in known:
+        if path.name == name:
+            return path, read_manifest(path)
+    raise UnknownNameError("archive", name, (path.name for path in known), str(root))
