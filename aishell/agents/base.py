@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from aishell.errors import UnknownNameError
-from aishell.models import AgentConfig, Inventory, Plan, Step, StepResult, Table, Task, Verdict
+from aishell.models import AgentConfig, Inventory, Params, Plan, Step, StepResult, Table, Task, Verdict
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,15 @@ class Draft:
     steps: tuple[Step, ...]
     warnings: tuple[str, ...] = ()
     summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an agent has to know beyond the inventory: the rows of a reading tool, found again in `inventory.answers[name]`."""
+
+    name: str
+    tool: str
+    params: Params
 
 
 class Agent(ABC):
@@ -41,8 +50,16 @@ class Agent(ABC):
             dict(task.input_data), {"type": "object", "properties": dict(self.inputs)}, f"the {self.type} task"
         )
 
+    def tables(self, task: Task) -> Sequence[str]:
+        """Names or globs of the tables a task is about; everything when there are none."""
+        return task.input_data.get("tables") or ()
+
     def candidates(self, task: Task, inventory: Inventory) -> Sequence[Table]:
         """The tables worth an exact measurement before planning."""
+        return ()
+
+    def questions(self, task: Task, inventory: Inventory) -> Sequence[Question]:
+        """What it has to know now. Asked again when those are answered, until it returns nothing that is new."""
         return ()
 
     @abstractmethod

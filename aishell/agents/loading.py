@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
+from aishell.agents.archive_load import ArchiveLoadAgent
 from aishell.agents.base import Agent
+from aishell.agents.log_cleanup import LogCleanupAgent
 from aishell.agents.maintenance import MaintenanceAgent
 from aishell.errors import UnknownNameError, UsageError
+
+BUILT_IN: dict[str, type[Agent]] = {
+    agent.type: agent for agent in (MaintenanceAgent, LogCleanupAgent, ArchiveLoadAgent)
+}
 
 
 def load_agent(name: str) -> Agent:
     """An agent by its type, `-` or `_` alike. Raises UnknownNameError."""
     wanted = name.replace("-", "_")
-    if wanted == MaintenanceAgent.type:
-        return MaintenanceAgent()
+    if wanted in BUILT_IN:
+        return BUILT_IN[wanted]()
     points = {point.name: point for point in entry_points(group="aishell.agents")}
     if wanted not in points:
-        raise UnknownNameError("agent", name, {MaintenanceAgent.type, *points})
+        raise UnknownNameError("agent", name, {*BUILT_IN, *points})
     agent = points[wanted].load()()
     if not isinstance(agent, Agent):
         raise UsageError(f"the entry point {wanted!r} of aishell.agents is no Agent")

@@ -1,0 +1,162 @@
+"""How logs write their dates, and the cut-off as each of them writes it. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+
+from aishell.errors import ParameterError
+
+#: Names that columns of time have, the likeliest first.
+NAMES = re.compile(
+    r"^(created|logged|event|occurred|inserted|log|entry|request|ts|time|date|updated)?_?(at|on|ts|time|timestamp|date|datetime|dt)?$",
+    re.IGNORECASE,
+)
+#: 1980 and 2200 in seconds: a whole number outside, in whatever unit, is no time. The units' ranges do not overlap.
+_EARLIEST, _LATEST = 315_532_800, 7_258_118_400
+_UNITS = {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6, "epoch_ns": 10**9}
+_TEXT = re.compile(r"^\d{4}-\d\d-\d\d(?:([ T])\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(Z|[+-]\d\d:?\d\d)?$")
+_ULID = re.compile(r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", re.IGNORECASE)
+_UUID7 = re.compile(r"^[0-9a-f]{8}-?[0-9a-f]{4}-?7[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$", re.IGNORECASE)
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+#: What a declared type begins with -> how its dates are written; whole numbers and texts are told by their values.
+_BY_TYPE = {
+    "timestamp with time zone": "instant",
+    "timestamp without time zone": "local",
+    "timestamp": "local",
+    "datetime": "local",
+    "date": "date",
+}
+
+
+@dataclass(frozen=True)
+class Cutoff:
+    """One moment on the database's clock: `utc` as ISO 8601, `local` as the server's time zone writes it."""
+
+    utc: str
+    local: str
+    zone: str
+    now: str = ""
+
+    @property
+    def moment(self) -> datetime:
+        return datetime.fromisoformat(self.utc)
+
+    def __str__(self) -> str:
+        utc = self.utc[:19].replace("T", " ")
+        return f"{utc} UTC" + ("" if self.local == utc else f" ({self.local} {self.zone})")
+
+
+def could_be_time(column: str, declared: str) -> int:
+    """How much a column looks like the time of a log's row: 0 is not at all. By type first, then by name."""
+    by_type = {"instant": 4, "local": 4, "date": 3}.get(kind_of_type(declared) or "", 0)
+    name = NAMES.match(column)
+    named = 2 if name and any(name.groups()) else 0
+    first = 1 if column.lower().startswith(("created", "logged", "ts", "time", "event", "occurred", "inserted")) else 0
+    if by_type:
+        return by_type + named + first
+    return named + first if named and _may_hold_time(declared) else 0
+
+
+def kind_of_type(declared: str) -> str | None:
+    """The kind of a type that holds nothing but times, None for others."""
+    word = declared.lower().split("(")[0].strip()
+    return _BY_TYPE.get(word)
+
+
+def kind_of(engine: str, declared: str, oldest: str, newest: str, where: str) -> str:
+    """How a column writes its dates, from its declared type and its ends.
+
+    One of instant, local, date, epoch_s, epoch_ms, epoch_us, epoch_ns, text:<shape>, ulid:<case>, uuid7:<case>. Raises
+    ParameterError for a column that is no time.
+    """
+    known = kind_of_type(declared) if engine != "sqlite" else None  # SQLite's types bind nobody
+    if known is not None:
+        return known
+    kinds = [_kind_of_value(value) for value in (oldest, newest)]
+    if kinds[0] is None or kinds[1] is None:
+        value = oldest if kinds[0] is None else newest
+        raise ParameterError(
+            f"{where} is no time: it holds {value!r} ({declared})", hint="name another with --date-column"
+        )
+    if kinds[0] != kinds[1]:
+        raise ParameterError(
+            f"{where} writes its dates in more than one way: it begins with {oldest!r} and ends with {newest!r}",
+            hint="narrow it down with --where, or make the column uniform",
+        )
+    return kinds[0]
+
+
+def refuse_type(declared: str, where: str) -> None:
+    """Raises ParameterError for a declared type that never holds a time."""
+    if kind_of_type(declared) is None and not _may_hold_time(declared):
+        raise ParameterError(f"{where} is no time: its type is {declared}", hint="name another with --date-column")
+
+
+def _kind_of_value(value: str) -> str | None:
+    if re.fullmatch(r"-?\d+(\.\d+)?", value):
+        number = float(value)
+        return next((n for n, factor in _UNITS.items() if _EARLIEST <= number / factor <= _LATEST), None)
+    for kind, shape in (("ulid", _ULID), ("uuid7", _UUID7)):
+        if shape.match(value):
+            # `A` is less than `a`: the cut-off must be written as the values are, and mixed they have no order.
+            return f"{kind}:upper" if value == value.upper() else f"{kind}:lower" if value == value.lower() else None
+    found = _TEXT.match(value)
+    return f"text:{found[1] or ''}{found[2] or ''}" if found else None
+
+
+def written(kind: str, cutoff: Cutoff) -> str | int:
+    """The cut-off as a value of this kind: what is smaller is older."""
+    moment = cutoff.moment
+    if kind in _UNITS:
+        return int(moment.timestamp()) * _UNITS[kind]
+    milliseconds = int(moment.timestamp() * 1000)
+    name, _, case = kind.partition(":")
+    if name == "uuid7":
+        digits = f"{milliseconds:012x}"
+        text = f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
+        return text.upper() if case == "upper" else text
+    if name == "ulid":
+        text = "".join(_CROCKFORD[milliseconds >> shift & 31] for shift in range(45, -1, -5)) + "0" * 16
+        return text.lower() if case == "lower" else text
+    if kind == "date":
+        return cutoff.local[:10]
+    if kind == "local":
+        return cutoff.local
+    if kind.startswith("text:"):
+        return _text(kind.removeprefix("text:"), moment)
+    return cutoff.utc.replace("T", " ")
+
+
+def _text(shape: str, moment: datetime) -> str:
+    """ISO 8601 with the separator and the zone that the column has; without a zone it is UTC, as SQLite's own functions write."""
+    separator, zone = (shape[0], shape[1:]) if shape[:1] in (" ", "T") else ("", shape)
+    if zone not in ("", "Z"):
+        hours, minutes = int(zone[1:3]), int(zone[-2:])
+        offset = timedelta(hours=hours, minutes=minutes) * (-1 if zone[0] == "-" else 1)
+        moment = moment.astimezone(timezone(offset))
+    if not separator:
+        return f"{moment:%Y-%m-%d}"
+    return f"{moment:%Y-%m-%d}{separator}{moment:%H:%M:%S}"
+
+
+def seconds_of(kind: str, value: str) -> float | None:
+    """A column's value as seconds since 1970, for estimates; None when it cannot be read."""
+    try:
+        if kind in _UNITS:
+            return float(value) / _UNITS[kind]
+        if kind.startswith("ulid:"):
+            return sum(_CROCKFORD.index(c) << 5 * n for n, c in enumerate(reversed(value[:10].upper()))) / 1000
+        if kind.startswith("uuid7:"):
+            return int(value.replace("-", "")[:12], 16) / 1000
+        moment = datetime.fromisoformat(value.replace(",", "."))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except ValueError:
+        return None
+
+
+def _may_hold_time(declared: str) -> bool:
+    """Whole numbers, numerics and texts; SQLite's columns may declare anything, also nothing."""
+    words = ("int", "num", "dec", "text", "char", "uuid", "real", "double", "float", "binary", "blob")
+    return not declared or any(word in declared.lower() for word in words)

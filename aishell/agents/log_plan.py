@@ -1,0 +1,307 @@
+"""The steps of a log clean-up: count, delete, give the space back, report. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from aishell.agents import log_partitions
+from aishell.agents.base import Draft
+from aishell.agents.log_archives import columns_of, key_of
+from aishell.agents.log_questions import aged_leaves, aged_tables, chosen_tables, referring
+from aishell.agents.log_tables import LogTable, child_name, references
+from aishell.agents.log_ways import way_of
+from aishell.agents.maintenance import OFFLINE_ENGINES
+from aishell.errors import ParameterError
+from aishell.models import Estimate, Evidence, Inventory, Row, Step, Task
+from aishell.planning.estimates import estimate
+from aishell.planning.variables import escaped
+
+#: Rows a second, measured on 2 cores (shared/spec/performance.md, deleting the old half of 2 million log rows).
+SPEED = {"postgresql": 1.6e6, "mysql": 0.3e6, "sqlite": 0.8e6}
+#: Rows a second into an archive, measured likewise.
+ARCHIVE_SPEED = {"postgresql": 0.6e6, "mysql": 0.25e6, "sqlite": 0.5e6}
+#: A vacuum after less than this share of the rows would find little.
+WORTH_VACUUM = 0.05
+#: OPTIMIZE and VACUUM rewrite everything that is left: they pay when much of it went.
+WORTH_REWRITE = 0.3
+_FILE = {"schema": "main"}
+
+
+class Planner:
+    """Collects the steps of one plan."""
+
+    def __init__(self, task: Task, inventory: Inventory) -> None:
+        self.task, self.inventory, self.engine = task, inventory, inventory.server.engine
+        self.steps: list[Step] = []
+        self.warnings: list[str] = []
+        self.cutoffs: dict[str, str] = {}
+        self.deletions: dict[str, tuple[str, ...]] = {}  # table -> its steps
+
+    def draft(self) -> Draft:
+        for log in aged_tables(chosen_tables(self.task, self.inventory), self.inventory):
+            self._table(log)
+        if self.deletions and self.engine == "sqlite":
+            self._shrink_file()
+        self._report()
+        return Draft(tuple(self.steps), tuple(self.warnings), {"cutoffs": self.cutoffs})
+
+    def _table(self, log: LogTable) -> None:
+        self.cutoffs[log.name] = str(log.cutoff)
+        limited = "max_rows" in self.task.input_data
+        parts = log_partitions.decide(log, self.inventory, limited=limited)
+        leaves = [leaf for leaf in aged_leaves(log, self.inventory, limited=limited) if leaf.old_share != 0.0]
+        if not leaves and not parts.dropped:
+            why = (
+                f"has nothing older than {log.cutoff}: its oldest row is of {log.oldest}" if log.oldest else "is empty"
+            )
+            self.warnings.append(f"{log.name} {why}")
+            return
+        self.warnings += parts.notes
+        blockers = [child for child in log.blockers if child_name(child) not in self.deletions]
+        if blockers:
+            named = ", ".join(map(references, blockers))
+            raise ParameterError(
+                f"rows of {log.name} are referred to by {named}: the database refuses to delete them",
+                hint="clean up the referring tables in the same run: name them with --table too",
+            )
+        if not log.indexed and self.engine != "postgresql":
+            self.warnings.append(f"{log.name}: no index begins with {log.column!r}: the whole table is read")
+        if log.triggers:
+            named = ", ".join(str(row["name"]) for row in log.triggers)
+            self.warnings.append(f"{log.name}: each deleted row fires {named}")
+        counted = self._add(log, "count", "count_table_rows", {}, "How many rows there are before.")
+        before = (counted, *(step for child in log.blockers for step in self.deletions[child_name(child)]))
+        steps = [self._drop(log, parts, before)] if parts.dropped else []
+        # MariaDB deletes from the whole table: after its partitions have gone, so that their rows are not deleted one by one.
+        needs = before if parts.tables is not None else (*before, *steps)
+        if parts.tables is None:
+            leaves = [replace(leaf, elsewhere=parts.rows) for leaf in leaves]
+        for leaf in leaves[: 1 if limited else None]:
+            steps.append(self._archive(leaf, needs) if leaf.rule.archive else self._delete(leaf, needs))
+            self._afterwards(leaf, steps[-1])
+        if limited and len(leaves) > 1:
+            self.warnings.append(
+                f"{log.name}: max_rows is for {leaves[0].name}; the next runs go on with its other partitions"
+            )
+        self.deletions[log.name] = tuple(steps)
+
+    def _cascades(self, log: LogTable) -> dict[str, Any]:
+        """Rows of other tables that go or change with the old ones, by table; nothing where there are none."""
+        found: dict[str, int] = {}
+        for child in log.cascading:
+            rows = self.inventory.answers[referring(log, child).name]["referring"][0]["rows"]
+            found[child_name(child)] = found.get(child_name(child), 0) + int(rows)
+        counted = {name: rows for name, rows in found.items() if rows}
+        return {"cascades": counted} if counted else {}
+
+    def _drop(self, log: LogTable, parts: log_partitions.Partitions, needs: tuple[str, ...]) -> str:
+        """Whole partitions. A failure may leave one detached, which only a resume of this run finds: so it fails the run."""
+        which = {"date_column": escaped(log.column), "cutoff": log_partitions.cutoff_of(log)}
+        return self._add(
+            log,
+            "drop_partitions",
+            parts.tool,
+            which,
+            f"{len(parts.dropped)} partition(s) can hold nothing but rows of which {log.column!r} is before {log.cutoff}.",
+            needs=needs,
+            evidence=(*parts.evidence(self.inventory.measured_at), *self._evidence(log)),
+            estimate=parts.estimate(log.indexed),
+            found=parts.dropped,
+            on_error="fail" if self.engine == "postgresql" else "continue",
+        )
+
+    def _delete(self, log: LogTable, needs: tuple[str, ...]) -> str:
+        way = way_of(log, self.inventory)
+        if way.note:
+            self.warnings.append(f"{log.name}: {way.note}")
+        walk = {"key": [escaped(column) for column in way.key]} if way.key else {}
+        return self._add(
+            log,
+            "delete",
+            way.tool,
+            {**walk, **self._which(log), **self._pace("batch_target_ms", "max_rows", "sleep"), **self._cascades(log)},
+            f"Rows of which {log.column!r} is before {log.cutoff} are older than {log.rule.retention_days} days.",
+            needs=needs,
+            evidence=self._evidence(log),
+            estimate=self._estimate(log, SPEED[self.engine]),
+        )
+
+    def _archive(self, log: LogTable, needs: tuple[str, ...]) -> str:
+        """The rows into a file that was checked, then the rows that are in it out of the table."""
+        data = self.task.input_data
+        answer = self.inventory.answers[f"columns of {log.name}"]
+        columns, key = columns_of(answer), key_of(log, answer, self.engine)
+        walk = {"key": key} if key else {}
+        where = {"folder": data.get("archive_to", ""), "format": data.get("archive_format", "jsonl")}
+        archived = self._add(
+            log,
+            "archive",
+            "archive_old_records",
+            {
+                **self._which(log),
+                **walk,
+                "columns": columns,
+                **where,
+                **self._pace("batch_target_ms", "max_rows", "sleep"),
+            },
+            f"Rows of which {log.column!r} is before {log.cutoff} are kept in a file, counted and checked, before they go.",
+            needs=needs,
+            evidence=self._evidence(log),
+            estimate=self._estimate(log, ARCHIVE_SPEED[self.engine]),
+        )
+        output = f"${{steps.{archived}.output"
+        return self._add(
+            log,
+            "delete",
+            "delete_archived_records",
+            {
+                **self._which(log),
+                **({**walk, "columns": columns} if key else {}),
+                "archive": f"{output}.archive_path}}",
+                **self._pace("sleep"),
+                **self._cascades(log),
+            },
+            "Only rows that the archive has, and that have not changed since, are deleted.",
+            needs=(archived,),
+            when=f"{output}.rows_archived}} > 0",
+            evidence=self._evidence(log),
+            estimate=self._estimate(log, SPEED[self.engine]),
+        )
+
+    def _row_bytes(self, log: LogTable) -> int | None:
+        """What a row takes, its share of the indexes included."""
+        if not log.table.rows:
+            return None
+        return round(((log.table.bytes or 0) + (log.table.index_bytes or 0)) / log.table.rows)
+
+    def _which(self, log: LogTable) -> dict[str, Any]:
+        """Which rows are old."""
+        return {"date_column": escaped(log.column), "cutoff": log.before, "filters": list(log.rule.filters)}
+
+    def _pace(self, *names: str) -> dict[str, Any]:
+        return {name: self.task.input_data[name] for name in names if name in self.task.input_data}
+
+    def _estimate(self, log: LogTable, speed: float) -> Estimate:
+        """How long, at so many rows a second."""
+        rows, most = log.old_rows, self.task.input_data.get("max_rows")
+        if rows is None:
+            return Estimate(None, None, "no basis")
+        return Estimate(round((rows if most is None else min(rows, most)) / speed, 3), None, "engine default")
+
+    def _evidence(self, log: LogTable) -> tuple[Evidence, ...]:
+        at, spread = self.inventory.measured_at, "even spread between oldest and newest"
+        return (
+            Evidence("oldest", log.oldest, f"least {log.column}", at),
+            Evidence("newest", log.newest, f"greatest {log.column}", at),
+            Evidence("cutoff", str(log.cutoff), f"{log.rule.retention_days} days before the database's clock", at),
+            Evidence("retention_days", log.rule.retention_days, "as asked", at),
+            Evidence("old_rows", log.old_rows, spread, at, "a guess from the table's statistics"),
+            Evidence("old_days", log.old_days, "from the oldest row to the cut-off", at),
+            Evidence("bytes_per_row", self._row_bytes(log), "size of the table by its rows", at),
+        )
+
+    def _afterwards(self, log: LogTable, deleted: str) -> None:
+        """Give the space to new rows, or back to the disk where so much went that a rewrite pays."""
+        rows = log.table.rows or 0
+        gone = f"${{steps.{deleted}.output.rows_deleted}}"
+        if self.engine == "postgresql":
+            self._add(
+                log,
+                "vacuum",
+                "optimize_table",
+                {},
+                "Vacuum: the deleted rows' space is for new rows from then on, and the planner of queries learns of it.",
+                needs=(deleted,),
+                when=f"{gone} > {max(1000, round(rows * WORTH_VACUUM))}",
+                estimate=estimate(self.inventory, "optimize_table", log.name, log.table.bytes),
+            )
+        elif self.engine == "mysql" and rows and log.table.storage.lower() not in OFFLINE_ENGINES:
+            size = (log.table.bytes or 0) + (log.table.index_bytes or 0)
+            self._add(
+                log,
+                "optimize",
+                "optimize_table",
+                {},
+                "Rewrite the table: so much of it went that its space is worth giving back to the disk.",
+                needs=(deleted,),
+                when=f"{gone} >= {max(1, round(rows * WORTH_REWRITE))}",
+                estimate=estimate(self.inventory, "optimize_table", log.name, size, scratch=size),
+            )
+
+    def _shrink_file(self) -> None:
+        """SQLite rewrites its whole file or nothing: one step for all tables, if what went is much of the file."""
+        server = self.inventory.server
+        total, incremental = server.database_bytes or 0, server.auto_vacuum == "incremental"
+        tool = "incremental_vacuum" if incremental else "optimize_table"
+        gone = tuple(step for steps in self.deletions.values() for step in steps)
+        again = "How much of the file is free now tells whether it is worth shrinking."
+        measured = self._add(None, "measure", "analyze_table_fragmentation", _FILE, again, needs=gone)
+        shrunk = self._add(
+            None,
+            "shrink",
+            tool,
+            _FILE,
+            "Give the free pages of the file back to the disk.",
+            needs=(measured,),
+            when=f"${{steps.{measured}.output.fragmentation_percent}} >= {100 * WORTH_REWRITE:g}",
+            estimate=estimate(self.inventory, tool, "", total, scratch=None if incremental else 2 * total),
+        )
+        if server.journal_mode == "wal":
+            reason = "In WAL mode the file shrinks with the next checkpoint."
+            cost = estimate(self.inventory, "checkpoint_wal", "", total)
+            self._add(None, "checkpoint", "checkpoint_wal", _FILE, reason, needs=(shrunk,), estimate=cost)
+
+    def _report(self) -> None:
+        self.steps.append(
+            Step(
+                id="report",
+                tool="generate_maintenance_report",
+                params={"tables": [], "maintenance_type": "log cleanup"},
+                rationale="What went from each table, and what is left.",
+                needs=tuple(step.id for step in self.steps),
+                always=True,
+                on_error="continue",
+                estimate=Estimate(0.0, None, "made of what the run recorded"),
+            )
+        )
+
+    def _add(
+        self,
+        log: LogTable | None,
+        name: str,
+        tool: str,
+        params: Mapping[str, Any],
+        rationale: str,
+        *,
+        needs: tuple[str, ...] = (),
+        when: str | None = None,
+        evidence: tuple[Evidence, ...] = (),
+        estimate: Estimate = Estimate(0.0, None, "engine default"),  # noqa: B008  frozen
+        found: tuple[Row, ...] | None = None,
+        on_error: str = "continue",
+    ) -> str:
+        words = re.sub(r"[^a-z0-9]+", "_", log.table.table.lower()).strip("_")[:30] or "table" if log else "file"
+        names = {"schema": escaped(log.table.schema), "table": escaped(log.table.table)} if log else {}
+        made, number = f"{name}_{words}", 1
+        while any(step.id == made for step in self.steps):
+            number += 1
+            made = f"{name}_{words}_{number}"
+        self.steps.append(
+            Step(
+                id=made,
+                tool=tool,
+                params={**names, **params},
+                index=len(self.steps),
+                rationale=rationale,
+                evidence=evidence,
+                needs=needs,
+                when=when,
+                on_error=on_error,
+                estimate=estimate,
+                found=found,
+            )
+        )
+        return made

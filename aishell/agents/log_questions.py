@@ -1,0 +1,118 @@
+"""What the log_cleanup agent asks of a database, and its tables as the answers tell them. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aishell.agents import log_partitions
+from aishell.agents.base import Question
+from aishell.agents.log_dates import Cutoff
+from aishell.agents.log_rules import rule_of, rules_of
+from aishell.agents.log_tables import LogTable, aged, answers_of, child_name, choose, in_order, references
+from aishell.errors import ParameterError
+from aishell.models import Inventory, Row, Task
+
+
+def questions(task: Task, inventory: Inventory) -> list[Question]:
+    """What is to be known of the tables: their catalog facts, the cut-offs, then their ages, then what depends on old rows."""
+    named = [{"schema": t.schema, "table": t.table} for t in inventory.tables]
+    asked = [Question("tables", "inspect_log_tables", {"tables": named})]
+    asked += [
+        Question(f"cutoff {days}", "compute_cutoff", {"retention_days": days})
+        for days in sorted({rule.retention_days for rule in rules_of(task)})
+    ]
+    if "tables" not in inventory.answers:
+        return asked
+    chosen = chosen_tables(task, inventory)
+    asked += [_age_of(log) for log in chosen]
+    if not _answered(asked, inventory):
+        return asked
+    limited = "max_rows" in task.input_data
+    aged = aged_tables(chosen, inventory)
+    asked += filter(None, (log_partitions.question(log, inventory) for log in aged))
+    if not _answered(asked, inventory):
+        return asked
+    leaves = [leaf for log in aged for leaf in leaves_of(log, inventory, limited=limited)]
+    asked += [_age_of(leaf) for leaf in leaves if leaf not in aged]
+    asked += [
+        Question(f"columns of {leaf.name}", "inspect_archive_columns", names_of(leaf))
+        for leaf in leaves
+        if leaf.rule.archive
+    ]
+    if _answered(asked, inventory):
+        with_age = [leaf for log in aged for leaf in aged_leaves(log, inventory, limited=limited)]
+        asked += [referring(leaf, child) for leaf in with_age if leaf.old_share for child in leaf.cascading]
+    return asked
+
+
+def chosen_tables(task: Task, inventory: Inventory) -> list[LogTable]:
+    """The tables of the task with their date columns."""
+    rules = rules_of(task)
+    ruled = {table.key: (table, rule) for table in inventory.tables if (rule := rule_of(table, rules)) is not None}
+    # A partition is cleaned up with the table that it is a part of.
+    for row in answers_of(inventory).get("parents", []):
+        if (row["parent_schema"], row["parent_table"]) in ruled:
+            ruled.pop((row["schema"], row["table"]), None)
+    return [choose(table, rule, answers_of(inventory)) for table, rule in ruled.values()]
+
+
+def aged_tables(chosen: Sequence[LogTable], inventory: Inventory) -> list[LogTable]:
+    """The tables with their ages, those that refer to others first."""
+    found = []
+    for log in chosen:
+        answer = inventory.answers[f"cutoff {log.rule.retention_days}"]["cutoff"][0]
+        cutoff = Cutoff(answer["utc"], answer["local"], answer["zone"], answer["now"])
+        found.append(aged(log, inventory.answers[f"age of {log.name}"], cutoff, inventory.server.engine))
+    return in_order(found)
+
+
+def leaves_of(log: LogTable, inventory: Inventory, *, limited: bool) -> list[LogTable]:
+    """The tables in which the old rows of a table are deleted: itself, or those of its partitions that stay."""
+    tables = log_partitions.decide(log, inventory, limited=limited).tables
+    return [log] if tables is None else [replace(log, table=table, oldest=None, newest=None) for table in tables]
+
+
+def aged_leaves(log: LogTable, inventory: Inventory, *, limited: bool) -> list[LogTable]:
+    """The same with their ages."""
+    assert log.cutoff is not None  # noqa: S101  aged_tables sets it
+    engine, answers = inventory.server.engine, inventory.answers
+    return [
+        aged(leaf, answers[_age_of(leaf).name], log.cutoff, engine)
+        for leaf in leaves_of(log, inventory, limited=limited)
+    ]
+
+
+def referring(log: LogTable, child: Row) -> Question:
+    """How many rows go or change with the old ones. Raises ParameterError where the database could not do it in time."""
+    ours, theirs = json.loads(child["parent_columns"]), json.loads(child["child_columns"])
+    if not child["indexed"]:
+        raise ParameterError(
+            f"{references(child)} refers to {log.name} without an index: each deleted row would read all of it",
+            hint="create the index first",
+        )
+    params = {
+        **names_of(log),
+        "date_column": log.column,
+        "cutoff": log.before,
+        "filters": list(log.rule.filters),
+        "key_column": ours[0],
+        "child_schema": child["child_schema"],
+        "child_table": child["child_table"],
+        "child_column": theirs[0],
+    }
+    return Question(f"rows of {child_name(child)} by {child['name']} of {log.name}", "count_referring_rows", params)
+
+
+def _age_of(log: LogTable) -> Question:
+    return Question(f"age of {log.name}", "measure_log_age", {**names_of(log), "date_column": log.column})
+
+
+def _answered(asked: Sequence[Question], inventory: Inventory) -> bool:
+    return all(question.name in inventory.answers for question in asked)
+
+
+def names_of(log: LogTable) -> dict[str, str]:
+    """The parameters that name a table."""
+    return {"schema": log.table.schema, "table": log.table.table}

@@ -1,0 +1,58 @@
+"""How long the rows of which table are kept: by the task, or by the rules of `config/agents/log_cleanup.yaml`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from aishell.errors import ParameterError
+from aishell.models import Table, Task
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How long the rows of a table are kept. `tables` is a glob or a name."""
+
+    tables: str
+    retention_days: int
+    date_column: str | None = None
+    filters: tuple[Mapping[str, Any], ...] = ()
+    archive: bool = False
+
+
+def rules_of(task: Task) -> list[Rule]:
+    """The rules of a task: one per table it names, else those of the configuration. Raises ParameterError without any."""
+    data = task.input_data
+    names = [*([data["table"]] if "table" in data else []), *data.get("tables", ())]
+    configured = [_rule(rule) for rule in data.get("rules", ())]
+    if not names:
+        if not configured:
+            raise ParameterError(
+                "no table is named",
+                hint="give --table and --retention-days, or write rules into config/agents/log_cleanup.yaml",
+            )
+        return configured
+    given = {key: data[key] for key in ("retention_days", "date_column", "filters", "archive") if key in data}
+    if "retention_days" not in given:
+        raise ParameterError("retention_days is missing", hint="how long are rows kept? e.g. --retention-days 90")
+    return [_rule({"tables": name, **given}) for name in names]
+
+
+def _rule(data: Mapping[str, Any]) -> Rule:
+    return Rule(
+        data["tables"],
+        data["retention_days"],
+        data.get("date_column"),
+        tuple(data.get("filters", ())),
+        bool(data.get("archive")),
+    )
+
+
+def rule_of(table: Table, rules: Sequence[Rule]) -> Rule | None:
+    """The first rule that fits a table; an exact name goes before a glob, so that `we*ird` can be named."""
+    names = (table.table, f"{table.schema}.{table.table}")
+    exact = (rule for rule in rules if rule.tables in names)
+    globs = (rule for rule in rules if any(fnmatchcase(name, rule.tables) for name in names))
+    return next(exact, None) or next(globs, None)
