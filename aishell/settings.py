@@ -89,6 +89,7 @@ class Settings:
     targets: Mapping[str, Target] = field(default_factory=dict)
     hooks: tuple[str, ...] = ()
     keep_runs: int = 1000
+    archives: str | None = None  # the folder of archives, relative to the site
 
 
 _MATRIX = {
@@ -187,6 +188,7 @@ def load_settings(config: Path) -> Settings:
         targets=known,
         hooks=main.texts("hooks"),
         keep_runs=main.get("keep_runs", int, 1000),
+        archives=main.get("archives", str),
     )
     main.done()
     if settings.default_target is not None and settings.default_target not in known:
@@ -248,6 +250,7 @@ def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentCon
         timeout_seconds=chosen.get("timeout_seconds", int, defaults.timeout_seconds),
         max_duration=chosen.get("max_duration", int, defaults.max_duration),
         constraints=tuple(_constraint(item) for item in section.items("safety_constraints")) or defaults.constraints,
+        retention=tuple(_retention(item) for item in section.items("retention")) if agent_type == "log_cleanup" else (),
     )
     chosen.done()
     section.done()
@@ -311,6 +314,22 @@ def _constraint(item: Section) -> Mapping[str, Any]:
     if not item.get("type", str):
         raise item.wrong("a constraint needs a type")
     return {**item.data, "where": f"{item.document.path}:{item.document.line(*item.at)}"}
+
+
+def _retention(item: Section) -> Mapping[str, Any]:
+    """A retention rule of the log_cleanup agent; what its values may be is checked with the task's inputs."""
+    rule = {
+        "tables": item.get("tables", str),
+        "retention_days": item.get("retention_days", int),
+        "date_column": item.get("date_column", str),
+        "filters": item.get("filters", list),
+        "archive": item.get("archive", bool),
+    }
+    item.done()
+    for key in ("tables", "retention_days"):
+        if rule[key] is None:
+            raise item.wrong(f"a retention rule needs {key}")
+    return {key: value for key, value in rule.items() if value is not None}
 
 
 def _version(document: Document) -> str:

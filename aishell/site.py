@@ -37,8 +37,9 @@ from aishell.settings import load_agent as load_config
 from aishell.state import history
 from aishell.state.approvals import Approvals
 from aishell.state.plans import load_plan
-from aishell.state.runs import RESUMABLE, Runs, check_transition, who
+from aishell.state.runs import Runs, who
 from aishell.state.store import Store
+from aishell.state.transitions import RESUMABLE, check_transition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +91,12 @@ class Site:
     def approvals(self) -> Approvals:
         return Approvals(self.store)
 
+    @property
+    def archives(self) -> Path:
+        """The folder of archives: as configured, else `archives` beside the state."""
+        base = self.places.root or self.places.state.parent
+        return base / (self.settings.archives or "archives")
+
     def registry(self, engine: str | None = None) -> Registry:
         """The tools of the site, of one engine or of all."""
         return Registry.load(self.places.tools, lock_check=contradiction, engine=engine)
@@ -135,6 +142,12 @@ class Site:
         inputs = dict(task.input_data)
         if target.binlog and "binlog" in agent.inputs:
             inputs.setdefault("binlog", target.binlog)
+        if config.retention:
+            inputs.setdefault("rules", [dict(rule) for rule in config.retention])
+        if "archive_to" in inputs:
+            from aishell.archives.shelf import inside
+
+            inputs["archive_to"] = str(inside(self.archives, inputs["archive_to"]).relative_to(self.archives.resolve()))
         named = replace(
             task, agent=agent.type, target=target.name, task_id=task.task_id or uuid.uuid4().hex, input_data=inputs
         )
@@ -149,6 +162,7 @@ class Site:
             constraints=in_force,
             level=level,
             hooks=Hooks.load(self.settings.hooks),
+            archives=self.archives,
             inspector=open_database(parse_url(target.inspection_url)) if target.inspection_url else None,
         )
         try:

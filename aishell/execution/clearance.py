@@ -104,6 +104,15 @@ def _verdict(run: Run, step: Step, tool: Tool, objects: Sequence[Row]) -> Verdic
         run.job.refresh()
 
 
+def calm(run: Run, step: Step, tool: Tool) -> str | None:
+    """Between two batches: wait while replicas lag or the server is busy; why to stop when that does not pass."""
+    run.job.refresh()
+    denied = [
+        r.text for r in _verdict(run, step, tool, []).reasons if r.rule in _PASSING and r.decision is Decision.DENY
+    ]
+    return "; ".join(denied) or None
+
+
 def _approved(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
     """The answer to a step that asks: from `--yes`, from an earlier decision bound to this very digest, or from a person."""
     bound = _binding(run, tool, cleared, objects)

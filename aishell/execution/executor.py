@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,21 +10,26 @@ from typing import Any
 
 from aishell.databases.base import Session, Statement
 from aishell.errors import AishellError, DatabaseError, StepError
-from aishell.execution.clearance import Cleared, clear
+from aishell.execution.clearance import Cleared, calm, clear
 from aishell.execution.progress import watched
 from aishell.execution.retry import retrying
 from aishell.execution.run import NoOutputError, Run
 from aishell.models import Row, Step, StepResult, StepStatus, canonical, now, plain
+from aishell.packing import pack
 from aishell.planning import conditions
 from aishell.planning.variables import resolve
 from aishell.registry import runners
 from aishell.registry.context import Context, InDoubtError, ObjectResult, label_of
 from aishell.registry.hooks import Call
+from aishell.registry.reached import Reached
 from aishell.registry.returns import conclude
 from aishell.registry.tool import Tool
 from aishell.safety.locks import lock_of
 from aishell.state import audit
 from aishell.state.history import size
+
+#: Seconds between two looks at replicas and load while batches go by.
+CALM_CHECK = 1.0
 
 
 class InterruptedStepError(StepError):
@@ -39,6 +45,7 @@ class Earlier:
     found: Sequence[Row] | None
     done: Sequence[ObjectResult] = ()
     approved_by: str | None = None
+    reached: Reached | None = None
 
 
 @dataclass
@@ -48,6 +55,17 @@ class _Record:
     happened: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     objects: list[dict[str, Any]] = field(default_factory=list)
     server_session: str = ""
+    crowd: threading.Event = field(default_factory=threading.Event)  # others were seen waiting for our locks
+
+    def take(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """What happened since it was asked last; a batch is written down while the next one runs."""
+        happened, self.happened = self.happened, []
+        return happened
+
+    def take_crowd(self) -> bool:
+        seen = self.crowd.is_set()
+        self.crowd.clear()
+        return seen
 
 
 def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
@@ -97,6 +115,7 @@ def _run(
     _start(run, step, tool, cleared, result, earlier)
     record_ = _Record()
     context = _context(run, step, tool, record_, result.attempts)
+    context.reached = earlier.reached if earlier else None
     run.called(tool.name)
     try:
         with watched(run, step, tool, record_):
@@ -110,7 +129,7 @@ def _run(
     except InDoubtError as error:
         return record(run, step, replace(result, status=StepStatus.IN_DOUBT, error=error.message), record_)
     except DatabaseError as error:
-        if error.kind == "cancelled" and run.cancelled.is_set():
+        if error.kind == "cancelled" and (run.cancelled.is_set() or run.asked_to):
             _interrupted(run, step, record_)
             raise InterruptedStepError(f"{step.id} was interrupted") from error
         if error.kind == "statement_timeout":
@@ -164,7 +183,7 @@ def _start(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResul
         "params": canonical(audit.redact(plain(cleared.values))),
         "digest": cleared.digest,
         "idempotency_key": f"{run.id}:{step.index}",
-        "found": canonical(found) if found is not None else None,
+        "found": canonical(pack(found)) if found is not None else None,
         "approved_by": cleared.approved_by,
     }
     run.runs.step_started(run.id, run.owner, step.index, values, task_id=run.task_id, total=run.total)
@@ -189,6 +208,23 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
             return
         run.runs.objects_ended(run.id, step.index, rows, kept.happened)
         kept.happened.clear()
+
+    checked = time.monotonic()
+
+    def batch_ended(reached: Reached, batch: Mapping[str, Any]) -> str | None:
+        nonlocal checked
+        happened = [*kept.take(), ("batch_committed", {"number": reached.batches, **plain(batch)})]
+        asked = run.runs.batch_ended(run.id, run.owner, step.index, reached.text(), happened)
+        run.asked_to = run.asked_to or asked
+        if run.cancelled.is_set() or run.asked_to:
+            raise DatabaseError("stopped between two batches", kind="cancelled")
+        if run.options.deadline is not None and time.monotonic() > run.options.deadline:
+            return "the window has closed"
+        if time.monotonic() < checked + CALM_CHECK:
+            return None
+        why = calm(run, step, tool)
+        checked = time.monotonic()
+        return why
 
     active: list[Session] = []
 
@@ -222,6 +258,11 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         cancelled=run.cancelled.is_set,
         attempt=retrying(min(lock_of(tool).tries, run.job.config.max_retries), retried),
         on_session=session_changed,
+        on_batch=batch_ended,
+        crowded=kept.take_crowd,
+        archives=run.job.archives,
+        expected_rows=next((item.value for item in step.evidence if item.metric == "old_rows"), None),
+        rest=run.cancelled.wait,
     )
 
 

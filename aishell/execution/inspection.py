@@ -26,7 +26,7 @@ def inspect(
     server = job.refresh()
     tables = [table_of(row) for row in _rows(job, "inspect_tables")]
     indexes = [_index(row) for row in _rows(job, "inspect_indexes")]
-    chosen = choose(job.task.input_data.get("tables") or (), tables)
+    chosen = choose(job.agent.tables(job.task), tables)
     keys = {table.key for table in chosen}
     inventory = Inventory(
         server=server,
@@ -37,7 +37,17 @@ def inspect(
         deferred=deferred,
         history=history or {},
     )
-    return _measured(job, inventory)
+    return _answered(job, _measured(job, inventory))
+
+
+def _answered(job: Job, inventory: Inventory) -> Inventory:
+    """The inventory with what the agent asks for."""
+    while True:
+        asked = [q for q in job.agent.questions(job.task, inventory) if q.name not in inventory.answers]
+        if not asked:
+            return inventory
+        answers = {question.name: job.read(question.tool, question.params) for question in asked}
+        inventory = replace(inventory, answers={**inventory.answers, **answers})
 
 
 def _measured(job: Job, inventory: Inventory) -> Inventory:

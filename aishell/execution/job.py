@@ -52,6 +52,7 @@ class Job:
     hooks: Hooks = field(default_factory=Hooks)
     inspector: Database | None = None  # the target through the role that may only look, where one is configured
     server: Server | None = None
+    archives: Path | None = None  # the folder of archives
 
     def close(self) -> None:
         """Give every connection back; a later use connects anew."""
@@ -127,16 +128,22 @@ class Job:
             free_disk=free,
             disk_seen=visible,
             calls_last_minute=calls,
+            cascade_children=dict(step.params.get("cascades") or {}),
             model_proposed=bool(self.task.metadata.get("model")),
         )
         verdict = gates.judge(
             step, tool, context, config=self.config, constraints=self.constraints, policy=self.policy, level=self.level
         )
         objection = self.agent.validate_safety(step)
-        if objection is None or objection.decision.rank <= verdict.decision.rank:
+        if objection is None:
             return verdict
-        reasons = (*verdict.reasons, *objection.reasons)
-        return replace(verdict, decision=objection.decision, safe=objection.safe, reasons=reasons)
+        return replace(
+            verdict,
+            decision=max(verdict.decision, objection.decision, key=lambda decision: decision.rank),
+            safe=verdict.safe and objection.safe,
+            reasons=(*verdict.reasons, *objection.reasons),
+            risks=(*verdict.risks, *(reason.text for reason in objection.reasons)),
+        )
 
     def free_disk(self) -> tuple[int | None, bool]:
         """Free bytes where the database's files are, and whether they could be seen from here."""

@@ -120,7 +120,8 @@ class Orchestrator:
         elif isinstance(what, WaitingError):
             self.waiting.append(f"{what.message} ({what.hint})")
         elif isinstance(what, InterruptedStepError):
-            self.stopped = "interrupted"
+            if self.run.asked_to is None:
+                self.stopped = "interrupted"
         elif isinstance(what, AishellError):
             self.broken, self.failed_step = what, step.id
         else:

@@ -81,6 +81,8 @@ def known_objects(tool: Tool, step: Step, values: Mapping[str, Any]) -> list[Row
     if tool.runs == "statement":
         needs_find = "find" in tool.blocks and any(n not in tool.parameters for n in tool.blocks["do"].names)
         return None if needs_find else [{}]
+    if tool.runs == "batched":
+        return [{}]
     if step.found is not None:
         return [dict(row) for row in step.found]
     if set(tool.key) <= {"schema", "table"} and tool.key:

@@ -11,8 +11,10 @@ from sqlalchemy import Row as Record
 from aishell.execution.executor import Earlier, record
 from aishell.execution.run import Run
 from aishell.models import Row, StepResult, StepStatus
+from aishell.packing import unpack
 from aishell.registry.context import Context, ObjectResult, label_of
 from aishell.registry.objects import clean, wait_for_end
+from aishell.registry.reached import Reached
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
 
@@ -60,7 +62,7 @@ def recover(run: Run, row: Record[Any], decision: str | None = None) -> Earlier 
     step = run.plan.steps[row.step_index]
     tool = run.job.pick(step.tool)
     values = tool.prepare(json.loads(row.params))
-    found: list[Row] | None = json.loads(row.found) if row.found else None
+    found: list[Row] | None = unpack(json.loads(row.found)) if row.found else None
     context = Context(
         run.job.database, run.marker(step), run.job.options(tool), on_sent=lambda statement, session: None
     )
@@ -69,8 +71,11 @@ def recover(run: Run, row: Record[Any], decision: str | None = None) -> Earlier 
     done = _recorded(run, row, found or [], tool, values)
     through = {result.label for result in done}
     left = [item for item in found or [{}] if label_of(tool, values, item) not in through]
-    earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by)
     ended = row.status in (StepStatus.PENDING, StepStatus.FAILED)  # the statement's end was seen: there is no doubt
+    reached = Reached.of(row.reached) if row.reached else None
+    if reached is not None and not ended:
+        reached = replace(reached, uncounted=reached.uncounted + 1)
+    earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by, reached)
     if ended or tool.runs in ("query", "python") or tool.read_only or tool.idempotent:
         for item in left:
             clean(tool, {**values, **item}, context)

@@ -20,6 +20,8 @@ _COUNTS = {
     "indexes_rebuilt": "index(es) rebuilt",
     "statistics_updated": "table(s) analysed",
     "indexes_dropped": "left-over index(es) dropped",
+    "rows_deleted": "row(s) deleted",
+    "partitions_dropped": "partition(s) dropped",
 }
 MAX_LINES = 40  # per section; the rest is counted
 
@@ -35,6 +37,7 @@ def maintenance_report(params: Mapping[str, Any], context: Context) -> dict[str,
         "",
         *_findings(results),
         *_steps(plan, results),
+        *_logs(plan, results),
         *_damage(results),
         *_left(results),
         *_figures(results, server),
@@ -85,6 +88,29 @@ def _effect(result: StepResult) -> str:
     return ", ".join(parts)
 
 
+def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
+    """What went from each log table, altogether and by the day it was written."""
+    by_id = {step.id: step for step in plan.steps}
+    rows = []
+    for result in results:
+        gone = (result.output or {}).get("rows_deleted")
+        if gone is None or result.status is not StepStatus.DONE:
+            continue
+        known = {item.metric: item.value for item in by_id[result.step_id].evidence}
+        days, width = known.get("old_days"), known.get("bytes_per_row")
+        table = _name(f"{result.params.get('schema')}.{result.params.get('table')}")
+        daily = f"{gone / days:,.0f}" if days else ""
+        held = f"about {size(gone * width)}" if width else ""
+        a_day = f"about {size(gone * width / days)}" if days and width else ""
+        rows.append(f"| {table} | {known.get('cutoff')} | {gone:,} | {held} | {daily} | {a_day} |")
+        for child, number in (result.params.get("cascades") or {}).items():
+            rows.append(f"| {_name(child)} | with {table} | {number:,} as counted before | | | |")
+    if not rows:
+        return []
+    head = ["| table | rows before | deleted | bytes | rows a day | bytes a day |", "|---|---|---|---|---|---|"]
+    return ["## Log tables", "", *head, *_cut(rows), ""]
+
+
 def _damage(results: Sequence[StepResult]) -> Iterable[str]:
     checks = [r for r in results if r.tool == "check_table_corruption"]
     if not checks:
@@ -112,7 +138,7 @@ def _left(results: Sequence[StepResult]) -> Iterable[str]:
 
 
 def _figures(results: Sequence[StepResult], server: Server) -> Iterable[str]:
-    outputs = [r.output or {} for r in results if r.status is StepStatus.DONE and "bytes_before" in (r.output or {})]
+    outputs = [r.output or {} for r in results if r.status is StepStatus.DONE and "bytes_after" in (r.output or {})]
     before = sum(o["bytes_before"] or 0 for o in outputs)
     after = sum(o["bytes_after"] or 0 for o in outputs)
     lines = (

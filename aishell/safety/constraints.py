@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, get_args, get_origin, get_type_hints
 
 from aishell.errors import SettingsError, UnknownNameError
 from aishell.models import Decision, Risk, Server, Step, Table
-from aishell.registry.tool import Tool
+from aishell.registry.tool import STAGES, Tool
 from aishell.safety.locks import lock_of
 from aishell.settings import PRODUCTION, Target
 
@@ -175,8 +175,8 @@ class NoLongTransactions(_Base):
     on_violation: str = "block"
 
     def check(self, step: Step, context: Context) -> Violation | None:
-        do = context.tool.blocks.get("do")
-        waits = lock_of(context.tool).exclusive or (do is not None and "CONCURRENTLY" in do.text.upper())
+        sent = [context.tool.blocks[name].text.upper() for name in STAGES if name in context.tool.blocks]
+        waits = lock_of(context.tool).exclusive or any("CONCURRENTLY" in text for text in sent)
         age, who = context.server.oldest_transaction_seconds, context.server.oldest_transaction
         if waits and age is None and who is not None and not context.tool.read_only:
             return Violation(self.type, f"how old the oldest transaction is cannot be seen: {who}", Decision.CONFIRM)

@@ -53,8 +53,12 @@ def mitigations(tool: Tool) -> Iterable[str]:
         yield f"lock timeout {timeout_of(tool, lock):g} s, {lock.tries} tries"
     if tool.max_execution_time is not None:
         yield f"stopped after {tool.max_execution_time} s"
+    if tool.runs == "batched":
+        yield "each batch is a short transaction of its own; between two of them it can be stopped at any time"
     if "probe" in tool.blocks:
         yield "the table's lock is tried first without waiting; a held one defers the object"
+    if "check" in tool.blocks:
+        yield "right before it goes, each object is looked at once more; one that must not go is left"
     if "cleanup" in tool.blocks:
         yield "what an interrupted statement leaves is removed before it is tried again"
     if "verify" in tool.blocks:
@@ -78,6 +82,8 @@ def _facts(step: Step, tool: Tool, context: Context) -> Iterable[Reason]:
         yield Reason("model", "a language model proposed this plan", Decision.CONFIRM)
     if tool.risk_level.rank < Risk.MEDIUM.rank:
         return
+    if tool.deletes and not step.params.get("archive"):
+        yield Reason("not archived", "rows are deleted for good: they were not archived", Decision.CONFIRM)
     if lock_of(tool).exclusive and context.busy_sessions:
         yield Reason("live traffic", f"{context.busy_sessions} other sessions use the table now", Decision.CONFIRM)
     if step.estimate.seconds is None and tool.runs != "python":

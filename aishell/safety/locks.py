@@ -52,6 +52,9 @@ LOCKS: dict[str, dict[str, Lock]] = {
             Lock("none", 0, "nothing", 5),
             Lock("MDL SHARED READ", 1, "schema changes (on MyISAM and Aria writes too)", 5),
             Lock(
+                "MDL SHARED WRITE", 2, "schema changes and changes of the same rows (on MyISAM and Aria everything)", 5
+            ),
+            Lock(
                 "MDL SHARED UPGRADABLE, brief EXCLUSIVE",
                 4,
                 "other schema changes; everything for a moment at the start and the end (on MyISAM and Aria all the time)",
@@ -72,6 +75,8 @@ LOCKS: dict[str, dict[str, Lock]] = {
     },
 }
 
+#: MariaDB: settings for one statement.
+_SETTINGS = re.compile(r"^SET STATEMENT\b.*?\bFOR\s+")
 #: A change behind a WITH.
 _WRITES = r"\b(INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+\S+\s+SET)\b"
 #: (engine, statement, the lock it takes), the first that matches. A file may declare a stronger lock, never a weaker one.
@@ -86,7 +91,7 @@ _STATEMENTS: list[tuple[str, re.Pattern[str], str]] = [
         ("postgresql", r"^(DROP|TRUNCATE|CLUSTER)\b", "ACCESS EXCLUSIVE"),
         (
             "postgresql",
-            r"^ALTER\s+TABLE\b.*\b(VALIDATE|SET STATISTICS|DETACH\b.*\bCONCURRENTLY)\b",
+            r"^ALTER\s+TABLE\b.*\b(VALIDATE|SET STATISTICS|DETACH\b.*\b(CONCURRENTLY|FINALIZE))\b",
             "SHARE UPDATE EXCLUSIVE",
         ),
         ("postgresql", r"^ALTER\b", "ACCESS EXCLUSIVE"),
@@ -95,11 +100,12 @@ _STATEMENTS: list[tuple[str, re.Pattern[str], str]] = [
         ("postgresql", r"^(SELECT|WITH)\b", "none"),
         ("mysql", r"^OPTIMIZE\b", "MDL SHARED UPGRADABLE, brief EXCLUSIVE"),
         ("mysql", r"^ALTER\b.*\bLOCK\s*=\s*NONE\b", "MDL SHARED UPGRADABLE, brief EXCLUSIVE"),
+        ("mysql", r"^ALTER\b.*\b(DROP|TRUNCATE)\s+PARTITION\b", "MDL EXCLUSIVE"),
         ("mysql", r"^(ALTER|REPAIR)\b", "MDL SHARED NO WRITE"),
         ("mysql", r"^(DROP|TRUNCATE)\b", "MDL EXCLUSIVE"),
         ("mysql", r"^(ANALYZE|CHECK)\b", "MDL SHARED READ"),
-        ("mysql", r"^(INSERT|UPDATE|DELETE)\b", "MDL SHARED READ"),
-        ("mysql", rf"^WITH\b.*{_WRITES}", "MDL SHARED READ"),
+        ("mysql", r"^(INSERT|UPDATE|DELETE)\b", "MDL SHARED WRITE"),
+        ("mysql", rf"^WITH\b.*{_WRITES}", "MDL SHARED WRITE"),
         ("mysql", r"^(SELECT|SHOW|WITH)\b", "none"),
         ("sqlite", r"^VACUUM\b", "EXCLUSIVE"),
         ("sqlite", r"^(REINDEX|ANALYZE|INSERT|UPDATE|DELETE|DROP|ALTER|CREATE)\b", "RESERVED"),
@@ -117,7 +123,7 @@ def lock_of(tool: Tool) -> Lock:
 
 def taken_by(sql: str, engine: str) -> Lock | None:
     """The lock a statement takes, None when the table does not know it."""
-    flat = " ".join(sql.split())
+    flat = _SETTINGS.sub("", " ".join(sql.split()))
     for known, pattern, name in _STATEMENTS:
         if known == engine and pattern.search(flat):
             return LOCKS[engine][name]
@@ -130,8 +136,10 @@ def contradiction(tool: Tool) -> str | None:
         return None
     if tool.lock not in LOCKS[tool.engine]:
         return f"unknown lock {tool.lock!r}; known: {', '.join(LOCKS[tool.engine])}"
+    # The lock on the table that is named counts: what was detached from it before is nobody's table any more.
+    sent = ("detach", "finalize", "cleanup") if "detach" in tool.blocks else ("do", "cleanup")
     for block in tool.blocks.values():
-        if block.name not in ("do", "cleanup"):
+        if block.name not in sent:
             continue
         taken = taken_by(block.text, tool.engine)
         if taken is None:

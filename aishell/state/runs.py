@@ -17,31 +17,7 @@ from aishell.models import RunState, StepStatus, canonical, now
 from aishell.state import audit
 from aishell.state.schema import checkpoints, events, runs, steps, table_history
 from aishell.state.store import Store
-
-#: State -> the states it may become (model.md, States). An illegal transition raises.
-TRANSITIONS: dict[RunState, frozenset[RunState]] = {
-    RunState.IDLE: frozenset({RunState.PLANNING}),
-    RunState.PLANNING: frozenset({RunState.EXECUTING, RunState.FAILED, RunState.CANCELLED}),
-    RunState.EXECUTING: frozenset(
-        {
-            RunState.CHECKPOINTING,
-            RunState.COMPLETED,
-            RunState.FAILED,
-            RunState.CANCELLED,
-            RunState.PAUSED,
-            RunState.WAITING_APPROVAL,
-        }
-    ),
-    RunState.CHECKPOINTING: frozenset({RunState.EXECUTING}),
-    RunState.WAITING_APPROVAL: frozenset({RunState.EXECUTING, RunState.PAUSED, RunState.CANCELLED, RunState.FAILED}),
-    RunState.PAUSED: frozenset({RunState.EXECUTING, RunState.CANCELLED}),
-    RunState.FAILED: frozenset({RunState.EXECUTING}),
-    RunState.COMPLETED: frozenset(),
-    RunState.CANCELLED: frozenset(),
-}
-RESUMABLE = frozenset(
-    {RunState.EXECUTING, RunState.WAITING_APPROVAL, RunState.PAUSED, RunState.PLANNING, RunState.FAILED}
-)
+from aishell.state.transitions import check_transition
 
 # Built once: compiling a statement costs more than running it.
 _CLAIMED = (
@@ -205,6 +181,22 @@ class Runs:
             connection.execute(insert(table_history), rows)
             for kind, data in happened:
                 audit.append(connection, kind, data, run_id=run_id, step_index=index)
+
+    def batch_ended(
+        self,
+        run_id: str,
+        owner: str,
+        index: int,
+        reached: str,
+        happened: Iterable[tuple[str, Mapping[str, Any]]],
+    ) -> str | None:
+        """A batch is through: where the next begins, and what was sent; what another process asks of the run."""
+        with self.store.write() as connection:
+            asked = self._claim(connection, run_id, owner)
+            self._set_step(connection, run_id, index, {"reached": reached})
+            for kind, data in happened:
+                audit.append(connection, kind, data, run_id=run_id, step_index=index)
+        return asked
 
     def event(
         self, kind: str, data: Mapping[str, Any], *, run_id: str | None = None, step_index: int | None = None
@@ -371,12 +363,6 @@ def _step_update(names: tuple[str, ...]) -> Update:
 
 def _asked(row: Row[Any]) -> str | None:
     return "cancel" if row.cancel_requested else "pause" if row.pause_requested else None
-
-
-def check_transition(old: RunState, new: RunState) -> None:
-    """Raises StateError when a run in state `old` may not become `new`."""
-    if new not in TRANSITIONS[old]:
-        raise StateError(f"a run that is {old.value} cannot become {new.value}")
 
 
 def who() -> str:

@@ -70,6 +70,7 @@ steps = Table(
     Column("ended_at", Text),
     Column("seconds", Float),
     Column("deferred", Text),  # objects left for another night: JSON
+    Column("reached", Text),  # batched: how far it has come, committed with every batch: JSON
 )
 
 checkpoints = Table(
@@ -151,8 +152,12 @@ def _deferred_objects(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE steps ADD COLUMN deferred TEXT"))
 
 
+def _reached(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE steps ADD COLUMN reached TEXT"))
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_deferred_objects,)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_deferred_objects, _reached)
 VERSION = 1 + len(MIGRATIONS)
 
 

@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("models", "errors"),
-    ("yamlfile", "reporting.units", "databases.quoting", "locations"),
-    ("settings", "databases"),
+    ("yamlfile", "reporting.units", "databases.quoting", "locations", "packing"),
+    ("settings", "databases", "archives"),
     ("registry",),
     ("safety",),
     ("planning",),

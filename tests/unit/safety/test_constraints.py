@@ -17,6 +17,19 @@ PRODUCTION = make_target(environment="production")
 MEDIUM, LOW, CRITICAL = make_tool(), make_tool(risk="low"), make_tool(risk="critical")
 READING = query_tool()
 EXCLUSIVE = make_tool({"do": "VACUUM (FULL) {table}", "verify": VERIFY}, "postgresql", lock="ACCESS EXCLUSIVE")
+DETACHING = make_tool(
+    {
+        "find": "SELECT 'p' AS part",
+        "check": "SELECT NULL AS next, NULL AS reason",
+        "detach": "ALTER TABLE {table} DETACH PARTITION {part} CONCURRENTLY",
+        "do": "DROP TABLE {part}",
+        "verify": VERIFY,
+    },
+    "postgresql",
+    runs="each",
+    idempotent="true",
+    risk="high",
+)
 CONCURRENT = make_tool({"do": "REINDEX INDEX CONCURRENTLY {table}", "verify": VERIFY}, "postgresql")
 PLAIN_VACUUM = make_tool({"do": "VACUUM {table}", "verify": VERIFY}, "postgresql")
 REPORT = make_tool(category="report")
@@ -77,6 +90,7 @@ def old(seconds: float):
         (c.FreeDisk(), NEEDS, make_context(READING, free_disk=0), None),
         (c.NoLongTransactions(), STEP, make_context(EXCLUSIVE, server=old(301)), DENY),
         (c.NoLongTransactions(), STEP, make_context(CONCURRENT, server=old(301)), DENY),
+        (c.NoLongTransactions(), STEP, make_context(DETACHING, server=old(301)), DENY),
         (c.NoLongTransactions(on_violation="ask"), STEP, make_context(CONCURRENT, server=old(301)), CONFIRM),
         (c.NoLongTransactions(), STEP, make_context(EXCLUSIVE, server=old(300)), None),
         (c.NoLongTransactions(max_seconds=5), STEP, make_context(EXCLUSIVE, server=old(6)), DENY),

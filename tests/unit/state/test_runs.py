@@ -9,8 +9,9 @@ import pytest
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import RunState, Step, StepStatus
 from aishell.state import audit
-from aishell.state.runs import RESUMABLE, TRANSITIONS, Runs, check_transition
+from aishell.state.runs import Runs
 from aishell.state.store import Store
+from aishell.state.transitions import RESUMABLE, TRANSITIONS, check_transition
 from tests.unit.making import start_run
 
 #: spec: model.md, States.
