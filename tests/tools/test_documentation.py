@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.fix_tools import ROOT, registry
 
-ENGINES = {"PostgreSQL": "postgresql", "MySQL": "mysql", "SQLite": "sqlite"}
+FOLDERS = {"PostgreSQL": "postgresql", "MySQL": "mysql", "SQLite": "sqlite"}
+ENGINES = {**FOLDERS, "MariaDB": "mysql"}
 
 
 def documented():
@@ -13,7 +14,7 @@ def documented():
     for line in (ROOT / "docs" / "tools.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) == 6 and cells[1].startswith("`"):
-            engines = ENGINES.values() if cells[3] == "all" else [ENGINES[name] for name in cells[3].split(", ")]
+            engines = FOLDERS.values() if cells[3] == "all" else [ENGINES[name] for name in cells[3].split(", ")]
             assert cells[4], line
             found |= {(cells[1].strip("`"), engine, cells[2]) for engine in engines}
     return found
@@ -23,7 +24,7 @@ def test_every_tool_is_listed_with_its_risk():
     declared = {
         (tool.name, engine, tool.risk_level.value)
         for tool in registry()
-        for engine in (ENGINES.values() if tool.engine == "common" else [tool.engine])
+        for engine in (FOLDERS.values() if tool.engine == "common" else [tool.engine])
     }
     assert documented() == declared
 

@@ -1,0 +1,198 @@
+"""Archived rows: lossless in every type, checked, deleted only as they were archived, and put back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aishell.archives import shelf
+from aishell.errors import ArchiveError
+
+OLD = {"postgresql": "2020-01-01 00:00:00+00", "mysql": "2020-01-01 00:00:00", "sqlite": "2020-01-01 00:00:00"}
+#: Column definitions and the values of rows, as SQL, that are hard to keep.
+TYPES = {
+    "postgresql": (
+        "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz NOT NULL, t text, n numeric, f float8, r real, "
+        "b bytea, j json, jb jsonb, a int[], ta text[], d date, ts timestamp, tz timetz, i interval, u uuid, net inet, "
+        "bo boolean, c char(5), rg int4range, m money, g int GENERATED ALWAYS AS (1) STORED",
+        "at, t, n, f, r, b, j, jb, a, ta, d, ts, tz, i, u, net, bo, c, rg, m",
+        [
+            "'2010-03-01 10:00+02', '', 1.10, 0.1, 0.1, '', 'null', 'null', '{}', '{}', '2010-01-01', '2010-01-01 00:00:00.5', "
+            "'10:00:00+05', '1 mon -1 day', '00000000-0000-0000-0000-000000000000', '10.0.0.0/8', true, 'a', '[1,5)', '1.5'",
+            "'infinity'::timestamptz - interval '0', 'x', 'NaN', 'Infinity', '-Infinity', '\\x00ff0a', '{\"a\" : 1,\n\"b\":2}', "
+            "'[1, null]', '[0:1]={1,2}', '{\"a,b\",NULL,\"NULL\",\"\\\"\"}', 'infinity', '-infinity', '00:00:00-12', '0', "
+            "NULL, '::1', false, ' ', 'empty', NULL",
+            "'2010-03-01', E'line\\nbreak\\ttab\\r\"quote\\\\', 123456789012345678901234567890.123456789, 1e-300, 3.4e38, "
+            "'\\x5c', '\"\\u00e9\"', '\"😀\"', '{NULL,1}', '{{a,b},{c,d}}', '4713-01-01 BC', '9999-12-31 23:59:59.999999', "
+            "NULL, 'P1Y2M3DT4H5M6.789S', NULL, NULL, NULL, NULL, '(,)', '-0.01'",
+            "'1900-01-01', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, "
+            "NULL, NULL",
+            "'2019-06-01', '😀 ' || chr(1) || chr(127), 0, -0.0, 1.17549435e-38, '', 'true', '1.10', '{1}', '{\"\"}', "
+            "'2000-02-29', '2000-02-29', '23:59:59.999999+00', '-1 year', 'ffffffff-ffff-ffff-ffff-ffffffffffff', "
+            "'::1/64', true, 'abcde', '[1,2]', '0'",
+        ],
+    ),
+    "mysql": (
+        "id bigint unsigned AUTO_INCREMENT PRIMARY KEY, at datetime(6) NOT NULL, t text, n decimal(65,30), f double, r float, "
+        "b longblob, j json, d date, ts timestamp(6) NULL, ti time(6), y year, e enum('a','b',''), s set('x','y'), bi bit(64), "
+        "ub bigint unsigned, vb varbinary(20), c char(5), l text CHARACTER SET latin1, bo boolean, g int AS (1) STORED",
+        "at, t, n, f, r, b, j, d, ts, ti, y, e, s, bi, ub, vb, c, l, bo",
+        [
+            "'2010-03-01', '', 1.1, 0.1, 0.1, '', 'null', '2010-01-01', '2019-10-27 00:30:00.123456', '-838:59:59', 2010, 'a', "
+            "'x,y', b'1', 18446744073709551615, '', 'a', 'é', true",
+            "'2010-03-01 10:00:00.000001', 'line\\nbreak\\ttab\\r\"q\\\\', "
+            "12345678901234567890123456789012345.000000000000000001, "
+            "1e-300, 3.4e38, x'00ff0a5c', '{\"a\" : 1,\\n \"b\": [1.10]}', '1000-01-01', NULL, '10:00:00.5', 1901, '', '', "
+            "b'1111111111111111111111111111111111111111111111111111111111111111', 0, x'00', NULL, NULL, false",
+            "'1900-01-01', '😀', NULL, 1.7976931348623157e308, 1.17549435e-38, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, "
+            "NULL, NULL, NULL, NULL, NULL, NULL",
+        ],
+    ),
+    "sqlite": (
+        "id integer PRIMARY KEY, at text NOT NULL, v, t text, r real, g int GENERATED ALWAYS AS (1) STORED",
+        "at, v, t, r",
+        [
+            "'2010-01-01 00:00:00', 1, '', 0.1",
+            "'2010-01-02 00:00:00', '1', 'line' || char(10) || 'break\"\\', 1e300",
+            "'2010-01-03 00:00:00', 1.0, NULL, 9e999",
+            "'2010-01-04 00:00:00', x'00ff0a', '😀', -9e999",
+            "'2010-01-05 00:00:00', NULL, '1', 1.7976931348623157e308",
+            "'2010-01-06 00:00:00', 9223372036854775807, x'', -0.0",
+            "'2010-01-07 00:00:00', '{\"hex\": \"00\"}', 'NULL', 5e-324",
+        ],
+    ),
+}
+WHOLE = {
+    "postgresql": "SELECT t::text FROM {table} AS t ORDER BY id",
+    "mysql": "SELECT * FROM {table} ORDER BY id",
+    "sqlite": "SELECT *, typeof(v), typeof(t), typeof(r) FROM {table} ORDER BY id",
+}
+
+
+def fill(engine, table="hard"):
+    definition, columns, rows = TYPES[engine.name]
+    engine.db.execute(f"CREATE TABLE {table} ({definition})")
+    for row in rows:
+        engine.db.execute(f"INSERT INTO {table} ({columns}) VALUES ({row})")
+    return engine.db.execute(WHOLE[engine.name].format(table=table))
+
+
+def which(engine, table):
+    known = engine.call("inspect_archive_columns", schema=engine.schema, table=table).output
+    key = [row["column"] for row in known.get("key") or ()]
+    columns = known["columns"]
+    which = {"schema": engine.schema, "table": table, "date_column": "at", "cutoff": OLD[engine.name]}
+    return which, {"columns": columns, **({"key": key} if key else {})}
+
+
+def archived(engine, table, tmp_path, **more):
+    engine.archives = tmp_path / "archives"
+    rows, walk = which(engine, table)
+    return engine.call("archive_old_records", **rows, **walk, **more)
+
+
+def deleted(engine, table, archive):
+    rows, walk = which(engine, table)
+    walk = walk if engine.name != "postgresql" else {}
+    return engine.call("delete_archived_records", **rows, **walk, archive=archive)
+
+
+def loaded(engine, table, archive):
+    manifest = shelf.read_manifest(Path(archive))
+    columns = [dict(column) for column in manifest.columns]
+    return engine.call("load_archive", schema=engine.schema, table=table, archive=archive, columns=columns)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_every_type_comes_back_as_it_was(engine, tmp_path, kind):
+    before = fill(engine)
+    made = archived(engine, "hard", tmp_path, format=kind)
+    assert made.status == "done", made.reason
+    kept = engine.db.execute("SELECT count(*) FROM hard WHERE at >= '2020-01-01'")[0][0]
+    assert made.output["rows_archived"] == len(before) - kept
+    gone = deleted(engine, "hard", made.output["archive_path"])
+    assert (gone.status, gone.output["rows_deleted"]) == ("done", len(before) - kept)
+    assert engine.db.execute("SELECT count(*) FROM hard")[0][0] == kept
+    back = loaded(engine, "hard", made.output["archive_path"])
+    assert (back.status, back.output["rows_loaded"]) == ("done", len(before) - kept)
+    assert engine.db.execute(WHOLE[engine.name].format(table="hard")) == before
+    again = loaded(engine, "hard", made.output["archive_path"])
+    assert again.output == {**again.output, "rows_loaded": 0, "rows_left": len(before) - kept}
+
+
+@pytest.fixture
+def far_east(mariadb, mariadb_engine):
+    """A MariaDB server that keeps the time of Karachi."""
+    mariadb.execute("SET GLOBAL time_zone = '+05:00'")
+    yield mariadb_engine
+    mariadb.execute("SET GLOBAL time_zone = '+00:00'")
+
+
+def test_timestamps_are_archived_and_deleted_by_the_clock_of_the_server(far_east, tmp_path):
+    engine = far_east
+    engine.db.execute("CREATE TABLE hard (id int PRIMARY KEY, at timestamp(3) NULL, t text)")
+    rows = [
+        "(1, '2019-12-31 23:59:59.999', 'old')",
+        "(2, '2020-01-01 00:00:00', 'new')",
+        "(3, '2020-01-01 04:59:59', 'new')",
+    ]
+    rows += ["(4, NULL, 'no date')", "(5, '0000-00-00', 'zero')", "(6, '2018-06-01 12:00:00', 'old')"]
+    with engine.db.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET sql_mode = '', time_zone = '+05:00'")
+        cursor.execute(f"INSERT INTO hard VALUES {', '.join(rows)}")
+        cursor.execute("SELECT id, CAST(at AS CHAR), UNIX_TIMESTAMP(at) FROM hard ORDER BY id")
+        before = cursor.fetchall()
+    made = archived(engine, "hard", tmp_path)
+    assert made.output["rows_archived"] == 2
+    gone = deleted(engine, "hard", made.output["archive_path"])
+    assert (gone.status, gone.output["rows_deleted"]) == ("done", 2)
+    assert [row[0] for row in engine.db.execute("SELECT id FROM hard ORDER BY id")] == [2, 3, 4, 5]
+    assert loaded(engine, "hard", made.output["archive_path"]).output["rows_loaded"] == 2
+    with engine.db.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET time_zone = '+05:00'")
+        cursor.execute("SELECT id, CAST(at AS CHAR), UNIX_TIMESTAMP(at) FROM hard ORDER BY id")
+        assert cursor.fetchall() == before
+
+
+def test_what_changed_since_it_was_archived_stays(engine, tmp_path):
+    """A changed row, and one that came in with an old date; on PostgreSQL alone their neighbours go."""
+    before = fill(engine)
+    made = archived(engine, "hard", tmp_path)
+    engine.db.execute("UPDATE hard SET t = 'changed' WHERE id = 1")
+    columns = TYPES[engine.name][1].split(", ")[:1]
+    engine.db.execute(f"INSERT INTO hard ({columns[0]}) VALUES ('2011-01-01 00:00:00')")
+    gone = deleted(engine, "hard", made.output["archive_path"])
+    left = [row[0] for row in engine.db.execute("SELECT id FROM hard WHERE at < '2019-12-31' ORDER BY id")]
+    assert 1 in left
+    assert max(left) > len(before)
+    if engine.name == "postgresql":
+        assert gone.status == "done"
+        assert len(left) == 2
+    else:
+        assert gone.status == "skipped"
+        assert gone.output["rows_left"] == len(before) + 1
+        assert "changed since they were archived" in gone.reason
+    kept = engine.db.execute("SELECT t FROM hard WHERE id = 1")
+    assert kept[0][0] == "changed"
+
+
+def test_a_table_that_was_rewritten_since_keeps_its_rows(engine, tmp_path):
+    if engine.name != "postgresql":
+        pytest.skip("only PostgreSQL is walked by pages")
+    fill(engine)
+    made = archived(engine, "hard", tmp_path)
+    engine.db.execute("VACUUM FULL hard")
+    gone = deleted(engine, "hard", made.output["archive_path"])
+    assert (gone.status, gone.output["rows_deleted"]) == ("skipped", 0)
+    assert "rewritten" in gone.reason
+
+
+def test_an_archive_of_other_rows_is_refused(engine, tmp_path):
+    fill(engine)
+    made = archived(engine, "hard", tmp_path)
+    rows, walk = which(engine, "hard")
+    walk = walk if engine.name != "postgresql" else {}
+    later = {**rows, "cutoff": OLD[engine.name].replace("2020", "2021")}
+    with pytest.raises(ArchiveError, match="is of cutoff"):
+        engine.call("delete_archived_records", **later, **walk, archive=made.output["archive_path"])

@@ -1,0 +1,389 @@
+"""The deletion of old rows, each way on each engine: what is old goes and nothing else, whatever the key and the dates are."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from aishell.registry import runners
+from aishell.registry.context import ToolResult
+from aishell.registry.reached import Reached
+from tests.conftest import HOSTILE_NAMES, HOSTILE_NAMES_MYSQL
+from tests.fix_tools import ENGINES, Engine, label, make_engine
+
+CUTOFF = "2026-05-01 00:00:00"
+OLD, NEW = "2026-01-01 12:00:00", "2026-10-01 12:00:00"
+PLAIN, BY_DATE, WITHOUT_KEY = "delete_old_records", "delete_old_records_by_date", "delete_old_records_without_key"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A tool that deletes; `after`: what it goes by beside the date, `version`: of a server it is for and that is not here."""
+
+    tool: str
+    dated: bool = False
+    after: str | None = None
+    version: tuple[int, ...] | None = None
+
+    def key(self, date: str, key: Sequence[str]) -> dict[str, Any]:
+        if self.dated:
+            return {"key": [date, *([self.after] if self.after else key)]}
+        return {"key": list(key)} if self.after == "key" else {}
+
+
+WAYS = {
+    "postgresql": (
+        Way(PLAIN),
+        Way(PLAIN, after="key", version=(13, 5)),
+        Way(BY_DATE, dated=True, after="ctid"),
+    ),
+    "mysql": (Way(PLAIN, after="key"), Way(BY_DATE, dated=True), Way(WITHOUT_KEY)),
+    "sqlite": (Way(PLAIN, after="key"), Way(BY_DATE, dated=True)),
+}
+TYPES = {"postgresql": "timestamp", "mysql": "datetime", "sqlite": "text"}
+NAMES = {"pg_distribution": "postgresql", "pg_current": "postgresql", "mariadb": "mysql", "sqlite": "sqlite"}
+EVERY = [
+    pytest.param((fixture, way), id=f"{label(fixture)}-{way.tool.removeprefix('delete_old_records_')}{number}")
+    for fixture in ENGINES
+    for number, way in enumerate(WAYS[NAMES[fixture]])
+]
+
+
+class Cleaner:
+    """One way of deleting on one engine, and a log table for it."""
+
+    def __init__(self, engine: Engine, way: Way) -> None:
+        self.engine, self.way = engine, way
+        engine.version = way.version
+        self.on_batch: Callable[[Reached], str | None] = lambda reached: None
+
+    def log(self, table: str = "log", date: str = "at", extra: str = "", key: str = "id bigint PRIMARY KEY") -> None:
+        s = self.engine.samples
+        kind = TYPES[self.engine.name]
+        s.do(f"CREATE TABLE {s.ref(table)} ({key}, {s.q(date)} {kind}{extra})")
+        if self.way.dated:
+            self.index(table, date)
+
+    def index(self, table: str, date: str = "at") -> None:
+        self.engine.samples.index(table, date, "log_at")
+
+    def rows(self, *rows: Sequence[Any], table: str = "log") -> None:
+        """Insert rows of literals."""
+        values = ", ".join("(" + ", ".join(map(literal, row)) + ")" for row in rows)
+        if self.engine.name == "mysql":
+            values = values.replace("\\", "\\\\")
+        self.engine.samples.do(f"INSERT INTO {self.engine.samples.ref(table)} VALUES {values}")
+
+    def many(self, rows: int) -> None:
+        """Rows 1, 3, 5 … are old."""
+        self.rows(*((number, OLD if number % 2 else NEW) for number in range(1, rows + 1)))
+
+    def delete(self, table: str = "log", date: str = "at", key: Sequence[str] = ("id",), **params: Any) -> ToolResult:
+        picked = self.engine.pick(self.way.tool)
+        tool = replace(picked, batch=picked.batch // 10)  # 2 pages, or a few hundred rows
+        given = {"schema": self.engine.schema, "table": table, "date_column": date, "cutoff": CUTOFF}
+        values = tool.prepare({**given, **self.way.key(date, key), **params})
+        context = self.engine.context(tool)
+        context.on_batch = lambda reached, batch: self.on_batch(reached)
+        return runners.run(tool, values, runners.find(tool, values, context), context)
+
+    def left(self, table: str = "log", column: str = "id") -> list[Any]:
+        s = self.engine.samples
+        return [row[0] for row in s.db.execute(f"SELECT {s.q(column)} FROM {s.ref(table)} ORDER BY 1")]
+
+
+def literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    return str(value) if isinstance(value, (int, Raw)) else "'" + str(value).replace("'", "''") + "'"
+
+
+class Raw(str):
+    """A value that is SQL already."""
+
+
+@pytest.fixture(params=EVERY)
+def cleaner(request: pytest.FixtureRequest) -> Iterator[Cleaner]:
+    fixture, way = request.param
+    for engine in make_engine(request, fixture):
+        yield Cleaner(engine, way)
+
+
+@pytest.fixture
+def sqlite_cleaner(sqlite_engine: Engine) -> Cleaner:
+    return Cleaner(sqlite_engine, WAYS["sqlite"][0])
+
+
+@pytest.fixture(params=WAYS["mysql"], ids=lambda way: way.tool)
+def mariadb_cleaner(request: pytest.FixtureRequest, mariadb_engine: Engine) -> Cleaner:
+    return Cleaner(mariadb_engine, request.param)
+
+
+def test_exactly_the_old_rows_go_in_batches(cleaner):
+    cleaner.log()
+    cleaner.many(6000)
+    cleaner.rows((6001, None), (6002, CUTOFF), (6003, "2026-04-30 23:59:59"))
+    result = cleaner.delete()
+    assert (result.status, result.reason) == ("done", None)
+    assert (result.output["rows_deleted"], result.output["remaining"]) == (3001, 0)
+    assert result.output["batches"] > 2
+    assert result.output["uncounted_batches"] == 0
+    assert result.output["longest_batch_ms"] > 0
+    assert cleaner.left() == [*range(2, 6001, 2), 6001, 6002]
+
+
+def test_a_second_time_there_is_nothing_to_do(cleaner):
+    cleaner.log()
+    cleaner.many(10)
+    cleaner.delete()
+    again = cleaner.delete()
+    assert (again.status, again.output["rows_deleted"], again.output["remaining"]) == ("done", 0, 0)
+
+
+def test_an_empty_table(cleaner):
+    cleaner.log()
+    result = cleaner.delete()
+    assert (result.status, result.output["rows_deleted"], result.output["remaining"]) == ("done", 0, 0)
+
+
+@pytest.mark.parametrize("most", [1, 7, 1200])
+def test_no_more_than_max_rows_go(cleaner, most):
+    cleaner.log()
+    cleaner.many(3000)
+    result = cleaner.delete(max_rows=most)
+    # PostgreSQL's batches are pages, and one that may hold more is not begun.
+    gone = most if cleaner.way.tool != PLAIN or cleaner.way.after else result.output["rows_deleted"]
+    assert result.output["rows_deleted"] == gone <= most
+    assert (result.status, result.output["remaining"]) == ("done", 1500 - gone)
+    assert len(cleaner.left()) == 3000 - gone
+
+
+FILTERS = (
+    ("=", "debug", {1, 3}),
+    ("!=", "debug", {2, 4}),
+    ("<", 3, {1, 2}),
+    ("<=", 3, {1, 2, 3}),
+    (">", 3, {4, 5}),
+    (">=", 3, {3, 4, 5}),
+    ("like", "%r%", {4}),
+    ("in", ["debug", "it's"], {1, 2, 3}),
+    ("not in", ["debug", "it's"], {4}),
+    ("is null", None, {5}),
+    ("is not null", None, {1, 2, 3, 4}),
+)
+
+
+def test_filters_are_kept(cleaner):
+    cleaner.log(extra=", level varchar(20), n integer")
+    levels = ("debug", "it's", "debug", "error", None)
+    for operator, value, gone in FILTERS:
+        cleaner.engine.samples.do("DELETE FROM log")
+        cleaner.rows(*((number, OLD, level, number) for number, level in enumerate(levels, 1)))
+        cleaner.rows(*((number, NEW, level, number - 10) for number, level in enumerate(levels, 11)))
+        column = "n" if isinstance(value, int) else "level"
+        condition = {"column": column, "operator": operator} | ({} if value is None else {"value": value})
+        result = cleaner.delete(filters=[condition])
+        assert (result.output["rows_deleted"], result.output["remaining"]) == (len(gone), 0), operator
+        assert cleaner.left() == sorted({1, 2, 3, 4, 5, 11, 12, 13, 14, 15} - gone), operator
+    both = [{"column": "level", "operator": "=", "value": "debug"}, {"column": "n", "operator": ">", "value": 1}]
+    assert cleaner.delete(cutoff="2027-01-01", filters=both).output["rows_deleted"] == 1
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE_NAMES)), ids=[ascii(name) for name in HOSTILE_NAMES])
+def test_hostile_names(cleaner, number):
+    name = (HOSTILE_NAMES_MYSQL if cleaner.engine.name == "mysql" else HOSTILE_NAMES)[number]
+    inside = Cleaner(cleaner.engine.inside(name), cleaner.way)
+    key = name.swapcase() if name.swapcase().lower() != name.lower() else f"k{name}"[:60]
+    inside.log(
+        name,
+        name,
+        f", {inside.engine.samples.q('f' + name[:60])} varchar(99)",
+        inside.engine.samples.q(key) + " integer PRIMARY KEY",
+    )
+    inside.rows((1, OLD, name), (2, NEW, name), (3, OLD, "other"), table=name)
+    filters = [{"column": "f" + name[:60], "operator": "=", "value": name}]
+    result = inside.delete(name, name, [key], filters=filters)
+    assert (result.status, result.output["rows_deleted"]) == ("done", 1), result.reason
+    assert inside.left(name, key) == [2, 3]
+
+
+def test_what_comes_in_behind_the_position_is_taken_by_another_sweep(cleaner):
+    cleaner.log()
+    cleaner.many(4000)
+    written: list[int] = []
+
+    def write(reached: Reached) -> None:
+        if reached.batches in (2, 3) and -reached.batches not in written:
+            written.append(-reached.batches)
+            if cleaner.engine.name == "postgresql":
+                cleaner.engine.samples.do("VACUUM log")  # makes room in the pages that were gone through
+            cleaner.rows((-reached.batches, "2025-01-01 00:00:00"))
+
+    cleaner.on_batch = write
+    result = cleaner.delete()
+    assert written == [-2, -3]
+    assert (result.status, result.output["rows_deleted"], result.output["remaining"]) == ("done", 2002, 0)
+    assert cleaner.left() == list(range(2, 4001, 2))
+
+
+def test_it_stops_where_it_is_told_to_and_goes_on_from_there(cleaner):
+    cleaner.log()
+    cleaner.many(4000)
+    stopped: list[Reached] = []
+
+    def stop(reached: Reached) -> str:
+        stopped.append(reached)
+        return "the window has closed"
+
+    cleaner.on_batch = stop
+    result = cleaner.delete()
+    assert len(stopped) == 2  # a batch is written down while the next one runs
+    assert result.output["rows_deleted"] == 4000 - len(cleaner.left()) < 2000
+    assert "the window has closed" in (result.objects[0].reason or "")
+    assert Reached.of(stopped[0].text()) == stopped[0]
+    cleaner.on_batch = lambda reached: None
+    assert cleaner.delete().output["remaining"] == 0
+    assert cleaner.left() == list(range(2, 4001, 2))
+
+
+KEYS = {
+    "text": ("varchar(40)", lambda n: f"k'{n % 7}%s:{n}"),
+    "uuid": ("uuid", lambda n: str(uuid.UUID(int=n * 7919 << 90))),
+    "decimal": ("decimal(30,10)", lambda n: Raw(f"{n - 300}.{n:010d}")),
+    "datetime": ("datetime(6)", lambda n: f"2020-01-01 00:00:00.{n:06d}"),
+    "binary": ("binary(16)", lambda n: Raw(f"X'{n * 7919:032x}'")),
+    "unsigned": ("bigint unsigned", lambda n: 2**64 - 1 - n),
+    "negative": ("bigint", lambda n: n - 300),
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_keys_of_any_type_on_mariadb(mariadb_cleaner, kind):
+    declared, made = KEYS[kind]
+    collation = " COLLATE utf8mb4_swedish_ci" if kind == "text" else ""
+    mariadb_cleaner.log(key=f"id {declared}{collation} PRIMARY KEY")
+    mariadb_cleaner.rows(*((made(n), OLD if n % 2 else NEW) for n in range(600)))
+    stops: list[Reached] = []
+    mariadb_cleaner.on_batch = lambda reached: stops.append(reached)
+    result = mariadb_cleaner.delete()
+    assert (result.output["rows_deleted"], result.output["remaining"]) == (300, 0)
+    assert all(Reached.of(one.text()) == one for one in stops)
+    new = mariadb_cleaner.engine.samples.value(f"SELECT COUNT(*) FROM log WHERE at = '{NEW}'")
+    assert (new, len(mariadb_cleaner.left())) == (300, 300)
+
+
+def test_a_key_of_several_columns(cleaner):
+    """Many rows with the same first column; batches end in the middle of them."""
+    s = cleaner.engine.samples
+    tail = " WITHOUT ROWID" if cleaner.engine.name == "sqlite" else ""
+    kind = TYPES[cleaner.engine.name]
+    s.do(f"CREATE TABLE log (tenant varchar(20), id integer, at {kind}, PRIMARY KEY (tenant, id)){tail}")
+    if cleaner.way.dated:
+        cleaner.index("log")
+    cleaner.rows(*((f"t{n % 2}", n, OLD if n % 3 else NEW) for n in range(3000)))
+    result = cleaner.delete(key=["tenant", "id"])
+    assert (result.output["rows_deleted"], result.output["remaining"]) == (2000, 0)
+    assert result.output["batches"] > 1
+    assert cleaner.left() == list(range(0, 3000, 3))
+    limited = cleaner.delete(key=["tenant", "id"], cutoff="2027-01-01", max_rows=333)
+    assert limited.output["rows_deleted"] == 333 or not cleaner.way.key("at", ["id"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "tail", "key", "row_id"),
+    [
+        ("id integer PRIMARY KEY, at text", "", ["id"], "id"),
+        ("at text, id integer", "", ["rowid"], "rowid"),
+        ("id integer, rowid text, at text", "", ["_rowid_"], "_rowid_"),
+        ("RowID text, _ROWID_ blob, id integer, at text", "", ["oid"], "oid"),
+        ("rowid text, _rowid_ text, oid text, id integer PRIMARY KEY, at text", "", ["id"], "id"),
+        ("id integer PRIMARY KEY DESC, at text", "", ["rowid"], "rowid"),
+        ("id text PRIMARY KEY, at text", "", ["rowid"], "rowid"),
+        ("a text, id, at text, PRIMARY KEY (a, id)", " WITHOUT ROWID", ["a", "id"], None),
+        ("rowid text, _rowid_ text, oid text, id integer, at text", "", [], None),
+    ],
+)
+def test_the_row_ids_of_sqlite(sqlite_cleaner, columns, tail, key, row_id):
+    """Whatever the columns are called, the table is walked by what it is stored by."""
+    engine = sqlite_cleaner.engine
+    engine.samples.do(f"CREATE TABLE log ({columns}){tail}")
+    names, values = ("id, at, a", ", i % 3") if tail else ("id, at", "")
+    engine.samples.do(
+        "WITH RECURSIVE n(i) AS (SELECT -1500 UNION ALL SELECT i + 1 FROM n WHERE i < 1499) "
+        f"INSERT INTO log ({names}) SELECT i, CASE WHEN i % 2 THEN '{OLD}' ELSE '{NEW}' END{values} FROM n"
+    )
+    found = engine.call("inspect_log_tables", tables=engine.named("log")).output["columns"]
+    assert {row["row_id"] for row in found} == {row_id}
+    if key:
+        result = sqlite_cleaner.delete(key=key)
+        assert (result.output["rows_deleted"], result.output["remaining"]) == (1500, 0)
+        assert [int(n) for n in sorted(sqlite_cleaner.left(), key=int)] == list(range(-1500, 1500, 2))
+
+
+def test_sqlite_keys_of_mixed_types(sqlite_cleaner):
+    sqlite_cleaner.engine.samples.do("CREATE TABLE log (id PRIMARY KEY, at text) WITHOUT ROWID")
+    keys = (-(2**63), 2**63 - 1, 1.5, "'a'", "''", "X'00'", "X'ff00'", "1e300")
+    for number, key in enumerate(keys):
+        sqlite_cleaner.rows((Raw(str(key)), OLD if number % 2 else NEW))
+    seen: list[Reached] = []
+    sqlite_cleaner.on_batch = lambda reached: seen.append(reached)
+    result = sqlite_cleaner.delete(max_rows=2)
+    assert result.output["rows_deleted"] == 2
+    assert [Reached.of(one.text()) for one in seen] == seen
+    assert sqlite_cleaner.delete().output["remaining"] == 0
+    assert len(sqlite_cleaner.left()) == 4
+
+
+def test_sqlite_numbers_among_text_dates_stay(sqlite_cleaner):
+    """Every number is less than any text: without care all of them were old."""
+    sqlite_cleaner.engine.samples.do("CREATE TABLE log (id integer PRIMARY KEY, at)")
+    sqlite_cleaner.rows((1, OLD), (2, NEW), (3, 0), (4, 20990101), (5, Raw("9e9")), (6, Raw("X'00'")))
+    assert sqlite_cleaner.delete().output == {
+        "rows_deleted": 1, "remaining": 0, "batches": 1, "uncounted_batches": 0,
+        "longest_batch_ms": pytest.approx(50, abs=50),
+    }  # fmt: skip
+    assert sqlite_cleaner.left() == [2, 3, 4, 5, 6]
+    assert sqlite_cleaner.delete(cutoff=10).output["rows_deleted"] == 1  # by numbers: only numbers
+    assert sqlite_cleaner.left() == [2, 4, 5, 6]
+
+
+def test_zero_dates_are_no_dates(mariadb_cleaner):
+    mariadb_cleaner.engine.samples.do("SET GLOBAL sql_mode = ''")
+    try:
+        for kind in ("datetime NOT NULL", "date NOT NULL", "timestamp NOT NULL"):
+            mariadb_cleaner.engine.samples.do(
+                "DROP TABLE IF EXISTS log", f"CREATE TABLE log (id bigint PRIMARY KEY, at {kind})"
+            )
+            mariadb_cleaner.index("log")
+            mariadb_cleaner.rows((1, OLD), (2, NEW), (3, "0000-00-00 00:00:00"))
+            age = mariadb_cleaner.engine.call(
+                "measure_log_age", schema=mariadb_cleaner.engine.schema, table="log", date_column="at"
+            )
+            assert age.output["oldest"][:10] == OLD[:10]
+            result = mariadb_cleaner.delete()
+            assert (result.output["rows_deleted"], result.output["remaining"]) == (1, 0), kind
+            assert mariadb_cleaner.left() == [2, 3], kind
+    finally:
+        mariadb_cleaner.engine.samples.do("SET GLOBAL sql_mode = DEFAULT")
+
+
+@pytest.mark.parametrize(
+    ("declared", "cutoff", "old", "new"),
+    [
+        ("bigint", 1_777_593_600, 1_777_593_599, 1_777_593_600),
+        ("date", "2026-05-01", "2026-04-30", "2026-05-01"),
+        ("varchar(40)", "2026-05-01T00:00:00", "2026-04-30T23:59:59.999Z", "2026-05-01T00:00:00Z"),
+        ("varchar(40)", "01KQG5GA000000000000000000", "01KQG5G9ZZZZZZZZZZZZZZZZZZ", "01KQG5GA000000000000000001"),
+    ],
+)
+def test_dates_of_other_types(cleaner, declared, cutoff, old, new):
+    cleaner.engine.samples.do(f"CREATE TABLE log (id integer PRIMARY KEY, at {declared})")
+    if cleaner.way.dated:
+        cleaner.index("log")
+    cleaner.rows(*((number, old if number % 2 else new) for number in range(10)), (10, None))
+    assert cleaner.delete(cutoff=cutoff).output["rows_deleted"] == 5
+    assert cleaner.left() == [0, 2, 4, 6, 8, 10]

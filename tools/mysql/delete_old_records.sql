@@ -1,0 +1,57 @@
+-- name: delete_old_records
+-- engine: mysql >= 8, mariadb >= 10.6
+-- category: database_write
+-- risk: medium
+-- capabilities: [database_read, database_write]
+-- runs: batched
+-- transaction: none
+-- lock: MDL SHARED WRITE
+-- max_execution_time: 600
+-- idempotent: true
+-- batch: 2000
+-- deletes: true
+-- parameters:
+--   schema: {type: identifier, description: "the name of the database"}
+--   table: {type: identifier}
+--   key: {type: key, description: the columns of the primary key in its order}
+--   date_column: {type: identifier, description: the column that tells a row's age}
+--   cutoff: {type: scalar, description: rows whose date is before this go}
+--   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
+--   batch_target_ms: {type: number, default: 50, minimum: 1, description: how long a batch may take}
+--   max_rows: {type: integer, default: null, minimum: 1, description: no more than these}
+--   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+--   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
+-- returns:
+--   rows_deleted: sum(batches.rows_deleted)
+--   batches: sum(batches.batches)
+--   longest_batch_ms: max(batches.longest_batch_ms)
+--   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   remaining: {from: sum(batches.remaining), description: old rows that are there still}
+-- examples: [{params: {schema: shop, table: app_log, key: [id], date_column: created_at, cutoff: '2026-01-01 00:00:00'}}]
+--
+-- Deletes the rows of one table whose date is before the cut-off, a range of the primary key at a time, each in a short
+-- transaction of its own: the application waits no longer than a batch takes, and for the deleted rows only (the session is
+-- READ COMMITTED where the binary log allows it, so that nobody waits to insert between them).
+-- InnoDB keeps a table in the order of its primary key, so every page is read once, and no index on the date is needed.
+-- Measured on 2 million rows of which the half was old: 0.18 to 0.26 million rows a second (one single DELETE: 0.3), against
+-- 0.10 for DELETE … LIMIT, which goes again and again past the rows that are deleted and not yet purged.
+-- Rows with an old date that are written behind the position meanwhile are taken by another sweep, up to three; what still
+-- comes in then stays for the next run. Rows whose date is NULL or a zero date (0000-00-00) stay. The space is for new rows
+-- of the table once InnoDB has purged the deleted ones; optimize_table gives it back to the disk. On MyISAM and Aria each
+-- batch locks the whole table. Needs SELECT and DELETE on the table.
+
+-- include: log_table
+
+-- next: the last key of the batch; no row where fewer are left
+SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip
+
+-- do: delete the old rows among these keys
+DELETE FROM {schema}.{table}
+ WHERE {after} AND {until} AND
+       -- include: old_rows
+
+-- verify: no old row is left
+SELECT COUNT(*) = 0 AS ok, COUNT(*) AS remaining
+  FROM {schema}.{table}
+ WHERE
+       -- include: old_rows

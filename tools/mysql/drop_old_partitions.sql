@@ -1,0 +1,51 @@
+-- name: drop_old_partitions
+-- engine: mysql >= 8, mariadb >= 10.6
+-- category: database_ddl
+-- risk: high
+-- capabilities: [database_read, schema_modify]
+-- runs: each
+-- lock: MDL EXCLUSIVE
+-- max_execution_time: 600
+-- idempotent: true
+-- deletes: true
+-- key: [schema, table, partition]
+-- parameters:
+--   schema: {type: identifier, description: "the name of the database"}
+--   table: {type: identifier}
+--   date_column: {type: identifier, description: the column that tells a row's age}
+--   cutoff: {type: scalar, description: partitions that can hold nothing but rows before this go}
+-- returns:
+--   partitions_dropped: count(ok)
+--   rows_dropped: {from: sum(find.rows), description: by the statistics}
+--   bytes_before: sum(find.bytes)
+--   bytes_after: sum(verify.bytes)
+--   dropped: rows(ok)
+--   failed: rows(failed)
+--   skipped: rows(skipped)
+-- examples: [{params: {schema: shop, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00'}}]
+--
+-- Drops the partitions of a table that can hold nothing but rows before the cut-off, each in a statement of its own, after
+-- the newest of its rows was looked at. The table is locked against everything for the moment that each takes; it is given up
+-- when the lock is not free within seconds. Never dropped: the last partition, one up to MAXVALUE, the first one where the
+-- column may be NULL (such rows are kept there), and any when the table has a trigger for DELETE. Needs DROP on the table.
+
+-- find: the partitions that may go
+WITH
+-- include: log_partitions
+SELECT :schema AS `schema`, :table AS `table`, p.name AS `partition`, p.bound AS bound, p.n_rows AS `rows`, p.n_bytes AS bytes
+  FROM part AS p
+ WHERE p.stays IS NULL
+ ORDER BY p.position
+
+-- check: whether it holds what its bound says
+SELECT CASE WHEN f.newest >= :cutoff THEN CONCAT('it holds a row of ', f.newest, ', which is not before the cut-off: look at it by hand') END AS reason
+  FROM (SELECT MAX({date_column}) AS newest FROM {schema}.{table} PARTITION ({partition})) AS f
+
+-- do: drop the partition
+ALTER TABLE {schema}.{table} DROP PARTITION {partition}
+
+-- verify: it is gone
+SELECT COUNT(*) > 0 AND SUM(COALESCE(CAST(p.PARTITION_NAME AS BINARY(256)) = CAST(:partition AS BINARY(256)), FALSE)) = 0 AS ok, 0 AS bytes
+  FROM information_schema.PARTITIONS AS p
+ WHERE p.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND p.TABLE_NAME = CONVERT(:table USING utf8mb3)
+   AND CAST(p.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(p.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))

@@ -1,0 +1,77 @@
+-- name: inspect_log_tables
+-- engine: mysql >= 8, mariadb >= 10.6
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read, schema_analyze]
+-- runs: query
+-- max_execution_time: 60
+-- idempotent: true
+-- parameters:
+--   tables: {type: identifier_list, description: 'tables as {schema, table}'}
+-- returns:
+--   columns: rows(columns)
+--   children: rows(children)
+--   triggers: rows(triggers)
+-- examples: [{params: {tables: [{schema: shop, table: app_log}]}}]
+--
+-- What has to be known of tables before rows are deleted from them: their columns and which of them an index begins with, the
+-- foreign keys that point to them and what these do on a delete, and the triggers that a delete fires. From the catalog only
+-- (3 s where the database has 10,000 tables). The server shows only what an account has privileges for: any on the
+-- referring tables, in other databases too, and TRIGGER on the tables; what it does not show acts all the same.
+
+-- columns: each column in order; `indexed`: a whole BTREE index begins with it; `key_position`: its place in the primary key
+WITH
+-- include: named
+, placed AS (
+    -- Put together by column here, so that the server builds a key for the join: without one 1,000 tables take 10 s.
+    SELECT CAST(i.TABLE_NAME AS BINARY(256)) AS name, i.COLUMN_NAME AS column_name,
+           MAX(i.SEQ_IN_INDEX = 1 AND i.INDEX_TYPE = 'BTREE' AND i.SUB_PART IS NULL) AS indexed,
+           MAX(CASE WHEN i.INDEX_NAME = 'PRIMARY' THEN i.SEQ_IN_INDEX END) AS key_position
+      FROM information_schema.STATISTICS AS i
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows for a key
+     WHERE i.TABLE_SCHEMA = DATABASE()
+     GROUP BY CAST(i.TABLE_NAME AS BINARY(256)), i.COLUMN_NAME
+)
+SELECT c.TABLE_SCHEMA AS `schema`, c.TABLE_NAME AS `table`, c.COLUMN_NAME AS `column`, c.ORDINAL_POSITION AS position,
+       c.COLUMN_TYPE AS type, c.IS_NULLABLE = 'YES' AS nullable, COALESCE(c.GENERATION_EXPRESSION, '') <> '' AS `generated`,
+       COALESCE(i.indexed, 0) AS indexed, i.key_position AS key_position
+  FROM named AS a
+  JOIN information_schema.COLUMNS AS c ON c.TABLE_SCHEMA = DATABASE() AND CAST(c.TABLE_NAME AS BINARY(256)) = a.name
+  LEFT JOIN placed AS i ON i.name = a.name AND i.column_name = c.COLUMN_NAME
+ ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION
+
+-- children: tables whose foreign keys point here; `on_delete`: cascade | set null | no action
+-- (RESTRICT, NO ACTION and SET DEFAULT are the same to InnoDB, and it lets no foreign key be without an index)
+WITH
+-- include: named
+, ruled AS (
+    -- DISTINCT makes it a table of its own, for which the server builds a key as above.
+    SELECT DISTINCT r.CONSTRAINT_SCHEMA, r.TABLE_NAME, r.CONSTRAINT_NAME, r.DELETE_RULE
+      FROM information_schema.REFERENTIAL_CONSTRAINTS AS r
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one
+)
+SELECT k.REFERENCED_TABLE_SCHEMA AS `schema`, k.REFERENCED_TABLE_NAME AS `table`,
+       k.TABLE_SCHEMA AS child_schema, k.TABLE_NAME AS child_table, k.CONSTRAINT_NAME AS name,
+       CASE r.DELETE_RULE WHEN 'CASCADE' THEN 'cascade' WHEN 'SET NULL' THEN 'set null' ELSE 'no action' END AS on_delete,
+       CONCAT('[', GROUP_CONCAT(JSON_QUOTE(k.COLUMN_NAME) ORDER BY k.ORDINAL_POSITION SEPARATOR ', '), ']') AS child_columns,
+       CONCAT('[', GROUP_CONCAT(JSON_QUOTE(k.REFERENCED_COLUMN_NAME) ORDER BY k.ORDINAL_POSITION SEPARATOR ', '), ']')
+         AS parent_columns,
+       1 AS indexed
+  FROM named AS a
+  JOIN information_schema.KEY_COLUMN_USAGE AS k
+    ON k.REFERENCED_TABLE_SCHEMA = DATABASE() AND CAST(k.REFERENCED_TABLE_NAME AS BINARY(256)) = a.name
+  JOIN ruled AS r
+    ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND r.TABLE_NAME = k.TABLE_NAME
+ GROUP BY k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, r.DELETE_RULE
+ ORDER BY k.REFERENCED_TABLE_NAME, k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME
+
+-- triggers: what else a delete sets off
+WITH
+-- include: named
+SELECT t.EVENT_OBJECT_SCHEMA AS `schema`, t.EVENT_OBJECT_TABLE AS `table`, t.TRIGGER_NAME AS name,
+       LEFT(t.ACTION_STATEMENT, 200) AS calls
+  FROM named AS a
+  JOIN information_schema.TRIGGERS AS t
+    ON t.EVENT_OBJECT_SCHEMA = DATABASE() AND CAST(t.EVENT_OBJECT_TABLE AS BINARY(256)) = a.name
+ WHERE t.EVENT_MANIPULATION = 'DELETE'
+ ORDER BY t.EVENT_OBJECT_TABLE, t.TRIGGER_NAME

@@ -1,0 +1,76 @@
+-- name: archive_old_records
+-- engine: mariadb >= 10.6
+-- category: database_read
+-- risk: low
+-- capabilities: [database_read, file_write]
+-- runs: batched
+-- archives: write
+-- transaction: none
+-- lock: none
+-- max_execution_time: 600
+-- idempotent: true
+-- batch: 200
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   date_column: {type: identifier, description: the column that tells a row's age}
+--   cutoff: {type: scalar, description: rows whose date is before this go into the archive}
+--   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
+--   columns: {type: columns, description: 'what inspect_archive_columns says: {column, type, form}'}
+--   key: {type: key, description: the columns of the primary key}
+--   folder: {type: string, default: '', description: where in the folder of archives}
+--   format: {type: string, default: jsonl, enum: [jsonl, csv, parquet]}
+--   batch_target_ms: {type: number, default: 25, minimum: 1, description: how long a batch may take}
+--   max_rows: {type: integer, default: null, minimum: 1, description: no more than these}
+--   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+-- forms:
+--   plain: '{column}'
+--   real: '{column} + 0e0'
+--   bits: '{column} + 0'
+--   hex: 'HEX({column})'
+--   text: 'CAST({column} AS CHAR)'
+--   utc: >-
+--     IF({column} = 0, '0000-00-00 00:00:00', TIMESTAMP'1970-01-01 00:00:00' + INTERVAL UNIX_TIMESTAMP({column}) SECOND)
+-- lists:
+--   pairs: ':name, {form}'
+--   nulls: 'ISNULL({column})'
+--   guarded: '{form}'
+-- returns:
+--   archive_path: first(batches.archive_path)
+--   archive_id: first(batches.archive_id)
+--   rows_archived: sum(batches.rows_archived)
+--   archive_bytes: sum(batches.archive_bytes)
+--   batches: sum(batches.batches)
+-- examples:
+--   - params: {schema: shop, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00', key: [id],
+--       columns: [{column: id, type: bigint, form: plain}]}
+--
+-- Copies the rows of one table whose date is before the cut-off into a file of compressed JSON Lines, a range of the primary key
+-- at a time, and has each range counted and summed up by the server, twice: over the lines, against which the file is checked,
+-- and over the values, against which the rows are checked again before they are deleted. Times of the type TIMESTAMP are
+-- written in UTC. The deletion takes the ranges of the archive one by one, so they are half as long as its batches may be.
+
+-- find: the table
+SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, DATA_LENGTH AS bytes
+FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :table AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+
+-- next: the last key of the batch
+SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip
+
+-- do: the old rows of this range, a line each
+SET STATEMENT group_concat_max_len = 16777216 FOR
+SELECT chunk.rows AS `rows`, IF(LENGTH(chunk.lines) < 16777216, chunk.lines, NULL) AS `lines`, MD5(chunk.lines) AS checksum,
+       chunk.guard AS guard
+FROM (SELECT COUNT(*) AS `rows`, GROUP_CONCAT(JSON_OBJECT({pairs}) SEPARATOR x'0A') AS `lines`,
+             SUM(CRC32(CONCAT_WS('#', {nulls}, {guarded}))) AS guard
+      FROM {schema}.{table}
+      WHERE {after} AND {until} AND
+            -- include: old_rows
+     ) AS chunk
+
+-- verify: the table has no more of these rows than were archived
+SELECT TRUE AS ok, COUNT(*) AS rows_now
+FROM {schema}.{table}
+WHERE {until} AND
+      -- include: old_rows

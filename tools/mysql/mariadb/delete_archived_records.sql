@@ -1,0 +1,71 @@
+-- name: delete_archived_records
+-- engine: mariadb >= 10.6
+-- category: database_write
+-- risk: medium
+-- capabilities: [database_read, database_write]
+-- runs: batched
+-- archives: delete
+-- transaction: none
+-- lock: MDL SHARED WRITE
+-- max_execution_time: 600
+-- idempotent: true
+-- deletes: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   date_column: {type: identifier, description: the column that tells a row's age}
+--   cutoff: {type: scalar, description: 'rows whose date is before this go: the archive''s own'}
+--   filters: {type: filters, default: [], description: 'further conditions, the archive''s own'}
+--   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
+--   key: {type: key, description: the columns of the primary key}
+--   archive: {type: string, description: the archive that has the rows}
+--   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+--   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
+-- forms:
+--   plain: '{column}'
+--   real: '{column} + 0e0'
+--   bits: '{column} + 0'
+--   hex: 'HEX({column})'
+--   text: 'CAST({column} AS CHAR)'
+--   utc: >-
+--     IF({column} = 0, '0000-00-00 00:00:00', TIMESTAMP'1970-01-01 00:00:00' + INTERVAL UNIX_TIMESTAMP({column}) SECOND)
+-- lists:
+--   nulls: 'ISNULL({column})'
+--   guarded: '{form}'
+-- returns:
+--   rows_deleted: sum(batches.rows_deleted)
+--   batches: sum(batches.batches)
+--   longest_batch_ms: max(batches.longest_batch_ms)
+--   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   rows_left: {from: sum(batches.rows_left), description: archived rows that stay}
+--   remaining: {from: sum(batches.remaining), description: old rows that are there still}
+-- examples:
+--   - params: {schema: shop, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00', archive: /var/a, key: [id],
+--       columns: [{column: id, type: bigint, form: plain}]}
+--
+-- Deletes the rows that an archive has, a range of it at a time: the range is read back from the archive and checked, then its
+-- rows are locked, counted and summed up once more, and go if they are what they were. A range in which a row was written,
+-- changed or deleted since stays as a whole for the next run.
+
+-- find: the table
+SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, DATA_LENGTH AS bytes
+FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :table AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+
+-- guard: the rows of this range, locked
+SELECT COUNT(*) AS `rows`, SUM(CRC32(CONCAT_WS('#', {nulls}, {guarded}))) AS guard
+FROM {schema}.{table}
+WHERE {after} AND {until} AND
+      -- include: old_rows
+FOR UPDATE
+
+-- do: delete the archived rows of this range
+DELETE FROM {schema}.{table}
+WHERE {after} AND {until} AND
+      -- include: old_rows
+
+-- verify: no row that the archive has is left
+SELECT COUNT(*) = 0 AS ok, COUNT(*) AS remaining
+FROM {schema}.{table}
+WHERE {until} AND
+      -- include: old_rows

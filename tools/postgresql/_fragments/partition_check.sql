@@ -1,0 +1,22 @@
+-- Where a partition stands (`next`), and why it must not go after all (`reason`): it is read itself, bounds are not believed.
+
+SELECT CASE WHEN i.inhrelid IS NULL THEN 'do' WHEN i.pending THEN 'finalize' ELSE 'detach' END AS next,
+       CASE WHEN c.oid IS NULL THEN 'another table has its name now'
+            WHEN NOT pg_has_role(c.relowner, 'USAGE')
+              THEN format('it belongs to %s, and %s is no member of that role', pg_get_userbyid(c.relowner), current_user)
+            WHEN f.newest >= :cutoff
+              THEN format('it holds a row of %s, which is not before the cut-off: look at it by hand', f.newest)
+            -- A partition by ranges has no NULL; a table that was detached can have been given some.
+            WHEN i.inhrelid IS NULL AND EXISTS (SELECT 1 FROM {partition_schema}.{partition} AS r WHERE r.{date_column} IS NULL)
+              THEN 'it holds rows without a date: look at it by hand'
+            WHEN NOT i.pending AND o.partition IS NOT NULL
+              THEN format('%s is half detached, and the server detaches one at a time: ALTER TABLE … DETACH PARTITION … FINALIZE',
+                          o.partition) END AS reason
+FROM (SELECT max({date_column}) AS newest FROM {partition_schema}.{partition}) AS f
+LEFT JOIN pg_class AS c ON c.oid = CAST(:oid AS oid)
+  AND c.oid = to_regclass(format('%I.%I', CAST(:partition_schema AS text), CAST(:partition AS text)))
+LEFT JOIN LATERAL (SELECT h.inhrelid, h.inhparent, coalesce(to_jsonb(h) ->> 'inhdetachpending', 'false') = 'true' AS pending
+                   FROM pg_inherits AS h WHERE h.inhrelid = c.oid) AS i ON true
+LEFT JOIN LATERAL (SELECT CAST(CAST(h.inhrelid AS regclass) AS text) AS partition
+                   FROM pg_inherits AS h
+                   WHERE h.inhparent = i.inhparent AND to_jsonb(h) ->> 'inhdetachpending' = 'true' LIMIT 1) AS o ON true

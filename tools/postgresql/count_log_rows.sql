@@ -1,0 +1,46 @@
+-- name: count_log_rows
+-- engine: postgresql >= 12
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read]
+-- runs: query
+-- transaction: none
+-- lock: none
+-- max_execution_time: 30
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   date_column: {type: identifier}
+--   start: {type: scalar, description: the first date}
+--   finish: {type: scalar, description: the date before which it ends}
+--   most: {type: integer, default: 10000, minimum: 0, description: count no further than this}
+-- returns:
+--   counted: {from: first(counted.rows), description: 'rows, at most `most`'}
+--   estimated: {from: rows(estimated), description: the plan of a query for them}
+--   known: {from: first(statistics.known), description: whether an estimate rests on statistics}
+-- examples: [{params: {schema: public, table: app_log, date_column: created_at, start: '2026-01-01', finish: '2026-02-01'}}]
+--
+-- How many rows a table has between two dates: counted up to a limit, and estimated by the query planner, from its
+-- statistics, without reading the table. With an index that begins with the column the count reads so many entries of it at
+-- most; without one it can read the whole table, so then the limit is to be 0.
+
+-- counted: as many as the limit allows
+SELECT count(*) AS rows
+FROM (SELECT 1 FROM {schema}.{table} WHERE {date_column} >= :start AND {date_column} < :finish LIMIT CAST(:most AS bigint)) AS r
+
+-- estimated: what the planner expects
+EXPLAIN (FORMAT JSON) SELECT 1 FROM {schema}.{table} WHERE {date_column} >= :start AND {date_column} < :finish
+
+-- statistics: a column that was never analyzed, or whose statistics this role may not read, is guessed at
+WITH RECURSIVE tree AS (
+  SELECT c.oid, c.relname, n.nspname
+  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
+  UNION ALL
+  SELECT c.oid, c.relname, n.nspname
+  FROM tree AS t JOIN pg_inherits AS i ON i.inhparent = t.oid
+  JOIN pg_class AS c ON c.oid = i.inhrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+)
+SELECT EXISTS (SELECT 1 FROM tree AS t JOIN pg_stats AS s ON s.schemaname = t.nspname AND s.tablename = t.relname
+               WHERE s.attname = CAST(:date_column AS text)) AS known

@@ -1,0 +1,56 @@
+-- name: drop_old_partitions_exclusively
+-- engine: postgresql >= 12
+-- category: database_ddl
+-- risk: high
+-- capabilities: [database_read, schema_modify]
+-- runs: each
+-- transaction: none
+-- lock: ACCESS EXCLUSIVE
+-- max_execution_time: 300
+-- idempotent: true
+-- deletes: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   date_column: {type: identifier, description: the column that tells a row's age}
+--   cutoff: {type: scalar, description: partitions that can hold nothing but rows before this go}
+-- returns:
+--   partitions_dropped: count(ok)
+--   rows_dropped: {from: sum(find.rows), description: by the statistics}
+--   bytes_before: sum(find.bytes)
+--   bytes_after: sum(verify.bytes)
+--   dropped: rows(ok)
+--   failed: rows(failed)
+--   skipped: rows(skipped)
+-- examples: [{params: {schema: public, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00+00'}}]
+--
+-- Drops the partitions of a table that can hold nothing but rows before the cut-off, where the server cannot detach them while
+-- the application goes on: before version 14, and where there is a DEFAULT partition. The table and its DEFAULT partition are
+-- locked against everything for the moment that each detach takes; it is given up when the lock is not free within seconds.
+-- What a concurrent detach has left half done is finished. The rules of what stays are those of drop_old_partitions.
+-- Needs ownership of the table and of its partitions.
+
+-- find: the partitions that may go; what is half detached comes first, since no other can be detached before
+WITH
+-- include: held
+,
+-- include: log_partitions
+-- include: partition_columns
+FROM part AS p
+WHERE p.stays IS NULL
+ORDER BY p.pending DESC, p.at, p.number, p.partition
+
+-- check: where the partition stands, and whether it holds what its bounds say
+-- include: partition_check
+
+-- detach: take the partition out of the table
+ALTER TABLE {schema}.{table} DETACH PARTITION {partition_schema}.{partition}
+
+-- finalize: finish an interrupted detach
+ALTER TABLE {schema}.{table} DETACH PARTITION {partition_schema}.{partition} FINALIZE
+
+-- do: drop what was detached
+DROP TABLE {partition_schema}.{partition}
+
+-- verify: it is gone
+SELECT NOT EXISTS (SELECT 1 FROM pg_class AS c WHERE c.oid = CAST(:oid AS oid)) AS ok, 0 AS bytes

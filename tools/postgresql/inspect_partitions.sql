@@ -1,0 +1,52 @@
+-- name: inspect_partitions
+-- engine: postgresql >= 12
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read, schema_analyze]
+-- runs: query
+-- transaction: none
+-- lock: none
+-- max_execution_time: 60
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   date_column: {type: identifier, description: the column that tells a row's age}
+--   cutoff: {type: scalar, description: rows whose date is before this are old}
+-- returns:
+--   partitions: rows(partitions)
+--   leaves: rows(leaves)
+-- examples: [{params: {schema: public, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00+00'}}]
+--
+-- Which partitions of a table hold nothing but rows before the cut-off, so that they can go as a whole, and why each other one
+-- stays; and the tables below those that stay in which old rows can be. A table that is not partitioned has none of either.
+-- From the catalog: no partition is read, and none is waited for. Bounds are compared as the column's own type orders them.
+
+-- partitions: the direct partitions, the oldest first; `stays`: why it must not be dropped, NULL when it may
+WITH
+-- include: held
+,
+-- include: log_partitions
+-- include: partition_columns
+, CASE WHEN p.by_date AND NOT p.unknown THEN p.old END AS old, p.stays AS stays, p.partition_oid = p.partdefid AS is_default
+FROM part AS p
+ORDER BY p.at, p.number, p.partition
+
+-- leaves: the tables of the partitions that stay, but for those in which nothing can be old
+WITH RECURSIVE
+-- include: held
+,
+-- include: log_partitions
+, below AS (
+  SELECT p.partition_oid AS oid, p.relkind, p.at, p.number FROM part AS p WHERE p.stays IS NOT NULL AND NOT p.young
+  UNION ALL
+  SELECT k.oid, k.relkind, b.at, b.number
+  FROM below AS b
+  JOIN pg_inherits AS i ON i.inhparent = b.oid AND b.relkind = 'p'
+  JOIN pg_class AS k ON k.oid = i.inhrelid
+)
+SELECT n.nspname AS schema, c.relname AS "table", CASE c.relkind WHEN 'f' THEN 'foreign' ELSE 'partition' END AS kind,
+       CAST(c.oid AS text) AS oid, CASE WHEN c.reltuples >= 0 THEN CAST(c.reltuples AS bigint) END AS rows,
+       c.relpages * CAST(current_setting('block_size') AS bigint) AS bytes
+FROM below AS b JOIN pg_class AS c ON c.oid = b.oid AND b.relkind <> 'p' JOIN pg_namespace AS n ON n.oid = c.relnamespace
+ORDER BY b.at, b.number, n.nspname, c.relname

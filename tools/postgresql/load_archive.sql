@@ -1,0 +1,41 @@
+-- name: load_archive
+-- engine: postgresql >= 12
+-- category: database_write
+-- risk: medium
+-- capabilities: [database_read, database_write]
+-- runs: batched
+-- archives: load
+-- transaction: none
+-- lock: ROW EXCLUSIVE
+-- max_execution_time: 600
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   archive: {type: string, description: id or folder of the archive}
+--   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
+--   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+-- forms: {plain: ':value', text: ':value'}
+-- lists: {names: '{column}', row: '{form}'}
+-- returns:
+--   rows_loaded: sum(batches.rows_loaded)
+--   rows_left: {from: sum(batches.rows_left), description: rows that were there already}
+--   batches: sum(batches.batches)
+-- examples:
+--   - params: {schema: public, table: app_log, archive: 20261121T030000Z-1a2b3c4d-archive_app_log,
+--       columns: [{column: id, type: bigint, form: plain}]}
+--
+-- Puts the rows of an archive into a table, a chunk a transaction. Rows whose key is there already stay as they are; identity
+-- columns get the archived values. The archive is checked as it is read.
+
+-- find: the table
+SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = :schema AND c.relname = :table AND c.relkind IN ('r', 'p')
+
+-- do: insert a chunk's rows
+INSERT INTO {schema}.{table} ({names}) OVERRIDING SYSTEM VALUE VALUES ({row}) ON CONFLICT DO NOTHING
+
+-- verify: the table has at least as many rows as the archive
+SELECT count(*) >= CAST(:archived_rows AS bigint) AS ok, count(*) AS rows_now
+FROM {schema}.{table}

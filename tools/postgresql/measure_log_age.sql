@@ -1,0 +1,33 @@
+-- name: measure_log_age
+-- engine: postgresql >= 12
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read]
+-- runs: query
+-- transaction: none
+-- lock: none
+-- max_execution_time: 300
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   date_column: {type: identifier}
+-- returns:
+--   oldest: first(age.oldest)
+--   newest: first(age.newest)
+--   rows: first(size.rows)
+-- examples: [{params: {schema: public, table: app_log, date_column: created_at}}]
+--
+-- The oldest and the newest value of the date column, as text, and about how many rows the table has. With an index that begins
+-- with the column that is two look-ups; without one the table is read.
+
+-- age: the two ends; a cast bears the column's name, so ORDER BY without the `t.` would order the texts
+SELECT (SELECT t.{date_column}::text FROM {schema}.{table} AS t WHERE t.{date_column} IS NOT NULL ORDER BY t.{date_column} LIMIT 1)
+         AS oldest,
+       (SELECT t.{date_column}::text FROM {schema}.{table} AS t WHERE t.{date_column} IS NOT NULL
+        ORDER BY t.{date_column} DESC LIMIT 1) AS newest
+
+-- size: rows by the statistics
+SELECT CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = :schema AND c.relname = :table

@@ -1,0 +1,29 @@
+-- name: measure_log_order
+-- engine: postgresql >= 12
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read]
+-- runs: query
+-- transaction: none
+-- lock: none
+-- max_execution_time: 60
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   date_column: {type: identifier}
+--   key: {type: identifier, description: 'the column that rows are numbered by; the date column where there is none'}
+-- returns:
+--   ends: object(ends)
+-- examples: [{params: {schema: public, table: app_log, date_column: created_at, key: id}}]
+--
+-- The oldest and the newest date of a table, and the dates of the rows with the least and the greatest key: where these are the
+-- same, rows are only ever added at the end, as a log does. Four look-ups where both columns are indexed; else the table is read.
+
+-- ends: as texts; a cast bears the column's name, so ORDER BY without the `t.` would order the texts
+SELECT (SELECT CAST(t.{date_column} AS text) FROM {schema}.{table} AS t WHERE t.{date_column} IS NOT NULL
+        ORDER BY t.{date_column} LIMIT 1) AS oldest,
+       (SELECT CAST(t.{date_column} AS text) FROM {schema}.{table} AS t WHERE t.{date_column} IS NOT NULL
+        ORDER BY t.{date_column} DESC LIMIT 1) AS newest,
+       (SELECT CAST(t.{date_column} AS text) FROM {schema}.{table} AS t ORDER BY t.{key} LIMIT 1) AS first,
+       (SELECT CAST(t.{date_column} AS text) FROM {schema}.{table} AS t ORDER BY t.{key} DESC LIMIT 1) AS last

@@ -1,0 +1,24 @@
+-- name: compute_cutoff
+-- engine: sqlite >= 3.35
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read]
+-- runs: query
+-- transaction: none
+-- lock: none
+-- max_execution_time: 30
+-- idempotent: true
+-- parameters:
+--   retention_days: {type: integer, minimum: 1}
+-- returns:
+--   cutoff: object(cutoff)
+-- examples: [{params: {retention_days: 90}}]
+--
+-- The moment that lies so many days back, in UTC: SQLite has no clock but the machine's, and its own functions write UTC. Computed
+-- once for a plan and frozen in it.
+
+-- cutoff: now, and the moment so many days ago
+SELECT strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now', '-' || :retention_days || ' days') AS utc,
+       strftime('%Y-%m-%d %H:%M:%S', 'now', '-' || :retention_days || ' days') AS local,
+       'UTC' AS zone,
+       strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now') AS now

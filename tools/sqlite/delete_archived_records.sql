@@ -1,0 +1,68 @@
+-- name: delete_archived_records
+-- engine: sqlite >= 3.37
+-- category: database_write
+-- risk: medium
+-- capabilities: [database_read, database_write]
+-- runs: batched
+-- archives: delete
+-- transaction: none
+-- lock: RESERVED
+-- max_execution_time: 600
+-- idempotent: true
+-- deletes: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   date_column: {type: identifier, description: the column that tells a row's age}
+--   cutoff: {type: scalar, description: 'rows whose date is before this go: the archive''s own'}
+--   filters: {type: filters, default: [], description: 'further conditions, the archive''s own'}
+--   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
+--   key: {type: key, description: the columns of the primary key}
+--   archive: {type: string, description: the archive that has the rows}
+--   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+--   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
+-- forms:
+--   any: >-
+--     CASE typeof({column}) WHEN 'blob' THEN json_object('hex', hex({column}))
+--     WHEN 'real' THEN CASE WHEN {column} - {column} = 0 THEN json(real_text({column}))
+--     ELSE json_object('real', real_text({column})) END
+--     ELSE {column} END
+-- lists: {pairs: ':name, {form}'}
+-- returns:
+--   rows_deleted: sum(batches.rows_deleted)
+--   batches: sum(batches.batches)
+--   longest_batch_ms: max(batches.longest_batch_ms)
+--   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   rows_left: {from: sum(batches.rows_left), description: archived rows that stay}
+--   remaining: {from: sum(batches.remaining), description: old rows that are there still}
+-- examples:
+--   - params: {schema: main, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00', archive: /var/a, key: [rowid],
+--       columns: [{column: id, type: integer, form: any}]}
+--
+-- Deletes the rows that an archive has, a range of it at a time: the range is read back from the archive and checked, then its
+-- rows are summed up once more in the deletion's own transaction, and go if they are what they were. A range in which a row was
+-- written, changed or deleted since stays as a whole for the next run.
+
+-- find: the table
+SELECT l.schema AS schema, l.name AS "table"
+FROM pragma_table_list AS l
+WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
+
+-- guard: the rows of this range
+SELECT chunk.rows AS rows, md5(chunk.lines) AS guard
+FROM (SELECT count(*) AS rows, CAST(group_concat(r.line, char(10)) AS BLOB) AS lines
+      FROM (SELECT json_object({pairs}) AS line FROM {schema}.{table}
+            WHERE {after} AND {until} AND
+                  -- include: old_rows
+            ORDER BY {key}) AS r) AS chunk
+
+-- do: delete the archived rows of this range
+DELETE FROM {schema}.{table}
+WHERE {after} AND {until} AND
+      -- include: old_rows
+
+-- verify: no row that the archive has is left
+SELECT count(*) = 0 AS ok, count(*) AS remaining
+FROM {schema}.{table}
+WHERE {until} AND
+      -- include: old_rows

@@ -1,0 +1,41 @@
+-- name: load_archive
+-- engine: sqlite >= 3.37
+-- category: database_write
+-- risk: medium
+-- capabilities: [database_read, database_write]
+-- runs: batched
+-- archives: load
+-- transaction: none
+-- lock: RESERVED
+-- max_execution_time: 600
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   archive: {type: string, description: id or folder of the archive}
+--   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
+--   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+-- forms: {any: ':value'}
+-- lists: {names: '{column}', row: '{form}'}
+-- returns:
+--   rows_loaded: sum(batches.rows_loaded)
+--   rows_left: {from: sum(batches.rows_left), description: rows that were there already}
+--   batches: sum(batches.batches)
+-- examples:
+--   - params: {schema: public, table: app_log, archive: 20261121T030000Z-1a2b3c4d-archive_app_log,
+--       columns: [{column: id, type: integer, form: any}]}
+--
+-- Puts the rows of an archive into a table, a chunk a transaction. Rows whose key is there already stay as they are. The
+-- archive is checked as it is read.
+
+-- find: the table
+SELECT l.schema AS schema, l.name AS "table", 0 AS position
+FROM pragma_table_list AS l
+WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
+
+-- do: insert a chunk's rows
+INSERT INTO {schema}.{table} ({names}) VALUES ({row}) ON CONFLICT DO NOTHING
+
+-- verify: the table has at least as many rows as the archive
+SELECT count(*) >= :archived_rows AS ok, count(*) AS rows_now
+FROM {schema}.{table}
