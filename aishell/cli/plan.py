@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from aishell.cli import run as runs
-from aishell.cli.common import chosen_targets, open_site, parse_inputs
+from aishell.cli.common import chosen_targets, open_site
 from aishell.cli.main import ShowsExamples
 from aishell.errors import AishellError, UsageError
 from aishell.models import Task
 
 #: Options of `aishell run` that say how to execute.
-_EXECUTION = ("dry_run", "yes", "non_interactive", "until", "max_duration", "jobs")
+_EXECUTION = ("dry_run", "yes", "non_interactive", "until", "max_duration", "jobs", "discover")
 _OUT = click.Option(
     ["--out"],
     type=click.Path(dir_okay=False, path_type=Path),
@@ -31,44 +31,31 @@ def _options(command: click.Command) -> list[click.Parameter]:
 
 
 class PlanGroup(runs.AgentGroup):
-    """The agents of `aishell run`."""
+    """The agents of `aishell run`, with what they take, less what is for executing."""
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        known = super().get_command(ctx, name)
-        return known if known is None or name in self.commands else custom(known)
+        known = super().get_command(ctx, name) or runs.run.commands.get(name)
+        return planning(known) if isinstance(known, runs.AgentCommand) else known
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return runs.run.list_commands(ctx)
 
 
-@click.group(cls=PlanGroup)
+@click.group(cls=PlanGroup, lazy=runs.AGENTS)
 def plan() -> None:
     """Inspect a database and plan what `aishell run` would do. Nothing is written to the target."""
 
 
-@plan.command(
-    params=_options(runs.maintenance),
-    epilog="Examples:  aishell plan maintenance --type full   ·   aishell plan maintenance --target shop --out shop.plan",
-)
-@click.pass_context
-def maintenance(
-    ctx: click.Context,
-    /,
-    kind: str | None,
-    tables: tuple[str, ...],
-    all_tables: bool,
-    pairs: tuple[str, ...],
-    **options: Any,
-) -> None:
-    """Statistics, vacuum, index rebuilds, corruption check and report."""
-    ctx.exit(plan_all(ctx, "maintenance", runs.maintenance_inputs(kind, tables, all_tables, pairs), **options))
+def planning(known: runs.AgentCommand) -> click.Command:
+    """The command that plans what a command of `aishell run` does."""
+    examples = (
+        (known.epilog or "").replace("aishell run ", "aishell plan ").replace(" --dry-run", "").replace(" --yes", "")
+    )
 
-
-def custom(known: click.Command) -> click.Command:
-    """The command that plans for an agent that an entry point brought."""
-
-    @click.command(known.name, cls=ShowsExamples, params=_options(known))
+    @click.command(known.name, cls=ShowsExamples, params=_options(known), help=known.help, epilog=examples or None)
     @click.pass_context
-    def command(ctx: click.Context, /, pairs: tuple[str, ...], **options: Any) -> None:
-        """An agent of this installation."""
-        ctx.exit(plan_all(ctx, str(known.name), parse_inputs(pairs), **options))
+    def command(ctx: click.Context, /, **options: Any) -> None:
+        ctx.exit(plan_all(ctx, known.agent, known.taken(options), **options))
 
     return command
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import time as clock
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +19,7 @@ from aishell.cli.common import (
     run_options,
     target_options,
 )
-from aishell.cli.main import LazyGroup
+from aishell.cli.main import LazyGroup, ShowsExamples
 from aishell.errors import AishellError
 from aishell.models import RunResult, Task
 
@@ -30,8 +32,30 @@ if TYPE_CHECKING:
 PRECEDENCE = (130, 1, 6, 5, 3, 4, 2, 0)
 
 
+#: The agents whose commands stand in files of their own; as in `aishell.cli.main.COMMANDS`.
+AGENTS = {
+    "log-cleanup": (
+        "aishell.cli.log_cleanup",
+        "log_cleanup",
+        "Delete the rows of log tables that are older than their retention.",
+    ),
+}
+
+
+class AgentCommand(ShowsExamples):
+    """What runs an agent. `inputs` makes the task's inputs of the command's own options; `aishell plan` uses it too."""
+
+    def __init__(self, *args: Any, agent: str, inputs: Callable[..., dict[str, Any]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.agent, self.inputs = agent, inputs
+
+    def taken(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The task's inputs; what they were made of is taken out of `options`."""
+        return self.inputs(**{name: options.pop(name) for name in signature(self.inputs).parameters})
+
+
 class AgentGroup(LazyGroup):
-    """`maintenance`, and every agent that an entry point brings."""
+    """The built-in agents, and every agent that an entry point brings."""
 
     noun = "agent"
 
@@ -45,47 +69,9 @@ class AgentGroup(LazyGroup):
         return custom(wanted) if any(point.name == wanted for point in entry_points(group="aishell.agents")) else None
 
 
-@click.group(cls=AgentGroup)
+@click.group(cls=AgentGroup, lazy=AGENTS)
 def run() -> None:
     """Inspect a database, preview what would be done, ask for what is risky, and do it."""
-
-
-@run.command(
-    epilog="Examples:  aishell run maintenance --type full --dry-run   ·   aishell run maintenance --url sqlite:///shop.db --yes"
-)
-@click.option(
-    "--type",
-    "kind",
-    default=None,
-    metavar="TYPE",
-    help="quick (statistics), standard (and vacuum), full (and indexes, rewrite, check), emergency.",
-)
-@click.option(
-    "--table", "tables", multiple=True, metavar="T", help="Only these tables; globs and schema.table allowed."
-)
-@click.option("--all-tables", is_flag=True, help="Refresh the statistics of every table, stale or not.")
-@click.option(
-    "--set",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Any input of the agent, e.g. fragmentation_threshold=40.",
-)
-@target_options
-@run_options
-@click.pass_context
-def maintenance(
-    ctx: click.Context,
-    /,
-    kind: str | None,
-    tables: tuple[str, ...],
-    all_tables: bool,
-    pairs: tuple[str, ...],
-    **options: Any,
-) -> None:
-    """Statistics, vacuum, index rebuilds, corruption check and report."""
-    inputs = maintenance_inputs(kind, tables, all_tables, pairs)
-    ctx.exit(run_all(ctx, "maintenance", inputs, **options))
 
 
 def maintenance_inputs(
@@ -108,19 +94,57 @@ def maintenance_inputs(
     return inputs
 
 
-def custom(name: str) -> click.Command:
+@run.command(
+    cls=AgentCommand,
+    agent="maintenance",
+    inputs=maintenance_inputs,
+    epilog="Examples:  aishell run maintenance --type full --dry-run   ·   aishell run maintenance --url sqlite:///shop.db --yes",
+)
+@click.option(
+    "--type",
+    "kind",
+    default=None,
+    metavar="TYPE",
+    help="quick (statistics), standard (and vacuum), full (and indexes, rewrite, check), emergency.",
+)
+@click.option(
+    "--table", "tables", multiple=True, metavar="T", help="Only these tables; globs and schema.table allowed."
+)
+@click.option("--all-tables", is_flag=True, help="Refresh the statistics of every table, stale or not.")
+@click.option(
+    "--set",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any input of the agent, e.g. fragmentation_threshold=40.",
+)
+@target_options
+@run_options
+@click.pass_context
+def maintenance(ctx: click.Context, /, **options: Any) -> None:
+    """Statistics, vacuum, index rebuilds, corruption check and report."""
+    run_agent(ctx, options)
+
+
+def custom(name: str) -> AgentCommand:
     """The command of an agent that an entry point brought: its inputs by `--set`."""
 
-    @click.command(name)
+    @click.command(name, cls=AgentCommand, agent=name, inputs=parse_inputs)
     @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="An input of the agent.")
     @target_options
     @run_options
     @click.pass_context
-    def command(ctx: click.Context, /, pairs: tuple[str, ...], **options: Any) -> None:
+    def command(ctx: click.Context, /, **options: Any) -> None:
         """An agent of this installation."""
-        ctx.exit(run_all(ctx, name, parse_inputs(pairs), **options))
+        run_agent(ctx, options)
 
     return command
+
+
+def run_agent(ctx: click.Context, options: dict[str, Any]) -> None:
+    """What a command of `aishell run` does."""
+    assert isinstance(ctx.command, AgentCommand)  # noqa: S101  every command that calls this is one
+    ctx.exit(run_all(ctx, ctx.command.agent, ctx.command.taken(options), **options))
 
 
 def run_all(

@@ -61,7 +61,7 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
     from aishell.cli.console import write_json
     from aishell.cli.listing import show_rows, title
     from aishell.reporting.units import printable
-    from aishell.state.runs import RESUMABLE
+    from aishell.state.transitions import RESUMABLE
 
     site = open_site(ctx)
     row = site.runs.find(run_id)
@@ -168,7 +168,7 @@ def cancel(ctx: click.Context, /, run_id: str) -> None:
 def _ask(site: Site, run_id: str, what: str) -> None:
     """Tell the process that drives a run; where none does, change the state at once."""
     from aishell.state.locks import FileLock, FileLockHeldError
-    from aishell.state.runs import RESUMABLE
+    from aishell.state.transitions import RESUMABLE
 
     row = site.runs.find(run_id)
     if RunState(row.state) not in RESUMABLE:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from aishell.cli.console import console
 from aishell.cli.listing import show_rows
-from aishell.registry.tool import Tool
+from aishell.registry.tool import STAGES, Tool
 from aishell.reporting.units import duration, printable
 from aishell.safety.gates import timeout_of
 from aishell.safety.locks import lock_of
@@ -96,7 +96,7 @@ def _sql(out: Console, tool: Tool) -> None:
     for line in lines[end:]:
         comment = line.startswith("-- ")
         if comment and (name := line[3:].partition(":")[0]) in tool.blocks:
-            style = "yellow" if not tool.read_only and name in ("do", "cleanup") else "green"
+            style = "yellow" if not tool.read_only and name in (*STAGES, "cleanup") else "green"
         out.print(printable(line.expandtabs(4)), style="dim" if comment else style, markup=False, soft_wrap=True)
 
 

@@ -1,0 +1,126 @@
+"""`aishell archives`: what log clean-ups kept of the rows they deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from aishell.cli.common import OUTPUT, open_site, run_options, target_options
+from aishell.cli.main import LazyGroup, ShowsExamples
+
+
+@click.group(cls=LazyGroup)
+def archives() -> None:
+    """Rows that left their tables, in files that were checked against the database."""
+
+
+@archives.command(
+    "list", cls=ShowsExamples, epilog="Examples:  aishell archives list   ·   aishell archives list --output json"
+)
+@OUTPUT
+@click.pass_context
+def list_(ctx: click.Context, /, output: str) -> None:
+    """Every archive of the site, the oldest first."""
+    from aishell.archives import shelf
+    from aishell.cli.listing import show_rows
+    from aishell.errors import ArchiveError
+    from aishell.reporting.units import size
+
+    site = open_site(ctx)
+    rows: list[dict[str, Any]] = []
+    damaged = []
+    for folder, manifest in shelf.archives(site.archives):
+        if isinstance(manifest, ArchiveError):
+            damaged.append((folder, manifest))
+            continue
+        row = manifest.summary() | {"path": str(folder)}
+        if output != "json":
+            row = {
+                "archive": row["archive_id"],
+                "table": f"{row['schema']}.{row['table']}",
+                "target": row["target"],
+                "before": row["cutoff"],
+                "rows": f"{row['rows']:,}",
+                "size": size(row["bytes"]),
+                "format": row["format"],
+            }
+        rows.append(row)
+    show_rows(rows, output, empty=f"there is no archive in {site.archives}")
+    for folder, error in damaged:
+        click.secho(f"{folder.name}: {error.message}", fg="red", err=True)
+    for path in shelf.unfinished(site.archives):
+        click.echo(f"unfinished: {path}; resume its run, or remove it", err=True)
+    ctx.exit(1 if damaged else 0)
+
+
+@archives.command(
+    cls=ShowsExamples,
+    epilog="Examples:  aishell archives verify   ·   aishell archives verify 20261121T031500Z-1a2b3c4d-archive_app_log",
+)
+@click.argument("names", nargs=-1, metavar="[ARCHIVE]...")
+@OUTPUT
+@click.pass_context
+def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
+    """Read archives from beginning to end and compare them with what the database counted. All of them, or those named.
+
+    Exit 1 when one is damaged.
+    """
+    from aishell.archives import shelf
+    from aishell.archives.reader import Reader
+    from aishell.cli.console import write_json
+    from aishell.errors import ArchiveError
+
+    site = open_site(ctx)
+    chosen = [shelf.find(site.archives, name) for name in names] if names else list(shelf.archives(site.archives))
+    results: list[dict[str, Any]] = []
+    for folder, manifest in chosen:
+        problem = None
+        try:
+            if isinstance(manifest, ArchiveError):
+                raise manifest
+            with Reader(folder, manifest) as reader:
+                rows = reader.verify()
+        except ArchiveError as error:
+            problem, rows = error.message, 0
+        results.append({"archive_id": folder.name, "sound": problem is None, "rows": rows, "problem": problem})
+        if output != "json":
+            text = f"{rows:,} rows, as the database counted them" if problem is None else problem
+            click.secho(
+                f"{'✓' if problem is None else '✗'} {folder.name}: {text}", fg=None if problem is None else "red"
+            )
+    if output == "json":
+        write_json(results)
+    elif not results:
+        click.echo(f"there is no archive in {site.archives}")
+    ctx.exit(1 if any(not result["sound"] for result in results) else 0)
+
+
+@archives.command(
+    cls=ShowsExamples,
+    epilog="Examples:  aishell archives load 20261121T031500Z-1a2b3c4d-archive_app_log --dry-run   ·   "
+    "aishell archives load 20261121T031500Z-1a2b3c4d-archive_app_log --table scratch.app_log --yes",
+)
+@click.argument("name", metavar="ARCHIVE")
+@click.option("--table", metavar="T", help="The table to load into; else the one the rows came from.")
+@target_options
+@run_options
+@click.pass_context
+def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) -> None:
+    """Put the rows of an archive into a table, the one they came from or another of the same columns.
+
+    Rows whose key is there already stay as they are. The archive is checked while it is read; previews and asks as `run` does.
+    """
+    from aishell.archives import shelf
+    from aishell.cli.run import run_all
+
+    site = open_site(ctx)
+    _, manifest = shelf.find(site.archives, name)
+    inputs = {
+        "archive": name,
+        "table": table or f"{manifest.schema}.{manifest.table}",
+        "columns": [dict(column) for column in manifest.columns],
+        "rows": manifest.rows,
+        "product": manifest.product,
+    }
+    ctx.exit(run_all(ctx, "archive_load", inputs, **options))

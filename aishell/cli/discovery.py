@@ -1,0 +1,146 @@
+"""`aishell run log-cleanup --discover`: the tables that look like logs, for people and as JSON. Changes nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aishell.cli.common import chosen_targets, open_site
+from aishell.cli.console import console, write_json
+from aishell.errors import AishellError, UsageError
+from aishell.models import Task, plain
+from aishell.reporting.units import printable, size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from aishell.agents.log_discovery import Bucket, Candidate
+    from aishell.execution.discovery import Discovery
+    from aishell.site import Site
+
+#: The inputs of the agent that say where to look, or go into the suggested command.
+MEANT = ("table", "tables", "date_column", "retention_days")
+#: Days that nobody plans for.
+LONG = 36_525
+#: Levels of the histogram's bars: for terminals that can draw, and for the others.
+BARS, PLAIN_BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
+
+
+def discover_all(
+    ctx: click.Context,
+    inputs: dict[str, Any],
+    *,
+    targets: tuple[str, ...],
+    every: bool,
+    label: str | None,
+    url: str | None,
+    environment: str | None,
+    output: str,
+    **_: Any,
+) -> int:
+    """Look at every chosen target; the exit code. Raises UsageError for an input that only a clean-up could use."""
+    unused = [name for name in inputs if name not in MEANT]
+    if unused:
+        raise UsageError(
+            f"--discover only looks: {unused[0]} has no meaning with it", hint="leave it out, or leave --discover out"
+        )
+    site = open_site(ctx)
+    names = chosen_targets(site, targets, every, label, url)
+    documents: list[Any] = []
+    code = 0
+    for name in names:
+        try:
+            found = _discovered(site, name or "", inputs, environment)
+        except AishellError as error:
+            if len(names) == 1:
+                raise
+            code = max(code, error.exit_code)
+            documents.append({"target": name, "error": {"message": error.message, "hint": error.hint}})
+            click.secho(f"{name}: {error.message}", fg="red", err=True)
+        else:
+            documents.append(plain(found))
+            if output != "json":
+                show(console(), found)
+    if output == "json":
+        write_json(documents[0] if len(names) == 1 else {"targets": documents})
+    return code
+
+
+def _discovered(site: Site, name: str, inputs: dict[str, Any], environment: str | None) -> Discovery:
+    from aishell.agents.log_discovery import RETENTION_DAYS
+    from aishell.execution.discovery import discover
+
+    with site.job(Task("log_cleanup", name, input_data=inputs), environment=environment, look_only=True) as job:
+        place = ("--url", job.database.credentials.display) if "://" in name else ("--target", job.target.name)
+        return discover(
+            job,
+            [*([inputs["table"]] if "table" in inputs else []), *inputs.get("tables", ())],
+            date_column=inputs.get("date_column"),
+            retention_days=inputs.get("retention_days", RETENTION_DAYS),
+            place=place,
+        )
+
+
+def show(out: Console, found: Discovery) -> None:
+    """Each table in a few lines, then the disk."""
+    draws = _draws()
+    title = f"{found.target}  {found.engine}: {len(found.candidates)} table(s) look like logs"
+    out.print(printable(title), style="bold", markup=False)
+    for candidate in found.candidates:
+        out.print()
+        _candidate(out, candidate, draws)
+    if found.not_measured:
+        out.print(f"\n{found.not_measured} more table(s) may be logs: name them with --table", style="dim")
+    disk = found.disk
+    free = f"{size(disk.free_bytes)} free" if disk.free_bytes is not None else f"unknown: {disk.unknown}"
+    growth = disk.growth_bytes_per_day
+    grown = f"these tables grow by {size(growth)} a day" if growth else "these tables do not grow"
+    full = "" if disk.days_until_full is None else f"; full in {_days(disk.days_until_full, '')}"
+    out.print(f"\ndisk: {free}; {grown}{full}", markup=False)
+
+
+def _candidate(out: Console, one: Candidate, draws: bool) -> None:
+    rows = "rows unknown" if one.rows is None else f"about {one.rows:,} rows"
+    name = printable(f"{one.schema}.{one.table}")
+    out.print(f"{name}  {rows}, {size(one.bytes)}  score {one.score}", style="bold cyan", markup=False)
+    out.print(f"  {printable('; '.join(one.reasons))}", style="dim", markup=False)
+    if one.age_histogram and "age_histogram" not in one.unknown:
+        bars = histogram(one.age_histogram, draws)
+        methods = ", ".join(dict.fromkeys(bucket.method for bucket in one.age_histogram))
+        out.print(f"  age    {one.oldest}  |{bars}|  {one.newest}  ({methods})", markup=False)
+    if one.rows_per_day is not None:
+        full = _days(one.days_until_full, "") and f"; alone it fills the disk in {_days(one.days_until_full, '')}"
+        space = f" and {size(one.bytes_per_day)}" if one.bytes_per_day is not None else ""
+        rows_ = f"{one.rows_per_day:,.{1 if one.rows_per_day < 10 else 0}f}"
+        out.print(f"  growth {rows_} rows{space} a day ({one.growth_method}){full}", markup=False)
+    for why in dict.fromkeys(one.unknown.values()):
+        what = ", ".join(name.replace("_", " ") for name, reason in one.unknown.items() if reason == why)
+        out.print(f"  unknown: {what}: {printable(why)}", style="yellow", markup=False)
+    if one.command:
+        out.print(f"  {printable(one.command)}", style="green", markup=False)
+
+
+def histogram(buckets: Sequence[Bucket], draws: bool) -> str:
+    """A bar for each stretch of time, as high as it has rows; any row at all is seen."""
+    levels = BARS if draws else PLAIN_BARS
+    most = max((bucket.rows or 0 for bucket in buckets), default=0)
+    top = len(levels) - 1
+    return "".join(levels[-(-(bucket.rows or 0) * top // most) if most else 0] for bucket in buckets)
+
+
+def _draws() -> bool:
+    """Whether standard output takes the bars' characters."""
+    try:
+        BARS.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _days(days: float | None, otherwise: str) -> str:
+    if days is None:
+        return otherwise
+    return f"{days:,.0f} days" if days < LONG else "more than 100 years"
