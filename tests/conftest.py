@@ -15,7 +15,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 hypothesis.settings.register_profile("aishell", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("aishell")
 
-pytest_plugins = ("tests.fix_postgresql", "tests.fix_mysql", "tests.fix_sqlite", "tests.fix_tools", "tests.fix_aishell")
+pytest_plugins = (
+    "tests.fix_postgresql",
+    "tests.fix_mysql",
+    "tests.fix_sqlite",
+    "tests.fix_tools",
+    "tests.fix_aishell",
+    "tests.logs",
+)
 
 HOSTILE_NAMES = (
     'we"ird`x %s :y; -- 50% \\',

@@ -24,7 +24,7 @@ class SqliteDatabase:
 
     def connect(self, **options: Any) -> sqlite3.Connection:
         """An autocommit connection, closed after the test at the latest."""
-        connection = sqlite3.connect(self.path, **({"isolation_level": None} | options))
+        connection = sqlite3.connect(self.path, **({"isolation_level": None, "check_same_thread": False} | options))
         self._connections.append(connection)
         return connection
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,7 @@ class Engine:
         self.version: tuple[int, ...] | None = None
         self.lock_timeout: float | None = None  # shorter than the tool's own
         self.marker = "aishell:test:0"
+        self.archives: Path | None = None
         self.attempt: Callable[[Callable[[], Any], Callable[[], None]], Any] = lambda call, before_retry: call()
         self.steps: tuple[Step, ...] = ()  # a run's plan and earlier results, for the report
         self.results: list[StepResult] = []
@@ -88,7 +90,10 @@ class Engine:
             marker=self.marker,
             options=limits,
             attempt=self.attempt,
+            run_id=uuid.uuid4().hex,
+            step_id="step",
             target="test",
+            archives=self.archives,
             results=tuple(self.results),
             facts={"plan": Plan(Task("maintenance", "test"), self.steps, ""), "server": self.server()},
         )

@@ -183,4 +183,6 @@ class Server:
         self.process = None
 
     def _environment(self) -> dict[str, str]:
-        return {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        # A MariaDB that starts removes the temporary tables of all others in its TMPDIR: each server has a folder of its own.
+        own = {"TMPDIR": str(self.folder)}
+        return {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", "TZ": "UTC", **own}

@@ -1,8 +1,8 @@
 """A program, not a test: runs the command line once per request, each in a child that ends itself at the N-th commit.
 
 Reads a JSON object a line from standard input: `arguments`, `out`, `err`, `at` (0: never) and `when`, `before` or `after` the
-commit to state.db; answers with the child's exit code, -9 when it was killed. The modules are imported once, then
-every run is a fork: hundreds of them fit into the time that importing would take.
+commit to state.db, or where `of` is `statement` the changing statement; answers with the child's exit code, -9 when it was
+killed. The modules are imported once, then every run is a fork: hundreds of them fit into the time that importing would take.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import aishell.databases.mysql
 import aishell.databases.postgresql
 import aishell.databases.sqlite
 import aishell.site
+from aishell.registry.objects import Objects
 from aishell.state.store import Store
 
 
@@ -47,6 +48,23 @@ def kill_at(wanted: int, when: str) -> None:
     Store.write = write  # type: ignore[method-assign]
 
 
+def kill_at_statement(wanted: int, when: str) -> None:
+    """Make the changing statement number `wanted` the last: just before it is sent, or just after it has taken effect."""
+    original = Objects._send
+    numbers = itertools.count(1)
+
+    def send(self: Objects, *arguments: Any) -> Any:
+        number = next(numbers)
+        if number == wanted and when == "before":
+            die()
+        outcome = original(self, *arguments)
+        if number == wanted:
+            die()
+        return outcome
+
+    Objects._send = send  # type: ignore[method-assign]
+
+
 def run(request: dict[str, Any]) -> int:
     """The exit code of one run in a child."""
     child = os.fork()
@@ -58,7 +76,7 @@ def run(request: dict[str, Any]) -> int:
     try:
         sys.argv = ["aishell", *request["arguments"]]
         if request["at"]:
-            kill_at(request["at"], request["when"])
+            (kill_at_statement if request.get("of") == "statement" else kill_at)(request["at"], request["when"])
         aishell.cli.main.main()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 0

@@ -36,11 +36,12 @@ class Killer:
             env=aishell.environment(),
         )
 
-    def run(self, aishell: Aishell, *arguments: str, at: int = 0, when: str = "before") -> Ended:
+    def run(self, aishell: Aishell, *arguments: str, at: int = 0, when: str = "before", of: str = "commit") -> Ended:
         assert self.process.stdin
         assert self.process.stdout
         out, err = aishell.home / "killed.out", aishell.home / "killed.err"
-        request = {"arguments": aishell.command(*arguments), "out": str(out), "err": str(err), "at": at, "when": when}
+        request = {"arguments": aishell.command(*arguments), "out": str(out), "err": str(err)}
+        request |= {"at": at, "when": when, "of": of}
         print(json.dumps(request), file=self.process.stdin, flush=True)
         return Ended(int(self.process.stdout.readline()), out.read_text(), err.read_text())
 

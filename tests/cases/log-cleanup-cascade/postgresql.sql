@@ -1,0 +1,11 @@
+CREATE TABLE audit (id bigint PRIMARY KEY, created_at timestamptz NOT NULL);
+INSERT INTO audit SELECT i, now() - i * interval '1 day' + interval '12 hours' FROM generate_series(1, 200) AS i;
+CREATE TABLE detail (audit_id bigint NOT NULL REFERENCES audit ON DELETE CASCADE, field int);
+CREATE INDEX detail_audit ON detail (audit_id);
+INSERT INTO detail SELECT id, f FROM audit, generate_series(1, 3) AS f;
+CREATE TABLE parent_log (id bigint PRIMARY KEY, created_at timestamptz NOT NULL);
+INSERT INTO parent_log SELECT * FROM audit;
+CREATE TABLE child_log (id bigint PRIMARY KEY, created_at timestamptz NOT NULL, parent_id bigint REFERENCES parent_log);
+CREATE INDEX child_parent ON child_log (parent_id);
+INSERT INTO child_log SELECT id, created_at, id FROM audit;
+ANALYZE;

@@ -1,0 +1,11 @@
+CREATE TABLE audit (id integer PRIMARY KEY, created_at text NOT NULL);
+INSERT INTO audit WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) SELECT i, datetime('now', -i || ' days', '12 hours') FROM n;
+CREATE TABLE detail (audit_id integer NOT NULL REFERENCES audit (id) ON DELETE CASCADE, field integer);
+CREATE INDEX detail_audit ON detail (audit_id);
+INSERT INTO detail SELECT id, f.column1 FROM audit, (VALUES (1), (2), (3)) AS f;
+CREATE TABLE parent_log (id integer PRIMARY KEY, created_at text NOT NULL);
+INSERT INTO parent_log SELECT * FROM audit;
+CREATE TABLE child_log (id integer PRIMARY KEY, created_at text NOT NULL, parent_id integer REFERENCES parent_log (id));
+CREATE INDEX child_parent ON child_log (parent_id);
+INSERT INTO child_log SELECT id, created_at, id FROM audit;
+ANALYZE;

@@ -1,0 +1,13 @@
+CREATE TABLE days (n int PRIMARY KEY, at datetime NOT NULL);
+INSERT INTO days SELECT seq, NOW() - INTERVAL seq DAY + INTERVAL 12 HOUR FROM seq_1_to_200;
+CREATE TABLE log_stamp (n int PRIMARY KEY, created_at timestamp NOT NULL) SELECT n, at AS created_at FROM days;
+CREATE TABLE log_local (n int PRIMARY KEY, created_at datetime(6) NOT NULL) SELECT n, at AS created_at FROM days;
+CREATE TABLE log_date (n int PRIMARY KEY, created_at date NOT NULL) SELECT n, DATE(NOW() - INTERVAL n DAY) AS created_at FROM days;
+CREATE TABLE log_s (n int PRIMARY KEY, created_at int NOT NULL) SELECT n, UNIX_TIMESTAMP(at) AS created_at FROM days;
+CREATE TABLE log_ms (n int PRIMARY KEY, created_at bigint NOT NULL) SELECT n, UNIX_TIMESTAMP(at) * 1000 AS created_at FROM days;
+CREATE TABLE log_us (n int PRIMARY KEY, created_at bigint unsigned NOT NULL) SELECT n, UNIX_TIMESTAMP(at) * 1000000 AS created_at FROM days;
+CREATE TABLE log_numeric (n int PRIMARY KEY, created_at decimal(20, 6) NOT NULL) SELECT n, UNIX_TIMESTAMP(at) AS created_at FROM days;
+CREATE TABLE log_iso (n int PRIMARY KEY, created_at varchar(30) NOT NULL) SELECT n, DATE_FORMAT(at, '%Y-%m-%dT%H:%i:%sZ') AS created_at FROM days;
+CREATE TABLE by_uuid (id char(36) PRIMARY KEY, n int) SELECT CONCAT(LEFT(LPAD(HEX(UNIX_TIMESTAMP(at) * 1000), 12, '0'), 8), '-', RIGHT(LPAD(HEX(UNIX_TIMESTAMP(at) * 1000), 12, '0'), 4), '-7abc-8abc-', LPAD(n, 12, '0')) AS id, n FROM days;
+UPDATE by_uuid SET id = LOWER(id);
+ANALYZE TABLE log_stamp, log_local, log_date, log_s, log_ms, log_us, log_numeric, log_iso, by_uuid;

@@ -1,0 +1,13 @@
+CREATE TABLE days AS SELECT i AS n, now() - i * interval '1 day' + interval '12 hours' AS at FROM generate_series(1, 200) AS i;
+CREATE TABLE log_zone AS SELECT n, at AS created_at FROM days;
+CREATE TABLE log_local AS SELECT n, at::timestamp AS created_at FROM days;
+CREATE TABLE log_date AS SELECT n, (now() - n * interval '1 day')::date AS created_at FROM days;
+CREATE TABLE log_s AS SELECT n, extract(epoch FROM at)::int AS created_at FROM days;
+CREATE TABLE log_ms AS SELECT n, (extract(epoch FROM at) * 1000)::bigint AS created_at FROM days;
+CREATE TABLE log_us AS SELECT n, (extract(epoch FROM at) * 1000000)::bigint AS created_at FROM days;
+CREATE TABLE log_numeric AS SELECT n, extract(epoch FROM at)::numeric(20, 6) AS created_at FROM days;
+CREATE TABLE log_iso AS SELECT n, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS created_at FROM days;
+CREATE TABLE log_iso_zone AS SELECT n, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at FROM days;
+CREATE TABLE by_uuid AS SELECT n, (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7abc8' || lpad(n::text, 15, '0'))::uuid AS id FROM days;
+ALTER TABLE by_uuid ADD PRIMARY KEY (id);
+ANALYZE;

@@ -1,0 +1,12 @@
+CREATE TABLE days AS WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 200) SELECT n, datetime('now', -n || ' days', '12 hours') AS at FROM i;
+CREATE TABLE log_text AS SELECT n, at AS created_at FROM days;
+CREATE TABLE log_iso AS SELECT n, replace(at, ' ', 'T') || '.123' AS created_at FROM days;
+CREATE TABLE log_iso_z AS SELECT n, replace(at, ' ', 'T') || 'Z' AS created_at FROM days;
+CREATE TABLE log_zone AS SELECT n, datetime(at, '2 hours') || '+02:00' AS created_at FROM days;
+CREATE TABLE log_date AS SELECT n, date('now', -n || ' days') AS created_at FROM days;
+CREATE TABLE log_s AS SELECT n, CAST(strftime('%s', at) AS integer) AS created_at FROM days;
+CREATE TABLE log_ms AS SELECT n, CAST(strftime('%s', at) AS integer) * 1000 AS created_at FROM days;
+CREATE TABLE log_us AS SELECT n, CAST(strftime('%s', at) AS integer) * 1000000 AS created_at FROM days;
+CREATE TABLE log_real AS SELECT n, CAST(strftime('%s', at) AS real) + 0.5 AS created_at FROM days;
+CREATE TABLE by_uuid (id text PRIMARY KEY, n integer);
+INSERT INTO by_uuid SELECT substr(printf('%012x', strftime('%s', at) * 1000), 1, 8) || '-' || substr(printf('%012x', strftime('%s', at) * 1000), 9) || '-7abc-8abc-' || printf('%012d', n), n FROM days;

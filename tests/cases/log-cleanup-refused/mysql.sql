@@ -1,0 +1,12 @@
+CREATE TABLE app_log (id bigint PRIMARY KEY, created_at datetime NOT NULL, level varchar(10), message text) STATS_AUTO_RECALC=0;
+INSERT INTO app_log SELECT seq, NOW() - INTERVAL seq DAY, 'info', CONCAT('message ', seq) FROM seq_1_to_200;
+CREATE VIEW recent_log AS SELECT * FROM app_log;
+CREATE TABLE nothing_log (id bigint PRIMARY KEY, payload json) STATS_AUTO_RECALC=0;
+CREATE TABLE twice_log (created_a datetime, created_b datetime) STATS_AUTO_RECALC=0;
+CREATE TABLE parent_log (id bigint PRIMARY KEY, created_at datetime NOT NULL) STATS_AUTO_RECALC=0;
+INSERT INTO parent_log SELECT seq, NOW() - INTERVAL seq DAY FROM seq_1_to_200;
+CREATE TABLE child_log (id bigint PRIMARY KEY, parent_id bigint, FOREIGN KEY (parent_id) REFERENCES parent_log (id)) STATS_AUTO_RECALC=0;
+INSERT INTO child_log SELECT id, id FROM parent_log;
+CREATE TABLE keyless_log (created_at datetime NOT NULL, message text, KEY (created_at)) STATS_AUTO_RECALC=0;
+INSERT INTO keyless_log SELECT created_at, message FROM app_log;
+ANALYZE TABLE app_log, nothing_log, twice_log, parent_log, child_log, keyless_log;

@@ -1,0 +1,10 @@
+CREATE TABLE app_log (id bigint PRIMARY KEY, created_at timestamptz NOT NULL, level text, message text);
+INSERT INTO app_log SELECT i, now() - i * interval '1 day', 'info', 'message ' || i FROM generate_series(1, 200) AS i;
+CREATE VIEW recent_log AS SELECT * FROM app_log;
+CREATE TABLE nothing_log (id bigint PRIMARY KEY, payload jsonb);
+CREATE TABLE twice_log (created_a timestamp, created_b timestamp);
+CREATE TABLE parent_log (id bigint PRIMARY KEY, created_at timestamptz NOT NULL);
+INSERT INTO parent_log SELECT i, now() - i * interval '1 day' FROM generate_series(1, 200) AS i;
+CREATE TABLE child_log (id bigint PRIMARY KEY, parent_id bigint REFERENCES parent_log);
+CREATE INDEX child_parent ON child_log (parent_id);
+INSERT INTO child_log SELECT id, id FROM parent_log;

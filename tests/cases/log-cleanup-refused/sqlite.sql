@@ -1,0 +1,10 @@
+CREATE TABLE app_log (id integer PRIMARY KEY, created_at text NOT NULL, level text, message text);
+INSERT INTO app_log WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) SELECT i, datetime('now', -i || ' days'), 'info', 'message ' || i FROM n;
+CREATE VIEW recent_log AS SELECT * FROM app_log;
+CREATE TABLE nothing_log (id integer PRIMARY KEY, payload blob);
+CREATE TABLE twice_log (created_a datetime, created_b datetime);
+CREATE TABLE parent_log (id integer PRIMARY KEY, created_at text NOT NULL);
+INSERT INTO parent_log SELECT id, created_at FROM app_log;
+CREATE TABLE child_log (id integer PRIMARY KEY, parent_id integer REFERENCES parent_log (id));
+CREATE INDEX child_parent ON child_log (parent_id);
+INSERT INTO child_log SELECT id, id FROM parent_log;

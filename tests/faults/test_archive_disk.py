@@ -1,0 +1,57 @@
+"""A disk that is full while rows are archived: the run fails and says so, and nothing was deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.fix_aishell import Aishell
+
+#: Bytes a file may have: more than the state store needs, less than the archive of 10,000 rows that cannot be compressed much.
+LIMIT = 700_000
+RANDOM = {"postgresql": "md5(random()::text)", "mysql": "MD5(RAND())", "sqlite": "hex(randomblob(16))"}
+FILL = {
+    "postgresql": "INSERT INTO app_log SELECT i, now() - interval '100 days', concat({six}) FROM generate_series(1, 10000) AS i",
+    "mysql": "INSERT INTO app_log SELECT seq, NOW() - INTERVAL 100 DAY, CONCAT({six}) FROM seq_1_to_10000",
+    "sqlite": "INSERT INTO app_log WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) "
+    "SELECT i, datetime('now', '-100 days'), hex(randomblob(96)) FROM n",
+}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_full_disk_stops_the_archive_and_deletes_nothing(
+    log_db: tuple[Any, str],
+    aishell: Aishell,
+    kind: str,
+) -> None:
+    db, engine = log_db
+    typed = {"postgresql": "timestamptz", "mysql": "datetime", "sqlite": "text"}[engine]
+    db.execute(f"CREATE TABLE app_log (id integer PRIMARY KEY, created_at {typed} NOT NULL, message text)")
+    db.execute(FILL[engine].format(six=", ".join([RANDOM[engine]] * 6)))
+    fixed = (
+        "--url",
+        db.url,
+        "--environment",
+        "test",
+        "--yes",
+        "--output",
+        "json",
+        "--archive",
+        "--archive-format",
+        kind,
+    )
+    command = ("run", "log-cleanup", "--table", "app_log", "--retention-days", "90", *fixed)
+    ended = aishell.start(*command, within=("prlimit", f"--fsize={LIMIT}")).wait().expect(1)
+    statuses = ended.statuses()
+    assert statuses["archive_app_log"] == "failed"
+    assert statuses["delete_app_log"] == "skipped"
+    message = ended.json["error"]["message"]
+    assert "cannot be written" in message
+    assert "File too large" in message
+    assert db.execute("SELECT count(*) FROM app_log")[0][0] == 10_000
+    assert "there is no archive" in aishell("archives", "list").expect(0).out
+    assert [path for path in (aishell.site / "archives").rglob("*") if path.is_file()] == []
+    aishell(*command).expect(0)
+    assert db.execute("SELECT count(*) FROM app_log")[0][0] == 0
+    aishell("archives", "verify").expect(0)
