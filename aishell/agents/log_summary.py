@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aishell.agents import log_partitions
+from aishell.agents.summary import left_over
 from aishell.models import StepResult, StepStatus, Task
 from aishell.reporting.units import size
 
@@ -83,15 +84,4 @@ def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
             sentences.append(f"With them went or changed {number:,} row(s) of {child}, as counted before.")
         if table.get("archive_path"):
             sentences.append(f"{table['rows_archived']:,} row(s) of {name} are in {table['archive_path']}.")
-    for status, word in (
-        (StepStatus.SKIPPED, "skipped"),
-        (StepStatus.REJECTED, "refused"),
-        (StepStatus.FAILED, "failed"),
-    ):
-        left = [result for result in results if result.status is status]
-        if left:
-            shown = "; ".join(f"{r.step_id} ({r.reason or r.error})" for r in left[:5])
-            sentences.append(
-                f"{len(left)} step(s) {word}: {shown}{f' and {len(left) - 5} more' if len(left) > 5 else ''}."
-            )
-    return " ".join(sentences)
+    return " ".join([*sentences, *left_over(results)])

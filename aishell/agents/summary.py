@@ -82,6 +82,13 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
         sentences.append(
             f"{data['bytes_reclaimed']:,} bytes were given back ({data['bytes_before']:,} before, {data['bytes_after']:,} after)."
         )
+    sentences += left_over(results)
+    return " ".join(sentences)
+
+
+def left_over(results: Sequence[StepResult]) -> list[str]:
+    """A sentence each for the steps that were skipped, refused and failed, with the reasons of the first."""
+    sentences = []
     for status, word in (
         (StepStatus.SKIPPED, "skipped"),
         (StepStatus.REJECTED, "refused"),
@@ -92,7 +99,7 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
             shown = "; ".join(f"{r.step_id} ({r.reason or r.error})" for r in left[:5])
             more = f" and {len(left) - 5} more" if len(left) > 5 else ""
             sentences.append(f"{len(left)} step(s) {word}: {shown}{more}.")
-    return " ".join(sentences)
+    return sentences
 
 
 def _number(result: StepResult, key: str) -> int:
