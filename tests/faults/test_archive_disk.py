@@ -8,14 +8,15 @@ import pytest
 
 from tests.fix_aishell import Aishell
 
-#: Bytes a file may have: more than the state store needs, less than the archive of 10,000 rows that cannot be compressed much.
-LIMIT = 700_000
+#: Bytes a file may have: more than the state store and its log need (which is cut at 4 MB), less than the archive of 10,000 rows
+#: of 2 kB that can be compressed to half at best.
+LIMIT = 6_000_000
 RANDOM = {"postgresql": "md5(random()::text)", "mysql": "MD5(RAND())", "sqlite": "hex(randomblob(16))"}
 FILL = {
-    "postgresql": "INSERT INTO app_log SELECT i, now() - interval '100 days', concat({six}) FROM generate_series(1, 10000) AS i",
-    "mysql": "INSERT INTO app_log SELECT seq, NOW() - INTERVAL 100 DAY, CONCAT({six}) FROM seq_1_to_10000",
+    "postgresql": "INSERT INTO app_log SELECT i, now() - interval '100 days', concat({many}) FROM generate_series(1, 10000) AS i",
+    "mysql": "INSERT INTO app_log SELECT seq, NOW() - INTERVAL 100 DAY, CONCAT({many}) FROM seq_1_to_10000",
     "sqlite": "INSERT INTO app_log WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) "
-    "SELECT i, datetime('now', '-100 days'), hex(randomblob(96)) FROM n",
+    "SELECT i, datetime('now', '-100 days'), hex(randomblob(960)) FROM n",
 }
 
 
@@ -28,7 +29,7 @@ def test_a_full_disk_stops_the_archive_and_deletes_nothing(
     db, engine = log_db
     typed = {"postgresql": "timestamptz", "mysql": "datetime", "sqlite": "text"}[engine]
     db.execute(f"CREATE TABLE app_log (id integer PRIMARY KEY, created_at {typed} NOT NULL, message text)")
-    db.execute(FILL[engine].format(six=", ".join([RANDOM[engine]] * 6)))
+    db.execute(FILL[engine].format(many=", ".join([RANDOM[engine]] * 60)))
     fixed = (
         "--url",
         db.url,
