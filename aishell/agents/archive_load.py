@@ -10,7 +10,7 @@ from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import AgentConfig, Estimate, Evidence, Inventory, Step, StepResult, StepStatus, Task
 from aishell.planning.variables import escaped
 
-#: Rows a second, measured on 2 cores with rows of 220 bytes.
+#: Rows a second: a rough guess, not measured.
 SPEED = {"postgresql": 60_000, "mysql": 60_000, "sqlite": 250_000}
 
 
