@@ -48,7 +48,7 @@ class Decision(StrEnum):
 
 
 class RunState(StrEnum):
-    """The states of a run; the transitions between them stand in `aishell.state.runs`."""
+    """The states of a run; the transitions between them stand in `aishell.state.transitions`."""
 
     IDLE = "idle"
     PLANNING = "planning"
@@ -74,7 +74,7 @@ class StepStatus(StrEnum):
 
 
 CATEGORIES = frozenset(
-    """analysis maintenance database_read database_write database_ddl backup restore repair report""".split()
+    "analysis maintenance database_read database_write database_ddl backup restore repair report".split()
 )
 CAPABILITIES = frozenset(
     """database_read database_write database_ddl file_read file_write backup_create backup_restore
@@ -371,7 +371,7 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, str):
+    if isinstance(value, (str, PurePath, UUID)):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
@@ -389,8 +389,6 @@ def plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).hex()
-    if isinstance(value, (PurePath, UUID)):
-        return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
