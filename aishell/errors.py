@@ -11,7 +11,8 @@
     │   └── StateError               state.db cannot be used as it is
     ├── DatabaseError            1   the target refused or lost a statement (see `kind`)
     ├── StepError                1   a step could not do its work
-    │   └── ArchiveError             an archive is damaged, or cannot be written
+    │   ├── ArchiveError             an archive is damaged, or cannot be written
+    │   └── BackupError              a backup is damaged, is not there, or cannot be made or restored
     ├── OutgrownError            1   a saved plan no longer fits the database
     ├── WaitingError             3   a person has to decide first
     ├── DeniedError              5   refused by policy, a constraint or a person
@@ -117,6 +118,10 @@ class StepError(AishellError):
 
 class ArchiveError(StepError):
     """An archive is damaged or cannot be written."""
+
+
+class BackupError(StepError):
+    """A backup is damaged, is not there, or cannot be made or restored."""
 
 
 class OutgrownError(AishellError):

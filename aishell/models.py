@@ -33,20 +33,6 @@ class Risk(StrEnum):
         return list(Risk).index(self)
 
 
-class Decision(StrEnum):
-    """What safety says of a step; a higher `rank` is stricter and wins."""
-
-    AUTO = "auto"
-    NOTIFY = "notify"
-    CONFIRM = "confirm"
-    REVIEW = "review"
-    DENY = "deny"
-
-    @property
-    def rank(self) -> int:
-        return list(Decision).index(self)
-
-
 class RunState(StrEnum):
     """The states of a run; the transitions between them stand in `aishell.state.transitions`."""
 
@@ -281,31 +267,6 @@ class Plan:
 
     def step(self, step_id: str) -> Step:
         return {step.id: step for step in self.steps}[step_id]
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One thing a gate said, with the rule that made it say so."""
-
-    rule: str
-    text: str
-    decision: Decision
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gates say of a step."""
-
-    risk_level: Risk
-    decision: Decision
-    safe: bool
-    reasons: tuple[Reason, ...] = ()
-    risks: tuple[str, ...] = ()
-    mitigations: tuple[str, ...] = ()
-
-    @property
-    def requires_approval(self) -> bool:
-        return self.decision in (Decision.CONFIRM, Decision.REVIEW)
 
 
 @dataclass(frozen=True, slots=True)

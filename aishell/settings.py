@@ -13,7 +13,8 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aishell.errors import SettingsError, UnknownNameError
-from aishell.models import CAPABILITIES, SAFETY_LEVELS, AgentConfig, Decision, Risk, digest
+from aishell.models import CAPABILITIES, SAFETY_LEVELS, AgentConfig, Risk, digest
+from aishell.verdicts import Decision
 from aishell.yamlfile import Document, parse
 
 PRODUCTION = "production"

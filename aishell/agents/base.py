@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from aishell.errors import UnknownNameError
-from aishell.models import AgentConfig, Inventory, Params, Plan, Step, StepResult, Table, Task, Verdict
+from aishell.models import AgentConfig, Inventory, Params, Plan, Step, StepResult, Table, Task
+from aishell.verdicts import Verdict
 
 
 @dataclass(frozen=True)

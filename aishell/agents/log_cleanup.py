@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from aishell.agents import log_plan, log_questions, log_summary
 from aishell.agents.base import Agent, Draft, Question
 from aishell.agents.log_rules import rules_of
-from aishell.models import AgentConfig, Decision, Inventory, Reason, Risk, Step, StepResult, Task, Verdict
+from aishell.models import AgentConfig, Inventory, Risk, Step, StepResult, Task
 from aishell.registry.tool import PARAMETER_TYPES
+from aishell.verdicts import Decision, Reason, Verdict
 
 #: Keeping rows for less than this asks (agents.md).
 CAREFUL_DAYS = 7
@@ -43,6 +44,7 @@ class LogCleanupAgent(Agent):
         "batch_target_ms": {"type": "number", "minimum": 1},
         "max_rows": {"type": "integer", "minimum": 1},
         "sleep": {"type": "number", "minimum": 0},
+        "shrink": {"type": "boolean"},
         "rules": {
             "type": "array",
             "items": {

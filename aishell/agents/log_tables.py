@@ -46,6 +46,7 @@ class LogTable:
         default_factory=dict
     )  # rows of other tables that go or change with the old ones
     elsewhere: int = 0  # old rows that go with whole partitions
+    in_order: bool = False  # whether the rows were seen to lie in the order of their dates, few of them under one
 
     @property
     def name(self) -> str:
@@ -173,7 +174,7 @@ def _likeliest(columns: Any, where: str) -> str:
     return best[0]
 
 
-def in_order(logs: Sequence[LogTable]) -> list[LogTable]:
+def sorted_by_references(logs: Sequence[LogTable]) -> list[LogTable]:
     """The tables so that one whose rows refer to another comes before it. Raises ParameterError for a circle."""
     by_name = {log.name: log for log in logs}
     needs = {log.name: {child_name(c) for c in log.blockers} & by_name.keys() - {log.name} for log in logs}

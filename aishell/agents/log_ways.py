@@ -13,7 +13,7 @@ from aishell.models import Inventory
 
 #: Below this share of old rows, and with an index on the date, the index finds them faster than a walk over the table.
 FEW = 0.2
-BY_DATE, WITHOUT_KEY = "delete_old_records_by_date", "delete_old_records_without_key"
+ALONG, BY_DATE, WITHOUT_KEY = "delete_old_records", "delete_old_records_by_date", "delete_old_records_without_key"
 #: Time zones in which no hour comes twice, so that a TIMESTAMP that is sent back as it was read means the same moment.
 _FIXED = re.compile(r"UTC|Etc/UTC|[+-]\d\d:\d\d")
 
@@ -22,13 +22,20 @@ _FIXED = re.compile(r"UTC|Etc/UTC|[+-]\d\d:\d\d")
 class Way:
     """A tool that deletes, and the columns it goes by: none where it knows them itself. `note`: what it costs to go so."""
 
-    tool: str = "delete_old_records"
+    tool: str = ALONG
     key: tuple[str, ...] = ()
     note: str | None = None
 
+    @property
+    def along_the_table(self) -> bool:
+        return self.tool == ALONG
 
-def way_of(log: LogTable, inventory: Inventory) -> Way:
-    """Along the table, or along the index on the date where few rows are old. Raises ParameterError where there is no way."""
+
+def way_of(log: LogTable, inventory: Inventory, *, limited: bool) -> Way:
+    """Along the table, or along the index on the date where few rows are old. Raises ParameterError where there is no way.
+
+    `limited`: to a number of rows, which a batch that ends behind a date, not between two rows of it, could exceed.
+    """
     by_date = _is_worth_an_index(log) and BY_DATE in inventory.tools
     if inventory.server.engine == "postgresql":
         if by_date:
@@ -40,6 +47,8 @@ def way_of(log: LogTable, inventory: Inventory) -> Way:
                 f"{log.name} hides its row ids: columns of its own are called rowid, _rowid_ and oid",
                 hint="rename one of them, or clean up by hand",
             )
+        if log.in_order and not limited and BY_DATE in inventory.tools:
+            return Way(BY_DATE, (log.column,))
         return Way(BY_DATE, _dated(log)) if by_date else Way(key=log.key)
     if by_date and log.key and _walkable(log, _dated(log)):
         return Way(BY_DATE, _dated(log))

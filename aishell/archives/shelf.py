@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -9,6 +10,8 @@ from urllib.parse import quote
 from aishell.archives.manifest import Manifest
 from aishell.archives.writer import MANIFEST, PARTIAL
 from aishell.errors import ArchiveError, ParameterError, UnknownNameError
+
+_BEGUN = re.compile(rf"\d{{8}}T\d{{6}}Z-(?P<run>[0-9a-f]{{8}})-.+{re.escape(PARTIAL)}")
 
 
 def inside(root: Path, given: str) -> Path:
@@ -59,6 +62,12 @@ def archives(root: Path) -> Iterator[tuple[Path, Manifest | ArchiveError]]:
 def unfinished(root: Path) -> list[Path]:
     """What interrupted runs have begun: `runs resume` finishes it; of a run that is given up, it can be removed."""
     return sorted(path for path in root.rglob(f"*{PARTIAL}") if path.is_dir())
+
+
+def begun_by(folder: Path) -> str | None:
+    """The first digits of the id of the run that began an unfinished archive; None for a folder of another name."""
+    match = _BEGUN.fullmatch(folder.name)
+    return match["run"] if match else None
 
 
 def find(root: Path, name: str) -> tuple[Path, Manifest]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, open_site, run_options, target_options
+from aishell.cli.common import OUTPUT, interactive, open_site, run_options, target_options
 from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.errors import ArchiveError, UnknownNameError, UsageError
+from aishell.models import RunState
+
+if TYPE_CHECKING:
+    from aishell.site import Site
 
 
 @click.group(cls=LazyGroup)
@@ -24,7 +30,6 @@ def list_(ctx: click.Context, /, output: str) -> None:
     """Every archive of the site, the oldest first."""
     from aishell.archives import shelf
     from aishell.cli.listing import show_rows
-    from aishell.errors import ArchiveError
     from aishell.reporting.units import size
 
     site = open_site(ctx)
@@ -50,7 +55,7 @@ def list_(ctx: click.Context, /, output: str) -> None:
     for folder, error in damaged:
         click.secho(f"{folder.name}: {error.message}", fg="red", err=True)
     for path in shelf.unfinished(site.archives):
-        click.echo(f"unfinished: {path}; resume its run, or remove it", err=True)
+        click.echo(f"unfinished: {path}; `aishell archives prune` removes it when its run has ended", err=True)
     ctx.exit(1 if damaged else 0)
 
 
@@ -69,7 +74,6 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     from aishell.archives import shelf
     from aishell.archives.reader import Reader
     from aishell.cli.console import write_json
-    from aishell.errors import ArchiveError
 
     site = open_site(ctx)
     chosen = [shelf.find(site.archives, name) for name in names] if names else list(shelf.archives(site.archives))
@@ -124,3 +128,64 @@ def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) ->
         "product": manifest.product,
     }
     ctx.exit(run_all(ctx, "archive_load", inputs, **options))
+
+
+@archives.command(
+    cls=ShowsExamples, epilog="Examples:  aishell archives prune   ·   aishell archives prune --yes --output json"
+)
+@click.option("--yes", is_flag=True, help="Remove without asking.")
+@OUTPUT
+@click.pass_context
+def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
+    """Remove the unfinished archives of runs that have ended. Asks before.
+
+    Finished archives stay, and so does what a run can still go on with: to give that up, cancel the run first.
+    """
+    from aishell.archives import shelf
+    from aishell.cli.listing import show_rows
+
+    site = open_site(ctx)
+    rows: list[dict[str, Any]] = []
+    for path in shelf.unfinished(site.archives):
+        run_id, why = _belongs(site, path)
+        rows.append({"path": str(path), "run_id": run_id, "kept": why, "removed": False})
+    going = [row for row in rows if row["kept"] is None]
+    if going and not yes:
+        if not interactive(False, output):
+            raise UsageError(f"{len(going)} unfinished archive(s) can be removed", hint="say so with --yes")
+        for row in going:
+            click.echo(row["path"])
+        yes = click.confirm(f"remove {len(going)} unfinished archive(s)?")
+    for row in going if yes else ():
+        _remove(site, row)
+    show_rows(rows, output, empty=f"there is no unfinished archive in {site.archives}")
+
+
+def _belongs(site: Site, path: Path) -> tuple[str | None, str | None]:
+    """The run that began an unfinished archive, and why it has to stay; None when that run is over for good."""
+    from aishell.archives import shelf
+
+    begun = shelf.begun_by(path)
+    if begun is None:
+        return None, "its name is not that of an archive"
+    try:
+        row = site.runs.find(begun)
+    except UnknownNameError:
+        return None, f"this site knows no run {begun}: another one's, or pruned; if nobody writes it, remove it by hand"
+    if row.state in (RunState.COMPLETED, RunState.CANCELLED):
+        return row.id, None
+    return row.id, f"its run is {row.state}: resume it, or give it up with `aishell runs cancel {begun}`"
+
+
+def _remove(site: Site, row: dict[str, Any]) -> None:
+    """Remove a folder, and say so in the audit log. Raises ArchiveError."""
+    import shutil
+
+    from aishell.state.runs import who
+
+    try:
+        shutil.rmtree(row["path"])
+    except OSError as error:
+        raise ArchiveError(f"{row['path']} cannot be removed: {error.strerror or error}") from error
+    site.runs.event("archive_removed", {"path": row["path"], "by": who()}, run_id=row["run_id"])
+    row["removed"] = True

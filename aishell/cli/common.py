@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from datetime import time as clock
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.errors import UsageError
+from aishell.errors import AishellError, UsageError
 from aishell.models import SAFETY_LEVELS
 
 if TYPE_CHECKING:
@@ -94,10 +94,12 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def chosen_targets(
-    site: Site, targets: tuple[str, ...], every: bool, label: str | None, url: str | None
-) -> list[str | None]:
-    """The targets named on the command line; [None] is the site's default. Raises UsageError for two ways at once."""
+def chosen_targets(site: Site, options: dict[str, Any]) -> list[str | None]:
+    """The targets that `target_options` name, which are taken out of `options`; [None] is the site's default.
+
+    Raises UsageError for two ways at once.
+    """
+    targets, every, label, url = (options.pop(name) for name in ("targets", "every", "label", "url"))
     ways = [bool(targets), every, label is not None, url is not None]
     if sum(ways) > 1:
         raise UsageError("--target, --all, --label and --url exclude each other")
@@ -121,6 +123,37 @@ def chosen_targets(
             raise UnknownNameError("label", label, known)
         return list(found)
     return list(targets) or [None]
+
+
+def on_each(
+    names: Sequence[str | None],
+    work: Callable[[str], tuple[Any, int]],
+    failed: Callable[[str, AishellError], Any],
+    output: str,
+    several: str = "runs",
+) -> list[int]:
+    """Do `work` on one target after the other and print what it returns as JSON; the exit codes.
+
+    What cannot be begun on one of several targets is told, described by `failed`, and keeps no other from its turn; with a single
+    target it raises.
+    """
+    from aishell.cli.console import write_json
+
+    documents: list[Any] = []
+    codes = [0]  # --all of a site without targets: nothing to do
+    for name in names:
+        try:
+            document, code = work(name or "")
+        except AishellError as error:
+            if len(names) == 1:
+                raise
+            document, code = failed(name or "", error), error.exit_code
+            click.secho(f"{name}: {error.message}", fg="red", err=True)
+        documents.append(document)
+        codes.append(code)
+    if output == "json":
+        write_json(documents[0] if len(names) == 1 else {several: documents})
+    return codes
 
 
 def parse_inputs(pairs: tuple[str, ...]) -> dict[str, Any]:

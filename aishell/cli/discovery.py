@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import chosen_targets, open_site
-from aishell.cli.console import console, write_json
+from aishell.cli.common import chosen_targets, on_each, open_site
+from aishell.cli.console import console
 from aishell.errors import AishellError, UsageError
 from aishell.models import Task, plain
 from aishell.reporting.units import printable, size
@@ -30,16 +30,7 @@ BARS, PLAIN_BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 
 
 def discover_all(
-    ctx: click.Context,
-    inputs: dict[str, Any],
-    *,
-    targets: tuple[str, ...],
-    every: bool,
-    label: str | None,
-    url: str | None,
-    environment: str | None,
-    output: str,
-    **_: Any,
+    ctx: click.Context, inputs: dict[str, Any], *, environment: str | None, output: str, **options: Any
 ) -> int:
     """Look at every chosen target; the exit code. Raises UsageError for an input that only a clean-up could use."""
     unused = [name for name in inputs if name not in MEANT]
@@ -48,25 +39,18 @@ def discover_all(
             f"--discover only looks: {unused[0]} has no meaning with it", hint="leave it out, or leave --discover out"
         )
     site = open_site(ctx)
-    names = chosen_targets(site, targets, every, label, url)
-    documents: list[Any] = []
-    code = 0
-    for name in names:
-        try:
-            found = _discovered(site, name or "", inputs, environment)
-        except AishellError as error:
-            if len(names) == 1:
-                raise
-            code = max(code, error.exit_code)
-            documents.append({"target": name, "error": {"message": error.message, "hint": error.hint}})
-            click.secho(f"{name}: {error.message}", fg="red", err=True)
-        else:
-            documents.append(plain(found))
-            if output != "json":
-                show(console(), found)
-    if output == "json":
-        write_json(documents[0] if len(names) == 1 else {"targets": documents})
-    return code
+
+    def work(name: str) -> tuple[Any, int]:
+        found = _discovered(site, name, inputs, environment)
+        if output != "json":
+            show(console(), found)
+        return plain(found), 0
+
+    return max(on_each(chosen_targets(site, options), work, _failure, output, "targets"))
+
+
+def _failure(name: str, error: AishellError) -> dict[str, Any]:
+    return {"target": name, "error": {"message": error.message, "hint": error.hint}}
 
 
 def _discovered(site: Site, name: str, inputs: dict[str, Any], environment: str | None) -> Discovery:

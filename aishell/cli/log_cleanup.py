@@ -25,6 +25,7 @@ def inputs(
     max_rows: int | None,
     batch_target_ms: float | None,
     sleep: float | None,
+    shrink: bool,
     pairs: tuple[str, ...],
 ) -> dict[str, Any]:
     """The agent's inputs; an option goes before `--set` of the same key. Raises UsageError for a condition it cannot read."""
@@ -38,6 +39,7 @@ def inputs(
         "max_rows": max_rows,
         "batch_target_ms": batch_target_ms,
         "sleep": sleep,
+        "shrink": shrink or None,
     }
     made |= {key: value for key, value in given.items() if value is not None}
     if tables:
@@ -74,6 +76,9 @@ def inputs(
 @click.option("--max-rows", type=int, metavar="N", help="Delete no more than these.")
 @click.option("--batch-target-ms", type=float, metavar="MS", help="How long a batch may take (50).")
 @click.option("--sleep", type=float, metavar="SECONDS", help="Rest between two batches.")
+@click.option(
+    "--shrink", is_flag=True, help="Then rewrite what lost 30 % or more: a SQLite file, a table on MariaDB or MySQL."
+)
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any input of the agent.")
 @click.option(
     "--discover", is_flag=True, help="Only list the tables that look like logs: age, growth, disk. Changes nothing."

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from aishell.cli import run as runs
-from aishell.cli.common import chosen_targets, open_site
+from aishell.cli.common import chosen_targets, on_each, open_site
 from aishell.cli.main import ShowsExamples
-from aishell.errors import AishellError, UsageError
+from aishell.errors import UsageError
 from aishell.models import Task
 
 #: Options of `aishell run` that say how to execute.
@@ -65,48 +65,34 @@ def plan_all(
     agent: str,
     inputs: dict[str, Any],
     *,
-    targets: tuple[str, ...],
-    every: bool,
-    label: str | None,
-    url: str | None,
     environment: str | None,
     safety_level: str | None,
     out: Path | None,
     output: str,
     verbose: bool,
+    **options: Any,
 ) -> int:
     """Plan a task for every chosen target, show the plans, save the one that is to be saved; the exit code."""
-    from aishell.cli.console import write_json
     from aishell.cli.output import Screen
     from aishell.execution import saved
     from aishell.execution.result import contract
 
     site = open_site(ctx)
-    names = chosen_targets(site, targets, every, label, url)
+    names = chosen_targets(site, options)
     if out is not None and len(names) > 1:
         raise UsageError("--out saves the plan of one target", hint="plan each target into a file of its own")
     screen = Screen(output, verbose=verbose)
-    results: list[dict[str, Any]] = []
-    codes = [0]
-    for name in names:
-        try:
-            task = Task(agent, name or "", input_data=inputs)
-            with screen.working(f"inspecting {name or 'the default target'}"):
-                planned = site.plan(task, environment=environment, safety_level=safety_level, look_only=True)
-                if out is not None:
-                    planned = saved.freeze(planned)
-        except AishellError as error:
-            if len(names) == 1:
-                raise
-            results.append(runs.failure(name or "", error))
-            codes.append(error.exit_code)
-            click.secho(f"{name}: {error.message}", fg="red", err=True)
-            continue
+
+    def work(name: str) -> tuple[dict[str, Any], int]:
+        task = Task(agent, name, input_data=inputs)
+        with screen.working(f"inspecting {name or 'the default target'}"):
+            planned = site.plan(task, environment=environment, safety_level=safety_level, look_only=True)
+            if out is not None:
+                planned = saved.freeze(planned)
         screen.preview(planned)
-        results.append(contract(site.preview_result(planned)))
         if out is not None:
             saved.write(planned.plan, out)
             click.echo(f"saved to {out}; execute it with: aishell apply {out}", err=True)
-    if output == "json":
-        write_json(results[0] if len(names) == 1 else {"runs": results})
-    return next(code for code in runs.PRECEDENCE if code in codes)
+        return contract(site.preview_result(planned)), 0
+
+    return runs.worst(on_each(names, work, runs.failure, output))

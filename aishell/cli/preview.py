@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from aishell.execution.preview import Preview, StepPreview
-from aishell.models import Decision, Evidence
+from aishell.models import Evidence
 from aishell.reporting.units import duration, printable, size
+from aishell.verdicts import Decision
 
 #: Above this many steps the preview is a summary; `--verbose` shows all.
 SUMMARISE_ABOVE = 30

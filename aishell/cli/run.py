@@ -14,6 +14,7 @@ from aishell.cli.common import (
     deadline,
     hear_sigterm,
     interactive,
+    on_each,
     open_site,
     parse_inputs,
     run_options,
@@ -147,42 +148,23 @@ def run_agent(ctx: click.Context, options: dict[str, Any]) -> None:
     ctx.exit(run_all(ctx, ctx.command.agent, ctx.command.taken(options), **options))
 
 
-def run_all(
-    ctx: click.Context,
-    agent: str,
-    inputs: dict[str, Any],
-    *,
-    targets: tuple[str, ...],
-    every: bool,
-    label: str | None,
-    url: str | None,
-    output: str,
-    **options: Any,
-) -> int:
+def run_all(ctx: click.Context, agent: str, inputs: dict[str, Any], *, output: str, **options: Any) -> int:
     """Run a task on every chosen target, one after the other; the exit code."""
-    from aishell.cli.console import write_json
-
     site = open_site(ctx)
     hear_sigterm()
-    names = chosen_targets(site, targets, every, label, url)
-    results: list[dict[str, Any]] = []
-    codes: list[int] = []
-    for name in names:
-        try:
-            result = run_one(site, Task(agent, name or "", input_data=inputs), output=output, **options)
-        except AishellError as error:
-            if len(names) == 1:
-                raise
-            results.append(failure(name or "", error))
-            codes.append(error.exit_code)
-            click.secho(f"{name}: {error.message}", fg="red", err=True)
-        else:
-            from aishell.execution.result import contract
+    names = chosen_targets(site, options)
 
-            results.append(contract(result))
-            codes.append(result.exit_code)
-    if output == "json":
-        write_json(results[0] if len(names) == 1 else {"runs": results})
+    def work(name: str) -> tuple[dict[str, Any], int]:
+        from aishell.execution.result import contract
+
+        result = run_one(site, Task(agent, name, input_data=inputs), output=output, **options)
+        return contract(result), result.exit_code
+
+    return worst(on_each(names, work, failure, output))
+
+
+def worst(codes: list[int]) -> int:
+    """The exit code of several targets together."""
     return next(code for code in PRECEDENCE if code in codes)
 
 

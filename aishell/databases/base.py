@@ -7,7 +7,7 @@ import socket
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +77,13 @@ class Session(ABC):
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
         """Send one statement for each row of values; how many rows it changed altogether."""
 
+    #: Whether others who want what a session has locked ask again and again instead of queueing for it.
+    polled = False
+
+    def others_wrote(self) -> bool:
+        """Whether another connection has changed the database since this was asked last; only where locks are polled for."""
+        return False
+
     @abstractmethod
     def cancel(self) -> None:
         """Cancel what the session runs, on the server. Safe from any thread."""
@@ -94,7 +101,12 @@ class Session(ABC):
         except BaseException:
             self._end("ROLLBACK")
             raise
-        self._end("COMMIT")
+        try:
+            self._end("COMMIT")
+        except DatabaseError:
+            with suppress(DatabaseError):  # SQLite leaves it open when readers are in the way; elsewhere it is over
+                self._end("ROLLBACK")
+            raise
 
     def probe(self, statement: Statement) -> None:
         """Take a lock at once or raise, and let it go again: a transaction of its own that is rolled back."""

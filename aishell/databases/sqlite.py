@@ -45,6 +45,9 @@ _KINDS = {
     "SQLITE_CANTOPEN": "connect",
     "SQLITE_IOERR": "other",
 }
+#: A writing connection's page cache. With SQLite's own 2 MB a batch of a log clean-up spills pages that it comes back to:
+#: 2 million rows, the half of them deleted in batches of 30,000, took 1.9 s with 2 MB, 1.7 s with 16, 1.5 s with 32.
+CACHE_KB = 32_000
 
 
 class SQLite(Database):
@@ -100,6 +103,7 @@ class SQLite(Database):
             )  # printf('%!.17g') is off by one at times
             if mode == "rw":
                 connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         except BaseException:
             connection.close()
@@ -140,10 +144,13 @@ class SQLite(Database):
 class SQLiteSession(Session):
     """A connection, read-only or writing as its options say."""
 
+    polled = True
+
     def __init__(self, database: SQLite, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
         self._connection: sqlite3.Connection = pooled.driver_connection  # type: ignore[assignment]
         self._marker = ""
+        self._seen: int | None = None  # PRAGMA data_version, which changes when another connection commits
 
     def mark(self, marker: str) -> None:
         self._marker = f"/* {marker} */ "
@@ -192,6 +199,10 @@ class SQLiteSession(Session):
             return max(cursor.rowcount, 0)
         except sqlite3.Error as error:
             raise map_error(error) from error
+
+    def others_wrote(self) -> bool:
+        seen, self._seen = self._seen, int(self._send(_plain("PRAGMA data_version"))[0]["data_version"])
+        return seen is not None and seen != self._seen
 
     def cancel(self) -> None:
         self._connection.interrupt()

@@ -11,13 +11,14 @@ from typing import Any
 from aishell.errors import StepError, WaitingError
 from aishell.execution.job import named_tables, table_of
 from aishell.execution.run import Run
-from aishell.models import Decision, Risk, Row, Step, StepStatus, Verdict, plain
+from aishell.models import Risk, Row, Step, StepStatus, plain
 from aishell.registry import runners
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 from aishell.safety import approval
 from aishell.safety.gates import preapproved
 from aishell.state.runs import who
+from aishell.verdicts import Decision, Verdict
 
 #: Replicas and load are waited for this long before the step is put off; seconds.
 WAIT_FOR_CALM, CALM_POLL = 120.0, 5.0

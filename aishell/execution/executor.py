@@ -71,7 +71,6 @@ class _Record:
 def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
     """Run a step and record it. Raises WaitingError when a person has to decide, InterruptedStepError after Ctrl-C,
     StateError when state cannot be written; a failing step is a result, not an exception."""
-    started = time.monotonic()
     try:
         if earlier is None and step.when is not None and not conditions.holds(step.when, run.lookup):
             return _skip(run, step, f"not needed: {conditions.described(step.when, run.lookup)}")
@@ -105,13 +104,12 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
         reason = "nothing to do: no object calls for it now" + (f" ({len(extras)} not in the plan)" if extras else "")
         return record(run, step, replace(result, status=StepStatus.SKIPPED, output=output, reason=reason))
     result = replace(result, params=plain(values), approved_by=cleared.approved_by, attempts=before + 1)
-    return _run(run, step, tool, cleared, result, earlier, started)
+    return _run(run, step, tool, cleared, result, earlier)
 
 
-def _run(
-    run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult, earlier: Earlier | None, started: float
-) -> StepResult:
+def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult, earlier: Earlier | None) -> StepResult:
     values, found = cleared.values, cleared.found
+    started = time.monotonic()  # here: what a person takes to approve is not the step's
     _start(run, step, tool, cleared, result, earlier)
     record_ = _Record()
     context = _context(run, step, tool, record_, result.attempts)

@@ -14,7 +14,7 @@ from typing import Any
 from aishell.agents.base import Agent
 from aishell.databases.base import Database, SessionOptions
 from aishell.errors import UnknownNameError
-from aishell.models import AgentConfig, Row, Sent, Server, Step, Table, Task, Verdict
+from aishell.models import AgentConfig, Row, Sent, Server, Step, Table, Task
 from aishell.registry import runners
 from aishell.registry.hooks import Hooks
 from aishell.registry.registry import Registry
@@ -24,6 +24,7 @@ from aishell.safety import gates
 from aishell.safety.constraints import Constraint, Context
 from aishell.safety.locks import lock_of
 from aishell.settings import Policy, Target
+from aishell.verdicts import Verdict
 
 #: Inspection may look this long at a catalog; seconds.
 INSPECTION = SessionOptions(read_only=True, lock_timeout=2.0, statement_timeout=60.0)

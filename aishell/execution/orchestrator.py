@@ -72,10 +72,11 @@ class Orchestrator:
         """Take every step whose needs are through; those of an earlier process are through already."""
         while fresh := self.graph.get_ready():
             for step_id in fresh:
-                if step_id in self.run.results:
+                step, result = self.run.graph.by_id[step_id], self.run.results.get(step_id)
+                if result is None:
+                    self.ready.append(step)
+                elif not self._doubtful(step, result):
                     self.graph.done(step_id)
-                else:
-                    self.ready.append(self.run.graph.by_id[step_id])
         self.ready.sort(key=lambda step: step.index)
 
     def _start(self, pool: ThreadPoolExecutor) -> None:
@@ -146,13 +147,19 @@ class Orchestrator:
 
     def _end(self, step: Step, result: StepResult) -> None:
         self.run.results[step.id] = result
-        if result.status is StepStatus.IN_DOUBT:
-            self.waiting.append(f"step {step.id!r} is in doubt: {result.error}")
+        if self._doubtful(step, result):
             return
         self.graph.done(step.id)
         if result.status is StepStatus.FAILED and step.on_error == "fail":
             self.failed_step = step.id
         self._collect()
+
+    def _doubtful(self, step: Step, result: StepResult) -> bool:
+        """Whether a person has to say what became of a step; what needs it waits too."""
+        if result.status is not StepStatus.IN_DOUBT:
+            return False
+        self.waiting.append(f"step {step.id!r} is in doubt: {result.error}")
+        return True
 
     def _halted(self) -> bool:
         return self.stopped is not None or self.broken is not None or self.run.asked_to is not None

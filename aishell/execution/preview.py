@@ -8,10 +8,11 @@ from typing import Any
 
 from aishell.execution.inspection import inspect
 from aishell.execution.job import Job, named_tables
-from aishell.models import History, Inventory, Plan, Row, Sent, Step, Table, Verdict
+from aishell.models import History, Inventory, Plan, Row, Sent, Step, Table
 from aishell.planning import checks
 from aishell.planning.variables import references, resolve
 from aishell.registry.tool import Tool
+from aishell.verdicts import Verdict
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,16 @@ from aishell.execution.executor import Earlier, record
 from aishell.execution.run import Run
 from aishell.models import Row, StepResult, StepStatus
 from aishell.packing import unpack
-from aishell.registry.context import Context, ObjectResult, label_of
+from aishell.registry.context import ALL_OR_NONE, Context, ObjectResult, label_of
 from aishell.registry.objects import clean, wait_for_end
 from aishell.registry.reached import Reached
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
+from aishell.state.runs import who
 
 #: What a person may say of a step in doubt.
 DECISIONS = ("retry", "done", "abort")
+UNKNOWN = "it is not known whether the statement took effect"
 
 
 def finished(row: Record[Any], *, again: bool) -> bool:
@@ -76,32 +78,41 @@ def recover(run: Run, row: Record[Any], decision: str | None = None) -> Earlier 
     if reached is not None and not ended:
         reached = replace(reached, uncounted=reached.uncounted + 1)
     earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by, reached)
-    if ended or tool.runs in ("query", "python") or tool.read_only or tool.idempotent:
+    # Written down before the first batch is through: the one transaction of rows that no key tells apart was being committed.
+    committing = reached is not None and not reached.batches and not ended
+    if not committing and (ended or tool.runs in ("query", "program", "python") or tool.read_only or tool.idempotent):
         for item in left:
             clean(tool, {**values, **item}, context)
         return earlier
     doubtful = []
     for item in left:
-        state = _look(run, tool, {**values, **item, "group": [item]}, context)
+        state = None if committing else _look(run, tool, {**values, **item, "group": [item]}, context)
         if state is None:
             doubtful.append(item)
         elif state.get("ok"):
             done.append(ObjectResult(label_of(tool, values, item), "ok", item, state))
     earlier = replace(earlier, done=tuple(done))
-    if not doubtful or decision == "retry":
+    if not doubtful:
         return earlier
-    result = replace(
-        result_of(run, row), status=StepStatus.IN_DOUBT, error="it is not known whether the statement took effect"
-    )
-    if decision == "done":
-        return record(
-            run,
-            step,
-            replace(result, status=StepStatus.DONE, error=None, output={}, reason="a person says that it is done"),
+    if decision is not None:
+        run.runs.event(
+            "approval_decided", {"in_doubt": decision, "by": who()}, run_id=run.id, step_index=row.step_index
         )
+    if decision == "retry":
+        return earlier
+    if decision == "done" and committing and reached is not None:
+        return replace(earlier, reached=replace(reached, batches=1))  # what it came to is looked up in the table
+    return record(run, step, _said(run, row, decision, ALL_OR_NONE if committing else UNKNOWN))
+
+
+def _said(run: Run, row: Record[Any], decision: str | None, why: str) -> StepResult:
+    """The result of a step in doubt, by what a person said of it."""
+    result = replace(result_of(run, row), status=StepStatus.IN_DOUBT, error=why)
+    if decision == "done":
+        return replace(result, status=StepStatus.DONE, error=None, output={}, reason="a person says that it is done")
     if decision == "abort":
-        return record(run, step, replace(result, status=StepStatus.FAILED, error="aborted by a person while in doubt"))
-    return record(run, step, result)
+        return replace(result, status=StepStatus.FAILED, error="aborted by a person while in doubt")
+    return result
 
 
 def _recorded(run: Run, row: Record[Any], found: list[Row], tool: Tool, values: dict[str, Any]) -> list[ObjectResult]:

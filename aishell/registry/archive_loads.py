@@ -11,14 +11,18 @@ from aishell.archives import shelf
 from aishell.archives.reader import Reader
 from aishell.archives.values import Values, bound
 from aishell.databases.base import Outcome, Session, Statement
+from aishell.errors import DatabaseError, StepError
 from aishell.models import Row
 from aishell.registry.batches import Batch, Batches
-from aishell.registry.context import ToolResult
+from aishell.registry.context import ALL_OR_NONE, InDoubtError, ToolResult, label_of
 from aishell.registry.reached import Reached
 
 
 class Loading(Batches):
-    """`archives: load`. The rows of an archive into a table, a chunk a transaction; rows that are there already stay."""
+    """`archives: load`. The rows of an archive into a table, a chunk a transaction; rows that are there already stay.
+
+    Where no key would tell a row that is sent twice (`whole`), all rows are one transaction: whatever ends it early leaves none.
+    """
 
     sweeps = 1
 
@@ -27,28 +31,61 @@ class Loading(Batches):
         self.values = {**self.values, "archived_rows": manifest.rows}
         with Reader(folder, manifest) as reader:
             reader.verify()  # before the first row: a damaged archive loads nothing
-            self.manifest = manifest
+            self.manifest, self.reader = manifest, reader
             self.lots: Iterator[list[Values]] = reader.rows()
             return super().run(found)
 
     def _begin(self, row: Row) -> Reached:
+        if row.get("obstacle"):
+            raise StepError(
+                f"{label_of(self.tool, self.values, row)} {row['obstacle']}: a load that is interrupted could not be made good",
+                hint="give it a primary key of archived columns, or load into another table",
+            )
         reached = self.context.reached or Reached(0)
+        if not reached.batches:
+            return Reached(0)  # what was not committed is loaded anew
         next(islice(self.lots, reached.position, reached.position), None)  # go past what is loaded
         return reached
 
     def _batch(self, values: Mapping[str, Any]) -> Batch | None:
-        rows = next(self.lots, None)
-        if rows is None:
+        whole = values.get("whole")
+        rows = () if whole else next(self.lots, None)
+        if rows is None or (whole and self.reached.batches):
             return None
         began = time.monotonic()
         outcome = self._do({**values, "rows": rows})
         return Batch(values["position"] + 1, outcome, time.monotonic() - began)
 
     def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
-        typed = self.context.database.engine == "sqlite"
-        named = [{f"value_{n}": bound(value, typed=typed) for n, value in enumerate(row)} for row in values["rows"]]
+        if values.get("whole"):
+            return self._at_once(session, statement)
         with session.transaction():
-            return Outcome(count=session.execute_many(statement, named))
+            return Outcome(count=self._insert(session, statement, values["rows"]))
+
+    def _at_once(self, session: Session, statement: Statement) -> Outcome:
+        """Every row in one transaction. Right before its end it is written down that it may end: a run that is killed earlier
+        begins anew, one that is killed at that moment is in doubt, and never are rows loaded twice.
+        """
+        count, ending = 0, False
+        try:
+            with session.transaction():
+                for rows in self.reader.rows():
+                    if self.context.cancelled():
+                        raise DatabaseError("stopped between two chunks", kind="cancelled")
+                    count += self._insert(session, statement, rows)
+                    self.context.progress(count, self.manifest.rows, f"{count:,} rows")
+                self.context.on_batch(Reached(0, rows=count), {"upto": 0, "rows": 0, "committing": count})
+                ending = True
+        except DatabaseError as error:
+            if ending and error.kind == "connection_lost":
+                raise InDoubtError(f"{ALL_OR_NONE} ({error.message})") from error
+            raise
+        return Outcome(count=count)
+
+    def _insert(self, session: Session, statement: Statement, rows: Sequence[Values]) -> int:
+        typed = self.context.database.engine == "sqlite"
+        named = [{f"value_{n}": bound(value, typed=typed) for n, value in enumerate(row)} for row in rows]
+        return session.execute_many(statement, named)
 
     def _figures(self) -> Row:
         loaded = self.reached.rows

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +13,12 @@ from aishell.archives import shelf
 from aishell.archives.converting import converted
 from aishell.archives.manifest import Chunk, Manifest
 from aishell.archives.writer import MANIFEST, Writer
-from aishell.databases.base import Outcome, Session, Statement
+from aishell.databases.base import Outcome, Session
 from aishell.errors import ArchiveError, DatabaseError
 from aishell.models import Row, now
+from aishell.registry.asking import Answer, Asking
 from aishell.registry.batches import Batch, Batches
-from aishell.registry.context import Context, ToolResult, label_of
+from aishell.registry.context import ToolResult, label_of
 from aishell.registry.reached import Reached
 
 #: The lines of a chunk are one value in memory, there and here; servers refuse more than 16 MB to a client as they come.
@@ -30,64 +29,25 @@ SESSIONS = 2
 
 @dataclass(frozen=True)
 class Asked:
-    """A chunk that a session is making: its range and size, and its one row with the seconds it took."""
+    """A chunk that a session is making: its range and size, and its one row."""
 
     position: Any
     upto: Any
     size: int
-    answer: Future[tuple[Row, float]]
-
-
-class Makers:
-    """Sessions that make chunks, each in a thread of its own."""
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self._pool = ThreadPoolExecutor(SESSIONS, thread_name_prefix="chunk")
-        self._own = threading.local()
-        self._sessions: list[Session] = []
-
-    def ask(self, statement: Statement) -> Future[tuple[Row, float]]:
-        return self._pool.submit(self._make, statement)
-
-    def _make(self, statement: Statement) -> tuple[Row, float]:
-        def send() -> Row:
-            if getattr(self._own, "session", None) is None:
-                self._own.session = self.context.reading()
-                self._sessions.append(self._own.session)
-            try:
-                session: Session = self._own.session
-                return session.query(statement)[0]
-            except DatabaseError as error:
-                if error.kind == "connection_lost":  # nothing was changed: a new session asks again
-                    self._own.session = None
-                    raise DatabaseError(error.message, kind="connect", code=error.code) from error
-                raise
-
-        began = time.monotonic()
-        row: Row = self.context.attempt(send, lambda: None)
-        return row, time.monotonic() - began
-
-    def close(self, *, cancel: bool = False) -> None:
-        """End the sessions; `cancel`: also what they still do."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for session in self._sessions if cancel else ():
-            session.cancel()
-        self._pool.shutdown(wait=True)
-        for session in self._sessions:
-            session.close()
+    answer: Future[Answer]
 
 
 class Writing(Batches):
     """`archives: write`. `do` returns one row a batch: rows, checksum, lines and, where the deletion needs it, a guard."""
 
     sweeps = 1
+    ahead = False  # chunks are made ahead, which takes their ends
     writer: Writer
     _made: Manifest | None = None  # by an earlier process
     _through = False  # an earlier process came to the end of the table
 
     def run(self, found: Sequence[Row]) -> ToolResult:
-        self.makers = Makers(self.context)
+        self.makers = Asking(self.context, SESSIONS)
         self._following: Asked | None = None
         keep = finished = False
         try:
@@ -154,7 +114,7 @@ class Writing(Batches):
             return None
         if asked.upto is not None and values.get("max_rows") is None:
             self._following = self._asked({**values, "position": asked.upto})
-        row, seconds = asked.answer.result()
+        (row, *_), seconds = asked.answer.result()
         if row["lines"] is None and row["rows"]:
             if asked.size == 1:
                 raise ArchiveError(

@@ -11,9 +11,10 @@ from typing import Any
 from aishell.databases.base import Outcome, Session, Statement
 from aishell.errors import DatabaseError
 from aishell.models import Row
+from aishell.registry.asking import Answer, Asking
 from aishell.registry.context import Context, ObjectResult, ToolResult, label_of
 from aishell.registry.objects import wait_for_end
-from aishell.registry.pacing import Pace, within
+from aishell.registry.pacing import Pace, Room, within
 from aishell.registry.reached import Reached
 from aishell.registry.render import render
 from aishell.registry.returns import conclude
@@ -37,6 +38,15 @@ class Batch:
     size: int | None = None  # where it was not the one that was asked for
 
 
+@dataclass(frozen=True)
+class End:
+    """Where a batch of `size` that begins at `position` ends: the answer to `next`, which may be on its way."""
+
+    position: Any
+    size: int
+    answer: Future[Answer]
+
+
 class Batches:
     """One table's worth of batches. What is written down of each is enough to go on after a kill at any moment.
 
@@ -45,12 +55,16 @@ class Batches:
     """
 
     sweeps = SWEEPS
+    ahead = True  # the end of the next batch is asked for while one runs
 
     def __init__(self, tool: Tool, values: Mapping[str, Any], context: Context) -> None:
         self.tool, self.values, self.context = tool, values, context
         self.session: Session | None = None
         self.reached = Reached(None)
+        self.room = Room()
+        self.newest: Any = None  # the position of the newest old row, by an index; behind it none is expected
         self._recording: Future[str | None] | None = None
+        self._coming: End | None = None
 
     def run(self, found: Sequence[Row]) -> ToolResult:
         """Work through the extent that `find` gave; a row of it is an object, usually the only one."""
@@ -58,9 +72,11 @@ class Batches:
         with ThreadPoolExecutor(1, "batch") as self._recorder:
             for row in found:
                 before = {**row, "rows_deleted": 0}
+                self._asking = Asking(self.context, 1)
                 try:
                     results.append(self._extent(before))
                 finally:
+                    self._asking.close(cancel=True)
                     self._close()
         result = conclude(self.tool, self.values, results, self.context)
         worked = result.status == "skipped" and self.reached.rows > 0
@@ -74,6 +90,7 @@ class Batches:
             self.reached.size or self.tool.batch,
             float(row.get("rows_per_unit") or 1),
         )
+        self.newest = self._newest(row)
         while True:
             stopped = self._sweep(row)
             self._recorded()
@@ -83,6 +100,9 @@ class Batches:
             if stopped is not None or after.get("ok"):
                 status = "deferred" if stopped is not None and stopped != ENOUGH else "ok"
                 return ObjectResult(label, status, row, after, stopped, seconds)
+            if self.newest is not None:
+                self.newest = None  # the rows do not lie in the order of their dates: on to the end
+                continue
             if self.reached.sweep == self.sweeps:
                 return ObjectResult(label, "deferred", row, after, self._left(after), seconds)
             sweep = self.reached.sweep + 1
@@ -104,6 +124,7 @@ class Batches:
         """Batch after batch from the position on; why it stopped before the end, None at the end."""
         most = float(row.get("most_rows_per_unit") or row.get("rows_per_unit") or 1)
         limit = self.values.get("max_rows")
+        began = time.monotonic()
         while True:
             left = None if limit is None else max(0, int(limit) - self.reached.rows)
             size = within(self.pace.size, left, most)
@@ -113,27 +134,36 @@ class Batches:
             batch = self._batch({**self.values, **row, **where})
             if batch is None:
                 return None
-            rows = batch.outcome.count
+            rows, ended = batch.outcome.count, time.monotonic()
             self.pace.took(batch.seconds, rows, batch.size or size)
             self.reached = replace(
                 self.reached,
                 position=batch.upto,
                 rows=self.reached.rows + rows,
                 batches=self.reached.batches + 1,
-                seconds=self.reached.seconds + batch.seconds,
+                seconds=self.reached.seconds + ended - began,
                 longest=max(self.reached.longest, batch.seconds),
                 size=self.pace.size,
             )
+            began = ended
             stop = self._record({"upto": batch.upto, "rows": rows})
             self._tell(row)
-            if batch.last:
+            if batch.last or self._passed(batch.upto):
                 return None
             if stop is not None:
                 return stop
             if self.context.crowded():
                 self.pace.slower()
+            self._make_room()
             if self.values.get("sleep"):
                 self.context.rest(float(self.values["sleep"]))
+                began = time.monotonic()
+
+    def _make_room(self) -> None:
+        """Let others at the lock, where it is not handed to them by itself."""
+        session = self._live()
+        if session.polled and (seconds := self.room.after_batch(time.monotonic(), others_wrote=session.others_wrote())):
+            self.context.rest(seconds)
 
     def _record(self, batch: Mapping[str, Any]) -> str | None:
         """Have a batch written down while the next one runs; why to stop, as it was when the one before was written down."""
@@ -149,22 +179,61 @@ class Batches:
     def _batch(self, values: Mapping[str, Any]) -> Batch | None:
         """The batch that begins at `position`; None when there is none."""
         upto: Row = {"upto": values["position"]}
+        size = None
         if "next" in self.tool.blocks:
-            found = self._next(values)
+            following = self._coming if self._fits(values) else None
+            self._coming = None
+            found = self._next(values) if following is None else self._end(following.answer.result()[0])
             if found is None:
                 return None
-            upto = found
+            upto, size = found, following.size if following else None
+            self._ask_ahead({**values, "position": found["upto"]})
         began = time.monotonic()
         outcome = self._do({**values, **upto})
         last = upto["upto"] is None if "next" in self.tool.blocks else outcome.count < values["size"]
-        return Batch(upto["upto"], outcome, time.monotonic() - began, last)
+        return Batch(upto["upto"], outcome, time.monotonic() - began, last, size)
+
+    def _fits(self, values: Mapping[str, Any]) -> bool:
+        """Whether the end that was asked for ahead is that of about such a batch."""
+        asked = self._coming
+        return (
+            asked is not None and asked.position == values["position"] and 2 / 3 < asked.size / values["size"] < 3 / 2
+        )
+
+    def _ask_ahead(self, values: Mapping[str, Any]) -> None:
+        """The end of the batch after this one. With SQLite a reader could keep the batch from being committed."""
+        wanted = self.ahead and values["position"] is not None and values.get("max_rows") is None
+        if wanted and self.context.database.engine != "sqlite":
+            answer = self._asking.ask(self._render("next", values))
+            self._coming = End(values["position"], values["size"], answer)
 
     def _next(self, values: Mapping[str, Any]) -> Row | None:
         """Where the batch ends: a row with `upto`. By a key, its values, and None for a batch to the end of the table."""
-        rows: list[Row] = self.context.attempt(lambda: self._live().query(self._render("next", values)), _nothing)
+        return self._end(self._query("next", values))
+
+    def _end(self, rows: Sequence[Row]) -> Row | None:
         if self.tool.keyed:
             return {"upto": list(rows[0].values()) if rows else None}
         return rows[0] if rows and rows[0].get("upto") is not None else None
+
+    def _newest(self, row: Row) -> Any:
+        """Where the newest old row is, None where no index knows it."""
+        if "newest" not in self.tool.blocks or not self.values.get("indexed"):
+            return None
+        rows = self._query("newest", {**self.values, **row})
+        found = self._end(rows) if rows else None
+        return found["upto"] if found else None
+
+    def _passed(self, position: Any) -> bool:
+        """Whether the newest old row lies behind."""
+        try:
+            return bool(self.newest is not None and position >= self.newest)
+        except TypeError:
+            return False  # SQLite lets a key be of several types
+
+    def _query(self, block: str, values: Mapping[str, Any]) -> list[Row]:
+        rows: list[Row] = self.context.attempt(lambda: self._live().query(self._render(block, values)), _nothing)
+        return rows
 
     def _do(self, values: Mapping[str, Any]) -> Outcome:
         statement = self._render("do", values)
@@ -203,6 +272,7 @@ class Batches:
         return {
             "rows_deleted": self.reached.rows,
             "batches": self.reached.batches,
+            "seconds": round(self.reached.seconds, 3),
             "longest_batch_ms": round(self.reached.longest * 1000, 1),
             "uncounted_batches": self.reached.uncounted,
         }

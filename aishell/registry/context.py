@@ -19,6 +19,13 @@ class InDoubtError(StepError):
     """It is not known whether the statement took effect."""
 
 
+#: Of a transaction that was being committed: what a person can see, and say.
+ALL_OR_NONE = (
+    "it was interrupted while it committed: all of its rows are in the table, or none; look, then resume with `--in-doubt done` "
+    "if they are there, else with `--in-doubt retry`"
+)
+
+
 @dataclass(frozen=True)
 class ObjectResult:
     """What became of one object of a step. `status`: ok | failed | skipped | corrupted | deferred."""
@@ -66,6 +73,7 @@ class Context:
     on_batch: Callable[[Reached, Mapping[str, Any]], str | None] = lambda reached, batch: None  # why to stop now
     crowded: Callable[[], bool] = lambda: False  # whether somebody waited for our last batches
     archives: Path | None = None  # the folder that archives may be written to
+    backups: object = None  # what tools that make or restore backups keep them in (backups.vault)
     rest: Callable[[float], object] = time.sleep  # between two batches; an interrupt ends it
 
     @property

@@ -13,6 +13,7 @@ from typing import Any
 from aishell.errors import SettingsError, ToolFileError, UnknownNameError
 from aishell.models import CAPABILITIES, CATEGORIES, Risk
 from aishell.registry.fragments import expand
+from aishell.registry.programs import CLIENTS
 from aishell.registry.render import split
 from aishell.registry.tool import (
     ACKNOWLEDGED,
@@ -33,15 +34,15 @@ from aishell.registry.tool import (
 )
 from aishell.yamlfile import Document, parse
 
-RUNS = ("query", "statement", "each", "batched", "python")
+RUNS = ("query", "statement", "each", "batched", "program", "python")
 ENGINES = {"postgresql": {"postgresql"}, "mysql": {"mysql", "mariadb"}, "sqlite": {"sqlite"}, "common": set[str]()}
 _REQUIRED = ("name", "category", "risk", "capabilities", "runs", "returns")
 _OPTIONAL = (
     "engine key lock transaction max_execution_time idempotent group batch deletes lock_timeout requires_approval rate_limit "
-    "implementation parameters examples description archives forms lists"
+    "implementation programs parameters examples description archives forms lists"
 ).split()
 _STEP_BLOCKS = ("find", "probe", "check", *STAGES, "verify", "leftovers", "cleanup", "report")
-_BATCH_BLOCKS = ("find", "next", "guard", "do", "verify", "report")
+_BATCH_BLOCKS = ("find", "newest", "next", "guard", "do", "verify", "report")
 #: `archives` -> the parameters that its way of running reads itself.
 _ARCHIVES = {
     "write": frozenset({"folder", "format"}),
@@ -52,7 +53,7 @@ _PARAMETER_KEYS = ("type", "default", "enum", "minimum", "maximum", "description
 #: Key -> what its value must be.
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     **dict.fromkeys(("capabilities", "key", "examples"), ((list,), "a list")),
-    **dict.fromkeys(("parameters", "returns", "forms", "lists"), ((dict,), "a mapping")),
+    **dict.fromkeys(("parameters", "returns", "forms", "lists", "programs"), ((dict,), "a mapping")),
     **dict.fromkeys(("max_execution_time", "rate_limit", "group", "batch"), ((int,), "a whole number above 0")),
     **dict.fromkeys(("idempotent", "requires_approval", "deletes"), ((bool,), "true or false")),
     "lock_timeout": ((int, float), "a number above 0"),
@@ -202,6 +203,7 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             requires_approval=bool(data.get("requires_approval")),
             rate_limit=data.get("rate_limit"),
             implementation=data.get("implementation"),
+            programs=dict(data.get("programs") or {}),
             examples=tuple(data.get("examples") or ()),
         )
     except ValueError as error:
@@ -228,7 +230,7 @@ def _parameter(name: str, spec: Any) -> Parameter:
 def _aggregate(name: str, spec: Any, runs: str, blocks: Mapping[str, Block]) -> Aggregate:
     at = f"returns.{name}"
     extra = {k: v for k, v in spec.items() if k != "from"} if isinstance(spec, dict) else {}
-    if runs == "python":
+    if runs in ("program", "python"):
         return Aggregate("value", (), extra or (spec if isinstance(spec, dict) else {}))
     expression = spec.get("from") if isinstance(spec, dict) else spec
     match = _AGGREGATE.match(str(expression))
@@ -277,11 +279,11 @@ def _clauses(text: str, engine: str) -> tuple[Clause, ...]:
 def _check_blocks(tool: Tool, document: Document) -> None:
     """Declared = used, the blocks fit the way of running, and what drops data says so."""
     source = tool.source
-    if tool.runs == "python":
+    if tool.runs in ("program", "python"):
         if not tool.implementation or ":" not in tool.implementation:
-            raise ToolFileError(
-                source, document.line("runs"), "`runs: python` needs `implementation: package.module:function`"
-            )
+            needed_ = "`implementation: package.module:function`"
+            raise ToolFileError(source, document.line("runs"), f"`runs: {tool.runs}` needs {needed_}")
+        _check_programs(tool, document)
         return
     if tool.runs != "query":
         blocks = _BATCH_BLOCKS if tool.runs == "batched" else _STEP_BLOCKS
@@ -335,6 +337,7 @@ def _check_blocks(tool: Tool, document: Document) -> None:
             raise ToolFileError(source, block.line, f"what drops or truncates data must be {least_}")
     for name in tool.parameters:
         read = PACING | ACKNOWLEDGED | _ARCHIVES.get(tool.archives or "", frozenset())
+        read |= {"indexed"} if "newest" in tool.blocks else set()
         if name not in used and not (tool.runs == "batched" and name in read):
             raise ToolFileError(
                 source, document.line("parameters", name), f"the parameter `{name}` is used by no block"
@@ -342,6 +345,18 @@ def _check_blocks(tool: Tool, document: Document) -> None:
     for name in tool.declared_key or (("schema", "table") if tool.grouped else ()):
         if name not in found:
             raise ToolFileError(source, document.line("key"), f"`find` has no column `{name}`, which the key needs")
+
+
+def _check_programs(tool: Tool, document: Document) -> None:
+    """Only listed clients, each as a list of arguments."""
+    if tool.programs and tool.runs != "program":
+        raise ToolFileError(tool.source, document.line("programs"), "`programs` are for `runs: program`")
+    for name, words in tool.programs.items():
+        line = document.line("programs", name)
+        if not isinstance(words, (list, tuple)) or not words or not all(isinstance(word, str) for word in words):
+            raise ToolFileError(tool.source, line, f"the program `{name}` must be a list of texts, its client first")
+        if words[0] not in CLIENTS:
+            raise ToolFileError(tool.source, line, _unknown("client program", words[0], CLIENTS))
 
 
 def _least_risk(tool: Tool, block: Block) -> Risk:

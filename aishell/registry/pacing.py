@@ -52,6 +52,36 @@ class Pace:
         self.size = max(1, self.size // 2)
 
 
+#: SQLite has no queue for its write lock: who finds it taken asks again after 1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50 and then
+#: each 100 ms (main.c, sqliteDefaultBusyCallback). Batch upon batch leaves 1 ms between two, and a writer waited for 1.4 s.
+#: Within so many seconds between two batches somebody who has not waited for long asks again.
+ROOM = 0.025
+#: Others are taken to write on for so many seconds after they did; else they are looked for once in so many.
+LASTING, LOOKING = 5.0, 2.0
+#: After so many batches at the start others are looked for whatever the time.
+FIRST_LOOKS = 1
+
+
+@dataclass
+class Room:
+    """Seconds to leave between two batches where others cannot queue for the lock, as long as there are others who write."""
+
+    looks: int = 0
+    looked: float = 0.0
+    wrote: float | None = None  # when others were seen to have written last
+
+    def after_batch(self, now: float, *, others_wrote: bool) -> float:
+        """`others_wrote`: since the batch before. `now` in seconds of any clock that only goes forward."""
+        if others_wrote:
+            self.wrote = now
+        if self.wrote is not None and now - self.wrote < LASTING:
+            return ROOM
+        if self.looks >= FIRST_LOOKS and now - self.looked < LOOKING:
+            return 0.0
+        self.looks, self.looked = self.looks + 1, now
+        return ROOM
+
+
 def within(size: int, left: int | None, most_per_unit: float) -> int:
     """`size`, or less of it so that no more than `left` rows can be hit; 0 when not even one unit is sure to fit."""
     return size if left is None else min(size, int(left / most_per_unit))

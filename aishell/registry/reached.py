@@ -11,7 +11,8 @@ from aishell.packing import pack, unpack
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """`position`: where the next batch begins, in the tool's own terms. Times in seconds.
+    """`position`: where the next batch begins, in the tool's own terms. `seconds`: all that passed between the begin of the first
+    batch and the end of the last, pauses that were asked for aside; `longest`: what the database took for one, in seconds.
 
     `uncounted`: interruptions after which a batch or two may have taken effect without being counted.
     """

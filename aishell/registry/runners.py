@@ -11,6 +11,7 @@ from aishell.models import Row
 from aishell.registry.batches import Batches
 from aishell.registry.context import Context, ToolResult
 from aishell.registry.objects import Objects, groups
+from aishell.registry.programs import shown
 from aishell.registry.render import render
 from aishell.registry.returns import aggregate
 from aishell.registry.stages import Stages
@@ -29,8 +30,8 @@ def run(tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, cont
     """Run a tool on the objects `found` (from `find`, frozen before). Raises what stops the step as a whole."""
     if tool.runs == "query":
         result = _query(tool, values, context)
-    elif tool.runs == "python":
-        result = ToolResult("done", _python(tool, values, context))
+    elif tool.runs in ("program", "python"):
+        result = ToolResult("done", _called(tool, values, context))
     elif tool.runs == "batched":
         result = _way(tool)(tool, values, context).run(found or [])
     else:
@@ -63,6 +64,9 @@ def statements(
     """The statements a step would send for these objects, for previews and digests. Sends nothing."""
     if tool.runs == "python":
         return []
+    if tool.runs == "program":
+        lines = [shown(words, values) for words in tool.programs.values()]
+        return [Statement(line, {}, line) for line in lines]
     if tool.runs == "query":
         return [render(tool, block, values, database) for block in tool.blocks.values()]
     if tool.runs == "batched":
@@ -90,7 +94,8 @@ def _query(tool: Tool, values: Mapping[str, Any], context: Context) -> ToolResul
     return ToolResult("done", aggregate(tool, results))
 
 
-def _python(tool: Tool, values: Mapping[str, Any], context: Context) -> dict[str, Any]:
+def _called(tool: Tool, values: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """What the tool's callable returns; one that runs programs is given the tool, whose programs and blocks it uses."""
     module, _, name = (tool.implementation or "").partition(":")
     function = getattr(importlib.import_module(module), name)
-    return dict(function(values, context))
+    return dict(function(tool, values, context) if tool.runs == "program" else function(values, context))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -71,7 +71,7 @@ ARCHIVE_VALUES = frozenset({"horizon", "filenode", "archived_rows"})
 PACING = frozenset({"batch_target_ms", "max_rows", "sleep"})
 #: What a deletion is told for the gates and for its approval alone: the file rows were archived to, and what goes with them.
 ACKNOWLEDGED = frozenset({"archive", "cascades"})
-BATCH_FIGURES = frozenset({"rows_deleted", "batches", "longest_batch_ms", "uncounted_batches"})
+BATCH_FIGURES = frozenset({"rows_deleted", "batches", "longest_batch_ms", "seconds", "uncounted_batches"})
 ARCHIVE_FIGURES = frozenset(
     {"archive_path", "archive_id", "rows_archived", "archive_bytes", "rows_left", "rows_loaded"}
 )
@@ -202,6 +202,7 @@ class Tool:
     requires_approval: bool = False
     rate_limit: int | None = None
     implementation: str | None = None
+    programs: Mapping[str, Sequence[str]] = field(default_factory=dict)  # name -> client program and its arguments
     examples: tuple[Mapping[str, Any], ...] = ()
 
     @cached_property

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aishell.models import Sent, Step, Table, Verdict, digest
+from aishell.models import Sent, Step, Table, digest
 from aishell.registry.tool import Tool
 from aishell.settings import Policy, Target
+from aishell.verdicts import Verdict
 
 #: A table may grow this much between the approval and the execution before the approval is void.
 GROWTH_TOLERANCE = 1.5

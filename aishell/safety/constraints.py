@@ -10,10 +10,11 @@ from types import UnionType
 from typing import Any, ClassVar, Protocol, get_args, get_origin, get_type_hints
 
 from aishell.errors import SettingsError, UnknownNameError
-from aishell.models import Decision, Risk, Server, Step, Table
+from aishell.models import Risk, Server, Step, Table
 from aishell.registry.tool import STAGES, Tool
 from aishell.safety.locks import lock_of
 from aishell.settings import PRODUCTION, Target
+from aishell.verdicts import Decision
 
 
 @dataclass(frozen=True)

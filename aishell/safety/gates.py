@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aishell.models import AgentConfig, Decision, Reason, Risk, Step, Verdict
+from aishell.models import AgentConfig, Risk, Step
 from aishell.registry.tool import Tool
 from aishell.safety.constraints import Constraint, Context
 from aishell.safety.locks import Lock, lock_of
 from aishell.safety.policy import decide
 from aishell.settings import Policy
+from aishell.verdicts import Decision, Reason, Verdict
 
 
 def judge(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from aishell.models import SAFETY_LEVELS, Decision, Reason, Risk
+from aishell.models import SAFETY_LEVELS, Risk
 from aishell.registry.tool import Tool
 from aishell.settings import PRODUCTION, Policy, Target
+from aishell.verdicts import Decision, Reason
 
 
 def tighter(configured: str, asked: str | None) -> str:

@@ -147,6 +147,34 @@ table_history = Table(
     Index("table_history_object", "target", "tool", "object"),
 )
 
+#: Made again from the manifests by `aishell backups rebuild-catalog`.
+backups = Table(
+    "backups",
+    metadata,
+    Column("backup_id", Text, primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("engine", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # full | incremental
+    Column("method", Text, nullable=False),
+    Column("parent", Text),
+    Column("database", Text, nullable=False),
+    Column("started_at", Text, nullable=False),
+    Column("finished_at", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("source_bytes", Integer),
+    Column("run_id", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # of the manifest
+    Column("rung", Text, nullable=False),  # written | checksummed | readable | restored-and-compared
+    Column("rung_at", Text, nullable=False),
+    Column("compared_at", Text),
+    Column("problem", Text),
+    Column("pinned", Integer, nullable=False, default=0),
+    Column("copies", Text, nullable=False),  # other places that have it: JSON
+    Index("backups_target", "target", "started_at"),
+)
+
 
 def _deferred_objects(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE steps ADD COLUMN deferred TEXT"))
@@ -156,8 +184,12 @@ def _reached(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE steps ADD COLUMN reached TEXT"))
 
 
+def _backups(connection: Connection) -> None:
+    backups.create(connection)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_deferred_objects, _reached)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_deferred_objects, _reached, _backups)
 VERSION = 1 + len(MIGRATIONS)
 
 

@@ -83,7 +83,7 @@ def test_the_space_of_a_sqlite_file_comes_back(sqlite: Any, aishell: Aishell) ->
     sqlite.execute("UPDATE app_log SET created_at = datetime('now', '-10 days') WHERE id > 15000")
     sqlite.execute("UPDATE app_log SET created_at = datetime('now', '-100 days') WHERE id <= 15000")
     before = sqlite.path.stat().st_size
-    ended = clean(aishell, sqlite, "--set", "table=app_log").expect(0)
+    ended = clean(aishell, sqlite, "--set", "table=app_log", "--shrink").expect(0)
     assert ended.statuses()["shrink_file"] == "done"
     assert sqlite.path.stat().st_size < before / 2
     assert logs.left(sqlite) == list(range(15_001, 20_001))
@@ -91,6 +91,6 @@ def test_the_space_of_a_sqlite_file_comes_back(sqlite: Any, aishell: Aishell) ->
 
 def test_a_table_that_lost_half_its_rows_is_rewritten_on_mariadb(mariadb: Any, aishell: Aishell) -> None:
     logs.fill(mariadb, "mysql", ROWS)
-    ended = clean(aishell, mariadb, "--set", "table=app_log").expect(0)
+    ended = clean(aishell, mariadb, "--set", "table=app_log", "--shrink").expect(0)
     assert ended.statuses()["optimize_app_log"] == "done"
     assert tools(ended)["optimize_app_log"] == "optimize_table"

@@ -35,6 +35,11 @@ def test_a_site_without_targets_says_so(aishell):
     assert "there are no targets" in aishell("targets", "test").expect(2).err
 
 
+def test_all_targets_of_a_site_without_any_is_nothing_to_do(aishell):
+    for command in (("run", "maintenance"), ("plan", "maintenance"), ("run", "log-cleanup", "--discover")):
+        aishell(*command, "--all").expect(0)
+
+
 def test_a_target_that_answers(aishell, db):
     configure(aishell, here=db.url)
     (row,) = aishell("targets", "test", "--output", "json").expect(0).json

@@ -1,8 +1,8 @@
 """A program, not a test: runs the command line once per request, each in a child that ends itself at the N-th commit.
 
-Reads a JSON object a line from standard input: `arguments`, `out`, `err`, `at` (0: never) and `when`, `before` or `after` the
-commit to state.db, or where `of` is `statement` the changing statement; answers with the child's exit code, -9 when it was
-killed. The modules are imported once, then every run is a fork: hundreds of them fit into the time that importing would take.
+Reads a JSON object a line from standard input: `arguments`, `out`, `err`, `at` (0: never), `of` and `when`, `before` or `after`
+the N-th commit to state.db, changing statement or chunk of `rows` that is loaded; answers with the child's exit code, -9 when it
+was killed. The modules are imported once, then every run is a fork: hundreds of them fit into the time that importing would take.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import aishell.databases.mysql
 import aishell.databases.postgresql
 import aishell.databases.sqlite
 import aishell.site
+from aishell.registry.archive_loads import Loading
 from aishell.registry.objects import Objects
 from aishell.state.store import Store
 
@@ -65,6 +66,26 @@ def kill_at_statement(wanted: int, when: str) -> None:
     Objects._send = send  # type: ignore[method-assign]
 
 
+def kill_at_rows(wanted: int, when: str) -> None:
+    """Make the chunk number `wanted` the last that is loaded: just before its rows are sent, or just after."""
+    original = Loading._insert
+    numbers = itertools.count(1)
+
+    def insert(self: Loading, *arguments: Any) -> int:
+        number = next(numbers)
+        if number == wanted and when == "before":
+            die()
+        count = original(self, *arguments)
+        if number == wanted:
+            die()
+        return count
+
+    Loading._insert = insert  # type: ignore[method-assign]
+
+
+KILLS = {"commit": kill_at, "statement": kill_at_statement, "rows": kill_at_rows}
+
+
 def run(request: dict[str, Any]) -> int:
     """The exit code of one run in a child."""
     child = os.fork()
@@ -76,7 +97,7 @@ def run(request: dict[str, Any]) -> int:
     try:
         sys.argv = ["aishell", *request["arguments"]]
         if request["at"]:
-            (kill_at_statement if request.get("of") == "statement" else kill_at)(request["at"], request["when"])
+            KILLS[request["of"]](request["at"], request["when"])
         aishell.cli.main.main()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 0

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from tests.bloated import BloatedSqlite
-from tests.faults.test_kill import KILLED, Killer
+from tests.faults.killing import KILLED, Killer
 from tests.fix_aishell import Aishell, Ended
 
 ENDS = ("completed", "cancelled")

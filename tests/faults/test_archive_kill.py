@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from aishell.archives import shelf
 from aishell.archives.manifest import Manifest
 from aishell.archives.reader import Reader
 from tests import logs
-from tests.faults.test_kill import KILLED, assert_no_finished_step_ran_again, killers, new_site
+from tests.faults.killing import assert_sound, finish, kill_at_random, killers, new_site
 from tests.faults.test_log_cleanup_kill import ROWS, arguments, renewed
 from tests.fix_aishell import Aishell
 
@@ -45,37 +44,22 @@ def test_an_archive_killed_at_a_commit_goes_on_from_there(log_db: tuple[Any, str
             site = new_site(aishell, f"{when}_{at}", db.url)
             killed = killer.run(site, *arguments(db), "--archive", at=at, when=when)
             assert set(logs.kept(ROWS)) <= set(logs.left(db)), "a new row is gone"
-            if killed.code == KILLED:
-                resumed = killer.run(site, "runs", "resume", site.only_run(), "--output", "json").expect(0)
-                assert resumed.json["status"] == "success"
+            finish(killer, site, killed)
             assert_together_whole(db, site)
-            assert_no_finished_step_ran_again(site)
-            killer.run(site, "audit", "verify").expect(0)
+            assert_sound(killer, site)
 
 
 @pytest.mark.timeout(300)
 def test_an_archive_killed_at_random_moments_is_whole_in_the_end(log_db: tuple[Any, str], aishell: Aishell) -> None:
     db, engine = log_db
     renewed(db, engine)
-    dice = random.Random(f"archive {engine}")
-    running = aishell.start(*arguments(db), "--archive")
-    for _ in range(8):
-        time.sleep(dice.uniform(0.3, 1.6))
-        if running.ended:
-            break
-        running.kill()
+
+    def look() -> None:
         gone = set(range(1, ROWS + 1)) - set(logs.left(db))
         assert gone <= set(archived(aishell)), "a row is gone that no archive has"
-        if not aishell.state.exists() or not aishell.rows("SELECT id FROM runs"):
-            running = aishell.start(*arguments(db), "--archive")
-        else:
-            running = aishell.start("runs", "resume", aishell.only_run(), "--output", "json")
-    running.wait()
-    if aishell.state_of(aishell.only_run()) != "completed":
-        aishell.resume(aishell.only_run()).expect(0)
-    assert aishell.state_of(aishell.only_run()) == "completed"
+
+    kill_at_random(aishell, (*arguments(db), "--archive"), random.Random(f"archive {engine}"), 8, look)
     assert_together_whole(db, aishell)
-    aishell("audit", "verify").expect(0)
     (archive, _), *_ = shelf.archives(aishell.site / "archives")
     aishell("archives", "load", archive.name, "--url", db.url, "--environment", "test", "--yes").expect(0)
     assert logs.left(db) == list(range(1, ROWS + 1))

@@ -2,76 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.bloated import Bloated, held
-from tests.fix_aishell import Aishell, Ended, bloated_on
+from tests.faults.killing import KILLED, Killer, assert_no_finished_step_ran_again, killers, new_site
+from tests.fix_aishell import Aishell, bloated_on
 from tests.fix_tools import label
 
-KILLED = -9
 LANES = 2  # at a time, a process each
-PROGRAM = Path(__file__).with_name("killed.py")
-
-
-class Killer:
-    """Runs commands that end themselves at a commit."""
-
-    def __init__(self, aishell: Aishell) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=aishell.site,
-            env=aishell.environment(),
-        )
-
-    def run(self, aishell: Aishell, *arguments: str, at: int = 0, when: str = "before", of: str = "commit") -> Ended:
-        assert self.process.stdin
-        assert self.process.stdout
-        out, err = aishell.home / "killed.out", aishell.home / "killed.err"
-        request = {"arguments": aishell.command(*arguments), "out": str(out), "err": str(err)}
-        request |= {"at": at, "when": when, "of": of}
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        return Ended(int(self.process.stdout.readline()), out.read_text(), err.read_text())
-
-    def close(self) -> None:
-        self.process.communicate()
-
-
-@contextmanager
-def killers(aishell: Aishell, number: int) -> Iterator[list[Killer]]:
-    made = [Killer(aishell) for _ in range(number)]
-    try:
-        yield made
-    finally:
-        for killer in made:
-            killer.close()
-
-
-def new_site(aishell: Aishell, name: str, url: str) -> Aishell:
-    home = aishell.home / name
-    home.mkdir()
-    return Aishell(home, url)
-
-
-def assert_no_finished_step_ran_again(site: Aishell) -> None:
-    ended: set[int] = set()
-    for index, kind in site.rows("SELECT step_index, type FROM events WHERE step_index IS NOT NULL ORDER BY id"):
-        if kind in ("step_started", "statement_sent", "step_completed", "step_skipped", "step_failed"):
-            assert index not in ended, f"step {index} had ended, then came {kind}"
-        if kind in ("step_completed", "step_skipped", "step_failed"):
-            ended.add(index)
 
 
 def assert_as_promised(bloated: Bloated, db: Any, site: Aishell, whole: dict[str, Any], content: Any) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import Any
 
 import pytest
 
 from tests import logs
-from tests.faults.test_kill import KILLED, assert_no_finished_step_ran_again, killers, new_site
+from tests.faults.killing import assert_sound, finish, kill_at_random, killers, new_site
 from tests.fix_aishell import Aishell
 
 ROWS = 12_000
@@ -36,35 +35,18 @@ def test_a_clean_up_killed_at_a_commit_goes_on_from_there(log_db: tuple[Any, str
         for at in (4, 5, 6, 7, 9, 12, 15):
             renewed(db, engine, indexed=when == "before")
             site = new_site(aishell, f"{when}_{at}", db.url)
-            killed = killer.run(site, *arguments(db), at=at, when=when)
-            if killed.code == KILLED:
-                resumed = killer.run(site, "runs", "resume", site.only_run(), "--output", "json").expect(0)
-                assert resumed.json["status"] == "success"
+            finish(killer, site, killer.run(site, *arguments(db), at=at, when=when))
             assert logs.left(db) == logs.kept(ROWS), f"killed {when} commit {at}"
-            assert_no_finished_step_ran_again(site)
-            killer.run(site, "audit", "verify").expect(0)
+            assert_sound(killer, site)
 
 
 @pytest.mark.timeout(300)
 def test_a_clean_up_killed_at_random_moments_is_finished_in_the_end(log_db: tuple[Any, str], aishell: Aishell) -> None:
-    """A run, then one resume after the other, each killed a random moment after its start, until one ends."""
     db, engine = log_db
     renewed(db, engine)
-    dice = random.Random(engine)
-    running = aishell.start(*arguments(db))
-    for _ in range(6):
-        time.sleep(dice.uniform(0.3, 1.6))
-        if running.ended:
-            break
-        running.kill()
+
+    def look() -> None:
         assert set(logs.kept(ROWS)) <= set(logs.left(db)), "a new row is gone"
-        if not aishell.state.exists() or not aishell.rows("SELECT id FROM runs"):
-            running = aishell.start(*arguments(db))
-        else:
-            running = aishell.start("runs", "resume", aishell.only_run(), "--output", "json")
-    running.wait()
-    if aishell.state_of(aishell.only_run()) != "completed":
-        aishell.resume(aishell.only_run()).expect(0)
-    assert aishell.state_of(aishell.only_run()) == "completed"
+
+    kill_at_random(aishell, arguments(db), random.Random(engine), 6, look)
     assert logs.left(db) == logs.kept(ROWS)
-    aishell("audit", "verify").expect(0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.test_kill import KILLED, assert_no_finished_step_ran_again, killers, new_site
+from tests.faults.killing import KILLED, assert_sound, finish, killers, new_site
 from tests.fix_aishell import Aishell
 from tests.fix_tools import label
 from tests.servers import wait_until
@@ -123,6 +123,8 @@ def test_a_table_that_others_work_on_is_left_for_the_next_run(pg: Any, aishell: 
     assert left(pg) == KEPT
 
 
+#: What was detached and not dropped.
+BESIDE = "SELECT relname FROM pg_class WHERE relname LIKE 'app_log_%' AND relkind = 'r' AND NOT relispartition"
 WAITING = (
     "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'ALTER TABLE%DETACH%CONCURRENTLY' AND wait_event_type = 'Lock'"
 )
@@ -142,8 +144,7 @@ def test_interrupted_while_a_detach_waits_for_a_reader(pg: Any, aishell: Aishell
     resumed = aishell.resume(aishell.only_run()).expect(0)
     assert resumed.statuses()["drop_partitions_app_log"] == "done"
     assert left(pg) == KEPT
-    beside = "SELECT relname FROM pg_class WHERE relname LIKE 'app_log_%' AND relkind = 'r' AND NOT relispartition"
-    assert pg.execute(beside) == []
+    assert pg.execute(BESIDE) == []
 
 
 @pytest.mark.timeout(300)
@@ -162,11 +163,9 @@ def test_killed_at_any_statement_it_goes_on_from_there(log_db: tuple[Any, str], 
             if ended.code != KILLED:
                 ended.expect(0)
                 break
-            killer.run(site, "runs", "resume", site.only_run(), "--output", "json").expect(0)
+            finish(killer, site, ended)
             assert left(db) == KEPT, f"killed {when} statement {at}"
-            assert_no_finished_step_ran_again(site)
-            killer.run(site, "audit", "verify").expect(0)
+            assert_sound(killer, site)
             if engine == "postgresql":
-                beside = "SELECT relname FROM pg_class WHERE relname LIKE 'app_log_%' AND relkind = 'r' AND NOT relispartition"
-                assert db.execute(beside) == []
+                assert db.execute(BESIDE) == []
     assert at > (4 if engine == "postgresql" else 2)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aishell.archives import shelf
-from aishell.errors import ArchiveError
+from aishell.errors import ArchiveError, StepError
 
 OLD = {"postgresql": "2020-01-01 00:00:00+00", "mysql": "2020-01-01 00:00:00", "sqlite": "2020-01-01 00:00:00"}
 #: Column definitions and the values of rows, as SQL, that are hard to keep.
@@ -196,3 +196,70 @@ def test_an_archive_of_other_rows_is_refused(engine, tmp_path):
     later = {**rows, "cutoff": OLD[engine.name].replace("2020", "2021")}
     with pytest.raises(ArchiveError, match="is of cutoff"):
         engine.call("delete_archived_records", **later, **walk, archive=made.output["archive_path"])
+
+
+#: Definitions of a table whose rows a load can recognise by a key, and of such whose rows it cannot.
+KEYED = {
+    "primary key": "id integer NOT NULL PRIMARY KEY, at varchar(30)",
+    "unique and not null": "id bigint NOT NULL UNIQUE, at varchar(30)",
+    "of two columns": "id bigint NOT NULL, at varchar(30) NOT NULL, UNIQUE (id, at)",
+    "beside one that may be null": "id integer NOT NULL PRIMARY KEY, at varchar(30) UNIQUE",
+}
+KEYLESS = {
+    "none": "id bigint, at varchar(30)",
+    "may be null": "id bigint UNIQUE, at varchar(30)",
+    "may be null in part": "id bigint NOT NULL, at varchar(30), UNIQUE (id, at)",
+    "made when loaded": {
+        "postgresql": "id bigint, at varchar(30), own bigserial PRIMARY KEY",
+        "mysql": "id bigint, at varchar(30), own bigint AUTO_INCREMENT PRIMARY KEY",
+        "sqlite": "id bigint, at varchar(30), own integer PRIMARY KEY",
+    },
+    "of some rows": {
+        "postgresql": ("id bigint NOT NULL, at varchar(30)", "CREATE UNIQUE INDEX part ON target (id) WHERE id > 1"),
+        "sqlite": ("id bigint NOT NULL, at varchar(30)", "CREATE UNIQUE INDEX part ON target (id) WHERE id > 1"),
+    },
+    "of an expression": {
+        "postgresql": ("id bigint NOT NULL, at varchar(30)", "CREATE UNIQUE INDEX made ON target (abs(id))"),
+        "sqlite": ("id bigint NOT NULL, at varchar(30)", "CREATE UNIQUE INDEX made ON target (abs(id))"),
+    },
+    "another one than the number of the row": {"sqlite": "id bigint PRIMARY KEY, at varchar(30)"},
+}
+
+
+FORM = {"postgresql": "plain", "mysql": "plain", "sqlite": "any"}
+
+
+def target(engine, definition):
+    """The table `target`, and what `find` says of it."""
+    if isinstance(definition, dict):
+        definition = definition.get(engine.name) or pytest.skip(f"not on {engine.name}")
+    columns, *more = (definition,) if isinstance(definition, str) else definition
+    for statement in (f"CREATE TABLE target ({columns})", *more):
+        engine.db.execute(statement)
+    loaded = [{"column": name, "type": "text", "form": FORM[engine.name]} for name in ("id", "at")]
+    (row,) = engine.find("load_archive", schema=engine.schema, table="target", archive="x", columns=loaded)
+    return row
+
+
+@pytest.mark.parametrize("key", KEYED)
+def test_rows_that_a_key_tells_apart_are_loaded_in_chunks(engine, key):
+    assert not target(engine, KEYED[key])["whole"]
+
+
+@pytest.mark.parametrize("key", KEYLESS)
+def test_rows_that_no_key_tells_apart_are_loaded_at_once(engine, key):
+    row = target(engine, KEYLESS[key])
+    assert row["whole"]
+    assert row.get("obstacle") is None
+
+
+def test_with_neither_a_key_nor_transactions_nothing_is_loaded(mariadb_engine, tmp_path):
+    engine = mariadb_engine
+    fill(engine)
+    made = archived(engine, "hard", tmp_path)
+    engine.db.execute("CREATE TABLE scratch ENGINE=Aria AS SELECT * FROM hard WHERE 1 = 0")
+    with pytest.raises(StepError, match=r"scratch has neither a key of archived columns nor transactions \(Aria\)"):
+        loaded(engine, "scratch", made.output["archive_path"])
+    assert engine.db.execute("SELECT count(*) FROM scratch")[0][0] == 0
+    engine.db.execute("ALTER TABLE scratch ADD PRIMARY KEY (id)")
+    assert loaded(engine, "scratch", made.output["archive_path"]).output["rows_loaded"] == made.output["rows_archived"]

@@ -22,12 +22,15 @@ PLAIN, BY_DATE, WITHOUT_KEY = "delete_old_records", "delete_old_records_by_date"
 
 @dataclass(frozen=True)
 class Way:
-    """A tool that deletes; `after`: what it goes by beside the date, `version`: of a server it is for and that is not here."""
+    """A tool that deletes; `after`: what it goes by beside the date, `version`: of a server it is for and that is not here.
+
+    `indexed`: whether it is told of an index on the date."""
 
     tool: str
     dated: bool = False
     after: str | None = None
     version: tuple[int, ...] | None = None
+    indexed: bool = False
 
     def key(self, date: str, key: Sequence[str]) -> dict[str, Any]:
         if self.dated:
@@ -38,11 +41,18 @@ class Way:
 WAYS = {
     "postgresql": (
         Way(PLAIN),
+        Way(PLAIN, indexed=True),
         Way(PLAIN, after="key", version=(13, 5)),
+        Way(PLAIN, after="key", version=(13, 5), indexed=True),
         Way(BY_DATE, dated=True, after="ctid"),
     ),
-    "mysql": (Way(PLAIN, after="key"), Way(BY_DATE, dated=True), Way(WITHOUT_KEY)),
-    "sqlite": (Way(PLAIN, after="key"), Way(BY_DATE, dated=True)),
+    "mysql": (
+        Way(PLAIN, after="key"),
+        Way(PLAIN, after="key", indexed=True),
+        Way(BY_DATE, dated=True),
+        Way(WITHOUT_KEY),
+    ),
+    "sqlite": (Way(PLAIN, after="key"), Way(PLAIN, after="key", indexed=True), Way(BY_DATE, dated=True)),
 }
 TYPES = {"postgresql": "timestamp", "mysql": "datetime", "sqlite": "text"}
 NAMES = {"pg_distribution": "postgresql", "pg_current": "postgresql", "mariadb": "mysql", "sqlite": "sqlite"}
@@ -65,7 +75,7 @@ class Cleaner:
         s = self.engine.samples
         kind = TYPES[self.engine.name]
         s.do(f"CREATE TABLE {s.ref(table)} ({key}, {s.q(date)} {kind}{extra})")
-        if self.way.dated:
+        if self.way.dated or self.way.indexed:
             self.index(table, date)
 
     def index(self, table: str, date: str = "at") -> None:
@@ -86,7 +96,8 @@ class Cleaner:
         picked = self.engine.pick(self.way.tool)
         tool = replace(picked, batch=picked.batch // 10)  # 2 pages, or a few hundred rows
         given = {"schema": self.engine.schema, "table": table, "date_column": date, "cutoff": CUTOFF}
-        values = tool.prepare({**given, **self.way.key(date, key), **params})
+        told = {"indexed": True} if self.way.indexed else {}
+        values = tool.prepare({**given, **told, **self.way.key(date, key), **params})
         context = self.engine.context(tool)
         context.on_batch = lambda reached, batch: self.on_batch(reached)
         return runners.run(tool, values, runners.find(tool, values, context), context)
@@ -134,6 +145,30 @@ def test_exactly_the_old_rows_go_in_batches(cleaner):
     assert result.output["uncounted_batches"] == 0
     assert result.output["longest_batch_ms"] > 0
     assert cleaner.left() == [*range(2, 6001, 2), 6001, 6002]
+
+
+@pytest.mark.parametrize("cleaner", [one for one in EVERY if one.values[0][1].indexed], indirect=True)
+def test_rows_behind_the_newest_old_one_are_not_gone_through(cleaner):
+    cleaner.log()
+    cleaner.rows(*((number, OLD if number <= 1000 else NEW) for number in range(1, 9001)))
+    seen: list[Reached] = []
+    cleaner.on_batch = lambda reached: seen.append(reached)
+    result = cleaner.delete(
+        batch_target_ms=10_000
+    )  # each batch has twice the size of the one before, whatever the machine
+    assert (result.output["rows_deleted"], result.output["remaining"]) == (1000, 0)
+    assert cleaner.left() == list(range(1001, 9001))
+    position = seen[-1].position
+    assert position[0] < 4500 if isinstance(position, list) else position < result.objects[0].before["finish"] / 2
+
+
+def test_old_rows_far_behind_the_newest_one_go_all_the_same(cleaner):
+    """The newest old row is the first of the table: its place says nothing of where the others are."""
+    cleaner.log()
+    cleaner.rows((1, "2026-04-30 00:00:00"), *((number, OLD if number > 8990 else NEW) for number in range(2, 9001)))
+    result = cleaner.delete()
+    assert (result.status, result.output["rows_deleted"], result.output["remaining"]) == ("done", 11, 0)
+    assert cleaner.left() == list(range(2, 8991))
 
 
 def test_a_second_time_there_is_nothing_to_do(cleaner):
@@ -344,7 +379,7 @@ def test_sqlite_numbers_among_text_dates_stay(sqlite_cleaner):
     sqlite_cleaner.rows((1, OLD), (2, NEW), (3, 0), (4, 20990101), (5, Raw("9e9")), (6, Raw("X'00'")))
     assert sqlite_cleaner.delete().output == {
         "rows_deleted": 1, "remaining": 0, "batches": 1, "uncounted_batches": 0,
-        "longest_batch_ms": pytest.approx(50, abs=50),
+        "longest_batch_ms": pytest.approx(50, abs=50), "deleting_seconds": pytest.approx(0.5, abs=0.5),
     }  # fmt: skip
     assert sqlite_cleaner.left() == [2, 3, 4, 5, 6]
     assert sqlite_cleaner.delete(cutoff=10).output["rows_deleted"] == 1  # by numbers: only numbers

@@ -97,6 +97,20 @@ def test_an_empty_table_has_no_ends(dated):
     assert set(ask(dated, "measure_log_order", key="id")["ends"].values()) == {None}
 
 
+def test_whether_a_sqlite_table_lies_in_the_order_of_its_dates(sqlite_engine):
+    s = sqlite_engine.samples
+    sample = lambda: ask(sqlite_engine, "sample_log_order", key="id")  # noqa: E731
+    s.do("CREATE TABLE log (id integer PRIMARY KEY, at text)", "CREATE INDEX log_at ON log (at)")
+    assert sample() == {"in_order": None, "same_date": None}
+    s.do("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+         " INSERT INTO log SELECT i * 1000000000000, datetime('2026-01-01', (i / 3) || ' minutes') FROM n")  # fmt: skip
+    assert sample() == {"in_order": 1.0, "same_date": 3}
+    s.do("UPDATE log SET at = datetime('2026-01-01', (id / 1000000000000 * 49 % 5000) || ' minutes')")
+    assert 0.3 < sample()["in_order"] < 0.7
+    s.do("UPDATE log SET at = '2026-01-01'")
+    assert sample() == {"in_order": 1.0, "same_date": 1001}
+
+
 @pytest.mark.parametrize("tool", ["measure_log_order", "measure_log_age"])
 def test_numbers_are_ordered_as_numbers(engine, tool):
     """A cast bears the name of its column: ordered by that name, 10 would come before 9."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from aishell.registry import runners
-from aishell.registry.context import ToolResult
 from tests.conftest import HOSTILE_NAMES_MYSQL
 from tests.fix_tools import Engine
+from tests.tools.partitions import drop, gone_and_kept, reasons, resumed, to_drop
 
-DROP = "drop_old_partitions"
 BOUNDS = ("2026-05-01", "2026-06-01", "2026-07-01")
 #: How a table can be partitioned by its date: column type, RANGE …, how a bound is written.
 RULES = {
@@ -20,24 +16,6 @@ RULES = {
     "columns of datetime": ("datetime(6)", "RANGE COLUMNS (at)", "('{} 00:00:00')"),
     "columns of date": ("date", "RANGE COLUMNS (AT)", "('{}')"),
 }
-PARAMS = {"table": "log", "date_column": "at", "cutoff": "2026-06-01 00:00:00"}
-
-
-def drop(engine: Engine, **params: Any) -> ToolResult:
-    return engine.call(DROP, schema=engine.schema, **{**PARAMS, **params})
-
-
-def reasons(engine: Engine, **params: Any) -> dict[str, str | None]:
-    """Why each partition stays."""
-    output = engine.call("inspect_partitions", schema=engine.schema, **{**PARAMS, **params}).output
-    return {row["partition"]: row["stays"] for row in output["partitions"]}
-
-
-def gone_and_kept(engine: Engine, **params: Any) -> tuple[list[str], list[str]]:
-    stays = reasons(engine, **params)
-    return [name for name, why in stays.items() if why is None], [
-        name for name, why in stays.items() if why is not None
-    ]
 
 
 def ranged(
@@ -155,10 +133,7 @@ def test_a_trigger_that_would_miss_rows_keeps_all_ranges(mariadb_engine):
 
 def test_a_range_that_holds_a_newer_row_than_it_should_is_not_dropped(mariadb_engine):
     ranged(mariadb_engine)
-    found = mariadb_engine.find(DROP, schema=mariadb_engine.schema, **PARAMS)
-    picked = mariadb_engine.pick(DROP)
-    values = picked.prepare({"schema": mariadb_engine.schema, **PARAMS, "cutoff": "2026-05-31 00:00:00"})
-    result = runners.run(picked, values, found, mariadb_engine.context(picked))
+    result = resumed(mariadb_engine, to_drop(mariadb_engine), cutoff="2026-05-31 00:00:00")
     assert [one.status for one in result.objects] == ["ok", "deferred"]
     assert "it holds a row of 2026-05-31 00:00:00" in result.objects[1].reason
     assert partitions(mariadb_engine) == ["p2", "p3", "p4"]
@@ -166,11 +141,9 @@ def test_a_range_that_holds_a_newer_row_than_it_should_is_not_dropped(mariadb_en
 
 def test_a_range_that_is_gone_counts_as_dropped(mariadb_engine):
     ranged(mariadb_engine)
-    picked = mariadb_engine.pick(DROP)
-    params = {"schema": mariadb_engine.schema, **PARAMS}
-    found = mariadb_engine.find(DROP, **params)
+    found = to_drop(mariadb_engine)
     mariadb_engine.samples.do("ALTER TABLE log DROP PARTITION p1")
-    result = runners.run(picked, picked.prepare(params), found, mariadb_engine.context(picked))
+    result = resumed(mariadb_engine, found)
     assert (result.status, result.output["partitions_dropped"]) == ("done", 2)
 
 

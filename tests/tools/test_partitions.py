@@ -9,36 +9,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from aishell.models import Row
-from aishell.registry import runners
-from aishell.registry.context import ToolResult
 from tests.conftest import HOSTILE_NAMES
 from tests.fix_tools import Engine
+from tests.tools.partitions import DROP, drop, gone_and_kept, inspected, reasons, resumed, to_drop
 
-CUTOFF = "2026-07-01 00:00:00+00"
 MONTHS = range(3, 9)  # March to August: what ends with June is old
 OLD = ["log_03", "log_04", "log_05", "log_06"]
 NEW = ["log_07", "log_08"]
-CONCURRENTLY, EXCLUSIVELY = "drop_old_partitions", "drop_old_partitions_exclusively"
+CONCURRENTLY, EXCLUSIVELY = DROP, f"{DROP}_exclusively"
 TOOLS = pytest.mark.parametrize("tool", [CONCURRENTLY, EXCLUSIVELY])
-PARAMS = {"table": "log", "date_column": "at", "cutoff": CUTOFF}
-
-
-def drop(engine: Engine, tool: str = CONCURRENTLY, **params: Any) -> ToolResult:
-    return engine.call(tool, schema=engine.schema, **{**PARAMS, **params})
-
-
-def reasons(engine: Engine, **params: Any) -> dict[str, str | None]:
-    """Why each partition stays."""
-    output = engine.call("inspect_partitions", schema=engine.schema, **{**PARAMS, **params}).output
-    return {row["partition"]: row["stays"] for row in output["partitions"]}
-
-
-def gone_and_kept(engine: Engine, **params: Any) -> tuple[list[str], list[str]]:
-    stays = reasons(engine, **params)
-    return [name for name, why in stays.items() if why is None], [
-        name for name, why in stays.items() if why is not None
-    ]
 
 
 def monthly(engine: Engine, table: str = "log", column: str = "at", months: Iterable[int] = MONTHS) -> None:
@@ -180,7 +159,7 @@ def test_a_partition_with_partitions_of_its_own_stays(pg_engine):
         "CREATE TABLE log_04_1 PARTITION OF log_04 FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
     )
     assert reasons(pg_engine)["log_04"] == "it has partitions of its own"
-    leaves = pg_engine.call("inspect_partitions", schema="public", **PARAMS).output["leaves"]
+    leaves = inspected(pg_engine)["leaves"]
     assert [row["table"] for row in leaves] == ["log_04_0", "log_04_1"]
     assert drop(pg_engine).output["partitions_dropped"] == 2
     assert attached(pg_engine) == whole("log_04", "log_07")
@@ -190,8 +169,7 @@ def test_a_partition_with_partitions_of_its_own_stays(pg_engine):
 def test_where_old_rows_can_be_beside_whole_partitions(pg_engine):
     monthly(pg_engine)
     pg_engine.samples.do("CREATE TABLE log_rest PARTITION OF log DEFAULT")
-    params = {**PARAMS, "cutoff": "2026-07-05 00:00:00+00"}
-    leaves = pg_engine.call("inspect_partitions", schema="public", **params).output["leaves"]
+    leaves = inspected(pg_engine, cutoff="2026-07-05 00:00:00+00")["leaves"]
     assert [(row["table"], row["rows"]) for row in leaves] == [("log_07", 10), ("log_rest", None)]
 
 
@@ -273,7 +251,7 @@ def test_a_partition_that_others_depend_on_stays(pg_engine):
 def test_a_half_detached_partition_is_finished_first(pg_engine, tool):
     monthly(pg_engine)
     half_detach(pg_engine, 5)
-    (first, *_) = pg_engine.find(tool, schema="public", **PARAMS)
+    (first, *_) = to_drop(pg_engine, tool)
     assert (first["partition"], first["next"]) == ("log_05", "finalize")
     assert drop(pg_engine, tool).output["partitions_dropped"] == 4
     assert attached(pg_engine) == whole(*NEW)
@@ -322,17 +300,11 @@ def test_a_locked_partition_keeps_nobody_from_looking(pg_engine):
         assert gone_and_kept(pg_engine) == (OLD, NEW)
 
 
-def resumed(engine: Engine, found: list[Row], tool: str = CONCURRENTLY) -> ToolResult:
-    """What another attempt makes of what an earlier one had found."""
-    picked = engine.pick(tool)
-    return runners.run(picked, picked.prepare({"schema": "public", **PARAMS}), found, engine.context(picked))
-
-
 @TOOLS
 @pytest.mark.parametrize("done", ["detached", "dropped"])
 def test_it_goes_on_from_where_an_interruption_left_it(pg_engine, tool, done):
     monthly(pg_engine)
-    found = pg_engine.find(tool, schema="public", **PARAMS)
+    found = to_drop(pg_engine, tool)
     pg_engine.samples.do("ALTER TABLE log DETACH PARTITION log_03")
     if done == "dropped":
         pg_engine.samples.do("DROP TABLE log_03")
@@ -346,7 +318,7 @@ def test_it_goes_on_from_where_an_interruption_left_it(pg_engine, tool, done):
 )
 def test_a_table_that_got_new_rows_since_its_detach_is_not_dropped(pg_engine, row, reason):
     monthly(pg_engine)
-    found = pg_engine.find(CONCURRENTLY, schema="public", **PARAMS)
+    found = to_drop(pg_engine)
     pg_engine.samples.do(
         "ALTER TABLE log DETACH PARTITION log_03",
         "ALTER TABLE log_03 ALTER at DROP NOT NULL",
@@ -360,7 +332,7 @@ def test_a_table_that_got_new_rows_since_its_detach_is_not_dropped(pg_engine, ro
 
 def test_another_table_of_the_same_name_is_not_dropped(pg_engine):
     monthly(pg_engine)
-    found = pg_engine.find(CONCURRENTLY, schema="public", **PARAMS)
+    found = to_drop(pg_engine)
     pg_engine.samples.do("ALTER TABLE log_03 RENAME TO renamed", "CREATE TABLE log_03 (id bigint, at timestamptz)")
     result = resumed(pg_engine, found)
     assert result.objects[0].reason == "another table has its name now"
@@ -369,7 +341,7 @@ def test_another_table_of_the_same_name_is_not_dropped(pg_engine):
 
 def test_a_drop_that_finds_no_lock_is_a_failure_with_what_is_left_to_do(pg_engine):
     monthly(pg_engine)
-    found = pg_engine.find(CONCURRENTLY, schema="public", **PARAMS)[:1]
+    found = to_drop(pg_engine)[:1]
     pg_engine.samples.do("ALTER TABLE log DETACH PARTITION log_03")
     pg_engine.lock_timeout = 0.3
     with reading(pg_engine, "log_03"):
@@ -384,7 +356,7 @@ def test_what_belongs_to_another_role_is_left_and_its_owner_named(pg_engine):
     monthly(pg_engine)
     url = pg_engine.db.make_role("keeper", "secret")
     pg_engine.samples.do("GRANT SELECT ON ALL TABLES IN SCHEMA public TO keeper")
-    result = pg_engine.connected(url).call(CONCURRENTLY, schema="public", **PARAMS)
+    result = drop(pg_engine.connected(url))
     assert {one.status for one in result.objects} == {"deferred"}
     assert "it belongs to postgres, and keeper is no member of that role" in result.reason
     assert attached(pg_engine) == whole(*OLD, *NEW)

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("models", "errors"),
+    ("models", "verdicts", "errors"),
     ("yamlfile", "reporting.units", "databases.quoting", "locations", "packing"),
     ("settings", "databases", "archives"),
     ("registry",),
@@ -19,13 +19,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("planning",),
     ("agents",),
     ("state",),
+    ("backups",),
     ("reporting",),
     ("execution",),
     ("site",),
     ("cli", "sample", "__main__", ""),
 )
 #: Layers that see less than all below them.
-ONLY = {"models": (), "errors": (), "state": ("models", "errors", "state")}
+ONLY = {"models": (), "verdicts": ("models",), "errors": (), "state": ("models", "errors", "state")}
 
 
 @cache

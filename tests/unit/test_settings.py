@@ -8,7 +8,7 @@ import pytest
 
 from aishell.agents.maintenance import MaintenanceAgent
 from aishell.errors import SettingsError
-from aishell.models import Decision, Risk
+from aishell.models import Risk
 from aishell.settings import (
     DEFAULT_POLICY,
     Rule,
@@ -18,6 +18,7 @@ from aishell.settings import (
     load_policy,
     load_settings,
 )
+from aishell.verdicts import Decision
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@
 --   key: {type: key, description: the columns of the primary key in its order}
 --   date_column: {type: identifier, description: the column that tells a row's age}
 --   cutoff: {type: scalar, description: rows whose date is before this go}
+--   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
 --   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
 --   batch_target_ms: {type: number, default: 50, minimum: 1, description: how long a batch may take}
 --   max_rows: {type: integer, default: null, minimum: 1, description: no more than these}
@@ -25,6 +26,7 @@
 --   rows_deleted: sum(batches.rows_deleted)
 --   batches: sum(batches.batches)
 --   longest_batch_ms: max(batches.longest_batch_ms)
+--   deleting_seconds: {from: sum(batches.seconds), description: 'from the first batch to the last, without the pauses that were asked for'}
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- examples: [{params: {schema: shop, table: app_log, key: [id], date_column: created_at, cutoff: '2026-01-01 00:00:00'}}]
@@ -41,6 +43,9 @@
 -- batch locks the whole table. Needs SELECT and DELETE on the table.
 
 -- include: log_table
+
+-- newest: the key of the newest old row, whatever else is asked of it
+SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
 -- next: the last key of the batch; no row where fewer are left
 SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip

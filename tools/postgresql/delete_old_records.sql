@@ -15,6 +15,7 @@
 --   table: {type: identifier}
 --   date_column: {type: identifier, description: the column that tells a row's age}
 --   cutoff: {type: scalar, description: rows whose date is before this go}
+--   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
 --   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
 --   batch_target_ms: {type: number, default: 50, minimum: 1, description: how long a batch may take}
 --   max_rows: {type: integer, default: null, minimum: 1, description: no more than these}
@@ -24,6 +25,7 @@
 --   rows_deleted: sum(batches.rows_deleted)
 --   batches: sum(batches.batches)
 --   longest_batch_ms: max(batches.longest_batch_ms)
+--   deleting_seconds: {from: sum(batches.seconds), description: 'from the first batch to the last, without the pauses that were asked for'}
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- examples: [{params: {schema: public, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00+00'}}]
@@ -44,6 +46,10 @@ SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS posit
        (current_setting('block_size')::int - 24) / 28 AS most_rows_per_unit
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
+
+-- newest: the page behind the newest old row, whatever else is asked of it
+SELECT CAST((CAST(CAST(ctid AS text) AS point))[0] AS bigint) + 1 AS upto
+FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
 -- next: the page after the batch
 SELECT least(CAST(:position AS bigint) + CAST(:size AS bigint), CAST(:finish AS bigint)) AS upto

@@ -16,7 +16,7 @@
 --   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
 -- forms: {plain: ':value', text: ':value'}
--- lists: {names: '{column}', row: '{form}'}
+-- lists: {names: '{column}', row: '{form}', loaded: ':name'}
 -- returns:
 --   rows_loaded: sum(batches.rows_loaded)
 --   rows_left: {from: sum(batches.rows_left), description: rows that were there already}
@@ -26,10 +26,17 @@
 --       columns: [{column: id, type: bigint, form: plain}]}
 --
 -- Puts the rows of an archive into a table, a chunk a transaction. Rows whose key is there already stay as they are; identity
--- columns get the archived values. The archive is checked as it is read.
+-- columns get the archived values. Into a table without such a key all rows go in one transaction. The archive is checked as it
+-- is read.
 
--- find: the table
-SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position
+-- find: the table, and whether no key of archived columns would tell a row that is sent twice
+SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position,
+       NOT EXISTS (SELECT 1 FROM pg_index AS i
+                   WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+                     AND NOT EXISTS (SELECT 1 FROM unnest(i.indkey) WITH ORDINALITY AS k (number, place)
+                                     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.number
+                                     WHERE k.place <= i.indnkeyatts
+                                       AND (NOT a.attnotnull OR a.attname NOT IN ({loaded})))) AS whole
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind IN ('r', 'p')
 

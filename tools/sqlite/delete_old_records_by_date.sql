@@ -25,6 +25,7 @@
 --   rows_deleted: sum(batches.rows_deleted)
 --   batches: sum(batches.batches)
 --   longest_batch_ms: max(batches.longest_batch_ms)
+--   deleting_seconds: {from: sum(batches.seconds), description: 'from the first batch to the last, without the pauses that were asked for'}
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- examples:

@@ -16,7 +16,7 @@
 --   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
 -- forms: {any: ':value'}
--- lists: {names: '{column}', row: '{form}'}
+-- lists: {names: '{column}', row: '{form}', loaded: ':name'}
 -- returns:
 --   rows_loaded: sum(batches.rows_loaded)
 --   rows_left: {from: sum(batches.rows_left), description: rows that were there already}
@@ -25,11 +25,20 @@
 --   - params: {schema: public, table: app_log, archive: 20261121T030000Z-1a2b3c4d-archive_app_log,
 --       columns: [{column: id, type: integer, form: any}]}
 --
--- Puts the rows of an archive into a table, a chunk a transaction. Rows whose key is there already stay as they are. The
--- archive is checked as it is read.
+-- Puts the rows of an archive into a table, a chunk a transaction. Rows whose key is there already stay as they are. Into a
+-- table without such a key all rows go in one transaction. The archive is checked as it is read.
 
--- find: the table
-SELECT l.schema AS schema, l.name AS "table", 0 AS position
+-- find: the table, and whether no key of archived columns would tell a row that is sent twice
+SELECT l.schema AS schema, l.name AS "table", 0 AS position,
+       NOT EXISTS (SELECT 1 FROM pragma_index_list(:table, :schema) AS i
+                   WHERE i."unique" = 1 AND i.partial = 0
+                     AND NOT EXISTS (SELECT 1 FROM pragma_index_info(i.name, :schema) AS k
+                                     LEFT JOIN pragma_table_xinfo(:table, :schema) AS c ON c.cid = k.cid
+                                     WHERE c.name IS NULL OR c."notnull" = 0 OR c.name NOT IN ({loaded})))
+       -- INTEGER PRIMARY KEY is the row's own number: it has no index, and is never NULL
+       AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(:table, :schema) AS c
+                       WHERE c.pk = 1 AND upper(c.type) = 'INTEGER' AND c.name IN ({loaded})
+                         AND NOT EXISTS (SELECT 1 FROM pragma_index_list(:table, :schema) AS i WHERE i.origin = 'pk')) AS whole
 FROM pragma_table_list AS l
 WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
 

@@ -78,7 +78,8 @@ def test_count_delete_vacuum_report():
     assert list(plan) == ["count_app_log", "delete_app_log", "vacuum_app_log", "report"]
     delete = plan["delete_app_log"]
     assert delete.params == {
-        "schema": "public", "table": "app_log", "date_column": "created_at", "cutoff": "2026-08-23 12:00:00+00:00", "filters": [],
+        "schema": "public", "table": "app_log", "date_column": "created_at", "cutoff": "2026-08-23 12:00:00+00:00",
+        "filters": [], "indexed": True,
     }  # fmt: skip
     assert {item.metric: item.value for item in delete.evidence}["old_rows"] == 1_000_000
     assert delete.estimate.seconds == pytest.approx(0.625)

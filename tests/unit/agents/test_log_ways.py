@@ -28,14 +28,15 @@ def deletion(
     zone: str = "UTC",
     **server: Any,
 ) -> tuple[str, list[str] | None, tuple[str, ...]]:
-    """(tool, key, warnings) of the step that deletes."""
+    """(tool, key, warnings of the way) of the step that deletes."""
     at = column("created_at", TYPES[engine], indexed=True)
     known = inventory(engine=engine, columns=columns or [column("id", "bigint", key=1), at], age=age)
     known = replace(known, tools=frozenset({PLAIN, BY_DATE, WITHOUT_KEY}), server=make_server(engine, **server))
     known.answers["cutoff 90"]["cutoff"][0] = {**known.answers["cutoff 90"]["cutoff"][0], "zone": zone}
     draft = LogCleanupAgent().draft(task(), known)
     (step,) = (step for step in draft.steps if step.id == "delete_app_log")
-    return step.tool, step.params.get("key"), draft.warnings
+    warnings = tuple(text for text in draft.warnings if "--shrink" not in text)
+    return step.tool, step.params.get("key"), warnings
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,13 @@ def test_names_that_look_like_references_reach_the_tool_as_they_are():
     assert deletion("mysql", columns)[1] == ["$${steps.x}"]
 
 
-def steps(engine: str, age: dict[str, Any] = HALF, storage: str = "InnoDB", **server: Any) -> dict[str, Any]:
+def steps(
+    engine: str,
+    inputs: dict[str, Any] | None = None,
+    age: dict[str, Any] = HALF,
+    storage: str = "InnoDB",
+    **server: Any,
+) -> dict[str, Any]:
     columns = [
         {**column("id", "bigint", key=1), "row_id": "id"},
         {**column("created_at", TYPES[engine], indexed=True), "row_id": "id"},
@@ -138,11 +145,11 @@ def steps(engine: str, age: dict[str, Any] = HALF, storage: str = "InnoDB", **se
     table = Table("public", "app_log", "table", rows=2_000_000, bytes=600 << 20, index_bytes=50 << 20, storage=storage)
     known = inventory(table, engine=engine, columns=columns, age=age)
     known = replace(known, server=make_server(engine, database_bytes=700 << 20, **server))
-    return {step.id: step for step in LogCleanupAgent().draft(task(), known).steps}
+    return {step.id: step for step in LogCleanupAgent().draft(task(**inputs or {}), known).steps}
 
 
 def test_mariadb_rewrites_a_table_that_lost_much():
-    plan = steps("mysql")
+    plan = steps("mysql", {"shrink": True})
     step = plan["optimize_app_log"]
     assert (step.tool, step.when) == ("optimize_table", "${steps.delete_app_log.output.rows_deleted} >= 600000")
     assert step.estimate.bytes == 650 << 20
@@ -150,7 +157,7 @@ def test_mariadb_rewrites_a_table_that_lost_much():
 
 @pytest.mark.parametrize("storage", ["MyISAM", "Aria"])
 def test_mariadb_rewrites_no_table_that_would_be_locked_meanwhile(storage):
-    assert list(steps("mysql", storage=storage)) == ["count_app_log", "delete_app_log", "report"]
+    assert list(steps("mysql", {"shrink": True}, storage=storage)) == ["count_app_log", "delete_app_log", "report"]
 
 
 @pytest.mark.parametrize(
@@ -162,12 +169,47 @@ def test_mariadb_rewrites_no_table_that_would_be_locked_meanwhile(storage):
     ],
 )
 def test_sqlite_shrinks_its_file_once_where_much_of_it_is_free(facts, shrinks):
-    plan = steps("sqlite", **facts)
+    plan = steps("sqlite", {"shrink": True}, **facts)
     assert list(plan) == ["count_app_log", "delete_app_log", "measure_file", *shrinks, "report"]
     assert {name: plan[name].tool for name in shrinks} == shrinks
     assert plan["measure_file"].needs == ("delete_app_log",)
     assert plan["shrink_file"].when == "${steps.measure_file.output.fragmentation_percent} >= 30"
     assert dict(plan["shrink_file"].params) == {"schema": "main"}
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "mysql"])
+def test_nothing_is_rewritten_unless_asked(engine):
+    assert list(steps(engine)) == ["count_app_log", "delete_app_log", "report"]
+
+
+@pytest.mark.parametrize(
+    ("sampled", "tool", "key"),
+    [
+        ({"in_order": 1.0, "same_date": 3}, BY_DATE, ["created_at"]),
+        ({"in_order": 0.5, "same_date": 3}, PLAIN, ["rowid"]),
+        ({"in_order": 1.0, "same_date": 1001}, PLAIN, ["rowid"]),
+        ({"in_order": None, "same_date": None}, PLAIN, ["rowid"]),
+    ],
+)
+def test_sqlite_goes_along_the_dates_where_its_rows_lie_in_their_order(sampled, tool, key):
+    columns = [{**column(name, "text", indexed=True), "row_id": "rowid"} for name in ("id", "created_at")]
+    known = inventory(engine="sqlite", columns=columns, age=HALF)
+    known = replace(known, tools=frozenset({PLAIN, BY_DATE, "sample_log_order"}), server=make_server("sqlite"))
+    asked = next(q for q in LogCleanupAgent().questions(task(), known) if q.tool == "sample_log_order")
+    assert asked.params == {"schema": "public", "table": "app_log", "date_column": "created_at", "key": "rowid"}
+    known.answers[asked.name] = {"order": [sampled]}
+    (step,) = (s for s in LogCleanupAgent().draft(task(), known).steps if s.id == "delete_app_log")
+    assert (step.tool, step.params["key"]) == (tool, key)
+    (limited,) = (s for s in LogCleanupAgent().draft(task(max_rows=10), known).steps if s.id == "delete_app_log")
+    assert (limited.tool, limited.params["key"]) == (PLAIN, ["rowid"])
+
+
+@pytest.mark.parametrize(("indexed", "told"), [(True, True), (False, None)])
+def test_the_walk_along_the_table_ends_early_where_an_index_knows_the_newest_old_row(indexed, told):
+    columns = [column("id", "bigint", key=1), column("created_at", "timestamp", indexed=indexed)]
+    known = inventory(engine="postgresql", columns=columns, age=HALF)
+    (step,) = (s for s in LogCleanupAgent().draft(task(), known).steps if s.id == "delete_app_log")
+    assert (step.tool, step.params.get("indexed")) == (PLAIN, told)
 
 
 def test_rows_that_the_catalog_does_not_know_come_from_the_measurement():

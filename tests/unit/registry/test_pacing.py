@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.registry.pacing import FIRST_GUESS, LARGEST, Pace, within
+from aishell.registry.pacing import FIRST_GUESS, LARGEST, ROOM, Pace, Room, within
 
 
 def test_a_batch_that_took_too_long_is_followed_by_a_smaller_one():
@@ -66,3 +66,20 @@ def test_what_a_batch_costs_whatever_its_size_does_not_shrink_it_to_nothing():
     pages = Pace(target=0.001, size=20, per_unit=60)
     pages.took(seconds=0.01, rows=1200, size=20)
     assert pages.size == 2
+
+
+def test_others_are_looked_for_at_the_start_and_then_now_and_again():
+    room = Room()
+    rests = [room.after_batch(number * 0.05, others_wrote=False) for number in range(100)]
+    assert rests[0] == ROOM
+    assert sum(rest == ROOM for rest in rests) == 3  # at 0, 2 and 4 s
+    assert set(rests) == {0.0, ROOM}
+
+
+def test_as_long_as_others_write_there_is_room_after_every_batch():
+    room = Room()
+    room.after_batch(0.0, others_wrote=False)
+    assert room.after_batch(0.1, others_wrote=True) == ROOM
+    assert all(room.after_batch(0.1 + n / 10, others_wrote=False) == ROOM for n in range(49))
+    assert room.after_batch(5.5, others_wrote=False) == ROOM  # another look
+    assert room.after_batch(5.6, others_wrote=False) == 0.0

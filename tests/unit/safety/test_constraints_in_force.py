@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from aishell.errors import SettingsError
-from aishell.models import Decision, Step
+from aishell.models import Step
 from aishell.safety import constraints as c
+from aishell.verdicts import Decision
 from tests.unit.making import make_context, make_server, make_table, make_tool
 
 ALWAYS = {

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from aishell.models import Decision, Estimate, Risk, Step, Verdict
+from aishell.models import Estimate, Risk, Step
 from aishell.safety import constraints, gates
 from aishell.settings import DEFAULT_POLICY, Rule
+from aishell.verdicts import Decision, Verdict
 from tests.unit.making import (
     VERIFY,
     make_config,

@@ -22,7 +22,7 @@
 --   hex: 'UNHEX(:value)'
 --   text: ':value'
 --   utc: ':value'
--- lists: {names: '{column}', row: '{form}', same: '{column} = {column}'}
+-- lists: {names: '{column}', row: '{form}', same: '{column} = {column}', loaded: ':name'}
 -- returns:
 --   rows_loaded: sum(batches.rows_loaded)
 --   rows_left: {from: sum(batches.rows_left), description: rows that were there already}
@@ -31,13 +31,25 @@
 --   - params: {schema: shop, table: app_log, archive: 20261121T030000Z-1a2b3c4d-archive_app_log,
 --       columns: [{column: id, type: bigint, form: plain}]}
 --
--- Puts the rows of an archive into a table, a range of it a transaction. Rows whose key is there already stay as they are. The
--- archive is checked as it is read.
+-- Puts the rows of an archive into a table, a range of it a transaction. Rows whose key is there already stay as they are. Into
+-- a table without such a key all rows go in one transaction; without transactions it is refused. The archive is checked as it
+-- is read.
 
--- find: the table
-SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, 0 AS position
-FROM information_schema.TABLES
-WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :table AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+-- find: the table, and whether no key of archived columns would tell a row that is sent twice
+WITH tables AS (
+  SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, e.TRANSACTIONS,
+         NOT EXISTS (SELECT 1 FROM information_schema.STATISTICS AS s
+                     WHERE s.TABLE_SCHEMA = :schema AND s.TABLE_NAME = :table AND s.NON_UNIQUE = 0
+                     GROUP BY s.INDEX_NAME
+                     HAVING SUM(s.NULLABLE = 'YES' OR s.COLUMN_NAME NOT IN ({loaded})) = 0) AS whole
+  FROM information_schema.TABLES AS t LEFT JOIN information_schema.ENGINES AS e ON e.ENGINE = t.ENGINE
+  WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
+)
+SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, 0 AS position, whole,
+       CASE WHEN whole AND COALESCE(TRANSACTIONS, 'NO') <> 'YES'
+            THEN CONCAT('has neither a key of archived columns nor transactions (', ENGINE, ')') END AS obstacle
+FROM tables
+WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
 
 -- do: insert a range's rows
 SET STATEMENT time_zone = '+00:00' FOR

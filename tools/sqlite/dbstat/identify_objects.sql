@@ -26,19 +26,21 @@ WITH named AS MATERIALIZED (
 , cheap AS (
     SELECT json_array_length(:tables) <= 50 AND page_count * page_size <= 8589934592 AS cheap
       FROM pragma_page_count, pragma_page_size
+), measured AS MATERIALIZED (
+    SELECT o.name, sum(d.ncell) FILTER (WHERE d.pagetype = 'leaf' OR d.payload > 0) AS rows, sum(d.pgsize) AS bytes
+      FROM cheap JOIN object AS o ON cheap.cheap AND o.kind = 'table'
+     CROSS JOIN dbstat('main') AS d ON d.name = o.name  -- in this order: the pages of these tables alone, each once
+     GROUP BY o.name
 )
 SELECT 'main' AS "schema",
        o.name AS "table",
        o.kind AS kind,
        -- SQLite gives objects no number that outlives VACUUM (root pages and rowids move): the definition stands for it.
        o.sql AS oid,
-       CASE WHEN o.kind = 'table' AND cheap.cheap
-            THEN (SELECT sum(ncell) FILTER (WHERE pagetype = 'leaf' OR payload > 0)
-                    FROM dbstat('main') WHERE dbstat.name = o.name) END AS rows,
-       CASE WHEN o.kind = 'table' AND cheap.cheap
-            THEN (SELECT pgsize FROM dbstat('main', 1) WHERE dbstat.name = o.name) END AS bytes,
+       m.rows AS rows,
+       m.bytes AS bytes,
        NULL AS busy_sessions,
        o.indexes AS indexes
   FROM object AS o
-  JOIN cheap
+  LEFT JOIN measured AS m ON m.name = o.name
  ORDER BY o.name
