@@ -91,6 +91,8 @@ class Settings:
     hooks: tuple[str, ...] = ()
     keep_runs: int = 1000
     archives: str | None = None  # the folder of archives, relative to the site
+    backups: str | None = None  # the folder of backups, relative to the site
+    programs: str | None = None  # the folder of the client programs; None: those on the path
 
 
 _MATRIX = {
@@ -190,6 +192,8 @@ def load_settings(config: Path) -> Settings:
         hooks=main.texts("hooks"),
         keep_runs=main.get("keep_runs", int, 1000),
         archives=main.get("archives", str),
+        backups=main.get("backups", str),
+        programs=main.get("programs", str),
     )
     main.done()
     if settings.default_target is not None and settings.default_target not in known:
@@ -251,11 +255,21 @@ def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentCon
         timeout_seconds=chosen.get("timeout_seconds", int, defaults.timeout_seconds),
         max_duration=chosen.get("max_duration", int, defaults.max_duration),
         constraints=tuple(_constraint(item) for item in section.items("safety_constraints")) or defaults.constraints,
-        retention=tuple(_retention(item) for item in section.items("retention")) if agent_type == "log_cleanup" else (),
+        retention=_retentions(section, agent_type),
     )
     chosen.done()
     section.done()
     return config_
+
+
+def _retentions(section: Section, agent_type: str) -> tuple[Mapping[str, Any], ...]:
+    """Of the log_cleanup agent a rule each, of the backup agent one mapping of rules."""
+    if agent_type == "log_cleanup":
+        return tuple(_retention(item) for item in section.items("retention"))
+    if agent_type == "backup":
+        rules = section.get("retention", dict, {})
+        return (rules,) if rules else ()
+    return ()
 
 
 def _document(config: Path, name: str) -> Document:

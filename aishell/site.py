@@ -44,6 +44,8 @@ from aishell.state.transitions import RESUMABLE, check_transition
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from aishell.backups.vault import Vault
+
 
 #: How a URL is stored that had a password.
 _MASKED = ":***@"
@@ -97,6 +99,16 @@ class Site:
         base = self.places.root or self.places.state.parent
         return base / (self.settings.archives or "archives")
 
+    @cached_property
+    def vault(self) -> Vault:
+        """The backups of the site: in the folder that is configured, else `backups` beside the state."""
+        from aishell.backups.repository import Repository
+        from aishell.backups.vault import Vault
+
+        base = self.places.root or self.places.state.parent
+        programs = Path(self.settings.programs).expanduser() if self.settings.programs else None
+        return Vault(Repository(base / (self.settings.backups or "backups")), lambda: self.store, programs)
+
     def registry(self, engine: str | None = None) -> Registry:
         """The tools of the site, of one engine or of all."""
         return Registry.load(self.places.tools, lock_check=contradiction, engine=engine)
@@ -142,8 +154,10 @@ class Site:
         inputs = dict(task.input_data)
         if target.binlog and "binlog" in agent.inputs:
             inputs.setdefault("binlog", target.binlog)
-        if config.retention:
+        if config.retention and "rules" in agent.inputs:
             inputs.setdefault("rules", [dict(rule) for rule in config.retention])
+        elif config.retention:
+            inputs.setdefault("retention", dict(config.retention[0]))
         if "archive_to" in inputs:
             from aishell.archives.shelf import inside
 
@@ -163,6 +177,7 @@ class Site:
             level=level,
             hooks=Hooks.load(self.settings.hooks),
             archives=self.archives,
+            backups=self.vault,
             inspector=open_database(parse_url(target.inspection_url)) if target.inspection_url else None,
         )
         try:

@@ -31,6 +31,7 @@ COMMANDS = {
     "runs": ("aishell.cli.runs", "runs", "List, show, resume, pause and cancel runs."),
     "approvals": ("aishell.cli.approvals", "approvals", "Answer what waits for a person."),
     "tools": ("aishell.cli.tools", "tools", "What aishell can do to a database, and how often it did."),
+    "backups": ("aishell.cli.backups", "backups", "List, check, restore and remove backups."),
     "archives": ("aishell.cli.archives", "archives", "List and check archived rows, and put them back."),
     "audit": ("aishell.cli.audit", "audit", "Check the audit log."),
 }

@@ -35,6 +35,7 @@ PRECEDENCE = (130, 1, 6, 5, 3, 4, 2, 0)
 
 #: The agents whose commands stand in files of their own; as in `aishell.cli.main.COMMANDS`.
 AGENTS = {
+    "backup": ("aishell.cli.backup", "backup", "Back a database up, and prove that the backup can be read."),
     "log-cleanup": (
         "aishell.cli.log_cleanup",
         "log_cleanup",

@@ -259,6 +259,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         on_batch=batch_ended,
         crowded=kept.take_crowd,
         archives=run.job.archives,
+        backups=run.job.backups,
         expected_rows=next((item.value for item in step.evidence if item.metric == "old_rows"), None),
         rest=run.cancelled.wait,
     )

@@ -54,6 +54,7 @@ class Job:
     inspector: Database | None = None  # the target through the role that may only look, where one is configured
     server: Server | None = None
     archives: Path | None = None  # the folder of archives
+    backups: object = None  # the vault that backups are kept in
 
     def close(self) -> None:
         """Give every connection back; a later use connects anew."""

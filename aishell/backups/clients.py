@@ -1,0 +1,217 @@
+"""Runs the client programs of a tool: found, given their secrets out of sight, watched, and ended when they have to be."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import IO, Any
+
+from aishell.errors import BackupError, DatabaseError
+from aishell.registry.context import Context
+from aishell.registry.programs import CLIENTS, arguments
+from aishell.registry.tool import Tool
+
+#: What is kept of a program's messages for people; all of them are in its log file.
+TAIL_BYTES = 10_000
+#: Seconds a program has to end by itself when it is asked to, and between two looks at how far it has come.
+GRACE, LOOK = 10.0, 0.5
+PROCESS = ".process.json"
+
+Feed = Callable[[IO[bytes]], None]
+
+
+class Clients:
+    """The programs of one tool, run in `work`: a folder of ours, for logs and for the process that may outlive us."""
+
+    def __init__(self, tool: Tool, context: Context, work: Path, *, bin_folder: Path | None = None) -> None:
+        self.tool, self.context, self.work, self.bin_folder = tool, context, work, bin_folder
+        self.ran: list[str] = []
+
+    def path(self, name: str) -> str:
+        """Where a program of the tool is. Raises BackupError when it is not installed."""
+        client = self.tool.programs[name][0]
+        folder = None if self.bin_folder is None else str(self.bin_folder)
+        found = next(filter(None, (shutil.which(program, path=folder) for program in CLIENTS[client])), None)
+        if found is None:
+            raise BackupError(
+                f"{client} is not installed here", hint="install the engine's client package, or set backup.programs"
+            )
+        return found
+
+    def version(self, name: str) -> tuple[int, ...]:
+        """The version of a program, such as (15, 18)."""
+        said = subprocess.run([self.path(name), "--version"], capture_output=True, text=True, check=False).stdout
+        match = re.search(r"\d+(?:\.\d+)+", said)
+        if match is None:
+            raise BackupError(f"{self.path(name)} does not tell its version: {said.strip()!r}")
+        return tuple(map(int, match[0].split(".")))
+
+    def run(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        *,
+        env: Mapping[str, str] | None = None,
+        secrets: Sequence[int] = (),
+        feed: Feed | None = None,
+        drain: Feed | None = None,
+        size: Callable[[], int] | None = None,
+        expected: int = 0,
+    ) -> str:
+        """Run a program to its end and return the end of what it said.
+
+        `feed` writes its input and `drain` reads its output, each in a thread of its own; `secrets` are descriptors it inherits;
+        `size` tells the bytes it has made so far, of `expected`. Raises BackupError when it fails, with what it said, and
+        DatabaseError (cancelled) when the run was interrupted.
+        """
+        words = [self.path(name), *arguments(self.tool.programs[name][1:], values)]
+        self.ran.append(" ".join(words[:1] + [_hidden(word) for word in words[1:]]))
+        log = self.work / f"{name}.log"
+        failures: list[BaseException] = []
+        with log.open("ab") as said:
+            begun = said.tell()
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if drain else said,
+                stderr=said,
+                env={**os.environ, "LC_ALL": "C", **(env or {})},
+                pass_fds=tuple(secrets),
+                start_new_session=True,  # Ctrl-C reaches us alone: we end it
+                close_fds=True,
+            )
+            try:
+                _remember(self.work, process.pid)
+                threads = [
+                    Thread(target=_carried, args=(work, pipe, failures))
+                    for work, pipe in ((feed, process.stdin), (drain, process.stdout))
+                    if work is not None and pipe is not None
+                ]
+                for thread in threads:
+                    thread.start()
+                self._watch(process, failures, size, expected, name)
+                for thread in threads:
+                    thread.join()
+            finally:
+                _end(process)
+                (self.work / PROCESS).unlink(missing_ok=True)
+        tail = self._tail(log, begun)
+        if self.context.cancelled():
+            raise DatabaseError(f"{words[0]} was ended", kind="cancelled")
+        if process.returncode:
+            raise BackupError(
+                f"{Path(words[0]).name} ended with {process.returncode}: {tail.strip() or 'it said nothing'}"
+            )
+        if failures:
+            raise failures[0]
+        return tail
+
+    def _watch(
+        self,
+        process: subprocess.Popen[bytes],
+        failures: Sequence[BaseException],
+        size: Callable[[], int] | None,
+        expected: int,
+        name: str,
+    ) -> None:
+        """Until it ends, or has to: tell how far it has come."""
+        pause = 0.02
+        while process.poll() is None:
+            if self.context.cancelled() or failures:
+                _end(process)
+                return
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(pause)
+            pause = min(LOOK, pause * 2)
+            if size is not None:
+                made = size()
+                self.context.progress(made, max(expected, made), f"{name}: {made / 1e6:,.0f} MB")
+
+    def _tail(self, log: Path, begun: int) -> str:
+        with log.open("rb") as said:
+            said.seek(max(begun, said.seek(0, os.SEEK_END) - TAIL_BYTES))
+            return str(self.context.database.credentials.mask(said.read().decode(errors="replace")))
+
+
+def end_leftover(work: Path) -> None:
+    """End the program that an earlier process left behind in this folder, if it still runs."""
+    try:
+        known = json.loads((work / PROCESS).read_text(encoding="utf-8"))
+        if _started(known["pid"]) == known["started"]:
+            os.killpg(known["pid"], signal.SIGKILL)
+            deadline = time.monotonic() + GRACE
+            while _started(known["pid"]) == known["started"] and time.monotonic() < deadline:
+                time.sleep(0.05)
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # there is none, or it has ended
+
+
+@contextmanager
+def secret(text: str) -> Iterator[tuple[str, int]]:
+    """A file that holds a secret, by the path a child process can read it under, and the descriptor to let it inherit.
+
+    It lives in memory where the system can do that: then nothing is left on a disk, whatever kills us.
+    """
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("aishell", 0)
+        try:
+            os.fchmod(descriptor, 0o600)  # libpq refuses a password file that others could read
+            os.write(descriptor, text.encode())
+            yield f"/proc/self/fd/{descriptor}", descriptor
+        finally:
+            os.close(descriptor)
+        return
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:  # 0600
+        file.write(text)
+        file.flush()
+        yield file.name, file.fileno()
+
+
+def _hidden(word: str) -> str:
+    """An argument without the descriptor's number, which means nothing to people."""
+    return re.sub(r"/proc/self/fd/\d+", "…", word)
+
+
+def _carried(work: Feed, pipe: IO[bytes], failures: list[BaseException]) -> None:
+    try:
+        with pipe:
+            work(pipe)
+    except BrokenPipeError:
+        return  # the program has ended; its exit code says why
+    except (AssertionError, OSError, RuntimeError, ValueError, BackupError, DatabaseError) as error:
+        failures.append(error)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, then make it."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _remember(work: Path, pid: int) -> None:
+    (work / PROCESS).write_text(json.dumps({"pid": pid, "started": _started(pid)}), encoding="utf-8")
+
+
+def _started(pid: int) -> str | None:
+    """When a process began, in the kernel's own count, by which its number cannot be mistaken for another's; None without one."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except OSError:
+        return None

@@ -1,0 +1,200 @@
+"""Makes a backup: into a partial folder, sealed with a manifest, then under its name; or nothing of it stays."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from aishell.backups.catalog import Entry
+from aishell.backups.clients import Clients, end_leftover
+from aishell.backups.manifest import FULL, File, Manifest, Print
+from aishell.backups.repository import MANIFEST, PARTIAL, STANDING
+from aishell.backups.vault import Vault, vault_of
+from aishell.databases.base import Session
+from aishell.errors import BackupError
+from aishell.models import Row, Server, now
+from aishell.registry.context import Context
+from aishell.registry.render import render
+from aishell.registry.tool import Tool
+
+#: Space that has to be free beyond what a backup is expected to take.
+MARGIN = 1.2
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a method wrote into the folder of a backup. `source_bytes`: the size of what was backed up."""
+
+    database: str
+    source_bytes: int | None = None
+    position: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    prints: tuple[Print, ...] | None = None
+
+
+@dataclass
+class Work:
+    """One backup, or one restore, in the making: the tool, its parameters, and a folder of its own."""
+
+    tool: Tool
+    params: Mapping[str, Any]
+    context: Context
+    folder: Path
+    parent: tuple[Entry, Manifest] | None = None
+
+    @cached_property
+    def vault(self) -> Vault:
+        return vault_of(self.context)
+
+    @cached_property
+    def clients(self) -> Clients:
+        return Clients(self.tool, self.context, self.folder, bin_folder=self.vault.programs)
+
+    @property
+    def server(self) -> Server:
+        """The server as it was seen last. Raises BackupError where it was not."""
+        server = self.context.facts.get("server")
+        if not isinstance(server, Server):
+            raise BackupError("it is not known which server this is")
+        return server
+
+    def query(self, block: str, session: Session | None = None, **values: Any) -> list[Row]:
+        """The rows of a block of the tool."""
+        statement = render(self.tool, self.tool.blocks[block], {**self.params, **values}, self.context.database)
+        if session is not None:
+            return session.query(statement)
+        with self.context.reading() as own:
+            return own.query(statement)
+
+
+def make(
+    tool: Tool,
+    params: Mapping[str, Any],
+    context: Context,
+    method: str,
+    write: Callable[[Work], Written],
+    *,
+    kind: str = FULL,
+    parent: tuple[Entry, Manifest] | None = None,
+    expected: int = 0,
+) -> dict[str, Any]:
+    """One backup by `write`, and what a step returns of it. `expected`: bytes it will take, as far as that is known.
+
+    Raises BackupError, and whatever `write` raises; of a backup that was not finished nothing stays.
+    """
+    vault = vault_of(context)
+    ending = f"{context.run_id[:8]}-{context.step_id}"
+    home = vault.repository.folder(context.target, str(params.get("destination") or ""))
+    finished = _earlier(home, ending)
+    if finished is not None:
+        return _told(vault, finished, vault.repository.manifest(finished))
+    started = now()
+    backup_id = f"{started[:19].replace('-', '').replace(':', '')}Z-{kind}-{ending}"
+    partial = vault.repository.begin(home, backup_id)
+    try:
+        _check_room(partial, expected)
+        work = Work(tool, params, context, partial, parent)
+        written = write(work)
+        details = dict(written.details) | ({"parent_digest": parent[1].digest} if parent else {})
+        manifest = Manifest(
+            backup_id=backup_id,
+            kind=kind,
+            method=method,
+            engine=context.database.engine,
+            product=context.database.product,
+            server_version=".".join(map(str, context.database.version)),
+            identity=work.server.identity,
+            target=context.target,
+            database=written.database,
+            started_at=started,
+            finished_at=now(),
+            run_id=context.run_id,
+            parent=parent[1].backup_id if parent else None,
+            source_bytes=written.source_bytes,
+            position=written.position,
+            details=details,
+            files=files_of(partial),
+            prints=written.prints,
+            commands=tuple(work.clients.ran),
+        )
+        folder = vault.repository.publish(partial, manifest)
+    except BaseException:
+        vault.repository.discard(partial)
+        raise
+    return _told(vault, folder, manifest)
+
+
+def files_of(folder: Path) -> tuple[File, ...]:
+    """Every file of a backup with its digest, read back from where it was written."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not _ours(path))
+    with ThreadPoolExecutor(2, thread_name_prefix="digest") as pool:
+        digests = pool.map(sha256, paths)
+        return tuple(
+            File(str(path.relative_to(folder)), path.stat().st_size, digest)
+            for path, digest in zip(paths, digests, strict=True)
+        )
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def total(paths: Iterable[Path]) -> int:
+    """Bytes of files, of which some may go while they are counted."""
+    size = 0
+    for path in paths:
+        try:
+            size += path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return size
+
+
+def _ours(path: Path) -> bool:
+    """What lies in a backup's folder and is not part of it: its manifest, what was noted since, logs of programs."""
+    return path.name.startswith(".") or path.name in (MANIFEST, STANDING) or path.suffix == ".log"
+
+
+def _earlier(home: Path, ending: str) -> Path | None:
+    """The backup that an earlier process of the same step finished; what it left unfinished goes, its program with it."""
+    found = None
+    for folder in home.glob(f"*-{ending}"):
+        if folder.name.startswith(PARTIAL):
+            end_leftover(folder)
+            shutil.rmtree(folder)
+        elif not folder.name.startswith("."):
+            found = folder
+    return found
+
+
+def _check_room(folder: Path, expected: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if expected * MARGIN > free:
+        raise BackupError(
+            f"the backup is expected to take {expected:,} bytes, and {free:,} are free at {folder.parent}",
+            hint="make room, or name another folder with --destination",
+        )
+
+
+def _told(vault: Vault, folder: Path, manifest: Manifest) -> dict[str, Any]:
+    entry = vault.catalog.add(manifest, folder)
+    vault.stand(manifest.backup_id)
+    return {
+        "backup_id": manifest.backup_id,
+        "backup_path": str(folder),
+        "bytes": manifest.bytes,
+        "source_bytes": manifest.source_bytes,
+        "rung": entry.rung,
+        "manifest": str(folder / MANIFEST),
+        "parent": manifest.parent,
+        "objects": None if manifest.prints is None else len(manifest.prints),
+    }

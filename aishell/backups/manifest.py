@@ -1,0 +1,105 @@
+"""What a backup says of itself: where it came from, what it is made of, and what it must come back as. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from aishell.errors import BackupError
+from aishell.packing import pack, unpack
+
+#: Raised when an older aishell could not read what this one writes.
+VERSION = 1
+FULL, INCREMENTAL = "full", "incremental"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a backup, its path relative to the backup's folder."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """The fingerprint of one object in the snapshot that the backup saw. `rows` is None where an object has none."""
+
+    kind: str  # table, sequence, view, function, …
+    name: str
+    rows: int | None
+    hash: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`identity` tells the server (system identifier, server UUID, device and inode), never only its name. Times in UTC.
+
+    `position` is how far the backup reaches in the engine's terms: an LSN, a place in the binary log. `prints` is None where the
+    backup was made without comparison. `commands` are what was run, without secrets.
+    """
+
+    backup_id: str
+    kind: str
+    method: str
+    engine: str
+    product: str
+    server_version: str
+    identity: str
+    target: str
+    database: str
+    started_at: str
+    finished_at: str
+    run_id: str
+    parent: str | None = None
+    source_bytes: int | None = None
+    position: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)  # the method's own: compression, page size, client version
+    files: tuple[File, ...] = ()
+    prints: tuple[Print, ...] | None = None
+    commands: tuple[str, ...] = ()
+    version: int = VERSION
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
+    def text(self) -> str:
+        """As a file: the last line holds the digest of all before it."""
+        body = json.dumps(pack(asdict(self)), ensure_ascii=False, indent=1, sort_keys=True)
+        return f"{body}\n{_digest(body)}\n"
+
+    @property
+    def digest(self) -> str:
+        return self.text().splitlines()[-1]
+
+    @classmethod
+    def of(cls, text: str, where: str) -> Manifest:
+        """Raises BackupError, naming the file, for one that was cut off or changed, or that this aishell does not know."""
+        body, _, stated = text.rstrip("\n").rpartition("\n")
+        if stated != _digest(body):
+            raise BackupError(f"{where} was changed or cut off after it was written")
+        try:
+            data: dict[str, Any] = unpack(json.loads(body))
+            if data["version"] > VERSION:
+                raise BackupError(f"{where} is of version {data['version']}", hint="read it with a newer aishell")
+            data["files"] = tuple(File(**file) for file in data["files"])
+            data["prints"] = None if data["prints"] is None else tuple(Print(**one) for one in data["prints"])
+            data["commands"] = tuple(data["commands"])
+            return cls(**data)
+        except (ValueError, TypeError, KeyError) as error:
+            raise BackupError(f"{where} is no manifest of a backup: {error!r}") from error
+
+    def summary(self) -> dict[str, Any]:
+        """What a list of backups shows of it."""
+        left_out = ("files", "prints", "commands", "version")
+        shown = {f.name: getattr(self, f.name) for f in fields(replace(self)) if f.name not in left_out}
+        return {**shown, "bytes": self.bytes, "files": len(self.files), "compared": self.prints is not None}
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()

@@ -1,0 +1,65 @@
+"""The ways a backup is made, each a module of its own that is loaded when it is needed."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aishell.backups.making import Work, Written
+from aishell.backups.manifest import Manifest, Print
+from aishell.errors import BackupError
+
+#: Method, as manifests name it -> where its class is.
+METHODS: Mapping[str, str] = {
+    "sqlite": "aishell.backups.sqlite:SQLiteCopy",
+    "pg_dump": "aishell.backups.pg_dump:PgDump",
+    "mariadb-dump": "aishell.backups.mariadb_dump:MariadbDump",
+}
+
+#: A backup with what it rests on, the full one first.
+Chain = Sequence[tuple[Path, Manifest]]
+
+
+class Method(ABC):
+    """One way to make, read, restore and compare backups. `work` has the tool whose programs and blocks are used."""
+
+    name: str
+
+    @abstractmethod
+    def write(self, work: Work) -> Written:
+        """A full backup into `work.folder`."""
+
+    def increment(self, work: Work) -> Written:
+        """What has changed since `work.parent`. Raises BackupError where that is not possible."""
+        raise BackupError(f"{self.name} makes no incremental backups", hint="make a full one")
+
+    @abstractmethod
+    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+        """Read a backup from beginning to end. Raises BackupError when that cannot be done."""
+
+    @abstractmethod
+    def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
+        """The last of the chain into a new place, which must not be there: a database's name, or a file for SQLite.
+
+        `until`: as of this moment, where the method can; `tables`: only these, where it can. What was made of the place is taken
+        away again when it fails.
+        """
+
+    @abstractmethod
+    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+        """The fingerprints of what was restored to a place."""
+
+    @abstractmethod
+    def drop(self, work: Work, place: str) -> None:
+        """Take away what was restored for a comparison."""
+
+
+def method_of(name: str) -> Method:
+    """Raises BackupError for a method this aishell does not know."""
+    if name not in METHODS:
+        raise BackupError(f"this aishell knows no backups by {name!r}", hint="restore it with the one that made it")
+    module, _, kind = METHODS[name].partition(":")
+    method: Method = getattr(importlib.import_module(module), kind)()
+    return method

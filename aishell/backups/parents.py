@@ -1,0 +1,40 @@
+"""What an incremental backup is made on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aishell.backups.catalog import Entry
+from aishell.backups.manifest import Manifest
+from aishell.backups.vault import vault_of
+from aishell.errors import BackupError
+from aishell.models import Server
+from aishell.registry.context import Context
+from aishell.registry.tool import Tool
+
+
+def parent_of(tool: Tool, params: Mapping[str, Any], context: Context, method: str) -> tuple[Entry, Manifest]:
+    """The parent that is named, else the newest verified backup of this very server by the same method.
+
+    Raises BackupError where there is none, or where it is not of this server: a full backup comes first.
+    """
+    vault, server = vault_of(context), context.facts.get("server")
+    identity = server.identity if isinstance(server, Server) else ""
+    hint = "make a full backup first: aishell run backup --type full"
+    if params.get("parent"):
+        entry = vault.catalog.find(params["parent"])
+    else:
+        known = [
+            e for e in vault.catalog.all(context.target) if e.verified and e.identity == identity and e.method == method
+        ]
+        if not known:
+            raise BackupError(f"there is no verified backup of {context.target} to go on from", hint=hint)
+        entry = known[-1]
+    if entry.method != method or entry.identity != identity:
+        raise BackupError(
+            f"{entry.backup_id} is by {entry.method} of {entry.identity}: nothing can be made on it here", hint=hint
+        )
+    if not entry.verified:
+        raise BackupError(f"{entry.backup_id} is not verified: {entry.problem or entry.rung}", hint=hint)
+    return entry, vault.chain(entry)[-1][1]

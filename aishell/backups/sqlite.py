@@ -1,0 +1,213 @@
+"""SQLite: the file copied by SQLite's own backup API; increments are the pages that changed since the parent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote as percent_encode
+
+from aishell.backups.checking import refuse
+from aishell.backups.making import Work, Written, make, sha256
+from aishell.backups.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.methods import Chain, Method
+from aishell.backups.parents import parent_of
+from aishell.backups.repository import writing
+from aishell.databases.quoting import quote
+from aishell.errors import BackupError, DatabaseError
+from aishell.registry.context import Context
+from aishell.registry.tool import Tool
+
+IMAGE, PAGES = "database.sqlite", "pages.bin"
+#: Pages copied between two looks at whether the run was cancelled; a read transaction keeps SQLite from beginning again.
+STEP = 8192
+_NUMBER = struct.Struct(">I")
+#: Pages compared at a time.
+_RUN = 256
+
+
+def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`backup_database_full`."""
+    method = SQLiteCopy()
+    return make(tool, params, context, method.name, method.write, expected=int(params.get("expected_bytes") or 0))
+
+
+def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`backup_database_incremental`: onto the parent named, else the newest verified backup of this database."""
+    parent = parent_of(tool, params, context, SQLiteCopy.name)
+    method = SQLiteCopy()
+    return make(tool, params, context, method.name, method.increment, kind=INCREMENTAL, parent=parent)
+
+
+class SQLiteCopy(Method):
+    """A copy of the database as one transaction saw it, whatever is written meanwhile."""
+
+    name = "sqlite"
+
+    def write(self, work: Work) -> Written:
+        image = work.folder / IMAGE
+        self._copy(work, image)
+        return self._written(work, image)
+
+    def increment(self, work: Work) -> Written:
+        """The pages that differ from those of the parent, each behind its number, and the digest of the whole."""
+        image, before = work.folder / ".image", work.folder / ".parent"
+        assert work.parent is not None  # noqa: S101  an increment has one
+        self._copy(work, image)
+        self._rebuild(work.vault.chain(work.parent[0]), before)
+        written = self._written(work, image)
+        with writing(work.folder):
+            changed = _changed(before, image, work.folder / PAGES, written.details["page_size"])
+        image.unlink()
+        before.unlink()
+        return Written(
+            written.database, written.source_bytes, {}, {**written.details, "changed_pages": changed}, written.prints
+        )
+
+    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+        """SQLite itself looks through a full copy; of an increment the pages are counted."""
+        if manifest.kind == INCREMENTAL:
+            size = manifest.details["page_size"] + _NUMBER.size
+            if (folder / PAGES).stat().st_size != manifest.details["changed_pages"] * size:
+                raise BackupError(f"{manifest.backup_id} does not have the pages it says")
+            return
+        with contextlib.closing(_open(folder / IMAGE, immutable=True)) as connection:
+            try:
+                told = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
+            except sqlite3.DatabaseError as error:
+                told = [str(error)]
+        refuse(manifest, [] if told == ["ok"] else told)
+
+    def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
+        if until is not None or tables:
+            raise BackupError("a SQLite backup is restored as a whole, as of its own time")
+        target = _place(work, place)
+        if target.exists():
+            raise BackupError(f"{target} is there already", hint="name a file that is not there")
+        with writing(target):
+            unfinished = target.with_name(f".{target.name}.restoring")
+            try:
+                self._rebuild(chain, unfinished)
+                unfinished.chmod(0o600)
+                os.link(unfinished, target)  # never over a file that came in meanwhile
+            finally:
+                unfinished.unlink(missing_ok=True)
+
+    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+        return _prints(work, _place(work, place))
+
+    def drop(self, work: Work, place: str) -> None:
+        target = _place(work, place)
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            target.with_name(target.name + suffix).unlink(missing_ok=True)
+
+    def _copy(self, work: Work, image: Path) -> None:
+        """Through SQLite's backup API, within one read transaction of the source."""
+
+        def progressed(status: int, remaining: int, pages: int) -> None:
+            if work.context.cancelled():
+                raise DatabaseError("the copy was stopped", kind="cancelled")
+            work.context.progress(pages - remaining, pages, "pages copied")
+
+        source = Path(str(work.context.database.credentials.url.database))
+        try:
+            with writing(image), contextlib.closing(_open(source)) as connection:
+                image.touch(mode=0o600)
+                connection.execute("BEGIN")
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                with contextlib.closing(sqlite3.connect(image)) as copy:
+                    connection.backup(copy, pages=STEP, progress=progressed)
+                    # A copy of a database in WAL mode is in WAL mode: nothing may write beside it when it is only looked at.
+                    copy.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.Error as error:
+            raise BackupError(f"SQLite did not copy {source}: {error}") from error
+
+    def _written(self, work: Work, image: Path) -> Written:
+        with contextlib.closing(_open(image, immutable=True)) as connection:
+            page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+        size = image.stat().st_size
+        details = {"page_size": page_size, "pages": size // page_size, "sqlite": sqlite3.sqlite_version}
+        if work.tool.name == "backup_database_incremental":
+            details["image_sha256"] = sha256(image)
+        prints = _prints(work, image) if work.params.get("compare") else None
+        return Written(str(work.context.database.credentials.url.database), size, {}, details, prints)
+
+    def _rebuild(self, chain: Chain, into: Path) -> None:
+        """The file that the last of the chain is of. Raises BackupError when it does not come out as it was."""
+        shutil.copyfile(chain[0][0] / IMAGE, into)
+        for folder, manifest in chain[1:]:
+            page_size = manifest.details["page_size"]
+            with into.open("r+b") as image, (folder / PAGES).open("rb") as pages:
+                while number := pages.read(_NUMBER.size):
+                    image.seek((_NUMBER.unpack(number)[0]) * page_size)
+                    image.write(pages.read(page_size))
+                image.truncate(manifest.details["pages"] * page_size)
+        last = chain[-1][1]
+        if len(chain) > 1 and sha256(into) != last.details["image_sha256"]:
+            into.unlink()
+            raise BackupError(f"{last.backup_id} does not come out as the database it was made of")
+
+
+def _changed(before: Path, after: Path, pages: Path, page_size: int) -> int:
+    """Write the pages of `after` that `before` does not have at the same place; how many."""
+    changed, number, run = 0, 0, page_size * _RUN
+    with before.open("rb") as old, after.open("rb") as new, pages.open("wb") as out:
+        while block := new.read(run):
+            known = old.read(run)
+            if block != known:
+                for at in range(0, len(block), page_size):
+                    page = block[at : at + page_size]
+                    if page != known[at : at + page_size]:
+                        out.write(_NUMBER.pack(number + at // page_size) + page)
+                        changed += 1
+            number += _RUN
+    return changed
+
+
+def _prints(work: Work, image: Path) -> tuple[Print, ...]:
+    """Every table row by row, and the definition of everything else."""
+    with contextlib.closing(_open(image, immutable=True)) as connection:
+        return tuple(_fingerprints(connection))
+
+
+def _fingerprints(connection: sqlite3.Connection) -> Iterator[Print]:
+    from hashlib import blake2b
+
+    query = "SELECT type, name, sql, rootpage FROM sqlite_schema ORDER BY type, name"
+    for kind, name, sql, root in connection.execute(query).fetchall():
+        yield Print(kind, name, None, blake2b((sql or "").encode(), digest_size=16).hexdigest())
+        if kind == "table" and root:
+            yield _rows(connection, name)
+
+
+def _rows(connection: sqlite3.Connection, table: str) -> Print:
+    """The rows of a table in the order they lie in: the same file has the same order."""
+    from hashlib import blake2b
+
+    digest, rows = blake2b(digest_size=16), 0
+    connection.text_factory = bytes
+    for row in connection.execute(f"SELECT * FROM {quote(table, 'sqlite')}"):  # noqa: S608  quoted
+        digest.update(repr(row).encode())
+        rows += 1
+    connection.text_factory = str
+    return Print("rows", table, rows, digest.hexdigest())
+
+
+def _open(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    options = "mode=ro&immutable=1" if immutable else "mode=ro"
+    return sqlite3.connect(
+        f"file:{percent_encode(str(path.absolute()))}?{options}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _place(work: Work, place: str) -> Path:
+    """Where to restore to: a name alone is a file in the work folder."""
+    return Path(place) if os.sep in place else work.folder / f".{place}"

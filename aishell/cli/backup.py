@@ -1,0 +1,56 @@
+"""`aishell run backup`: a backup that is known to restore."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from aishell.cli.common import parse_inputs, run_options, target_options
+from aishell.cli.run import AgentCommand, run_agent
+
+
+def inputs(
+    backup_type: str | None,
+    destination: str | None,
+    parent: str | None,
+    compare: bool | None,
+    restore_test: bool,
+    cleanup_old: bool,
+    pairs: tuple[str, ...],
+) -> dict[str, Any]:
+    """The agent's inputs; an option goes before `--set` of the same key."""
+    given = {
+        "backup_type": backup_type,
+        "destination": destination,
+        "parent": parent,
+        "compare": compare,
+        "restore_test": restore_test or None,
+        "cleanup_old": cleanup_old or None,
+    }
+    return parse_inputs(pairs) | {key: value for key, value in given.items() if value is not None}
+
+
+@click.command(
+    "backup",
+    cls=AgentCommand,
+    agent="backup",
+    inputs=inputs,
+    epilog="Examples:  aishell run backup --type full --dry-run   ·   aishell run backup --type full --restore-test --yes   ·   "
+    "aishell run backup --type incremental --cleanup-old --set 'retention={count: 7}' --yes",
+)
+@click.option("--type", "backup_type", type=click.Choice(["full", "incremental"]), help="full unless said otherwise.")
+@click.option("--destination", metavar="FOLDER", help="Where in the folder of backups.")
+@click.option("--parent", metavar="BACKUP", help="What an incremental one goes on from; else the newest verified one.")
+@click.option(
+    "--compare/--no-compare", default=None, help="Keep fingerprints of every table, to compare a restored one with."
+)
+@click.option("--restore-test", is_flag=True, help="Restore it into scratch, compare, and remove that again.")
+@click.option("--cleanup-old", is_flag=True, help="Then remove what retention lets go.")
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any input of the agent.")
+@target_options
+@run_options
+@click.pass_context
+def backup(ctx: click.Context, /, **options: Any) -> None:
+    """Back a database up, read the backup from beginning to end, and if asked restore and compare it."""
+    run_agent(ctx, options)
