@@ -108,12 +108,12 @@ class Clients:
         tail = self._tail(log, begun)
         if self.context.cancelled():
             raise DatabaseError(f"{words[0]} was ended", kind="cancelled")
+        if failures:
+            raise failures[0]
         if process.returncode:
             raise BackupError(
                 f"{Path(words[0]).name} ended with {process.returncode}: {tail.strip() or 'it said nothing'}"
             )
-        if failures:
-            raise failures[0]
         return tail
 
     def _watch(
@@ -188,7 +188,7 @@ def _carried(work: Feed, pipe: IO[bytes], failures: list[BaseException]) -> None
             work(pipe)
     except BrokenPipeError:
         return  # the program has ended; its exit code says why
-    except (AssertionError, OSError, RuntimeError, ValueError, BackupError, DatabaseError) as error:
+    except Exception as error:  # raised again by `run`, in the thread that waits for it
         failures.append(error)
 
 

@@ -136,7 +136,7 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
         return record(run, step, failed, record_)
     except AishellError as error:
         return record(
-            run, step, replace(result, error=error.message, execution_time=time.monotonic() - started), record_
+            run, step, replace(result, error=_told(error), execution_time=time.monotonic() - started), record_
         )
     result = replace(
         result,
@@ -336,5 +336,8 @@ def _call(run: Run, step: Step, values: Mapping[str, Any]) -> Call:
     return Call(step.tool, values, run.job.target.name, run.id, step.id)
 
 
-def _told(error: DatabaseError) -> str:
-    return f"{error.message} [{error.code}]" if error.code else error.message
+def _told(error: AishellError) -> str:
+    """What went wrong, and what to do about it."""
+    code = f" [{error.code}]" if isinstance(error, DatabaseError) and error.code else ""
+    hint = f"; {error.hint}" if error.hint else ""
+    return f"{error.message}{code}{hint}"

@@ -1,0 +1,161 @@
+"""Client programs: watched to their end, ended with the run, their secrets seen by nobody, their words kept."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from aishell.backups.clients import PROCESS, TAIL_BYTES, Clients, end_leftover, secret
+from aishell.databases.base import SessionOptions
+from aishell.databases.connections import parse_url
+from aishell.databases.opening import open_database
+from aishell.errors import BackupError, DatabaseError
+from aishell.registry.context import Context
+from aishell.registry.header import read_tool
+from tests.fix_sqlite import SqliteDatabase
+
+TOOL = """
+name: try_programs
+category: backup
+risk: low
+capabilities: [backup_create]
+runs: program
+implementation: aishell.backups.sqlite:full
+programs:
+  dump: [pg_dump, ':words']
+  twice: [pg_dump, '--one=:one', '--two=:two']
+returns: {bytes: {type: integer}}
+examples: [{params: {}}]
+description: For tests.
+"""
+PASSWORD = "s3cret word"
+
+
+@pytest.fixture
+def clients(sqlite: SqliteDatabase, tmp_path: Path) -> Iterator[Callable[[str], Clients]]:
+    """`clients(script)`: programs of a tool, of which `pg_dump` is this shell script."""
+    tool = read_tool(TOOL, "common/try_programs.yaml", "common")
+    credentials = parse_url(sqlite.url, password=PASSWORD)
+    database = open_database(credentials)
+    programs, work = tmp_path / "bin", tmp_path / "work"
+    programs.mkdir()
+    work.mkdir()
+
+    def made(script: str) -> Clients:
+        program = programs / "pg_dump"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        return Clients(tool, Context(database, "test", SessionOptions()), work, bin_folder=programs)
+
+    yield made
+    database.close()
+
+
+def test_arguments_arrive_as_they_are(clients):
+    run = clients('for word; do echo "<$word>"; done')
+    said = run.run("dump", {"words": ["a b", "$HOME `id`", "--x=;"]})
+    assert said.splitlines() == ["<a b>", "<$HOME `id`>", "<--x=;>"]
+
+
+def test_a_program_that_fails_tells_why(clients):
+    with pytest.raises(BackupError, match=r"pg_dump ended with 3: disk on fire"):
+        clients("echo disk on fire >&2; exit 3").run("dump", {"words": []})
+
+
+def test_a_program_that_is_not_there_is_named(clients, tmp_path):
+    run = clients("true")
+    run.bin_folder = tmp_path
+    with pytest.raises(BackupError, match="pg_dump is not installed here"):
+        run.run("dump", {"words": []})
+
+
+def test_what_it_said_is_kept_in_a_file_and_its_end_for_people(clients):
+    run = clients("i=0; while [ $i -lt 4000 ]; do echo line $i; i=$((i+1)); done")
+    said = run.run("dump", {"words": []})
+    assert len(said) <= TAIL_BYTES
+    assert said.endswith("line 3999\n")
+    assert (run.work / "dump.log").read_text().startswith("line 0\n")
+
+
+def test_the_password_is_not_in_what_it_said(clients):
+    said = clients(f"echo using {PASSWORD}; exit 0").run("dump", {"words": []})
+    assert said == "using ***\n"
+
+
+def test_input_and_output_go_through_us(clients):
+    taken: list[bytes] = []
+    size = 5 << 20
+
+    def feed(pipe):
+        pipe.write(b"x" * size)
+
+    clients("cat").run(
+        "dump", {"words": []}, feed=feed, drain=lambda pipe: taken.extend(iter(lambda: pipe.read(65536), b""))
+    )
+    assert sum(map(len, taken)) == size
+
+
+def test_what_goes_wrong_with_its_output_ends_it(clients):
+    def drain(pipe):
+        raise BackupError("the disk is full")
+
+    began = time.monotonic()
+    with pytest.raises(BackupError, match="the disk is full"):
+        clients("sleep 60; echo late").run("dump", {"words": []}, drain=drain)
+    assert time.monotonic() - began < 15
+
+
+def test_a_program_ends_with_the_run(clients):
+    run = clients("trap '' INT; sleep 60 & wait")
+    cancelled = threading.Event()
+    run.context.cancelled = cancelled.is_set
+    threading.Timer(0.3, cancelled.set).start()
+    began = time.monotonic()
+    with pytest.raises(DatabaseError) as caught:
+        run.run("dump", {"words": []})
+    assert caught.value.kind == "cancelled"
+    assert time.monotonic() - began < 15
+    assert not (run.work / PROCESS).exists()
+
+
+def test_what_a_killed_process_left_running_is_ended(clients, tmp_path):
+    run = clients(f"sleep 60 & echo $! > {tmp_path}/child; wait")
+
+    def ended():
+        with pytest.raises(BackupError, match="ended with -9"):
+            run.run("dump", {"words": []})
+
+    thread = threading.Thread(target=ended)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "child").exists() or not (run.work / PROCESS).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    end_leftover(run.work)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_number_that_belongs_to_another_process_by_now_is_left_alone(tmp_path):
+    (tmp_path / PROCESS).write_text(f'{{"pid": {os.getpid()}, "started": "1"}}')
+    end_leftover(tmp_path)  # this process goes on
+
+
+def test_a_secret_is_read_by_the_child_and_lies_on_no_disk(clients):
+    with secret("top: secret\n") as (path, descriptor):
+        assert stat.S_IMODE(os.fstat(descriptor).st_mode) == 0o600
+        said = clients(f'cat "{path}"; stat -L -c %a "{path}"').run("dump", {"words": []}, secrets=[descriptor])
+    assert said == "top: secret\n600\n"
+    assert not [line for line in clients("true").ran if "secret" in line]
+
+
+def test_without_a_value_nothing_is_started(clients):
+    run = clients("true")
+    assert run.run("twice", {"one": 1, "two": None}) == ""
+    assert run.ran[-1].endswith("pg_dump --one=1")
