@@ -34,7 +34,8 @@
 -- Deletes the rows of one table whose date is before the cut-off, a range of the primary key at a time, each in a short
 -- transaction of its own: the application waits no longer than a batch takes, and for the deleted rows only (the session is
 -- READ COMMITTED where the binary log allows it, so that nobody waits to insert between them).
--- InnoDB keeps a table in the order of its primary key, so every page is read once, and no index on the date is needed.
+-- InnoDB keeps a table in the order of its primary key, so every page is read once, and no index on the date is needed; where
+-- there is one, the walk ends at the newest old row that it knows, and goes on if old rows are found left.
 -- Measured on 2 million rows of which the half was old: 0.18 to 0.26 million rows a second (one single DELETE: 0.3), against
 -- 0.10 for DELETE … LIMIT, which goes again and again past the rows that are deleted and not yet purged.
 -- Rows with an old date that are written behind the position meanwhile are taken by another sweep, up to three; what still

@@ -32,10 +32,12 @@
 --
 -- Deletes the rows of one table whose date is before the cut-off, a range of pages at a time, each in a short transaction of
 -- its own: the application waits no longer than a batch takes.
--- Every page is read once, from the first to the last that the table had at the start, so the index on the date is not needed
--- and random I/O is avoided (measured: 1.1 to 1.2 times the rows per second of one single DELETE). Rows with an old date that are
--- written behind the position meanwhile are taken by another sweep, up to three; what still comes in then stays for the next run.
--- Rows of which the date is NULL stay. The space is given to new rows by the next VACUUM.
+-- Every page is read once, from the first to the last that the table had at the start, so no index on the date is needed and
+-- random I/O is avoided. Where there is one, the walk ends behind the newest old row that it knows; the rest is gone through if
+-- old rows are found left (measured: 1.1 to 1.2 times the rows per second of one single DELETE; to the end of a table of which
+-- the half is old 0.8 times). Rows with an old date that are written behind the position meanwhile are taken by another sweep,
+-- up to three; what still comes in then stays for the next run. Rows of which the date is NULL stay. The space is given to new
+-- rows by the next VACUUM.
 
 -- find: the pages the table has now
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position,

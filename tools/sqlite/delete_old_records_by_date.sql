@@ -32,9 +32,10 @@
 --   - params: {schema: main, table: app_log, key: [created_at, rowid], date_column: created_at, cutoff: '2026-01-01 00:00:00'}
 --
 -- Deletes the rows of one table whose date is before the cut-off, the oldest first, a range of the index on the date at a time:
--- for tables of which few rows are old, because the others are not even read. Like delete_old_records otherwise. Measured on 2
--- million rows of which 2 % were old: 0.09 s where these lay together and 1.0 s where they lay on all pages, against 0.5 and 1.1 s
--- along the row ids.
+-- for tables of which few rows are old, because the others are not even read, and for those that lie in the order of their dates
+-- (with the date alone as the key: comparing rows of two columns takes a third more time). Like delete_old_records otherwise.
+-- Measured on 2 million rows of which 2 % were old: 0.09 s where these lay together and 1.0 s where they lay on all pages,
+-- against 0.5 and 1.1 s along the row ids.
 
 -- include: log_table
 
