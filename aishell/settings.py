@@ -18,6 +18,8 @@ from aishell.verdicts import Decision
 from aishell.yamlfile import Document, parse
 
 PRODUCTION = "production"
+#: The rules by which backups are kept (see `backups.retention`).
+BACKUP_RETENTION = ("count", "days", "daily", "weekly", "monthly", "yearly", "at_most")
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,9 @@ class Settings:
     keep_runs: int = 1000
     archives: str | None = None  # the folder of archives, relative to the site
     backups: str | None = None  # the folder of backups, relative to the site
+    backup_recipients: tuple[str, ...] = ()  # age keys that backups are encrypted to
+    backup_identity: str | None = None  # the file of the key that opens them
+    backup_copies: tuple[str, ...] = ()  # second places of backups: absolute paths, or URLs that fsspec knows
     programs: str | None = None  # the folder of the client programs; None: those on the path
 
 
@@ -193,6 +198,9 @@ def load_settings(config: Path) -> Settings:
         keep_runs=main.get("keep_runs", int, 1000),
         archives=main.get("archives", str),
         backups=main.get("backups", str),
+        backup_recipients=tuple(map(str, main.get("backup_recipients", list, []))),
+        backup_identity=main.get("backup_identity", str),
+        backup_copies=tuple(map(str, main.get("backup_copies", list, []))),
         programs=main.get("programs", str),
     )
     main.done()
@@ -267,8 +275,15 @@ def _retentions(section: Section, agent_type: str) -> tuple[Mapping[str, Any], .
     if agent_type == "log_cleanup":
         return tuple(_retention(item) for item in section.items("retention"))
     if agent_type == "backup":
-        rules = section.get("retention", dict, {})
-        return (rules,) if rules else ()
+        item = Section(section.document, *section.at, "retention", data=section.get("retention", dict, {}))
+        rules: dict[str, Any] = {name: item.get(name, int) for name in BACKUP_RETENTION if name != "days"}
+        rules["days"] = item.get("days", (int, float))
+        item.done()
+        for name, value in rules.items():
+            if value is not None and value < 0:
+                raise item.wrong(f"{name} must be 0 or more, not {value!r}", name)
+        given = {name: value for name, value in rules.items() if value is not None}
+        return (given,) if given else ()
     return ()
 
 

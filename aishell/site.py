@@ -22,7 +22,7 @@ from aishell.execution.executor import Earlier
 from aishell.execution.job import Job
 from aishell.execution.locking import holding
 from aishell.execution.orchestrator import Orchestrator
-from aishell.execution.preview import Preview, as_contract, preview
+from aishell.execution.preview import Preview, as_contract, as_result, preview
 from aishell.execution.result import build, contract
 from aishell.execution.run import Observer, Options, Run, Silent
 from aishell.models import SAFETY_LEVELS, Plan, RunResult, RunState, Task, plain
@@ -102,12 +102,10 @@ class Site:
     @cached_property
     def vault(self) -> Vault:
         """The backups of the site: in the folder that is configured, else `backups` beside the state."""
-        from aishell.backups.repository import Repository
         from aishell.backups.vault import Vault
 
         base = self.places.root or self.places.state.parent
-        programs = Path(self.settings.programs).expanduser() if self.settings.programs else None
-        return Vault(Repository(base / (self.settings.backups or "backups")), lambda: self.store, programs)
+        return Vault.of(self.settings, base, lambda: self.store, self.state_path.exists)
 
     def registry(self, engine: str | None = None) -> Registry:
         """The tools of the site, of one engine or of all."""
@@ -158,6 +156,8 @@ class Site:
             inputs.setdefault("rules", [dict(rule) for rule in config.retention])
         elif config.retention:
             inputs.setdefault("retention", dict(config.retention[0]))
+        if self.settings.backup_copies and "copy" in agent.inputs:
+            inputs.setdefault("copy", True)
         if "archive_to" in inputs:
             from aishell.archives.shelf import inside
 
@@ -245,29 +245,7 @@ class Site:
 
     def preview_result(self, planned: Preview) -> RunResult:
         """A plan as a result of its own: `--dry-run`."""
-        job = planned.job
-        return RunResult(
-            run_id=None,
-            task_id=planned.plan.task.task_id,
-            agent_id=job.config.agent_id,
-            agent=job.agent.type,
-            target=job.target.name,
-            engine=job.database.engine,
-            dry_run=True,
-            status="preview",
-            state=RunState.IDLE,
-            plan=as_contract(planned),
-            actions_taken=(),
-            output_data={
-                "actions_count": 0,
-                "deferred": [],
-                "warnings": list(planned.plan.warnings),
-                **planned.plan.summary,
-            },
-            reasoning=f"{len(planned.steps)} steps would run; nothing was changed.",
-            execution_time=0.0,
-            checkpoints=(),
-        )
+        return as_result(planned)
 
     def run(
         self,

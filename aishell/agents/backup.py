@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from aishell.agents.base import Agent, Draft
 from aishell.agents.summary import left_over
 from aishell.errors import ParameterError
-from aishell.models import AgentConfig, Estimate, Evidence, Inventory, Step, StepResult, StepStatus, Task
+from aishell.models import AgentConfig, Evidence, Inventory, Step, StepResult, StepStatus, Task
+from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
 
-#: Bytes a second of a full backup with its fingerprints: rough guesses for a first run; history knows better from then on.
-SPEED = {"postgresql": 100e6, "mysql": 80e6, "sqlite": 300e6}
-_RULE = {"type": "number", "minimum": 0}
+#: What copies the files of a whole server rather than the rows of a database.
+PHYSICAL = "backup_cluster"
+_WHOLE = {"type": "integer", "minimum": 0}
 RETENTION = {
     "type": "object",
-    "properties": dict.fromkeys(("count", "days", "daily", "weekly", "monthly", "yearly", "at_most"), _RULE),
+    "properties": {
+        **dict.fromkeys(("count", "daily", "weekly", "monthly", "yearly", "at_most"), _WHOLE),
+        "days": {"type": "number", "minimum": 0},
+    },
     "additionalProperties": False,
     "minProperties": 1,
 }
+#: Times the database's size that a backup takes on its disk while it is made. Only SQLite's is known beforehand: an increment
+#: is found by comparing two copies. What is compressed is looked after when its size was estimated.
+_ROOM = {("sqlite", "full"): 1, ("sqlite", "incremental"): 2}
 
 
 class BackupAgent(Agent):
@@ -37,8 +45,11 @@ class BackupAgent(Agent):
         "backup_type": {"enum": ["full", "incremental"]},
         "destination": {"type": "string", "minLength": 1},
         "parent": {"type": "string", "minLength": 1},
+        "physical": {"type": "boolean"},
         "compare": {"type": "boolean"},
+        "options": {"type": "object"},  # further parameters of the engine's backup tool
         "restore_test": {"type": "boolean"},
+        "copy": {"type": "boolean"},
         "cleanup_old": {"type": "boolean"},
         "retention": RETENTION,
     }
@@ -47,66 +58,49 @@ class BackupAgent(Agent):
         return ()
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
-        data, server = task.input_data, inventory.server
-        kind = data.get("backup_type", "full")
-        bytes_, engine = server.database_bytes, server.engine
+        data = task.input_data
         if data.get("cleanup_old") and not data.get("retention"):
             raise ParameterError(
                 "cleanup_old needs to be told what to keep",
                 hint="set `retention: {count: 7}` in config/agents/backup.yaml",
             )
-        if data.get("parent") and kind != "incremental":
+        if data.get("parent") and data.get("backup_type") != "incremental":
             raise ParameterError("parent is for incremental backups", hint="add --type incremental")
+        made = {"backup_id": "${steps.backup.output.backup_id}"}
         steps = [
             Step(
                 id="size",
                 tool="calculate_backup_size",
                 params={},
                 rationale="How much a full backup will take, so that it is not begun where there is no room for it.",
-                estimate=Estimate(0.1, None, "engine default"),
-            )
-        ]
-        known = Evidence("database_bytes", bytes_, "as the server tells it", inventory.measured_at)
-        chosen = {name: escaped(data[name]) for name in ("destination", "parent") if name in data}
-        if "compare" in data:
-            chosen["compare"] = data["compare"]
-        if kind == "full":
-            chosen["expected_bytes"] = "${steps.size.output.bytes}"
-        steps.append(
-            Step(
-                id="backup",
-                tool=f"backup_database_{kind}",
-                params=chosen,
-                index=1,
-                rationale="Everything as one moment saw it, while the application goes on."
-                if kind == "full"
-                else "What has changed since the last verified backup.",
-                evidence=(known,),
-                needs=("size",),
-                estimate=Estimate(
-                    None if bytes_ is None else round(bytes_ / SPEED[engine], 1), bytes_, "engine default"
-                ),
-            )
-        )
-        steps.append(
+            ),
+            _backup(task, inventory),
             Step(
                 id="validate",
                 tool="validate_backup",
-                params={"backup_id": "${steps.backup.output.backup_id}"},
-                index=2,
+                params=made,
                 rationale="Only what was read from beginning to end counts as a backup.",
-                needs=("backup",),
-            )
-        )
+            ),
+        ]
         if data.get("restore_test"):
+            bytes_ = inventory.server.database_bytes
+            room = None if inventory.server.engine == "sqlite" else bytes_  # a file is restored where backups are
             steps.append(
                 Step(
                     id="restore_test",
                     tool="restore_test",
-                    params={"backup_id": "${steps.backup.output.backup_id}"},
-                    index=3,
+                    params=made,
                     rationale="Only what came back as it was is known to.",
-                    needs=("validate",),
+                    estimate=estimate(inventory, "restore_test", "", bytes_, room),
+                )
+            )
+        if data.get("copy"):
+            steps.append(
+                Step(
+                    id="copy",
+                    tool="copy_backup",
+                    params=made,
+                    rationale="Two places are not lost together.",
                 )
             )
         if data.get("cleanup_old"):
@@ -115,12 +109,12 @@ class BackupAgent(Agent):
                     id="cleanup",
                     tool="cleanup_old_backups",
                     params={"retention": dict(data["retention"])},
-                    index=len(steps),
                     rationale="The new one is verified: what no rule keeps can go.",
-                    needs=(steps[-1].id,),
                 )
             )
-        return Draft(tuple(steps))
+        # Each needs the one before it: what failed is neither copied nor a reason to remove another.
+        chained = [replace(step, index=n, needs=(steps[n - 1].id,) if n else ()) for n, step in enumerate(steps)]
+        return Draft(tuple(chained))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         outputs = {result.step_id: result.output or {} for result in results if result.status is StepStatus.DONE}
@@ -133,12 +127,47 @@ class BackupAgent(Agent):
             "backup_bytes": made.get("bytes"),
             "source_bytes": made.get("source_bytes"),
             "rung": proof.get("rung") or made.get("rung"),
+            "copies": [copied["place"] for copied in outputs.get("copy", {}).get("copied", [])],
             "removed": removed,
         }
         if not made:
             sentences = ["No backup was made."]
         else:
             sentences = [f"{made['backup_id']} has {size(made['bytes'])} and is {data['rung'].replace('-', ' ')}."]
+        if data["copies"]:
+            sentences.append(f"It was copied to {', '.join(dict.fromkeys(data['copies']))} and compared there.")
         if removed:
             sentences.append(f"{len(removed)} old backup(s) were removed.")
         return data, " ".join([*sentences, *left_over(results)])
+
+
+def _backup(task: Task, inventory: Inventory) -> Step:
+    data, server = task.input_data, inventory.server
+    kind = data.get("backup_type", "full")
+    bytes_, tool = server.database_bytes, f"backup_database_{kind}"
+    chosen = {name: escaped(data[name]) for name in ("destination", "parent") if name in data}
+    chosen |= {name: _plain(value) for name, value in data.get("options", {}).items()}
+    if "compare" in data:
+        chosen["compare"] = data["compare"]
+    if kind == "full" and data.get("physical"):
+        tool = PHYSICAL
+        if tool not in inventory.tools:
+            raise ParameterError(f"{server.product} {server.version_text} has no physical backups here")
+    elif kind == "full":
+        chosen["expected_bytes"] = "${steps.size.output.bytes}"
+    room = _ROOM.get((server.engine, kind))
+    return Step(
+        id="backup",
+        tool=tool,
+        params=chosen,
+        rationale="Everything as one moment saw it, while the application goes on."
+        if kind == "full"
+        else "What has changed since the last verified backup.",
+        evidence=(Evidence("database_bytes", bytes_, "as the server tells it", inventory.measured_at),),
+        estimate=estimate(inventory, tool, "", bytes_, None if bytes_ is None or room is None else bytes_ * room),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """An option as a value that means itself."""
+    return escaped(value) if isinstance(value, str) else value

@@ -6,13 +6,15 @@ from importlib.metadata import entry_points
 
 from aishell.agents.archive_load import ArchiveLoadAgent
 from aishell.agents.backup import BackupAgent
+from aishell.agents.backup_restore import BackupRestoreAgent
 from aishell.agents.base import Agent
 from aishell.agents.log_cleanup import LogCleanupAgent
 from aishell.agents.maintenance import MaintenanceAgent
 from aishell.errors import UnknownNameError, UsageError
 
 BUILT_IN: dict[str, type[Agent]] = {
-    agent.type: agent for agent in (MaintenanceAgent, BackupAgent, LogCleanupAgent, ArchiveLoadAgent)
+    agent.type: agent
+    for agent in (MaintenanceAgent, BackupAgent, BackupRestoreAgent, LogCleanupAgent, ArchiveLoadAgent)
 }
 
 

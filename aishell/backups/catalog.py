@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from aishell.backups.manifest import Manifest
-from aishell.errors import UnknownNameError
+from aishell.backups.manifest import FULL, Manifest
+from aishell.errors import BackupError, UnknownNameError
 from aishell.models import now
 from aishell.state.schema import backups
 from aishell.state.store import Store
 
 #: How far a backup was proven, each step including those before it.
 RUNGS = ("written", "checksummed", "readable", "restored-and-compared")
-VERIFIED, COMPARED = RUNGS[2], RUNGS[3]
+WRITTEN, CHECKSUMMED, VERIFIED, COMPARED = RUNGS
+GONE = "its folder is not there"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a backup was proven, and what is kept of it beside the manifest. `copies`: second places that have it."""
+
+    rung: str = WRITTEN
+    rung_at: str | None = None
+    compared_at: str | None = None
+    problem: str | None = None
+    pinned: bool = False
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A backup in the catalog. `problem`: what the last look at it found wrong. `secure_at`: a second place that has it."""
+    """A backup in the catalog. `problem`: what the last look at it found wrong, or what is wrong with those it rests on."""
 
     backup_id: str
     target: str
@@ -54,18 +67,35 @@ class Entry:
         return self.problem is None and RUNGS.index(self.rung) >= RUNGS.index(VERIFIED)
 
     @property
+    def compared(self) -> bool:
+        """Whether it came back as it was, and nothing was found wrong since."""
+        return self.verified and self.compared_at is not None
+
+    @property
     def folder(self) -> Path:
         return Path(self.path)
 
 
 class Catalog:
-    """Reads and writes the table `backups`. Each change is one transaction."""
+    """Reads and writes the table `backups`. Each change is one transaction; then `changed` is told of it."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, changed: Callable[[Entry], None] = lambda entry: None) -> None:
+        self.store, self.changed = store, changed
 
-    def add(self, manifest: Manifest, folder: Path, *, rung: str = RUNGS[1], pinned: bool = False) -> Entry:
-        """A backup that got its name. One that is known already keeps what was proven of it if it is the same."""
+    def add(
+        self,
+        manifest: Manifest,
+        folder: Path,
+        *,
+        rung: str = CHECKSUMMED,
+        pinned: bool = False,
+        standing: Standing | None = None,
+    ) -> Entry:
+        """A backup that got its name; of one that is known already only the place is changed.
+
+        `standing`: what was noted of it beside its manifest, for a catalog that is made again.
+        """
+        known = standing or Standing(rung=rung, pinned=pinned)
         values = {
             "backup_id": manifest.backup_id,
             "target": manifest.target,
@@ -82,10 +112,12 @@ class Catalog:
             "source_bytes": manifest.source_bytes,
             "run_id": manifest.run_id,
             "digest": manifest.digest,
-            "rung": rung,
-            "rung_at": now(),
-            "pinned": int(pinned),
-            "copies": "[]",
+            "rung": known.rung,
+            "rung_at": known.rung_at or now(),
+            "compared_at": known.compared_at,
+            "problem": known.problem,
+            "pinned": int(known.pinned),
+            "copies": json.dumps(known.copies),
         }
         moved = {"path": values["path"]}
         with self.store.write() as connection:
@@ -94,35 +126,38 @@ class Catalog:
         return self.find(manifest.backup_id)
 
     def all(self, target: str | None = None) -> list[Entry]:
-        """Every backup, the oldest first."""
+        """Every backup, the oldest first; one whose folder is gone, or of one that it rests on, has that for its problem."""
         query = select(backups).order_by(backups.c.started_at, backups.c.backup_id)
-        if target is not None:
-            query = query.where(backups.c.target == target)
         with self.store.read() as connection:
-            return [_entry(row) for row in connection.execute(query)]
+            entries = _with_chains([_there(_entry(row)) for row in connection.execute(query)])
+        return [entry for entry in entries if target in (None, entry.target)]
 
     def find(self, name: str) -> Entry:
         """A backup by its id or the beginning of it. Raises UnknownNameError."""
         known = self.all()
         found = [entry for entry in known if entry.backup_id == name] or [
-            entry for entry in known if entry.backup_id.startswith(name)
+            entry for entry in known if name and entry.backup_id.startswith(name)
         ]
         if len(found) != 1:
-            raise UnknownNameError("backup", name, (entry.backup_id for entry in known), "the catalog")
+            kind = "backup (ambiguous)" if found else "backup"
+            raise UnknownNameError(kind, name, (entry.backup_id for entry in found or known), "the catalog")
         return found[0]
 
     def proven(self, backup_id: str, rung: str) -> None:
-        """It was looked at and is sound as far as `rung`; a higher rung that it had stays."""
-        entry = self.find(backup_id)
-        highest = max(entry.rung, rung, key=RUNGS.index)
+        """It was looked at and is sound as far as `rung`; a higher rung that it had stays: it is what it was then."""
+        highest = max(self.find(backup_id).rung, rung, key=RUNGS.index)
         compared = {"compared_at": now()} if rung == COMPARED else {}
         self._change(backup_id, rung=highest, rung_at=now(), problem=None, **compared)
 
     def failed(self, backup_id: str, problem: str) -> None:
         """It was looked at and is not sound: it counts for nothing until it is looked at again."""
-        self._change(backup_id, problem=problem, rung_at=now())
+        try:
+            self._change(backup_id, rung_at=now(), problem=problem)
+        except BackupError:
+            return  # it cannot be noted beside the backup; the catalog has it, and the caller tells what is wrong
 
     def pin(self, backup_id: str, pinned: bool) -> None:
+        """Whether retention has to leave it alone."""
         self._change(backup_id, pinned=int(pinned))
 
     def copied(self, backup_id: str, place: str) -> None:
@@ -135,11 +170,43 @@ class Catalog:
         with self.store.write() as connection:
             connection.execute(backups.delete().where(backups.c.backup_id.in_(backup_ids)))
 
+    def note(self, backup_id: str) -> None:
+        """Tell `changed` how a backup stands now."""
+        with self.store.read() as connection:
+            row = connection.execute(select(backups).where(backups.c.backup_id == backup_id)).first()
+        if row is not None:
+            self.changed(_entry(row))
+
     def _change(self, backup_id: str, **values: Any) -> None:
         with self.store.write() as connection:
             connection.execute(update(backups).where(backups.c.backup_id == backup_id).values(**values))
+        self.note(backup_id)
 
 
 def _entry(row: Any) -> Entry:
     values = dict(row._mapping)
     return Entry(**{**values, "pinned": bool(values["pinned"]), "copies": tuple(json.loads(values["copies"]))})
+
+
+def _there(entry: Entry) -> Entry:
+    return entry if entry.problem or entry.folder.is_dir() else replace(entry, problem=GONE)
+
+
+def _with_chains(entries: Sequence[Entry]) -> list[Entry]:
+    """With the problems of those that each rests on: it cannot be restored without them."""
+    known = {entry.backup_id: entry for entry in entries}
+    return [entry if entry.problem else replace(entry, problem=_inherited(entry, known)) for entry in entries]
+
+
+def _inherited(entry: Entry, known: dict[str, Entry]) -> str | None:
+    seen = {entry.backup_id}
+    at = entry
+    while at.kind != FULL:
+        parent = known.get(at.parent or "")
+        if parent is None or parent.backup_id in seen:
+            return f"it rests on {at.parent}, which is not there"
+        if parent.problem is not None:
+            return f"it rests on {parent.backup_id}, which is not sound"
+        seen.add(parent.backup_id)
+        at = parent
+    return None

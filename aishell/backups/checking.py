@@ -11,6 +11,7 @@ from typing import Any
 
 from aishell.backups.catalog import VERIFIED, Entry
 from aishell.backups.clients import end_leftover
+from aishell.backups.encryption import is_encrypted, opened
 from aishell.backups.making import Work, sha256
 from aishell.backups.manifest import File, Manifest
 from aishell.backups.methods import method_of
@@ -32,7 +33,10 @@ def check(work: Work, entry: Entry) -> list[tuple[Path, Manifest]]:
         links = work.vault.chain(entry)
         for folder, manifest in links:
             refuse(manifest, sorted(problems(folder, manifest)))
-            method_of(manifest.method).read(work, folder, manifest)
+        unread = [link for link in links if not is_encrypted(link[1]) or work.vault.identity]  # the others were, before
+        with opened(work.vault, work.folder, unread) as readable:
+            for folder, manifest in readable:
+                method_of(manifest.method).read(work, folder, manifest)
     except BackupError as error:
         work.vault.catalog.failed(entry.backup_id, error.message)
         raise

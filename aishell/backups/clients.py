@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
+from urllib.parse import quote
 
 from aishell.errors import BackupError, DatabaseError
 from aishell.registry.context import Context
@@ -41,20 +43,26 @@ class Clients:
         """Where a program of the tool is. Raises BackupError when it is not installed."""
         client = self.tool.programs[name][0]
         folder = None if self.bin_folder is None else str(self.bin_folder)
-        found = next(filter(None, (shutil.which(program, path=folder) for program in CLIENTS[client])), None)
+        # MariaDB's programs go by MySQL's names too: the other way round for a MySQL server.
+        names = CLIENTS[client][:: -1 if self.context.database.product == "mysql" else 1]
+        found = next(filter(None, (shutil.which(program, path=folder) for program in names)), None)
         if found is None:
             raise BackupError(
                 f"{client} is not installed here", hint="install the engine's client package, or set backup.programs"
             )
         return found
 
+    def banner(self, name: str) -> str:
+        """What a program says of itself."""
+        return subprocess.run([self.path(name), "--version"], capture_output=True, text=True, check=False).stdout
+
     def version(self, name: str) -> tuple[int, ...]:
-        """The version of a program, such as (15, 18)."""
-        said = subprocess.run([self.path(name), "--version"], capture_output=True, text=True, check=False).stdout
-        match = re.search(r"\d+(?:\.\d+)+", said)
+        """The version of a program, such as (15, 18); MariaDB's programs have another beside that of their distribution."""
+        said = self.banner(name)
+        match = re.search(r"(?:Distrib|from) (\d+(?:\.\d+)+)", said) or re.search(r"(\d+(?:\.\d+)+)", said)
         if match is None:
             raise BackupError(f"{self.path(name)} does not tell its version: {said.strip()!r}")
-        return tuple(map(int, match[0].split(".")))
+        return tuple(map(int, match[1].split(".")))
 
     def run(
         self,
@@ -67,12 +75,14 @@ class Clients:
         drain: Feed | None = None,
         size: Callable[[], int] | None = None,
         expected: int = 0,
+        account: pwd.struct_passwd | None = None,
+        folder: Path | None = None,
     ) -> str:
         """Run a program to its end and return the end of what it said.
 
         `feed` writes its input and `drain` reads its output, each in a thread of its own; `secrets` are descriptors it inherits;
-        `size` tells the bytes it has made so far, of `expected`. Raises BackupError when it fails, with what it said, and
-        DatabaseError (cancelled) when the run was interrupted.
+        `size` tells the bytes it has made so far, of `expected`; `account` is who runs it, where that is not us, and `folder`
+        where. Raises BackupError when it fails, with what it said, and DatabaseError (cancelled) when the run was interrupted.
         """
         words = [self.path(name), *arguments(self.tool.programs[name][1:], values)]
         self.ran.append(" ".join(words[:1] + [_hidden(word) for word in words[1:]]))
@@ -85,9 +95,13 @@ class Clients:
                 stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if drain else said,
                 stderr=said,
-                env={**os.environ, "LC_ALL": "C", **(env or {})},
+                env={**_environment(self.context.database.credentials.password), "LC_ALL": "C", **(env or {})},
                 pass_fds=tuple(secrets),
                 start_new_session=True,  # Ctrl-C reaches us alone: we end it
+                cwd=folder,
+                user=account.pw_uid if account else None,
+                group=account.pw_gid if account else None,
+                extra_groups=[] if account else None,
                 close_fds=True,
             )
             try:
@@ -175,6 +189,20 @@ def secret(text: str) -> Iterator[tuple[str, int]]:
         file.write(text)
         file.flush()
         yield file.name, file.fileno()
+
+
+def _environment(password: str | None) -> dict[str, str]:
+    """Ours, without the variables that hold the target's password, or that a program would take for it."""
+    if not password:
+        return dict(os.environ)
+    shown = {password, quote(password, safe="")}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PGPASSWORD", "MYSQL_PWD")
+        and value not in shown
+        and not any(f":{text}@" in value for text in shown)  # a URL
+    }
 
 
 def _hidden(word: str) -> str:

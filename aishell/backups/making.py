@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aishell.backups.catalog import Entry
 from aishell.backups.clients import Clients, end_leftover
@@ -37,6 +37,16 @@ class Written:
     position: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     prints: tuple[Print, ...] | None = None
+
+
+class Makes(Protocol):
+    """What a method does to make a backup (see `methods.Method`)."""
+
+    name: str
+
+    def write(self, work: Work) -> Written: ...
+    def increment(self, work: Work) -> Written: ...
+    def read(self, work: Work, folder: Path, manifest: Manifest) -> None: ...
 
 
 @dataclass
@@ -78,16 +88,15 @@ def make(
     tool: Tool,
     params: Mapping[str, Any],
     context: Context,
-    method: str,
-    write: Callable[[Work], Written],
+    method: Makes,
     *,
     kind: str = FULL,
     parent: tuple[Entry, Manifest] | None = None,
     expected: int = 0,
 ) -> dict[str, Any]:
-    """One backup by `write`, and what a step returns of it. `expected`: bytes it will take, as far as that is known.
+    """One backup by `method`, and what a step returns of it. `expected`: bytes it will take, as far as that is known.
 
-    Raises BackupError, and whatever `write` raises; of a backup that was not finished nothing stays.
+    Raises BackupError, and whatever the method raises; of a backup that was not finished nothing stays.
     """
     vault = vault_of(context)
     ending = f"{context.run_id[:8]}-{context.step_id}"
@@ -101,12 +110,14 @@ def make(
     try:
         _check_room(partial, expected)
         work = Work(tool, params, context, partial, parent)
-        written = write(work)
+        written = method.write(work) if kind == FULL else method.increment(work)
         details = dict(written.details) | ({"parent_digest": parent[1].digest} if parent else {})
+        if vault.recipients:
+            details["recipients"] = list(vault.recipients)
         manifest = Manifest(
             backup_id=backup_id,
             kind=kind,
-            method=method,
+            method=method.name,
             engine=context.database.engine,
             product=context.database.product,
             server_version=".".join(map(str, context.database.version)),
@@ -120,10 +131,15 @@ def make(
             source_bytes=written.source_bytes,
             position=written.position,
             details=details,
-            files=files_of(partial),
             prints=written.prints,
             commands=tuple(work.clients.ran),
         )
+        if vault.recipients:
+            from aishell.backups.encryption import encrypt
+
+            method.read(work, partial, manifest)  # before: afterwards only who has the key can
+            encrypt(_parts(partial), vault.recipients)
+        manifest = replace(manifest, files=files_of(partial))
         folder = vault.repository.publish(partial, manifest)
     except BaseException:
         vault.repository.discard(partial)
@@ -133,7 +149,7 @@ def make(
 
 def files_of(folder: Path) -> tuple[File, ...]:
     """Every file of a backup with its digest, read back from where it was written."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not _ours(path))
+    paths = _parts(folder)
     with ThreadPoolExecutor(2, thread_name_prefix="digest") as pool:
         digests = pool.map(sha256, paths)
         return tuple(
@@ -159,9 +175,18 @@ def total(paths: Iterable[Path]) -> int:
     return size
 
 
-def _ours(path: Path) -> bool:
-    """What lies in a backup's folder and is not part of it: its manifest, what was noted since, logs of programs."""
-    return path.name.startswith(".") or path.name in (MANIFEST, STANDING) or path.suffix == ".log"
+def _parts(folder: Path) -> list[Path]:
+    """The files that a backup is made of."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not _ours(folder, path))
+
+
+def _ours(folder: Path, path: Path) -> bool:
+    """What lies in a backup's folder and is not part of it: its manifest, what was noted since, logs of programs.
+
+    Further down all is the backup's: a cluster has logs of its own.
+    """
+    named = path.name.startswith(".") or path.name in (MANIFEST, STANDING) or path.suffix == ".log"
+    return path.parent == folder and named
 
 
 def _earlier(home: Path, ending: str) -> Path | None:

@@ -15,6 +15,7 @@ from aishell.errors import BackupError
 METHODS: Mapping[str, str] = {
     "sqlite": "aishell.backups.sqlite:SQLiteCopy",
     "pg_dump": "aishell.backups.pg_dump:PgDump",
+    "pg_basebackup": "aishell.backups.pg_basebackup:PgBasebackup",
     "mariadb-dump": "aishell.backups.mariadb_dump:MariadbDump",
 }
 
@@ -50,6 +51,10 @@ class Method(ABC):
     @abstractmethod
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
         """The fingerprints of what was restored to a place."""
+
+    def comparable(self, work: Work, prints: Sequence[Print]) -> Sequence[Print]:
+        """Those of a backup's prints that a restore with the rights of `work` brings back: all, unless a method knows better."""
+        return prints
 
     @abstractmethod
     def drop(self, work: Work, place: str) -> None:

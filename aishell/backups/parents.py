@@ -13,15 +13,18 @@ from aishell.models import Server
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 
+FULL_FIRST = "make a full backup first: aishell run backup --type full"
 
-def parent_of(tool: Tool, params: Mapping[str, Any], context: Context, method: str) -> tuple[Entry, Manifest]:
+
+def parent_of(
+    tool: Tool, params: Mapping[str, Any], context: Context, method: str, *, hint: str = FULL_FIRST
+) -> tuple[Entry, Manifest]:
     """The parent that is named, else the newest verified backup of this very server by the same method.
 
     Raises BackupError where there is none, or where it is not of this server: a full backup comes first.
     """
     vault, server = vault_of(context), context.facts.get("server")
     identity = server.identity if isinstance(server, Server) else ""
-    hint = "make a full backup first: aishell run backup --type full"
     if params.get("parent"):
         entry = vault.catalog.find(params["parent"])
     else:
@@ -38,3 +41,13 @@ def parent_of(tool: Tool, params: Mapping[str, Any], context: Context, method: s
     if not entry.verified:
         raise BackupError(f"{entry.backup_id} is not verified: {entry.problem or entry.rung}", hint=hint)
     return entry, vault.chain(entry)[-1][1]
+
+
+def newest_by(context: Context, method: str) -> Manifest | None:
+    """The manifest of the newest verified backup of this very server by a method."""
+    vault, server = vault_of(context), context.facts.get("server")
+    identity = server.identity if isinstance(server, Server) else ""
+    known = [
+        e for e in vault.catalog.all(context.target) if e.verified and e.identity == identity and e.method == method
+    ]
+    return vault.repository.manifest(known[-1].folder) if known else None

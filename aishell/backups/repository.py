@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +16,20 @@ from aishell.backups.manifest import Manifest
 from aishell.errors import BackupError, ParameterError
 
 MANIFEST, STANDING = "manifest.json", "standing.json"
-PARTIAL, TRASH = ".partial-", ".trash-"
+PARTIAL, TRASH, WORK = ".partial-", ".trash-", ".work-"
+#: What a backup's name looks like: when, what, the beginning of the run's id, the step.
+_NAME = re.compile(r"\d{8}T\d{6}Z-(full|incremental)-([^-]*)-.*")
+#: Bytes of a folder's name, and of its beginning where it would be longer; file systems take 255.
+_LONGEST, _CUT = 200, 160
 
 
 def inside(root: Path, given: str | Path) -> Path:
-    """`given`, relative to the root or absolute, as a path within the root and not the root itself. Raises ParameterError."""
+    """`given`, relative to the root or absolute, as a path within the root and not the root itself.
+
+    Raises ParameterError, also for a variable that nobody has filled in: it would be taken for a name.
+    """
     path = (root / given).resolve()
-    if not str(given).strip() or path == root.resolve() or not path.is_relative_to(root.resolve()):
+    if not str(given).strip() or path == root.resolve() or not path.is_relative_to(root.resolve()) or "$" in str(given):
         raise ParameterError(
             f"{str(given)!r} is no place inside {root}",
             hint="set `backups:` in config/aishell.yaml to where backups may be",
@@ -29,8 +38,13 @@ def inside(root: Path, given: str | Path) -> Path:
 
 
 def folder_name(text: str) -> str:
-    """A name as a folder's: whatever it holds, it is one component of a path and not a special one."""
-    return quote(text, safe=" ()+,=@~") if text.strip(".") else quote(text, safe="").replace(".", "%2E")
+    """A name as a folder's: whatever it holds, it is one component of a path, not a hidden one, and not too long."""
+    name = quote(text, safe=" ()+,=@~")
+    if name.startswith("."):
+        name = f"%2E{name[1:]}"
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[:_CUT]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 class Repository:
@@ -40,8 +54,14 @@ class Repository:
         self.root = root
 
     def folder(self, target: str, destination: str = "") -> Path:
-        """Where a target's backups are; `destination` is a folder inside the root. Raises ParameterError for one outside."""
-        return inside(self.root, Path(destination) / folder_name(target))
+        """Where a target's backups are; `destination` is a folder inside the root. Raises ParameterError for one outside.
+
+        Hidden folders are ours: what is unfinished, and trash.
+        """
+        home = inside(self.root, Path(destination) / folder_name(target))
+        if any(part.startswith(".") for part in home.relative_to(self.root.resolve()).parts):
+            raise ParameterError(f"{destination!r} is a hidden folder", hint="name one that does not begin with a dot")
+        return home
 
     def begin(self, folder: Path, backup_id: str) -> Path:
         """The folder that a backup is made in, empty: what an earlier attempt of the same one left there goes."""
@@ -80,37 +100,62 @@ class Repository:
             raise BackupError(f"{path} cannot be read: {error}") from error
 
     def all(self) -> Iterator[tuple[Path, Manifest | BackupError]]:
-        """Every finished backup below the root, the oldest first; one whose manifest is damaged comes with the error."""
-        found = (path.parent for path in self.root.rglob(MANIFEST))
-        for folder in sorted(filter(_is_backup, found), key=lambda path: path.name):
+        """Every finished backup below the root, the oldest first; one whose manifest is damaged or gone comes with the error."""
+        for folder in sorted(self._folders(), key=lambda path: path.name):
+            if folder.name.startswith("."):
+                continue
             try:
                 yield folder, self.manifest(folder)
             except BackupError as error:
                 yield folder, error
 
-    def partials(self) -> list[Path]:
-        """What interrupted runs have begun."""
-        return sorted(path for path in self.root.rglob(f"{PARTIAL}*") if path.is_dir())
+    def unfinished(self) -> list[Path]:
+        """What interrupted runs have left: backups that they began, and folders that they worked in."""
+        return sorted(path for path in self._folders() if path.name.startswith((PARTIAL, WORK)))
+
+    def trash(self) -> list[Path]:
+        """Backups that were about to be deleted."""
+        return sorted(path for path in self._folders() if path.name.startswith(TRASH))
+
+    def _folders(self) -> Iterator[Path]:
+        """The folders of backups, whatever state they are in; what is in them is not looked at."""
+        for path, names, files in os.walk(self.root):
+            at = Path(path)
+            if at != self.root and (MANIFEST in files or _is_ours(at.name)):
+                names.clear()
+                yield at
 
     def remove(self, folder: Path) -> None:
         """Rename to trash, then delete: a kill in between leaves no half-deleted backup under its name."""
-        folder = inside(self.root, folder)
-        with writing(folder):
-            trash = folder.with_name(TRASH + folder.name)
-            if folder.exists():
-                folder.rename(trash)
-                _sync(folder.parent)
-            self.empty_trash(folder.parent)
+        self.delete(self.discredit(folder))
 
-    def empty_trash(self, folder: Path) -> None:
-        for trash in folder.glob(f"{TRASH}*"):
-            shutil.rmtree(trash)
+    def discredit(self, folder: Path) -> Path:
+        """Take a backup's name away: from now on it is trash."""
+        folder = inside(self.root, folder)
+        if not _NAME.fullmatch(folder.name):
+            raise BackupError(f"{folder} has not the name of a backup: it was not removed")
+        trash = folder.with_name(TRASH + folder.name)
+        with writing(folder):
+            if trash.exists():  # of an earlier attempt; a folder is not renamed onto one
+                self.delete(trash)
+            folder.rename(trash)
+            _sync(folder.parent)
+        return trash
+
+    def delete(self, leftover: Path) -> None:
+        """Delete trash, or what an interrupted run left. Raises BackupError for anything else."""
+        leftover = inside(self.root, leftover)
+        if not leftover.name.startswith((TRASH, PARTIAL, WORK)):
+            raise BackupError(f"{leftover} is no leftover: it was not removed")
+        with writing(leftover):
+            shutil.rmtree(leftover)
 
     def stand(self, folder: Path, standing: dict[str, object]) -> None:
         """Note beside a backup what was proven of it and whether it is pinned, so that the catalog can be made again."""
         with writing(folder):
             unfinished = folder / f".{STANDING}"
             _write(unfinished, json.dumps(standing))
+            _sync(unfinished)
             unfinished.rename(folder / STANDING)
 
     def standing(self, folder: Path) -> dict[str, object]:
@@ -122,8 +167,16 @@ class Repository:
         return found if isinstance(found, dict) else {}
 
 
-def _is_backup(path: Path) -> bool:
-    return not path.name.startswith((PARTIAL, TRASH))
+def begun_by(folder: Path) -> str | None:
+    """The beginning of the id of the run that an unfinished folder belongs to; None for a name that is not ours."""
+    if folder.name.startswith(WORK):
+        return folder.name.removeprefix(WORK).partition("-")[0] or None
+    name = _NAME.fullmatch(folder.name.removeprefix(PARTIAL).removeprefix(TRASH))
+    return name[2] or None if name else None
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith((PARTIAL, TRASH, WORK)) or _NAME.fullmatch(name) is not None
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from aishell.backups.catalog import COMPARED
 from aishell.backups.checking import NAMED, check, working
+from aishell.backups.encryption import opened
 from aishell.backups.manifest import Print
 from aishell.backups.methods import method_of
 from aishell.errors import BackupError
@@ -21,9 +22,14 @@ def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
         chain = check(work, entry)
         place = params["place"]
         method = method_of(entry.method)
-        method.restore(work, chain, place, until=params.get("until"), tables=params.get("only") or ())
-        found = method.prints(work, place) if params.get("compare") and not params.get("until") else None
-        compared = None if found is None or chain[-1][1].prints is None else differences(chain[-1][1].prints, found)
+        with opened(work.vault, work.folder, chain) as readable:
+            method.restore(work, readable, place, until=params.get("until"), tables=params.get("only") or ())
+        # A part of a backup, or a later moment, is not what its fingerprints are of.
+        whole = params.get("compare") and not params.get("until") and not params.get("only")
+        found, expected = method.prints(work, place) if whole else None, chain[-1][1].prints
+        compared = None
+        if found is not None and expected is not None:
+            compared = differences(method.comparable(work, expected), found)
         return {
             "backup_id": entry.backup_id,
             "place": place,
@@ -44,13 +50,14 @@ def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dic
         place = f"aishell_scratch_{context.run_id[:8]}"
         method.drop(work, place)  # what a killed attempt of this run left
         try:
-            method.restore(work, chain, place, until=None, tables=())
+            with opened(work.vault, work.folder, chain) as readable:
+                method.restore(work, readable, place, until=None, tables=())
             found = method.prints(work, place)
         finally:
             method.drop(work, place)
         if expected is None:
             return {"backup_id": entry.backup_id, "compared": 0, "differences": [], "rung": entry.rung}
-        different = differences(expected, found)
+        different = differences(method.comparable(work, expected), found)
         if different:
             told = "; ".join(different[:NAMED]) + (
                 f" and {len(different) - NAMED} more" if len(different) > NAMED else ""

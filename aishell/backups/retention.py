@@ -1,31 +1,35 @@
 """Which backups are kept and which may go, and by which rule. Pure.
 
-A backup counts once it is verified: checksummed and fully read. Kept is the union of what the rules keep (the newest `count`
-with their increments, those younger than `days`, and grandfather-father-son: the newest of each of so many days, weeks, months
-and years), and whatever the rules say: the newest verified full of each database, the newest one that was restored and compared,
-what is pinned, what a kept one rests on, and everything that is younger than the newest verified full.
+A backup counts when it is sound: verified (checksummed and fully read), as is everything that it rests on. Kept is the union of
+what the rules keep (the newest `count` full ones with their increments, those of the last `days`, and grandfather-father-son:
+the newest of each of so many days, weeks, months and years), and whatever the rules say: of each database the newest sound full
+backup, the newest that was restored and compared, what is newer than that full one, what was never looked at, what is pinned,
+and what a kept one rests on. What is known to be damaged counts for nothing, and so pushes nothing out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from aishell.backups.manifest import FULL
 
-#: Rule -> what names the period of a backup; the newest of each of the last so many periods is kept.
+#: Rule -> what names the period of a backup, in UTC; the newest of each of the last so many periods that have one is kept.
 PERIODS: dict[str, Callable[[datetime], str]] = {
     "daily": lambda at: at.strftime("%Y-%m-%d"),
     "weekly": lambda at: at.strftime("%G-W%V"),
     "monthly": lambda at: at.strftime("%Y-%m"),
     "yearly": lambda at: at.strftime("%Y"),
 }
+_DAY = 86_400
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A backup as retention sees it. `verified`: checksummed and fully read; `compared`: restored and compared."""
+    """A backup as retention sees it, `at` in UTC. `verified`: checksummed and fully read; `damaged`: found to be wrong."""
 
     backup_id: str
     group: str  # the database it is of: backups of one never stand in for another's
@@ -34,7 +38,8 @@ class Kept:
     parent: str | None = None
     bytes: int = 0
     verified: bool = True
-    compared: bool = False
+    damaged: bool = False
+    compared: bool = False  # restored and compared
     pinned: bool = False
 
 
@@ -58,108 +63,191 @@ class Rules:
 
 @dataclass(frozen=True)
 class Decision:
-    """`rules` says why a backup is kept; one with none may go."""
+    """What becomes of a backup: `rules` says why it is kept, `waits` why it stays for now, `turn` when it goes (0: first)."""
 
     backup: Kept
     rules: tuple[str, ...] = ()
-    waits: str | None = field(default=None)  # it could go, but not in this run
+    waits: str | None = None
+    turn: int | None = None
 
     @property
     def goes(self) -> bool:
-        return not self.rules and self.waits is None
+        return self.turn is not None
 
 
-def decide(backups: Iterable[Kept], rules: Rules, now: datetime, *, frozen: str | None = None) -> list[Decision]:
-    """A decision for every backup, the newest first. `frozen`: why nothing may go now, such as a backup that failed."""
-    known = sorted(backups, key=lambda backup: (backup.at, backup.backup_id), reverse=True)
-    why: dict[str, list[str]] = {backup.backup_id: [] for backup in known}
-    for group in sorted({backup.group for backup in known}):
-        _rules_of([backup for backup in known if backup.group == group], rules, now, why)
-    _foundations(known, why)
-    decisions, going = [], 0
-    for backup in reversed(known):  # the oldest go first
-        reasons = tuple(dict.fromkeys(why[backup.backup_id]))
-        waits = None
-        if not reasons:
-            going += 1
-            waits = frozen or (f"no more than {rules.at_most} in one run" if _over(going, rules) else None)
-        decisions.append(Decision(backup, reasons, waits))
-    return _with_children(decisions[::-1])
+def decide(
+    backups: Iterable[Kept],
+    rules: Rules,
+    now: datetime,
+    *,
+    asked: Callable[[Kept], bool] = lambda backup: True,
+    frozen: Callable[[Kept], str | None] = lambda backup: None,
+) -> list[Decision]:
+    """A decision for every backup that is `asked` about, the newest first.
+
+    `backups` are all that are known: one that is not asked about stays, and so does what it rests on. `frozen` says why one may
+    not go now, such as a backup that failed.
+    """
+    known = {backup.backup_id: backup for backup in backups}
+    newest_first = sorted(known.values(), key=_age, reverse=True)
+    why: dict[str, list[str]] = {name: [] for name in known}
+    groups: dict[str, list[Kept]] = defaultdict(list)
+    for backup in newest_first:
+        groups[backup.group].append(backup)
+        if not asked(backup):
+            why[backup.backup_id].append("not asked about")
+    sound = _sound(known)
+    for mine in groups.values():
+        _guard(mine, sound, rules, now, why)
+        if not rules.empty:
+            _apply(mine, sound, rules, now, why)
+    _support(known, why)
+    candidates = [backup for backup in newest_first if not why[backup.backup_id]]
+    waits = {backup.backup_id: reason for backup in candidates if (reason := frozen(backup)) is not None}
+    turns = _turns(known, [backup for backup in candidates if backup.backup_id not in waits], rules.at_most)
+    full_up = rules.at_most is not None and len(turns) >= rules.at_most
+    later = f"no more than {rules.at_most} in one run" if full_up else "what rests on it stays for now"
+    for backup in candidates:
+        if backup.backup_id not in turns:
+            waits.setdefault(backup.backup_id, later)
+    return [
+        Decision(
+            backup,
+            tuple(dict.fromkeys(why[backup.backup_id])),
+            waits.get(backup.backup_id),
+            turns.get(backup.backup_id),
+        )
+        for backup in newest_first
+        if asked(backup)
+    ]
 
 
-def _over(going: int, rules: Rules) -> bool:
-    return rules.at_most is not None and going > rules.at_most
+def _age(backup: Kept) -> tuple[datetime, str]:
+    return backup.at, backup.backup_id
 
 
-def _rules_of(mine: Sequence[Kept], rules: Rules, now: datetime, why: dict[str, list[str]]) -> None:
-    """What the rules keep of one database's backups, the newest first."""
-    good = [backup for backup in mine if backup.verified]
-    fulls = [backup for backup in good if backup.kind == FULL]
+def _sound(known: Mapping[str, Kept]) -> frozenset[str]:
+    """Those that can be restored: verified, and all that they rest on too."""
+    told: dict[str, bool] = {}
+    for backup in known.values():
+        path: list[str] = []
+        at: Kept | None = backup
+        while at is not None and at.backup_id not in told and at.backup_id not in path:
+            path.append(at.backup_id)
+            at = known.get(at.parent) if at.parent is not None else None
+        for name in reversed(path):  # the one at the bottom first
+            mine = known[name]
+            rests = mine.kind == FULL or (mine.parent is not None and told.get(mine.parent, False))
+            told[name] = mine.verified and not mine.damaged and rests
+    return frozenset(name for name, good in told.items() if good)
+
+
+def _guard(
+    mine: Sequence[Kept], sound: frozenset[str], rules: Rules, now: datetime, why: Mapping[str, list[str]]
+) -> None:
+    """What stays of one database's backups whatever the rules say."""
     for backup in mine:
+        reasons = why[backup.backup_id]
         if backup.pinned:
-            why[backup.backup_id].append("pinned")
+            reasons.append("pinned")
         if rules.empty:
-            why[backup.backup_id].append("no rule is set")
-    if not fulls:  # without one good full backup nothing is known to be replaceable
+            reasons.append("no rule is set")
+        if backup.at > now:
+            reasons.append("dated in the future")  # some clock is wrong: nothing is known of its age
+        if not backup.verified and not backup.damaged:
+            reasons.append("not verified yet")
+    good = _counted(mine, sound, now)
+    full = next((backup for backup in good if backup.kind == FULL), None)
+    if full is None:  # without one sound full backup nothing is known to be replaceable
         for backup in mine:
             why[backup.backup_id].append("no verified full backup yet")
         return
-    why[fulls[0].backup_id].append("newest verified full")
+    why[full.backup_id].append("newest verified full")
     compared = next((backup for backup in good if backup.compared), None)
     if compared is not None:
         why[compared.backup_id].append("newest restored and compared")
     for backup in mine:
-        if backup.at > fulls[0].at:
+        if _age(backup) > _age(full):
             why[backup.backup_id].append("newer than the newest verified full")
-        if backup.verified and rules.days is not None and now - backup.at <= timedelta(days=rules.days):
+
+
+def _apply(
+    mine: Sequence[Kept], sound: frozenset[str], rules: Rules, now: datetime, why: Mapping[str, list[str]]
+) -> None:
+    """What the rules keep of one database's backups."""
+    good = _counted(mine, sound, now)
+    fulls = [backup for backup in good if backup.kind == FULL]
+    children = _children(good)
+    for number, full in enumerate(fulls[: rules.count], 1):
+        why[full.backup_id].append(f"number {number} of the newest {rules.count}")
+        for child in _resting_on(full.backup_id, children):
+            why[child].append(f"rests on number {number} of the newest {rules.count}")
+    for backup in good:
+        if rules.days and (now - backup.at).total_seconds() <= rules.days * _DAY:
             why[backup.backup_id].append(f"younger than {rules.days:g} day(s)")
-    for number, backup in enumerate(fulls[: rules.count], 1):
-        why[backup.backup_id].append(f"number {number} of the newest {rules.count}")
-        for child in _resting_on(backup, good):
-            why[child.backup_id].append(f"rests on number {number} of the newest {rules.count}")
     for name, period in PERIODS.items():
         newest: dict[str, Kept] = {}
-        for backup in fulls:
+        for backup in good:
             newest.setdefault(period(backup.at), backup)
         for label, backup in list(newest.items())[: getattr(rules, name)]:
             why[backup.backup_id].append(f"{name} {label}")
 
 
-def _resting_on(full: Kept, among: Sequence[Kept]) -> list[Kept]:
+def _counted(mine: Sequence[Kept], sound: frozenset[str], now: datetime) -> list[Kept]:
+    """Those that count, the newest first; one from the future would stay the newest whatever came after it."""
+    return [backup for backup in mine if backup.backup_id in sound and backup.at <= now]
+
+
+def _children(backups: Iterable[Kept]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for backup in backups:
+        if backup.parent is not None:
+            found[backup.parent].append(backup.backup_id)
+    return found
+
+
+def _resting_on(name: str, children: Mapping[str, Sequence[str]]) -> list[str]:
     """The increments of a full backup, whatever lies between."""
-    found = {full.backup_id}
-    children = []
-    for backup in sorted(among, key=lambda backup: backup.at):
-        if backup.parent in found:
-            found.add(backup.backup_id)
-            children.append(backup)
-    return children
+    found: list[str] = []
+    todo = [name]
+    while todo:
+        new = [child for child in children.get(todo.pop(), ()) if child not in found]
+        found += new
+        todo += new
+    return found
 
 
-def _foundations(known: Sequence[Kept], why: dict[str, list[str]]) -> None:
-    """A kept backup keeps what it rests on, and that what it rests on itself."""
-    parents = {backup.backup_id: backup.parent for backup in known}
-    for backup in known:
-        if not why[backup.backup_id]:
+def _support(known: Mapping[str, Kept], why: Mapping[str, list[str]]) -> None:
+    """What a kept one rests on is kept, and that what it rests on itself."""
+    held: dict[str, list[str]] = defaultdict(list)
+    todo = [name for name, reasons in why.items() if reasons]
+    kept = set(todo)
+    while todo:
+        child = todo.pop()
+        parent = known[child].parent
+        if parent is None or parent not in known:
             continue
-        parent, seen = backup.parent, {backup.backup_id}
-        while parent is not None and parent in why and parent not in seen:
-            why[parent].append(f"{backup.backup_id} rests on it")
-            seen.add(parent)
-            parent = parents.get(parent)
+        held[parent].append(child)
+        if parent not in kept:
+            kept.add(parent)
+            todo.append(parent)
+    for parent, by in held.items():
+        why[parent].append(f"{by[0]} rests on it" if len(by) == 1 else f"{len(by)} others rest on it")
 
 
-def _with_children(decisions: list[Decision]) -> list[Decision]:
-    """One that has to wait keeps what it rests on waiting too."""
-    by_id = {decision.backup.backup_id: number for number, decision in enumerate(decisions)}
-    for decision in list(decisions):
-        if decision.waits is None:
-            continue
-        parent = decision.backup.parent
-        while parent is not None and parent in by_id:
-            number = by_id[parent]
-            found = decisions[number]
-            if found.goes:
-                decisions[number] = Decision(found.backup, (), f"{decision.backup.backup_id} rests on it and waits")
-            parent = found.backup.parent
-    return decisions
+def _turns(known: Mapping[str, Kept], going: Sequence[Kept], at_most: int | None) -> dict[str, int]:
+    """In which order they go: the oldest first of those that nothing rests on any more, no more than `at_most`."""
+    living = {name: len(children) for name, children in _children(known.values()).items()}
+    names = {backup.backup_id for backup in going}
+    free = [_age(backup) for backup in going if not living.get(backup.backup_id)]
+    heapq.heapify(free)
+    turns: dict[str, int] = {}
+    while free and (at_most is None or len(turns) < at_most):
+        _, name = heapq.heappop(free)
+        turns[name] = len(turns)
+        parent = known[name].parent
+        if parent is not None and parent in living:
+            living[parent] -= 1
+            if parent in names and not living[parent]:
+                heapq.heappush(free, _age(known[parent]))
+    return turns

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote as percent_encode
 
 from aishell.backups.checking import refuse
+from aishell.backups.encryption import opened
 from aishell.backups.making import Work, Written, make, sha256
 from aishell.backups.manifest import INCREMENTAL, Manifest, Print
 from aishell.backups.methods import Chain, Method
@@ -33,15 +34,13 @@ _RUN = 256
 
 def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_database_full`."""
-    method = SQLiteCopy()
-    return make(tool, params, context, method.name, method.write, expected=int(params.get("expected_bytes") or 0))
+    return make(tool, params, context, SQLiteCopy(), expected=int(params.get("expected_bytes") or 0))
 
 
 def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_database_incremental`: onto the parent named, else the newest verified backup of this database."""
     parent = parent_of(tool, params, context, SQLiteCopy.name)
-    method = SQLiteCopy()
-    return make(tool, params, context, method.name, method.increment, kind=INCREMENTAL, parent=parent)
+    return make(tool, params, context, SQLiteCopy(), kind=INCREMENTAL, parent=parent)
 
 
 class SQLiteCopy(Method):
@@ -59,7 +58,8 @@ class SQLiteCopy(Method):
         image, before = work.folder / ".image", work.folder / ".parent"
         assert work.parent is not None  # noqa: S101  an increment has one
         self._copy(work, image)
-        self._rebuild(work.vault.chain(work.parent[0]), before)
+        with opened(work.vault, work.folder, work.vault.chain(work.parent[0])) as chain:
+            self._rebuild(chain, before)
         written = self._written(work, image)
         with writing(work.folder):
             changed = _changed(before, image, work.folder / PAGES, written.details["page_size"])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from aishell.backups.catalog import Catalog, Entry
+from aishell.backups.catalog import RUNGS, WRITTEN, Catalog, Entry, Standing
 from aishell.backups.manifest import FULL, Manifest
-from aishell.backups.repository import Repository
+from aishell.backups.repository import TRASH, Repository
 from aishell.errors import BackupError, StepError
 from aishell.registry.context import Context
+from aishell.settings import Settings
 from aishell.state.store import Store
 
 
@@ -22,10 +23,33 @@ class Vault:
     repository: Repository
     store: Callable[[], Store] = field(repr=False)
     programs: Path | None = None
+    recipients: tuple[str, ...] = ()  # age keys that backups are encrypted to
+    identity: Path | None = None  # the file of the key that opens them, where it is at hand
+    copies: tuple[str, ...] = ()  # second places: folders by absolute path, object stores by URL
+    recorded: Callable[[], bool] = field(default=lambda: True, repr=False)  # whether there is a state to open
+
+    @classmethod
+    def of(cls, settings: Settings, base: Path, store: Callable[[], Store], recorded: Callable[[], bool]) -> Vault:
+        """As configured; folders are relative to `base`, that of the site or of its state."""
+        return cls(
+            Repository(base / (settings.backups or "backups")),
+            store,
+            programs=Path(settings.programs).expanduser() if settings.programs else None,
+            recipients=settings.backup_recipients,
+            identity=Path(settings.backup_identity).expanduser() if settings.backup_identity else None,
+            copies=settings.backup_copies,
+            recorded=recorded,
+        )
 
     @cached_property
     def catalog(self) -> Catalog:
-        return Catalog(self.store())
+        return Catalog(self.store(), self._note)
+
+    def entries(self, target: str | None = None) -> list[Entry]:
+        """Every backup, the oldest first; none where nothing was recorded yet. One that is in the trash is none any more."""
+        if not self.recorded():
+            return []
+        return [entry for entry in self.catalog.all(target) if entry.folder.exists() or not trash_of(entry).exists()]
 
     def chain(self, entry: Entry) -> list[tuple[Path, Manifest]]:
         """A backup and all that it rests on, the full one first, each with its manifest as the catalog knows it.
@@ -54,22 +78,54 @@ class Vault:
 
     def stand(self, backup_id: str) -> None:
         """Note beside the backup what the catalog has of it."""
-        entry = self.catalog.find(backup_id)
-        standing = {"rung": entry.rung, "compared_at": entry.compared_at, "pinned": entry.pinned}
-        self.repository.stand(entry.folder, {**standing, "copies": list(entry.copies)})
+        self.catalog.note(backup_id)
+
+    def _note(self, entry: Entry) -> None:
+        if not entry.folder.is_dir():
+            return  # there is nothing to note it beside
+        noted = {name: getattr(entry, name) for name in Standing.__dataclass_fields__}
+        self.repository.stand(entry.folder, {**noted, "copies": list(entry.copies), "digest": entry.digest})
+
+    def standing(self, folder: Path, manifest: Manifest) -> Standing:
+        """What was noted beside a backup, for a catalog that is made again.
+
+        What cannot be read, or was noted of another manifest, is worth nothing: the backup has to be looked at again.
+        """
+        noted = self.repository.standing(folder)
+        if noted.get("digest") != manifest.digest or noted.get("rung") not in RUNGS:
+            return Standing(WRITTEN, pinned=bool(noted.get("pinned")))
+        known = {name: noted.get(name) for name in ("rung_at", "compared_at", "problem")}
+        texts = {name: value if isinstance(value, str) else None for name, value in known.items()}
+        copies = noted.get("copies")
+        places = tuple(map(str, copies)) if isinstance(copies, list) else ()
+        return Standing(str(noted["rung"]), **texts, pinned=bool(noted.get("pinned")), copies=places)
 
     def proven(self, backup_id: str, rung: str) -> Entry:
         """A backup that was found sound as far as `rung`; what it rests on was read with it."""
         self.catalog.proven(backup_id, rung)
-        self.stand(backup_id)
         return self.catalog.find(backup_id)
 
     def newest(self, target: str, identity: str, *, kind: str | None = None) -> Entry | None:
         """The newest verified backup of this very database."""
+        found = [e for e in self.entries(target) if e.identity == identity and e.verified and kind in (None, e.kind)]
+        return found[-1] if found else None
+
+    def latest(self, identity: str, target: str, databases: Collection[str]) -> Entry | None:
+        """The newest verified backup of this very server, by the target's name or, whatever it is called, of the database."""
         found = [
-            e for e in self.catalog.all(target) if e.identity == identity and e.verified and kind in (None, e.kind)
+            entry
+            for entry in self.entries()
+            if identity
+            and entry.identity == identity
+            and entry.verified
+            and (entry.target == target or entry.database in databases)
         ]
         return found[-1] if found else None
+
+
+def trash_of(entry: Entry) -> Path:
+    """Where a backup is that was about to be deleted."""
+    return entry.folder.with_name(TRASH + entry.folder.name)
 
 
 def vault_of(context: Context) -> Vault:

@@ -14,9 +14,11 @@ def inputs(
     backup_type: str | None,
     destination: str | None,
     parent: str | None,
+    physical: bool,
     compare: bool | None,
     restore_test: bool,
     cleanup_old: bool,
+    options: tuple[str, ...],
     pairs: tuple[str, ...],
 ) -> dict[str, Any]:
     """The agent's inputs; an option goes before `--set` of the same key."""
@@ -24,9 +26,11 @@ def inputs(
         "backup_type": backup_type,
         "destination": destination,
         "parent": parent,
+        "physical": physical or None,
         "compare": compare,
         "restore_test": restore_test or None,
         "cleanup_old": cleanup_old or None,
+        "options": parse_inputs(options) or None,
     }
     return parse_inputs(pairs) | {key: value for key, value in given.items() if value is not None}
 
@@ -43,10 +47,22 @@ def inputs(
 @click.option("--destination", metavar="FOLDER", help="Where in the folder of backups.")
 @click.option("--parent", metavar="BACKUP", help="What an incremental one goes on from; else the newest verified one.")
 @click.option(
+    "--physical",
+    is_flag=True,
+    help="The files of the whole server instead of the rows of this database; not for SQLite.",
+)
+@click.option(
     "--compare/--no-compare", default=None, help="Keep fingerprints of every table, to compare a restored one with."
 )
 @click.option("--restore-test", is_flag=True, help="Restore it into scratch, compare, and remove that again.")
 @click.option("--cleanup-old", is_flag=True, help="Then remove what retention lets go.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the engine's tool, e.g. jobs=4; `aishell tools show backup_database_full` lists them.",
+)
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any input of the agent.")
 @target_options
 @run_options

@@ -2,47 +2,244 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, open_site
+from aishell.cli.common import OUTPUT, interactive, open_site
 from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.errors import BackupError
+
+if TYPE_CHECKING:
+    from aishell.backups.catalog import Entry
+    from aishell.site import Site
+
+#: The commands that stand in files of their own; as in `aishell.cli.main.COMMANDS`.
+COMMANDS = {
+    "verify": (
+        "aishell.cli.backup_verify",
+        "verify",
+        "Read backups from beginning to end; exit 1 when one is damaged.",
+    ),
+    "restore": (
+        "aishell.cli.backup_restore",
+        "restore",
+        "Put a backup back into a new place, never over what is there.",
+    ),
+    "prune": ("aishell.cli.backup_prune", "prune", "Remove what no retention rule keeps. Shows it and asks before."),
+}
 
 
-@click.group(cls=LazyGroup)
+@click.group(cls=LazyGroup, lazy=COMMANDS)
 def backups() -> None:
     """Backups, and how far each was proven: written, checksummed, readable, restored and compared."""
 
 
 @backups.command(
-    "list", cls=ShowsExamples, epilog="Examples:  aishell backups list   ·   aishell backups list --output json"
+    "list",
+    cls=ShowsExamples,
+    epilog="Examples:  aishell backups list   ·   aishell backups list --target shop --output json",
 )
 @click.option("--target", metavar="T", help="Only of this target.")
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, target: str | None, output: str) -> None:
-    """Every backup that the catalog knows, the oldest first."""
-    from dataclasses import asdict
+    """Every backup that the catalog knows, the oldest first. Names what was left unfinished and what is damaged.
 
+    Exit 1 when the manifest of one is damaged, or it is not where it was.
+    """
+    from aishell.cli.keeping import entries_of
     from aishell.cli.listing import show_rows
-    from aishell.reporting.units import size
 
     site = open_site(ctx)
-    rows: list[dict[str, Any]] = []
-    for entry in site.vault.catalog.all(target):
-        if output == "json":
-            rows.append(asdict(entry) | {"verified": entry.verified})
-            continue
-        rows.append(
-            {
-                "backup": entry.backup_id,
-                "target": entry.target,
-                "kind": entry.kind,
-                "size": size(entry.bytes),
-                "proven": entry.problem or entry.rung.replace("-", " "),
-                "on": entry.parent or "",
-                "pinned": "pinned" if entry.pinned else "",
-            }
-        )
+    entries = entries_of(site, target)
+    rows = [_row(entry) if output == "json" else _line(entry) for entry in entries]
     show_rows(rows, output, empty=f"there is no backup in {site.vault.repository.root}")
+    damaged = _tell_of_folder(site, target)
+    ctx.exit(1 if damaged or any(not entry.folder.is_dir() for entry in entries) else 0)
+
+
+def _tell_of_folder(site: Site, target: str | None) -> bool:
+    """What the folder of backups holds beside those that are listed; whether something in it is damaged."""
+    from aishell.backups.repository import folder_name
+    from aishell.reporting.units import printable
+
+    known = {entry.backup_id: entry for entry in site.vault.entries()}
+    damaged, new = False, 0
+    for folder, manifest in site.vault.repository.all():
+        if target is not None and folder.parent.name != folder_name(target):
+            continue
+        if isinstance(manifest, BackupError):
+            damaged = True
+            click.secho(f"{printable(folder.name)}: {printable(manifest.message)}", fg="red", err=True)
+        elif manifest.backup_id not in known:
+            new += 1
+        elif manifest.digest != known[manifest.backup_id].digest:
+            damaged = True
+            text = "its manifest is another one than when it was made"
+            click.secho(f"{printable(folder.name)}: {text}", fg="red", err=True)
+    if new:
+        click.echo(f"{new} backup(s) in the folder are not in the catalog: `aishell backups rebuild-catalog`", err=True)
+    for path in site.vault.repository.unfinished():
+        click.echo(
+            f"unfinished: {printable(path)}; `aishell backups prune` removes it when its run has ended", err=True
+        )
+    for path in site.vault.repository.trash():
+        click.echo(f"half removed: {printable(path)}; `aishell backups prune` removes the rest", err=True)
+    return damaged
+
+
+@backups.command(
+    cls=ShowsExamples,
+    epilog="Examples:  aishell backups show 20261121T0315   ·   aishell backups show 20261121T0315 --output json",
+)
+@click.argument("backup", metavar="BACKUP")
+@OUTPUT
+@click.pass_context
+def show(ctx: click.Context, /, backup: str, output: str) -> None:
+    """One backup: where it came from, what it is made of, what it rests on, and what was proven of it."""
+    from aishell.cli.console import write_json
+    from aishell.cli.listing import title
+    from aishell.reporting.units import printable, size
+
+    site = open_site(ctx)
+    entry = site.vault.catalog.find(backup)
+    document = _document(site, entry)
+    if output == "json":
+        write_json(document)
+        return
+    title(f"{entry.backup_id}  {entry.kind} of {entry.target}")
+    proven = f"{_proven(entry)}, looked at {entry.rung_at[:19]}Z"
+    lines = {
+        "database": f"{entry.database} ({entry.engine}, {entry.identity})",
+        "taken": f"{entry.started_at[:19]}Z to {entry.finished_at[:19]}Z",
+        "size": f"{size(entry.bytes)}" + (f" of {size(entry.source_bytes)}" if entry.source_bytes else ""),
+        "method": entry.method,
+        "proven": proven + (f", compared {entry.compared_at[:19]}Z" if entry.compared_at else ""),
+        "place": entry.path,
+        "copies": ", ".join(entry.copies) or "none: it is as safe as its disk",
+        "rests on": ", ".join(document["rests_on"]) or "nothing",
+        "basis of": ", ".join(document["basis_of"]) or "nothing",
+        "pinned": "yes: retention leaves it alone" if entry.pinned else "no",
+    }
+    for name, value in lines.items():
+        click.echo(f"{name:<9} {printable(value)}")
+    for command in document["commands"]:
+        click.echo(f"{'ran':<9} {printable(command)}")
+
+
+def _document(site: Site, entry: Entry) -> dict[str, Any]:
+    """The JSON of `show`: the catalog's, the manifest's, and how it hangs together with others."""
+    document = _row(entry) | {"manifest": None, "commands": [], "rests_on": [], "basis_of": []}
+    known = {one.backup_id: one for one in site.vault.entries()}
+    at: Entry | None = known.get(entry.parent or "")
+    while at is not None and at.backup_id not in document["rests_on"]:
+        document["rests_on"].append(at.backup_id)
+        at = known.get(at.parent or "")
+    document["basis_of"] = [one.backup_id for one in known.values() if one.parent == entry.backup_id]
+    try:
+        manifest = site.vault.repository.manifest(entry.folder)
+    except BackupError as error:
+        return document | {"problem": entry.problem or error.message}
+    return document | {"manifest": manifest.summary(), "commands": list(manifest.commands)}
+
+
+@backups.command(
+    cls=ShowsExamples, epilog="Examples:  aishell backups pin 20261121T0315   ·   aishell backups unpin 20261121T0315"
+)
+@click.argument("names", nargs=-1, required=True, metavar="BACKUP...")
+@click.pass_context
+def pin(ctx: click.Context, /, names: tuple[str, ...]) -> None:
+    """Keep backups whatever retention says, with what they rest on."""
+    _pin(open_site(ctx), names, True)
+
+
+@backups.command(cls=ShowsExamples, epilog="Example:  aishell backups unpin 20261121T0315")
+@click.argument("names", nargs=-1, required=True, metavar="BACKUP...")
+@click.pass_context
+def unpin(ctx: click.Context, /, names: tuple[str, ...]) -> None:
+    """Leave pinned backups to retention again."""
+    _pin(open_site(ctx), names, False)
+
+
+def _pin(site: Site, names: tuple[str, ...], pinned: bool) -> None:
+    from aishell.state.runs import who
+
+    for entry in [site.vault.catalog.find(name) for name in names]:
+        site.vault.catalog.pin(entry.backup_id, pinned)
+        told = {"backup_id": entry.backup_id, "pinned": pinned, "by": who()}
+        site.runs.event("backup_pinned", told)
+        click.echo(f"{'pinned' if pinned else 'not pinned any more'}: {entry.backup_id}")
+
+
+@backups.command(
+    "rebuild-catalog",
+    cls=ShowsExamples,
+    epilog="Examples:  aishell backups rebuild-catalog   ·   aishell backups rebuild-catalog --yes --output json",
+)
+@click.option("--yes", is_flag=True, help="Forget without asking those that are not in the folder any more.")
+@OUTPUT
+@click.pass_context
+def rebuild_catalog(ctx: click.Context, /, yes: bool, output: str) -> None:
+    """Enter every backup of the folder into the catalog: after state.db was lost, or backups were moved or brought back.
+
+    What was proven stands beside each backup; of one without such a note nothing is proven: `aishell backups verify`.
+    Exit 1 when a manifest is damaged.
+    """
+    from dataclasses import asdict
+
+    from aishell.backups.rebuilding import rebuild
+    from aishell.cli.console import write_json
+    from aishell.reporting.units import printable
+    from aishell.state.runs import who
+
+    site = open_site(ctx)
+    told = rebuild(site.vault)
+    if told.gone and not yes:
+        names = ", ".join(told.gone[:5]) + (f" and {len(told.gone) - 5} more" if len(told.gone) > 5 else "")
+        click.echo(f"not in the folder any more: {names}", err=True)
+        yes = interactive(False, output) and click.confirm(f"forget {len(told.gone)} backup(s)?", err=True)
+    forgotten = told.gone if yes else []
+    if forgotten:
+        site.vault.catalog.forget(forgotten)
+    document = asdict(told) | {
+        "damaged": [{"path": str(folder), "problem": problem} for folder, problem in told.damaged],
+        "forgotten": forgotten,
+    }
+    site.runs.event("catalog_rebuilt", {**{name: len(value) for name, value in document.items()}, "by": who()})
+    if output == "json":
+        write_json(document)
+    else:
+        for folder, problem in told.damaged:
+            click.secho(f"✗ {printable(folder)}: {printable(problem)}", fg="red")
+        left = (
+            f"; {len(told.gone)} not in the folder any more stay: --yes forgets them" if told.gone and not yes else ""
+        )
+        click.echo(f"{len(told.added)} entered, {len(told.known)} known, {len(forgotten)} forgotten{left}")
+    ctx.exit(1 if told.damaged else 0)
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    """The JSON of a backup in the catalog."""
+    from dataclasses import asdict
+
+    return asdict(entry) | {"verified": entry.verified}
+
+
+def _line(entry: Entry) -> dict[str, Any]:
+    from aishell.reporting.units import size
+
+    return {
+        "backup": entry.backup_id,
+        "target": entry.target,
+        "kind": entry.kind,
+        "size": size(entry.bytes),
+        "proven": _proven(entry),
+        "rests_on": entry.parent or "",
+        "copies": len(entry.copies) or "",
+        "pinned": "pinned" if entry.pinned else "",
+    }
+
+
+def _proven(entry: Entry) -> str:
+    return f"DAMAGED: {entry.problem}" if entry.problem else entry.rung.replace("-", " ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -30,7 +31,7 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗",
 @OUTPUT
 @click.pass_context
 def doctor(ctx: click.Context, /, target: str | None, url: str | None, output: str) -> None:
-    """Check state store, configuration, tools, connection, version, privileges, extensions, client programs, disk.
+    """Check state store, configuration, tools, connection, version, privileges, extensions, client programs, disk, backups.
 
     Each finding comes with its remedy; for roles and grants, the SQL to copy. Nothing is changed. Exit 1 with a problem.
     """
@@ -131,16 +132,49 @@ def _target(site: Site, wanted: str | None) -> Iterator[Finding]:
         yield Finding(
             WARNING, "target", "no database was looked at", "--target, --url, or default_target in aishell.yaml"
         )
+        yield from _backups(site, None, None)
         return
+    identity: str | None = None
     try:
         with site.look(target) as job:
-            yield from examine(job)
+            yield from examine(job, _programs(site))
+            identity = (job.server.identity if job.server else None) or None
         if target.inspection_url is not None:
             role = replace(target, url=target.inspection_url, password_env=None, password_file=None)
             with site.look(role) as job:
                 yield inspector(job)
     except AishellError as error:
         yield failed("connection", error)
+    yield from _backups(site, target, identity)
+
+
+def _programs(site: Site) -> Path | None:
+    """The folder of the client programs, where one is configured in a file that can be read."""
+    try:
+        return site.vault.programs
+    except UsageError:
+        return None  # told as a finding about the configuration
+
+
+def _backups(site: Site, target: Target | None, identity: str | None) -> Iterator[Finding]:
+    """The last verified backup of every target, first of the one that was looked at, where `identity` answered."""
+    from datetime import UTC, datetime
+
+    from aishell.reporting.diagnosis import backup, failed
+
+    try:
+        entries, configured = site.vault.entries(), site.settings.targets
+    except AishellError as error:
+        yield failed("backups", error)
+        return
+    now = datetime.now(UTC)
+    if target is not None:
+        option = f"--url {target.name}" if target.name not in configured else ""
+        mine = [entry for entry in entries if entry.target == target.name]
+        yield backup(target.name, mine, now, identity=identity, option=option)
+    for name in configured:
+        if target is None or name != target.name:
+            yield backup(name, [entry for entry in entries if entry.target == name], now)
 
 
 def _chosen(site: Site, wanted: str | None) -> Target | None:

@@ -48,15 +48,15 @@ def contact(job: Job) -> Contact:
     return Contact(job.refresh(), connected - started, answered - connected)
 
 
-def examine(job: Job) -> Iterator[Finding]:
-    """Every finding on a target."""
+def examine(job: Job, programs: Path | None = None) -> Iterator[Finding]:
+    """Every finding on a target. `programs`: the folder of the client programs, where one is configured."""
     try:
         if job.database.engine == "postgresql":
             pooled = pooler(job)
             if pooled is not None:
                 yield pooled  # what else can be asked here would be about the pooler
                 return
-        yield from judge(_facts(job, contact(job)))
+        yield from judge(_facts(job, contact(job), programs))
     except DatabaseError as error:
         yield unreachable(job, error)
     except AishellError as error:
@@ -134,7 +134,7 @@ def _explained(error: DatabaseError) -> str:
     return next(told, "check host, port, firewall, and that the server runs")
 
 
-def _facts(job: Job, met: Contact) -> Facts:
+def _facts(job: Job, met: Contact, programs: Path | None) -> Facts:
     free, seen = job.free_disk()
     path = getattr(job.database, "path", None)
     return Facts(
@@ -146,13 +146,27 @@ def _facts(job: Job, met: Contact) -> Facts:
         free_disk=free,
         disk_seen=seen,
         writable=None if path is None else os.access(path, os.W_OK) and os.access(Path(path).parent, os.W_OK),
-        programs={name: program(name) for names in PROGRAMS[met.server.engine] for name in names},
+        programs={
+            name: found_program(name, met.server, programs) for names in PROGRAMS[met.server.engine] for name in names
+        },
     )
 
 
-def program(name: str) -> str | None:
-    """The version a client program reports, None when it is not there or does not answer."""
-    path = shutil.which(name)
+def found_program(name: str, server: Server, folder: Path | None) -> str | None:
+    """The version of the client program that a backup would use; None when it is not there or does not answer.
+
+    Of PostgreSQL several versions may be installed: the server's own goes before a newer one, and both before that on the path.
+    """
+    places: list[Path | None] = [folder]
+    if folder is None and server.engine == "postgresql":
+        from aishell.backups.libpq import program_folders
+
+        places = program_folders(server.version[0])
+    return next((said for place in places if (said := _version_of(name, place)) is not None), None)
+
+
+def _version_of(name: str, folder: Path | None) -> str | None:
+    path = shutil.which(name, path=None if folder is None else str(folder))
     if path is None:
         return None
     try:

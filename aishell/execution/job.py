@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aishell.agents.base import Agent
+from aishell.backups.vault import Vault
 from aishell.databases.base import Database, SessionOptions
 from aishell.errors import UnknownNameError
 from aishell.models import AgentConfig, Row, Sent, Server, Step, Table, Task
@@ -119,7 +120,7 @@ class Job:
         """The verdict on a step, given the objects it names."""
         seen = tuple(table if isinstance(table, Table) else table_of(table) for table in tables)
         busy = sum(int(row.get("busy_sessions") or 0) for row in tables if not isinstance(row, Table))
-        free, visible = self.free_disk()
+        free, visible = self.free_backup_disk() if tool.category == "backup" else self.free_disk()
         context = Context(
             tool=tool,
             target=self.target,
@@ -132,6 +133,7 @@ class Job:
             calls_last_minute=calls,
             cascade_children=dict(step.params.get("cascades") or {}),
             model_proposed=bool(self.task.metadata.get("model")),
+            last_backup=self._last_backup(step),
         )
         verdict = gates.judge(
             step, tool, context, config=self.config, constraints=self.constraints, policy=self.policy, level=self.level
@@ -146,6 +148,22 @@ class Job:
             reasons=(*verdict.reasons, *objection.reasons),
             risks=(*verdict.risks, *(reason.text for reason in objection.reasons)),
         )
+
+    def _last_backup(self, step: Step) -> datetime | None:
+        """When the newest verified backup of this very database was begun, where a constraint asks for that of this step."""
+        asks = any(step.tool in getattr(constraint, "before_operations", ()) for constraint in self.constraints)
+        if not asks or not isinstance(self.backups, Vault):
+            return None
+        names = {str(self.database.credentials.url.database), self.known_server().database}
+        entry = self.backups.latest(self.known_server().identity, self.target.name, names)
+        return None if entry is None else datetime.fromisoformat(entry.started_at)
+
+    def free_backup_disk(self) -> tuple[int | None, bool]:
+        """Free bytes where backups are kept, and whether they could be seen."""
+        if not isinstance(self.backups, Vault):
+            return None, False
+        root = self.backups.repository.root.absolute()
+        return shutil.disk_usage(next(folder for folder in (root, *root.parents) if folder.exists())).free, True
 
     def free_disk(self) -> tuple[int | None, bool]:
         """Free bytes where the database's files are, and whether they could be seen from here."""

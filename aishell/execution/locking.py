@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from aishell.databases.base import Database, HeldError, TargetLock
@@ -39,6 +39,15 @@ def holding(job: Job, run_id: str, folder: Path) -> Iterator[TargetLock]:
         own.release()
 
 
+@contextmanager
+def holding_files(files: Iterable[Path], holder: str, what: str) -> Iterator[None]:
+    """Hold the locks of targets on this host, for work that needs no connection. Raises TargetBusyError naming the holder."""
+    with ExitStack() as held:
+        for path in sorted(set(files)):  # always in the same order: two who want several do not wait for each other
+            held.callback(_file_lock(path, holder, f"{what} is in use").release)
+        yield
+
+
 def _file_lock(path: Path, run_id: str, busy: str) -> FileLock:
     try:
         return FileLock(path, run_id)
@@ -64,10 +73,14 @@ def _hold(database: Database, run_id: str, name: str) -> TargetLock:
 def _target_file(job: Job, folder: Path) -> Path:
     """Beside a SQLite file, where every site on this host finds it; else in the site, named by the target's identity."""
     path = getattr(job.database, "path", None)
+    return target_file(folder, job.known_server().identity or job.database.credentials.display, path)
+
+
+def target_file(folder: Path, identity: str, path: Path | None = None) -> Path:
+    """The file whose lock keeps a second run away from a target; `path` is that of a SQLite file."""
     if path is not None:
         real = Path(path).resolve()
         return real.with_name(f".{real.name}.aishell-lock")
-    identity = job.known_server().identity or job.database.credentials.display
     return folder / f"target-{hashlib.sha256(identity.encode()).hexdigest()[:24]}.lock"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from aishell.execution.inspection import inspect
 from aishell.execution.job import Job, named_tables
-from aishell.models import History, Inventory, Plan, Row, Sent, Step, Table
+from aishell.models import History, Inventory, Plan, Row, RunResult, RunState, Sent, Step, Table
 from aishell.planning import checks
 from aishell.planning.variables import references, resolve
 from aishell.registry.tool import Tool
@@ -91,6 +91,33 @@ def known_objects(tool: Tool, step: Step, values: Mapping[str, Any]) -> list[Row
     if tool.runs == "each":
         return None
     return [{}]
+
+
+def as_result(planned: Preview) -> RunResult:
+    """A plan as the result of a run in which nothing ran."""
+    job = planned.job
+    return RunResult(
+        run_id=None,
+        task_id=planned.plan.task.task_id,
+        agent_id=job.config.agent_id,
+        agent=job.agent.type,
+        target=job.target.name,
+        engine=job.database.engine,
+        dry_run=True,
+        status="preview",
+        state=RunState.IDLE,
+        plan=as_contract(planned),
+        actions_taken=(),
+        output_data={
+            "actions_count": 0,
+            "deferred": [],
+            "warnings": list(planned.plan.warnings),
+            **planned.plan.summary,
+        },
+        reasoning=f"{len(planned.steps)} steps would run; nothing was changed.",
+        execution_time=0.0,
+        checkpoints=(),
+    )
 
 
 def as_contract(preview: Preview) -> dict[str, Any]:

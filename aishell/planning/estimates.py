@@ -27,6 +27,19 @@ DEFAULTS: dict[tuple[str, str], float] = {
     ("sqlite", "check_table_corruption"): 560e6,
     ("sqlite", "batch_update_statistics"): 1e9,
     ("sqlite", "update_all_statistics"): 1e9,
+    # Rough, from the bare commands of the same document (Backups): a target's own backups tell better from the first one on.
+    ("postgresql", "backup_database_full"): 150e6,
+    ("postgresql", "backup_database_incremental"): 400e6,
+    ("postgresql", "restore_test"): 100e6,
+    ("postgresql", "restore_backup"): 130e6,
+    ("mysql", "backup_database_full"): 100e6,
+    ("mysql", "backup_database_incremental"): 400e6,
+    ("mysql", "restore_test"): 30e6,
+    ("mysql", "restore_backup"): 35e6,
+    ("sqlite", "backup_database_full"): 250e6,
+    ("sqlite", "backup_database_incremental"): 200e6,
+    ("sqlite", "restore_test"): 200e6,
+    ("sqlite", "restore_backup"): 250e6,
 }
 
 

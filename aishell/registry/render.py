@@ -213,9 +213,13 @@ def _columns(
         plain_text(template[position:])
 
 
+#: What no file declares, and is no single name: the objects of a group, and the columns that a row of the tool's own tells.
+_GIVEN = {"group": "identifier_list", "columns": "key"}
+
+
 def _paste(tool: Tool, name: str, value: Any, engine: str) -> str:
     parameter = tool.parameters.get(name)
-    kind = parameter.type if parameter else "identifier_list" if name == "group" else "identifier"
+    kind = parameter.type if parameter else _GIVEN.get(name, "identifier")
     if kind == "key":
         return ", ".join(quote(column, engine) for column in value)
     if kind == "identifier_list":

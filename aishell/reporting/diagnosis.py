@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from aishell.databases.quoting import literal, quote
 from aishell.errors import AishellError
 from aishell.models import Server
 from aishell.reporting import roles
-from aishell.reporting.units import size
+from aishell.reporting.units import duration, size
+
+if TYPE_CHECKING:
+    from aishell.backups.catalog import Entry
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 #: Product -> (first version that is supported, first that nobody has tried yet).
@@ -21,10 +26,13 @@ SUPPORTED: dict[str, tuple[tuple[int, ...], tuple[int, ...] | None]] = {
 }
 #: Engine -> client programs, each under any of its names; backups are made with them.
 PROGRAMS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "postgresql": (("pg_dump",), ("pg_restore",), ("psql",), ("pg_basebackup",)),
-    "mysql": (("mariadb-dump", "mysqldump"), ("mariadb", "mysql")),
+    "postgresql": (("pg_dump",), ("pg_dumpall",), ("pg_restore",), ("pg_basebackup",)),
+    "mysql": (("mariadb-dump", "mysqldump"), ("mariadb", "mysql"), ("mariadb-binlog", "mysqlbinlog")),
     "sqlite": (),
 }
+#: A verified backup that is older than this is no reassurance; seconds.
+DAY = 86_400
+STALE = 7 * DAY
 #: A disk with less than this share of the database's size free is too full for the rewrite of a large table.
 LOW_DISK = 0.2
 
@@ -243,19 +251,61 @@ def disk(facts: Facts) -> Finding:
 
 
 def programs(server: Server, found: Mapping[str, str | None]) -> Iterable[Finding]:
-    """Client programs; pg_dump must not be older than the server."""
+    """Client programs; one that is older than the server refuses it, or leaves out what it does not know."""
     wanted = PROGRAMS[server.engine]
     if not wanted:
         return
     missing = [names[0] for names in wanted if not any(found.get(name) for name in names)]
-    there = [f"{name} {found[name]}" for names in wanted for name in names if found.get(name)]
+    there = [(name, text) for names in wanted for name in names if (text := found.get(name))]
+    older = [
+        f"{name} {text}" for name, text in there if _release(server, _numbers(text)) < _release(server, server.version)
+    ]
     if missing:
         yield Finding(
-            WARNING, "programs", f"not found: {', '.join(missing)}", "backups need the engine's client package"
+            WARNING,
+            "programs",
+            f"not found: {', '.join(missing)}",
+            "backups need the engine's client package, or `programs:` in config/aishell.yaml its folder",
         )
-    dump = found.get("pg_dump")
-    if server.engine == "postgresql" and dump and int(dump.split(".")[0]) < server.version[0]:
-        text = f"pg_dump {dump} refuses a server of version {server.version[0]}"
-        yield Finding(WARNING, "programs", text, f"install the client programs of version {server.version[0]} or newer")
+    if older:
+        release = ".".join(map(str, _release(server, server.version)))
+        text = f"older than the server ({server.product} {release}): {', '.join(older)}"
+        yield Finding(WARNING, "programs", text, f"install the client programs of version {release} or newer")
     elif not missing:
-        yield Finding(OK, "programs", ", ".join(there))
+        yield Finding(OK, "programs", ", ".join(f"{name} {text}" for name, text in there))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+def _release(server: Server, version: tuple[int, ...]) -> tuple[int, ...]:
+    """The part of a version that counts: PostgreSQL's first number, MySQL's and MariaDB's first two."""
+    return version[: 1 if server.engine == "postgresql" else 2]
+
+
+def backup(
+    name: str, known: Sequence[Entry], now: datetime, *, identity: str | None = None, option: str = ""
+) -> Finding:
+    """The age of the last verified backup of a target; silence is an alarm. `known`: its backups, the oldest first.
+
+    `identity`: the server that answers there now, where it was asked; a backup of another one is none of it.
+    """
+    remedy = f"aishell run backup {option or f'--target {name}'}"
+    subject = f"backup of {name}"
+    mine = [one for one in known if identity in (None, one.identity)]
+    good = [one for one in mine if one.verified]
+    if not good:
+        other = f"; {len(known) - len(mine)} of another server under this name" if len(mine) < len(known) else ""
+        text = f"none is verified, of {len(mine)}" if mine else "there is none"
+        return Finding(WARNING, subject, f"{text}{other}", f"aishell backups verify, or {remedy}" if mine else remedy)
+    last = good[-1]
+    age = max(0.0, (now - datetime.fromisoformat(last.started_at)).total_seconds())
+    old = duration(age) if age < 2 * DAY else f"{age / DAY:.0f} days"
+    text = f"{old} old, {last.rung.replace('-', ' ')}: {last.backup_id}"
+    if mine[-1] is not last:
+        bad = mine[-1].problem or "it was not verified"
+        return Finding(WARNING, subject, f"{text}; the newest, {mine[-1].backup_id}, is none: {bad}", remedy)
+    if age > STALE:
+        return Finding(WARNING, subject, text, remedy)
+    return Finding(OK, subject, text)

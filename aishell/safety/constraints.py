@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from types import UnionType
 from typing import Any, ClassVar, Protocol, get_args, get_origin, get_type_hints
@@ -41,6 +41,7 @@ class Context:
     calls_last_minute: int = 0
     cascade_children: Mapping[str, int] = field(default_factory=dict)
     model_proposed: bool = False
+    last_backup: datetime | None = None  # when the newest verified backup of this very database was begun
 
 
 class Constraint(Protocol):
@@ -149,7 +150,7 @@ class MaxLoad(_Base):
 
 @dataclass(frozen=True)
 class FreeDisk(_Base):
-    """A rewrite needs its estimated space, with a margin, on the database's own filesystem."""
+    """A rewrite needs its estimated space, with a margin, on the database's own filesystem; a backup where backups are."""
 
     type: ClassVar[str] = "free_disk"
     margin: float = 1.2
@@ -203,12 +204,12 @@ class NoCascade(_Base):
 
 @dataclass(frozen=True)
 class NotAStandby(_Base):
-    """On a standby or a read-only server nothing that writes is begun."""
+    """On a standby or a read-only server nothing that writes is begun; a backup of it writes elsewhere."""
 
     type: ClassVar[str] = "not_a_standby"
 
     def check(self, step: Step, context: Context) -> Violation | None:
-        if context.tool.read_only or context.tool.category == "report":
+        if context.tool.read_only or context.tool.category in ("report", "backup"):
             return None
         if context.server.standby or context.server.read_only:
             what = "a standby" if context.server.standby else "read-only"
@@ -229,11 +230,36 @@ class RateLimit(_Base):
         return Violation(self.type, f"{context.tool.name} ran {limit} times within a minute", Decision.DENY)
 
 
+@dataclass(frozen=True)
+class BackupRequired(_Base):
+    """Before the named tools a verified backup of this very database must exist, no older than so many hours.
+
+    By the server's identity, not by its name; one that was not read from beginning to end counts for nothing.
+    """
+
+    type: ClassVar[str] = "backup_required"
+    before_operations: tuple[str, ...] = ()
+    max_age_hours: float = 24
+
+    def check(self, step: Step, context: Context) -> Violation | None:
+        if step.tool not in self.before_operations:
+            return None
+        option = "--url" if "://" in context.target.name else "--target"
+        remedy = f"`aishell run backup {option} {context.target.name}` makes one"
+        if context.last_backup is None:
+            return self.violated(f"there is no verified backup of this database; {remedy}")
+        hours = (context.now.astimezone(UTC) - context.last_backup.astimezone(UTC)).total_seconds() / 3600
+        if 0 <= hours <= self.max_age_hours:
+            return None
+        when = f"is {hours:,.0f} hours old, more than {self.max_age_hours:g}" if hours > 0 else "is dated in the future"
+        return self.violated(f"the last verified backup of this database {when}; {remedy}")
+
+
 _BUILT_IN: dict[str, type[Any]] = {
     c.type: c
     for c in (
         MaxTableSize, ProductionHours, BusinessHours, MaxReplicaLag, MaxLoad, FreeDisk,
-        NoLongTransactions, NoCascade, NotAStandby, RateLimit,
+        NoLongTransactions, NoCascade, NotAStandby, RateLimit, BackupRequired,
     )
 }  # fmt: skip
 #: In force whatever is configured; configured ones of the same type take the built-in's place.
@@ -246,25 +272,6 @@ _ALWAYS = (
     "no_cascade",
     "max_table_size",
 )
-#: Comes with the backup catalog; until then a configuration may name it, and every step it covers asks.
-BACKUP_REQUIRED = "backup_required"
-
-
-@dataclass(frozen=True)
-class BackupRequired(_Base):
-    """Before the named tools a validated backup must exist. There is no backup catalog yet, so those steps always ask."""
-
-    type: ClassVar[str] = BACKUP_REQUIRED
-    before_operations: tuple[str, ...] = ()
-    max_age_hours: float = 24
-
-    def check(self, step: Step, context: Context) -> Violation | None:
-        if step.tool not in self.before_operations:
-            return None
-        return self.violated(f"{step.tool} asks for a validated backup of this target, and aishell knows of none")
-
-
-_BUILT_IN[BACKUP_REQUIRED] = BackupRequired
 
 
 def build(configured: tuple[Mapping[str, Any], ...]) -> list[Constraint]:

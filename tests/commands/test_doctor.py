@@ -138,13 +138,16 @@ def test_client_programs_are_looked_for(aishell, pg_current):
     assert "pg_dump" in doctor_in(aishell, pg_current, "")["programs"]["text"]
     folder = aishell.home / "bin"
     folder.mkdir()
-    for name in ("pg_dump", "pg_restore", "psql", "pg_basebackup"):
+    for name in ("pg_dump", "pg_dumpall", "pg_restore", "pg_basebackup"):
         (folder / name).write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) 11.2 (Debian 11.2-1)'\n")
         (folder / name).chmod(0o755)
-    assert "pg_dump 11.2 refuses" in doctor_in(aishell, pg_current, str(folder))["programs"]["text"]
-    for name in ("pg_dump", "pg_restore", "psql", "pg_basebackup"):
+    old = doctor_in(aishell, pg_current, str(folder))["programs"]
+    assert "older than the server (postgresql 18): pg_dump 11.2, pg_dumpall 11.2" in old["text"]
+    for name in ("pg_dump", "pg_dumpall", "pg_restore", "pg_basebackup"):
         (folder / name).write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) 99.1'\n")
     assert doctor_in(aishell, pg_current, str(folder))["programs"]["level"] == "ok"
+    aishell.configure("aishell.yaml", f"programs: {folder}")
+    assert "pg_dump 99.1" in doctor_in(aishell, pg_current, "")["programs"]["text"], "where they are said to be"
 
 
 def doctor_in(aishell, db, path):

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from aishell.agents.backup import BackupAgent
+from aishell.agents.loading import BUILT_IN
 from aishell.agents.log_cleanup import LogCleanupAgent
 from aishell.agents.maintenance import MaintenanceAgent
+from aishell.backups.pruning import rules_of
+from aishell.errors import SettingsError
 from aishell.locations import built_in
+from aishell.models import Task
 from aishell.registry.registry import Registry
 from aishell.safety import constraints
 from aishell.settings import DEFAULT_POLICY, load_agent, load_policy, load_settings
@@ -45,9 +50,36 @@ def test_a_constraint_that_is_always_in_force_is_written_with_its_own_figures():
 
 
 def test_every_tool_may_be_used_by_an_agent():
-    held = [load_agent(SHIPPED, a.type, a.defaults).capabilities for a in (MaintenanceAgent, LogCleanupAgent)]
+    agents = (MaintenanceAgent, LogCleanupAgent, BackupAgent)
+    held = [load_agent(SHIPPED, a.type, a.defaults).capabilities for a in agents]
     for tool in Registry.load([built_in("tools")]):
         assert any(tool.required_capabilities <= capabilities for capabilities in held), tool.source
+
+
+def test_every_shipped_file_of_an_agent_loads():
+    files = {path.stem for path in (SHIPPED / "agents").glob("*.yaml")}
+    assert files == {"backup", "log_cleanup", "maintenance"}
+    for name in files:
+        constraints.build(load_agent(SHIPPED, name, BUILT_IN[name].defaults).constraints)
+
+
+def test_the_commented_retention_of_backups_works(config):
+    (config / "agents").mkdir()
+    text = (SHIPPED / "agents" / "backup.yaml").read_text().replace("  # retention:", "  retention:")
+    (config / "agents" / "backup.yaml").write_text(text)
+    (rules,) = load_agent(config, "backup", BackupAgent.defaults).retention
+    assert not rules_of(rules).empty
+    BackupAgent().check_inputs(Task("backup", "shop", {"retention": dict(rules)}))
+
+
+def test_a_retention_rule_of_backups_that_is_none_is_refused_with_its_line(config):
+    (config / "agents").mkdir()
+    for text, said in (("cuont: 7", "did you mean 'count'?"), ("count: 2.5", "int"), ("days: -1", "0 or more")):
+        (config / "agents" / "backup.yaml").write_text(f"backup_agent:\n  retention: {{{text}}}\n")
+        with pytest.raises(SettingsError) as caught:
+            load_agent(config, "backup", BackupAgent.defaults)
+        assert "backup.yaml:2" in caught.value.message
+        assert said in f"{caught.value.message} {caught.value.hint}"
 
 
 def test_the_commented_rules_work(config):
@@ -68,5 +100,8 @@ def test_the_commented_targets_work(config):
 
 def test_the_commented_settings_work(config):
     (config / "targets.yaml").write_text((SHIPPED / "targets.yaml").read_text())
-    (config / "aishell.yaml").write_text((SHIPPED / "aishell.yaml").read_text().replace("# hooks:", "hooks:"))
-    assert load_settings(config).hooks == ("my_package.hooks:Pager",)
+    text = (SHIPPED / "aishell.yaml").read_text()
+    (config / "aishell.yaml").write_text(re.sub(r"^# ([a-z_]+: )", r"\1", text, flags=re.MULTILINE))
+    settings = load_settings(config)
+    assert settings.hooks == ("my_package.hooks:Pager",)
+    assert settings.programs == "/usr/lib/postgresql/18/bin"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from aishell.backups.catalog import Entry
 from aishell.models import Server
-from aishell.reporting.diagnosis import PROGRAMS, Facts, Finding, disk, judge, programs, version
+from aishell.reporting.diagnosis import PROGRAMS, Facts, Finding, backup, disk, judge, programs, version
 from aishell.reporting.roles import in_force, pattern, roles
 
 SERVER = Server("postgresql", "postgresql", (18, 1), 'the "shop"', identity="x", superuser=True, user="postgres")
@@ -74,12 +77,73 @@ def test_disk():
 def test_programs():
     there = {name: "18.1" for names in PROGRAMS["postgresql"] for name in names}
     assert [finding.level for finding in programs(SERVER, there)] == ["ok"]
-    assert [finding.text for finding in programs(SERVER, there | {"psql": None})] == ["not found: psql"]
+    assert [finding.text for finding in programs(SERVER, there | {"pg_restore": None})] == ["not found: pg_restore"]
     (old,) = programs(SERVER, there | {"pg_dump": "17.9"})
-    assert "refuses a server of version 18" in old.text
-    maria = replace(SERVER, engine="mysql", product="mariadb", version=(10, 11))
-    assert [finding.level for finding in programs(maria, {"mysqldump": "8.0", "mysql": "8.0"})] == ["ok"]
+    assert old.text == "older than the server (postgresql 18): pg_dump 17.9"
+    assert "18 or newer" in str(old.remedy)
+    both = programs(SERVER, there | {"pg_dump": "17.9", "pg_basebackup": None})
+    assert [finding.level for finding in both] == ["warning", "warning"]
     assert list(programs(replace(SERVER, engine="sqlite"), {})) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({"mariadb-dump": "10.11.6", "mariadb": "10.11.6", "mariadb-binlog": "10.11.6"}, []),
+        ({"mariadb-dump": "11.4.2", "mysql": "10.11.0", "mysqlbinlog": "10.11.1"}, []),
+        ({"mariadb-dump": "10.6.9", "mariadb": "10.11.6", "mariadb-binlog": "10.11.6"}, ["mariadb-dump 10.6.9"]),
+        ({"mysqldump": "8.0", "mysql": "8.0.36", "mysqlbinlog": "10.11"}, ["mysqldump 8.0", "mysql 8.0.36"]),
+        ({"mariadb-dump": "10.11.6", "mariadb": "10.11.6"}, ["mariadb-binlog"]),
+    ],
+)
+def test_programs_of_mariadb_go_by_either_name_and_must_not_be_older(found, told):
+    findings = list(programs(replace(SERVER, engine="mysql", product="mariadb", version=(10, 11, 6)), found))
+    assert [finding.level for finding in findings] == (["warning"] if told else ["ok"])
+    for name in told:
+        assert name in findings[0].text
+
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def made(hours: float, **facts: Any) -> Entry:
+    """A verified full backup that was begun so many hours ago."""
+    at = (NOW - timedelta(hours=hours)).isoformat()
+    known = {"target": "shop", "identity": "it", "engine": "sqlite", "kind": "full", "method": "sqlite", "parent": None}
+    known |= {"database": "d", "started_at": at, "finished_at": at, "path": "/b", "bytes": 1, "source_bytes": 1}
+    known |= {"run_id": "r", "digest": "d", "rung": "readable", "rung_at": at}
+    return Entry(f"b{hours:g}", **{**known, **facts})
+
+
+@pytest.mark.parametrize(
+    ("known", "level", "told"),
+    [
+        ([], "warning", "there is none"),
+        ([made(2)], "ok", "2 h 0 min old, readable: b2"),
+        ([made(2, rung="restored-and-compared")], "ok", "2 h 0 min old, restored and compared: b2"),
+        ([made(7 * 24)], "ok", "7 days old, readable: b168"),
+        ([made(7 * 24 + 1)], "warning", "7 days old, readable: b169"),
+        ([made(3, rung="checksummed"), made(2, problem="x")], "warning", "none is verified, of 2"),
+        ([made(9), made(2, problem="holes")], "warning", "9 h 0 min old, readable: b9; the newest, b2, is none: holes"),
+        (
+            [made(9), made(2, rung="written")],
+            "warning",
+            "9 h 0 min old, readable: b9; the newest, b2, is none: it was not verified",
+        ),
+        ([made(2, identity="other")], "warning", "there is none; 1 of another server under this name"),
+        ([made(9), made(2, identity="other")], "ok", "9 h 0 min old, readable: b9"),
+        ([made(-1)], "ok", "0.0 s old, readable: b-1"),
+    ],
+)
+def test_the_age_of_the_last_verified_backup(known, level, told):
+    finding = backup("shop", known, NOW, identity="it")
+    assert (finding.subject, finding.level, finding.text) == ("backup of shop", level, told)
+    assert (finding.remedy is not None) == (level == "warning")
+
+
+def test_a_target_that_was_not_asked_goes_by_its_name():
+    assert backup("shop", [made(2, identity="other")], NOW).level == "ok"
+    assert backup("x", [], NOW, option="--url sqlite:///x").remedy == "aishell run backup --url sqlite:///x"
 
 
 def test_a_sqlite_file():

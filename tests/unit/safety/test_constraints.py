@@ -42,6 +42,12 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def made_at(moment: str):
+    """At 23:00 UTC, with a backup that was begun then."""
+    return make_context(MEDIUM, now=at("2026-11-21T23:00+00:00"), last_backup=at(moment))
+
+
+NEEDS_BACKUP = c.BackupRequired(before_operations=("touch",))
 SATURDAY, MONDAY = "2026-11-21T", "2026-11-23T"
 
 
@@ -111,6 +117,15 @@ def old(seconds: float):
         (c.BackupRequired(before_operations=("touch",)), STEP, make_context(MEDIUM), CONFIRM),
         (c.BackupRequired(before_operations=("touch",), on_violation="block"), STEP, make_context(MEDIUM), DENY),
         (c.BackupRequired(before_operations=("drop",)), STEP, make_context(MEDIUM), None),
+        (NEEDS_BACKUP, STEP, made_at("2026-11-20T23:00+00:00"), None),
+        (NEEDS_BACKUP, STEP, made_at("2026-11-20T22:59+00:00"), CONFIRM),
+        (NEEDS_BACKUP, STEP, made_at("2026-11-20T23:59+01:00"), CONFIRM),
+        (NEEDS_BACKUP, STEP, made_at("2026-11-21T00:00+01:00"), None),
+        (NEEDS_BACKUP, STEP, made_at("2026-11-21T23:01+00:00"), CONFIRM),
+        (c.BackupRequired(before_operations=("touch",), max_age_hours=1), STEP, made_at("2026-11-21T21:59+00:00"), CONFIRM),
+        (c.BackupRequired(before_operations=("touch",), on_violation="block"), STEP, made_at("2026-11-01T00:00+00:00"), DENY),
+        (c.NotAStandby(), STEP, make_context(make_tool(category="backup", risk="low"), server=make_server(standby=True)), None),
+        (c.NotAStandby(), STEP, make_context(make_tool(category="restore"), server=make_server(standby=True)), DENY),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, Decision) else value.value,
 )  # fmt: skip
@@ -132,3 +147,28 @@ def test_children_are_named_with_their_rows():
     violation = c.NoCascade().check(STEP, make_context(MEDIUM, cascade_children={"items": 7, "notes": 1200}))
     assert violation is not None
     assert "items (7 rows), notes (1,200 rows)" in violation.text
+
+
+@pytest.mark.parametrize(
+    ("name", "context", "told"),
+    [
+        ("shop", {}, "there is no verified backup of this database; `aishell run backup --target shop` makes one"),
+        (
+            "sqlite:///x.db",
+            {},
+            "there is no verified backup of this database; `aishell run backup --url sqlite:///x.db` makes one",
+        ),
+        (
+            "shop",
+            {"last_backup": at("2026-11-19T23:00+00:00")},
+            "the last verified backup of this database is 48 hours old, more than 24; "
+            "`aishell run backup --target shop` makes one",
+        ),
+    ],
+)
+def test_a_missing_backup_is_told_with_the_command_that_makes_one(name, context, told):
+    violation = NEEDS_BACKUP.check(
+        STEP, make_context(MEDIUM, target=make_target(name=name), now=at("2026-11-21T23:00+00:00"), **context)
+    )
+    assert violation is not None
+    assert violation.text == told

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aishell.models import RunState, StepStatus, now
+from aishell.models import RunState, Step, StepStatus, now
 from aishell.state import history
+from aishell.state.schema import backups
 from aishell.state.store import Store
 from tests.unit.making import start_run
 
@@ -97,3 +98,49 @@ def test_what_the_last_finished_run_of_a_target_left_is_deferred(store):
 )
 def test_a_size_is_what_the_row_measured(row, expected):
     assert history.size(row) == expected
+
+
+def made_backup(store: Store, seconds: float, bytes_: int | None, target: str = "shop", kind: str = "full") -> None:
+    """A run that made a backup."""
+    runs, run_id, owner = start_run(store, Step("backup", f"backup_database_{kind}"), target=target)
+    runs.step_ended(run_id, owner, 0, {"status": StepStatus.DONE, "seconds": seconds}, task_id="t1", total=1)
+    row = {
+        "backup_id": run_id, "target": target, "identity": "it", "engine": "sqlite", "kind": kind, "method": "m",
+        "database": "d", "started_at": now(), "finished_at": now(), "path": "/b", "bytes": 1, "source_bytes": bytes_,
+        "run_id": run_id, "digest": "d", "rung": "written", "rung_at": now(), "copies": "[]",
+    }  # fmt: skip
+    with store.write() as connection:
+        connection.execute(backups.insert().values(row))
+
+
+def test_what_backups_took_tells_what_the_next_one_will(store):
+    for seconds in (1, 2, 10):
+        made_backup(store, seconds, 10 * MB)
+    made_backup(store, 5, 10 * MB, kind="incremental")
+    made_backup(store, 1, None)
+    made_backup(store, 0, 10 * MB)
+    made_backup(store, 1, 90 * MB, target="crm")
+    found = history.load(store, "shop")
+    assert found["backup_database_full", ""].bytes_per_second == 5 * MB
+    assert found["backup_database_full", ""].runs == 3
+    assert found["backup_database_incremental", ""].bytes_per_second == 2 * MB
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "failed"),
+    [
+        ([], False),
+        ([StepStatus.FAILED], True),
+        ([StepStatus.FAILED, StepStatus.DONE], False),
+        ([StepStatus.DONE, StepStatus.FAILED], True),
+        ([StepStatus.FAILED, StepStatus.SKIPPED], True),
+    ],
+)
+def test_the_last_failure_counts_until_something_succeeds(store, outcomes, failed):
+    for status in outcomes:
+        runs, run_id, owner = start_run(store)
+        runs.step_ended(run_id, owner, 0, {"status": status, "error": "no room"}, task_id="t1", total=1)
+    found = history.last_failure(store, "shop", ["touch"])
+    assert (found is not None and found[1] == "no room") is failed
+    assert history.last_failure(store, "shop", ["other"]) is None
+    assert history.last_failure(store, "crm", ["touch"]) is None

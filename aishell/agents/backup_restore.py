@@ -1,0 +1,131 @@
+"""The backup_restore agent: a backup into a new place (`aishell backups restore`), never over what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from aishell.agents.base import Agent, Draft
+from aishell.agents.summary import left_over
+from aishell.errors import ParameterError
+from aishell.models import AgentConfig, Evidence, Inventory, Server, Step, StepResult, StepStatus, Task
+from aishell.planning.estimates import estimate
+from aishell.planning.variables import escaped
+from aishell.reporting.units import size
+
+#: Differences that are told in the summary; all of them are in the step's output.
+NAMED = 5
+
+
+class BackupRestoreAgent(Agent):
+    """One backup into one new database of a server, or for SQLite into a new file."""
+
+    type: ClassVar[str] = "backup_restore"
+    defaults: ClassVar[AgentConfig] = AgentConfig(
+        agent_id="backup_restore_agent",
+        agent_type="backup_restore",
+        capabilities=frozenset({"database_read", "database_write", "file_read", "file_write", "backup_restore"}),
+        max_duration=24 * 3600,
+    )
+    inputs: ClassVar[dict[str, dict[str, Any]]] = {
+        "backup": {"type": "string", "minLength": 1},
+        "place": {"type": "string", "minLength": 1},
+        "until": {"type": "string", "minLength": 1},
+        "only": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
+        "compare": {"type": "boolean"},
+        "options": {"type": "object"},  # further parameters of the engine's restore tool
+        "manifest": {"type": "object"},  # what the backup says of itself, for the plan (see `Manifest.summary`)
+        "rung": {"type": "string"},
+        "rung_at": {"type": "string"},
+    }
+
+    def tables(self, task: Task) -> Sequence[str]:
+        return ()
+
+    def draft(self, task: Task, inventory: Inventory) -> Draft:
+        data, server = task.input_data, inventory.server
+        for name in ("backup", "place", "manifest"):
+            if name not in data:
+                raise ParameterError(
+                    f"the backup_restore task needs {name}", hint="`aishell backups restore` fills it in"
+                )
+        made, place = data["manifest"], data["place"]
+        if made["engine"] != server.engine:
+            raise ParameterError(
+                f"{data['backup']} is of {made['product']} and cannot be restored into {server.product}",
+                hint="name a server of its kind with --target or --url",
+            )
+        _check_place(place, server)
+        chosen: dict[str, Any] = {"backup_id": escaped(data["backup"]), "place": escaped(place)}
+        chosen |= {name: escaped(data[name]) for name in ("until",) if name in data}
+        chosen |= {name: [escaped(one) for one in data[name]] for name in ("only",) if name in data}
+        if server.engine == "sqlite" and len(chosen) > 2:
+            raise ParameterError("a SQLite backup is restored as a whole, as of its own time")
+        # A part of a backup, or a later moment, is not what its fingerprints are of.
+        chosen["compare"] = bool(data.get("compare", True)) and made.get("compared", False) and len(chosen) == 2
+        options = data.get("options", {})
+        chosen |= {name: escaped(value) if isinstance(value, str) else value for name, value in options.items()}
+        bytes_ = made.get("source_bytes") or made["bytes"]
+        step = Step(
+            id="restore",
+            tool="restore_backup",
+            params=chosen,
+            rationale=f"Into {place}, a new place: nothing that is there is touched. The backup is checked once more before.",
+            evidence=(
+                Evidence("backup_bytes", made["bytes"], "the backup's manifest", made["finished_at"]),
+                Evidence("proven", data.get("rung", "written"), "the catalog", data.get("rung_at") or "never"),
+            ),
+            # A path lies on this host, of whose disks nothing is known here.
+            estimate=estimate(inventory, "restore_backup", "", bytes_, None if place.startswith("/") else bytes_),
+        )
+        return Draft((step,), tuple(_warnings(data, server)))
+
+    def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
+        done = next((r for r in results if r.status is StepStatus.DONE and r.output is not None), None)
+        output: Mapping[str, Any] = (done.output if done else None) or {}
+        different = list(output.get("differences") or ())
+        data = {
+            "actions_count": int(bool(output)),
+            "backup_id": task.input_data.get("backup"),
+            "place": output.get("place"),
+            "compared": bool(output.get("compared")),
+            "differences": different,
+        }
+        if not output:
+            sentences = ["Nothing was restored."]
+        else:
+            sentences = [f"{data['backup_id']} was restored into {data['place']}."]
+            if different:
+                more = f" and {len(different) - NAMED} more" if len(different) > NAMED else ""
+                sentences.append(f"It is not what the backup saw: {'; '.join(map(str, different[:NAMED]))}{more}.")
+            elif data["compared"]:
+                sentences.append("Every object is what the backup saw.")
+        return data, " ".join([*sentences, *left_over(results)])
+
+
+def _check_place(place: str, server: Server) -> None:
+    if server.engine == "sqlite" and "/" not in place:
+        raise ParameterError(f"{place!r} is no path of a file", hint="write it with its folder, e.g. ./restored.db")
+    if place == server.database:
+        raise ParameterError(
+            f"{place} is the database itself: a backup is restored beside it, never over it",
+            hint="name another place with --to, look at what came back, then rename",
+        )
+
+
+def _warnings(data: Mapping[str, Any], server: Server) -> list[str]:
+    """What may be in the way."""
+    made, told = data["manifest"], []
+    if made["product"] != server.product:
+        told.append(f"the backup was made on {made['product']}: {server.product} may not take all of it")
+    elif tuple(int(part) for part in made["server_version"].split(".")) > server.version:
+        told.append(
+            f"the backup was made on {made['product']} {made['server_version']}, which is newer than this server "
+            f"({server.version_text}): it may not take all of it"
+        )
+    if data.get("rung") not in ("readable", "restored-and-compared"):
+        told.append("the backup was not verified yet: it is read from beginning to end before anything is restored")
+    if not made.get("compared"):
+        told.append("the backup was made without fingerprints: what comes back cannot be compared with what it saw")
+    told.append(f"{size(made.get('source_bytes') or made['bytes'])} as of {made['started_at'][:19]}Z")
+    return told

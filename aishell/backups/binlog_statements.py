@@ -1,0 +1,302 @@
+"""A statement out of a binary log, or out of a dump, as it may be sent to a restored copy. Pure.
+
+A restored copy mostly lies on the server that its source lies on: a statement that names the source's database would change the
+source. So a statement is sent only where its form is known and every name in it has been turned to the copy; one of another
+database is left out, and one that cannot be told apart stops the restore.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from aishell.databases.quoting import quote
+from aishell.errors import BackupError
+
+#: Bits of sql_mode that change where a literal ends. https://mariadb.com/kb/en/sql-mode/
+ANSI_QUOTES, NO_BACKSLASH_ESCAPES = 1 << 2, 1 << 20
+
+#: Statements that change no database's tables, or none of what a backup has.
+_ASIDE = frozenset(
+    """GRANT REVOKE FLUSH ANALYZE OPTIMIZE CHECK REPAIR INSTALL UNINSTALL SET RESET PURGE KILL SHUTDOWN CHANGE START STOP
+    CACHE BACKUP""".split()
+)
+_DDL = frozenset("CREATE ALTER DROP RENAME TRUNCATE".split())
+_OBJECTS = frozenset(
+    """TABLE TABLES VIEW INDEX TRIGGER PROCEDURE FUNCTION PACKAGE EVENT SEQUENCE DATABASE SCHEMA
+    USER ROLE SERVER TABLESPACE LOGFILE INSTANCE RESOURCE""".split()
+)
+_OF_THE_SERVER = frozenset("USER ROLE SERVER TABLESPACE LOGFILE INSTANCE RESOURCE".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of a statement that counts: `kind` word | name | string | mark, `value` a name without its quotes."""
+
+    kind: str
+    value: str
+    start: int
+    end: int
+
+    @property
+    def word(self) -> str:
+        """As a keyword; nothing for what is no bare word."""
+        return self.value.upper() if self.kind == "word" else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name with the database it is qualified with, from token `first` to before `after`."""
+
+    database: str | None
+    first: int
+    after: int
+
+
+@cache
+def _pattern(sql_mode: int) -> re.Pattern[str]:
+    rest = r"[^\\{0}]|{0}{0}|\\." if not sql_mode & NO_BACKSLASH_ESCAPES else "[^{0}]|{0}{0}"
+    single, double = (f"{mark}(?:{rest.format(mark)})*{mark}" for mark in ("'", '"'))
+    ticks = "`(?:[^`]|``)*`"
+    string, name = (single, f"{ticks}|{double}") if sql_mode & ANSI_QUOTES else (f"{single}|{double}", ticks)
+    # What stands in an executable comment counts as if it stood outside.
+    return re.compile(
+        rf"(?P<skip>\s+|--(?=\s|\Z)[^\n]*|\#[^\n]*|/\*(?!M?!).*?\*/|/\*M?!\d*|\*/)"
+        rf"|(?P<string>{string})|(?P<name>{name})|(?P<word>[\w$@\u0080-\U0010ffff]+)|(?P<mark>.)",
+        re.DOTALL,
+    )
+
+
+def tokens(statement: str, sql_mode: int = 0) -> list[Token]:
+    """What a statement is made of, without blanks and comments."""
+    found = []
+    for match in _pattern(sql_mode).finditer(statement):
+        kind = match.lastgroup
+        if kind == "name":
+            mark = match[0][0]
+            found.append(Token("name", match[0][1:-1].replace(mark * 2, mark), match.start(), match.end()))
+        elif kind is not None and kind != "skip":
+            found.append(Token(kind, match[0], match.start(), match.end()))
+    return found
+
+
+@dataclass(frozen=True)
+class Turning:
+    """From a source's database to the place where it is restored. `fold`: names of databases are compared without case."""
+
+    source: str
+    place: str
+    fold: bool = False
+
+    def is_source(self, name: str | None) -> bool:
+        return name is not None and (name.casefold() == self.source.casefold() if self.fold else name == self.source)
+
+    def statement(self, text: str, current: str | None, sql_mode: int = 0) -> str | None:
+        """`text`, which was run with the default database `current`, for the place; None for one of another database.
+
+        Events come out disabled. Raises BackupError for one that cannot be carried over.
+        """
+        return _Statement(self, text, current, tokens(text, sql_mode)).turned()
+
+
+class _Statement:
+    def __init__(self, turning: Turning, text: str, current: str | None, found: Sequence[Token]) -> None:
+        self.turning, self.text, self.tokens = turning, text, found
+        self.ours = turning.is_source(current)
+        self.at = 0
+
+    def turned(self) -> str | None:
+        if self._word(0) == "SET" and self._word(1) == "STATEMENT":  # … FOR the statement itself
+            self.at = next((n + 1 for n, token in enumerate(self.tokens) if token.word == "FOR"), 0)
+        verb = self._word(self.at)
+        if verb in _DDL:
+            return self._definition(verb)
+        if verb in _ASIDE or not (self.ours or self._mentions()):
+            return None
+        if verb == "DELETE" and self._word(self.at + 1) == "FROM":
+            name = self._name(self.at + 2)
+            if name is not None and name.after == len(
+                self.tokens
+            ):  # what a server says of MEMORY tables when it has started
+                return self._rewritten() if self._own(name) else None
+        raise self._refused("it is a statement where rows are needed: set binlog_format = ROW")
+
+    def _definition(self, verb: str) -> str | None:
+        kind = next((n for n in range(self.at + 1, len(self.tokens)) if self._word(n) in _OBJECTS), None)
+        if verb == "TRUNCATE":
+            kind = self.at + (self._word(self.at + 1) == "TABLE")
+        if kind is None:
+            raise self._refused("it is not known what it does")
+        thing = self._word(kind)
+        temporary = any(self._word(n) == "TEMPORARY" for n in range(self.at, kind))
+        loaded = thing == "FUNCTION" and any(self._word(n) == "SONAME" for n in range(kind, kind + 8))
+        if thing in _OF_THE_SERVER or temporary or loaded:
+            return None
+        self.at = self._past(kind + 1)
+        if thing in ("DATABASE", "SCHEMA"):
+            return self._database(verb)
+        if thing == "INDEX":
+            self.at = next((n + 1 for n in range(self.at, len(self.tokens)) if self._word(n) == "ON"), self.at)
+            return self._first()
+        if verb == "RENAME":
+            return self._all(self._names((",", "TO")))
+        if verb == "DROP" and thing != "TRIGGER":
+            return self._all(self._names((",",)))
+        if thing == "TRIGGER":
+            return self._trigger(verb)
+        if thing == "EVENT":
+            return self._event(verb)
+        if thing in ("PROCEDURE", "FUNCTION", "PACKAGE"):
+            name = self._name(self.at)
+            return self._first(self.tokens[name.after].start if name and name.after < len(self.tokens) else None)
+        if thing == "TABLE":
+            return self._table(verb)
+        return self._first()
+
+    def _database(self, verb: str) -> str | None:
+        name = self.tokens[self.at] if self.at < len(self.tokens) else None
+        unnamed = name is None or name.word in ("CHARACTER", "CHARSET", "COLLATE", "DEFAULT", "COMMENT")
+        if not (self.ours if unnamed else self.turning.is_source(name.value if name else None)):
+            return None
+        if verb != "ALTER":
+            raise self._refused(f"the whole database was {'dropped' if verb == 'DROP' else 'made anew'}")
+        if unnamed or name is None:
+            return self.text
+        return self.text[: name.start] + quote(self.turning.place, "mysql") + self.text[name.end :]
+
+    def _table(self, verb: str) -> str | None:
+        target = self._name(self.at)
+        if target is None or not self._own(target):
+            if verb == "ALTER" and self._mentions():
+                raise self._refused("it moves a table between databases")
+            return None
+        words = [(n, token.word) for n, token in enumerate(self.tokens) if n >= target.after and token.word]
+        for n, word in words:
+            following = self._word(n + 1)
+            if (word == "SELECT" and verb == "CREATE") or (word in ("DISCARD", "IMPORT") and following == "TABLESPACE"):
+                raise self._refused("what it takes in is not in the binary log")
+            second = None
+            if verb == "CREATE" and word == "LIKE":
+                second = n + 1
+            elif verb == "ALTER" and word == "RENAME" and following not in ("COLUMN", "INDEX", "KEY"):
+                second = n + 2 if following in ("TO", "AS") or self._value(n + 1) == "=" else n + 1
+            elif verb == "ALTER" and word in ("WITH", "CONVERT", "TO") and following == "TABLE":
+                second = n + 2  # EXCHANGE PARTITION … WITH TABLE, CONVERT TABLE …, CONVERT PARTITION … TO TABLE
+            other = self._name(second) if second is not None else None
+            if other is not None and not self._own(other) and self.tokens[other.first].kind != "string":
+                raise self._refused("it names a table of another database")
+        return self._rewritten()
+
+    def _trigger(self, verb: str) -> str | None:
+        name = self._name(self.at)
+        if verb == "DROP" or name is None:
+            return self._first()
+        on = next((n for n in range(name.after, len(self.tokens)) if self._word(n) == "ON"), None)
+        table = self._name(on + 1) if on is not None else None
+        if table is None:
+            raise self._refused("it is not known what it does")
+        return self._rewritten(self.tokens[table.after - 1].end) if self._own(name) or self._own(table) else None
+
+    def _event(self, verb: str) -> str | None:
+        """Only its head: what it does stays as it is. It is never left to run by itself."""
+        name = self._name(self.at)
+        if name is None or not self._own(name):
+            return None
+        body = next((n for n in range(name.after, len(self.tokens)) if self._word(n) == "DO"), len(self.tokens))
+        words = {self._word(n): n for n in range(body - 1, name.after - 1, -1)}
+        if "ENABLE" in words:
+            state = self.tokens[words["ENABLE"]]
+            cut, until = state.start, state.end
+        elif verb == "CREATE" and "DISABLE" not in words:
+            before = self.tokens[min(words.get("COMMENT", body), len(self.tokens) - 1)]
+            cut = until = before.start
+        else:
+            return self._rewritten(self._ends(body))
+        head, tail = self._rewritten(cut, until=cut), self.text[until:]
+        return f"{head} DISABLE {tail}"
+
+    def _first(self, until: int | None = None) -> str | None:
+        """A statement about the object that is named first, with names turned up to `until`."""
+        name = self._name(self.at)
+        if name is None:
+            raise self._refused("it is not known what it does")
+        return self._rewritten(until) if self._own(name) else None
+
+    def _all(self, names: Sequence[Name]) -> str | None:
+        own = [name for name in names if self._own(name)]
+        if not own:
+            return None
+        if len(own) < len(names):
+            raise self._refused("it is about several databases")
+        return self._rewritten()
+
+    def _names(self, between: Sequence[str]) -> list[Name]:
+        """Names in a row, with these words or marks between them."""
+        names, at = [], self.at
+        while (name := self._name(at)) is not None:
+            names.append(name)
+            at = name.after
+            if at >= len(self.tokens) or self.tokens[at].value.upper() not in between:
+                break
+            at += 1
+        if not names:
+            raise self._refused("it is not known what it does")
+        return names
+
+    def _name(self, at: int) -> Name | None:
+        if at >= len(self.tokens) or self.tokens[at].kind not in ("word", "name"):
+            return None
+        if self._value(at + 1) == "." and at + 2 < len(self.tokens) and self.tokens[at + 1].kind == "mark":
+            return Name(self.tokens[at].value, at, at + 3)
+        return Name(None, at, at + 1)
+
+    def _own(self, name: Name) -> bool:
+        return self.ours if name.database is None else self.turning.is_source(name.database)
+
+    def _past(self, at: int) -> int:
+        """Behind `BODY`, `IF [NOT] EXISTS` and the like."""
+        while self._word(at) in ("BODY", "IF", "NOT", "EXISTS") and self._value(at + 1) not in (".", "("):
+            at += 1
+        return at
+
+    def _qualified(self) -> Iterator[Token]:
+        """The source's name where another follows behind a dot."""
+        for token, dot in zip(self.tokens, self.tokens[1:], strict=False):
+            if (
+                dot.value == "."
+                and dot.kind == "mark"
+                and token.kind != "string"
+                and self.turning.is_source(token.value)
+            ):
+                yield token
+
+    def _mentions(self) -> bool:
+        return next(self._qualified(), None) is not None
+
+    def _rewritten(self, zone: int | None = None, *, until: int | None = None) -> str:
+        """The text with the source's name turned, as far as `zone`; cut off at `until`."""
+        place, written, position = quote(self.turning.place, "mysql"), list[str](), 0
+        for token in self._qualified():
+            if zone is None or token.end <= zone:
+                written += [self.text[position : token.start], place]
+                position = token.end
+        return "".join([*written, self.text[position:until]])
+
+    def _ends(self, at: int) -> int:
+        return self.tokens[at].start if at < len(self.tokens) else len(self.text)
+
+    def _word(self, at: int) -> str:
+        return self.tokens[at].word if at < len(self.tokens) else ""
+
+    def _value(self, at: int) -> str:
+        return self.tokens[at].value if at < len(self.tokens) else ""
+
+    def _refused(self, why: str) -> BackupError:
+        shown = " ".join(self.text.split())
+        shown = shown if len(shown) <= 120 else f"{shown[:117]}..."
+        return BackupError(
+            f"the binary log has a statement that cannot be carried over to a copy ({why}): {shown}",
+            hint="make a full backup after it",
+        )

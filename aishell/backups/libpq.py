@@ -1,0 +1,94 @@
+"""How PostgreSQL's client programs reach a target: the connection, its password in a file in memory, and which programs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aishell.backups.clients import secret
+from aishell.backups.making import Work
+from aishell.databases.connections import CONNECT_TIMEOUT, Credentials
+from aishell.errors import BackupError
+
+#: Where distributions put the programs of one version; `/usr/bin` has wrappers that choose one themselves, and not all of them.
+_PLACES = ("/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin")
+#: The newest version that is looked for there.
+_NEWEST = 30
+
+
+@contextmanager
+def reached(credentials: Credentials) -> Iterator[tuple[str, list[int]]]:
+    """The connection string for `--dbname`, without a password in it, and the descriptors that a program has to inherit."""
+    if credentials.password is None:
+        yield conninfo(credentials), []
+        return
+    with secret(password_line(credentials.password)) as (path, descriptor):
+        yield conninfo(credentials, passfile=path), [descriptor]
+
+
+def conninfo(credentials: Credentials, **more: str) -> str:
+    """A target as `key='value'` words, the password left out."""
+    url = credentials.url
+    words: dict[str, object] = {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
+        "dbname": url.database,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "application_name": "aishell",
+        **{str(key): value for key, value in url.query.items() if isinstance(value, str) and key != "password"},
+        **more,
+    }
+    return " ".join(f"{key}={quoted(str(value))}" for key, value in words.items() if value is not None)
+
+
+def quoted(value: str) -> str:
+    """A value of a connection string. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING"""
+    escaped = re.sub(r"([\\'])", r"\\\1", value)
+    return f"'{escaped}'"
+
+
+def password_line(password: str) -> str:
+    """The one line of a password file, for whatever the program connects to."""
+    escaped = re.sub(r"([\\:])", r"\\\1", password)
+    return f"*:*:*:*:{escaped}\n"
+
+
+def use_programs(work: Work, program: str, major: int, *, exactly: bool = False) -> None:
+    """Let `work` run the programs of a PostgreSQL that fits a server of version `major`: that one, else the next newer one.
+
+    `exactly`: no newer one will do, as for what reads a server's own files. Raises BackupError, naming what was found, where
+    there is none that fits. Where `programs:` is set that folder is used and no other.
+    """
+    clients, tried = work.clients, []
+    folders = [work.vault.programs] if work.vault.programs is not None else program_folders(major)
+    for folder in folders:
+        clients.bin_folder = folder
+        try:
+            found = clients.version(program)[0]
+        except BackupError:
+            continue
+        if found == major or (found > major and not exactly):
+            return
+        tried.append(f"{clients.path(program)} of version {found}")
+    needed = f"{major}" if exactly else f"{major} or newer"
+    raise BackupError(
+        f"the server is PostgreSQL {major}, and {work.tool.programs[program][0]} {needed} was not found: "
+        f"{', '.join(tried) or 'there is none'}",
+        hint=f"install the programs of PostgreSQL {major}, or set `programs:` in config/aishell.yaml to their folder",
+    )
+
+
+def program_folders(major: int) -> list[Path | None]:
+    """Where the programs may be, those of this very version first; None stands for the path."""
+    known: list[Path | None] = [Path(place.format(major)) for place in _PLACES]
+    config = shutil.which("pg_config")
+    if config is not None:
+        said = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=False).stdout.strip()
+        known += [Path(said)] if said else []
+    newer = [Path(place.format(number)) for number in range(major + 1, _NEWEST) for place in _PLACES]
+    return [*known, *newer, None]

@@ -1,0 +1,205 @@
+"""MariaDB and MySQL: a dump by the server's own program; increments are its binary logs. Restored into a database of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import zstandard
+
+from aishell.backups.binlog_statements import Turning
+from aishell.backups.binlog_text import Replay
+from aishell.backups.dump_text import Watch, turned
+from aishell.backups.making import Work, Written, make
+from aishell.backups.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.mariadb_binlog import Stretch, copy, look_through, send
+from aishell.backups.mariadb_full import BLOCK, DUMP, Dump, check_client
+from aishell.backups.mariadb_login import login
+from aishell.backups.mariadb_prints import fingerprint, structure
+from aishell.backups.methods import Chain, Method
+from aishell.backups.parents import parent_of
+from aishell.databases.base import Session
+from aishell.databases.opening import open_database
+from aishell.errors import BackupError, DatabaseError, ParameterError
+from aishell.registry.context import Context
+from aishell.registry.tool import Tool
+
+SCRATCH = "aishell_scratch_"
+#: So often what a client left running is ended before the place is given up on.
+TRIES = 10
+
+
+def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`backup_database_full`."""
+    return make(tool, params, context, MariadbDump(), expected=int(params.get("expected_bytes") or 0))
+
+
+def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`backup_database_incremental`: from where the parent that is named ends, else the newest verified backup."""
+    parent = parent_of(tool, params, context, MariadbDump.name)
+    return make(tool, params, context, MariadbDump(), kind=INCREMENTAL, parent=parent)
+
+
+class MariadbDump(Method):
+    """A dump as one transaction saw it, and the binary logs since."""
+
+    name = "mariadb-dump"
+
+    def write(self, work: Work) -> Written:
+        return Dump.of(work).write()
+
+    def increment(self, work: Work) -> Written:
+        return copy(work)
+
+    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+        """A dump is unpacked to its last line; binary logs are read as they would be restored."""
+        if manifest.kind == INCREMENTAL:
+            look_through(work, Stretch.all([(folder, manifest)]), manifest.database)
+            return
+        for _ in _unpacked(folder):
+            if work.context.cancelled():
+                raise DatabaseError("the reading was stopped", kind="cancelled")
+
+    def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
+        if tables:
+            raise BackupError(
+                "single tables cannot be restored from a dump",
+                hint="restore it into a database of its own, and take them from there",
+            )
+        first, increments = chain[0][1], chain[1:]
+        moment = _moment(until, chain)
+        if first.product != work.context.database.product:
+            raise BackupError(
+                f"{first.backup_id} is of {first.product}, and the server is {work.context.database.product}"
+            )
+        check_client(work, "client")
+        (server,) = work.query("server")
+        turning = Turning(first.database, place, bool(server["fold"]))
+        with _place(work, place, first) as quiet, login(work) as login_:
+            _load(work, login_, place, quiet, lambda pipe: _send_dump(chain[0][0], turning, pipe))
+            if increments:
+                stretch = Stretch.all(increments, moment) if moment else Stretch.compared(increments)
+                replay = Replay(turning, int(server["packet"]) // 4)
+                _load(work, login_, place, quiet, lambda pipe: send(work, stretch, replay, pipe))
+
+    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+        credentials = work.context.database.credentials
+        there = replace(credentials, url=credentials.url.set(database=place))
+        with closing(open_database(there)) as database, database.session(work.context.options) as session:
+            session.mark(work.context.marker)
+            found = structure(work, session)
+            return (*found.prints, *fingerprint(work, session, found.tables))
+
+    def drop(self, work: Work, place: str) -> None:
+        """Only what was made for a comparison."""
+        if not place.startswith(SCRATCH):
+            raise BackupError(f"{place} is no scratch database: it is not dropped")
+        with work.context.writing() as session, _quietly(work, session):
+            _drop(work, session, place)
+
+
+def _moment(until: str | None, chain: Chain) -> str | None:
+    """The time as the programs take it, in UTC. Raises ParameterError, or BackupError for one that the chain does not reach."""
+    if until is None:
+        return None
+    try:
+        at = datetime.fromisoformat(until)
+    except ValueError as error:
+        raise ParameterError(f"{until!r} is no time", hint="write 2026-11-21T03:15:00+01:00") from error
+    if at.tzinfo is None:
+        raise ParameterError(
+            f"{until!r} does not say in which zone", hint="write 2026-11-21T03:15:00+01:00, or Z for UTC"
+        )
+    first, last = chain[0][1], chain[-1][1]
+    reaches = last.details.get("reaches", first.details["as_of"])
+    if len(chain) == 1 or at > datetime.fromisoformat(reaches):
+        raise BackupError(
+            f"{last.backup_id} reaches to {reaches}", hint="name an increment that was made after that time"
+        )
+    if at < datetime.fromisoformat(first.details["as_of"]):
+        raise BackupError(
+            f"{first.backup_id} is of {first.details['as_of']}, after {until}", hint="name an earlier one"
+        )
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+@contextmanager
+def _place(work: Work, place: str, first: Manifest) -> Iterator[bool]:
+    """A new, empty database, dropped again when it is not filled; and whether what is done there stays out of the binary log."""
+    if work.query("there", place=place):
+        raise BackupError(f"the database {place} is there already", hint="name one that is not there")
+    values = {"place": place, "charset": first.details["charset"], "collation": first.details["collation"]}
+    with work.context.writing() as session, _quietly(work, session) as quiet:
+        work.query("create", session, **values)
+    try:
+        yield quiet
+    except BaseException:
+        with suppress(DatabaseError), work.context.writing() as session, _quietly(work, session):
+            _drop(work, session, place)
+        raise
+
+
+@contextmanager
+def _quietly(work: Work, session: Session) -> Iterator[bool]:
+    """Where the account may decide that, without the binary log: replicas have no use for a copy."""
+    try:
+        work.query("quiet", session)
+    except DatabaseError as error:
+        if error.kind != "permission":
+            raise
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        with suppress(DatabaseError):  # its connection is gone, and the setting with it
+            work.query("loud", session)
+
+
+def _drop(work: Work, session: Session, place: str) -> None:
+    """A client that was ended may have left a statement running, which the drop would wait for."""
+    for left in reversed(range(TRIES)):
+        for row in work.query("busy", session, place=place):
+            work.context.database.stop(row["session"])
+        try:
+            work.query("drop", session, place=place)
+            return
+        except DatabaseError as error:
+            if error.kind != "lock_timeout" or not left:
+                raise
+            time.sleep(0.5)
+
+
+def _load(work: Work, login_: tuple[str, int], place: str, quiet: bool, send_: Callable[[IO[bytes]], None]) -> None:
+    options, descriptor = login_
+
+    def feed(pipe: IO[bytes]) -> None:
+        if quiet:
+            pipe.write(work.tool.blocks["quiet"].text.encode() + b";\n")
+        send_(pipe)
+
+    work.clients.run("client", {"options": options, "place": place}, secrets=[descriptor], feed=feed)
+
+
+def _send_dump(folder: Path, turning: Turning, pipe: IO[bytes]) -> None:
+    for block in turned(_unpacked(folder), turning):
+        pipe.write(block)
+
+
+def _unpacked(folder: Path) -> Iterator[bytes]:
+    """The text of a dump, checked against the checksum behind it. Raises BackupError for one that is damaged or cut off."""
+    path, watch = folder / DUMP, Watch()
+    try:
+        with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as text:
+            while block := text.read(BLOCK):
+                watch.see(block)
+                yield block
+    except (OSError, zstandard.ZstdError) as error:
+        raise BackupError(f"{path} cannot be read: {error}") from error
+    if not watch.complete:
+        raise BackupError(f"{path} ends before its last line")

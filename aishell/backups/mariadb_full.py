@@ -1,0 +1,245 @@
+"""A dump of a MariaDB or MySQL database by its own program, and the fingerprints of the same moment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Event
+from typing import IO, Any
+
+import zstandard
+
+from aishell.backups.dump_text import Watch
+from aishell.backups.making import Work, Written
+from aishell.backups.manifest import Print
+from aishell.backups.mariadb_login import check_privileges, login
+from aishell.backups.mariadb_moments import Moments, OtherMomentError, Snapshot, snapshot
+from aishell.backups.mariadb_prints import Structure, Table, fingerprint, structure
+from aishell.backups.repository import writing
+from aishell.errors import BackupError, DatabaseError
+
+DUMP = "dump.sql.zst"
+BLOCK = 1 << 18
+LEVEL = 3
+#: So often a dump is begun anew to be of a moment that one of our snapshots is of; it takes its first lines only.
+ATTEMPTS = 30
+LOOK = 0.5
+
+_Begun = Callable[[Watch], None]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a dump says of itself. `prints` are of its moment, None where there are none of it; `how` says why."""
+
+    watch: Watch
+    as_of: str
+    how: str
+    prints: tuple[Print, ...] | None = None
+
+
+class Counting:
+    """Fingerprints of one snapshot, taken in a thread. Use as a context manager: it is stopped, and the snapshot let go."""
+
+    def __init__(self, work: Work, tables: Sequence[Table]) -> None:
+        self.work, self.tables = work, tables
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="prints")
+        self._stopped = Event()
+        self._snapshot: Snapshot | None = None
+        self._future: Future[tuple[Print, ...]] | None = None
+
+    def __enter__(self) -> Counting:
+        return self
+
+    def start(self, seen: Snapshot) -> None:
+        """Begin, with a snapshot that is ours from now on."""
+        self._snapshot = seen
+        self._future = self._pool.submit(fingerprint, self.work, seen.session, self.tables, self._stopped.is_set)
+
+    def prints(self) -> tuple[Print, ...]:
+        """Wait for them. Raises DatabaseError (cancelled) when the run was interrupted."""
+        assert self._future is not None  # noqa: S101  it was begun
+        while not self._future.done():
+            with suppress(TimeoutError):
+                return self._future.result(LOOK)
+            if self.work.context.cancelled():
+                self._cancel()
+        return self._future.result()
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._cancel()
+        self._pool.shutdown()
+        if self._snapshot is not None:
+            with suppress(DatabaseError):  # its connection is gone, and the snapshot with it
+                self._snapshot.release(self.work)
+
+    def _cancel(self) -> None:
+        if self._snapshot is not None and self._future is not None and not self._future.done():
+            with suppress(DatabaseError):
+                self._snapshot.session.cancel()
+
+
+@dataclass
+class Dump:
+    """One full backup in the making."""
+
+    work: Work
+    database: str
+    settings: Mapping[str, Any]
+    found: Structure
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, work: Work) -> Dump:
+        """Raises BackupError for whatever would be in the way, before anything is written."""
+        database = own_database(work)
+        check_client(work, "dump")
+        with work.context.reading() as session:
+            (settings,) = work.query("settings", session)
+            check_privileges((str(next(iter(row.values()))) for row in work.query("grants", session)), database)
+            found = structure(work, session)
+        return cls(work, database, settings, found, list(found.warnings))
+
+    def write(self) -> Written:
+        with login(self.work) as (options, descriptor):
+            taken = self._taken(self._values(options), descriptor)
+        how, prints = taken.how, taken.prints
+        if prints is not None:
+            with self.work.context.reading() as session:
+                same = structure(self.work, session).prints == self.found.prints
+            how, prints = (
+                (how, (*self.found.prints, *prints)) if same else ("none: tables or routines were changed", None)
+            )
+        return Written(
+            self.database,
+            self.work.server.database_bytes,
+            self._position(taken.watch),
+            {
+                "client": ".".join(map(str, self.work.clients.version("dump"))),
+                "charset": self.found.charset,
+                "collation": self.found.collation,
+                "as_of": taken.as_of,
+                "comparison": how,
+                "enabled_events": sorted(name for name, status in self.found.events.items() if status == "ENABLED"),
+                "warnings": self.notes,
+            },
+            prints,
+        )
+
+    def _values(self, options: str) -> Mapping[str, Any]:
+        mysql, logged = self.work.context.database.product == "mysql", bool(self.settings["binary_log"])
+        return {
+            "options": options,
+            "database": self.database,
+            "master_data": "2" if logged and not mysql else None,
+            "source_data": "2" if logged and mysql else None,
+            "gtid_purged": "OFF" if mysql else None,
+            "column_statistics": "0" if mysql else None,
+            "history": "1" if self.found.history else None,
+        }
+
+    def _taken(self, values: Mapping[str, Any], descriptor: int) -> Taken:
+        if not self.work.params.get("compare"):
+            return self._plain(values, descriptor, "none: not asked for")
+        if self.work.context.database.product == "mysql" or not self.settings["binary_log"]:
+            return self._framed(values, descriptor)
+        for _ in range(ATTEMPTS):
+            try:
+                return self._matched(values, descriptor)
+            except OtherMomentError:
+                self.work.clients.ran.pop()
+        return self._plain(values, descriptor, "none: others wrote at every moment, and no snapshot was of the dump's")
+
+    def _matched(self, values: Mapping[str, Any], descriptor: int) -> Taken:
+        """With a snapshot that lies where the dump does in the binary log."""
+        with Moments(self.work) as moments, Counting(self.work, self.found.tables) as counting:
+            watch, as_of = self._run(values, descriptor, lambda watch: counting.start(moments.chosen(watch.position)))
+            return Taken(watch, as_of, "a snapshot at the same place in the binary log", counting.prints())
+
+    def _framed(self, values: Mapping[str, Any], descriptor: int) -> Taken:
+        """Where nobody tells which moment a snapshot is of: if one before and one after are the same, so is all in between."""
+        with Counting(self.work, self.found.tables) as before, Counting(self.work, self.found.tables) as after:
+            before.start(snapshot(self.work))
+            watch, as_of = self._run(values, descriptor, lambda watch: after.start(snapshot(self.work)))
+            prints = before.prints()
+            if prints == after.prints():
+                return Taken(watch, as_of, "snapshots before and after it, which are the same", prints)
+        return Taken(watch, as_of, "none: others wrote while the dump began")
+
+    def _plain(self, values: Mapping[str, Any], descriptor: int, how: str) -> Taken:
+        watch, as_of = self._run(values, descriptor, lambda watch: None)
+        return Taken(watch, as_of, how)
+
+    def _run(self, values: Mapping[str, Any], descriptor: int, begun: _Begun) -> tuple[Watch, str]:
+        """Run the program; `begun` is told once it has its snapshot. And a time by the server that is not before that."""
+        target, watch, times = self.work.folder / DUMP, Watch(), list[str]()
+
+        def told() -> None:
+            times.append(str(self.work.query("settings")[0]["now"]))
+            begun(watch)
+
+        def drain(pipe: IO[bytes]) -> None:
+            packer = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
+            with writing(target), target.open("wb") as file, packer.stream_writer(file) as packed:
+                for block in iter(
+                    lambda: os.read(pipe.fileno(), BLOCK), b""
+                ):  # as it comes: its first lines are waited for
+                    packed.write(block)
+                    if watch.see(block):
+                        told()
+
+        self.work.clients.run(
+            "dump",
+            values,
+            secrets=[descriptor],
+            drain=drain,
+            size=lambda: target.stat().st_size if target.exists() else 0,
+            expected=int(self.work.params.get("expected_bytes") or 0),
+        )
+        if not watch.complete:
+            raise BackupError("the dump ends before its last line, though the program reported no error")
+        if not times:
+            told()
+        return watch, times[0]
+
+    def _position(self, watch: Watch) -> Mapping[str, Any]:
+        if watch.position is None:
+            return {}
+        file, position = watch.position
+        return {"file": file, "position": position, "gtid": gtid(self.work, file, position)}
+
+
+def own_database(work: Work) -> str:
+    """The database of the target. Raises BackupError where its URL names none."""
+    database = work.context.database.credentials.url.database
+    if not database:
+        raise BackupError("the target's URL names no database", hint="write mysql://user@host/database")
+    return database
+
+
+def check_client(work: Work, program: str) -> None:
+    """Raises BackupError for a client of another product, or of an older line than the server."""
+    product, server = work.context.database.product, work.context.database.version
+    said, version = work.clients.banner(program), work.clients.version(program)
+    if ("mariadb" in said.lower()) != (product == "mariadb"):
+        raise BackupError(
+            f"{work.clients.path(program)} is of another product than the server: {said.strip()}",
+            hint="install the server's own client programs, or set `programs:` in config/aishell.yaml",
+        )
+    if version[:2] < server[:2]:
+        raise BackupError(
+            f"{work.clients.path(program)} is {'.'.join(map(str, version))}, and the server {'.'.join(map(str, server))}",
+            hint="use a client that is as new as the server; `programs:` in config/aishell.yaml names its folder",
+        )
+
+
+def gtid(work: Work, file: str, position: int) -> str | None:
+    """What the binary log held before this place: the same place in another one does not. None on MySQL, which has no such."""
+    if work.context.database.product != "mariadb":
+        return None
+    told = work.query("gtid", file=file, position=position)[0]["gtid"]
+    return None if told is None else str(told)

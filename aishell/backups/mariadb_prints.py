@@ -1,0 +1,170 @@
+"""The fingerprints of a MariaDB or MySQL database: every table row by row, and the definition of everything else."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from aishell.backups.making import Work
+from aishell.backups.manifest import Print
+from aishell.databases.base import Session
+from aishell.databases.quoting import quote
+from aishell.errors import BackupError, DatabaseError
+from aishell.models import Row
+
+TABLES = ("BASE TABLE", "SYSTEM VERSIONED")
+#: From this version on a dump has the history of system-versioned tables.
+HISTORY = (10, 11)
+_COUNTER = re.compile(r"('(?:[^'\\]|''|\\.)*'|`(?:[^`]|``)*`)| AUTO_INCREMENT=\d+", re.DOTALL)
+#: The `mariadb` client sends a blank behind a comment, whether one was there or not.
+_COMMENT = re.compile(r"('(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`(?:[^`]|``)*`|/\*.*?\*/)(\s*)", re.DOTALL)
+_DEFINER = re.compile(r" DEFINER=`(?:[^`]|``)*`@`(?:[^`]|``)*`")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose rows can be counted in a snapshot, with its columns and the form of each."""
+
+    name: str
+    columns: Sequence[Mapping[str, str]]
+    history: bool = False  # the rows that were there once are kept and dumped too
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a database is made of: the prints of all definitions, and the tables whose rows are to be compared."""
+
+    prints: tuple[Print, ...]
+    tables: tuple[Table, ...]
+    charset: str
+    collation: str
+    warnings: tuple[str, ...] = ()
+    events: Mapping[str, str] = field(default_factory=dict)  # name -> whether it is enabled
+    history: bool = False
+
+
+def structure(work: Work, session: Session) -> Structure:
+    """What the session's own database is made of now: definitions are of no snapshot.
+
+    Raises BackupError where the account cannot see all of it.
+    """
+    (defaults,) = work.query("defaults", session)
+    objects, columns = work.query("tables", session), _columns(work, session)
+    history = work.context.database.product == "mariadb" and work.context.database.version[:2] >= HISTORY
+    tables = [
+        Table(row["name"], *_compared(columns[row["name"]], history and row["type"] == "SYSTEM VERSIONED"))
+        for row in objects
+        if row["type"] in TABLES and row["transactional"]
+    ]
+    events = work.query("events", session)
+    prints = [
+        Print("database", "defaults", None, _hash(defaults["charset"], defaults["collation"])),
+        *_objects(work, session, objects),
+        *_routines(work, session),
+        *(Print("trigger", row["name"], None, _body(row)) for row in work.query("triggers", session)),
+        *(Print("event", row["name"], None, _body(row)) for row in events if not row["ends"]),
+    ]
+    return Structure(
+        tuple(prints),
+        tuple(tables),
+        defaults["charset"],
+        defaults["collation"],
+        tuple(_warnings(objects, columns, history)),
+        {row["name"]: row["status"] for row in events},
+        any(table.history for table in tables),
+    )
+
+
+def fingerprint(
+    work: Work, session: Session, tables: Sequence[Table], stopped: Callable[[], bool] = lambda: False
+) -> tuple[Print, ...]:
+    """The prints of the rows that the session sees. Raises DatabaseError, `cancelled` once `stopped` says so."""
+    return tuple(_rows(work, session, table, stopped) for table in tables)
+
+
+def _rows(work: Work, session: Session, table: Table, stopped: Callable[[], bool]) -> Print:
+    if stopped() or work.context.cancelled():
+        raise DatabaseError("the comparison was stopped", kind="cancelled")
+    block = "rows_of_all_times" if table.history else "rows"
+    (row,) = work.query(block, session, name=table.name, columns=list(table.columns))
+    return Print("rows", table.name, int(row["rows"]), str(int(row["hash"])))
+
+
+def _columns(work: Work, session: Session) -> Mapping[str, list[Row]]:
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in work.query("columns", session):
+        found[row["name"]].append(row)
+    return found
+
+
+def _compared(columns: Sequence[Row], versioned: bool) -> tuple[list[Mapping[str, str]], bool]:
+    """The columns that are compared, and whether the history is: a dump has none of one that goes by transactions."""
+    kept: list[Mapping[str, str]] = [
+        {"column": row["column"], "form": row["form"]}
+        for row in columns
+        if row["form"] not in ("period", "transaction")
+    ]
+    return kept, versioned and not any(row["form"] == "transaction" for row in columns)
+
+
+def _objects(work: Work, session: Session, objects: Sequence[Row]) -> Iterator[Print]:
+    database = quote(_database(work, session), "mysql") + "."
+    for row in objects:
+        kind = {"VIEW": "view", "SEQUENCE": "sequence"}.get(row["type"], "table")
+        (shown,) = work.query(f"{kind}_definition", session, name=row["name"])
+        text = next(str(value) for key, value in shown.items() if key.startswith("Create "))
+        if kind == "table":
+            # A default out of a sequence names its database even at home.
+            text = _COUNTER.sub(lambda match: match[1] or "", text).replace(f"nextval({database}", "nextval(")
+        yield Print(kind, row["name"], None, _hash(_DEFINER.sub("", text, count=1) if kind == "view" else text))
+
+
+def _database(work: Work, session: Session) -> str:
+    return str(work.query("here", session)[0]["name"])
+
+
+def _routines(work: Work, session: Session) -> Iterator[Print]:
+    parameters: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    for row in work.query("parameters", session):
+        parameters[row["kind"], row["name"]] += [tuple(row.values())]
+    for row in work.query("routines", session):
+        if row["definition"] is None:
+            raise BackupError(
+                f"the account may not see what the {row['kind']} {row['name']} does",
+                hint="GRANT SELECT ON mysql.proc TO the account; on MySQL GRANT SHOW_ROUTINE ON *.*",
+            )
+        known = parameters[row["kind"], row["name"]]
+        yield Print(str(row["kind"]), row["name"], None, _body(row, *known))
+
+
+def _body(row: Row, *more: object) -> str:
+    """The hash of what has a body, such as a routine; whether an event is enabled is left out."""
+    body = _COMMENT.sub(lambda match: match[1] + (" " if match[1][0] == "/" else match[2]), row["definition"])
+    return _hash(body, *(value for key, value in row.items() if key not in ("definition", "status", "ends")), *more)
+
+
+def _warnings(objects: Sequence[Row], columns: Mapping[str, Sequence[Row]], history: bool) -> Iterator[str]:
+    tables = [row for row in objects if row["type"] in TABLES]
+    unsafe = [f"{row['name']} ({row['engine']})" for row in tables if not row["transactional"]]
+    if unsafe:
+        yield f"not transactional, so their rows are of no one moment and are not compared: {', '.join(unsafe)}"
+    rounded = [
+        f"{row['name']}.{column['column']}"
+        for row in tables
+        for column in columns[row["name"]]
+        if column["type"] == "float"
+    ]
+    if rounded:
+        yield f"FLOAT comes back with six digits, as the server writes it: {', '.join(rounded)}"
+    for row in tables:
+        forms = {column["form"] for column in columns[row["name"]]}
+        if row["type"] == "SYSTEM VERSIONED" and ("transaction" in forms or not history):
+            yield f"the history of {row['name']} is not in the dump"
+
+
+def _hash(*values: object) -> str:
+    return blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

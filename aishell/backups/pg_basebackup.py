@@ -1,0 +1,264 @@
+"""PostgreSQL, physically: the whole cluster by pg_basebackup, and on it increments of WAL or, from 17 on, of changed pages."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from aishell.backups import recovery, wal
+from aishell.backups.encryption import opened
+from aishell.backups.libpq import reached, use_programs
+from aishell.backups.making import Work, Written, make, total
+from aishell.backups.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.methods import Chain, Method
+from aishell.backups.parents import newest_by, parent_of
+from aishell.backups.recovery import BASE
+from aishell.backups.repository import writing
+from aishell.errors import BackupError, DatabaseError
+from aishell.models import Row
+from aishell.registry.context import Context
+from aishell.registry.tool import Tool
+
+LOG, PAGES, NONE = "wal", "pages", "none"
+#: What a manifest calls the database of a backup that has all of them.
+CLUSTER = "(the whole cluster)"
+
+
+def cluster(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`backup_cluster`."""
+    work = Work(tool, params, context, Path())
+    state = _state(work)
+    slot = wal.slot_name(work.server.identity, context.target, work.vault.repository.root)
+    earlier = newest_by(context, PgBasebackup.name)
+    try:
+        made = make(tool, params, context, PgBasebackup(), expected=state["bytes"] or 0)
+    except BaseException:
+        # A slot that no backup needs would keep WAL until the disk is full. If the server is gone the next backup takes it over.
+        if not _known(work):
+            with suppress(DatabaseError):
+                wal.drop(work, slot)
+        raise
+    manifest = work.vault.repository.manifest(Path(made["backup_path"]))
+    if earlier and not earlier.details["slot"] and not manifest.details["slot"]:
+        wal.drop(work, slot)  # of a time when increments were WAL
+    elif earlier:
+        wal.advance(work, slot, earlier.position["lsn"])
+    return {**made, "warnings": list(manifest.details.get("warnings", ()))}
+
+
+def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`backup_database_incremental`: onto the parent named, else the newest verified physical backup of this server."""
+    work = Work(tool, params, context, Path())
+    _state(work)
+    parent = parent_of(tool, params, context, PgBasebackup.name, hint=wal.FULL_FIRST)
+    made = make(tool, params, context, PgBasebackup(), kind=INCREMENTAL, parent=parent)
+    # Not up to the new one: should that turn out to be damaged, it can be made again from the same parent, which is verified.
+    if parent[1].details["slot"]:
+        wal.advance(work, parent[1].details["slot"], parent[1].position["lsn"])
+    return made
+
+
+class PgBasebackup(Method):
+    """The files of a cluster as the server sends them, and the WAL that makes them one moment's."""
+
+    name = "pg_basebackup"
+
+    def write(self, work: Work) -> Written:
+        state = _state(work)
+        kind = _increments(work, state)
+        slot = (
+            wal.slot_name(work.server.identity, work.context.target, work.vault.repository.root)
+            if kind == LOG
+            else None
+        )
+        holder = f"{slot}_{secrets.token_hex(4)}"
+        with wal.held(work, holder) if slot else nullcontext() as session:
+            ended = self._base(work, state, None)
+            if slot and session:
+                wal.keep(work, session, holder, slot)
+        told = {
+            "increments": kind,
+            "slot": slot,
+            "segment_bytes": state["segment_bytes"],
+            "superuser": state["superuser"],
+        }
+        if slot and state["unlimited"]:
+            told["warnings"] = [
+                f"max_slot_wal_keep_size is unlimited: without increments the slot {slot} keeps WAL until the disk is full"
+            ]
+        return Written(CLUSTER, state["bytes"], *self._position(work, {**told, "ended_at": ended, **_spaces(state)}))
+
+    def increment(self, work: Work) -> Written:
+        assert work.parent is not None  # noqa: S101  an increment has one
+        parent, state = work.parent[1], _state(work)
+        kept = {name: parent.details[name] for name in ("increments", "slot", "segment_bytes", "superuser")}
+        if parent.details["increments"] == LOG:
+            return self._log(work, state, parent, kept)
+        if parent.details["increments"] == NONE:
+            raise BackupError(f"{parent.backup_id} was made to go without increments", hint=wal.FULL_FIRST)
+        if not state["summarizes"]:
+            raise BackupError(
+                "the server does not summarize its WAL", hint=f"set summarize_wal = on, or {wal.FULL_FIRST}"
+            )
+        with opened(work.vault, work.folder, [(work.parent[0].folder, parent)]) as ((folder, _),):
+            ended = self._base(work, state, folder / BASE / recovery.MANIFEST)
+        return Written(CLUSTER, state["bytes"], *self._position(work, {**kept, "ended_at": ended, **_spaces(state)}))
+
+    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+        """Every file of a base as the server sent it, by its own checksum; WAL record by record where that can be read here."""
+        major = int(manifest.server_version.split(".")[0])
+        if not (folder / BASE).is_dir():
+            segments = wal.segments_of(manifest)
+            wal.refuse_gaps(folder / wal.WAL, segments)
+            try:
+                use_programs(work, "waldump", major, exactly=True)
+            except BackupError:
+                return  # packages of clients do not have it; the digests of the segments were compared
+            wal.read(work, folder / wal.WAL, segments)
+            return
+        without = []
+        try:
+            use_programs(work, "verifybackup", major, exactly=True)
+        except BackupError:
+            use_programs(work, "verifybackup", major)
+            without = ["--no-parse-wal"]  # another version's WAL
+        work.clients.run("verifybackup", {"folder": folder / BASE, "without_wal": without})
+
+    def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
+        """Into a new folder, which a server of the same version is then started on; at its first start it recovers."""
+        if tables:
+            raise BackupError("a physical backup is restored as a whole")
+        recovery.restore(work, chain, recovery.place_of(work, place), until)
+
+    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+        """None: what a server had at the end of its WAL nobody knew. In scratch a server is started and every table read."""
+        if recovery.is_scratch(place):
+            from aishell.backups.scratch import prove
+
+            prove(work, place)
+        return ()
+
+    def drop(self, work: Work, place: str) -> None:
+        from aishell.backups.scratch import remove
+
+        remove(work, place)
+
+    def _base(self, work: Work, state: Row, parent: Path | None) -> str:
+        """The files, and the moment they are as of."""
+        folder = work.folder.resolve()
+        spaces = [
+            f"--tablespace-mapping={_mapped(old)}={_mapped(str(folder / '.spaces' / oid))}"
+            for oid, old in (state["tablespaces"] or {}).items()
+        ]
+        values = {"folder": folder / BASE, "old_manifest": parent, "label": folder.name, "tablespaces": spaces}
+        with reached(work.context.database.credentials) as (dbname, descriptors):
+            work.clients.run(
+                "basebackup",
+                {"max_rate": work.params.get("max_rate"), **values, "dbname": dbname},
+                secrets=descriptors,
+                size=lambda: total(folder.rglob("*")),
+                expected=state["bytes"] or 0,
+            )
+        ended = str(work.query("cluster")[0]["now"])
+        with writing(folder):
+            _settle(folder)
+        return ended
+
+    def _position(self, work: Work, details: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Where a base ends, as the server's own manifest has it, and its details with what no file tells."""
+        base = work.folder / BASE
+        ranges = json.loads((base / recovery.MANIFEST).read_text(encoding="utf-8"))["WAL-Ranges"]
+        empty = sorted(
+            str(path.relative_to(base)) for path in base.rglob("*") if path.is_dir() and not any(path.iterdir())
+        )
+        position = {"lsn": ranges[-1]["End-LSN"], "timeline": ranges[-1]["Timeline"]}
+        return position, {
+            **details,
+            "empty_folders": empty,
+            "client": ".".join(map(str, work.clients.version("basebackup"))),
+        }
+
+    def _log(self, work: Work, state: Row, parent: Manifest, kept: dict[str, Any]) -> Written:
+        """The WAL since the parent."""
+        begin = wal.number_of(parent.position["lsn"])
+        if state["standby"]:
+            raise BackupError("a standby cannot end a segment of WAL", hint="make the increment on the primary")
+        if state["timeline"] != parent.position["timeline"]:
+            raise BackupError(
+                f"the server is on timeline {state['timeline']} and {parent.backup_id} is of {parent.position['timeline']}",
+                hint=wal.FULL_FIRST,
+            )
+        wal.require_kept(work, kept["slot"], begin, parent.backup_id)
+        with reached(work.context.database.credentials) as (dbname, descriptors):
+            segments, at = wal.received(work, state["timeline"], begin, state["segment_bytes"], dbname, descriptors)
+        # Recovery makes a tablespace again where it was: on the source's own machine, over the source's files.
+        if _spaces(state)["tablespaces"].items() - parent.details["tablespaces"].items() or wal.makes_tablespace(
+            work, segments
+        ):
+            raise BackupError(f"a tablespace was made since {parent.backup_id}", hint=wal.FULL_FIRST)
+        position = {"lsn": wal.text_of(segments.end), "timeline": segments.timeline}
+        details = {
+            "from": wal.text_of(segments.begin),
+            "segments": len(segments.names),
+            "ended_at": at,
+            **_spaces(state),
+        }
+        return Written(CLUSTER, state["bytes"], position, {**kept, **details})
+
+
+def _state(work: Work) -> Row:
+    """What the server is like, and programs that fit it. Raises BackupError for what would make a backup fail later."""
+    use_programs(work, "basebackup", work.context.database.version[0])
+    state = work.query("cluster")[0]
+    if not state["may_replicate"]:
+        raise BackupError(
+            "the role may not replicate", hint="ALTER ROLE … REPLICATION, and a line for it in pg_hba.conf"
+        )
+    root, data = work.vault.repository.root.resolve(), state["data_directory"]
+    if data and root.is_relative_to(data):
+        raise BackupError(f"{root} lies in the server's data directory", hint="set `backups:` to another place")
+    return state
+
+
+def _increments(work: Work, state: Row) -> str:
+    """What increments on this backup will be made of. An encrypted one cannot be looked into for its pages without the key."""
+    asked = work.params.get("increments")
+    if asked == PAGES and not state["summarizes"]:
+        raise BackupError("the server does not summarize its WAL", hint="set summarize_wal = on (version 17 and newer)")
+    if asked == LOG and state["standby"]:
+        raise BackupError("a standby cannot end a segment of WAL", hint="make the backup on the primary")
+    if asked:
+        return str(asked)
+    if state["summarizes"] and not work.vault.recipients:
+        return PAGES
+    return NONE if state["standby"] else LOG
+
+
+def _spaces(state: Row) -> dict[str, dict[str, str]]:
+    return {"tablespaces": dict(state["tablespaces"] or {})}
+
+
+def _mapped(path: str) -> str:
+    """A path as --tablespace-mapping takes it."""
+    return path.replace("=", "\\=")
+
+
+def _settle(folder: Path) -> None:
+    """Put tablespaces where links to them stand: a link would point into the unfinished backup's folder."""
+    spaces = folder / ".spaces"
+    for space in spaces.iterdir() if spaces.is_dir() else ():
+        link = folder / BASE / recovery.SPACES / space.name
+        link.unlink()
+        space.rename(link)
+    if spaces.is_dir():
+        spaces.rmdir()
+
+
+def _known(work: Work) -> bool:
+    """Whether there is any physical backup of this target, verified or not."""
+    entries = work.vault.catalog.all(work.context.target)
+    return any(one.method == PgBasebackup.name and one.identity == work.server.identity for one in entries)

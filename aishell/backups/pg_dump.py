@@ -1,0 +1,215 @@
+"""PostgreSQL, logically: pg_dump in its directory format, and the cluster's roles beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from aishell.backups import pg_place
+from aishell.backups.libpq import reached, use_programs
+from aishell.backups.making import Work, Written, make, total
+from aishell.backups.manifest import Manifest, Print
+from aishell.backups.methods import Chain, Method
+from aishell.backups.pg_archive import chosen_rows, sequence_values
+from aishell.backups.pg_preflight import require_ready
+from aishell.backups.pg_prints import GRANTED, fingerprint, set_values, snapshot
+from aishell.databases.base import Session
+from aishell.databases.connections import Credentials
+from aishell.errors import BackupError, DatabaseError, StepError
+from aishell.registry.context import Context
+from aishell.registry.tool import Tool
+
+DUMP, GLOBALS = "dump", "globals.sql"
+#: Compression -> pg_dump's --compress. Of gzip's levels the fourth took the least time for its size on two cores (bench_backups).
+LEVELS = {"none": "0", "gzip": "4", "zstd": "zstd:3"}
+#: The first pg_restore that sets a timeout which older servers do not know.
+TIMEOUT_SINCE = 17
+_UNKNOWN = 'unrecognized configuration parameter "transaction_timeout"'
+
+
+def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`backup_database_full`. Nothing is written before it is clear that it can be made."""
+    require_ready(Work(tool, params, context, Path()))
+    expected = int(params.get("expected_bytes") or 0)
+    # What is expected is of compressed rows.
+    return make(tool, params, context, PgDump(), expected=expected * 2 if params["compression"] == "none" else expected)
+
+
+class PgDump(Method):
+    """A database as one snapshot saw it, whatever is written meanwhile."""
+
+    name = "pg_dump"
+
+    def write(self, work: Work) -> Written:
+        use_programs(work, "dump", work.context.database.version[0])
+        params, dump = work.params, work.folder / DUMP
+        # One session alone has the snapshot that it gives to pg_dump: with its helpers it is as many as those.
+        with work.context.reading() as session, snapshot(work, session, workers=params["jobs"] - 1):
+            shared = work.query("snapshot", session)[0]["snapshot"]
+            about = work.query("about", session)[0]
+            values = {
+                "folder": dump,
+                "jobs": params["jobs"],
+                "level": LEVELS[params["compression"]],
+                "snapshot": shared,
+                "lock_wait": round((work.context.options.lock_timeout or 0) * 1000),
+            }
+            with _beside(work, session, wanted=bool(params["compare"])) as seen:
+                self._run(
+                    work,
+                    "dump",
+                    values,
+                    size=lambda: _size(dump, seen),
+                    expected=int(params.get("expected_bytes") or 0),
+                )
+                moved = sequence_values(work, dump, about["encoding"]) if seen is not None else {}
+                prints = None if seen is None else (*seen.result(), *set_values(work, session, moved))
+        self._globals(work, about)
+        kept = ("encoding", "collation", "ctype", "provider", "locale", "rules", "owner", "roles", "public", "settings")
+        details = {
+            **{name: about[name] for name in kept},
+            "client": ".".join(map(str, work.clients.version("dump"))),
+            "compression": params["compression"],
+            "passwords": about["passwords"],
+        }
+        position = {"lsn": about["lsn"], "snapshot": shared}
+        return Written(about["database"], about["bytes"], position, details, prints)
+
+    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+        _use_archive_programs(work, "read", manifest)
+        work.clients.run("read", {"folder": folder / DUMP})
+
+    def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
+        if until is not None:
+            raise BackupError("a dump is of its own time and of no other", hint="leave out `until`")
+        folder, manifest = chain[-1]
+        details, owners, dump = manifest.details, _with_owners(work), folder / DUMP
+        _use_archive_programs(work, "restore", manifest)
+        if pg_place.is_made(work, place):
+            return
+        if owners:
+            pg_place.require_roles(work, details["roles"])
+        list_ = chosen_rows(work, dump, tables) if tables else None
+        # A database that is not whole never has the name it is to get, whenever we are killed.
+        scratch = place if place.startswith(pg_place.SCRATCH) else f"{pg_place.SCRATCH}{work.context.run_id[:8]}_new"
+        pg_place.drop(work, scratch)
+        try:
+            pg_place.create(work, scratch, details)
+            values = {
+                "folder": dump,
+                "jobs": work.params["jobs"],
+                "without": [] if owners else ["--no-owner", "--no-privileges"],
+                "list": list_,
+            }
+            self._load(work, values, pg_place.credentials_of(work, scratch))
+            if owners:
+                pg_place.settle(work, scratch, details)
+            if scratch != place:
+                pg_place.rename(work, scratch, place)
+        except BaseException as error:
+            try:
+                pg_place.drop(work, scratch)
+            except DatabaseError as left:
+                raise BackupError(f"{error}; the database {scratch} is left behind: {left.message}") from error
+            raise
+
+    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+        with pg_place.opened(work, place) as database, ExitStack() as stack:
+            sessions = []
+            for _ in range(work.params["jobs"]):
+                session = stack.enter_context(database.session(work.context.options))
+                session.mark(work.context.marker)
+                stack.enter_context(snapshot(work, session))
+                sessions.append(session)
+            return fingerprint(work, sessions, privileges=_with_owners(work), stopped=lambda: False)
+
+    def comparable(self, work: Work, prints: Sequence[Print]) -> Sequence[Print]:
+        return prints if _with_owners(work) else [one for one in prints if one.kind not in GRANTED]
+
+    def drop(self, work: Work, place: str) -> None:
+        pg_place.drop(work, place)
+
+    def _globals(self, work: Work, about: Mapping[str, Any]) -> None:
+        """The cluster's roles and tablespaces; with their passwords where this role may read those."""
+        values = {
+            "file": work.folder / GLOBALS,
+            "database": about["database"],
+            "without": [] if about["passwords"] else ["--no-role-passwords"],
+        }
+        self._run(work, "roles", values)
+
+    def _load(self, work: Work, values: Mapping[str, Any], credentials: Credentials) -> None:
+        """pg_restore, to the first error, section by section.
+
+        In one go it creates triggers of a partitioned table while the partitions' rows still come in, and fires them on those.
+        """
+        for section in ("pre-data", "data", "post-data"):
+            self._load_section(work, {**values, "section": section}, credentials)
+
+    def _load_section(self, work: Work, values: Mapping[str, Any], credentials: Credentials) -> None:
+        server, client = work.context.database.version[0], work.clients.version("restore")[0]
+        if client < TIMEOUT_SINCE or server >= TIMEOUT_SINCE:
+            self._run(work, "restore", {**values, "exit_on_error": ["--exit-on-error"]}, credentials)
+            return
+        # A newer pg_restore sets, in each of its sessions, what this server does not know; that is an error, and the only one
+        # that may be.
+        log = work.folder / "restore.log"
+        begun = log.stat().st_size if log.exists() else 0
+        try:
+            self._run(work, "restore", {**values, "exit_on_error": []}, credentials)
+        except BackupError:
+            with log.open(encoding="utf-8", errors="replace") as said:
+                said.seek(begun)
+                errors = [line for line in said if line.startswith("pg_restore: error:")]
+            if not errors or not all(_UNKNOWN in line for line in errors):
+                raise
+
+    def _run(
+        self, work: Work, program: str, values: Mapping[str, Any], credentials: Credentials | None = None, **more: Any
+    ) -> None:
+        """A program of the tool that connects to a server."""
+        with reached(credentials or work.context.database.credentials) as (login, descriptors):
+            work.clients.run(program, {**values, "login": login}, secrets=descriptors, **more)
+
+
+@contextmanager
+def _beside(work: Work, session: Session, *, wanted: bool) -> Iterator[Future[tuple[Print, ...]] | None]:
+    """The fingerprints of the session's snapshot, taken while something else is done; stopped when that fails."""
+    if not wanted:
+        yield None
+        return
+    stop = Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="prints") as pool:
+        try:
+            yield pool.submit(fingerprint, work, [session], privileges=True, stopped=stop.is_set, values={})
+        except BaseException:
+            stop.set()
+            raise
+
+
+def _size(dump: Path, seen: Future[tuple[Print, ...]] | None) -> int:
+    """Bytes of the dump so far. Raises what the fingerprints failed with: then there is no backup to wait for."""
+    if seen is not None and seen.done():
+        seen.result()
+    return total(dump.glob("*"))
+
+
+def _with_owners(work: Work) -> bool:
+    """Whether who owns what comes back too: only a superuser can give objects to others. Restored by anybody else, all of it is
+    theirs and nobody else's: then it cannot be used by more roles than before."""
+    wanted = work.params.get("owners")
+    return work.server.superuser if wanted is None else bool(wanted)
+
+
+def _use_archive_programs(work: Work, program: str, manifest: Manifest) -> None:
+    """Those of the version that made the dump, or newer ones. A machine without them says nothing about the backup."""
+    try:
+        use_programs(work, program, int(str(manifest.details["client"]).partition(".")[0]))
+    except BackupError as error:
+        raise StepError(
+            f"{manifest.backup_id} was made by pg_dump {manifest.details['client']}: {error.message}", hint=error.hint
+        ) from error

@@ -1,0 +1,124 @@
+"""The databases that backups are restored into: made under a scratch name, given their own when they are whole, and dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from aishell.backups.making import Work
+from aishell.databases.base import Database
+from aishell.databases.connections import Credentials
+from aishell.databases.opening import open_database
+from aishell.errors import BackupError
+from aishell.registry.render import render
+
+#: Only what begins like this is ever dropped.
+SCRATCH = "aishell_scratch_"
+#: The setting of a restored database that tells which step has made it.
+MARK = "aishell.restored_by"
+#: A locale's provider, as pg_database has it -> the block that makes a database of it, from version 15 on.
+_CREATE = {"c": "create_libc", "i": "create_icu", "b": "create_builtin"}
+
+
+def credentials_of(work: Work, place: str) -> Credentials:
+    """How to reach another database of the same server."""
+    credentials = work.context.database.credentials
+    url = credentials.url.difference_update_query(["dbname"]).set(database=place)  # it would go before the path
+    return replace(credentials, url=url)
+
+
+@contextmanager
+def opened(work: Work, place: str) -> Iterator[Database]:
+    """Another database of the same server. Raises BackupError where the connection leads somewhere else, as a pooler's can."""
+    database = open_database(credentials_of(work, place))
+    try:
+        with database.session(work.context.options) as session:
+            session.mark(work.context.marker)
+            here = work.query("here", session)[0]["database"]
+        if here != place:
+            raise BackupError(f"the connection for {place!r} leads to {here!r}", hint="give the server's own address")
+        yield database
+    finally:
+        database.close()
+
+
+def is_made(work: Work, place: str) -> bool:
+    """Whether this very step has made the database and was killed before it could say so.
+
+    Raises BackupError where a database of this name is there that it has not made.
+    """
+    found = work.query("place_found", place=place, mark=f"{MARK}={_step(work)}")[0]
+    if found["found"] and not found["ours"]:
+        raise BackupError(f"the database {place!r} is there already", hint="name one that is not there")
+    return bool(found["ours"])
+
+
+def require_roles(work: Work, roles: Sequence[str]) -> None:
+    """Raises BackupError naming the roles that are not on the server."""
+    missing = [row["name"] for row in work.query("missing_roles", roles=list(roles))]
+    if missing:
+        raise BackupError(
+            f"the roles that own what is in the backup, or may use it, are not on this server: {', '.join(missing)}",
+            hint="make them from globals.sql in the backup's folder, or restore with owners: false",
+        )
+
+
+def create(work: Work, scratch: str, details: Mapping[str, Any]) -> None:
+    """An empty database with the encoding and the locale that the backup tells of its own."""
+    version, provider = work.context.database.version[0], details["provider"]
+    block = "create_plain" if version < 15 and provider == "c" else _CREATE[provider]
+    if details["rules"]:
+        block = "create_icu_rules"
+    named = {name: details[name] for name in ("encoding", "collation", "ctype", "locale", "rules")}
+    _send(work, block, scratch=scratch, **named)
+    if not details["public"]:
+        with opened(work, scratch) as database, database.session(work.context.options) as session:
+            session.mark(work.context.marker)
+            session.execute(render(work.tool, work.tool.blocks["without_public"], work.params, database))
+
+
+def settle(work: Work, scratch: str, details: Mapping[str, Any]) -> None:
+    """What belongs to the database itself, which no dump brings back under another name: its settings and its owner."""
+    with opened(work, scratch) as database:
+        for one in details["settings"]:
+            for text in one["settings"] or ():
+                setting, _, value = text.partition("=")
+                _set(work, database, scratch=scratch, role=one["role"], setting=setting, value=value)
+    _send(work, "own", scratch=scratch, owner=details["owner"])
+
+
+def rename(work: Work, scratch: str, place: str) -> None:
+    """Give a database that is whole its name, and a mark by which `is_made` knows it."""
+    with opened(work, scratch) as database:
+        _set(work, database, scratch=scratch, role=None, setting=MARK, value=_step(work))
+    _send(work, "rename", scratch=scratch, place=place)
+
+
+def drop(work: Work, scratch: str) -> None:
+    """Drop a database of ours if it is there. Raises BackupError for any other."""
+    if not scratch.startswith(SCRATCH):
+        raise BackupError(f"{scratch!r} is not a scratch database of aishell: it was not dropped")
+    _send(work, "drop" if work.context.database.version[0] >= 13 else "drop_plain", scratch=scratch)
+
+
+def _set(work: Work, database: Database, *, role: str | None, **values: Any) -> None:
+    """A setting of a database, or of a role in it. Its value cannot be bound, but taken from the session's own."""
+    blocks = work.tool.blocks
+    with database.session(work.context.options) as session, session.transaction():
+        session.query(render(work.tool, blocks["chosen"], values, database))
+        block = blocks["set_database" if role is None else "set_role"]
+        session.execute(render(work.tool, block, {**values, "role": role}, database))
+
+
+def _step(work: Work) -> str:
+    return f"{work.context.run_id}:{work.context.step_id}"
+
+
+def _send(work: Work, block: str, **values: Any) -> None:
+    """A statement of the tool on the target's own database, noted before it is sent."""
+    statement = render(work.tool, work.tool.blocks[block], {**work.params, **values}, work.context.database)
+    with work.context.writing() as session:
+        work.context.on_sent(statement, session)
+        session.execute(statement)

@@ -1,0 +1,154 @@
+"""The fingerprints of a PostgreSQL database: every table row by row, and the definition of everything else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from aishell.backups.making import Work
+from aishell.backups.manifest import Print
+from aishell.databases.base import Session
+from aishell.errors import DatabaseError
+from aishell.models import Row
+from aishell.registry.render import render
+
+#: Seconds between two looks at whether to go on.
+LOOK = 0.5
+#: The block, and the kinds of its prints, that only a superuser can bring back all of: who owns what and may do what with it, and
+#: settings of the database.
+PRIVILEGES, GRANTED = "privileges", frozenset({"privileges", "setting"})
+_DEFINED = ("definitions", PRIVILEGES, "comments")
+#: The kinds of prints that are of data.
+ROWS, VALUE, LARGE_OBJECTS = "rows", "value", "large objects"
+
+#: Schema and name of a sequence -> its value, and whether that was given out.
+Values = Mapping[tuple[str, str], tuple[int, bool]]
+_Task = Callable[[Session], Sequence[Print]]
+
+
+@contextmanager
+def snapshot(work: Work, session: Session, *, workers: int = 0) -> Iterator[None]:
+    """A transaction in which every statement sees the same moment, and writes every value the same way.
+
+    `workers`: processes of the server that may help it.
+    """
+    with session.transaction():
+        execute(work, session, "isolation")
+        work.query("forms", session, workers=str(workers))
+        yield
+
+
+def fingerprint(
+    work: Work,
+    sessions: Sequence[Session],
+    *,
+    privileges: bool,
+    stopped: Callable[[], bool],
+    values: Values | None = None,
+) -> tuple[Print, ...]:
+    """The prints of what `sessions`, each within a `snapshot` of its own or of one moment, see; shared out among them.
+
+    `values`: where the sequences stand, if that is known from elsewhere: they belong to no snapshot. Raises DatabaseError,
+    `cancelled` once `stopped` says so.
+    """
+    for session in sessions:
+        execute(work, session, "savepoint")
+    tasks: deque[_Task] = deque(_tasks(work, sessions[0], privileges, values))
+    total, prints = len(tasks), list[Print]()
+
+    def drain(session: Session) -> None:
+        while True:
+            try:
+                task = tasks.popleft()
+            except IndexError:
+                return
+            prints.extend(task(session))
+            execute(
+                work, session, "rollback"
+            )  # it lets go of the locks: 10,000 tables' do not fit into the server's table of them
+
+    with ThreadPoolExecutor(len(sessions), thread_name_prefix="print") as pool:
+        futures = [pool.submit(drain, session) for session in sessions]
+        _await(work, futures, sessions, tasks, total, stopped)
+    return tuple(sorted(prints, key=lambda one: (one.kind, one.name)))
+
+
+def set_values(work: Work, session: Session, values: Values) -> tuple[Print, ...]:
+    """The prints of sequences, by the values that a dump sets; of those that it does not dump there is none."""
+    known = {(row["schema"], row["sequence"]): row["name"] for row in work.query("sequences", session)}
+    return tuple(_value(known[key], *value) for key, value in values.items() if key in known)
+
+
+def execute(work: Work, session: Session, block: str, **values: Any) -> None:
+    """Send a block that returns no rows."""
+    session.execute(render(work.tool, work.tool.blocks[block], {**work.params, **values}, work.context.database))
+
+
+def _tasks(work: Work, session: Session, privileges: bool, values: Values | None) -> Iterator[_Task]:
+    """What there is to do, the longest first."""
+    for row in work.query("tables", session):
+        yield lambda session, row=row: (_table(work, session, row),)  # type: ignore[misc]
+    if work.query("large_objects", session)[0]["rows"]:
+        yield lambda session: (_large_objects(work, session),)
+    for block in _DEFINED:
+        if block != PRIVILEGES or privileges:
+            yield lambda session, block=block: _definitions(work, session, block)  # type: ignore[misc]
+    if values is None:
+        for row in work.query("sequences", session):
+            yield lambda session, row=row: (_sequence(work, session, row),)  # type: ignore[misc]
+    execute(work, session, "rollback")
+
+
+def _table(work: Work, session: Session, row: Row) -> Print:
+    if row["empty"]:
+        return Print(ROWS, row["name"], 0, "0")
+    names = {"schema": row["schema"], "table": row["table"], "columns": row["columns"]}
+    found = work.query("rows", session, **names)[0]
+    return Print(ROWS, row["name"], found["rows"], found["hash"])
+
+
+def _large_objects(work: Work, session: Session) -> Print:
+    found = work.query("large_objects", session)[0]["rows"]
+    return Print(LARGE_OBJECTS, "all", found, work.query("large_object_pages", session)[0]["hash"])
+
+
+def _definitions(work: Work, session: Session, block: str) -> list[Print]:
+    return [Print(row["kind"], row["name"], None, row["hash"]) for row in work.query(block, session)]
+
+
+def _sequence(work: Work, session: Session, row: Row) -> Print:
+    found = work.query("sequence_value", session, schema=row["schema"], sequence=row["sequence"])[0]
+    return _value(row["name"], found["value"], found["called"])
+
+
+def _value(name: str, value: int, called: bool) -> Print:
+    return Print(VALUE, name, None, hashlib.sha256(f"{value} {called}".encode()).hexdigest())
+
+
+def _await(
+    work: Work,
+    futures: Sequence[Future[None]],
+    sessions: Sequence[Session],
+    tasks: deque[_Task],
+    total: int,
+    stopped: Callable[[], bool],
+) -> None:
+    """Until all is done, or has to stop: then nothing more is begun, and what runs is cancelled on the server."""
+    left: set[Future[None]] = set(futures)
+    while left:
+        done, left = wait(left, LOOK, FIRST_EXCEPTION)
+        failed = any(future.exception() for future in done)
+        if left and (failed or stopped() or work.context.cancelled()):
+            tasks.clear()
+            for session in sessions:
+                with suppress(DatabaseError):
+                    session.cancel()
+        work.context.progress(total - len(tasks), total, "objects read")
+    for future in futures:
+        future.result()
+    if stopped() or work.context.cancelled():
+        raise DatabaseError("reading the database was stopped", kind="cancelled")

@@ -1,0 +1,239 @@
+"""`aishell backups prune`: what no retention rule keeps goes, and what interrupted runs have left."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aishell.cli.common import OUTPUT, open_site, parse_inputs
+from aishell.cli.main import ShowsExamples
+from aishell.errors import UnknownNameError, UsageError
+from aishell.models import RunState
+
+if TYPE_CHECKING:
+    from aishell.backups.catalog import Entry
+    from aishell.backups.retention import Decision, Rules
+    from aishell.site import Site
+
+
+@click.command(
+    cls=ShowsExamples,
+    epilog="Examples:  aishell backups prune --dry-run   ·   aishell backups prune --target shop --yes   ·   "
+    "aishell backups prune --set count=7 --set monthly=12 --dry-run",
+)
+@click.option("--target", metavar="T", help="Only backups of this target.")
+@click.option("--dry-run", is_flag=True, help="Show what would go, and why the rest stays.")
+@click.option("--yes", is_flag=True, help="Remove without asking.")
+@click.option("--set", "pairs", multiple=True, metavar="RULE=N", help="A rule instead of the configured one.")
+@click.option(
+    "--despite-failure", is_flag=True, help="Also while the last backup failed, as when there is no room for another."
+)
+@OUTPUT
+@click.pass_context
+def prune(
+    ctx: click.Context,
+    /,
+    target: str | None,
+    dry_run: bool,
+    yes: bool,
+    pairs: tuple[str, ...],
+    despite_failure: bool,
+    output: str,
+) -> None:
+    """Remove the backups that no rule of `retention` in config/agents/backup.yaml keeps. Shows why each stays; asks before.
+
+    Whatever the rules say, these stay: of each database the newest verified full backup, the newest that was restored and
+    compared, all that is newer, what was never verified, what is pinned, and what a kept one rests on. Nothing goes after a
+    failed backup.
+    """
+    from aishell.backups.pruning import decisions
+    from aishell.cli.keeping import agree, entries_of, keeper
+
+    site = open_site(ctx)
+    rules, given = _rules(site, pairs)
+    entries = {entry.backup_id: entry for entry in entries_of(site, target)}
+    found = decisions(site.vault, target, rules, datetime.now(UTC), despite_failure=despite_failure)
+    left = _unfinished(site, target)
+    going = [entries[decision.backup.backup_id] for decision in found if decision.goes]
+    clearing = [row for row in left if row["kept"] is None]
+    removed: list[str] = []
+    if output != "json":
+        _show(found, entries, left, site)
+    if (going or clearing) and not dry_run:
+        names = {entry.target: entry for entry in going}
+        verdicts = {name: keeper(site).judge_removal(entry, given) for name, entry in names.items()}
+        unfinished = f" and {len(clearing)} unfinished one(s)" if clearing else ""
+        if agree(site, verdicts, f"remove {len(going)} backup(s){unfinished}?", yes=yes, output=output):
+            removed = _remove(site, going, rules, despite_failure=despite_failure)
+            for row in clearing:
+                _clear(site, row)
+    _tell(found, entries, left, removed, dry_run=dry_run, output=output)
+
+
+def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[Rules, Mapping[str, Any]]:
+    """The rules that are configured, or given instead of those. Raises UsageError where there is none."""
+    from aishell.backups.pruning import rules_of
+    from aishell.cli.keeping import keeper
+
+    configured = keeper(site).config.retention
+    given = {**(configured[0] if configured else {}), **parse_inputs(pairs)}
+    rules = rules_of(given)
+    if rules.empty:
+        place = site.places.config / "agents" / "backup.yaml"
+        raise UsageError(
+            "no retention rule is set: nothing may be removed",
+            hint=f"write `retention: {{count: 7}}` in {place}, or give --set count=7",
+        )
+    return rules, given
+
+
+def _remove(site: Site, going: Sequence[Entry], rules: Rules, *, despite_failure: bool) -> list[str]:
+    """Remove what was shown and may still go, with the targets' locks held: nobody builds on one meanwhile."""
+    from aishell.backups.pruning import decisions, finish, remove
+    from aishell.execution.locking import holding_files, target_file
+    from aishell.state.runs import who
+
+    def told(entry: Entry) -> None:
+        site.runs.event("backup_removed", {"backup_id": entry.backup_id, "path": entry.path, "by": who()})
+
+    shown, removed, mark = {entry.backup_id for entry in going}, [], uuid.uuid4().hex
+    folder = site.run_lock(mark).parent
+    for target in dict.fromkeys(entry.target for entry in going):
+        files = {
+            target_file(folder, entry.identity, _file(entry))
+            for entry in site.vault.entries(target)
+            if entry.engine != "sqlite" or _file(entry) is not None
+        }
+        with holding_files(files, mark, f"the target {target!r}"):
+            finish(site.vault, target)
+            chosen = decisions(site.vault, target, rules, datetime.now(UTC), despite_failure=despite_failure)
+            still = [decision for decision in chosen if decision.backup.backup_id in shown]
+            removed += remove(site.vault, still, told)
+    return removed
+
+
+def _file(entry: Entry) -> Path | None:
+    """The SQLite file beside which a run of its target would hold its lock; None where there is no such place any more."""
+    path = Path(entry.database)
+    return path if entry.engine == "sqlite" and path.is_absolute() and path.parent.is_dir() else None
+
+
+def _unfinished(site: Site, target: str | None) -> list[dict[str, Any]]:
+    """What interrupted runs have left, and why it has to stay; None when its run is over for good."""
+    from aishell.backups.repository import TRASH, begun_by, folder_name
+    from aishell.execution.keeping import abandoned
+
+    rows: list[dict[str, Any]] = []
+    for path in [*site.vault.repository.unfinished(), *site.vault.repository.trash()]:
+        begun, run = begun_by(path), None
+        try:
+            run = site.runs.find(begun) if begun else None
+        except UnknownNameError:
+            run = None
+        of_target = path.parent.name == folder_name(target or "") or (run is not None and run.target == target)
+        if target is not None and not of_target:
+            continue
+        if path.name.startswith(TRASH):
+            kept = None  # its removal was decided and cut off
+        elif abandoned(path) or (run is not None and run.state in (RunState.COMPLETED, RunState.CANCELLED)):
+            kept = None
+        elif run is None:
+            kept = "this site knows no such run: another one's, or pruned; if nobody writes it, remove it by hand"
+        else:
+            kept = f"its run is {run.state}: resume it, or give it up with `aishell runs cancel {begun}`"
+        rows.append({"path": str(path), "run_id": run.id if run else None, "kept": kept, "removed": False})
+    return rows
+
+
+def _clear(site: Site, row: dict[str, Any]) -> None:
+    """Remove what a run has left, and end the program that may still write there."""
+    from aishell.backups.clients import end_leftover
+    from aishell.backups.repository import TRASH
+    from aishell.state.runs import who
+
+    path = Path(row["path"])
+    if path.name.startswith(TRASH):
+        site.vault.catalog.forget([path.name.removeprefix(TRASH)])
+    end_leftover(path)
+    if path.exists():  # trash of a target that something else goes of too is gone by now
+        site.vault.repository.delete(path)
+    site.runs.event("unfinished_backup_removed", {"path": row["path"], "by": who()}, run_id=row["run_id"])
+    row["removed"] = True
+
+
+def _show(
+    found: Sequence[Decision], entries: Mapping[str, Entry], left: Sequence[Mapping[str, Any]], site: Site
+) -> None:
+    """The table of what stays and what goes, with the reason of each."""
+    from aishell.cli.listing import show_rows
+    from aishell.reporting.units import printable, size
+
+    rows = [
+        {
+            "backup": decision.backup.backup_id,
+            "target": entries[decision.backup.backup_id].target,
+            "size": size(decision.backup.bytes),
+            "becomes": "goes" if decision.goes else "waits" if decision.waits else "stays",
+            "why": "no rule keeps it" if decision.goes else _why(decision),
+        }
+        for decision in found
+    ]
+    show_rows(rows, "table", empty=f"there is no backup in {site.vault.repository.root}")
+    for row in left:
+        click.echo(printable(f"unfinished: {row['path']}: {row['kept'] or 'goes'}"))
+
+
+def _why(decision: Decision) -> str:
+    from aishell.backups.pruning import reasons
+
+    return "; ".join(reasons(decision))
+
+
+def _tell(
+    found: Sequence[Decision],
+    entries: Mapping[str, Entry],
+    left: Sequence[Mapping[str, Any]],
+    removed: Sequence[str],
+    *,
+    dry_run: bool,
+    output: str,
+) -> None:
+    """What became of it."""
+    from aishell.backups.pruning import reasons
+    from aishell.cli.console import write_json
+    from aishell.reporting.units import size
+
+    total = sum(decision.backup.bytes for decision in found if decision.backup.backup_id in removed)
+    if output != "json":
+        cleared = sum(1 for row in left if row["removed"])
+        if not dry_run:
+            rest = f" and {cleared} unfinished one(s)" if cleared else ""
+            click.echo(f"{len(removed)} backup(s){rest} removed, {size(total)}")
+        return
+    backups = [
+        {
+            "backup_id": decision.backup.backup_id,
+            "target": entries[decision.backup.backup_id].target,
+            "kind": decision.backup.kind,
+            "started_at": entries[decision.backup.backup_id].started_at,
+            "bytes": decision.backup.bytes,
+            "becomes": "goes" if decision.goes else "waits" if decision.waits else "stays",
+            "reasons": reasons(decision),
+            "removed": decision.backup.backup_id in removed,
+        }
+        for decision in found
+    ]
+    write_json(
+        {
+            "dry_run": dry_run,
+            "removed": list(removed),
+            "removed_bytes": total,
+            "backups": backups,
+            "unfinished": list(left),
+        }
+    )

@@ -1,0 +1,172 @@
+"""`aishell backups restore`: a backup into a new place."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aishell.cli.common import open_site, parse_inputs, run_options
+from aishell.cli.main import ShowsExamples
+from aishell.errors import ParameterError, TargetUnavailableError, UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from aishell.backups.catalog import Entry
+    from aishell.backups.manifest import Manifest
+    from aishell.site import Site
+
+#: Method -> what it restores into that is no database of a server: a place on this host, by its path.
+PATHS = {"sqlite": ".sqlite", "pg_basebackup": "", "mariadb-backup": ""}
+#: Bytes of a database's name that a generated one begins with; servers take 63 or 64.
+_CUT = 40
+
+
+@click.command(
+    cls=ShowsExamples,
+    epilog="Examples:  aishell backups restore 20261121T0315 --dry-run   ·   aishell backups restore 20261121T0315 --yes   ·   "
+    "aishell backups restore 20261121T0315 --to shop_monday --point-in-time 2026-11-21T14:05 --yes   ·   "
+    "aishell backups restore 20261121T0315 --to ./shop.db --yes",
+)
+@click.argument("backup", metavar="BACKUP")
+@click.option(
+    "--to", "place", metavar="PLACE", help="The new database, file or data directory; else a name is made and printed."
+)
+@click.option(
+    "--point-in-time", metavar="T", help="As of this moment (ISO 8601), where the backup's method can do that."
+)
+@click.option("--tables", "only", metavar="T,T", help="Only these tables, where the backup's method can do that.")
+@click.option("--no-compare", is_flag=True, help="Do not compare what came back with what the backup saw.")
+@click.option(
+    "--option",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the engine's tool, e.g. jobs=4; `aishell tools show restore_backup` lists them.",
+)
+@click.option("--target", metavar="T", help="The server to restore into; else the backup's own target.")
+@click.option("--url", metavar="URL", help="A server that is not configured, e.g. postgresql://dba@db2/postgres.")
+@click.option("--environment", metavar="E", help="What --url is; production unless said otherwise.")
+@run_options
+@click.pass_context
+def restore(
+    ctx: click.Context,
+    /,
+    backup: str,
+    place: str | None,
+    point_in_time: str | None,
+    only: str | None,
+    no_compare: bool,
+    pairs: tuple[str, ...],
+    target: str | None,
+    url: str | None,
+    **options: Any,
+) -> None:
+    """Put a backup back into a new place, which is printed, and compare it with what the backup saw. Never over what is there.
+
+    Every file of it, and of what it rests on, is checked again before. Previews and asks as `run` does. A SQLite file or a
+    server's data directory needs no database for that: where its own cannot be reached any more it is restored all the same.
+    """
+    from aishell.cli.run import run_all
+
+    site = open_site(ctx)
+    entry = site.vault.catalog.find(backup)
+    if entry.engine == "sqlite" and (point_in_time is not None or only is not None):
+        raise ParameterError("a SQLite backup is restored as a whole, as of its own time")
+    manifest = site.vault.repository.manifest(entry.folder)
+    inputs: dict[str, Any] = {
+        "backup": entry.backup_id,
+        "place": _place(site, entry, place),
+        "manifest": manifest.summary(),
+        "rung": entry.rung if entry.problem is None else f"damaged: {entry.problem}",
+        "rung_at": entry.rung_at,
+        "compare": not no_compare,
+    }
+    if point_in_time is not None:
+        inputs["until"] = _moment(site, entry, manifest, point_in_time)
+    if only is not None:
+        inputs["only"] = [name.strip() for name in only.split(",") if name.strip()]
+    if pairs:
+        inputs["options"] = parse_inputs(pairs)
+    where = _where(entry, target, url)
+    try:
+        ctx.exit(run_all(ctx, "backup_restore", inputs, **where, **options))
+    except (TargetUnavailableError, UnknownNameError):
+        if entry.method not in PATHS or target is not None or url is not None or options["dry_run"]:
+            raise
+    ctx.exit(_by_hand(site, entry, inputs, yes=options["yes"], output=options["output"]))
+
+
+def _where(entry: Entry, target: str | None, url: str | None) -> dict[str, Any]:
+    """The server to restore into, as `target_options` say it: the one that is named, else the backup's own."""
+    if target is not None and url is not None:
+        raise UsageError("--target and --url exclude each other")
+    if target is None and url is None:
+        target, url = (None, entry.target) if "://" in entry.target else (entry.target, None)
+        if url is not None and ":***@" in url:
+            raise UsageError("passwords are not kept with a backup", hint=f"give --url for {url}")
+    return {"targets": (target,) if target else (), "url": url, "every": False, "label": None}
+
+
+def _place(site: Site, entry: Entry, given: str | None) -> str:
+    """Where to: as given, else a new name. A path is made absolute, so that a resumed run means the same."""
+    stamp = datetime.now(UTC)
+    if entry.method in PATHS:
+        made = site.vault.repository.root / f"restored-{stamp:%Y%m%dT%H%M%SZ}{PATHS[entry.method]}"
+        return str(Path(given).expanduser().absolute() if given is not None else made.absolute())
+    if given is not None:
+        return given
+    name = re.sub(r"\W+", "_", entry.database, flags=re.ASCII)[:_CUT]
+    return f"{name}_restored_{stamp:%Y%m%d_%H%M%S}"
+
+
+def _moment(site: Site, entry: Entry, manifest: Manifest, text: str) -> str:
+    """A moment in UTC; one without a zone is meant in the target's. Raises UsageError for one the backup does not reach."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--point-in-time {text!r} is no moment", hint="write ISO 8601, e.g. 2026-11-21T14:05:00+01:00"
+        ) from error
+    if moment.tzinfo is None:
+        known = site.settings.targets.get(entry.target)
+        moment = moment.replace(tzinfo=known.zone if known else UTC)
+    chain = site.vault.chain(entry)
+    first, last = chain[0][1].started_at, manifest.finished_at
+    if not datetime.fromisoformat(first) <= moment <= datetime.fromisoformat(last):
+        raise UsageError(
+            f"{entry.backup_id} reaches from {first[:19]}Z to {last[:19]}Z, not to {moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            hint="`aishell backups list` shows the others; a later increment reaches further",
+        )
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _by_hand(site: Site, entry: Entry, inputs: dict[str, Any], *, yes: bool, output: str) -> int:
+    """Without a run: the database that one would be about is gone, which is when a backup is needed."""
+    from aishell.cli.console import write_json
+    from aishell.cli.keeping import agree, keeper
+    from aishell.cli.output import Screen
+    from aishell.reporting.units import printable
+    from aishell.state.runs import who
+
+    compare = inputs["compare"] and inputs["manifest"]["compared"] and "until" not in inputs
+    params = {"backup_id": entry.backup_id, "place": inputs["place"], "compare": compare}
+    params |= {name: inputs[name] for name in ("until", "only") if name in inputs} | inputs.get("options", {})
+    mine = keeper(site)
+    click.echo("its database cannot be reached: restored without a run", err=True)
+    _, verdict = mine.judge("restore_backup", params, entry)
+    question = f"restore {entry.backup_id} into {inputs['place']}?"
+    if not agree(site, {entry.target: verdict}, question, yes=yes, output=output):
+        return 5
+    with Screen(output).working(f"restoring {entry.backup_id}"):
+        result = mine.call("restore_backup", params, entry)
+    site.runs.event("backup_restored", {"backup_id": entry.backup_id, "place": inputs["place"], "by": who()})
+    if output == "json":
+        write_json({"run_id": None, "status": "failure" if result["differences"] else "success", "output_data": result})
+    else:
+        compared = "; every object is what the backup saw" if result["compared"] else ""
+        told = "; ".join(result["differences"]) or f"{entry.backup_id} was restored into {inputs['place']}{compared}"
+        click.echo(printable(told))
+    return 1 if result["differences"] else 0

@@ -1,0 +1,101 @@
+"""`aishell backups verify`: is what was backed up still there, and can it be read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aishell.cli.common import OUTPUT, open_site
+from aishell.cli.main import ShowsExamples
+from aishell.errors import AishellError, BackupError, DeniedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from aishell.backups.catalog import Entry
+    from aishell.execution.keeping import Keeper
+    from aishell.site import Site
+
+
+@click.command(
+    cls=ShowsExamples,
+    epilog="Examples:  aishell backups verify   ·   aishell backups verify --target shop   ·   "
+    "aishell backups verify 20261121T0315 --output json",
+)
+@click.argument("names", nargs=-1, metavar="[BACKUP]...")
+@click.option("--target", metavar="T", help="Every backup of this target.")
+@OUTPUT
+@click.pass_context
+def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, output: str) -> None:
+    """Read backups, and what they rest on, from beginning to end: all of them, those of a target, or those named.
+
+    Every file is compared with the manifest and then read by the engine's own programs. Asks nothing of the database, which
+    may be gone. What is damaged counts for nothing from then on: exit 1, naming what is wrong.
+    """
+    from aishell.cli.console import write_json
+    from aishell.cli.keeping import entries_of, keeper
+    from aishell.errors import UsageError
+    from aishell.reporting.units import printable
+
+    if names and target is not None:
+        raise UsageError("backups are named, or chosen by --target")
+    site = open_site(ctx)
+    chosen = [site.vault.catalog.find(name) for name in names] if names else entries_of(site, target)
+    results: list[dict[str, Any]] = []
+    for result in _verified(keeper(site), site, chosen):
+        results.append(result)
+        if output != "json":
+            text = result["rung"].replace("-", " ") if result["sound"] else result["problem"]
+            mark, colour = ("✓", None) if result["sound"] else ("✗", "red")
+            click.secho(f"{mark} {printable(result['backup_id'])}: {printable(text)}", fg=colour)
+    if output == "json":
+        write_json(results)
+    elif not results:
+        click.echo(f"there is no backup in {site.vault.repository.root}")
+    ctx.exit(1 if any(not result["sound"] for result in results) else 0)
+
+
+def _verified(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[dict[str, Any]]:
+    """What became of each. One that others rest on was read with them: so those come first, and it is not read twice."""
+    from aishell.state.runs import who
+
+    read: set[str] = set()
+    for entry in reversed(chosen):
+        problem: str | None = None
+        if entry.backup_id not in read:
+            try:
+                _look(keeper, site, entry)
+                read |= _chain(keeper, entry)
+            except DeniedError:
+                raise
+            except (
+                AishellError
+            ) as error:  # also that the client programs are missing: it was not read, and that is told
+                problem = error.message
+                if isinstance(error, BackupError):
+                    site.vault.catalog.failed(entry.backup_id, problem)
+        told = {"backup_id": entry.backup_id, "sound": problem is None, "problem": problem, "by": who()}
+        site.runs.event("backup_verified", told)
+        yield {
+            "backup_id": entry.backup_id,
+            "target": entry.target,
+            "sound": problem is None,
+            "rung": site.vault.catalog.find(entry.backup_id).rung,
+            "problem": problem,
+        }
+
+
+def _look(keeper: Keeper, site: Site, entry: Entry) -> None:
+    from aishell.cli.output import Screen
+
+    params = {"backup_id": entry.backup_id}
+    _, verdict = keeper.judge("validate_backup", params, entry)
+    if verdict.requires_approval or not verdict.safe:
+        raise DeniedError("policy does not let validate_backup run without being asked: run it as a tool of a run")
+    with Screen("table").working(f"reading {entry.backup_id}"):
+        keeper.call("validate_backup", params, entry)
+
+
+def _chain(keeper: Keeper, entry: Entry) -> set[str]:
+    return {manifest.backup_id for _, manifest in keeper.vault.chain(entry)}

@@ -1,0 +1,85 @@
+"""What the commands on backups share: the gates without a run, and the question before something is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from aishell.cli.common import interactive
+from aishell.errors import DeniedError, UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from aishell.backups.catalog import Entry
+    from aishell.execution.keeping import Keeper
+    from aishell.settings import Target
+    from aishell.site import Site
+    from aishell.verdicts import Verdict
+
+
+def keeper(site: Site) -> Keeper:
+    """What the backups of a site are looked after with, without their databases."""
+    from aishell.agents.backup import BackupAgent
+    from aishell.execution.keeping import Keeper
+    from aishell.safety.policy import tighter
+    from aishell.settings import Target, load_agent
+
+    def known(name: str) -> Target:
+        try:
+            return site.target(name)
+        except UnknownNameError:
+            return Target(name, "")  # taken out of the configuration: production, like all that says nothing else
+
+    config = load_agent(site.places.config, "backup", BackupAgent.defaults)
+    level = tighter(site.settings.safety_level, config.safety_level)
+    return Keeper(site.vault, site.registry, config, site.policy, level, known)
+
+
+def entries_of(site: Site, target: str | None) -> list[Entry]:
+    """The backups of a target, or all. Raises UnknownNameError for a target that neither has one nor is configured."""
+    entries = site.vault.entries()
+    known = {entry.target for entry in entries} | set(site.settings.targets)
+    if target is not None and target not in known:
+        raise UnknownNameError("target", target, known)
+    return [entry for entry in entries if target in (None, entry.target)]
+
+
+def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bool, output: str) -> bool:
+    """Whether to go on, by what the gates say of each target. `--yes` answers as far as policy lets it; a review wants the name.
+
+    Raises DeniedError for what policy refuses, UsageError when nobody is there to be asked.
+    """
+    from aishell.reporting.units import printable
+    from aishell.safety.gates import preapproved
+    from aishell.verdicts import Decision
+
+    facts = {
+        f"{reason.text} ({reason.rule})": reason.decision
+        for verdict in verdicts.values()
+        for reason in verdict.reasons
+        if reason.decision.rank >= Decision.CONFIRM.rank
+    }
+    asks = "; ".join(facts)
+    if any(not verdict.safe for verdict in verdicts.values()):
+        raise DeniedError(f"refused: {asks}")
+    if yes and all(not v.requires_approval or preapproved(v, yes, site.policy) for v in verdicts.values()):
+        return True
+    if not interactive(False, output):
+        hint = "policy does not let --yes answer for this: ask at a terminal" if yes else "say so with --yes"
+        raise UsageError(
+            f"{question.rstrip('?')}: nobody is there to be asked" + (f" ({asks})" if asks else ""), hint=hint
+        )
+    if asks:
+        click.echo(f"asks because: {printable(asks)}", err=True)
+    reviewed = [name for name, verdict in verdicts.items() if verdict.decision is Decision.REVIEW]
+    for name in reviewed:
+        typed = click.prompt(
+            f"{question} This is reviewed: type the target's name ({printable(name)})",
+            default="",
+            show_default=False,
+            err=True,
+        )
+        if typed != name:
+            raise DeniedError("that is not the target's name; nothing was done")
+    return bool(reviewed) or click.confirm(question, err=True)

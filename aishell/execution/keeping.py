@@ -1,0 +1,129 @@
+"""Backups without the database they are of, which may be gone: read, put back into a file, removed. Through a step's gates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from aishell.backups.catalog import Entry
+from aishell.backups.manifest import Manifest
+from aishell.backups.vault import Vault
+from aishell.databases.base import Database, Session, SessionOptions, TargetLock
+from aishell.databases.connections import parse_url
+from aishell.errors import DatabaseError
+from aishell.models import AgentConfig, Estimate, Server, Step
+from aishell.registry import runners
+from aishell.registry.context import Context
+from aishell.registry.registry import Registry
+from aishell.registry.tool import Tool
+from aishell.safety import constraints, gates
+from aishell.settings import Policy, Target
+from aishell.verdicts import Verdict
+
+#: What a step that is called without a run is called: its folder is named after this process instead of a run.
+STEP = "by-hand"
+_URLS = {"postgresql": "postgresql://", "mysql": "mysql://", "sqlite": "sqlite://"}
+
+
+class Absent(Database):
+    """A database that nobody connects to: what a backup tells of it."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        super().__init__(parse_url(_URLS[manifest.engine]))
+        self.engine = manifest.engine
+        version = tuple(int(part) for part in manifest.server_version.split("."))
+        self._facts = manifest.product, version, frozenset()
+
+    def _connect(self, options: SessionOptions) -> Any:
+        raise DatabaseError("no connection is made to the database of a backup here", kind="connect")
+
+    def session(self, options: SessionOptions) -> Session:
+        raise DatabaseError("no connection is made to the database of a backup here", kind="connect")
+
+    def _probe(self, session: Session) -> tuple[str, tuple[int, ...], frozenset[str]]:
+        return self.facts
+
+    def hold(self, run_id: str) -> TargetLock:
+        raise DatabaseError("no lock is taken in the database of a backup here", kind="connect")
+
+    def running(self, marker: str) -> list[str]:
+        return []
+
+    def stop(self, server_session: str) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """The backups of a site, and the gates that what is done to them passes. `target` looks a target up by its name."""
+
+    vault: Vault
+    registry: Callable[[str], Registry]
+    config: AgentConfig
+    policy: Policy
+    level: str
+    target: Callable[[str], Target]
+
+    def judge(self, name: str, params: Mapping[str, Any], entry: Entry) -> tuple[Tool, Verdict]:
+        """A tool for the backup's engine, and what the gates say of calling it.
+
+        Raises BackupError for a backup whose manifest is damaged, UsageError for parameters that the tool does not take.
+        """
+        server = self._server(self.vault.repository.manifest(entry.folder))
+        return self._judge(self.registry(entry.engine).pick(name, server), params, self.target(entry.target), server)
+
+    def judge_removal(self, entry: Entry, retention: Mapping[str, Any]) -> Verdict:
+        """What the gates say of removing backups of the target that one is of; its manifest may be damaged."""
+        server = Server(entry.engine, entry.engine, (), entry.database, entry.identity)
+        tool = self.registry(entry.engine).pick("cleanup_old_backups", server)
+        return self._judge(tool, {"retention": dict(retention)}, self.target(entry.target), server)[1]
+
+    def call(self, name: str, params: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+        """Call a tool that asks nothing of the database. Raises BackupError, among others."""
+        manifest = self.vault.repository.manifest(entry.folder)
+        server = self._server(manifest)
+        tool = self.registry(entry.engine).pick(name, server)
+        context = Context(
+            database=Absent(manifest),
+            marker="",
+            options=SessionOptions(),
+            run_id=f"{os.getpid():08x}",
+            step_id=STEP,
+            agent_id=self.config.agent_id,
+            target=entry.target,
+            facts={"server": server},
+            backups=self.vault,
+        )
+        return runners.run(tool, tool.prepare(params), None, context).output
+
+    def _judge(self, tool: Tool, params: Mapping[str, Any], target: Target, server: Server) -> tuple[Tool, Verdict]:
+        step = Step("by_hand", tool.name, tool.prepare(params), estimate=Estimate(0.0, None, "not estimated"))
+        seen = constraints.Context(tool, target, server, now=datetime.now(target.zone))
+        in_force: Sequence[constraints.Constraint] = constraints.build(
+            (*self.policy.constraints, *self.config.constraints)
+        )
+        return tool, gates.judge(
+            step, tool, seen, config=self.config, constraints=in_force, policy=self.policy, level=self.level
+        )
+
+    def _server(self, manifest: Manifest) -> Server:
+        database = Absent(manifest)
+        return Server(manifest.engine, database.product, database.version, manifest.database, manifest.identity)
+
+
+def abandoned(folder: Path) -> bool:
+    """Whether a folder was worked in by a call without a run whose process is gone."""
+    process, _, step = folder.name.removeprefix(".work-").partition("-")
+    if step != STEP:
+        return False
+    try:
+        os.kill(int(process, 16), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, OSError):
+        return False
+    return False

@@ -1,0 +1,199 @@
+"""Backups of 1 GB: `aishell run backup` against the bare commands it stands for, on the same data, in turn.
+
+PostgreSQL: pg_dump -Fc with its defaults, and the very command that aishell drives. MariaDB: mariadb-dump into zstd -3, and
+mydumper. SQLite: bare Connection.backup. aishell's figures are those of its step (dump, digests, manifest, durable) without
+fingerprints; validation (a full read) and a restore stand beside it.
+
+    python bench/bench_backups.py [postgresql] [mariadb] [sqlite]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.mariadb import MariadbServer, server_program
+from tests.postgresql import PostgresqlServer, distribution_bin
+
+SIZE, ROUNDS = int(os.environ.get("SIZE", 1_000_000_000)), int(os.environ.get("ROUNDS", 3))
+ROW = 260  # bytes of a row, about
+ROWS = SIZE // ROW
+#: Values that compress as real ones do: about 1 : 8.
+TEXT = {
+    "postgresql": "repeat(md5((i % 5000)::text), 6)",
+    "mariadb": "REPEAT(MD5(seq MOD 5000), 6)",
+}
+
+
+def aishell(url: str, folder: Path, *more: str) -> dict[str, float]:
+    """Seconds of each step of a backup, and its bytes."""
+    env = {**os.environ, "XDG_STATE_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    fixed = ["--environment", "test", "--yes", "--output", "json", "--no-compare"]
+    command = [sys.executable, "-m", "aishell", "run", "backup", "--url", url, *fixed, *more]
+    ended = subprocess.run(command, capture_output=True, env=env, cwd=folder, check=False)
+    if ended.returncode:
+        sys.exit(f"aishell ended with {ended.returncode}: {ended.stdout.decode()[-2000:]}")
+    document = json.loads(ended.stdout)
+    taken = {action["step_id"]: action["execution_time"] for action in document["actions_taken"]}
+    return {**taken, "bytes": document["output_data"]["backup_bytes"]}
+
+
+def timed(command: list[str], output: Path | None = None, **env: str) -> float:
+    started = time.perf_counter()
+    if output is None:
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, **env})
+    else:
+        with output.open("wb") as file:
+            subprocess.run(command, check=True, stdout=file, env={**os.environ, **env})
+    return time.perf_counter() - started
+
+
+def size_of(place: Path) -> int:
+    return sum(path.stat().st_size for path in ([place] if place.is_file() else place.rglob("*")) if path.is_file())
+
+
+def compare(url: str, others: dict[str, Callable[[Path], float]]) -> None:
+    """aishell and the others in turn; each begins with nothing of the one before."""
+    times: dict[str, list[float]] = {}
+    sizes: dict[str, int] = {}
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            taken = aishell(url, Path(folder))
+        for step in ("backup", "validate"):
+            times.setdefault(f"aishell, {step}", []).append(taken[step])
+        sizes["aishell, backup"] = int(taken["bytes"])
+        for name, go in others.items():
+            with tempfile.TemporaryDirectory() as folder:
+                place = Path(folder) / "backup"
+                times.setdefault(name, []).append(go(place))
+                sizes[name] = size_of(place)
+    ours = statistics.median(times["aishell, backup"])
+    for name, values in times.items():
+        middle = statistics.median(values)
+        ratio = "" if name.startswith("aishell") else f"   aishell takes {ours / middle:.2f} times as long"
+        large = f"{sizes[name] / 1e6:>8,.0f} MB" if name in sizes else " " * 11
+        print(f"  {name:<34} {middle:>7.2f} s  {large}  ({min(values):.2f} to {max(values):.2f}){ratio}")
+
+
+def postgresql() -> None:
+    programs = distribution_bin()
+    if programs is None:
+        sys.exit("no PostgreSQL of the distribution: run `make test` once, it installs one")
+    server = PostgresqlServer(programs, {"shared_buffers": "512MB", "max_wal_size": "8GB", "log_statement": "none"})
+    try:
+        server.initialise()
+        server.start()
+        server.create("bench")
+        database = server.database("bench")
+        with database.connect() as connection:
+            for number in range(4):
+                connection.execute(
+                    f"CREATE TABLE t{number} AS SELECT i AS id, now() AS at, {TEXT['postgresql']} AS note "
+                    f"FROM generate_series(1, {ROWS // 4}) AS i"
+                )
+                connection.execute(f"ALTER TABLE t{number} ADD PRIMARY KEY (id)")
+            connection.execute("VACUUM (ANALYZE)")
+        dump = [str(programs / "pg_dump"), "--dbname", database.url]
+        print(f"PostgreSQL, {SIZE / 1e9:.1f} GB, {ROUNDS} rounds")
+        compare(
+            database.url,
+            {
+                "pg_dump -Fc": lambda place: timed([*dump, "-Fc", "-f", str(place)]),
+                "pg_dump -Fd -j2 -Z4": lambda place: timed([*dump, "-Fd", "-j2", "-Z4", "-f", str(place)]),
+            },
+        )
+    finally:
+        server.stop()
+        server.remove()
+
+
+def mariadb() -> None:
+    program = server_program()
+    if program is None:
+        sys.exit("no MariaDB: run `make test` once, it installs one")
+    server = MariadbServer(program, {"innodb-buffer-pool-size": "1500M", "general-log": "OFF"})
+    try:
+        server.initialise()
+        server.start()
+        database = server.create("bench")
+        with database.connect() as connection, connection.cursor() as cursor:
+            for number in range(4):
+                cursor.execute(f"CREATE TABLE t{number} (id bigint PRIMARY KEY, at datetime NOT NULL, note text)")
+                cursor.execute(f"INSERT INTO t{number} SELECT seq, NOW(), {TEXT['mariadb']} FROM seq_1_to_{ROWS // 4}")
+        host, port = database.url.split("@")[1].split("/")[0].split(":")
+        reach = ["--host", host, "--port", port, "--user", "root", "--protocol", "tcp"]
+
+        def piped(place: Path) -> float:
+            started = time.perf_counter()
+            dump = [
+                "mariadb-dump",
+                *reach,
+                "--single-transaction",
+                "--quick",
+                "--routines",
+                "--triggers",
+                "--events",
+                "bench",
+            ]
+            with place.open("wb") as file:
+                first = subprocess.Popen(dump, stdout=subprocess.PIPE)
+                subprocess.run(["zstd", "-3", "-c", "-q"], stdin=first.stdout, stdout=file, check=True)
+                assert first.wait() == 0
+            return time.perf_counter() - started
+
+        others: dict[str, Callable[[Path], float]] = {"mariadb-dump | zstd -3": piped}
+        if shutil.which("mydumper"):
+            mydumper = ["mydumper", "--host", host, "--port", port, "--user", "root", "-B", "bench", "-t", "2", "-c"]
+            others["mydumper -t2 -c"] = lambda place: timed([*mydumper, "-o", str(place)])
+        else:
+            print("  mydumper is not installed")
+        print(f"MariaDB, {SIZE / 1e9:.1f} GB, {ROUNDS} rounds")
+        compare(database.url, others)
+    finally:
+        server.stop()
+        server.remove()
+
+
+def sqlite() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "bench.db"
+        with closing(sqlite3.connect(file)) as connection:
+            connection.executescript(
+                "PRAGMA journal_mode = WAL; CREATE TABLE t (id integer PRIMARY KEY, at text, note text);"
+                f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS}) INSERT INTO t SELECT i,"
+                " datetime('now'), substr(replace(hex(zeroblob(24)), '00', printf('%08x', i % 5000)), 1, 192) FROM n;"
+                "PRAGMA wal_checkpoint(TRUNCATE)"
+            )
+
+        def bare(place: Path) -> float:
+            started = time.perf_counter()
+            with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(place)) as copy:
+                source.backup(copy)
+            return time.perf_counter() - started
+
+        print(f"SQLite, {file.stat().st_size / 1e9:.1f} GB, {ROUNDS} rounds")
+        compare(f"sqlite:///{file}", {"Connection.backup": bare})
+
+
+def main(chosen: list[str]) -> None:
+    engines: dict[str, Callable[[], Any]] = {"postgresql": postgresql, "mariadb": mariadb, "sqlite": sqlite}
+    for name, go in engines.items():
+        if not chosen or name in chosen:
+            go()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

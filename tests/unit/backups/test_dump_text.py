@@ -1,0 +1,98 @@
+"""The text of a dump: its position, its end, and what is changed in it for another place."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aishell.backups.binlog_statements import Turning
+from aishell.backups.dump_text import HEAD_BYTES, Watch, turned
+
+HEAD = b"""/*M!999999\\- enable the sandbox mode */
+-- MariaDB dump 10.19  Distrib 10.11.19-MariaDB, for debian-linux-gnu (x86_64)
+-- CHANGE MASTER TO MASTER_LOG_FILE='binlog.000001', MASTER_LOG_POS=4688;
+"""
+DUMP = (
+    HEAD
+    + b"""
+CREATE TABLE `t` (
+  `id` int(11) NOT NULL DEFAULT nextval(`shop`.`numbers`),
+  `c` text DEFAULT '\\n  `DEFAULT nextval(`shop`.`numbers`)'
+) ENGINE=InnoDB;
+INSERT INTO `t` VALUES
+(1,'DEFAULT nextval(`shop`.`numbers`)'),
+(2,'/*!50106 CREATE*/ /*!50117 DEFINER');
+/*!50003 SET sql_mode              = 'ANSI_QUOTES,STRICT_ALL_TABLES' */ ;
+DELIMITER ;;
+/*!50003 CREATE*/ /*!50017 DEFINER=`root`@`%`*/ /*!50003 trigger "shop".tr before insert on shop."t" for each row
+  insert into shop.log values ("shop".x)
+*/;;
+DELIMITER ;
+/*!50003 SET sql_mode              = '' */ ;
+DELIMITER ;;
+/*!50106 CREATE*/ /*!50117 DEFINER=`root`@`%`*/ /*!50106 EVENT `new
+line` ON SCHEDULE EVERY 1 DAY ON COMPLETION NOT PRESERVE ENABLE COMMENT 'ENABLE' DO delete from shop.t */ ;;
+DELIMITER ;
+-- Dump completed
+"""
+)
+EXPECTED = (
+    DUMP.replace(b"  `id` int(11) NOT NULL DEFAULT nextval(`shop`.", b"  `id` int(11) NOT NULL DEFAULT nextval(`copy`.")
+    .replace(b'trigger "shop".tr before insert on shop."t"', b'trigger `copy`.tr before insert on `copy`."t"')
+    .replace(b"PRESERVE ENABLE COMMENT", b"PRESERVE  DISABLE  COMMENT")
+)
+
+
+def cut(text: bytes, size: int) -> list[bytes]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000, 1 << 20])
+def test_triggers_events_and_defaults_are_turned_and_rows_are_not(size: int) -> None:
+    assert b"".join(turned(cut(DUMP, size), Turning("shop", "copy"))) == EXPECTED
+
+
+@given(st.binary(max_size=300), st.integers(1, 50))
+def test_what_has_none_of_these_passes_as_it_is(data: bytes, size: int) -> None:
+    assert b"".join(turned(cut(data, size), Turning("shop", "copy"))) == data
+
+
+def watch(text: bytes, size: int = 10) -> Watch:
+    made = Watch()
+    for block in cut(text, size):
+        made.see(block)
+    return made
+
+
+@pytest.mark.parametrize("size", [1, 10, 1 << 20])
+def test_the_position_stands_at_the_head(size: int) -> None:
+    assert watch(DUMP, size).position == ("binlog.000001", 4688)
+    source = HEAD.replace(b"MASTER_LOG", b"SOURCE_LOG").replace(b"CHANGE MASTER", b"CHANGE REPLICATION SOURCE")
+    assert watch(source, size).position == ("binlog.000001", 4688)
+    assert watch(b"-- nothing\n", size).position is None
+
+
+@pytest.mark.parametrize(
+    ("text", "complete"),
+    [
+        (DUMP, True),
+        (DUMP.rstrip(), True),
+        (DUMP[:-5], False),
+        (b"", False),
+        (DUMP + b"more\n", False),
+        (b"-- Dump completed on 2026-11-21  3:15:00\n", True),
+    ],
+)
+def test_its_last_line_says_that_it_is_whole(text: bytes, complete: bool) -> None:
+    assert watch(text).complete is complete
+
+
+def test_it_is_told_once_that_the_snapshot_is_taken() -> None:
+    made, told = Watch(), []
+    for block in cut(DUMP, 10):
+        told.append(made.see(block))
+    assert told.count(True) == 1
+    assert not any(told[: len(HEAD) // 10])
+    long = Watch()
+    assert [long.see(b"-" * (HEAD_BYTES // 2)) for _ in range(3)] == [False, True, False]

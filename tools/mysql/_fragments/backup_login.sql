@@ -1,0 +1,4 @@
+-- Blocks that every tool has whose programs log in: how aishell's own connections do, for them to do the same.
+
+-- encryption: the cipher of this connection, empty without TLS
+SHOW SESSION STATUS LIKE 'Ssl_cipher'

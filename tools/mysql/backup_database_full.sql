@@ -1,0 +1,51 @@
+-- name: backup_database_full
+-- engine: mysql >= 8, mariadb >= 10.6
+-- category: backup
+-- risk: low
+-- capabilities: [database_read, file_write, backup_create]
+-- runs: program
+-- implementation: aishell.backups.mariadb_dump:full
+-- programs:
+--   dump: [mariadb-dump, '--defaults-file=:options', --single-transaction, --quick, --routines, --triggers, --events, --hex-blob,
+--     --no-tablespaces, --skip-dump-date, --skip-add-locks, --default-character-set=utf8mb4, --max-allowed-packet=1073741824,
+--     '--master-data=:master_data', '--source-data=:source_data', '--set-gtid-purged=:gtid_purged', '--column-statistics=:column_statistics',
+--     '--dump-history=:history', --, ':database']
+-- lock: none
+-- max_execution_time: 86400
+-- idempotent: true
+-- parameters:
+--   destination: {type: string, default: null, description: a folder inside that of all backups}
+--   expected_bytes: {type: integer, default: null, description: what it will take; it is not begun where there is less room}
+--   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
+-- forms:
+--   plain: "COALESCE({column}, 'N')"
+--   hex: "COALESCE(HEX({column}), 'N')"
+--   utc: "COALESCE(UNIX_TIMESTAMP({column}), 'N')"
+--   long: "COALESCE(MD5({column}), 'N')"
+-- lists:
+--   values: '{form}'
+-- returns:
+--   backup_id: {type: string}
+--   backup_path: {type: string}
+--   bytes: {type: integer}
+--   source_bytes: {type: [integer, "null"]}
+--   rung: {type: string}
+--   manifest: {type: string}
+--   parent: {type: [string, "null"]}
+--   objects: {type: [integer, "null"], description: objects that were fingerprinted}
+-- examples: [{params: {}}, {params: {compare: false}}]
+--
+-- Dumps the database with the server's own program in one transaction, while the application goes on, and compresses the dump. Tables,
+-- views, routines, triggers, events and sequences are in it; accounts and their privileges are not. Nothing is locked, and a table
+-- that is altered meanwhile makes the backup fail. The fingerprints are of the moment that the dump is of, by its place in the
+-- binary log; without one, only if nothing was written while it began. Rows of tables that are not transactional are of no one
+-- moment: the manifest names them. Under its name when every file has been read back into the manifest.
+
+-- include: backup_login
+
+-- include: backup_moment
+
+-- gtid: what the binary log holds before a place in it; MariaDB only
+SELECT BINLOG_GTID_POS(:file, :position) AS gtid
+
+-- include: backup_prints

@@ -1,0 +1,57 @@
+-- name: backup_database_incremental
+-- engine: mysql >= 8, mariadb >= 10.6
+-- category: backup
+-- risk: low
+-- capabilities: [database_read, file_write, backup_create]
+-- runs: program
+-- implementation: aishell.backups.mariadb_dump:incremental
+-- programs:
+--   fetch: [mariadb-binlog, '--defaults-file=:options', --read-from-remote-server, --raw, --verify-binlog-checksum,
+--     '--result-file=:folder', --, ':files']
+--   scan: [mariadb-binlog, --no-defaults, --verify-binlog-checksum, --loose-skip-annotate-row-events, '--start-position=:start',
+--     '--stop-position=:stop', '--stop-datetime=:until', --, ':files']
+-- lock: none
+-- max_execution_time: 86400
+-- idempotent: true
+-- parameters:
+--   destination: {type: string, default: null, description: a folder inside that of all backups}
+--   parent: {type: string, default: null, description: the backup to go on from; else the newest verified one}
+--   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
+-- forms:
+--   plain: "COALESCE({column}, 'N')"
+--   hex: "COALESCE(HEX({column}), 'N')"
+--   utc: "COALESCE(UNIX_TIMESTAMP({column}), 'N')"
+--   long: "COALESCE(MD5({column}), 'N')"
+-- lists:
+--   values: '{form}'
+-- returns:
+--   backup_id: {type: string}
+--   backup_path: {type: string}
+--   bytes: {type: integer}
+--   source_bytes: {type: [integer, "null"]}
+--   rung: {type: string}
+--   manifest: {type: string}
+--   parent: {type: [string, "null"]}
+--   objects: {type: [integer, "null"], description: objects that were fingerprinted}
+-- examples: [{params: {}}]
+--
+-- Copies the server's binary logs since the parent, after the one that is written to was ended (FLUSH BINARY LOGS). They hold the
+-- changes of all databases of the server; of these only the target's are restored. Needs binlog_format = ROW, and RELOAD,
+-- REPLICATION SLAVE and BINLOG MONITOR (MySQL: REPLICATION CLIENT). What could not be restored into a copy makes it fail at
+-- once, such as a statement that was logged as such, or the whole database being dropped: then a full backup is due. The server has to keep its
+-- logs until the next increment has them. Fingerprints read every table.
+
+-- include: backup_login
+
+-- include: backup_moment
+
+-- gtid: what the binary log holds before a place in it; MariaDB only
+SELECT BINLOG_GTID_POS(:file, :position) AS gtid
+
+-- logs: the files there are, in order
+SHOW BINARY LOGS
+
+-- flush: end the file that is written to, so that it can be copied as a whole
+FLUSH BINARY LOGS
+
+-- include: backup_prints

@@ -1,0 +1,46 @@
+-- name: restore_backup
+-- engine: mysql >= 8, mariadb >= 10.6
+-- category: restore
+-- risk: medium
+-- capabilities: [database_read, file_write, backup_restore]
+-- runs: program
+-- implementation: aishell.backups.restoring:restore
+-- programs:
+--   client: [mariadb, '--defaults-file=:options', --binary-mode, --batch, --comments, --default-character-set=utf8mb4,
+--     --max-allowed-packet=1073741824, '--database=:place']
+--   scan: [mariadb-binlog, --no-defaults, --verify-binlog-checksum, --loose-skip-annotate-row-events, '--start-position=:start',
+--     '--stop-position=:stop', '--stop-datetime=:until', --, ':files']
+-- lock: none
+-- max_execution_time: 86400
+-- idempotent: false
+-- parameters:
+--   backup_id: {type: string}
+--   place: {type: string, description: the database to make; it must not be there}
+--   until: {type: string, default: null, description: 'as of this second, with its zone, such as 2026-11-21T03:15:00+01:00; for increments'}
+--   only: {type: array, default: [], description: not for a dump}
+--   compare: {type: boolean, default: true}
+-- forms:
+--   plain: "COALESCE({column}, 'N')"
+--   hex: "COALESCE(HEX({column}), 'N')"
+--   utc: "COALESCE(UNIX_TIMESTAMP({column}), 'N')"
+--   long: "COALESCE(MD5({column}), 'N')"
+-- lists:
+--   values: '{form}'
+-- returns:
+--   backup_id: {type: string}
+--   place: {type: string}
+--   compared: {type: boolean}
+--   differences: {type: array}
+-- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup, place: shop_restored}}]
+--
+-- Restores a backup into a new database on the target's server, after every file of it and of what it rests on was checked. Never
+-- into one that is there. With `until` all changes before that second are in it. No statement is sent that could touch another database:
+-- names of the source are turned to the new one, but for the bodies of routines, triggers and events. Its events
+-- are disabled: the manifest names those that were not (`enabled_events`); ALTER EVENT … ENABLE when it takes over. Where the account may,
+-- without the binary log: then replicas do not have it. Increments need BINLOG REPLAY (MySQL: BINLOG_ADMIN).
+
+-- include: backup_login
+
+-- include: backup_place
+
+-- include: backup_prints

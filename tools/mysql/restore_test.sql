@@ -1,0 +1,40 @@
+-- name: restore_test
+-- engine: mysql >= 8, mariadb >= 10.6
+-- category: restore
+-- risk: medium
+-- capabilities: [database_read, file_write, backup_restore]
+-- runs: program
+-- implementation: aishell.backups.restoring:restore_test
+-- programs:
+--   client: [mariadb, '--defaults-file=:options', --binary-mode, --batch, --comments, --default-character-set=utf8mb4,
+--     --max-allowed-packet=1073741824, '--database=:place']
+--   scan: [mariadb-binlog, --no-defaults, --verify-binlog-checksum, --loose-skip-annotate-row-events, '--start-position=:start',
+--     '--stop-position=:stop', '--stop-datetime=:until', --, ':files']
+-- lock: none
+-- max_execution_time: 86400
+-- idempotent: true
+-- parameters:
+--   backup_id: {type: string}
+-- forms:
+--   plain: "COALESCE({column}, 'N')"
+--   hex: "COALESCE(HEX({column}), 'N')"
+--   utc: "COALESCE(UNIX_TIMESTAMP({column}), 'N')"
+--   long: "COALESCE(MD5({column}), 'N')"
+-- lists:
+--   values: '{form}'
+-- returns:
+--   backup_id: {type: string}
+--   compared: {type: integer, description: objects that were compared with what the backup saw}
+--   differences: {type: array}
+--   rung: {type: string}
+-- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup}}]
+--
+-- Restores a backup into a scratch database on the target's server, with what it rests on, compares every table row by row and
+-- every definition with what the backup saw, and drops the scratch database again. Fails when anything is different. Where
+-- the account may, without the binary log, so that replicas have none of it. Its events are disabled.
+
+-- include: backup_login
+
+-- include: backup_place
+
+-- include: backup_prints

@@ -1,0 +1,52 @@
+-- Blocks that make the database a backup is restored into, and take it away. Names stand for locales too: both are words here.
+
+-- place_found: whether a database of this name is there, and whether it is what this very step has made
+SELECT EXISTS (SELECT FROM pg_database AS d WHERE d.datname = :place) AS found,
+       EXISTS (SELECT FROM pg_db_role_setting AS x JOIN pg_database AS d ON d.oid = x.setdatabase
+               WHERE d.datname = :place AND x.setrole = 0 AND :mark = ANY (x.setconfig)) AS ours
+
+-- missing_roles: those of these that are not there
+SELECT r.name AS name FROM jsonb_array_elements_text(CAST(:roles AS jsonb)) AS r(name)
+WHERE NOT EXISTS (SELECT FROM pg_roles AS p WHERE p.rolname = r.name) ORDER BY r.name
+
+-- create_plain: before version 15
+CREATE DATABASE {scratch} TEMPLATE template0 ENCODING {encoding} LC_COLLATE {collation} LC_CTYPE {ctype}
+
+-- create_libc: from version 15 on
+CREATE DATABASE {scratch} TEMPLATE template0 ENCODING {encoding} LC_COLLATE {collation} LC_CTYPE {ctype} LOCALE_PROVIDER libc
+
+-- create_icu: from version 15 on
+CREATE DATABASE {scratch} TEMPLATE template0 ENCODING {encoding} LC_COLLATE {collation} LC_CTYPE {ctype} LOCALE_PROVIDER icu ICU_LOCALE {locale}
+
+-- create_icu_rules: from version 16 on
+CREATE DATABASE {scratch} TEMPLATE template0 ENCODING {encoding} LC_COLLATE {collation} LC_CTYPE {ctype} LOCALE_PROVIDER icu ICU_LOCALE {locale} ICU_RULES {rules}
+
+-- create_builtin: from version 17 on
+CREATE DATABASE {scratch} TEMPLATE template0 ENCODING {encoding} LC_COLLATE {collation} LC_CTYPE {ctype} LOCALE_PROVIDER builtin BUILTIN_LOCALE {locale}
+
+-- without_public: where the source has no such schema
+DROP SCHEMA public
+
+-- chosen: a setting of the database, for this transaction
+SELECT set_config(:setting, :value, true)
+
+-- set_database: what was chosen
+ALTER DATABASE {scratch} SET {setting} FROM CURRENT
+
+-- set_role: what was chosen
+ALTER ROLE {role} IN DATABASE {scratch} SET {setting} FROM CURRENT
+
+-- own: whose it was
+ALTER DATABASE {scratch} OWNER TO {owner}
+
+-- rename: it is whole
+ALTER DATABASE {scratch} RENAME TO {place}
+
+-- here: which database a session is in
+SELECT current_database() AS database
+
+-- drop_plain: before version 13
+DROP DATABASE IF EXISTS {scratch}
+
+-- drop: a database that was made here, whoever is connected
+DROP DATABASE IF EXISTS {scratch} WITH (FORCE)

@@ -1,0 +1,84 @@
+-- name: backup_database_full
+-- engine: postgresql >= 12
+-- category: backup
+-- risk: low
+-- capabilities: [database_read, file_write, backup_create]
+-- runs: program
+-- implementation: aishell.backups.pg_dump:full
+-- programs:
+--   dump: [pg_dump, --format=directory, '--file=:folder', '--jobs=:jobs', '--compress=:level', '--snapshot=:snapshot',
+--     '--lock-wait-timeout=:lock_wait', --no-sync, --no-password, '--dbname=:login']
+--   roles: [pg_dumpall, --globals-only, ':without', '--file=:file', --no-sync, --no-password, '--database=:database', '--dbname=:login']
+--   contents: [pg_restore, --list, ':folder']
+--   sequences: [pg_restore, '--use-list=:list', '--file=:file', ':folder']
+--   read: [pg_restore, --file=/dev/null, ':folder']
+-- lock: ACCESS SHARE
+-- lock_timeout: 60
+-- max_execution_time: 86400
+-- idempotent: true
+-- parameters:
+--   destination: {type: string, default: null, description: a folder inside that of all backups}
+--   expected_bytes: {type: integer, default: null, description: what it will take; it is not begun where there is less room}
+--   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
+--   compression: {type: string, default: gzip, enum: [none, gzip, zstd], description: 'zstd: pg_dump 16 and later, where built with it'}
+--   jobs: {type: integer, default: 2, minimum: 1, maximum: 64, description: 'tables at a time, each over a connection of its own'}
+-- returns:
+--   backup_id: {type: string}
+--   backup_path: {type: string}
+--   bytes: {type: integer}
+--   source_bytes: {type: [integer, "null"]}
+--   rung: {type: string}
+--   manifest: {type: string}
+--   parent: {type: [string, "null"]}
+--   objects: {type: [integer, "null"], description: objects that were fingerprinted}
+-- examples: [{params: {}}, {params: {compression: none, jobs: 4}}]
+--
+-- Dumps the database with pg_dump, and the cluster's roles beside it with pg_dumpall, while the application goes on. Every table,
+-- and its fingerprint, is of one and the same moment. Tables are locked against DROP, TRUNCATE and other schema changes
+-- meanwhile; one that such a change waits for makes the backup fail. Nothing is written before it is clear that the role may read
+-- every table in full. Under its name when every file has been read back into the manifest.
+
+-- obstacles: what this role cannot read as it is
+WITH relation AS (
+  SELECT c.oid, c.relkind, c.relnamespace, format('%I.%I', n.nspname, c.relname) AS name
+  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+)
+SELECT 'unreadable' AS kind, r.name AS name FROM relation AS r
+WHERE NOT (has_schema_privilege(r.relnamespace, 'USAGE')
+           AND CASE r.relkind WHEN 'S' THEN has_sequence_privilege(r.oid, 'SELECT') ELSE has_table_privilege(r.oid, 'SELECT') END)
+UNION ALL
+SELECT 'partial', r.name FROM relation AS r WHERE r.relkind <> 'S' AND row_security_active(r.oid)
+UNION ALL
+SELECT 'unreadable', format('large object %s', l.oid) FROM pg_largeobject_metadata AS l
+WHERE current_setting('is_superuser') <> 'on' AND current_setting('lo_compat_privileges') <> 'on'
+  AND NOT pg_has_role(l.lomowner, 'USAGE')
+  AND NOT EXISTS (SELECT FROM aclexplode(l.lomacl) AS x WHERE x.privilege_type = 'SELECT'
+                  AND (x.grantee = 0 OR pg_has_role(x.grantee, 'USAGE')))
+UNION ALL
+SELECT 'unreadable', 'pg_largeobject' WHERE CAST(:compare AS boolean) AND EXISTS (SELECT FROM pg_largeobject_metadata)
+  AND NOT has_table_privilege('pg_largeobject', 'SELECT')
+ORDER BY kind, name
+
+-- snapshot: for pg_dump, which sees what this session sees
+SELECT pg_export_snapshot() AS snapshot
+
+-- about: what a restored one has to be made like, and how far this one reaches
+SELECT current_database() AS database, pg_database_size(d.oid) AS bytes, pg_encoding_to_char(d.encoding) AS encoding,
+       d.datcollate AS collation, d.datctype AS ctype, coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') AS provider,
+       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale, to_jsonb(d) ->> 'daticurules' AS rules,
+       pg_get_userbyid(d.datdba)::text AS owner, has_table_privilege('pg_authid', 'SELECT') AS passwords,
+       EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = 'public') AS public,
+       (SELECT array_agg(r.rolname::text ORDER BY r.rolname) FROM pg_roles AS r
+        WHERE r.oid = d.datdba
+          OR r.oid IN (SELECT s.refobjid FROM pg_shdepend AS s WHERE s.dbid = d.oid AND s.refclassid = 'pg_authid'::regclass)
+          OR r.oid IN (SELECT x.setrole FROM pg_db_role_setting AS x WHERE x.setdatabase = d.oid)) AS roles,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('role', CASE WHEN x.setrole <> 0 THEN pg_get_userbyid(x.setrole) END,
+                                                     'settings', (SELECT array_agg(c.setting) FROM unnest(x.setconfig) AS c(setting)
+                                                                  WHERE c.setting !~ '^aishell[.]'))), '[]')
+        FROM pg_db_role_setting AS x WHERE x.setdatabase = d.oid) AS settings,
+       CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn
+FROM pg_database AS d WHERE d.datname = current_database()
+
+-- include: backup_prints

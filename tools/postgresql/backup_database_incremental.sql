@@ -1,0 +1,44 @@
+-- name: backup_database_incremental
+-- engine: postgresql >= 13
+-- category: backup
+-- risk: low
+-- capabilities: [database_read, file_write, backup_create]
+-- runs: program
+-- implementation: aishell.backups.pg_basebackup:incremental
+-- programs:
+--   receivewal: [pg_receivewal, '--directory=:folder', '--endpos=:endpos', --no-loop, --no-password, '--dbname=:dbname']
+--   basebackup: [pg_basebackup, '--pgdata=:folder', '--incremental=:old_manifest', --format=plain, --wal-method=stream,
+--     --checkpoint=fast, --manifest-checksums=SHA256, '--label=:label', '--max-rate=:max_rate', ':tablespaces', --no-password,
+--     '--dbname=:dbname']
+--   verifybackup: [pg_verifybackup, --quiet, ':without_wal', ':folder']
+--   waldump: [pg_waldump, --stats, '--path=:folder', '--timeline=:timeline', '--start=:begin', '--end=:end']
+--   tablespaces: [pg_waldump, --rmgr=Tablespace, '--path=:folder', '--timeline=:timeline', '--start=:begin', '--end=:end']
+-- max_execution_time: 86400
+-- idempotent: true
+-- parameters:
+--   destination: {type: string, default: null, description: a folder inside that of all backups}
+--   parent: {type: string, default: null, description: the backup to go on from; else the newest verified physical one}
+--   max_rate: {type: integer, default: null, minimum: 32, maximum: 1048576, description: at most so many kB a second}
+-- returns:
+--   backup_id: {type: string}
+--   backup_path: {type: string}
+--   bytes: {type: integer}
+--   source_bytes: {type: [integer, "null"]}
+--   rung: {type: string}
+--   manifest: {type: string}
+--   parent: {type: [string, "null"]}
+--   objects: {type: [integer, "null"], description: 'none: what a server has in memory and WAL has no fingerprint'}
+-- examples: [{params: {}}]
+--
+-- What the whole cluster has changed since the last verified physical backup: its WAL, of which it can be restored to any moment
+-- since then, or from version 17 on, where the server summarizes WAL, the changed pages. For WAL the server is made to end the
+-- segment it writes.
+
+-- include: physical_backup
+
+-- mark: a transaction of its own, by which a restore to a moment finds its end
+SELECT m::text AS lsn, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS at
+FROM pg_logical_emit_message(true, 'aishell', CAST(:marker AS text)) AS m
+
+-- switch: end the segment, so that it is whole
+SELECT pg_switch_wal()::text AS lsn

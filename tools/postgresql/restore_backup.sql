@@ -1,0 +1,41 @@
+-- name: restore_backup
+-- engine: postgresql >= 12
+-- category: restore
+-- risk: medium
+-- capabilities: [database_read, file_write, backup_restore]
+-- runs: program
+-- implementation: aishell.backups.restoring:restore
+-- programs:
+--   read: [pg_restore, --file=/dev/null, ':folder']
+--   contents: [pg_restore, --list, ':folder']
+--   restore: [pg_restore, '--section=:section', '--jobs=:jobs', ':exit_on_error', ':without', --no-subscriptions,
+--     '--use-list=:list', --no-password, '--dbname=:login', ':folder']
+--   verifybackup: [pg_verifybackup, --quiet, ':without_wal', ':folder']
+--   waldump: [pg_waldump, --stats, '--path=:folder', '--timeline=:timeline', '--start=:begin', '--end=:end']
+--   combinebackup: [pg_combinebackup, '--output=:into', ':bases']
+-- max_execution_time: 86400
+-- idempotent: false
+-- parameters:
+--   backup_id: {type: string}
+--   place: {type: string, description: 'the database to make, or for a physical backup the folder of a new data directory'}
+--   until: {type: string, default: null, description: 'as of this moment; only physical backups with increments of WAL'}
+--   only: {type: array, default: [], description: 'tables as schema.table: the rows of these alone, in the schema of all'}
+--   compare: {type: boolean, default: true}
+--   owners: {type: boolean, default: null, description: 'also who owns what and may use it; left out: where the role is a superuser'}
+--   jobs: {type: integer, default: 2, minimum: 1, maximum: 64, description: 'objects at a time, each over a connection of its own'}
+-- returns:
+--   backup_id: {type: string}
+--   place: {type: string}
+--   compared: {type: boolean}
+--   differences: {type: array}
+-- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup, place: shop_restored}}]
+--
+-- Restores a backup into a new database on the target's server, after every file of it was checked. Never into one that is there:
+-- the database is made under a scratch name and gets its own when it is whole. With `only` all definitions come back, but the rows of
+-- these tables alone, and no foreign keys. Subscriptions are never restored, since dropping a copy of one would take
+-- the original's slot away. A dump has no statistics: run ANALYZE afterwards. Of a physical backup a data directory is made, for a server of the
+-- same version, which recovers at its first start; it does not archive, nor follow a primary, nor subscribe until that is changed.
+
+-- include: backup_place
+
+-- include: backup_prints

@@ -1,0 +1,40 @@
+-- name: restore_test
+-- engine: postgresql >= 12
+-- category: restore
+-- risk: medium
+-- capabilities: [database_read, file_write, backup_restore]
+-- runs: program
+-- implementation: aishell.backups.restoring:restore_test
+-- programs:
+--   read: [pg_restore, --file=/dev/null, ':folder']
+--   contents: [pg_restore, --list, ':folder']
+--   restore: [pg_restore, '--section=:section', '--jobs=:jobs', ':exit_on_error', ':without', --no-subscriptions,
+--     '--use-list=:list', --no-password, '--dbname=:login', ':folder']
+--   verifybackup: [pg_verifybackup, --quiet, ':without_wal', ':folder']
+--   waldump: [pg_waldump, --stats, '--path=:folder', '--timeline=:timeline', '--start=:begin', '--end=:end']
+--   combinebackup: [pg_combinebackup, '--output=:into', ':bases']
+--   postgres: [postgres, -D, ':data', -c, 'config_file=:control/postgresql.conf', -c, 'hba_file=:control/pg_hba.conf',
+--     -c, 'ident_file=:control/pg_ident.conf', -c, 'unix_socket_directories=:control', -c, 'listen_addresses=', -c, port=5432,
+--     -c, hot_standby=off, -c, autovacuum=off, -c, ssl=off, -c, fsync=off, -c, logging_collector=off, -c, log_destination=stderr,
+--     -c, shared_preload_libraries=, -c, archive_mode=off, -c, max_logical_replication_workers=0, -c, external_pid_file=]
+--   amcheck: [pg_amcheck, --all, --install-missing, --heapallindexed, --no-password, '--maintenance-db=:dbname']
+-- max_execution_time: 86400
+-- idempotent: true
+-- parameters:
+--   backup_id: {type: string}
+--   jobs: {type: integer, default: 2, minimum: 1, maximum: 64, description: 'objects at a time, each over a connection of its own'}
+-- returns:
+--   backup_id: {type: string}
+--   compared: {type: integer, description: objects that were compared with what the backup saw}
+--   differences: {type: array}
+--   rung: {type: string}
+-- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup}}]
+--
+-- Restores a backup into a scratch database on the target's own server, compares every table row by row and every definition with
+-- what the backup saw, and drops that database again. It takes as much room there as the database does. Fails when anything is
+-- different. Who owns what and who may use it is restored and compared when the role is a superuser; subscriptions never are. Of a
+-- physical backup a server is started on what was restored, and pg_amcheck reads its tables and indexes; no rows are compared.
+
+-- include: backup_place
+
+-- include: backup_prints
