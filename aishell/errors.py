@@ -13,6 +13,7 @@
     ├── StepError                1   a step could not do its work
     │   ├── ArchiveError             an archive is damaged, or cannot be written
     │   └── BackupError              a backup is damaged, is not there, or cannot be made or restored
+    │       └── NotAtHandError           what it takes to look at it is not here: a program, a key, a permission
     ├── OutgrownError            1   a saved plan no longer fits the database
     ├── WaitingError             3   a person has to decide first
     ├── DeniedError              5   refused by policy, a constraint or a person
@@ -122,6 +123,10 @@ class ArchiveError(StepError):
 
 class BackupError(StepError):
     """A backup is damaged, is not there, or cannot be made or restored."""
+
+
+class NotAtHandError(BackupError):
+    """What it takes to look at a backup is not here: a program, a key, a permission. It says nothing of the backup itself."""
 
 
 class OutgrownError(AishellError):

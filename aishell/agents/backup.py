@@ -138,6 +138,7 @@ class BackupAgent(Agent):
             sentences.append(f"It was copied to {', '.join(dict.fromkeys(data['copies']))} and compared there.")
         if removed:
             sentences.append(f"{len(removed)} old backup(s) were removed.")
+        sentences += [f"Note: {warning}." for warning in made.get("warnings") or ()]
         return data, " ".join([*sentences, *left_over(results)])
 
 

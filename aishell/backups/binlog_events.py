@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from zlib import crc32
 
 from aishell.backups.binlog_statements import Turning
@@ -18,7 +18,8 @@ from aishell.errors import BackupError
 _HEADER = struct.Struct("<IBIIIH")  # time, type, server, length, end position, flags
 _FORMAT, _TABLE_MAP = 15, 19
 #: Write, update and delete: version 1 and 2, MySQL's partial JSON, MariaDB's compressed ones.
-_ROWS = frozenset({23, 24, 25, 30, 31, 32, 39, 166, 167, 168, 169, 170, 171})
+_WRITES = frozenset({23, 30, 166, 169})
+_CHANGES = frozenset({24, 25, 31, 32, 39, 167, 168, 170, 171})
 #: Behind the header: the table's number, of six bytes, and flags, one of which says that the statement ends.
 _NUMBER, _FLAGS = slice(_HEADER.size, _HEADER.size + 6), _HEADER.size + 6
 _STATEMENT_ENDS = 1
@@ -26,14 +27,18 @@ _CRC32 = 1
 
 
 class Rows:
-    """Takes the events of one statement after the other. `largest`: bytes of events in a piece, if no event has more."""
+    """Takes the events of one statement after the other. `largest`: bytes of events in a piece, if no event has more.
 
-    def __init__(self, turning: Turning, largest: int) -> None:
-        self.turning, self.largest = turning, largest
+    `inexact`: tables whose rows are not found in a copy by what the log says of them.
+    """
+
+    def __init__(self, turning: Turning, largest: int, inexact: Collection[str] = ()) -> None:
+        self.turning, self.largest, self.inexact = turning, largest, inexact
         self.checksums = False
         self.count = 0  # events of rows that were handed on
         self._left = bytearray()
         self._maps: dict[bytes, bytes] = {}
+        self._inexact: dict[bytes, str] = {}
         self._rows: list[bytes] = []
         self._size = 0
 
@@ -41,7 +46,7 @@ class Rows:
         """What can be sent already, in base64, once these lines are there. Raises BackupError for an event of unknown meaning."""
         try:
             # Each event is encoded by itself, in lines of 76 characters: each line can be decoded alone.
-            self._left += b"".join(map(binascii.a2b_base64, encoded.split(b"\n")))
+            self._left += b"".join(binascii.a2b_base64(line, strict_mode=True) for line in encoded.split(b"\n"))
         except binascii.Error as error:
             raise BackupError("the binary log cannot be read: its events are no base64") from error
         for event in self._events():
@@ -53,11 +58,17 @@ class Rows:
             elif kind == _TABLE_MAP:
                 if (turned := self._turned(event)) is not None:
                     self._maps[table] = turned
-            elif kind not in _ROWS:
+            elif kind not in _WRITES | _CHANGES:
                 raise BackupError(
                     f"the binary log has an event of the unknown type {kind}", hint="make a full backup after it"
                 )
             elif table in self._maps:
+                if kind in _CHANGES and table in self._inexact:
+                    raise BackupError(
+                        f"rows of {self._inexact[table]} were changed, which has FLOAT and no key without: a dump's are rounded, "
+                        "and would not be found again",
+                        hint="give it a primary key, or make full backups only",
+                    )
                 if self._rows and self._size + len(event) > self.largest:
                     yield self._piece()
                 self._rows.append(event)
@@ -71,6 +82,7 @@ class Rows:
         if self._rows:
             yield self._piece()
         self._maps.clear()
+        self._inexact.clear()
 
     def _events(self) -> Iterator[bytes]:
         while len(self._left) >= _HEADER.size:
@@ -88,6 +100,9 @@ class Rows:
         size = event[at]
         if not self.turning.is_source(event[at + 1 : at + 1 + size].decode("utf-8", "surrogateescape")):
             return None
+        name = event[at + 3 + size : at + 3 + size + event[at + 2 + size]].decode("utf-8", "surrogateescape")
+        if name in self.inexact:
+            self._inexact[event[_NUMBER]] = name
         place = self.turning.place.encode()
         return self._sealed(event[:at] + bytes([len(place)]) + place + event[at + 1 + size :])
 

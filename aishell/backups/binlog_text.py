@@ -7,7 +7,7 @@ piece is sent on where it is known to touch nothing but the copy.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from aishell.backups.binlog_events import Rows
 from aishell.backups.binlog_statements import Turning
@@ -21,12 +21,7 @@ _USE = re.compile(rb"use (`(?:[^`]|``)*`|\w+)\s*\Z")
 _SQL_MODE = re.compile(rb"@@session\.sql_mode=(\d+)")
 _CHARSET = re.compile(rb"/\*!\\C (\w+)")
 #: Settings that statements and rows were made under. Those of replication (GTIDs, the server's id) are not carried over.
-_SETTING = re.compile(
-    rb"SET (?:TIMESTAMP=|INSERT_ID=|LAST_INSERT_ID=|@@RAND_SEED1=|@@session\.(?:pseudo_thread_id|foreign_key_checks|sql_mode"
-    rb"|auto_increment_increment|character_set_client|lc_time_names|collation_database|time_zone|default_collation_for_utf8mb4"
-    rb"|explicit_defaults_for_timestamp|sql_auto_is_null|character_set_collations)\b)",
-    re.IGNORECASE,
-)
+_SETTING = re.compile(rb"SET (?:TIMESTAMP=|INSERT_ID=|LAST_INSERT_ID=|@@RAND_SEED1=|@@session\.)", re.IGNORECASE)
 _DROPPED = re.compile(
     rb"(?:/\*[!M]*\d+\s*)?SET\s+@@(?:session|global)\.(?:gtid_|server_id|skip_parallel_replication|original_|immediate_"
     rb"|original_commit|sql_require_primary_key|default_table_encryption)",
@@ -45,9 +40,9 @@ _BYTEWISE = frozenset(
 class Replay:
     """The text of a binary log turned to a place. `statements` and `rows` count what was sent on."""
 
-    def __init__(self, turning: Turning, largest: int = 4 << 20) -> None:
+    def __init__(self, turning: Turning, largest: int = 4 << 20, inexact: Collection[str] = ()) -> None:
         self.turning = turning
-        self.rows = Rows(turning, largest)
+        self.rows = Rows(turning, largest, inexact)
         self.statements = 0
         self._database: str | None = None
         self._sql_mode, self._charset = 0, b"utf8mb4"
@@ -81,7 +76,8 @@ class Replay:
         if not text or _DROPPED.match(text):
             return ()
         if (use := _USE.match(text)) is not None:
-            self._database = self._text(use[1].strip(b"`").replace(b"``", b"`"))
+            name = use[1][1:-1].replace(b"``", b"`") if use[1].startswith(b"`") else use[1]
+            self._database = self._text(name)
             return ()
         if (charset := _CHARSET.match(text)) is not None:
             self._charset = charset[1]

@@ -16,7 +16,7 @@ from aishell.backups.making import Work, sha256
 from aishell.backups.manifest import File, Manifest
 from aishell.backups.methods import method_of
 from aishell.backups.vault import vault_of
-from aishell.errors import BackupError
+from aishell.errors import BackupError, NotAtHandError
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 
@@ -27,18 +27,24 @@ NAMED = 5
 def check(work: Work, entry: Entry) -> list[tuple[Path, Manifest]]:
     """A backup with all it rests on, checked against the manifests and fully read; the catalog learns what came of it.
 
-    Raises BackupError naming what is wrong: then it counts for nothing until it is checked again.
+    Raises BackupError naming what is wrong: then that link, and what rests on it, counts for nothing until it is checked again;
+    NotAtHandError where nothing could be learnt of it.
     """
+    looked_at = entry.backup_id
     try:
         links = work.vault.chain(entry)
         for folder, manifest in links:
+            looked_at = manifest.backup_id
             refuse(manifest, sorted(problems(folder, manifest)))
         unread = [link for link in links if not is_encrypted(link[1]) or work.vault.identity]  # the others were, before
         with opened(work.vault, work.folder, unread) as readable:
             for folder, manifest in readable:
+                looked_at = manifest.backup_id
                 method_of(manifest.method).read(work, folder, manifest)
+    except NotAtHandError:
+        raise
     except BackupError as error:
-        work.vault.catalog.failed(entry.backup_id, error.message)
+        work.vault.catalog.failed(looked_at, error.message)
         raise
     for _, manifest in links:
         work.vault.proven(manifest.backup_id, VERIFIED)
@@ -82,10 +88,15 @@ def problems(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 def _problem(folder: Path, file: File) -> str | None:
     path = folder / file.path
-    size = path.stat().st_size
-    if size != file.bytes:
-        return f"{file.path} has {size:,} bytes instead of {file.bytes:,}"
-    return None if sha256(path) == file.sha256 else f"{file.path} was changed or is damaged"
+    try:
+        size = path.stat().st_size
+        if size != file.bytes:
+            return f"{file.path} has {size:,} bytes instead of {file.bytes:,}"
+        return None if sha256(path) == file.sha256 else f"{file.path} was changed or is damaged"
+    except PermissionError as error:
+        raise NotAtHandError(f"{path} may not be read by this user") from error
+    except OSError as error:  # a disk that is failing
+        return f"{file.path} cannot be read: {error.strerror or error}"
 
 
 def refuse(manifest: Manifest, found: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from threading import Thread
 from typing import IO, Any
 from urllib.parse import quote
 
-from aishell.errors import BackupError, DatabaseError
+from aishell.errors import BackupError, DatabaseError, NotAtHandError
 from aishell.registry.context import Context
 from aishell.registry.programs import CLIENTS, arguments
 from aishell.registry.tool import Tool
@@ -28,6 +28,8 @@ TAIL_BYTES = 10_000
 #: Seconds a program has to end by itself when it is asked to, and between two looks at how far it has come.
 GRACE, LOOK = 10.0, 0.5
 PROCESS = ".process.json"
+#: What tells a program, in its environment, whose folder it works in.
+WORK = "AISHELL_WORK"
 
 Feed = Callable[[IO[bytes]], None]
 
@@ -47,7 +49,7 @@ class Clients:
         names = CLIENTS[client][:: -1 if self.context.database.product == "mysql" else 1]
         found = next(filter(None, (shutil.which(program, path=folder) for program in names)), None)
         if found is None:
-            raise BackupError(
+            raise NotAtHandError(
                 f"{client} is not installed here", hint="install the engine's client package, or set backup.programs"
             )
         return found
@@ -95,7 +97,12 @@ class Clients:
                 stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if drain else said,
                 stderr=said,
-                env={**_environment(self.context.database.credentials.password), "LC_ALL": "C", **(env or {})},
+                env={
+                    **_environment(self.context.database.credentials.password),
+                    "LC_ALL": "C",
+                    WORK: str(self.work.resolve()),
+                    **(env or {}),
+                },
                 pass_fds=tuple(secrets),
                 start_new_session=True,  # Ctrl-C reaches us alone: we end it
                 cwd=folder,
@@ -158,16 +165,46 @@ class Clients:
 
 
 def end_leftover(work: Path) -> None:
-    """End the program that an earlier process left behind in this folder, if it still runs."""
+    """End the programs that an earlier process left behind in this folder, and what those have started, if they still run.
+
+    One is known by its note, or by the folder in its environment where we were killed before we could write that.
+    """
     try:
         known = json.loads((work / PROCESS).read_text(encoding="utf-8"))
-        if _started(known["pid"]) == known["started"]:
-            os.killpg(known["pid"], signal.SIGKILL)
-            deadline = time.monotonic() + GRACE
-            while _started(known["pid"]) == known["started"] and time.monotonic() < deadline:
-                time.sleep(0.05)
+        noted = [(int(known["pid"]), str(known["started"]))]
     except (OSError, ValueError, KeyError, TypeError):
-        return  # there is none, or it has ended
+        noted = []
+    for pid, started in noted:
+        if _started(pid) == started:
+            with suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+    deadline = time.monotonic() + GRACE
+    while time.monotonic() < deadline:
+        left = {*_inside(work), *(pid for pid, started in noted if _started(pid) == started and _runs(pid))}
+        if not left:
+            return
+        for pid in left:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _inside(work: Path) -> list[int]:
+    """The processes that run in this folder, by their environment: where the system does not show that there are none."""
+    mark = f"\0{WORK}={work.resolve()}\0".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # of another account, or ended
+            found += [int(path.parent.name)] if mark in b"\0" + path.read_bytes() else []
+    return found
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process has not ended yet; one that only waits for its parent to ask has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @contextmanager

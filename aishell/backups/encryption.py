@@ -13,7 +13,7 @@ from typing import Any
 from aishell.backups.manifest import Manifest
 from aishell.backups.repository import writing
 from aishell.backups.vault import Vault
-from aishell.errors import BackupError
+from aishell.errors import BackupError, NotAtHandError
 
 SUFFIX = ".age"
 
@@ -57,16 +57,16 @@ def _decrypted(vault: Vault, folder: Path, into: Path) -> Path:
     """Raises BackupError without the right key, and for a file that is not what was encrypted."""
     pyrage = _library()
     if vault.identity is None:
-        raise BackupError(
+        raise NotAtHandError(
             f"{folder.name} is encrypted", hint="name the file of the key: backup_identity in config/aishell.yaml"
         )
     try:
         lines = vault.identity.read_text(encoding="utf-8").splitlines()
         keys = [pyrage.x25519.Identity.from_str(line.strip()) for line in lines if line.strip() and line[0] != "#"]
     except OSError as error:
-        raise BackupError(f"the key {vault.identity} cannot be read: {error.strerror}") from error
+        raise NotAtHandError(f"the key {vault.identity} cannot be read: {error.strerror}") from error
     except pyrage.IdentityError as error:
-        raise BackupError(f"{vault.identity} holds no age key") from error
+        raise NotAtHandError(f"{vault.identity} holds no age key") from error
     for path in sorted(folder.rglob(f"*{SUFFIX}")):
         target = into / path.relative_to(folder).with_name(path.name.removesuffix(SUFFIX))
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -82,5 +82,5 @@ def _library() -> Any:
     try:
         import pyrage
     except ImportError as error:
-        raise BackupError("encrypted backups need pyrage", hint="pip install 'aishell[encryption]'") from error
+        raise NotAtHandError("encrypted backups need pyrage", hint="pip install 'aishell[encryption]'") from error
     return pyrage

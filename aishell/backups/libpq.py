@@ -12,7 +12,7 @@ from pathlib import Path
 from aishell.backups.clients import secret
 from aishell.backups.making import Work
 from aishell.databases.connections import CONNECT_TIMEOUT, Credentials
-from aishell.errors import BackupError
+from aishell.errors import BackupError, NotAtHandError
 
 #: Where distributions put the programs of one version; `/usr/bin` has wrappers that choose one themselves, and not all of them.
 _PLACES = ("/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin")
@@ -76,7 +76,7 @@ def use_programs(work: Work, program: str, major: int, *, exactly: bool = False)
             return
         tried.append(f"{clients.path(program)} of version {found}")
     needed = f"{major}" if exactly else f"{major} or newer"
-    raise BackupError(
+    raise NotAtHandError(
         f"the server is PostgreSQL {major}, and {work.tool.programs[program][0]} {needed} was not found: "
         f"{', '.join(tried) or 'there is none'}",
         hint=f"install the programs of PostgreSQL {major}, or set `programs:` in config/aishell.yaml to their folder",

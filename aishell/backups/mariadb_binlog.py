@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,13 +73,16 @@ def copy(work: Work) -> Written:
     with ExitStack() as held:
         seen = _seen(work, held, notes) if work.params.get("compare") else None
         (settings,) = work.query("settings")
-        work.query("flush")
+        with work.context.writing() as session:
+            work.query("flush", session)
         logs = _logs(work)
         following = list(logs)[-1]
         wanted = {name: logs[name] for name in list(logs)[list(logs).index(file) : -1]}
         _fetch(work, wanted)
         prints = _counted(seen, notes) if seen is not None else None
-    look_through(work, Stretch([work.folder / FOLDER / name for name in wanted], position), database)
+    source = Turning(database, database, bool(settings["fold"]))
+    inexact = {row["name"] for row in work.query("inexact")}
+    look_through(work, Stretch([work.folder / FOLDER / name for name in wanted], position), source, inexact)
     end = seen.position if seen is not None and prints is not None else (list(wanted)[-1], None)
     return Written(
         database,
@@ -91,7 +94,7 @@ def copy(work: Work) -> Written:
             "next": following,
             "gtid": gtid(work, following, FIRST),
         },
-        {"files": list(wanted), "reaches": settings["now"], "warnings": notes},
+        {"files": list(wanted), "fold": settings["fold"], "reaches": settings["now"], "warnings": notes},
         prints,
     )
 
@@ -178,9 +181,12 @@ def _fetch(work: Work, wanted: Mapping[str, int]) -> None:
             raise BackupError(f"of the binary log {name} {arrived:,} bytes arrived instead of {size:,}")
 
 
-def look_through(work: Work, stretch: Stretch, database: str) -> None:
-    """Read a stretch from beginning to end, as if to restore it. Raises BackupError where that could not be done."""
-    _replay(work.clients, stretch, Replay(Turning(database, database)), lambda block: None)
+def look_through(work: Work, stretch: Stretch, source: Turning, inexact: Collection[str] = ()) -> None:
+    """Read a stretch from beginning to end, as if to restore it. Raises BackupError where that could not be done.
+
+    `inexact`: tables whose rows a copy does not have exactly, nor a key to find them by.
+    """
+    _replay(work.clients, stretch, Replay(source, inexact=inexact), lambda block: None)
 
 
 def send(work: Work, stretch: Stretch, replay: Replay, pipe: IO[bytes]) -> None:

@@ -23,6 +23,7 @@ from aishell.backups.mariadb_login import login
 from aishell.backups.mariadb_prints import fingerprint, structure
 from aishell.backups.methods import Chain, Method
 from aishell.backups.parents import parent_of
+from aishell.backups.vault import vault_of
 from aishell.databases.base import Session
 from aishell.databases.opening import open_database
 from aishell.errors import BackupError, DatabaseError, ParameterError
@@ -32,17 +33,24 @@ from aishell.registry.tool import Tool
 SCRATCH = "aishell_scratch_"
 #: So often what a client left running is ended before the place is given up on.
 TRIES = 10
+#: What a client says whose statement a server does not take.
+_TOO_LARGE = ("max_allowed_packet", "server has gone away", "Lost connection")
 
 
 def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_database_full`."""
-    return make(tool, params, context, MariadbDump(), expected=int(params.get("expected_bytes") or 0))
+    return _told(context, make(tool, params, context, MariadbDump(), expected=int(params.get("expected_bytes") or 0)))
 
 
 def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_database_incremental`: from where the parent that is named ends, else the newest verified backup."""
     parent = parent_of(tool, params, context, MariadbDump.name)
-    return make(tool, params, context, MariadbDump(), kind=INCREMENTAL, parent=parent)
+    return _told(context, make(tool, params, context, MariadbDump(), kind=INCREMENTAL, parent=parent))
+
+
+def _told(context: Context, made: dict[str, Any]) -> dict[str, Any]:
+    manifest = vault_of(context).repository.manifest(Path(made["backup_path"]))
+    return {**made, "warnings": list(manifest.details["warnings"])}
 
 
 class MariadbDump(Method):
@@ -59,7 +67,8 @@ class MariadbDump(Method):
     def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
         """A dump is unpacked to its last line; binary logs are read as they would be restored."""
         if manifest.kind == INCREMENTAL:
-            look_through(work, Stretch.all([(folder, manifest)]), manifest.database)
+            source = Turning(manifest.database, manifest.database, bool(manifest.details["fold"]))
+            look_through(work, Stretch.all([(folder, manifest)]), source)
             return
         for _ in _unpacked(folder):
             if work.context.cancelled():
@@ -183,7 +192,15 @@ def _load(work: Work, login_: tuple[str, int], place: str, quiet: bool, send_: C
             pipe.write(work.tool.blocks["quiet"].text.encode() + b";\n")
         send_(pipe)
 
-    work.clients.run("client", {"options": options, "place": place}, secrets=[descriptor], feed=feed)
+    try:
+        work.clients.run("client", {"options": options, "place": place}, secrets=[descriptor], feed=feed)
+    except BackupError as error:
+        if not any(text in error.message for text in _TOO_LARGE):
+            raise
+        raise BackupError(
+            error.message,
+            hint="a row may be larger than max_allowed_packet, in hexadecimal: set it to 1G on the server meanwhile",
+        ) from error
 
 
 def _send_dump(folder: Path, turning: Turning, pipe: IO[bytes]) -> None:

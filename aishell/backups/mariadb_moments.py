@@ -48,6 +48,7 @@ def snapshot(work: Work) -> Snapshot:
     with ExitStack() as unless:
         session = work.context.reading()
         unless.callback(session.close)
+        work.query(f"unlimited_{work.context.database.product}", session)
         work.query("isolation", session)
         work.query("snapshot", session)
         told = {row["Variable_name"].lower(): row["Value"] for row in work.query("moment", session)}

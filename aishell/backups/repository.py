@@ -9,16 +9,19 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
 from aishell.backups.manifest import Manifest
-from aishell.errors import BackupError, ParameterError
+from aishell.errors import BackupError, NotAtHandError, ParameterError
 
 MANIFEST, STANDING = "manifest.json", "standing.json"
 PARTIAL, TRASH, WORK = ".partial-", ".trash-", ".work-"
 #: What a backup's name looks like: when, what, the beginning of the run's id, the step.
 _NAME = re.compile(r"\d{8}T\d{6}Z-(full|incremental)-([^-]*)-.*")
+#: What was restored, where nobody said where to: no backup is looked for in it.
+_RESTORED = re.compile(r"restored-\d{8}T\d{6}Z")
 #: Bytes of a folder's name, and of its beginning where it would be longer; file systems take 255.
 _LONGEST, _CUT = 200, 160
 
@@ -63,6 +66,10 @@ class Repository:
             raise ParameterError(f"{destination!r} is a hidden folder", hint="name one that does not begin with a dot")
         return home
 
+    def place(self, at: datetime, suffix: str = "") -> Path:
+        """A new place on this host for what is restored."""
+        return self.root.absolute() / f"restored-{at:%Y%m%dT%H%M%SZ}{suffix}"
+
     def begin(self, folder: Path, backup_id: str) -> Path:
         """The folder that a backup is made in, empty: what an earlier attempt of the same one left there goes."""
         final = inside(self.root, folder / backup_id)
@@ -96,6 +103,8 @@ class Repository:
         path = folder / MANIFEST
         try:
             return Manifest.of(path.read_text(encoding="utf-8"), str(path))
+        except PermissionError as error:
+            raise NotAtHandError(f"{path} may not be read by this user") from error
         except (OSError, UnicodeDecodeError) as error:
             raise BackupError(f"{path} cannot be read: {error}") from error
 
@@ -121,6 +130,8 @@ class Repository:
         """The folders of backups, whatever state they are in; what is in them is not looked at."""
         for path, names, files in os.walk(self.root):
             at = Path(path)
+            if at == self.root:
+                names[:] = [name for name in names if not _RESTORED.match(name)]
             if at != self.root and (MANIFEST in files or _is_ours(at.name)):
                 names.clear()
                 yield at

@@ -10,7 +10,7 @@ from pathlib import Path
 from aishell.backups.catalog import RUNGS, WRITTEN, Catalog, Entry, Standing
 from aishell.backups.manifest import FULL, Manifest
 from aishell.backups.repository import TRASH, Repository
-from aishell.errors import BackupError, StepError
+from aishell.errors import BackupError, NotAtHandError, StepError
 from aishell.registry.context import Context
 from aishell.settings import Settings
 from aishell.state.store import Store
@@ -60,9 +60,7 @@ class Vault:
         known = {one.backup_id: one for one in self.catalog.all()}
         at: Entry | None = entry
         while at is not None:
-            manifest = self.repository.manifest(at.folder)
-            if manifest.digest != at.digest or manifest.backup_id != at.backup_id:
-                raise BackupError(f"{at.folder} is not the backup that the catalog knows as {at.backup_id}")
+            manifest = self.manifest(at)
             child = links[-1][1] if links else None
             if child is not None and child.details.get("parent_digest") != manifest.digest:
                 raise BackupError(f"{child.backup_id} was not made on {manifest.backup_id} as it is now")
@@ -75,6 +73,19 @@ class Vault:
                 raise BackupError(f"{manifest.backup_id} rests on {manifest.parent}, which is not there")
             at = known[manifest.parent]
         raise BackupError(f"{entry.backup_id} rests on no full backup")
+
+    def manifest(self, entry: Entry) -> Manifest:
+        """The manifest of a backup; one that is damaged or another one makes it count for nothing."""
+        try:
+            manifest = self.repository.manifest(entry.folder)
+            if manifest.digest != entry.digest or manifest.backup_id != entry.backup_id:
+                raise BackupError(f"{entry.folder} is not the backup that the catalog knows as {entry.backup_id}")
+        except NotAtHandError:
+            raise
+        except BackupError as error:
+            self.catalog.failed(entry.backup_id, error.message)
+            raise
+        return manifest
 
     def stand(self, backup_id: str) -> None:
         """Note beside the backup what the catalog has of it."""

@@ -114,8 +114,8 @@ def _place(site: Site, entry: Entry, given: str | None) -> str:
     """Where to: as given, else a new name. A path is made absolute, so that a resumed run means the same."""
     stamp = datetime.now(UTC)
     if entry.method in PATHS:
-        made = site.vault.repository.root / f"restored-{stamp:%Y%m%dT%H%M%SZ}{PATHS[entry.method]}"
-        return str(Path(given).expanduser().absolute() if given is not None else made.absolute())
+        made = site.vault.repository.place(stamp, PATHS[entry.method])
+        return str(Path(given).expanduser().absolute() if given is not None else made)
     if given is not None:
         return given
     name = re.sub(r"\W+", "_", entry.database, flags=re.ASCII)[:_CUT]

@@ -8,7 +8,7 @@ import click
 
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import ShowsExamples
-from aishell.errors import AishellError, BackupError, DeniedError
+from aishell.errors import AishellError, BackupError, DeniedError, NotAtHandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +47,9 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, ou
         results.append(result)
         if output != "json":
             text = result["rung"].replace("-", " ") if result["sound"] else result["problem"]
-            mark, colour = ("✓", None) if result["sound"] else ("✗", "red")
+            mark, colour = (
+                ("✓", None) if result["sound"] else ("✗", "red") if result["sound"] is False else ("?", "yellow")
+            )
             click.secho(f"{mark} {printable(result['backup_id'])}: {printable(text)}", fg=colour)
     if output == "json":
         write_json(results)
@@ -62,6 +64,7 @@ def _verified(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[d
 
     read: set[str] = set()
     for entry in reversed(chosen):
+        sound: bool | None = True
         problem: str | None = None
         if entry.backup_id not in read:
             try:
@@ -69,18 +72,16 @@ def _verified(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[d
                 read |= _chain(keeper, entry)
             except DeniedError:
                 raise
-            except (
-                AishellError
-            ) as error:  # also that the client programs are missing: it was not read, and that is told
-                problem = error.message
-                if isinstance(error, BackupError):
-                    site.vault.catalog.failed(entry.backup_id, problem)
-        told = {"backup_id": entry.backup_id, "sound": problem is None, "problem": problem, "by": who()}
+            except AishellError as error:
+                # Without a program or a key nothing was learnt of it: that is told, and not held against it.
+                damaged = isinstance(error, BackupError) and not isinstance(error, NotAtHandError)
+                sound, problem = (False if damaged else None), error.message
+        told = {"backup_id": entry.backup_id, "sound": sound, "problem": problem, "by": who()}
         site.runs.event("backup_verified", told)
         yield {
             "backup_id": entry.backup_id,
             "target": entry.target,
-            "sound": problem is None,
+            "sound": sound,
             "rung": site.vault.catalog.find(entry.backup_id).rung,
             "problem": problem,
         }

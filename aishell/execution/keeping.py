@@ -73,7 +73,7 @@ class Keeper:
 
         Raises BackupError for a backup whose manifest is damaged, UsageError for parameters that the tool does not take.
         """
-        server = self._server(self.vault.repository.manifest(entry.folder))
+        server = self._server(self.vault.manifest(entry))
         return self._judge(self.registry(entry.engine).pick(name, server), params, self.target(entry.target), server)
 
     def judge_removal(self, entry: Entry, retention: Mapping[str, Any]) -> Verdict:
@@ -84,7 +84,7 @@ class Keeper:
 
     def call(self, name: str, params: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
         """Call a tool that asks nothing of the database. Raises BackupError, among others."""
-        manifest = self.vault.repository.manifest(entry.folder)
+        manifest = self.vault.manifest(entry)
         server = self._server(manifest)
         tool = self.registry(entry.engine).pick(name, server)
         context = Context(

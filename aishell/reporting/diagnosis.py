@@ -30,6 +30,8 @@ PROGRAMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "mysql": (("mariadb-dump", "mysqldump"), ("mariadb", "mysql"), ("mariadb-binlog", "mysqlbinlog")),
     "sqlite": (),
 }
+#: Programs whose version is not that of the server they came with.
+OWN_VERSION = ("mariadb-binlog", "mysqlbinlog")
 #: A verified backup that is older than this is no reassurance; seconds.
 DAY = 86_400
 STALE = 7 * DAY
@@ -258,7 +260,9 @@ def programs(server: Server, found: Mapping[str, str | None]) -> Iterable[Findin
     missing = [names[0] for names in wanted if not any(found.get(name) for name in names)]
     there = [(name, text) for names in wanted for name in names if (text := found.get(name))]
     older = [
-        f"{name} {text}" for name, text in there if _release(server, _numbers(text)) < _release(server, server.version)
+        f"{name} {text}"
+        for name, text in there
+        if name not in OWN_VERSION and _release(server, _numbers(text)) < _release(server, server.version)
     ]
     if missing:
         yield Finding(
@@ -292,7 +296,7 @@ def backup(
     `identity`: the server that answers there now, where it was asked; a backup of another one is none of it.
     """
     remedy = f"aishell run backup {option or f'--target {name}'}"
-    subject = f"backup of {name}"
+    subject = f"backup of {name}" if "://" not in name else "backup"
     mine = [one for one in known if identity in (None, one.identity)]
     good = [one for one in mine if one.verified]
     if not good:

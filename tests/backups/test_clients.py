@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aishell.backups.clients import PROCESS, TAIL_BYTES, Clients, end_leftover, secret
+from aishell.backups.clients import PROCESS, TAIL_BYTES, WORK, Clients, end_leftover, secret
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import parse_url
 from aishell.databases.opening import open_database
@@ -159,3 +161,21 @@ def test_without_a_value_nothing_is_started(clients):
     run = clients("true")
     assert run.run("twice", {"one": 1, "two": None}) == ""
     assert run.ran[-1].endswith("pg_dump --one=1")
+
+
+def test_a_program_without_a_note_is_ended_with_what_it_started(tmp_path):
+    """As when we were killed between its start and the note."""
+    started = [sys.executable, "-c", "import subprocess; subprocess.run(['sleep', '60'])"]
+    ours, other = (
+        subprocess.Popen(started, env={**os.environ, WORK: str(folder)}) for folder in (tmp_path, tmp_path / "other")
+    )
+    try:
+        end_leftover(tmp_path)
+        assert ours.wait(10) == -9
+        assert other.poll() is None
+        end_leftover(tmp_path / "other")
+        assert other.wait(10) == -9
+    finally:
+        for process in (ours, other):
+            process.kill()
+            process.wait()

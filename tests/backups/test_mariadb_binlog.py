@@ -250,6 +250,23 @@ def test_what_could_not_be_restored_is_told_when_the_increment_is_made(
     assert tried.backed_up("incremental").verified
 
 
+def test_rows_that_a_dump_rounds_and_that_have_no_key(tried: Tried, shop: MariadbDatabase) -> None:
+    """They are inserted and dropped as others are; what is changed would not be found in a copy."""
+    shop.execute("CREATE TABLE loose (f float, n int)")
+    shop.execute("CREATE TABLE keyed (id int PRIMARY KEY, f float)")
+    shop.execute("INSERT INTO loose VALUES (1/3, 1)")
+    shop.execute("INSERT INTO keyed VALUES (1, 1/3)")
+    tried.backed_up()
+    shop.execute("INSERT INTO loose VALUES (2/3, 2)")
+    shop.execute("UPDATE keyed SET f = f + 1")
+    entry = tried.backed_up("incremental")
+    assert tried.call("restore_test", backup_id=entry.backup_id)["rung"] == "restored-and-compared"
+    shop.execute("DELETE FROM loose WHERE n = 1")
+    with pytest.raises(BackupError, match="rows of loose were changed") as told:
+        tried.call("backup_database_incremental")
+    assert "full backups" in str(told.value.hint)
+
+
 def test_a_log_that_was_purged_asks_for_a_full_backup(tried: Tried, shop: MariadbDatabase) -> None:
     entry = tried.backed_up()
     needed = tried.manifest(entry).position["file"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from aishell.backups.mariadb_dump import MariadbDump
+from aishell.backups.restoring import differences
 from aishell.databases.opening import open_database
 from aishell.errors import BackupError
 from tests.backups.mariadb_samples import (
@@ -22,13 +25,15 @@ from tests.backups.mariadb_samples import (
     still,
     writer,
 )
-from tests.fix_aishell import Aishell
-from tests.mariadb import MariadbDatabase, quoted
+from tests.fix_mysql import _program
+from tests.mariadb import MariadbDatabase, MariadbServer, quoted
+from tests.servers import wait_until
 
-#: What somebody did to a copy -> what is told of it.
+#: What somebody did, one after the other -> what is told of it.
 TAMPERED = {
     "UPDATE kinds SET word = 'other' WHERE word = ''": "rows kinds is different",
-    "UPDATE kinds SET word = NULL WHERE word = ''": "rows kinds is different",
+    "UPDATE kinds SET body = NULL WHERE body = ''": "rows kinds is different",
+    "UPDATE kinds SET one = NULL WHERE one = '' AND word = 'other'": "rows kinds is different",
     "UPDATE kinds SET data = x'00fe' WHERE data = x'00ff' OR bits IS NOT NULL": "rows kinds is different",
     "UPDATE kinds SET bits = b'111' WHERE bits = b'101'": "rows kinds is different",
     "UPDATE kinds SET moment = '2026-01-01' WHERE moment = 0": "rows kinds is different",
@@ -64,77 +69,80 @@ def test_everything_comes_back_as_it_was(backups: Backups, shop: MariadbDatabase
     assert content(shop) == before, "the source is untouched"
 
 
-def test_events_come_back_disabled_and_are_told(backups: Backups, shop: MariadbDatabase) -> None:
+def test_events_come_back_disabled_and_are_told(tried: Tried, shop: MariadbDatabase) -> None:
     fill(shop)
     shop.execute("ALTER EVENT tick ENABLE")
-    found = backups.made("full")
-    place = backups.restored(found["backup_id"], "back")
+    entry = tried.backed_up()
+    place = tried.restored(entry, "back")
     rows = place.execute("SELECT COUNT(*) FROM bare")
     assert enabled_events(place) == []
     time.sleep(1.2)
     assert place.execute("SELECT COUNT(*) FROM bare") == rows
     assert enabled_events(shop) == ["tick"]
-    assert backups.manifest(found["backup_id"])["details"]["enabled_events"] == ["tick"]
+    assert tried.manifest(entry).details["enabled_events"] == ["tick"]
 
 
-def test_nothing_of_the_restore_is_in_the_binary_log(backups: Backups, shop: MariadbDatabase) -> None:
+def test_nothing_of_the_restore_is_in_the_binary_log(tried: Tried, shop: MariadbDatabase) -> None:
     fill(shop)
-    backup_id = backups.made("full")["backup_id"]
+    entry = tried.backed_up()
     before = shop.execute("SHOW MASTER STATUS")
-    backups.restore(backup_id, "back").expect(0)
+    tried.restored(entry, "back")
+    tried.call("restore_test", backup_id=entry.backup_id)
     assert shop.execute("SHOW MASTER STATUS") == before
 
 
-def test_a_dump_and_its_fingerprints_are_of_one_moment(backups: Backups, shop: MariadbDatabase) -> None:
+def test_a_dump_and_its_fingerprints_are_of_one_moment(tried: Tried, shop: MariadbDatabase) -> None:
     fill(shop)
     shop.execute("CREATE TABLE filler AS SELECT seq AS id, MD5(seq) AS text FROM seq_1_to_100000")
     with writer(shop) as made:
+        wait_until(lambda: made[0] > 10, "it writes")
         before = made[0]
-        found = backups.made("full", "--restore-test")
-        assert made[0] > before + 50, "it wrote on meanwhile"
-    assert found["rung"] == "restored-and-compared"
-    details = backups.manifest(found["backup_id"])["details"]
-    assert details["comparison"] == "a snapshot at the same place in the binary log"
-    place = backups.restored(found["backup_id"], "back")
-    assert 0 < assert_consistent(place) < assert_consistent(shop)
+        entry = tried.backed_up()
+        assert made[0] > before + 10, "it wrote on meanwhile"
+    assert tried.call("restore_test", backup_id=entry.backup_id)["rung"] == "restored-and-compared"
+    assert tried.manifest(entry).details["comparison"] == "a snapshot at the same place in the binary log"
+    place = tried.restored(entry, "back")
+    assert before <= assert_consistent(place) < assert_consistent(shop)
 
 
-def test_without_a_binary_log_a_quiet_server_can_still_be_compared(
-    aishell: Aishell, mariadb: MariadbDatabase, mariadb_server: object
-) -> None:
+@pytest.fixture
+def unlogged(mariadb: MariadbDatabase, tmp_path: Path) -> Iterator[Tried]:
+    """The tools on a server without a binary log."""
     fill(mariadb)
-    backups = Backups(aishell, mariadb)
-    found = backups.made("full", "--restore-test")
-    assert found["rung"] == "restored-and-compared"
-    manifest = backups.manifest(found["backup_id"])
-    assert manifest["details"]["comparison"] == "snapshots before and after it, which are the same"
-    assert manifest["position"] == {}
+    made = Tried(mariadb, tmp_path / "unlogged")
+    yield made
+    made.close()
+
+
+def test_without_a_binary_log_a_quiet_server_can_still_be_compared(unlogged: Tried) -> None:
+    entry = unlogged.backed_up()
+    manifest = unlogged.manifest(entry)
+    assert manifest.details["comparison"] == "snapshots before and after it, which are the same"
+    assert manifest.position == {}
+    assert unlogged.call("restore_test", backup_id=entry.backup_id)["rung"] == "restored-and-compared"
 
 
 def test_without_a_binary_log_and_with_a_writer_it_says_that_nothing_can_be_compared(
-    aishell: Aishell, mariadb: MariadbDatabase
+    unlogged: Tried, mariadb: MariadbDatabase
 ) -> None:
-    fill(mariadb)
-    backups = Backups(aishell, mariadb)
-    with writer(mariadb):
-        found = backups.made("full", "--restore-test")
-    assert found["rung"] == "readable"
-    manifest = backups.manifest(found["backup_id"])
-    assert manifest["details"]["comparison"] == "none: others wrote while the dump began"
-    assert manifest["prints"] is None
+    with writer(mariadb) as made:
+        wait_until(lambda: made[0] > 10, "it writes")
+        output = unlogged.call("backup_database_full")
+    assert output["objects"] is None
+    assert any("others wrote while the dump began" in text for text in output["warnings"])
+    assert unlogged.call("restore_test", backup_id=output["backup_id"])["compared"] == 0
 
 
-def test_a_copy_that_was_tampered_with_is_told_from_the_backup(tried: Tried, shop: MariadbDatabase) -> None:
+def test_what_was_tampered_with_is_told(tried: Tried, shop: MariadbDatabase) -> None:
     fill(shop)
-    entry = tried.backed_up()
-    for number, (statement, told) in enumerate(TAMPERED.items()):
-        place = tried.restored(entry, f"copy_{number}", compare=False)
-        assert tried.differences(entry, f"copy_{number}") == []
-        with place.connect(sql_mode="") as connection, connection.cursor() as cursor:
+    before = tried.prints(str(shop.dbname))
+    for statement, told in TAMPERED.items():
+        with shop.connect(sql_mode="") as connection, connection.cursor() as cursor:
             cursor.execute("SET time_zone = '+00:00', foreign_key_checks = 0")
             cursor.execute(statement)
-        assert told in tried.differences(entry, f"copy_{number}"), statement
-        place.execute(f"DROP DATABASE {quoted(f'copy_{number}')}")
+        after = tried.prints(str(shop.dbname))
+        assert told in differences(before, after), statement
+        before = after
 
 
 def test_what_means_nothing_is_not_told(tried: Tried, shop: MariadbDatabase) -> None:
@@ -281,8 +289,11 @@ def test_a_restore_that_fails_leaves_nothing(tried: Tried, shop: MariadbDatabase
     shop.execute("INSERT INTO big VALUES (1, REPEAT('x', 9000000))")
     entry = tried.backed_up()
     before = databases(shop)
-    with pytest.raises(BackupError, match=r"max_allowed_packet|gone away"):  # in hexadecimal it is twice as long
+    with pytest.raises(
+        BackupError, match=r"max_allowed_packet|gone away"
+    ) as told:  # in hexadecimal it is twice as long
         tried.restored(entry, "back")
+    assert "max_allowed_packet" in str(told.value.hint)
     assert databases(shop) == before
     shop.execute("SET GLOBAL max_allowed_packet = 67108864")
     try:
@@ -312,4 +323,71 @@ def test_a_change_of_the_schema_meanwhile_is_not_taken_for_damage(tried: Tried, 
         thread.join()
     manifest = tried.manifest(entry)
     assert manifest.prints is None
-    assert manifest.details["comparison"] == "none: tables or routines were changed"
+    assert any("not compared" in text for text in manifest.details["warnings"])
+    assert manifest.details["comparison"] == "none: tables or routines were changed meanwhile"
+
+
+@pytest.fixture(scope="module")
+def tls_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariadbServer]:
+    """A server with a certificate of its own; `.folder / "ca.pem"` is what signed it."""
+    server = MariadbServer(_program(request.config), {"log-bin": "binlog", "binlog-format": "ROW", "server-id": "9"})
+    folder = server.folder
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "ca.pem"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    if server.as_user:
+        server.own(folder)
+    server.settings |= {"ssl-cert": str(folder / "ca.pem"), "ssl-key": str(folder / "key.pem")}
+    try:
+        server.initialise()
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.mark.parametrize("verified", ["", "&ssl_verify_cert=true"])
+def test_an_account_that_needs_tls(tls_server: MariadbServer, tmp_path: Path, verified: str) -> None:
+    db = tls_server.create(f"shop{len(verified)}")
+    fill(db)
+    db.execute(f"CREATE USER IF NOT EXISTS safe{len(verified)}@'127.0.0.1' IDENTIFIED BY 'x' REQUIRE SSL")
+    db.execute(f"GRANT ALL ON *.* TO safe{len(verified)}@'127.0.0.1'")
+    url = f"{db.url_as(f'safe{len(verified)}', 'x')}?ssl_ca={tls_server.folder / 'ca.pem'}{verified}"
+    tried = Tried(db, tmp_path / "site", url=url)
+    tried.backed_up()
+    db.execute("INSERT INTO empty VALUES (1)")
+    entry = tried.backed_up("incremental")
+    assert tried.call("restore_test", backup_id=entry.backup_id)["rung"] == "restored-and-compared"
+    tried.close()
+
+
+def test_over_a_socket(logging_server: MariadbServer, shop: MariadbDatabase, tmp_path: Path) -> None:
+    fill(shop)
+    url = f"mysql://root@localhost/{shop.dbname}?unix_socket={logging_server.socket}"
+    shop.execute("CREATE USER IF NOT EXISTS root@localhost")
+    shop.execute("GRANT ALL ON *.* TO root@localhost")
+    tried = Tried(shop, tmp_path / "site", url=url)
+    tried.backed_up()
+    entry = tried.backed_up("incremental")
+    assert tried.call("restore_test", backup_id=entry.backup_id)["rung"] == "restored-and-compared"
+    tried.close()
+
+
+def test_an_encrypted_chain(shop: MariadbDatabase, tmp_path: Path) -> None:
+    pyrage = pytest.importorskip("pyrage")
+    key = pyrage.x25519.Identity.generate()
+    (tmp_path / "key").write_text(str(key))
+    settings = f"backup_recipients: ['{key.to_public()}']\nbackup_identity: {tmp_path / 'key'}\n"
+    tried = Tried(shop, tmp_path / "site", settings=settings)
+    fill(shop)
+    tried.backed_up()
+    shop.execute("INSERT INTO empty VALUES (1)")
+    entry = tried.backed_up("incremental")
+    assert all(path.suffix == ".age" for path in entry.folder.rglob("binlog.*"))
+    assert tried.call("restore_test", backup_id=entry.backup_id)["rung"] == "restored-and-compared"
+    tried.close()

@@ -9,11 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aishell.databases.base import SessionOptions
+from aishell.models import Task
+from aishell.registry import runners
+from aishell.registry.context import Context
+from aishell.site import Site
 from tests.faults.killing import KILLED, assert_sound, killers, new_site
 from tests.fix_aishell import Aishell, Ended
 from tests.fix_sqlite import SqliteDatabase
@@ -271,3 +277,39 @@ def assert_whole(site: Aishell) -> None:
     folders = {path.name for path in (site.site / "backups").glob("*/*")}
     assert folders == {backup["backup_id"] for backup in backups}
     assert not [path for path in (site.site / "backups").iterdir() if path.name.startswith(".work")]
+
+
+def test_the_plan_goes_from_the_size_to_what_may_go(aishell: Aishell, sqlite: SqliteDatabase, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    aishell.configure("aishell.yaml", json.dumps({"backup_copies": [str(elsewhere)]}))
+    fill(sqlite, 100)
+    first = made(back_up(aishell, sqlite))["backup_id"]
+    more = ("--restore-test", "--cleanup-old", "--set", "retention={count: 1}")
+    ended = back_up(aishell, sqlite, *more).expect(0)
+    assert [action["tool"] for action in ended.json["actions_taken"]] == [
+        "calculate_backup_size", "backup_database_full", "validate_backup", "restore_test", "copy_backup", "cleanup_old_backups",
+    ]  # fmt: skip
+    outputs = {action["tool"]: action["output"] for action in ended.json["actions_taken"]}
+    assert outputs["calculate_backup_size"]["bytes"] == sqlite.path.stat().st_size
+    assert outputs["cleanup_old_backups"]["removed"] == [first]
+    assert [backup["backup_id"] for backup in listed(aishell)] == [ended.json["output_data"]["backup_id"]]
+
+
+def test_the_last_backup_is_that_of_this_very_file(aishell: Aishell, sqlite: SqliteDatabase) -> None:
+    fill(sqlite, 100)
+    first = made(back_up(aishell, sqlite))["backup_id"]
+    last = made(back_up(aishell, sqlite, "--type", "incremental"))["backup_id"]
+    with Site.open(aishell.site, state=aishell.state) as site, site.job(Task("backup", sqlite.url)) as job:
+        server = job.refresh()
+        context = Context(
+            job.database, "", SessionOptions(), target=job.target.name, backups=site.vault, facts={"server": server}
+        )
+        tool = job.pick("find_last_backup")
+
+        def found(**params: Any) -> Any:
+            return (runners.run(tool, tool.prepare(params), None, context).output["backup"] or {}).get("backup_id")
+
+        assert (found(), found(kind="full")) == (last, first)
+        context.facts = {"server": replace(server, identity="another")}
+        assert found() is None

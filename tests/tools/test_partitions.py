@@ -16,7 +16,7 @@ from tests.tools.partitions import DROP, drop, gone_and_kept, inspected, reasons
 MONTHS = range(3, 9)  # March to August: what ends with June is old
 OLD = ["log_03", "log_04", "log_05", "log_06"]
 NEW = ["log_07", "log_08"]
-CONCURRENTLY, EXCLUSIVELY = DROP, f"{DROP}_exclusively"
+CONCURRENTLY, EXCLUSIVELY = DROP, "drop_old_partitions_exclusively"
 TOOLS = pytest.mark.parametrize("tool", [CONCURRENTLY, EXCLUSIVELY])
 
 

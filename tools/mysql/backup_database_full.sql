@@ -33,6 +33,7 @@
 --   manifest: {type: string}
 --   parent: {type: [string, "null"]}
 --   objects: {type: [integer, "null"], description: objects that were fingerprinted}
+--   warnings: {type: array, description: 'what is not in it, or not of its moment, or not compared'}
 -- examples: [{params: {}}, {params: {compare: false}}]
 --
 -- Dumps the database with the server's own program in one transaction, while the application goes on, and compresses the dump. Tables,

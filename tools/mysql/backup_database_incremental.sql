@@ -33,13 +33,14 @@
 --   manifest: {type: string}
 --   parent: {type: [string, "null"]}
 --   objects: {type: [integer, "null"], description: objects that were fingerprinted}
+--   warnings: {type: array, description: 'what is not in it, or not of its moment, or not compared'}
 -- examples: [{params: {}}]
 --
 -- Copies the server's binary logs since the parent, after the one that is written to was ended (FLUSH BINARY LOGS). They hold the
 -- changes of all databases of the server; of these only the target's are restored. Needs binlog_format = ROW, and RELOAD,
 -- REPLICATION SLAVE and BINLOG MONITOR (MySQL: REPLICATION CLIENT). What could not be restored into a copy makes it fail at
--- once, such as a statement that was logged as such, or the whole database being dropped: then a full backup is due. The server has to keep its
--- logs until the next increment has them. Fingerprints read every table.
+-- once, such as a statement that was logged as such, the whole database being dropped, or changed rows of a table with FLOAT and without a key: then a full backup is
+-- due. The server has to keep its logs until the next increment has them. Fingerprints read every table.
 
 -- include: backup_login
 
@@ -50,6 +51,21 @@ SELECT BINLOG_GTID_POS(:file, :position) AS gtid
 
 -- logs: the files there are, in order
 SHOW BINARY LOGS
+
+-- inexact: tables with FLOAT, which a dump rounds, and without a key that has none and is never NULL
+SELECT DISTINCT c.TABLE_NAME AS name
+  FROM information_schema.COLUMNS AS c
+  LEFT JOIN (
+    SELECT s.TABLE_NAME AS name
+      FROM information_schema.STATISTICS AS s
+      JOIN information_schema.COLUMNS AS k
+        ON k.TABLE_SCHEMA = s.TABLE_SCHEMA AND k.TABLE_NAME = s.TABLE_NAME AND k.COLUMN_NAME = s.COLUMN_NAME
+     WHERE s.TABLE_SCHEMA = DATABASE() AND s.NON_UNIQUE = 0
+     GROUP BY s.TABLE_NAME, s.INDEX_NAME
+    HAVING SUM(k.DATA_TYPE = 'float' OR k.IS_NULLABLE = 'YES') = 0
+  ) AS keyed ON keyed.name = c.TABLE_NAME
+ WHERE c.TABLE_SCHEMA = DATABASE() AND CAST(c.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
+   AND c.DATA_TYPE = 'float' AND keyed.name IS NULL
 
 -- flush: end the file that is written to, so that it can be copied as a whole
 FLUSH BINARY LOGS

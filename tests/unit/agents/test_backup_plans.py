@@ -119,6 +119,8 @@ def test_the_summary_names_the_rung_that_was_reached():
         "b has 1.0 MB and is restored and compared. It was copied to /x and compared there. 2 old backup(s) were removed."
     )
     assert BackupAgent().summarise(Task("backup", "shop"), [result("size", bytes=1)])[1] == "No backup was made."
+    noted = result("backup", backup_id="b", bytes=MB, rung="checksummed", warnings=["the slot keeps WAL"])
+    assert BackupAgent().summarise(Task("backup", "shop"), [noted])[1].endswith("Note: the slot keeps WAL.")
 
 
 POSTGRESQL = manifest(engine="postgresql", product="postgresql", server_version="15.4", database="shop").summary()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,14 @@ def test_backups_lie_at_any_depth_and_what_is_in_them_is_not_looked_at(repositor
     home = repository.folder("shop", "2026/november")
     repository.publish(repository.begin(home, f"{ID}2"), manifest(f"{ID}2"))
     assert [path.name for path, _ in repository.all()] == [ID, f"{ID}2"]
+
+
+def test_what_was_restored_is_no_backup_whatever_is_in_it(repository):
+    publish(repository)
+    place = repository.place(datetime(2026, 11, 21, 3, 15, tzinfo=UTC))
+    (place / "shop" / ID).mkdir(parents=True)
+    (place / "shop" / ID / MANIFEST).write_text("{}")
+    assert [path.parent.name for path, _ in repository.all()] == ["shop"]
 
 
 def test_a_removed_backup_has_no_name_from_the_first_moment(repository, monkeypatch):

@@ -90,7 +90,7 @@ def test_programs():
     ("found", "told"),
     [
         ({"mariadb-dump": "10.11.6", "mariadb": "10.11.6", "mariadb-binlog": "10.11.6"}, []),
-        ({"mariadb-dump": "11.4.2", "mysql": "10.11.0", "mysqlbinlog": "10.11.1"}, []),
+        ({"mariadb-dump": "11.4.2", "mysql": "10.11.0", "mysqlbinlog": "3.5"}, []),
         ({"mariadb-dump": "10.6.9", "mariadb": "10.11.6", "mariadb-binlog": "10.11.6"}, ["mariadb-dump 10.6.9"]),
         ({"mysqldump": "8.0", "mysql": "8.0.36", "mysqlbinlog": "10.11"}, ["mysqldump 8.0", "mysql 8.0.36"]),
         ({"mariadb-dump": "10.11.6", "mariadb": "10.11.6"}, ["mariadb-binlog"]),
@@ -143,7 +143,8 @@ def test_the_age_of_the_last_verified_backup(known, level, told):
 
 def test_a_target_that_was_not_asked_goes_by_its_name():
     assert backup("shop", [made(2, identity="other")], NOW).level == "ok"
-    assert backup("x", [], NOW, option="--url sqlite:///x").remedy == "aishell run backup --url sqlite:///x"
+    nameless = backup("sqlite:///x", [], NOW, option="--url sqlite:///x")
+    assert (nameless.subject, nameless.remedy) == ("backup", "aishell run backup --url sqlite:///x")
 
 
 def test_a_sqlite_file():
