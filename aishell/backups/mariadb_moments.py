@@ -7,7 +7,7 @@ snapshots is taken while the dump begins; its first lines say which moment it is
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 
@@ -45,14 +45,17 @@ class Snapshot:
 
 def snapshot(work: Work) -> Snapshot:
     """A snapshot of now."""
-    with ExitStack() as unless:
-        session = work.context.reading()
-        unless.callback(session.close)
+    session = work.context.reading()
+    try:
         work.query(f"unlimited_{work.context.database.product}", session)
         work.query("isolation", session)
         work.query("snapshot", session)
         told = {row["Variable_name"].lower(): row["Value"] for row in work.query("moment", session)}
-        unless.pop_all()
+    except DatabaseError:
+        with suppress(DatabaseError):  # what has failed may have lost the connection
+            work.query("release", session)
+        session.close()
+        raise
     file, position = told.get("binlog_snapshot_file"), told.get("binlog_snapshot_position")
     return Snapshot(session, (file, int(position or 0)) if file else None, time.monotonic())
 

@@ -16,7 +16,10 @@ from aishell.registry.tool import Tool
 
 
 def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`restore_backup`: a backup into a place of its own."""
+    """`restore_backup`: a backup into a place of its own.
+
+    Raises BackupError when what was restored is not what the backup saw; it stays there, to be looked at.
+    """
     with working(tool, params, context) as work:
         entry = work.vault.catalog.find(params["backup_id"])
         chain = check(work, entry)
@@ -30,11 +33,13 @@ def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
         compared = None
         if found is not None and expected is not None:
             compared = differences(method.comparable(work, expected), found)
+        if compared:
+            raise BackupError(f"{place} was restored and is not what the backup saw: {_few(compared)}")
         return {
             "backup_id": entry.backup_id,
             "place": place,
             "compared": compared is not None,
-            "differences": compared or [],
+            "differences": [],
         }
 
 
@@ -59,13 +64,17 @@ def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dic
             return {"backup_id": entry.backup_id, "compared": 0, "differences": [], "rung": entry.rung}
         different = differences(method.comparable(work, expected), found)
         if different:
-            told = "; ".join(different[:NAMED]) + (
-                f" and {len(different) - NAMED} more" if len(different) > NAMED else ""
-            )
+            told = _few(different)
             work.vault.catalog.failed(entry.backup_id, f"it does not come back as it was: {told}")
             raise BackupError(f"{entry.backup_id} does not come back as it was: {told}")
         rung = work.vault.proven(entry.backup_id, COMPARED).rung
         return {"backup_id": entry.backup_id, "compared": len(found), "differences": [], "rung": rung}
+
+
+def _few(different: Sequence[str]) -> str:
+    """The first of what is different, and how much more there is."""
+    more = f" and {len(different) - NAMED} more" if len(different) > NAMED else ""
+    return "; ".join(different[:NAMED]) + more
 
 
 def differences(expected: Sequence[Print], found: Sequence[Print]) -> list[str]:

@@ -16,7 +16,7 @@ from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
 
-FULL_FIRST = "make a full physical backup first: the tool backup_cluster"
+FULL_FIRST = "make a full physical backup first: aishell run backup --physical"
 WAL = "wal"
 _HALF = 1 << 32
 

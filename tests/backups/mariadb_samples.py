@@ -146,7 +146,7 @@ def change(db: MariadbDatabase, number: int) -> None:
             f"UPDATE versioned SET v = v + {number}",
             "SELECT nextval(numbers)",
             "INSERT INTO numbered (t) VALUES ('b')",
-            "ALTER EVENT tick DISABLE" if number % 2 else "ALTER EVENT tick ENABLE",
+            f"ALTER EVENT sleeping {'DISABLE' if number % 2 else 'ENABLE'}",
             "ANALYZE TABLE kinds",
             f"ALTER DATABASE {db.dbname} COLLATE utf8mb4_{'bin' if number % 2 else 'unicode_ci'}",
         ):

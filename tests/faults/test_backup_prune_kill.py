@@ -10,6 +10,8 @@ from tests.faults.killing import KILLED, Killer, killers, new_site
 from tests.fix_aishell import Aishell
 from tests.fix_sqlite import SqliteDatabase
 
+#: A commit before the first removal of a clean-up; those before it are those of any backup (tests/backups).
+FIRST = 10
 RETENTION = "backup_agent:\n  retention: {count: 1}\n"
 
 
@@ -61,9 +63,9 @@ def test_a_prune_that_is_killed(aishell: Aishell, sqlite: SqliteDatabase, when: 
 def test_a_clean_up_at_the_end_of_a_backup_that_is_killed(aishell: Aishell, sqlite: SqliteDatabase) -> None:
     """At every commit to the state from the first removal on: the resumed run finishes it."""
     command = ("run", "backup", "--cleanup-old", "--yes", "--output", "json")
-    cut_off = 0
+    cut_off: list[int] = []
     with killers(aishell, 1) as (killer,):
-        for at in range(1, 60):
+        for at in range(FIRST, 60):
             site, made = a_site(killer, aishell, sqlite, str(at))
             ended = killer.run(site, *command, at=at, when="before")
             if ended.code != KILLED:
@@ -72,7 +74,7 @@ def test_a_clean_up_at_the_end_of_a_backup_that_is_killed(aishell: Aishell, sqli
             left = {entry["backup_id"] for entry in listed(killer, site)}
             if state != "executing" or set(made) <= left:
                 continue
-            cut_off += 1
+            cut_off.append(at)
             newest = max(left)
             assert newest not in made, "nothing goes before the new one is verified"
             assert_whole(killer, site, newest)
@@ -80,4 +82,5 @@ def test_a_clean_up_at_the_end_of_a_backup_that_is_killed(aishell: Aishell, sqli
             assert [entry["backup_id"] for entry in listed(killer, site)] == [newest]
             assert not list((site.site / "backups").rglob(".trash-*"))
             killer.run(site, "audit", "verify").expect(0)
-        assert cut_off > 2
+        assert len(cut_off) > 2
+        assert cut_off[0] > FIRST, "what comes before the first removal is looked at too"
