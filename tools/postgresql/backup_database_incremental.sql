@@ -10,7 +10,7 @@
 --   basebackup: [pg_basebackup, '--pgdata=:folder', '--incremental=:old_manifest', --format=plain, --wal-method=stream,
 --     --checkpoint=fast, --manifest-checksums=SHA256, '--label=:label', '--max-rate=:max_rate', ':tablespaces', --no-password,
 --     '--dbname=:dbname']
---   verifybackup: [pg_verifybackup, --quiet, ':without_wal', ':folder']
+--   verifybackup: [pg_verifybackup, --quiet, ':folder']
 --   waldump: [pg_waldump, --stats, '--path=:folder', '--timeline=:timeline', '--start=:begin', '--end=:end']
 --   tablespaces: [pg_waldump, --rmgr=Tablespace, '--path=:folder', '--timeline=:timeline', '--start=:begin', '--end=:end']
 -- max_execution_time: 86400

@@ -10,7 +10,7 @@
 --   contents: [pg_restore, --list, ':folder']
 --   restore: [pg_restore, '--section=:section', '--jobs=:jobs', ':exit_on_error', ':without', --no-subscriptions,
 --     '--use-list=:list', --no-password, '--dbname=:login', ':folder']
---   verifybackup: [pg_verifybackup, --quiet, ':without_wal', ':folder']
+--   verifybackup: [pg_verifybackup, --quiet, ':folder']
 --   waldump: [pg_waldump, --stats, '--path=:folder', '--timeline=:timeline', '--start=:begin', '--end=:end']
 --   combinebackup: [pg_combinebackup, '--output=:into', ':bases']
 -- max_execution_time: 86400
