@@ -137,7 +137,8 @@ class Planner:
         data = self.task.input_data
         answer = self.inventory.answers[f"columns of {log.name}"]
         columns, key = columns_of(answer), key_of(log, answer, self.engine)
-        walk = {"key": key} if key else {}
+        walk: dict[str, Any] = {"key": key} if key else {}
+        bounded = {"indexed": True} if log.indexed else {}
         where = {"folder": data.get("archive_to", ""), "format": data.get("archive_format", "jsonl")}
         archived = self._add(
             log,
@@ -146,6 +147,7 @@ class Planner:
             {
                 **self._which(log),
                 **walk,
+                **bounded,
                 "columns": columns,
                 **where,
                 **self._pace("batch_target_ms", "max_rows", "sleep"),

@@ -30,6 +30,8 @@ GRACE, LOOK = 10.0, 0.5
 PROCESS = ".process.json"
 #: What tells a program, in its environment, whose folder it works in.
 WORK = "AISHELL_WORK"
+#: The programs that run now, by their process group.
+_RUNNING: set[int] = set()
 
 Feed = Callable[[IO[bytes]], None]
 
@@ -111,6 +113,7 @@ class Clients:
                 extra_groups=[] if account else None,
                 close_fds=True,
             )
+            _RUNNING.add(process.pid)
             try:
                 _remember(self.work, process.pid)
                 threads = [
@@ -125,6 +128,7 @@ class Clients:
                     thread.join()
             finally:
                 _end(process)
+                _RUNNING.discard(process.pid)
                 (self.work / PROCESS).unlink(missing_ok=True)
         tail = self._tail(log, begun)
         if self.context.cancelled():
@@ -162,6 +166,13 @@ class Clients:
         with log.open("rb") as said:
             said.seek(max(begun, said.seek(0, os.SEEK_END) - TAIL_BYTES))
             return str(self.context.database.credentials.mask(said.read().decode(errors="replace")))
+
+
+def end_running() -> None:
+    """End what runs now, for a process that leaves at once: a dump would go on by itself until somebody resumes the run."""
+    for group in tuple(_RUNNING):
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def end_leftover(work: Path) -> None:

@@ -146,7 +146,10 @@ class Writing(Batches):
         if self._made is not None:
             return self._archived(self._made)
         self.writer.settle()
-        check = self._verified({**row, "upto": self.reached.position})
+        # Where the walk came to its end, all of the table counts: rows behind its newest old one, too.
+        check = self._verified({**row, "upto": row.get("finish") if stopped is None else self.reached.position})
+        if check.get("ok") and check["rows_now"] > self.writer.rows and self.newest is not None:
+            return {"ok": False}  # the rows do not lie in the order of their dates
         if not check.get("ok") or check["rows_now"] > self.writer.rows:
             raise ArchiveError(
                 f"{label_of(self.tool, self.values, row)} was rewritten while it was archived: the archive is not complete",

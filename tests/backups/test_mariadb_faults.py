@@ -195,10 +195,25 @@ def test_ctrl_c_ends_the_program_and_leaves_nothing(backups: Backups, shop: Mari
     running = backups.aishell.start(*backups.arguments("full"))
     wait_until(lambda: running.ended or any(root.rglob("*.zst")), "the dump is written")
     running.signal()
+    running.wait()
+    assert not processes("mariadb-dump", str(shop.dbname))
+    assert not list(root.rglob(".partial-*"))
+    backups.aishell.resume(backups.aishell.only_run()).expect(0)
+    assert len(backups.aishell("backups", "list", "--output", "json").expect(0).json) == 1
+
+
+def test_a_second_ctrl_c_leaves_at_once_and_ends_the_program(backups: Backups, shop: MariadbDatabase) -> None:
+    shop.execute(BIG.format(300_000))
+    root = backups.aishell.site / "backups"
+    running = backups.aishell.start(*backups.arguments("full"))
+    wait_until(lambda: running.ended or any(root.rglob("*.zst")), "the dump is written")
+    running.signal()
     running.signal()
     running.wait()
     wait_until(lambda: not processes("mariadb-dump", str(shop.dbname)), "the program ends")
-    assert not list(root.rglob(".partial-*"))
+    backups.aishell.resume(backups.aishell.only_run()).expect(0)
+    assert not list(root.rglob(".partial-*"))  # the resume took away what there was no time for
+    assert len(backups.aishell("backups", "list", "--output", "json").expect(0).json) == 1
 
 
 def test_a_cancelled_dump_stops_the_fingerprints_too(tried: Tried, shop: MariadbDatabase) -> None:

@@ -17,6 +17,7 @@
 --   cutoff: {type: scalar, description: rows whose date is before this go into the archive}
 --   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
 --   columns: {type: columns, description: 'what inspect_archive_columns says: {column, type, form}'}
+--   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
 --   folder: {type: string, default: '', description: where in the folder of archives}
 --   format: {type: string, default: jsonl, enum: [jsonl, csv, parquet]}
 --   batch_target_ms: {type: number, default: 100, minimum: 1, description: how long a batch may take}
@@ -48,6 +49,10 @@ SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS posit
        (pg_snapshot_xmin(pg_current_snapshot())::text::numeric % 4294967296)::text AS horizon
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
+
+-- newest: the page behind the newest old row, whatever else is asked of it
+SELECT CAST((CAST(CAST(ctid AS text) AS point))[0] AS bigint) + 1 AS upto
+FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
 -- next: the page after the batch
 SELECT least(CAST(:position AS bigint) + CAST(:size AS bigint), CAST(:finish AS bigint)) AS upto

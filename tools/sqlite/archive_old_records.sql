@@ -18,6 +18,7 @@
 --   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
 --   columns: {type: columns, description: 'what inspect_archive_columns says: {column, type, form}'}
 --   key: {type: key, description: the columns of the primary key}
+--   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
 --   folder: {type: string, default: '', description: where in the folder of archives}
 --   format: {type: string, default: jsonl, enum: [jsonl, csv, parquet]}
 --   batch_target_ms: {type: number, default: 25, minimum: 1, description: how long a batch may take}
@@ -49,6 +50,9 @@
 SELECT l.schema AS schema, l.name AS "table", NULL AS position
 FROM pragma_table_list AS l
 WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
+
+-- newest: the key of the newest old row, whatever else is asked of it
+SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
 -- next: the last key of the batch
 SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip

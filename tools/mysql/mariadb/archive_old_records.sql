@@ -18,9 +18,10 @@
 --   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
 --   columns: {type: columns, description: 'what inspect_archive_columns says: {column, type, form}'}
 --   key: {type: key, description: the columns of the primary key}
+--   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
 --   folder: {type: string, default: '', description: where in the folder of archives}
 --   format: {type: string, default: jsonl, enum: [jsonl, csv, parquet]}
---   batch_target_ms: {type: number, default: 25, minimum: 1, description: how long a batch may take}
+--   batch_target_ms: {type: number, default: 50, minimum: 1, description: how long a batch may take}
 --   max_rows: {type: integer, default: null, minimum: 1, description: no more than these}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
 -- forms:
@@ -48,12 +49,15 @@
 -- Copies the rows of one table whose date is before the cut-off into a file of compressed JSON Lines, a range of the primary key
 -- at a time, and has each range counted and summed up by the server, twice: over the lines, against which the file is checked,
 -- and over the values, against which the rows are checked again before they are deleted. Times of the type TIMESTAMP are
--- written in UTC. The deletion takes the ranges of the archive one by one, so they are half as long as its batches may be.
+-- written in UTC. The deletion takes the ranges of the archive one by one, each in about the time it took to archive.
 
 -- find: the table
 SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, DATA_LENGTH AS bytes
 FROM information_schema.TABLES
 WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :table AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+
+-- newest: the key of the newest old row, whatever else is asked of it
+SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
 -- next: the last key of the batch
 SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip
