@@ -1,0 +1,125 @@
+"""PostgreSQL by pgbackrest: the files lie in its repository, what it says of them and our manifest in the folder of backups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aishell.backups import pgbackrest_restore, wal
+from aishell.backups.checking import few, working
+from aishell.backups.making import Work, Written, make
+from aishell.backups.manifest import FULL, INCREMENTAL, Manifest, Print
+from aishell.backups.methods import Chain, Method
+from aishell.backups.pgbackrest_info import damage, missing
+from aishell.backups.pgbackrest_making import NAME, TYPES, made, parent_in, ready
+from aishell.backups.pgbackrest_reach import Reach
+from aishell.backups.repository import writing
+from aishell.backups.vault import vault_of
+from aishell.errors import BackupError
+from aishell.registry.context import Context
+from aishell.registry.tool import Tool
+
+
+def backup(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`backup_pgbackrest`. Raises BackupError before anything is written where it could not be made, or not of this server."""
+    kind = next(kind for kind, type_ in TYPES.items() if type_ == params["type"])
+    with working(tool, params, context) as work:
+        stanza = ready(work)
+        parent = parent_in(work, stanza) if kind == INCREMENTAL else None
+    vault = replace(vault_of(context), recipients=())  # the rows are not in what we write: pgbackrest encrypts them
+    result = make(tool, params, replace(context, backups=vault), PgBackRest(), kind=kind, parent=parent)
+    return {**result, "warnings": vault.repository.manifest(Path(result["backup_path"])).details["warnings"]}
+
+
+class PgBackRest(Method):
+    """Sets in a repository of pgbackrest's, which each backup names by its label."""
+
+    name = NAME
+
+    def write(self, work: Work) -> Written:
+        return made(work, FULL)
+
+    def increment(self, work: Work) -> Written:
+        return made(work, INCREMENTAL)
+
+    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+        """The set is there, as it was, and pgbackrest has read every file of it and its WAL back from the repository."""
+        reach, label = Reach.of(manifest.details), manifest.position["label"]
+        stanza, _ = reach.read(work)
+        found = stanza.find(label)
+        if found is None:
+            raise BackupError(
+                f"{label} is not in {reach.named} any more: {stanza.message}",
+                hint=f"pgbackrest expires by rules of its own, as repo{reach.repo}-retention-full",
+            )
+        if stanza.systems[found.database] != manifest.details["system"] or found.lsn[1] != manifest.position["lsn"]:
+            raise BackupError(f"{label} in {reach.named} is another one than was made then")
+        if found.error:
+            raise BackupError(f"{label} has pages with wrong checksums: the server's own files are damaged")
+        segments = segments_of(manifest)
+        listed, _ = reach.ask(
+            work,
+            "segments",
+            folder=f"archive/{reach.stanza}/{stanza.archives.get(found.database)}",
+            names=f"^({'|'.join(sorted({name[:16] for name in segments}))})/.*-",  # the folders that hold them
+        )
+        damaged = [*missing(listed, segments), *damage(_verified(work, reach), found, segments)]
+        if damaged:
+            raise BackupError(f"{label} in {reach.named} is damaged: {few(damaged)}")
+
+    def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
+        """Into a new folder, which a server of the same version is then started on; it fetches WAL from the repository."""
+        if tables:
+            raise BackupError("a physical backup is restored as a whole")
+        pgbackrest_restore.restore(work, chain, place, until)
+
+    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+        """None, as for pg_basebackup. In scratch a server is started and every table read."""
+        if pgbackrest_restore.is_scratch(place):
+            from aishell.backups.scratch import prove
+
+            prove(work, place)
+        return ()
+
+    def drop(self, work: Work, place: str) -> None:
+        from aishell.backups.serving import remove
+
+        remove(work, place)
+
+    def release(self, work: Work, manifest: Manifest, *, look_only: bool) -> None:
+        """Let pgbackrest expire the set. Raises BackupError where others rest on it, that would go with it."""
+        reach, label = Reach.of(manifest.details), manifest.position["label"]
+        stanza, _ = reach.read(work)
+        if stanza.find(label) is None:
+            return
+        if [one.label for one in stanza.sets if one.kind == FULL] == [label]:
+            raise BackupError(
+                f"{manifest.backup_id} stays: pgbackrest keeps {label}, the only full one in {reach.named}"
+            )
+        others = stanza.dependents(label)
+        if others:
+            raise BackupError(
+                f"{manifest.backup_id} stays: {few(others)} in {reach.named} cannot be restored without {label}",
+                hint="pgbackrest's own retention removes them together",
+            )
+        if not look_only:
+            reach.run(work, "expire", label=label)
+
+
+def segments_of(manifest: Manifest) -> list[str]:
+    """The WAL without which the set is of no one moment."""
+    begin, end = (wal.number_of(manifest.position[name]) for name in ("start_lsn", "lsn"))
+    size = manifest.details["segment_bytes"]
+    return wal.Segments(manifest.position["timeline"], begin // size * size, -(-end // size) * size, size).names
+
+
+def _verified(work: Work, reach: Reach) -> str:
+    """What `verify` says of the whole repository, which it reads once for all the links of a chain."""
+    kept = work.folder / f".verified-{reach.repo}-{reach.stanza}"
+    if not kept.exists():
+        output, said = reach.ask(work, "verify")
+        with writing(kept):
+            kept.write_text(f"{output}\n{said}", encoding="utf-8")
+    return kept.read_text(encoding="utf-8")

@@ -1,0 +1,130 @@
+"""A PostgreSQL data directory that pgbackrest has put back from its repository, where nothing was before."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aishell.backups import recovery, serving
+from aishell.backups.making import Work, total
+from aishell.backups.manifest import Manifest
+from aishell.backups.methods import Chain
+from aishell.backups.pgbackrest_reach import Reach
+from aishell.backups.repository import writing
+from aishell.errors import BackupError
+
+is_scratch = recovery.is_scratch
+
+
+def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
+    """A new data directory, under its name when it is whole; a server of the same version recovers at its first start.
+
+    Nothing of the source is touched: tablespaces go beside the data, links inside it become folders. The restored server goes
+    on fetching WAL from the repository, and archives nothing.
+    """
+    place, mark = recovery.place_of(work, named), f"{work.context.run_id}:{work.context.step_id}"
+    manifest, moment = _chosen(chain, until)
+    reach = Reach.of(manifest.details)
+    spaces, unfinished = place.with_name(f"{place.name}.tablespaces"), place.with_name(f".{place.name}.restoring")
+    waiting = place.with_name(f".{place.name}.tablespaces")
+    if recovery.is_made(place, mark):
+        with writing(spaces):
+            recovery.settle(waiting, spaces)
+        return
+    for taken in (place, spaces):
+        if taken.exists() or taken.is_symlink():
+            raise BackupError(f"{taken} is there already", hint="name a folder that is not there")
+    _check_room(place, manifest)
+    with writing(place):
+        for left in (unfinished, waiting):  # of an attempt that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        try:
+            for folder in (unfinished, waiting):
+                folder.mkdir(mode=0o700)
+                serving.own(folder, reach.user())
+            reach.run(
+                work,
+                "fetch_set",
+                label=manifest.position["label"],
+                place=unfinished,
+                spaces=waiting,
+                type="immediate" if moment is None else "time",
+                moment=moment,
+                fetch=_fetch(work, reach, place),
+                size=lambda: total(unfinished.rglob("*")),
+                expected=manifest.source_bytes or 0,
+            )
+            recovery.configure(unfinished, _settings(moment), False, mark)
+            _relink(unfinished, waiting, spaces)
+            serving.own(unfinished, reach.user())
+            unfinished.rename(place)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(waiting, ignore_errors=True)
+            raise
+        recovery.settle(waiting, spaces)
+
+
+def _chosen(chain: Chain, until: str | None) -> tuple[Manifest, str | None]:
+    """The set to begin with, and the moment as PostgreSQL takes it. Raises BackupError for one that these backups do not hold."""
+    links = [manifest for _, manifest in chain]
+    if until is None:
+        return links[-1], None
+    try:
+        moment = datetime.fromisoformat(until)
+    except ValueError as error:
+        raise BackupError(f"{until!r} is no moment", hint="write it as 2026-11-21T03:15:00+00:00") from error
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    first, last = links[0].details["ended_at"], links[-1].details["reaches"]
+    begun = [one for one in links if datetime.fromisoformat(one.details["ended_at"]) <= moment]
+    if not begun or moment > datetime.fromisoformat(last):
+        raise BackupError(
+            f"{until} cannot be restored from {links[-1].backup_id}: that holds what was from {first} to {last}",
+            hint="a later increment reaches further",
+        )
+    later = links[links.index(begun[-1]) + 1 :]
+    new = {space for one in later for space in one.details["tablespaces"]} - set(begun[-1].details["tablespaces"])
+    if new:  # recovery makes it where it was: on the source's own machine, over the source's files
+        raise BackupError(
+            f"a tablespace was made between {begun[-1].backup_id} and {until}", hint="restore to another moment"
+        )
+    return begun[-1], moment.strftime("%Y-%m-%d %H:%M:%S.%f+00")
+
+
+def _settings(moment: str | None) -> dict[str, str]:
+    """What the restored server is told. The one target comes last: a server refuses even an empty other one behind it."""
+    name, value = ("recovery_target", "immediate") if moment is None else ("recovery_target_time", moment)
+    return {other: text for other, text in recovery.QUIET.items() if other != name} | {name: value}
+
+
+def _fetch(work: Work, reach: Reach, place: Path) -> str:
+    """What the restored server gets its WAL with: pgbackrest would name the folder that it was restored into."""
+    words = [
+        work.clients.path("fetch_set"),
+        *([f"--config={reach.config}"] if reach.config else []),
+        f"--stanza={reach.stanza}",
+        f"--repo={reach.repo}",
+        f"--pg1-path={place}",
+        "archive-get",
+    ]
+    return f'{shlex.join(words).replace("%", "%%")} %f "%p"'
+
+
+def _relink(data: Path, waiting: Path, spaces: Path) -> None:
+    """The links to tablespaces lead to where those will be."""
+    for link in (data / recovery.SPACES).iterdir():
+        place = spaces / link.readlink().relative_to(waiting)
+        link.unlink()
+        link.symlink_to(place)
+    if not any(waiting.iterdir()):
+        waiting.rmdir()
+
+
+def _check_room(place: Path, manifest: Manifest) -> None:
+    if not place.parent.is_dir():
+        raise BackupError(f"{place.parent} is not there")
+    needed, free = manifest.source_bytes or 0, shutil.disk_usage(place.parent).free
+    if needed > free:
+        raise BackupError(f"{needed:,} bytes are needed at {place.parent}, and {free:,} are free")
