@@ -14,8 +14,19 @@ SET SESSION sql_log_bin = 0
 -- loud: as it was
 SET SESSION sql_log_bin = 1
 
+-- mark: what was noted of it where databases have comments
+SELECT s.SCHEMA_COMMENT AS mark
+  FROM information_schema.SCHEMATA AS s
+ WHERE CAST(s.SCHEMA_NAME AS BINARY(256)) = CAST(:place AS BINARY(256))
+
 -- create: the place
 CREATE DATABASE {place} CHARACTER SET {charset} COLLATE {collation}
+
+-- create_marked: the place, and which step makes it
+CREATE DATABASE {place} CHARACTER SET {charset} COLLATE {collation} COMMENT = :mark
+
+-- set_mark: it is whole
+ALTER DATABASE {place} COMMENT = :mark
 
 -- drop: the place
 DROP DATABASE IF EXISTS {place}

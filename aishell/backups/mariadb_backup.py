@@ -1,0 +1,207 @@
+"""MariaDB, physically: the files of the whole server by mariadb-backup, and on it increments of changed pages."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import zstandard
+
+from aishell.backups import serving
+from aishell.backups.catalog import Entry
+from aishell.backups.making import Work, Written, make
+from aishell.backups.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.mariadb_files import Files
+from aishell.backups.mariadb_login import login
+from aishell.backups.mariadb_prepared import BLOCK, STREAM, TOLD, Prepared, checkpoints, run
+from aishell.backups.methods import Chain, Method
+from aishell.backups.parents import FULL_FIRST
+from aishell.backups.repository import writing
+from aishell.errors import BackupError
+from aishell.registry.context import Context
+from aishell.registry.tool import Tool
+
+#: What a manifest calls the database of a backup that has all of them.
+SERVER = "(the whole server)"
+#: As for dumps: on two cores that is as fast as the files are read.
+LEVEL, THREADS = 3, 2
+#: Seconds that the copy may wait for a lock where the run sets no limit: meanwhile others wait for it.
+LOCK_WAIT = 30.0
+#: What a restored data directory has that tells which step has made it.
+MARK = "restored_by_aishell"
+_BINLOG = re.compile(r"^binlog_pos = (.+)$", re.MULTILINE)
+
+
+def cluster(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`backup_cluster`."""
+    files = Files.of(Work(tool, params, context, Path()))
+    return _told(make(tool, params, context, MariadbBackup(), expected=files.bytes), files)
+
+
+def incremental(
+    tool: Tool, params: Mapping[str, Any], context: Context, parent: tuple[Entry, Manifest]
+) -> dict[str, Any]:
+    """`backup_database_incremental`, on a parent by mariadb-backup."""
+    files = Files.of(Work(tool, params, context, Path()))
+    return _told(make(tool, params, context, MariadbBackup(), kind=INCREMENTAL, parent=parent), files)
+
+
+def _told(made: dict[str, Any], files: Files) -> dict[str, Any]:
+    return {**made, "warnings": list(files.warnings)}
+
+
+class MariadbBackup(Method):
+    """The files of a server as one stream, and the log that makes them one moment's."""
+
+    name = "mariadb-backup"
+
+    def write(self, work: Work) -> Written:
+        return self._copied(work, Files.of(work), 0)
+
+    def increment(self, work: Work) -> Written:
+        assert work.parent is not None  # noqa: S101  an increment has one
+        files, parent = Files.of(work), work.parent[1]
+        if parent.details["files"] != files.incarnation:
+            raise BackupError(
+                f"the server's files are not those any more that {parent.backup_id} was made of", hint=FULL_FIRST
+            )
+        return self._copied(work, files, int(parent.position["lsn"]))
+
+    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+        """A copy is made of it and prepared, on what it rests on, and every page is read by its checksum."""
+        prepared = Prepared(work)
+        prepared.add(folder, manifest)
+        if folder == work.folder:  # it is being made: what is in it then is the backup
+            prepared.remove()
+
+    def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
+        """Into a new folder, which a server of the same version can be started on."""
+        if tables or until:
+            raise BackupError("a physical backup of MariaDB is restored as a whole, as of its own time")
+        mark, into = f"{work.context.run_id}:{work.context.step_id}", _place(work, place)
+        if _is_made(into, mark):
+            return  # by an earlier process of this step, which was killed before it could say so
+        if into.is_symlink() or (into.exists() and (not into.is_dir() or any(into.iterdir()))):
+            raise BackupError(f"{into} is there already", hint="name a folder that is not there")
+        if not into.parent.is_dir():
+            raise BackupError(f"{into.parent} is not there")
+        prepared = Prepared(work)
+        prepared.reach(chain)
+        with writing(prepared.folder):
+            (prepared.folder / MARK).write_text(f"{mark}\n", encoding="utf-8")
+        prepared.move(into)
+
+    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+        """None: what a server had at the end of its log nobody knew. In scratch a server is started and every table read."""
+        if _is_scratch(place):
+            from aishell.backups.mariadb_scratch import prove
+
+            prove(work, place, _place(work, place))
+        return ()
+
+    def notes(self, place: str, manifest: Manifest) -> Sequence[str]:
+        settings = manifest.details["settings"]
+        words = [
+            "mariadbd",
+            f"--datadir={place}",
+            f"--innodb-page-size={settings['page_size']}",
+            f"--innodb-data-file-path={settings['system']}",
+            f"--innodb-undo-tablespaces={settings['undos']}",
+            f"--lower-case-table-names={settings['fold']}",
+        ]
+        given = shlex.join(["chown", "-R", "mysql:", place])
+        return (f"no server was started there; give it to the server's account ({given}), then {shlex.join(words)}",)
+
+    def drop(self, work: Work, place: str) -> None:
+        serving.remove(work, place)
+
+    def _copied(self, work: Work, files: Files, since: int) -> Written:
+        """What was written since a place in the log; 0 for everything."""
+        stream = _Stream(work, work.folder / STREAM)
+        told = work.folder.resolve() / TOLD
+        values = {"told": told, "since": since or None, "jobs": work.params.get("jobs") or 1}
+        with login(work) as (options, descriptor):
+            run(
+                work,
+                "backup",
+                {**values, "options": options},
+                secrets=[descriptor],
+                drain=stream.take,
+                size=stream.look,
+                expected=files.bytes if since == 0 else 0,
+            )
+        begins, ends = checkpoints(told)
+        if begins != since or ends < since:
+            raise BackupError(
+                f"what was copied reaches from {begins} to {ends} in the log, and should from {since}", hint=FULL_FIRST
+            )
+        binlog = [match[1] for path in sorted(told.iterdir()) for match in _BINLOG.finditer(path.read_text("utf-8"))]
+        details = {
+            "from": begins,
+            "files": files.incarnation,
+            "settings": dict(files.settings),
+            "stream_bytes": stream.bytes,
+            "client": ".".join(map(str, work.clients.version("backup"))),
+            "warnings": list(files.warnings),
+        }
+        return Written(SERVER, files.bytes, {"lsn": ends, "binlog": next(iter(binlog), None)}, details)
+
+
+class _Stream:
+    """What mariadb-backup sends, compressed as it comes. `bytes`: of what it has sent."""
+
+    def __init__(self, work: Work, target: Path) -> None:
+        self.work, self.target, self.bytes = work, target, 0
+        self.patience = round(work.context.options.lock_timeout or LOCK_WAIT) or 1
+
+    def take(self, pipe: IO[bytes]) -> None:
+        packer = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, threads=THREADS)
+        with writing(self.target), self.target.open("wb") as file, packer.stream_writer(file) as packed:
+            while block := os.read(pipe.fileno(), BLOCK):
+                packed.write(block)
+                self.bytes += len(block)
+
+    def look(self) -> int:
+        """Its bytes so far. Raises BackupError when the copy waits too long for a lock.
+
+        The program waits for a year; until it has the last one, others wait behind it to commit. The limit that it has of its own
+        ends it as soon as anybody's statement takes as long, whether that is in its way or not.
+        """
+        for row in self.work.query("waiting"):
+            if row["seconds"] > self.patience:
+                self.work.context.database.stop(row["session"])
+                raise BackupError(
+                    f"the copy has waited {self.patience} s for others: {row['stage']}",
+                    hint="look who holds tables locked (LOCK TABLES, ALTER TABLE, another backup), and try again",
+                )
+        return self.bytes
+
+
+def _is_scratch(place: str) -> bool:
+    """Whether a place is a name alone, of what is made for a test."""
+    return os.sep not in place
+
+
+def _place(work: Work, place: str) -> Path:
+    """Where to restore to. Raises BackupError for what is no absolute path."""
+    if _is_scratch(place):
+        from aishell.backups.mariadb_scratch import ACCOUNTS
+
+        return serving.data_of(work, place, serving.account_of(ACCOUNTS))
+    if not Path(place).is_absolute():
+        raise BackupError(
+            f"{place!r} is no absolute path", hint="name a folder that is not there, for a new data directory"
+        )
+    return Path(place)
+
+
+def _is_made(place: Path, mark: str) -> bool:
+    """Whether this very step has made the data directory."""
+    try:
+        return (place / MARK).read_text(encoding="utf-8") == f"{mark}\n"
+    except OSError:
+        return False

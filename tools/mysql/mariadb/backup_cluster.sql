@@ -1,0 +1,42 @@
+-- name: backup_cluster
+-- engine: mariadb >= 10.6
+-- category: backup
+-- risk: low
+-- capabilities: [database_read, file_write, backup_create]
+-- runs: program
+-- implementation: aishell.backups.mariadb_backup:cluster
+-- programs:
+--   backup: [mariadb-backup, '--defaults-file=:options', --backup, --stream=mbstream, '--target-dir=:told', '--extra-lsndir=:told',
+--     '--incremental-lsn=:since', '--parallel=:jobs', --open-files-limit=65535]
+--   unpack: [mbstream, --extract, '--directory=:folder']
+--   prepare: [mariadb-backup, --no-defaults, --prepare, '--target-dir=:folder', '--incremental-dir=:increment',
+--     '--innodb-page-size=:page_size', '--innodb-data-file-path=:system', '--innodb-undo-tablespaces=:undos']
+--   pages: [innochecksum, '--tablespace-flags=:flags', '--start-page=:begin', '--end-page=:end', ':file']
+-- max_execution_time: 86400
+-- idempotent: true
+-- parameters:
+--   destination: {type: string, default: null, description: a folder inside that of all backups}
+--   jobs: {type: integer, default: 2, minimum: 1, maximum: 64, description: files that are read at a time}
+-- returns:
+--   backup_id: {type: string}
+--   backup_path: {type: string}
+--   bytes: {type: integer}
+--   source_bytes: {type: [integer, "null"]}
+--   rung: {type: string}
+--   manifest: {type: string}
+--   parent: {type: [string, "null"]}
+--   objects: {type: [integer, "null"], description: 'none: what a server has in memory and its log has no fingerprint'}
+--   warnings: {type: array, description: what is not in it}
+-- examples: [{params: {}}]
+--
+-- A physical copy of the whole server, all of its databases and accounts, by mariadb-backup, compressed as it comes, while the
+-- application goes on. Has to run on the server's own host, as an account that may read its data directory. At the end commits wait for
+-- a moment, as long as tables that are not InnoDB's take to be copied. It gives up when it waits for others longer than a run may wait
+-- for a lock. Needs RELOAD, PROCESS, LOCK TABLES and BINLOG MONITOR. Increments can be made on it; a restore to a moment cannot.
+
+-- include: backup_login
+
+-- include: physical_backup
+
+-- grants: of the account, roles included
+SHOW GRANTS
