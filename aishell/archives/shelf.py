@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 from aishell.archives.manifest import Manifest
 from aishell.archives.writer import MANIFEST, PARTIAL
@@ -23,11 +22,6 @@ def inside(root: Path, given: str) -> Path:
             hint="set `archives:` in config/aishell.yaml to where archives may be written",
         )
     return path
-
-
-def folder_name(text: str) -> str:
-    """A name as a folder's: whatever it holds, it is one component of a path and not a special one."""
-    return quote(text, safe=" ()+,=@~") if text.strip(".") else quote(text, safe="").replace(".", "%2E")
 
 
 def taken_up(folder: Path, ending: str) -> Path | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from aishell.archives.manifest import Chunk, Manifest
 from aishell.errors import ArchiveError
+from aishell.folders import sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,15 +144,6 @@ def durable(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     sync(path.parent)
-
-
-def sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

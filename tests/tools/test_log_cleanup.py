@@ -3,118 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from aishell.registry import runners
-from aishell.registry.context import ToolResult
 from aishell.registry.reached import Reached
 from tests.conftest import HOSTILE_NAMES, HOSTILE_NAMES_MYSQL
-from tests.fix_tools import ENGINES, Engine, label, make_engine
-
-CUTOFF = "2026-05-01 00:00:00"
-OLD, NEW = "2026-01-01 12:00:00", "2026-10-01 12:00:00"
-PLAIN, BY_DATE, WITHOUT_KEY = "delete_old_records", "delete_old_records_by_date", "delete_old_records_without_key"
-
-
-@dataclass(frozen=True)
-class Way:
-    """A tool that deletes; `after`: what it goes by beside the date, `version`: of a server it is for and that is not here.
-
-    `indexed`: whether it is told of an index on the date."""
-
-    tool: str
-    dated: bool = False
-    after: str | None = None
-    version: tuple[int, ...] | None = None
-    indexed: bool = False
-
-    def key(self, date: str, key: Sequence[str]) -> dict[str, Any]:
-        if self.dated:
-            return {"key": [date, *([self.after] if self.after else key)]}
-        return {"key": list(key)} if self.after == "key" else {}
-
-
-WAYS = {
-    "postgresql": (
-        Way(PLAIN),
-        Way(PLAIN, indexed=True),
-        Way(PLAIN, after="key", version=(13, 5)),
-        Way(PLAIN, after="key", version=(13, 5), indexed=True),
-        Way(BY_DATE, dated=True, after="ctid"),
-    ),
-    "mysql": (
-        Way(PLAIN, after="key"),
-        Way(PLAIN, after="key", indexed=True),
-        Way(BY_DATE, dated=True),
-        Way(WITHOUT_KEY),
-    ),
-    "sqlite": (Way(PLAIN, after="key"), Way(PLAIN, after="key", indexed=True), Way(BY_DATE, dated=True)),
-}
-TYPES = {"postgresql": "timestamp", "mysql": "datetime", "sqlite": "text"}
-NAMES = {"pg_distribution": "postgresql", "pg_current": "postgresql", "mariadb": "mysql", "sqlite": "sqlite"}
-EVERY = [
-    pytest.param((fixture, way), id=f"{label(fixture)}-{way.tool.removeprefix('delete_old_records_')}{number}")
-    for fixture in ENGINES
-    for number, way in enumerate(WAYS[NAMES[fixture]])
-]
-
-
-class Cleaner:
-    """One way of deleting on one engine, and a log table for it."""
-
-    def __init__(self, engine: Engine, way: Way) -> None:
-        self.engine, self.way = engine, way
-        engine.version = way.version
-        self.on_batch: Callable[[Reached], str | None] = lambda reached: None
-
-    def log(self, table: str = "log", date: str = "at", extra: str = "", key: str = "id bigint PRIMARY KEY") -> None:
-        s = self.engine.samples
-        kind = TYPES[self.engine.name]
-        s.do(f"CREATE TABLE {s.ref(table)} ({key}, {s.q(date)} {kind}{extra})")
-        if self.way.dated or self.way.indexed:
-            self.index(table, date)
-
-    def index(self, table: str, date: str = "at") -> None:
-        self.engine.samples.index(table, date, "log_at")
-
-    def rows(self, *rows: Sequence[Any], table: str = "log") -> None:
-        """Insert rows of literals."""
-        values = ", ".join("(" + ", ".join(map(literal, row)) + ")" for row in rows)
-        if self.engine.name == "mysql":
-            values = values.replace("\\", "\\\\")
-        self.engine.samples.do(f"INSERT INTO {self.engine.samples.ref(table)} VALUES {values}")
-
-    def many(self, rows: int) -> None:
-        """Rows 1, 3, 5 … are old."""
-        self.rows(*((number, OLD if number % 2 else NEW) for number in range(1, rows + 1)))
-
-    def delete(self, table: str = "log", date: str = "at", key: Sequence[str] = ("id",), **params: Any) -> ToolResult:
-        picked = self.engine.pick(self.way.tool)
-        tool = replace(picked, batch=picked.batch // 10)  # 2 pages, or a few hundred rows
-        given = {"schema": self.engine.schema, "table": table, "date_column": date, "cutoff": CUTOFF}
-        told = {"indexed": True} if self.way.indexed else {}
-        values = tool.prepare({**given, **told, **self.way.key(date, key), **params})
-        context = self.engine.context(tool)
-        context.on_batch = lambda reached, batch: self.on_batch(reached)
-        return runners.run(tool, values, runners.find(tool, values, context), context)
-
-    def left(self, table: str = "log", column: str = "id") -> list[Any]:
-        s = self.engine.samples
-        return [row[0] for row in s.db.execute(f"SELECT {s.q(column)} FROM {s.ref(table)} ORDER BY 1")]
-
-
-def literal(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    return str(value) if isinstance(value, (int, Raw)) else "'" + str(value).replace("'", "''") + "'"
-
-
-class Raw(str):
-    """A value that is SQL already."""
+from tests.fix_tools import Engine, make_engine
+from tests.tools.cleaner import CUTOFF, EVERY, NEW, OLD, PLAIN, TYPES, WAYS, Cleaner, Raw
 
 
 @pytest.fixture(params=EVERY)

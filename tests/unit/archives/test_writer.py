@@ -162,13 +162,6 @@ def test_a_link_out_of_the_folder_of_archives_is_outside(tmp_path):
         shelf.inside(tmp_path / "archives", "link/x")
 
 
-@pytest.mark.parametrize("name", ["..", ".", "a/b", "a\nb", "postgresql://u@h:5/db", "😀" * 15, "a\\b", ""])
-def test_a_name_is_one_component_of_a_path(tmp_path, name):
-    made_of_it = shelf.folder_name(name) or "empty"
-    (tmp_path / made_of_it).mkdir()
-    assert [path.name for path in tmp_path.iterdir()] == [made_of_it]
-
-
 def test_numbers_keep_their_digits_and_texts_are_no_numbers():
     row = values(
         b'{"a": 1.10, "b": "1.10", "c": null, "d": true, "e": {"hex": "00FF"}, "f": {"real": "-inf"}}', list("abcdef")

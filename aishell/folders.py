@@ -1,0 +1,30 @@
+"""Folders for what is kept: named after anything, and there after a power cut."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+#: Bytes of a folder's name, and of its beginning where it would be longer; file systems take 255.
+_LONGEST, _CUT = 200, 160
+
+
+def folder_name(text: str) -> str:
+    """A name as a folder's: whatever it holds, it is one component of a path, not a hidden one, and not too long."""
+    name = quote(text, safe=" ()+,=@~")
+    if name.startswith("."):
+        name = f"%2E{name[1:]}"
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[:_CUT]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
