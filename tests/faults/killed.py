@@ -1,8 +1,9 @@
 """A program, not a test: runs the command line once per request, each in a child that ends itself at the N-th commit.
 
 Reads a JSON object a line from standard input: `arguments`, `out`, `err`, `at` (0: never), `of` and `when`, `before` or `after`
-the N-th commit to state.db, changing statement or chunk of `rows` that is loaded; answers with the child's exit code, -9 when it
-was killed. The modules are imported once, then every run is a fork: hundreds of them fit into the time that importing would take.
+the N-th commit to state.db, changing statement of a tool, `change` of the target (by any statement), or chunk of `rows` that is
+loaded; or, where it is of `room`, N kilobytes that are left for a backup. Answers with the child's exit code, -9 when it was
+killed. The modules are imported once, then every run is a fork: hundreds of them fit into the time that importing would take.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
+import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import aishell.cli.main
@@ -25,6 +29,13 @@ import aishell.site
 from aishell.registry.archive_loads import Loading
 from aishell.registry.objects import Objects
 from aishell.state.store import Store
+
+#: What others have put onto the disk, in the folder of backups.
+BALLAST = ".ballast"
+
+
+#: What a statement begins with that changes a server's databases.
+CHANGES = re.compile(r"ALTER|ANALYZE|COMMIT|CREATE|DO\b|DROP|EXECUTE|INSERT|RENAME")
 
 
 def die() -> None:
@@ -83,7 +94,57 @@ def kill_at_rows(wanted: int, when: str) -> None:
     Loading._insert = insert  # type: ignore[method-assign]
 
 
-KILLS = {"commit": kill_at, "statement": kill_at_statement, "rows": kill_at_rows}
+def take(ballast: Path, left: int) -> None:
+    """A file that takes all of its disk but so many kilobytes."""
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(ballast.parent).free - left * 1024))
+
+
+def crowd(left: int, when: str) -> None:
+    """Make others fill the disk of the backups but for `left` kilobytes, as soon as aishell has looked how much room there is."""
+    from aishell.backups import making
+
+    def fill(folder: Path, expected: int) -> None:
+        take(folder.parents[1] / BALLAST, left)
+
+    making._check_room = fill
+
+
+def kill_at_change(wanted: int, when: str) -> None:
+    """Make what changes the target, whoever sends it, end this process: just before its change number `wanted`, or just after."""
+    from aishell.backups import sqlite_replace
+
+    numbers = itertools.count(1)
+
+    def counted(original: Callable[..., Any], changes: Callable[..., bool]) -> Callable[..., Any]:
+        def send(*arguments: Any, **named: Any) -> Any:
+            number = next(numbers) if changes(*arguments) else 0
+            if number == wanted and when == "before":
+                die()
+            outcome = original(*arguments, **named)
+            if number == wanted:
+                die()
+            return outcome
+
+        return send
+
+    def changes(session: Any, statement: Any) -> bool:
+        return bool(CHANGES.match(statement.text))
+
+    mysql, postgresql = aishell.databases.mysql.MySQLSession, aishell.databases.postgresql.PostgreSQLSession
+    mysql._sent = counted(mysql._sent, changes)  # type: ignore[method-assign]
+    postgresql.execute = counted(postgresql.execute, changes)  # type: ignore[method-assign]
+    for name in ("_keep", "_write"):
+        setattr(sqlite_replace, name, counted(getattr(sqlite_replace, name), lambda *_: True))
+
+
+KILLS = {
+    "commit": kill_at,
+    "statement": kill_at_statement,
+    "change": kill_at_change,
+    "rows": kill_at_rows,
+    "room": crowd,
+}
 
 
 def run(request: dict[str, Any]) -> int:
