@@ -126,7 +126,7 @@ class BackupError(StepError):
 
 
 class NotAtHandError(BackupError):
-    """What it takes to look at a backup is not here: a program, a key, a permission. It says nothing of the backup itself."""
+    """What it takes to look at a backup is not here: a program, a key, a permission, room. It says nothing of the backup."""
 
 
 class OutgrownError(AishellError):

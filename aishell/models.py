@@ -83,6 +83,7 @@ class AgentConfig:
     constraints: tuple[Mapping[str, Any], ...] = ()
     llm_config: Mapping[str, Any] | None = None
     retention: tuple[Mapping[str, Any], ...] = ()  # log_cleanup: how long the rows of which tables are kept
+    create_backup: bool = False  # maintenance: a backup comes before what can hurt
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,8 @@ class Inventory:
     deferred: frozenset[str] = frozenset()  # objects the last run on this target left undone
     history: Mapping[tuple[str, str], History] = field(default_factory=dict)  # (tool, object) -> cost
     answers: Mapping[str, Mapping[str, list[Row]]] = field(default_factory=dict)  # by question: block -> rows
+    guarded: frozenset[str] = frozenset()  # tools that a backup has to come before, for a task that wants one
+    last_backup: Mapping[str, str] | None = None  # backup_id and started_at of the one that is young enough for them
 
     @property
     def digest(self) -> str:

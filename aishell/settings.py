@@ -23,6 +23,15 @@ BACKUP_RETENTION = ("count", "days", "daily", "weekly", "monthly", "yearly", "at
 
 
 @dataclass(frozen=True)
+class PgBackRest:
+    """A target's stanza in a repository of pgbackrest's. `config`: its configuration file, None for its own default."""
+
+    stanza: str
+    config: str | None = None
+    repo: int = 1
+
+
+@dataclass(frozen=True)
 class Target:
     """A database aishell may work on. One without an environment is production."""
 
@@ -36,6 +45,7 @@ class Target:
     inspection_url: str | None = field(default=None, repr=False)
     free_disk_bytes: int | None = None  # where the server's disk cannot be seen from here
     binlog: str = ""  # MySQL: LOCAL keeps maintenance statements out of the binary log
+    pgbackrest: PgBackRest | None = None  # PostgreSQL: what its backups are made with
 
     @property
     def zone(self) -> ZoneInfo:
@@ -264,6 +274,7 @@ def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentCon
         max_duration=chosen.get("max_duration", int, defaults.max_duration),
         constraints=tuple(_constraint(item) for item in section.items("safety_constraints")) or defaults.constraints,
         retention=_retentions(section, agent_type),
+        create_backup=agent_type == "maintenance" and section.get("create_backup", bool, defaults.create_backup),
     )
     chosen.done()
     section.done()
@@ -308,6 +319,7 @@ def _target(name: str, section: Section, config: Path) -> Target:
         inspection_url=section.get("inspection_url", str),
         free_disk_bytes=section.get("free_disk_bytes", int),
         binlog=section.one_of("binlog", ("", "LOCAL"), ""),
+        pgbackrest=_pgbackrest(section),
     )
     section.done()
     if target.environment != PRODUCTION and target.environment.casefold().startswith(("prod", "prd")):
@@ -318,6 +330,21 @@ def _target(name: str, section: Section, config: Path) -> Target:
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise section.wrong(f"unknown time zone {target.time_zone!r}", "time_zone") from error
     return target
+
+
+def _pgbackrest(section: Section) -> PgBackRest | None:
+    given = section.get("pgbackrest", dict)
+    if given is None:
+        return None
+    item = Section(section.document, *section.at, "pgbackrest", data=given)
+    stanza, repo = item.get("stanza", str), item.get("repo", int, 1)
+    made = PgBackRest(stanza or "", item.get("config", str), repo)
+    item.done()
+    if not stanza:
+        raise item.wrong("pgbackrest needs the name of its stanza")
+    if repo < 1:
+        raise item.wrong(f"repo must be 1 or more, not {repo!r}", "repo")
+    return made
 
 
 def _decisions(row: Section, risk: str) -> dict[str, Decision]:

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,6 +152,10 @@ class Site:
         inputs = dict(task.input_data)
         if target.binlog and "binlog" in agent.inputs:
             inputs.setdefault("binlog", target.binlog)
+        if target.pgbackrest and "pgbackrest" in agent.inputs:
+            inputs.setdefault("pgbackrest", asdict(target.pgbackrest))
+        if config.create_backup and "create_backup" in agent.inputs:
+            inputs.setdefault("create_backup", True)
         if config.retention and "rules" in agent.inputs:
             inputs.setdefault("rules", [dict(rule) for rule in config.retention])
         elif config.retention:
@@ -328,7 +332,7 @@ class Site:
         task = replace(plan.task, target=url or (request["url"] if "://" in row.target else row.target))
         with self.job(task, environment=request["environment"], safety_level=request["safety_level"]) as job:
             job.registry = job.registry.with_texts(json.loads(row.tools))
-            if job.refresh().identity != plan.target_identity:
+            if job.refresh().identity not in (plan.target_identity, *self._successors(row.id)):
                 raise OutgrownError(
                     "the target is not the database the plan was made for "
                     f"(was {plan.target_identity}, is {job.known_server().identity})",
@@ -344,6 +348,11 @@ class Site:
                 self._change(run, RunState.EXECUTING, reason="resumed")
                 earlier = self._recovered(run, again=state is RunState.FAILED, in_doubt=in_doubt)
                 return self._walk(Orchestrator(run, lock, approve or run.ask, earlier), request["contract"], started)
+
+    def _successors(self, run_id: str) -> set[str]:
+        """The identities of what steps of a run were about to put in the target's place."""
+        begun = (json.loads(row.params) for row in self.runs.steps(run_id) if row.params)
+        return {params["becomes"] for params in begun if params.get("becomes")}
 
     def _recovered(self, run: Run, *, again: bool, in_doubt: str | None) -> dict[str, Earlier]:
         earlier: dict[str, Earlier] = {}

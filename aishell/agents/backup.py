@@ -16,6 +16,8 @@ from aishell.reporting.units import size
 
 #: What copies the files of a whole server rather than the rows of a database.
 PHYSICAL = "backup_cluster"
+#: What does that for a target that is configured for it.
+PGBACKREST = "backup_pgbackrest"
 _WHOLE = {"type": "integer", "minimum": 0}
 RETENTION = {
     "type": "object",
@@ -46,6 +48,7 @@ class BackupAgent(Agent):
         "destination": {"type": "string", "minLength": 1},
         "parent": {"type": "string", "minLength": 1},
         "physical": {"type": "boolean"},
+        "pgbackrest": {"type": "object"},  # as the target's configuration has it (see `settings.PgBackRest`)
         "compare": {"type": "boolean"},
         "options": {"type": "object"},  # further parameters of the engine's backup tool
         "restore_test": {"type": "boolean"},
@@ -66,6 +69,7 @@ class BackupAgent(Agent):
             )
         if data.get("parent") and data.get("backup_type") != "incremental":
             raise ParameterError("parent is for incremental backups", hint="add --type incremental")
+        warnings = []
         made = {"backup_id": "${steps.backup.output.backup_id}"}
         steps = [
             Step(
@@ -94,7 +98,9 @@ class BackupAgent(Agent):
                     estimate=estimate(inventory, "restore_test", "", bytes_, room),
                 )
             )
-        if data.get("copy"):
+        if data.get("copy") and steps[1].tool == PGBACKREST:
+            warnings.append("it is not copied to the second places: a second repository of pgbackrest's is for that")
+        elif data.get("copy"):
             steps.append(
                 Step(
                     id="copy",
@@ -114,7 +120,7 @@ class BackupAgent(Agent):
             )
         # Each needs the one before it: what failed is neither copied nor a reason to remove another.
         chained = [replace(step, index=n, needs=(steps[n - 1].id,) if n else ()) for n, step in enumerate(steps)]
-        return Draft(tuple(chained))
+        return Draft(tuple(chained), tuple(warnings))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         outputs = {result.step_id: result.output or {} for result in results if result.status is StepStatus.DONE}
@@ -145,6 +151,8 @@ class BackupAgent(Agent):
 def _backup(task: Task, inventory: Inventory) -> Step:
     data, server = task.input_data, inventory.server
     kind = data.get("backup_type", "full")
+    if data.get("pgbackrest") and data.get("physical", True):
+        return _by_pgbackrest(task, inventory, kind)
     bytes_, tool = server.database_bytes, f"backup_database_{kind}"
     chosen = {name: escaped(data[name]) for name in ("destination", "parent") if name in data}
     chosen |= {name: _plain(value) for name, value in data.get("options", {}).items()}
@@ -166,6 +174,28 @@ def _backup(task: Task, inventory: Inventory) -> Step:
         else "What has changed since the last verified backup.",
         evidence=(Evidence("database_bytes", bytes_, "as the server tells it", inventory.measured_at),),
         estimate=estimate(inventory, tool, "", bytes_, None if bytes_ is None or room is None else bytes_ * room),
+    )
+
+
+def _by_pgbackrest(task: Task, inventory: Inventory, kind: str) -> Step:
+    data, server = task.input_data, inventory.server
+    if PGBACKREST not in inventory.tools:
+        raise ParameterError(
+            f"{server.product} {server.version_text} is not backed up by pgbackrest",
+            hint="take `pgbackrest:` out of the target",
+        )
+    if "parent" in data:
+        raise ParameterError("pgbackrest chooses itself what an increment goes on from", hint="leave --parent out")
+    chosen = {**data["pgbackrest"], **data.get("options", {})}
+    chosen |= {"destination": data["destination"]} if "destination" in data else {}
+    what = "Everything" if kind == "full" else "What has changed since the newest set in its repository"
+    return Step(
+        id="backup",
+        tool=PGBACKREST,
+        params={name: _plain(value) for name, value in chosen.items()} | {"type": "full" if kind == "full" else "incr"},
+        rationale=f"{what}, by pgbackrest: the target is configured for its stanza {data['pgbackrest']['stanza']}.",
+        evidence=(Evidence("database_bytes", server.database_bytes, "as the server tells it", inventory.measured_at),),
+        estimate=estimate(inventory, PGBACKREST, "", server.database_bytes, None),
     )
 
 

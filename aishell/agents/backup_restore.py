@@ -1,10 +1,11 @@
-"""The backup_restore agent: a backup into a new place (`aishell backups restore`), never over what is there."""
+"""The backup_restore agent (`aishell backups restore`): a backup into a new place, which may then take the old one's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from aishell.agents import restore_in_place
 from aishell.agents.base import Agent, Draft
 from aishell.agents.summary import left_over
 from aishell.errors import ParameterError
@@ -15,13 +16,15 @@ from aishell.reporting.units import size
 
 
 class BackupRestoreAgent(Agent):
-    """One backup into one new database of a server, or for SQLite into a new file."""
+    """One backup into one new database of a server, for SQLite into a new file; `in_place`: and that into the old one's place."""
 
     type: ClassVar[str] = "backup_restore"
     defaults: ClassVar[AgentConfig] = AgentConfig(
         agent_id="backup_restore_agent",
         agent_type="backup_restore",
-        capabilities=frozenset({"database_read", "database_write", "file_read", "file_write", "backup_restore"}),
+        capabilities=frozenset(
+            {"database_read", "database_write", "file_read", "file_write", "backup_create", "backup_restore"}
+        ),
         max_duration=24 * 3600,
     )
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
@@ -30,6 +33,10 @@ class BackupRestoreAgent(Agent):
         "until": {"type": "string", "minLength": 1},
         "only": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
         "compare": {"type": "boolean"},
+        "in_place": {"type": "boolean"},
+        "kept": {"type": "string", "minLength": 1},  # in place: where what is replaced goes
+        "without_safety_backup": {"type": "boolean"},
+        "terminate": {"type": "boolean"},  # in place, PostgreSQL: end the sessions that are in the database
         "options": {"type": "object"},  # further parameters of the engine's restore tool
         "manifest": {"type": "object"},  # what the backup says of itself, for the plan (see `Manifest.summary`)
         "rung": {"type": "string"},
@@ -41,7 +48,7 @@ class BackupRestoreAgent(Agent):
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
         data, server = task.input_data, inventory.server
-        for name in ("backup", "place", "manifest"):
+        for name in ("backup", "place", "manifest", *(("kept",) if data.get("in_place") else ())):
             if name not in data:
                 raise ParameterError(
                     f"the backup_restore task needs {name}", hint="`aishell backups restore` fills it in"
@@ -75,11 +82,16 @@ class BackupRestoreAgent(Agent):
             # A path lies on this host, of whose disks nothing is known here.
             estimate=estimate(inventory, "restore_backup", "", bytes_, None if place.startswith("/") else bytes_),
         )
-        return Draft((step,), tuple(_warnings(data, server)))
+        if not data.get("in_place"):
+            return Draft((step,), tuple(_warnings(data, server)))
+        steps = restore_in_place.steps(data, inventory, step)
+        return Draft(tuple(steps), (*restore_in_place.warnings(data, server), *_warnings(data, server)))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
-        done = next((r for r in results if r.status is StepStatus.DONE and r.output is not None), None)
-        output: Mapping[str, Any] = (done.output if done else None) or {}
+        outputs = {r.step_id: r.output for r in results if r.status is StepStatus.DONE and r.output is not None}
+        output: Mapping[str, Any] = outputs.get("restore", {})
+        if task.input_data.get("in_place"):
+            return _summarised(task, outputs, results)
         data = {
             "actions_count": int(bool(output)),
             "backup_id": task.input_data.get("backup"),
@@ -93,7 +105,41 @@ class BackupRestoreAgent(Agent):
             sentences = [f"{data['backup_id']} was restored into {data['place']}."]
             if data["compared"]:
                 sentences.append("Every object is what the backup saw.")
+            sentences += [f"Note: {note}." for note in output.get("notes") or ()]
         return data, " ".join([*sentences, *left_over(results)])
+
+
+def _summarised(
+    task: Task, outputs: Mapping[str, Mapping[str, Any]], results: Sequence[StepResult]
+) -> tuple[dict[str, Any], str]:
+    """What became of a restore in place."""
+    done, restored = outputs.get(restore_in_place.STEP), outputs.get("restore", {})
+    data: dict[str, Any] = {
+        "actions_count": len(outputs),
+        "backup_id": task.input_data.get("backup"),
+        "place": done["database"] if done else restored.get("place"),
+        "replaced": done is not None,
+        "compared": bool((done or restored).get("compared")),
+        "differences": [],
+        "kept": done["kept"] if done else None,
+        "safety_backup": outputs.get("validate", {}).get("backup_id"),
+    }
+    if done is None:
+        beside = f" It is restored beside it: {data['place']}." if restored else ""
+        return data, " ".join([f"Nothing was replaced.{beside}", *left_over(results)])
+    sentences = [f"{data['backup_id']} took the place of {data['place']}."]
+    if data["compared"]:
+        sentences.append("Every object is what the backup saw.")
+    if done["kept"]:
+        sentences.append(f"What was there is kept: {done['kept']}; to remove it: {done['removal']}.")
+    if data["safety_backup"]:
+        sentences.append(f"The safety backup of it is {data['safety_backup']}.")
+    if done["ended"]:
+        sentences.append(f"{len(done['ended'])} session(s) were ended: {'; '.join(done['ended'][:5])}.")
+    sentences += [f"Note: {note}." for note in done["notes"]]
+    if task.input_data["manifest"]["engine"] != "sqlite":  # its increments compare files, whoever wrote them
+        sentences.append("Make a full backup now: no increment goes on across this.")
+    return data, " ".join([*sentences, *left_over(results)])
 
 
 def _check_place(place: str, server: Server) -> None:

@@ -16,6 +16,8 @@ NAMES = re.compile(
 #: 1980 and 2200 in seconds: a whole number outside, in whatever unit, is no time. The units' ranges do not overlap.
 _EARLIEST, _LATEST = 315_532_800, 7_258_118_400
 _UNITS = {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6, "epoch_ns": 10**9}
+#: Letters of a value that a message shows.
+_SHOWN = 40
 _TEXT = re.compile(r"^\d{4}-\d\d-\d\d(?:([ T])\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(Z|[+-]\d\d:?\d\d)?$")
 _ULID = re.compile(r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", re.IGNORECASE)
 _UUID7 = re.compile(r"^[0-9a-f]{8}-?[0-9a-f]{4}-?7[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$", re.IGNORECASE)
@@ -78,7 +80,7 @@ def kind_of(engine: str, declared: str, oldest: str, newest: str, where: str) ->
     if kinds[0] is None or kinds[1] is None:
         value = oldest if kinds[0] is None else newest
         raise ParameterError(
-            f"{where} is no time: it holds {value!r} ({declared})", hint="name another with --date-column"
+            f"{where} is no time: it holds {_short(value)} ({declared})", hint="name another with --date-column"
         )
     if kinds[0] != kinds[1]:
         raise ParameterError(
@@ -160,3 +162,9 @@ def _may_hold_time(declared: str) -> bool:
     """Whole numbers, numerics and texts; SQLite's columns may declare anything, also nothing."""
     words = ("int", "num", "dec", "text", "char", "uuid", "real", "double", "float", "binary", "blob")
     return not declared or any(word in declared.lower() for word in words)
+
+
+def _short(value: object) -> str:
+    """A value as people recognise it: what is longer is somebody's text."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from aishell.agents import summary
 from aishell.agents.base import Agent, Draft
+from aishell.agents.maintenance_backup import backed_up
 from aishell.models import AgentConfig, Evidence, Index, Inventory, Step, StepResult, Table, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
@@ -39,7 +40,7 @@ class MaintenanceAgent(Agent):
         agent_id="maintenance_agent",
         agent_type="maintenance",
         capabilities=frozenset(
-            {"database_read", "database_write", "schema_analyze", "index_manage", "query_optimize", "file_write"}
+            "database_read database_write schema_analyze index_manage query_optimize file_write backup_create".split()
         ),
         max_duration=3600,
         constraints=({"type": "max_table_size", "max_rows": 5_000_000}, {"type": "production_hours"}),
@@ -54,6 +55,7 @@ class MaintenanceAgent(Agent):
         "min_index_size": {"type": "integer", "minimum": 0},
         "all_tables": {"type": "boolean"},
         "binlog": {"enum": ["", "LOCAL"]},
+        "create_backup": {"type": "boolean"},
     }
 
     def candidates(self, task: Task, inventory: Inventory) -> Sequence[Table]:
@@ -67,7 +69,7 @@ class MaintenanceAgent(Agent):
         ]
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
-        return _Planner(task, inventory).draft()
+        return backed_up(_Planner(task, inventory).draft(), task, inventory)
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         return summary.summarise(task, results)

@@ -54,6 +54,7 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
         "bytes_before": before,
         "bytes_after": after,
         "bytes_reclaimed": before - after,
+        "backup_id": next(((r.output or {})["backup_id"] for r in done if r.tool == "validate_backup"), None),
     }
     return data, reasoning(data, results)
 
@@ -77,6 +78,8 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
         f"refreshed the statistics of {data['statistics_updated']} table(s)" if data["statistics_updated"] else "",
     ]
     done = [text for text in did if text]
+    if data["backup_id"]:
+        sentences.append(f"Before that it was backed up: {data['backup_id']}.")
     sentences.append(f"aishell {_listed(done)}." if done else "There was nothing to change.")
     if data["bytes_reclaimed"] > 0:
         sentences.append(

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from aishell.backups.manifest import FULL, Manifest
-from aishell.errors import BackupError, UnknownNameError
+from aishell.errors import NotAtHandError, UnknownNameError
 from aishell.models import now
 from aishell.state.schema import backups
 from aishell.state.store import Store
@@ -147,14 +147,11 @@ class Catalog:
         """It was looked at and is sound as far as `rung`; a higher rung that it had stays: it is what it was then."""
         highest = max(self.find(backup_id).rung, rung, key=RUNGS.index)
         compared = {"compared_at": now()} if rung == COMPARED else {}
-        self._change(backup_id, rung=highest, rung_at=now(), problem=None, **compared)
+        self._looked(backup_id, rung=highest, rung_at=now(), problem=None, **compared)
 
     def failed(self, backup_id: str, problem: str) -> None:
         """It was looked at and is not sound: it counts for nothing until it is looked at again."""
-        try:
-            self._change(backup_id, rung_at=now(), problem=problem)
-        except BackupError:
-            return  # it cannot be noted beside the backup; the catalog has it, and the caller tells what is wrong
+        self._looked(backup_id, rung_at=now(), problem=problem)
 
     def pin(self, backup_id: str, pinned: bool) -> None:
         """Whether retention has to leave it alone."""
@@ -176,6 +173,13 @@ class Catalog:
             row = connection.execute(select(backups).where(backups.c.backup_id == backup_id)).first()
         if row is not None:
             self.changed(_entry(row))
+
+    def _looked(self, backup_id: str, **values: Any) -> None:
+        """What came of a look. Where it cannot be noted beside the backup, as on a full or read-only disk, the catalog has it."""
+        try:
+            self._change(backup_id, **values)
+        except NotAtHandError:
+            return
 
     def _change(self, backup_id: str, **values: Any) -> None:
         with self.store.write() as connection:

@@ -12,9 +12,10 @@ from typing import Any
 from aishell.backups.catalog import VERIFIED, Entry
 from aishell.backups.clients import end_leftover
 from aishell.backups.encryption import is_encrypted, opened
-from aishell.backups.making import Work, sha256
+from aishell.backups.making import Work, is_part, sha256
 from aishell.backups.manifest import File, Manifest
 from aishell.backups.methods import method_of
+from aishell.backups.repository import writing
 from aishell.backups.vault import vault_of
 from aishell.errors import BackupError, NotAtHandError
 from aishell.registry.context import Context
@@ -66,7 +67,8 @@ def working(tool: Tool, params: Mapping[str, Any], context: Context) -> Iterator
     folder = vault_of(context).repository.root / f".work-{context.run_id[:8]}-{context.step_id}"
     end_leftover(folder)
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    with writing(folder):
+        folder.mkdir(parents=True, mode=0o700)
     try:
         yield Work(tool, params, context, folder)
     finally:
@@ -76,10 +78,15 @@ def working(tool: Tool, params: Mapping[str, Any], context: Context) -> Iterator
 def problems(folder: Path, manifest: Manifest) -> Iterator[str]:
     """What differs between the files of a backup and its manifest, in words."""
     expected = {file.path: file for file in manifest.files}
-    present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    for name in expected.keys() - present:
+    present = {str(path.relative_to(folder)): path for path in folder.rglob("*") if is_part(folder, path)}
+    for name in expected.keys() - present.keys():
         yield f"{name} is missing"
-    there = [file for name, file in expected.items() if name in present]
+    for name in present.keys() - expected.keys():
+        yield f"{name} was not in it when it was made"
+    links = [name for name in expected if name in present and present[name].is_symlink()]
+    for name in links:  # removing the backup would leave what it leads to, and removing that would take the backup
+        yield f"{name} is a link in the place of the file"
+    there = [file for name, file in expected.items() if name in present and name not in links]
     with ThreadPoolExecutor(2, thread_name_prefix="check") as pool:
         for told in pool.map(lambda file: _problem(folder, file), there):
             if told is not None:

@@ -18,6 +18,7 @@ from threading import Thread
 from typing import IO, Any
 from urllib.parse import quote
 
+from aishell.backups.repository import writing
 from aishell.errors import BackupError, DatabaseError, NotAtHandError
 from aishell.registry.context import Context
 from aishell.registry.programs import CLIENTS, arguments
@@ -30,6 +31,8 @@ GRACE, LOOK = 10.0, 0.5
 PROCESS = ".process.json"
 #: What tells a program, in its environment, whose folder it works in.
 WORK = "AISHELL_WORK"
+#: Signals that others send, as the kernel does when memory runs out: they say nothing of what the program was doing.
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
 #: The programs that run now, by their process group.
 _RUNNING: set[int] = set()
 
@@ -58,7 +61,8 @@ class Clients:
 
     def banner(self, name: str) -> str:
         """What a program says of itself."""
-        return subprocess.run([self.path(name), "--version"], capture_output=True, text=True, check=False).stdout
+        said = subprocess.run([self.path(name), "--version"], capture_output=True, text=True, check=False)
+        return said.stdout or said.stderr  # mariadb-backup tells it as an error
 
     def version(self, name: str) -> tuple[int, ...]:
         """The version of a program, such as (15, 18); MariaDB's programs have another beside that of their distribution."""
@@ -92,7 +96,9 @@ class Clients:
         self.ran.append(" ".join(words[:1] + [_hidden(word) for word in words[1:]]))
         log = self.work / f"{name}.log"
         failures: list[BaseException] = []
-        with log.open("ab") as said:
+        with writing(log):
+            said = log.open("ab")
+        with said:
             begun = said.tell()
             process = subprocess.Popen(
                 words,
@@ -136,9 +142,8 @@ class Clients:
         if failures:
             raise failures[0]
         if process.returncode:
-            raise BackupError(
-                f"{Path(words[0]).name} ended with {process.returncode}: {tail.strip() or 'it said nothing'}"
-            )
+            kind = NotAtHandError if -process.returncode in _FROM_OUTSIDE else BackupError
+            raise kind(f"{Path(words[0]).name} ended with {process.returncode}: {tail.strip() or self._silence()}")
         return tail
 
     def _watch(
@@ -161,6 +166,10 @@ class Clients:
             if size is not None:
                 made = size()
                 self.context.progress(made, max(expected, made), f"{name}: {made / 1e6:,.0f} MB")
+
+    def _silence(self) -> str:
+        """Why a program may have said nothing: what it says goes to the disk that it works on."""
+        return f"it said nothing, and {shutil.disk_usage(self.work).free:,} bytes are free at {self.work}"
 
     def _tail(self, log: Path, begun: int) -> str:
         with log.open("rb") as said:
@@ -282,7 +291,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _remember(work: Path, pid: int) -> None:
-    (work / PROCESS).write_text(json.dumps({"pid": pid, "started": _started(pid)}), encoding="utf-8")
+    with writing(work):
+        (work / PROCESS).write_text(json.dumps({"pid": pid, "started": _started(pid)}), encoding="utf-8")
 
 
 def _started(pid: int) -> str | None:

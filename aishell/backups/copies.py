@@ -11,9 +11,11 @@ from typing import Any, BinaryIO
 
 from aishell.backups.checking import problems, refuse
 from aishell.backups.manifest import Manifest
-from aishell.backups.repository import MANIFEST, Repository, folder_name, writing
+from aishell.backups.methods import ELSEWHERE
+from aishell.backups.repository import MANIFEST, Repository, writing
 from aishell.backups.vault import vault_of
 from aishell.errors import BackupError
+from aishell.folders import folder_name
 from aishell.registry.context import Context
 
 
@@ -23,6 +25,11 @@ def copy(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     if not vault.copies:
         raise BackupError("there is no second place for backups", hint="set `backup_copies:` in config/aishell.yaml")
     entry = vault.catalog.find(params["backup_id"])
+    if entry.method in ELSEWHERE:
+        raise BackupError(
+            f"the rows of {entry.backup_id} are not in its folder",
+            hint=f"a second repository of {entry.method}'s is for that",
+        )
     copied, size = [], 0
     for folder, manifest in vault.chain(entry):
         refuse(manifest, sorted(problems(folder, manifest)))
@@ -85,13 +92,14 @@ class ObjectStore(Place):
 
     def put(self, folder: Path, manifest: Manifest) -> None:
         home = f"{self.root}/{folder_name(manifest.target)}/{manifest.backup_id}"
-        for file in manifest.files:
-            self.store.makedirs(f"{home}/{file.path}".rpartition("/")[0], exist_ok=True)
-            self.store.put_file(str(folder / file.path), f"{home}/{file.path}")
-            with self.store.open(f"{home}/{file.path}", "rb") as arrived:
-                if _digest(arrived) != file.sha256:
-                    raise BackupError(f"{file.path} did not arrive at {home} as it is here")
-        self.store.put_file(str(folder / MANIFEST), f"{home}/{MANIFEST}")
+        with writing(Path(home)):
+            for file in manifest.files:
+                self.store.makedirs(f"{home}/{file.path}".rpartition("/")[0], exist_ok=True)
+                self.store.put_file(str(folder / file.path), f"{home}/{file.path}")
+                with self.store.open(f"{home}/{file.path}", "rb") as arrived:
+                    if _digest(arrived) != file.sha256:
+                        raise BackupError(f"{file.path} did not arrive at {home} as it is here")
+            self.store.put_file(str(folder / MANIFEST), f"{home}/{MANIFEST}")
 
 
 def place_of(name: str) -> Place:

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -164,28 +165,27 @@ def sha256(path: Path) -> str:
 
 
 def total(paths: Iterable[Path]) -> int:
-    """Bytes of files, of which some may go while they are counted."""
+    """Bytes of files, of which some may go while they are counted, or a folder with all that is in it."""
     size = 0
-    for path in paths:
-        try:
-            size += path.stat().st_size
-        except FileNotFoundError:
-            continue
+    with suppress(FileNotFoundError):
+        for path in paths:
+            with suppress(FileNotFoundError):
+                size += path.stat().st_size
     return size
 
 
 def _parts(folder: Path) -> list[Path]:
     """The files that a backup is made of."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not _ours(folder, path))
+    return sorted(path for path in folder.rglob("*") if is_part(folder, path))
 
 
-def _ours(folder: Path, path: Path) -> bool:
-    """What lies in a backup's folder and is not part of it: its manifest, what was noted since, logs of programs.
+def is_part(folder: Path, path: Path) -> bool:
+    """Whether a file in a backup's folder is of the backup: its manifest, what was noted since and logs of programs are not.
 
     Further down all is the backup's: a cluster has logs of its own.
     """
-    named = path.name.startswith(".") or path.name in (MANIFEST, STANDING) or path.suffix == ".log"
-    return path.parent == folder and named
+    ours = path.name.startswith(".") or path.name in (MANIFEST, STANDING) or path.suffix == ".log"
+    return path.is_file() and not (path.parent == folder and ours)
 
 
 def _earlier(home: Path, ending: str) -> Path | None:

@@ -66,7 +66,8 @@ class Manifest:
 
     @property
     def bytes(self) -> int:
-        return sum(file.bytes for file in self.files)
+        """Of its files, and of what a method keeps elsewhere."""
+        return sum(file.bytes for file in self.files) + int(self.details.get("stored_bytes", 0))
 
     def text(self) -> str:
         """As a file: the last line holds the digest of all before it."""

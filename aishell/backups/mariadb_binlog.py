@@ -19,6 +19,7 @@ from aishell.backups.mariadb_login import login
 from aishell.backups.mariadb_moments import Position, snapshot
 from aishell.backups.mariadb_prints import structure
 from aishell.backups.parents import FULL_FIRST
+from aishell.backups.repository import writing
 from aishell.errors import BackupError, DatabaseError
 
 FOLDER = "binlog"
@@ -164,7 +165,8 @@ def _logs(work: Work) -> Mapping[str, int]:
 def _fetch(work: Work, wanted: Mapping[str, int]) -> None:
     """Raises BackupError when one did not arrive whole."""
     folder = work.folder / FOLDER
-    folder.mkdir(mode=0o700)
+    with writing(folder):
+        folder.mkdir(mode=0o700)
     values = {"folder": f"{folder}{os.sep}", "files": list(wanted)}
     with login(work) as (options, descriptor):
         work.clients.run(
@@ -178,7 +180,10 @@ def _fetch(work: Work, wanted: Mapping[str, int]) -> None:
         path = folder / name
         arrived = path.stat().st_size if path.exists() else 0
         if arrived != size:
-            raise BackupError(f"of the binary log {name} {arrived:,} bytes arrived instead of {size:,}")
+            raise BackupError(
+                f"of the binary log {name} {arrived:,} bytes arrived at {folder} instead of {size:,}",
+                hint="is its disk full? the program does not tell",
+            )
 
 
 def look_through(work: Work, stretch: Stretch, source: Turning, inexact: Collection[str] = ()) -> None:
@@ -192,7 +197,8 @@ def look_through(work: Work, stretch: Stretch, source: Turning, inexact: Collect
 def send(work: Work, stretch: Stretch, replay: Replay, pipe: IO[bytes]) -> None:
     """Send a stretch to a client that reads from `pipe`, while the programs of `work` are busy with that client."""
     folder = work.folder / "sent"
-    folder.mkdir(exist_ok=True)
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
     clients = Clients(work.tool, work.context, folder, bin_folder=work.vault.programs)
     ended: list[OSError] = []
 

@@ -22,7 +22,7 @@ from aishell.backups.mariadb_full import BLOCK, DUMP, Dump, check_client
 from aishell.backups.mariadb_login import login
 from aishell.backups.mariadb_prints import fingerprint, structure
 from aishell.backups.methods import Chain, Method
-from aishell.backups.parents import parent_of
+from aishell.backups.parents import newest_by, parent_of
 from aishell.backups.vault import vault_of
 from aishell.databases.base import Session
 from aishell.databases.opening import open_database
@@ -31,6 +31,10 @@ from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 
 SCRATCH = "aishell_scratch_"
+#: The other method, by which the files of the whole server are copied.
+PHYSICAL = "mariadb-backup"
+#: What a restored database's comment tells, before the step that has made it: that it is not whole yet, or is.
+BEGUN, WHOLE = "aishell restores", "restored by aishell"
 #: So often what a client left running is ended before the place is given up on.
 TRIES = 10
 #: What a client says whose statement a server does not take.
@@ -44,8 +48,24 @@ def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
 
 def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_database_incremental`: from where the parent that is named ends, else the newest verified backup."""
-    parent = parent_of(tool, params, context, MariadbDump.name)
+    method = _goes_on(params, context)
+    parent = parent_of(tool, params, context, method)
+    if method == PHYSICAL:
+        from aishell.backups import mariadb_backup
+
+        return mariadb_backup.incremental(tool, params, context, parent)
     return _told(context, make(tool, params, context, MariadbDump(), kind=INCREMENTAL, parent=parent))
+
+
+def _goes_on(params: Mapping[str, Any], context: Context) -> str:
+    """The method of the parent that is named, else of the newest backup of the kind that is asked for."""
+    if params.get("parent"):
+        named = vault_of(context).catalog.find(params["parent"]).method
+        return named if named == PHYSICAL else MariadbDump.name
+    asked = params.get("physical")
+    methods = [MariadbDump.name, PHYSICAL] if asked is None else [PHYSICAL if asked else MariadbDump.name]
+    found = [one for one in (newest_by(context, method) for method in methods) if one is not None]
+    return max(found, key=lambda one: one.started_at).method if found else methods[0]
 
 
 def _told(context: Context, made: dict[str, Any]) -> dict[str, Any]:
@@ -87,6 +107,8 @@ class MariadbDump(Method):
                 f"{first.backup_id} is of {first.product}, and the server is {work.context.database.product}"
             )
         check_client(work, "client")
+        if _mark(work, place) == _own_mark(work, WHOLE):
+            return  # by an earlier process of this step, which was killed before it could say so
         (server,) = work.query("server")
         turning = Turning(first.database, place, bool(server["fold"]))
         with _place(work, place, first) as quiet, login(work) as login_:
@@ -108,7 +130,7 @@ class MariadbDump(Method):
         """Only what was made for a comparison."""
         if not place.startswith(SCRATCH):
             raise BackupError(f"{place} is no scratch database: it is not dropped")
-        with work.context.writing() as session, _quietly(work, session):
+        with work.context.writing() as session, quietly(work, session):
             _drop(work, session, place)
 
 
@@ -139,22 +161,42 @@ def _moment(until: str | None, chain: Chain) -> str | None:
 
 @contextmanager
 def _place(work: Work, place: str, first: Manifest) -> Iterator[bool]:
-    """A new, empty database, dropped again when it is not filled; and whether what is done there stays out of the binary log."""
-    if work.query("there", place=place):
+    """A new, empty database, dropped again when it is not filled; and whether what is done there stays out of the binary log.
+
+    What an earlier process of this step had begun goes before; on MySQL, where databases have no comments, a person drops it.
+    """
+    begun, marks = _mark(work, place), work.context.database.product == "mariadb"
+    if begun is not None and begun != _own_mark(work, BEGUN):
         raise BackupError(f"the database {place} is there already", hint="name one that is not there")
     values = {"place": place, "charset": first.details["charset"], "collation": first.details["collation"]}
-    with work.context.writing() as session, _quietly(work, session) as quiet:
-        work.query("create", session, **values)
+    with work.context.writing() as session, quietly(work, session) as quiet:
+        if begun is not None:
+            _drop(work, session, place)
+        work.query("create_marked" if marks else "create", session, **values, mark=_own_mark(work, BEGUN))
     try:
         yield quiet
+        if marks:
+            with work.context.writing() as session, quietly(work, session):
+                work.query("set_mark", session, place=place, mark=_own_mark(work, WHOLE))
     except BaseException:
-        with suppress(DatabaseError), work.context.writing() as session, _quietly(work, session):
+        with suppress(DatabaseError), work.context.writing() as session, quietly(work, session):
             _drop(work, session, place)
         raise
 
 
+def _mark(work: Work, place: str) -> str | None:
+    """What is noted of a database, nothing where that cannot be; None where there is no such database."""
+    if work.context.database.product != "mariadb":
+        return "" if work.query("there", place=place) else None
+    return next((str(row["mark"]) for row in work.query("mark", place=place)), None)
+
+
+def _own_mark(work: Work, state: str) -> str:
+    return f"{state} {work.context.run_id}:{work.context.step_id}"
+
+
 @contextmanager
-def _quietly(work: Work, session: Session) -> Iterator[bool]:
+def quietly(work: Work, session: Session) -> Iterator[bool]:
     """Where the account may decide that, without the binary log: replicas have no use for a copy."""
     try:
         work.query("quiet", session)

@@ -19,6 +19,7 @@ from aishell.backups.mariadb_login import check_privileges, login
 from aishell.backups.mariadb_moments import Moments, OtherMomentError, Snapshot, snapshot
 from aishell.backups.mariadb_prints import Structure, Table, fingerprint, structure
 from aishell.backups.repository import writing
+from aishell.backups.throttle import Throttle
 from aishell.errors import BackupError, DatabaseError
 
 DUMP = "dump.sql.zst"
@@ -191,13 +192,15 @@ class Dump:
 
         def drain(pipe: IO[bytes]) -> None:
             packer = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, threads=THREADS)
+            throttle = Throttle(self.work.params.get("max_rate"))
+            most = throttle.most(BLOCK)
             with writing(target), target.open("wb") as file, packer.stream_writer(file) as packed:
-                for block in iter(
-                    lambda: os.read(pipe.fileno(), BLOCK), b""
-                ):  # as it comes: its first lines are waited for
+                # As it comes: its first lines are waited for.
+                for block in iter(lambda: os.read(pipe.fileno(), most), b""):
                     packed.write(block)
                     if watch.see(block):
                         told()
+                    throttle.passed(len(block))
 
         self.work.clients.run(
             "dump",

@@ -16,8 +16,12 @@ METHODS: Mapping[str, str] = {
     "sqlite": "aishell.backups.sqlite:SQLiteCopy",
     "pg_dump": "aishell.backups.pg_dump:PgDump",
     "pg_basebackup": "aishell.backups.pg_basebackup:PgBasebackup",
+    "pgbackrest": "aishell.backups.pgbackrest:PgBackRest",
     "mariadb-dump": "aishell.backups.mariadb_dump:MariadbDump",
+    "mariadb-backup": "aishell.backups.mariadb_backup:MariadbBackup",
 }
+#: Those that keep more than the backup's folder, and have to be asked when it goes (see `Method.release`).
+ELSEWHERE = frozenset({"pgbackrest"})
 
 #: A backup with what it rests on, the full one first.
 Chain = Sequence[tuple[Path, Manifest]]
@@ -48,6 +52,10 @@ class Method(ABC):
         away again when it fails.
         """
 
+    def identity(self, work: Work, place: str) -> str | None:
+        """What tells the place from a later one of its name, where the engine knows such a thing."""
+        return None
+
     @abstractmethod
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
         """The fingerprints of what was restored to a place."""
@@ -56,9 +64,20 @@ class Method(ABC):
         """Those of a backup's prints that a restore with the rights of `work` brings back: all, unless a method knows better."""
         return prints
 
+    def notes(self, place: str, manifest: Manifest) -> Sequence[str]:
+        """What is to be done with what was restored, where that is not a database yet."""
+        return ()
+
     @abstractmethod
     def drop(self, work: Work, place: str) -> None:
         """Take away what was restored for a comparison."""
+
+    def release(self, work: Work, manifest: Manifest, *, look_only: bool) -> None:
+        """Take away what lies outside a backup's folder, once that has lost its name; `look_only`: only see whether it may go.
+
+        Raises BackupError where it has to stay. What is gone already is no error.
+        """
+        return
 
 
 def method_of(name: str) -> Method:

@@ -139,7 +139,7 @@ class PgBasebackup(Method):
         return ()
 
     def drop(self, work: Work, place: str) -> None:
-        from aishell.backups.scratch import remove
+        from aishell.backups.serving import remove
 
         remove(work, place)
 

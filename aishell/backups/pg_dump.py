@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import IO, Any
 
 from aishell.backups import pg_place
 from aishell.backups.libpq import reached, use_programs
@@ -17,6 +18,8 @@ from aishell.backups.methods import Chain, Method
 from aishell.backups.pg_archive import chosen_rows, sequence_values
 from aishell.backups.pg_preflight import require_ready
 from aishell.backups.pg_prints import GRANTED, fingerprint, set_values, snapshot
+from aishell.backups.repository import writing
+from aishell.backups.throttle import Throttle
 from aishell.databases.base import Session
 from aishell.databases.connections import Credentials
 from aishell.errors import BackupError, DatabaseError, StepError
@@ -26,6 +29,8 @@ from aishell.registry.tool import Tool
 DUMP, GLOBALS = "dump", "globals.sql"
 #: Compression -> pg_dump's --compress. Of gzip's levels the fourth took the least time for its size on two cores (bench_backups).
 LEVELS = {"none": "0", "gzip": "4", "zstd": "zstd:3"}
+#: Bytes read from it at a time, where its speed is limited.
+BLOCK = 1 << 18
 #: The first pg_restore that sets a timeout which older servers do not know.
 TIMEOUT_SINCE = 17
 _UNKNOWN = 'unrecognized configuration parameter "transaction_timeout"'
@@ -48,9 +53,11 @@ class PgDump(Method):
         use_programs(work, "dump", work.context.database.version[0])
         params, dump = work.params, work.folder / DUMP
         # One session alone has the snapshot that it gives to pg_dump: with its helpers it is as many as those.
-        with work.context.reading() as session, snapshot(work, session, workers=params["jobs"] - 1):
+        jobs = 1 if params["max_rate"] else params["jobs"]
+        with work.context.reading() as session, snapshot(work, session, workers=jobs - 1):
             shared = work.query("snapshot", session)[0]["snapshot"]
             about = work.query("about", session)[0]
+            itself = work.query("itself", session, database=about["database"])[0]["itself"]
             values = {
                 "folder": dump,
                 "jobs": params["jobs"],
@@ -59,19 +66,19 @@ class PgDump(Method):
                 "lock_wait": round((work.context.options.lock_timeout or 0) * 1000),
             }
             with _beside(work, session, wanted=bool(params["compare"])) as seen:
-                self._run(
-                    work,
-                    "dump",
-                    values,
-                    size=lambda: _size(dump, seen),
-                    expected=int(params.get("expected_bytes") or 0),
-                )
+                expected = int(params.get("expected_bytes") or 0)
+                size: dict[str, Any] = {"size": lambda: _size(dump, seen), "expected": expected}
+                if params["max_rate"]:
+                    self._run(work, "slow_dump", values, drain=partial(_slowly, dump, params["max_rate"]), **size)
+                else:
+                    self._run(work, "dump", values, **size)
                 moved = sequence_values(work, dump, about["encoding"]) if seen is not None else {}
                 prints = None if seen is None else (*seen.result(), *set_values(work, session, moved))
         self._globals(work, about)
         kept = ("encoding", "collation", "ctype", "provider", "locale", "rules", "owner", "roles", "public", "settings")
         details = {
             **{name: about[name] for name in kept},
+            "itself": itself,
             "client": ".".join(map(str, work.clients.version("dump"))),
             "compression": params["compression"],
             "passwords": about["passwords"],
@@ -87,7 +94,7 @@ class PgDump(Method):
         if until is not None:
             raise BackupError("a dump is of its own time and of no other", hint="leave out `until`")
         folder, manifest = chain[-1]
-        details, owners, dump = manifest.details, _with_owners(work), folder / DUMP
+        details, owners, dump = manifest.details, with_owners(work), folder / DUMP
         _use_archive_programs(work, "restore", manifest)
         if pg_place.is_made(work, place):
             return
@@ -117,6 +124,9 @@ class PgDump(Method):
                 raise BackupError(f"{error}; the database {scratch} is left behind: {left.message}") from error
             raise
 
+    def identity(self, work: Work, place: str) -> str | None:
+        return str(work.query("oid", place=place)[0]["oid"])
+
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
         with pg_place.opened(work, place) as database, ExitStack() as stack:
             sessions = []
@@ -125,10 +135,10 @@ class PgDump(Method):
                 session.mark(work.context.marker)
                 stack.enter_context(snapshot(work, session))
                 sessions.append(session)
-            return fingerprint(work, sessions, privileges=_with_owners(work), stopped=lambda: False)
+            return fingerprint(work, sessions, privileges=with_owners(work), stopped=lambda: False)
 
     def comparable(self, work: Work, prints: Sequence[Print]) -> Sequence[Print]:
-        return prints if _with_owners(work) else [one for one in prints if one.kind not in GRANTED]
+        return prints if with_owners(work) else [one for one in prints if one.kind not in GRANTED]
 
     def drop(self, work: Work, place: str) -> None:
         pg_place.drop(work, place)
@@ -191,14 +201,23 @@ def _beside(work: Work, session: Session, *, wanted: bool) -> Iterator[Future[tu
             raise
 
 
+def _slowly(file: Path, rate: int, pipe: IO[bytes]) -> None:
+    """What pg_dump writes, no faster than that, into a file: it writes a folder by itself, as fast as it can."""
+    throttle = Throttle(rate)
+    with writing(file), file.open("wb") as out:
+        while block := pipe.read(throttle.most(BLOCK)):
+            out.write(block)
+            throttle.passed(len(block))
+
+
 def _size(dump: Path, seen: Future[tuple[Print, ...]] | None) -> int:
     """Bytes of the dump so far. Raises what the fingerprints failed with: then there is no backup to wait for."""
     if seen is not None and seen.done():
         seen.result()
-    return total(dump.glob("*"))
+    return total([dump, *dump.glob("*")])
 
 
-def _with_owners(work: Work) -> bool:
+def with_owners(work: Work) -> bool:
     """Whether who owns what comes back too: only a superuser can give objects to others. Restored by anybody else, all of it is
     theirs and nobody else's: then it cannot be used by more roles than before."""
     wanted = work.params.get("owners")

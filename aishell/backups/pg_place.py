@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -87,6 +88,20 @@ def settle(work: Work, scratch: str, details: Mapping[str, Any]) -> None:
                 setting, _, value = text.partition("=")
                 _set(work, database, scratch=scratch, role=one["role"], setting=setting, value=value)
     _send(work, "own", scratch=scratch, owner=details["owner"])
+    if "itself" in details:
+        with opened(work, scratch) as database:
+            endow(work, database, scratch, details["itself"])
+
+
+def endow(work: Work, database: Database, place: str, itself: Mapping[str, Any]) -> None:
+    """Give a database the connection limit, the comment and the grants of another; `database` is one of its server."""
+    blocks = work.tool.blocks
+    with database.session(work.context.options) as session:
+        session.mark(work.context.marker)
+        with session.transaction():
+            for setting, value in (("aishell.itself", json.dumps(itself)), ("aishell.place", place)):
+                session.query(render(work.tool, blocks["chosen"], {"setting": setting, "value": value}, database))
+            session.execute(render(work.tool, blocks["endow"], {}, database))
 
 
 def rename(work: Work, scratch: str, place: str) -> None:

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from datetime import UTC, datetime
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from aishell.backups.catalog import GONE, Entry
-from aishell.backups.repository import TRASH, folder_name
+from aishell.backups.checking import working
+from aishell.backups.making import Work
+from aishell.backups.manifest import Manifest
+from aishell.backups.methods import ELSEWHERE, method_of
+from aishell.backups.repository import TRASH
 from aishell.backups.retention import Decision, Kept, Rules, decide
 from aishell.backups.vault import Vault, vault_of
-from aishell.errors import BackupError, ParameterError, UnknownNameError
+from aishell.errors import BackupError, NotAtHandError, ParameterError, UnknownNameError
+from aishell.folders import folder_name
 from aishell.models import Server
 from aishell.registry.context import Context
+from aishell.registry.tool import Tool
 from aishell.state.history import last_failure
 
 #: Backups that may go in one run, unless the rules say another number: a mistake in them is seen before all is gone.
 AT_MOST = 20
-_MAKES = ("backup_database_full", "backup_database_incremental")
+_MAKES = ("backup_database_full", "backup_database_incremental", "backup_cluster", "backup_pgbackrest")
+
+#: Gives what it takes to run the programs of the tool that removes backups.
+WorkOf = Callable[[Manifest], AbstractContextManager[Work]]
+
+
+def without_programs(manifest: Manifest) -> AbstractContextManager[Work]:
+    """Raises BackupError: to remove this backup takes a program."""
+    raise BackupError(
+        f"more of {manifest.backup_id} than its folder has to go", hint="`aishell backups prune` removes all of it"
+    )
 
 
 def rules_of(given: Mapping[str, Any]) -> Rules:
@@ -60,7 +78,12 @@ def decisions(
     )
 
 
-def remove(vault: Vault, chosen: Sequence[Decision], told: Callable[[Entry], None] = lambda entry: None) -> list[str]:
+def remove(
+    vault: Vault,
+    chosen: Sequence[Decision],
+    told: Callable[[Entry], None] = lambda entry: None,
+    work_of: WorkOf = without_programs,
+) -> list[str]:
     """Remove what may go, what rests on others first; `told` hears of each before it goes.
 
     A backup loses its name, then its place in the catalog, and is deleted last: whenever that is cut off, it is there whole or
@@ -69,35 +92,40 @@ def remove(vault: Vault, chosen: Sequence[Decision], told: Callable[[Entry], Non
     removed = []
     for decision in sorted((d for d in chosen if d.goes), key=lambda d: d.turn or 0):
         entry = vault.catalog.find(decision.backup.backup_id)
-        if entry.folder.name != entry.backup_id:
-            raise BackupError(f"{entry.folder} has another name than {entry.backup_id}: it was not removed")
+        _require_own(vault, entry)
+        _release(vault, entry.folder, work_of, look_only=True)
         told(entry)
-        trash = vault.repository.discredit(entry.folder)
-        vault.catalog.forget([entry.backup_id])
-        vault.repository.delete(trash)
+        bury(vault, vault.repository.discredit(entry.folder), work_of)
         removed.append(entry.backup_id)
     return removed
 
 
-def finish(vault: Vault, target: str) -> list[str]:
+def bury(vault: Vault, trash: Path, work_of: WorkOf) -> str:
+    """All that comes after a backup has lost its name: its place in the catalog, what it has elsewhere, its folder. Its id."""
+    backup_id = trash.name.removeprefix(TRASH)
+    vault.catalog.forget([backup_id])
+    _release(vault, trash, work_of, look_only=False)
+    vault.repository.delete(trash)
+    return backup_id
+
+
+def finish(vault: Vault, target: str, work_of: WorkOf = without_programs) -> list[str]:
     """Finish the removals of a target that were cut off; the ids of those backups."""
-    finished = []
-    for trash in vault.repository.trash():
-        if trash.parent.name != folder_name(target):
-            continue
-        backup_id = trash.name.removeprefix(TRASH)
-        vault.catalog.forget([backup_id])
-        vault.repository.delete(trash)
-        finished.append(backup_id)
-    return finished
+    left = [trash for trash in vault.repository.trash() if trash.parent.name == folder_name(target)]
+    return [bury(vault, trash, work_of) for trash in left]
 
 
-def cleanup(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+def cleanup_postgresql(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`cleanup_old_backups`, with the program of those that are in a repository of its own."""
+    return cleanup(params, context, lambda manifest: working(tool, params, context))
+
+
+def cleanup(params: Mapping[str, Any], context: Context, work_of: WorkOf = without_programs) -> dict[str, Any]:
     """`cleanup_old_backups`: of this target, by the rules given."""
     vault = vault_of(context)
-    finished = finish(vault, context.target)
+    finished = finish(vault, context.target, work_of)
     chosen = decisions(vault, context.target, rules_of(params["retention"]), datetime.now(UTC))
-    removed = remove(vault, chosen)
+    removed = remove(vault, chosen, work_of=work_of)
     return {
         "removed": [*finished, *removed],
         "removed_bytes": sum(one.backup.bytes for one in chosen if one.backup.backup_id in removed),
@@ -119,6 +147,33 @@ def find_last(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         return {"backup": None}
     shown = ("backup_id", "kind", "method", "started_at", "bytes", "rung", "parent", "path")
     return {"backup": {name: getattr(entry, name) for name in shown}}
+
+
+def _release(vault: Vault, folder: Path, work_of: WorkOf, *, look_only: bool) -> None:
+    """Let what a backup has elsewhere go, or see whether it may."""
+    try:
+        manifest = vault.repository.manifest(folder)
+    except NotAtHandError:
+        raise
+    except BackupError:
+        return  # what it had elsewhere nobody knows any more
+    if manifest.method in ELSEWHERE:
+        with work_of(manifest) as work:
+            method_of(manifest.method).release(work, manifest, look_only=look_only)
+
+
+def _require_own(vault: Vault, entry: Entry) -> None:
+    """Raises BackupError where what lies in a backup's place is another backup, as when somebody has exchanged their folders."""
+    if entry.folder.name != entry.backup_id:
+        raise BackupError(f"{entry.folder} has another name than {entry.backup_id}: it was not removed")
+    try:
+        found = vault.repository.manifest(entry.folder).backup_id
+    except BackupError:
+        return  # it is damaged, and goes for what it was
+    if found != entry.backup_id:
+        raise BackupError(
+            f"{entry.folder} holds {found}: it was not removed", hint="put every backup into the folder of its own name"
+        )
 
 
 def _stopped(vault: Vault, entries: Sequence[Entry]) -> dict[str, str]:

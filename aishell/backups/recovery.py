@@ -29,6 +29,8 @@ QUIET: Mapping[str, str] = {
     **dict.fromkeys(("recovery_target", "recovery_target_name", "recovery_target_lsn", "recovery_target_xid"), ""),
     "recovery_target_time": "",
 }
+#: The settings that a server is given by statements, and what stands there before the step that has restored it.
+AUTO, MARK = "postgresql.auto.conf", "# by aishell "
 #: Where a server wants its settings, and what stands there when those of the source lie elsewhere (as on Debian).
 CONFIGURATION = {
     "postgresql.conf": "# Those of the source lay outside its data directory: none is in the backup.\n",
@@ -63,23 +65,44 @@ def restore(work: Work, chain: Chain, place: Path, until: str | None) -> None:
         raise BackupError(f"{chain[-1][1].backup_id} does not rest on a base backup as it should")
     settings = _settings(bases[-1][1], [manifest for _, manifest in logs], until)
     spaces, unfinished = place.with_name(f"{place.name}.tablespaces"), place.with_name(f".{place.name}.restoring")
+    waiting, mark = place.with_name(f".{place.name}.tablespaces"), f"{work.context.run_id}:{work.context.step_id}"
+    if is_made(place, mark):
+        with writing(spaces):
+            settle(waiting, spaces)
+        return
     for taken in (place, spaces):
         if taken.exists() or taken.is_symlink():
             raise BackupError(f"{taken} is there already", hint="name a folder that is not there")
     _check_room(place, bases, logs)
     with writing(place):
-        shutil.rmtree(unfinished, ignore_errors=True)  # of an attempt that was killed
+        for left in (unfinished, waiting):  # of an attempt that was killed
+            shutil.rmtree(left, ignore_errors=True)
         try:
             _files(work, bases, unfinished)
             _logs(logs, bases[-1][1], unfinished)
-            _configure(unfinished, settings, bool(logs))
-            _place_spaces(unfinished, spaces)
-            _own(place.parent, unfinished, spaces)
+            configure(unfinished, settings, bool(logs), mark)
+            _place_spaces(unfinished, waiting, spaces)
+            _own(place.parent, unfinished, waiting)
             unfinished.rename(place)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.rmtree(spaces, ignore_errors=True)
+            shutil.rmtree(waiting, ignore_errors=True)
             raise
+        settle(waiting, spaces)
+
+
+def is_made(place: Path, mark: str) -> bool:
+    """Whether this very step has made the data directory and was killed before it could say so."""
+    try:
+        return f"{MARK}{mark}\n" in (place / AUTO).read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+def settle(waiting: Path, spaces: Path) -> None:
+    """Tablespaces get their name after the data directory that leads to them: that one tells whose they are."""
+    if waiting.is_dir():
+        waiting.rename(spaces)
 
 
 def _settings(base: Manifest, logs: Sequence[Manifest], until: str | None) -> dict[str, str]:
@@ -147,25 +170,26 @@ def _logs(logs: Chain, base: Manifest, into: Path) -> None:
         reached = segments.end
 
 
-def _configure(data: Path, settings: Mapping[str, str], archive: bool) -> None:
+def configure(data: Path, settings: Mapping[str, str], archive: bool, mark: str) -> None:
+    """What a restored server is told, and which step has restored it (see `is_made`). `archive`: it recovers from WAL."""
     for name, text in CONFIGURATION.items():
         if not (data / name).exists():
             (data / name).write_text(text, encoding="utf-8")
             (data / name).chmod(0o600)
-    with (data / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
-        file.write("\n# by aishell, for the restore; take out what this server is to do again\n")
+    with (data / AUTO).open("a", encoding="utf-8") as file:
+        file.write(f"\n{MARK}{mark}\n# for the restore; take out what this server is to do again\n")
         for name, value in settings.items():
             file.write(f"{name} = '{value}'\n")
     if archive:
         (data / "recovery.signal").touch(mode=0o600)
 
 
-def _place_spaces(data: Path, spaces: Path) -> None:
-    """Tablespaces beside the data directory, with the links to them that every version knows."""
+def _place_spaces(data: Path, waiting: Path, spaces: Path) -> None:
+    """Tablespaces beside the data directory, with the links that every version knows to where they will be."""
     for space in sorted((data / SPACES).iterdir()) if (data / SPACES).is_dir() else ():
         if space.is_dir() and not space.is_symlink():
-            spaces.mkdir(mode=0o700, exist_ok=True)
-            space.rename(spaces / space.name)
+            waiting.mkdir(mode=0o700, exist_ok=True)
+            space.rename(waiting / space.name)
             space.symlink_to(spaces / space.name)
 
 

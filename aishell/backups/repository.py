@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -11,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from aishell.backups.manifest import Manifest
 from aishell.errors import BackupError, NotAtHandError, ParameterError
+from aishell.folders import folder_name, sync
 
 MANIFEST, STANDING = "manifest.json", "standing.json"
 PARTIAL, TRASH, WORK = ".partial-", ".trash-", ".work-"
@@ -22,8 +21,6 @@ PARTIAL, TRASH, WORK = ".partial-", ".trash-", ".work-"
 _NAME = re.compile(r"\d{8}T\d{6}Z-(full|incremental)-([^-]*)-.*")
 #: What was restored, where nobody said where to: no backup is looked for in it.
 _RESTORED = re.compile(r"restored-\d{8}T\d{6}Z")
-#: Bytes of a folder's name, and of its beginning where it would be longer; file systems take 255.
-_LONGEST, _CUT = 200, 160
 
 
 def inside(root: Path, given: str | Path) -> Path:
@@ -38,16 +35,6 @@ def inside(root: Path, given: str | Path) -> Path:
             hint="set `backups:` in config/aishell.yaml to where backups may be",
         )
     return path
-
-
-def folder_name(text: str) -> str:
-    """A name as a folder's: whatever it holds, it is one component of a path, not a hidden one, and not too long."""
-    name = quote(text, safe=" ()+,=@~")
-    if name.startswith("."):
-        name = f"%2E{name[1:]}"
-    if len(name) <= _LONGEST:
-        return name
-    return f"{name[:_CUT]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 class Repository:
@@ -66,9 +53,9 @@ class Repository:
             raise ParameterError(f"{destination!r} is a hidden folder", hint="name one that does not begin with a dot")
         return home
 
-    def place(self, at: datetime, suffix: str = "") -> Path:
-        """A new place on this host for what is restored."""
-        return self.root.absolute() / f"restored-{at:%Y%m%dT%H%M%SZ}{suffix}"
+    def place(self, at: datetime, suffix: str = "", word: str = "restored") -> Path:
+        """A new place on this host for what is restored, or for what that has replaced."""
+        return self.root.absolute() / f"{word}-{at:%Y%m%dT%H%M%SZ}{suffix}"
 
     def begin(self, folder: Path, backup_id: str) -> Path:
         """The folder that a backup is made in, empty: what an earlier attempt of the same one left there goes."""
@@ -87,10 +74,10 @@ class Repository:
             _write(partial / MANIFEST, manifest.text())
             for path in sorted(partial.rglob("*"), reverse=True):
                 path.chmod(0o700 if path.is_dir() else 0o600)
-                _sync(path)
-            _sync(partial)
+                sync(path)
+            sync(partial)
             partial.rename(final)
-            _sync(final.parent)
+            sync(final.parent)
         return final
 
     def discard(self, partial: Path) -> None:
@@ -150,7 +137,7 @@ class Repository:
             if trash.exists():  # of an earlier attempt; a folder is not renamed onto one
                 self.delete(trash)
             folder.rename(trash)
-            _sync(folder.parent)
+            sync(folder.parent)
         return trash
 
     def delete(self, leftover: Path) -> None:
@@ -166,7 +153,7 @@ class Repository:
         with writing(folder):
             unfinished = folder / f".{STANDING}"
             _write(unfinished, json.dumps(standing))
-            _sync(unfinished)
+            sync(unfinished)
             unfinished.rename(folder / STANDING)
 
     def standing(self, folder: Path) -> dict[str, object]:
@@ -195,21 +182,13 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """The errors of a disk as ours."""
+    """The errors of a disk that is written to as ours: they say nothing of a backup that is looked at meanwhile."""
     try:
         yield
     except OSError as error:
-        raise BackupError(
+        raise NotAtHandError(
             f"{place} cannot be written: {error.strerror or error}",
             hint="make room, or name another folder with --destination",
         ) from error

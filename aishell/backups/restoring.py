@@ -38,8 +38,10 @@ def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
         return {
             "backup_id": entry.backup_id,
             "place": place,
+            "identity": method.identity(work, place),
             "compared": compared is not None,
             "differences": [],
+            "notes": list(method.notes(place, chain[-1][1])),
         }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import sqlite3
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote as percent_encode
@@ -28,6 +30,9 @@ IMAGE, PAGES = "database.sqlite", "pages.bin"
 #: Pages copied between two looks at whether the run was cancelled; a read transaction keeps SQLite from beginning again.
 STEP = 8192
 _NUMBER = struct.Struct(">I")
+#: What SQLite says of an index by a function or a collation that is the application's own.
+_APPLICATIONS = ("unknown function", "no such collation sequence")
+_UNREADABLE = "`aishell run maintenance` looks for damage; --no-compare makes a backup all the same"
 #: Pages compared at a time.
 _RUN = 256
 
@@ -50,15 +55,15 @@ class SQLiteCopy(Method):
 
     def write(self, work: Work) -> Written:
         image = work.folder / IMAGE
-        self._copy(work, image)
+        self.copy(work, image)
         return self._written(work, image)
 
     def increment(self, work: Work) -> Written:
         """The pages that differ from those of the parent, each behind its number, and the digest of the whole."""
         image, before = work.folder / ".image", work.folder / ".parent"
         assert work.parent is not None  # noqa: S101  an increment has one
-        self._copy(work, image)
-        with opened(work.vault, work.folder, work.vault.chain(work.parent[0])) as chain:
+        self.copy(work, image)
+        with opened(work.vault, work.folder, work.vault.chain(work.parent[0])) as chain, writing(before):
             self._rebuild(chain, before)
         written = self._written(work, image)
         with writing(work.folder):
@@ -76,38 +81,43 @@ class SQLiteCopy(Method):
             if (folder / PAGES).stat().st_size != manifest.details["changed_pages"] * size:
                 raise BackupError(f"{manifest.backup_id} does not have the pages it says")
             return
-        with contextlib.closing(_open(folder / IMAGE, immutable=True)) as connection:
+        with contextlib.closing(open_file(folder / IMAGE, immutable=True)) as connection:
             try:
                 told = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
             except sqlite3.DatabaseError as error:
                 told = [str(error)]
+        if told[0].startswith(_APPLICATIONS):
+            prints_of(folder / IMAGE)  # its indexes cannot be looked through without it, but every row can
+            told = ["ok"]
         refuse(manifest, [] if told == ["ok"] else told)
 
     def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
         if until is not None or tables:
             raise BackupError("a SQLite backup is restored as a whole, as of its own time")
-        target = _place(work, place)
-        if target.exists():
-            raise BackupError(f"{target} is there already", hint="name a file that is not there")
+        target, mark = _place(work, place), _mark(work, chain[-1][1])
+        unfinished = target.with_name(f".{target.name}.restoring")
+        made = _is_made(target, mark)
         with writing(target):
-            unfinished = target.with_name(f".{target.name}.restoring")
             try:
+                if made:
+                    return
                 self._rebuild(chain, unfinished)
                 unfinished.chmod(0o600)
+                os.utime(unfinished, ns=(mark, mark))
                 os.link(unfinished, target)  # never over a file that came in meanwhile
             finally:
                 unfinished.unlink(missing_ok=True)
 
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
-        return _prints(work, _place(work, place))
+        return prints_of(_place(work, place))
 
     def drop(self, work: Work, place: str) -> None:
         target = _place(work, place)
         for suffix in ("", "-wal", "-shm", "-journal"):
             target.with_name(target.name + suffix).unlink(missing_ok=True)
 
-    def _copy(self, work: Work, image: Path) -> None:
-        """Through SQLite's backup API, within one read transaction of the source."""
+    def copy(self, work: Work, image: Path) -> None:
+        """The live database, through SQLite's backup API, within one read transaction of the source."""
 
         def progressed(status: int, remaining: int, pages: int) -> None:
             if work.context.cancelled():
@@ -116,7 +126,7 @@ class SQLiteCopy(Method):
 
         source = Path(str(work.context.database.credentials.url.database))
         try:
-            with writing(image), contextlib.closing(_open(source)) as connection:
+            with writing(image), contextlib.closing(open_file(source)) as connection:
                 image.touch(mode=0o600)
                 connection.execute("BEGIN")
                 connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -125,16 +135,16 @@ class SQLiteCopy(Method):
                     # A copy of a database in WAL mode is in WAL mode: nothing may write beside it when it is only looked at.
                     copy.execute("PRAGMA journal_mode = DELETE")
         except sqlite3.Error as error:
-            raise BackupError(f"SQLite did not copy {source}: {error}") from error
+            raise BackupError(f"SQLite did not copy {source} into {image.parent}: {error}") from error
 
     def _written(self, work: Work, image: Path) -> Written:
-        with contextlib.closing(_open(image, immutable=True)) as connection:
+        with contextlib.closing(open_file(image, immutable=True)) as connection:
             page_size = connection.execute("PRAGMA page_size").fetchone()[0]
         size = image.stat().st_size
         details = {"page_size": page_size, "pages": size // page_size, "sqlite": sqlite3.sqlite_version}
         if work.tool.name == "backup_database_incremental":
             details["image_sha256"] = sha256(image)
-        prints = _prints(work, image) if work.params.get("compare") else None
+        prints = prints_of(image) if work.params.get("compare") else None
         return Written(str(work.context.database.credentials.url.database), size, {}, details, prints)
 
     def _rebuild(self, chain: Chain, into: Path) -> None:
@@ -169,10 +179,14 @@ def _changed(before: Path, after: Path, pages: Path, page_size: int) -> int:
     return changed
 
 
-def _prints(work: Work, image: Path) -> tuple[Print, ...]:
-    """Every table row by row, and the definition of everything else."""
-    with contextlib.closing(_open(image, immutable=True)) as connection:
-        return tuple(_fingerprints(connection))
+def prints_of(path: Path, *, live: bool = False) -> tuple[Print, ...]:
+    """Every table row by row, and the definition of everything else; of a `live` file as one transaction sees them."""
+    with contextlib.closing(open_file(path, immutable=not live)) as connection:
+        try:
+            connection.execute("BEGIN")
+            return tuple(_fingerprints(connection))
+        except sqlite3.Error as error:
+            raise BackupError(f"not every row of {path.name} can be read: {error}", hint=_UNREADABLE) from error
 
 
 def _fingerprints(connection: sqlite3.Connection) -> Iterator[Print]:
@@ -198,7 +212,8 @@ def _rows(connection: sqlite3.Connection, table: str) -> Print:
     return Print("rows", table, rows, digest.hexdigest())
 
 
-def _open(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+def open_file(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """A connection that only reads; `immutable`: of a file that nobody writes to, so that nothing is made beside it."""
     options = "mode=ro&immutable=1" if immutable else "mode=ro"
     return sqlite3.connect(
         f"file:{percent_encode(str(path.absolute()))}?{options}",
@@ -206,6 +221,22 @@ def _open(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
+
+
+def _mark(work: Work, manifest: Manifest) -> int:
+    """The time of change that a restored file gets, ns: that of its backup, with a fraction that tells the step which made it."""
+    step = hashlib.sha256(f"{work.context.run_id}:{work.context.step_id}".encode()).digest()
+    finished = int(datetime.fromisoformat(manifest.finished_at).timestamp())
+    return finished * 10**9 + int.from_bytes(step[:8]) % 10**6 * 1000  # file systems keep microseconds at least
+
+
+def _is_made(target: Path, mark: int) -> bool:
+    """Whether an earlier process of this very step has made it whole. Raises BackupError for any other file of this name."""
+    if not target.exists():
+        return False
+    if target.stat().st_mtime_ns != mark:
+        raise BackupError(f"{target} is there already", hint="name a file that is not there")
+    return True
 
 
 def _place(work: Work, place: str) -> Path:

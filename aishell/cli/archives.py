@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, interactive, open_site, run_options, target_options
+from aishell.cli.common import OUTPUT, interactive, open_site, own_target, run_options, target_options
 from aishell.cli.main import LazyGroup, ShowsExamples
 from aishell.errors import ArchiveError, UnknownNameError, UsageError
 from aishell.models import RunState
@@ -113,7 +113,8 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
 def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) -> None:
     """Put the rows of an archive into a table, the one they came from or another of the same columns.
 
-    Rows whose key is there already stay as they are. The archive is checked while it is read; previews and asks as `run` does.
+    Without --target or --url into the database they came from. Rows whose key is there already stay as they are. The archive is
+    checked while it is read; previews and asks as `run` does.
     """
     from aishell.archives import shelf
     from aishell.cli.run import run_all
@@ -127,6 +128,7 @@ def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) ->
         "rows": manifest.rows,
         "product": manifest.product,
     }
+    own_target(options, manifest.target)
     ctx.exit(run_all(ctx, "archive_load", inputs, **options))
 
 

@@ -95,6 +95,7 @@ def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[Rules, Mapping[str, Any]
 def _remove(site: Site, going: Sequence[Entry], rules: Rules, *, despite_failure: bool) -> list[str]:
     """Remove what was shown and may still go, with the targets' locks held: nobody builds on one meanwhile."""
     from aishell.backups.pruning import decisions, finish, remove
+    from aishell.cli.keeping import keeper
     from aishell.execution.locking import holding_files, target_file
     from aishell.state.runs import who
 
@@ -110,10 +111,10 @@ def _remove(site: Site, going: Sequence[Entry], rules: Rules, *, despite_failure
             if entry.engine != "sqlite" or _file(entry) is not None
         }
         with holding_files(files, mark, f"the target {target!r}"):
-            finish(site.vault, target)
+            finish(site.vault, target, keeper(site).removing)
             chosen = decisions(site.vault, target, rules, datetime.now(UTC), despite_failure=despite_failure)
             still = [decision for decision in chosen if decision.backup.backup_id in shown]
-            removed += remove(site.vault, still, told)
+            removed += remove(site.vault, still, told, keeper(site).removing)
     return removed
 
 
@@ -125,8 +126,9 @@ def _file(entry: Entry) -> Path | None:
 
 def _unfinished(site: Site, target: str | None) -> list[dict[str, Any]]:
     """What interrupted runs have left, and why it has to stay; None when its run is over for good."""
-    from aishell.backups.repository import TRASH, begun_by, folder_name
+    from aishell.backups.repository import TRASH, begun_by
     from aishell.execution.keeping import abandoned
+    from aishell.folders import folder_name
 
     rows: list[dict[str, Any]] = []
     for path in [*site.vault.repository.unfinished(), *site.vault.repository.trash()]:
@@ -153,14 +155,18 @@ def _unfinished(site: Site, target: str | None) -> list[dict[str, Any]]:
 def _clear(site: Site, row: dict[str, Any]) -> None:
     """Remove what a run has left, and end the program that may still write there."""
     from aishell.backups.clients import end_leftover
+    from aishell.backups.pruning import bury
     from aishell.backups.repository import TRASH
+    from aishell.cli.keeping import keeper
     from aishell.state.runs import who
 
     path = Path(row["path"])
-    if path.name.startswith(TRASH):
-        site.vault.catalog.forget([path.name.removeprefix(TRASH)])
     end_leftover(path)
-    if path.exists():  # trash of a target that something else goes of too is gone by now
+    if not path.exists():  # trash of a target that something else goes of too is gone by now
+        site.vault.catalog.forget([path.name.removeprefix(TRASH)])
+    elif path.name.startswith(TRASH):
+        bury(site.vault, path, keeper(site).removing)
+    else:
         site.vault.repository.delete(path)
     site.runs.event("unfinished_backup_removed", {"path": row["path"], "by": who()}, run_id=row["run_id"])
     row["removed"] = True

@@ -1,4 +1,4 @@
-"""`aishell backups restore`: a backup into a new place."""
+"""`aishell backups restore`: a backup into a new place, and with `--in-place` into that of the database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aishell.site import Site
 
 #: Method -> what it restores into that is no database of a server: a place on this host, by its path.
-PATHS = {"sqlite": ".sqlite", "pg_basebackup": "", "mariadb-backup": ""}
+PATHS = {"sqlite": ".sqlite", "pg_basebackup": "", "pgbackrest": "", "mariadb-backup": ""}
 #: Bytes of a database's name that a generated one begins with; servers take 63 or 64.
 _CUT = 40
 
@@ -28,7 +28,7 @@ _CUT = 40
     cls=ShowsExamples,
     epilog="Examples:  aishell backups restore 20261121T0315 --dry-run   ·   aishell backups restore 20261121T0315 --yes   ·   "
     "aishell backups restore 20261121T0315 --to shop_monday --point-in-time 2026-11-21T14:05 --yes   ·   "
-    "aishell backups restore 20261121T0315 --to ./shop.db --yes",
+    "aishell backups restore 20261121T0315 --to ./shop.db --yes   ·   aishell backups restore 20261121T0315 --in-place --yes",
 )
 @click.argument("backup", metavar="BACKUP")
 @click.option(
@@ -38,6 +38,13 @@ _CUT = 40
     "--point-in-time", metavar="T", help="As of this moment (ISO 8601), where the backup's method can do that."
 )
 @click.option("--tables", "only", metavar="T,T", help="Only these tables, where the backup's method can do that.")
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="Then put it in the place of the database, which is kept under another name; a safety backup is made before.",
+)
+@click.option("--without-safety-backup", is_flag=True, help="In place: where the database is too broken for one.")
+@click.option("--terminate", is_flag=True, help="In place, PostgreSQL: end the sessions that are in the database.")
 @click.option("--no-compare", is_flag=True, help="Do not compare what came back with what the backup saw.")
 @click.option(
     "--option",
@@ -58,6 +65,9 @@ def restore(
     place: str | None,
     point_in_time: str | None,
     only: str | None,
+    in_place: bool,
+    without_safety_backup: bool,
+    terminate: bool,
     no_compare: bool,
     pairs: tuple[str, ...],
     target: str | None,
@@ -66,6 +76,7 @@ def restore(
 ) -> None:
     """Put a backup back into a new place, which is printed, and compare it with what the backup saw. Never over what is there.
 
+    With --in-place what was restored and compared then takes the place of the database: that is reviewed, whatever --yes says.
     Every file of it, and of what it rests on, is checked again before. Previews and asks as `run` does. A SQLite file or a
     server's data directory needs no database for that: where its own cannot be reached any more it is restored all the same.
     """
@@ -90,11 +101,18 @@ def restore(
         inputs["only"] = [name.strip() for name in only.split(",") if name.strip()]
     if pairs:
         inputs["options"] = parse_inputs(pairs)
+    if in_place and place is not None:
+        raise UsageError("--to and --in-place exclude each other")
+    chosen = {"without_safety_backup": without_safety_backup, "terminate": terminate}
+    if in_place:
+        inputs |= {"in_place": True, "kept": _place(site, entry, None, word="replaced"), **chosen}
+    elif any(chosen.values()):
+        raise UsageError("--without-safety-backup and --terminate are for a restore in place", hint="add --in-place")
     where = _where(entry, target, url)
     try:
         ctx.exit(run_all(ctx, "backup_restore", inputs, **where, **options))
     except (TargetUnavailableError, UnknownNameError):
-        if entry.method not in PATHS or target is not None or url is not None or options["dry_run"]:
+        if in_place or entry.method not in PATHS or target is not None or url is not None or options["dry_run"]:
             raise
     ctx.exit(_by_hand(site, entry, inputs, yes=options["yes"], output=options["output"]))
 
@@ -110,16 +128,16 @@ def _where(entry: Entry, target: str | None, url: str | None) -> dict[str, Any]:
     return {"targets": (target,) if target else (), "url": url, "every": False, "label": None}
 
 
-def _place(site: Site, entry: Entry, given: str | None) -> str:
-    """Where to: as given, else a new name. A path is made absolute, so that a resumed run means the same."""
+def _place(site: Site, entry: Entry, given: str | None, *, word: str = "restored") -> str:
+    """Where to: as given, else a new name with this word in it. A path is made absolute, so that a resumed run means the same."""
     stamp = datetime.now(UTC)
     if entry.method in PATHS:
-        made = site.vault.repository.place(stamp, PATHS[entry.method])
+        made = site.vault.repository.place(stamp, PATHS[entry.method], word)
         return str(Path(given).expanduser().absolute() if given is not None else made)
     if given is not None:
         return given
     name = re.sub(r"\W+", "_", entry.database, flags=re.ASCII)[:_CUT]
-    return f"{name}_restored_{stamp:%Y%m%d_%H%M%S}"
+    return f"{name}_{word}_{stamp:%Y%m%d_%H%M%S}"
 
 
 def _moment(site: Site, entry: Entry, manifest: Manifest, text: str) -> str:
@@ -169,4 +187,6 @@ def _by_hand(site: Site, entry: Entry, inputs: dict[str, Any], *, yes: bool, out
         compared = "; every object is what the backup saw" if result["compared"] else ""
         told = "; ".join(result["differences"]) or f"{entry.backup_id} was restored into {inputs['place']}{compared}"
         click.echo(printable(told))
+        for note in result["notes"]:
+            click.echo(f"  {printable(note)}")
     return 1 if result["differences"] else 0

@@ -74,6 +74,8 @@ def _verified(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[d
                 raise
             except AishellError as error:
                 # Without a program or a key nothing was learnt of it: that is told, and not held against it.
+                if entry.backup_id not in {one.backup_id for one in site.vault.entries()}:
+                    continue  # it was removed meanwhile, as by `prune`
                 damaged = isinstance(error, BackupError) and not isinstance(error, NotAtHandError)
                 sound, problem = (False if damaged else None), error.message
         told = {"backup_id": entry.backup_id, "sound": sound, "problem": problem, "by": who()}

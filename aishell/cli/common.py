@@ -125,6 +125,21 @@ def chosen_targets(site: Site, options: dict[str, Any]) -> list[str | None]:
     return list(targets) or [None]
 
 
+def own_target(options: dict[str, Any], target: str) -> None:
+    """Have `options` mean the target that something is of, by its name or URL, where they name none.
+
+    Raises UsageError for a URL whose password was not kept.
+    """
+    if options["targets"] or options["every"] or options["label"] is not None or options["url"] is not None:
+        return
+    if "://" not in target:
+        options["targets"] = (target,)
+        return
+    if ":***@" in target:
+        raise UsageError("passwords are not kept", hint=f"give --url for {target}")
+    options["url"] = target
+
+
 def on_each(
     names: Sequence[str | None],
     work: Callable[[str], tuple[Any, int]],

@@ -77,7 +77,7 @@ def run() -> None:
 
 
 def maintenance_inputs(
-    kind: str | None, tables: tuple[str, ...], all_tables: bool, pairs: tuple[str, ...]
+    kind: str | None, tables: tuple[str, ...], all_tables: bool, create_backup: bool | None, pairs: tuple[str, ...]
 ) -> dict[str, Any]:
     """The agent's inputs; an option goes before `--set` of the same key. Raises UnknownNameError for an unknown type."""
     from aishell.agents.maintenance import TYPES
@@ -90,6 +90,8 @@ def maintenance_inputs(
         inputs["tables"] = list(tables)
     if all_tables:
         inputs["all_tables"] = True
+    if create_backup is not None:
+        inputs["create_backup"] = create_backup
     given = inputs.get("maintenance_type", "standard")
     if given not in TYPES:
         raise UnknownNameError("maintenance type", str(given), TYPES)
@@ -113,6 +115,11 @@ def maintenance_inputs(
     "--table", "tables", multiple=True, metavar="T", help="Only these tables; globs and schema.table allowed."
 )
 @click.option("--all-tables", is_flag=True, help="Refresh the statistics of every table, stale or not.")
+@click.option(
+    "--create-backup/--no-backup",
+    default=None,
+    help="First a full backup that is read from beginning to end, unless a verified one is young enough.",
+)
 @click.option(
     "--set",
     "pairs",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aishell.errors import DatabaseError
 from aishell.execution.job import Job, choose, table_of
-from aishell.models import History, Index, Inventory, Row, Table, now
+from aishell.models import History, Index, Inventory, Risk, Row, Table, now
+from aishell.safety.constraints import BackupRequired
 
 #: Above this a table is estimated, not measured: pgstattuple reads it (0.33 s for 669 MB, approximately 0.21 s).
 MEASURE_MAX_BYTES = 20 << 30
@@ -37,7 +39,27 @@ def inspect(
         deferred=deferred,
         history=history or {},
     )
+    if job.task.input_data.get("create_backup"):
+        inventory = replace(inventory, guarded=_guarded(job), last_backup=_young_backup(job))
     return _answered(job, _measured(job, inventory))
+
+
+def _guarded(job: Job) -> frozenset[str]:
+    """The tools that can hurt: of risk high and critical, and those before which a constraint asks for a backup."""
+    named = {name for one in job.constraints if isinstance(one, BackupRequired) for name in one.before_operations}
+    known = {name for name in job.registry.names if job.registry.has(name, job.known_server())}
+    return frozenset(name for name in known if name in named or job.pick(name).risk_level.rank >= Risk.HIGH.rank)
+
+
+def _young_backup(job: Job) -> dict[str, str] | None:
+    """The newest verified backup, where it is as young as the strictest constraint wants it; a day, where there is none."""
+    limits = [one for one in job.constraints if isinstance(one, BackupRequired)] or [BackupRequired()]
+    entry = job.newest_backup()
+    if entry is None:
+        return None
+    age = datetime.now(UTC) - datetime.fromisoformat(entry.started_at)
+    young = timedelta() <= age <= timedelta(hours=min(one.max_age_hours for one in limits))
+    return {"backup_id": entry.backup_id, "started_at": entry.started_at} if young else None
 
 
 def _answered(job: Job, inventory: Inventory) -> Inventory:

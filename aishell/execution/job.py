@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aishell.agents.base import Agent
+from aishell.backups.catalog import Entry
 from aishell.backups.vault import Vault
 from aishell.databases.base import Database, SessionOptions
 from aishell.errors import UnknownNameError
@@ -152,11 +153,15 @@ class Job:
     def _last_backup(self, step: Step) -> datetime | None:
         """When the newest verified backup of this very database was begun, where a constraint asks for that of this step."""
         asks = any(step.tool in getattr(constraint, "before_operations", ()) for constraint in self.constraints)
-        if not asks or not isinstance(self.backups, Vault):
+        entry = self.newest_backup() if asks else None
+        return None if entry is None else datetime.fromisoformat(entry.started_at)
+
+    def newest_backup(self) -> Entry | None:
+        """The newest verified backup of this very database."""
+        if not isinstance(self.backups, Vault):
             return None
         names = {str(self.database.credentials.url.database), self.known_server().database}
-        entry = self.backups.latest(self.known_server().identity, self.target.name, names)
-        return None if entry is None else datetime.fromisoformat(entry.started_at)
+        return self.backups.latest(self.known_server().identity, self.target.name, names)
 
     def free_backup_disk(self) -> tuple[int | None, bool]:
         """Free bytes where backups are kept, and whether they could be seen."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from aishell.backups.catalog import Entry
+from aishell.backups.checking import working
+from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest
 from aishell.backups.vault import Vault
 from aishell.databases.base import Database, Session, SessionOptions, TargetLock
@@ -85,20 +89,26 @@ class Keeper:
     def call(self, name: str, params: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
         """Call a tool that asks nothing of the database. Raises BackupError, among others."""
         manifest = self.vault.manifest(entry)
-        server = self._server(manifest)
-        tool = self.registry(entry.engine).pick(name, server)
-        context = Context(
+        tool = self.registry(entry.engine).pick(name, self._server(manifest))
+        return runners.run(tool, tool.prepare(params), None, self._context(manifest)).output
+
+    def removing(self, manifest: Manifest) -> AbstractContextManager[Work]:
+        """What it takes to run the programs of the tool that removes backups, of a manifest's engine."""
+        tool = self.registry(manifest.engine).pick("cleanup_old_backups", self._server(manifest))
+        return working(tool, {}, self._context(manifest))
+
+    def _context(self, manifest: Manifest) -> Context:
+        return Context(
             database=Absent(manifest),
             marker="",
             options=SessionOptions(),
-            run_id=f"{os.getpid():08x}",
+            run_id=f"{os.getpid():08x}{uuid.uuid4().hex[8:]}",  # what it makes is no later process's, of the same number
             step_id=STEP,
             agent_id=self.config.agent_id,
-            target=entry.target,
-            facts={"server": server},
+            target=manifest.target,
+            facts={"server": self._server(manifest)},
             backups=self.vault,
         )
-        return runners.run(tool, tool.prepare(params), None, context).output
 
     def _judge(self, tool: Tool, params: Mapping[str, Any], target: Target, server: Server) -> tuple[Tool, Verdict]:
         step = Step("by_hand", tool.name, tool.prepare(params), estimate=Estimate(0.0, None, "not estimated"))

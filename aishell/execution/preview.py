@@ -62,7 +62,9 @@ def present(job: Job, plan: Plan, inventory: Inventory) -> Preview:
 def _step(job: Job, step: Step, tool: Tool, tables: Mapping[tuple[str, str], Table]) -> StepPreview:
     open_references = [r.text for r in references(dict(step.params))]
     unseen = f"depends on ${{{open_references[0]}}}" if open_references else None
-    statements: Sequence[Sent] = ()
+    # Of what depends on steps before it, what a program tool will send itself can be shown as it stands in its file.
+    sent = [block for name, block in tool.blocks.items() if tool.runs == "program" and name.startswith("do_")]
+    statements: Sequence[Sent] = [Sent(block.text, tool.lock, tool.source) for block in sent]
     params = step.params if open_references else resolve(dict(step.params), lambda reference: None)
     if unseen is None:
         values = tool.prepare(params)

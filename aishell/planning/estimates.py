@@ -32,14 +32,17 @@ DEFAULTS: dict[tuple[str, str], float] = {
     ("postgresql", "backup_database_incremental"): 400e6,
     ("postgresql", "restore_test"): 100e6,
     ("postgresql", "restore_backup"): 130e6,
+    ("postgresql", "replace_database"): 150e6,
     ("mysql", "backup_database_full"): 100e6,
     ("mysql", "backup_database_incremental"): 400e6,
     ("mysql", "restore_test"): 30e6,
     ("mysql", "restore_backup"): 35e6,
+    ("mysql", "replace_database"): 100e6,
     ("sqlite", "backup_database_full"): 250e6,
     ("sqlite", "backup_database_incremental"): 200e6,
     ("sqlite", "restore_test"): 200e6,
     ("sqlite", "restore_backup"): 250e6,
+    ("sqlite", "replace_database"): 100e6,
 }
 
 

@@ -15,6 +15,7 @@ from aishell.archives.manifest import Chunk, Manifest
 from aishell.archives.writer import MANIFEST, Writer
 from aishell.databases.base import Outcome, Session
 from aishell.errors import ArchiveError, DatabaseError
+from aishell.folders import folder_name
 from aishell.models import Row, now
 from aishell.registry.asking import Answer, Asking
 from aishell.registry.batches import Batch, Batches
@@ -84,7 +85,7 @@ class Writing(Batches):
 
     def _folder(self, row: Row) -> Path:
         parts = (self.context.target, label_of(self.tool, self.values, row))
-        return shelf.inside(self.context.archive_root, self.values["folder"]).joinpath(*map(shelf.folder_name, parts))
+        return shelf.inside(self.context.archive_root, self.values["folder"]).joinpath(*map(folder_name, parts))
 
     def _manifest(self, row: Row, archive_id: str) -> Manifest:
         database = self.context.database

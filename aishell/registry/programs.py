@@ -26,7 +26,9 @@ CLIENTS: dict[str, tuple[str, ...]] = {
     "mariadb-dump": ("mariadb-dump", "mysqldump"),
     "mariadb-binlog": ("mariadb-binlog", "mysqlbinlog"),
     "mariadb-backup": ("mariadb-backup", "mariabackup"),
+    "mbstream": ("mbstream",),
     "innochecksum": ("innochecksum",),
+    "mariadbd": ("mariadbd", "mysqld"),
 }
 _PLACE = re.compile(r":([a-z_]+)\b")
 

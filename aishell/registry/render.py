@@ -213,8 +213,9 @@ def _columns(
         plain_text(template[position:])
 
 
-#: What no file declares, and is no single name: the objects of a group, and the columns that a row of the tool's own tells.
-_GIVEN = {"group": "identifier_list", "columns": "key"}
+#: What no file declares, and is no single name: the objects of a group, the columns that a row of the tool's own tells, and
+#: tables with the names they get.
+_GIVEN = {"group": "identifier_list", "columns": "key", "moves": "moves"}
 
 
 def _paste(tool: Tool, name: str, value: Any, engine: str) -> str:
@@ -226,6 +227,8 @@ def _paste(tool: Tool, name: str, value: Any, engine: str) -> str:
         if not value:
             raise ParameterError(f"{tool.name}: {name} names no table")
         return ", ".join(f"{quote(item['schema'], engine)}.{quote(item['table'], engine)}" for item in value)
+    if kind == "moves":
+        return ", ".join(" TO ".join(".".join(quote(part, engine) for part in end) for end in move) for move in value)
     if kind == "integer" or (parameter is None and isinstance(value, int) and not isinstance(value, bool)):
         return str(int(value))
     if kind == "keyword":

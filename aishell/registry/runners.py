@@ -66,7 +66,16 @@ def statements(
         return []
     if tool.runs == "program":
         lines = [shown(words, values) for words in tool.programs.values()]
-        return [Statement(line, {}, line) for line in lines]
+        sent = [block for name, block in tool.blocks.items() if name.startswith("do_")]
+        return [
+            *(Statement(line, {}, line) for line in lines),
+            *(
+                render(tool, block, values, database)
+                if block.names <= values.keys()
+                else Statement(block.text, {}, block.text)
+                for block in sent
+            ),
+        ]
     if tool.runs == "query":
         return [render(tool, block, values, database) for block in tool.blocks.values()]
     if tool.runs == "batched":

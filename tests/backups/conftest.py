@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.backups.fix_mariadb_physical import cluster, source, source_server  # noqa: F401  fixtures
+from tests.backups.fix_pgbackrest import archiving_server, rested  # noqa: F401  fixtures
 from tests.backups.fix_physical import physical, servers  # noqa: F401  fixtures
 from tests.backups.mariadb_samples import Backups, Tried, databases, drop
 from tests.fix_aishell import Aishell

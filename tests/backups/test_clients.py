@@ -17,7 +17,7 @@ from aishell.backups.clients import PROCESS, TAIL_BYTES, WORK, Clients, end_left
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import parse_url
 from aishell.databases.opening import open_database
-from aishell.errors import BackupError, DatabaseError
+from aishell.errors import BackupError, DatabaseError, NotAtHandError
 from aishell.registry.context import Context
 from aishell.registry.header import read_tool
 from tests.fix_sqlite import SqliteDatabase
@@ -57,6 +57,16 @@ def clients(sqlite: SqliteDatabase, tmp_path: Path) -> Iterator[Callable[[str], 
 
     yield made
     database.close()
+
+
+def test_a_program_that_others_end_says_nothing_of_what_it_read(clients: Callable[[str], Clients]) -> None:
+    """As the kernel does when memory runs out; one that fails by itself does."""
+    for signal in ("KILL", "TERM"):
+        with pytest.raises(NotAtHandError, match="pg_dump ended with -"):
+            clients(f"kill -{signal} $$").run("dump", {"words": []})
+    with pytest.raises(BackupError, match="pg_dump ended with 3") as failed:
+        clients("exit 3").run("dump", {"words": []})
+    assert not isinstance(failed.value, NotAtHandError)
 
 
 def test_arguments_arrive_as_they_are(clients):

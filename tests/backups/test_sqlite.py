@@ -313,3 +313,33 @@ def test_the_last_backup_is_that_of_this_very_file(aishell: Aishell, sqlite: Sql
         assert (found(), found(kind="full")) == (last, first)
         context.facts = {"server": replace(server, identity="another")}
         assert found() is None
+
+
+def test_what_only_the_application_has_keeps_nothing_from_being_backed_up(
+    aishell: Aishell, sqlite: SqliteDatabase, tmp_path: Path
+) -> None:
+    """Indexes by its own function and collation cannot be looked through here, but every row can."""
+    with closing(sqlite.connect()) as connection:
+        connection.create_collation("mine", lambda one, other: (one > other) - (one < other))
+        connection.create_function("own", 1, str.lower, deterministic=True)
+        connection.execute("CREATE TABLE t (id integer PRIMARY KEY, name text COLLATE mine)")
+        connection.execute("CREATE INDEX by_name ON t (name)")
+        connection.execute("CREATE INDEX by_own ON t (own(name))")
+        connection.execute("INSERT INTO t (name) VALUES ('a'), ('b')")
+    found = made(back_up(aishell, sqlite, "--restore-test"))
+    assert found["rung"] == "restored-and-compared"
+
+
+@pytest.mark.parametrize("more", [(), ("--no-compare",)])
+def test_a_database_that_is_damaged_gives_no_verified_backup(
+    aishell: Aishell, sqlite: SqliteDatabase, more: tuple[str, ...]
+) -> None:
+    fill(sqlite)
+    sqlite.close()
+    data = bytearray(sqlite.path.read_bytes())
+    data[4096 * 40 : 4096 * 41] = b"\xff" * 4096
+    sqlite.path.write_bytes(data)
+    ended = back_up(aishell, sqlite, *more).expect(1)
+    assert "malformed" in ended.json["error"]["message"]
+    assert "Traceback" not in ended.err
+    assert not [backup for backup in listed(aishell) if backup["verified"]]

@@ -49,6 +49,8 @@ def test_archived_deleted_and_put_back(aishell, log_db, kind):
     assert logs.left(log_db) == list(range(1, ROWS + 1))
     again = aishell(*load, "--yes", "--output", "json").expect(0).json
     assert (again["output_data"]["rows_loaded"], again["output_data"]["rows_left"]) == (0, ROWS // 2)
+    own = aishell("archives", "load", archive["archive_id"], "--dry-run").expect(0)  # no target named: the one it is of
+    assert archive["target"] in own.out
 
 
 def test_a_damaged_archive_is_told_and_not_loaded(aishell, log_db):

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("models", "verdicts", "errors"),
-    ("yamlfile", "reporting.units", "databases.quoting", "locations", "packing"),
+    ("yamlfile", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
     ("settings", "databases", "archives"),
     ("registry",),
     ("safety",),

@@ -11,6 +11,7 @@ from aishell.errors import SettingsError
 from aishell.models import Risk
 from aishell.settings import (
     DEFAULT_POLICY,
+    PgBackRest,
     Rule,
     Settings,
     Target,
@@ -65,6 +66,7 @@ def test_a_target_is_read_with_all_it_says(config):
     (config / "targets.yaml").write_text(
         "targets:\n  shop:\n    url: sqlite:///shop.db\n    environment: test\n    labels: [eu, small]\n"
         "    time_zone: Europe/Berlin\n    password_env: SHOP\n    free_disk_bytes: 5\n    binlog: LOCAL\n"
+        "    pgbackrest: {stanza: main, config: /etc/shop.conf, repo: 2}\n"
     )
     settings = load(config, "aishell.yaml", "default_target: shop\nsafety_level: strict\njobs: 4\nhooks: [a:b]\n")
     assert settings.targets["shop"] == Target(
@@ -76,6 +78,7 @@ def test_a_target_is_read_with_all_it_says(config):
         password_env="SHOP",
         free_disk_bytes=5,
         binlog="LOCAL",
+        pgbackrest=PgBackRest("main", "/etc/shop.conf", 2),
     )
     assert (settings.default_target, settings.safety_level) == ("shop", "strict")
     assert (settings.jobs, settings.hooks) == (4, ("a:b",))
@@ -112,6 +115,10 @@ def test_a_target_without_an_environment_is_production(config):
         ("targets.yaml", "targets:\n  shop: {url: x, labels: [1]}\n", 2, "labels", None),
         ("targets.yaml", "targets:\n  shop: {url: x, binlog: local}\n", 2, "value of binlog 'local'", "LOCAL"),
         ("targets.yaml", "targets:\n  shop: {url: x, free_disk_bytes: 1GB}\n", 2, "must be int", None),
+        ("targets.yaml", "targets:\n  shop:\n    url: x\n    pgbackrest: main\n", 4, "pgbackrest must be dict", None),
+        ("targets.yaml", "targets:\n  shop:\n    url: x\n    pgbackrest: {repo: 1}\n", 4, "the name of its stanza", None),
+        ("targets.yaml", "targets:\n  shop:\n    url: x\n    pgbackrest: {stanzza: main}\n", 4, "'stanzza'", "'stanza'"),
+        ("targets.yaml", "targets:\n  shop:\n    url: x\n    pgbackrest: {stanza: a, repo: 0}\n", 4, "1 or more", None),
         ("policy.yaml", "mode: interactiv\n", 1, "value of mode", "'interactive'"),
         ("policy.yaml", "matrx: {}\n", 1, "unknown key 'matrx'", "'matrix'"),
         ("policy.yaml", "matrix:\n  moderat: {}\n", 2, "unknown safety level", "'moderate'"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aishell.agents.backup import BackupAgent
+from aishell.agents.backup_restore import BackupRestoreAgent
 from aishell.agents.loading import BUILT_IN
 from aishell.agents.log_cleanup import LogCleanupAgent
 from aishell.agents.maintenance import MaintenanceAgent
@@ -50,7 +51,7 @@ def test_a_constraint_that_is_always_in_force_is_written_with_its_own_figures():
 
 
 def test_every_tool_may_be_used_by_an_agent():
-    agents = (MaintenanceAgent, LogCleanupAgent, BackupAgent)
+    agents = (MaintenanceAgent, LogCleanupAgent, BackupAgent, BackupRestoreAgent)
     held = [load_agent(SHIPPED, a.type, a.defaults).capabilities for a in agents]
     for tool in Registry.load([built_in("tools")]):
         assert any(tool.required_capabilities <= capabilities for capabilities in held), tool.source
@@ -95,6 +96,7 @@ def test_the_commented_targets_work(config):
     assert set(targets) == {"sample", "shop", "crm"}
     assert targets["shop"].password_env
     assert targets["shop"].inspection_url
+    assert targets["shop"].pgbackrest
     assert targets["crm"].binlog == "LOCAL"
 
 

@@ -10,12 +10,20 @@
 --     '--result-file=:folder', --, ':files']
 --   scan: [mariadb-binlog, --no-defaults, --verify-binlog-checksum, --loose-skip-annotate-row-events, '--start-position=:start',
 --     '--stop-position=:stop', '--stop-datetime=:until', --, ':files']
+--   backup: [mariadb-backup, '--defaults-file=:options', --backup, --stream=mbstream, '--target-dir=:told', '--extra-lsndir=:told',
+--     '--incremental-lsn=:since', '--parallel=:jobs', --open-files-limit=65535]
+--   unpack: [mbstream, --extract, '--directory=:folder']
+--   prepare: [mariadb-backup, --no-defaults, --prepare, '--target-dir=:folder', '--incremental-dir=:increment',
+--     '--innodb-page-size=:page_size', '--innodb-data-file-path=:system', '--innodb-undo-tablespaces=:undos']
+--   pages: [innochecksum, '--tablespace-flags=:flags', '--start-page=:begin', '--end-page=:end', ':file']
 -- lock: none
 -- max_execution_time: 86400
 -- idempotent: true
 -- parameters:
 --   destination: {type: string, default: null, description: a folder inside that of all backups}
 --   parent: {type: string, default: null, description: the backup to go on from; else the newest verified one}
+--   physical: {type: boolean, default: null, description: 'whether the newest one is to be by mariadb-backup; left out: either'}
+--   jobs: {type: integer, default: 2, minimum: 1, maximum: 64, description: files that mariadb-backup reads at a time}
 --   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
 -- forms:
 --   plain: "COALESCE({column}, 'N')"
@@ -36,11 +44,13 @@
 --   warnings: {type: array, description: 'what is not in it, or not of its moment, or not compared'}
 -- examples: [{params: {}}]
 --
--- Copies the server's binary logs since the parent, after the one that is written to was ended (FLUSH BINARY LOGS). They hold the
--- changes of all databases of the server; of these only the target's are restored. Needs binlog_format = ROW, and RELOAD,
+-- On a dump: copies the server's binary logs since the parent, after the one that is written to was ended (FLUSH BINARY LOGS). They
+-- hold the changes of all databases of the server; of these only the target's are restored. Needs binlog_format = ROW, and RELOAD,
 -- REPLICATION SLAVE and BINLOG MONITOR (MySQL: REPLICATION CLIENT). What could not be restored into a copy makes it fail at
 -- once, such as a statement that was logged as such, the whole database being dropped, or changed rows of a table with FLOAT and without a key: then a full backup is
 -- due. The server has to keep its logs until the next increment has them. Fingerprints read every table.
+-- On a backup by mariadb-backup: copies the pages of the whole server that were changed since, for which it reads all of them, and
+-- the tables that are not InnoDB's; under the conditions of `backup_cluster`.
 
 -- include: backup_login
 
@@ -71,3 +81,5 @@ SELECT DISTINCT c.TABLE_NAME AS name
 FLUSH BINARY LOGS
 
 -- include: backup_prints
+
+-- include: physical_backup

@@ -10,12 +10,16 @@
 --     --max-allowed-packet=1073741824, '--database=:place']
 --   scan: [mariadb-binlog, --no-defaults, --verify-binlog-checksum, --loose-skip-annotate-row-events, '--start-position=:start',
 --     '--stop-position=:stop', '--stop-datetime=:until', --, ':files']
+--   unpack: [mbstream, --extract, '--directory=:folder']
+--   prepare: [mariadb-backup, --no-defaults, --prepare, '--target-dir=:folder', '--incremental-dir=:increment',
+--     '--innodb-page-size=:page_size', '--innodb-data-file-path=:system', '--innodb-undo-tablespaces=:undos']
+--   pages: [innochecksum, '--tablespace-flags=:flags', '--start-page=:begin', '--end-page=:end', ':file']
 -- lock: none
 -- max_execution_time: 86400
 -- idempotent: false
 -- parameters:
 --   backup_id: {type: string}
---   place: {type: string, description: the database to make; it must not be there}
+--   place: {type: string, description: 'the database to make, or for a physical backup the folder of a new data directory'}
 --   until: {type: string, default: null, description: 'as of this second, with its zone, such as 2026-11-21T03:15:00+01:00; for increments'}
 --   only: {type: array, default: [], description: not for a dump}
 --   compare: {type: boolean, default: true}
@@ -29,15 +33,18 @@
 -- returns:
 --   backup_id: {type: string}
 --   place: {type: string}
+--   identity: {type: [string, "null"], description: 'what tells the place from a later one of its name: PostgreSQL, its OID'}
 --   compared: {type: boolean}
 --   differences: {type: array}
+--   notes: {type: array, description: 'what is to be done with it, where it is a data directory'}
 -- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup, place: shop_restored}}]
 --
 -- Restores a backup into a new database on the target's server, after every file of it and of what it rests on was checked. Never
 -- into one that is there. With `until` all changes before that second are in it. No statement is sent that could touch another database:
 -- names of the source are turned to the new one, but for the bodies of routines, triggers and events. Its events
 -- are disabled: the manifest names those that were not (`enabled_events`); ALTER EVENT … ENABLE when it takes over. Where the account may,
--- without the binary log: then replicas do not have it. Increments need BINLOG REPLAY (MySQL: BINLOG_ADMIN).
+-- without the binary log: then replicas do not have it. Increments need BINLOG REPLAY (MySQL: BINLOG_ADMIN). Of a backup by
+-- mariadb-backup a data directory is made, on which a server of the same version can be started; none is.
 
 -- include: backup_login
 

@@ -10,6 +10,15 @@
 --     --max-allowed-packet=1073741824, '--database=:place']
 --   scan: [mariadb-binlog, --no-defaults, --verify-binlog-checksum, --loose-skip-annotate-row-events, '--start-position=:start',
 --     '--stop-position=:stop', '--stop-datetime=:until', --, ':files']
+--   unpack: [mbstream, --extract, '--directory=:folder']
+--   prepare: [mariadb-backup, --no-defaults, --prepare, '--target-dir=:folder', '--incremental-dir=:increment',
+--     '--innodb-page-size=:page_size', '--innodb-data-file-path=:system', '--innodb-undo-tablespaces=:undos']
+--   pages: [innochecksum, '--tablespace-flags=:flags', '--start-page=:begin', '--end-page=:end', ':file']
+--   server: [mariadbd, --no-defaults, '--datadir=:data', '--socket=:control/socket', '--pid-file=:control/pid', '--tmpdir=:control/tmp',
+--     --skip-networking, --skip-grant-tables, --skip-slave-start, --event-scheduler=OFF, --skip-log-bin, --loose-wsrep-on=OFF,
+--     '--innodb-page-size=:page_size', '--innodb-data-file-path=:system', '--innodb-undo-tablespaces=:undos',
+--     '--lower-case-table-names=:fold', --innodb-log-file-size=16M, --innodb-buffer-pool-size=64M, --innodb-doublewrite=OFF,
+--     --innodb-flush-log-at-trx-commit=0, --innodb-buffer-pool-load-at-startup=OFF, --innodb-buffer-pool-dump-at-shutdown=OFF]
 -- lock: none
 -- max_execution_time: 86400
 -- idempotent: true
@@ -31,10 +40,21 @@
 --
 -- Restores a backup into a scratch database on the target's server, with what it rests on, compares every table row by row and
 -- every definition with what the backup saw, and drops the scratch database again. Fails when anything is different. Where
--- the account may, without the binary log, so that replicas have none of it. Its events are disabled.
+-- the account may, without the binary log, so that replicas have none of it. Its events are disabled. Of a backup by mariadb-backup a
+-- server is started on what was restored, apart from everybody, and CHECK TABLE reads every table and index; no rows are compared.
 
 -- include: backup_login
 
 -- include: backup_place
 
 -- include: backup_prints
+
+-- every_table: of all databases, those of the server itself included
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS name
+  FROM information_schema.TABLES AS t
+ WHERE t.TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema')
+   AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE')
+ ORDER BY t.TABLE_SCHEMA, t.TABLE_NAME
+
+-- check_table: its rows and indexes
+CHECK TABLE {schema}.{name}

@@ -8,6 +8,8 @@
 -- programs:
 --   dump: [pg_dump, --format=directory, '--file=:folder', '--jobs=:jobs', '--compress=:level', '--snapshot=:snapshot',
 --     '--lock-wait-timeout=:lock_wait', --no-sync, --no-password, '--dbname=:login']
+--   slow_dump: [pg_dump, --format=custom, '--compress=:level', '--snapshot=:snapshot', '--lock-wait-timeout=:lock_wait', --no-password,
+--     '--dbname=:login']
 --   roles: [pg_dumpall, --globals-only, ':without', '--file=:file', --no-sync, --no-password, '--database=:database', '--dbname=:login']
 --   contents: [pg_restore, --list, ':folder']
 --   sequences: [pg_restore, '--use-list=:list', '--file=:file', ':folder']
@@ -21,6 +23,7 @@
 --   expected_bytes: {type: integer, default: null, description: what it will take; it is not begun where there is less room}
 --   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
 --   compression: {type: string, default: gzip, enum: [none, gzip, zstd], description: 'zstd: pg_dump 16 and later, where built with it'}
+--   max_rate: {type: integer, default: null, minimum: 32, maximum: 1048576, description: 'at most so many kB a second are written, by one job'}
 --   jobs: {type: integer, default: 2, minimum: 1, maximum: 64, description: 'tables at a time, each over a connection of its own'}
 -- returns:
 --   backup_id: {type: string}
@@ -72,7 +75,8 @@ SELECT current_database() AS database, pg_database_size(d.oid) AS bytes, pg_enco
        EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = 'public') AS public,
        (SELECT array_agg(r.rolname::text ORDER BY r.rolname) FROM pg_roles AS r
         WHERE r.oid = d.datdba
-          OR r.oid IN (SELECT s.refobjid FROM pg_shdepend AS s WHERE s.dbid = d.oid AND s.refclassid = 'pg_authid'::regclass)
+          OR r.oid IN (SELECT s.refobjid FROM pg_shdepend AS s WHERE s.refclassid = 'pg_authid'::regclass
+                       AND (s.dbid = d.oid OR (s.classid = 'pg_database'::regclass AND s.objid = d.oid)))
           OR r.oid IN (SELECT x.setrole FROM pg_db_role_setting AS x WHERE x.setdatabase = d.oid)) AS roles,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('role', CASE WHEN x.setrole <> 0 THEN pg_get_userbyid(x.setrole) END,
                                                      'settings', (SELECT array_agg(c.setting) FROM unnest(x.setconfig) AS c(setting)
@@ -80,5 +84,7 @@ SELECT current_database() AS database, pg_database_size(d.oid) AS bytes, pg_enco
         FROM pg_db_role_setting AS x WHERE x.setdatabase = d.oid) AS settings,
        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn
 FROM pg_database AS d WHERE d.datname = current_database()
+
+-- include: backup_itself
 
 -- include: backup_prints

@@ -13,6 +13,16 @@
 --   verifybackup: [pg_verifybackup, --quiet, ':folder']
 --   waldump: [pg_waldump, --stats, '--path=:folder', '--timeline=:timeline', '--start=:begin', '--end=:end']
 --   combinebackup: [pg_combinebackup, '--output=:into', ':bases']
+--   info: [pgbackrest, '--config=:config', '--stanza=:stanza', '--repo=:repo', '--set=:label', --output=json, --log-level-console=off,
+--     --log-level-stderr=warn, info]
+--   segments: [pgbackrest, '--config=:config', '--stanza=:stanza', '--repo=:repo', --recurse, '--filter=:names', --log-level-console=off,
+--     --log-level-stderr=warn, repo-ls, ':folder']
+--   verify: [pgbackrest, '--config=:config', '--stanza=:stanza', '--repo=:repo', --output=text, --verbose, --log-level-console=off,
+--     --log-level-stderr=info, verify]
+--   fetch_set: [pgbackrest, '--config=:config', '--stanza=:stanza', '--repo=:repo', '--set=:label', '--pg1-path=:place',
+--     '--tablespace-map-all=:spaces', '--type=:type', '--target=:moment', --target-action=promote, --archive-mode=off,
+--     '--recovery-option=restore_command=:fetch', --no-delta, --no-link-all, --reset-link-map, --reset-tablespace-map,
+--     --reset-db-include, --reset-db-exclude, --log-level-console=off, --log-level-stderr=warn, restore]
 -- max_execution_time: 86400
 -- idempotent: false
 -- parameters:
@@ -26,6 +36,7 @@
 -- returns:
 --   backup_id: {type: string}
 --   place: {type: string}
+--   identity: {type: [string, "null"], description: 'what tells the place from a later one of its name: PostgreSQL, its OID'}
 --   compared: {type: boolean}
 --   differences: {type: array}
 -- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup, place: shop_restored}}]

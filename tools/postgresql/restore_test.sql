@@ -18,6 +18,16 @@
 --     -c, hot_standby=off, -c, autovacuum=off, -c, ssl=off, -c, fsync=off, -c, logging_collector=off, -c, log_destination=stderr,
 --     -c, shared_preload_libraries=, -c, archive_mode=off, -c, max_logical_replication_workers=0, -c, external_pid_file=]
 --   amcheck: [pg_amcheck, --all, --install-missing, --heapallindexed, --no-password, '--maintenance-db=:dbname']
+--   info: [pgbackrest, '--config=:config', '--stanza=:stanza', '--repo=:repo', '--set=:label', --output=json, --log-level-console=off,
+--     --log-level-stderr=warn, info]
+--   segments: [pgbackrest, '--config=:config', '--stanza=:stanza', '--repo=:repo', --recurse, '--filter=:names', --log-level-console=off,
+--     --log-level-stderr=warn, repo-ls, ':folder']
+--   verify: [pgbackrest, '--config=:config', '--stanza=:stanza', '--repo=:repo', --output=text, --verbose, --log-level-console=off,
+--     --log-level-stderr=info, verify]
+--   fetch_set: [pgbackrest, '--config=:config', '--stanza=:stanza', '--repo=:repo', '--set=:label', '--pg1-path=:place',
+--     '--tablespace-map-all=:spaces', '--type=:type', '--target=:moment', --target-action=promote, --archive-mode=off,
+--     '--recovery-option=restore_command=:fetch', --no-delta, --no-link-all, --reset-link-map, --reset-tablespace-map,
+--     --reset-db-include, --reset-db-exclude, --log-level-console=off, --log-level-stderr=warn, restore]
 -- max_execution_time: 86400
 -- idempotent: true
 -- parameters:

@@ -62,6 +62,27 @@ def test_the_files_of_a_server_where_the_engine_has_that():
         backup(physical=True)
 
 
+REST = {"stanza": "main", "config": None, "repo": 2}
+
+
+def test_a_target_with_pgbackrest_is_backed_up_by_it():
+    known = frozenset({"backup_pgbackrest", "backup_cluster"})
+    for inputs, kind in (({}, "full"), ({"physical": True}, "full"), ({"backup_type": "incremental"}, "incr")):
+        step = planned(BackupAgent(), {"pgbackrest": REST, **inputs}, tools=known).steps[1]
+        assert (step.tool, step.params) == ("backup_pgbackrest", {**REST, "type": kind})
+        assert "by pgbackrest" in step.rationale
+    assert (
+        tools(planned(BackupAgent(), {"pgbackrest": REST, "physical": False}, tools=known))[1] == "backup_database_full"
+    )
+    copied = planned(BackupAgent(), {"pgbackrest": REST, "copy": True}, tools=known)
+    assert "copy_backup" not in tools(copied)
+    assert "second repository" in copied.warnings[-1]
+    with pytest.raises(ParameterError, match="chooses itself"):
+        planned(BackupAgent(), {"pgbackrest": REST, "backup_type": "incremental", "parent": "x"}, tools=known)
+    with pytest.raises(ParameterError, match="not backed up by pgbackrest"):
+        backup(pgbackrest=REST)
+
+
 def test_its_time_is_that_of_earlier_ones_and_its_room_is_known_for_sqlite_only():
     assert backup().steps[1].estimate.based_on == "engine default"
     known = {("backup_database_full", ""): History(50 * MB, 3, 0, "this tool's history on this target")}

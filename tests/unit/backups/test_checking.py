@@ -11,6 +11,7 @@ import pytest
 from aishell.backups import checking
 from aishell.backups.catalog import VERIFIED
 from aishell.backups.making import Work
+from aishell.backups.repository import writing
 from aishell.databases.base import SessionOptions
 from aishell.errors import BackupError, NotAtHandError
 from aishell.registry.context import Context
@@ -99,6 +100,43 @@ def test_a_failing_disk_is_damage_and_a_permission_is_not(here, monkeypatch, err
         check(here, entry, monkeypatch)
     assert isinstance(caught.value, NotAtHandError) is not marked
     assert here.catalog.find(entry.backup_id).verified is not marked
+
+
+def test_a_disk_that_takes_nothing_more_is_held_against_no_backup(here, monkeypatch):
+    """What is read has to be opened somewhere, and what came of it noted: neither says that it is damaged."""
+    entry = put(here, 1)
+    with pytest.raises(NotAtHandError, match="No space left"), writing(entry.folder):
+        raise OSError(28, "No space left on device")
+
+    def full(*_: object) -> None:
+        raise NotAtHandError("no room")
+
+    monkeypatch.setattr(here.repository, "stand", full)
+    check(here, entry, monkeypatch)
+    assert here.catalog.find(entry.backup_id).verified
+    with pytest.raises(BackupError, match="torn"):
+        check(here, entry, monkeypatch, **{entry.backup_id: BackupError("torn")})
+    assert here.catalog.find(entry.backup_id).problem == "torn"
+    with pytest.raises(NotAtHandError):
+        here.catalog.pin(entry.backup_id, True)  # nobody may believe that it is
+
+
+def test_what_was_put_in_and_links_are_no_part_of_it(here, monkeypatch):
+    entry = put(here, 1)
+    image, aside = entry.folder / "database.sqlite", here.repository.root.parent / "aside"
+    (entry.folder / "extra").mkdir()
+    (entry.folder / "extra" / "pg_dump.log").touch()
+    with pytest.raises(BackupError, match=r"extra/pg_dump\.log was not in it when it was made"):
+        check(here, entry, monkeypatch)
+    (entry.folder / "extra" / "pg_dump.log").rename(entry.folder / "pg_dump.log")  # a log of ours
+    image.rename(aside)
+    image.symlink_to(aside)
+    with pytest.raises(BackupError, match=r"database\.sqlite is a link"):
+        check(here, entry, monkeypatch)
+    image.unlink()
+    aside.rename(image)
+    check(here, entry, monkeypatch)
+    assert here.catalog.find(entry.backup_id).verified
 
 
 def test_a_manifest_that_may_not_be_read_is_not_held_against_it(here, monkeypatch):

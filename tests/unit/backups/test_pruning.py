@@ -105,6 +105,20 @@ def test_a_catalog_that_names_another_folder_removes_nothing(here, tmp_path):
     assert elsewhere.is_dir()
 
 
+def test_a_folder_that_holds_another_backup_is_not_removed(here):
+    """Somebody has exchanged the two: the one that may go lies where the only good one belongs."""
+    old, new = put(here, 1), put(here, 2)
+    aside = old.folder.with_name("aside")
+    for source, place in ((old.folder, aside), (new.folder, old.folder), (aside, new.folder)):
+        source.rename(place)
+    with pytest.raises(BackupError, match=f"holds {new.backup_id}"):
+        prune(here)
+    assert (old.folder / "manifest.json").is_file()
+    assert {entry.backup_id for entry in here.catalog.all()} == {old.backup_id, new.backup_id}
+    (old.folder / "manifest.json").write_text("damaged")
+    assert prune(here) == [old.backup_id], "it goes for what it was"
+
+
 def test_truncated_backups_push_no_good_one_out(here):
     """A week of them, as it has happened to others."""
     good = [put(here, day) for day in (1, 2)]

@@ -7,13 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from aishell.backups import repository as module
-from aishell.backups.repository import MANIFEST, PARTIAL, TRASH, WORK, Repository, begun_by, folder_name, inside
+from aishell.backups.repository import MANIFEST, PARTIAL, TRASH, WORK, Repository, begun_by, inside
 from aishell.errors import BackupError, ParameterError
-from tests.conftest import HOSTILE_NAMES
 from tests.unit.backups.made import CONTENT, manifest
 
 ID = manifest().backup_id
@@ -47,7 +44,7 @@ def test_a_backup_gets_its_name_when_it_is_whole(repository):
 def test_everything_is_on_the_disk_before_the_name_and_the_name_after(repository, monkeypatch):
     """The order of what is made durable, as the kernel was asked for it."""
     done = []
-    monkeypatch.setattr(module, "_sync", lambda path: done.append(("sync", path.name)))
+    monkeypatch.setattr(module, "sync", lambda path: done.append(("sync", path.name)))
     rename = Path.rename
     monkeypatch.setattr(Path, "rename", lambda path, to: (done.append(("rename", path.name)), rename(path, to))[1])
     publish(repository)
@@ -90,20 +87,6 @@ def test_a_link_that_leads_outside_is_outside(tmp_path):
 def test_a_destination_is_a_folder_inside_and_not_one_of_ours(repository, destination):
     with pytest.raises(ParameterError):
         repository.folder("shop", destination)
-
-
-@given(st.text(min_size=1) | st.sampled_from([*HOSTILE_NAMES, ".", "..", "a/b", ".trash-x", "x" * 5000]))
-def test_any_name_is_one_folder_that_is_not_hidden(name):
-    made = folder_name(name)
-    assert Path(made).name == made
-    assert not made.startswith(".")
-    assert len(made.encode()) <= 255
-    assert "/" not in made
-
-
-def test_names_keep_apart():
-    names = ["a", "A", "a/b", "a%2Fb", "..", ".", "x" * 5000, "x" * 5001, *HOSTILE_NAMES]
-    assert len({folder_name(name) for name in names}) == len(set(names))
 
 
 def test_a_damaged_or_missing_manifest_comes_with_its_error(repository):

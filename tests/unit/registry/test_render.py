@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from aishell.databases.base import SessionOptions, Statement
 from aishell.errors import ParameterError
+from aishell.registry import runners
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from tests.conftest import HOSTILE_NAMES
+from tests.fix_tools import registry
 from tests.unit.making import VERIFY, make_tool, unconnected
 
 DIALECTS = ("postgresql", "mysql", "sqlite")
@@ -167,3 +169,26 @@ NAME = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size
 @given(table=NAME, column=NAME, value=st.text(st.characters(codec="utf-8", exclude_characters="\x00")))
 def test_sqlite_executes_what_is_rendered_for_any_name_and_value(sqlite_path, table, column, value):
     round_trip(sqlite_path, table, column, value)
+
+
+def test_moves_of_tables_are_pasted_as_one_list(sqlite_path):
+    tool = next(tool for tool in registry() if tool.source == "tools/mysql/mariadb/replace_database.sql")
+    database = unconnected("mysql", sqlite_path)
+    moves = [(("shop", "a`b"), ("old", "a`b")), (("new", "c%"), ("shop", "c%"))]
+    statement = render(tool, tool.blocks["do_move"], {"moves": moves}, database)
+    assert statement.text == "RENAME TABLE `shop`.`a``b` TO `old`.`a``b`, `new`.`c%` TO `shop`.`c%`"
+    assert "c%%" in statement.sql
+    database.close()
+
+
+def test_what_a_program_tool_sends_is_shown_as_far_as_it_is_known(sqlite_path):
+    database = unconnected("postgresql", sqlite_path)
+    tool = registry().variants("replace_database")
+    (postgresql,) = (one for one in tool if one.engine == "postgresql")
+    values = postgresql.prepare({**postgresql.examples[0]["params"], "kept": 'o"ld'})
+    shown = [statement.text for statement in runners.statements(postgresql, values, None, database)]
+    assert shown == ['ALTER DATABASE "shop" RENAME TO "o""ld"', 'ALTER DATABASE "shop_restored" RENAME TO "shop"']
+    (mariadb,) = (one for one in tool if one.engine == "mysql")
+    known = mariadb.prepare(mariadb.examples[0]["params"])
+    assert "RENAME TABLE {moves}" in [s.text for s in runners.statements(mariadb, known, None, database)]
+    database.close()

@@ -39,8 +39,32 @@ ALTER ROLE {role} IN DATABASE {scratch} SET {setting} FROM CURRENT
 -- own: whose it was
 ALTER DATABASE {scratch} OWNER TO {owner}
 
+-- endow: limit, comment and grants as they were, by what `chosen` has set: no statement of these takes a bound value
+DO $$
+DECLARE
+  itself jsonb := current_setting('aishell.itself');
+  place text := current_setting('aishell.place');
+  given jsonb;
+BEGIN
+  EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT %s', place, CAST(itself ->> 'limit' AS integer));
+  EXECUTE format('COMMENT ON DATABASE %I IS %L', place, itself ->> 'comment');
+  IF jsonb_typeof(itself -> 'grants') = 'array' THEN
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC, %I', place,
+                   (SELECT pg_get_userbyid(d.datdba) FROM pg_database AS d WHERE d.datname = place));
+    FOR given IN SELECT * FROM jsonb_array_elements(itself -> 'grants') LOOP
+      EXECUTE format('GRANT %s ON DATABASE %I TO %s%s',
+                     (SELECT p FROM unnest(ARRAY['CONNECT', 'CREATE', 'TEMPORARY']) AS p WHERE p = given ->> 'privilege'), place,
+                     CASE given ->> 'role' WHEN 'public' THEN 'PUBLIC' ELSE quote_ident(given ->> 'role') END,
+                     CASE WHEN CAST(given ->> 'grantable' AS boolean) THEN ' WITH GRANT OPTION' ELSE '' END);
+    END LOOP;
+  END IF;
+END $$
+
 -- rename: it is whole
 ALTER DATABASE {scratch} RENAME TO {place}
+
+-- oid: what tells a database from a later one of its name
+SELECT d.oid::text AS oid FROM pg_database AS d WHERE d.datname = :place
 
 -- here: which database a session is in
 SELECT current_database() AS database

@@ -1,0 +1,184 @@
+"""A restored MariaDB database in the place of the one it is a backup of: the tables moved, all else made again.
+
+Where it was interrupted shows in the server: what has to be made again stands in the database that keeps what is replaced before
+anything is taken away, the place has no tables once they were moved, and is dropped last.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from aishell.backups.checking import few, working
+from aishell.backups.making import Work
+from aishell.backups.manifest import INCREMENTAL
+from aishell.backups.mariadb_definitions import (
+    ABOUT,
+    EVENT,
+    REPLACED,
+    RESTORED,
+    ROUTINES,
+    TRIGGER,
+    VIEW,
+    Definition,
+    definitions,
+    drop,
+    inside,
+    make,
+    note,
+    noted,
+)
+from aishell.backups.mariadb_dump import quietly
+from aishell.backups.mariadb_prints import structure
+from aishell.backups.replacing import expected, refuse_other, require_safety, restored, told
+from aishell.backups.restoring import differences
+from aishell.errors import BackupError, DatabaseError
+from aishell.models import Row
+from aishell.registry.context import Context
+from aishell.registry.render import render
+from aishell.registry.tool import Tool
+
+_SEQUENCE = re.compile(r"nextval\(`((?:[^`]|``)*)`\.`((?:[^`]|``)*)`\)")
+
+
+def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`replace_database`: the content of the place into the database, whose own is kept.
+
+    Raises BackupError where the place is not what the backup saw, or something would be broken: then nothing has changed.
+    """
+    with working(tool, params, context) as work:
+        place, notes = params["place"], list[str]()
+        if _there(work, place):
+            rows = _noted(work) or _begin(work)
+            about = json.loads(noted(rows, ABOUT)[0].statement)
+            _move(work, rows, about)
+            _remake(work, rows)
+            _refuse_changed(work)
+            notes = _wake(work, about)
+            with context.writing() as session, quietly(work, session):
+                work.query("do_drop_place", session)
+        elif not _there(work, params["kept"]):
+            raise BackupError(
+                f"the database {place} is not there any more",
+                hint="`aishell backups restore --in-place` begins anew",
+            )
+        removal = render(tool, tool.blocks["removal"], params, context.database).text
+        return told(work, compared=params["compare"], kept=params["kept"], removal=removal, notes=notes)
+
+
+def _begin(work: Work) -> list[Row]:
+    """Refuse what must not be, and write down what has to be made again: nothing of the database is touched."""
+    method, first, manifest = restored(work)
+    database, place = work.params["database"], work.params["place"]
+    require_safety(work)
+    obstacles = [str(row["why"]) for row in work.query("obstacles")]
+    if obstacles:
+        raise BackupError(
+            f"{database} is not replaced: {few(obstacles)}",
+            hint="end that first, or move the tables of the restored database by hand",
+        )
+    refuse_other(work, method, manifest, place)
+    with inside(work, database) as session:
+        before = definitions(work, session)
+        enabled = {row["name"] for row in work.query("events", session) if row["status"] == "ENABLED"}
+        defaults = work.query("defaults", session)[0]
+    with inside(work, place) as session:
+        after, wished = definitions(work, session), work.query("defaults", session)[0]
+    wanted = set(first.details.get("enabled_events", ())) & {one.name for one in after if one.kind == EVENT}
+    about = {
+        "restored": len(_tables(work, place)),
+        # Whether the binary log has disabled one since the full backup is not known: then today's counts too.
+        "enable": sorted(wanted & enabled if manifest.kind == INCREMENTAL else wanted),
+        "asleep": sorted(wanted - enabled if manifest.kind == INCREMENTAL else ()),
+        "defaults": dict(wished),
+    }
+    with work.context.writing() as session, quietly(work, session):
+        work.query("keep", session, **defaults)
+        work.query("notebook", session)
+        with session.transaction():
+            note(work, session, REPLACED, before)
+            note(work, session, RESTORED, after)
+            note(work, session, ABOUT, [Definition("run", work.context.run_id, "", "utf8mb4", "", json.dumps(about))])
+    return _noted(work)
+
+
+def _move(work: Work, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
+    """The tables, in one statement. Triggers are in its way, and come back at once when it fails."""
+    database, place, kept = (work.params[name] for name in ("database", "place", "kept"))
+    incoming, outgoing = _tables(work, place), _tables(work, database)
+    if not incoming and (about["restored"] or _tables(work, kept) or not outgoing):
+        return
+    moves = [((database, name), (kept, name)) for name in outgoing]
+    moves += [((place, name), (database, name)) for name in incoming]
+    with inside(work, database) as session, inside(work, place) as beside:
+        drop(work, session, (TRIGGER,))
+        with quietly(work, beside):
+            drop(work, beside, (TRIGGER,))
+        statement = render(work.tool, work.tool.blocks["do_move"], {"moves": moves}, work.context.database)
+        work.context.on_sent(statement, session)
+        try:
+            session.execute(statement)
+        except DatabaseError:
+            with suppress(DatabaseError):  # its connection is gone: whoever resumes the run goes on from here
+                make(work, session, (one for one in noted(rows, REPLACED) if one.kind == TRIGGER))
+                make(work, beside, (one for one in noted(rows, RESTORED) if one.kind == TRIGGER))
+            raise
+
+
+def _remake(work: Work, rows: Sequence[Row]) -> None:
+    """All that is no table, as the place had it; sequences are where the tables look for them."""
+    about = json.loads(noted(rows, ABOUT)[0].statement)
+    database = work.params["database"]
+    with inside(work, database) as session:
+        drop(work, session, (TRIGGER, *ROUTINES, VIEW, EVENT))
+        work.query("do_adopt", session, **about["defaults"])
+        for row in work.query("borrowing", session):
+            found = _SEQUENCE.fullmatch(row["default"])
+            if found is None:
+                raise BackupError(f"the default of {row['table']}.{row['column']} is not understood: {row['default']}")
+            sequence = found[2].replace("``", "`")
+            work.query("lend", session, table=row["table"], column=row["column"], sequence=sequence)
+        make(work, session, noted(rows, RESTORED))
+
+
+def _refuse_changed(work: Work) -> None:
+    """Compare the definitions once more, as they are now. The rows were, before they were moved."""
+    _, _, manifest = restored(work)
+    prints = expected(work, manifest)
+    if prints is None:
+        return
+    with inside(work, work.params["database"]) as session:
+        now = structure(work, session).prints
+    different = differences([one for one in prints if one.kind != "rows"], now)
+    if different:
+        raise BackupError(
+            f"{work.params['database']} was replaced and is not what the backup saw: {few(different)}",
+            hint=f"what was there is in {work.params['kept']}",
+        )
+
+
+def _wake(work: Work, about: Mapping[str, Any]) -> list[str]:
+    """The events that were enabled, and what is to be known of them."""
+    with inside(work, work.params["database"]) as session:
+        for name in about["enable"]:
+            work.query("enable", session, name=name)
+    if not about["asleep"]:
+        return []
+    return [f"these events were enabled in the full backup, and are not now: {', '.join(about['asleep'])}"]
+
+
+def _tables(work: Work, name: str) -> list[str]:
+    """What can be moved of a database: tables and sequences."""
+    return [row["name"] for row in work.query("tables_in", name=name) if row["type"] != "VIEW"]
+
+
+def _there(work: Work, name: str) -> bool:
+    return bool(work.query("there", place=name))
+
+
+def _noted(work: Work) -> list[Row]:
+    """What was written down, in one transaction; nothing where that was not reached."""
+    return work.query("noted") if work.query("notebooks") else []

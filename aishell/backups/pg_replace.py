@@ -1,0 +1,141 @@
+"""A restored PostgreSQL database in the place of the one it is a backup of: two renames in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from aishell.backups import pg_place
+from aishell.backups.checking import few, working
+from aishell.backups.making import Work
+from aishell.backups.manifest import Manifest
+from aishell.backups.pg_dump import with_owners
+from aishell.backups.replacing import refuse_other, require_safety, restored, told
+from aishell.databases.base import Database, Statement
+from aishell.errors import BackupError, DatabaseError
+from aishell.models import Row
+from aishell.registry.context import Context
+from aishell.registry.render import render
+from aishell.registry.tool import Tool
+
+#: Databases to rename from, the first that can be entered: nobody renames the one that they are in.
+DOORS = ("postgres", "template1")
+#: So often the renames are tried: whoever was ended may come back just before they are sent.
+TRIES = 5
+IN_USE = "55006"  # SQLSTATE
+
+
+def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`replace_database`: the place under the name of the database, which stays under another.
+
+    Raises BackupError, and nothing has changed, where somebody is in the database or the place is not what the backup saw.
+    """
+    with working(tool, params, context) as work, _door(work) as door:
+        compared, ended = bool(params["compare"]), list[str]()
+        if not _is_done(work, door):
+            method, _, manifest = restored(work)
+            require_safety(work)
+            _refuse_sessions(work, door)
+            compared = refuse_other(work, method, manifest, params["place"])
+            _prepare(work, door, manifest)
+            ended = _refuse_sessions(work, door)
+            _rename(work, door)
+        removal = _statement(work, door, "removal").text
+        return told(work, compared=compared, kept=params["kept"], removal=removal, ended=ended)
+
+
+@contextmanager
+def _door(work: Work) -> Iterator[Database]:
+    """A database of the server that is none of the three. Raises BackupError where none can be entered."""
+    names, failed = {work.params[name] for name in ("database", "place", "kept")}, ""
+    with ExitStack() as stack:
+        for name in (name for name in DOORS if name not in names):
+            try:
+                door = stack.enter_context(pg_place.opened(work, name))
+                break
+            except (BackupError, DatabaseError) as error:
+                failed = f": {error.message}"
+        else:
+            raise BackupError(
+                f"a database is renamed from another one, and none of {', '.join(DOORS)} can be entered{failed}",
+                hint=f"let the role connect to {DOORS[0]}",
+            )
+        yield door
+
+
+def _is_done(work: Work, door: Database) -> bool:
+    """Whether an earlier attempt has done it. Raises BackupError where the names stand for neither before nor after."""
+    found = {row["name"]: row["oid"] for row in _query(work, door, "names")}
+    database, place, kept, oid = (work.params[name] for name in ("database", "place", "kept", "oid"))
+    if found.get(database) == oid and kept in found:
+        return True
+    if database in found and found.get(place) == oid and kept not in found:
+        return False
+    there = ", ".join(f"{name} ({number})" for name, number in sorted(found.items())) or "none of them"
+    raise BackupError(
+        f"{place} is not the database {oid} that was restored, or {database} was renamed meanwhile; there are: {there}",
+        hint="look which database is which; `aishell backups restore --in-place` begins anew",
+    )
+
+
+def _refuse_sessions(work: Work, door: Database) -> list[str]:
+    """Who else is in the database; they are to be ended, else BackupError names them."""
+    sessions = [str(row["who"]) for row in _query(work, door, "sessions", ours=_ours(work))]
+    if sessions and not work.params["terminate"]:
+        raise BackupError(
+            f"{len(sessions)} session(s) are in {work.params['database']}: {few(sessions)}",
+            hint="stop the application, then `aishell runs resume`; or begin anew with --terminate, which ends them",
+        )
+    return sessions
+
+
+def _prepare(work: Work, door: Database, manifest: Manifest) -> None:
+    """What the place lacks: statistics, and what did not come back of the database itself is taken from today's."""
+    place = work.params["place"]
+    if "itself" not in manifest.details or not with_owners(work):
+        (today,) = _query(work, door, "itself")
+        pg_place.endow(work, door, place, today["itself"])
+    with pg_place.opened(work, place) as database, database.session(work.context.options) as session:
+        session.mark(work.context.marker)
+        session.execute(_statement(work, database, "analyse"))
+
+
+def _rename(work: Work, door: Database) -> None:
+    """Both or none. The lock in the target goes with our sessions there: the locks on this host are held on."""
+    work.context.database.close()
+    with door.session(work.context.options) as session:
+        session.mark(work.context.marker)
+        for left in reversed(range(TRIES)):
+            try:
+                with session.transaction():
+                    session.query(_statement(work, door, "leave", ours=_ours(work)))
+                    for block in ("do_keep", "do_replace"):
+                        statement = _statement(work, door, block)
+                        work.context.on_sent(statement, session)
+                        session.execute(statement)
+                return
+            except DatabaseError as error:
+                if error.code != IN_USE:
+                    raise
+                _refuse_sessions(work, door)
+                if not left:
+                    raise BackupError(
+                        f"{work.params['database']} is entered again and again: {error.message}",
+                        hint="stop the application, then `aishell runs resume`",
+                    ) from error
+
+
+def _ours(work: Work) -> str:
+    """What the names of this run's sessions begin with."""
+    return work.context.marker.rpartition(":")[0] + ":"
+
+
+def _query(work: Work, door: Database, block: str, **values: Any) -> list[Row]:
+    with door.session(work.context.options) as session:
+        session.mark(work.context.marker)
+        return session.query(_statement(work, door, block, **values))
+
+
+def _statement(work: Work, database: Database, block: str, **values: Any) -> Statement:
+    return render(work.tool, work.tool.blocks[block], {**work.params, **values}, database)

@@ -1,0 +1,69 @@
+"""What a restored place is before it takes the place of a database: what the backup saw, and safe to go back from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aishell.backups.checking import few
+from aishell.backups.making import Work
+from aishell.backups.manifest import Manifest, Print
+from aishell.backups.methods import Method, method_of
+from aishell.backups.restoring import differences
+from aishell.errors import BackupError
+
+
+def restored(work: Work) -> tuple[Method, Manifest, Manifest]:
+    """The method of the backup that was restored, the manifest of the first it rests on, and its own."""
+    entry = work.vault.catalog.find(work.params["backup_id"])
+    chain = work.vault.chain(entry)
+    return method_of(entry.method), chain[0][1], chain[-1][1]
+
+
+def require_safety(work: Work) -> None:
+    """Raises BackupError where the backup of what is about to be replaced does not count as one (any more)."""
+    name = work.params["safety"]
+    if name is None:
+        return
+    entry = work.vault.catalog.find(name)
+    if not entry.verified or entry.identity != work.server.identity:
+        raise BackupError(
+            f"{name} is no verified backup of this database: {entry.problem or entry.rung}",
+            hint="begin anew: `aishell backups restore --in-place` makes another",
+        )
+
+
+def expected(work: Work, manifest: Manifest) -> tuple[Print, ...] | None:
+    """What the place has to be compared with; None where that was not asked for."""
+    if not work.params["compare"]:
+        return None
+    if manifest.prints is None:
+        raise BackupError(f"{manifest.backup_id} was made without fingerprints: there is nothing to compare with")
+    return manifest.prints
+
+
+def refuse_other(work: Work, method: Method, manifest: Manifest, place: str) -> bool:
+    """Compare a place with what the backup saw, if that is asked for; whether it was.
+
+    Raises BackupError naming what differs: it may have been written to since it was restored.
+    """
+    prints = expected(work, manifest)
+    if prints is None:
+        return False
+    different = differences(method.comparable(work, prints), method.prints(work, place))
+    if different:
+        raise BackupError(f"{place} is not what the backup saw, and nothing was replaced: {few(different)}")
+    return True
+
+
+def told(work: Work, *, compared: bool, kept: str | None, removal: str | None, **more: Any) -> dict[str, Any]:
+    """What `replace_database` returns."""
+    result = {
+        "backup_id": work.params["backup_id"],
+        "database": work.params["database"],
+        "kept": kept,
+        "removal": removal,
+        "compared": compared,
+        "ended": [],
+        "notes": [],
+    }
+    return {**result, **more}

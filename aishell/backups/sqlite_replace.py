@@ -1,0 +1,153 @@
+"""A restored SQLite file written into the live one by SQLite, in one transaction: never a rename under open connections."""
+
+from __future__ import annotations
+
+import shlex
+import sqlite3
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote as percent_encode
+
+from aishell.backups.checking import few, working
+from aishell.backups.making import Work
+from aishell.backups.replacing import refuse_other, require_safety, restored, told
+from aishell.backups.repository import writing
+from aishell.backups.restoring import differences
+from aishell.backups.sqlite import STEP, SQLiteCopy, open_file, prints_of
+from aishell.databases.sqlite import map_error
+from aishell.errors import BackupError, DatabaseError
+from aishell.registry.context import Context
+from aishell.registry.tool import Tool
+
+#: Seconds that SQLite waits for a lock between two looks at whether to go on.
+LOOK = 0.25
+_HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_STOP = "stop the application, then `aishell runs resume`"
+
+
+def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`replace_database`: the content of the restored file into the live one; what was there is in `kept`.
+
+    Raises BackupError where the restored file is not what the backup saw, DatabaseError (busy) where others hold the database:
+    then nothing has changed.
+    """
+    with working(tool, params, context) as work:
+        live, place, kept = (Path(params[name]) for name in ("database", "place", "kept"))
+        compared, notes = bool(params["compare"]), list[str]()
+        if place.exists():
+            method, _, manifest = restored(work)
+            require_safety(work)
+            compared = refuse_other(work, method, manifest, params["place"])
+            if not _is_done(live, place, kept):
+                notes = _keep(work, kept)
+                notes += _written(work, live, place)
+            with writing(place):
+                place.unlink()
+        elif not kept.exists() and params["safety"] is not None:
+            raise BackupError(f"{place} is not there any more", hint="`aishell backups restore --in-place` begins anew")
+        there = kept.exists()
+        removal = f"rm {shlex.quote(str(kept))}" if there else None
+        return told(work, compared=compared, kept=str(kept) if there else None, removal=removal, notes=notes)
+
+
+def _is_done(live: Path, place: Path, kept: Path) -> bool:
+    """Whether an earlier attempt, which had kept the old content, has written the new.
+
+    Raises BackupError where others have written since then: it is not known whether before or after.
+    """
+    if not kept.exists():
+        return False
+    try:
+        now = prints_of(live, live=True)
+    except sqlite3.DatabaseError:
+        return False  # what cannot be read is not what was restored
+    if now == prints_of(place):
+        return True
+    if now != prints_of(kept):
+        raise BackupError(
+            f"{live} was written to while it was replaced: it is neither what it was nor what was restored",
+            hint=f"{kept} has what was there; move it away and resume the run: then what is there now is kept and replaced",
+        )
+    return False
+
+
+def _keep(work: Work, kept: Path) -> list[str]:
+    """Copy the old content; a note where it is too damaged for that, and nobody has asked for a safety backup either."""
+    if kept.exists():
+        return []
+    unfinished = kept.with_name(f".{kept.name}.restoring")
+    with writing(kept):
+        unfinished.unlink(missing_ok=True)
+        try:
+            SQLiteCopy().copy(work, unfinished)
+            unfinished.rename(kept)
+        except BackupError as error:
+            if work.params["safety"] is not None:
+                raise
+            return [f"nothing is kept of what was there: {error.message}"]
+        finally:
+            unfinished.unlink(missing_ok=True)
+    return []
+
+
+def _written(work: Work, live: Path, place: Path) -> list[str]:
+    """Write, and compare; a note where that could not be done because others wrote too."""
+    with closing(open_file(place, immutable=True)) as source, closing(_opened(live)) as target:
+        _refuse_page_size(source, target, live)
+        before = _version(target)
+        _write(work, source, target)
+        now, version = prints_of(live, live=True), _version(target)
+    different = differences(prints_of(place), now)
+    if different and version != before:
+        return [f"others wrote to {live} while it was replaced: it was not compared afterwards"]
+    if different:
+        raise BackupError(f"{live} was replaced and is not what was restored: {few(different)}")
+    return []
+
+
+def _write(work: Work, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """One transaction of SQLite's backup API. Who reads or writes is waited for as long as the tool's lock may be."""
+    limit = work.context.options.lock_timeout or 0
+    moved = time.monotonic()
+
+    def progressed(status: int, remaining: int, pages: int) -> None:
+        nonlocal moved
+        if work.context.cancelled():
+            raise DatabaseError("the replacement was stopped", kind="cancelled")
+        if status & 0xFF not in _HELD:  # the primary result code
+            moved = time.monotonic()
+        elif time.monotonic() > moved + limit:
+            raise DatabaseError(f"others have held the database for {limit:.0f} s", kind="busy", hint=_STOP)
+        work.context.progress(pages - remaining, pages, "pages written")
+
+    try:
+        source.backup(target, pages=STEP, progress=progressed, sleep=LOOK)
+    except sqlite3.Error as error:
+        raise map_error(error) from error
+
+
+def _refuse_page_size(source: sqlite3.Connection, target: sqlite3.Connection, live: Path) -> None:
+    """SQLite does not change the size of pages under a write-ahead log."""
+    size, there = (connection.execute("PRAGMA page_size").fetchone()[0] for connection in (source, target))
+    if size != there and target.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        raise BackupError(
+            f"{live} has pages of {there} bytes and the backup of {size}, which cannot be changed in WAL mode",
+            hint="stop the application, run PRAGMA journal_mode = DELETE on it, then `aishell runs resume`",
+        )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Another number once another connection has changed the file."""
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _opened(live: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(
+            f"file:{percent_encode(str(live.absolute()))}?mode=rw", uri=True, isolation_level=None, timeout=LOOK
+        )
+    except sqlite3.Error as error:
+        raise map_error(error, connecting=True) from error

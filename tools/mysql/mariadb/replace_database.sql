@@ -1,0 +1,177 @@
+-- name: replace_database
+-- engine: mariadb >= 10.6
+-- category: restore
+-- risk: critical
+-- capabilities: [database_read, database_write, backup_restore]
+-- runs: program
+-- implementation: aishell.backups.mariadb_replace:replace
+-- lock: MDL EXCLUSIVE
+-- lock_timeout: 5
+-- max_execution_time: 86400
+-- idempotent: true
+-- parameters:
+--   backup_id: {type: string, description: what was restored}
+--   database: {type: identifier, description: the database whose content is replaced}
+--   place: {type: identifier, description: the database that was restored; it is dropped when it is empty}
+--   kept: {type: identifier, description: the database that the replaced tables are moved to}
+--   safety: {type: string, default: null, description: 'the verified backup of what is replaced; null where a person did without'}
+--   compare: {type: boolean, default: true, description: 'look once more whether the place is what the backup saw'}
+-- forms:
+--   plain: "COALESCE({column}, 'N')"
+--   hex: "COALESCE(HEX({column}), 'N')"
+--   utc: "COALESCE(UNIX_TIMESTAMP({column}), 'N')"
+--   long: "COALESCE(MD5({column}), 'N')"
+-- lists:
+--   values: '{form}'
+-- returns:
+--   backup_id: {type: string}
+--   database: {type: string}
+--   kept: {type: [string, "null"], description: where what was replaced is}
+--   removal: {type: [string, "null"], description: 'what removes that, once nobody wants it any more'}
+--   compared: {type: boolean}
+--   ended: {type: array, description: sessions that were ended; none}
+--   notes: {type: array}
+-- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup, database: shop, place: shop_restored, kept: shop_replaced}}]
+--
+-- Puts the content of a restored database in the place of another's, which is kept: one RENAME TABLE moves all tables of the one out
+-- and all of the other in, at once or not at all. What cannot be moved is made again from the server's own text: views, routines,
+-- triggers and events, which are missing for that moment; those that are replaced are written down in `aishell_definitions` beside the
+-- tables that are kept. It waits for transactions that have a table open, 5 s. It is written to the binary log, and no increment
+-- goes on across it: make a full backup afterwards. Refused while replicas are connected, or where foreign keys of other databases
+-- lead here. Privileges on the database stay as they are.
+
+-- do_move: the tables of the one out, those of the other in
+RENAME TABLE {moves}
+
+-- do_define: a view, routine, trigger or event as the server has shown it
+EXECUTE IMMEDIATE :statement
+
+-- do_adopt: what new tables take over, as the backup had it
+ALTER DATABASE {database} CHARACTER SET {charset} COLLATE {collation}
+
+-- do_drop_place: nothing is in it any more
+DROP DATABASE IF EXISTS {place}
+
+-- obstacles: what would be lost or broken by it
+SELECT CONCAT('a replica is connected: ', p.USER, '@', p.HOST) AS why
+  FROM information_schema.PROCESSLIST AS p
+ WHERE p.COMMAND LIKE 'Binlog Dump%'
+UNION ALL
+SELECT DISTINCT CONCAT('the foreign key ', k.CONSTRAINT_NAME, ' of ', k.TABLE_SCHEMA, '.', k.TABLE_NAME, ' leads to ', k.REFERENCED_TABLE_NAME)
+  FROM information_schema.KEY_COLUMN_USAGE AS k
+ WHERE k.REFERENCED_TABLE_SCHEMA = :database AND k.TABLE_SCHEMA <> :database
+
+-- keep: where what is replaced is moved to
+CREATE DATABASE IF NOT EXISTS {kept} CHARACTER SET {charset} COLLATE {collation}
+
+-- notebook: what has to be made again, written down before anything is taken away
+CREATE TABLE IF NOT EXISTS {kept}.aishell_definitions (
+  `number` int NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  origin varchar(8) NOT NULL COMMENT 'replaced, restored, or about: what was counted',
+  kind varchar(16) NOT NULL,
+  name varchar(200) NOT NULL,
+  sql_mode text NOT NULL,
+  charset varchar(64) NOT NULL,
+  collation varchar(64) NOT NULL,
+  zone varchar(64) NULL COMMENT 'events only',
+  statement longtext NOT NULL
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+
+-- note: one of them
+INSERT INTO {kept}.aishell_definitions (origin, kind, name, sql_mode, charset, collation, zone, statement)
+VALUES (:origin, :kind, :name, :sql_mode, :charset, :collation, :zone, :statement)
+
+-- notebooks: whether there is one
+SELECT t.TABLE_NAME AS name
+  FROM information_schema.TABLES AS t
+ WHERE CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:kept AS BINARY(256)) AND t.TABLE_NAME = 'aishell_definitions'
+
+-- noted: them all
+SELECT d.origin AS origin, d.kind AS kind, d.name AS name, d.sql_mode AS sql_mode, d.charset AS charset, d.collation AS collation,
+       d.zone AS zone, d.statement AS statement
+  FROM {kept}.aishell_definitions AS d
+ ORDER BY d.`number`
+
+-- tables_in: what can be moved, and what cannot: tables, sequences, views
+SELECT t.TABLE_NAME AS name, t.TABLE_TYPE AS type
+  FROM information_schema.TABLES AS t
+ WHERE CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:name AS BINARY(256))
+   AND NOT (CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:kept AS BINARY(256)) AND t.TABLE_NAME = 'aishell_definitions')
+ ORDER BY t.TABLE_NAME
+
+-- triggers_shown: the triggers of the session's database, in the order they are fired in, without the database's name
+SELECT t.TRIGGER_NAME AS name, t.SQL_MODE AS sql_mode, t.CHARACTER_SET_CLIENT AS charset, t.COLLATION_CONNECTION AS collation,
+       CONCAT('CREATE DEFINER=`',
+              REPLACE(LEFT(t.DEFINER, CHAR_LENGTH(t.DEFINER) - CHAR_LENGTH(SUBSTRING_INDEX(t.DEFINER, '@', -1)) - 1), '`', '``'), '`@`',
+              REPLACE(SUBSTRING_INDEX(t.DEFINER, '@', -1), '`', '``'),
+              '` TRIGGER `', REPLACE(t.TRIGGER_NAME, '`', '``'), '` ', t.ACTION_TIMING, ' ', t.EVENT_MANIPULATION,
+              ' ON `', REPLACE(t.EVENT_OBJECT_TABLE, '`', '``'), '` FOR EACH ROW ', t.ACTION_STATEMENT) AS statement
+  FROM information_schema.TRIGGERS AS t
+ WHERE t.TRIGGER_SCHEMA = DATABASE() AND CAST(t.TRIGGER_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
+ ORDER BY t.EVENT_OBJECT_TABLE, t.EVENT_MANIPULATION, t.ACTION_TIMING, t.ACTION_ORDER
+
+-- show_view: one view
+SHOW CREATE VIEW {name}
+
+-- show_procedure: one procedure
+SHOW CREATE PROCEDURE {name}
+
+-- show_function: one function
+SHOW CREATE FUNCTION {name}
+
+-- show_package: one package
+SHOW CREATE PACKAGE {name}
+
+-- show_package_body: what is in it
+SHOW CREATE PACKAGE BODY {name}
+
+-- show_event: one event
+SHOW CREATE EVENT {name}
+
+-- drop_view: one view
+DROP VIEW IF EXISTS {name}
+
+-- drop_procedure: one procedure
+DROP PROCEDURE IF EXISTS {name}
+
+-- drop_function: one function
+DROP FUNCTION IF EXISTS {name}
+
+-- drop_package: one package, with what is in it
+DROP PACKAGE IF EXISTS {name}
+
+-- drop_event: one event
+DROP EVENT IF EXISTS {name}
+
+-- drop_trigger: one trigger
+DROP TRIGGER IF EXISTS {name}
+
+-- enable: one event, which was enabled when the backup was made
+ALTER EVENT {name} ENABLE
+
+-- mode: how the server writes what it shows
+SELECT @@sql_mode AS sql_mode
+
+-- manner: how a definition was written
+SET SESSION sql_mode = :sql_mode, character_set_client = :charset, collation_connection = :collation
+
+-- zone: when an event is due
+SET SESSION time_zone = :zone
+
+-- borrowing: the columns whose defaults are taken from a sequence of the place
+SELECT c.TABLE_NAME AS `table`, c.COLUMN_NAME AS `column`, c.COLUMN_DEFAULT AS `default`
+  FROM information_schema.COLUMNS AS c
+ WHERE CAST(c.TABLE_SCHEMA AS BINARY(256)) = CAST(:database AS BINARY(256))
+   AND INSTR(c.COLUMN_DEFAULT, CONCAT('`', REPLACE(:place, '`', '``'), '`.')) > 0
+
+-- lend: from the sequence that was moved with the table
+ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT nextval({sequence})
+
+-- removal: what a person sends, once the old one is not wanted any more; it is shown and never sent
+DROP DATABASE {kept}
+
+-- include: backup_login
+
+-- include: backup_place
+
+-- include: backup_prints
