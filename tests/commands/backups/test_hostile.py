@@ -14,8 +14,7 @@ import pytest
 from aishell.cli.backup_verify import _verified
 from aishell.cli.keeping import keeper
 from aishell.site import Site
-from tests.commands.test_backups import TARGETS, Quick, back_up, listed
-from tests.faults.killing import Killer, killers
+from tests.commands.backups.made import Quick, back_up, listed
 from tests.fix_aishell import Aishell
 from tests.fix_sqlite import SqliteDatabase
 from tests.servers import wait_until
@@ -24,23 +23,10 @@ ESCAPE = "\x1b[31mred\nline"
 NAMES = ("../../etc/passwd", "/", ".", "..", "*", "2026*", "[0-9]*", "?", "", "$HOME", "%2e%2e", "--yes", "-h", ESCAPE)
 
 
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killer]:
-    with killers(Aishell(tmp_path_factory.mktemp("forks") / "home"), 1) as (killer,):
-        yield killer
-
-
 @pytest.fixture
-def site(tmp_path: Path, forks: Killer, sqlite: SqliteDatabase) -> Iterator[Aishell]:
+def site(aishell: Quick, shop: SqliteDatabase) -> Quick:
     """With a configured target of a few rows."""
-    made = Quick(tmp_path / "home")
-    made.forks = forks
-    made.configure("targets.yaml", TARGETS.format(sqlite.path, "test"))
-    made.configure("aishell.yaml", "default_target: shop")
-    sqlite.execute("CREATE TABLE orders (id integer PRIMARY KEY, note text)")
-    sqlite.execute("INSERT INTO orders (note) VALUES ('a'), ('b'), ('c')")
-    yield made
-    made.close()
+    return aishell
 
 
 @pytest.mark.parametrize("command", ["show", "verify", "restore", "pin", "unpin"])
