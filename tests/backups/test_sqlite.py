@@ -240,16 +240,16 @@ def test_a_file_that_is_there_is_never_written_over(aishell: Aishell, sqlite: Sq
 def test_a_backup_that_is_killed_is_whole_or_not_there(aishell: Aishell, sqlite: SqliteDatabase, kind: str) -> None:
     """At every commit to the state, before it and after it."""
     fill(sqlite, 200)
+    options = ("--url", sqlite.url, "--environment", "test", "--yes", "--output", "json")
     with killers(aishell, 1) as (killer,):
         for when in ("before", "after"):
             for at in range(1, 100):
                 site = new_site(aishell, f"{kind}-{when}-{at}", sqlite.url)
                 if kind == "incremental":
-                    made(back_up(site, sqlite))
+                    killer.run(site, "run", "backup", *options).expect(0)
                     change(sqlite, at + (1000 if when == "after" else 0))
                     forget(site)
-                arguments = ("run", "backup", "--type", kind, "--url", sqlite.url, "--environment", "test", "--yes")
-                ended = killer.run(site, *arguments, "--output", "json", at=at, when=when)
+                ended = killer.run(site, "run", "backup", "--type", kind, *options, at=at, when=when)
                 if ended.code != KILLED:
                     break
                 if site.state.exists() and (runs := site.rows("SELECT id FROM runs")):
