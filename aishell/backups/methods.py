@@ -13,12 +13,12 @@ from aishell.errors import BackupError
 
 #: Method, as manifests name it -> where its class is.
 METHODS: Mapping[str, str] = {
-    "sqlite": "aishell.backups.sqlite:SQLiteCopy",
-    "pg_dump": "aishell.backups.pg_dump:PgDump",
-    "pg_basebackup": "aishell.backups.pg_basebackup:PgBasebackup",
-    "pgbackrest": "aishell.backups.pgbackrest:PgBackRest",
-    "mariadb-dump": "aishell.backups.mariadb_dump:MariadbDump",
-    "mariadb-backup": "aishell.backups.mariadb_backup:MariadbBackup",
+    "sqlite": "aishell.backups.sqlite.copy:SQLiteCopy",
+    "pg_dump": "aishell.backups.postgresql.dump:PgDump",
+    "pg_basebackup": "aishell.backups.postgresql.basebackup:PgBasebackup",
+    "pgbackrest": "aishell.backups.pgbackrest.method:PgBackRest",
+    "mariadb-dump": "aishell.backups.mariadb.dump:MariadbDump",
+    "mariadb-backup": "aishell.backups.mariadb.physical:MariadbBackup",
 }
 #: Those that keep more than the backup's folder, and have to be asked when it goes (see `Method.release`).
 ELSEWHERE = frozenset({"pgbackrest"})

@@ -159,7 +159,7 @@ def found_program(name: str, server: Server, folder: Path | None) -> str | None:
     """
     places: list[Path | None] = [folder]
     if folder is None and server.engine == "postgresql":
-        from aishell.backups.libpq import program_folders
+        from aishell.backups.postgresql.libpq import program_folders
 
         places = program_folders(server.version[0])
     return next((said for place in places if (said := _version_of(name, place)) is not None), None)

@@ -13,7 +13,7 @@ from psycopg import sql
 from aishell.backups.catalog import Entry
 from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest, Print
-from aishell.backups.pg_dump import PgDump
+from aishell.backups.postgresql.dump import PgDump
 from aishell.backups.restoring import differences
 from aishell.backups.vault import Vault
 from aishell.databases.base import SessionOptions

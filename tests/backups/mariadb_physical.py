@@ -16,7 +16,7 @@ import zstandard
 from aishell.backups.catalog import Entry
 from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest
-from aishell.backups.mariadb_prepared import STREAM
+from aishell.backups.mariadb.prepared import STREAM
 from aishell.databases.base import SessionOptions
 from aishell.registry import runners
 from aishell.registry.context import Context

@@ -16,7 +16,7 @@ import pymysql
 from aishell.backups.catalog import Entry
 from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest, Print
-from aishell.backups.mariadb_dump import MariadbDump
+from aishell.backups.mariadb.dump import MariadbDump
 from aishell.backups.restoring import differences
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import parse_url

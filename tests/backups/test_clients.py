@@ -28,7 +28,7 @@ category: backup
 risk: low
 capabilities: [backup_create]
 runs: program
-implementation: aishell.backups.sqlite:full
+implementation: aishell.backups.sqlite.copy:full
 programs:
   dump: [pg_dump, ':words']
   twice: [pg_dump, '--one=:one', '--two=:two']

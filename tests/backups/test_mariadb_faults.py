@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from aishell.backups.mariadb_dump import MariadbDump
-from aishell.backups.mariadb_full import DUMP
+from aishell.backups.mariadb.dump import MariadbDump
+from aishell.backups.mariadb.full import DUMP
 from aishell.errors import BackupError, DatabaseError
 from tests.backups.mariadb_samples import Backups, Tried, change, content, databases, fill, still
 from tests.faults.killing import killers, new_site

@@ -12,7 +12,7 @@ import pyrage
 import pytest
 
 from aishell.backups.clients import Clients
-from aishell.backups.mariadb_prepared import STREAM
+from aishell.backups.mariadb.prepared import STREAM
 from aishell.errors import BackupError
 from tests.backups.mariadb_physical import Physical, lay, whole, write
 from tests.backups.mariadb_samples import (

@@ -18,9 +18,9 @@ import pymysql
 import pytest
 
 from aishell.backups.making import Work
-from aishell.backups.mariadb_backup import MariadbBackup
-from aishell.backups.mariadb_files import require_own
-from aishell.backups.mariadb_prepared import STREAM
+from aishell.backups.mariadb.files import require_own
+from aishell.backups.mariadb.physical import MariadbBackup
+from aishell.backups.mariadb.prepared import STREAM
 from aishell.backups.methods import Chain
 from aishell.backups.repository import Repository
 from aishell.errors import BackupError, NotAtHandError

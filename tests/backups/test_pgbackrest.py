@@ -18,7 +18,7 @@ import pyrage
 import pytest
 
 from aishell.backups.catalog import Catalog
-from aishell.backups.pgbackrest import segments_of
+from aishell.backups.pgbackrest.method import segments_of
 from aishell.backups.repository import Repository
 from aishell.errors import BackupError
 from tests.backups.fix_pgbackrest import ArchivingServer, Rested

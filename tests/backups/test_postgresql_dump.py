@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from aishell.backups.pg_dump import PgDump
+from aishell.backups.postgresql.dump import PgDump
 from aishell.errors import BackupError
 from tests.backups.logical import BIG, Logical, Tried, databases, fill_with_everything
 from tests.fix_aishell import Aishell

@@ -17,9 +17,9 @@ import pytest
 
 from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest
-from aishell.backups.pg_basebackup import PgBasebackup
+from aishell.backups.postgresql.basebackup import PgBasebackup
+from aishell.backups.postgresql.wal import number_of
 from aishell.backups.repository import Repository
-from aishell.backups.wal import number_of
 from aishell.errors import BackupError
 from tests.backups.fix_physical import of_wal
 from tests.backups.physical import Physical, change, cut, flip, hashes

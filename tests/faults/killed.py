@@ -112,7 +112,7 @@ def crowd(left: int, when: str) -> None:
 
 def kill_at_change(wanted: int, when: str) -> None:
     """Make what changes the target, whoever sends it, end this process: just before its change number `wanted`, or just after."""
-    from aishell.backups import sqlite_replace
+    from aishell.backups.sqlite import replace as sqlite_replace
 
     numbers = itertools.count(1)
 

@@ -4,7 +4,7 @@
 -- risk: low
 -- capabilities: [database_read, file_write, backup_create]
 -- runs: program
--- implementation: aishell.backups.mariadb_dump:full
+-- implementation: aishell.backups.mariadb.dump:full
 -- programs:
 --   dump: [mariadb-dump, '--defaults-file=:options', --single-transaction, --quick, --routines, --triggers, --events, --hex-blob,
 --     --no-tablespaces, --skip-dump-date, --skip-add-locks, --default-character-set=utf8mb4, --max-allowed-packet=1073741824,

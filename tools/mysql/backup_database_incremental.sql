@@ -4,7 +4,7 @@
 -- risk: low
 -- capabilities: [database_read, file_write, backup_create]
 -- runs: program
--- implementation: aishell.backups.mariadb_dump:incremental
+-- implementation: aishell.backups.mariadb.dump:incremental
 -- programs:
 --   fetch: [mariadb-binlog, '--defaults-file=:options', --read-from-remote-server, --raw, --verify-binlog-checksum,
 --     '--result-file=:folder', --, ':files']

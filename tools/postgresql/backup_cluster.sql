@@ -4,7 +4,7 @@
 -- risk: low
 -- capabilities: [database_read, file_write, backup_create]
 -- runs: program
--- implementation: aishell.backups.pg_basebackup:cluster
+-- implementation: aishell.backups.postgresql.basebackup:cluster
 -- programs:
 --   basebackup: [pg_basebackup, '--pgdata=:folder', --format=plain, --wal-method=stream, --checkpoint=fast,
 --     --manifest-checksums=SHA256, '--label=:label', '--max-rate=:max_rate', ':tablespaces', --no-password, '--dbname=:dbname']

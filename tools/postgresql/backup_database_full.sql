@@ -4,7 +4,7 @@
 -- risk: low
 -- capabilities: [database_read, file_write, backup_create]
 -- runs: program
--- implementation: aishell.backups.pg_dump:full
+-- implementation: aishell.backups.postgresql.dump:full
 -- programs:
 --   dump: [pg_dump, --format=directory, '--file=:folder', '--jobs=:jobs', '--compress=:level', '--snapshot=:snapshot',
 --     '--lock-wait-timeout=:lock_wait', --no-sync, --no-password, '--dbname=:login']

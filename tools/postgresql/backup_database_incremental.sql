@@ -4,7 +4,7 @@
 -- risk: low
 -- capabilities: [database_read, file_write, backup_create]
 -- runs: program
--- implementation: aishell.backups.pg_basebackup:incremental
+-- implementation: aishell.backups.postgresql.basebackup:incremental
 -- programs:
 --   receivewal: [pg_receivewal, '--directory=:folder', '--endpos=:endpos', --no-loop, --no-password, '--dbname=:dbname']
 --   basebackup: [pg_basebackup, '--pgdata=:folder', '--incremental=:old_manifest', --format=plain, --wal-method=stream,

@@ -4,7 +4,7 @@
 -- risk: low
 -- capabilities: [database_read, file_write, backup_create]
 -- runs: program
--- implementation: aishell.backups.pgbackrest:backup
+-- implementation: aishell.backups.pgbackrest.method:backup
 -- programs:
 --   backup: [pgbackrest, '--config=:config', '--stanza=:stanza', '--repo=:repo', '--type=:type', --start-fast, ':annotations',
 --     --log-level-console=off, --log-level-stderr=detail, backup]

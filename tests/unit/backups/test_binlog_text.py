@@ -8,8 +8,8 @@ from zlib import crc32
 
 import pytest
 
-from aishell.backups.binlog_statements import Turning
-from aishell.backups.binlog_text import Replay
+from aishell.backups.mariadb.binlog_statements import Turning
+from aishell.backups.mariadb.binlog_text import Replay
 from aishell.errors import BackupError
 
 TO = Turning("shop", "a longer name")

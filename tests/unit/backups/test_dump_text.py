@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.backups.binlog_statements import Turning
-from aishell.backups.dump_text import HEAD_BYTES, Watch, turned
+from aishell.backups.mariadb.binlog_statements import Turning
+from aishell.backups.mariadb.dump_text import HEAD_BYTES, Watch, turned
 
 HEAD = b"""/*M!999999\\- enable the sandbox mode */
 -- MariaDB dump 10.19  Distrib 10.11.19-MariaDB, for debian-linux-gnu (x86_64)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aishell.backups.mariadb_login import NEEDED, check_privileges, option_file, privileges
+from aishell.backups.mariadb.login import NEEDED, check_privileges, option_file, privileges
 from aishell.databases.connections import parse_url
 from aishell.errors import BackupError
 

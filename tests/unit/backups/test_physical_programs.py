@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from aishell.backups import pg_basebackup, wal
 from aishell.backups.manifest import Manifest
-from aishell.backups.pg_basebackup import PgBasebackup
+from aishell.backups.postgresql import basebackup as pg_basebackup
+from aishell.backups.postgresql import wal
+from aishell.backups.postgresql.basebackup import PgBasebackup
 from aishell.errors import NotAtHandError
 
 

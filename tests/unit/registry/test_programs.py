@@ -16,7 +16,7 @@ category: backup
 risk: low
 capabilities: [backup_create]
 runs: program
-implementation: aishell.backups.sqlite:full
+implementation: aishell.backups.sqlite.copy:full
 programs:
   dump: {words}
 returns: {{bytes: {{type: integer}}}}
@@ -76,7 +76,7 @@ def test_no_other_program_is_ever_run(words, said):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("implementation: aishell.backups.sqlite:full\n", "", "`runs: program` needs `implementation"),
+        ("implementation: aishell.backups.sqlite.copy:full\n", "", "`runs: program` needs `implementation"),
         ("runs: program", "runs: python", "`programs` are for `runs: program`"),
     ],
 )

@@ -4,7 +4,7 @@
 -- risk: low
 -- capabilities: [database_read, file_write, backup_create]
 -- runs: program
--- implementation: aishell.backups.mariadb_backup:cluster
+-- implementation: aishell.backups.mariadb.physical:cluster
 -- programs:
 --   backup: [mariadb-backup, '--defaults-file=:options', --backup, --stream=mbstream, '--target-dir=:told', '--extra-lsndir=:told',
 --     '--incremental-lsn=:since', '--parallel=:jobs', --open-files-limit=65535]

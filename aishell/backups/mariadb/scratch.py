@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 from aishell.backups import serving
 from aishell.backups.checking import few
 from aishell.backups.making import Work
-from aishell.backups.mariadb_files import use_own
+from aishell.backups.mariadb.files import use_own
 from aishell.backups.repository import writing
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import Credentials

@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from aishell.backups import wal
 from aishell.backups.catalog import Entry
 from aishell.backups.making import Work, Written
 from aishell.backups.manifest import FULL, INCREMENTAL, Manifest
 from aishell.backups.parents import parent_of
-from aishell.backups.pgbackrest_info import EMPTY, OK, Set, Stanza, percent, warnings
-from aishell.backups.pgbackrest_reach import Reach, account_of, version_of
+from aishell.backups.pgbackrest.info import EMPTY, OK, Set, Stanza, percent, warnings
+from aishell.backups.pgbackrest.reach import Reach, account_of, version_of
+from aishell.backups.postgresql import wal
 from aishell.backups.repository import writing
 from aishell.errors import BackupError
 from aishell.models import Row

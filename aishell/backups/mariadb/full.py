@@ -12,12 +12,12 @@ from typing import IO, Any
 
 import zstandard
 
-from aishell.backups.dump_text import Watch
 from aishell.backups.making import Work, Written
 from aishell.backups.manifest import Print
-from aishell.backups.mariadb_login import check_privileges, login
-from aishell.backups.mariadb_moments import Moments, OtherMomentError, Snapshot, snapshot
-from aishell.backups.mariadb_prints import Structure, Table, fingerprint, structure
+from aishell.backups.mariadb.dump_text import Watch
+from aishell.backups.mariadb.login import check_privileges, login
+from aishell.backups.mariadb.moments import Moments, OtherMomentError, Snapshot, snapshot
+from aishell.backups.mariadb.prints import Structure, Table, fingerprint, structure
 from aishell.backups.repository import writing
 from aishell.backups.throttle import Throttle
 from aishell.errors import BackupError, DatabaseError

@@ -9,14 +9,14 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from aishell.backups import recovery, wal
 from aishell.backups.encryption import opened
-from aishell.backups.libpq import reached, use_programs
 from aishell.backups.making import Work, Written, make, total
 from aishell.backups.manifest import INCREMENTAL, Manifest, Print
 from aishell.backups.methods import Chain, Method
 from aishell.backups.parents import newest_by, parent_of
-from aishell.backups.recovery import BASE
+from aishell.backups.postgresql import recovery, wal
+from aishell.backups.postgresql.libpq import reached, use_programs
+from aishell.backups.postgresql.recovery import BASE
 from aishell.backups.repository import writing
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
@@ -133,7 +133,7 @@ class PgBasebackup(Method):
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
         """None: what a server had at the end of its WAL nobody knew. In scratch a server is started and every table read."""
         if recovery.is_scratch(place):
-            from aishell.backups.scratch import prove
+            from aishell.backups.postgresql.scratch import prove
 
             prove(work, place)
         return ()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aishell.backups.making import Work
-from aishell.backups.pgbackrest_info import Stanza, stanza_of
+from aishell.backups.pgbackrest.info import Stanza, stanza_of
 from aishell.errors import BackupError, NotAtHandError
 
 #: Annotations of sets came with this version.

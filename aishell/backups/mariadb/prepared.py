@@ -17,7 +17,7 @@ import zstandard
 
 from aishell.backups.making import Work, total
 from aishell.backups.manifest import INCREMENTAL, Manifest
-from aishell.backups.mariadb_files import LINK, use_own
+from aishell.backups.mariadb.files import LINK, use_own
 from aishell.backups.methods import Chain
 from aishell.backups.repository import writing
 from aishell.errors import BackupError, NotAtHandError

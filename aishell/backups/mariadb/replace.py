@@ -15,7 +15,7 @@ from typing import Any
 from aishell.backups.checking import few, working
 from aishell.backups.making import Work
 from aishell.backups.manifest import INCREMENTAL
-from aishell.backups.mariadb_definitions import (
+from aishell.backups.mariadb.definitions import (
     ABOUT,
     EVENT,
     REPLACED,
@@ -31,8 +31,8 @@ from aishell.backups.mariadb_definitions import (
     note,
     noted,
 )
-from aishell.backups.mariadb_dump import quietly
-from aishell.backups.mariadb_prints import structure
+from aishell.backups.mariadb.dump import quietly
+from aishell.backups.mariadb.prints import structure
 from aishell.backups.replacing import expected, refuse_other, require_safety, restored, told
 from aishell.backups.restoring import differences
 from aishell.errors import BackupError, DatabaseError

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from aishell.backups import pg_place
 from aishell.backups.checking import few, working
 from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest
-from aishell.backups.pg_dump import with_owners
+from aishell.backups.postgresql import place as pg_place
+from aishell.backups.postgresql.dump import with_owners
 from aishell.backups.replacing import refuse_other, require_safety, restored, told
 from aishell.databases.base import Database, Statement
 from aishell.errors import BackupError, DatabaseError

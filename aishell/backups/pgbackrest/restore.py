@@ -7,11 +7,12 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aishell.backups import recovery, serving
+from aishell.backups import serving
 from aishell.backups.making import Work, total
 from aishell.backups.manifest import Manifest
 from aishell.backups.methods import Chain
-from aishell.backups.pgbackrest_reach import Reach
+from aishell.backups.pgbackrest.reach import Reach
+from aishell.backups.postgresql import recovery
 from aishell.backups.repository import writing
 from aishell.errors import BackupError
 

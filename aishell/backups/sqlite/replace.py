@@ -16,7 +16,7 @@ from aishell.backups.making import Work
 from aishell.backups.replacing import refuse_other, require_safety, restored, told
 from aishell.backups.repository import writing
 from aishell.backups.restoring import differences
-from aishell.backups.sqlite import STEP, SQLiteCopy, open_file, prints_of
+from aishell.backups.sqlite.copy import STEP, SQLiteCopy, open_file, prints_of
 from aishell.databases.sqlite import map_error
 from aishell.errors import BackupError, DatabaseError
 from aishell.registry.context import Context

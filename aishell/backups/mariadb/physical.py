@@ -15,9 +15,9 @@ from aishell.backups import serving
 from aishell.backups.catalog import Entry
 from aishell.backups.making import Work, Written, make
 from aishell.backups.manifest import INCREMENTAL, Manifest, Print
-from aishell.backups.mariadb_files import Files
-from aishell.backups.mariadb_login import login
-from aishell.backups.mariadb_prepared import BLOCK, STREAM, TOLD, Prepared, checkpoints, run
+from aishell.backups.mariadb.files import Files
+from aishell.backups.mariadb.login import login
+from aishell.backups.mariadb.prepared import BLOCK, STREAM, TOLD, Prepared, checkpoints, run
 from aishell.backups.methods import Chain, Method
 from aishell.backups.parents import FULL_FIRST
 from aishell.backups.repository import writing
@@ -98,7 +98,7 @@ class MariadbBackup(Method):
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
         """None: what a server had at the end of its log nobody knew. In scratch a server is started and every table read."""
         if _is_scratch(place):
-            from aishell.backups.mariadb_scratch import prove
+            from aishell.backups.mariadb.scratch import prove
 
             prove(work, place, _place(work, place))
         return ()
@@ -189,7 +189,7 @@ def _is_scratch(place: str) -> bool:
 def _place(work: Work, place: str) -> Path:
     """Where to restore to. Raises BackupError for what is no absolute path."""
     if _is_scratch(place):
-        from aishell.backups.mariadb_scratch import ACCOUNTS
+        from aishell.backups.mariadb.scratch import ACCOUNTS
 
         return serving.data_of(work, place, serving.account_of(ACCOUNTS))
     if not Path(place).is_absolute():

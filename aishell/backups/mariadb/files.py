@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from aishell.backups.making import Work
-from aishell.backups.mariadb_full import check_client
-from aishell.backups.mariadb_login import privileges
+from aishell.backups.mariadb.full import check_client
+from aishell.backups.mariadb.login import privileges
 from aishell.errors import BackupError, NotAtHandError
 from aishell.models import Row
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aishell.backups.making import Work
-from aishell.backups.pg_prints import Values
+from aishell.backups.postgresql.prints import Values
 from aishell.backups.repository import writing
 from aishell.errors import BackupError
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aishell.backups.libpq import use_programs
 from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest
+from aishell.backups.postgresql.libpq import use_programs
 from aishell.backups.repository import writing
 from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError

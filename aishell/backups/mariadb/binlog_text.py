@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-from aishell.backups.binlog_events import Rows
-from aishell.backups.binlog_statements import Turning
+from aishell.backups.mariadb.binlog_events import Rows
+from aishell.backups.mariadb.binlog_statements import Turning
 from aishell.databases.quoting import quote
 from aishell.errors import BackupError
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from threading import Event
 from typing import IO, Any
 
-from aishell.backups import pg_place
-from aishell.backups.libpq import reached, use_programs
 from aishell.backups.making import Work, Written, make, total
 from aishell.backups.manifest import Manifest, Print
 from aishell.backups.methods import Chain, Method
-from aishell.backups.pg_archive import chosen_rows, sequence_values
-from aishell.backups.pg_preflight import require_ready
-from aishell.backups.pg_prints import GRANTED, fingerprint, set_values, snapshot
+from aishell.backups.postgresql import place as pg_place
+from aishell.backups.postgresql.archive import chosen_rows, sequence_values
+from aishell.backups.postgresql.libpq import reached, use_programs
+from aishell.backups.postgresql.preflight import require_ready
+from aishell.backups.postgresql.prints import GRANTED, fingerprint, set_values, snapshot
 from aishell.backups.repository import writing
 from aishell.backups.throttle import Throttle
 from aishell.databases.base import Session

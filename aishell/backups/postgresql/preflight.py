@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from aishell.backups.libpq import use_programs
 from aishell.backups.making import Work
+from aishell.backups.postgresql.libpq import use_programs
 from aishell.backups.vault import vault_of
 from aishell.errors import BackupError
 

@@ -7,14 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aishell.backups import pgbackrest_restore, wal
 from aishell.backups.checking import few, working
 from aishell.backups.making import Work, Written, make
 from aishell.backups.manifest import FULL, INCREMENTAL, Manifest, Print
 from aishell.backups.methods import Chain, Method
-from aishell.backups.pgbackrest_info import damage, missing
-from aishell.backups.pgbackrest_making import NAME, TYPES, made, parent_in, ready
-from aishell.backups.pgbackrest_reach import Reach
+from aishell.backups.pgbackrest import restore as pgbackrest_restore
+from aishell.backups.pgbackrest.info import damage, missing
+from aishell.backups.pgbackrest.making import NAME, TYPES, made, parent_in, ready
+from aishell.backups.pgbackrest.reach import Reach
+from aishell.backups.postgresql import wal
 from aishell.backups.repository import writing
 from aishell.backups.vault import vault_of
 from aishell.errors import BackupError
@@ -78,7 +79,7 @@ class PgBackRest(Method):
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
         """None, as for pg_basebackup. In scratch a server is started and every table read."""
         if pgbackrest_restore.is_scratch(place):
-            from aishell.backups.scratch import prove
+            from aishell.backups.postgresql.scratch import prove
 
             prove(work, place)
         return ()

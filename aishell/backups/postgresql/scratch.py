@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aishell.backups import serving, wal
-from aishell.backups.libpq import quoted, use_programs
+from aishell.backups import serving
 from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest
+from aishell.backups.postgresql import wal
+from aishell.backups.postgresql.libpq import quoted, use_programs
 from aishell.backups.repository import writing
 from aishell.errors import BackupError
 

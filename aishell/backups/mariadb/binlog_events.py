@@ -12,7 +12,7 @@ import struct
 from collections.abc import Collection, Iterator
 from zlib import crc32
 
-from aishell.backups.binlog_statements import Turning
+from aishell.backups.mariadb.binlog_statements import Turning
 from aishell.errors import BackupError
 
 _HEADER = struct.Struct("<IBIIIH")  # time, type, server, length, end position, flags

@@ -12,15 +12,15 @@ from typing import IO, Any
 
 import zstandard
 
-from aishell.backups.binlog_statements import Turning
-from aishell.backups.binlog_text import Replay
-from aishell.backups.dump_text import Watch, turned
 from aishell.backups.making import Work, Written, make
 from aishell.backups.manifest import INCREMENTAL, Manifest, Print
-from aishell.backups.mariadb_binlog import Stretch, copy, look_through, send
-from aishell.backups.mariadb_full import BLOCK, DUMP, Dump, check_client
-from aishell.backups.mariadb_login import login
-from aishell.backups.mariadb_prints import fingerprint, structure
+from aishell.backups.mariadb.binlog import Stretch, copy, look_through, send
+from aishell.backups.mariadb.binlog_statements import Turning
+from aishell.backups.mariadb.binlog_text import Replay
+from aishell.backups.mariadb.dump_text import Watch, turned
+from aishell.backups.mariadb.full import BLOCK, DUMP, Dump, check_client
+from aishell.backups.mariadb.login import login
+from aishell.backups.mariadb.prints import fingerprint, structure
 from aishell.backups.methods import Chain, Method
 from aishell.backups.parents import newest_by, parent_of
 from aishell.backups.vault import vault_of
@@ -51,7 +51,7 @@ def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict
     method = _goes_on(params, context)
     parent = parent_of(tool, params, context, method)
     if method == PHYSICAL:
-        from aishell.backups import mariadb_backup
+        from aishell.backups.mariadb import physical as mariadb_backup
 
         return mariadb_backup.incremental(tool, params, context, parent)
     return _told(context, make(tool, params, context, MariadbDump(), kind=INCREMENTAL, parent=parent))

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from aishell.backups.binlog_statements import Turning
-from aishell.backups.binlog_text import Replay
 from aishell.backups.clients import Clients
 from aishell.backups.making import Work, Written, total
 from aishell.backups.manifest import FULL, Manifest, Print
-from aishell.backups.mariadb_full import BLOCK, Counting, gtid, own_database
-from aishell.backups.mariadb_login import login
-from aishell.backups.mariadb_moments import Position, snapshot
-from aishell.backups.mariadb_prints import structure
+from aishell.backups.mariadb.binlog_statements import Turning
+from aishell.backups.mariadb.binlog_text import Replay
+from aishell.backups.mariadb.full import BLOCK, Counting, gtid, own_database
+from aishell.backups.mariadb.login import login
+from aishell.backups.mariadb.moments import Position, snapshot
+from aishell.backups.mariadb.prints import structure
 from aishell.backups.parents import FULL_FIRST
 from aishell.backups.repository import writing
 from aishell.errors import BackupError, DatabaseError

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aishell.backups import wal
-from aishell.backups.libpq import use_programs
 from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest
 from aishell.backups.methods import Chain
+from aishell.backups.postgresql import wal
+from aishell.backups.postgresql.libpq import use_programs
 from aishell.backups.repository import writing
 from aishell.errors import BackupError
 
@@ -47,7 +47,7 @@ def is_scratch(place: str) -> bool:
 def place_of(work: Work, place: str) -> Path:
     """Where to restore to. Raises BackupError for what is no absolute path."""
     if is_scratch(place):
-        from aishell.backups.scratch import data_of
+        from aishell.backups.postgresql.scratch import data_of
 
         return data_of(work, place)
     if not Path(place).is_absolute():

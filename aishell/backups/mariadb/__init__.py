@@ -1,0 +1,1 @@
+"""MariaDB and MySQL: dumps, binary logs, mariadb-backup."""

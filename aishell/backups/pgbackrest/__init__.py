@@ -1,0 +1,1 @@
+"""PostgreSQL where the site runs pgbackrest."""

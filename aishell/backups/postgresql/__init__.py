@@ -1,0 +1,1 @@
+"""PostgreSQL: dumps, physical backups, what comes back of them."""

@@ -1,0 +1,1 @@
+"""SQLite: copies and changed pages."""
