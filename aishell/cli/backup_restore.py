@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import open_site, parse_inputs, run_options
+from aishell.cli.common import open_site, own_target, parse_inputs, run_options
 from aishell.cli.main import ShowsExamples
 from aishell.errors import ParameterError, TargetUnavailableError, UnknownNameError, UsageError
 
@@ -108,24 +108,14 @@ def restore(
         inputs |= {"in_place": True, "kept": _place(site, entry, None, word="replaced"), **chosen}
     elif any(chosen.values()):
         raise UsageError("--without-safety-backup and --terminate are for a restore in place", hint="add --in-place")
-    where = _where(entry, target, url)
+    where: dict[str, Any] = {"targets": (target,) if target else (), "url": url, "every": False, "label": None}
+    own_target(where, entry.target)
     try:
         ctx.exit(run_all(ctx, "backup_restore", inputs, **where, **options))
     except (TargetUnavailableError, UnknownNameError):
         if in_place or entry.method not in PATHS or target is not None or url is not None or options["dry_run"]:
             raise
     ctx.exit(_by_hand(site, entry, inputs, yes=options["yes"], output=options["output"]))
-
-
-def _where(entry: Entry, target: str | None, url: str | None) -> dict[str, Any]:
-    """The server to restore into, as `target_options` say it: the one that is named, else the backup's own."""
-    if target is not None and url is not None:
-        raise UsageError("--target and --url exclude each other")
-    if target is None and url is None:
-        target, url = (None, entry.target) if "://" in entry.target else (entry.target, None)
-        if url is not None and ":***@" in url:
-            raise UsageError("passwords are not kept with a backup", hint=f"give --url for {url}")
-    return {"targets": (target,) if target else (), "url": url, "every": False, "label": None}
 
 
 def _place(site: Site, entry: Entry, given: str | None, *, word: str = "restored") -> str:
