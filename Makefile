@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test lint bench lock clean
+.PHONY: help setup run test sweeps lint bench lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,6 +21,9 @@ test: setup ## Lint, then run all tests on real servers (ARGS= goes to pytest)
 	scripts/install-servers $(ARGS)
 	$(MAKE) lint
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS) --cov
+
+sweeps: setup ## Kill at both sides of every commit, not at each side in turn: what `make test` samples, whole
+	AISHELL_SWEEPS=whole $(BIN)/python -m pytest -n auto --dist worksteal -k "kill" $(ARGS)
 
 lint: setup ## Check style, format and types
 	$(BIN)/ruff check .

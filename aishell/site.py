@@ -23,7 +23,7 @@ from aishell.execution.job import Job
 from aishell.execution.locking import holding
 from aishell.execution.orchestrator import Orchestrator
 from aishell.execution.preview import Preview, as_contract, as_result, preview
-from aishell.execution.result import build, contract
+from aishell.execution.result import concluded
 from aishell.execution.run import Observer, Options, Run, Silent
 from aishell.models import SAFETY_LEVELS, Plan, RunResult, RunState, Task, plain
 from aishell.registry.hooks import Hooks
@@ -297,8 +297,8 @@ class Site:
                     _options(job, approve, yes, jobs or self.settings.jobs, deadline),
                     observer,
                 )
-                self._change(run, RunState.EXECUTING)
-                return self._walk(Orchestrator(run, lock, approve or run.ask), request["contract"], started)
+                run.enter(RunState.EXECUTING)
+                return concluded(Orchestrator(run, lock, approve or run.ask), request["contract"], started)
         finally:
             job.close()
 
@@ -345,9 +345,9 @@ class Site:
                 run = self._run(row.id, owner, job, plan, options, observer)
                 if state is not RunState.EXECUTING:
                     check_transition(state, RunState.EXECUTING)
-                self._change(run, RunState.EXECUTING, reason="resumed")
+                run.enter(RunState.EXECUTING, reason="resumed")
                 earlier = self._recovered(run, again=state is RunState.FAILED, in_doubt=in_doubt)
-                return self._walk(Orchestrator(run, lock, approve or run.ask, earlier), request["contract"], started)
+                return concluded(Orchestrator(run, lock, approve or run.ask, earlier), request["contract"], started)
 
     def _successors(self, run_id: str) -> set[str]:
         """The identities of what steps of a run were about to put in the target's place."""
@@ -369,21 +369,6 @@ class Site:
 
     def _run(self, run_id: str, owner: str, job: Job, plan: Plan, options: Options, observer: Observer | None) -> Run:
         return Run(run_id, owner, job, plan, self.runs, self.approvals, options, observer or Silent())
-
-    def _walk(self, orchestrator: Orchestrator, shown: dict[str, Any], started: float) -> RunResult:
-        run = orchestrator.run
-        outcome = orchestrator.walk()
-        result, state = build(run, outcome, shown, time.monotonic() - started)
-        if state in (RunState.COMPLETED, RunState.FAILED):
-            self.runs.workflow_completed(run.id, run.owner, run.task_id, run.total)
-            result = replace(result, checkpoints=(*result.checkpoints, "workflow_completed"))
-        document = {key: value for key, value in contract(result).items() if key != "plan"}
-        self._change(run, state, result=document, reason=result.status)
-        return replace(result, audit_head=self.runs.head()[1])
-
-    def _change(self, run: Run, state: RunState, **told: Any) -> None:
-        old = self.runs.change_state(run.id, run.owner, state, **told)
-        run.job.hooks.state_changed(run.id, old, state)
 
     def run_lock(self, run_id: str) -> Path:
         """The file that the process driving a run holds locked."""

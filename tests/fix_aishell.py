@@ -70,8 +70,9 @@ class Running:
         try:
             code = self.process.wait(LONGEST)
         except subprocess.TimeoutExpired:
-            self.kill()
-            pytest.fail(f"still running after {LONGEST} s: {self.process.args}\n{self.err.read_text()[-3000:]}")
+            self.process.send_signal(signal.SIGABRT)  # it says where each of its threads stands: PYTHONFAULTHANDLER
+            self.process.wait()
+            pytest.fail(f"still running after {LONGEST} s: {self.process.args}\n{self.err.read_text()[-6000:]}")
         return Ended(code, self.out.read_text(), self.err.read_text())
 
 
@@ -100,7 +101,7 @@ class Aishell:
     def environment(self, **more: str) -> dict[str, str]:
         """This process's environment without the user's own databases and settings."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "MYSQL", "AISHELL", "XDG"))}
-        return kept | {"HOME": str(self.home), "NO_COLOR": "1"} | more
+        return kept | {"HOME": str(self.home), "NO_COLOR": "1", "PYTHONFAULTHANDLER": "1"} | more
 
     def start(self, *arguments: str, within: tuple[str, ...] = (), **environment: str) -> Running:
         """Start a command; `within` is a program to run it under."""

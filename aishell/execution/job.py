@@ -16,6 +16,7 @@ from aishell.backups.catalog import Entry
 from aishell.backups.vault import Vault
 from aishell.databases.base import Database, SessionOptions
 from aishell.errors import UnknownNameError
+from aishell.interrupts import uninterrupted
 from aishell.models import AgentConfig, Row, Sent, Server, Step, Table, Task
 from aishell.registry import runners
 from aishell.registry.hooks import Hooks
@@ -60,9 +61,10 @@ class Job:
 
     def close(self) -> None:
         """Give every connection back; a later use connects anew."""
-        self.database.close()
-        if self.inspector is not None:
-            self.inspector.close()
+        with uninterrupted():
+            self.database.close()
+            if self.inspector is not None:
+                self.inspector.close()
 
     def known_server(self) -> Server:
         """Engine, product, version and features: enough to pick tools."""

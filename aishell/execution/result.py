@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import Any
 
 from aishell.errors import AishellError
-from aishell.execution.orchestrator import Outcome
+from aishell.execution.orchestrator import Orchestrator, Outcome
 from aishell.execution.run import Run
+from aishell.interrupts import uninterrupted
 from aishell.models import RunResult, RunState, StepResult, StepStatus, plain
 
 #: (status, run state, exit code), by what happened; model.md, Exit codes.
@@ -15,6 +18,20 @@ _STOPPED = {
     "paused": ("partial", RunState.PAUSED, 4),
     "cancelled": ("cancelled", RunState.CANCELLED, 1),
 }
+
+
+def concluded(orchestrator: Orchestrator, plan: dict[str, Any], started: float) -> RunResult:
+    """Walk, and write down how the run ended. `started` in seconds of the monotonic clock."""
+    run = orchestrator.run
+    outcome = orchestrator.walk()
+    with uninterrupted():  # all is done: what is left is to write that down
+        result, state = build(run, outcome, plan, time.monotonic() - started)
+        if state in (RunState.COMPLETED, RunState.FAILED):
+            run.runs.workflow_completed(run.id, run.owner, run.task_id, run.total)
+            result = replace(result, checkpoints=(*result.checkpoints, "workflow_completed"))
+        document = {key: value for key, value in contract(result).items() if key != "plan"}
+        run.enter(state, result=document, reason=result.status)
+        return replace(result, audit_head=run.runs.head()[1])
 
 
 def conclude(run: Run, outcome: Outcome) -> tuple[str, RunState, int]:

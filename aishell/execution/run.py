@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from aishell.databases.base import Session
 from aishell.errors import StepError
 from aishell.execution.job import Job
-from aishell.models import Plan, Step, StepResult
+from aishell.models import Plan, RunState, Step, StepResult
 from aishell.planning.graph import Graph
 from aishell.planning.variables import Reference, walk
 from aishell.safety.approval import Answer, Later, Request
@@ -83,6 +83,11 @@ class Run:
     @property
     def total(self) -> int:
         return len(self.plan.steps)
+
+    def enter(self, state: RunState, **told: Any) -> None:
+        """Write down another state of the run, and tell the hooks."""
+        old = self.runs.change_state(self.id, self.owner, state, **told)
+        self.job.hooks.state_changed(self.id, old, state)
 
     def marker(self, step: Step) -> str:
         """What this run's statements for a step are labelled with on the server."""

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from aishell.errors import StateError
+from aishell.interrupts import uninterrupted
 from aishell.state.schema import APPLICATION_ID, VERSION, migrate
 
 BUSY_TIMEOUT = 30_000  # milliseconds
@@ -111,7 +112,7 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One immediate transaction, committed durably at the end. Raises StateError when state cannot be written."""
-        with self._writer:
+        with uninterrupted(), self._writer:
             self._still_there()
             try:
                 with self._engine.begin() as connection:
@@ -124,7 +125,7 @@ class Store:
         """A connection for reading."""
         self._still_there()
         try:
-            with self._engine.connect().execution_options(reading=True) as connection:
+            with uninterrupted(), self._engine.connect().execution_options(reading=True) as connection:
                 yield connection
         except DBAPIError as error:
             raise _state_error(self.path, error) from error
@@ -137,7 +138,8 @@ class Store:
             )
 
     def close(self) -> None:
-        self._engine.dispose()
+        with uninterrupted():
+            self._engine.dispose()
 
 
 def _engine(path: Path) -> Engine:

@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.faults.killing import KILLED, Killer
+from tests.faults.killing import KILLED, WHENS, Killer
 from tests.fix_aishell import Aishell, Ended
 
 STEPS = ["calculate_backup_size", "backup_database_full", "validate_backup", "restore_backup", "replace_database"]
 SAFETY = STEPS[:3]
 #: Where runs are killed, and more commits than which each of the two halves of a run has.
-KILLS = [("killed_before_approval", "before"), ("killed_after_approval", "before")]
+KILLS = [(way, when) for way in ("killed_before_approval", "killed_after_approval") for when in WHENS]
 LEAST = {"killed_before_approval": 10, "killed_after_approval": 4}
 
 

@@ -20,7 +20,7 @@ from aishell.models import Task
 from aishell.registry import runners
 from aishell.registry.context import Context
 from aishell.site import Site
-from tests.faults.killing import KILLED, assert_sound, killers, new_site
+from tests.faults.killing import KILLED, WHENS, assert_sound, killers, new_site
 from tests.fix_aishell import Aishell, Ended
 from tests.fix_sqlite import SqliteDatabase
 
@@ -242,7 +242,7 @@ def test_a_backup_that_is_killed_is_whole_or_not_there(aishell: Aishell, sqlite:
     fill(sqlite, 200)
     options = ("--url", sqlite.url, "--environment", "test", "--yes", "--output", "json")
     with killers(aishell, 1) as (killer,):
-        for when in ("before", "after"):
+        for when in WHENS:
             for at in range(1, 100):
                 site = new_site(aishell, f"{kind}-{when}-{at}", sqlite.url)
                 if kind == "incremental":

@@ -2,8 +2,9 @@
 
 Reads a JSON object a line from standard input: `arguments`, `out`, `err`, `at` (0: never), `of` and `when`, `before` or `after`
 the N-th commit to state.db, changing statement of a tool, `change` of the target (by any statement), or chunk of `rows` that is
-loaded; or, where it is of `room`, N kilobytes that are left for a backup. Answers with the child's exit code, -9 when it was
-killed. The modules are imported once, then every run is a fork: hundreds of them fit into the time that importing would take.
+loaded; or, where it is of `room`, N kilobytes that are left for a backup; or, of a `line`, after how many lines behind the last
+step a Ctrl-C comes. Answers with the child's exit code, -9 when it was killed. The modules are imported once, then every run is
+a fork: hundreds of them fit into the time that importing would take.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import aishell.databases.mysql
 import aishell.databases.postgresql
 import aishell.databases.sqlite
 import aishell.site
+from aishell.execution.orchestrator import Orchestrator
 from aishell.registry.archive_loads import Loading
 from aishell.registry.objects import Objects
 from aishell.state.store import Store
@@ -110,6 +112,26 @@ def crowd(left: int, when: str) -> None:
     making._check_room = fill
 
 
+def interrupt_at_line(wanted: int, when: str) -> None:
+    """Make a Ctrl-C come at the line number `wanted` of Python that is run when all steps are through."""
+    original = Orchestrator.walk
+    numbers = itertools.count(1)
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        if event == "line" and next(numbers) == wanted:
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGINT)
+        return trace
+
+    def walk(self: Orchestrator) -> Any:
+        outcome = original(self)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.settrace(trace)
+        return outcome
+
+    Orchestrator.walk = walk  # type: ignore[method-assign]
+
+
 def kill_at_change(wanted: int, when: str) -> None:
     """Make what changes the target, whoever sends it, end this process: just before its change number `wanted`, or just after."""
     from aishell.backups.sqlite import replace as sqlite_replace
@@ -144,6 +166,7 @@ KILLS = {
     "change": kill_at_change,
     "rows": kill_at_rows,
     "room": crowd,
+    "line": interrupt_at_line,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -14,6 +15,10 @@ from pathlib import Path
 from tests.fix_aishell import Aishell, Ended
 
 KILLED = -9
+#: Before a commit, or after it. `make sweeps` kills at both sides of each, in two sweeps; else one sweep kills before the first,
+#: after it, before the third, after it, …: between any two commits it comes once.
+IN_TURN = "turn"
+WHENS = ("before", "after") if os.environ.get("AISHELL_SWEEPS") == "whole" else (IN_TURN,)
 PROGRAM = Path(__file__).with_name("killed.py")
 
 
@@ -33,6 +38,8 @@ class Killer:
     def run(self, aishell: Aishell, *arguments: str, at: int = 0, when: str = "before", of: str = "commit") -> Ended:
         assert self.process.stdin
         assert self.process.stdout
+        if when == IN_TURN:
+            at, when = (at, "before") if at % 2 else (at - 1, "after")
         out, err = aishell.home / "killed.out", aishell.home / "killed.err"
         request = {"arguments": aishell.command(*arguments), "out": str(out), "err": str(err)}
         request |= {"at": at, "when": when, "of": of}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.killing import KILLED, Killer, assert_sound, finish, killers, new_site
+from tests.faults.killing import KILLED, WHENS, Killer, assert_sound, finish, killers, new_site
 from tests.faults.test_log_cleanup_kill import ROWS, arguments, renewed
 from tests.fix_aishell import Aishell
 from tests.servers import wait_until
@@ -42,7 +42,7 @@ class Loads:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", WHENS)
 def test_killed_at_any_chunk_it_is_loaded_anew(log_db: tuple[Any, str], aishell: Aishell, when: str) -> None:
     db, engine = log_db
     with killers(aishell, 1) as (killer,):

@@ -10,12 +10,11 @@ import pytest
 
 from tests.backups.conftest import LOGGING
 from tests.faults.backed import Backed
-from tests.faults.killing import killers
+from tests.faults.killing import WHENS, killers
 from tests.fix_aishell import Aishell
 from tests.mariadb import MariadbServer
 from tests.postgresql import PostgresqlDatabase
 
-WHENS = ("before", "after")
 #: Older ones go at the end of each run: what stays is the newest.
 THINNED = ("--cleanup-old", "--set", "retention={count: 1}")
 
@@ -74,7 +73,8 @@ def test_binary_logs_of_mariadb(
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("kind", "when"), [("full", "before"), ("incremental", "after")])
+@pytest.mark.parametrize("when", WHENS)
+@pytest.mark.parametrize("kind", ["full", "incremental"])
 def test_the_files_and_the_log_of_postgresql(
     pg_distribution: PostgresqlDatabase, aishell: Aishell, when: str, kind: str
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.bloated import Bloated, held
-from tests.faults.killing import KILLED, Killer, assert_no_finished_step_ran_again, killers, new_site
+from tests.faults.killing import IN_TURN, KILLED, WHENS, Killer, assert_no_finished_step_ran_again, killers, new_site
 from tests.fix_aishell import Aishell, bloated_on
 from tests.fix_tools import label
 
@@ -80,14 +80,8 @@ def by_engine(fixture: str, when: str) -> Any:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("fixture", "when"),
-    [
-        by_engine("pg_distribution", "before"),
-        by_engine("pg_current", "after"),
-        by_engine("mariadb", "before"),
-        by_engine("mariadb", "after"),
-        by_engine("sqlite", "before"),
-        by_engine("sqlite", "after"),
-    ],
+    [by_engine(fixture, when) for fixture in ("pg_distribution", "mariadb", "sqlite") for when in WHENS]
+    + [by_engine("pg_current", when) for when in WHENS if when != IN_TURN],
 )
 def test_a_run_killed_at_any_commit_is_finished_by_resume(
     request: pytest.FixtureRequest, aishell: Aishell, fixture: str, when: str

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.killing import KILLED, assert_sound, finish, killers, new_site
+from tests.faults.killing import KILLED, WHENS, assert_sound, finish, killers, new_site
 from tests.fix_aishell import Aishell
 from tests.fix_tools import label
 from tests.servers import wait_until
@@ -148,7 +148,7 @@ def test_interrupted_while_a_detach_waits_for_a_reader(pg: Any, aishell: Aishell
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", WHENS)
 def test_killed_at_any_statement_it_goes_on_from_there(log_db: tuple[Any, str], aishell: Aishell, when: str) -> None:
     """Between a detach and the drop that follows it nothing is written down: what was done shows in the database only."""
     db, engine = log_db

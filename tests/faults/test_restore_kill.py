@@ -14,8 +14,8 @@ from tests.backups.conftest import LOGGING
 from tests.backups.physical import Restored
 from tests.backups.test_sqlite import content
 from tests.faults.backed import CONTENT, Backed
-from tests.faults.killing import killers
-from tests.faults.test_backup_kill import WHENS, backed
+from tests.faults.killing import WHENS, killers
+from tests.faults.test_backup_kill import backed
 from tests.fix_aishell import Aishell
 from tests.mariadb import MariadbServer
 from tests.postgresql import PostgresqlDatabase

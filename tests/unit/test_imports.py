@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("models", "verdicts", "errors"),
+    ("models", "verdicts", "errors", "interrupts"),
     ("yamlfile", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
     ("settings", "databases", "archives"),
     ("registry",),
@@ -26,7 +26,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli", "sample", "__main__", ""),
 )
 #: Layers that see less than all below them.
-ONLY = {"models": (), "verdicts": ("models",), "errors": (), "state": ("models", "errors", "state")}
+ONLY = {
+    "models": (),
+    "verdicts": ("models",),
+    "errors": (),
+    "interrupts": (),
+    "state": ("models", "errors", "interrupts", "state"),
+}
 
 
 @cache

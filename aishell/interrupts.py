@@ -1,0 +1,39 @@
+"""Ctrl-C and SIGTERM at a moment that must not be cut off: heard when it is over."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """What arrives during the block goes to its handler after it, also where the block fails.
+
+    For what holds locks in Python: an exception from a handler, between the lock and the `try` that gives it back, keeps it for
+    ever (python/cpython#74174); in the midst of a commit SQLAlchemy loses count of its transactions. Only the main thread hears
+    signals: in others the block is as it is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    arrived: list[tuple[int, FrameType | None]] = []
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        arrived.append((number, frame))
+
+    heard = {number: handler for number, handler in handlers.items() if callable(handler)}
+    try:
+        for number in heard:
+            signal.signal(number, keep)
+        yield
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
+        for arrival in arrived:
+            heard[arrival[0]](*arrival)
