@@ -21,6 +21,15 @@ def folder_name(text: str) -> str:
     return f"{name[:_CUT]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
+def sync_all(folder: Path) -> None:
+    """Make everything below a folder durable, and the folder itself; nothing where there is none."""
+    for at, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            if not Path(at, name).is_symlink():
+                sync(Path(at, name))
+        sync(Path(at))
+
+
 def sync(path: Path) -> None:
     """Make a file, or the names in a folder, durable."""
     descriptor = os.open(path, os.O_RDONLY)

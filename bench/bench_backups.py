@@ -2,7 +2,8 @@
 
 PostgreSQL: pg_dump -Fc with its defaults, and the very command that aishell drives. MariaDB: mariadb-dump into zstd -3, and
 mydumper. SQLite: bare Connection.backup. aishell's figures are those of its step (dump, digests, manifest, durable) without
-fingerprints; validation (a full read) and a restore stand beside it.
+fingerprints; validation (a full read) stands beside it. Then restores, against pg_restore -j2 and mariadb on the same dump
+(aishell reads the backup in full before), and what follows a change of every hundredth row: an increment against the full one.
 
     python bench/bench_backups.py [postgresql] [mariadb] [sqlite]
 """
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +34,27 @@ SIZE, ROUNDS = int(os.environ.get("SIZE", 1_000_000_000)), int(os.environ.get("R
 ROW = 260  # bytes of a row, about
 ROWS = SIZE // ROW
 #: Values that compress as real ones do: about 1 : 8.
+#: As increments of MariaDB need it.
+LOGGING = {"log-bin": "binlog", "binlog-format": "ROW", "server-id": "7"}
+#: One row in a hundred, as an application that appends changes them, and the worst case.
+CHANGED = {"together": "id <= {}", "scattered": "id % 100 = 0"}
 TEXT = {
     "postgresql": "repeat(md5((i % 5000)::text), 6)",
     "mariadb": "REPEAT(MD5(seq MOD 5000), 6)",
 }
 
 
-def aishell(url: str, folder: Path, *more: str) -> dict[str, float]:
-    """Seconds of each step of a backup, and its bytes."""
+def aishell(url: str, folder: Path, *words: str) -> tuple[dict[str, float], dict[str, Any]]:
+    """Seconds of each step of a command, and its output_data."""
     env = {**os.environ, "XDG_STATE_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    fixed = ["--environment", "test", "--yes", "--output", "json", "--no-compare"]
-    command = [sys.executable, "-m", "aishell", "run", "backup", "--url", url, *fixed, *more]
-    ended = subprocess.run(command, capture_output=True, env=env, cwd=folder, check=False)
+    fixed = ["--url", url, "--environment", "test", "--yes", "--output", "json", "--no-compare"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "aishell", *words, *fixed], capture_output=True, env=env, cwd=folder, check=False
+    )
     if ended.returncode:
         sys.exit(f"aishell ended with {ended.returncode}: {ended.stdout.decode()[-2000:]}")
     document = json.loads(ended.stdout)
-    taken = {action["step_id"]: action["execution_time"] for action in document["actions_taken"]}
-    return {**taken, "bytes": document["output_data"]["backup_bytes"]}
+    return {one["step_id"]: one["execution_time"] for one in document["actions_taken"]}, document["output_data"]
 
 
 def timed(command: list[str], output: Path | None = None, **env: str) -> float:
@@ -71,10 +77,10 @@ def compare(url: str, others: dict[str, Callable[[Path], float]]) -> None:
     sizes: dict[str, int] = {}
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
-            taken = aishell(url, Path(folder))
+            taken, made = aishell(url, Path(folder), "run", "backup")
         for step in ("backup", "validate"):
             times.setdefault(f"aishell, {step}", []).append(taken[step])
-        sizes["aishell, backup"] = int(taken["bytes"])
+        sizes["aishell, backup"] = int(made["backup_bytes"])
         for name, go in others.items():
             with tempfile.TemporaryDirectory() as folder:
                 place = Path(folder) / "backup"
@@ -86,6 +92,47 @@ def compare(url: str, others: dict[str, Callable[[Path], float]]) -> None:
         ratio = "" if name.startswith("aishell") else f"   aishell takes {ours / middle:.2f} times as long"
         large = f"{sizes[name] / 1e6:>8,.0f} MB" if name in sizes else " " * 11
         print(f"  {name:<34} {middle:>7.2f} s  {large}  ({min(values):.2f} to {max(values):.2f}){ratio}")
+
+
+def restore(url: str, name: str, bare: Callable[[Path, str], float], drop: Callable[[str], Any]) -> None:
+    """aishell and the bare program in turn, from the same backup. `bare` is told the backup's folder and the new name."""
+    ours, theirs = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        _, made = aishell(url, Path(folder), "run", "backup")
+        for number in range(ROUNDS):
+            taken, _ = aishell(url, Path(folder), "backups", "restore", made["backup_id"], "--to", f"ours_{number}")
+            ours.append(taken["restore"])
+            drop(f"ours_{number}")
+            theirs.append(bare(Path(made["backup_path"]), f"theirs_{number}"))
+            drop(f"theirs_{number}")
+    told(ours, theirs, "restore", name)
+
+
+def told(ours: list[float], theirs: list[float], what: str, name: str) -> None:
+    middle, bare = statistics.median(ours), statistics.median(theirs)
+    print(f"  aishell, {what:<25} {middle:>7.2f} s               ({min(ours):.2f} to {max(ours):.2f})")
+    print(f"  {name:<34} {bare:>7.2f} s               ({min(theirs):.2f} to {max(theirs):.2f})   {middle / bare:.2f}")
+
+
+def increments(url: str, rows: int, change: Callable[[str], Any], *full: str) -> None:
+    """An increment behind a change of one row in a hundred, against the full backup that it rests on."""
+    for how, which in CHANGED.items():
+        increment(url, how, partial(change, which.format(rows // 100)), *full)
+
+
+def increment(url: str, how: str, change: Callable[[], Any], *full: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        first, whole = aishell(url, Path(folder), "run", "backup", *full)
+        change()
+        second, part = aishell(url, Path(folder), "run", "backup", "--type", "incremental")
+    time_, size = second["backup"] / first["backup"], part["backup_bytes"] / whole["backup_bytes"]
+    name = " ".join(["full", *full]).replace(" --", ", ")
+    print(f"  aishell, {name:<25} {first['backup']:>7.2f} s  {whole['backup_bytes'] / 1e6:>8,.0f} MB")
+    print(
+        f"  aishell, {f'1 % of rows, {how}':<25} {second['backup']:>7.2f} s  {part['backup_bytes'] / 1e6:>8,.0f} MB",
+        end="",
+    )
+    print(f"   {time_:.2f} of the time, {size:.2f} of the bytes")
 
 
 def postgresql() -> None:
@@ -115,6 +162,21 @@ def postgresql() -> None:
                 "pg_dump -Fd -j2 -Z4": lambda place: timed([*dump, "-Fd", "-j2", "-Z4", "-f", str(place)]),
             },
         )
+
+        def bare(folder: Path, name: str) -> float:
+            server.create(name)
+            url = server.database(name).url
+            return timed([str(programs / "pg_restore"), "-j2", "--dbname", url, str(folder / "dump")])
+
+        restore(database.url, "pg_restore -j2", bare, lambda name: database.execute(f'DROP DATABASE "{name}" (FORCE)'))
+        changed = "UPDATE t{} SET note = note || 'x' WHERE {}"
+        increments(
+            database.url,
+            ROWS // 4,
+            lambda which: [database.execute(changed.format(number, which)) for number in range(4)],
+            "--physical",
+        )
+        database.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
     finally:
         server.stop()
         server.remove()
@@ -124,7 +186,7 @@ def mariadb() -> None:
     program = server_program()
     if program is None:
         sys.exit("no MariaDB: run `make test` once, it installs one")
-    server = MariadbServer(program, {"innodb-buffer-pool-size": "1500M", "general-log": "OFF"})
+    server = MariadbServer(program, {**LOGGING, "innodb-buffer-pool-size": "1500M", "general-log": "OFF"})
     try:
         server.initialise()
         server.start()
@@ -162,6 +224,21 @@ def mariadb() -> None:
             print("  mydumper is not installed")
         print(f"MariaDB, {SIZE / 1e9:.1f} GB, {ROUNDS} rounds")
         compare(database.url, others)
+
+        def bare(folder: Path, name: str) -> float:
+            server.create(name)
+            started = time.perf_counter()
+            text = subprocess.Popen(["zstd", "-dcq", str(folder / "dump.sql.zst")], stdout=subprocess.PIPE)
+            load = ["mariadb", *reach, "--init-command=SET sql_log_bin = 0", name]
+            subprocess.run(load, stdin=text.stdout, check=True)
+            assert text.wait() == 0
+            return time.perf_counter() - started
+
+        restore(database.url, "zstd -d | mariadb", bare, lambda name: database.execute(f"DROP DATABASE `{name}`"))
+        changed = "UPDATE t{} SET note = CONCAT(note, 'x') WHERE {}"
+        increments(
+            database.url, ROWS // 4, lambda which: [database.execute(changed.format(n, which)) for n in range(4)]
+        )
     finally:
         server.stop()
         server.remove()
@@ -186,6 +263,12 @@ def sqlite() -> None:
 
         print(f"SQLite, {file.stat().st_size / 1e9:.1f} GB, {ROUNDS} rounds")
         compare(f"sqlite:///{file}", {"Connection.backup": bare})
+
+        def change(which: str) -> None:
+            with closing(sqlite3.connect(file)) as connection:
+                connection.executescript(f"UPDATE t SET note = note || 'x' WHERE {which}")
+
+        increments(f"sqlite:///{file}", ROWS, change)
 
 
 def main(chosen: list[str]) -> None:

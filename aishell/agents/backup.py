@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from aishell.agents.backup_steps import read, sized
 from aishell.agents.base import Agent, Draft
 from aishell.agents.summary import left_over
 from aishell.errors import ParameterError
@@ -72,19 +73,9 @@ class BackupAgent(Agent):
         warnings = []
         made = {"backup_id": "${steps.backup.output.backup_id}"}
         steps = [
-            Step(
-                id="size",
-                tool="calculate_backup_size",
-                params={},
-                rationale="How much a full backup will take, so that it is not begun where there is no room for it.",
-            ),
+            sized("size"),
             _backup(task, inventory),
-            Step(
-                id="validate",
-                tool="validate_backup",
-                params=made,
-                rationale="Only what was read from beginning to end counts as a backup.",
-            ),
+            read("validate", "backup"),
         ]
         if data.get("restore_test"):
             bytes_ = inventory.server.database_bytes

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from aishell.agents.backup_steps import BackupSteps
 from aishell.agents.base import Draft
 from aishell.models import Inventory, Step, Task
-from aishell.planning.estimates import estimate
 
+#: What can do no harm goes on without them.
+STEPS = BackupSteps("backup_size", "backup", "backup_read", "A way back, before anything is changed that could hurt.")
 #: What a step that has to wait for the backup asks; one that was put off has no output, and nothing goes on from that.
 READ = "${steps.backup_read.output.valid} == True"
 
@@ -20,7 +22,7 @@ def backed_up(draft: Draft, task: Task, inventory: Inventory) -> Draft:
     if known is not None:
         told = f"no backup is made: {known['backup_id']}, begun {str(known['started_at'])[:19]}Z, is verified and young enough"
         return replace(draft, warnings=(*draft.warnings, told))
-    first = _steps(inventory)
+    first = [replace(step, on_error="continue") for step in STEPS.of(inventory)]
     steps = [*first, *(_guarded(step, first) if step.tool in inventory.guarded else step for step in draft.steps)]
     return replace(draft, steps=tuple(replace(step, index=number) for number, step in enumerate(steps)))
 
@@ -29,30 +31,3 @@ def _guarded(step: Step, first: list[Step]) -> Step:
     """The step, if the backup was made and could be read."""
     condition = READ if step.when is None else f"{READ} and {step.when}"
     return replace(step, needs=(*step.needs, *(one.id for one in first)), when=condition)
-
-
-def _steps(inventory: Inventory) -> list[Step]:
-    """What can do no harm goes on without them: a failure here stops the others alone."""
-    bytes_ = inventory.server.database_bytes
-    room = bytes_ if inventory.server.engine == "sqlite" else None  # of others it is known when its size was estimated
-    steps = [
-        Step(
-            id="backup_size",
-            tool="calculate_backup_size",
-            rationale="How much the backup will take, so that it is not begun where there is no room for it.",
-        ),
-        Step(
-            id="backup",
-            tool="backup_database_full",
-            params={"expected_bytes": "${steps.backup_size.output.bytes}"},
-            rationale="A way back, before anything is changed that could hurt.",
-            estimate=estimate(inventory, "backup_database_full", "", bytes_, room),
-        ),
-        Step(
-            id="backup_read",
-            tool="validate_backup",
-            params={"backup_id": "${steps.backup.output.backup_id}"},
-            rationale="Only what was read from beginning to end counts as a backup.",
-        ),
-    ]
-    return [replace(step, needs=(steps[n - 1].id,) if n else (), on_error="continue") for n, step in enumerate(steps)]

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from aishell.agents.backup_steps import BackupSteps
 from aishell.errors import ParameterError
 from aishell.models import Inventory, Server, Step
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 
 STEP, TOOL = "replace", "replace_database"
+SAFETY = BackupSteps("size", "safety", "validate", "A safety backup of the state that is about to be lost.")
 #: Methods whose backups are of one database, which another can take the place of.
 METHODS = ("pg_dump", "mariadb-dump", "sqlite")
 #: Options of the restore that the exchange has to know too.
@@ -26,7 +28,7 @@ def steps(data: Mapping[str, Any], inventory: Inventory, restore: Step) -> list[
     """The steps around `restore`, each needing the one before it. Raises ParameterError for what cannot be done in place."""
     _require_possible(data, inventory)
     server, made = inventory.server, data["manifest"]
-    before = [] if data.get("without_safety_backup") else _safety(inventory)
+    before = [] if data.get("without_safety_backup") else SAFETY.of(inventory)
     params: dict[str, Any] = {
         "backup_id": "${steps.restore.output.backup_id}",
         "database": escaped(server.database),
@@ -101,32 +103,6 @@ def _same(then: str, now: str) -> bool:
     """Whether two identities are of one database: the same, or on PostgreSQL of the same name on the same server."""
     old, new = _NUMBERED.fullmatch(then), _NUMBERED.fullmatch(now)
     return then == now or (old is not None and new is not None and old.groups() == new.groups())
-
-
-def _safety(inventory: Inventory) -> list[Step]:
-    bytes_ = inventory.server.database_bytes
-    room = bytes_ if inventory.server.engine == "sqlite" else None
-    return [
-        Step(
-            id="size",
-            tool="calculate_backup_size",
-            params={},
-            rationale="How much the safety backup will take, so that it is not begun where there is no room for it.",
-        ),
-        Step(
-            id="safety",
-            tool="backup_database_full",
-            params={"expected_bytes": "${steps.size.output.bytes}"},
-            rationale="A safety backup of the state that is about to be lost.",
-            estimate=estimate(inventory, "backup_database_full", "", bytes_, room),
-        ),
-        Step(
-            id="validate",
-            tool="validate_backup",
-            params={"backup_id": "${steps.safety.output.backup_id}"},
-            rationale="Only what was read from beginning to end is a way back.",
-        ),
-    ]
 
 
 def _only_copy(data: Mapping[str, Any], server: Server) -> str:

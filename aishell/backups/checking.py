@@ -11,10 +11,11 @@ from typing import Any
 
 from aishell.backups.catalog import VERIFIED, Entry
 from aishell.backups.clients import end_leftover
+from aishell.backups.digests import damages, misfits
 from aishell.backups.encryption import is_encrypted, opened
-from aishell.backups.making import Work, is_part, sha256
-from aishell.backups.manifest import File, Manifest
-from aishell.backups.methods import method_of
+from aishell.backups.making import Work
+from aishell.backups.manifest import Manifest
+from aishell.backups.methods import Chain, method_of
 from aishell.backups.repository import writing
 from aishell.backups.vault import vault_of
 from aishell.errors import BackupError, NotAtHandError
@@ -31,25 +32,47 @@ def check(work: Work, entry: Entry) -> list[tuple[Path, Manifest]]:
     Raises BackupError naming what is wrong: then that link, and what rests on it, counts for nothing until it is checked again;
     NotAtHandError where nothing could be learnt of it.
     """
-    looked_at = entry.backup_id
-    try:
+    with _blaming(work, entry.backup_id):
         links = work.vault.chain(entry)
-        for folder, manifest in links:
-            looked_at = manifest.backup_id
-            refuse(manifest, sorted(problems(folder, manifest)))
-        unread = [link for link in links if not is_encrypted(link[1]) or work.vault.identity]  # the others were, before
-        with opened(work.vault, work.folder, unread) as readable:
-            for folder, manifest in readable:
-                looked_at = manifest.backup_id
-                method_of(manifest.method).read(work, folder, manifest)
-    except NotAtHandError:
-        raise
-    except BackupError as error:
-        work.vault.catalog.failed(looked_at, error.message)
-        raise
+    for folder, manifest in links:
+        with _blaming(work, manifest.backup_id):
+            refuse(manifest, sorted(misfits(folder, manifest)))
+    with ThreadPoolExecutor(1, thread_name_prefix="digests") as pool:
+        compared = pool.submit(_compared, work, links)  # on another core than the reading
+        try:
+            _read(work, links)
+        finally:
+            for manifest, damaged in compared.result():  # which says more than a program that stumbles over it
+                with _blaming(work, manifest.backup_id):
+                    refuse(manifest, damaged)
     for _, manifest in links:
         work.vault.proven(manifest.backup_id, VERIFIED)
     return links
+
+
+def _compared(work: Work, links: Chain) -> list[tuple[Manifest, list[str]]]:
+    return [(manifest, sorted(damages(folder, manifest, work.context.cancelled))) for folder, manifest in links]
+
+
+def _read(work: Work, links: Chain) -> None:
+    """Each from beginning to end. What is encrypted and cannot be opened here was read before it was encrypted."""
+    unread = [link for link in links if not is_encrypted(link[1]) or work.vault.identity]
+    with opened(work.vault, work.folder, unread) as readable:
+        for folder, manifest in readable:
+            with _blaming(work, manifest.backup_id):
+                method_of(manifest.method).read(work, folder, manifest)
+
+
+@contextmanager
+def _blaming(work: Work, backup_id: str) -> Iterator[None]:
+    """What is found to be wrong is held against this backup, unless nothing could be learnt of it."""
+    try:
+        yield
+    except NotAtHandError:
+        raise
+    except BackupError as error:
+        work.vault.catalog.failed(backup_id, error.message)
+        raise
 
 
 def validate(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -73,37 +96,6 @@ def working(tool: Tool, params: Mapping[str, Any], context: Context) -> Iterator
         yield Work(tool, params, context, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def problems(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """What differs between the files of a backup and its manifest, in words."""
-    expected = {file.path: file for file in manifest.files}
-    present = {str(path.relative_to(folder)): path for path in folder.rglob("*") if is_part(folder, path)}
-    for name in expected.keys() - present.keys():
-        yield f"{name} is missing"
-    for name in present.keys() - expected.keys():
-        yield f"{name} was not in it when it was made"
-    links = [name for name in expected if name in present and present[name].is_symlink()]
-    for name in links:  # removing the backup would leave what it leads to, and removing that would take the backup
-        yield f"{name} is a link in the place of the file"
-    there = [file for name, file in expected.items() if name in present and name not in links]
-    with ThreadPoolExecutor(2, thread_name_prefix="check") as pool:
-        for told in pool.map(lambda file: _problem(folder, file), there):
-            if told is not None:
-                yield told
-
-
-def _problem(folder: Path, file: File) -> str | None:
-    path = folder / file.path
-    try:
-        size = path.stat().st_size
-        if size != file.bytes:
-            return f"{file.path} has {size:,} bytes instead of {file.bytes:,}"
-        return None if sha256(path) == file.sha256 else f"{file.path} was changed or is damaged"
-    except PermissionError as error:
-        raise NotAtHandError(f"{path} may not be read by this user") from error
-    except OSError as error:  # a disk that is failing
-        return f"{file.path} cannot be read: {error.strerror or error}"
 
 
 def refuse(manifest: Manifest, found: Sequence[str]) -> None:

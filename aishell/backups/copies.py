@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from aishell.backups.checking import problems, refuse
+from aishell.backups.checking import refuse
+from aishell.backups.digests import Cancelled, problems, sha256_of
 from aishell.backups.manifest import Manifest
 from aishell.backups.methods import ELSEWHERE
 from aishell.backups.repository import MANIFEST, Repository, writing
@@ -32,12 +32,12 @@ def copy(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         )
     copied, size = [], 0
     for folder, manifest in vault.chain(entry):
-        refuse(manifest, sorted(problems(folder, manifest)))
+        refuse(manifest, problems(folder, manifest, context.cancelled))
         known = vault.catalog.find(manifest.backup_id)
         for name in vault.copies:
             if name in known.copies:
                 continue
-            place_of(name).put(folder, manifest)
+            place_of(name).put(folder, manifest, context.cancelled)
             vault.catalog.copied(manifest.backup_id, name)
             copied.append({"backup_id": manifest.backup_id, "place": name})
             size += manifest.bytes
@@ -49,7 +49,7 @@ class Place(ABC):
     """Somewhere else where whole backups are kept, under the same names."""
 
     @abstractmethod
-    def put(self, folder: Path, manifest: Manifest) -> None:
+    def put(self, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
         """Copy a backup there and compare what arrived. Raises BackupError when it is not the same."""
 
 
@@ -59,13 +59,13 @@ class Folder(Place):
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def put(self, folder: Path, manifest: Manifest) -> None:
+    def put(self, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
         if not self.root.is_dir():
             raise BackupError(f"{self.root} is not there: is its disk mounted?")
         repository = Repository(self.root)
         final = repository.folder(manifest.target) / manifest.backup_id
         if final.exists():
-            refuse(manifest, sorted(problems(final, manifest)))
+            refuse(manifest, problems(final, manifest, cancelled))
             return
         partial = repository.begin(repository.folder(manifest.target), manifest.backup_id)
         try:
@@ -73,7 +73,7 @@ class Folder(Place):
                 for file in manifest.files:
                     (partial / file.path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                     shutil.copyfile(folder / file.path, partial / file.path)
-            refuse(manifest, sorted(problems(partial, manifest)))
+            refuse(manifest, problems(partial, manifest, cancelled))
             repository.publish(partial, manifest)
         except BaseException:
             repository.discard(partial)
@@ -90,14 +90,14 @@ class ObjectStore(Place):
             raise BackupError(f"{url} needs fsspec", hint="pip install 'aishell[object-stores]'") from error
         self.store, self.root = url_to_fs(url)
 
-    def put(self, folder: Path, manifest: Manifest) -> None:
+    def put(self, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
         home = f"{self.root}/{folder_name(manifest.target)}/{manifest.backup_id}"
         with writing(Path(home)):
             for file in manifest.files:
                 self.store.makedirs(f"{home}/{file.path}".rpartition("/")[0], exist_ok=True)
                 self.store.put_file(str(folder / file.path), f"{home}/{file.path}")
                 with self.store.open(f"{home}/{file.path}", "rb") as arrived:
-                    if _digest(arrived) != file.sha256:
+                    if sha256_of(arrived, cancelled) != file.sha256:
                         raise BackupError(f"{file.path} did not arrive at {home} as it is here")
             self.store.put_file(str(folder / MANIFEST), f"{home}/{MANIFEST}")
 
@@ -110,10 +110,3 @@ def place_of(name: str) -> Place:
     if not path.is_absolute():
         raise BackupError(f"the second place {name!r} is neither an absolute path nor a URL")
     return Folder(path)
-
-
-def _digest(stream: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while chunk := stream.read(1 << 20):
-        digest.update(chunk)
-    return digest.hexdigest()

@@ -54,7 +54,7 @@ def is_encrypted(manifest: Manifest) -> bool:
 
 
 def _decrypted(vault: Vault, folder: Path, into: Path) -> Path:
-    """Raises BackupError without the right key, and for a file that is not what was encrypted."""
+    """Raises NotAtHandError without the right key: whether the file is what was encrypted its digest tells."""
     pyrage = _library()
     if vault.identity is None:
         raise NotAtHandError(
@@ -74,7 +74,7 @@ def _decrypted(vault: Vault, folder: Path, into: Path) -> Path:
             try:
                 pyrage.decrypt_file(str(path), str(target), keys)
             except pyrage.DecryptError as error:
-                raise BackupError(f"{path} cannot be decrypted with the key at hand, or is damaged: {error}") from error
+                raise NotAtHandError(f"{path} cannot be decrypted with the key at hand: {error}") from error
     return into
 
 

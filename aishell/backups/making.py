@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,8 +12,9 @@ from typing import Any, Protocol
 
 from aishell.backups.catalog import Entry
 from aishell.backups.clients import Clients, end_leftover
-from aishell.backups.manifest import FULL, File, Manifest, Print
-from aishell.backups.repository import MANIFEST, PARTIAL, STANDING
+from aishell.backups.digests import files_of, parts
+from aishell.backups.manifest import FULL, Manifest, Print
+from aishell.backups.repository import MANIFEST, PARTIAL
 from aishell.backups.vault import Vault, vault_of
 from aishell.databases.base import Session
 from aishell.errors import BackupError
@@ -138,30 +137,13 @@ def make(
             from aishell.backups.encryption import encrypt
 
             method.read(work, partial, manifest)  # before: afterwards only who has the key can
-            encrypt(_parts(partial), vault.recipients)
-        manifest = replace(manifest, files=files_of(partial))
+            encrypt(parts(partial), vault.recipients)
+        manifest = replace(manifest, files=files_of(partial, context.cancelled))
         folder = vault.repository.publish(partial, manifest)
     except BaseException:
         vault.repository.discard(partial)
         raise
     return _told(vault, folder, manifest)
-
-
-def files_of(folder: Path) -> tuple[File, ...]:
-    """Every file of a backup with its digest, read back from where it was written."""
-    paths = _parts(folder)
-    with ThreadPoolExecutor(2, thread_name_prefix="digest") as pool:
-        digests = pool.map(sha256, paths)
-        return tuple(
-            File(str(path.relative_to(folder)), path.stat().st_size, digest)
-            for path, digest in zip(paths, digests, strict=True)
-        )
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def total(paths: Iterable[Path]) -> int:
@@ -172,20 +154,6 @@ def total(paths: Iterable[Path]) -> int:
             with suppress(FileNotFoundError):
                 size += path.stat().st_size
     return size
-
-
-def _parts(folder: Path) -> list[Path]:
-    """The files that a backup is made of."""
-    return sorted(path for path in folder.rglob("*") if is_part(folder, path))
-
-
-def is_part(folder: Path, path: Path) -> bool:
-    """Whether a file in a backup's folder is of the backup: its manifest, what was noted since and logs of programs are not.
-
-    Further down all is the backup's: a cluster has logs of its own.
-    """
-    ours = path.name.startswith(".") or path.name in (MANIFEST, STANDING) or path.suffix == ".log"
-    return path.is_file() and not (path.parent == folder and ours)
 
 
 def _earlier(home: Path, ending: str) -> Path | None:

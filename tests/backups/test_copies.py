@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 
 from aishell.backups.copies import Folder, ObjectStore, place_of
-from aishell.backups.making import files_of
+from aishell.backups.digests import files_of
 from aishell.backups.manifest import FULL, Manifest
 from aishell.backups.repository import Repository
 from aishell.errors import BackupError
 from tests.backups.test_sqlite import back_up, change, fill, listed, made
 from tests.fix_aishell import Aishell
 from tests.fix_sqlite import SqliteDatabase
+
+
+def never() -> bool:
+    return False
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def backup(tmp_path: Path) -> tuple[Path, Manifest]:
         started_at="2026-11-21T00:00:00+00:00",
         finished_at="2026-11-21T00:00:01+00:00",
         run_id="1a2b3c4d",
-        files=files_of(partial),
+        files=files_of(partial, never),
     )
     return repository.publish(partial, manifest), manifest
 
@@ -54,35 +58,35 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
 def test_a_copy_is_the_same(backup, place):
     folder, manifest = backup
     name, there = place
-    place_of(name).put(folder, manifest)
+    place_of(name).put(folder, manifest, never)
     arrived = there / "shop" / manifest.backup_id
     assert {str(p.relative_to(arrived)) for p in arrived.rglob("*") if p.is_file()} == {
         "dump/toc.dat", "globals.sql", "manifest.json",
     }  # fmt: skip
     assert Manifest.of((arrived / "manifest.json").read_text(), "there") == manifest
     assert (arrived / "dump" / "toc.dat").read_bytes() == (folder / "dump" / "toc.dat").read_bytes()
-    place_of(name).put(folder, manifest)  # again: it is there already
+    place_of(name).put(folder, manifest, never)  # again: it is there already
 
 
 def test_what_does_not_arrive_as_it_was_gets_no_name(backup, place):
     folder, manifest = backup
     (folder / "globals.sql").write_text("-- rolez")
     with pytest.raises(BackupError, match=r"globals\.sql"):
-        place_of(place[0]).put(folder, manifest)
+        place_of(place[0]).put(folder, manifest, never)
     assert not list(place[1].rglob("manifest.json"))
 
 
 def test_a_copy_that_is_damaged_there_is_not_taken_for_one(backup, tmp_path):
     folder, manifest = backup
-    Folder(tmp_path).put(folder, manifest)
+    Folder(tmp_path).put(folder, manifest, never)
     (tmp_path / "shop" / manifest.backup_id / "globals.sql").write_text("")
     with pytest.raises(BackupError, match=r"globals\.sql has 0 bytes"):
-        Folder(tmp_path).put(folder, manifest)
+        Folder(tmp_path).put(folder, manifest, never)
 
 
 def test_a_disk_that_is_not_mounted_is_no_place(backup, tmp_path):
     with pytest.raises(BackupError, match="is its disk mounted"):
-        Folder(tmp_path / "nowhere").put(*backup)
+        Folder(tmp_path / "nowhere").put(*backup, never)
     with pytest.raises(BackupError, match="neither an absolute path nor a URL"):
         place_of("relative/path")
 
@@ -90,7 +94,7 @@ def test_a_disk_that_is_not_mounted_is_no_place(backup, tmp_path):
 def test_object_stores_go_through_fsspec(backup):
     folder, manifest = backup
     store = ObjectStore("memory://bucket/backups")
-    store.put(folder, manifest)
+    store.put(folder, manifest, never)
     found = store.store.find("/bucket/backups")
     assert sorted(path.rpartition("/")[2] for path in found) == ["globals.sql", "manifest.json", "toc.dat"]
 

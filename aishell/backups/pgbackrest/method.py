@@ -16,6 +16,7 @@ from aishell.backups.pgbackrest.info import damage, missing
 from aishell.backups.pgbackrest.making import NAME, TYPES, made, parent_in, ready
 from aishell.backups.pgbackrest.reach import Reach
 from aishell.backups.postgresql import wal
+from aishell.backups.postgresql.new_cluster import is_scratch
 from aishell.backups.repository import writing
 from aishell.backups.vault import vault_of
 from aishell.errors import BackupError
@@ -78,7 +79,7 @@ class PgBackRest(Method):
 
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
         """None, as for pg_basebackup. In scratch a server is started and every table read."""
-        if pgbackrest_restore.is_scratch(place):
+        if is_scratch(place):
             from aishell.backups.postgresql.scratch import prove
 
             prove(work, place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,10 +12,8 @@ from aishell.backups.manifest import Manifest
 from aishell.backups.methods import Chain
 from aishell.backups.pgbackrest.reach import Reach
 from aishell.backups.postgresql import recovery
-from aishell.backups.repository import writing
+from aishell.backups.postgresql.new_cluster import NewCluster
 from aishell.errors import BackupError
-
-is_scratch = recovery.is_scratch
 
 
 def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
@@ -25,47 +22,31 @@ def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
     Nothing of the source is touched: tablespaces go beside the data, links inside it become folders. The restored server goes
     on fetching WAL from the repository, and archives nothing.
     """
-    place, mark = recovery.place_of(work, named), f"{work.context.run_id}:{work.context.step_id}"
+    new = NewCluster.of(work, named)
     manifest, moment = _chosen(chain, until)
     reach = Reach.of(manifest.details)
-    spaces, unfinished = place.with_name(f"{place.name}.tablespaces"), place.with_name(f".{place.name}.restoring")
-    waiting = place.with_name(f".{place.name}.tablespaces")
-    if recovery.is_made(place, mark):
-        with writing(spaces):
-            recovery.settle(waiting, spaces)
+    if new.is_there():
         return
-    for taken in (place, spaces):
-        if taken.exists() or taken.is_symlink():
-            raise BackupError(f"{taken} is there already", hint="name a folder that is not there")
-    _check_room(place, manifest)
-    with writing(place):
-        for left in (unfinished, waiting):  # of an attempt that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        try:
-            for folder in (unfinished, waiting):
-                folder.mkdir(mode=0o700)
-                serving.own(folder, reach.user())
-            reach.run(
-                work,
-                "fetch_set",
-                label=manifest.position["label"],
-                place=unfinished,
-                spaces=waiting,
-                type="immediate" if moment is None else "time",
-                moment=moment,
-                fetch=_fetch(work, reach, place),
-                size=lambda: total(unfinished.rglob("*")),
-                expected=manifest.source_bytes or 0,
-            )
-            recovery.configure(unfinished, _settings(moment), False, mark)
-            _relink(unfinished, waiting, spaces)
-            serving.own(unfinished, reach.user())
-            unfinished.rename(place)
-        except BaseException:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.rmtree(waiting, ignore_errors=True)
-            raise
-        recovery.settle(waiting, spaces)
+    new.require_room(manifest.source_bytes or 0)
+    with new.made():
+        for folder in (new.unfinished, new.waiting):
+            folder.mkdir(mode=0o700)
+            serving.own(folder, reach.user())
+        reach.run(
+            work,
+            "fetch_set",
+            label=manifest.position["label"],
+            place=new.unfinished,
+            spaces=new.waiting,
+            type="immediate" if moment is None else "time",
+            moment=moment,
+            fetch=_fetch(work, reach, new.place),
+            size=lambda: total(new.unfinished.rglob("*")),
+            expected=manifest.source_bytes or 0,
+        )
+        recovery.configure(new, _settings(moment), False)
+        _relink(new)
+        serving.own(new.unfinished, reach.user())
 
 
 def _chosen(chain: Chain, until: str | None) -> tuple[Manifest, str | None]:
@@ -113,19 +94,11 @@ def _fetch(work: Work, reach: Reach, place: Path) -> str:
     return f'{shlex.join(words).replace("%", "%%")} %f "%p"'
 
 
-def _relink(data: Path, waiting: Path, spaces: Path) -> None:
+def _relink(new: NewCluster) -> None:
     """The links to tablespaces lead to where those will be."""
-    for link in (data / recovery.SPACES).iterdir():
-        place = spaces / link.readlink().relative_to(waiting)
+    for link in (new.unfinished / recovery.SPACES).iterdir():
+        place = new.spaces / link.readlink().relative_to(new.waiting)
         link.unlink()
         link.symlink_to(place)
-    if not any(waiting.iterdir()):
-        waiting.rmdir()
-
-
-def _check_room(place: Path, manifest: Manifest) -> None:
-    if not place.parent.is_dir():
-        raise BackupError(f"{place.parent} is not there")
-    needed, free = manifest.source_bytes or 0, shutil.disk_usage(place.parent).free
-    if needed > free:
-        raise BackupError(f"{needed:,} bytes are needed at {place.parent}, and {free:,} are free")
+    if not any(new.waiting.iterdir()):
+        new.waiting.rmdir()

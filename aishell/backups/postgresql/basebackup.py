@@ -16,6 +16,7 @@ from aishell.backups.methods import Chain, Method
 from aishell.backups.parents import newest_by, parent_of
 from aishell.backups.postgresql import recovery, wal
 from aishell.backups.postgresql.libpq import reached, use_programs
+from aishell.backups.postgresql.new_cluster import is_scratch
 from aishell.backups.postgresql.recovery import BASE
 from aishell.backups.repository import writing
 from aishell.errors import BackupError, DatabaseError
@@ -128,11 +129,11 @@ class PgBasebackup(Method):
         """Into a new folder, which a server of the same version is then started on; at its first start it recovers."""
         if tables:
             raise BackupError("a physical backup is restored as a whole")
-        recovery.restore(work, chain, recovery.place_of(work, place), until)
+        recovery.restore(work, chain, place, until)
 
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
         """None: what a server had at the end of its WAL nobody knew. In scratch a server is started and every table read."""
-        if recovery.is_scratch(place):
+        if is_scratch(place):
             from aishell.backups.postgresql.scratch import prove
 
             prove(work, place)

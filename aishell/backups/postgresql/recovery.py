@@ -13,7 +13,7 @@ from aishell.backups.manifest import Manifest
 from aishell.backups.methods import Chain
 from aishell.backups.postgresql import wal
 from aishell.backups.postgresql.libpq import use_programs
-from aishell.backups.repository import writing
+from aishell.backups.postgresql.new_cluster import AUTO, MARK, NewCluster
 from aishell.errors import BackupError
 
 BASE, MANIFEST, SPACES = "base", "backup_manifest", "pg_tblspc"
@@ -29,8 +29,6 @@ QUIET: Mapping[str, str] = {
     **dict.fromkeys(("recovery_target", "recovery_target_name", "recovery_target_lsn", "recovery_target_xid"), ""),
     "recovery_target_time": "",
 }
-#: The settings that a server is given by statements, and what stands there before the step that has restored it.
-AUTO, MARK = "postgresql.auto.conf", "# by aishell "
 #: Where a server wants its settings, and what stands there when those of the source lie elsewhere (as on Debian).
 CONFIGURATION = {
     "postgresql.conf": "# Those of the source lay outside its data directory: none is in the backup.\n",
@@ -39,70 +37,24 @@ CONFIGURATION = {
 }
 
 
-def is_scratch(place: str) -> bool:
-    """Whether a place is a name alone, of what is made for a test."""
-    return os.sep not in place
-
-
-def place_of(work: Work, place: str) -> Path:
-    """Where to restore to. Raises BackupError for what is no absolute path."""
-    if is_scratch(place):
-        from aishell.backups.postgresql.scratch import data_of
-
-        return data_of(work, place)
-    if not Path(place).is_absolute():
-        raise BackupError(
-            f"{place!r} is no absolute path", hint="name a folder that is not there, for a new data directory"
-        )
-    return Path(place)
-
-
-def restore(work: Work, chain: Chain, place: Path, until: str | None) -> None:
+def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
     """A new data directory, under its name when it is whole; a server of the same version recovers at its first start."""
     bases = [link for link in chain if (link[0] / BASE).is_dir()]
     logs = [link for link in chain if not (link[0] / BASE).is_dir()]
     if list(chain) != [*bases, *logs] or not bases:
         raise BackupError(f"{chain[-1][1].backup_id} does not rest on a base backup as it should")
     settings = _settings(bases[-1][1], [manifest for _, manifest in logs], until)
-    spaces, unfinished = place.with_name(f"{place.name}.tablespaces"), place.with_name(f".{place.name}.restoring")
-    waiting, mark = place.with_name(f".{place.name}.tablespaces"), f"{work.context.run_id}:{work.context.step_id}"
-    if is_made(place, mark):
-        with writing(spaces):
-            settle(waiting, spaces)
+    new = NewCluster.of(work, named)
+    if new.is_there():
         return
-    for taken in (place, spaces):
-        if taken.exists() or taken.is_symlink():
-            raise BackupError(f"{taken} is there already", hint="name a folder that is not there")
-    _check_room(place, bases, logs)
-    with writing(place):
-        for left in (unfinished, waiting):  # of an attempt that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        try:
-            _files(work, bases, unfinished)
-            _logs(logs, bases[-1][1], unfinished)
-            configure(unfinished, settings, bool(logs), mark)
-            _place_spaces(unfinished, waiting, spaces)
-            _own(place.parent, unfinished, waiting)
-            unfinished.rename(place)
-        except BaseException:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.rmtree(waiting, ignore_errors=True)
-            raise
-        settle(waiting, spaces)
-
-
-def is_made(place: Path, mark: str) -> bool:
-    """Whether this very step has made the data directory and was killed before it could say so."""
-    try:
-        return f"{MARK}{mark}\n" in (place / AUTO).read_text(encoding="utf-8")
-    except OSError:
-        return False
-
-
-def settle(waiting: Path, spaces: Path) -> None:
-    """Tablespaces get their name after the data directory that leads to them: that one tells whose they are."""
-    if waiting.is_dir():
-        waiting.rename(spaces)
+    largest = max(base.source_bytes or 0 for _, base in bases)
+    new.require_room(largest + sum(manifest.bytes for _, manifest in logs))
+    with new.made():
+        _files(work, bases, new.unfinished)
+        _logs(logs, bases[-1][1], new.unfinished)
+        configure(new, settings, bool(logs))
+        _place_spaces(new)
+        _own(new.place.parent, new.unfinished, new.waiting)
 
 
 def _settings(base: Manifest, logs: Sequence[Manifest], until: str | None) -> dict[str, str]:
@@ -170,27 +122,29 @@ def _logs(logs: Chain, base: Manifest, into: Path) -> None:
         reached = segments.end
 
 
-def configure(data: Path, settings: Mapping[str, str], archive: bool, mark: str) -> None:
-    """What a restored server is told, and which step has restored it (see `is_made`). `archive`: it recovers from WAL."""
+def configure(new: NewCluster, settings: Mapping[str, str], archive: bool) -> None:
+    """What a restored server is told, and which step has restored it. `archive`: it recovers from WAL."""
+    data = new.unfinished
     for name, text in CONFIGURATION.items():
         if not (data / name).exists():
             (data / name).write_text(text, encoding="utf-8")
             (data / name).chmod(0o600)
     with (data / AUTO).open("a", encoding="utf-8") as file:
-        file.write(f"\n{MARK}{mark}\n# for the restore; take out what this server is to do again\n")
+        file.write(f"\n{MARK}{new.mark}\n# for the restore; take out what this server is to do again\n")
         for name, value in settings.items():
             file.write(f"{name} = '{value}'\n")
     if archive:
         (data / "recovery.signal").touch(mode=0o600)
 
 
-def _place_spaces(data: Path, waiting: Path, spaces: Path) -> None:
+def _place_spaces(new: NewCluster) -> None:
     """Tablespaces beside the data directory, with the links that every version knows to where they will be."""
-    for space in sorted((data / SPACES).iterdir()) if (data / SPACES).is_dir() else ():
+    links = new.unfinished / SPACES
+    for space in sorted(links.iterdir()) if links.is_dir() else ():
         if space.is_dir() and not space.is_symlink():
-            waiting.mkdir(mode=0o700, exist_ok=True)
-            space.rename(waiting / space.name)
-            space.symlink_to(spaces / space.name)
+            new.waiting.mkdir(mode=0o700, exist_ok=True)
+            space.rename(new.waiting / space.name)
+            space.symlink_to(new.spaces / space.name)
 
 
 def _own(parent: Path, *made: Path) -> None:
@@ -201,12 +155,3 @@ def _own(parent: Path, *made: Path) -> None:
     for folder in made:
         for path in [folder, *folder.rglob("*")] if folder.exists() else ():
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
-
-
-def _check_room(place: Path, bases: Chain, logs: Chain) -> None:
-    if not place.parent.is_dir():
-        raise BackupError(f"{place.parent} is not there")
-    needed = max(base.source_bytes or 0 for _, base in bases) + sum(manifest.bytes for _, manifest in logs)
-    free = shutil.disk_usage(place.parent).free
-    if needed > free:
-        raise BackupError(f"{needed:,} bytes are needed at {place.parent}, and {free:,} are free")

@@ -19,6 +19,7 @@ from aishell.backups.restoring import differences
 from aishell.backups.sqlite.copy import STEP, SQLiteCopy, open_file, prints_of
 from aishell.databases.sqlite import map_error
 from aishell.errors import BackupError, DatabaseError
+from aishell.folders import sync
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 
@@ -83,7 +84,9 @@ def _keep(work: Work, kept: Path) -> list[str]:
         unfinished.unlink(missing_ok=True)
         try:
             SQLiteCopy().copy(work, unfinished)
+            sync(unfinished)
             unfinished.rename(kept)
+            sync(kept.parent)
         except BackupError as error:
             if work.params["safety"] is not None:
                 raise

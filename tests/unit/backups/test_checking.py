@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aishell.backups import checking
+from aishell.backups import checking, digests
 from aishell.backups.catalog import VERIFIED
 from aishell.backups.making import Work
 from aishell.backups.repository import writing
@@ -92,10 +92,10 @@ def test_a_missing_program_is_held_against_no_backup(here, monkeypatch):
 def test_a_failing_disk_is_damage_and_a_permission_is_not(here, monkeypatch, error, marked):
     entry = put(here, 1)
 
-    def fails(path):
+    def fails(path, cancelled):
         raise error
 
-    monkeypatch.setattr(checking, "sha256", fails)
+    monkeypatch.setattr(digests, "sha256", fails)
     with pytest.raises(BackupError) as caught:
         check(here, entry, monkeypatch)
     assert isinstance(caught.value, NotAtHandError) is not marked
