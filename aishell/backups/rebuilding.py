@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aishell.backups.catalog import WRITTEN, Standing
 from aishell.backups.vault import Vault
 from aishell.errors import BackupError
 
 
 @dataclass
 class Rebuilt:
-    """What was found. `damaged`: folder and what is wrong with it; `gone`: in the catalog, and not in the folder."""
+    """What was found. `damaged`: folder and what is wrong with it; `gone`: in the catalog, and not in the folder.
+
+    `unnoted`: the note beside it cannot be read, so that nothing is proven of it, and whether it was pinned is not known: it is.
+    """
 
     added: list[str] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
     damaged: list[tuple[Path, str]] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    unnoted: list[str] = field(default_factory=list)
 
 
 def rebuild(vault: Vault) -> Rebuilt:
@@ -48,7 +53,10 @@ def rebuild(vault: Vault) -> Rebuilt:
             vault.catalog.failed(name, why)
             told.damaged.append((folder, why))
             continue
-        vault.catalog.add(manifest, folder, standing=vault.standing(folder, manifest))
+        standing = vault.standing(folder, manifest)
+        vault.catalog.add(manifest, folder, standing=standing or Standing(WRITTEN, pinned=True))
+        if standing is None and known is None:
+            told.unnoted.append(name)
         (told.added if known is None else told.known).append(name)
     told.gone = [entry.backup_id for entry in vault.entries() if not entry.folder.is_dir()]
     return told

@@ -156,13 +156,15 @@ class Repository:
             sync(unfinished)
             unfinished.rename(folder / STANDING)
 
-    def standing(self, folder: Path) -> dict[str, object]:
-        """What was noted of a backup; nothing where that cannot be read."""
+    def standing(self, folder: Path) -> dict[str, object] | None:
+        """What was noted of a backup, empty where nothing was; None for a note that cannot be read."""
         try:
             found = json.loads((folder / STANDING).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except FileNotFoundError:
             return {}
-        return found if isinstance(found, dict) else {}
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
 
 
 def begun_by(folder: Path) -> str | None:

@@ -22,7 +22,7 @@ def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
     """
     with working(tool, params, context) as work:
         entry = work.vault.catalog.find(params["backup_id"])
-        chain = check(work, entry)
+        chain = check(work, entry, again=False)
         place = params["place"]
         method = method_of(entry.method)
         with opened(work.vault, work.folder, chain) as readable:
@@ -52,7 +52,7 @@ def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dic
     """
     with working(tool, params, context) as work:
         entry = work.vault.catalog.find(params["backup_id"])
-        chain = check(work, entry)
+        chain = check(work, entry, again=False)
         method, expected = method_of(entry.method), chain[-1][1].prints
         place = f"aishell_scratch_{context.run_id[:8]}"
         method.drop(work, place)  # what a killed attempt of this run left

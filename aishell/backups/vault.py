@@ -97,12 +97,14 @@ class Vault:
         noted = {name: getattr(entry, name) for name in Standing.__dataclass_fields__}
         self.repository.stand(entry.folder, {**noted, "copies": list(entry.copies), "digest": entry.digest})
 
-    def standing(self, folder: Path, manifest: Manifest) -> Standing:
-        """What was noted beside a backup, for a catalog that is made again.
+    def standing(self, folder: Path, manifest: Manifest) -> Standing | None:
+        """What was noted beside a backup, for a catalog that is made again; None where that cannot be read.
 
-        What cannot be read, or was noted of another manifest, is worth nothing: the backup has to be looked at again.
+        What was noted of another manifest is worth nothing: the backup has to be looked at again.
         """
         noted = self.repository.standing(folder)
+        if noted is None:
+            return None
         if noted.get("digest") != manifest.digest or noted.get("rung") not in RUNGS:
             return Standing(WRITTEN, pinned=bool(noted.get("pinned")))
         known = {name: noted.get(name) for name in ("rung_at", "compared_at", "problem")}

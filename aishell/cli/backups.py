@@ -184,7 +184,7 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, output: str) -> None:
     """Enter every backup of the folder into the catalog: after state.db was lost, or backups were moved or brought back.
 
     What was proven stands beside each backup; of one without such a note nothing is proven: `aishell backups verify`.
-    Exit 1 when a manifest is damaged.
+    One whose note cannot be read is pinned, as it may have been. Exit 1 when a manifest is damaged.
     """
     from dataclasses import asdict
 
@@ -212,6 +212,8 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, output: str) -> None:
     else:
         for folder, problem in told.damaged:
             click.secho(f"✗ {printable(folder)}: {printable(problem)}", fg="red")
+        for name in told.unnoted:
+            click.echo(f"! {name} is pinned: its note cannot be read, and it may have been; `aishell backups unpin`")
         left = (
             f"; {len(told.gone)} not in the folder any more stay: --yes forgets them" if told.gone and not yes else ""
         )

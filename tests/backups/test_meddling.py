@@ -233,7 +233,10 @@ def test_a_note_that_is_none_proves_nothing(chain: Chain, text: bytes) -> None:
         (name / "standing.json").write_bytes(text)
     for path in one.site.state.parent.glob("state.db*"):
         path.unlink()
-    one.killer.run(one.site, "backups", "rebuild-catalog").expect(0)
+    rebuilt = one.killer.run(one.site, "backups", "rebuild-catalog", "--output", "json").expect(0).json
+    pinned = {entry["backup_id"] for entry in listed(one) if entry["pinned"]}
+    assert set(rebuilt["unnoted"]) <= pinned
+    assert bool(rebuilt["unnoted"]) == (not text.startswith(b"{")), "a note that cannot be read may have pinned it"
     assert {entry["rung"] for entry in listed(one)} == {"written"}
     assert one.killer.run(one.site, "backups", "prune", "--set", "count=1", "--yes").expect(0).out.count("stays") == 3
     one.killer.run(one.site, "backups", "verify").expect(0)

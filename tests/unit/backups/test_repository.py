@@ -160,7 +160,7 @@ def test_a_note_beside_a_backup_is_there_whole_or_not_at_all(repository):
     assert repository.standing(folder) == {"rung": "readable"}
     for text in ("", "[1]", '{"rung": '):
         (folder / module.STANDING).write_text(text)
-        assert repository.standing(folder) == {}
+        assert repository.standing(folder) is None
 
 
 @pytest.mark.parametrize(
