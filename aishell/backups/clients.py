@@ -272,7 +272,7 @@ def _hidden(word: str) -> str:
 
 
 def _widen(process: subprocess.Popen[bytes]) -> None:
-    """Pipes that hold more, where the system lets us: each side waits less often for the other (a dump of 1 GB took 6.5 s, not 7.9)."""
+    """Pipes that hold more, where the system lets us: each side waits less often for the other (1 GB: 6.5 s, not 7.9)."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
             with suppress(OSError):  # a user may have so many pages of pipes
