@@ -20,9 +20,8 @@ class BackupSteps:
     def of(self, inventory: Inventory) -> list[Step]:
         """The three, each needing the one before it."""
         bytes_ = inventory.server.database_bytes
-        room = (
-            bytes_ if inventory.server.engine == "sqlite" else None
-        )  # of others it is known when its size was estimated
+        # Of others it is known when its size was estimated.
+        room = bytes_ if inventory.server.engine == "sqlite" else None
         backup = Step(
             id=self.backup,
             tool="backup_database_full",

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from aishell.backups.manifest import File, Manifest
-from aishell.backups.repository import MANIFEST, STANDING
+from aishell.backups.repository import MANIFEST, STANDING, writing
 from aishell.errors import DatabaseError, NotAtHandError
 from aishell.folders import sync
 
 BLOCK = 1 << 20
-#: Files read at a time, and made durable at a time beside them: the disk writes while the processor counts.
+#: Files read at a time, and how many the disk writes out while the processor counts; the rest follows when a backup is published.
 READERS, WRITERS = 2, 2
 
 Cancelled = Callable[[], bool]
@@ -52,10 +52,11 @@ def is_part(folder: Path, path: Path) -> bool:
 
 
 def files_of(folder: Path, cancelled: Cancelled) -> tuple[File, ...]:
-    """Every file of a backup with its digest, read back from where it was written, and durable."""
+    """Every file of a backup with its digest, read back from where it was written; the largest are made durable meanwhile."""
     paths = parts(folder)
-    with ThreadPoolExecutor(READERS + WRITERS, thread_name_prefix="digest") as pool:
-        durable = [pool.submit(sync, path) for path in paths[:WRITERS]]
+    largest = sorted(paths, key=lambda path: path.stat().st_size)[-WRITERS:]
+    with writing(folder), ThreadPoolExecutor(READERS + WRITERS, thread_name_prefix="digest") as pool:
+        durable = [pool.submit(sync, path) for path in largest]
         digests = pool.map(lambda path: sha256(path, cancelled), paths)
         files = tuple(
             File(str(path.relative_to(folder)), path.stat().st_size, digest)

@@ -110,7 +110,8 @@ class SQLiteCopy(Method):
                 self._rebuild(work, chain, unfinished)
                 unfinished.chmod(0o600)
                 os.utime(unfinished, ns=(mark, mark))
-                sync(unfinished)
+                if os.sep in place:  # else it is scratch
+                    sync(unfinished)
                 os.link(unfinished, target)  # never over a file that came in meanwhile
                 sync(target.parent)
             finally:
