@@ -114,10 +114,10 @@ def main() -> None:
         error.show()
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        from aishell.backups.clients import end_running
-
         click.echo("interrupted", err=True)
         sys.stdout.flush()
+        from aishell.backups.clients import end_running
+
         end_running()
         os._exit(130)  # a second Ctrl-C leaves at once: a worker may still wait for its server
     except AishellError as error:
