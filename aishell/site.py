@@ -298,7 +298,8 @@ class Site:
                     observer,
                 )
                 run.enter(RunState.EXECUTING)
-                return concluded(Orchestrator(run, lock, approve or run.ask), request["contract"], started)
+                outcome = Orchestrator(run, lock, approve or run.ask).walk()
+                return concluded(run, outcome, request["contract"], started)
         finally:
             job.close()
 
@@ -347,7 +348,8 @@ class Site:
                     check_transition(state, RunState.EXECUTING)
                 run.enter(RunState.EXECUTING, reason="resumed")
                 earlier = self._recovered(run, again=state is RunState.FAILED, in_doubt=in_doubt)
-                return concluded(Orchestrator(run, lock, approve or run.ask, earlier), request["contract"], started)
+                outcome = Orchestrator(run, lock, approve or run.ask, earlier).walk()
+                return concluded(run, outcome, request["contract"], started)
 
     def _successors(self, run_id: str) -> set[str]:
         """The identities of what steps of a run were about to put in the target's place."""

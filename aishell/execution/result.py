@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.errors import AishellError
-from aishell.execution.orchestrator import Orchestrator, Outcome
+from aishell.execution.orchestrator import Outcome
 from aishell.execution.run import Run
 from aishell.interrupts import uninterrupted
 from aishell.models import RunResult, RunState, StepResult, StepStatus, plain
@@ -20,10 +20,8 @@ _STOPPED = {
 }
 
 
-def concluded(orchestrator: Orchestrator, plan: dict[str, Any], started: float) -> RunResult:
-    """Walk, and write down how the run ended. `started` in seconds of the monotonic clock."""
-    run = orchestrator.run
-    outcome = orchestrator.walk()
+def concluded(run: Run, outcome: Outcome, plan: dict[str, Any], started: float) -> RunResult:
+    """The result of a finished walk, written down. `started` in seconds of the monotonic clock."""
     with uninterrupted():  # all is done: what is left is to write that down
         result, state = build(run, outcome, plan, time.monotonic() - started)
         if state in (RunState.COMPLETED, RunState.FAILED):
