@@ -15,9 +15,12 @@ from tests.fix_sqlite import SqliteDatabase
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
+    return new_key(tmp_path / "backup.agekey")
+
+
+def new_key(path: Path) -> Path:
     """The file of a key, as age-keygen writes it."""
     identity = pyrage.x25519.Identity.generate()
-    path = tmp_path / "backup.agekey"
     path.write_text(f"# public key: {identity.to_public()}\n{identity}\n")
     return path
 
@@ -68,6 +71,22 @@ def test_damage_is_found_with_the_key_and_without(
     configure(aishell, key, at_hand=at_hand)
     fill(sqlite, 500)
     found = made(back_up(aishell, sqlite))
+    flip(Path(found["backup_path"]) / "database.sqlite.age")
+    told = aishell("backups", "verify", found["backup_id"]).expect(1)
+    assert "was changed or is damaged" in told.out + told.err
+    assert not listed(aishell)[0]["verified"]
+
+
+def test_another_key_is_held_against_no_backup(
+    aishell: Aishell, sqlite: SqliteDatabase, key: Path, tmp_path: Path
+) -> None:
+    configure(aishell, key, at_hand=True)
+    fill(sqlite, 500)
+    found = made(back_up(aishell, sqlite))
+    configure(aishell, new_key(tmp_path / "other.agekey"), at_hand=True)
+    told = aishell("backups", "verify", found["backup_id"]).expect(1)
+    assert "cannot be decrypted with the key at hand" in told.out + told.err
+    assert listed(aishell)[0]["verified"], "it is the key that does not fit"
     flip(Path(found["backup_path"]) / "database.sqlite.age")
     told = aishell("backups", "verify", found["backup_id"]).expect(1)
     assert "was changed or is damaged" in told.out + told.err
