@@ -2,10 +2,13 @@
 PYTHON ?=
 ARGS ?=
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+# Where nothing compiled is kept, each start of Python compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test sweeps lint bench lock clean
+.PHONY: help setup run test test-all lint bench lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -17,13 +20,15 @@ run: setup ## Run full maintenance on a fresh sample SQLite database
 	$(BIN)/python -m aishell.sample sample.db
 	$(BIN)/aishell run maintenance --type full --target sample --yes
 
-test: setup ## Lint, then run all tests on real servers (ARGS= goes to pytest)
+test: setup ## Lint, then test everything once on real servers, in minutes (ARGS= goes to pytest)
 	scripts/install-servers $(ARGS)
 	$(MAKE) lint
-	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS) --cov
+	$(PYTEST) -m "not thorough" $(ARGS)
 
-sweeps: setup ## Kill at both sides of every commit, not at each side in turn: what `make test` samples, whole
-	AISHELL_SWEEPS=whole $(BIN)/python -m pytest -n auto --dist worksteal -k "kill" $(ARGS)
+test-all: setup ## All tests: whole sweeps of kills, every name, both PostgreSQLs, with coverage (ARGS= goes to pytest)
+	scripts/install-servers $(ARGS)
+	$(MAKE) lint
+	$(PYTEST) --cov --cov-fail-under=90 $(ARGS)
 
 lint: setup ## Check style, format and types
 	$(BIN)/ruff check .

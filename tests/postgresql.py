@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import shutil
 import signal
@@ -55,6 +56,7 @@ def pypi_bin() -> Path | None:
     return Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
 
 
+@functools.cache
 def version_of(programs: Path) -> str:
     """For example `15.18`."""
     said = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=True)

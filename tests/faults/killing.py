@@ -14,10 +14,9 @@ import pytest
 
 from tests.faults.killed import Fault
 from tests.fix_aishell import Aishell, Ended
+from tests.seed import SEED
 
 KILLED = -9
-#: What draws the one kill of a sweep in `make test`; another number draws others.
-SEED = os.environ.get("AISHELL_TEST_SEED", "1")
 
 
 @dataclass(frozen=True)
