@@ -1,0 +1,40 @@
+"""What `make test` leaves out is a case more of what it runs."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fix_tiers import covering
+
+VALUES = st.sets(st.tuples(st.sampled_from("ab"), st.sampled_from("123")), min_size=1)
+
+
+@given(st.lists(VALUES), st.integers())
+def test_a_few_cases_hold_each_value(cases: list[set[tuple[str, str]]], seed: int) -> None:
+    drawn = covering(cases, random.Random(seed))
+    assert set().union(*(cases[number] for number in drawn)) == set().union(*cases)
+
+
+def test_of_a_product_each_value_comes_and_little_more() -> None:
+    product = [{("name", name), ("way", way)} for name in "abcdefghijk" for way in "1234567"]
+    assert len(covering(product, random.Random(1))) == 11
+
+
+def functions(*arguments: str) -> set[str]:
+    """The tests that are collected, without their parameters."""
+    words = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *arguments]
+    said = subprocess.run(words, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True).stdout
+    return {line.partition("[")[0] for line in said.splitlines() if "::" in line}
+
+
+@pytest.mark.thorough
+def test_every_test_has_a_case_in_make_test() -> None:
+    own = {f"{Path(__file__).relative_to(Path(__file__).parents[1])}::test_every_test_has_a_case_in_make_test"}
+    assert functions() - functions("-m", "not thorough") == own
