@@ -1,32 +1,37 @@
-# make run and make test set up all they need; both work as root and as a normal user, and offline once set up.
+# make run and make test set up all they need: both work as root and as a normal user, and offline once set up.
+# .venv/.installed is what aishell runs on, .venv/.developer what its tests, checks and benchmarks add.
 PYTHON ?=
 ARGS ?=
 BIN := .venv/bin
+# What is imported is compiled then: all of it now would take as long as unpacking it.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 # Where nothing compiled is kept, each start of Python compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run test test-all lint bench lock clean
+.PHONY: help setup servers run test test-all lint bench lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: .venv/.installed ## Make .venv with the locked versions
+setup: .venv/.developer ## Make .venv with the locked versions of all that developers need
 
-run: setup ## Run full maintenance on a fresh sample SQLite database
+run: .venv/.installed ## Run full maintenance on a fresh sample SQLite database
 	rm -f sample.db sample.db-wal sample.db-shm sample.db-journal
 	$(BIN)/python -m aishell.sample sample.db
 	$(BIN)/aishell run maintenance --type full --target sample --yes
 
-test: setup ## Lint, then test everything once on real servers, in minutes (ARGS= goes to pytest)
-	scripts/install-servers $(ARGS)
+servers:
+	@scripts/install-servers $(ARGS)
+
+test: servers setup ## Lint, then test everything once on real servers, in minutes (ARGS= goes to pytest)
 	$(MAKE) lint
 	$(PYTEST) -m "not thorough" $(ARGS)
 
-test-all: setup ## All tests: whole sweeps of kills, every name, both PostgreSQLs, with coverage (ARGS= goes to pytest)
-	scripts/install-servers $(ARGS)
+test-all: servers setup ## All tests: whole sweeps of kills, every name, both PostgreSQLs, with coverage (ARGS= goes to pytest)
 	$(MAKE) lint
 	$(PYTEST) --cov --cov-fail-under=90 $(ARGS)
 
@@ -52,10 +57,11 @@ clean: ## Remove what make and the tools made, except bench/results/
 .venv/bin/python:
 	PYTHON="$(PYTHON)" scripts/make-venv
 
-.venv/.locked: requirements-dev.lock .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+.venv/.installed: requirements.lock scripts/link-checkout .venv/bin/python
+	$(PIP_INSTALL) -r requirements.lock
+	$(BIN)/python scripts/link-checkout
 	@touch $@
 
-.venv/.installed: pyproject.toml .venv/.locked
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+.venv/.developer: requirements-dev.lock .venv/.installed
+	$(PIP_INSTALL) -r requirements-dev.lock
 	@touch $@

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from tests.postgresql import (
 )
 
 PROGRAMS = {"distribution": distribution_bin(), "current": pypi_bin()}
+#: As in scripts/install-servers: root and CI install what is missing, and never skip for it.
+DOES_WITHOUT = os.geteuid() != 0 and not os.environ.get("CI")
+DISTRIBUTION_ONLY = "needs the distribution's PostgreSQL (as root: apt-get install postgresql pgbackrest)"
 _numbers = itertools.count(1)
 
 
@@ -34,7 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_report_header() -> str:
     said = [f"{which} {version_of(path) if path else 'missing'}" for which, path in PROGRAMS.items()]
-    return f"postgresql: {', '.join(said)}"
+    left_out = f"; what {DISTRIBUTION_ONLY} is skipped" if DOES_WITHOUT and PROGRAMS["distribution"] is None else ""
+    return f"postgresql: {', '.join(said)}{left_out}"
 
 
 def _programs(config: pytest.Config, which: str) -> Path:
@@ -43,6 +48,8 @@ def _programs(config: pytest.Config, which: str) -> Path:
     if which == "current" and config.getoption("--without-pg18"):
         pytest.skip("--without-pg18")
     programs = PROGRAMS[which]
+    if programs is None and which == "distribution" and DOES_WITHOUT:
+        pytest.skip(DISTRIBUTION_ONLY)
     if programs is None:
         pytest.fail(f"no {which} PostgreSQL: run `make test`, or skip with --without-postgresql / --without-pg18")
     return programs

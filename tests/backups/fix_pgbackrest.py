@@ -91,9 +91,12 @@ class Rested(Physical):
 
 @pytest.fixture(scope="session")
 def archiving_server(request: pytest.FixtureRequest) -> Iterator[ArchivingServer]:
-    from tests.fix_postgresql import _programs
+    from tests.fix_postgresql import DISTRIBUTION_ONLY, DOES_WITHOUT, _programs
 
-    server = ArchivingServer(_programs(request.config, "distribution"))
+    server_programs = _programs(request.config, "distribution")
+    if DOES_WITHOUT and shutil.which("pgbackrest") is None:
+        pytest.skip(DISTRIBUTION_ONLY)
+    server = ArchivingServer(server_programs)
     try:
         server.initialise()
         server.start()

@@ -279,9 +279,9 @@ def test_what_was_damaged_before_its_digest_was_taken_is_found_by_reading(
 
 
 def test_programs_older_than_the_server_are_refused_before_anything_is_written(
-    pg_current: PostgresqlDatabase, aishell: Aishell
+    pg_current: PostgresqlDatabase, pg_distribution_server: PostgresqlServer, aishell: Aishell
 ) -> None:
-    logical = Logical(aishell, pg_current, PROGRAMS["distribution"])
+    logical = Logical(aishell, pg_current, pg_distribution_server.bin)
     ended = logical.back_up().expect(1)
     message = ended.json["error"]["message"]
     assert "PostgreSQL 18" in message
@@ -306,11 +306,11 @@ def test_newer_programs_than_the_server_s_make_and_restore_backups_too(
 
 
 def test_a_backup_is_not_blamed_for_programs_that_cannot_read_it(
-    pg_current: PostgresqlDatabase, tmp_path: Path
+    pg_current: PostgresqlDatabase, pg_distribution_server: PostgresqlServer, tmp_path: Path
 ) -> None:
     tried = Tried(pg_current, tmp_path / "site")
     entry = tried.backed_up()
-    old = Tried(pg_current, tmp_path / "site", programs=PROGRAMS["distribution"])
+    old = Tried(pg_current, tmp_path / "site", programs=pg_distribution_server.bin)
     with pytest.raises(AishellError, match=r"was made by pg_dump 18.*15"):
         old.call("validate_backup", backup_id=entry.backup_id)
     assert old.vault.catalog.find(entry.backup_id).verified
