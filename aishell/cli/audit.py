@@ -42,14 +42,9 @@ def verify(ctx: click.Context, /, head: str | None, output: str) -> None:
 @click.pass_context
 def export(ctx: click.Context, /, run_id: str | None) -> None:
     """Every event as a line of JSON, hashes included."""
-    from sqlalchemy import select
-
-    from aishell.state.schema import events
-
     site = open_site(ctx)
-    query = select(events).order_by(events.c.id)
-    if run_id is not None:
-        query = query.where(events.c.run_id == site.runs.find(run_id).id)
+    run = site.runs.find(run_id).id if run_id is not None else None
     with site.store.read() as connection:
-        for row in connection.execute(query).yield_per(500):
-            click.echo(json.dumps({**row._mapping, "data": json.loads(row.data)}, ensure_ascii=False))
+        sql = "SELECT * FROM events WHERE :run IS NULL OR run_id = :run ORDER BY id"
+        for row in connection.execute(sql, {"run": run}):
+            click.echo(json.dumps({**dict(row), "data": json.loads(row["data"])}, ensure_ascii=False))

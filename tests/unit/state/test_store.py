@@ -10,11 +10,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from aishell.errors import StateError
+from aishell.state.connection import BUSY_TIMEOUT
 from aishell.state.schema import APPLICATION_ID, VERSION
-from aishell.state.store import BUSY_TIMEOUT, Store
+from aishell.state.store import Store
 
 EVENT = "INSERT INTO events (type, at, data, previous, hash) VALUES ('x', '', '', '', '')"
 STRAY_STEP = (
@@ -60,7 +60,7 @@ def test_it_is_private_whatever_the_umask(path, umask):
         path.parent.mkdir(mode=0o700)
         store = Store.open(path)
         with store.write() as connection:
-            connection.execute(text("UPDATE runs SET state = state"))
+            connection.execute("UPDATE runs SET state = state")
         modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
         store.close()
     finally:
@@ -71,7 +71,7 @@ def test_it_is_private_whatever_the_umask(path, umask):
 def test_every_connection_is_durable(store):
     with store.read() as connection, store.write() as writing:
         for each in (connection, writing):
-            pragmas = {name: each.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in PRAGMAS}
+            pragmas = {name: each.value(f"PRAGMA {name}") for name in PRAGMAS}
             assert pragmas == PRAGMAS
 
 
@@ -92,11 +92,11 @@ def test_nothing_else_is_left_in_the_folder(path):
 
 def test_what_was_committed_is_there_when_it_is_opened_again(store, path):
     with store.write() as connection:
-        connection.exec_driver_sql(EVENT)
+        connection.execute(EVENT)
     store.close()
     again = Store.open(path)
     with again.read() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM events").scalar_one() == 1
+        assert connection.value("SELECT count(*) FROM events") == 1
     again.close()
 
 
@@ -176,8 +176,8 @@ def test_an_older_store_is_migrated_after_a_private_copy_that_holds_every_commit
     other.execute("INSERT INTO events (type, at, data, previous, hash) VALUES ('last', '', '', '', '')")
     store = Store.open(path)
     with store.read() as connection:
-        assert connection.exec_driver_sql("PRAGMA user_version").scalar_one() == VERSION
-        assert connection.exec_driver_sql("SELECT type FROM events").scalar_one() == "last"
+        assert connection.value("PRAGMA user_version") == VERSION
+        assert connection.value("SELECT type FROM events") == "last"
     store.close()
     other.close()
     copy = path.with_name("state.db.v1")
@@ -235,23 +235,21 @@ def test_a_path_may_hold_any_character(tmp_path, name):
 def test_a_failed_transaction_leaves_nothing(store):
     def write() -> None:
         with store.write() as connection:
-            connection.exec_driver_sql(EVENT)
-            connection.exec_driver_sql(STRAY_STEP)  # of a run that is not there
+            connection.execute(EVENT)
+            connection.execute(STRAY_STEP)  # of a run that is not there
 
     with pytest.raises(StateError):
         write()
     with store.read() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM events").scalar_one() == 0
+        assert connection.value("SELECT count(*) FROM events") == 0
 
 
 def test_writers_of_several_threads_take_turns(store):
     def write() -> None:
         with store.write() as connection:
-            highest = connection.exec_driver_sql("SELECT coalesce(max(id), 0) FROM events").scalar_one()
+            highest = connection.value("SELECT coalesce(max(id), 0) FROM events")
             row = (highest + 1, "x", "", "", "", "")
-            connection.exec_driver_sql(
-                "INSERT INTO events (id, type, at, data, previous, hash) VALUES (?, ?, ?, ?, ?, ?)", row
-            )
+            connection.execute("INSERT INTO events (id, type, at, data, previous, hash) VALUES (?, ?, ?, ?, ?, ?)", row)
 
     threads = [threading.Thread(target=write) for _ in range(8)]
     for thread in threads:
@@ -259,4 +257,4 @@ def test_writers_of_several_threads_take_turns(store):
     for thread in threads:
         thread.join()
     with store.read() as connection:
-        assert connection.exec_driver_sql("SELECT count(*), max(id) FROM events").one() == (8, 8)
+        assert tuple(connection.all("SELECT count(*), max(id) FROM events")[0]) == (8, 8)
