@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aishell.errors import StateError
-from aishell.idle import Idle
 from aishell.interrupts import uninterrupted
+from aishell.pool import Pool
 from aishell.state.connection import BUSY_TIMEOUT, Connection, connect
 from aishell.state.schema import APPLICATION_ID, VERSION, migrate
 
@@ -26,7 +26,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._idle = Idle(lambda: connect(path))
+        self._pool = Pool(lambda: connect(path))
         self._inode = _inode(path)
         self._writer = threading.RLock()
 
@@ -121,13 +121,13 @@ class Store:
         """What is not committed in it is rolled back. An error of SQLite is raised as StateError."""
         self._still_there()
         try:
-            connection = self._idle.take()
+            lent = self._pool.connect()
             try:
-                connection.execute(begin)
-                yield connection
+                lent.driver_connection.execute(begin)
+                yield lent.driver_connection
             finally:
-                connection.rollback()
-                self._idle.give(connection)
+                lent.driver_connection.rollback()
+                lent.close()
         except sqlite3.Error as error:
             raise _state_error(self.path, error) from error
 
@@ -140,7 +140,7 @@ class Store:
 
     def close(self) -> None:
         with uninterrupted():
-            self._idle.close()
+            self._pool.dispose()
 
 
 def _make_private(path: Path) -> None:

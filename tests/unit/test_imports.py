@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("models", "verdicts", "errors", "interrupts", "idle"),
+    ("models", "verdicts", "errors", "interrupts", "pool"),
     ("yamlfile", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
     ("settings", "databases", "archives"),
     ("registry",),
@@ -31,8 +31,8 @@ ONLY = {
     "verdicts": ("models",),
     "errors": (),
     "interrupts": (),
-    "idle": (),
-    "state": ("models", "errors", "interrupts", "idle", "state"),
+    "pool": (),
+    "state": ("models", "errors", "interrupts", "pool", "state"),
 }
 
 
