@@ -7,10 +7,11 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pymysql
 from pymysql.cursors import DictCursor
+from sqlalchemy.pool import PoolProxiedConnection
 
 from aishell.databases.base import (
     Database,
@@ -28,9 +29,6 @@ from aishell.databases.connections import CONNECT_TIMEOUT
 from aishell.databases.inserts import many_rows
 from aishell.errors import DatabaseError
 from aishell.models import Row
-
-if TYPE_CHECKING:
-    from sqlalchemy.pool import PoolProxiedConnection
 
 #: A run is named by so many digits of its id.
 ID_DIGITS, HEX = 8, "0123456789abcdef"

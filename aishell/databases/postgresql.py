@@ -6,10 +6,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from sqlalchemy.pool import PoolProxiedConnection
 
 from aishell.databases.base import (
     Database,
@@ -26,9 +27,6 @@ from aishell.databases.base import (
 from aishell.databases.connections import CONNECT_TIMEOUT
 from aishell.errors import DatabaseError
 from aishell.models import Row
-
-if TYPE_CHECKING:
-    from sqlalchemy.pool import PoolProxiedConnection
 
 #: SQLSTATE (or its class) -> kind. https://www.postgresql.org/docs/current/errcodes-appendix.html
 _KINDS = {

@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("state",),
     ("backups",),
     ("reporting",),
+    ("site_files",),
     ("execution",),
     ("site",),
     ("cli", "sample", "__main__", ""),
