@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 
 from aishell.agents.base import Agent
 from aishell.errors import UnknownNameError, UsageError
+from aishell.plugins import entry_points
 
 #: Agent -> where it stands; a task needs one of them.
 BUILT_IN = {
