@@ -46,9 +46,6 @@ class Store:
         store = cls(path)
         try:
             store._prepare()
-        except sqlite3.Error as error:
-            store.close()
-            raise _state_error(path, error) from error
         except StateError:
             store.close()
             raise

@@ -141,38 +141,58 @@ def test_a_store_of_a_newer_aishell_is_refused_and_left_alone(path):
     assert before[:16] == path.read_bytes()[:16]
 
 
-def first_version(path):
-    """A store as the first release made it."""
+def earlier(path, version):
+    """A store as an earlier release made it: the first, and the last that SQLAlchemy made."""
     connection = sqlite3.connect(path, isolation_level=None)
-    connection.executescript(Path(__file__).with_name("state_v1.sql").read_text())
+    connection.executescript(Path(__file__).with_name(f"state_v{version}.sql").read_text())
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute("PRAGMA user_version = 1")
+    connection.execute(f"PRAGMA user_version = {version}")
     connection.execute("PRAGMA journal_mode = WAL")
     return connection
 
 
 def shape(path):
-    """Every table and index of a store, with the columns by name."""
+    """Every table and index of a store: columns by name, what refers to what, what is unique, as SQLite sees them."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         names = [
             name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
         ]
-        columns = {name: sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({name})")) for name in names}
+        tables = {
+            name: (
+                sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({name})")),
+                connection.execute(f"PRAGMA foreign_key_list({name})").fetchall(),
+                sorted(row[1:] for row in connection.execute(f"PRAGMA index_list({name})")),
+            )
+            for name in names
+        }
         indexes = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'index' ORDER BY name").fetchall()
-    return columns, indexes
+    return tables, indexes
 
 
-def test_an_older_store_comes_to_the_shape_of_a_new_one(path, tmp_path):
+@pytest.mark.parametrize("version", [1, 4])
+def test_an_earlier_store_comes_to_the_shape_of_a_new_one(path, tmp_path, version):
     path.parent.mkdir()
-    first_version(path).close()
+    earlier(path, version).close()
     Store.open(path).close()
     Store.open(tmp_path / "new" / "state.db").close()
     assert shape(path) == shape(tmp_path / "new" / "state.db")
 
 
+def test_a_store_of_this_version_is_opened_as_it_is(path):
+    path.parent.mkdir()
+    earlier(path, VERSION).close()
+    before = path.read_bytes()
+    store = Store.open(path)
+    with store.read() as connection:
+        assert connection.all("SELECT * FROM runs") == []
+    store.close()
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["state.db"]
+
+
 def test_an_older_store_is_migrated_after_a_private_copy_that_holds_every_commit(path):
     path.parent.mkdir()
-    other = first_version(path)  # keeps the last commits in the write-ahead log
+    other = earlier(path, 1)  # keeps the last commits in the write-ahead log
     other.execute("INSERT INTO events (type, at, data, previous, hash) VALUES ('last', '', '', '', '')")
     store = Store.open(path)
     with store.read() as connection:
