@@ -18,7 +18,7 @@ __all__ = ["Site", "Task", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    # `aishell --help` must not pay for SQLAlchemy (197 ms): the library's names are imported on first use.
+    # `aishell --help` must not pay for what a run needs: the library's names are imported on first use.
     if name == "Site":
         from aishell.site import Site
 

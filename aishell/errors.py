@@ -26,7 +26,6 @@ do next.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -63,6 +62,8 @@ class UnknownNameError(UsageError):
     """A name is not known."""
 
     def __init__(self, kind: str, value: str, known: Iterable[str], where: str = "") -> None:
+        import difflib  # few commands end here
+
         known = sorted(known)
         near = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
         place = f" in {where}" if where else ""

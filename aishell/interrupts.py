@@ -15,7 +15,7 @@ def uninterrupted() -> Iterator[None]:
     """What arrives during the block goes to its handler after it, also where the block fails.
 
     For what holds locks in Python: an exception from a handler, between the lock and the `try` that gives it back, keeps it for
-    ever (python/cpython#74174); in the midst of a commit SQLAlchemy loses count of its transactions. Only the main thread hears
+    ever (python/cpython#74174); in the midst of a commit nobody knows whether it was made. Only the main thread hears
     signals: in others the block is as it is.
     """
     if threading.current_thread() is not threading.main_thread():

@@ -1,14 +1,15 @@
-"""A site: the few calls through which everything is done, from the command line and from Python alike."""
+"""A site: the few calls through which everything is done, from the command line and from Python alike.
+
+A dry run is the command that is run most: what it does not need is imported where it is needed.
+"""
 
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,95 +18,30 @@ from aishell.agents.loading import load_agent
 from aishell.databases.connections import mask_url, parse_url, unavailable
 from aishell.databases.opening import open_database
 from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownNameError, UsageError
-from aishell.execution import recovery, saved
-from aishell.execution.executor import Earlier
 from aishell.execution.job import Job
-from aishell.execution.locking import holding
-from aishell.execution.orchestrator import Orchestrator
-from aishell.execution.preview import Preview, as_contract, as_result, preview
-from aishell.execution.result import concluded
-from aishell.execution.run import Observer, Options, Run, Silent
-from aishell.models import SAFETY_LEVELS, Plan, RunResult, RunState, Task, plain
+from aishell.execution.preview import Preview, as_result, preview
+from aishell.models import SAFETY_LEVELS, Plan, RunResult, RunState, Task
 from aishell.registry.hooks import Hooks
 from aishell.registry.registry import Registry
 from aishell.safety import constraints
-from aishell.safety.approval import Approver
 from aishell.safety.locks import contradiction
 from aishell.safety.policy import tighter
-from aishell.settings import DEFAULT_POLICY, PRODUCTION, Policy, Settings, Target, load_policy, load_settings
+from aishell.settings import DEFAULT_POLICY, PRODUCTION, Target
 from aishell.settings import load_agent as load_config
-from aishell.state import history
-from aishell.state.approvals import Approvals
-from aishell.state.plans import load_plan
-from aishell.state.runs import Runs, who
-from aishell.state.store import Store
-from aishell.state.transitions import RESUMABLE, check_transition
+from aishell.site_files import SiteFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aishell.backups.vault import Vault
-
+    from aishell.execution.run import Observer
+    from aishell.safety.approval import Approver
 
 #: How a URL is stored that had a password.
 _MASKED = ":***@"
 
 
-class Site:
-    """Configuration, tools and state of one folder. Use as a context manager, or call `close`."""
-
-    def __init__(self, places: locations.Places, *, state: Path | None = None) -> None:
-        self.places = places
-        self.state_path = state or places.state
-
-    @classmethod
-    def open(cls, path: str | Path | None = None, *, state: Path | None = None) -> Site:
-        """The site at `path`, or the one found as `locations.find` says. Reads nothing yet."""
-        return cls(locations.find(path), state=state)
-
-    def close(self) -> None:
-        if "store" in self.__dict__:
-            self.store.close()
-
-    def __enter__(self) -> Site:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @cached_property
-    def settings(self) -> Settings:
-        return load_settings(self.places.config)
-
-    @cached_property
-    def policy(self) -> Policy:
-        return load_policy(self.places.config)
-
-    @cached_property
-    def store(self) -> Store:
-        return Store.open(self.state_path)
-
-    @cached_property
-    def runs(self) -> Runs:
-        return Runs(self.store)
-
-    @cached_property
-    def approvals(self) -> Approvals:
-        return Approvals(self.store)
-
-    @property
-    def archives(self) -> Path:
-        """The folder of archives: as configured, else `archives` beside the state."""
-        base = self.places.root or self.places.state.parent
-        return base / (self.settings.archives or "archives")
-
-    @cached_property
-    def vault(self) -> Vault:
-        """The backups of the site: in the folder that is configured, else `backups` beside the state."""
-        from aishell.backups.vault import Vault
-
-        base = self.places.root or self.places.state.parent
-        return Vault.of(self.settings, base, lambda: self.store, self.state_path.exists)
+class Site(SiteFiles):
+    """A site and what is done with it. Use as a context manager, or call `close`."""
 
     def registry(self, engine: str | None = None) -> Registry:
         """The tools of the site, of one engine or of all."""
@@ -238,6 +174,8 @@ class Site:
         """
         if url is None and _MASKED in plan.task.target:
             raise UsageError("passwords are not saved with a plan", hint=f"give --url for {plan.task.target}")
+        from aishell.execution import saved
+
         task = replace(plan.task, target=url or plan.task.target)
         with self.job(task, environment=environment, safety_level=safety_level, look_only=look_only) as job:
             return saved.present_saved(job, plan)
@@ -245,6 +183,8 @@ class Site:
     def _memory(self, target: str) -> tuple[Mapping[Any, Any], frozenset[str]]:
         if not self.state_path.exists():
             return {}, frozenset()
+        from aishell.state import history
+
         return history.load(self.store, target), history.deferred(self.store, target)
 
     def preview_result(self, planned: Preview) -> RunResult:
@@ -266,42 +206,15 @@ class Site:
 
         `deadline` in seconds of the monotonic clock. Raises TargetBusyError when another run holds the target.
         """
+        from aishell.execution.driving import Driver
+
         if isinstance(planned, Task):
             planned = self.plan(planned)
-        job, plan, run_id = planned.job, planned.plan, uuid.uuid4().hex
-        started = time.monotonic()
+        driver = Driver(self, approve, yes, jobs, deadline, observer)
         try:
-            with holding(job, run_id, self._locks()) as lock:
-                owner = uuid.uuid4().hex
-                texts = {
-                    tool.source: tool.text for tool in {item.tool.name: item.tool for item in planned.steps}.values()
-                }
-                request: dict[str, Any] = {
-                    "engine": job.database.engine,
-                    "url": job.database.credentials.display,
-                    "environment": job.target.environment,
-                    "safety_level": job.level,
-                    "requested_by": who(),
-                    "plan_digest": plan.digest,
-                    "yes": yes,
-                    "contract": as_contract(planned),
-                }
-                self.runs.create(run_id=run_id, owner=owner, plan=plain(plan), tools=texts, request=request)
-                if on_created is not None:
-                    on_created(run_id)
-                run = self._run(
-                    run_id,
-                    owner,
-                    job,
-                    plan,
-                    _options(job, approve, yes, jobs or self.settings.jobs, deadline),
-                    observer,
-                )
-                run.enter(RunState.EXECUTING)
-                outcome = Orchestrator(run, lock, approve or run.ask).walk()
-                return concluded(run, outcome, request["contract"], started)
+            return driver.begin(planned, on_created)
         finally:
-            job.close()
+            planned.job.close()
 
     def resume(
         self,
@@ -319,6 +232,10 @@ class Site:
 
         Raises OutgrownError when the target is another one or the stored plan was changed.
         """
+        from aishell.execution.driving import Driver
+        from aishell.state.plans import load_plan
+        from aishell.state.transitions import RESUMABLE
+
         row = self.runs.find(run_id)
         state = RunState(row.state)
         if state not in RESUMABLE:
@@ -329,58 +246,7 @@ class Site:
                 f"the stored plan of {row.id[:8]} was changed after it was made",
                 hint="make a new plan with `aishell run`",
             )
-        started = time.monotonic()
         task = replace(plan.task, target=url or (request["url"] if "://" in row.target else row.target))
+        driver = Driver(self, approve, yes, jobs, deadline, observer)
         with self.job(task, environment=request["environment"], safety_level=request["safety_level"]) as job:
-            job.registry = job.registry.with_texts(json.loads(row.tools))
-            if job.refresh().identity not in (plan.target_identity, *self._successors(row.id)):
-                raise OutgrownError(
-                    "the target is not the database the plan was made for "
-                    f"(was {plan.target_identity}, is {job.known_server().identity})",
-                    hint="check the target, or make a new plan with `aishell run`",
-                )
-            with holding(job, row.id, self._locks()) as lock:
-                owner = uuid.uuid4().hex
-                self.runs.claim(row.id, owner)
-                options = _options(job, approve, yes or bool(request.get("yes")), jobs or self.settings.jobs, deadline)
-                run = self._run(row.id, owner, job, plan, options, observer)
-                if state is not RunState.EXECUTING:
-                    check_transition(state, RunState.EXECUTING)
-                run.enter(RunState.EXECUTING, reason="resumed")
-                earlier = self._recovered(run, again=state is RunState.FAILED, in_doubt=in_doubt)
-                outcome = Orchestrator(run, lock, approve or run.ask, earlier).walk()
-                return concluded(run, outcome, request["contract"], started)
-
-    def _successors(self, run_id: str) -> set[str]:
-        """The identities of what steps of a run were about to put in the target's place."""
-        begun = (json.loads(row.params) for row in self.runs.steps(run_id) if row.params)
-        return {params["becomes"] for params in begun if params.get("becomes")}
-
-    def _recovered(self, run: Run, *, again: bool, in_doubt: str | None) -> dict[str, Earlier]:
-        earlier: dict[str, Earlier] = {}
-        for row in self.runs.steps(run.id):
-            if recovery.finished(row, again=again):
-                run.results[row.step_id] = recovery.result_of(run, row)
-            elif row.attempt:  # started, interrupted, in doubt, or failed and tried again: it may have left something
-                found = recovery.recover(run, row, in_doubt)
-                if isinstance(found, Earlier):
-                    earlier[row.step_id] = found
-                else:
-                    run.results[row.step_id] = found
-        return earlier
-
-    def _run(self, run_id: str, owner: str, job: Job, plan: Plan, options: Options, observer: Observer | None) -> Run:
-        return Run(run_id, owner, job, plan, self.runs, self.approvals, options, observer or Silent())
-
-    def run_lock(self, run_id: str) -> Path:
-        """The file that the process driving a run holds locked."""
-        return self._locks() / f"run-{run_id}.lock"
-
-    def _locks(self) -> Path:
-        return self.state_path.parent / ".aishell-locks"
-
-
-def _options(job: Job, approve: Approver | None, yes: bool, jobs: int, deadline: float | None) -> Options:
-    limit = time.monotonic() + job.config.max_duration if job.config.max_duration else None
-    ends = [end for end in (deadline, limit) if end is not None]
-    return Options(yes, approve is not None, max(1, jobs), min(ends) if ends else None)
+            return driver.go_on(job, row, plan, in_doubt)

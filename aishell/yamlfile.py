@@ -32,11 +32,15 @@ def parse(text: str, path: str) -> Document:
     """Raises SettingsError with file and line when the text is no YAML or says a key twice."""
     node: yaml.Node | None = None
     lines: dict[tuple[str, ...], int] = {}
+    data = None
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
         if node is not None:
             _walk(node, (), lines, path)
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506  the safe loader, in C
+            data = loader.construct_document(
+                node
+            )  # of the nodes that were walked: reading the text is most of the time
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1

@@ -1,4 +1,4 @@
-"""aishell's own time per step, target queries excluded, against two bare durable commits through SQLAlchemy.
+"""aishell's own time per step, target queries excluded, against two bare durable commits of its store.
 
 The claim (issue 2): at most 1 ms above the two commits. The steps are Python tools that return at once, so that everything
 measured is aishell: resolve, hooks, gates, intent, outcome, checkpoint, audit. Alternating rounds; then the profile that
@@ -18,15 +18,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, update
-
 from aishell.agents.base import Agent, Draft
 from aishell.agents.maintenance import MaintenanceAgent
 from aishell.execution import orchestrator
 from aishell.execution.preview import present
 from aishell.models import Inventory, Step, Task
 from aishell.site import Site
-from aishell.state.schema import checkpoints, runs
 from aishell.state.store import Store
 
 STEPS, ROUNDS = 200, 7
@@ -78,32 +75,15 @@ def bare_commits(folder: Path, number: int) -> float:
     """Seconds for 2 * STEPS durable commits of one insert or update each."""
     store = Store.open(folder / f"bare{number}.db")
     with store.write() as connection:
-        connection.execute(
-            insert(runs),
-            {
-                **{column.name: "" for column in runs.columns if column.type.python_type is str},
-                "id": "r",
-                "pid": 0,
-                "pause_requested": 0,
-                "cancel_requested": 0,
-            },
-        )
+        columns = (row["name"] for row in connection.all("PRAGMA table_info(runs)"))
+        connection.insert("runs", {**dict.fromkeys(columns, 0), "id": "r"})
     started = time.perf_counter()
     for step in range(STEPS):
         with store.write() as connection:
-            connection.execute(
-                insert(checkpoints),
-                {
-                    "run_id": "r",
-                    "task_id": "t",
-                    "name": f"step_{step}_started",
-                    "total_steps": STEPS,
-                    "version": 1,
-                    "created_at": "",
-                },
-            )
+            checkpoint = {"task_id": "t", "name": f"step_{step}_started", "total_steps": STEPS, "version": 1}
+            connection.insert("checkpoints", {"run_id": "r", "created_at": "", **checkpoint})
         with store.write() as connection:
-            connection.execute(update(runs).where(runs.c.id == "r").values(state=str(step)))
+            connection.update("runs", "id = :run", {"run": "r"}, {"state": str(step)})
     seconds = time.perf_counter() - started
     store.close()
     return seconds

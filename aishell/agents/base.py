@@ -42,7 +42,7 @@ class Agent(ABC):
 
     def check_inputs(self, task: Task) -> None:
         """Raises UnknownNameError or ParameterError for an input this agent does not take."""
-        from aishell.registry.tool import check_schema
+        from aishell.registry.schemas import check_schema
 
         for name in task.input_data:
             if name not in self.inputs:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from importlib import import_module
 
-from aishell.agents.archive_load import ArchiveLoadAgent
-from aishell.agents.backup import BackupAgent
-from aishell.agents.backup_restore import BackupRestoreAgent
 from aishell.agents.base import Agent
-from aishell.agents.log_cleanup import LogCleanupAgent
-from aishell.agents.maintenance import MaintenanceAgent
 from aishell.errors import UnknownNameError, UsageError
+from aishell.plugins import entry_points
 
-BUILT_IN: dict[str, type[Agent]] = {
-    agent.type: agent
-    for agent in (MaintenanceAgent, BackupAgent, BackupRestoreAgent, LogCleanupAgent, ArchiveLoadAgent)
+#: Agent -> where it stands; a task needs one of them.
+BUILT_IN = {
+    "maintenance": ("aishell.agents.maintenance", "MaintenanceAgent"),
+    "backup": ("aishell.agents.backup", "BackupAgent"),
+    "backup_restore": ("aishell.agents.backup_restore", "BackupRestoreAgent"),
+    "log_cleanup": ("aishell.agents.log_cleanup", "LogCleanupAgent"),
+    "archive_load": ("aishell.agents.archive_load", "ArchiveLoadAgent"),
 }
 
 
@@ -22,7 +22,9 @@ def load_agent(name: str) -> Agent:
     """An agent by its type, `-` or `_` alike. Raises UnknownNameError."""
     wanted = name.replace("-", "_")
     if wanted in BUILT_IN:
-        return BUILT_IN[wanted]()
+        module, name = BUILT_IN[wanted]
+        built_in: Agent = getattr(import_module(module), name)()
+        return built_in
     points = {point.name: point for point in entry_points(group="aishell.agents")}
     if wanted not in points:
         raise UnknownNameError("agent", name, {*BUILT_IN, *points})

@@ -8,13 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects.sqlite import insert
-
 from aishell.backups.manifest import FULL, Manifest
 from aishell.errors import NotAtHandError, UnknownNameError
 from aishell.models import now
-from aishell.state.schema import backups
+from aishell.state.connection import Record, marks
 from aishell.state.store import Store
 
 #: How far a backup was proven, each step including those before it.
@@ -119,17 +116,15 @@ class Catalog:
             "pinned": int(known.pinned),
             "copies": json.dumps(known.copies),
         }
-        moved = {"path": values["path"]}
         with self.store.write() as connection:
-            statement = insert(backups).values(values)
-            connection.execute(statement.on_conflict_do_update(index_elements=["backup_id"], set_=moved))
+            connection.insert("backups", values, known="ON CONFLICT (backup_id) DO UPDATE SET path = excluded.path")
         return self.find(manifest.backup_id)
 
     def all(self, target: str | None = None) -> list[Entry]:
         """Every backup, the oldest first; one whose folder is gone, or of one that it rests on, has that for its problem."""
-        query = select(backups).order_by(backups.c.started_at, backups.c.backup_id)
         with self.store.read() as connection:
-            entries = _with_chains([_there(_entry(row)) for row in connection.execute(query)])
+            rows = connection.all("SELECT * FROM backups ORDER BY started_at, backup_id")
+        entries = _with_chains([_there(_entry(row)) for row in rows])
         return [entry for entry in entries if target in (None, entry.target)]
 
     def find(self, name: str) -> Entry:
@@ -165,12 +160,13 @@ class Catalog:
     def forget(self, backup_ids: Sequence[str]) -> None:
         """Take out what is no longer there."""
         with self.store.write() as connection:
-            connection.execute(backups.delete().where(backups.c.backup_id.in_(backup_ids)))
+            names, values = marks(backup_ids)
+            connection.execute(f"DELETE FROM backups WHERE backup_id IN ({names})", values)  # noqa: S608  nothing but marks
 
     def note(self, backup_id: str) -> None:
         """Tell `changed` how a backup stands now."""
         with self.store.read() as connection:
-            row = connection.execute(select(backups).where(backups.c.backup_id == backup_id)).first()
+            row = connection.first("SELECT * FROM backups WHERE backup_id = :name", {"name": backup_id})
         if row is not None:
             self.changed(_entry(row))
 
@@ -183,12 +179,12 @@ class Catalog:
 
     def _change(self, backup_id: str, **values: Any) -> None:
         with self.store.write() as connection:
-            connection.execute(update(backups).where(backups.c.backup_id == backup_id).values(**values))
+            connection.update("backups", "backup_id = :name", {"name": backup_id}, values)
         self.note(backup_id)
 
 
-def _entry(row: Any) -> Entry:
-    values = dict(row._mapping)
+def _entry(row: Record) -> Entry:
+    values = dict(row)
     return Entry(**{**values, "pinned": bool(values["pinned"]), "copies": tuple(json.loads(values["copies"]))})
 
 

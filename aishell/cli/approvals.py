@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from aishell.cli.common import OUTPUT, open_site
+from aishell.cli.common import OUTPUT, open_files
 from aishell.cli.main import LazyGroup
 from aishell.errors import DeniedError, UsageError
 
@@ -24,7 +24,7 @@ def list_(ctx: click.Context, /, output: str) -> None:
     from aishell.cli.listing import show_rows
     from aishell.state.approvals import shown
 
-    site = open_site(ctx)
+    site = open_files(ctx)
     rows = [
         {
             "id": row.id,
@@ -52,7 +52,7 @@ def show(ctx: click.Context, /, approval: str, output: str) -> None:
     from aishell.reporting.units import printable
     from aishell.state.approvals import shown
 
-    row = open_site(ctx).approvals.find(approval)
+    row = open_files(ctx).approvals.find(approval)
     asked = shown(row)
     if output == "json":
         write_json(
@@ -91,7 +91,7 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
     from aishell.reporting.units import printable
     from aishell.state.runs import who
 
-    site = open_site(ctx)
+    site = open_files(ctx)
     row = site.approvals.find(approval)
     target = site.runs.find(row.run_id).target
     if row.level == "review":
@@ -116,7 +116,7 @@ def reject(ctx: click.Context, /, approval: str, reason: str) -> None:
     """Refuse a step; the run goes on without it."""
     from aishell.state.runs import who
 
-    site = open_site(ctx)
+    site = open_files(ctx)
     row = site.approvals.find(approval)
     site.approvals.decide(row.id, "rejected", by=who(), reason=reason)
     click.echo(f"rejected; go on with: aishell runs resume {row.run_id[:8]}")

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from aishell.cli.common import OUTPUT, open_site
+from aishell.cli.common import OUTPUT, open_files
 from aishell.cli.main import LazyGroup
 
 
@@ -24,7 +24,7 @@ def verify(ctx: click.Context, /, head: str | None, output: str) -> None:
     from aishell.cli.console import write_json
     from aishell.state import audit as log
 
-    with open_site(ctx).store.read() as connection:
+    with open_files(ctx).store.read() as connection:
         problems = log.verify(connection, head)
         number, newest = log.head(connection)
     if output == "json":
@@ -42,14 +42,9 @@ def verify(ctx: click.Context, /, head: str | None, output: str) -> None:
 @click.pass_context
 def export(ctx: click.Context, /, run_id: str | None) -> None:
     """Every event as a line of JSON, hashes included."""
-    from sqlalchemy import select
-
-    from aishell.state.schema import events
-
-    site = open_site(ctx)
-    query = select(events).order_by(events.c.id)
-    if run_id is not None:
-        query = query.where(events.c.run_id == site.runs.find(run_id).id)
+    site = open_files(ctx)
+    run = site.runs.find(run_id).id if run_id is not None else None
     with site.store.read() as connection:
-        for row in connection.execute(query).yield_per(500):
-            click.echo(json.dumps({**row._mapping, "data": json.loads(row.data)}, ensure_ascii=False))
+        sql = "SELECT * FROM events WHERE :run IS NULL OR run_id = :run ORDER BY id"
+        for row in connection.execute(sql, {"run": run}):
+            click.echo(json.dumps({**dict(row), "data": json.loads(row["data"])}, ensure_ascii=False))

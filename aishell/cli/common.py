@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from datetime import time as clock
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,7 +18,9 @@ from aishell.models import SAFETY_LEVELS
 
 if TYPE_CHECKING:
     from aishell.site import Site
+    from aishell.site_files import SiteFiles
 
+S = TypeVar("S", bound="SiteFiles")
 OUTPUT = click.option(
     "--output", type=click.Choice(["table", "json"]), default="table", help="json: one document on standard output."
 )
@@ -36,9 +38,20 @@ def open_site(ctx: click.Context) -> Site:
     """The site that the options before the command name; closed with the command."""
     from aishell.site import Site
 
+    return _opened(ctx, Site)
+
+
+def open_files(ctx: click.Context) -> SiteFiles:
+    """The configuration and state of that site, for commands that work on nothing else."""
+    from aishell.site_files import SiteFiles
+
+    return _opened(ctx, SiteFiles)
+
+
+def _opened(ctx: click.Context, kind: type[S]) -> S:
     given = ctx.find_root().obj or {}
     state = given.get("state")
-    site = Site.open(given.get("site"), state=Path(state) if state else None)
+    site = kind.open(given.get("site"), state=Path(state) if state else None)
     ctx.call_on_close(site.close)
     return site
 

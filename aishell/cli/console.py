@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from aishell.models import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def write_json(document: Any) -> None:
@@ -19,6 +21,8 @@ def write_json(document: Any) -> None:
 
 def console(*, stderr: bool = False) -> Console:
     """A console that keeps to NO_COLOR, and to 110 columns when nobody sees it."""
+    from rich.console import Console
+
     stream = sys.stderr if stderr else sys.stdout
     return Console(
         stderr=stderr, highlight=False, soft_wrap=not stream.isatty(), width=None if stream.isatty() else 110

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import click
 
-from aishell.cli import preview as previews
 from aishell.cli.console import console
-from aishell.cli.progress import PlainProgress, RichProgress
-from aishell.cli.prompt import Prompt
-from aishell.execution.preview import Preview
-from aishell.execution.run import Observer
 from aishell.models import RunResult
 from aishell.reporting.units import duration, printable, size
-from aishell.safety.approval import Approver
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from aishell.cli.prompt import Prompt
+    from aishell.execution.preview import Preview
+    from aishell.execution.run import Observer
+    from aishell.safety.approval import Approver
 
 _COLOURS = {"success": "green", "preview": "cyan", "partial": "yellow", "waiting_approval": "yellow"}
 
@@ -25,14 +29,20 @@ class Screen:
 
     def __init__(self, output: str, *, verbose: bool = False) -> None:
         self.json, self.verbose = output == "json", verbose
-        self.out = console(stderr=self.json)
-        self.err = console(stderr=True)
         self.prompt: Prompt | None = None
+
+    @cached_property
+    def out(self) -> Console:
+        return console(stderr=self.json)
+
+    @cached_property
+    def err(self) -> Console:
+        return console(stderr=True)
 
     @contextmanager
     def working(self, text: str) -> Iterator[None]:
         """A spinner while something takes longer than a blink."""
-        if self.err.is_terminal and not self.json:
+        if not self.json and self.err.is_terminal:
             with self.err.status(printable(text)):
                 yield
         else:
@@ -40,23 +50,31 @@ class Screen:
 
     def preview(self, planned: Preview) -> None:
         if not self.json:
+            from aishell.cli import preview as previews
+
             previews.show(self.out, planned, verbose=self.verbose)
 
     def approver(self, seconds: float) -> Approver:
         """The prompt; the bars stop while it is there."""
+        from aishell.cli.prompt import Prompt
+
         self.prompt = Prompt(self.err, seconds)
         return self.prompt
 
     @contextmanager
     def progress(self) -> Iterator[Observer]:
         """An observer for a run: bars on a terminal, a line per step elsewhere."""
-        if self.err.is_terminal and not self.json:
+        if not self.json and self.err.is_terminal:
+            from aishell.cli.bars import RichProgress
+
             with RichProgress(self.err) as observer:
                 if self.prompt is not None:
                     self.prompt.pause, self.prompt.go_on = observer.pause, observer.go_on
                 yield observer
         else:
-            yield PlainProgress(self.err, verbose=self.verbose or not self.json)
+            from aishell.cli.progress import PlainProgress
+
+            yield PlainProgress(lambda: self.err, verbose=self.verbose or not self.json)
 
     def created(self, run_id: str) -> None:
         if not self.json:

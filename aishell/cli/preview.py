@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from aishell.execution.preview import Preview, StepPreview
@@ -147,6 +146,8 @@ def _summary(out: Console, planned: Preview, shared: frozenset[str]) -> None:
     groups: dict[str, list[StepPreview]] = defaultdict(list)
     for item in planned.steps:
         groups[item.step.tool].append(item)
+    from rich.table import Table
+
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for name in ("tool", "steps", "risk", "will", "lock", "time", "space"):
         table.add_column(

@@ -65,7 +65,7 @@ class AgentGroup(LazyGroup):
         known = super().get_command(ctx, name)
         if known is not None:
             return known
-        from importlib.metadata import entry_points
+        from aishell.plugins import entry_points
 
         wanted = name.replace("-", "_")
         return custom(wanted) if any(point.name == wanted for point in entry_points(group="aishell.agents")) else None

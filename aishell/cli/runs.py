@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, clock_time, deadline, hear_sigterm, interactive, open_site
+from aishell.cli.common import OUTPUT, clock_time, deadline, hear_sigterm, interactive, open_files, open_site
 from aishell.cli.main import LazyGroup
 from aishell.errors import StateError
 from aishell.models import RunState
 
 if TYPE_CHECKING:
-    from aishell.site import Site
+    from aishell.site_files import SiteFiles
 
 #: Characters of an event's data in a table.
 MAX_DATA = 160
@@ -47,7 +47,7 @@ def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: i
             "created_at": row.created_at[:19],
             "requested_by": row.requested_by,
         }
-        for row in open_site(ctx).runs.recent(limit=limit, target=target, states=[state] if state else None)
+        for row in open_files(ctx).runs.recent(limit=limit, target=target, states=[state] if state else None)
     ]
     show_rows(rows, output, empty="no runs yet")
 
@@ -63,7 +63,7 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
     from aishell.reporting.units import printable
     from aishell.state.transitions import RESUMABLE
 
-    site = open_site(ctx)
+    site = open_files(ctx)
     row = site.runs.find(run_id)
     steps = [
         {
@@ -154,7 +154,7 @@ def resume(
 @click.pass_context
 def pause(ctx: click.Context, /, run_id: str) -> None:
     """Let the running step finish and start no other; `resume` goes on."""
-    _ask(open_site(ctx), run_id, "pause")
+    _ask(open_files(ctx), run_id, "pause")
 
 
 @runs.command(epilog="Example:  aishell runs cancel 3f2a")
@@ -162,10 +162,10 @@ def pause(ctx: click.Context, /, run_id: str) -> None:
 @click.pass_context
 def cancel(ctx: click.Context, /, run_id: str) -> None:
     """Start no further step, for good. The running step finishes; Ctrl-C in its terminal cancels that one too."""
-    _ask(open_site(ctx), run_id, "cancel")
+    _ask(open_files(ctx), run_id, "cancel")
 
 
-def _ask(site: Site, run_id: str, what: str) -> None:
+def _ask(site: SiteFiles, run_id: str, what: str) -> None:
     """Tell the process that drives a run; where none does, change the state at once."""
     from aishell.state.locks import FileLock, FileLockHeldError
     from aishell.state.transitions import RESUMABLE
@@ -194,7 +194,7 @@ def events(ctx: click.Context, /, run_id: str, output: str) -> None:
     """What the audit log says of a run, statements included."""
     from aishell.cli.listing import show_rows
 
-    site = open_site(ctx)
+    site = open_files(ctx)
     rows: list[dict[str, Any]] = [
         {
             "id": row.id,
@@ -220,7 +220,7 @@ def checkpoints(ctx: click.Context, /, run_id: str, output: str) -> None:
     """What a run had reached, and when."""
     from aishell.cli.listing import show_rows
 
-    site = open_site(ctx)
+    site = open_files(ctx)
     rows = [
         {"name": row.name, "created_at": row.created_at, "step": row.step_index, "of": row.total_steps}
         for row in site.runs.checkpoints(site.runs.find(run_id).id)
@@ -246,6 +246,6 @@ def checkpoints(ctx: click.Context, /, run_id: str, output: str) -> None:
 @click.pass_context
 def prune(ctx: click.Context, /, keep: int | None, older_than: int) -> None:
     """Remove old finished runs; never one that waits, is in doubt or goes on. The audit log stays whole."""
-    site = open_site(ctx)
+    site = open_files(ctx)
     kept = keep if keep is not None else site.settings.keep_runs
     click.echo(f"{site.runs.prune(keep=kept, older_than_days=older_than)} run(s) removed")

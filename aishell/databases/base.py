@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from aishell.databases.connections import Credentials, Pools
+from aishell.databases.connections import Credentials, Pools, server_pool
 from aishell.errors import DatabaseError
 from aishell.models import Row
 
@@ -149,9 +149,12 @@ class Database(ABC):
     def __init__(self, credentials: Credentials) -> None:
         self.credentials = credentials
         self.may_write = True  # False: nothing at all is written, not even what a crashed writer left to be rolled back
-        self.pools = Pools(self._connect)
+        self.pools = Pools(self._connect, self._pool)
         self._facts: tuple[str, tuple[int, ...], frozenset[str]] | None = None
         self._guard = threading.Lock()
+
+    def _pool(self, connect: Callable[[], Any]) -> Any:
+        return server_pool(connect)
 
     @abstractmethod
     def _connect(self, options: SessionOptions) -> Any:

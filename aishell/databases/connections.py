@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pybreaker
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from aishell.errors import DatabaseError, TargetUnavailableError, UnknownNameError, UsageError
 
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+#: A SQLite file's URL in which nothing is to be decoded: it is read without SQLAlchemy, whose import costs more than a dry run.
+_PLAIN_FILE = re.compile(r"sqlite:///([\w ./~+-]+)", re.ASCII)
 #: URL scheme -> engine.
 SCHEMES = {
     "postgresql": "postgresql",
@@ -25,6 +28,17 @@ SCHEMES = {
 CONNECT_TIMEOUT = 10  # seconds
 FAILURES_BEFORE_OPEN = 3
 BREAKER_RESET = 60  # seconds until one more connect is tried
+
+
+@dataclass(frozen=True)
+class FileURL:
+    """What is asked of SQLAlchemy's URL where it is a file's."""
+
+    database: str
+    host: None = None
+
+    def render_as_string(self, *, hide_password: bool) -> str:
+        return f"sqlite:///{self.database}"
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,11 @@ def parse_url(url: str, *, password: str | None = None) -> Credentials:
 
     Raises UsageError when the URL cannot be read, UnknownNameError for an engine aishell does not know.
     """
+    if plain := _PLAIN_FILE.fullmatch(url):
+        return Credentials(cast("URL", FileURL(plain[1])), "sqlite", password)
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
@@ -76,36 +95,42 @@ def mask_url(url: str) -> str:
 class Pools:
     """A small pool for each set of session limits: limits are set when a connection is born, never afterwards."""
 
-    def __init__(self, connect: Callable[[Any], Any]) -> None:
-        self._connect = connect
-        self._pools: dict[Any, QueuePool] = {}
+    def __init__(self, connect: Callable[[Any], Any], pool: Callable[[Callable[[], Any]], Any]) -> None:
+        """`connect` makes a connection with the limits it is given, `pool` a pool of such connections."""
+        self._connect, self._pool = connect, pool
+        self._pools: dict[Any, Any] = {}
         self._guard = threading.Lock()
         self._breaker = pybreaker.CircuitBreaker(
             fail_max=FAILURES_BEFORE_OPEN, reset_timeout=BREAKER_RESET, throw_new_error_on_trip=False
         )
 
-    def get(self, options: Any) -> PoolProxiedConnection:
-        """A connection with these limits. Raises DatabaseError of kind `connect`, at once while the breaker is open."""
+    def get(self, options: Any) -> Any:
+        """A pooled connection with these limits. Raises DatabaseError of kind `connect`, at once while the breaker is open."""
         with self._guard:
             pool = self._pools.get(options)
             if pool is None:
-                pool = QueuePool(lambda: self._connect(options), pool_size=4, max_overflow=12, reset_on_return=None)
-                self._pools[options] = pool
+                pool = self._pools[options] = self._pool(lambda: self._connect(options))
         try:
-            connection: PoolProxiedConnection = self._breaker.call(pool.connect)
+            return self._breaker.call(pool.connect)
         except pybreaker.CircuitBreakerError as error:
             raise DatabaseError(
                 f"not tried: the last {FAILURES_BEFORE_OPEN} connections failed",
                 kind="connect",
                 hint=f"aishell tries again after {BREAKER_RESET} s; check the server, then `aishell runs resume`",
             ) from error
-        return connection
 
     def close(self) -> None:
         with self._guard:
             for pool in self._pools.values():
                 pool.dispose()
             self._pools.clear()
+
+
+def server_pool(connect: Callable[[], Any]) -> Any:
+    """SQLAlchemy's pool, for connections to a server."""
+    from sqlalchemy.pool import QueuePool
+
+    return QueuePool(connect, pool_size=4, max_overflow=12, reset_on_return=None)
 
 
 def unavailable(credentials: Credentials, error: DatabaseError) -> TargetUnavailableError:

@@ -7,12 +7,10 @@ import hashlib
 import re
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote as percent_encode
-
-from sqlalchemy.pool import PoolProxiedConnection
 
 from aishell.databases.base import (
     Database,
@@ -26,6 +24,7 @@ from aishell.databases.base import (
 from aishell.databases.connections import Credentials
 from aishell.errors import DatabaseError, TargetUnavailableError
 from aishell.models import Row
+from aishell.pool import Lent, Pool
 
 #: Virtual machine steps between two looks at the clock: about a millisecond.
 PROGRESS_STEPS = 100_000
@@ -67,6 +66,9 @@ class SQLite(Database):
                 f"there is no SQLite database at {self.path}",
                 hint="check the path; sqlite:///relative.db is relative to the current folder, sqlite:////abs.db is absolute",
             )
+
+    def _pool(self, connect: Callable[[], sqlite3.Connection]) -> Pool[sqlite3.Connection]:
+        return Pool(connect)
 
     def _connect(self, options: SessionOptions) -> sqlite3.Connection:
         # mode=rw never makes a file; mode=ro, because reading a leftover WAL with rw changes the file.
@@ -146,9 +148,9 @@ class SQLiteSession(Session):
 
     polled = True
 
-    def __init__(self, database: SQLite, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
+    def __init__(self, database: SQLite, pooled: Lent[sqlite3.Connection], options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
-        self._connection: sqlite3.Connection = pooled.driver_connection  # type: ignore[assignment]
+        self._connection = pooled.driver_connection
         self._marker = ""
         self._seen: int | None = None  # PRAGMA data_version, which changes when another connection commits
 

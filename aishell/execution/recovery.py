@@ -6,8 +6,6 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row as Record
-
 from aishell.execution.executor import Earlier, record
 from aishell.execution.run import Run
 from aishell.models import Row, StepResult, StepStatus
@@ -17,6 +15,7 @@ from aishell.registry.objects import clean, wait_for_end
 from aishell.registry.reached import Reached
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
+from aishell.state.connection import Record
 from aishell.state.runs import who
 
 #: What a person may say of a step in doubt.
@@ -24,7 +23,7 @@ DECISIONS = ("retry", "done", "abort")
 UNKNOWN = "it is not known whether the statement took effect"
 
 
-def finished(row: Record[Any], *, again: bool) -> bool:
+def finished(row: Record, *, again: bool) -> bool:
     """Whether a step is through. `again`: the run had failed, so failures and what waited for them are tried once more."""
     if row.status in (StepStatus.DONE, StepStatus.REJECTED):
         return True
@@ -35,7 +34,7 @@ def finished(row: Record[Any], *, again: bool) -> bool:
     return False
 
 
-def result_of(run: Run, row: Record[Any]) -> StepResult:
+def result_of(run: Run, row: Record) -> StepResult:
     """A finished step as an earlier process recorded it."""
     step = run.plan.steps[row.step_index]
     return StepResult(
@@ -55,7 +54,7 @@ def result_of(run: Run, row: Record[Any]) -> StepResult:
     )
 
 
-def recover(run: Run, row: Record[Any], decision: str | None = None) -> Earlier | StepResult:
+def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | StepResult:
     """What to do with a step without outcome: go on with the objects that are left, or a result.
 
     A statement of ours that still runs on the server is waited for. What is read-only or idempotent runs again after its
@@ -105,7 +104,7 @@ def recover(run: Run, row: Record[Any], decision: str | None = None) -> Earlier 
     return record(run, step, _said(run, row, decision, ALL_OR_NONE if committing else UNKNOWN))
 
 
-def _said(run: Run, row: Record[Any], decision: str | None, why: str) -> StepResult:
+def _said(run: Run, row: Record, decision: str | None, why: str) -> StepResult:
     """The result of a step in doubt, by what a person said of it."""
     result = replace(result_of(run, row), status=StepStatus.IN_DOUBT, error=why)
     if decision == "done":
@@ -115,7 +114,7 @@ def _said(run: Run, row: Record[Any], decision: str | None, why: str) -> StepRes
     return result
 
 
-def _recorded(run: Run, row: Record[Any], found: list[Row], tool: Tool, values: dict[str, Any]) -> list[ObjectResult]:
+def _recorded(run: Run, row: Record, found: list[Row], tool: Tool, values: dict[str, Any]) -> list[ObjectResult]:
     """The objects whose outcome an earlier attempt committed."""
     labels = {label_of(tool, values, item) for item in found}
     return [

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aishell.errors import AishellError
-from aishell.execution.orchestrator import Outcome
-from aishell.execution.run import Run
 from aishell.interrupts import uninterrupted
 from aishell.models import RunResult, RunState, StepResult, StepStatus, plain
+
+if TYPE_CHECKING:
+    from aishell.execution.orchestrator import Outcome
+    from aishell.execution.run import Run
 
 #: (status, run state, exit code), by what happened; model.md, Exit codes.
 _STOPPED = {

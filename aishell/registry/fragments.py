@@ -41,13 +41,14 @@ def expand(text: str, source: str, folder: Path | None) -> tuple[str, list[Place
 
 def _fragment(name: str, folder: Path | None, place: Place) -> Iterator[tuple[str, Place]]:
     """The lines of a fragment, but for its leading comment and the empty lines around its SQL."""
-    files = {path.stem: path for path in folder.glob("*.sql")} if folder is not None else {}
-    if name not in files:
-        unknown = UnknownNameError("fragment", name, files)
+    path = folder / f"{name}.sql" if folder is not None and "/" not in name else None
+    if path is None or not path.is_file():
+        known = [] if folder is None else [path.stem for path in folder.glob("*.sql")]
+        unknown = UnknownNameError("fragment", name, known)
         raise ToolFileError(*place, f"{unknown.message}; {unknown.hint}")
     source = "/".join((*PurePosixPath(place[0]).parts[:2], FOLDER, f"{name}.sql"))
     try:
-        lines = files[name].read_text(encoding="utf-8").rstrip().split("\n")
+        lines = path.read_text(encoding="utf-8").rstrip().split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ToolFileError(source, 1, f"it cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import Any
 
 from aishell.errors import SettingsError
+from aishell.plugins import entry_points
 
 
 @dataclass(frozen=True)

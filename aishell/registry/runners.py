@@ -14,8 +14,9 @@ from aishell.registry.objects import Objects, groups
 from aishell.registry.programs import shown
 from aishell.registry.render import render
 from aishell.registry.returns import aggregate
+from aishell.registry.schemas import check_schema
 from aishell.registry.stages import Stages
-from aishell.registry.tool import ARCHIVE_VALUES, BATCH_VALUES, Tool, check_schema
+from aishell.registry.tool import ARCHIVE_VALUES, BATCH_VALUES, Tool
 
 
 def find(tool: Tool, values: Mapping[str, Any], context: Context) -> list[Row] | None:

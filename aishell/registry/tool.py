@@ -10,6 +10,7 @@ from typing import Any
 
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import Params, Risk, digest
+from aishell.registry.schemas import check_schema
 
 _OBJECT = {
     "type": "object",
@@ -274,17 +275,6 @@ class Tool:
         schema = {**self.parameters_schema, "required": [p.name for p in known if p.required]}
         check_schema(values, schema, f"a call of {self.name}")
         return values
-
-
-def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
-    """Raises ParameterError naming the value, its place and what would fit."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    error = best_match(Draft202012Validator(dict(schema)).iter_errors(value))
-    if error is not None:
-        place = "".join(f".{part}" for part in error.absolute_path) or ""
-        raise ParameterError(f"in {where}{place}: {error.message}")
 
 
 def _compare(version: tuple[int, ...], operator: str, bound: tuple[int, ...]) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import entry_points
 from types import UnionType
 from typing import Any, ClassVar, Protocol, get_args, get_origin, get_type_hints
 
 from aishell.errors import SettingsError, UnknownNameError
 from aishell.models import Risk, Server, Step, Table
+from aishell.plugins import entry_points
 from aishell.registry.tool import STAGES, Tool
 from aishell.safety.locks import lock_of
 from aishell.settings import PRODUCTION, Target

@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, insert, or_, select, update
-
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import canonical, now
 from aishell.state import audit
+from aishell.state.connection import Connection, Record, beginning
 from aishell.state.runs import who
-from aishell.state.schema import approvals
 from aishell.state.store import Store
 
 
@@ -37,32 +35,28 @@ class Approvals:
     ) -> str:
         """Record a pending request (or find the one that already waits under this digest); its id."""
         with self.store.write() as connection:
-            same = select(approvals.c.id).where(
-                approvals.c.run_id == run_id,
-                approvals.c.step_index == step_index,
-                approvals.c.digest == digest,
-                approvals.c.status == "pending",
-                approvals.c.expires_at >= now(),
+            found = connection.value(
+                """SELECT id FROM approvals WHERE run_id = :run AND step_index = :step AND digest = :digest
+                   AND status = 'pending' AND expires_at >= :now""",
+                {"run": run_id, "step": step_index, "digest": digest, "now": now()},
             )
-            found = connection.execute(same).scalar()
             if found is not None:
                 return str(found)
             approval = uuid.uuid4().hex[:12]
-            connection.execute(
-                insert(approvals).values(
-                    id=approval,
-                    run_id=run_id,
-                    step_index=step_index,
-                    step_id=step_id,
-                    digest=digest,
-                    level=level,
-                    status="pending",
-                    request=canonical(audit.redact(shown)),
-                    requested_by=who(),
-                    requested_at=now(),
-                    expires_at=(datetime.now(UTC) + timedelta(hours=hours)).isoformat(timespec="microseconds"),
-                )
-            )
+            asked = {
+                "id": approval,
+                "run_id": run_id,
+                "step_index": step_index,
+                "step_id": step_id,
+                "digest": digest,
+                "level": level,
+                "status": "pending",
+                "request": canonical(audit.redact(shown)),
+                "requested_by": who(),
+                "requested_at": now(),
+                "expires_at": (datetime.now(UTC) + timedelta(hours=hours)).isoformat(timespec="microseconds"),
+            }
+            connection.insert("approvals", asked)
             audit.append(
                 connection,
                 "approval_requested",
@@ -81,17 +75,14 @@ class Approvals:
             state = "expired" if row.status == "pending" else row.status
             raise StateError(f"the approval {approval} is {state}; it cannot be decided any more")
         with self.store.write() as connection:
-            changed = connection.execute(
-                update(approvals)
-                .where(approvals.c.id == row.id, approvals.c.status == "pending")
-                .values(
-                    status=status,
-                    decided_by=by,
-                    decided_at=now(),
-                    reason=reason,
-                    modifications=canonical(modifications) if modifications is not None else None,
-                )
-            ).rowcount
+            answer = {
+                "status": status,
+                "decided_by": by,
+                "decided_at": now(),
+                "reason": reason,
+                "modifications": canonical(modifications) if modifications is not None else None,
+            }
+            changed = connection.update("approvals", "id = :asked AND status = 'pending'", {"asked": row.id}, answer)
             if changed != 1:
                 raise StateError(f"the approval {approval} was decided by someone else just now")
             told = {
@@ -104,35 +95,25 @@ class Approvals:
             }
             audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
 
-    def decided(self, run_id: str, step_index: int) -> Row[Any] | None:
+    def decided(self, run_id: str, step_index: int) -> Record | None:
         """The newest answer for a step that has not been used yet; an expired yes is none."""
-        query = (
-            select(approvals)
-            .where(
-                approvals.c.run_id == run_id,
-                approvals.c.step_index == step_index,
-                or_(
-                    approvals.c.status == "rejected",
-                    and_(approvals.c.status.in_(("approved", "modified")), approvals.c.expires_at >= now()),
-                ),
-            )
-            .order_by(approvals.c.decided_at.desc())
-            .limit(1)
-        )
         with self.store.read() as connection:
-            return connection.execute(query).first()
+            return connection.first(
+                """SELECT * FROM approvals WHERE run_id = :run AND step_index = :step
+                   AND (status = 'rejected' OR status IN ('approved', 'modified') AND expires_at >= :now)
+                   ORDER BY decided_at DESC LIMIT 1""",
+                {"run": run_id, "step": step_index, "now": now()},
+            )
 
     def close(self, approval: str, status: str) -> None:
         """`consumed`, `void` or `expired`. Raises StateError for one that is closed already: it is used once."""
         with self.store.write() as connection:
-            row = connection.execute(
-                update(approvals)
-                .where(
-                    approvals.c.id == approval, approvals.c.status.in_(("pending", "approved", "modified", "rejected"))
-                )
-                .values(status=status)
-                .returning(approvals.c.run_id, approvals.c.step_index)
-            ).first()
+            row = connection.first(
+                """UPDATE approvals SET status = :status
+                   WHERE id = :asked AND status IN ('pending', 'approved', 'modified', 'rejected')
+                   RETURNING run_id, step_index""",
+                {"asked": approval, "status": status},
+            )
             if row is None:
                 raise StateError(f"the approval {approval} was used or closed before")
             audit.append(
@@ -143,27 +124,27 @@ class Approvals:
                 step_index=row.step_index,
             )
 
-    def find(self, approval: str) -> Row[Any]:
+    def find(self, approval: str) -> Record:
         """An approval by id or the beginning of one. Raises UnknownNameError."""
         with self.store.read() as connection:
-            rows = connection.execute(
-                select(approvals).where(approvals.c.id.startswith(approval, autoescape=True)).limit(2)
-            ).all()
+            like = "SELECT * FROM approvals WHERE id LIKE :beginning ESCAPE '/' LIMIT 2"
+            rows = connection.all(like, {"beginning": beginning(approval)})
             if len(rows) != 1 or not approval:
-                raise UnknownNameError("approval", approval, [row.id for row in self._pending(connection)])
+                raise UnknownNameError("approval", approval, [row.id for row in _pending(connection)])
             return rows[0]
 
-    def pending(self) -> list[Row[Any]]:
+    def pending(self) -> list[Record]:
         """What waits for a person now."""
         with self.store.read() as connection:
-            return self._pending(connection)
-
-    def _pending(self, connection: Any) -> list[Row[Any]]:
-        query = select(approvals).where(approvals.c.status == "pending", approvals.c.expires_at >= now())
-        return list(connection.execute(query.order_by(approvals.c.requested_at)))
+            return _pending(connection)
 
 
-def shown(row: Row[Any]) -> dict[str, Any]:
+def _pending(connection: Connection) -> list[Record]:
+    waiting = "SELECT * FROM approvals WHERE status = 'pending' AND expires_at >= :now ORDER BY requested_at"
+    return connection.all(waiting, {"now": now()})
+
+
+def shown(row: Record) -> dict[str, Any]:
     """What the person was shown."""
     return dict(json.loads(row.request))
 

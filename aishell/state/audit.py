@@ -9,15 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
-
 from aishell.models import canonical, now
-from aishell.state.schema import events
+from aishell.state.connection import Connection
 
 GENESIS = "0" * 64
-# Built once: building and compiling a statement costs more than running it.
-_LAST = select(events.c.hash).order_by(events.c.id.desc()).limit(1)
-_INSERT = insert(events)
+_LAST = "SELECT id, hash FROM events ORDER BY id DESC LIMIT 1"
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credential)", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):\S+@")  # up to the last @: a password may hold / and @
 
@@ -39,7 +35,7 @@ def append(
     step_index: int | None = None,
 ) -> str:
     """Add an event inside the caller's transaction; its hash."""
-    previous = connection.execute(_LAST).scalar() or GENESIS
+    previous = head(connection)[1]
     at, text = now(), canonical(redact(data))
     value = _hash(previous, run_id, step_index, kind, at, text)
     row = {
@@ -51,20 +47,20 @@ def append(
         "previous": previous,
         "hash": value,
     }
-    connection.execute(_INSERT, row)
+    connection.insert("events", row)
     return value
 
 
 def head(connection: Connection) -> tuple[int, str]:
     """Number and hash of the newest event."""
-    row = connection.execute(select(events.c.id, events.c.hash).order_by(events.c.id.desc()).limit(1)).first()
+    row = connection.first(_LAST)
     return (row.id, row.hash) if row else (0, GENESIS)
 
 
 def verify(connection: Connection, expected_head: str | None = None) -> list[Problem]:
     """Edits, deletions and gaps in the chain; `expected_head` (a printed copy) shows a cut tail or a rewritten chain."""
     problems, previous, last, seen = [], GENESIS, 0, expected_head is None
-    for row in connection.execute(select(events).order_by(events.c.id)).yield_per(1000):
+    for row in connection.execute("SELECT * FROM events ORDER BY id"):
         if last and row.id != last + 1:
             problems.append(Problem(row.id, f"{row.id - last - 1} event(s) before it are missing"))
         if row.previous != previous:

@@ -8,31 +8,28 @@ from collections.abc import Collection, Mapping
 from statistics import median
 from typing import Any
 
-from sqlalchemy import Select, select
-
 from aishell.models import History, StepStatus
-from aishell.state.schema import backups, runs, steps, table_history
+from aishell.state.connection import marks
 from aishell.state.store import Store
 
 RECENT = 20_000  # rows looked at for one target
 RECENT_BACKUPS = 20
 #: Smaller objects say nothing of larger ones: their time is that of the statement, not of their bytes.
 TELLING = 1 << 20
+_HISTORY = """SELECT tool, object, status, seconds, bytes_before, bytes_after FROM table_history
+    WHERE target = :target ORDER BY id DESC LIMIT :recent"""
+#: What backups took, by the clock of the steps that made them: the times in a manifest are those of the wall.
+_BACKUPS = """SELECT steps.tool, steps.seconds, backups.source_bytes FROM backups JOIN steps ON steps.run_id = backups.run_id
+    WHERE backups.target = :target AND steps.tool GLOB 'backup_*' AND steps.status = :done
+    ORDER BY backups.started_at DESC LIMIT :recent"""
 
 
 def load(store: Store, target: str) -> dict[tuple[str, str], History]:
     """(tool, object) -> its history on this target; (tool, "") is the tool's history over all objects."""
-    columns = table_history.c
-    query = (
-        select(columns.tool, columns.object, columns.status, columns.seconds, columns.bytes_before, columns.bytes_after)
-        .where(columns.target == target)
-        .order_by(columns.id.desc())
-        .limit(RECENT)
-    )
     speeds: dict[tuple[str, str], list[float]] = defaultdict(list)
     idle: dict[tuple[str, str], list[bool]] = defaultdict(list)
     with store.read() as connection:
-        for row in connection.execute(query):
+        for row in connection.all(_HISTORY, {"target": target, "recent": RECENT}):
             if row.status != "ok":
                 continue
             idle[row.tool, row.object].append((row.bytes_before or 0) <= (row.bytes_after or 0))
@@ -40,7 +37,8 @@ def load(store: Store, target: str) -> dict[tuple[str, str], History]:
                 speeds[row.tool, row.object].append(row.bytes_before / row.seconds)
                 if row.bytes_before >= TELLING:
                     speeds[row.tool, ""].append(row.bytes_before / row.seconds)
-        for row in connection.execute(_made_backups(target)):
+        made = {"target": target, "done": StepStatus.DONE, "recent": RECENT_BACKUPS}
+        for row in connection.all(_BACKUPS, made):
             if row.source_bytes and row.seconds:
                 speeds[row.tool, ""].append(row.source_bytes / row.seconds)
     found = {}
@@ -52,27 +50,11 @@ def load(store: Store, target: str) -> dict[tuple[str, str], History]:
     return found
 
 
-def _made_backups(target: str) -> Select[Any]:
-    """What backups took, by the clock of the steps that made them: the times in a manifest are those of the wall."""
-    query = select(steps.c.tool, steps.c.seconds, backups.c.source_bytes).join(
-        steps, steps.c.run_id == backups.c.run_id
-    )
-    made = query.where(
-        backups.c.target == target, steps.c.tool.startswith("backup_"), steps.c.status == StepStatus.DONE
-    )
-    return made.order_by(backups.c.started_at.desc()).limit(RECENT_BACKUPS)
-
-
 def deferred(store: Store, target: str) -> frozenset[str]:
     """The objects that the last finished run on this target left for another night."""
-    query = (
-        select(runs.c.result)
-        .where(runs.c.target == target, runs.c.result.is_not(None))
-        .order_by(runs.c.created_at.desc())
-        .limit(1)
-    )
+    sql = "SELECT result FROM runs WHERE target = :target AND result IS NOT NULL ORDER BY created_at DESC LIMIT 1"
     with store.read() as connection:
-        text = connection.execute(query).scalar()
+        text = connection.value(sql, {"target": target})
     if text is None:
         return frozenset()
     left = json.loads(text).get("output_data", {}).get("deferred", [])
@@ -81,16 +63,12 @@ def deferred(store: Store, target: str) -> frozenset[str]:
 
 def last_failure(store: Store, target: str, tools: Collection[str]) -> tuple[str, str] | None:
     """The run and the error when the last of these tools that ran on this target failed."""
-    query = (
-        select(steps.c.run_id, steps.c.status, steps.c.error)
-        .join(runs, runs.c.id == steps.c.run_id)
-        .where(runs.c.target == target, steps.c.tool.in_(tools))
-        .where(steps.c.status.in_([StepStatus.DONE, StepStatus.FAILED]))
-        .order_by(runs.c.created_at.desc(), steps.c.step_index.desc())
-        .limit(1)
-    )
+    wanted, values = marks(tools)
+    sql = f"""SELECT steps.run_id, steps.status, steps.error FROM steps JOIN runs ON runs.id = steps.run_id
+        WHERE runs.target = :target AND steps.tool IN ({wanted}) AND steps.status IN (:done, :failed)
+        ORDER BY runs.created_at DESC, steps.step_index DESC LIMIT 1"""  # noqa: S608  nothing but marks
     with store.read() as connection:
-        row = connection.execute(query).first()
+        row = connection.first(sql, {**values, "target": target, "done": StepStatus.DONE, "failed": StepStatus.FAILED})
     return (row.run_id, row.error or "") if row is not None and row.status == StepStatus.FAILED else None
 
 

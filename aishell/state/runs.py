@@ -7,27 +7,17 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
-
-from sqlalchemy import Connection, Row, Update, bindparam, delete, func, insert, select, update
 
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import RunState, StepStatus, canonical, now
 from aishell.state import audit
-from aishell.state.schema import checkpoints, events, runs, steps, table_history
+from aishell.state.connection import Connection, Record, beginning, marks
 from aishell.state.store import Store
 from aishell.state.transitions import check_transition
 
-# Built once: compiling a statement costs more than running it.
-_CLAIMED = (
-    update(runs)
-    .where(runs.c.id == bindparam("r"), runs.c.owner == bindparam("o"))
-    .values(pid=bindparam("p"))
-    .returning(runs.c.cancel_requested, runs.c.pause_requested)
-)
-_STEP = update(steps).where(steps.c.run_id == bindparam("r"), steps.c.step_index == bindparam("i"))
-_CHECKPOINT = insert(checkpoints)
+_RUN = "id = :run"
+_STEP = "run_id = :run AND step_index = :step"
 
 
 class Runs:
@@ -42,26 +32,27 @@ class Runs:
         """Record a run with its plan and all steps pending: the checkpoint `plan_created`."""
         task = plan["task"]
         with self.store.write() as connection:
-            connection.execute(
-                insert(runs).values(
-                    id=run_id,
-                    task_id=task["task_id"],
-                    parent_id=task.get("parent_task_id"),
-                    agent=task["agent"],
-                    target=task["target"],
-                    engine=request["engine"],
-                    state=RunState.PLANNING,
-                    requested_by=request["requested_by"],
-                    host=socket.gethostname(),
-                    pid=os.getpid(),
-                    owner=owner,
-                    created_at=now(),
-                    request=canonical(audit.redact(request)),
-                    plan=canonical(plan),
-                    plan_digest=request["plan_digest"],
-                    tools=canonical(tools),
-                )
-            )
+            run = {
+                "id": run_id,
+                "task_id": task["task_id"],
+                "parent_id": task.get("parent_task_id"),
+                "agent": task["agent"],
+                "target": task["target"],
+                "engine": request["engine"],
+                "state": RunState.PLANNING,
+                "requested_by": request["requested_by"],
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "owner": owner,
+                "created_at": now(),
+                "request": canonical(audit.redact(request)),
+                "plan": canonical(plan),
+                "plan_digest": request["plan_digest"],
+                "tools": canonical(tools),
+                "pause_requested": 0,
+                "cancel_requested": 0,
+            }
+            connection.insert("runs", run)
             rows = [
                 {
                     "run_id": run_id,
@@ -74,7 +65,7 @@ class Runs:
                 for s in plan["steps"]
             ]
             if rows:
-                connection.execute(insert(steps), rows)
+                connection.insert("steps", *rows)
             self._checkpoint(connection, run_id, task["task_id"], "plan_created", None, len(rows))
             for old, new in ((RunState.IDLE, RunState.PLANNING),):
                 audit.append(
@@ -98,17 +89,14 @@ class Runs:
             values = {"state": new, "ended_at": ended}
             if result is not None:
                 values["result"] = canonical(result)
-            connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
+            connection.update("runs", _RUN, {"run": run_id}, values)
         return old
 
     def claim(self, run_id: str, owner: str) -> None:
         """Become the owner of a run (its lock is held): an older process may write no more."""
         with self.store.write() as connection:
-            connection.execute(
-                update(runs)
-                .where(runs.c.id == run_id)
-                .values(owner=owner, pid=os.getpid(), host=socket.gethostname(), pause_requested=0)
-            )
+            values = {"owner": owner, "pid": os.getpid(), "host": socket.gethostname(), "pause_requested": 0}
+            connection.update("runs", _RUN, {"run": run_id}, values)
 
     def step_started(
         self, run_id: str, owner: str, index: int, values: Mapping[str, Any], *, task_id: str, total: int
@@ -149,7 +137,7 @@ class Runs:
             asked = self._claim(connection, run_id, owner)
             self._set_step(connection, run_id, index, {"ended_at": now(), **values})
             for row in objects:
-                connection.execute(insert(table_history), dict(row))
+                connection.insert("table_history", row)
             if status is not StepStatus.IN_DOUBT:
                 self._checkpoint(connection, run_id, task_id, f"step_{index}_{name}", index, total)
             for kind, data in happened:
@@ -178,7 +166,7 @@ class Runs:
     ) -> None:
         """Objects of a step are through: their history, and the statements sent for them."""
         with self.store.write() as connection:
-            connection.execute(insert(table_history), rows)
+            connection.insert("table_history", *rows)
             for kind, data in happened:
                 audit.append(connection, kind, data, run_id=run_id, step_index=index)
 
@@ -212,9 +200,9 @@ class Runs:
 
     def request(self, run_id: str, what: str) -> None:
         """Ask the process that owns a run to `pause` or `cancel` before its next step."""
-        column = {"pause": runs.c.pause_requested, "cancel": runs.c.cancel_requested}[what]
+        column = {"pause": "pause_requested", "cancel": "cancel_requested"}[what]
         with self.store.write() as connection:
-            connection.execute(update(runs).where(runs.c.id == run_id).values({column: 1}))
+            connection.update("runs", _RUN, {"run": run_id}, {column: 1})
             audit.append(connection, "state_changed", {"requested": what, "by": who()}, run_id=run_id)
 
     def settle(self, run_id: str, what: str) -> None:
@@ -225,18 +213,19 @@ class Runs:
             ended = now() if new is RunState.CANCELLED else None
             # Whatever it was doing when its process went, nothing does it any more.
             values = {"state": new, "ended_at": ended, "pause_requested": 0, "cancel_requested": 0}
-            connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
+            connection.update("runs", _RUN, {"run": run_id}, values)
             audit.append(connection, "state_changed", {"from": old, "to": new, "by": who()}, run_id=run_id)
 
     def prune(self, *, keep: int, older_than_days: int) -> int:
         """Remove finished runs beyond the newest `keep` that are older; events stay. How many were removed."""
         before = (datetime.now(UTC) - timedelta(days=older_than_days)).isoformat(timespec="microseconds")
-        finished = runs.c.state.in_([RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED])
-        doubtful = select(steps.c.run_id).where(steps.c.status.in_([StepStatus.IN_DOUBT, StepStatus.STARTED]))
-        newest = select(runs.c.id).where(finished).order_by(runs.c.created_at.desc()).limit(keep)
-        old = runs.c.id.not_in(newest) & (runs.c.created_at < before) & runs.c.id.not_in(doubtful)
+        states, values = marks((RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED))
+        doubtful, doubts = marks((StepStatus.IN_DOUBT, StepStatus.STARTED), "d")
+        sql = f"""DELETE FROM runs WHERE state IN ({states}) AND created_at < :before
+            AND id NOT IN (SELECT id FROM runs WHERE state IN ({states}) ORDER BY created_at DESC LIMIT :keep)
+            AND id NOT IN (SELECT run_id FROM steps WHERE status IN ({doubtful}))"""  # noqa: S608  nothing but marks
         with self.store.write() as connection:
-            removed = connection.execute(delete(runs).where(finished, old)).rowcount
+            removed = connection.execute(sql, {**values, **doubts, "before": before, "keep": keep}).rowcount
             audit.append(connection, "state_changed", {"pruned_runs": removed, "by": who()})
         return removed
 
@@ -245,51 +234,49 @@ class Runs:
         with self.store.read() as connection:
             return _asked(self._row(connection, run_id))
 
-    def find(self, run_id: str) -> Row[Any]:
+    def find(self, run_id: str) -> Record:
         """A run by id or by an unambiguous beginning of it. Raises UnknownNameError."""
         with self.store.read() as connection:
-            rows = connection.execute(select(runs).where(runs.c.id.startswith(run_id, autoescape=True)).limit(2)).all()
+            like = "SELECT * FROM runs WHERE id LIKE :beginning ESCAPE '/' LIMIT 2"
+            rows = connection.all(like, {"beginning": beginning(run_id)})
             if len(rows) != 1 or not run_id:
-                known = connection.execute(select(runs.c.id).order_by(runs.c.created_at.desc()).limit(12)).scalars()
-                raise UnknownNameError("run" if not rows else "run (ambiguous)", run_id, [k[:8] for k in known])
+                known = connection.all("SELECT id FROM runs ORDER BY created_at DESC LIMIT 12")
+                raise UnknownNameError("run" if not rows else "run (ambiguous)", run_id, [run.id[:8] for run in known])
             return rows[0]
 
     def recent(
         self, *, limit: int = 50, target: str | None = None, states: Iterable[str] | None = None
-    ) -> list[Row[Any]]:
+    ) -> list[Record]:
         """Runs, the newest first."""
-        query = select(runs).order_by(runs.c.created_at.desc()).limit(limit)
-        if target is not None:
-            query = query.where(runs.c.target == target)
-        if states is not None:
-            query = query.where(runs.c.state.in_(list(states)))
+        wanted, values = marks(states or ())
+        among = f"state IN ({wanted})" if states is not None else "true"
+        sql = f"""SELECT * FROM runs WHERE (:target IS NULL OR target = :target) AND {among}
+            ORDER BY created_at DESC LIMIT :limit"""  # noqa: S608  nothing but marks
         with self.store.read() as connection:
-            return list(connection.execute(query))
+            return connection.all(sql, {**values, "target": target, "limit": limit})
 
     def count(self) -> int:
         """How many runs the store holds."""
         with self.store.read() as connection:
-            return int(connection.execute(select(func.count()).select_from(runs)).scalar_one())
+            return int(connection.value("SELECT count(*) FROM runs"))
 
-    def steps(self, run_id: str) -> list[Row[Any]]:
+    def steps(self, run_id: str) -> list[Record]:
         with self.store.read() as connection:
-            return list(connection.execute(select(steps).where(steps.c.run_id == run_id).order_by(steps.c.step_index)))
+            return connection.all("SELECT * FROM steps WHERE run_id = :run ORDER BY step_index", {"run": run_id})
 
-    def checkpoints(self, run_id: str) -> list[Row[Any]]:
+    def checkpoints(self, run_id: str) -> list[Record]:
         with self.store.read() as connection:
-            return list(
-                connection.execute(select(checkpoints).where(checkpoints.c.run_id == run_id).order_by(checkpoints.c.id))
-            )
+            return connection.all("SELECT * FROM checkpoints WHERE run_id = :run ORDER BY id", {"run": run_id})
 
-    def events(self, run_id: str) -> list[Row[Any]]:
+    def events(self, run_id: str) -> list[Record]:
         with self.store.read() as connection:
-            return list(connection.execute(select(events).where(events.c.run_id == run_id).order_by(events.c.id)))
+            return connection.all("SELECT * FROM events WHERE run_id = :run ORDER BY id", {"run": run_id})
 
-    def objects(self, run_id: str, index: int) -> list[Row[Any]]:
+    def objects(self, run_id: str, index: int) -> list[Record]:
         """What earlier attempts of a step recorded of its objects."""
-        query = select(table_history).where(table_history.c.run_id == run_id, table_history.c.step_index == index)
+        sql = f"SELECT * FROM table_history WHERE {_STEP} ORDER BY id"  # noqa: S608  our own
         with self.store.read() as connection:
-            return list(connection.execute(query.order_by(table_history.c.id)))
+            return connection.all(sql, {"run": run_id, "step": index})
 
     def head(self) -> tuple[int, str]:
         with self.store.read() as connection:
@@ -297,19 +284,8 @@ class Runs:
 
     def tool_statistics(self) -> list[dict[str, Any]]:
         """Per tool: calls, share that succeeded, mean seconds."""
-        ended = steps.c.status.in_([StepStatus.DONE, StepStatus.FAILED])
-        good = func.sum(func.iif(steps.c.status == StepStatus.DONE, 1, 0))
-        query = (
-            select(
-                steps.c.tool,
-                func.count().label("calls"),
-                good.label("succeeded"),
-                func.avg(steps.c.seconds).label("mean_seconds"),
-            )
-            .where(ended)
-            .group_by(steps.c.tool)
-            .order_by(steps.c.tool)
-        )
+        sql = """SELECT tool, count(*) AS calls, sum(status = :done) AS succeeded, avg(seconds) AS mean_seconds
+            FROM steps WHERE status IN (:done, :failed) GROUP BY tool ORDER BY tool"""
         with self.store.read() as connection:
             return [
                 {
@@ -318,18 +294,21 @@ class Runs:
                     "success_rate": r.succeeded / r.calls,
                     "mean_seconds": r.mean_seconds,
                 }
-                for r in connection.execute(query)
+                for r in connection.all(sql, {"done": StepStatus.DONE, "failed": StepStatus.FAILED})
             ]
 
-    def _row(self, connection: Connection, run_id: str) -> Row[Any]:
-        row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
+    def _row(self, connection: Connection, run_id: str) -> Record:
+        row = connection.first(f"SELECT * FROM runs WHERE {_RUN}", {"run": run_id})  # noqa: S608  our own
         if row is None:
             raise StateError(f"the run {run_id} is no longer in the state store")
         return row
 
     def _claim(self, connection: Connection, run_id: str, owner: str) -> str | None:
         """Make sure that the run is still ours; whether another process asked it to `cancel` or `pause`."""
-        row = connection.execute(_CLAIMED, {"r": run_id, "o": owner, "p": os.getpid()}).first()
+        row = connection.first(
+            "UPDATE runs SET pid = :pid WHERE id = :run AND owner = :owner RETURNING cancel_requested, pause_requested",
+            {"run": run_id, "owner": owner, "pid": os.getpid()},
+        )
         if row is None:
             raise StateError(
                 f"the run {run_id} is now driven by another process", hint="`aishell runs show` tells which"
@@ -337,31 +316,24 @@ class Runs:
         return _asked(row)
 
     def _set_step(self, connection: Connection, run_id: str, index: int, values: Mapping[str, Any]) -> None:
-        connection.execute(_step_update(tuple(values)), {"r": run_id, "i": index, **values})
+        connection.update("steps", _STEP, {"run": run_id, "step": index}, values)
 
     def _checkpoint(
         self, connection: Connection, run_id: str, task_id: str, name: str, index: int | None, total: int
     ) -> None:
-        connection.execute(
-            _CHECKPOINT,
-            {
-                "run_id": run_id,
-                "task_id": task_id,
-                "name": name,
-                "step_index": index,
-                "total_steps": total,
-                "version": 1,
-                "created_at": now(),
-            },
-        )
+        checkpoint = {
+            "run_id": run_id,
+            "task_id": task_id,
+            "name": name,
+            "step_index": index,
+            "total_steps": total,
+            "version": 1,
+            "created_at": now(),
+        }
+        connection.insert("checkpoints", checkpoint)
 
 
-@cache
-def _step_update(names: tuple[str, ...]) -> Update:
-    return _STEP.values({name: bindparam(name) for name in names})
-
-
-def _asked(row: Row[Any]) -> str | None:
+def _asked(row: Record) -> str | None:
     return "cancel" if row.cancel_requested else "pause" if row.pause_requested else None
 
 

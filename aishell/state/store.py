@@ -13,26 +13,20 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
-
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import QueuePool
 
 from aishell.errors import StateError
 from aishell.interrupts import uninterrupted
+from aishell.pool import Pool
+from aishell.state.connection import BUSY_TIMEOUT, Connection, connect
 from aishell.state.schema import APPLICATION_ID, VERSION, migrate
-
-BUSY_TIMEOUT = 30_000  # milliseconds
 
 
 class Store:
     """The state store. One writer at a time in this process; other processes wait for BUSY_TIMEOUT."""
 
-    def __init__(self, path: Path, engine: Engine) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._engine = engine
+        self._pool = Pool(lambda: connect(path))
         self._inode = _inode(path)
         self._writer = threading.RLock()
 
@@ -49,12 +43,9 @@ class Store:
                 f"{path} is empty: a state store was cut off",
                 hint="restore it from a copy, or move it away to begin anew",
             )
-        store = cls(path, _engine(path))
+        store = cls(path)
         try:
             store._prepare()
-        except DBAPIError as error:
-            store.close()
-            raise _state_error(path, error) from error
         except StateError:
             store.close()
             raise
@@ -65,7 +56,7 @@ class Store:
         """Make a store under another name and put it in its place whole: a kill meanwhile leaves no half-made one there."""
         unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
         _make_private(unfinished)
-        store = cls(unfinished, _engine(unfinished))
+        store = cls(unfinished)
         try:
             with store.write() as connection:
                 migrate(connection, 0)
@@ -74,7 +65,7 @@ class Store:
                 finished.execute("PRAGMA journal_mode = WAL")  # stays with the file; its WAL goes with this connection
             with contextlib.suppress(FileExistsError):  # another process was faster: its store is as good
                 os.link(unfinished, path)
-        except DBAPIError as error:
+        except sqlite3.Error as error:
             raise _state_error(path, error) from error
         finally:
             store.close()
@@ -83,8 +74,8 @@ class Store:
 
     def _prepare(self) -> None:
         with self.read() as connection:
-            application = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
-            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            application = connection.value("PRAGMA application_id")
+            version = connection.value("PRAGMA user_version")
             if application != APPLICATION_ID:
                 raise StateError(
                     f"{self.path} is not an aishell state store",
@@ -106,28 +97,35 @@ class Store:
         copy.unlink(missing_ok=True)
         _make_private(copy)
         with self.read() as connection, contextlib.closing(sqlite3.connect(copy)) as target:
-            source: Any = connection.connection.driver_connection
-            source.backup(target)
+            connection.backup(target)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One immediate transaction, committed durably at the end. Raises StateError when state cannot be written."""
-        with uninterrupted(), self._writer:
-            self._still_there()
-            try:
-                with self._engine.begin() as connection:
-                    yield connection
-            except DBAPIError as error:
-                raise _state_error(self.path, error) from error
+        # A deferred transaction that turns into a writer fails at once, whatever the timeout.
+        with uninterrupted(), self._writer, self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+            connection.commit()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading."""
+        with uninterrupted(), self._transaction("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[Connection]:
+        """What is not committed in it is rolled back. An error of SQLite is raised as StateError."""
         self._still_there()
         try:
-            with uninterrupted(), self._engine.connect().execution_options(reading=True) as connection:
-                yield connection
-        except DBAPIError as error:
+            lent = self._pool.connect()
+            try:
+                lent.driver_connection.execute(begin)
+                yield lent.driver_connection
+            finally:
+                lent.driver_connection.rollback()
+                lent.close()
+        except sqlite3.Error as error:
             raise _state_error(self.path, error) from error
 
     def _still_there(self) -> None:
@@ -139,40 +137,7 @@ class Store:
 
     def close(self) -> None:
         with uninterrupted():
-            self._engine.dispose()
-
-
-def _engine(path: Path) -> Engine:
-    engine = create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(
-            f"file:{_escape(path)}?mode=rw",
-            uri=True,
-            timeout=BUSY_TIMEOUT / 1000,
-            isolation_level=None,
-            check_same_thread=False,
-        ),
-        poolclass=QueuePool,
-        pool_size=4,
-        max_overflow=16,
-    )
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _: Any) -> None:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
-        if connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
-            connection.execute("PRAGMA journal_mode = WAL")  # written into the file, so never into somebody else's
-        connection.execute("PRAGMA synchronous = FULL")  # NORMAL may lose an acknowledged commit at power loss
-        connection.execute("PRAGMA foreign_keys = ON")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # A deferred transaction that turns into a writer fails at once, whatever the timeout.
-        connection.exec_driver_sql(
-            "BEGIN IMMEDIATE" if not connection.get_execution_options().get("reading") else "BEGIN"
-        )
-
-    return engine
+            self._pool.dispose()
 
 
 def _make_private(path: Path) -> None:
@@ -186,8 +151,8 @@ def _make_private(path: Path) -> None:
         ) from error
 
 
-def _state_error(path: Path, error: DBAPIError) -> StateError:
-    text = str(error.orig)
+def _state_error(path: Path, error: sqlite3.Error) -> StateError:
+    text = str(error)
     if "malformed" in text or "not a database" in text:
         return StateError(
             f"{path} is damaged: {text}",
@@ -206,10 +171,6 @@ def _state_error(path: Path, error: DBAPIError) -> StateError:
         f"{path} cannot be written: {text}",
         hint="free disk space or name another state store, then `aishell runs resume`",
     )
-
-
-def _escape(path: Path) -> str:
-    return quote(str(path.absolute()))
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -1,8 +1,12 @@
-"""Imports follow the arrow of the architecture: never back, never in a circle."""
+"""Imports follow the arrow of the architecture: never back, never in a circle. A command imports what it needs."""
 
 from __future__ import annotations
 
 import ast
+import json
+import sqlite3
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("models", "verdicts", "errors", "interrupts"),
+    ("models", "verdicts", "errors", "interrupts", "pool", "plugins"),
     ("yamlfile", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
     ("settings", "databases", "archives"),
     ("registry",),
@@ -21,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("state",),
     ("backups",),
     ("reporting",),
+    ("site_files",),
     ("execution",),
     ("site",),
     ("cli", "sample", "__main__", ""),
@@ -31,7 +36,9 @@ ONLY = {
     "verdicts": ("models",),
     "errors": (),
     "interrupts": (),
-    "state": ("models", "errors", "interrupts", "state"),
+    "pool": (),
+    "plugins": (),
+    "state": ("models", "errors", "interrupts", "pool", "state"),
 }
 
 
@@ -121,3 +128,52 @@ def reached(start: str) -> set[str]:
 def test_no_imports_form_a_circle():
     circles = {tuple(sorted(o for o in reached(m) if m in reached(o))) for m in modules() if m in reached(m)}
     assert sorted(circles) == []
+
+
+#: Runs a command as the entry point does, then says which modules that took.
+RUN = """
+import json, sys
+from aishell.cli.main import main
+try:
+    main()
+except SystemExit as ended:
+    print(json.dumps([ended.code, sorted(sys.modules)]), file=sys.stderr)
+"""
+#: What drives runs, reaches servers, or has the last word on what seldom comes up.
+HEAVY = set(
+    """sqlalchemy psycopg pymysql jsonschema tenacity simpleeval apscheduler ollama pydantic rich.progress rich.markdown
+    aishell.execution.orchestrator aishell.agents.log_cleanup aishell.agents.backup""".split()
+)
+#: What a look at the store has no use for either.
+WORK = {"yaml", "aishell.site", "aishell.settings", "aishell.registry", "aishell.databases", "aishell.execution"}
+
+
+def imported(folder: Path, *arguments: str) -> set[str]:
+    """The modules that a command has imported at its end."""
+    (folder / "config").mkdir(exist_ok=True)
+    command = [sys.executable, "-c", RUN, "--site", str(folder), *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    code, names = json.loads(ended.stderr.splitlines()[-1])
+    assert code == 0, ended.stderr
+    return set(names)
+
+
+@pytest.fixture(params=["table", "json"])
+def output(request: pytest.FixtureRequest) -> tuple[str, str]:
+    return "--output", request.param
+
+
+def test_a_dry_run_on_sqlite_imports_no_more_than_it_needs(tmp_path: Path, output: tuple[str, str]):
+    with sqlite3.connect(tmp_path / "shop.db") as shop:
+        shop.execute("CREATE TABLE t (i INTEGER PRIMARY KEY)")
+    shop.close()
+    url = f"sqlite:///{tmp_path}/shop.db"
+    names = imported(tmp_path, "run", "maintenance", "--type", "quick", "--dry-run", "--url", url, *output)
+    assert "aishell.execution.preview" in names
+    assert names & HEAVY == set()
+
+
+def test_the_list_of_runs_imports_no_more_than_the_store(tmp_path: Path, output: tuple[str, str]):
+    names = imported(tmp_path, "runs", "list", *output)
+    assert "aishell.state.store" in names
+    assert names & (HEAVY | WORK) == set()

@@ -9,7 +9,7 @@ import pytest
 
 from aishell.agents.backup import BackupAgent
 from aishell.agents.backup_restore import BackupRestoreAgent
-from aishell.agents.loading import BUILT_IN
+from aishell.agents.loading import load_agent as agent_named
 from aishell.agents.log_cleanup import LogCleanupAgent
 from aishell.agents.maintenance import MaintenanceAgent
 from aishell.backups.pruning import rules_of
@@ -61,7 +61,7 @@ def test_every_shipped_file_of_an_agent_loads():
     files = {path.stem for path in (SHIPPED / "agents").glob("*.yaml")}
     assert files == {"backup", "log_cleanup", "maintenance"}
     for name in files:
-        constraints.build(load_agent(SHIPPED, name, BUILT_IN[name].defaults).constraints)
+        constraints.build(load_agent(SHIPPED, name, agent_named(name).defaults).constraints)
 
 
 def test_the_commented_retention_of_backups_works(config):

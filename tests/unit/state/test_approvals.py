@@ -36,8 +36,8 @@ def ask(approvals: Approvals, run_id: str, digest: str = "d1", hours: float = 24
 
 def told(store: Store, kind: str) -> list[dict]:
     with store.read() as connection:
-        found = connection.exec_driver_sql("SELECT data FROM events WHERE type = ? ORDER BY id", (kind,)).scalars()
-        return [json.loads(data) for data in found]
+        found = connection.all("SELECT data FROM events WHERE type = :kind ORDER BY id", {"kind": kind})
+        return [json.loads(row.data) for row in found]
 
 
 def test_a_request_waits_and_shows_what_was_asked_without_secrets(store, approvals, run_id):
@@ -118,7 +118,7 @@ def test_an_answer_that_expired_is_not_used(store, approvals, run_id):
     approval = ask(approvals, run_id)
     approvals.decide(approval, "approved", by="kim")
     with store.write() as connection:
-        connection.exec_driver_sql("UPDATE approvals SET expires_at = '2020-01-01T00:00:00.000000+00:00'")
+        connection.execute("UPDATE approvals SET expires_at = '2020-01-01T00:00:00.000000+00:00'")
     assert approvals.decided(run_id, 0) is None
 
 

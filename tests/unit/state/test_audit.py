@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
 
 from aishell.state import audit
 from aishell.state.store import Store
@@ -28,7 +27,7 @@ def fill(store: Store, kinds: str = "abcde") -> None:
 def change(store: Store, statement: str) -> None:
     """What somebody with a text editor for databases does."""
     with store.write() as connection:
-        connection.execute(text(statement))
+        connection.execute(statement)
 
 
 def head(store: Store) -> tuple[int, str]:
@@ -179,7 +178,7 @@ def test_secrets_are_taken_out_by_key_and_from_urls(value, expected):
 def test_an_event_holds_no_secret(store):
     with store.write() as connection:
         audit.append(connection, "x", {"params": {"password": "hunter2", "url": "mysql://u:hunter2@h/d"}})
-        found = connection.execute(text("SELECT group_concat(data) FROM events")).scalar_one()
+        found = connection.value("SELECT group_concat(data) FROM events")
     assert "hunter2" not in found
     assert problems(store) == []
 

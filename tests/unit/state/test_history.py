@@ -6,7 +6,6 @@ import pytest
 
 from aishell.models import RunState, Step, StepStatus, now
 from aishell.state import history
-from aishell.state.schema import backups
 from aishell.state.store import Store
 from tests.unit.making import start_run
 
@@ -107,10 +106,10 @@ def made_backup(store: Store, seconds: float, bytes_: int | None, target: str = 
     row = {
         "backup_id": run_id, "target": target, "identity": "it", "engine": "sqlite", "kind": kind, "method": "m",
         "database": "d", "started_at": now(), "finished_at": now(), "path": "/b", "bytes": 1, "source_bytes": bytes_,
-        "run_id": run_id, "digest": "d", "rung": "written", "rung_at": now(), "copies": "[]",
+        "run_id": run_id, "digest": "d", "rung": "written", "rung_at": now(), "copies": "[]", "pinned": 0,
     }  # fmt: skip
     with store.write() as connection:
-        connection.execute(backups.insert().values(row))
+        connection.insert("backups", row)
 
 
 def test_what_backups_took_tells_what_the_next_one_will(store):

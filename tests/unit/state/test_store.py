@@ -10,11 +10,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from aishell.errors import StateError
+from aishell.state.connection import BUSY_TIMEOUT
 from aishell.state.schema import APPLICATION_ID, VERSION
-from aishell.state.store import BUSY_TIMEOUT, Store
+from aishell.state.store import Store
 
 EVENT = "INSERT INTO events (type, at, data, previous, hash) VALUES ('x', '', '', '', '')"
 STRAY_STEP = (
@@ -60,7 +60,7 @@ def test_it_is_private_whatever_the_umask(path, umask):
         path.parent.mkdir(mode=0o700)
         store = Store.open(path)
         with store.write() as connection:
-            connection.execute(text("UPDATE runs SET state = state"))
+            connection.execute("UPDATE runs SET state = state")
         modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
         store.close()
     finally:
@@ -71,7 +71,7 @@ def test_it_is_private_whatever_the_umask(path, umask):
 def test_every_connection_is_durable(store):
     with store.read() as connection, store.write() as writing:
         for each in (connection, writing):
-            pragmas = {name: each.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in PRAGMAS}
+            pragmas = {name: each.value(f"PRAGMA {name}") for name in PRAGMAS}
             assert pragmas == PRAGMAS
 
 
@@ -92,11 +92,11 @@ def test_nothing_else_is_left_in_the_folder(path):
 
 def test_what_was_committed_is_there_when_it_is_opened_again(store, path):
     with store.write() as connection:
-        connection.exec_driver_sql(EVENT)
+        connection.execute(EVENT)
     store.close()
     again = Store.open(path)
     with again.read() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM events").scalar_one() == 1
+        assert connection.value("SELECT count(*) FROM events") == 1
     again.close()
 
 
@@ -141,43 +141,63 @@ def test_a_store_of_a_newer_aishell_is_refused_and_left_alone(path):
     assert before[:16] == path.read_bytes()[:16]
 
 
-def first_version(path):
-    """A store as the first release made it."""
+def earlier(path, version):
+    """A store as an earlier release made it: the first, and the last that SQLAlchemy made."""
     connection = sqlite3.connect(path, isolation_level=None)
-    connection.executescript(Path(__file__).with_name("state_v1.sql").read_text())
+    connection.executescript(Path(__file__).with_name(f"state_v{version}.sql").read_text())
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute("PRAGMA user_version = 1")
+    connection.execute(f"PRAGMA user_version = {version}")
     connection.execute("PRAGMA journal_mode = WAL")
     return connection
 
 
 def shape(path):
-    """Every table and index of a store, with the columns by name."""
+    """Every table and index of a store: columns by name, what refers to what, what is unique, as SQLite sees them."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         names = [
             name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
         ]
-        columns = {name: sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({name})")) for name in names}
+        tables = {
+            name: (
+                sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({name})")),
+                connection.execute(f"PRAGMA foreign_key_list({name})").fetchall(),
+                sorted(row[1:] for row in connection.execute(f"PRAGMA index_list({name})")),
+            )
+            for name in names
+        }
         indexes = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'index' ORDER BY name").fetchall()
-    return columns, indexes
+    return tables, indexes
 
 
-def test_an_older_store_comes_to_the_shape_of_a_new_one(path, tmp_path):
+@pytest.mark.parametrize("version", [1, 4])
+def test_an_earlier_store_comes_to_the_shape_of_a_new_one(path, tmp_path, version):
     path.parent.mkdir()
-    first_version(path).close()
+    earlier(path, version).close()
     Store.open(path).close()
     Store.open(tmp_path / "new" / "state.db").close()
     assert shape(path) == shape(tmp_path / "new" / "state.db")
 
 
+def test_a_store_of_this_version_is_opened_as_it_is(path):
+    path.parent.mkdir()
+    earlier(path, VERSION).close()
+    before = path.read_bytes()
+    store = Store.open(path)
+    with store.read() as connection:
+        assert connection.all("SELECT * FROM runs") == []
+    store.close()
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["state.db"]
+
+
 def test_an_older_store_is_migrated_after_a_private_copy_that_holds_every_commit(path):
     path.parent.mkdir()
-    other = first_version(path)  # keeps the last commits in the write-ahead log
+    other = earlier(path, 1)  # keeps the last commits in the write-ahead log
     other.execute("INSERT INTO events (type, at, data, previous, hash) VALUES ('last', '', '', '', '')")
     store = Store.open(path)
     with store.read() as connection:
-        assert connection.exec_driver_sql("PRAGMA user_version").scalar_one() == VERSION
-        assert connection.exec_driver_sql("SELECT type FROM events").scalar_one() == "last"
+        assert connection.value("PRAGMA user_version") == VERSION
+        assert connection.value("SELECT type FROM events") == "last"
     store.close()
     other.close()
     copy = path.with_name("state.db.v1")
@@ -235,23 +255,21 @@ def test_a_path_may_hold_any_character(tmp_path, name):
 def test_a_failed_transaction_leaves_nothing(store):
     def write() -> None:
         with store.write() as connection:
-            connection.exec_driver_sql(EVENT)
-            connection.exec_driver_sql(STRAY_STEP)  # of a run that is not there
+            connection.execute(EVENT)
+            connection.execute(STRAY_STEP)  # of a run that is not there
 
     with pytest.raises(StateError):
         write()
     with store.read() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM events").scalar_one() == 0
+        assert connection.value("SELECT count(*) FROM events") == 0
 
 
 def test_writers_of_several_threads_take_turns(store):
     def write() -> None:
         with store.write() as connection:
-            highest = connection.exec_driver_sql("SELECT coalesce(max(id), 0) FROM events").scalar_one()
+            highest = connection.value("SELECT coalesce(max(id), 0) FROM events")
             row = (highest + 1, "x", "", "", "", "")
-            connection.exec_driver_sql(
-                "INSERT INTO events (id, type, at, data, previous, hash) VALUES (?, ?, ?, ?, ?, ?)", row
-            )
+            connection.execute("INSERT INTO events (id, type, at, data, previous, hash) VALUES (?, ?, ?, ?, ?, ?)", row)
 
     threads = [threading.Thread(target=write) for _ in range(8)]
     for thread in threads:
@@ -259,4 +277,4 @@ def test_writers_of_several_threads_take_turns(store):
     for thread in threads:
         thread.join()
     with store.read() as connection:
-        assert connection.exec_driver_sql("SELECT count(*), max(id) FROM events").one() == (8, 8)
+        assert tuple(connection.all("SELECT count(*), max(id) FROM events")[0]) == (8, 8)

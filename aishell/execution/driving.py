@@ -1,0 +1,109 @@
+"""Driving a run under its locks: from its first step, or from where it stopped, to its result."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aishell.errors import OutgrownError
+from aishell.execution import recovery
+from aishell.execution.executor import Earlier
+from aishell.execution.job import Job
+from aishell.execution.locking import holding
+from aishell.execution.orchestrator import Orchestrator
+from aishell.execution.preview import Preview, as_contract
+from aishell.execution.result import concluded
+from aishell.execution.run import Observer, Options, Run, Silent
+from aishell.models import Plan, RunResult, RunState, plain
+from aishell.safety.approval import Approver
+from aishell.site_files import SiteFiles
+from aishell.state.connection import Record
+from aishell.state.runs import who
+from aishell.state.transitions import check_transition
+
+
+@dataclass(frozen=True)
+class Driver:
+    """How the runs of a site are driven. `deadline` in seconds of the monotonic clock."""
+
+    site: SiteFiles
+    approve: Approver | None = None
+    yes: bool = False
+    jobs: int | None = None
+    deadline: float | None = None
+    observer: Observer | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    def begin(self, planned: Preview, on_created: Callable[[str], None] | None = None) -> RunResult:
+        """Record a run of what was planned, and drive it. Raises TargetBusyError when another run holds the target."""
+        job, plan, run_id = planned.job, planned.plan, uuid.uuid4().hex
+        with holding(job, run_id, self.site.locks) as lock:
+            owner = uuid.uuid4().hex
+            texts = {tool.source: tool.text for tool in {item.tool.name: item.tool for item in planned.steps}.values()}
+            request: dict[str, Any] = {
+                "engine": job.database.engine,
+                "url": job.database.credentials.display,
+                "environment": job.target.environment,
+                "safety_level": job.level,
+                "requested_by": who(),
+                "plan_digest": plan.digest,
+                "yes": self.yes,
+                "contract": as_contract(planned),
+            }
+            self.site.runs.create(run_id=run_id, owner=owner, plan=plain(plan), tools=texts, request=request)
+            if on_created is not None:
+                on_created(run_id)
+            run = self._run(run_id, owner, job, plan, self.yes)
+            run.enter(RunState.EXECUTING)
+            outcome = Orchestrator(run, lock, self.approve or run.ask).walk()
+            return concluded(run, outcome, request["contract"], self.started)
+
+    def go_on(self, job: Job, row: Record, plan: Plan, in_doubt: str | None) -> RunResult:
+        """Drive a run from where it stopped. Raises OutgrownError when the target is another one."""
+        state, request = RunState(row.state), json.loads(row.request)
+        job.registry = job.registry.with_texts(json.loads(row.tools))
+        if job.refresh().identity not in (plan.target_identity, *self._successors(row.id)):
+            raise OutgrownError(
+                "the target is not the database the plan was made for "
+                f"(was {plan.target_identity}, is {job.known_server().identity})",
+                hint="check the target, or make a new plan with `aishell run`",
+            )
+        with holding(job, row.id, self.site.locks) as lock:
+            owner = uuid.uuid4().hex
+            self.site.runs.claim(row.id, owner)
+            run = self._run(row.id, owner, job, plan, self.yes or bool(request.get("yes")))
+            if state is not RunState.EXECUTING:
+                check_transition(state, RunState.EXECUTING)
+            run.enter(RunState.EXECUTING, reason="resumed")
+            earlier = self._recovered(run, again=state is RunState.FAILED, in_doubt=in_doubt)
+            outcome = Orchestrator(run, lock, self.approve or run.ask, earlier).walk()
+            return concluded(run, outcome, request["contract"], self.started)
+
+    def _run(self, run_id: str, owner: str, job: Job, plan: Plan, yes: bool) -> Run:
+        limit = time.monotonic() + job.config.max_duration if job.config.max_duration else None
+        ends = [end for end in (self.deadline, limit) if end is not None]
+        jobs = max(1, self.jobs or self.site.settings.jobs)
+        options = Options(yes, self.approve is not None, jobs, min(ends) if ends else None)
+        return Run(run_id, owner, job, plan, self.site.runs, self.site.approvals, options, self.observer or Silent())
+
+    def _successors(self, run_id: str) -> set[str]:
+        """The identities of what steps of a run were about to put in the target's place."""
+        begun = (json.loads(row.params) for row in self.site.runs.steps(run_id) if row.params)
+        return {params["becomes"] for params in begun if params.get("becomes")}
+
+    def _recovered(self, run: Run, *, again: bool, in_doubt: str | None) -> dict[str, Earlier]:
+        earlier: dict[str, Earlier] = {}
+        for row in self.site.runs.steps(run.id):
+            if recovery.finished(row, again=again):
+                run.results[row.step_id] = recovery.result_of(run, row)
+            elif row.attempt:  # started, interrupted, in doubt, or failed and tried again: it may have left something
+                found = recovery.recover(run, row, in_doubt)
+                if isinstance(found, Earlier):
+                    earlier[row.step_id] = found
+                else:
+                    run.results[row.step_id] = found
+        return earlier

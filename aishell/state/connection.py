@@ -1,0 +1,89 @@
+"""A connection to `state.db`: the standard library's, with rows whose columns are attributes.
+
+Statements are plain SQL with named values, and stand where they are used (docs/decisions/0014-state-store-without-sqlalchemy.md).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from aishell.state.schema import APPLICATION_ID
+
+BUSY_TIMEOUT = 30_000  # milliseconds
+
+
+class Record(sqlite3.Row):
+    """A row of the store: `row.status`, `row["status"]`, `dict(row)`."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except IndexError:
+            raise AttributeError(f"the row has no column {name!r}") from None
+
+
+class Connection(sqlite3.Connection):
+    """Used by one thread at a time. Names of tables and columns are our own; values are always bound."""
+
+    def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Record]:
+        return self.execute(sql, values or {}).fetchall()
+
+    def first(self, sql: str, values: Mapping[str, Any] | None = None) -> Record | None:
+        """The first row; the statement is run to its end, for a COMMIT fails while a RETURNING is not through."""
+        rows = self.all(sql, values)
+        return rows[0] if rows else None
+
+    def value(self, sql: str, values: Mapping[str, Any] | None = None) -> Any:
+        """The first column of the first row, None without one."""
+        row = self.first(sql, values)
+        return row[0] if row is not None else None
+
+    def insert(self, table: str, *rows: Mapping[str, Any], known: str = "") -> None:
+        """Insert rows of the same columns. `known`: what is done where one is there already."""
+        columns, marks = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
+        self.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}) {known}", rows)  # noqa: S608  our own names
+
+    def update(self, table: str, where: str, key: Mapping[str, Any], values: Mapping[str, Any]) -> int:
+        """Set `values` in the rows `where` fits; how many. A column is not in `key` and in `values` both."""
+        columns = ", ".join(f"{name} = :{name}" for name in values)
+        return self.execute(f"UPDATE {table} SET {columns} WHERE {where}", {**key, **values}).rowcount  # noqa: S608
+
+
+def connect(path: Path) -> Connection:
+    """A connection to the file, which has to be there: every commit on it is durable."""
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode=rw",
+        uri=True,
+        timeout=BUSY_TIMEOUT / 1000,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=Connection,
+    )
+    try:
+        connection.row_factory = Record
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+        if connection.value("PRAGMA application_id") == APPLICATION_ID:
+            connection.execute("PRAGMA journal_mode = WAL")  # written into the file, so never into somebody else's
+        connection.execute("PRAGMA synchronous = FULL")  # NORMAL may lose an acknowledged commit at power loss
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def marks(values: Iterable[Any], name: str = "v") -> tuple[str, dict[str, Any]]:
+    """`:v0, :v1` for `IN (…)`, and what is bound to them."""
+    bound = {f"{name}{number}": value for number, value in enumerate(values)}
+    return ", ".join(f":{key}" for key in bound), bound
+
+
+def beginning(text: str) -> str:
+    """The pattern of `LIKE … ESCAPE '/'` for what begins with `text`."""
+    for special in "/%_":
+        text = text.replace(special, f"/{special}")
+    return f"{text}%"
