@@ -36,7 +36,8 @@ class Fault:
 
     It is killed, or sent another `signal`, `before` or `after` the N-th commit to state.db, changing `statement` of a tool,
     `change` of the target by any statement, or chunk of `rows` that is loaded; or at the `begin` of a backup. Of `room`: N
-    kilobytes are left for a backup. Of a `line`: a Ctrl-C comes N lines of Python behind the last step.
+    kilobytes are left for a backup. Of a `line`: a Ctrl-C comes N lines of Python behind the last step. Of
+    `patience`: others who hold state.db are waited for N seconds.
     """
 
     at: int
@@ -181,6 +182,13 @@ def kill_at_change(wanted: int, when: str, die: Die) -> None:
         setattr(sqlite_replace, name, counted(getattr(sqlite_replace, name), lambda *_: True))
 
 
+def hurry(seconds: int, when: str, die: Die) -> None:
+    """Make a state store that others hold be waited for so long only."""
+    from aishell.state import connection, store
+
+    connection.BUSY_TIMEOUT = store.BUSY_TIMEOUT = seconds * 1000
+
+
 KILLS = {
     "commit": kill_at,
     "statement": kill_at_statement,
@@ -188,5 +196,6 @@ KILLS = {
     "rows": kill_at_rows,
     "begin": kill_at_begin,
     "room": crowd,
+    "patience": hurry,
     "line": interrupt_at_line,
 }

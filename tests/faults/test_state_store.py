@@ -11,7 +11,9 @@ import pytest
 
 from tests.bloated import Bloated
 from tests.faults.blocked import blocked_run
+from tests.faults.killed import Fault
 from tests.fix_aishell import Aishell
+from tests.seed import SAMPLED
 from tests.statement_log import StatementLog
 
 
@@ -79,12 +81,13 @@ def test_a_store_that_is_not_right_is_named_and_left_as_it_is(
     assert used.path.read_bytes() == before
 
 
-def test_a_store_that_others_hold_is_waited_for(used: Any, aishell: Aishell) -> None:
+@SAMPLED
+def test_a_store_that_others_hold_is_waited_for(used: Any, aishell: Aishell, whole: bool) -> None:
     holder = sqlite3.connect(aishell.state, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     before = used.path.read_bytes()
-    ended = aishell.maintenance().expect(2)
-    assert "was locked for 30 s by another process" in ended.err
+    ended = aishell(*aishell.arguments(), fault=None if whole else Fault(2, of="patience")).expect(2)
+    assert f"was locked for {30 if whole else 2} s by another process" in ended.err
     assert used.path.read_bytes() == before
     holder.execute("ROLLBACK")
     holder.close()
