@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,11 +14,14 @@ from tests.postgresql import (
     PostgresqlDatabase,
     PostgresqlServer,
     distribution_bin,
+    npm_bin,
     pypi_bin,
     version_of,
 )
 
-PROGRAMS = {"distribution": distribution_bin(), "current": pypi_bin()}
+#: The version that `make test-versions` runs its tests on, in place of the server from PyPI.
+CHOSEN = os.environ.get("AISHELL_TEST_POSTGRESQL")
+PROGRAMS = {"distribution": distribution_bin(), "current": npm_bin(CHOSEN) if CHOSEN else pypi_bin()}
 _numbers = itertools.count(1)
 
 

@@ -55,6 +55,12 @@ def pypi_bin() -> Path | None:
     return Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
 
 
+def npm_bin(version: str) -> Path | None:
+    """The PostgreSQL of this major version, as scripts/fetch-postgresql installs it."""
+    programs = Path(__file__).parent / "versions" / "node_modules" / f"postgresql-{version}" / "native" / "bin"
+    return programs if (programs / "postgres").exists() else None
+
+
 def version_of(programs: Path) -> str:
     """For example `15.18`."""
     said = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=True)
@@ -169,7 +175,11 @@ class PostgresqlDatabase:
         for (gid,) in self.execute(prepared):  # one left behind would keep the database
             self.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
         maintenance = self.server.database("postgres")
-        maintenance.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.dbname)))
+        force = "" if self.server.major < 13 else " WITH (FORCE)"
+        if not force:
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+            maintenance.execute(ended, [self.dbname])
+        maintenance.execute(sql.SQL("DROP DATABASE {}" + force).format(sql.Identifier(self.dbname)))
         for role in self._roles:
             maintenance.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
 
