@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ SETTINGS = {
     "shared_buffers": "16MB",
     "max_connections": "60",
     "max_prepared_transactions": "10",
+    "password_encryption": "scram-sha-256",  # the default from version 14 on
     "max_wal_senders": "5",
     "wal_level": "logical",
     "shared_preload_libraries": "pg_stat_statements",
@@ -33,6 +35,8 @@ SETTINGS = {
     "log_statement": "all",
     "log_line_prefix": "%m [%p] %q%u@%d %a: ",
 }
+#: The statistics collector's reports are half a second old at most (PGSTAT_STAT_INTERVAL).
+COLLECTED_SECONDS = 0.6
 # The superuser is trusted; every other role needs its password over TCP.
 ACCESS = f"""
 local all         all         trust
@@ -141,6 +145,7 @@ class PostgresqlDatabase:
         self.server = server
         self.dbname = dbname
         self.url = self.url_as(SUPERUSER)
+        self._changed = 0.0  # when it was last told to do something, by time.monotonic()
         self._roles: list[sql.Identifier] = []
 
     def url_as(self, user: str, password: str | None = None) -> str:
@@ -156,9 +161,19 @@ class PostgresqlDatabase:
 
     def execute(self, statement: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
         """Run one statement on a connection of its own; the rows, if it has any."""
+        if "pg_stat" in str(statement):
+            self.collected()
         with self.connect() as connection:
             cursor = connection.execute(statement, parameters)
-            return cursor.fetchall() if cursor.description else []
+            rows = cursor.fetchall() if cursor.description else []
+        if not str(statement).startswith("SELECT"):
+            self._changed = time.monotonic()
+        return rows
+
+    def collected(self) -> None:
+        """Wait until the server's counters know of what was done here: before version 15 a process of its own collects them."""
+        if self.server.major < 15:
+            time.sleep(max(0.0, self._changed + COLLECTED_SECONDS - time.monotonic()))
 
     def make_role(self, name: str = "app", password: str = "secret", options: str = "") -> str:
         """A login role without any right, dropped after the test; returns the URL that it connects with."""

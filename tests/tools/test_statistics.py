@@ -85,7 +85,8 @@ def test_a_partitioned_table_is_analyzed_with_its_partitions(server_engine):
         counts = server_engine.db.execute(
             "SELECT relname, analyze_count > 0 FROM pg_stat_user_tables WHERE relname LIKE 'parts%' ORDER BY 1"
         )
-        assert counts == [("parts", True), ("parts_1", True), ("parts_2", True)]
+        parent = server_engine.database.version >= (14,)  # before, the server counts an ANALYZE of the partitions alone
+        assert counts == [*([("parts", True)] if parent else []), ("parts_1", True), ("parts_2", True)]
 
 
 def test_all_statistics_of_a_file_in_one_statement(sqlite_engine):
