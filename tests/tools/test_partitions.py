@@ -30,7 +30,6 @@ CONCURRENTLY = DROP
 TOOLS = pytest.mark.parametrize("tool", [CONCURRENTLY, EXCLUSIVELY])
 
 
-
 def monthly(engine: Engine, table: str = "log", column: str = "at", months: Iterable[int] = MONTHS) -> None:
     """A table with a partition for each month, and ten rows in each."""
     q, ref = engine.samples.q, engine.samples.ref
@@ -58,8 +57,8 @@ def tables(engine: Engine) -> list[str]:
 
 def attached(engine: Engine) -> dict[str, bool]:
     """The direct partitions of `log`, and whether they are half detached."""
-    query = """SELECT c.relname, coalesce((to_jsonb(i) ->> 'inhdetachpending')::bool, false) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-               WHERE i.inhparent = 'log'::regclass ORDER BY 1"""
+    query = """SELECT c.relname, coalesce((to_jsonb(i) ->> 'inhdetachpending')::bool, false)
+               FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'log'::regclass ORDER BY 1"""
     return dict(engine.db.execute(query))
 
 
