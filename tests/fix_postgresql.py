@@ -31,11 +31,12 @@ def _id(which: str) -> str:
 
 
 def major_of(fixture: str) -> int:
-    """The version of the server behind `pg_distribution` or `pg_current`, for tests that are made when they are collected."""
+    """The version of the server behind `pg_distribution` or `pg_current`, for tests that are made when they are collected.
+
+    A server that is missing counts as newest: it fails its tests, and hides none.
+    """
     programs = PROGRAMS[fixture.removeprefix("pg_")]
-    return (
-        int(version_of(programs).split(".")[0]) if programs else 99
-    )  # one that is missing fails its tests, it does not hide them
+    return int(version_of(programs).split(".")[0]) if programs else 99
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

