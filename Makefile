@@ -3,10 +3,13 @@ PYTHON ?=
 ARGS ?=
 VERSIONS ?= 12 13 14 15 16 17 18
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+# Where nothing compiled is kept, each start of Python compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test test-versions sweeps lint bench lock clean
+.PHONY: help setup run test test-all test-versions lint bench lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -18,20 +21,23 @@ run: setup ## Run full maintenance on a fresh sample SQLite database
 	$(BIN)/python -m aishell.sample sample.db
 	$(BIN)/aishell run maintenance --type full --target sample --yes
 
-test: setup ## Lint, then run all tests on real servers (ARGS= goes to pytest)
+test: setup ## Lint, then test everything once on real servers, in minutes (ARGS= goes to pytest)
 	scripts/install-servers $(ARGS)
 	$(MAKE) lint
-	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS) --cov
+	$(PYTEST) -m "not thorough" $(ARGS)
 
-test-versions: setup ## Run every tool and the main runs on PostgreSQL 12 to 18 (VERSIONS= chooses; needs npm)
+test-all: setup ## All tests: whole sweeps of kills, every name, PostgreSQL 12 to 18, with coverage (ARGS= goes to pytest)
+	scripts/install-servers $(ARGS)
+	$(MAKE) lint
+	$(PYTEST) --cov --cov-fail-under=90 $(ARGS)
+	$(MAKE) test-versions ARGS=
+
+test-versions: setup ## Every tool and the main runs on PostgreSQL 12 to 18 (VERSIONS= chooses; needs npm)
 	scripts/fetch-postgresql
 	@failed=; for version in $(VERSIONS); do \
 	    echo "== PostgreSQL $$version"; \
-	    AISHELL_TEST_POSTGRESQL=$$version $(BIN)/python -m pytest -n auto --dist worksteal -q $(ARGS) || failed="$$failed $$version"; \
+	    AISHELL_TEST_POSTGRESQL=$$version $(PYTEST) -q $(ARGS) || failed="$$failed $$version"; \
 	done; [ -z "$$failed" ] || { echo "failed on PostgreSQL$$failed"; exit 1; }
-
-sweeps: setup ## Kill at both sides of every commit, not at each side in turn: what `make test` samples, whole
-	AISHELL_SWEEPS=whole $(BIN)/python -m pytest -n auto --dist worksteal -k "kill" $(ARGS)
 
 lint: setup ## Check style, format and types
 	$(BIN)/ruff check .

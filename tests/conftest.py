@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import tempfile
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -10,6 +14,21 @@ import pytest
 # A shell starts what it puts into the background with Ctrl-C ignored, and children inherit that: some tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+#: Where files in memory are. Servers and state stores wait for the disk in most of their time, and no test needs one.
+MEMORY = Path("/dev/shm")
+ROOM = 6 * 2**30
+
+
+def _memory_serves() -> bool:
+    """Whether there is room, and programs that tests write may be run."""
+    may = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
+    return may and shutil.disk_usage(MEMORY).free >= ROOM
+
+
+if "TMPDIR" not in os.environ and _memory_serves():
+    os.environ["TMPDIR"] = str(MEMORY)
+    tempfile.tempdir = None  # asked anew
 
 # A busy machine is not a failure: no test fails on a time.
 hypothesis.settings.register_profile("aishell", deadline=None, print_blob=True)
@@ -23,7 +42,13 @@ pytest_plugins = (
     "tests.fix_aishell",
     "tests.fix_versions",
     "tests.logs",
+    "tests.fix_tiers",
 )
+
+
+def pytest_report_header() -> str:
+    return f"temporary files: {tempfile.gettempdir()}"
+
 
 HOSTILE_NAMES = (
     'we"ird`x %s :y; -- 50% \\',

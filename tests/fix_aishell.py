@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,13 @@ from typing import Any
 import pytest
 
 from tests.bloated import BLOATED, Bloated
+from tests.faults.killed import Fault
 from tests.fix_tools import ENGINES, label
+from tests.forked import Command, Forked
+from tests.servers import HANG
 
-#: No run of a test takes longer; a hung one must not take the suite with it.
-LONGEST = 100
+#: How often aishell was started by these tests: forks, and processes of their own.
+started: Counter[type] = Counter()
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Ended:
 class Running:
     """A command that was started and not waited for."""
 
-    def __init__(self, process: subprocess.Popen[bytes], out: Path, err: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Forked, out: Path, err: Path) -> None:
         self.process, self.out, self.err = process, out, err
 
     def signal(self, number: int = signal.SIGINT) -> None:
@@ -68,11 +72,11 @@ class Running:
 
     def wait(self) -> Ended:
         try:
-            code = self.process.wait(LONGEST)
+            code = self.process.wait(HANG)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)  # it says where each of its threads stands: PYTHONFAULTHANDLER
             self.process.wait()
-            pytest.fail(f"still running after {LONGEST} s: {self.process.args}\n{self.err.read_text()[-6000:]}")
+            pytest.fail(f"still running after {HANG} s: {self.process.args}\n{self.err.read_text()[-6000:]}")
         return Ended(code, self.out.read_text(), self.err.read_text())
 
 
@@ -103,27 +107,43 @@ class Aishell:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "MYSQL", "AISHELL", "XDG"))}
         return kept | {"HOME": str(self.home), "NO_COLOR": "1", "PYTHONFAULTHANDLER": "1"} | more
 
-    def start(self, *arguments: str, within: tuple[str, ...] = (), **environment: str) -> Running:
-        """Start a command; `within` is a program to run it under."""
+    def start(
+        self,
+        *arguments: str,
+        within: tuple[str, ...] = (),
+        alone: bool = False,
+        fault: Fault | None = None,
+        **environment: str,
+    ) -> Running:
+        """Start a command in a fork, where it meets `fault`.
+
+        It is a process of its own if it is to stand `alone`, under the program `within`, or if Python reads its environment.
+        """
         self._number += 1
         out, err = (self.home / f"{self._number}.{name}" for name in ("out", "err"))
-        with out.open("wb") as stdout, err.open("wb") as stderr:
-            process = subprocess.Popen(
-                [*within, sys.executable, "-m", "aishell", *self.command(*arguments)],
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                cwd=self.site,
-                env=self.environment(**environment),
-                start_new_session=True,  # a Ctrl-C at the tests is not one at the command
-            )
+        words, env = tuple(self.command(*arguments)), self.environment(**environment)
+        if alone or within or any(name.startswith("PYTHON") for name in environment):
+            assert fault is None, "only a fork can meet a fault"
+            with out.open("wb") as stdout, err.open("wb") as stderr:
+                process: subprocess.Popen[bytes] | Forked = subprocess.Popen(
+                    [*within, sys.executable, "-m", "aishell", *words],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    cwd=self.site,
+                    env=env,
+                    start_new_session=True,  # a Ctrl-C at the tests is not one at the command
+                )
+        else:
+            process = Forked(Command(words, self.site, out, err, env, fault))
+        started[type(process)] += 1
         running = Running(process, out, err)
         self._running.append(running)
         return running
 
-    def __call__(self, *arguments: str, **environment: str) -> Ended:
+    def __call__(self, *arguments: str, fault: Fault | None = None, **environment: str) -> Ended:
         """Run a command to its end."""
-        return self.start(*arguments, **environment).wait()
+        return self.start(*arguments, fault=fault, **environment).wait()
 
     def arguments(self, kind: str = "full", *more: str, yes: bool = True) -> tuple[str, ...]:
         """The arguments of a maintenance run on `url`, with small objects counted as worth it."""
@@ -211,3 +231,19 @@ def bloated_mariadb(request: pytest.FixtureRequest) -> Iterator[Bloated]:
 def bloated_sqlite(request: pytest.FixtureRequest) -> Iterator[Bloated]:
     with bloated_on(request, "sqlite") as made:
         yield made
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["started"] = [started[Forked], started[subprocess.Popen]]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    forks, processes = getattr(node, "workeroutput", {}).get("started", (0, 0))
+    started.update({Forked: forks, subprocess.Popen: processes})
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    forks, processes = started[Forked], started[subprocess.Popen]
+    terminalreporter.write_line(f"aishell was started {forks + processes} times, {processes} as a process of its own")

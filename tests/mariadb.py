@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import subprocess
 from pathlib import Path
@@ -36,6 +37,7 @@ def server_program() -> Path | None:
     return mariadb_program("mariadbd")
 
 
+@functools.cache
 def version_of(program: Path) -> str:
     """For example `10.11.19`."""
     said = subprocess.run([program, "--no-defaults", "--version"], capture_output=True, text=True, check=True)

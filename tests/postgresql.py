@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import shutil
 import signal
@@ -65,6 +66,7 @@ def npm_bin(version: str) -> Path | None:
     return programs if (programs / "postgres").exists() else None
 
 
+@functools.cache
 def version_of(programs: Path) -> str:
     """For example `15.18`."""
     said = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=True)

@@ -6,24 +6,24 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.faults.killing import KILLED, WHENS, Killer
+from tests.faults.killed import Fault
+from tests.faults.killing import KILLED, Sweep
 from tests.fix_aishell import Aishell, Ended
 
 STEPS = ["calculate_backup_size", "backup_database_full", "validate_backup", "restore_backup", "replace_database"]
 SAFETY = STEPS[:3]
-#: Where runs are killed, and more commits than which each of the two halves of a run has.
-KILLS = [(way, when) for way in ("killed_before_approval", "killed_after_approval") for when in WHENS]
-LEAST = {"killed_before_approval": 10, "killed_after_approval": 4}
+#: The halves of a run that are killed, and more commits than which each has.
+HALVES = {"killed_before_approval": 10, "killed_after_approval": 4}
 
 
 class InPlace:
-    """The command line on the database at `url`, each command in a fork of `killer`."""
+    """The command line on the database at `url`, each command killed wherever one likes."""
 
-    def __init__(self, site: Aishell, killer: Killer, url: str) -> None:
-        self.site, self.killer, self.url = site, killer, url
+    def __init__(self, site: Aishell, url: str) -> None:
+        self.site, self.self.url = site, url
 
     def run(self, *arguments: str, **kill: Any) -> Ended:
-        return self.killer.run(self.site, *arguments, **kill)
+        return self.site(*arguments, **kill)
 
     def back_up(self, *more: str) -> str:
         """A verified backup; its id."""
@@ -85,9 +85,9 @@ class InPlace:
         )
         return (str(found[0][0]), str(found[0][1])) if found else None
 
-    def killed_before_approval(self, backup_id: str, at: int, when: str) -> bool:
-        """Restore, killed at this commit of the command, and finish it; whether it came so far."""
-        ended = self.restore(backup_id, at=at, when=when)
+    def killed_before_approval(self, backup_id: str, fault: Fault) -> bool:
+        """Restore, killed there of the command, and finish it; whether it came so far."""
+        ended = self.restore(backup_id, fault=fault)
         known = self.newest_run()
         if known is None or known[1] == "completed":  # it was promised nothing yet
             self.restored(backup_id)
@@ -95,27 +95,34 @@ class InPlace:
             self.finish(known[0])
         return ended.code == KILLED
 
-    def killed_after_approval(self, backup_id: str, at: int, when: str) -> bool:
-        """The same at a commit of the run that was resumed with an approval."""
+    def killed_after_approval(self, backup_id: str, fault: Fault) -> bool:
+        """The same in the run that was resumed with an approval."""
         waiting = self.restore(backup_id).expect(3)
         assert self.approve()
-        ended = self.resume(waiting.run_id, at=at, when=when)
+        ended = self.resume(waiting.run_id, fault=fault)
         if self.site.state_of(waiting.run_id) != "completed":
             self.finish(waiting.run_id)
         return ended.code == KILLED
 
-    def killed_at_every_change(self, backup_id: str, when: str, look: Callable[[], object]) -> int:
+    def killed_at_every_change(self, backup_id: str, sweep: Sweep, look: Callable[[], object], known: int) -> int:
         """A run that is resumed, and killed at a change of the target again, one later each time, until it gets through.
 
-        `look` is called after each kill and tells how far it is: of each stage the first change comes first again. How often it
-        was killed.
+        `look` is called after each kill and tells how far it is: of each stage the first change comes first again. `known` are
+        the changes that it has at least. How often it was killed.
         """
         waiting = self.restore(backup_id, "--without-safety-backup").expect(3)
         assert self.approve()
+        if not sweep.whole:
+            (fault,) = sweep.faults(known, of="change")
+            assert self.resume(waiting.run_id, fault=fault).code == KILLED
+            look()
+            self.resume(waiting.run_id).expect(0)
+            return 1
         stage, at, killed = look(), 1, 0
-        while (ended := self.resume(waiting.run_id, at=at, when=when, of="change")).code == KILLED:
+        while (ended := self.resume(waiting.run_id, fault=Fault(at, sweep.side, "change"))).code == KILLED:
             killed += 1
             reached = look()
             stage, at = reached, at + 1 if reached == stage else 1
         ended.expect(0)
+        assert killed >= known
         return killed

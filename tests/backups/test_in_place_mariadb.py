@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 import pymysql
 import pytest
 
-from tests.backups.in_place import KILLS, LEAST, STEPS, InPlace
+from tests.backups.in_place import HALVES, STEPS, InPlace
 from tests.backups.mariadb_samples import change, content, databases, drop, enabled_events, fill, still
-from tests.faults.killing import killers
+from tests.faults.killing import SWEEPS, Sweep
 from tests.fix_aishell import Aishell
 from tests.mariadb import MariadbDatabase, quoted
 from tests.servers import wait_until
@@ -41,9 +40,8 @@ def fill_small(db: MariadbDatabase) -> None:
 
 
 @pytest.fixture
-def place(aishell: Aishell, shop: MariadbDatabase) -> Iterator[InPlace]:
-    with killers(aishell, 1) as (killer,):
-        yield InPlace(aishell, killer, shop.url)
+def place(aishell: Aishell, shop: MariadbDatabase) -> InPlace:
+    return InPlace(aishell, shop.url)
 
 
 def kept_of(told: dict[str, Any], db: MariadbDatabase) -> MariadbDatabase:
@@ -193,29 +191,29 @@ def test_another_database_is_refused(place: InPlace, shop: MariadbDatabase) -> N
     assert "is of another database" in place.restore(backup).expect(2).json["error"]["message"]
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(("way", "when"), KILLS)
+@SWEEPS
+@pytest.mark.parametrize("half", HALVES)
 def test_killed_at_any_commit_the_resumed_run_ends_in_the_restored_state(
-    place: InPlace, shop: MariadbDatabase, way: str, when: str
+    place: InPlace, shop: MariadbDatabase, half: str, sweep: Sweep
 ) -> None:
     fill_small(shop)
     backup, expected, before = place.back_up(), content(shop), databases(shop)
-    killed, at = True, 0
-    while killed:
-        at += 1
+    for fault in sweep.faults(HALVES[half]):
         shop.execute("INSERT INTO child VALUES (3, 1)")
-        killed = getattr(place, way)(backup, at, when)
-        assert content(shop) == expected, f"commit {at}"
+        killed = getattr(place, half)(backup, fault)
+        assert content(shop) == expected, fault
         (kept,) = databases(shop) - before
-        assert shop.server.database(kept).execute("SELECT count(*) FROM child") == [(3,)], f"commit {at}"
+        assert shop.server.database(kept).execute("SELECT count(*) FROM child") == [(3,)], fault
         place.assert_sound()
         drop(shop, kept)
-    assert at > LEAST[way]
+        if not killed:
+            assert fault.at > HALVES[half]
+            break
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@SWEEPS
 def test_killed_at_any_statement_neither_the_old_nor_the_new_is_lost(
-    place: InPlace, shop: MariadbDatabase, when: str
+    place: InPlace, shop: MariadbDatabase, sweep: Sweep
 ) -> None:
     fill_small(shop)
     backup, expected, before = place.back_up(), content(shop), databases(shop)
@@ -234,7 +232,7 @@ def test_killed_at_any_statement_neither_the_old_nor_the_new_is_lost(
                 noted = shop.execute(f"SELECT count(*) FROM {quoted(name)}.aishell_definitions")[0][0]
         return noted, shop.execute("SELECT count(*) FROM child") if noted else None
 
-    assert place.killed_at_every_change(backup, when, look) > 15
+    place.killed_at_every_change(backup, sweep, look, known=16)
     assert content(shop) == expected
     assert rows() == {2, 3}
     (kept,) = databases(shop) - before

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.backups.in_place import KILLS, LEAST, STEPS, InPlace
+from tests.backups.in_place import HALVES, STEPS, InPlace
 from tests.backups.logical import databases
-from tests.faults.killing import killers
+from tests.faults.killing import SWEEPS, Sweep
 from tests.fix_aishell import Aishell
 from tests.postgresql import PostgresqlDatabase
 
@@ -28,16 +28,15 @@ def fill(db: PostgresqlDatabase) -> None:
         db.execute(statement)
 
 
-def in_place(site: Aishell, killer: Any, db: PostgresqlDatabase) -> InPlace:
+def in_place(site: Aishell, db: PostgresqlDatabase) -> InPlace:
     site.configure("aishell.yaml", f"programs: {db.server.bin}\n")
-    return InPlace(site, killer, db.url)
+    return InPlace(site, db.url)
 
 
 @pytest.fixture
 def shop(aishell: Aishell, pg: PostgresqlDatabase) -> Iterator[InPlace]:
     before = databases(pg)
-    with killers(aishell, 1) as (killer,):
-        yield in_place(aishell, killer, pg)
+    yield in_place(aishell, pg)
     drop_new(pg, before)
 
 
@@ -133,17 +132,16 @@ def test_a_database_of_another_server_or_name_is_refused(
     aishell: Aishell, pg_current: PostgresqlDatabase, pg_distribution: PostgresqlDatabase
 ) -> None:
     fill(pg_current)
-    with killers(aishell, 1) as (killer,):
-        shop = in_place(aishell, killer, pg_current)
-        backup = shop.back_up()
-        other = pg_current.server.create("in_place_other")
-        try:
-            for url in (other.url, pg_distribution.url):
-                shop.url = url
-                refused = shop.restore(backup).expect(2)
-                assert "is of another database" in refused.json["error"]["message"]
-        finally:
-            other.drop()
+    shop = in_place(aishell, pg_current)
+    backup = shop.back_up()
+    other = pg_current.server.create("in_place_other")
+    try:
+        for url in (other.url, pg_distribution.url):
+            shop.url = url
+            refused = shop.restore(backup).expect(2)
+            assert "is of another database" in refused.json["error"]["message"]
+    finally:
+        other.drop()
 
 
 def test_a_comparison_that_fails_changes_nothing(shop: InPlace, pg: PostgresqlDatabase) -> None:
@@ -192,37 +190,37 @@ def test_physical_backups_are_told_how_to_be_put_in_place(shop: InPlace, pg: Pos
     assert "stop the server" in refused["hint"]
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(("way", "when"), KILLS)
+@SWEEPS
+@pytest.mark.parametrize("half", HALVES)
 def test_killed_at_any_commit_the_resumed_run_ends_in_the_restored_state(
-    aishell: Aishell, pg_distribution: PostgresqlDatabase, way: str, when: str
+    aishell: Aishell, pg_distribution: PostgresqlDatabase, half: str, sweep: Sweep
 ) -> None:
     db = pg_distribution
     fill(db)
-    before, killed, at = databases(db), True, 0
+    before = databases(db)
     try:
-        with killers(aishell, 1) as (killer,):
-            one = in_place(aishell, killer, db)
-            backup = one.back_up()
-            while killed:
-                at += 1
-                db.execute("INSERT INTO orders (note) VALUES ('later')")
-                number = db.execute("SELECT oid FROM pg_database WHERE datname = current_database()")
-                killed = getattr(one, way)(backup, at, when)
-                assert db.execute(ORDERS) == [(100, 100)], f"commit {at}"
-                (name,) = databases(db) - before
-                kept = db.server.database(name)
-                assert kept.execute("SELECT count(*) FROM orders") == [(101,)], f"commit {at}"
-                assert kept.execute("SELECT oid FROM pg_database WHERE datname = current_database()") == number
-                one.assert_sound()
-                drop_new(db, before)
+        one = in_place(aishell, db)
+        backup = one.back_up()
+        for fault in sweep.faults(HALVES[half]):
+            db.execute("INSERT INTO orders (note) VALUES ('later')")
+            number = db.execute("SELECT oid FROM pg_database WHERE datname = current_database()")
+            killed = getattr(one, half)(backup, fault)
+            assert db.execute(ORDERS) == [(100, 100)], fault
+            (name,) = databases(db) - before
+            kept = db.server.database(name)
+            assert kept.execute("SELECT count(*) FROM orders") == [(101,)], fault
+            assert kept.execute("SELECT oid FROM pg_database WHERE datname = current_database()") == number
+            one.assert_sound()
+            drop_new(db, before)
+            if not killed:
+                assert fault.at > HALVES[half]
+                break
     finally:
         drop_new(db, before)
-    assert at > LEAST[way]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_any_statement_it_is_the_old_or_the_new(shop: InPlace, pg: PostgresqlDatabase, when: str) -> None:
+@SWEEPS
+def test_killed_at_any_statement_it_is_the_old_or_the_new(shop: InPlace, pg: PostgresqlDatabase, sweep: Sweep) -> None:
     fill(pg)
     backup, before = shop.back_up(), databases(pg)
     pg.execute("DELETE FROM orders")
@@ -230,7 +228,7 @@ def test_killed_at_any_statement_it_is_the_old_or_the_new(shop: InPlace, pg: Pos
     def look() -> None:
         assert pg.execute(ORDERS) in ([(0, None)], [(100, 100)])
 
-    assert shop.killed_at_every_change(backup, when, look) > 3
+    shop.killed_at_every_change(backup, sweep, look, known=4)
     assert pg.execute(ORDERS) == [(100, 100)]
     (kept,) = databases(pg) - before
     assert pg.server.database(kept).execute(ORDERS) == [(0, None)]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.backups.in_place import KILLS, LEAST, STEPS, InPlace
+from tests.backups.in_place import HALVES, STEPS, InPlace
 from tests.backups.test_sqlite import change, content, fill
-from tests.faults.killing import killers
+from tests.faults.killing import SWEEPS, Sweep
 from tests.fix_aishell import Aishell
 from tests.fix_sqlite import SqliteDatabase
 
@@ -21,9 +20,8 @@ LATER = "INSERT INTO plain (name) VALUES ('later')"
 
 
 @pytest.fixture
-def shop(aishell: Aishell, sqlite: SqliteDatabase) -> Iterator[InPlace]:
-    with killers(aishell, 1) as (killer,):
-        yield InPlace(aishell, killer, sqlite.url)
+def shop(aishell: Aishell, sqlite: SqliteDatabase) -> InPlace:
+    return InPlace(aishell, sqlite.url)
 
 
 def files(site: Aishell) -> list[str]:
@@ -178,33 +176,32 @@ def test_what_is_too_broken_for_a_safety_backup_is_replaced_without(shop: InPlac
     assert content(sqlite.path) == expected
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(("way", "when"), KILLS)
+@SWEEPS
+@pytest.mark.parametrize("half", HALVES)
 def test_killed_at_any_commit_the_resumed_run_ends_in_the_restored_state(
-    aishell: Aishell, sqlite: SqliteDatabase, way: str, when: str
+    aishell: Aishell, sqlite: SqliteDatabase, half: str, sweep: Sweep
 ) -> None:
     fill(sqlite, 30)
-    with killers(aishell, 1) as (killer,):
-        one = InPlace(aishell, killer, sqlite.url)
-        backup, expected, at = one.back_up(), content(sqlite.path), 0
-        killed = True
-        while killed:
-            at += 1
-            sqlite.execute(LATER)
-            lost = content(sqlite.path)
-            killed = getattr(one, way)(backup, at, when)
-            assert content(sqlite.path) == expected, f"commit {at}"
-            (name,) = files(aishell)
-            kept = aishell.site / "backups" / name
-            assert content(kept) == lost, f"commit {at}"
-            one.assert_sound()
-            kept.unlink()
-        assert at > LEAST[way]
+    one = InPlace(aishell, sqlite.url)
+    backup, expected = one.back_up(), content(sqlite.path)
+    for fault in sweep.faults(HALVES[half]):
+        sqlite.execute(LATER)
+        lost = content(sqlite.path)
+        killed = getattr(one, half)(backup, fault)
+        assert content(sqlite.path) == expected, fault
+        (name,) = files(aishell)
+        kept = aishell.site / "backups" / name
+        assert content(kept) == lost, fault
+        one.assert_sound()
+        kept.unlink()
+        if not killed:
+            assert fault.at > HALVES[half]
+            break
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@SWEEPS
 def test_killed_before_or_behind_each_write_it_is_the_old_or_the_new(
-    shop: InPlace, sqlite: SqliteDatabase, when: str
+    shop: InPlace, sqlite: SqliteDatabase, sweep: Sweep
 ) -> None:
     fill(sqlite, 100)
     backup, expected = shop.back_up(), content(sqlite.path)
@@ -214,7 +211,7 @@ def test_killed_before_or_behind_each_write_it_is_the_old_or_the_new(
     def look() -> None:
         assert content(sqlite.path) in (lost, expected)
 
-    assert shop.killed_at_every_change(backup, when, look) in (1, 2)
+    assert shop.killed_at_every_change(backup, sweep, look, known=1) in (1, 2)
     assert content(sqlite.path) == expected
     (kept,) = files(shop.site)
     assert content(shop.site.site / "backups" / kept) == lost

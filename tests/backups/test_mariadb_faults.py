@@ -15,7 +15,7 @@ from aishell.backups.mariadb.dump import MariadbDump
 from aishell.backups.mariadb.full import DUMP
 from aishell.errors import BackupError, DatabaseError
 from tests.backups.mariadb_samples import Backups, Tried, change, content, databases, fill, still
-from tests.faults.killing import killers, new_site
+from tests.faults.killing import SWEEPS, Sweep, new_site
 from tests.mariadb import MariadbDatabase
 from tests.servers import wait_until
 
@@ -131,7 +131,6 @@ def test_an_increment_on_a_parent_that_was_made_again_is_refused(tried: Tried, s
             tried.call("restore_backup", backup_id=last.name, place="back")
 
 
-@pytest.mark.timeout(300)
 def test_a_backup_that_is_killed_is_finished_by_a_resume(backups: Backups, shop: MariadbDatabase) -> None:
     """Killed while the dump is written: the program ends, what it wrote goes, and the backup is made anew."""
     shop.execute(BIG.format(300_000))
@@ -151,7 +150,6 @@ def test_a_backup_that_is_killed_is_finished_by_a_resume(backups: Backups, shop:
     aishell("audit", "verify").expect(0)
 
 
-@pytest.mark.timeout(300)
 def test_a_restore_test_that_is_killed_leaves_no_scratch(backups: Backups, shop: MariadbDatabase) -> None:
     shop.execute(BIG.format(300_000))
     aishell = backups.aishell
@@ -167,26 +165,24 @@ def test_a_restore_test_that_is_killed_leaves_no_scratch(backups: Backups, shop:
     assert not processes("mariadb", "aishell_scratch")
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", ["before", "after"])
+@SWEEPS
 def test_an_increment_that_is_killed_at_a_commit_is_whole_in_the_end(
-    backups: Backups, shop: MariadbDatabase, when: str
+    backups: Backups, shop: MariadbDatabase, sweep: Sweep
 ) -> None:
     fill(shop)
-    with killers(backups.aishell, 1) as (killer,):
-        for number, at in enumerate((4, 6, 8)):
-            site = new_site(backups.aishell, f"{when}_{at}", shop.url)
-            own = Backups(site, shop)
-            own.made("full")
-            change(shop, number)
-            still(shop)
-            killer.run(site, *own.arguments("incremental", "--restore-test"), at=at, when=when)
-            run = site.rows("SELECT id FROM runs ORDER BY created_at DESC LIMIT 1")[0][0]
-            if site.state_of(run) != "completed":
-                killer.run(site, "runs", "resume", run, "--output", "json").expect(0)
-            (entry,) = [one for one in killer.run(site, "backups", "list", "--output", "json").json if one["parent"]]
-            assert entry["rung"] == "restored-and-compared"
-            assert not list((site.site / "backups").rglob(".*-*"))
+    for number, fault in enumerate(sweep.among(4, 6, 8)):
+        site = new_site(backups.aishell, str(fault), shop.url)
+        own = Backups(site, shop)
+        own.made("full")
+        change(shop, number)
+        still(shop)
+        site(*own.arguments("incremental", "--restore-test"), fault=fault)
+        run = site.rows("SELECT id FROM runs ORDER BY created_at DESC LIMIT 1")[0][0]
+        if site.state_of(run) != "completed":
+            site("runs", "resume", run, "--output", "json").expect(0)
+        (entry,) = [one for one in site("backups", "list", "--output", "json").json if one["parent"]]
+        assert entry["rung"] == "restored-and-compared"
+        assert not list((site.site / "backups").rglob(".*-*"))
 
 
 def test_ctrl_c_ends_the_program_and_leaves_nothing(backups: Backups, shop: MariadbDatabase) -> None:

@@ -20,7 +20,7 @@ from aishell.models import Task
 from aishell.registry import runners
 from aishell.registry.context import Context
 from aishell.site import Site
-from tests.faults.killing import KILLED, WHENS, assert_sound, killers, new_site
+from tests.faults.killing import KILLED, SWEEPS, Sweep, assert_sound, new_site
 from tests.fix_aishell import Aishell, Ended
 from tests.fix_sqlite import SqliteDatabase
 
@@ -236,30 +236,31 @@ def test_a_file_that_is_there_is_never_written_over(aishell: Aishell, sqlite: Sq
     assert place.read_text() == "precious"
 
 
+@SWEEPS
 @pytest.mark.parametrize("kind", ["full", "incremental"])
-def test_a_backup_that_is_killed_is_whole_or_not_there(aishell: Aishell, sqlite: SqliteDatabase, kind: str) -> None:
+def test_a_backup_that_is_killed_is_whole_or_not_there(
+    aishell: Aishell, sqlite: SqliteDatabase, kind: str, sweep: Sweep
+) -> None:
     """At every commit to the state, before it and after it."""
     fill(sqlite, 200)
     options = ("--url", sqlite.url, "--environment", "test", "--yes", "--output", "json")
-    with killers(aishell, 1) as (killer,):
-        for when in WHENS:
-            for at in range(1, 100):
-                site = new_site(aishell, f"{kind}-{when}-{at}", sqlite.url)
-                if kind == "incremental":
-                    killer.run(site, "run", "backup", *options).expect(0)
-                    change(sqlite, at + (1000 if when == "after" else 0))
-                    forget(site)
-                ended = killer.run(site, "run", "backup", "--type", kind, *options, at=at, when=when)
-                if ended.code != KILLED:
-                    break
-                if site.state.exists() and (runs := site.rows("SELECT id FROM runs")):
-                    if site.state_of(runs[-1][0]) != "completed":  # killed after the last word was written down
-                        killer.run(site, "runs", "resume", runs[-1][0], "--output", "json").expect(0)
-                    assert_whole(site)
-                    if kind == "full":
-                        assert_sound(killer, site)
-                    killer.run(site, "audit", "verify").expect(0)
-            assert at > 8
+    for fault in sweep.faults(8):
+        site = new_site(aishell, f"{kind} {fault}", sqlite.url)
+        if kind == "incremental":
+            site("run", "backup", *options).expect(0)
+            change(sqlite, fault.at)
+            forget(site)
+        ended = site("run", "backup", "--type", kind, *options, fault=fault)
+        if ended.code != KILLED:
+            assert fault.at > 8
+            break
+        if site.state.exists() and (runs := site.rows("SELECT id FROM runs")):
+            if site.state_of(runs[-1][0]) != "completed":  # killed after the last word was written down
+                site("runs", "resume", runs[-1][0], "--output", "json").expect(0)
+            assert_whole(site)
+            if kind == "full":
+                assert_sound(site)
+            site("audit", "verify").expect(0)
 
 
 def forget(site: Aishell) -> None:

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from tests.commands.terminal import Terminal
-from tests.faults.killing import KILLED, killers
+from tests.faults.killed import Fault
+from tests.faults.killing import KILLED
 from tests.faults.test_log_cleanup_kill import arguments, renewed
 
 
@@ -15,9 +16,8 @@ from tests.faults.test_log_cleanup_kill import arguments, renewed
 def left(aishell, sqlite):
     """The unfinished archive of a run that was killed."""
     renewed(sqlite, "sqlite")
-    with killers(aishell, 1) as (killer,):
-        killed = killer.run(aishell, *arguments(sqlite), "--archive", at=8, when="after")
-        assert killed.code == KILLED
+    killed = aishell(*arguments(sqlite), "--archive", fault=Fault(8, "after"))
+    assert killed.code == KILLED
     (path,) = (aishell.site / "archives").glob("*/*/*.partial")
     return path
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bloated import held
-from tests.faults.killing import KILLED, Killer, new_site
+from tests.faults.killing import KILLED, Sweep, new_site
 from tests.fix_aishell import Aishell
 from tests.servers import wait_until
 
@@ -40,17 +40,16 @@ class Backed:
 
     site: Aishell
     db: Any
-    killer: Killer
 
     @classmethod
-    def made(cls, aishell: Aishell, killer: Killer, db: Any, name: str) -> Backed:
+    def made(cls, aishell: Aishell, db: Any, name: str) -> Backed:
         """With a new site and a table of three rows."""
         site = new_site(aishell, name, db.url)
         if db.url.startswith("postgresql"):
             site.configure("aishell.yaml", f"programs: {db.server.bin}\n")
         for statement in FILL:
             db.execute(statement)
-        return cls(site, db, killer)
+        return cls(site, db)
 
     @property
     def root(self) -> Path:
@@ -62,7 +61,7 @@ class Backed:
 
     def back_up(self, *more: str) -> str:
         """Make a backup; its id."""
-        ended = self.killer.run(self.site, *self.on_it("run", "backup", *more)).expect(0)
+        ended = self.site(*self.on_it("run", "backup", *more)).expect(0)
         return str(ended.json["output_data"]["backup_id"])
 
     def change(self) -> None:
@@ -74,34 +73,38 @@ class Backed:
 
     def listed(self) -> list[dict[str, Any]]:
         """What is listed, all of it in the folder under its name; whatever hides there is not."""
-        entries = list(self.killer.run(self.site, "backups", "list", "--output", "json").expect(0).json)
+        entries = list(self.site("backups", "list", "--output", "json").expect(0).json)
         for entry in entries:
             assert (Path(entry["path"]) / "manifest.json").is_file(), entry
             assert not Path(entry["path"]).name.startswith("."), entry
         return entries
 
     def killed_at_every_commit(
-        self, command: Callable[[int], tuple[str, ...]], when: str, look: Callable[[int], None]
+        self, command: Callable[[int], tuple[str, ...]], sweep: Sweep, look: Callable[[int], None], known: int
     ) -> int:
-        """Kill a command at one commit after the other, and finish it, until it ends before it comes to one; at which that was.
+        """Kill a command at the commits of a sweep, and finish it, until it ends before it comes to one; how often it was killed.
 
-        `look` is told the number when nothing is to be half-made any more.
+        `command` and `look` are told how often it was tried; `look` when nothing is to be half-made any more. `known` are the
+        commits that it has at least.
         """
-        for at in range(1, 100):
+        killed = 0
+        for number, fault in enumerate(sweep.faults(known), 1):
             self.change()
             runs = len(self._runs())
-            ended = self.killer.run(self.site, *command(at), at=at, when=when)
+            ended = self.site(*command(number), fault=fault)
             if ended.code == KILLED:
+                killed += 1
                 assert [entry for entry in self.listed() if entry["verified"]], "a verified one was removed"
-                self._finish(command(at), runs)
+                self._finish(command(number), runs)
             else:
                 assert ended.expect(0).json["status"] == "success"
             self.assert_nothing_left()
-            look(at)
+            look(number)
             if ended.code != KILLED:
-                self.killer.run(self.site, "audit", "verify").expect(0)
-                return at
-        raise AssertionError("it never ended by itself")
+                assert fault.at > known, "it has more commits than that"
+                break
+        self.site("audit", "verify").expect(0)
+        return killed
 
     def _runs(self) -> list[tuple[str, str]]:
         """(id, state), the newest last."""
@@ -113,9 +116,9 @@ class Backed:
         """Resume the run that was killed; where there was none yet, the command again."""
         runs = self._runs()
         if len(runs) == before:
-            self.killer.run(self.site, *command).expect(0)
+            self.site(*command).expect(0)
         elif runs[-1][1] != ENDED:
-            resumed = self.killer.run(self.site, "runs", "resume", runs[-1][0], "--output", "json")
+            resumed = self.site("runs", "resume", runs[-1][0], "--output", "json")
             assert resumed.expect(0).json["status"] == "success"
 
     def assert_nothing_left(self) -> None:

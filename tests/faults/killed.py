@@ -1,16 +1,9 @@
-"""A program, not a test: runs the command line once per request, each in a child that ends itself at the N-th commit.
-
-Reads a JSON object a line from standard input: `arguments`, `out`, `err`, `at` (0: never), `of` and `when`, `before` or `after`
-the N-th commit to state.db, changing statement of a tool, `change` of the target (by any statement), or chunk of `rows` that is
-loaded; or, where it is of `room`, N kilobytes that are left for a backup; or, of a `line`, after how many lines behind the last
-step a Ctrl-C comes. Answers with the child's exit code, -9 when it was killed. The modules are imported once, then every run is
-a fork: hundreds of them fit into the time that importing would take.
-"""
+"""What can become of a command in the midst of it: killed at a commit or a statement, a full disk, a Ctrl-C. Done in its fork."""
 
 from __future__ import annotations
 
+import functools
 import itertools
-import json
 import os
 import re
 import shutil
@@ -18,33 +11,48 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aishell.cli.main
-import aishell.cli.run
 import aishell.databases.mysql
 import aishell.databases.postgresql
-import aishell.databases.sqlite
-import aishell.site
 from aishell.execution.orchestrator import Orchestrator
 from aishell.registry.archive_loads import Loading
 from aishell.registry.objects import Objects
 from aishell.state.store import Store
 
+#: Sends the fault's signal to this process.
+Die = Callable[[], None]
 #: What others have put onto the disk, in the folder of backups.
 BALLAST = ".ballast"
-
-
 #: What a statement begins with that changes a server's databases.
 CHANGES = re.compile(r"ALTER|ANALYZE|COMMIT|CREATE|DO\b|DROP|EXECUTE|INSERT|RENAME")
 
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+@dataclass(frozen=True)
+class Fault:
+    """What a command meets, and when.
+
+    It is killed, or sent another `signal`, `before` or `after` the N-th commit to state.db, changing `statement` of a tool,
+    `change` of the target by any statement, or chunk of `rows` that is loaded; or at the `begin` of a backup. Of `room`: N
+    kilobytes are left for a backup. Of a `line`: a Ctrl-C comes N lines of Python behind the last step.
+    """
+
+    at: int
+    when: str = "before"
+    of: str = "commit"
+    signal: int = signal.SIGKILL
+
+    def __str__(self) -> str:
+        return f"{self.when} {self.of} {self.at}"
+
+    def prepare(self) -> None:
+        """Arrange for it in this process."""
+        KILLS[self.of](self.at, self.when, functools.partial(os.kill, os.getpid(), self.signal))
 
 
-def kill_at(wanted: int, when: str) -> None:
+def kill_at(wanted: int, when: str, die: Die) -> None:
     """Make the store end this process at its commit number `wanted`: just before it is durable, or just after."""
     original = Store.write
     numbers = itertools.count(1)
@@ -62,7 +70,7 @@ def kill_at(wanted: int, when: str) -> None:
     Store.write = write  # type: ignore[method-assign]
 
 
-def kill_at_statement(wanted: int, when: str) -> None:
+def kill_at_statement(wanted: int, when: str, die: Die) -> None:
     """Make the changing statement number `wanted` the last: just before it is sent, or just after it has taken effect."""
     original = Objects._send
     numbers = itertools.count(1)
@@ -79,7 +87,7 @@ def kill_at_statement(wanted: int, when: str) -> None:
     Objects._send = send  # type: ignore[method-assign]
 
 
-def kill_at_rows(wanted: int, when: str) -> None:
+def kill_at_rows(wanted: int, when: str, die: Die) -> None:
     """Make the chunk number `wanted` the last that is loaded: just before its rows are sent, or just after."""
     original = Loading._insert
     numbers = itertools.count(1)
@@ -102,7 +110,7 @@ def take(ballast: Path, left: int) -> None:
         os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(ballast.parent).free - left * 1024))
 
 
-def crowd(left: int, when: str) -> None:
+def crowd(left: int, when: str, die: Die) -> None:
     """Make others fill the disk of the backups but for `left` kilobytes, as soon as aishell has looked how much room there is."""
     from aishell.backups import making
 
@@ -112,7 +120,20 @@ def crowd(left: int, when: str) -> None:
     making._check_room = fill
 
 
-def interrupt_at_line(wanted: int, when: str) -> None:
+def kill_at_begin(wanted: int, when: str, die: Die) -> None:
+    """Make a backup end this process as soon as its partial folder is there."""
+    from aishell.backups import making
+
+    original = making._check_room
+
+    def check(folder: Path, expected: int) -> None:
+        original(folder, expected)
+        die()
+
+    making._check_room = check
+
+
+def interrupt_at_line(wanted: int, when: str, die: Die) -> None:
     """Make a Ctrl-C come at the line number `wanted` of Python that is run when all steps are through."""
     original = Orchestrator.walk
     numbers = itertools.count(1)
@@ -132,7 +153,7 @@ def interrupt_at_line(wanted: int, when: str) -> None:
     Orchestrator.walk = walk  # type: ignore[method-assign]
 
 
-def kill_at_change(wanted: int, when: str) -> None:
+def kill_at_change(wanted: int, when: str, die: Die) -> None:
     """Make what changes the target, whoever sends it, end this process: just before its change number `wanted`, or just after."""
     from aishell.backups.sqlite import replace as sqlite_replace
 
@@ -165,32 +186,7 @@ KILLS = {
     "statement": kill_at_statement,
     "change": kill_at_change,
     "rows": kill_at_rows,
+    "begin": kill_at_begin,
     "room": crowd,
     "line": interrupt_at_line,
 }
-
-
-def run(request: dict[str, Any]) -> int:
-    """The exit code of one run in a child."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    for number, name in ((0, os.devnull), (1, request["out"]), (2, request["err"])):
-        os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
-    code = 1
-    try:
-        sys.argv = ["aishell", *request["arguments"]]
-        if request["at"]:
-            KILLS[request["of"]](request["at"], request["when"])
-        aishell.cli.main.main()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 0
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
-if __name__ == "__main__":
-    for line in sys.stdin:
-        print(run(json.loads(line)), flush=True)

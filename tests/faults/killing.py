@@ -2,62 +2,60 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 
+import pytest
+
+from tests.faults.killed import Fault
 from tests.fix_aishell import Aishell, Ended
+from tests.seed import SEED
 
 KILLED = -9
-#: Before a commit, or after it. `make sweeps` kills at both sides of each, in two sweeps; else one sweep kills before the first,
-#: after it, before the third, after it, …: between any two commits it comes once.
-IN_TURN = "turn"
-WHENS = ("before", "after") if os.environ.get("AISHELL_SWEEPS") == "whole" else (IN_TURN,)
-PROGRAM = Path(__file__).with_name("killed.py")
 
 
-class Killer:
-    """Runs commands that end themselves at a commit."""
+@dataclass(frozen=True)
+class Sweep:
+    """Where runs of one kind are killed: before or after each of their commits; without `when`, at one that is drawn by SEED."""
 
-    def __init__(self, aishell: Aishell) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=aishell.site,
-            env=aishell.environment(),
-        )
+    when: str | None = None
 
-    def run(self, aishell: Aishell, *arguments: str, at: int = 0, when: str = "before", of: str = "commit") -> Ended:
-        assert self.process.stdin
-        assert self.process.stdout
-        if when == IN_TURN:
-            at, when = (at, "before") if at % 2 else (at - 1, "after")
-        out, err = aishell.home / "killed.out", aishell.home / "killed.err"
-        request = {"arguments": aishell.command(*arguments), "out": str(out), "err": str(err)}
-        request |= {"at": at, "when": when, "of": of}
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        return Ended(int(self.process.stdout.readline()), out.read_text(), err.read_text())
+    def __str__(self) -> str:
+        return self.when or "one"
 
-    def close(self) -> None:
-        self.process.communicate()
+    @property
+    def whole(self) -> bool:
+        return self.when is not None
+
+    @property
+    def side(self) -> str:
+        """The side of all its kills, or that of the one."""
+        return self.when or self._dice("side").choice(["before", "after"])
+
+    def faults(self, known: int, of: str = "commit", first: int = 1) -> Iterator[Fault]:
+        """One kill after the other without an end, or one of the first `known`, of which every run has more."""
+        numbers = itertools.count(first) if self.whole else [self._dice(of).randint(first, known)]
+        return (Fault(at, self.side, of) for at in numbers)
+
+    def among(self, *numbers: int, of: str = "commit") -> Iterator[Fault]:
+        """A kill at each of these, or at one of them."""
+        return (Fault(at, self.side, of) for at in (numbers if self.whole else [self._dice(of).choice(numbers)]))
+
+    def _dice(self, what: str) -> random.Random:
+        return random.Random(f"{SEED} {what} {os.environ['PYTEST_CURRENT_TEST']}")
 
 
-@contextmanager
-def killers(aishell: Aishell, number: int) -> Iterator[list[Killer]]:
-    made = [Killer(aishell) for _ in range(number)]
-    try:
-        yield made
-    finally:
-        for killer in made:
-            killer.close()
+#: One kill in `make test`, all of them in `make test-all`.
+SWEEPS = pytest.mark.parametrize(
+    "sweep",
+    [Sweep(), *(pytest.param(Sweep(when), marks=pytest.mark.thorough) for when in ("before", "after"))],
+    ids=str,
+)
 
 
 def new_site(aishell: Aishell, name: str, url: str) -> Aishell:
@@ -77,17 +75,17 @@ def assert_no_finished_step_ran_again(site: Aishell) -> None:
             ended.add(index)
 
 
-def finish(killer: Killer, site: Aishell, ended: Ended) -> None:
+def finish(site: Aishell, ended: Ended) -> None:
     """Resume a run that was killed; one that was not must have succeeded."""
     if ended.code == KILLED:
-        ended = killer.run(site, "runs", "resume", site.only_run(), "--output", "json")
+        ended = site("runs", "resume", site.only_run(), "--output", "json")
     assert ended.expect(0).json["status"] == "success"
 
 
-def assert_sound(killer: Killer, site: Aishell) -> None:
+def assert_sound(site: Aishell) -> None:
     """A history without a repetition and without a gap."""
     assert_no_finished_step_ran_again(site)
-    killer.run(site, "audit", "verify").expect(0)
+    site("audit", "verify").expect(0)
 
 
 def kill_at_random(

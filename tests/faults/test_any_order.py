@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,7 +20,8 @@ from hypothesis.stateful import (
 )
 
 from tests.bloated import BloatedSqlite
-from tests.faults.killing import KILLED, Killer
+from tests.faults.killed import Fault
+from tests.faults.killing import KILLED
 from tests.fix_aishell import Aishell, Ended
 
 ENDS = ("completed", "cancelled")
@@ -34,7 +34,6 @@ class AnyOrder(RuleBasedStateMachine):
     """One SQLite database on production, where the rewrite of the file needs an approval, and one state store."""
 
     bloated: BloatedSqlite
-    killer: Killer
     home: Path
 
     @initialize()
@@ -47,7 +46,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.spoken = 0
 
     def command(self, *arguments: str, kill: tuple[int, str] = (0, "before")) -> Ended:
-        return self.killer.run(self.site, *arguments, at=kill[0], when=kill[1])
+        return self.site(*arguments, fault=Fault(*kill) if kill[0] else None)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         return self.site.rows(query) if self.site.state.exists() else []
@@ -155,10 +154,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.every_outcome_is_recorded_once()
 
 
-@pytest.mark.timeout(300)
 def test_the_promises_hold_whatever_comes_after_what(bloated_sqlite: BloatedSqlite, aishell: Aishell) -> None:
-    killer = Killer(aishell)
-    AnyOrder.bloated, AnyOrder.killer, AnyOrder.home = bloated_sqlite, killer, aishell.home
+    AnyOrder.bloated, AnyOrder.AnyOrder.home = bloated_sqlite, aishell.home
     bounded = settings(
         max_examples=12,
         stateful_step_count=10,
@@ -167,7 +164,4 @@ def test_the_promises_hold_whatever_comes_after_what(bloated_sqlite: BloatedSqli
         phases=(Phase.explicit, Phase.generate),
         suppress_health_check=list(HealthCheck),
     )
-    try:
-        run_state_machine_as_test(AnyOrder, settings=bounded)
-    finally:
-        killer.close()
+    run_state_machine_as_test(AnyOrder, settings=bounded)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import pytest
-
 from aishell.archives import shelf
 from aishell.archives.manifest import Manifest
 from aishell.archives.reader import Reader
 from tests import logs
-from tests.faults.killing import WHENS, assert_sound, finish, kill_at_random, killers, new_site
+from tests.faults.killing import SWEEPS, Sweep, assert_sound, finish, kill_at_random, new_site
 from tests.faults.test_log_cleanup_kill import ROWS, arguments, renewed
 from tests.fix_aishell import Aishell
 
@@ -34,22 +32,21 @@ def assert_together_whole(db: Any, site: Aishell) -> None:
     assert not list((site.site / "archives").glob("*/*/*.partial"))
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", WHENS)
-def test_an_archive_killed_at_a_commit_goes_on_from_there(log_db: tuple[Any, str], aishell: Aishell, when: str) -> None:
+@SWEEPS
+def test_an_archive_killed_at_a_commit_goes_on_from_there(
+    log_db: tuple[Any, str], aishell: Aishell, sweep: Sweep
+) -> None:
     db, engine = log_db
-    with killers(aishell, 1) as (killer,):
-        for at in (4, 7, 10, 17, 25):
-            renewed(db, engine)
-            site = new_site(aishell, f"{when}_{at}", db.url)
-            killed = killer.run(site, *arguments(db), "--archive", at=at, when=when)
-            assert set(logs.kept(ROWS)) <= set(logs.left(db)), "a new row is gone"
-            finish(killer, site, killed)
-            assert_together_whole(db, site)
-            assert_sound(killer, site)
+    for fault in sweep.among(4, 7, 10, 17, 25):
+        renewed(db, engine)
+        site = new_site(aishell, str(fault), db.url)
+        killed = site(*arguments(db), "--archive", fault=fault)
+        assert set(logs.kept(ROWS)) <= set(logs.left(db)), "a new row is gone"
+        finish(site, killed)
+        assert_together_whole(db, site)
+        assert_sound(site)
 
 
-@pytest.mark.timeout(300)
 def test_an_archive_killed_at_random_moments_is_whole_in_the_end(log_db: tuple[Any, str], aishell: Aishell) -> None:
     db, engine = log_db
     renewed(db, engine)

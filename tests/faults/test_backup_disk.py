@@ -14,8 +14,7 @@ import pytest
 
 from tests.backups.conftest import LOGGING
 from tests.faults.backed import Backed
-from tests.faults.killed import BALLAST, take
-from tests.faults.killing import killers
+from tests.faults.killed import BALLAST, Fault, take
 from tests.fix_aishell import Aishell, Ended
 from tests.mariadb import MariadbServer
 
@@ -57,11 +56,10 @@ def one(request: pytest.FixtureRequest, aishell: Aishell) -> Iterator[Backed]:
         db: Any = factory(LOGGING).create("shop")
     else:
         db = request.getfixturevalue(request.param)
-    with killers(aishell, 1) as (killer,):
-        made = Backed.made(aishell, killer, db, "full")
-        db.execute(RANDOM[db.url.partition(":")[0]])
-        with small_disk(made.root):
-            yield made
+    made = Backed.made(aishell, db, "full")
+    db.execute(RANDOM[db.url.partition(":")[0]])
+    with small_disk(made.root):
+        yield made
 
 
 def assert_told(ended: Ended, disk: Path) -> None:
@@ -82,7 +80,6 @@ HOW = {
 }
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("one", "how"),
     [
@@ -99,7 +96,7 @@ def test_of_a_backup_that_finds_no_room_nothing_stays(one: Backed, how: str) -> 
         first = one.back_up()
         more = HOW[how] + (("--parent", first) if how == "incremental" else ())
         command = one.on_it("run", "backup", *more)
-        one.killer.run(one.site, "backups", "pin", first).expect(0)
+        one.site("backups", "pin", first).expect(0)
         too_little, enough = 0, 4
         while not has_room(one, command, enough, first):
             too_little, enough = enough, enough * 4
@@ -112,13 +109,12 @@ def test_of_a_backup_that_finds_no_room_nothing_stays(one: Backed, how: str) -> 
         for less in range(8, 25, 8):
             assert not has_room(one, command, max(too_little - less, 1), first)
         one.back_up(*more)
-        one.killer.run(one.site, "backups", "verify", first).expect(0)
+        one.site("backups", "verify", first).expect(0)
     finally:
         if how == "physical":
             one.db.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("one", ["pg_distribution"], indirect=True)
 def test_an_increment_of_wal_that_finds_no_room_takes_none_from_the_server(one: Backed) -> None:
     """Each that fails has ended a segment, so the next one takes more; the slot keeps all of it."""
@@ -131,7 +127,7 @@ def test_an_increment_of_wal_that_finds_no_room_takes_none_from_the_server(one: 
             assert one.db.execute(slot) == before
         last = one.back_up("--type", "incremental")
         assert len(one.manifest(last)["files"]) > 5
-        one.killer.run(one.site, "backups", "verify").expect(0)
+        one.site("backups", "verify").expect(0)
     finally:
         one.db.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
 
@@ -140,7 +136,7 @@ def has_room(one: Backed, command: tuple[str, ...], left: int, first: str) -> bo
     """Whether a backup can be made in so many kilobytes. Nothing is half there, and the first one is as good as before."""
     one.change()
     before = [entry["backup_id"] for entry in one.listed()]
-    ended = one.killer.run(one.site, *command, at=left, of="room")
+    ended = one.site(*command, fault=Fault(left, of="room"))
     (one.root / BALLAST).unlink()
     if ended.code:
         assert_told(ended, one.root)
@@ -149,7 +145,7 @@ def has_room(one: Backed, command: tuple[str, ...], left: int, first: str) -> bo
     assert next(entry["backup_id"] for entry in entries if entry["verified"]) == first
     assert all(entry["problem"] is None for entry in entries), "a full disk is no damage"
     one.assert_nothing_left()
-    one.killer.run(one.site, "backups", "prune", "--set", "count=1", "--despite-failure", "--yes").expect(0)
+    one.site("backups", "prune", "--set", "count=1", "--despite-failure", "--yes").expect(0)
     return ended.code == 0
 
 
@@ -163,17 +159,17 @@ def test_a_backup_cannot_be_read_where_there_is_no_room_and_is_as_good_as_before
     backup_id = one.back_up()
     for left in (0, 4, 64):
         ballast = fill(one.root, left)
-        (told,) = one.killer.run(one.site, "backups", "verify", "--output", "json").expect(1).json
+        (told,) = one.site("backups", "verify", "--output", "json").expect(1).json
         assert told["sound"] is None, "nothing was learnt of it"
         assert str(one.root) in told["problem"]
         command = one.on_it("backups", "restore", backup_id, "--to", str(tmp_path / "back.db"))
-        assert_told(one.killer.run(one.site, *command), one.root)
+        assert_told(one.site(*command), one.root)
         ballast.unlink()
         (entry,) = one.listed()
         assert entry["verified"]
         one.assert_nothing_left()
-    one.killer.run(one.site, "backups", "verify").expect(0)
-    one.killer.run(one.site, *command).expect(0)
+    one.site("backups", "verify").expect(0)
+    one.site(*command).expect(0)
 
 
 @pytest.mark.parametrize("one", ["sqlite"], indirect=True)
@@ -183,10 +179,10 @@ def test_what_is_restored_to_a_full_disk_is_not_there(one: Backed, tmp_path: Pat
         command = one.on_it("backups", "restore", backup_id, "--to", str(elsewhere / "back.db"))
         for left in (0, 64):
             ballast = fill(elsewhere, left)
-            assert_told(one.killer.run(one.site, *command), elsewhere)
+            assert_told(one.site(*command), elsewhere)
             assert list(elsewhere.iterdir()) == [ballast]
             ballast.unlink()
-        one.killer.run(one.site, *command).expect(0)
+        one.site(*command).expect(0)
         assert [path.name for path in elsewhere.iterdir()] == ["back.db"]
 
 
@@ -198,7 +194,7 @@ def test_a_second_place_that_is_full_takes_no_half_of_a_backup(one: Backed, tmp_
         one.site.configure("aishell.yaml", json.dumps({"backup_copies": [f"{scheme}{elsewhere}"]}))
         for left in (0, 4, 64):
             ballast = fill(elsewhere, left)
-            ended = one.killer.run(one.site, *one.on_it("run", "backup"))
+            ended = one.site(*one.on_it("run", "backup"))
             assert_told(ended, elsewhere)
             assert ended.statuses() == {"size": "done", "backup": "done", "validate": "done", "copy": "failed"}
             assert not list(elsewhere.rglob("manifest.json"))

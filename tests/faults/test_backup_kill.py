@@ -10,7 +10,7 @@ import pytest
 
 from tests.backups.conftest import LOGGING
 from tests.faults.backed import Backed
-from tests.faults.killing import WHENS, killers
+from tests.faults.killing import SWEEPS, Sweep
 from tests.fix_aishell import Aishell
 from tests.mariadb import MariadbServer
 from tests.postgresql import PostgresqlDatabase
@@ -21,8 +21,7 @@ THINNED = ("--cleanup-old", "--set", "retention={count: 1}")
 
 @contextmanager
 def backed(aishell: Aishell, db: Any) -> Iterator[Backed]:
-    with killers(aishell, 1) as (killer,):
-        yield Backed.made(aishell, killer, db, "killed")
+    yield Backed.made(aishell, db, "killed")
 
 
 def assert_newest_alone(one: Backed, rung: str) -> None:
@@ -31,52 +30,46 @@ def assert_newest_alone(one: Backed, rung: str) -> None:
     assert [path.name for path in one.root.glob("*/*")] == [entry["backup_id"]]
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", WHENS)
-def test_a_dump_of_postgresql(pg_distribution: PostgresqlDatabase, aishell: Aishell, when: str) -> None:
+@SWEEPS
+def test_a_dump_of_postgresql(pg_distribution: PostgresqlDatabase, aishell: Aishell, sweep: Sweep) -> None:
     with backed(aishell, pg_distribution) as one:
         one.back_up()
         command = one.on_it("run", "backup", "--restore-test", *THINNED)
-        at = one.killed_at_every_commit(
-            lambda at: command, when, lambda at: assert_newest_alone(one, "restored-and-compared")
+        one.killed_at_every_commit(
+            lambda _: command, sweep, lambda at: assert_newest_alone(one, "restored-and-compared"), known=12
         )
-        assert at > 12, "a run of five steps has more commits than that"
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", WHENS)
-def test_a_dump_of_mariadb(mariadb: Any, aishell: Aishell, when: str) -> None:
+@SWEEPS
+def test_a_dump_of_mariadb(mariadb: Any, aishell: Aishell, sweep: Sweep) -> None:
     with backed(aishell, mariadb) as one:
         one.back_up()
         command = one.on_it("run", "backup", "--restore-test", *THINNED)
-        at = one.killed_at_every_commit(
-            lambda at: command, when, lambda at: assert_newest_alone(one, "restored-and-compared")
+        one.killed_at_every_commit(
+            lambda _: command, sweep, lambda at: assert_newest_alone(one, "restored-and-compared"), known=12
         )
-        assert at > 12
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", WHENS)
+@SWEEPS
 def test_binary_logs_of_mariadb(
-    mariadb_server_factory: Callable[..., MariadbServer], aishell: Aishell, when: str
+    mariadb_server_factory: Callable[..., MariadbServer], aishell: Aishell, sweep: Sweep
 ) -> None:
     with backed(aishell, mariadb_server_factory(LOGGING).create("shop")) as one:
         first = one.back_up()
         command = one.on_it("run", "backup", "--type", "incremental", "--parent", first, "--restore-test")
 
-        def look(at: int) -> None:
+        def look(number: int) -> None:
             entries = one.listed()
-            assert [entry["parent"] for entry in entries] == [None, *[first] * at]
+            assert [entry["parent"] for entry in entries] == [None, *[first] * number]
             assert {entry["rung"] for entry in entries[1:]} == {"restored-and-compared"}
 
-        assert one.killed_at_every_commit(lambda at: command, when, look) > 8
+        one.killed_at_every_commit(lambda _: command, sweep, look, known=8)
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", WHENS)
+@SWEEPS
 @pytest.mark.parametrize("kind", ["full", "incremental"])
 def test_the_files_and_the_log_of_postgresql(
-    pg_distribution: PostgresqlDatabase, aishell: Aishell, when: str, kind: str
+    pg_distribution: PostgresqlDatabase, aishell: Aishell, sweep: Sweep, kind: str
 ) -> None:
     """Physical, with increments of WAL: one slot that keeps it, and no other."""
     with backed(aishell, pg_distribution) as one:
@@ -85,15 +78,15 @@ def test_the_files_and_the_log_of_postgresql(
             more = ("--physical", *THINNED) if kind == "full" else ("--type", "incremental", "--parent", first)
             command = one.on_it("run", "backup", *more)
 
-            def look(at: int) -> None:
+            def look(number: int) -> None:
                 if kind == "full":
                     assert_newest_alone(one, "readable")
                 else:
-                    assert [entry["parent"] for entry in one.listed()] == [None, *[first] * at]
+                    assert [entry["parent"] for entry in one.listed()] == [None, *[first] * number]
                 assert slots(one) == [one.manifest(one.listed()[0]["backup_id"])["details"]["slot"]]
 
-            assert one.killed_at_every_commit(lambda at: command, when, look) > 8
-            one.killer.run(one.site, "backups", "verify").expect(0)
+            one.killed_at_every_commit(lambda _: command, sweep, look, known=8)
+            one.site("backups", "verify").expect(0)
         finally:
             pg_distribution.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
 

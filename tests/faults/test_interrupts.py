@@ -10,7 +10,8 @@ import pytest
 
 from tests.bloated import Bloated
 from tests.faults.blocked import LONG, blocked_run, slow_rebuild, waiting
-from tests.faults.killing import killers, new_site
+from tests.faults.killed import Fault
+from tests.faults.killing import new_site
 from tests.fix_aishell import Aishell
 from tests.fix_sqlite import SqliteDatabase
 from tests.servers import wait_until
@@ -121,18 +122,17 @@ def test_an_interrupt_behind_the_last_step_cuts_no_record_off(sqlite: SqliteData
     """At one line of Python after the other, further and further on, aishell's own and those of its libraries."""
     sqlite.execute("CREATE TABLE orders (id integer PRIMARY KEY)")
     at, states = 1, []
-    with killers(aishell, 1) as (killer,):
-        while True:
-            site = new_site(aishell, str(at), sqlite.url)
-            ended = killer.run(site, *site.arguments(), at=at, of="line")
-            assert "Traceback" not in ended.err
-            states.append(site.state_of(site.only_run()))
-            if states[-1] != "completed":
-                site.resume(site.only_run()).expect(0)
-            site("audit", "verify").expect(0)
-            if ended.code != 130:
-                break
-            at += at // 2 + 1
+    while True:
+        site = new_site(aishell, str(at), sqlite.url)
+        ended = site(*site.arguments(), fault=Fault(at, of="line"))
+        assert "Traceback" not in ended.err
+        states.append(site.state_of(site.only_run()))
+        if states[-1] != "completed":
+            site.resume(site.only_run()).expect(0)
+        site("audit", "verify").expect(0)
+        if ended.code != 130:
+            break
+        at += at // 2 + 1
     assert ended.expect(0).json["status"] == "success"
     assert len(states) > 20
     assert set(states[12:]) == {"completed"}, "but for the first lines, it is all written down"

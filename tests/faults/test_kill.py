@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-
 from tests.bloated import Bloated, held
-from tests.faults.killing import IN_TURN, KILLED, WHENS, Killer, assert_no_finished_step_ran_again, killers, new_site
-from tests.fix_aishell import Aishell, bloated_on
-from tests.fix_tools import label
-
-LANES = 2  # at a time, a process each
+from tests.faults.killed import Fault
+from tests.faults.killing import KILLED, SWEEPS, Sweep, assert_no_finished_step_ran_again, new_site
+from tests.fix_aishell import Aishell
 
 
 def assert_as_promised(bloated: Bloated, db: Any, site: Aishell, whole: dict[str, Any], content: Any) -> None:
@@ -35,61 +30,48 @@ def assert_as_promised(bloated: Bloated, db: Any, site: Aishell, whole: dict[str
 
 
 @dataclass
-class Sweep:
-    """The same run on ever another copy of the same database, killed at one commit after the other."""
+class Killed:
+    """The same run on ever another copy of the same database, each killed somewhere else."""
 
     bloated: Bloated
     aishell: Aishell
-    when: str
 
-    def undisturbed(self, killer: Killer) -> None:
+    def undisturbed(self) -> None:
         db = self.bloated.make()
         site = new_site(self.aishell, "undisturbed", db.url)
         self.content, self.untouched = self.bloated.content(db), self.bloated.facts(db)
-        killer.run(site, *site.arguments()).expect(0)
+        site(*site.arguments()).expect(0)
         self.whole = self.bloated.facts(db)
         assert self.whole != self.untouched
 
-    def survives(self, killer: Killer, at: int) -> bool:
-        """Kill a run at this commit, finish it, and look at everything. True when it ended before it came to the commit."""
+    def survives(self, fault: Fault) -> bool:
+        """Kill a run there, finish it, and look at everything. True when it ended before it came to that."""
         db = self.bloated.make()
-        site = new_site(self.aishell, f"at_{at}", db.url)
-        killed = killer.run(site, *site.arguments(), at=at, when=self.when)
-        if killed.code != KILLED:
-            killed.expect(0)
+        site = new_site(self.aishell, str(fault), db.url)
+        ended = site(*site.arguments(), fault=fault)
+        if ended.code != KILLED:
+            ended.expect(0)
             return True
         known = site.rows("SELECT id, state FROM runs") if site.state.exists() else []
         if not known:  # nothing was promised yet: nothing may have been sent, and a new run does it all
             assert self.bloated.facts(db) == self.untouched
-            killer.run(site, *site.arguments()).expect(0)
+            site(*site.arguments()).expect(0)
         elif known[0][1] == "completed":
-            refused = killer.run(site, "runs", "resume", known[0][0], "--output", "json")
+            refused = site("runs", "resume", known[0][0], "--output", "json")
             assert (refused.code, refused.json["error"]["type"]) == (2, "StateError")
         else:
-            resumed = killer.run(site, "runs", "resume", known[0][0], "--output", "json").expect(0)
+            resumed = site("runs", "resume", known[0][0], "--output", "json").expect(0)
             assert resumed.json["status"] == "success"
         assert_as_promised(self.bloated, db, site, self.whole, self.content)
-        killer.run(site, "audit", "verify").expect(0)
+        site("audit", "verify").expect(0)
         return False
 
 
-def by_engine(fixture: str, when: str) -> Any:
-    return pytest.param(fixture, when, id=f"{label(fixture)}-{when}")
-
-
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("fixture", "when"),
-    [by_engine(fixture, when) for fixture in ("pg_distribution", "mariadb", "sqlite") for when in WHENS]
-    + [by_engine("pg_current", when) for when in WHENS if when != IN_TURN],
-)
-def test_a_run_killed_at_any_commit_is_finished_by_resume(
-    request: pytest.FixtureRequest, aishell: Aishell, fixture: str, when: str
-) -> None:
-    with bloated_on(request, fixture) as bloated, killers(aishell, LANES) as lanes, ThreadPoolExecutor(LANES) as pool:
-        sweep = Sweep(bloated, aishell, when)
-        sweep.undisturbed(lanes[0])
-        at = 1
-        while not any(pool.map(sweep.survives, lanes, range(at, at + LANES))):
-            at += LANES
-        assert at > 12, "a run has more commits than that"
+@SWEEPS
+def test_a_run_killed_at_any_commit_is_finished_by_resume(bloated: Bloated, aishell: Aishell, sweep: Sweep) -> None:
+    killed = Killed(bloated, aishell)
+    killed.undisturbed()
+    for fault in sweep.faults(12):
+        if killed.survives(fault):
+            assert fault.at > 12, "a run has more commits than that"
+            break

@@ -5,10 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import pytest
-
 from tests import logs
-from tests.faults.killing import assert_sound, finish, kill_at_random, killers, new_site
+from tests.faults.killing import SWEEPS, Sweep, assert_sound, finish, kill_at_random, new_site
 from tests.fix_aishell import Aishell
 
 ROWS = 12_000
@@ -27,20 +25,19 @@ def renewed(db: Any, engine: str, *, indexed: bool = False) -> None:
     logs.fill(db, engine, ROWS, indexed=indexed)
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_clean_up_killed_at_a_commit_goes_on_from_there(log_db: tuple[Any, str], aishell: Aishell, when: str) -> None:
+@SWEEPS
+def test_a_clean_up_killed_at_a_commit_goes_on_from_there(
+    log_db: tuple[Any, str], aishell: Aishell, sweep: Sweep
+) -> None:
     db, engine = log_db
-    with killers(aishell, 1) as (killer,):
-        for at in (4, 5, 6, 7, 9, 12, 15):
-            renewed(db, engine, indexed=when == "before")
-            site = new_site(aishell, f"{when}_{at}", db.url)
-            finish(killer, site, killer.run(site, *arguments(db), at=at, when=when))
-            assert logs.left(db) == logs.kept(ROWS), f"killed {when} commit {at}"
-            assert_sound(killer, site)
+    for fault in sweep.among(4, 5, 6, 7, 9, 12, 15):
+        renewed(db, engine, indexed=fault.when == "before")
+        site = new_site(aishell, str(fault), db.url)
+        finish(site, site(*arguments(db), fault=fault))
+        assert logs.left(db) == logs.kept(ROWS), fault
+        assert_sound(site)
 
 
-@pytest.mark.timeout(300)
 def test_a_clean_up_killed_at_random_moments_is_finished_in_the_end(log_db: tuple[Any, str], aishell: Aishell) -> None:
     db, engine = log_db
     renewed(db, engine)

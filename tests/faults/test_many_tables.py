@@ -7,8 +7,6 @@ import subprocess
 import sys
 from typing import Any
 
-import pytest
-
 from tests.fix_aishell import Aishell
 from tests.statement_log import StatementLog
 
@@ -55,7 +53,6 @@ def planned(aishell: Aishell, db: Any) -> tuple[int, int, Any]:
     return len(log.statements()), int(peak.read_text()) << 10, json.loads(ended.stdout)
 
 
-@pytest.mark.timeout(240)
 def test_a_plan_over_ten_thousand_tables_takes_no_more_queries_than_one_over_ten(
     pg_current: Any, aishell: Aishell
 ) -> None:

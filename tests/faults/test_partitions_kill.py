@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.killing import KILLED, WHENS, assert_sound, finish, killers, new_site
+from tests.faults.killing import KILLED, SWEEPS, Sweep, assert_sound, finish, new_site
 from tests.fix_aishell import Aishell
 from tests.fix_tools import label
 from tests.servers import wait_until
@@ -147,25 +147,22 @@ def test_interrupted_while_a_detach_waits_for_a_reader(pg: Any, aishell: Aishell
     assert pg.execute(BESIDE) == []
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", WHENS)
-def test_killed_at_any_statement_it_goes_on_from_there(log_db: tuple[Any, str], aishell: Aishell, when: str) -> None:
+@SWEEPS
+def test_killed_at_any_statement_it_goes_on_from_there(log_db: tuple[Any, str], aishell: Aishell, sweep: Sweep) -> None:
     """Between a detach and the drop that follows it nothing is written down: what was done shows in the database only."""
     db, engine = log_db
-    at = 0
-    with killers(aishell, 1) as (killer,):
-        while True:
-            at += 1
-            fill(db, engine)
-            site = new_site(aishell, f"{when}_{at}", db.url)
-            site.configure("policy.yaml", POLICY)
-            ended = killer.run(site, *arguments(db), at=at, when=when, of="statement")
-            if ended.code != KILLED:
-                ended.expect(0)
-                break
-            finish(killer, site, ended)
-            assert left(db) == KEPT, f"killed {when} statement {at}"
-            assert_sound(killer, site)
-            if engine == "postgresql":
-                assert db.execute(BESIDE) == []
-    assert at > (4 if engine == "postgresql" else 2)
+    least = 4 if engine == "postgresql" else 2
+    for fault in sweep.faults(least, of="statement"):
+        fill(db, engine)
+        site = new_site(aishell, str(fault), db.url)
+        site.configure("policy.yaml", POLICY)
+        ended = site(*arguments(db), fault=fault)
+        if ended.code != KILLED:
+            ended.expect(0)
+            assert fault.at > least
+            break
+        finish(site, ended)
+        assert left(db) == KEPT, fault
+        assert_sound(site)
+        if engine == "postgresql":
+            assert db.execute(BESIDE) == []

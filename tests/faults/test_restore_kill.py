@@ -8,13 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.backups.conftest import LOGGING
 from tests.backups.physical import Restored
 from tests.backups.test_sqlite import content
 from tests.faults.backed import CONTENT, Backed
-from tests.faults.killing import WHENS, killers
+from tests.faults.killing import SWEEPS, Sweep
 from tests.faults.test_backup_kill import backed
 from tests.fix_aishell import Aishell
 from tests.mariadb import MariadbServer
@@ -24,7 +22,7 @@ from tests.servers import wait_until
 
 def into(one: Backed, backup_id: str, place: Callable[[int], str]) -> Callable[[int], tuple[str, ...]]:
     """The command that restores a backup into a place of the kill's own."""
-    return lambda at: one.on_it("backups", "restore", backup_id, "--to", place(at))
+    return lambda number: one.on_it("backups", "restore", backup_id, "--to", place(number))
 
 
 def assert_compared(one: Backed) -> None:
@@ -33,32 +31,30 @@ def assert_compared(one: Backed) -> None:
     assert json.loads(output)["compared"] is True
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", WHENS)
-def test_a_dump_of_postgresql(pg_distribution: PostgresqlDatabase, aishell: Aishell, when: str) -> None:
+@SWEEPS
+def test_a_dump_of_postgresql(pg_distribution: PostgresqlDatabase, aishell: Aishell, sweep: Sweep) -> None:
     server = pg_distribution.server
     with backed(aishell, pg_distribution) as one:
         backup_id, expected, places = one.back_up(), one.content(), set[str]()
 
-        def place(at: int) -> str:
-            places.add(f"{pg_distribution.dbname}_{when}_{at}")
-            return f"{pg_distribution.dbname}_{when}_{at}"
+        def place(number: int) -> str:
+            places.add(f"{pg_distribution.dbname}_{sweep}_{number}")
+            return f"{pg_distribution.dbname}_{sweep}_{number}"
 
-        def look(at: int) -> None:
-            assert server.database(place(at)).execute(CONTENT) == expected
+        def look(number: int) -> None:
+            assert server.database(place(number)).execute(CONTENT) == expected
             assert_compared(one)
 
         try:
-            assert one.killed_at_every_commit(into(one, backup_id, place), when, look) > 4
+            one.killed_at_every_commit(into(one, backup_id, place), sweep, look, known=4)
         finally:
             for name in places:
                 server.database(name).drop()
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", WHENS)
+@SWEEPS
 def test_a_dump_of_mariadb_with_its_binary_logs(
-    mariadb_server_factory: Callable[..., MariadbServer], aishell: Aishell, when: str
+    mariadb_server_factory: Callable[..., MariadbServer], aishell: Aishell, sweep: Sweep
 ) -> None:
     server = mariadb_server_factory(LOGGING)
     with backed(aishell, server.create("shop")) as one:
@@ -66,16 +62,15 @@ def test_a_dump_of_mariadb_with_its_binary_logs(
         one.change()
         backup_id, expected = one.back_up("--type", "incremental"), one.content()
 
-        def look(at: int) -> None:
-            assert server.database(f"back_{at}").execute(CONTENT) == expected
+        def look(number: int) -> None:
+            assert server.database(f"back_{number}").execute(CONTENT) == expected
             assert_compared(one)
 
-        assert one.killed_at_every_commit(into(one, backup_id, lambda at: f"back_{at}"), when, look) > 4
+        one.killed_at_every_commit(into(one, backup_id, lambda number: f"back_{number}"), sweep, look, known=4)
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", WHENS)
-def test_the_files_of_postgresql(pg_distribution: PostgresqlDatabase, aishell: Aishell, when: str) -> None:
+@SWEEPS
+def test_the_files_of_postgresql(pg_distribution: PostgresqlDatabase, aishell: Aishell, sweep: Sweep) -> None:
     """A server starts on what was restored at the last of the kills."""
     with backed(aishell, pg_distribution) as one:
         restored = Restored(pg_distribution.server)
@@ -84,16 +79,15 @@ def test_the_files_of_postgresql(pg_distribution: PostgresqlDatabase, aishell: A
             one.change()
             backup_id, expected = one.back_up("--type", "incremental"), one.content()
             folder = restored.data.parent
-            place: Callable[[int], str] = lambda at: str(folder / f"data_{at}")  # noqa: E731
+            place: Callable[[int], str] = lambda number: str(folder / f"data_{number}")  # noqa: E731
 
-            def look(at: int) -> None:
+            def look(number: int) -> None:
                 assert [path.name for path in folder.glob(".*restoring")] == []
-                assert (Path(place(at)) / "recovery.signal").exists()
-                shutil.rmtree(place(at - 2), ignore_errors=True)
+                assert (Path(place(number)) / "recovery.signal").exists()
+                shutil.rmtree(place(number - 2), ignore_errors=True)
 
-            last = one.killed_at_every_commit(into(one, backup_id, place), when, look)
-            assert last > 4
-            restored.data = Path(place(last - 1))
+            last = one.killed_at_every_commit(into(one, backup_id, place), sweep, look, known=4)
+            restored.data = Path(place(last))
             restored.start()
             assert restored.database(pg_distribution.dbname).execute(CONTENT) == expected
         finally:
@@ -101,24 +95,22 @@ def test_the_files_of_postgresql(pg_distribution: PostgresqlDatabase, aishell: A
             pg_distribution.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("when", WHENS)
-def test_a_copy_of_sqlite(sqlite: Any, aishell: Aishell, tmp_path: Path, when: str) -> None:
+@SWEEPS
+def test_a_copy_of_sqlite(sqlite: Any, aishell: Aishell, tmp_path: Path, sweep: Sweep) -> None:
     with backed(aishell, sqlite) as one:
         one.back_up()
         one.change()
         backup_id, expected = one.back_up("--type", "incremental"), content(sqlite.path)
 
-        def look(at: int) -> None:
-            assert content(tmp_path / f"back_{at}.db") == expected
+        def look(number: int) -> None:
+            assert content(tmp_path / f"back_{number}.db") == expected
             assert not list(tmp_path.glob(".back*"))
             assert_compared(one)
 
-        place: Callable[[int], str] = lambda at: str(tmp_path / f"back_{at}.db")  # noqa: E731
-        assert one.killed_at_every_commit(into(one, backup_id, place), when, look) > 4
+        place: Callable[[int], str] = lambda number: str(tmp_path / f"back_{number}.db")  # noqa: E731
+        one.killed_at_every_commit(into(one, backup_id, place), sweep, look, known=4)
 
 
-@pytest.mark.timeout(120)
 def test_a_restore_that_is_killed_in_its_middle(
     mariadb_server_factory: Callable[..., MariadbServer], aishell: Aishell
 ) -> None:
@@ -126,18 +118,17 @@ def test_a_restore_that_is_killed_in_its_middle(
     server = mariadb_server_factory(LOGGING)
     shop = server.create("shop")
     shop.execute("CREATE TABLE big AS SELECT seq AS id, REPEAT(MD5(seq), 20) AS text FROM seq_1_to_100000")
-    with killers(aishell, 1) as (killer,):
-        one = Backed.made(aishell, killer, shop, "killed")
-        backup_id = one.back_up()
-        command = one.on_it("backups", "restore", backup_id, "--to", "back")
-        running = one.site.start(*command)
-        there = "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'back' AND TABLE_NAME = 'big'"
-        wait_until(lambda: running.ended or shop.execute(there) != [], "its first table")
-        running.kill()
-        ((run, state),) = one.site.rows("SELECT id, state FROM runs ORDER BY created_at DESC LIMIT 1")
-        assert state == "executing"
-        assert "is there already" in killer.run(one.site, *command).expect(1).out
-        killer.run(one.site, "runs", "resume", run, "--output", "json").expect(0)
-        assert server.database("back").execute("SELECT COUNT(*) FROM big") == [(100_000,)]
-        assert_compared(one)
-        one.assert_nothing_left()
+    one = Backed.made(aishell, shop, "killed")
+    backup_id = one.back_up()
+    command = one.on_it("backups", "restore", backup_id, "--to", "back")
+    running = one.site.start(*command)
+    there = "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'back' AND TABLE_NAME = 'big'"
+    wait_until(lambda: running.ended or shop.execute(there) != [], "its first table")
+    running.kill()
+    ((run, state),) = one.site.rows("SELECT id, state FROM runs ORDER BY created_at DESC LIMIT 1")
+    assert state == "executing"
+    assert "is there already" in one.site(*command).expect(1).out
+    one.site("runs", "resume", run, "--output", "json").expect(0)
+    assert server.database("back").execute("SELECT COUNT(*) FROM big") == [(100_000,)]
+    assert_compared(one)
+    one.assert_nothing_left()

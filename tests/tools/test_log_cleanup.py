@@ -81,6 +81,7 @@ def test_an_empty_table(cleaner):
     assert (result.status, result.output["rows_deleted"], result.output["remaining"]) == ("done", 0, 0)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("most", [1, 7, 1200])
 def test_no_more_than_max_rows_go(cleaner, most):
     cleaner.log()
@@ -124,6 +125,7 @@ def test_filters_are_kept(cleaner):
     assert cleaner.delete(cutoff="2027-01-01", filters=both).output["rows_deleted"] == 1
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("number", range(len(HOSTILE_NAMES)), ids=[ascii(name) for name in HOSTILE_NAMES])
 def test_hostile_names(cleaner, number):
     name = (HOSTILE_NAMES_MYSQL if cleaner.engine.name == "mysql" else HOSTILE_NAMES)[number]
@@ -302,6 +304,7 @@ def test_zero_dates_are_no_dates(mariadb_cleaner):
         mariadb_cleaner.engine.samples.do("SET GLOBAL sql_mode = DEFAULT")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("declared", "cutoff", "old", "new"),
     [

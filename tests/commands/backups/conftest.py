@@ -1,30 +1,12 @@
-"""A site with a target of a few rows, and a quick command line for it."""
+"""A site with a target of a few rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.commands.backups.made import TARGETS, Quick
-from tests.faults.killing import Killer, killers
+from tests.commands.backups.made import TARGETS
 from tests.fix_aishell import Aishell
 from tests.fix_sqlite import SqliteDatabase
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killer]:
-    with killers(Aishell(tmp_path_factory.mktemp("forks") / "home"), 1) as (killer,):
-        yield killer
-
-
-@pytest.fixture
-def aishell(tmp_path: Path, forks: Killer) -> Iterator[Quick]:
-    made = Quick(tmp_path / "home")
-    made.forks = forks
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -7,19 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.faults.killing import Killer
-from tests.fix_aishell import Aishell, Ended
+from tests.fix_aishell import Aishell
 
 TARGETS = "targets: {{shop: {{url: 'sqlite:///{}', environment: {}}}}}"
-
-
-class Quick(Aishell):
-    """The command line, each command in a fork of a process that has its modules: importing them takes longer than they do."""
-
-    forks: Killer
-
-    def __call__(self, *arguments: str, **environment: str) -> Ended:
-        return super().__call__(*arguments, **environment) if environment else self.forks.run(self, *arguments)
 
 
 def back_up(aishell: Aishell, *more: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ import pytest
 from aishell.cli.backup_verify import _verified
 from aishell.cli.keeping import keeper
 from aishell.site import Site
-from tests.commands.backups.made import Quick, back_up, listed
+from tests.commands.backups.made import back_up, listed
+from tests.faults.killed import Fault
 from tests.fix_aishell import Aishell
 from tests.fix_sqlite import SqliteDatabase
 from tests.servers import wait_until
@@ -24,7 +26,7 @@ NAMES = ("../../etc/passwd", "/", ".", "..", "*", "2026*", "[0-9]*", "?", "", "$
 
 
 @pytest.fixture
-def site(aishell: Quick, shop: SqliteDatabase) -> Quick:
+def site(aishell: Aishell, shop: SqliteDatabase) -> Aishell:
     """With a configured target of a few rows."""
     return aishell
 
@@ -145,17 +147,17 @@ def test_of_two_backups_at_a_time_the_second_is_told_who_has_the_first(site: Ais
     site.configure("aishell.yaml", "default_target: shop")
     back_up(site)
     new = back_up(site)
-    running = site.start("run", "backup", "--yes", "--output", "json")
-    root = site.site / "backups"
-    wait_until(lambda: running.ended or list(root.glob("*/.partial-*")), "it is begun")
-    running.signal(19)
+    running = site.start(
+        "run", "backup", "--yes", "--output", "json", fault=Fault(1, of="begin", signal=signal.SIGSTOP)
+    )
+    wait_until(lambda: running.ended or list((site.site / "backups").glob("*/.partial-*")), "it is begun")
     try:
         assert "is in use" in site("run", "backup", "--yes").expect(6).err
         assert "is in use" in site("backups", "prune", "--set", "count=1", "--yes").expect(6).err
         site("backups", "verify").expect(0)
         assert [entry["backup_id"] for entry in listed(site)][1:] == [new]
     finally:
-        running.signal(18)
+        running.signal(signal.SIGCONT)
     running.wait().expect(0)
     assert all(entry["verified"] for entry in listed(site))
 

@@ -1,0 +1,15 @@
+"""Imported by the fork server alone: all of aishell, and what its commands import when they are called."""
+
+import gc
+import importlib
+import pkgutil
+
+import aishell
+import tests.forked  # noqa: F401
+
+for _module in pkgutil.walk_packages(aishell.__path__, "aishell."):
+    if not _module.name.endswith("__main__"):
+        importlib.import_module(_module.name)
+for _name in ("jsonschema", "psycopg", "pymysql", "rich.console", "rich.progress", "rich.table", "simpleeval"):
+    importlib.import_module(_name)
+gc.freeze()  # what no collection touches stays shared with the forks
