@@ -20,7 +20,7 @@ class InPlace:
     """The command line on the database at `url`, each command killed wherever one likes."""
 
     def __init__(self, site: Aishell, url: str) -> None:
-        self.site, self.self.url = site, url
+        self.site, self.url = site, url
 
     def run(self, *arguments: str, **kill: Any) -> Ended:
         return self.site(*arguments, **kill)
