@@ -130,14 +130,27 @@ class PostgresqlServer(Server):
         try:
             subprocess.run([programs / "postgres", "--version"], capture_output=True, cwd="/", **self.as_user)
         except PermissionError:
-            root = programs.parent
-            copy = self.folder / "lib" / root.parent.name / root.name
-            shutil.copytree(root, copy, symlinks=True)
-            libraries = root.parent.with_name(f"{root.parent.name}.libs")  # beside it, where the wheel has them
-            shutil.copytree(libraries, copy.parent.with_name(libraries.name))
+            copy = self._copied(programs)
             self.own(self.folder / "lib")
-            return copy / programs.name
+            return copy
         return programs
+
+    def _copied(self, programs: Path) -> Path:
+        """A copy of an installation, with the libraries that stand beside it and the programs of another that it links to."""
+        root = programs.parent
+        copy = self.folder / "lib" / root.parent.name / root.name
+        if copy.exists():
+            return copy / programs.name
+        shutil.copytree(root, copy, symlinks=True)
+        libraries = root.parent.with_name(f"{root.parent.name}.libs")  # where a wheel has them
+        if libraries.exists():
+            shutil.copytree(libraries, copy.parent.with_name(libraries.name))
+        for program in (copy / programs.name).iterdir():
+            if program.is_symlink() and program.readlink().is_absolute():
+                other = program.readlink()
+                program.unlink()
+                program.symlink_to(self._copied(other.parent) / other.name)
+        return copy / programs.name
 
 
 class PostgresqlDatabase:
