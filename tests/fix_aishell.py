@@ -121,6 +121,8 @@ class Aishell:
         """
         self._number += 1
         out, err = (self.home / f"{self._number}.{name}" for name in ("out", "err"))
+        for path in (out, err):
+            path.touch(0o600)
         words, env = tuple(self.command(*arguments)), self.environment(**environment)
         if alone or within or any(name.startswith("PYTHON") for name in environment):
             assert fault is None, "only a fork can meet a fault"

@@ -37,7 +37,7 @@ def _not_drawn(items: Sequence[pytest.Item]) -> Iterable[pytest.Item]:
 
 
 def covering(sets: Sequence[set[tuple[str, str]]], dice: random.Random) -> set[int]:
-    """The numbers of a few of `sets` that together hold all that they hold: greedily, each time one of those that add the most."""
+    """The numbers of a few of `sets` that together hold all that they hold, found greedily: always one that adds the most."""
     missing, drawn = set().union(*sets), set()
     order = dice.sample(range(len(sets)), len(sets))
     while missing:

@@ -44,7 +44,7 @@ def run(command: Command) -> None:
     os.environ.update(command.environment)
     time.tzset()
     for number, path in ((0, Path(os.devnull)), (1, command.out), (2, command.err)):
-        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
+        os.dup2(os.open(path, os.O_RDWR), number)
     sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
     faulthandler.enable(sys.stderr)
     sys.argv = ["aishell", *command.arguments]

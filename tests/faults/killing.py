@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -14,14 +13,14 @@ import pytest
 
 from tests.faults.killed import Fault
 from tests.fix_aishell import Aishell, Ended
-from tests.seed import SEED
+from tests.seed import dice
 
 KILLED = -9
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Where runs of one kind are killed: before or after each of their commits; without `when`, at one that is drawn by SEED."""
+    """Where runs of one kind are killed: before or after each of their commits; without `when`, at one that is drawn."""
 
     when: str | None = None
 
@@ -35,19 +34,16 @@ class Sweep:
     @property
     def side(self) -> str:
         """The side of all its kills, or that of the one."""
-        return self.when or self._dice("side").choice(["before", "after"])
+        return self.when or dice("side").choice(["before", "after"])
 
     def faults(self, known: int, of: str = "commit", first: int = 1) -> Iterator[Fault]:
         """One kill after the other without an end, or one of the first `known`, of which every run has more."""
-        numbers = itertools.count(first) if self.whole else [self._dice(of).randint(first, known)]
+        numbers = itertools.count(first) if self.whole else [dice(of).randint(first, known)]
         return (Fault(at, self.side, of) for at in numbers)
 
     def among(self, *numbers: int, of: str = "commit") -> Iterator[Fault]:
         """A kill at each of these, or at one of them."""
-        return (Fault(at, self.side, of) for at in (numbers if self.whole else [self._dice(of).choice(numbers)]))
-
-    def _dice(self, what: str) -> random.Random:
-        return random.Random(f"{SEED} {what} {os.environ['PYTEST_CURRENT_TEST']}")
+        return (Fault(at, self.side, of) for at in (numbers if self.whole else [dice(of).choice(numbers)]))
 
 
 #: One kill in `make test`, all of them in `make test-all`.

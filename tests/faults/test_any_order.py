@@ -23,6 +23,7 @@ from tests.bloated import BloatedSqlite
 from tests.faults.killed import Fault
 from tests.faults.killing import KILLED
 from tests.fix_aishell import Aishell, Ended
+from tests.seed import SAMPLED
 
 ENDS = ("completed", "cancelled")
 #: 0: not killed. A run of five steps has about twenty commits.
@@ -154,10 +155,13 @@ class AnyOrder(RuleBasedStateMachine):
         self.every_outcome_is_recorded_once()
 
 
-def test_the_promises_hold_whatever_comes_after_what(bloated_sqlite: BloatedSqlite, aishell: Aishell) -> None:
-    AnyOrder.bloated, AnyOrder.AnyOrder.home = bloated_sqlite, aishell.home
+@SAMPLED
+def test_the_promises_hold_whatever_comes_after_what(
+    bloated_sqlite: BloatedSqlite, aishell: Aishell, whole: bool
+) -> None:
+    AnyOrder.bloated, AnyOrder.home = bloated_sqlite, aishell.home
     bounded = settings(
-        max_examples=12,
+        max_examples=12 if whole else 3,
         stateful_step_count=10,
         deadline=None,
         derandomize=True,

@@ -17,6 +17,7 @@ from tests.faults.backed import Backed
 from tests.faults.killed import BALLAST, Fault, take
 from tests.fix_aishell import Aishell, Ended
 from tests.mariadb import MariadbServer
+from tests.seed import SAMPLED, dice
 
 KILOBYTES = 600_000
 RANDOM = {
@@ -80,6 +81,7 @@ HOW = {
 }
 
 
+@SAMPLED
 @pytest.mark.parametrize(
     ("one", "how"),
     [
@@ -90,29 +92,37 @@ HOW = {
     ],
     indirect=["one"],
 )
-def test_of_a_backup_that_finds_no_room_nothing_stays(one: Backed, how: str) -> None:
+def test_of_a_backup_that_finds_no_room_nothing_stays(one: Backed, how: str, whole: bool) -> None:
     """Ever more room until it is enough, then as little as is: so it ends in the dump, the digests, the manifest, its name."""
     try:
         first = one.back_up()
         more = HOW[how] + (("--parent", first) if how == "incremental" else ())
         command = one.on_it("run", "backup", *more)
         one.site("backups", "pin", first).expect(0)
-        too_little, enough = 0, 4
-        while not has_room(one, command, enough, first):
-            too_little, enough = enough, enough * 4
-        while enough - too_little > 4:
-            between = (too_little + enough) // 2
-            if has_room(one, command, between, first):
-                enough = between
-            else:
-                too_little = between
-        for less in range(8, 25, 8):
-            assert not has_room(one, command, max(too_little - less, 1), first)
+        assert not has_room(one, command, 1, first)
+        if whole:
+            look_for_the_end_of_room(one, command, first)
+        else:
+            has_room(one, command, dice().choice([4, 16, 64, 256, 1024, 4096]), first)
         one.back_up(*more)
         one.site("backups", "verify", first).expect(0)
     finally:
         if how == "physical":
             one.db.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
+
+
+def look_for_the_end_of_room(one: Backed, command: tuple[str, ...], first: str) -> None:
+    too_little, enough = 1, 4
+    while not has_room(one, command, enough, first):
+        too_little, enough = enough, enough * 4
+    while enough - too_little > 4:
+        between = (too_little + enough) // 2
+        if has_room(one, command, between, first):
+            enough = between
+        else:
+            too_little = between
+    for less in range(8, 25, 8):
+        assert not has_room(one, command, max(too_little - less, 1), first)
 
 
 @pytest.mark.parametrize("one", ["pg_distribution"], indirect=True)
