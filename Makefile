@@ -2,6 +2,7 @@
 # .venv/.installed is what aishell runs on, .venv/.developer what its tests, checks and benchmarks add.
 PYTHON ?=
 ARGS ?=
+VERSIONS ?= 12 13 14 15 16 17 18
 BIN := .venv/bin
 # What is imported is compiled then: all of it now would take as long as unpacking it.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes
@@ -12,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup servers run test test-all lint bench lock clean
+.PHONY: help setup servers run test test-all test-versions lint bench lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -31,9 +32,17 @@ test: servers setup ## Lint, then test everything once on real servers, in minut
 	$(MAKE) lint
 	$(PYTEST) -m "not thorough" $(ARGS)
 
-test-all: servers setup ## All tests: whole sweeps of kills, every name, both PostgreSQLs, with coverage (ARGS= goes to pytest)
+test-all: servers setup ## All tests: whole sweeps of kills, every name, PostgreSQL 12 to 18, with coverage (ARGS= goes to pytest)
 	$(MAKE) lint
 	$(PYTEST) --cov --cov-fail-under=90 $(ARGS)
+	$(MAKE) test-versions ARGS=
+
+test-versions: setup ## Every tool and the main runs on PostgreSQL 12 to 18 (VERSIONS= chooses; needs npm)
+	scripts/fetch-postgresql
+	@failed=; for version in $(VERSIONS); do \
+	    echo "== PostgreSQL $$version"; \
+	    AISHELL_TEST_POSTGRESQL=$$version $(PYTEST) -q $(ARGS) || failed="$$failed $$version"; \
+	done; [ -z "$$failed" ] || { echo "failed on PostgreSQL$$failed"; exit 1; }
 
 lint: setup ## Check style, format and types
 	$(BIN)/ruff check .
@@ -50,7 +59,7 @@ lock: setup ## Renew the lock files from pyproject.toml
 	scripts/lock
 
 clean: ## Remove what make and the tools made, except bench/results/
-	rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv tests/versions/node_modules build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f sample.db sample.db-* state.db state.db-*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -40,6 +40,7 @@ pytest_plugins = (
     "tests.fix_sqlite",
     "tests.fix_tools",
     "tests.fix_aishell",
+    "tests.fix_versions",
     "tests.logs",
     "tests.fix_tiers",
 )

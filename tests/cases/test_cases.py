@@ -75,6 +75,8 @@ class Case:
         for statement in re.split(r";\n", path.read_text()) if path.exists() else ():
             if statement.strip():
                 self.db.execute(statement)
+        if self.engine == "postgresql":
+            self.db.collected()
         login = self.data.get("login")
         if login and self.engine == "postgresql":
             self.names["login_url"] = self.db.make_role("app_case", login["password"], login.get("postgresql", ""))

@@ -10,6 +10,8 @@ import pytest
 from tests import logs
 from tests.fix_tools import ENGINES, label
 
+pytestmark = pytest.mark.versions
+
 ROWS = 2_000
 
 

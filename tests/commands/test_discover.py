@@ -15,6 +15,8 @@ from tests.fix_aishell import Aishell, Ended
 from tests.fix_tools import ENGINES, label
 from tests.statement_log import StatementLog
 
+pytestmark = pytest.mark.versions
+
 DAYS = 120
 HOURLY = DAYS * 24
 TYPES = {

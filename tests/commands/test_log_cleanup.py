@@ -10,6 +10,8 @@ from tests import logs
 from tests.fix_aishell import Aishell, Ended
 from tests.fix_tools import ENGINES, label
 
+pytestmark = pytest.mark.versions
+
 ROWS = 3000
 #: Tables that are not like others: name -> (engine, what stands between the parentheses, what comes after them, tool).
 TABLES: dict[str, tuple[str, str, str, str]] = {
@@ -26,13 +28,13 @@ TABLES: dict[str, tuple[str, str, str, str]] = {
     "bare": ("sqlite", "k text, id int, at text, PRIMARY KEY (k, id)", " WITHOUT ROWID", "delete_old_records"),
     "shadowed": ("sqlite", "k text, rowid int, _rowid_ int, id int, at text", "", "delete_old_records"),
     "no_key": ("sqlite", "k text, id int, at text", "", "delete_old_records"),
-    "pg_no_key": ("pg_distribution", "k text, id int, at timestamptz", "", "delete_old_records"),
+    "pg_no_key": ("pg_current", "k text, id int, at timestamptz", "", "delete_old_records"),
 }
 FILL = {
     "mariadb": "SELECT CHAR(97 + seq MOD 2), seq, NOW() - INTERVAL IF(seq MOD 2, 100, 10) DAY FROM seq_1_to_{rows}",
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "
     "SELECT char(97 + i % 2), i, datetime('now', CASE WHEN i % 2 THEN '-100 days' ELSE '-10 days' END) FROM n",
-    "pg_distribution": "SELECT chr(97 + i % 2), i, now() - make_interval(days => CASE WHEN i % 2 = 1 THEN 100 ELSE 10 END) "
+    "pg_current": "SELECT chr(97 + i % 2), i, now() - make_interval(days => CASE WHEN i % 2 = 1 THEN 100 ELSE 10 END) "
     "FROM generate_series(1, {rows}) AS i",
 }
 
@@ -73,7 +75,8 @@ def test_few_old_rows_are_found_by_the_index(request: pytest.FixtureRequest, ais
     }
     db.execute(f"INSERT INTO app_log VALUES (1, {date[engine]}, 'x'), (3, {date[engine]}, 'x')")
     ended = clean(aishell, db, "--set", "table=app_log").expect(0)
-    assert tools(ended)["delete_app_log"] == "delete_old_records_by_date"
+    before_13 = engine == "postgresql" and db.server.major < 13  # the server would sort all old rows for each batch
+    assert tools(ended)["delete_app_log"] == ("delete_old_records" if before_13 else "delete_old_records_by_date")
     assert ended.json["output_data"]["rows_deleted"] == 2
     assert logs.left(db) == logs.kept(ROWS)
 

@@ -11,6 +11,8 @@ from tests.fix_aishell import bloated_on
 from tests.fix_tools import POSTGRESQL, label
 from tests.servers import HOST
 
+pytestmark = pytest.mark.versions
+
 ABOUT_ROLES = ("privileges", "inspection", "maintenance", "pgstattuple", "amcheck")
 
 

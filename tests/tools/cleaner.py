@@ -11,7 +11,8 @@ import pytest
 from aishell.registry import runners
 from aishell.registry.context import ToolResult
 from aishell.registry.reached import Reached
-from tests.fix_tools import ENGINES, Engine, label
+from tests.fix_postgresql import major_of
+from tests.fix_tools import ENGINES, POSTGRESQL, Engine, label
 
 CUTOFF = "2026-05-01 00:00:00"
 OLD, NEW = "2026-01-01 12:00:00", "2026-10-01 12:00:00"
@@ -22,13 +23,14 @@ PLAIN, BY_DATE, WITHOUT_KEY = "delete_old_records", "delete_old_records_by_date"
 class Way:
     """A tool that deletes; `after`: what it goes by beside the date, `version`: of a server it is for and that is not here.
 
-    `indexed`: whether it is told of an index on the date."""
+    `indexed`: whether it is told of an index on the date. `since`: the first version of PostgreSQL that has it."""
 
     tool: str
     dated: bool = False
     after: str | None = None
     version: tuple[int, ...] | None = None
     indexed: bool = False
+    since: int = 12
 
     def key(self, date: str, key: Sequence[str]) -> dict[str, Any]:
         if self.dated:
@@ -38,11 +40,11 @@ class Way:
 
 WAYS = {
     "postgresql": (
-        Way(PLAIN),
-        Way(PLAIN, indexed=True),
+        Way(PLAIN, since=14),
+        Way(PLAIN, indexed=True, since=14),
         Way(PLAIN, after="key", version=(13, 5)),
         Way(PLAIN, after="key", version=(13, 5), indexed=True),
-        Way(BY_DATE, dated=True, after="ctid"),
+        Way(BY_DATE, dated=True, after="ctid", since=13),
     ),
     "mysql": (
         Way(PLAIN, after="key"),
@@ -58,6 +60,7 @@ EVERY = [
     pytest.param((fixture, way), id=f"{label(fixture)}-{way.tool.removeprefix('delete_old_records_')}{number}")
     for fixture in ENGINES
     for number, way in enumerate(WAYS[NAMES[fixture]])
+    if fixture not in POSTGRESQL or major_of(fixture) >= way.since
 ]
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from aishell.models import Row
 from aishell.registry import runners
 from aishell.registry.context import ToolResult
-from tests.fix_tools import Engine
+from tests.fix_tools import Engine, registry
 
-DROP = "drop_old_partitions"
+DROP, EXCLUSIVELY = "drop_old_partitions", "drop_old_partitions_exclusively"
+CONCURRENTLY_SINCE = "14+: DETACH PARTITION … CONCURRENTLY"
 #: Where one of the test's partitions ends and the next one begins.
 CUTOFF = {"postgresql": "2026-07-01 00:00:00+00", "mysql": "2026-06-01 00:00:00"}
 
@@ -19,18 +22,27 @@ def given(engine: Engine, **params: Any) -> dict[str, Any]:
     return {"schema": engine.schema, "table": "log", "date_column": "at", "cutoff": CUTOFF[engine.name], **params}
 
 
-def drop(engine: Engine, tool: str = DROP, **params: Any) -> ToolResult:
-    return engine.call(tool, **given(engine, **params))
+def chosen(engine: Engine, tool: str | None) -> str:
+    """The tool that is asked for, else the one a plan takes: before version 14 that is the one that locks the table."""
+    if registry().has(DROP, engine.server()):
+        return tool or DROP
+    if tool == DROP:
+        pytest.skip(CONCURRENTLY_SINCE)
+    return EXCLUSIVELY
 
 
-def to_drop(engine: Engine, tool: str = DROP) -> list[Row]:
+def drop(engine: Engine, tool: str | None = None, **params: Any) -> ToolResult:
+    return engine.call(chosen(engine, tool), **given(engine, **params))
+
+
+def to_drop(engine: Engine, tool: str | None = None) -> list[Row]:
     """What `drop` would find."""
-    return engine.find(tool, **given(engine))
+    return engine.find(chosen(engine, tool), **given(engine))
 
 
-def resumed(engine: Engine, found: list[Row], tool: str = DROP, **params: Any) -> ToolResult:
+def resumed(engine: Engine, found: list[Row], tool: str | None = None, **params: Any) -> ToolResult:
     """What another attempt makes of what an earlier one had found."""
-    picked = engine.pick(tool)
+    picked = engine.pick(chosen(engine, tool))
     return runners.run(picked, picked.prepare(given(engine, **params)), found, engine.context(picked))
 
 

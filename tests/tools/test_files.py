@@ -10,20 +10,48 @@ import pytest
 from aishell.models import Risk
 from aishell.registry.tool import Tool
 from tests import logs
-from tests.fix_tools import ENGINES, Engine, label, registry
+from tests.fix_postgresql import major_of
+from tests.fix_tools import ENGINES, POSTGRESQL, Engine, label, registry
 from tests.tools.contracts import COLUMNS, CONTRACT
 
 # No MySQL server is at hand; these files ask its own catalogs. That they load and promise the same is tested, not that they run.
 NOT_RUN_HERE = {tool.source for tool in registry() if tool.source.startswith("tools/mysql/mysql8/")}
 ENGINE_OF = {"pg_distribution": "postgresql", "pg_current": "postgresql", "mariadb": "mysql", "sqlite": "sqlite"}
+
+
+def later(tool: Tool, fixture: str) -> bool:
+    """Whether a file is for servers newer than the one of the fixture."""
+    if fixture not in POSTGRESQL:
+        return False
+    version = (major_of(fixture),)
+    return any(operator == ">=" and version < bound for clause in tool.clauses for operator, bound in clause.bounds)
+
+
 RUNS = [
     pytest.param(tool.source, fixture, id=f"{tool.source.removeprefix('tools/')}-{label(fixture)}")
     for tool in sorted(registry(), key=lambda tool: tool.source)
     for fixture in ENGINES
     if tool.engine in (ENGINE_OF[fixture], "common") and tool.source not in NOT_RUN_HERE
+    and not later(tool, fixture)
     and tool.archives is None  # these need an archive: test_archives.py
     and not (tool.implementation or "").startswith("aishell.backups.")  # these need a place for backups: tests/backups
 ]  # fmt: skip
+
+#: PostgreSQL's tools that are not run here -> where they are run, on each version of it by `make test-versions`.
+ELSEWHERE = {
+    "archive_old_records": "tools/test_archives.py",
+    "delete_archived_records": "tools/test_archives.py",
+    "load_archive": "tools/test_archives.py",
+    "backup_database_full": "backups/test_postgresql_dump.py",
+    "validate_backup": "backups/test_postgresql_dump.py",
+    "restore_test": "backups/test_postgresql_dump.py",
+    "restore_backup": "backups/test_postgresql_dump.py",
+    "replace_database": "backups/test_in_place_postgresql.py",
+}
+#: They need the client programs of the server's own version, which are there for the servers of the distribution and of PyPI.
+OWN_PROGRAMS = {"backup_cluster", "backup_database_incremental", "backup_pgbackrest"}
+#: They are about files, and send a PostgreSQL server nothing.
+FILES_ALONE = {"cleanup_old_backups", "copy_backup", "find_last_backup"}
 
 
 def file_of(source: str) -> Tool:
@@ -36,7 +64,7 @@ def take_away(engine: Engine, tool: Tool) -> None:
     for clause in tool.clauses:
         if clause.product == engine.database.product:
             engine.hidden |= clause.without
-            if any(operator == "<" for operator, _ in clause.bounds):
+            if any(operator == "<" and engine.database.version >= bound for operator, bound in clause.bounds):
                 engine.version = next(bound for operator, bound in clause.bounds if operator == ">=")
 
 
@@ -95,6 +123,16 @@ def test_every_engine_has_every_tool(engine):
     missing = {name for name in (*COLUMNS, *CONTRACT) if not registry().has(name, server)}
     # SQLite tells nobody how far a statement is.
     assert missing == ({"show_progress"} if engine.name == "sqlite" else set())
+
+
+@pytest.mark.parametrize("fixture", POSTGRESQL, ids=label)
+def test_every_file_for_a_version_of_postgresql_is_run_on_it(fixture):
+    run = {param.values[0] for param in RUNS if param.values[1] == fixture}
+    theirs = [tool for tool in registry() if tool.engine in ("postgresql", "common")]
+    rest = {tool.name for tool in theirs if tool.source not in run and not later(tool, fixture)}
+    assert rest <= {*ELSEWHERE, *OWN_PROGRAMS, *FILES_ALONE}
+    for place in {*ELSEWHERE.values()}:
+        assert place.startswith("tools/") or "mark.versions" in (Path(__file__).parents[1] / place).read_text()
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACT))

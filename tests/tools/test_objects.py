@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fix_tools import statuses
+from tests.fix_tools import not_checked, statuses
 
 CHANGES = ("update_table_statistics", "optimize_table", "rebuild_table", "rebuild_fragmented_indexes")
 
@@ -25,7 +25,10 @@ def test_every_change_works_on(engine, kind):
         assert result.status == "done" or tool == "rebuild_fragmented_indexes", (tool, result.reason)
     assert engine.samples.count(table) == rows
     checked = engine.call("check_table_corruption", tables=engine.named(table))
-    assert (checked.status, checked.output["corrupted_tables"], checked.output["not_checked"]) == ("done", [], [])
+    # Before version 14 there is nothing to check in a PostgreSQL table that has no index.
+    nothing = kind == "without_key" and engine.name == "postgresql" and engine.database.version < (14,)
+    assert checked.status == ("skipped" if nothing else "done")
+    assert (checked.output["corrupted_tables"], not_checked(engine, checked)) == ([], [])
     counted = engine.call("count_table_rows", schema=engine.schema, table=table, exact=True)
     assert counted.output == {"row_count": rows, "method": "exact"}
 
@@ -68,7 +71,7 @@ def test_a_view_is_reported_with_a_reason(engine):
     assert statistics.output["statistics_updated"] == 1
     assert ["view" in row["reason"] for row in statistics.output["skipped"]] == [True]
     check = engine.call("check_table_corruption", tables=engine.named(view, table))
-    assert [(row["table"], "view" in row["reason"]) for row in check.output["not_checked"]] == [(view, True)]
+    assert [(row["table"], "view" in row["reason"]) for row in not_checked(engine, check)] == [(view, True)]
     row = engine.row("inspect_tables", view)
     assert (row["bytes"], row["fragmentation_percent"]) == (None, None)
 
@@ -88,7 +91,7 @@ def test_partitions_are_worked_on(server_engine):
         assert changed(server_engine, "rebuild_table", table).status == "done"
     check = server_engine.call("check_table_corruption", tables=server_engine.named("parts", *partitions))
     assert check.output["corrupted_tables"] == []
-    assert [row["table"] for row in check.output["not_checked"]] == (["parts"] if partitions else [])
+    assert [row["table"] for row in not_checked(server_engine, check)] == (["parts"] if partitions else [])
 
 
 def test_a_partitioned_parent_is_never_rewritten(pg_engine):

@@ -46,7 +46,10 @@ WITH RECURSIVE
   JOIN pg_class AS k ON k.oid = i.inhrelid
 )
 SELECT n.nspname AS schema, c.relname AS "table", CASE c.relkind WHEN 'f' THEN 'foreign' ELSE 'partition' END AS kind,
-       CAST(c.oid AS text) AS oid, CASE WHEN c.reltuples >= 0 THEN CAST(c.reltuples AS bigint) END AS rows,
+       CAST(c.oid AS text) AS oid,
+       -- -1 (before version 14: 0, with 0 pages) until the first VACUUM or ANALYZE
+       CASE WHEN c.reltuples > 0 OR c.reltuples = 0 AND (c.relpages > 0 OR pg_stat_get_live_tuples(c.oid) = 0)
+            THEN CAST(c.reltuples AS bigint) END AS rows,
        c.relpages * CAST(current_setting('block_size') AS bigint) AS bytes
 FROM below AS b JOIN pg_class AS c ON c.oid = b.oid AND b.relkind <> 'p' JOIN pg_namespace AS n ON n.oid = c.relnamespace
 ORDER BY b.at, b.number, n.nspname, c.relname

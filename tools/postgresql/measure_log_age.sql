@@ -28,6 +28,8 @@ SELECT (SELECT t.{date_column}::text FROM {schema}.{table} AS t WHERE t.{date_co
         ORDER BY t.{date_column} DESC LIMIT 1) AS newest
 
 -- size: rows by the statistics
-SELECT CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows
+-- (-1, or before version 14 0 with 0 pages, until the first VACUUM or ANALYZE; of a partitioned parent always before 14)
+SELECT CASE WHEN c.reltuples > 0 OR c.reltuples = 0 AND (c.relpages <> 0 OR c.relkind <> 'p' AND pg_stat_get_live_tuples(c.oid) = 0)
+       THEN c.reltuples::bigint END AS rows
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table

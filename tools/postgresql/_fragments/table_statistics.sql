@@ -3,7 +3,10 @@
 SELECT CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN c.relkind = 'r' AND c.relispartition THEN 'partition'
             ELSE CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned' WHEN 'm' THEN 'matview'
                  WHEN 'v' THEN 'view' WHEN 'f' THEN 'foreign' END END AS kind, c.oid::text AS oid, am.amname AS storage,
-       CASE WHEN c.relkind IN ('r', 'p', 'm') AND c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
+       -- -1, or before version 14 0 with 0 pages, until the first VACUUM or ANALYZE; of a partitioned parent always before 14
+       CASE WHEN c.relkind IN ('r', 'p', 'm')
+              AND (c.reltuples > 0 OR c.reltuples = 0 AND (c.relpages <> 0 OR c.relkind <> 'p' AND pg_stat_get_live_tuples(c.oid) = 0))
+            THEN c.reltuples::bigint END AS rows,
        CASE WHEN c.relkind IN ('r', 'm') AND h.relation IS NULL THEN pg_table_size(c.oid) END AS bytes,
        CASE WHEN c.relkind IN ('r', 'm') AND h.relation IS NULL AND c.reltoastrelid <> 0
          THEN pg_relation_size(c.reltoastrelid) END AS toast_bytes,

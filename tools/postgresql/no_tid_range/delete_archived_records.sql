@@ -1,0 +1,57 @@
+-- name: delete_archived_records
+-- engine: postgresql >= 12 < 14
+-- category: database_write
+-- risk: medium
+-- capabilities: [database_read, database_write]
+-- runs: batched
+-- archives: delete
+-- transaction: none
+-- lock: ROW EXCLUSIVE
+-- max_execution_time: 600
+-- idempotent: true
+-- deletes: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   date_column: {type: identifier, description: the column that tells a row's age}
+--   cutoff: {type: scalar, description: 'rows whose date is before this go: the archive''s own'}
+--   filters: {type: filters, default: [], description: 'further conditions, the archive''s own'}
+--   archive: {type: string, description: the archive that has the rows}
+--   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+--   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
+-- returns:
+--   rows_deleted: sum(batches.rows_deleted)
+--   batches: sum(batches.batches)
+--   longest_batch_ms: max(batches.longest_batch_ms)
+--   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   rows_left: {from: sum(batches.rows_left), description: archived rows that stay}
+--   remaining: {from: sum(batches.remaining), description: old rows that are there still}
+-- examples:
+--   - params: {schema: public, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00+00', archive: /var/a}
+--
+-- Deletes the rows that an archive has, a chunk of it at a time, each chunk read back and checked first. Only row versions from
+-- before the archive's beginning go: what was written or changed since stays for the next run, and so does everything when the
+-- table was rewritten since (VACUUM FULL, CLUSTER), because then the pages are not those of the archive.
+-- Before PostgreSQL 14 a range of pages can only be found by reading all of them, so every place that a row can have on these
+-- pages is looked up (measured on rows of 230 bytes: about five times as long as reading the range).
+
+-- find: the table
+SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, pg_table_size(c.oid) AS bytes
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
+
+-- do: delete the archived rows of these pages
+DELETE FROM {schema}.{table}
+WHERE ctid = ANY (ARRAY(
+-- include: places_of_pages
+))
+  AND pg_relation_filenode(CAST(CAST(:oid AS text) AS oid)) = CAST(CAST(:filenode AS text) AS oid)
+  AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
+  AND {date_column} < :cutoff{filters}
+
+-- verify: no row that the archive has is left on its pages
+SELECT count(*) = 0 AS ok, count(*) AS remaining
+FROM {schema}.{table}
+WHERE ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
+  AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
+  AND {date_column} < :cutoff{filters}
