@@ -6,6 +6,8 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from simpleeval import DEFAULT_OPERATORS, EvalWithCompoundTypes, InvalidExpression
+
 from aishell.errors import PlanError, StepError
 from aishell.planning.variables import _REFERENCE, Reference, parse
 
@@ -28,6 +30,13 @@ def _known_only(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
             raise
 
     return compared
+
+
+_OPERATORS = {
+    node: _known_only(function) if issubclass(node, _ORDERED) else function
+    for node, function in DEFAULT_OPERATORS.items()
+    if issubclass(node, _ALLOWED)
+}
 
 
 def check(condition: str) -> None:
@@ -59,16 +68,9 @@ def holds(condition: str, lookup: Callable[[Reference], Any]) -> bool:
     Raises StepError when it cannot be decided, with the condition's text.
     """
     expression, references = _named(condition)
-    from simpleeval import DEFAULT_OPERATORS, EvalWithCompoundTypes, InvalidExpression  # few plans have a condition
-
-    operators = {
-        node: _known_only(function) if issubclass(node, _ORDERED) else function
-        for node, function in DEFAULT_OPERATORS.items()
-        if issubclass(node, _ALLOWED)
-    }
     names = {name: lookup(reference) for name, reference in references.items()}
     try:
-        return bool(EvalWithCompoundTypes(operators=operators, functions={}, names=names).eval(expression))
+        return bool(EvalWithCompoundTypes(operators=_OPERATORS, functions={}, names=names).eval(expression))
     except (TypeError, InvalidExpression) as error:
         raise StepError(f"the condition {condition!r} cannot be decided: {error}") from error
 
