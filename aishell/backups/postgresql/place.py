@@ -80,6 +80,13 @@ def create(work: Work, scratch: str, details: Mapping[str, Any]) -> None:
             session.execute(render(work.tool, work.tool.blocks["without_public"], work.params, database))
 
 
+def has_nested_partitions(work: Work, place: str) -> bool:
+    """Whether a partition of the database has partitions of its own."""
+    with opened(work, place) as database, database.session(work.context.options) as session:
+        session.mark(work.context.marker)
+        return bool(work.query("nested_partitions", session)[0]["found"])
+
+
 def settle(work: Work, scratch: str, details: Mapping[str, Any]) -> None:
     """What belongs to the database itself, which no dump brings back under another name: its settings and its owner."""
     with opened(work, scratch) as database:

@@ -69,6 +69,9 @@ SELECT d.oid::text AS oid FROM pg_database AS d WHERE d.datname = :place
 -- here: which database a session is in
 SELECT current_database() AS database
 
+-- nested_partitions: whether a partition has partitions of its own
+SELECT EXISTS (SELECT FROM pg_class AS c WHERE c.relkind = 'p' AND c.relispartition) AS found
+
 -- drop_plain: before version 13
 DROP DATABASE IF EXISTS {scratch}
 
