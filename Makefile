@@ -6,7 +6,9 @@ VERSIONS ?= 12 13 14 15 16 17 18
 BIN := .venv/bin
 # What is imported is compiled then: all of it now would take as long as unpacking it.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes
-PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+# Two workers a processor: the tests wait for locks, servers and programs in a good part of their time.
+WORKERS ?= $(shell echo $$((2 * $$(nproc))))
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 # Where nothing compiled is kept, each start of Python compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
