@@ -49,7 +49,7 @@ class Bloated(ABC):
     def left_behind(self, db: Any) -> list[str]:
         """Locks, sessions and half-made objects of aishell's that stay; a server needs a moment to end a session."""
         with contextlib.suppress(TimeoutError):
-            wait_until(lambda: not self._left(db), "nothing left", 5)
+            wait_until(lambda: not self._left(db), "nothing left")
         return self._left(db)
 
     @abstractmethod

@@ -160,7 +160,7 @@ class Aishell:
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """What stands in state.db, read beside aishell."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.state}?mode=ro", uri=True, timeout=30)) as connection:
+        with contextlib.closing(sqlite3.connect(f"file:{self.state}?mode=ro", uri=True, timeout=HANG)) as connection:
             return connection.execute(query, parameters).fetchall()
 
     def only_run(self) -> str:

@@ -21,6 +21,7 @@ from aishell.errors import BackupError, DatabaseError, NotAtHandError
 from aishell.registry.context import Context
 from aishell.registry.header import read_tool
 from tests.fix_sqlite import SqliteDatabase
+from tests.servers import HANG
 
 TOOL = """
 name: try_programs
@@ -150,7 +151,7 @@ def test_what_a_killed_process_left_running_is_ended(clients, tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     end_leftover(run.work)
-    thread.join(10)
+    thread.join(HANG)
     assert not thread.is_alive()
 
 
@@ -181,10 +182,10 @@ def test_a_program_without_a_note_is_ended_with_what_it_started(tmp_path):
     )
     try:
         end_leftover(tmp_path)
-        assert ours.wait(10) == -9
+        assert ours.wait(HANG) == -9
         assert other.poll() is None
         end_leftover(tmp_path / "other")
-        assert other.wait(10) == -9
+        assert other.wait(HANG) == -9
     finally:
         for process in (ours, other):
             process.kill()

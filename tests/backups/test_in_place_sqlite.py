@@ -14,6 +14,7 @@ from tests.backups.test_sqlite import change, content, fill
 from tests.faults.killing import SWEEPS, Sweep
 from tests.fix_aishell import Aishell
 from tests.fix_sqlite import SqliteDatabase
+from tests.servers import HANG
 
 #: A row that is written after the backup, so that there is something to lose.
 LATER = "INSERT INTO plain (name) VALUES ('later')"
@@ -41,7 +42,7 @@ def test_it_comes_back_as_of_the_backup_and_an_open_connection_sees_it(
     change(sqlite, 1)
     sqlite.execute("DROP TABLE bare")
     lost, inode = content(sqlite.path), sqlite.path.stat().st_ino
-    with closing(sqlite.connect(timeout=30)) as application:
+    with closing(sqlite.connect(timeout=HANG)) as application:
         before = application.execute("SELECT name FROM sqlite_schema").fetchall()
         told = shop.restored(increment)
         assert application.execute("SELECT name FROM sqlite_schema").fetchall() != before

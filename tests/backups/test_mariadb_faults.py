@@ -155,7 +155,7 @@ def test_a_restore_test_that_is_killed_leaves_no_scratch(backups: Backups, shop:
     aishell = backups.aishell
     running = aishell.start(*backups.arguments("full", "--restore-test"))
     scratch: Callable[[], bool] = lambda: any(name.startswith("aishell_scratch") for name in databases(shop))  # noqa: E731
-    wait_until(lambda: running.ended or scratch(), "it is restored", 60)
+    wait_until(lambda: running.ended or scratch(), "it is restored")
     time.sleep(0.3)
     running.kill()
     assert scratch()

@@ -23,6 +23,7 @@ from aishell.site import Site
 from tests.faults.killing import KILLED, SWEEPS, Sweep, assert_sound, new_site
 from tests.fix_aishell import Aishell, Ended
 from tests.fix_sqlite import SqliteDatabase
+from tests.servers import HANG
 
 #: One of each kind of thing a SQLite file can hold.
 SCHEMA = """
@@ -95,7 +96,7 @@ def writer(db: SqliteDatabase) -> Iterator[None]:
     stop = threading.Event()
 
     def write() -> None:
-        with closing(db.connect(timeout=30)) as connection:
+        with closing(db.connect(timeout=HANG)) as connection:
             while not stop.is_set():
                 connection.execute("INSERT INTO plain (name) VALUES ('meanwhile')")
                 time.sleep(0.005)

@@ -13,7 +13,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-PATIENCE = 30.0
+from tests.servers import HANG
 
 
 class Terminal:
@@ -49,7 +49,7 @@ class Terminal:
 
     def until(self, text: str) -> str:
         """Wait until `text` is shown; what was shown since the last wait."""
-        begin, deadline = len(self.screen), time.monotonic() + PATIENCE
+        begin, deadline = len(self.screen), time.monotonic() + HANG
         while text not in self.screen[begin:]:
             assert time.monotonic() < deadline, f"{text!r} did not appear:\n{self.screen[-3000:]}"
             assert self._read(), f"ended without {text!r}:\n{self.screen[-3000:]}"
@@ -65,7 +65,7 @@ class Terminal:
         """Read to the end; the exit code."""
         while self._read():
             pass
-        return self.process.wait(PATIENCE)
+        return self.process.wait(HANG)
 
     def _read(self) -> bool:
         ready, _, _ = select.select([self._master], [], [], 1.0)

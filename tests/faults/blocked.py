@@ -89,4 +89,4 @@ def wait_until_blocked(site: Aishell, running: Running, engine: str, db: Any) ->
         assert not running.ended, running.wait()
         return started(site, LONG[engine]) if engine == "sqlite" else waiting(engine, db) != []
 
-    wait_until(there, "the long statement", 60)
+    wait_until(there, "the long statement")

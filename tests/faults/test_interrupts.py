@@ -1,4 +1,7 @@
-"""Ctrl-C once: cancelled on the server, recorded, 130. Twice: out at once. SIGTERM is a Ctrl-C. Each can be resumed."""
+"""Ctrl-C once: cancelled on the server, recorded, 130. Twice: out at once. SIGTERM is a Ctrl-C. Each can be resumed.
+
+Where a signal may come while Python begins or ends, the command is a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -72,8 +75,8 @@ def test_an_interrupted_rebuild_leaves_no_half_made_index(
     slow_rebuild(db)
     before = bloated_pg.content(db)
     aishell.url = db.url
-    running = aishell.start(*aishell.arguments())
-    wait_until(lambda: half_made(db), "the new index beside the old one", 60)
+    running = aishell.start(*aishell.arguments(), alone=True)
+    wait_until(lambda: half_made(db), "the new index beside the old one")
     running.signal(number)
     running.wait().expect(130)
     assert not half_made(db)
@@ -101,7 +104,7 @@ def test_an_interrupt_at_any_moment_ends_in_130_or_is_too_late(
     db = bloated_sqlite.make()
     aishell.url = db.url
     content = bloated_sqlite.content(db)
-    running = aishell.start(*aishell.arguments())
+    running = aishell.start(*aishell.arguments(), alone=True)
     wait_until(lambda: aishell.state.exists(), "state.db")
     wait_until(lambda: moment == "the store is made" or running.ended or aishell.rows(MOMENTS[moment]), moment)
     running.signal()

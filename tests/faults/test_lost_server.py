@@ -109,7 +109,7 @@ def test_a_server_that_stays_away_ends_the_run_with_a_reason(
     aishell.url = db.url
     running, _ = blocked_run(aishell, bloated, db)
     server.stop()
-    wait_until(lambda: running.ended, "the run's end", 90)
+    wait_until(lambda: running.ended, "the run's end")
     ended = running.wait()
     assert ended.code == 1
     assert "Traceback" not in ended.err

@@ -77,7 +77,7 @@ def test_a_client_that_dies_does_not_leave_the_server_at_work_for_ever(bloated_p
     aishell.url = db.url
     running, in_the_way = blocked_run(aishell, bloated_pg, db)
     running.kill()
-    wait_until(lambda: waiting("postgresql", db) == [], "the end of the statement nobody waits for", 30)
+    wait_until(lambda: waiting("postgresql", db) == [], "the end of the statement nobody waits for")
     in_the_way.go()
     resumed = aishell.resume(aishell.only_run()).expect(0)
     assert resumed.statuses()["rebuild_orders"] == "done"

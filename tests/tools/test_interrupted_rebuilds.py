@@ -9,7 +9,7 @@ import pytest
 
 from aishell.errors import DatabaseError
 from aishell.execution.retry import retrying
-from tests.servers import wait_until
+from tests.servers import HANG, wait_until
 
 INVALID = "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid ORDER BY 1"
 WAITS = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'REINDEX%' AND wait_event_type = 'Lock'"
@@ -50,7 +50,7 @@ def rebuild_cancelled(engine, table):
         wait_until(lambda: (pid,) not in engine.db.execute(WAITS), "it stops waiting")
     finally:
         snapshot.end()
-        thread.join(60)
+        thread.join(HANG)
     assert not thread.is_alive()
     return outcome[0]
 
@@ -177,7 +177,7 @@ def test_a_build_that_runs_keeps_its_index(pg_engine, worn):
         assert {one.status for one in deferred.objects} == {"deferred"}
     finally:
         snapshot.end()
-        thread.join(60)
+        thread.join(HANG)
     assert pg_engine.db.execute(INVALID) == []
     pg_engine.db.execute("SELECT bt_index_check('worn', true)")
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from aishell.errors import DatabaseError
-from tests.servers import wait_until
+from tests.servers import HANG, wait_until
 
 PATIENCE = 10  # seconds; a hang would be minutes
 CHANGES = ("update_table_statistics", "optimize_table", "rebuild_table", "rebuild_fragmented_indexes")
@@ -145,7 +145,7 @@ def test_a_cancelled_rewrite_leaves_the_table_as_it_was(pg_engine):
     waiting = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'VACUUM (FULL%' AND wait_event_type = 'Lock'"
     wait_until(lambda: pg_engine.db.execute(waiting), "VACUUM FULL waits")
     pg_engine.db.execute(f"SELECT pg_cancel_backend(({waiting}))")
-    thread.join(30)
+    thread.join(HANG)
     assert seen == ["cancelled"]
     assert pg_engine.samples.value(node) == before
     assert pg_engine.samples.count("plain") == 100

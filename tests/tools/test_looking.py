@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from aishell.models import Step, StepResult, StepStatus
-from tests.servers import wait_until
+from tests.servers import HANG, wait_until
 
 
 def test_an_exact_count(engine):
@@ -72,7 +72,7 @@ def test_progress_of_a_running_rebuild(pg_engine):
         assert row["done"] is None or row["done"] <= row["total"]
     finally:
         holder.close()
-        thread.join(30)
+        thread.join(HANG)
 
 
 def test_the_report_tells_what_was_found_and_done(engine):

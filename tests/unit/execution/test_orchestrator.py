@@ -11,6 +11,7 @@ import pytest
 
 from aishell.execution.orchestrator import Orchestrator
 from aishell.safety.approval import Approve, Later
+from tests.servers import HANG
 
 
 def answered(prompt: Any, before: int = 0) -> tuple[Any, Orchestrator]:
@@ -19,7 +20,7 @@ def answered(prompt: Any, before: int = 0) -> tuple[Any, Orchestrator]:
         walk._signalled(signal.SIGINT, None)
     reply: queue.SimpleQueue[Any] = queue.SimpleQueue()
     walk._answer(None, reply)
-    return reply.get(timeout=1), walk
+    return reply.get(timeout=HANG), walk
 
 
 def test_an_answer_is_passed_on():
@@ -29,13 +30,13 @@ def test_an_answer_is_passed_on():
 def test_after_an_interrupt_nobody_is_asked():
     answer, walk = answered(lambda walk: pytest.fail("asked"), before=1)
     assert answer == Later("interrupted")
-    assert walk.messages.get(timeout=1) == ("interrupted", None)
+    assert walk.messages.get(timeout=HANG) == ("interrupted", None)
 
 
 def test_an_interrupt_at_the_prompt_leaves_it():
     answer, walk = answered(lambda walk: walk._signalled(signal.SIGINT, None))
     assert answer == Later("interrupted")
-    assert walk.messages.get(timeout=1) == ("interrupted", None)
+    assert walk.messages.get(timeout=HANG) == ("interrupted", None)
 
 
 def test_a_second_interrupt_leaves_at_once():
