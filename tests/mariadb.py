@@ -116,7 +116,8 @@ class MariadbDatabase:
 
     def connect(self, **options: Any) -> pymysql.Connection[Any]:
         """An autocommit connection, closed after the test at the latest."""
-        where = {"host": HOST, "port": self.server.port, "user": "root", "database": self.dbname}
+        # Without ssl_disabled PyMySQL prepares TLS anew for each connection, which takes 20 ms.
+        where = {"host": HOST, "port": self.server.port, "user": "root", "database": self.dbname, "ssl_disabled": True}
         connection = pymysql.connect(**(where | {"autocommit": True, "charset": "utf8mb4"} | options))
         self.server.connections.append(connection)
         return connection

@@ -40,7 +40,7 @@ def wait_until(true: Callable[[], Any], what: str, seconds: float = HANG) -> Non
     while not true():
         if time.monotonic() > end:
             raise TimeoutError(f"{what} not within {seconds} s")
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 class Server:

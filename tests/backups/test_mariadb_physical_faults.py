@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
 import threading
 import time
@@ -24,12 +23,12 @@ from aishell.backups.mariadb.prepared import STREAM
 from aishell.backups.methods import Chain
 from aishell.backups.repository import Repository
 from aishell.errors import BackupError, NotAtHandError
+from tests.backups.killed import killed
 from tests.backups.mariadb_physical import Physical, whole
 from tests.backups.mariadb_samples import Tried
 from tests.backups.physical import cut, flip
-from tests.backups.test_postgresql_physical_faults import ended, of_ours
+from tests.backups.test_postgresql_physical_faults import of_ours
 from tests.mariadb import MariadbDatabase, MariadbServer
-from tests.servers import wait_until
 
 FILL = "INSERT INTO plain SELECT seq, MD5(seq) FROM seq_{}_to_{}"
 
@@ -306,20 +305,9 @@ def test_one_that_fails_leaves_nothing(cluster: Physical, monkeypatch: pytest.Mo
     assert nothing_made(cluster)
 
 
-def killed(cluster: Physical, program: str, seconds: float, run: str, tool: str, **params: object) -> bool:
-    """The step of a run in a process of its own, killed so long after its program was started; whether that still ran."""
-    child = os.fork()
-    if child == 0:
-        try:
-            Physical(cluster.db, cluster.home).step(tool, run, **params)
-        finally:
-            os._exit(0)
-    mark = f"{tempfile.gettempdir()}/aishell_scratch_{run[:8]}" if program == "mariadbd" else str(cluster.home)
-    wait_until(lambda: any(program in line for line in of_ours(Path(mark))) or ended(child), f"{program} runs")
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return any(program in line for line in of_ours(Path(mark)))
+def in_a_fork(cluster: Physical, run: str, tool: str, **params: object) -> Callable[[], object]:
+    """A step of a run for a process of its own: with connections of its own."""
+    return lambda: Physical(cluster.db, cluster.home).step(tool, run, **params)
 
 
 @pytest.mark.parametrize("tool", ["backup_cluster", "backup_database_incremental"])
@@ -330,7 +318,7 @@ def test_a_backup_that_is_killed_is_whole_or_not_there(cluster: Physical, plain:
     for number, seconds in enumerate((0, 0.1, 0.4)):
         fill(plain, number + 1)
         run = uuid.uuid4().hex
-        running += killed(cluster, "mariadb-backup", seconds, run, tool)
+        running += killed("mariadb-backup", seconds, in_a_fork(cluster, run, tool))
         last = cluster.verified(cluster.step(tool, run))
         folders = sorted(path.name for path in (cluster.home / "backups" / "test").iterdir())
         assert folders == sorted(entry.backup_id for entry in cluster.site.vault.catalog.all())
@@ -342,23 +330,23 @@ def test_a_backup_that_is_killed_is_whole_or_not_there(cluster: Physical, plain:
 
 
 def test_a_restore_that_is_killed_begins_anew(cluster: Physical, plain: MariadbDatabase) -> None:
-    entry, place, running = cluster.full(), cluster.home / "restored", 0
+    entry, place = cluster.full(), cluster.home / "restored"
     expected = whole(plain)
-    for program, seconds in (("mbstream", 0), ("mariadb-backup", 0), ("innochecksum", 0)):
+    for program, seconds in (("mbstream", 0), ("mariadb-backup", 0.01), ("innochecksum", 0)):
         run = uuid.uuid4().hex
-        running += killed(cluster, program, seconds, run, "restore_backup", backup_id=entry.backup_id, place=str(place))
+        step = in_a_fork(cluster, run, "restore_backup", backup_id=entry.backup_id, place=str(place))
+        assert killed(program, seconds, step)
         cluster.step("restore_backup", run, backup_id=entry.backup_id, place=str(place))
         assert not list(cluster.home.glob("backups/.*"))
         assert of_ours(cluster.home) == []
         shutil.rmtree(place)
-    assert running
     with cluster.restored_server(entry) as restored:
         assert whole(restored) == expected
 
 
 def test_the_scratch_server_of_one_that_was_killed_is_ended(cluster: Physical, plain: MariadbDatabase) -> None:
     entry, run = cluster.full(), uuid.uuid4().hex
-    assert killed(cluster, "mariadbd", 0.2, run, "restore_test", backup_id=entry.backup_id)
+    assert killed("mariadbd", 0.05, in_a_fork(cluster, run, "restore_test", backup_id=entry.backup_id))
     assert cluster.step("restore_test", run, backup_id=entry.backup_id)["rung"] == "readable"
     scratch = Path(tempfile.gettempdir()) / f"aishell_scratch_{run[:8]}"
     assert (of_ours(scratch), scratch.exists()) == ([], False)

@@ -6,9 +6,7 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import tempfile
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,10 +20,10 @@ from aishell.backups.pgbackrest.method import segments_of
 from aishell.backups.repository import Repository
 from aishell.errors import BackupError
 from tests.backups.fix_pgbackrest import ArchivingServer, Rested
+from tests.backups.killed import killed
 from tests.backups.physical import change, flip, hashes
 from tests.fix_aishell import Aishell
 from tests.postgresql import PostgresqlServer
-from tests.servers import wait_until
 
 TOOL = "backup_pgbackrest"
 
@@ -212,12 +210,17 @@ def test_a_removal_that_is_cut_off_is_finished(rested: Rested, monkeypatch: pyte
     assert labels(rested.archiving) == [second.position["label"]]
 
 
+def in_a_fork(rested: Rested, run: str) -> Callable[[], object]:
+    """An increment for a process of its own: with connections of its own."""
+    return lambda: Rested(rested.database, rested.home).call(TOOL, run=run, type="incr", **rested.reach)
+
+
 def test_a_backup_that_is_killed_is_whole_or_not_there(rested: Rested) -> None:
     rested.full()
-    for number, seconds in enumerate((0, 0.7)):
+    for number, seconds in enumerate((0, 0.2)):
         change(rested, number)
         run = uuid.uuid4().hex
-        assert killed(rested, seconds, run), "it was to be killed in the middle"
+        assert killed("backup", seconds, in_a_fork(rested, run)), "it was to be killed in the middle"
         made = rested.vault.repository.manifest(
             Path(rested.call(TOOL, run=run, type="incr", **rested.reach)["backup_path"])
         )
@@ -322,18 +325,3 @@ def running(rested: Rested) -> list[str]:
             words = path.read_bytes().decode(errors="replace").split("\0")
             found += [" ".join(words)] if f"--config={rested.archiving.conf}" in words and "backup" in words else []
     return found
-
-
-def killed(rested: Rested, seconds: float, run: str) -> bool:
-    """An increment in a process of its own, killed so long after pgbackrest was started; whether that still ran."""
-    child = os.fork()
-    if child == 0:
-        try:
-            Rested(rested.database, rested.home).call(TOOL, run=run, type="incr", **rested.reach)
-        finally:
-            os._exit(0)
-    wait_until(lambda: running(rested), "pgbackrest runs")
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return bool(running(rested))

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
-import signal
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +19,7 @@ from aishell.backups.postgresql.wal import number_of
 from aishell.backups.repository import Repository
 from aishell.errors import BackupError
 from tests.backups.fix_physical import of_wal
+from tests.backups.killed import killed
 from tests.backups.physical import Physical, change, cut, flip, hashes
 from tests.fix_aishell import Aishell
 from tests.seed import SAMPLED
@@ -178,26 +176,6 @@ def test_a_slot_that_is_gone_or_lost_its_wal_is_told(physical: Physical) -> None
         physical.increment()
 
 
-def killed(physical: Physical, program: str, seconds: float, run: str, tool: str, **params: Any) -> bool:
-    """The step of a run in a process of its own, killed so long after its program was started; whether that still ran."""
-    child = os.fork()
-    if child == 0:
-        try:
-            again(physical).call(tool, run=run, **params)
-        finally:
-            os._exit(0)
-    wait_until(lambda: any(program in line for line in of_ours(physical.home)) or ended(child), f"{program} runs")
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return any(program in line for line in of_ours(physical.home))
-
-
-def ended(child: int) -> bool:
-    """Whether a process has, and only waits to be asked."""
-    return Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-
-
 def again(physical: Physical) -> Physical:
     """As a process that is started later has it: connections of its own."""
     return Physical(physical.database, physical.home, physical.url)
@@ -228,7 +206,7 @@ def test_a_backup_that_is_killed_is_whole_or_not_there(physical: Physical, tool:
     for number, seconds in enumerate((0, 0.05, 0.3, 1) if whole else (0, 0.05)):
         change(physical, number)
         run = uuid.uuid4().hex
-        running += killed(physical, program, seconds, run, tool, **params)
+        running += killed(program, seconds, lambda run=run: again(physical).call(tool, run=run, **params))
         made = physical.call(tool, run=run, **params)
         last = physical._verified(made)
         folders = sorted(path.name for path in (physical.home / "backups" / "test").iterdir())
