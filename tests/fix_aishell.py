@@ -38,7 +38,10 @@ class Ended:
     @property
     def json(self) -> Any:
         """The one document on standard output."""
-        return json.loads(self.out)
+        try:
+            return json.loads(self.out)
+        except ValueError:
+            pytest.fail(f"exit {self.code}, no document\n{self.out[-3000:]}\n{self.err[-3000:]}")
 
     @property
     def run_id(self) -> str:

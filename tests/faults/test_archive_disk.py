@@ -10,7 +10,7 @@ from tests.fix_aishell import Aishell
 
 #: Bytes a file may have: more than the state store and its log need (which is cut at 4 MB), less than the archive of 10,000 rows
 #: of 2 kB that can be compressed to half at best.
-LIMIT = 6_000_000
+LIMIT = 8_000_000
 RANDOM = {"postgresql": "md5(random()::text)", "mysql": "MD5(RAND())", "sqlite": "hex(randomblob(16))"}
 FILL = {
     "postgresql": "INSERT INTO app_log SELECT i, now() - interval '100 days', concat({many}) FROM generate_series(1, 10000) AS i",
