@@ -129,6 +129,8 @@ class Aishell:
         words, env = tuple(self.command(*arguments)), self.environment(**environment)
         if alone or within or any(name.startswith("PYTHON") for name in environment):
             assert fault is None, "only a fork can meet a fault"
+            if alone:  # an interrupt in the midst of coverage's own work would keep its lock for ever
+                env = {name: value for name, value in env.items() if not name.startswith("COVERAGE")}
             with out.open("wb") as stdout, err.open("wb") as stderr:
                 process: subprocess.Popen[bytes] | Forked = subprocess.Popen(
                     [*within, sys.executable, "-m", "aishell", *words],

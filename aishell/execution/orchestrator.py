@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -23,6 +23,9 @@ from aishell.safety.approval import Answer, Approver, Later, Request
 
 Key = tuple[str, str]
 EVERYTHING: Key = ("*", "*")
+#: Seconds after which a wait for messages looks up. A Ctrl-C that comes just before the thread goes to sleep does not wake it
+#: (the handler of C has run, that of Python runs when the thread does): it would be heard when the step ends, hours later.
+LOOK_UP = 1.0
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,13 @@ class Orchestrator:
         except BaseException as error:
             self.messages.put(("raised", (step, error)))
 
+    def _message(self) -> tuple[str, Any]:
+        while True:
+            with suppress(queue.Empty):
+                return self.messages.get(timeout=LOOK_UP)
+
     def _hear(self) -> None:
-        kind, payload = self.messages.get()
+        kind, payload = self._message()
         if kind == "interrupted":
             self._interrupted()
             return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import queue
 import signal
+import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,3 +45,18 @@ def test_a_second_interrupt_leaves_at_once():
     _, walk = answered(lambda walk: Approve("ann"), before=1)
     with pytest.raises(KeyboardInterrupt):
         walk._signalled(signal.SIGINT, None)
+
+
+def test_an_interrupt_that_wakes_nobody_is_heard():
+    """As one that comes just before the main thread goes to sleep: another thread is told of it by the system."""
+    walk = Orchestrator(SimpleNamespace(ask=None, job=None), None, lambda request: pytest.fail("asked"))
+
+    def interrupted() -> None:
+        time.sleep(0.1)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    with walk._hearing_signals():
+        thread = threading.Thread(target=interrupted)
+        thread.start()
+        assert walk._message() == ("interrupted", None)
+        thread.join()
