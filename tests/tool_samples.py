@@ -46,6 +46,9 @@ class Samples(ABC):
     def fill(self, table: str, first: int, last: int, column: str = "n") -> None:
         """Rows with these ids; `n` is of random order, so that every index page gets some."""
 
+    def counted(self, table: str, changes: int) -> None:  # noqa: B027  most servers count at once
+        """Wait until the server knows of so many changed rows since the statistics were made, where sessions tell it late."""
+
     @abstractmethod
     def settle(self, table: str) -> None:
         """Let the server finish deleting, and refresh the statistics."""
@@ -64,14 +67,17 @@ class Samples(ABC):
     def bloated(self, table: str = "bloated", column: str = "n", index: str | None = None, rows: int = ROWS) -> str:
         """A table and an index that nine rows in ten were deleted from; statistics are fresh."""
         self.table(table, rows, column, index)
+        self.counted(table, rows)
         self.settle(table)
         self.do(f"DELETE FROM {self.ref(table)} WHERE id % {KEPT} <> 0")
+        self.counted(table, rows - rows // KEPT)
         self.settle(table)
         return table
 
     def stale(self, table: str = "stale") -> str:
         """A table that has grown a lot since its statistics were made."""
         self.table(table, 200)
+        self.counted(table, 200)
         self.settle(table)
         self.fill(table, 201, 2000)
         return table
@@ -129,6 +135,11 @@ class PostgresqlSamples(Samples):
             f"INSERT INTO {self.ref(table)} (id, {self.q(column)}, note) SELECT i, md5(i::text), repeat('x', 100) "
             f"FROM generate_series({first}, {last}) AS i"
         )
+
+    def counted(self, table: str, changes: int) -> None:
+        """A session tells when it ends, which may be behind the ANALYZE of the next one."""
+        known = "SELECT pg_stat_get_mod_since_analyze(%s::regclass) >= %s"
+        wait_until(lambda: self.db.execute(known, [self.ref(table), changes])[0][0], f"{changes} changes of {table}")
 
     def settle(self, table: str) -> None:
         self.do(f"VACUUM ANALYZE {self.ref(table)}")
