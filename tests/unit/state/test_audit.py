@@ -90,6 +90,14 @@ def test_a_gap_that_was_renumbered_away_still_shows(store):
     assert problems(store) == [(3, "it does not follow from the event before it")]
 
 
+def test_a_gap_that_was_linked_over_still_shows(store):
+    """The hash is of the one before, too: whoever changes the link has to change all hashes that follow."""
+    change(store, "DELETE FROM events WHERE id = 3")
+    change(store, "UPDATE events SET id = 3, previous = (SELECT hash FROM events WHERE id = 2) WHERE id = 4")
+    change(store, "UPDATE events SET id = 4 WHERE id = 5")
+    assert problems(store) == [(3, "it was changed after it was written")]
+
+
 def test_an_inserted_event_shows(store):
     change(store, "UPDATE events SET id = id + 100 WHERE id > 2")
     change(
