@@ -48,9 +48,15 @@ class Bloated(ABC):
 
     def left_behind(self, db: Any) -> list[str]:
         """Locks, sessions and half-made objects of aishell's that stay; a server needs a moment to end a session."""
+        found: list[str] = []
+
+        def nothing() -> bool:
+            found[:] = self._left(db)
+            return not found
+
         with contextlib.suppress(TimeoutError):
-            wait_until(lambda: not self._left(db), "nothing left")
-        return self._left(db)
+            wait_until(nothing, "nothing left")
+        return found
 
     @abstractmethod
     def _left(self, db: Any) -> list[str]: ...

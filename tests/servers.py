@@ -43,6 +43,17 @@ def wait_until(true: Callable[[], Any], what: str, seconds: float = HANG) -> Non
         time.sleep(0.02)
 
 
+def processes(text: str, what: str = "cmdline") -> list[str]:
+    """The command lines (or what environments, as `environ`) of what runs now and has this text in it."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):  # it has just ended
+                line = (process / what).read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                found += [line] if text in line else []
+    return found
+
+
 class Server:
     """The process, folder, port and log files of one server.
 

@@ -217,9 +217,12 @@ def _inside(work: Path) -> list[int]:
     """The processes that run in this folder, by their environment: where the system does not show that there are none."""
     mark = f"\0{WORK}={work.resolve()}\0".encode()
     found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):  # of another account, or ended
-            found += [int(path.parent.name)] if mark in b"\0" + path.read_bytes() else []
+    for process in Path(
+        "/proc"
+    ).iterdir():  # a glob would look at each file once more, and raise where a process has ended
+        if process.name.isdigit():
+            with suppress(OSError):  # of another account, or ended
+                found += [int(process.name)] if mark in b"\0" + (process / "environ").read_bytes() else []
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,19 +19,15 @@ from tests.backups.mariadb_samples import Backups, Tried, change, content, datab
 from tests.faults.killing import SWEEPS, Sweep, new_site
 from tests.fix_aishell import Aishell
 from tests.mariadb import MariadbDatabase
-from tests.servers import wait_until
+from tests.servers import processes, wait_until
 
 PASSWORD = ":\\#'\" %"
 BIG = "CREATE TABLE big AS SELECT seq AS id, REPEAT(MD5(seq), 20) AS text FROM seq_1_to_{}"
 
 
-def processes(site: Aishell) -> list[str]:
+def clients(site: Aishell) -> list[str]:
     """The client programs that work in the backups of a site: others test at the same time."""
-    mark, found = f"{WORK}={site.site}/".encode(), []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            found += [path.parent.name] if mark in path.read_bytes() else []
-    return found
+    return processes(f"{WORK}={site.site}/", "environ")
 
 
 @contextmanager
@@ -142,7 +138,7 @@ def test_a_backup_that_is_killed_is_finished_by_a_resume(backups: Backups, shop:
     assert ended.json["output_data"]["rung"] == "restored-and-compared"
     assert not partial.exists()
     assert not list(root.rglob(".*-*"))
-    assert not processes(aishell)
+    assert not clients(aishell)
     assert not any(name.startswith("aishell_scratch") for name in databases(shop))
     aishell("backups", "verify").expect(0)
     aishell("audit", "verify").expect(0)
@@ -160,7 +156,7 @@ def test_a_restore_test_that_is_killed_leaves_no_scratch(backups: Backups, shop:
     ended = aishell.resume(aishell.only_run()).expect(0)
     assert ended.json["output_data"]["rung"] == "restored-and-compared"
     assert not scratch()
-    assert not processes(aishell)
+    assert not clients(aishell)
 
 
 @SWEEPS
@@ -190,7 +186,7 @@ def test_ctrl_c_ends_the_program_and_leaves_nothing(backups: Backups, shop: Mari
     wait_until(lambda: running.ended or any(root.rglob("*.zst")), "the dump is written")
     running.signal()
     running.wait()
-    assert not processes(backups.aishell)
+    assert not clients(backups.aishell)
     assert not list(root.rglob(".partial-*"))
     backups.aishell.resume(backups.aishell.only_run()).expect(0)
     assert len(backups.aishell("backups", "list", "--output", "json").expect(0).json) == 1
@@ -204,7 +200,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_ends_the_program(backups: Backups, s
     running.signal()
     running.signal()
     running.wait()
-    wait_until(lambda: not processes(backups.aishell), "the program ends")
+    wait_until(lambda: not clients(backups.aishell), "the program ends")
     backups.aishell.resume(backups.aishell.only_run()).expect(0)
     assert not list(root.rglob(".partial-*"))  # the resume took away what there was no time for
     assert len(backups.aishell("backups", "list", "--output", "json").expect(0).json) == 1

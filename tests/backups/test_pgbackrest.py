@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ from tests.backups.killed import killed
 from tests.backups.physical import change, flip, hashes
 from tests.fix_aishell import Aishell
 from tests.postgresql import PostgresqlServer
+from tests.servers import processes
 
 TOOL = "backup_pgbackrest"
 
@@ -319,9 +319,4 @@ def killed_now(*_: object) -> None:
 
 def running(rested: Rested) -> list[str]:
     """The backups that are being made into its repository."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            words = path.read_bytes().decode(errors="replace").split("\0")
-            found += [" ".join(words)] if f"--config={rested.archiving.conf}" in words and "backup" in words else []
-    return found
+    return [line for line in processes(f"--config={rested.archiving.conf}") if " backup " in line]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import uuid
@@ -23,7 +22,7 @@ from tests.backups.killed import killed
 from tests.backups.physical import Physical, change, cut, flip, hashes
 from tests.fix_aishell import Aishell
 from tests.seed import SAMPLED
-from tests.servers import wait_until
+from tests.servers import processes, wait_until
 
 
 def relation(physical: Physical, folder: Path) -> Path:
@@ -183,12 +182,7 @@ def again(physical: Physical) -> Physical:
 
 def of_ours(folder: Path) -> list[str]:
     """Processes that have to do with these backups."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            found += [line] if str(folder) in line else []
-    return found
+    return processes(str(folder))
 
 
 def temporary(physical: Physical) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from tests.bloated import held
 from tests.faults.killing import KILLED, Sweep, new_site
 from tests.fix_aishell import Aishell
-from tests.servers import wait_until
+from tests.servers import processes, wait_until
 
 FILL = (
     "CREATE TABLE orders (id integer PRIMARY KEY, note varchar(50))",
@@ -126,20 +125,10 @@ class Backed:
         hidden = [path for place in (self.root, *self.root.glob("[!.]*")) for path in place.glob(".*")]
         assert hidden == []
         assert [path for path in self.site.lock_files() if held(path)] == []
-        assert programs_in(self.site.home) == []
+        assert processes(f"{self.site.home}/") == []
         for query in LEFT[self.db.url.partition(":")[0]]:
             wait_until(lambda query=query: list(self.db.execute(query)) == [], f"nothing left of ours: {query}")
 
     def manifest(self, backup_id: str) -> dict[str, Any]:
         (path,) = self.root.rglob(f"{backup_id}/manifest.json")
         return dict(json.loads(path.read_text().rstrip().rpartition("\n")[0]))
-
-
-def programs_in(folder: Path) -> list[str]:
-    """The command lines of the programs that run in a folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            found += [line] if f"{folder}/" in line else []
-    return found
