@@ -55,7 +55,7 @@ class Repository:
 
     def place(self, at: datetime, suffix: str = "", word: str = "restored") -> Path:
         """A new place on this host for what is restored, or for what that has replaced."""
-        return self.root.absolute() / f"{word}-{at:%Y%m%dT%H%M%SZ}{suffix}"
+        return self.root.absolute() / f"{word}-{at:%Y%m%dT%H%M%S}.{at.microsecond // 1000:03}Z{suffix}"
 
     def begin(self, folder: Path, backup_id: str) -> Path:
         """The folder that a backup is made in, empty: what an earlier attempt of the same one left there goes."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 #: Method -> what it restores into that is no database of a server: a place on this host, by its path.
 PATHS = {"sqlite": ".sqlite", "pg_basebackup": "", "pgbackrest": "", "mariadb-backup": ""}
-#: Bytes of a database's name that a generated one begins with; servers take 63 or 64.
-_CUT = 40
+#: Bytes of a database's name that a generated one begins with; servers take 63 or 64, `_restored_` and the time take 29.
+_CUT = 34
 
 
 @click.command(
@@ -127,7 +127,7 @@ def _place(site: Site, entry: Entry, given: str | None, *, word: str = "restored
     if given is not None:
         return given
     name = re.sub(r"\W+", "_", entry.database, flags=re.ASCII)[:_CUT]
-    return f"{name}_{word}_{stamp:%Y%m%d_%H%M%S}"
+    return f"{name}_{word}_{stamp:%Y%m%d_%H%M%S}_{stamp.microsecond // 1000:03}"
 
 
 def _moment(site: Site, entry: Entry, manifest: Manifest, text: str) -> str:
