@@ -20,7 +20,7 @@ PARTIAL, TRASH, WORK = ".partial-", ".trash-", ".work-"
 #: What a backup's name looks like: when, what, the beginning of the run's id, the step.
 _NAME = re.compile(r"\d{8}T\d{6}Z-(full|incremental)-([^-]*)-.*")
 #: What was restored, where nobody said where to: no backup is looked for in it.
-_RESTORED = re.compile(r"restored-\d{8}T\d{6}Z")
+_RESTORED = re.compile(r"restored-\d{8}T\d{6}(\.\d{3})?Z")
 
 
 def inside(root: Path, given: str | Path) -> Path:
