@@ -26,4 +26,11 @@ def _may_declare(place: Path) -> bool:
         return place.exists()
     if place.suffix == ".egg":
         return True
-    return any("[aishell." in path.read_text(errors="replace") for path in place.glob("*.*-info/entry_points.txt"))
+    return any(_names_ours(path) for path in place.glob("*.*-info/entry_points.txt"))
+
+
+def _names_ours(path: Path) -> bool:
+    try:
+        return "[aishell." in path.read_text(errors="replace")
+    except OSError:
+        return True  # importlib.metadata says what becomes of a file that cannot be read

@@ -38,9 +38,8 @@ def parse(text: str, path: str) -> Document:
         node = loader.get_single_node()
         if node is not None:
             _walk(node, (), lines, path)
-            data = loader.construct_document(
-                node
-            )  # of the nodes that were walked: reading the text is most of the time
+            # Of the nodes that were walked: reading the text is most of the time.
+            data = loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
