@@ -14,6 +14,7 @@
     │   ├── ArchiveError             an archive is damaged, or cannot be written
     │   └── BackupError              a backup is damaged, is not there, or cannot be made or restored
     │       └── NotAtHandError           what it takes to look at it is not here: a program, a key, a permission
+    ├── UnexpectedError          1   what nobody foresaw: a fault of aishell, of a tool's Python or of a hook
     ├── OutgrownError            1   a saved plan no longer fits the database
     ├── WaitingError             3   a person has to decide first
     ├── DeniedError              5   refused by policy, a constraint or a person
@@ -128,6 +129,10 @@ class BackupError(StepError):
 
 class NotAtHandError(BackupError):
     """What it takes to look at a backup is not here: a program, a key, a permission, room. It says nothing of the backup."""
+
+
+class UnexpectedError(AishellError):
+    """Something happened that nobody foresaw."""
 
 
 class OutgrownError(AishellError):

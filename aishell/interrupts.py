@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at a moment that must not be cut off: heard when it is over."""
+"""Ctrl-C, SIGTERM and SIGHUP at a moment that must not be cut off: heard when it is over."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers: dict[int, Any] = {
+        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     arrived: list[tuple[int, FrameType | None]] = []
 
     def keep(number: int, frame: FrameType | None) -> None:

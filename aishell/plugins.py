@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from aishell.errors import SettingsError
+from aishell.traces import unexpected
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -18,6 +22,26 @@ def entry_points(group: str) -> Iterable[EntryPoint]:
     from importlib.metadata import entry_points as declared
 
     return declared(group=group)
+
+
+def load(what: EntryPoint | str, kind: str) -> Any:
+    """What an entry point or `module:attribute` names; `kind` is what it is to be, in an error.
+
+    Raises SettingsError when it is not there, and whatever its module raises when it is imported.
+    """
+    name = what if isinstance(what, str) else f"{what.name} = {what.value}"
+    try:
+        if not isinstance(what, str):
+            return what.load()
+        module, _, attribute = what.partition(":")
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(
+            f"the {kind} {name!r} cannot be loaded: {error}", hint="write module:attribute of what Python can import"
+        ) from error
+    except (Exception, SystemExit) as error:  # somebody else's module
+        raised = unexpected(error, f"the {kind} {name!r}")
+        raise SettingsError(raised.message, hint=raised.hint) from error
 
 
 def _may_declare(place: Path) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 from aishell.agents.base import Agent
 from aishell.errors import UnknownNameError, UsageError
-from aishell.plugins import entry_points
+from aishell.plugins import entry_points, load
+from aishell.traces import unexpected
 
 #: Agent -> where it stands; a task needs one of them.
 BUILT_IN = {
@@ -28,7 +30,14 @@ def load_agent(name: str) -> Agent:
     points = {point.name: point for point in entry_points(group="aishell.agents")}
     if wanted not in points:
         raise UnknownNameError("agent", name, {*BUILT_IN, *points})
-    agent = points[wanted].load()()
+    agent = _made(load(points[wanted], "agent"), wanted)
     if not isinstance(agent, Agent):
         raise UsageError(f"the entry point {wanted!r} of aishell.agents is no Agent")
     return agent
+
+
+def _made(kind: Any, name: str) -> Any:
+    try:
+        return kind()
+    except (Exception, SystemExit) as error:  # somebody else's class
+        raise unexpected(error, f"the agent {name!r}") from error

@@ -214,5 +214,7 @@ def interactive(non_interactive: bool, output: str) -> bool:
 
 
 def hear_sigterm() -> None:
-    """SIGTERM is a Ctrl-C: cancel on the server, record, leave with 130."""
+    """SIGTERM, and SIGHUP of a terminal that closes, are a Ctrl-C: cancel on the server, record, leave with 130."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, signal.default_int_handler)

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def write_json(document: Any) -> None:
-    """The one document on standard output."""
-    click.echo(json.dumps(plain(document), ensure_ascii=False, indent=2))
+    """The one document on standard output; in letters that every encoding has where the terminal's is not Unicode."""
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    click.echo(json.dumps(plain(document), ensure_ascii=not unicode, indent=2))
 
 
 def console(*, stderr: bool = False) -> Console:

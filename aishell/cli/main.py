@@ -5,11 +5,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 from importlib import import_module
-from itertools import pairwise
 from typing import Any
 
 import click
@@ -98,51 +94,15 @@ class LazyGroup(ShowsExamples, click.Group):
     "--site", metavar="DIR", help="The folder with config/, tools/ and state.db; else AISHELL_SITE, else this folder."
 )
 @click.option("--state", metavar="FILE", help="Another state store than the site's state.db.")
+@click.option("--debug", is_flag=True, help="Print the whole trace of an error.")
 @click.pass_context
-def cli(ctx: click.Context, site: str | None, state: str | None) -> None:
+def cli(ctx: click.Context, site: str | None, state: str | None, debug: bool) -> None:
     """Database maintenance that previews, asks, survives and proves: PostgreSQL, MySQL/MariaDB, SQLite."""
     ctx.obj = {"site": site, "state": state}
 
 
 def main() -> None:
     """Run the command line and leave with the exit code of model.md."""
-    from aishell.errors import AishellError
+    from aishell.cli.boundary import leave
 
-    try:
-        code = cli.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = 2
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.stdout.flush()
-        from aishell.backups.clients import end_running
-
-        end_running()
-        os._exit(130)  # a second Ctrl-C leaves at once: a worker may still wait for its server
-    except AishellError as error:
-        _show(error)
-        code = error.exit_code
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 1
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done and said: a Ctrl-C is too late
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _show(error: Any) -> None:
-    """One sentence and what to do; with `--output json`, the document on standard output too."""
-    from aishell.reporting.units import printable
-
-    click.secho(f"aishell: {printable(error.message)}", fg="red", err=True)
-    if error.hint:
-        click.echo(f"  → {printable(error.hint)}", err=True)
-    if _wants_json(sys.argv[1:]):
-        import json
-
-        described = {"type": type(error).__name__, "message": error.message, "step_id": None, "hint": error.hint}
-        click.echo(json.dumps({"run_id": None, "status": "failure", "error": described}, ensure_ascii=False))
-
-
-def _wants_json(arguments: list[str]) -> bool:
-    return "--output=json" in arguments or any(pair == ("--output", "json") for pair in pairwise(arguments))
+    leave(lambda: cli.main(standalone_mode=False))

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aishell.errors import OutgrownError
+from aishell.databases.base import TargetLock
+from aishell.errors import AishellError, OutgrownError
 from aishell.execution import recovery
 from aishell.execution.executor import Earlier
 from aishell.execution.job import Job
@@ -24,6 +25,7 @@ from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.runs import who
 from aishell.state.transitions import check_transition
+from aishell.traces import unexpected
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,7 @@ class Driver:
                 on_created(run_id)
             run = self._run(run_id, owner, job, plan, self.yes)
             run.enter(RunState.EXECUTING)
-            outcome = Orchestrator(run, lock, self.approve or run.ask).walk()
-            return concluded(run, outcome, request["contract"], self.started)
+            return self._driven(run, lock, request["contract"], lambda: {})
 
     def go_on(self, job: Job, row: Record, plan: Plan, in_doubt: str | None) -> RunResult:
         """Drive a run from where it stopped. Raises OutgrownError when the target is another one."""
@@ -79,9 +80,26 @@ class Driver:
             if state is not RunState.EXECUTING:
                 check_transition(state, RunState.EXECUTING)
             run.enter(RunState.EXECUTING, reason="resumed")
-            earlier = self._recovered(run, again=state is RunState.FAILED, in_doubt=in_doubt)
-            outcome = Orchestrator(run, lock, self.approve or run.ask, earlier).walk()
-            return concluded(run, outcome, request["contract"], self.started)
+            again = state is RunState.FAILED
+            return self._driven(
+                run, lock, request["contract"], lambda: self._recovered(run, again=again, in_doubt=in_doubt)
+            )
+
+    def _driven(
+        self, run: Run, lock: TargetLock, contract: dict[str, Any], earlier: Callable[[], dict[str, Earlier]]
+    ) -> RunResult:
+        """Drive a run to its end; what nobody foresaw ends it as failed, and it can be resumed."""
+        try:
+            outcome = Orchestrator(run, lock, self.approve or run.ask, earlier()).walk()
+            return concluded(run, outcome, contract, self.started)
+        except AishellError:
+            raise
+        except (Exception, SystemExit) as error:  # an agent may be somebody else's
+            told = unexpected(error)
+            run.warn([told])
+            run.enter(RunState.FAILED, reason=told.message)
+            told.hint = f"{told.hint}; go on with `aishell runs resume {run.id[:8]}`"
+            raise told from error
 
     def _run(self, run_id: str, owner: str, job: Job, plan: Plan, yes: bool) -> Run:
         limit = time.monotonic() + job.config.max_duration if job.config.max_duration else None

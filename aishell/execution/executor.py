@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aishell.databases.base import Session, Statement
-from aishell.errors import AishellError, DatabaseError, StepError
+from aishell.errors import AishellError, DatabaseError, StepError, UnexpectedError
 from aishell.execution.clearance import Cleared, calm, clear
 from aishell.execution.progress import watched
 from aishell.execution.retry import retrying
@@ -27,6 +27,7 @@ from aishell.registry.tool import Tool
 from aishell.safety.locks import lock_of
 from aishell.state import audit
 from aishell.state.history import size
+from aishell.traces import unexpected
 
 #: Seconds between two looks at replicas and load while batches go by.
 CALM_CHECK = 1.0
@@ -93,8 +94,12 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
         found, extras = _objects(run, step, tool, values, earlier)
         cleared = clear(run, step, tool, values, found, approved_by=earlier.approved_by if earlier else None)
         values, found = cleared.values, cleared.found
-    except (StepError, DatabaseError) as error:
-        return record(run, step, replace(result, error=error.message))
+    except (StepError, DatabaseError, UnexpectedError) as error:
+        return record(run, step, replace(result, error=_told(error)))
+    except AishellError:
+        raise
+    except (Exception, SystemExit) as error:  # a constraint may be somebody else's
+        return record(run, step, replace(result, error=_told(unexpected(error))))
     if cleared.status is not None:
         return record(
             run, step, replace(result, status=cleared.status, reason=cleared.reason, approved_by=cleared.approved_by)
@@ -132,12 +137,11 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
             raise InterruptedStepError(f"{step.id} was interrupted") from error
         if error.kind == "statement_timeout":
             record_.happened.append(("step_timeout", {"seconds": context.options.statement_timeout}))
-        failed = replace(result, error=_told(error), execution_time=time.monotonic() - started)
-        return record(run, step, failed, record_)
+        return record(run, step, _failed(result, error, started), record_)
     except AishellError as error:
-        return record(
-            run, step, replace(result, error=_told(error), execution_time=time.monotonic() - started), record_
-        )
+        return record(run, step, _failed(result, error, started), record_)
+    except (Exception, SystemExit) as error:  # a tool's own Python can raise anything
+        return record(run, step, _failed(result, unexpected(error, f"the tool {tool.name}"), started), record_)
     result = replace(
         result,
         status={"done": StepStatus.DONE, "skipped": StepStatus.SKIPPED, "failed": StepStatus.FAILED}[outcome.status],
@@ -147,8 +151,13 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
         execution_time=time.monotonic() - started,
         deferred=tuple(_deferred(values, one) for one in outcome.objects if one.status == "deferred"),
     )
-    run.job.hooks.after(_call(run, step, values), outcome)
-    return record(run, step, result, record_)
+    ended = record(run, step, result, record_)
+    run.warn(run.job.hooks.after(_call(run, step, values), outcome))
+    return ended
+
+
+def _failed(result: StepResult, error: AishellError, started: float) -> StepResult:
+    return replace(result, error=_told(error), execution_time=time.monotonic() - started)
 
 
 def _prepare(run: Run, step: Step, tool: Tool, params: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:

@@ -20,6 +20,7 @@ from aishell.execution.job import named_tables
 from aishell.execution.run import Run
 from aishell.models import Step, StepResult, StepStatus, plain
 from aishell.safety.approval import Answer, Approver, Later, Request
+from aishell.traces import unexpected
 
 Key = tuple[str, str]
 EVERYTHING: Key = ("*", "*")
@@ -134,7 +135,7 @@ class Orchestrator:
         elif isinstance(what, AishellError):
             self.broken, self.failed_step = what, step.id
         else:
-            raise what
+            self.broken, self.failed_step = unexpected(what), step.id
 
     def ask(self, request: Request) -> Answer:
         """Called by a worker: the question is put in the main thread, where a prompt can hear Ctrl-C."""
@@ -151,6 +152,10 @@ class Orchestrator:
             self._asked = None
         except KeyboardInterrupt:
             self._asked = None
+        except Exception as error:  # the terminal is gone, or the callback is somebody else's
+            self._asked = None
+            self.run.warn([unexpected(error, "the question")])
+            answer = Later("the question could not be asked")
         reply.put(answer)
 
     def _end(self, step: Step, result: StepResult) -> None:
@@ -205,13 +210,13 @@ class Orchestrator:
 
     @contextmanager
     def _hearing_signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM are messages: an exception at any moment could lose a worker's question or a step's end."""
+        """Ctrl-C, SIGTERM and SIGHUP are messages: an exception at any moment could lose a worker's question or a step's end."""
         ours: list[int] = []
         if (
             threading.current_thread() is threading.main_thread()
         ):  # elsewhere, and with other handlers, they are the caller's
-            both = (signal.SIGINT, signal.SIGTERM)
-            ours = [number for number in both if signal.getsignal(number) is signal.default_int_handler]
+            every = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            ours = [number for number in every if signal.getsignal(number) is signal.default_int_handler]
         for number in ours:
             signal.signal(number, self._signalled)
         try:

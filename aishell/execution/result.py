@@ -61,7 +61,7 @@ def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> t
     data, reasoning = run.job.agent.summarise(run.plan.task, results)
     left = [item for result in results for item in _deferred(result)]
     failures = [r for r in results if r.status is StepStatus.FAILED]
-    data |= {"deferred": left, "warnings": list(run.plan.warnings), "waiting": list(outcome.waiting)}
+    data |= {"deferred": left, "warnings": [*run.plan.warnings, *run.warnings], "waiting": list(outcome.waiting)}
     data.setdefault("actions_count", sum(1 for r in results if r.status is StepStatus.DONE))
     result = RunResult(
         run_id=run.id,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aishell.databases.base import Session
-from aishell.errors import StepError
+from aishell.errors import AishellError, StepError
 from aishell.execution.job import Job
 from aishell.models import Plan, RunState, Step, StepResult
 from aishell.planning.graph import Graph
@@ -18,10 +18,11 @@ from aishell.planning.variables import Reference, walk
 from aishell.safety.approval import Answer, Later, Request
 from aishell.state.approvals import Approvals
 from aishell.state.runs import Runs
+from aishell.traces import unexpected
 
 
 class Observer(Protocol):
-    """Whoever wants to see a run go by. Called from several threads; must not raise."""
+    """Whoever wants to see a run go by. Called from several threads; one that raises is told no more."""
 
     def step_started(self, step: Step, total: int) -> None: ...
     def step_progress(self, step: Step, done: float, total: float, label: str) -> None: ...
@@ -30,12 +31,38 @@ class Observer(Protocol):
 
 
 class Silent:
-    """The observer of a library call."""
+    """Nobody looks."""
 
     def step_started(self, step: Step, total: int) -> None: ...
     def step_progress(self, step: Step, done: float, total: float, label: str) -> None: ...
     def step_ended(self, step: Step, result: StepResult) -> None: ...
     def said(self, text: str) -> None: ...
+
+
+class Shielded:
+    """An observer that may raise: its first error is given to `warn`, it is told no more, and the run goes on."""
+
+    def __init__(self, observer: Observer, warn: Callable[[Sequence[AishellError]], None]) -> None:
+        self._observer, self._warn = observer, warn
+
+    def step_started(self, step: Step, total: int) -> None:
+        self._tell(lambda observer: observer.step_started(step, total))
+
+    def step_progress(self, step: Step, done: float, total: float, label: str) -> None:
+        self._tell(lambda observer: observer.step_progress(step, done, total, label))
+
+    def step_ended(self, step: Step, result: StepResult) -> None:
+        self._tell(lambda observer: observer.step_ended(step, result))
+
+    def said(self, text: str) -> None:
+        self._tell(lambda observer: observer.said(text))
+
+    def _tell(self, call: Callable[[Observer], None]) -> None:
+        try:
+            call(self._observer)
+        except Exception as error:  # a screen that is gone, or somebody else's code
+            self._observer = Silent()
+            self._warn([unexpected(error, "what shows the progress")])
 
 
 @dataclass(frozen=True)
@@ -66,11 +93,13 @@ class Run:
     observer: Observer
     ask: Callable[[Request], Answer] = lambda request: Later("nobody is there to ask")
     results: dict[str, StepResult] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
     approved_tools: set[str] = field(default_factory=set)
     asked_to: str | None = None  # pause | cancel, by another process
 
     def __post_init__(self) -> None:
+        self.observer = Shielded(self.observer, self.warn)
         self.graph = Graph(self.plan.steps)
         self._sessions: set[Session] = set()
         self._calls: dict[str, deque[float]] = {}
@@ -87,7 +116,14 @@ class Run:
     def enter(self, state: RunState, **told: Any) -> None:
         """Write down another state of the run, and tell the hooks."""
         old = self.runs.change_state(self.id, self.owner, state, **told)
-        self.job.hooks.state_changed(self.id, old, state)
+        self.warn(self.job.hooks.state_changed(self.id, old, state))
+
+    def warn(self, errors: Sequence[AishellError]) -> None:
+        """What went wrong beside the work, and changed nothing of it: told, recorded, and a warning of the result."""
+        for error in errors:
+            self.runs.event("error_occurred", {"message": error.message, "hint": error.hint}, run_id=self.id)
+            self.warnings.append(error.message)
+            self.observer.said(f"{error.message} ({error.hint})" if error.hint else error.message)
 
     def marker(self, step: Step) -> str:
         """What this run's statements for a step are labelled with on the server."""

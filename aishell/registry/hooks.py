@@ -6,13 +6,13 @@ A hook has any of `before(call)`, `after(call, result)` and `on_state_change(run
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aishell.errors import SettingsError
-from aishell.plugins import entry_points
+from aishell.errors import UnexpectedError
+from aishell.plugins import entry_points, load
+from aishell.traces import unexpected
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Hooks:
     @classmethod
     def load(cls, names: Sequence[str]) -> Hooks:
         """Raises SettingsError for a hook that cannot be imported."""
-        loaded = [_import(name) for name in names]
-        return cls([*loaded, *(point.load() for point in entry_points(group="aishell.hooks"))])
+        named = [load(str(name), "hook") for name in names]
+        return cls([*named, *(load(point, "hook") for point in entry_points(group="aishell.hooks"))])
 
     def before(self, call: Call) -> tuple[Mapping[str, Any], Veto | None]:
         """The parameters after every hook had its say, or the first veto."""
@@ -51,30 +51,39 @@ class Hooks:
         for hook in self.hooks:
             if not hasattr(hook, "before"):
                 continue
-            said = hook.before(Call(call.tool, params, call.target, call.run_id, call.step_id))
+            given = Call(call.tool, params, call.target, call.run_id, call.step_id)
+            try:
+                said = hook.before(given)
+            except (Exception, SystemExit) as error:  # somebody else's code
+                raise unexpected(error, f"the hook {_name(hook)}") from error
             if isinstance(said, Veto):
                 return params, said
             if said is not None:
                 params = dict(said)
         return params, None
 
-    def after(self, call: Call, result: Any) -> None:
+    def after(self, call: Call, result: Any) -> list[UnexpectedError]:
+        """Tell the hooks what a tool came to; what they raised, which changes nothing of it."""
+        return self._tell("after", call, result)
+
+    def state_changed(self, run_id: str, old: str, new: str) -> list[UnexpectedError]:
+        """Tell the hooks that a run went from one state to another, as it is recorded; what they raised."""
+        return self._tell("on_state_change", run_id, old, new)
+
+    def _tell(self, what: str, *told: Any) -> list[UnexpectedError]:
+        raised = []
         for hook in self.hooks:
-            if hasattr(hook, "after"):
-                hook.after(call, result)
-
-    def state_changed(self, run_id: str, old: str, new: str) -> None:
-        """Tell the hooks that a run went from one state to another; it is recorded already."""
-        for hook in self.hooks:
-            if hasattr(hook, "on_state_change"):
-                hook.on_state_change(run_id, old, new)
+            try:
+                getattr(hook, what, _deaf)(*told)
+            except (Exception, SystemExit) as error:  # somebody else's code
+                raised.append(unexpected(error, f"the hook {_name(hook)}"))
+        return raised
 
 
-def _import(name: str) -> Any:
-    module, _, attribute = str(name).partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SettingsError(
-            f"the hook {name!r} in aishell.yaml cannot be loaded: {error}", hint="write module:attribute"
-        ) from error
+def _deaf(*told: Any) -> None:
+    """A hook that does not ask for this."""
+
+
+def _name(hook: Any) -> str:
+    kind = hook if isinstance(hook, type) else type(hook)
+    return f"{kind.__module__}.{kind.__qualname__}"
