@@ -144,6 +144,7 @@ class Table:
     bytes: int | None = None
     index_bytes: int | None = None
     dead_rows: int | None = None
+    live_rows: int | None = None  # beside dead_rows, of the same counters; `rows` may be of the last VACUUM
     modified_rows: int | None = None  # rows changed since the last ANALYZE
     last_analyze: str | None = None
     last_vacuum: str | None = None

@@ -84,6 +84,10 @@ class Agent(ABC):
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         """`output_data` and a few plain sentences: what was found, done, and left, and why."""
 
+    def alarming(self, data: Mapping[str, Any]) -> bool:
+        """Whether `output_data` tells of something that no run may end as a success on (exit 1)."""
+        return False
+
     def validate_safety(self, step: Step) -> Verdict | None:
         """The agent's own objection to a step; it can only tighten what the gates say."""
         return None

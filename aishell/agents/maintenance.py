@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from aishell.agents import summary
@@ -73,6 +73,9 @@ class MaintenanceAgent(Agent):
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         return summary.summarise(task, results)
+
+    def alarming(self, data: Mapping[str, Any]) -> bool:
+        return bool(data["corruption_found"])
 
 
 class _Planner:
@@ -168,7 +171,7 @@ class _Planner:
                 self._evidence("freeze_age_percent", round(table.freeze_age_percent or 0, 1), "age of relfrozenxid")
             )
         if self.engine == "postgresql":
-            dead, live = table.dead_rows or 0, max(table.rows or 0, 0)
+            dead, live = table.dead_rows or 0, _live(table)
             share = 100 * dead / (dead + live) if dead else 0.0
             if share >= self.optimize_threshold or (self.kind == "full" and dead >= FULL_DEAD_ROWS):
                 found.append(self._evidence("dead_rows", dead, "cumulative statistics", error="since the last vacuum"))
@@ -389,6 +392,11 @@ class _Planner:
 
     def _named(self, tables: Sequence[Table]) -> list[dict[str, Any]]:
         return [self._of(table) for table in tables]
+
+
+def _live(table: Table) -> int:
+    """Rows that are not dead. `rows` still counts those that died since the last VACUUM or ANALYZE."""
+    return max((table.rows if table.live_rows is None else table.live_rows) or 0, 0)
 
 
 def stale_statistics(table: Table) -> bool:

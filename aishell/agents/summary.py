@@ -26,6 +26,7 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
     before, after = (
         sum(_number(r, key) for r in done if r.tool in _SHRINKS) for key in ("bytes_before", "bytes_after")
     )
+    rewritten = {_table(r) for r in done if r.tool in _OPTIMIZES}
     processed = {_table(r) for r in done if _table(r)}
     processed |= {
         f"{t['schema']}.{t['table']}"
@@ -46,7 +47,8 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
         "repaired_tables": [],
         "fragmentation_data": {
             _table(r) or "whole file": {
-                key: (r.output or {}).get(key) for key in ("fragmentation_percent", "method", "recommendation")
+                **{key: (r.output or {}).get(key) for key in ("fragmentation_percent", "method", "recommendation")},
+                **({"recommendation": "none: this run has done it"} if _table(r) in rewritten else {}),
             }
             for r in done
             if r.tool == "analyze_table_fragmentation"
@@ -69,6 +71,7 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
         sentences.append(
             f"{len(data['corrupted_tables'])} object(s) are damaged: nothing was rewritten; restore them from a backup."
         )
+    sentences += _unchecked(results)
     optimised = [r for r in results if r.tool in _OPTIMIZES and r.status is StepStatus.DONE]
     tables = [r for r in optimised if _table(r)]
     did = [
@@ -80,13 +83,31 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     done = [text for text in did if text]
     if data["backup_id"]:
         sentences.append(f"Before that it was backed up: {data['backup_id']}.")
-    sentences.append(f"aishell {_listed(done)}." if done else "There was nothing to change.")
-    if data["bytes_reclaimed"] > 0:
+    tried = any(r.status in (StepStatus.FAILED, StepStatus.REJECTED, StepStatus.IN_DOUBT) for r in results)
+    idle = "Nothing was changed." if tried else "There was nothing to change."
+    sentences.append(f"aishell {_listed(done)}." if done else idle)
+    if data["bytes_reclaimed"]:
+        sizes = f"({data['bytes_before']:,} before, {data['bytes_after']:,} after)"
         sentences.append(
-            f"{data['bytes_reclaimed']:,} bytes were given back ({data['bytes_before']:,} before, {data['bytes_after']:,} after)."
+            f"{data['bytes_reclaimed']:,} bytes were given back {sizes}."
+            if data["bytes_reclaimed"] > 0
+            else f"What was rewritten grew by {-data['bytes_reclaimed']:,} bytes {sizes}."
         )
     sentences += left_over(results)
     return " ".join(sentences)
+
+
+def _unchecked(results: Sequence[StepResult]) -> list[str]:
+    """A sentence when the check for damage looked at less than it was to."""
+    outputs = [r.output for r in results if r.tool == "check_table_corruption" and r.output]
+    left = [row for output in outputs for row in output.get("not_checked") or ()]
+    if not left:
+        return []
+    checked = sum(len(output.get("checked") or ()) for output in outputs)
+    reason = f"{left[0].get('reason')}"
+    if not checked and not any(output.get("corrupted_tables") for output in outputs):
+        return [f"Nothing was checked for damage: {reason}."]
+    return [f"{len(left)} object(s) were not checked for damage: {reason}."]
 
 
 def left_over(results: Sequence[StepResult]) -> list[str]:

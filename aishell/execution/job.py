@@ -233,7 +233,7 @@ def _glob(pattern: str, name: str) -> bool:
 def table_of(row: Mapping[str, Any]) -> Table:
     """A row of `inspect_tables` or `identify_objects` as a value; columns it does not know are left out."""
     known = {name: row[name] for name in Table.__dataclass_fields__ if row.get(name) is not None}
-    for name in ("rows", "bytes", "index_bytes", "dead_rows", "modified_rows", "free_bytes", "writes"):
+    for name in ("rows", "bytes", "index_bytes", "dead_rows", "live_rows", "modified_rows", "free_bytes", "writes"):
         if name in known:
             known[name] = int(known[name])
     for name in ("freeze_age_percent", "fragmentation_percent"):

@@ -145,6 +145,7 @@ class Orchestrator:
 
     def _answer(self, request: Request, reply: queue.SimpleQueue[Answer]) -> None:
         answer: Answer = Later("interrupted")
+        began, alone = time.monotonic(), len(self.active) == 1
         try:
             self._asked = reply
             if not self._interrupts:
@@ -156,6 +157,8 @@ class Orchestrator:
             self._asked = None
             self.run.warn([unexpected(error, "the question")])
             answer = Later("the question could not be asked")
+        if alone:
+            self.run.waited += time.monotonic() - began
         reply.put(answer)
 
     def _end(self, step: Step, result: StepResult) -> None:

@@ -23,9 +23,9 @@ _STOPPED = {
 
 
 def concluded(run: Run, outcome: Outcome, plan: dict[str, Any], started: float) -> RunResult:
-    """The result of a finished walk, written down. `started` in seconds of the monotonic clock."""
+    """The result of a finished walk, written down. `started` in seconds of the monotonic clock; waiting for people is no work."""
     with uninterrupted():  # all is done: what is left is to write that down
-        result, state = build(run, outcome, plan, time.monotonic() - started)
+        result, state = build(run, outcome, plan, time.monotonic() - started - run.waited)
         if state in (RunState.COMPLETED, RunState.FAILED):
             run.runs.workflow_completed(run.id, run.owner, run.task_id, run.total)
             result = replace(result, checkpoints=(*result.checkpoints, "workflow_completed"))
@@ -34,14 +34,14 @@ def concluded(run: Run, outcome: Outcome, plan: dict[str, Any], started: float) 
         return replace(result, audit_head=run.runs.head()[1])
 
 
-def conclude(run: Run, outcome: Outcome) -> tuple[str, RunState, int]:
-    """Status, state and exit code of a walk."""
+def conclude(run: Run, outcome: Outcome, *, alarming: bool = False) -> tuple[str, RunState, int]:
+    """Status, state and exit code of a walk. `alarming`: what was found is no success, although every step was."""
     results = list(run.results.values())
     if outcome.stopped is not None:
         return _STOPPED[outcome.stopped]
     if outcome.broken is not None or outcome.error_step is not None:
         return "failure", RunState.FAILED, outcome.broken.exit_code if outcome.broken else 1
-    if any(result.status is StepStatus.FAILED for result in results):
+    if alarming or any(result.status is StepStatus.FAILED for result in results):
         code, status = 1, "partial"
     elif any(result.status is StepStatus.REJECTED for result in results):
         code, status = 5, "rejected"
@@ -56,9 +56,9 @@ def conclude(run: Run, outcome: Outcome) -> tuple[str, RunState, int]:
 
 def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> tuple[RunResult, RunState]:
     """The result of the JSON contract."""
-    status, state, code = conclude(run, outcome)
     results = tuple(run.results[step.id] for step in run.plan.steps if step.id in run.results)
     data, reasoning = run.job.agent.summarise(run.plan.task, results)
+    status, state, code = conclude(run, outcome, alarming=run.job.agent.alarming(data))
     left = [item for result in results for item in _deferred(result)]
     failures = [r for r in results if r.status is StepStatus.FAILED]
     data |= {"deferred": left, "warnings": [*run.plan.warnings, *run.warnings], "waiting": list(outcome.waiting)}

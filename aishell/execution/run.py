@@ -94,6 +94,7 @@ class Run:
     ask: Callable[[Request], Answer] = lambda request: Later("nobody is there to ask")
     results: dict[str, StepResult] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    waited: float = 0.0  # seconds in which nothing ran but a question stood on the screen
     cancelled: threading.Event = field(default_factory=threading.Event)
     approved_tools: set[str] = field(default_factory=set)
     asked_to: str | None = None  # pause | cancel, by another process

@@ -15,6 +15,11 @@ def size(number: float | None) -> str:
     return f"{sign}{value:.1f} TB"
 
 
+def gain(before: float, after: float) -> str:
+    """What became of bytes: `12.3 MB given back`, `72.0 kB more than before`."""
+    return f"{size(before - after)} given back" if after <= before else f"{size(after - before)} more than before"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds: `0.2 s`, `3 min 20 s`, `2 h 5 min`; `-` when not known."""
     if seconds is None:

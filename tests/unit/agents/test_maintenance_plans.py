@@ -14,6 +14,8 @@ KINDS = ("quick", "standard", "full", "emergency")
 STALE = {"modified_rows": 500}
 DEAD = {"rows": 1000, "dead_rows": 400}
 FEW_DEAD = {"rows": 100_000, "dead_rows": 5000}
+#: A fifth of what there was is dead; `rows` still counts it as it was.
+JUST_DEAD = {"rows": 1000, "live_rows": 800, "dead_rows": 200}
 BLOATED = {"fragmentation_percent": 50.0, "reclaimable_bytes": 2 * MB}
 
 
@@ -48,6 +50,15 @@ def ids(inventory: Inventory, kind: str | None, **inputs: Any) -> list[str]:
             },
         ),
         (
+            JUST_DEAD,
+            {
+                "quick": [],
+                "standard": ["measure_orders", "optimize_orders"],
+                "full": ["corruption", "measure_orders", "optimize_orders"],
+                "emergency": ["corruption"],
+            },
+        ),
+        (
             FEW_DEAD,
             {
                 "quick": [],
@@ -70,7 +81,15 @@ def ids(inventory: Inventory, kind: str | None, **inputs: Any) -> list[str]:
             {"quick": [], "standard": [], "full": ["corruption"], "emergency": ["corruption"]},
         ),
     ],
-    ids=["nothing to do", "stale statistics", "dead rows", "few dead rows", "near wraparound", "not near wraparound"],
+    ids=[
+        "nothing to do",
+        "stale statistics",
+        "dead rows",
+        "just enough dead rows",
+        "few dead rows",
+        "near wraparound",
+        "not near wraparound",
+    ],
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_type_does_what_the_table_calls_for(table, expected, kind):

@@ -45,6 +45,12 @@ def test_a_walk_to_the_end_is_judged_by_its_worst_step(results, expected):
     assert concluded(Outcome(), *results) == expected
 
 
+@pytest.mark.parametrize("results", [(), (DONE,), (REJECTED,), ((SKIPPED, LATER),)])
+def test_damage_is_no_success_although_every_step_was(results):
+    made = {str(n): StepResult(n, str(n), "t", {}, s) for n, s in enumerate(results) if isinstance(s, StepStatus)}
+    assert conclude(SimpleNamespace(results=made), Outcome(), alarming=True) == ("partial", RunState.COMPLETED, 1)
+
+
 @pytest.mark.parametrize(
     ("results", "code"),
     [((), 3), ((DONE,), 3), (((SKIPPED, LATER),), 3), ((REJECTED,), 5), ((FAILED,), 1), ((FAILED, REJECTED), 1)],
