@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from aishell.databases.base import Session, Statement
 from aishell.errors import AishellError, DatabaseError, StepError, UnexpectedError
+from aishell.execution.blocking import holders
 from aishell.execution.clearance import Cleared, calm, clear
 from aishell.execution.progress import watched
 from aishell.execution.retry import retrying
@@ -137,7 +139,8 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
             raise InterruptedStepError(f"{step.id} was interrupted") from error
         if error.kind == "statement_timeout":
             record_.happened.append(("step_timeout", {"seconds": context.options.statement_timeout}))
-        return record(run, step, _failed(result, error, started), record_)
+        told = DatabaseError(context.told(error, values), kind=error.kind, code=error.code, hint=error.hint)
+        return record(run, step, _failed(result, told, started), record_)
     except AishellError as error:
         return record(run, step, _failed(result, error, started), record_)
     except (Exception, SystemExit) as error:  # a tool's own Python can raise anything
@@ -270,6 +273,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         archives=run.job.archives,
         backups=run.job.backups,
         expected_rows=next((item.value for item in step.evidence if item.metric == "old_rows"), None),
+        holders=partial(holders, run.job),
         rest=run.cancelled.wait,
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aishell.databases.base import Database, Session, SessionOptions, Statement
-from aishell.errors import StepError
+from aishell.errors import DatabaseError, StepError
 from aishell.models import Row
 from aishell.registry.reached import Reached
 from aishell.registry.tool import Tool
@@ -74,7 +74,13 @@ class Context:
     crowded: Callable[[], bool] = lambda: False  # whether somebody waited for our last batches
     archives: Path | None = None  # the folder that archives may be written to
     backups: object = None  # what tools that make or restore backups keep them in (backups.vault)
+    holders: Callable[[Mapping[str, Any]], str] = lambda names: ""  # who has locks on the table they name
     rest: Callable[[float], object] = time.sleep  # between two batches; an interrupt ends it
+
+    def told(self, error: DatabaseError, names: Mapping[str, Any]) -> str:
+        """What went wrong with the table that `names` names; of a lock that was not had, who has it."""
+        held = self.holders(names) if error.kind == "lock_timeout" else ""
+        return f"{error.message}: {held}" if held else error.message
 
     @property
     def archive_root(self) -> Path:

@@ -121,7 +121,7 @@ class Objects:
             except DatabaseError as error:
                 if error.kind != "lock_timeout":
                     raise
-                return f"locked by another session: {error.message}"
+                return f"locked by another session: {self._told(error, [row])}"
         return None
 
     def _send(self, session: Session, block: str, group: list[Row]) -> Outcome:
@@ -201,7 +201,7 @@ class Objects:
         return ObjectResult(label_of(self.tool, self.values, row), status, row, after, reason)
 
     def _told(self, error: DatabaseError, group: list[Row]) -> str:
-        return error.message
+        return self.context.told(error, {**self.values, **group[0]})
 
     def _status(self, error: DatabaseError) -> str:
         if error.kind == "corruption":

@@ -31,7 +31,10 @@ def test_a_table_at_work_is_put_off(bloated_pg: Bloated, aishell: Aishell) -> No
         "statistics": "done",
         "report": "done",
     }
-    assert all("lock" in why(ended, step) for step in ("optimize_orders", "rebuild_orders"))
+    for step in ("optimize_orders", "rebuild_orders"):
+        assert f"session {holder.info.backend_pid} (" in why(ended, step), "who has the lock"
+        assert "idle in transaction for" in why(ended, step)
+        assert "shareupdateexclusive" in why(ended, step)
     counted = "SELECT pg_stat_get_analyze_count('customers'::regclass), pg_stat_get_vacuum_count('orders'::regclass)"
     assert db.execute(counted) == [(1, 0)], "the other table was done"
     holder.execute("ROLLBACK")
@@ -92,6 +95,8 @@ def test_a_table_in_use_is_not_rewritten_and_nothing_is_left(
         step = "optimize_orders" if bloated.engine == "mysql" else "optimize"
         assert ended.statuses()[step] == "failed"
         assert "lock" in why(ended, step)
+        if bloated.engine == "mysql":
+            assert f"session {in_the_way.connection.thread_id()} (" in why(ended, step), "who has the lock"
         assert ended.statuses()["report"] == "done"
         retried = site.events("step_retried")
         assert [event["try"] for event in retried] == [1, 2], "three tries, and each is in the log"

@@ -1,0 +1,19 @@
+-- name: show_lock_holders
+-- engine: mariadb >= 10.6 with process
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read]
+-- runs: query
+-- max_execution_time: 10
+-- idempotent: true
+-- parameters:
+--   schema: {type: string}
+--   table: {type: string}
+-- returns:
+--   holders: rows(holders)
+-- examples: [{params: {schema: shop, table: orders}}]
+--
+-- The sessions that may have a lock on a table: those in a transaction, and those whose statement names it. Which of them has the
+-- metadata lock, MariaDB tells only with the plugin metadata_lock_info.
+
+-- include: lock_holders
