@@ -16,21 +16,25 @@ KEPT = 50
 
 def unexpected(error: BaseException, where: str = "") -> UnexpectedError:
     """An exception that is none of aishell's own, as an error that says where its trace is. `where`: what raised it."""
-    said = " ".join(str(error).split())
-    kind = type(error).__name__
+    return told_of(type(error).__name__, str(error), "".join(traceback.format_exception(error)), where)
+
+
+def told_of(kind: str, said: str, trace: str, where: str = "") -> UnexpectedError:
+    """The same of an exception of another process: its type, text and trace."""
     raised = f"{where} raised {kind}" if where else f"unexpected {kind}"
-    return UnexpectedError(f"{raised}: {said}" if said else raised, hint=_kept(error))
+    text = " ".join(said.split())
+    return UnexpectedError(f"{raised}: {text}" if text else raised, hint=_kept(trace))
 
 
-def _kept(error: BaseException) -> str:
+def _kept(trace: str) -> str:
     try:
-        return f"the trace is in {keep(error)}"
+        return f"the trace is in {keep(trace)}"
     except OSError as why:
         return f"the trace could not be kept ({why.strerror or why}); `aishell --debug …` prints it"
 
 
-def keep(error: BaseException) -> Path:
-    """Write the trace of `error` into a new file, mode 0600, in the user's state folder. Raises OSError."""
+def keep(trace: str) -> Path:
+    """Write a trace into a new file, mode 0600, in the user's state folder. Raises OSError."""
     import platformdirs
 
     folder = Path(platformdirs.user_state_dir("aishell")) / "traces"
@@ -38,8 +42,7 @@ def keep(error: BaseException) -> Path:
     moment = datetime.now(UTC)
     path = folder / f"{moment:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}.txt"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", errors="backslashreplace") as file:
-        file.write(f"{moment.isoformat()}  Python {sys.version.split()[0]}  {sys.platform}\n")
-        file.writelines(traceback.format_exception(error))
+        file.write(f"{moment.isoformat()}  Python {sys.version.split()[0]}  {sys.platform}\n{trace}")
     for old in sorted(folder.glob("*.txt"))[:-KEPT]:
         old.unlink(missing_ok=True)
     return path

@@ -106,5 +106,9 @@ def _query(tool: Tool, values: Mapping[str, Any], context: Context) -> ToolResul
 
 def _called(tool: Tool, values: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """What the tool's callable returns; one that runs programs is given the tool, whose programs and blocks it uses."""
+    if tool.runs == "python" and not (tool.implementation or "").startswith("aishell."):
+        from aishell.registry import foreign
+
+        return foreign.call(tool, values, context)
     function = load(tool.implementation or "", f"implementation of {tool.name},")
     return dict(function(tool, values, context) if tool.runs == "program" else function(values, context))

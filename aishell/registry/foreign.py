@@ -1,0 +1,180 @@
+"""A site's own Python tool runs in a process of its own: it ends at its time limit, whatever it does.
+
+The child is `python -m aishell.registry.foreign`. It reads a pickled `Call` and answers with pickled tuples, the first word of
+which says what they are: progress, sent, result, failed, raised.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+from aishell.databases.base import Session, SessionOptions, Statement
+from aishell.databases.connections import Credentials
+from aishell.databases.opening import open_database
+from aishell.errors import AishellError, DatabaseError, StepError
+from aishell.plugins import load
+from aishell.registry.context import Context, InDoubtError
+from aishell.registry.tool import Tool
+from aishell.traces import told_of
+
+#: Seconds between two looks at the limit and at an interrupt.
+LOOK_UP = 0.1
+#: The limit of a tool that names none (model.md: `timeout_seconds`).
+DEFAULT_LIMIT = 300
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the child is told: where the tool is, and what its context holds of data."""
+
+    path: tuple[str, ...]
+    implementation: str
+    tool: str
+    params: Mapping[str, Any]
+    credentials: Credentials
+    marker: str
+    options: SessionOptions
+    ids: Mapping[str, str]
+    results: tuple[Any, ...]
+    facts: Mapping[str, Any]
+
+
+def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """What the tool's callable returns.
+
+    Raises StepError when it has to be ended, InDoubtError where it may have written by then, UnexpectedError for what it raised.
+    """
+    ids = {name: getattr(context, name) for name in ("run_id", "task_id", "step_id", "agent_id", "target")}
+    told = Call(
+        tuple(sys.path),
+        tool.implementation or "",
+        tool.name,
+        dict(params),
+        context.database.credentials,
+        context.marker,
+        context.options,
+        ids,
+        tuple(context.results),
+        dict(context.facts),
+    )
+    limit = tool.max_execution_time or DEFAULT_LIMIT
+    command = [sys.executable, "-m", __name__]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as child:
+        assert child.stdin is not None  # noqa: S101  a pipe
+        assert child.stdout is not None  # noqa: S101  a pipe
+        try:
+            pickle.dump(told, child.stdin)
+            child.stdin.flush()
+            return _followed(child, child.stdout, context, time.monotonic() + limit)
+        except TimeoutError:
+            why = f"{tool.name} was ended after {limit} s, its max_execution_time"
+            if tool.read_only:
+                raise StepError(why) from None
+            raise InDoubtError(f"{why}; what it had done by then is not known") from None
+        finally:
+            child.kill()
+
+
+def _followed(child: subprocess.Popen[bytes], answers: IO[bytes], context: Context, deadline: float) -> dict[str, Any]:
+    """What the child returns. Raises TimeoutError past `deadline` of the monotonic clock."""
+    messages: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(answers, messages), daemon=True).start()
+    while True:
+        if context.cancelled():
+            raise DatabaseError("cancelled while its Python ran", kind="cancelled")
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        try:
+            message = messages.get(timeout=LOOK_UP)
+        except queue.Empty:
+            continue
+        if message is None:
+            raise StepError(f"its process ended without a result ({_ended(child.wait())})")
+        kind, *rest = message
+        if kind == "progress":
+            context.progress(*rest)
+        elif kind == "sent":
+            context.on_sent(rest[0], _Elsewhere(rest[1]))  # type: ignore[arg-type]  # of which only the name is asked
+        elif kind == "result":
+            return dict(rest[0])
+        elif kind == "failed":
+            raise StepError(rest[0], hint=rest[1])
+        else:
+            raise told_of(*rest)
+
+
+def _read(answers: IO[bytes], messages: queue.SimpleQueue[tuple[Any, ...] | None]) -> None:
+    try:
+        while True:
+            messages.put(pickle.load(answers))  # noqa: S301  what our own child wrote
+    except (EOFError, pickle.UnpicklingError, ValueError):
+        messages.put(None)
+
+
+def _ended(status: int) -> str:
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """A session of the child."""
+
+    server_session: str
+
+
+def _child() -> None:
+    """Run the tool that standard input names; what it prints goes to standard error."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    told: Call = pickle.load(sys.stdin.buffer)  # noqa: S301  what our own parent wrote
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    sending = threading.Lock()
+
+    def answer(*message: Any) -> None:
+        with sending:
+            pickle.dump(message, answers)
+            answers.flush()
+
+    def sent(statement: Statement, session: Session) -> None:
+        answer("sent", statement, session.server_session)
+
+    try:
+        sys.path[:] = told.path
+        context = Context(
+            open_database(told.credentials),
+            told.marker,
+            told.options,
+            results=told.results,
+            facts=told.facts,
+            on_sent=sent,
+            progress=lambda done, total, label: answer("progress", done, total, label),
+        )
+        for name, value in told.ids.items():
+            setattr(context, name, value)
+        answer("result", dict(load(told.implementation, f"implementation of {told.tool},")(told.params, context)))
+    except AishellError as error:
+        answer("failed", error.message, error.hint)
+    except (Exception, SystemExit) as error:  # whatever it is
+        where = f"the tool {told.tool}"
+        answer("raised", type(error).__name__, str(error), "".join(traceback.format_exception(error)), where)
+
+
+def _end_with_parent() -> None:
+    """The parent's end of the pipe closes when it ends, however it ends."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    _child()
