@@ -69,6 +69,16 @@ CAPABILITIES = frozenset(
 SAFETY_LEVELS = ("permissive", "moderate", "strict")
 
 
+class Cause(StrEnum):
+    """Why a step was skipped. Recovery and exit codes go by it, never by the text beside it."""
+
+    CONDITION = "condition"  # its `when` is false, or what it refers to gave no output
+    STOPPED = "stopped"  # a step failed that stops all others
+    NEED = "need"  # a step it needs failed or was refused
+    DEFERRED = "deferred"  # left for another night
+    IDLE = "idle"  # nothing calls for it now
+
+
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
     """An agent as `config/agents/<type>.yaml` sets it; `timeout_seconds` bounds a step whose tool names no limit."""
@@ -299,6 +309,7 @@ class StepResult:
     execution_time: float = 0.0  # seconds
     approved_by: str | None = None
     deferred: tuple[Mapping[str, Any], ...] = ()  # objects left for another night: {object, reason}
+    cause: Cause | None = None  # of a step that was skipped
 
 
 @dataclass(frozen=True, slots=True)

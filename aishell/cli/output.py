@@ -101,6 +101,9 @@ class Screen:
             self.out.print(f"waiting: {printable(text)}", style="yellow", markup=False)
         if result.exit_code in (3, 130) or result.state == "paused":
             self.out.print(f"go on with: aishell runs resume {run}", markup=False)
+        elif result.exit_code == 4:
+            again = f"`aishell run {result.agent.replace('_', '-')}`"
+            self.out.print(f"the next {again} on this target begins with what was left", markup=False)
         if result.error:
             self.out.print(f"error: {printable(result.error['message'])}", style="red", markup=False)
             if result.error.get("hint"):

@@ -11,7 +11,7 @@ from typing import Any
 from aishell.errors import StepError, WaitingError
 from aishell.execution.job import named_tables, table_of
 from aishell.execution.run import Run
-from aishell.models import Risk, Row, Step, StepStatus, plain
+from aishell.models import Cause, Risk, Row, Step, StepStatus, plain
 from aishell.registry import runners
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
@@ -36,6 +36,7 @@ class Cleared:
     approved_by: str | None = None
     status: StepStatus | None = None
     reason: str | None = None
+    cause: Cause | None = None
 
 
 def clear(
@@ -58,8 +59,9 @@ def clear(
             step_index=step.index,
         )
         putting_off = all(r.rule in _PASSING for r in verdict.reasons if r.decision is Decision.DENY)
-        status = StepStatus.SKIPPED if putting_off else StepStatus.REJECTED
-        return replace(cleared, status=status, reason=f"deferred: {reasons}" if putting_off else f"refused: {reasons}")
+        if putting_off:
+            return replace(cleared, status=StepStatus.SKIPPED, cause=Cause.DEFERRED, reason=f"deferred: {reasons}")
+        return replace(cleared, status=StepStatus.REJECTED, reason=f"refused: {reasons}")
     if verdict.decision is Decision.NOTIFY:
         run.observer.said(f"{step.id}: {tool.name} runs by a policy that only notifies")
     if not verdict.requires_approval:

@@ -16,12 +16,12 @@ from aishell.execution.clearance import Cleared, calm, clear
 from aishell.execution.progress import watched
 from aishell.execution.retry import retrying
 from aishell.execution.run import NoOutputError, Run
-from aishell.models import Row, Step, StepResult, StepStatus, canonical, now, plain
+from aishell.models import Cause, Row, Step, StepResult, StepStatus, canonical, now, plain
 from aishell.packing import pack
 from aishell.planning import conditions
 from aishell.planning.variables import resolve
 from aishell.registry import runners
-from aishell.registry.context import Context, InDoubtError, ObjectResult, label_of
+from aishell.registry.context import Context, InDoubtError, ObjectResult, ToolResult, label_of
 from aishell.registry.hooks import Call
 from aishell.registry.reached import Reached
 from aishell.registry.returns import conclude
@@ -76,10 +76,10 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
     StateError when state cannot be written; a failing step is a result, not an exception."""
     try:
         if earlier is None and step.when is not None and not conditions.holds(step.when, run.lookup):
-            return _skip(run, step, f"not needed: {conditions.described(step.when, run.lookup)}")
+            return skipped(run, step, Cause.CONDITION, f"not needed: {conditions.described(step.when, run.lookup)}")
         params = earlier.params if earlier else resolve(dict(step.params), run.lookup)
     except NoOutputError as error:
-        return _skip(run, step, error.message)
+        return skipped(run, step, Cause.CONDITION, error.message)
     except StepError as error:
         return record(
             run, step, StepResult(step.index, step.id, step.tool, step.params, StepStatus.FAILED, error=error.message)
@@ -104,12 +104,22 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
         return record(run, step, replace(result, error=_told(unexpected(error))))
     if cleared.status is not None:
         return record(
-            run, step, replace(result, status=cleared.status, reason=cleared.reason, approved_by=cleared.approved_by)
+            run,
+            step,
+            replace(
+                result,
+                status=cleared.status,
+                cause=cleared.cause,
+                reason=cleared.reason,
+                approved_by=cleared.approved_by,
+            ),
         )
     if found is not None and not found and not (earlier and earlier.done):
         output = conclude(tool, values, [], _context(run, step, tool)).output
         reason = "nothing to do: no object calls for it now" + (f" ({len(extras)} not in the plan)" if extras else "")
-        return record(run, step, replace(result, status=StepStatus.SKIPPED, output=output, reason=reason))
+        return record(
+            run, step, replace(result, status=StepStatus.SKIPPED, cause=Cause.IDLE, output=output, reason=reason)
+        )
     result = replace(result, params=plain(values), approved_by=cleared.approved_by, attempts=before + 1)
     return _run(run, step, tool, cleared, result, earlier)
 
@@ -148,6 +158,7 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
     result = replace(
         result,
         status={"done": StepStatus.DONE, "skipped": StepStatus.SKIPPED, "failed": StepStatus.FAILED}[outcome.status],
+        cause=_cause(outcome),
         output=plain(outcome.output),
         reason=outcome.reason if outcome.status != "failed" else None,
         error=outcome.reason if outcome.status == "failed" else None,
@@ -286,6 +297,7 @@ def record(run: Run, step: Step, result: StepResult, record_: _Record | None = N
         "output": canonical(result.output) if result.output is not None else None,
         "error": result.error,
         "reason": result.reason,
+        "cause": result.cause,
         "approved_by": result.approved_by,
         "seconds": result.execution_time,
         "deferred": canonical(result.deferred) if result.deferred else None,
@@ -314,9 +326,18 @@ def _commit(run: Run, step: Step, values: Mapping[str, Any], kept: _Record) -> N
     run.asked_to = run.asked_to or asked
 
 
-def _skip(run: Run, step: Step, reason: str) -> StepResult:
-    result = StepResult(step.index, step.id, step.tool, plain(step.params), StepStatus.SKIPPED, reason=reason)
+def skipped(run: Run, step: Step, cause: Cause, reason: str) -> StepResult:
+    """Record that a step does not run."""
+    result = StepResult(
+        step.index, step.id, step.tool, plain(step.params), StepStatus.SKIPPED, reason=reason, cause=cause
+    )
     return record(run, step, result)
+
+
+def _cause(outcome: ToolResult) -> Cause | None:
+    if outcome.status != "skipped":
+        return None
+    return Cause.DEFERRED if outcome.deferred else Cause.IDLE
 
 
 def _deferred(values: Mapping[str, Any], left: ObjectResult) -> dict[str, Any]:

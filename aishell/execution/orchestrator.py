@@ -15,10 +15,10 @@ from typing import Any
 
 from aishell.databases.base import TargetLock
 from aishell.errors import AishellError, WaitingError
-from aishell.execution.executor import Earlier, InterruptedStepError, execute, record
+from aishell.execution.executor import Earlier, InterruptedStepError, execute, skipped
 from aishell.execution.job import named_tables
 from aishell.execution.run import Run
-from aishell.models import Step, StepResult, StepStatus, plain
+from aishell.models import Cause, Step, StepResult, StepStatus, plain
 from aishell.safety.approval import Answer, Approver, Later, Request
 from aishell.traces import unexpected
 
@@ -91,9 +91,9 @@ class Orchestrator:
             if len(self.active) >= self.run.options.jobs or self._conflict(keys):
                 continue
             self.ready.remove(step)
-            reason = self._hindered(step)
-            if reason is not None:
-                self._end(step, _skipped(self.run, step, reason))
+            hindered = self._hindered(step)
+            if hindered is not None:
+                self._end(step, skipped(self.run, step, *hindered))
                 self._start(pool)
                 return
             if not self.lock.alive():
@@ -180,23 +180,25 @@ class Orchestrator:
     def _halted(self) -> bool:
         return self.stopped is not None or self.broken is not None or self.run.asked_to is not None
 
-    def _hindered(self, step: Step) -> str | None:
+    def _hindered(self, step: Step) -> tuple[Cause, str] | None:
         """Why a step whose turn it is must not start."""
         if self.failed_step is not None and not step.always:
-            return f"step {self.failed_step!r} failed before it"
+            return Cause.STOPPED, f"step {self.failed_step!r} failed before it"
         if not step.always:
             for need in sorted(self.run.graph.needs[step.id]):
                 earlier = self.run.results[need].status
                 if earlier in (StepStatus.FAILED, StepStatus.REJECTED):
-                    return f"needs step {need!r}, which {'failed' if earlier is StepStatus.FAILED else 'was refused'}"
+                    became = "failed" if earlier is StepStatus.FAILED else "was refused"
+                    return Cause.NEED, f"needs step {need!r}, which {became}"
         deadline = self.run.options.deadline
         if deadline is None or step.always:
             return None
         left = deadline - time.monotonic()
         if left <= 0:
-            return "deferred: the window has closed"
+            return Cause.DEFERRED, "deferred: the window has closed"
         if (step.estimate.seconds or 0) > left:
-            return f"deferred: about {step.estimate.seconds:.0f} s of work do not fit into the {left:.0f} s left"
+            needed = f"about {step.estimate.seconds:.0f} s of work do not fit into the {left:.0f} s left"
+            return Cause.DEFERRED, f"deferred: {needed}"
         return None
 
     def _keys(self, step: Step) -> frozenset[Key]:
@@ -242,8 +244,3 @@ class Orchestrator:
             "interrupted: no new step; cancelling what runs on the server (once more to leave at once)"
         )
         threading.Thread(target=self.run.cancel, daemon=True).start()
-
-
-def _skipped(run: Run, step: Step, reason: str) -> StepResult:
-    result = StepResult(step.index, step.id, step.tool, plain(step.params), StepStatus.SKIPPED, reason=reason)
-    return record(run, step, result)

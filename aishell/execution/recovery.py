@@ -8,7 +8,7 @@ from typing import Any
 
 from aishell.execution.executor import Earlier, record
 from aishell.execution.run import Run
-from aishell.models import Row, StepResult, StepStatus
+from aishell.models import Cause, Row, StepResult, StepStatus
 from aishell.packing import unpack
 from aishell.registry.context import ALL_OR_NONE, Context, ObjectResult, label_of
 from aishell.registry.objects import clean, wait_for_end
@@ -30,7 +30,7 @@ def finished(row: Record, *, again: bool) -> bool:
     if row.status == StepStatus.FAILED:
         return not again
     if row.status == StepStatus.SKIPPED:
-        return not (again and str(row.reason).startswith(("step '", "needs step '")))
+        return not (again and row.cause in (Cause.STOPPED, Cause.NEED))
     return False
 
 
@@ -46,6 +46,7 @@ def result_of(run: Run, row: Record) -> StepResult:
         output=json.loads(row.output) if row.output else None,
         error=row.error,
         reason=row.reason,
+        cause=Cause(row.cause) if row.cause else None,
         attempts=row.attempt,
         started_at=row.started_at,
         execution_time=row.seconds or 0.0,

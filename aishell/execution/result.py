@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aishell.errors import AishellError
 from aishell.interrupts import uninterrupted
-from aishell.models import RunResult, RunState, StepResult, StepStatus, plain
+from aishell.models import Cause, RunResult, RunState, StepResult, StepStatus, plain
 
 if TYPE_CHECKING:
     from aishell.execution.orchestrator import Outcome
@@ -94,8 +94,7 @@ def contract(result: RunResult) -> dict[str, Any]:
 
 def deferred(result: StepResult) -> bool:
     """Whether a step, or some of its objects, was left for another night."""
-    left = result.status is StepStatus.SKIPPED and (result.reason or "").startswith("deferred:")
-    return left or bool(result.deferred)
+    return result.cause is Cause.DEFERRED or bool(result.deferred)
 
 
 def _deferred(result: StepResult) -> list[dict[str, Any]]:

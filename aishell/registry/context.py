@@ -46,6 +46,7 @@ class ToolResult:
     output: dict[str, Any]
     objects: tuple[ObjectResult, ...] = ()
     reason: str | None = None
+    deferred: bool = False  # all of it was left, and some of that for another night
 
 
 @dataclass

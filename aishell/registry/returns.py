@@ -33,7 +33,7 @@ def conclude(tool: Tool, values: Mapping[str, Any], results: Sequence[ObjectResu
     reasons = [f"{r.label}: {r.reason}" if len(results) > 1 else str(r.reason) for r in (bad or idle)]
     put_off = status == "skipped" and any(r.status == "deferred" for r in results)
     reason = ("deferred: " if put_off else "") + "; ".join(reasons[:5])
-    return ToolResult(status, aggregate(tool, blocks), tuple(results), reason or None)
+    return ToolResult(status, aggregate(tool, blocks), tuple(results), reason or None, put_off)
 
 
 def aggregate(tool: Tool, blocks: Mapping[str, list[Row]]) -> dict[str, Any]:

@@ -79,6 +79,7 @@ TABLES = (
     seconds FLOAT,
     deferred TEXT, -- objects left for another night: JSON
     reached TEXT, -- batched: how far it has come, committed with every batch: JSON
+    cause TEXT, -- why it was skipped
     PRIMARY KEY (run_id, step_index)
 )""",
     """CREATE TABLE checkpoints (
@@ -160,8 +161,21 @@ def _backups(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _causes(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE steps ADD COLUMN cause TEXT")
+    connection.execute(
+        """UPDATE steps SET cause = CASE
+               WHEN reason LIKE 'deferred:%' THEN 'deferred'
+               WHEN reason LIKE 'step ''%' THEN 'stopped'
+               WHEN reason LIKE 'needs step ''%' THEN 'need'
+               WHEN reason LIKE 'nothing to do%' THEN 'idle'
+               ELSE 'condition' END
+            WHERE status = 'skipped'"""
+    )
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_deferred_objects, _reached, _backups)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_deferred_objects, _reached, _backups, _causes)
 VERSION = 1 + len(MIGRATIONS)
 
 

@@ -9,20 +9,21 @@ import pytest
 from aishell import errors
 from aishell.cli.run import PRECEDENCE
 from aishell.execution.orchestrator import Outcome
+from aishell.execution.recovery import finished
 from aishell.execution.result import conclude, deferred
-from aishell.models import RunState, StepResult, StepStatus
+from aishell.models import Cause, RunState, StepResult, StepStatus
 
 DONE, FAILED, SKIPPED, REJECTED, IN_DOUBT = (
     StepStatus.DONE, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.REJECTED, StepStatus.IN_DOUBT,
 )  # fmt: skip
-LATER = "deferred: the window closed"
+LATER = Cause.DEFERRED
 
 
-def concluded(outcome: Outcome, *results: StepStatus | tuple[StepStatus, str]) -> tuple[str, RunState, int]:
+def concluded(outcome: Outcome, *results: StepStatus | tuple[StepStatus, Cause]) -> tuple[str, RunState, int]:
     pairs = [(item, None) if isinstance(item, StepStatus) else item for item in results]
     made = {
-        str(number): StepResult(number, str(number), "touch", {}, status, reason=reason)
-        for number, (status, reason) in enumerate(pairs)
+        str(number): StepResult(number, str(number), "touch", {}, status, cause=cause)
+        for number, (status, cause) in enumerate(pairs)
     }
     return conclude(SimpleNamespace(results=made), outcome)
 
@@ -33,7 +34,7 @@ def concluded(outcome: Outcome, *results: StepStatus | tuple[StepStatus, str]) -
         ((), ("success", RunState.COMPLETED, 0)),
         ((DONE,), ("success", RunState.COMPLETED, 0)),
         ((DONE, SKIPPED), ("success", RunState.COMPLETED, 0)),
-        ((DONE, (SKIPPED, "nothing to do")), ("success", RunState.COMPLETED, 0)),
+        ((DONE, (SKIPPED, Cause.IDLE)), ("success", RunState.COMPLETED, 0)),
         ((DONE, (SKIPPED, LATER)), ("partial", RunState.COMPLETED, 4)),
         ((DONE, FAILED), ("partial", RunState.COMPLETED, 1)),
         ((DONE, REJECTED), ("rejected", RunState.COMPLETED, 5)),
@@ -89,18 +90,18 @@ def test_a_step_that_stops_the_run_is_a_failure():
     assert concluded(Outcome(error_step="a"), FAILED) == ("failure", RunState.FAILED, 1)
 
 
-@pytest.mark.parametrize(
-    ("status", "reason", "expected"),
-    [
-        (SKIPPED, LATER, True),
-        (SKIPPED, "deferred by hand", False),
-        (SKIPPED, None, False),
-        (FAILED, LATER, False),
-        (DONE, LATER, False),
-    ],
-)
-def test_only_what_was_skipped_for_another_night_is_deferred(status, reason, expected):
-    assert deferred(StepResult(0, "a", "touch", {}, status, reason=reason)) is expected
+@pytest.mark.parametrize("reason", ["deferred: by what it says", "step 'a' failed before it", None])
+@pytest.mark.parametrize("cause", [None, *Cause])
+def test_what_is_left_for_another_night_is_told_by_its_cause_alone(cause, reason):
+    result = StepResult(0, "a", "touch", {}, SKIPPED, reason=reason, cause=cause)
+    assert deferred(result) is (cause is Cause.DEFERRED)
+
+
+@pytest.mark.parametrize("cause", [None, *Cause])
+@pytest.mark.parametrize("again", [False, True])
+def test_what_waited_for_a_failure_is_tried_again_with_it(cause, again):
+    row = SimpleNamespace(status=SKIPPED, cause=cause, reason="step 'a' failed before it")
+    assert finished(row, again=again) is not (again and cause in (Cause.STOPPED, Cause.NEED))
 
 
 @pytest.mark.parametrize(

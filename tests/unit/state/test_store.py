@@ -179,8 +179,7 @@ def test_an_earlier_store_comes_to_the_shape_of_a_new_one(path, tmp_path, versio
 
 
 def test_a_store_of_this_version_is_opened_as_it_is(path):
-    path.parent.mkdir()
-    earlier(path, VERSION).close()
+    Store.open(path).close()
     before = path.read_bytes()
     store = Store.open(path)
     with store.read() as connection:
@@ -188,6 +187,34 @@ def test_a_store_of_this_version_is_opened_as_it_is(path):
     store.close()
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == ["state.db"]
+
+
+REASONS = {
+    "deferred: the window has closed": "deferred",
+    "step 'a' failed before it": "stopped",
+    "needs step 'a', which failed": "need",
+    "nothing to do: no object calls for it now": "idle",
+    "not needed: 1 > 2": "condition",
+}
+
+
+def test_why_a_step_of_an_earlier_store_was_skipped_is_a_value(path):
+    path.parent.mkdir()
+    with contextlib.closing(earlier(path, 4)) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(runs)")]
+        connection.execute(f"INSERT INTO runs ({', '.join(columns)}) VALUES ({', '.join('0' for _ in columns)})")
+        for number, reason in enumerate((*REASONS, "it failed")):
+            status = "skipped" if reason in REASONS else "failed"
+            values = ("0", number, "s", "t", status, 1, reason)
+            connection.execute(
+                "INSERT INTO steps (run_id, step_index, step_id, tool, status, attempt, reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                values,
+            )
+    store = Store.open(path)
+    with store.read() as connection:
+        rows = connection.all("SELECT reason, cause FROM steps")
+    store.close()
+    assert {row.reason: row.cause for row in rows} == {**REASONS, "it failed": None}
 
 
 def test_an_older_store_is_migrated_after_a_private_copy_that_holds_every_commit(path):
