@@ -34,8 +34,10 @@ def load(what: EntryPoint | str, kind: str) -> Any:
         if not isinstance(what, str):
             return what.load()
         module, _, attribute = what.partition(":")
+        if not module or not attribute:
+            raise ImportError("it is not of the form module:attribute")
         return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError) as error:
         raise SettingsError(
             f"the {kind} {name!r} cannot be loaded: {error}", hint="write module:attribute of what Python can import"
         ) from error

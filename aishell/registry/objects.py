@@ -150,9 +150,15 @@ class Objects:
         return [
             self._result(row, "ok", after)
             if after.get("ok")
-            else self._result(row, missing, after, said or "the effect is not there")
+            else self._result(row, missing, after, self._said(said, missing, row))
             for row, after in zip(group, seen, strict=True)
         ]
+
+    def _said(self, said: str | None, status: str, row: Row) -> str:
+        """Why the effect is not there: what the server said, and who held the table where it was left for that."""
+        if status != "deferred":
+            return said or "the effect is not there"
+        return self._told(DatabaseError(said or "", kind="lock_timeout"), [row])
 
     def _by_object(self, group: list[Row], rows: list[Row]) -> list[Row]:
         """What `verify` saw of each object of the group; an empty row where it saw nothing."""

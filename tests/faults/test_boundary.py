@@ -48,11 +48,11 @@ class Visitor(Agent):
 
 def visit(params, context):
     meet("tool")
-    return {}
+    return {"seen": True}
 
 
 def visit_again(params, context):
-    return {}
+    return {"seen": True}
 
 
 class Hook:
@@ -90,7 +90,7 @@ runs: python
 implementation: foreign:{name}
 idempotent: true
 parameters: {{}}
-returns: {{}}
+returns: {{seen: {{type: boolean}}}}
 examples: [{{params: {{}}}}]
 description: Looks around.
 """
@@ -123,10 +123,10 @@ def visit(aishell: Aishell, foreign: str = "", **more: str) -> Ended:
 
 
 def trace(aishell: Aishell) -> str:
-    """The trace that was kept, which nobody else may read."""
-    (path,) = (aishell.home / ".local/state/aishell/traces").iterdir()
-    assert path.stat().st_mode & 0o777 == 0o600
-    return path.read_text()
+    """The first trace that was kept; nobody else may read any."""
+    kept = sorted((aishell.home / ".local/state/aishell/traces").iterdir())
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
+    return kept[0].read_text()
 
 
 def told(ended: Ended, exception: str) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def test_what_fails_before_a_run_is_one_sentence(visited: Aishell, place: str, e
     assert ended.code == (2 if place == "import" else 1)
     error = told(ended, exception)
     assert "the trace is in" in error["hint"]
-    assert exception in trace(visited)
+    assert exception.partition("(")[0] in trace(visited)
     assert not visited.state.exists() or not visited.rows("SELECT id FROM runs")
 
 
@@ -156,7 +156,7 @@ def test_a_step_that_raises_has_failed_and_the_run_can_be_resumed(visited: Aishe
     ended = visit(visited, f"{place}:{exception}").expect(1)
     error = told(ended, exception)
     assert "the trace is in" in error["message"]
-    assert exception in trace(visited)
+    assert exception.partition("(")[0] in trace(visited)
     assert ended.statuses() == {"visit": "failed", "after": "done" if place == "tool" else "failed"}
     assert visited.state_of(ended.run_id) == "failed"
     again = visited.resume(ended.run_id).expect(0)
@@ -245,7 +245,7 @@ def test_a_run_goes_on_where_nobody_can_be_told(aishell: Aishell, sqlite_path: P
     ended = shell(aishell, run_of(sqlite_path), redirected)
     assert ended.returncode == 0, ended.stdout
     assert "success in" in ended.stdout
-    assert ended.stderr == ""
+    assert "Traceback" not in ended.stderr
     (state,) = aishell.site.glob("state.db")
     assert state.read_bytes().startswith(b"SQLite format 3\0")
 
