@@ -7,10 +7,19 @@ import time
 
 import pytest
 
+from aishell.databases.base import SessionOptions, Statement
 from aishell.errors import DatabaseError
 from tests.servers import HANG, wait_until
 
-PATIENCE = 10  # seconds; a hang would be minutes
+PATIENCE = HANG / 2  # seconds; what waits for ever is ended at HANG
+#: What a server says of the limits that a session was born with, in milliseconds: of a lock, of a statement.
+LIMITS = {
+    "postgresql": """SELECT max(setting) FILTER (WHERE name = 'lock_timeout') AS lock,
+                            max(setting) FILTER (WHERE name = 'statement_timeout') AS statement
+                     FROM pg_settings WHERE name IN ('lock_timeout', 'statement_timeout')""",
+    "mysql": """SELECT greatest(@@lock_wait_timeout, @@innodb_lock_wait_timeout) * 1000 AS `lock`,
+                       @@max_statement_time * 1000 AS statement""",
+}
 CHANGES = ("update_table_statistics", "optimize_table", "rebuild_table", "rebuild_fragmented_indexes")
 
 
@@ -149,3 +158,13 @@ def test_a_cancelled_rewrite_leaves_the_table_as_it_was(pg_engine):
     assert seen == ["cancelled"]
     assert pg_engine.samples.value(node) == before
     assert pg_engine.samples.count("plain") == 100
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_the_server_knows_the_limits_of_a_session(server_engine, read_only):
+    if read_only and server_engine.name == "mysql":
+        pytest.skip("a reading session is watched from here: MySQL's own limit is for SELECT alone")
+    sql = LIMITS[server_engine.name]
+    with server_engine.database.session(SessionOptions(read_only, 3, 7)) as session:
+        (row,) = session.query(Statement(sql, {}, sql))
+    assert [float(row[name]) for name in ("lock", "statement")] == [3000, 7000]
