@@ -274,11 +274,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A statement as a person reads it, with the lock it takes and the file it comes from."""
+    """A statement as a person reads it, with the lock it takes and the file it comes from; `shown` is it on a screen."""
 
     sql: str
     lock: str
     source: str
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)

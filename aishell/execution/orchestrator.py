@@ -51,6 +51,7 @@ class Orchestrator:
         self.stopped: str | None = None
         self.broken: AishellError | None = None
         self.failed_step: str | None = None
+        self._put_off: Later | None = None  # what ended the asking
         self._interrupts = 0
         self._asked: queue.SimpleQueue[Answer] | None = None  # who waits for the answer to the question on the screen
 
@@ -143,14 +144,18 @@ class Orchestrator:
         return reply.get()
 
     def _answer(self, request: Request, reply: queue.SimpleQueue[Answer]) -> None:
-        answer: Answer = Later("interrupted")
+        answer: Answer = self._put_off or Later("interrupted")
         try:
             self._asked = reply
-            if not self._interrupts:
-                answer = self.prompt(request)
+            if not self._interrupts and self._put_off is None:
+                # Two steps can ask at once: the answer to the one may have been for the other too.
+                answer = self.run.agreed(request) or self.prompt(request)
+                self.run.agree(request, answer)
             self._asked = None
         except KeyboardInterrupt:
             self._asked = None
+        if isinstance(answer, Later):
+            self._put_off = answer
         reply.put(answer)
 
     def _end(self, step: Step, result: StepResult) -> None:
@@ -170,7 +175,8 @@ class Orchestrator:
         return True
 
     def _halted(self) -> bool:
-        return self.stopped is not None or self.broken is not None or self.run.asked_to is not None
+        ended = self.stopped is not None or self.broken is not None or self._put_off is not None
+        return ended or self.run.asked_to is not None
 
     def _hindered(self, step: Step) -> str | None:
         """Why a step whose turn it is must not start."""

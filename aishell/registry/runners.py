@@ -12,7 +12,7 @@ from aishell.registry.batches import Batches
 from aishell.registry.context import Context, ToolResult
 from aishell.registry.objects import Objects, groups
 from aishell.registry.programs import shown
-from aishell.registry.render import render
+from aishell.registry.render import render, unresolved
 from aishell.registry.returns import aggregate
 from aishell.registry.schemas import check_schema
 from aishell.registry.stages import Stages
@@ -71,9 +71,7 @@ def statements(
         return [
             *(Statement(line, {}, line) for line in lines),
             *(
-                render(tool, block, values, database)
-                if block.names <= values.keys()
-                else Statement(block.text, {}, block.text)
+                render(tool, block, values, database) if block.names <= values.keys() else unresolved(block)
                 for block in sent
             ),
         ]

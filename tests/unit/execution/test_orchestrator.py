@@ -17,7 +17,8 @@ from tests.servers import HANG
 
 
 def answered(prompt: Any, before: int = 0) -> tuple[Any, Orchestrator]:
-    walk = Orchestrator(SimpleNamespace(ask=None), None, lambda request: prompt(walk))
+    run = SimpleNamespace(ask=None, agreed=lambda request: None, agree=lambda request, answer: None)
+    walk = Orchestrator(run, None, lambda request: prompt(walk))
     for _ in range(before):
         walk._signalled(signal.SIGINT, None)
     reply: queue.SimpleQueue[Any] = queue.SimpleQueue()
