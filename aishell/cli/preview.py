@@ -99,6 +99,8 @@ def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]
     changes = not item.tool.read_only
     if changes or verbose:
         _statements(out, item, verbose)
+    if changes:
+        out.print(f"       {printable(item.tool.undo_text)}", style="dim", markup=False)
     if changes and verdict.decision.rank >= Decision.CONFIRM.rank:
         for risk in (risk for risk in verdict.risks if risk not in shared):
             out.print(f"     ! {printable(risk)}", style="yellow", markup=False)

@@ -35,6 +35,9 @@ class Prompt:
     ) -> None:
         self._err, self._seconds = err, seconds
         self.pause, self.go_on = pause, go_on
+        self._note = (
+            ""  # what was wrong with the last answer: told with the next question, so that it can be answered at once
+        )
 
     def __call__(self, request: Request) -> Answer:
         if self.pause:
@@ -48,16 +51,20 @@ class Prompt:
     def _ask(self, request: Request) -> Answer:
         self._show(request)
         while True:
-            typed = ask(_menu(request), self._seconds)
+            typed = self._line(_menu(request))
             if typed is None:
                 return Later(f"no answer within {self._seconds:.0f} s")
             word = meant(typed, _LETTERS, ("all",) if request.others else ())
             if word is None:
-                self._err.print("answer with one of the letters in brackets, or its whole word", style="yellow")
+                self._note = "answer with one of the letters in brackets, or its whole word"
                 continue
             answer = self._answer(word, request)
             if answer is not None:
                 return answer
+
+    def _line(self, question: str) -> str | None:
+        note, self._note = self._note, ""
+        return ask(f"{note}\n{question}" if note else question, self._seconds)
 
     def _answer(self, word: str, request: Request) -> Answer | None:
         match word:
@@ -70,7 +77,7 @@ class Prompt:
             case "skip":
                 return Skip(who())
             case "reject":
-                reason = ask("reason: ", self._seconds)
+                reason = self._line("reason: ")
                 return Reject(who(), (reason or "").strip() or "no reason given")
             case "details":
                 self._details(request)
@@ -83,9 +90,9 @@ class Prompt:
         if request.level != "review":
             return True
         question = f"this is reviewed: type the target's name ({printable(request.target.name)}) to approve: "
-        if (ask(question, self._seconds) or "").strip() == request.target.name:
+        if (self._line(question) or "").strip() == request.target.name:
             return True
-        self._err.print("that is not the target's name; nothing was approved", style="yellow")
+        self._note = "that is not the target's name; nothing was approved"
         return False
 
     def _edited(self, request: Request) -> Answer | None:
@@ -96,7 +103,7 @@ class Prompt:
         for name, old in request.params.items():
             if request.tool.parameters[name].type == "identifier_list":
                 continue
-            typed = ask(f"{name} [{printable(old)}]: ", self._seconds)
+            typed = self._line(f"{name} [{printable(old)}]: ")
             if typed is None:
                 return Later(f"no answer within {self._seconds:.0f} s")
             if not typed.strip():
@@ -105,7 +112,7 @@ class Prompt:
                 params[name] = parse(typed, name).data
                 request.tool.prepare(params)
             except AishellError as error:
-                self._err.print(printable(error.message), style="red", markup=False)
+                self._note = printable(error.message)
                 params[name] = old
         return Edit(params, who()) if params != dict(request.params) else None
 
@@ -133,7 +140,8 @@ class Prompt:
                 markup=False,
             )
         estimate = f"about {duration(step.estimate.seconds)} ({step.estimate.based_on})"
-        out.print(f"in use by {request.busy_sessions} other session(s); {request.undo}; {estimate}", markup=False)
+        out.print(f"in use by {request.busy_sessions} other session(s); {estimate}", markup=False)
+        out.print(printable(request.tool.undo_text), style="" if request.tool.undo else "bold", markup=False)
         for reason in request.verdict.reasons:
             if reason.decision.rank >= 2:
                 out.print(

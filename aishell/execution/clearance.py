@@ -143,7 +143,9 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
             step_index=step.index,
         )
         values = tool.prepare(answer.params)
-        found = runners.find(tool, values, Context(run.job.database, run.marker(step), run.job.options(tool)))
+        found = cleared.found
+        if not tool.undoing:  # its objects are those of the step that it takes back
+            found = runners.find(tool, values, Context(run.job.database, run.marker(step), run.job.options(tool)))
         return clear(run, step, tool, values, found)
     if isinstance(answer, approval.Skip):
         return replace(cleared, status=StepStatus.SKIPPED, reason=f"skipped by {answer.by}")

@@ -15,6 +15,7 @@ from typing import Any
 
 from aishell.databases.base import TargetLock
 from aishell.errors import AishellError, WaitingError
+from aishell.execution import rollback
 from aishell.execution.executor import Earlier, InterruptedStepError, execute, record
 from aishell.execution.job import named_tables
 from aishell.execution.run import Run
@@ -58,6 +59,7 @@ class Orchestrator:
     def walk(self) -> Outcome:
         """Run everything that can run. Returns when nothing runs and nothing more may start."""
         self.graph = self.run.graph.sorter()
+        self.failed_step = self._failed_before()
         pool = ThreadPoolExecutor(self.run.options.jobs, thread_name_prefix="aishell-step")
         try:
             with self._hearing_signals():
@@ -71,6 +73,12 @@ class Orchestrator:
         if self.stopped is None and self.run.asked_to:
             self.stopped = "cancelled" if self.run.asked_to == "cancel" else "paused"
         return Outcome(tuple(self.waiting), self.stopped, self.broken, self.failed_step)
+
+    def _failed_before(self) -> str | None:
+        """The step whose failure an earlier process, which was killed right then, has written down and not acted on."""
+        known = ((step, self.run.results.get(step.id)) for step in self.run.plan.steps)
+        failed = (s.id for s, r in known if r and r.status is StepStatus.FAILED and s.on_error != "continue")
+        return next(failed, None)
 
     def _collect(self) -> None:
         """Take every step whose needs are through; those of an earlier process are through already."""
@@ -163,7 +171,7 @@ class Orchestrator:
         if self._doubtful(step, result):
             return
         self.graph.done(step.id)
-        if result.status is StepStatus.FAILED and step.on_error == "fail":
+        if result.status is StepStatus.FAILED and step.on_error != "continue":
             self.failed_step = step.id
         self._collect()
 
@@ -180,6 +188,8 @@ class Orchestrator:
 
     def _hindered(self, step: Step) -> str | None:
         """Why a step whose turn it is must not start."""
+        if step.undoes is not None:
+            return rollback.hindered(self.run.plan, step, self.run.results, self.run.job.pick(step.tool))
         if self.failed_step is not None and not step.always:
             return f"step {self.failed_step!r} failed before it"
         if not step.always:

@@ -10,6 +10,7 @@ from aishell.execution.inspection import inspect
 from aishell.execution.job import Job, as_sent, named_tables
 from aishell.models import History, Inventory, Plan, Row, RunResult, RunState, Sent, Step, Table
 from aishell.planning import checks
+from aishell.planning.undoing import with_undos
 from aishell.planning.variables import references, resolve
 from aishell.registry.render import unresolved
 from aishell.registry.tool import Tool
@@ -48,10 +49,12 @@ def preview(
 
 def present(job: Job, plan: Plan, inventory: Inventory) -> Preview:
     """Check a plan statically, bind it to its tools' versions, judge and render every step."""
-    tools = {step.tool: job.pick(step.tool) for step in plan.steps}
+    checks.check_failures(plan)
+    steps = with_undos(plan.steps, job.pick, inventory.server.identity)
+    tools = {step.tool: job.pick(step.tool) for step in steps}
     plan = replace(
         plan,
-        steps=tuple(replace(step, index=number) for number, step in enumerate(plan.steps)),
+        steps=tuple(replace(step, index=number) for number, step in enumerate(steps)),
         tool_versions={name: tool.version for name, tool in sorted(tools.items())},
         target_identity=inventory.server.identity,
     )
@@ -138,6 +141,8 @@ def as_contract(preview: Preview) -> dict[str, Any]:
                 "when": item.step.when,
                 "always": item.step.always,
                 "on_error": item.step.on_error,
+                "undo": item.tool.undo.how if item.tool.undo else None,
+                "undoes": item.step.undoes,
                 "rationale": item.step.rationale,
                 "evidence": item.step.evidence,
                 "statements": [{"sql": s.sql, "lock": s.lock, "source": s.source} for s in item.statements],

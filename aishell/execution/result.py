@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aishell.errors import AishellError
+from aishell.execution import rollback
 from aishell.interrupts import uninterrupted
 from aishell.models import RunResult, RunState, StepResult, StepStatus, plain
 
@@ -39,6 +40,8 @@ def conclude(run: Run, outcome: Outcome) -> tuple[str, RunState, int]:
     results = list(run.results.values())
     if outcome.stopped is not None:
         return _STOPPED[outcome.stopped]
+    if outcome.waiting and outcome.broken is None and rollback.rolling(run.plan, run.results):
+        return "waiting_approval", RunState.WAITING_APPROVAL, 1  # what is to be taken back waits for a person
     if outcome.broken is not None or outcome.error_step is not None:
         return "failure", RunState.FAILED, outcome.broken.exit_code if outcome.broken else 1
     if any(result.status is StepStatus.FAILED for result in results):
@@ -62,6 +65,9 @@ def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> t
     left = [item for result in results for item in _deferred(result)]
     failures = [r for r in results if r.status is StepStatus.FAILED]
     data |= {"deferred": left, "warnings": list(run.plan.warnings), "waiting": list(outcome.waiting)}
+    if (back := rollback.outcome(run.plan, run.results, run.job.pick)) is not None:
+        data |= {"rolled_back": list(back.undone), "not_rolled_back": list(back.left)}
+        reasoning = f"{reasoning} {rollback.sentence(back)}"
     data.setdefault("actions_count", sum(1 for r in results if r.status is StepStatus.DONE))
     result = RunResult(
         run_id=run.id,

@@ -235,9 +235,12 @@ def _columns(text: _Text, tool: Tool, name: str, columns: Sequence[Mapping[str, 
         text.plain(template[position:])
 
 
-#: What no file declares, and is no single name: the objects of a group, the columns that a row of the tool's own tells, and
-#: tables with the names they get.
-_GIVEN = {"group": "identifier_list", "columns": "key", "moves": "moves"}
+#: What no file declares, and is no single name: the objects of a group, the columns that a row of the tool's own tells,
+#: tables with the names they get, and a partition's bounds.
+_GIVEN = {"group": "identifier_list", "columns": "key", "moves": "moves", "bound": "bound"}
+#: A range partition's bounds, as PostgreSQL's pg_get_expr writes them.
+_END = r"(?:MINVALUE|MAXVALUE|'(?:[^'\\]|'')*'|-?[0-9.]+)"
+_BOUND = re.compile(rf"FOR VALUES FROM \({_END}(?:, {_END})*\) TO \({_END}(?:, {_END})*\)")
 
 
 def _paste(tool: Tool, name: str, value: Any, engine: str) -> str:
@@ -259,6 +262,10 @@ def _paste(tool: Tool, name: str, value: Any, engine: str) -> str:
         return str(value)
     if not isinstance(value, str):
         raise ParameterError(f"{tool.name}: {name} is {value!r}, not a name")
+    if kind == "bound":
+        if not _BOUND.fullmatch(value):
+            raise ParameterError(f"{tool.name}: {value!r} are no bounds of a partition by ranges")
+        return value
     return quote(value, engine)
 
 

@@ -49,11 +49,6 @@ class Request:
         """`confirm` or `review`."""
         return self.verdict.decision.value
 
-    @property
-    def undo(self) -> str:
-        """What can be undone, plainly."""
-        return "can be undone" if "undo" in self.tool.blocks else "cannot be undone"
-
 
 @dataclass(frozen=True)
 class Approve:
