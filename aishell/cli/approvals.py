@@ -73,6 +73,8 @@ def show(ctx: click.Context, /, approval: str, output: str) -> None:
         for line in sql_lines(Sent(**sent)):
             click.echo(f"  {line}")
         click.echo(f"    lock {sent['lock']}  [{sent['source']}]")
+    if "undo" in asked:  # not in what an older aishell asked
+        click.echo(printable(asked["undo"]))
     for reason in asked["reasons"]:
         if reason["decision"] in ("confirm", "review", "deny"):
             click.echo(f"asks because: {printable(reason['text'])} ({printable(reason['rule'])})")

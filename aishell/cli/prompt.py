@@ -53,7 +53,7 @@ class Prompt:
         while True:
             typed = self._line(_menu(request))
             if typed is None:
-                return Later(f"no answer within {self._seconds:.0f} s")
+                return Later("no answer")
             word = meant(typed, _LETTERS, ("all",) if request.others else ())
             if word is None:
                 self._note = "answer with one of the letters in brackets, or its whole word"
@@ -105,7 +105,7 @@ class Prompt:
                 continue
             typed = self._line(f"{name} [{printable(old)}]: ")
             if typed is None:
-                return Later(f"no answer within {self._seconds:.0f} s")
+                return Later("no answer")
             if not typed.strip():
                 continue
             try:

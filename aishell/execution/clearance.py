@@ -172,6 +172,7 @@ def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]
         "risk": tool.risk_level,
         "reasons": cleared.verdict.reasons,
         "risks": cleared.verdict.risks,
+        "undo": tool.undo_text,
         "objects": objects,
     }
     name = run.approvals.ask(

@@ -40,9 +40,9 @@ def conclude(run: Run, outcome: Outcome) -> tuple[str, RunState, int]:
     results = list(run.results.values())
     if outcome.stopped is not None:
         return _STOPPED[outcome.stopped]
-    if outcome.waiting and outcome.broken is None and rollback.rolling(run.plan, run.results):
-        return "waiting_approval", RunState.WAITING_APPROVAL, 1  # what is to be taken back waits for a person
     if outcome.broken is not None or outcome.error_step is not None:
+        if outcome.waiting and outcome.broken is None and rollback.rolling(run.plan, run.results):
+            return "waiting_approval", RunState.WAITING_APPROVAL, 1  # what is to be taken back waits for a person
         return "failure", RunState.FAILED, outcome.broken.exit_code if outcome.broken else 1
     if any(result.status is StepStatus.FAILED for result in results):
         code, status = 1, "partial"

@@ -21,12 +21,12 @@ def with_undos(steps: Sequence[Step], pick: Callable[[str], Tool], identity: str
     They run one after the other once every other step is through, and `always` steps (the report) after them. `identity` is
     that of the target.
     """
-    ways = [(step, pick(step.tool)) for step in steps]
     if any(step.undoes for step in steps) or not any(step.on_error == "rollback" for step in steps):
         return tuple(steps)
     forward = tuple(step.id for step in steps if not step.always)
     undos: list[Step] = []
-    for step, tool in reversed(ways):
+    for step in reversed(steps):
+        tool = pick(step.tool)
         if tool.undo is not None and not tool.read_only and not step.always:
             needs = (undos[-1].id,) if undos else forward
             undos.append(_undo(step, tool, tool.undo, identity, needs))

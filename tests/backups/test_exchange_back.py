@@ -45,7 +45,7 @@ def on_sqlite(aishell: Aishell, request: pytest.FixtureRequest) -> Shop:
 
 @pytest.fixture
 def on_postgresql(aishell: Aishell, request: pytest.FixtureRequest) -> Iterator[Shop]:
-    db = request.getfixturevalue("pg")
+    db = request.getfixturevalue("pg_current")
     before = test_in_place_postgresql.databases(db)
     test_in_place_postgresql.fill(db)
 

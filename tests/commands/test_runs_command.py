@@ -48,6 +48,7 @@ def test_an_approval_shows_exactly_what_would_run(aishell, waiting):
     said = aishell("approvals", "show", approval).expect(0).out
     assert 'VACUUM "main"' in said
     assert "production" in said
+    assert "\ncannot be undone\n" in said
 
 
 def test_approved_elsewhere_it_runs(aishell, waiting):
