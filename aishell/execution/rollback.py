@@ -42,9 +42,9 @@ def hindered(plan: Plan, step: Step, results: Results, tool: Tool) -> str | None
         return f"{step.undoes} did nothing"
     if forward.status is StepStatus.FAILED and not tool.undoing:
         return f"{step.undoes} was not finished: look what it has done"
-    for need in step.needs:
-        if plan.step(need).undoes and (refused := _REFUSED.get(results[need].status)):
-            return f"needs step {need!r}, which {refused}"
+    for other in plan.steps:  # the way back is gone in order: behind what could not be taken back nothing is
+        if other.undoes and other.id in results and (refused := _REFUSED.get(results[other.id].status)):
+            return f"needs step {other.id!r}, which {refused}"
     return None
 
 
