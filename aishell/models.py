@@ -67,6 +67,8 @@ CAPABILITIES = frozenset(
     schema_analyze schema_modify query_optimize index_manage""".split()
 )
 SAFETY_LEVELS = ("permissive", "moderate", "strict")
+#: What a step's failure means for the run (model.md, States).
+ON_ERROR = ("fail", "continue", "rollback")
 
 
 class Cause(StrEnum):
@@ -254,9 +256,10 @@ class Step:
     needs: tuple[str, ...] = ()
     when: str | None = None
     always: bool = False
-    on_error: str = "fail"  # fail | continue
+    on_error: str = "fail"  # one of ON_ERROR
     estimate: Estimate = Estimate()
     found: tuple[Mapping[str, Any], ...] | None = None
+    undoes: str | None = None  # the step that this one takes back when the run is rolled back; it runs then only
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +279,8 @@ class Plan:
     @property
     def digest(self) -> str:
         task = [self.task.agent, self.task.target, self.task.input_data, self.task.metadata]
-        bound = [*task, self.target_identity, self.tool_versions, self.steps]
+        steps = [{name: item for name, item in plain(s).items() if name != "undoes" or item} for s in self.steps]
+        bound = [*task, self.target_identity, self.tool_versions, steps]
         return digest([*bound, self.objects] if self.objects else bound)
 
     def step(self, step_id: str) -> Step:
@@ -285,11 +289,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A statement as a person reads it, with the lock it takes and the file it comes from."""
+    """A statement as a person reads it, with the lock it takes and the file it comes from; `shown` is it on a screen."""
 
     sql: str
     lock: str
     source: str
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)

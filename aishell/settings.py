@@ -6,14 +6,14 @@ Plain dataclasses rather than pydantic: these few files are read at every start,
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aishell.errors import SettingsError, UnknownNameError
-from aishell.models import CAPABILITIES, SAFETY_LEVELS, AgentConfig, Risk, digest
+from aishell.models import CAPABILITIES, SAFETY_LEVELS, AgentConfig, Risk, canonical, digest
 from aishell.verdicts import Decision
 from aishell.yamlfile import Document, parse
 
@@ -78,6 +78,11 @@ class Rule:
     label: str = "*"
 
 
+def in_force(constraints: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Constraints as what they ask for: not by where they stand in a file, and in no order."""
+    return sorted({canonical({key: value for key, value in one.items() if key != "where"}) for one in constraints})
+
+
 @dataclass(frozen=True)
 class Policy:
     """`config/policy.yaml`. `matrix[level][risk]` is a decision, or one per environment with `default`."""
@@ -89,7 +94,16 @@ class Policy:
     preapprove_max_risk: Risk = Risk.MEDIUM
     approval_hours: float = 24
     prompt_seconds: float = 300
-    version: str = "built-in"
+
+    @property
+    def version(self) -> str:
+        """The digest of what decides: an approval given under another one is void.
+
+        What only says how long something is waited for (`approval_hours`, `prompt_seconds`), how a rule is called, and in which
+        order things stand decides nothing.
+        """
+        rules = sorted({(rule.decision, rule.tool, rule.target, rule.label) for rule in self.rules})
+        return digest([self.matrix, rules, in_force(self.constraints), self.mode, self.preapprove_max_risk])
 
 
 @dataclass(frozen=True)
@@ -242,7 +256,6 @@ def load_policy(config: Path) -> Policy:
         Risk(section.one_of("preapprove_max_risk", [r for r in Risk if r is not Risk.CRITICAL], "medium")),
         section.get("approval_hours", (int, float), 24),
         section.get("prompt_seconds", (int, float), 300),
-        _version(document),
     )
     section.done()
     return policy
@@ -387,7 +400,3 @@ def _retention(item: Section) -> Mapping[str, Any]:
         if rule[key] is None:
             raise item.wrong(f"a retention rule needs {key}")
     return {key: value for key, value in rule.items() if value is not None}
-
-
-def _version(document: Document) -> str:
-    return digest(document.data)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from aishell.errors import UnknownNameError
-from aishell.models import AgentConfig, Inventory, Params, Plan, Step, StepResult, Table, Task
+from aishell.models import ON_ERROR, AgentConfig, Inventory, Params, Plan, Step, StepResult, Table, Task
 from aishell.verdicts import Verdict
+
+#: What every agent takes: what the failure of a step means for the run, other than the agent has it.
+COMMON_INPUTS: Mapping[str, Mapping[str, Any]] = {"on_error": {"enum": list(ON_ERROR)}}
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,11 @@ class Agent(ABC):
         """Raises UnknownNameError or ParameterError for an input this agent does not take."""
         from aishell.registry.schemas import check_schema
 
+        inputs = {**COMMON_INPUTS, **self.inputs}
         for name in task.input_data:
-            if name not in self.inputs:
-                raise UnknownNameError("input", name, self.inputs, f"the {self.type} task")
-        check_schema(
-            dict(task.input_data), {"type": "object", "properties": dict(self.inputs)}, f"the {self.type} task"
-        )
+            if name not in inputs:
+                raise UnknownNameError("input", name, inputs, f"the {self.type} task")
+        check_schema(dict(task.input_data), {"type": "object", "properties": inputs}, f"the {self.type} task")
 
     def tables(self, task: Task) -> Sequence[str]:
         """Names or globs of the tables a task is about; everything when there are none."""
@@ -70,9 +72,11 @@ class Agent(ABC):
     def plan(self, task: Task, inventory: Inventory) -> Plan:
         """The plan: the draft's steps numbered and bound to the inventory they rest on."""
         draft = self.draft(task, inventory)
+        asked = task.input_data.get("on_error")
+        steps = (step if step.always or asked is None else replace(step, on_error=asked) for step in draft.steps)
         return Plan(
             task=task,
-            steps=draft.steps,
+            steps=tuple(steps),
             created_at=inventory.measured_at,
             inventory_digest=inventory.digest,
             target_identity=inventory.server.identity,

@@ -164,7 +164,8 @@ class Planner:
             "delete_archived_records",
             {
                 **self._which(log),
-                **({**walk, "columns": columns} if key else {}),
+                **walk,
+                "columns": columns,  # MariaDB and SQLite compare them; everywhere the way back needs them
                 "archive": f"{output}.archive_path}}",
                 **self._pace("sleep"),
                 **self._cascades(log),

@@ -47,8 +47,9 @@ def list_(ctx: click.Context, /, output: str) -> None:
 @click.pass_context
 def show(ctx: click.Context, /, approval: str, output: str) -> None:
     """Exactly what would run, why it asks, and what it is bound to."""
-    from aishell.cli.console import write_json
+    from aishell.cli.console import sql_lines, write_json
     from aishell.cli.listing import title
+    from aishell.models import Sent
     from aishell.reporting.units import printable
     from aishell.state.approvals import shown
 
@@ -69,7 +70,11 @@ def show(ctx: click.Context, /, approval: str, output: str) -> None:
     title(f"approval {row.id}  {row.status}  {asked['tool']} ({asked['risk']} risk), {row.level}")
     click.echo(printable(asked["server"]))
     for sent in asked["statements"]:
-        click.echo(f"  {printable(sent['sql'])}\n    lock {sent['lock']}  [{sent['source']}]")
+        for line in sql_lines(Sent(**sent)):
+            click.echo(f"  {line}")
+        click.echo(f"    lock {sent['lock']}  [{sent['source']}]")
+    if "undo" in asked:  # not in what an older aishell asked
+        click.echo(printable(asked["undo"]))
     for reason in asked["reasons"]:
         if reason["decision"] in ("confirm", "review", "deny"):
             click.echo(f"asks because: {printable(reason['text'])} ({printable(reason['rule'])})")
@@ -88,6 +93,7 @@ def show(ctx: click.Context, /, approval: str, output: str) -> None:
 @click.pass_context
 def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: str | None) -> None:
     """Approve a step exactly as shown; what has changed until it runs voids the answer."""
+    from aishell.cli.asking import ask
     from aishell.reporting.units import printable
     from aishell.state.runs import who
 
@@ -96,13 +102,8 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
     target = site.runs.find(row.run_id).target
     if row.level == "review":
         if confirm_target is None and not sys.stdin.isatty():
-            raise UsageError(
-                "this is reviewed: the target's name has to be given", hint=f"--confirm-target {printable(target)}"
-            )
-        typed = confirm_target or click.prompt(
-            f"this is reviewed: type the target's name ({printable(target)})", default="", show_default=False
-        )
-        if typed != target:
+            raise UsageError("this is reviewed: the target's name has to be given", hint=f"--confirm-target {target}")
+        if (confirm_target or ask(f"this is reviewed: type the target's name ({printable(target)}): ")) != target:
             raise DeniedError("that is not the target's name; nothing was approved")
     site.approvals.decide(row.id, "approved", by=who(), reason=reason)
     click.echo(f"approved; go on with: aishell runs resume {row.run_id[:8]}")

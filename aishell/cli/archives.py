@@ -144,6 +144,7 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
     Finished archives stay, and so does what a run can still go on with: to give that up, cancel the run first.
     """
     from aishell.archives import shelf
+    from aishell.cli.asking import confirm
     from aishell.cli.listing import show_rows
 
     site = open_site(ctx)
@@ -157,7 +158,7 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
             raise UsageError(f"{len(going)} unfinished archive(s) can be removed", hint="say so with --yes")
         for row in going:
             click.echo(row["path"])
-        yes = click.confirm(f"remove {len(going)} unfinished archive(s)?")
+        yes = confirm(f"remove {len(going)} unfinished archive(s)?")
     for row in going if yes else ():
         _remove(site, row)
     show_rows(rows, output, empty=f"there is no unfinished archive in {site.archives}")

@@ -189,6 +189,7 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, output: str) -> None:
     from dataclasses import asdict
 
     from aishell.backups.rebuilding import rebuild
+    from aishell.cli.asking import confirm
     from aishell.cli.console import write_json
     from aishell.reporting.units import printable
     from aishell.state.runs import who
@@ -198,7 +199,7 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, output: str) -> None:
     if told.gone and not yes:
         names = ", ".join(told.gone[:5]) + (f" and {len(told.gone) - 5} more" if len(told.gone) > 5 else "")
         click.echo(f"not in the folder any more: {names}", err=True)
-        yes = interactive(False, output) and click.confirm(f"forget {len(told.gone)} backup(s)?", err=True)
+        yes = interactive(False, output) and confirm(f"forget {len(told.gone)} backup(s)?")
     forgotten = told.gone if yes else []
     if forgotten:
         site.vault.catalog.forget(forgotten)

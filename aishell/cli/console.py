@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.models import plain
+from aishell.models import Sent, plain
+from aishell.reporting.units import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,10 +22,19 @@ def write_json(document: Any) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that keeps to NO_COLOR, and to 110 columns when nobody sees it."""
+    """A console that keeps to NO_COLOR, and to 110 columns when nobody sees it. `:bug:` in a name stays what it is."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
     return Console(
-        stderr=stderr, highlight=False, soft_wrap=not stream.isatty(), width=None if stream.isatty() else 110
+        stderr=stderr,
+        highlight=False,
+        emoji=False,
+        soft_wrap=not stream.isatty(),
+        width=None if stream.isatty() else 110,
     )
+
+
+def sql_lines(sent: Sent) -> list[str]:
+    """A statement as it can be printed: the lines of the tool's file, with every name and value exactly as it is."""
+    return (sent.shown or printable(sent.sql)).split("\n")

@@ -50,6 +50,7 @@ def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bo
 
     Raises DeniedError for what policy refuses, UsageError when nobody is there to be asked.
     """
+    from aishell.cli.asking import ask, confirm
     from aishell.reporting.units import printable
     from aishell.safety.gates import preapproved
     from aishell.verdicts import Decision
@@ -74,12 +75,6 @@ def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bo
         click.echo(f"asks because: {printable(asks)}", err=True)
     reviewed = [name for name, verdict in verdicts.items() if verdict.decision is Decision.REVIEW]
     for name in reviewed:
-        typed = click.prompt(
-            f"{question} This is reviewed: type the target's name ({printable(name)})",
-            default="",
-            show_default=False,
-            err=True,
-        )
-        if typed != name:
+        if ask(f"{question} This is reviewed: type the target's name ({printable(name)}): ") != name:
             raise DeniedError("that is not the target's name; nothing was done")
-    return bool(reviewed) or click.confirm(question, err=True)
+    return bool(reviewed) or confirm(question)

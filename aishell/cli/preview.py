@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
+from aishell.cli.console import sql_lines
 from aishell.execution.preview import Preview, StepPreview
-from aishell.models import Evidence
+from aishell.models import Evidence, Sent
 from aishell.reporting.units import duration, printable, size
 from aishell.verdicts import Decision
 
@@ -98,6 +99,8 @@ def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]
     changes = not item.tool.read_only
     if changes or verbose:
         _statements(out, item, verbose)
+    if changes:
+        out.print(f"       {printable(item.tool.undo_text)}", style="dim", markup=False)
     if changes and verdict.decision.rank >= Decision.CONFIRM.rank:
         for risk in (risk for risk in verdict.risks if risk not in shared):
             out.print(f"     ! {printable(risk)}", style="yellow", markup=False)
@@ -105,10 +108,9 @@ def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]
 
 def _statements(out: Console, item: StepPreview, verbose: bool) -> None:
     for sent in item.statements[: None if verbose else MAX_STATEMENTS]:
-        text = " ".join(printable(sent.sql).split()) if not verbose else printable(sent.sql)
-        if len(text) > MAX_STATEMENT and not verbose:
-            text = f"{text[:MAX_STATEMENT]} … ({len(text):,} characters, --verbose)"
-        out.print(f"       {text}", style="cyan", markup=False)
+        lines = sql_lines(sent) if verbose else [_brief(sent)]
+        for line in lines:  # never wrapped here: where rich breaks a line, it drops the blanks of a name
+            out.print(f"       {line}", style="cyan", markup=False, soft_wrap=True)
     if len(item.statements) > MAX_STATEMENTS and not verbose:
         out.print(f"       … and {len(item.statements) - MAX_STATEMENTS} more statements (--verbose)", style="dim")
     if item.unseen:
@@ -121,6 +123,12 @@ def _statements(out: Console, item: StepPreview, verbose: bool) -> None:
             style="dim",
             markup=False,
         )
+
+
+def _brief(sent: Sent) -> str:
+    """A statement on one line: the line breaks of its file go, its names and values stay as they are."""
+    text = " ".join(line.strip(" ") for line in sql_lines(sent))
+    return text if len(text) <= MAX_STATEMENT else f"{text[:MAX_STATEMENT]} … ({len(text):,} characters, --verbose)"
 
 
 def _estimate(item: StepPreview) -> str:

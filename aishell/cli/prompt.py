@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import select
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
+from aishell.cli.asking import ask, meant
+from aishell.cli.console import sql_lines
 from aishell.errors import AishellError
-from aishell.reporting.units import duration, printable, size
+from aishell.models import Sent
+from aishell.reporting.units import duration, exact, printable, size
 from aishell.safety.approval import Answer, Approve, Edit, Later, Reject, Request, Skip
 from aishell.safety.locks import lock_of
 from aishell.state.runs import who
 
-_KEYS = "[a]pprove  a[l]l of this tool  [e]dit  [s]kip  [r]eject  [d]etails  [q]uit and decide later"
+_LETTERS = {"a": "approve", "e": "edit", "s": "skip", "r": "reject", "d": "details", "q": "quit"}
+#: Shown of a step; the rest is in its details.
+MAX_STATEMENTS = 5
 
 
 class Prompt:
@@ -31,6 +35,9 @@ class Prompt:
     ) -> None:
         self._err, self._seconds = err, seconds
         self.pause, self.go_on = pause, go_on
+        self._note = (
+            ""  # what was wrong with the last answer: told with the next question, so that it can be answered at once
+        )
 
     def __call__(self, request: Request) -> Answer:
         if self.pause:
@@ -44,42 +51,48 @@ class Prompt:
     def _ask(self, request: Request) -> Answer:
         self._show(request)
         while True:
-            key = self._read(f"{_KEYS}\n? ")
-            if key is None:
-                return Later(f"no answer within {self._seconds:.0f} s")
-            answer = self._answer(key.strip(), request)
+            typed = self._line(_menu(request))
+            if typed is None:
+                return Later("no answer")
+            word = meant(typed, _LETTERS, ("all",) if request.others else ())
+            if word is None:
+                self._note = "answer with one of the letters in brackets, or its whole word"
+                continue
+            answer = self._answer(word, request)
             if answer is not None:
                 return answer
 
-    def _answer(self, key: str, request: Request) -> Answer | None:
-        match key[:1]:
-            case "a" if key in ("a", "approve"):
+    def _line(self, question: str) -> str | None:
+        note, self._note = self._note, ""
+        return ask(f"{note}\n{question}" if note else question, self._seconds)
+
+    def _answer(self, word: str, request: Request) -> Answer | None:
+        match word:
+            case "approve":
                 return Approve(who()) if self._reviewed(request) else None
-            case "l":
-                return Approve(who(), all_of_tool=True) if self._reviewed(request) else None
-            case "e":
+            case "all":
+                return Approve(who(), all_of_tool=True)
+            case "edit":
                 return self._edited(request)
-            case "s":
+            case "skip":
                 return Skip(who())
-            case "r":
-                reason = self._read("reason: ")
+            case "reject":
+                reason = self._line("reason: ")
                 return Reject(who(), (reason or "").strip() or "no reason given")
-            case "d":
+            case "details":
                 self._details(request)
-            case "q":
-                return Later()
+                return None
             case _:
-                self._err.print("answer with one of the letters in brackets", style="yellow")
-        return None
+                return Later()
 
     def _reviewed(self, request: Request) -> bool:
         """A review makes the person type the target's name."""
         if request.level != "review":
             return True
-        typed = self._read(f"this is reviewed: type the target's name ({printable(request.target.name)}) to approve: ")
-        if (typed or "").strip() == request.target.name:
+        question = f"this is reviewed: type the target's name ({printable(request.target.name)}) to approve: "
+        if (self._line(question) or "").strip() == request.target.name:
             return True
-        self._err.print("that is not the target's name; nothing was approved", style="yellow")
+        self._note = "that is not the target's name; nothing was approved"
         return False
 
     def _edited(self, request: Request) -> Answer | None:
@@ -90,56 +103,68 @@ class Prompt:
         for name, old in request.params.items():
             if request.tool.parameters[name].type == "identifier_list":
                 continue
-            typed = self._read(f"{name} [{printable(old)}]: ")
+            typed = self._line(f"{name} [{printable(old)}]: ")
             if typed is None:
-                return Later(f"no answer within {self._seconds:.0f} s")
+                return Later("no answer")
             if not typed.strip():
                 continue
             try:
                 params[name] = parse(typed, name).data
                 request.tool.prepare(params)
             except AishellError as error:
-                self._err.print(printable(error.message), style="red", markup=False)
+                self._note = printable(error.message)
                 params[name] = old
         return Edit(params, who()) if params != dict(request.params) else None
 
     def _show(self, request: Request) -> None:
         out, step = self._err, request.step
         colour = "red" if request.level == "review" or request.target.environment == "production" else "yellow"
-        out.rule(f"approval: {printable(step.id)}", style=colour)
+        out.rule(Text(f"approval: {printable(step.id)}"), style=colour)
         out.print(
-            f"{request.tool.name} on {printable(request.target.name)} ({request.target.environment})",
+            f"{request.tool.name} on {printable(request.target.name)} ({printable(request.target.environment)})",
             style="bold",
             markup=False,
         )
         out.print(printable(request.server), style="dim", markup=False)
         out.print(printable(step.rationale), markup=False)
-        for sent in request.statements[:5]:
-            out.print(f"  {printable(sent.sql)}", style="cyan", markup=False)
-        if len(request.statements) > 5:
-            out.print(f"  … and {len(request.statements) - 5} more: [d]etails", style="dim", markup=False)
+        self._statements(request.statements[:MAX_STATEMENTS])
+        if len(request.statements) > MAX_STATEMENTS:
+            out.print(f"  … and {len(request.statements) - MAX_STATEMENTS} more: [d]etails", style="dim", markup=False)
         if not request.statements:
             out.print("  its statements cannot be previewed", style="yellow")
         lock = lock_of(request.tool)
         out.print(f"lock {lock.name}: blocks {lock.blocks}", markup=False)
         for table in request.tables[:5]:
             out.print(
-                f"{printable(table.schema)}.{printable(table.table)}: {size(table.bytes)}, about {table.rows or 0:,} rows",
+                f"{exact(table.schema)}.{exact(table.table)}: {size(table.bytes)}, about {table.rows or 0:,} rows",
                 markup=False,
             )
         estimate = f"about {duration(step.estimate.seconds)} ({step.estimate.based_on})"
-        out.print(f"in use by {request.busy_sessions} other session(s); {request.undo}; {estimate}", markup=False)
+        out.print(f"in use by {request.busy_sessions} other session(s); {estimate}", markup=False)
+        out.print(printable(request.tool.undo_text), style="" if request.tool.undo else "bold", markup=False)
         for reason in request.verdict.reasons:
             if reason.decision.rank >= 2:
                 out.print(
                     f"asks because: {printable(reason.text)} ({printable(reason.rule)})", style="yellow", markup=False
                 )
+        if request.others:
+            out.print(f"`all` approves this and {len(request.others)} more of {request.tool.name}:", markup=False)
+            for other in request.others:
+                out.print(f"  {printable(other.step_id)}", style="dim", markup=False)
+                self._statements(other.statements, indent=4)
+
+    def _statements(self, statements: Iterable[Sent], *, indent: int = 2, source: bool = False) -> None:
+        """Never wrapped here: where rich breaks a line, it drops the blanks of a name."""
+        for sent in statements:
+            for line in sql_lines(sent):
+                self._err.print(" " * indent + line, style="cyan", markup=False, soft_wrap=True)
+            if source:
+                self._err.print(f"{' ' * indent}[{sent.source}]", style="dim", markup=False)
 
     def _details(self, request: Request) -> None:
         out = self._err
         out.print(printable(request.tool.description), markup=False)
-        for sent in request.statements:
-            out.print(f"  {printable(sent.sql)}  [{sent.source}]", style="cyan", markup=False)
+        self._statements(request.statements, source=True)
         for evidence in request.step.evidence:
             how = ", ".join(filter(None, (evidence.method, evidence.error, f"{evidence.measured_at[:19]}Z")))
             out.print(printable(f"evidence: {evidence.metric} {evidence.value} ({how})"), markup=False)
@@ -153,10 +178,10 @@ class Prompt:
             out.print(f"oldest transaction: {printable(request.blockers)}", markup=False)
         out.print(f"digest {request.digest}", style="dim", markup=False)
 
-    def _read(self, text: str) -> str | None:
-        """A line from the terminal, None when the time is up or the terminal is gone."""
-        self._err.print(text, end="", markup=False)
-        self._err.file.flush()
-        ready, _, _ = select.select([sys.stdin], [], [], self._seconds)
-        line = sys.stdin.readline() if ready else ""
-        return line.rstrip("\n") if line else None
+
+def _menu(request: Request) -> str:
+    """What can be answered. `all` is offered where there is more of the tool to come, and never for a review."""
+    words = ["[a]pprove", "[e]dit", "[s]kip", "[r]eject", "[d]etails", "[q]uit and decide later"]
+    if request.others:
+        words.insert(1, "all")
+    return "  ".join(words) + "\n? "

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, clock_time, deadline, hear_sigterm, interactive, open_files, open_site
-from aishell.cli.main import LazyGroup
+from aishell.cli.common import (
+    OUTPUT,
+    clock_time,
+    deadline,
+    hear_sigterm,
+    interactive,
+    open_files,
+    open_site,
+    own_target,
+    run_options,
+    target_options,
+)
+from aishell.cli.main import LazyGroup, ShowsExamples
 from aishell.errors import StateError
 from aishell.models import RunState
 
@@ -184,6 +195,40 @@ def _ask(site: SiteFiles, run_id: str, what: str) -> None:
     finally:
         lock.release()
     click.echo(f"run {row.id[:8]} is {'cancelled' if what == 'cancel' else 'paused'}")
+
+
+@runs.command(cls=ShowsExamples, epilog="Examples:  aishell runs undo 3f2a --dry-run   ·   aishell runs undo 3f2a")
+@click.argument("run_id", metavar="ID")
+@target_options
+@run_options
+@click.pass_context
+def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
+    """Take back what a run has done, as far as it can be undone: the last step first, in a run of its own.
+
+    Previews and asks as `run` does. `aishell tools show` says of each tool what can be undone, and so did the preview of the run.
+    """
+    from aishell.cli.run import run_all
+    from aishell.execution.rollback import way_back
+    from aishell.models import plain
+    from aishell.registry.header import read_tool
+    from aishell.state.plans import load_plan
+    from aishell.state.transitions import RESUMABLE
+
+    site = open_site(ctx)
+    row = site.runs.find(run_id)
+    if RunState(row.state) in RESUMABLE - {RunState.FAILED}:
+        raise StateError(f"the run {row.id[:8]} is {row.state}", hint=f"first: aishell runs cancel {row.id[:8]}")
+    texts: dict[str, str] = json.loads(row.tools)
+    tools = {
+        tool.name: tool for tool in (read_tool(text, source, source.split("/")[1]) for source, text in texts.items())
+    }
+    steps, left = way_back(load_plan(row.plan), site.runs.steps(row.id), tools)
+    if not steps:
+        raise StateError(f"nothing of the run {row.id[:8]} can be undone" + (f": {', '.join(left)}" if left else ""))
+    own_target(options, row.target)
+    if options["url"] is not None:
+        options["environment"] = options["environment"] or json.loads(row.request)["environment"]
+    ctx.exit(run_all(ctx, "undo", {"run": row.id, "steps": plain(steps), "left": left}, **options))
 
 
 @runs.command(epilog="Example:  aishell runs events 3f2a")

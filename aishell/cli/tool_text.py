@@ -19,7 +19,7 @@ from aishell.safety.locks import lock_of
 
 RISK_STYLES = {"safe": "green", "low": "green", "medium": "yellow", "high": "red", "critical": "bold red"}
 #: What may differ between variants, and is printed with each.
-_VARYING = ("for", "risk", "needs", "lock", "limits", "runs")
+_VARYING = ("for", "risk", "needs", "lock", "limits", "runs", "undo")
 
 
 def contract(tool: Tool) -> dict[str, Any]:
@@ -41,6 +41,7 @@ def contract(tool: Tool) -> dict[str, Any]:
         "transaction": tool.transaction,
         "max_execution_time": tool.max_execution_time,
         "idempotent": tool.idempotent,
+        "undo": tool.undo.how if tool.undo else None,
         "rate_limit": tool.rate_limit,
         "implementation": tool.implementation,
         "parameters_schema": tool.parameters_schema,
@@ -123,6 +124,7 @@ def _facts(tool: Tool) -> Iterable[str]:
     yield f"waits {duration(timeout_of(tool, lock))} for a lock, {limit}{rate}"
     how = f"{tool.runs} ({tool.implementation})" if tool.implementation else tool.runs
     yield how + (", may be sent again after an interruption" if tool.idempotent else "")
+    yield "nothing to undo" if tool.read_only else tool.undo_text
 
 
 def _union(variants: Sequence[Tool], of: str) -> list[tuple[str, Tool]]:

@@ -18,11 +18,15 @@ from aishell.models import Row
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement ready to be sent: `sql` for the driver with `params`, `text` for people."""
+    """One statement ready to be sent: `sql` for the driver with `params`, and `text` with the values in it.
+
+    `shown` is the text on a screen: its only line breaks are those of the tool's file, and names and values are exact.
+    """
 
     sql: str
     params: Mapping[str, Any]
     text: str
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)

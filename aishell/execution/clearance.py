@@ -10,6 +10,7 @@ from typing import Any
 
 from aishell.errors import StepError, WaitingError
 from aishell.execution.job import named_tables, table_of
+from aishell.execution.preview import foreseen
 from aishell.execution.run import Run
 from aishell.models import Cause, Risk, Row, Step, StepStatus, plain
 from aishell.registry import runners
@@ -127,8 +128,6 @@ def _approved(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[
     decided = _decided(run, step, tool, cleared, objects)
     if decided is not None:
         return decided
-    if tool.name in run.approved_tools and verdict.decision is Decision.CONFIRM:
-        return _by(run, step, cleared, f"{who()} (all {tool.name})", "approved for all of this tool in this run")
     if not run.options.interactive:
         return _wait(run, step, tool, cleared, objects)
     return _asked(run, step, tool, cleared, objects)
@@ -137,8 +136,6 @@ def _approved(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[
 def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
     answer = run.ask(_request(run, step, tool, cleared, objects))
     if isinstance(answer, approval.Approve):
-        if answer.all_of_tool:
-            run.approved_tools.add(tool.name)
         return _by(run, step, cleared, answer.by, answer.reason or "approved at the prompt")
     if isinstance(answer, approval.Edit):
         run.runs.event(
@@ -148,7 +145,9 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
             step_index=step.index,
         )
         values = tool.prepare(answer.params)
-        found = runners.find(tool, values, Context(run.job.database, run.marker(step), run.job.options(tool)))
+        found = cleared.found
+        if not tool.undoing:  # its objects are those of the step that it takes back
+            found = runners.find(tool, values, Context(run.job.database, run.marker(step), run.job.options(tool)))
         return clear(run, step, tool, values, found)
     if isinstance(answer, approval.Skip):
         return replace(cleared, status=StepStatus.SKIPPED, reason=f"skipped by {answer.by}")
@@ -175,6 +174,7 @@ def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]
         "risk": tool.risk_level,
         "reasons": cleared.verdict.reasons,
         "risks": cleared.verdict.risks,
+        "undo": tool.undo_text,
         "objects": objects,
     }
     name = run.approvals.ask(
@@ -225,8 +225,9 @@ def _by(run: Run, step: Step, cleared: Cleared, by: str, reason: str) -> Cleared
 def _binding(run: Run, tool: Tool, cleared: Cleared, objects: Sequence[Row]) -> str:
     """Bound to the objects' names and definitions, not to their figures: sizes move while a person thinks."""
     texts = [s.text for s in runners.statements(tool, cleared.values, cleared.found, run.job.database)]
-    identity = run.job.known_server().identity
-    return approval.binding(tool, plain(cleared.values), texts, identity, plain(objects), run.job.policy)
+    job = run.job
+    rules = approval.governing(job.policy, job.config, job.target, job.level)
+    return approval.binding(tool, plain(cleared.values), texts, job.known_server().identity, plain(objects), rules)
 
 
 def _request(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: Sequence[Row]) -> approval.Request:
@@ -245,4 +246,12 @@ def _request(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: Sequen
         tables=tuple(table_of(row) for row in objects),
         busy_sessions=sum(int(row.get("busy_sessions") or 0) for row in objects),
         blockers=server.oldest_transaction,
+        others=_others(run, step, tool) if cleared.verdict.decision is Decision.CONFIRM else (),
     )
+
+
+def _others(run: Run, step: Step, tool: Tool) -> tuple[approval.Covered, ...]:
+    """The steps of the same tool that are still to come and whose statements are known now."""
+    later = (s for s in run.plan.steps if s.tool == tool.name and s.id != step.id and s.id not in run.results)
+    foreseen_ = ((s.id, *foreseen(run.job, s, tool)) for s in later)
+    return tuple(approval.Covered(name, sent) for name, sent, unseen in foreseen_ if sent and unseen is None)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aishell.databases.base import TargetLock
-from aishell.errors import AishellError, OutgrownError
-from aishell.execution import recovery
+from aishell.errors import AishellError, OutgrownError, StateError
+from aishell.execution import recovery, rollback
 from aishell.execution.executor import Earlier
 from aishell.execution.job import Job
 from aishell.execution.locking import holding
@@ -73,6 +73,7 @@ class Driver:
                 f"(was {plan.target_identity}, is {job.known_server().identity})",
                 hint="check the target, or make a new plan with `aishell run`",
             )
+        self._refuse_rolled_back(row, plan)
         with holding(job, row.id, self.site.locks) as lock:
             owner = uuid.uuid4().hex
             self.site.runs.claim(row.id, owner)
@@ -113,11 +114,23 @@ class Driver:
         begun = (json.loads(row.params) for row in self.site.runs.steps(run_id) if row.params)
         return {params["becomes"] for params in begun if params.get("becomes")}
 
+    def _refuse_rolled_back(self, row: Record, plan: Plan) -> None:
+        """Raises StateError for a run that was rolled back: what it says of its steps is not so any more."""
+        known = {step.step_id: recovery.result_of(plan, step) for step in self.site.runs.steps(row.id)}
+        if rollback.over(plan, known):
+            raise StateError(f"the run {row.id[:8]} was rolled back", hint="make a new plan with `aishell run`")
+
     def _recovered(self, run: Run, *, again: bool, in_doubt: str | None) -> dict[str, Earlier]:
+        """What is through, into the run's results; what was begun. A run that is being rolled back tries only that again."""
         earlier: dict[str, Earlier] = {}
-        for row in self.site.runs.steps(run.id):
-            if recovery.finished(row, again=again):
-                run.results[row.step_id] = recovery.result_of(run, row)
+        rows = self.site.runs.steps(run.id)
+        back = rollback.begun(run.plan, {row.step_id: recovery.result_of(run.plan, row) for row in rows})
+        for row in rows:
+            forward = run.plan.steps[row.step_index].undoes is None
+            if not forward and again and not back:
+                continue  # what it would take back is tried once more itself
+            if recovery.finished(row, again=again and not (back and forward)):
+                run.results[row.step_id] = recovery.result_of(run.plan, row)
             elif row.attempt:  # started, interrupted, in doubt, or failed and tried again: it may have left something
                 found = recovery.recover(run, row, in_doubt)
                 if isinstance(found, Earlier):

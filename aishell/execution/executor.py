@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -17,10 +18,10 @@ from aishell.execution.progress import watched
 from aishell.execution.retry import retrying
 from aishell.execution.run import NoOutputError, Run
 from aishell.models import Cause, Row, Step, StepResult, StepStatus, canonical, now, plain
-from aishell.packing import pack
+from aishell.packing import pack, unpack
 from aishell.planning import conditions
 from aishell.planning.variables import resolve
-from aishell.registry import runners
+from aishell.registry import runners, undoing
 from aishell.registry.context import Context, InDoubtError, ObjectResult, ToolResult, label_of
 from aishell.registry.hooks import Call
 from aishell.registry.reached import Reached
@@ -94,6 +95,8 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
         if veto is not None:
             return record(run, step, replace(result, status=StepStatus.REJECTED, reason=f"vetoed by a hook: {veto}"))
         found, extras = _objects(run, step, tool, values, earlier)
+        if tool.undoing and not found and not (earlier and earlier.done):
+            return _idle(run, step, tool, values, result, "nothing to take back: all is as it was")
         cleared = clear(run, step, tool, values, found, approved_by=earlier.approved_by if earlier else None)
         values, found = cleared.values, cleared.found
     except (StepError, DatabaseError, UnexpectedError) as error:
@@ -115,13 +118,16 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
             ),
         )
     if found is not None and not found and not (earlier and earlier.done):
-        output = conclude(tool, values, [], _context(run, step, tool)).output
         reason = "nothing to do: no object calls for it now" + (f" ({len(extras)} not in the plan)" if extras else "")
-        return record(
-            run, step, replace(result, status=StepStatus.SKIPPED, cause=Cause.IDLE, output=output, reason=reason)
-        )
+        return _idle(run, step, tool, values, result, reason)
     result = replace(result, params=plain(values), approved_by=cleared.approved_by, attempts=before + 1)
     return _run(run, step, tool, cleared, result, earlier)
+
+
+def _idle(run: Run, step: Step, tool: Tool, values: dict[str, Any], result: StepResult, reason: str) -> StepResult:
+    """Skipped, with the figures of a step that found no object."""
+    output = conclude(tool, values, [], _context(run, step, tool)).output
+    return record(run, step, replace(result, status=StepStatus.SKIPPED, cause=Cause.IDLE, output=output, reason=reason))
 
 
 def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult, earlier: Earlier | None) -> StepResult:
@@ -188,12 +194,22 @@ def _objects(
     if earlier is not None and earlier.found is not None:
         through = {result.label for result in earlier.done}
         return [dict(r) for r in earlier.found if label_of(tool, values, dict(r)) not in through], []
+    if tool.undoing:
+        return undoing.objects(tool, values, _objects_of(run, step), _context(run, step, tool)), []
     rows = runners.find(tool, values, _context(run, step, tool))
     if rows is None or step.found is None:
         return rows, []
     planned = {tuple(row.get(name) for name in tool.key) for row in step.found}
     inside = [row for row in rows if tuple(row.get(name) for name in tool.key) in planned]
     return inside, [row for row in rows if row not in inside]
+
+
+def _objects_of(run: Run, step: Step) -> Sequence[Row]:
+    """The objects that the step began with which is taken back, as they were frozen then; of an earlier run in the plan."""
+    if step.undoes is None:
+        return [dict(row) for row in reversed(step.found or ({},))]
+    row = next(row for row in run.runs.steps(run.id) if row.step_id == step.undoes)
+    return unpack(json.loads(row.found)) if row.found else [{}]
 
 
 def _start(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult, earlier: Earlier | None) -> None:

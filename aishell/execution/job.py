@@ -14,7 +14,7 @@ from typing import Any
 from aishell.agents.base import Agent
 from aishell.backups.catalog import Entry
 from aishell.backups.vault import Vault
-from aishell.databases.base import Database, SessionOptions
+from aishell.databases.base import Database, SessionOptions, Statement
 from aishell.errors import UnknownNameError
 from aishell.interrupts import uninterrupted
 from aishell.models import AgentConfig, Row, Sent, Server, Step, Table, Task
@@ -192,10 +192,12 @@ class Job:
 
     def sent(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None) -> list[Sent]:
         """The statements of a step as people read them."""
-        return [
-            Sent(statement.text, tool.lock, tool.source)
-            for statement in runners.statements(tool, values, found, self.database)
-        ]
+        return [as_sent(tool, statement) for statement in runners.statements(tool, values, found, self.database)]
+
+
+def as_sent(tool: Tool, statement: Statement) -> Sent:
+    """A statement of a tool as people read it."""
+    return Sent(statement.text, tool.lock, tool.source, statement.shown)
 
 
 def named_tables(params: Mapping[str, Any]) -> list[tuple[str, str]]:

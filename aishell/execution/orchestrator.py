@@ -15,6 +15,7 @@ from typing import Any
 
 from aishell.databases.base import TargetLock
 from aishell.errors import AishellError, WaitingError
+from aishell.execution import rollback
 from aishell.execution.executor import Earlier, InterruptedStepError, execute, skipped
 from aishell.execution.job import named_tables
 from aishell.execution.run import Run
@@ -52,12 +53,14 @@ class Orchestrator:
         self.stopped: str | None = None
         self.broken: AishellError | None = None
         self.failed_step: str | None = None
+        self._put_off: Later | None = None  # what ended the asking
         self._interrupts = 0
         self._asked: queue.SimpleQueue[Answer] | None = None  # who waits for the answer to the question on the screen
 
     def walk(self) -> Outcome:
         """Run everything that can run. Returns when nothing runs and nothing more may start."""
         self.graph = self.run.graph.sorter()
+        self.failed_step = self._failed_before()
         pool = ThreadPoolExecutor(self.run.options.jobs, thread_name_prefix="aishell-step")
         try:
             with self._hearing_signals():
@@ -71,6 +74,12 @@ class Orchestrator:
         if self.stopped is None and self.run.asked_to:
             self.stopped = "cancelled" if self.run.asked_to == "cancel" else "paused"
         return Outcome(tuple(self.waiting), self.stopped, self.broken, self.failed_step)
+
+    def _failed_before(self) -> str | None:
+        """The step whose failure an earlier process, which was killed right then, has written down and not acted on."""
+        known = ((step, self.run.results.get(step.id)) for step in self.run.plan.steps)
+        failed = (s.id for s, r in known if r and r.status is StepStatus.FAILED and s.on_error != "continue")
+        return next(failed, None)
 
     def _collect(self) -> None:
         """Take every step whose needs are through; those of an earlier process are through already."""
@@ -144,12 +153,14 @@ class Orchestrator:
         return reply.get()
 
     def _answer(self, request: Request, reply: queue.SimpleQueue[Answer]) -> None:
-        answer: Answer = Later("interrupted")
+        answer: Answer = self._put_off or Later("interrupted")
         began, alone = time.monotonic(), len(self.active) == 1
         try:
             self._asked = reply
-            if not self._interrupts:
-                answer = self.prompt(request)
+            if not self._interrupts and self._put_off is None:
+                # Two steps can ask at once: the answer to the one may have been for the other too.
+                answer = self.run.agreed(request) or self.prompt(request)
+                self.run.agree(request, answer)
             self._asked = None
         except KeyboardInterrupt:
             self._asked = None
@@ -159,6 +170,8 @@ class Orchestrator:
             answer = Later("the question could not be asked")
         if alone:
             self.run.waited += time.monotonic() - began
+        if isinstance(answer, Later):
+            self._put_off = answer
         reply.put(answer)
 
     def _end(self, step: Step, result: StepResult) -> None:
@@ -166,7 +179,7 @@ class Orchestrator:
         if self._doubtful(step, result):
             return
         self.graph.done(step.id)
-        if result.status is StepStatus.FAILED and step.on_error == "fail":
+        if result.status is StepStatus.FAILED and step.on_error != "continue":
             self.failed_step = step.id
         self._collect()
 
@@ -178,10 +191,13 @@ class Orchestrator:
         return True
 
     def _halted(self) -> bool:
-        return self.stopped is not None or self.broken is not None or self.run.asked_to is not None
+        ended = self.stopped is not None or self.broken is not None or self._put_off is not None
+        return ended or self.run.asked_to is not None
 
     def _hindered(self, step: Step) -> tuple[Cause, str] | None:
         """Why a step whose turn it is must not start."""
+        if step.undoes is not None:
+            return rollback.hindered(self.run.plan, step, self.run.results, self.run.job.pick(step.tool))
         if self.failed_step is not None and not step.always:
             return Cause.STOPPED, f"step {self.failed_step!r} failed before it"
         if not step.always:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from aishell.execution.inspection import inspect
-from aishell.execution.job import Job, named_tables
+from aishell.execution.job import Job, as_sent, named_tables
 from aishell.models import History, Inventory, Plan, Row, RunResult, RunState, Sent, Step, Table
 from aishell.planning import checks
+from aishell.planning.undoing import with_undos
 from aishell.planning.variables import references, resolve
+from aishell.registry.render import unresolved
 from aishell.registry.tool import Tool
 from aishell.verdicts import Verdict
 
@@ -47,10 +49,12 @@ def preview(
 
 def present(job: Job, plan: Plan, inventory: Inventory) -> Preview:
     """Check a plan statically, bind it to its tools' versions, judge and render every step."""
-    tools = {step.tool: job.pick(step.tool) for step in plan.steps}
+    checks.check_failures(plan)
+    steps = with_undos(plan.steps, job.pick, inventory.server.identity)
+    tools = {step.tool: job.pick(step.tool) for step in steps}
     plan = replace(
         plan,
-        steps=tuple(replace(step, index=number) for number, step in enumerate(plan.steps)),
+        steps=tuple(replace(step, index=number) for number, step in enumerate(steps)),
         tool_versions={name: tool.version for name, tool in sorted(tools.items())},
         target_identity=inventory.server.identity,
     )
@@ -60,23 +64,24 @@ def present(job: Job, plan: Plan, inventory: Inventory) -> Preview:
 
 
 def _step(job: Job, step: Step, tool: Tool, tables: Mapping[tuple[str, str], Table]) -> StepPreview:
-    open_references = [r.text for r in references(dict(step.params))]
-    unseen = f"depends on ${{{open_references[0]}}}" if open_references else None
-    # Of what depends on steps before it, what a program tool will send itself can be shown as it stands in its file.
-    sent = [block for name, block in tool.blocks.items() if tool.runs == "program" and name.startswith("do_")]
-    statements: Sequence[Sent] = [Sent(block.text, tool.lock, tool.source) for block in sent]
-    params = step.params if open_references else resolve(dict(step.params), lambda reference: None)
-    if unseen is None:
-        values = tool.prepare(params)
-        found = known_objects(tool, step, values)
-        if tool.runs == "each" and found is None:
-            unseen = "the objects are looked up when the step runs"
-            statements = [Sent(tool.blocks["do"].text, tool.lock, tool.source)]
-        else:
-            statements = job.sent(tool, values, found)
+    statements, unseen = foreseen(job, step, tool)
+    params = step.params if any(references(dict(step.params))) else resolve(dict(step.params), lambda reference: None)
     named = [tables[key] for key in named_tables(params) if key in tables]
-    verdict = job.judge(step, tool, named)
-    return StepPreview(step, tool, tuple(statements), verdict, unseen)
+    return StepPreview(step, tool, statements, job.judge(step, tool, named), unseen)
+
+
+def foreseen(job: Job, step: Step, tool: Tool) -> tuple[tuple[Sent, ...], str | None]:
+    """The statements of a step that has not begun, and why they cannot be shown exactly (None: they are exact)."""
+    open_references = [r.text for r in references(dict(step.params))]
+    if open_references:
+        # Of what depends on steps before it, what a program tool will send itself can be shown as it stands in its file.
+        sent = [block for name, block in tool.blocks.items() if tool.runs == "program" and name.startswith("do_")]
+        return tuple(as_sent(tool, unresolved(block)) for block in sent), f"depends on ${{{open_references[0]}}}"
+    values = tool.prepare(resolve(dict(step.params), lambda reference: None))
+    found = known_objects(tool, step, values)
+    if tool.runs == "each" and found is None:
+        return (as_sent(tool, unresolved(tool.blocks["do"])),), "the objects are looked up when the step runs"
+    return tuple(job.sent(tool, values, found)), None
 
 
 def known_objects(tool: Tool, step: Step, values: Mapping[str, Any]) -> list[Row] | None:
@@ -136,9 +141,11 @@ def as_contract(preview: Preview) -> dict[str, Any]:
                 "when": item.step.when,
                 "always": item.step.always,
                 "on_error": item.step.on_error,
+                "undo": item.tool.undo.how if item.tool.undo else None,
+                "undoes": item.step.undoes,
                 "rationale": item.step.rationale,
                 "evidence": item.step.evidence,
-                "statements": item.statements,
+                "statements": [{"sql": s.sql, "lock": s.lock, "source": s.source} for s in item.statements],
                 "unseen": item.unseen,
                 "estimate": item.step.estimate,
                 "found": item.step.found,

@@ -8,7 +8,7 @@ from typing import Any
 
 from aishell.execution.executor import Earlier, record
 from aishell.execution.run import Run
-from aishell.models import Cause, Row, StepResult, StepStatus
+from aishell.models import Cause, Plan, Row, StepResult, StepStatus
 from aishell.packing import unpack
 from aishell.registry.context import ALL_OR_NONE, Context, ObjectResult, label_of
 from aishell.registry.objects import clean, wait_for_end
@@ -34,9 +34,9 @@ def finished(row: Record, *, again: bool) -> bool:
     return False
 
 
-def result_of(run: Run, row: Record) -> StepResult:
-    """A finished step as an earlier process recorded it."""
-    step = run.plan.steps[row.step_index]
+def result_of(plan: Plan, row: Record) -> StepResult:
+    """A step as an earlier process recorded it."""
+    step = plan.steps[row.step_index]
     return StepResult(
         step_index=row.step_index,
         step_id=row.step_id,
@@ -107,7 +107,7 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
 
 def _said(run: Run, row: Record, decision: str | None, why: str) -> StepResult:
     """The result of a step in doubt, by what a person said of it."""
-    result = replace(result_of(run, row), status=StepStatus.IN_DOUBT, error=why)
+    result = replace(result_of(run.plan, row), status=StepStatus.IN_DOUBT, error=why)
     if decision == "done":
         return replace(result, status=StepStatus.DONE, error=None, output={}, reason="a person says that it is done")
     if decision == "abort":

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aishell.errors import AishellError
+from aishell.execution import rollback
 from aishell.interrupts import uninterrupted
 from aishell.models import Cause, RunResult, RunState, StepResult, StepStatus, plain
 
@@ -40,6 +41,8 @@ def conclude(run: Run, outcome: Outcome, *, alarming: bool = False) -> tuple[str
     if outcome.stopped is not None:
         return _STOPPED[outcome.stopped]
     if outcome.broken is not None or outcome.error_step is not None:
+        if outcome.waiting and outcome.broken is None and rollback.rolling(run.plan, run.results):
+            return "waiting_approval", RunState.WAITING_APPROVAL, 1  # what is to be taken back waits for a person
         return "failure", RunState.FAILED, outcome.broken.exit_code if outcome.broken else 1
     if alarming or any(result.status is StepStatus.FAILED for result in results):
         code, status = 1, "partial"
@@ -61,7 +64,11 @@ def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> t
     status, state, code = conclude(run, outcome, alarming=run.job.agent.alarming(data))
     left = [item for result in results for item in _deferred(result)]
     failures = [r for r in results if r.status is StepStatus.FAILED]
-    data |= {"deferred": left, "warnings": [*run.plan.warnings, *run.warnings], "waiting": list(outcome.waiting)}
+    warnings = [*run.plan.warnings, *run.warnings]
+    data |= {"deferred": left, "warnings": warnings, "waiting": list(outcome.waiting)}
+    if (back := rollback.outcome(run.plan, run.results, run.job.pick)) is not None:
+        data |= {"rolled_back": list(back.undone), "not_rolled_back": list(back.left)}
+        reasoning = f"{reasoning} {rollback.sentence(back)}"
     data.setdefault("actions_count", sum(1 for r in results if r.status is StepStatus.DONE))
     result = RunResult(
         run_id=run.id,

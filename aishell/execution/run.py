@@ -15,7 +15,7 @@ from aishell.execution.job import Job
 from aishell.models import Plan, RunState, Step, StepResult
 from aishell.planning.graph import Graph
 from aishell.planning.variables import Reference, walk
-from aishell.safety.approval import Answer, Later, Request
+from aishell.safety.approval import Answer, Approve, Later, Request
 from aishell.state.approvals import Approvals
 from aishell.state.runs import Runs
 from aishell.traces import unexpected
@@ -96,7 +96,6 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     waited: float = 0.0  # seconds in which nothing ran but a question stood on the screen
     cancelled: threading.Event = field(default_factory=threading.Event)
-    approved_tools: set[str] = field(default_factory=set)
     asked_to: str | None = None  # pause | cancel, by another process
 
     def __post_init__(self) -> None:
@@ -105,6 +104,8 @@ class Run:
         self._sessions: set[Session] = set()
         self._calls: dict[str, deque[float]] = {}
         self._guard = threading.Lock()
+        #: step id -> by whom it was approved with an earlier step, and the statements that were shown then
+        self._agreed: dict[str, tuple[str, frozenset[str]]] = {}
 
     @property
     def task_id(self) -> str:
@@ -156,6 +157,20 @@ class Run:
             }
         task = self.plan.task
         return {field_: getattr(task, field_) for field_ in type(task).__dataclass_fields__}
+
+    def agree(self, request: Request, answer: Answer) -> None:
+        """Remember what an answer for all of a tool covers beside the step that it was given to."""
+        if isinstance(answer, Approve) and answer.all_of_tool:
+            by = f"{answer.by} (all {request.tool.name}, at {request.step.id})"
+            self._agreed |= {o.step_id: (by, frozenset(s.sql for s in o.statements)) for o in request.others}
+
+    def agreed(self, request: Request) -> Approve | None:
+        """The answer that was given with an earlier step, if this one sends what was shown then, and is not reviewed."""
+        by, shown = self._agreed.get(request.step.id, ("", frozenset[str]()))
+        sent = {statement.sql for statement in request.statements}
+        if not sent or not sent <= shown or request.level != "confirm":
+            return None
+        return Approve(by, reason="approved with an earlier step of this tool")
 
     def session(self, session: Session, active: bool) -> None:
         """Remember a session while it runs a statement, so that an interrupt can cancel it on the server."""

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from aishell.errors import ParameterError, PlanError, UnknownNameError, UsageError
-from aishell.models import AgentConfig, Plan, Step, Task
+from aishell.models import ON_ERROR, AgentConfig, Plan, Step, Task
 from aishell.planning import conditions
 from aishell.planning.graph import Graph
 from aishell.planning.variables import Reference, references
@@ -31,6 +31,13 @@ def check(plan: Plan, config: AgentConfig, pick: Callable[[str], Tool]) -> None:
             conditions.check(step.when)
         for reference in (*references(dict(step.params)), *references(step.when or "")):
             _check_reference(reference, step, graph, pick)
+
+
+def check_failures(plan: Plan) -> None:
+    """Raises UnknownNameError for an `on_error` that is none: it must not turn out when something has failed."""
+    for step in plan.steps:
+        if step.on_error not in ON_ERROR:
+            raise UnknownNameError("value of on_error", str(step.on_error), ON_ERROR, f"step {step.id!r}")
 
 
 def _check_capabilities(step: Step, tool: Tool, config: AgentConfig) -> None:

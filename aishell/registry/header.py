@@ -32,6 +32,7 @@ from aishell.registry.tool import (
     Parameter,
     Tool,
 )
+from aishell.registry.undo import check_undo, read_undo
 from aishell.yamlfile import Document, parse
 
 RUNS = ("query", "statement", "each", "batched", "program", "python")
@@ -39,9 +40,9 @@ ENGINES = {"postgresql": {"postgresql"}, "mysql": {"mysql", "mariadb"}, "sqlite"
 _REQUIRED = ("name", "category", "risk", "capabilities", "runs", "returns")
 _OPTIONAL = (
     "engine key lock transaction max_execution_time idempotent group batch deletes lock_timeout requires_approval rate_limit "
-    "implementation programs parameters examples description archives forms lists"
+    "implementation programs parameters examples description archives forms lists undo"
 ).split()
-_STEP_BLOCKS = ("find", "probe", "check", *STAGES, "verify", "leftovers", "cleanup", "report")
+_STEP_BLOCKS = ("find", "probe", "check", *STAGES, "verify", "leftovers", "cleanup", "report", "undo", "undone")
 _BATCH_BLOCKS = ("find", "newest", "next", "guard", "do", "verify", "report")
 #: `archives` -> the parameters that its way of running reads itself.
 _ARCHIVES = {
@@ -53,7 +54,7 @@ _PARAMETER_KEYS = ("type", "default", "enum", "minimum", "maximum", "description
 #: Key -> what its value must be.
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     **dict.fromkeys(("capabilities", "key", "examples"), ((list,), "a list")),
-    **dict.fromkeys(("parameters", "returns", "forms", "lists", "programs"), ((dict,), "a mapping")),
+    **dict.fromkeys(("parameters", "returns", "forms", "lists", "programs", "undo"), ((dict,), "a mapping")),
     **dict.fromkeys(("max_execution_time", "rate_limit", "group", "batch"), ((int,), "a whole number above 0")),
     **dict.fromkeys(("idempotent", "requires_approval", "deletes"), ((bool,), "true or false")),
     "lock_timeout": ((int, float), "a number above 0"),
@@ -205,9 +206,10 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             implementation=data.get("implementation"),
             programs=dict(data.get("programs") or {}),
             examples=tuple(data.get("examples") or ()),
+            undone_by=read_undo(data["undo"], parameters, returns) if data.get("undo") else None,
         )
     except ValueError as error:
-        key = next((k for k in ("parameters", "returns", "engine") if str(error).startswith(k)), "name")
+        key = next((k for k in ("parameters", "returns", "engine", "undo") if str(error).startswith(k)), "name")
         raise refuse(str(error), *str(error).split(":")[0].split(".")[: 2 if key != "engine" else 1]) from error
     _check_blocks(tool, document)
     return tool
@@ -239,7 +241,7 @@ def _aggregate(name: str, spec: Any, runs: str, blocks: Mapping[str, Block]) -> 
     operands = []
     for operand in re.split(r"\s*,\s*", match[2]):
         block, _, column = operand.partition(".")
-        if runs != "query" and block in ("do", "probe", "leftovers", "cleanup"):
+        if runs != "query" and block in ("do", "probe", "leftovers", "cleanup", "undo", "undone"):
             raise ValueError(f"{at}: what `{block}` returns is not kept; take it from `find`, `verify` or `report`")
         if block not in blocks and not (runs != "query" and block in (*_OBJECT_LISTS, "found")):
             raise ValueError(f"{at}: there is no block `{block}`")
@@ -303,6 +305,7 @@ def _check_blocks(tool: Tool, document: Document) -> None:
                 raise ToolFileError(source, line, f"`check` has no column `{missing[0]}`")
             if tool.grouped or not tool.idempotent:
                 raise ToolFileError(source, line, "`check` is for single objects of an `idempotent` tool")
+        check_undo(tool)
         if "cleanup" in tool.blocks and "leftovers" not in tool.blocks:
             raise ToolFileError(source, tool.blocks["cleanup"].line, "`cleanup` needs a block `leftovers`")
         if "verify" not in tool.blocks and not tool.read_only:

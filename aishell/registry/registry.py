@@ -9,7 +9,8 @@ from aishell.errors import PlanError, ToolFileError, UnknownNameError, UsageErro
 from aishell.models import Risk, Server
 from aishell.registry.fragments import FOLDER
 from aishell.registry.header import ENGINES, read_tool
-from aishell.registry.tool import Tool
+from aishell.registry.tool import UNDO, Tool
+from aishell.registry.undo import undoing
 
 LockCheck = Callable[[Tool], str | None]
 
@@ -59,8 +60,15 @@ class Registry:
         return sorted({name for _, name in self._tools})
 
     def pick(self, name: str, server: Server) -> Tool:
-        """The variant of a tool for this server. Raises UnknownNameError, or PlanError when no variant fits."""
+        """The variant of a tool for this server; `undo_x` is what the block `undo` of the tool x makes.
+
+        Raises UnknownNameError, or PlanError when no variant fits.
+        """
         variants = self._tools.get((server.engine, name)) or self._tools.get(("common", name))
+        if variants is None and name.startswith(UNDO) and self.has(name.removeprefix(UNDO), server):
+            tool = self.pick(name.removeprefix(UNDO), server)
+            if "undo" in tool.blocks:
+                return undoing(tool)
         if variants is None:
             if name in self.names:
                 raise PlanError(f"the tool {name!r} does not exist for {server.engine}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from aishell.databases.base import Database, Statement
@@ -12,6 +12,7 @@ from aishell.databases.quoting import literal, quote
 from aishell.errors import ParameterError, ToolFileError
 from aishell.models import plain
 from aishell.registry.tool import KEY_RANGE, OPERATORS, Block, Tool
+from aishell.reporting.units import exact, printable
 
 Pieces = tuple[tuple[str, str], ...]
 
@@ -84,6 +85,50 @@ def _trim(pieces: list[tuple[str, str]]) -> Pieces:
     return tuple(piece for piece in pieces if piece[1])
 
 
+class _Text:
+    """A statement that is being written: `sql` for the driver, `text` with the values in it, `shown` for a screen."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.sql, self.text, self.shown = list[str](), list[str](), list[str]()
+        self.params: dict[str, Any] = {}
+
+    def plain(self, piece: str) -> None:
+        """Text of the tool's file, line breaks included."""
+        self._add(piece, "\n".join(map(printable, piece.split("\n"))))
+
+    def paste(self, piece: str) -> None:
+        """A name, a number or a word that was checked."""
+        self._add(piece, exact(piece))
+
+    def bind(self, name: str, value: Any) -> None:
+        self.params[name] = _bindable(value)
+        self.sql.append(self.database.placeholder.format(name))
+        self._say(literal(self.params[name]))
+
+    def later(self, name: str, label: str) -> None:
+        """A place for a value that is given when the statement is sent; for people its `label`."""
+        self.sql.append(self.database.placeholder.format(name))
+        self._say(f":{label}")
+
+    def statement(self) -> Statement:
+        return Statement("".join(self.sql), self.params, "".join(self.text), "".join(self.shown))
+
+    def _add(self, piece: str, shown: str) -> None:
+        self.sql.append(piece.replace("%", "%%") if self.database.escape_percent else piece)
+        self.text.append(piece)
+        self.shown.append(shown)
+
+    def _say(self, piece: str) -> None:
+        self.text.append(piece)
+        self.shown.append(exact(piece))
+
+
+def unresolved(block: Block) -> Statement:
+    """A block as it stands in its file, where the values of its placeholders are not known yet. It cannot be sent."""
+    return Statement("", {}, block.text, "\n".join(map(printable, block.text.split("\n"))))
+
+
 def render(
     tool: Tool, block: Block, values: Mapping[str, Any], database: Database, *, later: Collection[str] = ()
 ) -> Statement:
@@ -92,40 +137,30 @@ def render(
     The values of `later` are known only when it runs: their names stand in the text for people. Raises ParameterError for a
     value that cannot be pasted.
     """
-    sql, text, params = list[str](), list[str](), dict[str, Any]()
-
-    def plain_text(piece: str) -> None:
-        sql.append(piece.replace("%", "%%") if database.escape_percent else piece)
-        text.append(piece)
-
-    def bind(name: str, value: Any) -> None:
-        params[name] = _bindable(value)
-        sql.append(database.placeholder.format(name))
-        text.append(literal(params[name]))
-
+    text = _Text(database)
     for kind, piece in block.pieces:
         if kind == "text":
-            plain_text(piece)
+            text.plain(piece)
         elif kind == "bind" and piece in later:
-            text.append(f":{piece}")
+            text.later(piece, piece)
         elif kind == "bind":
-            bind(piece, values[piece])
+            text.bind(piece, values[piece])
         elif tool.keyed and piece in KEY_RANGE:
-            _range(tool, piece, values, database.engine, later, (plain_text, bind))
+            _range(text, piece, values, later)
         elif piece in tool.lists:
-            _columns(tool, piece, values["columns"], database, (plain_text, bind), (sql, text))
+            _columns(text, tool, piece, values["columns"])
         elif (parameter := tool.parameters.get(piece)) is not None and parameter.type == "filters":
             for number, condition in enumerate(values[piece]):
-                plain_text(f" AND {quote(condition['column'], database.engine)} ")
-                _filter(condition, f"{piece}_{number}", plain_text, bind)
+                text.plain(" AND ")
+                text.paste(quote(condition["column"], database.engine))
+                text.plain(" ")
+                _filter(text, condition, f"{piece}_{number}")
         else:
-            plain_text(_paste(tool, piece, values[piece], database.engine))
-    return Statement("".join(sql), params, "".join(text))
+            text.paste(_paste(tool, piece, values[piece], database.engine))
+    return text.statement()
 
 
-def _filter(
-    condition: Mapping[str, Any], name: str, plain_text: Callable[[str], None], bind: Callable[[str, Any], None]
-) -> None:
+def _filter(text: _Text, condition: Mapping[str, Any], name: str) -> None:
     """The operator of a filter and its values, each bound. Raises ParameterError where they do not fit each other."""
     operator, value = condition["operator"], condition.get("value")
     before, takes, after = OPERATORS[operator].partition(":x")
@@ -133,89 +168,79 @@ def _filter(
     if bool(takes) != bool(values) or (operator in ("in", "not in")) != isinstance(value, (list, tuple)):
         wanted = "no value" if not takes else "a list of values" if operator in ("in", "not in") else "one value"
         raise ParameterError(f"the filter on {condition['column']!r} with {operator!r} takes {wanted}, not {value!r}")
-    plain_text(before)
+    text.plain(before)
     for number, item in enumerate(values):
-        if number:
-            plain_text(", ")
-        bind(f"{name}_{number}", item)
-    plain_text(after)
+        text.plain(", " if number else "")
+        text.bind(f"{name}_{number}", item)
+    text.plain(after)
 
 
-def _range(
-    tool: Tool,
-    name: str,
-    values: Mapping[str, Any],
-    engine: str,
-    later: Collection[str],
-    write: tuple[Callable[[str], None], Callable[[str, Any], None]],
-) -> None:
+def _range(text: _Text, name: str, values: Mapping[str, Any], later: Collection[str]) -> None:
     """The condition that a row's key lies after, or not after, the values of an end; an end that is None is none.
 
     PostgreSQL and SQLite search an index for `(a, b) > (1, 2)`; MariaDB and MySQL use none for a comparison of rows, so it is
     spelt out for them column by column.
     """
-    plain_text, bind = write
     operator, end = KEY_RANGE[name]
+    engine = text.database.engine
     key = [quote(column, engine) for column in values["key"]]
+    if end in later or (values[end] is not None and engine != "mysql"):
+        text.plain("(")
+        text.paste(", ".join(key))
+        text.plain(f") {operator} ")
     if end in later:
-        plain_text(f"({', '.join(key)}) {operator} :{end}")
+        text.later(end, end)
         return
     if values[end] is None:
-        plain_text("1 = 1")
+        text.plain("1 = 1")
         return
+    text.plain("(")
     if engine != "mysql":
-        plain_text(f"({', '.join(key)}) {operator} (")
         for number, value in enumerate(values[end]):
-            plain_text(", " if number else "")
-            bind(f"{end}_{number}", value)
-        plain_text(")")
-        return
-    plain_text("(")
-    for last in range(len(key)):
-        plain_text(" OR " if last else "")
-        for number in range(last + 1):
-            strict = operator if last == len(key) - 1 else operator[0]
-            plain_text(f"{' AND ' if number else ''}{key[number]} {strict if number == last else '='} ")
-            bind(f"{end}_{last}_{number}", values[end][number])
-    plain_text(")")
+            text.plain(", " if number else "")
+            text.bind(f"{end}_{number}", value)
+    else:
+        for last in range(len(key)):
+            text.plain(" OR " if last else "")
+            for number in range(last + 1):
+                strict = operator if last == len(key) - 1 else operator[0]
+                text.plain(" AND " if number else "")
+                text.paste(key[number])
+                text.plain(f" {strict if number == last else '='} ")
+                text.bind(f"{end}_{last}_{number}", values[end][number])
+    text.plain(")")
 
 
 _TEMPLATE = re.compile(r"\{form\}|\{column\}|:name|:value")
 
 
-def _columns(
-    tool: Tool,
-    name: str,
-    columns: Sequence[Mapping[str, Any]],
-    database: Database,
-    write: tuple[Callable[[str], None], Callable[[str, Any], None]],
-    parts: tuple[list[str], list[str]],
-) -> None:
+def _columns(text: _Text, tool: Tool, name: str, columns: Sequence[Mapping[str, Any]]) -> None:
     """What the list `name` of the tool says of each column: {column} quoted, {form} as its form says, :name bound, and
     :value open, for the rows of `execute_many`. Raises ParameterError for a form the tool does not have."""
-    (plain_text, bind), (sql, text) = write, parts
     for number, column in enumerate(columns):
         if column["form"] not in tool.forms:
             raise ParameterError(f"{tool.name} has no form {column['form']!r} for the column {column['column']!r}")
         template = tool.lists[name].replace("{form}", tool.forms[column["form"]])
-        plain_text(", " if number else "")
+        text.plain(", " if number else "")
         position = 0
         for match in _TEMPLATE.finditer(template):
-            plain_text(template[position : match.start()])
+            text.plain(template[position : match.start()])
             position = match.end()
             if match[0] == "{column}":
-                plain_text(quote(column["column"], database.engine))
+                text.paste(quote(column["column"], text.database.engine))
             elif match[0] == ":name":
-                bind(f"name_{number}", column["column"])
+                text.bind(f"name_{number}", column["column"])
             else:
-                sql.append(database.placeholder.format(f"value_{number}"))
-                text.append(f":{column['column']}")
-        plain_text(template[position:])
+                text.later(f"value_{number}", column["column"])
+        text.plain(template[position:])
 
 
-#: What no file declares, and is no single name: the objects of a group, the columns that a row of the tool's own tells, and
-#: tables with the names they get.
-_GIVEN = {"group": "identifier_list", "columns": "key", "moves": "moves"}
+#: What no file declares, and is no single name: the objects of a group, the columns that a row of the tool's own tells,
+#: tables with the names they get, and a partition's bounds.
+_GIVEN = {"group": "identifier_list", "columns": "key", "moves": "moves", "bound": "bound"}
+#: A range partition's bounds, as PostgreSQL's pg_get_expr writes them.
+_END = r"(?:MINVALUE|MAXVALUE|'(?:[^'\\]|'')*'|-?[0-9.]+)"
+_BOUND = re.compile(rf"FOR VALUES FROM \({_END}(?:, {_END})*\) TO \({_END}(?:, {_END})*\)")
 
 
 def _paste(tool: Tool, name: str, value: Any, engine: str) -> str:
@@ -237,6 +262,10 @@ def _paste(tool: Tool, name: str, value: Any, engine: str) -> str:
         return str(value)
     if not isinstance(value, str):
         raise ParameterError(f"{tool.name}: {name} is {value!r}, not a name")
+    if kind == "bound":
+        if not _BOUND.fullmatch(value):
+            raise ParameterError(f"{tool.name}: {value!r} are no bounds of a partition by ranges")
+        return value
     return quote(value, engine)
 
 

@@ -12,11 +12,12 @@ from aishell.registry.batches import Batches
 from aishell.registry.context import Context, ToolResult
 from aishell.registry.objects import Objects, groups
 from aishell.registry.programs import shown
-from aishell.registry.render import render
+from aishell.registry.render import render, unresolved
 from aishell.registry.returns import aggregate
 from aishell.registry.schemas import check_schema
 from aishell.registry.stages import Stages
 from aishell.registry.tool import ARCHIVE_VALUES, BATCH_VALUES, Tool
+from aishell.registry.undoing import Undoing
 
 
 def find(tool: Tool, values: Mapping[str, Any], context: Context) -> list[Row] | None:
@@ -36,7 +37,7 @@ def run(tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, cont
     elif tool.runs == "batched":
         result = _way(tool)(tool, values, context).run(found or [])
     else:
-        kind = Stages if "check" in tool.blocks else Objects
+        kind = Undoing if tool.undoing else Stages if "check" in tool.blocks else Objects
         result = kind(tool, values, context).run([{}] if found is None else found)
     check_schema(result.output, tool.returns_schema, f"the result of {tool.name}")
     return result
@@ -71,9 +72,7 @@ def statements(
         return [
             *(Statement(line, {}, line) for line in lines),
             *(
-                render(tool, block, values, database)
-                if block.names <= values.keys()
-                else Statement(block.text, {}, block.text)
+                render(tool, block, values, database) if block.names <= values.keys() else unresolved(block)
                 for block in sent
             ),
         ]

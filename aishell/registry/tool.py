@@ -70,8 +70,11 @@ KEY_RANGE = {"after": (">", "position"), "until": ("<=", "upto")}
 #: What an archive remembers of its table, for the deletion of its rows.
 ARCHIVE_VALUES = frozenset({"horizon", "filenode", "archived_rows"})
 PACING = frozenset({"batch_target_ms", "max_rows", "sleep"})
-#: What a deletion is told for the gates and for its approval alone: the file rows were archived to, and what goes with them.
-ACKNOWLEDGED = frozenset({"archive", "cascades"})
+#: What a deletion is told for the gates, for its approval and for the way back alone: the file rows were archived to, what goes
+#: with them, and how the file has each column.
+ACKNOWLEDGED = frozenset({"archive", "cascades", "columns"})
+#: What the name of a tool begins with that is made of the block `undo` of another.
+UNDO = "undo_"
 BATCH_FIGURES = frozenset({"rows_deleted", "batches", "longest_batch_ms", "seconds", "uncounted_batches"})
 ARCHIVE_FIGURES = frozenset(
     {"archive_path", "archive_id", "rows_archived", "archive_bytes", "rows_left", "rows_loaded"}
@@ -172,6 +175,19 @@ class Aggregate:
 
 
 @dataclass(frozen=True)
+class Undo:
+    """What takes a finished step of a tool back: a call of `tool`, where `when` holds. `how` tells people.
+
+    `params` and `when` may refer to `${params.x}` and `${output.y}` of that step, and to `${target.identity}` as it was planned.
+    """
+
+    tool: str
+    how: str
+    params: Mapping[str, Any]
+    when: str | None = None
+
+
+@dataclass(frozen=True)
 class Tool:
     """A registered operation, as its file in `tools/` declares it."""
 
@@ -205,6 +221,20 @@ class Tool:
     implementation: str | None = None
     programs: Mapping[str, Sequence[str]] = field(default_factory=dict)  # name -> client program and its arguments
     examples: tuple[Mapping[str, Any], ...] = ()
+    undone_by: Undo | None = None  # another call, where no block `undo` of its own takes it back
+    undoing: bool = False  # made of the block `undo` of a file, by `registry.undoing`
+
+    @cached_property
+    def undo(self) -> Undo | None:
+        """What takes it back; None: it cannot be undone."""
+        if "undo" not in self.blocks:
+            return self.undone_by
+        return Undo(UNDO + self.name, self.blocks["undo"].comment, {n: f"${{params.{n}}}" for n in self.parameters})
+
+    @property
+    def undo_text(self) -> str:
+        """What can be undone of it and what cannot, plainly."""
+        return f"can be undone: {self.undo.how}" if self.undo else "cannot be undone"
 
     @cached_property
     def version(self) -> str:

@@ -1,6 +1,18 @@
-"""Figures for people."""
+"""Figures and names for people."""
 
 from __future__ import annotations
+
+import re
+
+_UNUSUAL = re.compile(r"[^\x20-\x7e]")
+#: Printable, says Unicode, and nothing is seen of them: joiners, fillers, variation selectors, the blank of Braille.
+_UNSEEN = frozenset(
+    map(
+        chr,
+        (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10),
+         *range(0xE0100, 0xE01F0)),
+    )
+)  # fmt: skip
 
 
 def size(number: float | None) -> str:
@@ -33,5 +45,23 @@ def duration(seconds: float | None) -> str:
 
 
 def printable(text: object) -> str:
-    """Text from a database or a person as it can stand on a terminal: control characters are shown, not obeyed."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+    """Text from a database or a person as it can stand on a terminal, where no two texts look the same.
+
+    What would be obeyed (control characters), and what cannot be seen (zero widths, fillers, blanks that are no plain blank, an
+    accent that Unicode holds equal to a letter with one) is named by its code: `<U+001B>`. Letters of two alphabets that are
+    drawn alike are not told apart.
+    """
+    return _UNUSUAL.sub(_named, str(text).replace("<U+", "<U+003C>U+"))
+
+
+def _named(found: re.Match[str]) -> str:
+    from unicodedata import normalize
+
+    c, before = found[0], found.string[found.start() - 1 : found.start()]
+    seen = c.isprintable() and c not in _UNSEEN and normalize("NFC", before + c) == before + c
+    return c if seen else f"<U+{ord(c):04X}>"
+
+
+def exact(name: str) -> str:
+    """A name or a value inside of a statement: blanks in a row are named too, which a screen may fold."""
+    return re.sub(" {2,}", lambda blanks: "<U+0020>" * len(blanks[0]), printable(name))

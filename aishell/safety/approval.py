@@ -9,13 +9,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aishell.models import Sent, Step, Table, digest
+from aishell.models import AgentConfig, Sent, Step, Table, digest
 from aishell.registry.tool import Tool
-from aishell.settings import Policy, Target
+from aishell.settings import Policy, Target, in_force
 from aishell.verdicts import Verdict
 
 #: A table may grow this much between the approval and the execution before the approval is void.
 GROWTH_TOLERANCE = 1.5
+
+
+@dataclass(frozen=True)
+class Covered:
+    """A later step of the same tool, with exactly the statements that an answer for all of the tool approves."""
+
+    step_id: str
+    statements: tuple[Sent, ...]
 
 
 @dataclass(frozen=True)
@@ -34,21 +42,17 @@ class Request:
     tables: tuple[Table, ...] = ()
     busy_sessions: int = 0
     blockers: str | None = None
+    others: tuple[Covered, ...] = ()  # what `all of this tool` covers beside it; nothing where it is reviewed
 
     @property
     def level(self) -> str:
         """`confirm` or `review`."""
         return self.verdict.decision.value
 
-    @property
-    def undo(self) -> str:
-        """What can be undone, plainly."""
-        return "can be undone" if "undo" in self.tool.blocks else "cannot be undone"
-
 
 @dataclass(frozen=True)
 class Approve:
-    """Yes; `all_of_tool` answers for the later steps of the same tool in this run too."""
+    """Yes; `all_of_tool` answers for the request's `others` too, as far as they send what was shown and no more."""
 
     by: str
     all_of_tool: bool = False
@@ -80,7 +84,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class Later:
-    """Nobody decided: the run waits."""
+    """Nobody decides now: running steps finish, nothing more is asked or started, and the run waits."""
 
     reason: str = "decide later"
 
@@ -95,15 +99,22 @@ def binding(
     statements: Sequence[str],
     identity: str,
     objects: Sequence[Mapping[str, Any]],
-    policy: Policy,
+    rules: Sequence[Any],
 ) -> str:
     """The digest an approval is bound to.
 
     Tool version, parameters, exact statements, target identity, the objects' own ids (for indexes: their definitions, for
-    a rebuild changes the index's id), policy version. Whatever of it changes voids the approval.
+    a rebuild changes the index's id), and the rules it was judged by (`governing`). Whatever of it changes voids the approval.
     """
     ids = [{key: row.get(key) for key in ("schema", "table", "kind", "oid", "indexes")} for row in objects]
-    return digest([tool.version, params, list(statements), identity, ids, policy.version])
+    return digest([tool.version, params, list(statements), identity, ids, list(rules)])
+
+
+def governing(policy: Policy, config: AgentConfig, target: Target, level: str) -> list[Any]:
+    """All that decides what becomes of a step: the policy, the agent's constraints and capabilities, the safety level, and
+    what the policy goes by of the target."""
+    agent = [in_force(config.constraints), config.capabilities]
+    return [policy.version, *agent, level, target.name, target.environment, sorted(target.labels)]
 
 
 def outgrown(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> str | None:

@@ -91,7 +91,7 @@ _STATEMENTS: list[tuple[str, re.Pattern[str], str]] = [
         ("postgresql", r"^(DROP|TRUNCATE|CLUSTER)\b", "ACCESS EXCLUSIVE"),
         (
             "postgresql",
-            r"^ALTER\s+TABLE\b.*\b(VALIDATE|SET STATISTICS|DETACH\b.*\b(CONCURRENTLY|FINALIZE))\b",
+            r"^ALTER\s+TABLE\b.*\b(VALIDATE|SET STATISTICS|ATTACH PARTITION|DETACH\b.*\b(CONCURRENTLY|FINALIZE))\b",
             "SHARE UPDATE EXCLUSIVE",
         ),
         ("postgresql", r"^ALTER\b", "ACCESS EXCLUSIVE"),
@@ -137,7 +137,7 @@ def contradiction(tool: Tool) -> str | None:
     if tool.lock not in LOCKS[tool.engine]:
         return f"unknown lock {tool.lock!r}; known: {', '.join(LOCKS[tool.engine])}"
     # The lock on the table that is named counts: what was detached from it before is nobody's table any more.
-    sent = ("detach", "finalize", "cleanup") if "detach" in tool.blocks else ("do", "cleanup")
+    sent = ("detach", "finalize", "cleanup", "undo") if "detach" in tool.blocks else ("do", "cleanup", "undo")
     for block in tool.blocks.values():
         if block.name not in sent:
             continue

@@ -62,6 +62,19 @@ class InPlace:
             ended = self.resume(run)
         return ended.expect(0)
 
+    def undo(self, fault: Fault | None = None) -> tuple[Ended, bool]:
+        """Take the newest restore back, approved and resumed, until it is over; whether it was killed there."""
+        run, _ = self.newest_run() or ("", "")
+        fixed = ("--url", self.url, "--environment", "test", "--yes", "--output", "json")
+        waiting = self.run("runs", "undo", run, *fixed).expect(3)
+        assert self.approve()
+        ended = self.resume(waiting.run_id, fault=fault) if fault else self.resume(waiting.run_id)
+        if ended.code != KILLED:
+            return ended.expect(0), False
+        if self.site.state_of(waiting.run_id) != "completed":
+            self.finish(waiting.run_id)
+        return ended, True
+
     def assert_sound(self) -> None:
         """The newest run is over, none of its finished steps was begun again, and nothing lies about."""
         run, state = self.newest_run() or ("", "")

@@ -56,7 +56,17 @@ class Terminal:
         return self.screen[begin:]
 
     def type(self, text: str) -> None:
-        os.write(self._master, text.encode() + b"\n")
+        self.write(text + "\n")
+
+    def write(self, keys: str) -> None:
+        """Press keys, without Enter at their end."""
+        os.write(self._master, keys.encode())
+
+    def read_for(self, seconds: float) -> None:
+        """Take what is shown meanwhile."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._read(left)
 
     def interrupt(self) -> None:
         os.write(self._master, b"\x03")
@@ -67,8 +77,8 @@ class Terminal:
             pass
         return self.process.wait(HANG)
 
-    def _read(self) -> bool:
-        ready, _, _ = select.select([self._master], [], [], 1.0)
+    def _read(self, seconds: float = 1.0) -> bool:
+        ready, _, _ = select.select([self._master], [], [], seconds)
         if not ready:
             return self.process.poll() is None
         try:

@@ -48,6 +48,7 @@ def test_an_approval_shows_exactly_what_would_run(aishell, waiting):
     said = aishell("approvals", "show", approval).expect(0).out
     assert 'VACUUM "main"' in said
     assert "production" in said
+    assert "\ncannot be undone\n" in said
 
 
 def test_approved_elsewhere_it_runs(aishell, waiting):
@@ -60,6 +61,30 @@ def test_approved_elsewhere_it_runs(aishell, waiting):
     assert decided["status"] == "approved"
     assert aishell("approvals", "list").expect(0).out == "nothing waits for an approval\n"
     assert "cannot be decided any more" in aishell("approvals", "approve", approval).expect(2).err
+
+
+#: Each key of policy.yaml with another value than it had, and what becomes of the run: 0: the approval still counts; else it is
+#: void, and the step waits again (3) or is refused (5).
+CHANGED_POLICIES = {
+    "prompt_seconds: 7": 0,
+    "approval_hours: 7": 0,
+    "# a comment alone": 0,
+    "preapprove_max_risk: low": 3,
+    "matrix: {permissive: {high: review}}": 3,
+    "rules: [{tool: nothing_of_that_name, decision: confirm}]": 3,
+    "constraints: [{type: max_replica_lag, max_seconds: 5}]": 3,
+    "mode: unattended": 5,
+}
+
+
+@pytest.mark.parametrize("text", CHANGED_POLICIES)
+def test_an_approval_survives_a_change_of_the_policys_times_and_of_nothing_that_decides(aishell, waiting, text):
+    run_id, approval = waiting
+    aishell("approvals", "approve", approval).expect(0)
+    aishell.configure("policy.yaml", f"{text}\n")
+    done = aishell.resume(run_id).expect(CHANGED_POLICIES[text])
+    assert ("is void" in done.err) == (CHANGED_POLICIES[text] != 0)
+    assert (done.statuses().get("optimize") == "done") == (CHANGED_POLICIES[text] == 0)
 
 
 def test_rejected_it_does_not(aishell, waiting):

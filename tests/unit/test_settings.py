@@ -180,11 +180,11 @@ def test_rules_and_limits_are_read(config):
     assert (policy.preapprove_max_risk, policy.approval_hours) == (Risk.HIGH, 0.5)
 
 
-def test_another_policy_is_another_version(config):
+def test_a_policy_that_decides_otherwise_is_another_version(config):
     one = load(config, "policy.yaml", "mode: unattended\n").version
     same = load(config, "policy.yaml", "# a comment\nmode:   unattended\n").version
     other = load(config, "policy.yaml", "mode: interactive\n").version
-    assert one == same != other != DEFAULT_POLICY.version
+    assert one == same != other == DEFAULT_POLICY.version
 
 
 def test_an_agents_file_goes_over_its_defaults(config):

@@ -61,3 +61,9 @@ DROP TABLE {partition_schema}.{partition}
 
 -- verify: it is gone
 SELECT NOT EXISTS (SELECT 1 FROM pg_class AS c WHERE c.oid = CAST(:oid AS oid)) AS ok, 0 AS bytes
+
+-- undo: as long as a partition is only detached, it is attached again; one that was dropped is gone
+ALTER TABLE {schema}.{table} ATTACH PARTITION {partition_schema}.{partition} {bound}
+
+-- undone: whether it is a partition as it was
+-- include: partition_undone

@@ -20,15 +20,22 @@
 --   compare: {type: boolean, default: true, description: 'look once more whether the place is what the backup saw'}
 --   terminate: {type: boolean, default: false, description: end the sessions that are in the database instead of refusing}
 --   owners: {type: boolean, default: null, description: as it was restored}
+--   back: {type: boolean, default: false, description: 'the exchange back: the place is what was replaced, and stays as it is'}
 --   jobs: {type: integer, default: 2, minimum: 1, maximum: 64, description: 'objects at a time, each over a connection of its own'}
 -- returns:
 --   backup_id: {type: string}
 --   database: {type: string}
 --   kept: {type: [string, "null"], description: where what was replaced is}
+--   replaced: {type: string, description: its OID}
 --   removal: {type: [string, "null"], description: 'what removes that, once nobody wants it any more'}
 --   compared: {type: boolean}
 --   ended: {type: array, description: sessions that were ended}
 --   notes: {type: array}
+-- undo:
+--   tool: replace_database
+--   how: the names are exchanged back; what was written since then stays in the database that was restored
+--   params: {backup_id: '${params.backup_id}', database: '${params.database}', place: '${params.kept}', kept: '${params.place}',
+--     oid: '${output.replaced}', becomes: '${target.identity}', terminate: '${params.terminate}', compare: false, back: true}
 -- examples:
 --   - params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup, database: shop, place: shop_restored, kept: shop_replaced, oid: '16400',
 --       becomes: system 7 at /var/lib/postgresql/15/main database 16400 shop}

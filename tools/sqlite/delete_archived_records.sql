@@ -35,6 +35,11 @@
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
 --   rows_left: {from: sum(batches.rows_left), description: archived rows that stay}
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
+-- undo:
+--   tool: load_archive
+--   how: the archived rows are loaded back; rows of other tables that went with them are not
+--   when: '${output.rows_left} == 0'
+--   params: {schema: '${params.schema}', table: '${params.table}', archive: '${params.archive}', columns: '${params.columns}'}
 -- examples:
 --   - params: {schema: main, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00', archive: /var/a, key: [rowid],
 --       columns: [{column: id, type: integer, form: any}]}

@@ -52,7 +52,7 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
     with working(tool, params, context) as work:
         place, notes = params["place"], list[str]()
         if _there(work, place):
-            rows = _noted(work) or _begin(work)
+            rows = _noted(work) or (_turn(work) if params["back"] else _begin(work))
             about = json.loads(noted(rows, ABOUT)[0].statement)
             _move(work, rows, about)
             _remake(work, rows)
@@ -74,12 +74,7 @@ def _begin(work: Work) -> list[Row]:
     method, first, manifest = restored(work)
     database, place = work.params["database"], work.params["place"]
     require_safety(work)
-    obstacles = [str(row["why"]) for row in work.query("obstacles")]
-    if obstacles:
-        raise BackupError(
-            f"{database} is not replaced: {few(obstacles)}",
-            hint="end that first, or move the tables of the restored database by hand",
-        )
+    _refuse_obstacles(work)
     refuse_other(work, method, manifest, place)
     with inside(work, database) as session:
         before = definitions(work, session)
@@ -95,6 +90,35 @@ def _begin(work: Work) -> list[Row]:
         "asleep": sorted(wanted - enabled if manifest.kind == INCREMENTAL else ()),
         "defaults": dict(wished),
     }
+    return _write_down(work, before, after, about, defaults)
+
+
+def _turn(work: Work) -> list[Row]:
+    """The same for the exchange back: what has to be made again was written down beside the tables that were replaced."""
+    database, place = work.params["database"], work.params["place"]
+    _refuse_obstacles(work)
+    with inside(work, database) as session:
+        before, defaults = definitions(work, session), work.query("defaults", session)[0]
+    with inside(work, place) as session:
+        wished = work.query("defaults", session)[0]
+    after = noted(work.query("noted", kept=place), REPLACED)
+    about = {"restored": len(_tables(work, place)), "enable": [], "asleep": [], "defaults": dict(wished)}
+    return _write_down(work, before, after, about, defaults)
+
+
+def _refuse_obstacles(work: Work) -> None:
+    obstacles = [str(row["why"]) for row in work.query("obstacles")]
+    if obstacles:
+        raise BackupError(
+            f"{work.params['database']} is not replaced: {few(obstacles)}",
+            hint="end that first, or move the tables of the restored database by hand",
+        )
+
+
+def _write_down(
+    work: Work, before: Sequence[Definition], after: Sequence[Definition], about: Mapping[str, Any], defaults: Row
+) -> list[Row]:
+    """Make the database that keeps what is replaced, and write down in it what has to be made again."""
     with work.context.writing() as session, quietly(work, session):
         work.query("keep", session, **defaults)
         work.query("notebook", session)

@@ -34,15 +34,17 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
     with working(tool, params, context) as work, _door(work) as door:
         compared, ended = bool(params["compare"]), list[str]()
         if not _is_done(work, door):
-            method, _, manifest = restored(work)
-            require_safety(work)
-            _refuse_sessions(work, door)
-            compared = refuse_other(work, method, manifest, params["place"])
-            _prepare(work, door, manifest)
+            if not params["back"]:  # what was replaced has all that it had
+                method, _, manifest = restored(work)
+                require_safety(work)
+                _refuse_sessions(work, door)
+                compared = refuse_other(work, method, manifest, params["place"])
+                _prepare(work, door, manifest)
             ended = _refuse_sessions(work, door)
             _rename(work, door)
         removal = _statement(work, door, "removal").text
-        return told(work, compared=compared, kept=params["kept"], removal=removal, ended=ended)
+        replaced = {row["name"]: row["oid"] for row in _query(work, door, "names")}[params["kept"]]
+        return told(work, compared=compared, kept=params["kept"], removal=removal, ended=ended, replaced=replaced)
 
 
 @contextmanager

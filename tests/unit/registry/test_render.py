@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 
 import pytest
@@ -51,6 +52,23 @@ def test_a_hostile_name_is_pasted_quoted(database, name):
     assert as_sent(statement, database.engine) == f"ANALYZE {quoted(name, database.engine)}"
     assert statement.text == f"ANALYZE {quoted(name, database.engine)}"
     assert statement.params == {}
+
+
+@given(
+    name=st.text(st.sampled_from("ab \n\t\\n<U+") | st.characters(exclude_characters="\x00"), min_size=1, max_size=15)
+)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_screen_shows_the_lines_of_the_file_and_each_name_and_value_exactly(database, name):
+    """Nobody can take `"a  b"` for `"a b"`, or the line break of a name for one of the file."""
+    tool = make_tool(
+        {"do": "ANALYZE\n  {table}", "verify": "SELECT :x AS x, 1 AS ok"}, database.engine, parameters=PARAMETERS
+    )
+    statement = rendered(tool, database, table=name, x=name)
+    for sent, lines in ((statement, 2), (rendered(tool, database, "verify", table=name, x=name), 1)):
+        assert len(sent.shown.split("\n")) == lines
+        assert all(line.isprintable() for line in sent.shown.split("\n"))
+        assert re.sub(r"<U\+([0-9A-F]+)>", lambda code: chr(int(code[1], 16)), sent.shown) == sent.text
+    assert "  " not in statement.shown.removeprefix("ANALYZE\n  ")
 
 
 def test_text_keeps_its_percent_signs_casts_and_literals(database):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aishell.reporting.units import duration, printable, size
+from aishell.reporting.units import duration, exact, printable, size
 
 
 @pytest.mark.parametrize(
@@ -40,9 +42,16 @@ def test_a_duration_has_its_unit(seconds, text):
     [
         ("orders", "orders"),
         ("two words 象 🐘", "two words 象 🐘"),
-        ("\x1b[31mred", "\\x1b[31mred"),
-        ("new\nline\ttab", "new\\nline\\ttab"),
-        ("\u202eright to left", "\\u202eright to left"),
+        ("\x1b[31mred", "<U+001B>[31mred"),
+        ("new\nline\ttab", "new<U+000A>line<U+0009>tab"),
+        ("new\\nline", "new\\nline"),
+        ("<U+000A>", "<U+003C>U+000A>"),
+        ("\u202eright to left", "<U+202E>right to left"),
+        ("no\u00a0break\u3000wide\u2800dots", "no<U+00A0>break<U+3000>wide<U+2800>dots"),
+        ("zero\u200bwidth\u2060joined\ufe0f", "zero<U+200B>width<U+2060>joined<U+FE0F>"),
+        ("\u00e9 e\u0301 \u212a", "\u00e9 e<U+0301> <U+212A>"),
+        ("हिन्दी", "हिन्दी"),
+        ("lone \ud800", "lone <U+D800>"),
         (None, "None"),
     ],
 )
@@ -50,7 +59,23 @@ def test_control_characters_are_shown_and_not_obeyed(text, shown):
     assert printable(text) == shown
 
 
-@settings(max_examples=50)
-@given(st.text())
+#: Letters that fold, hide, combine or look like a code.
+HOSTILE = st.text(
+    st.sampled_from("ab \t\n\\nx<U+000A>\u0301\u00e9\u200b\u202e\ufe0f\u00a0\x1b\"'`:[]") | st.characters()
+)
+
+
+@settings(max_examples=200)
+@given(HOSTILE)
 def test_what_is_shown_can_always_be_printed(text):
     assert printable(text).isprintable()
+    assert exact(text).isprintable()
+
+
+@settings(max_examples=200)
+@given(HOSTILE)
+def test_no_two_texts_look_the_same(text):
+    """What is shown can be turned back; folding the blanks of an exact name changes nothing."""
+    for show in (printable, exact):
+        assert re.sub(r"<U\+([0-9A-F]+)>", lambda code: chr(int(code[1], 16)), show(text)) == text
+    assert "  " not in exact(text)

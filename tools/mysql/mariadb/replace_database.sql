@@ -16,6 +16,7 @@
 --   kept: {type: identifier, description: the database that the replaced tables are moved to}
 --   safety: {type: string, default: null, description: 'the verified backup of what is replaced; null where a person did without'}
 --   compare: {type: boolean, default: true, description: 'look once more whether the place is what the backup saw'}
+--   back: {type: boolean, default: false, description: 'the exchange back: the place has the tables and definitions that were replaced'}
 -- forms:
 --   plain: "COALESCE({column}, 'N')"
 --   hex: "COALESCE(HEX({column}), 'N')"
@@ -31,6 +32,11 @@
 --   compared: {type: boolean}
 --   ended: {type: array, description: sessions that were ended; none}
 --   notes: {type: array}
+-- undo:
+--   tool: replace_database
+--   how: tables and definitions are exchanged back; what was written since then stays in the tables that were restored
+--   params: {backup_id: '${params.backup_id}', database: '${params.database}', place: '${params.kept}', kept: '${params.place}',
+--     compare: false, back: true}
 -- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup, database: shop, place: shop_restored, kept: shop_replaced}}]
 --
 -- Puts the content of a restored database in the place of another's, which is kept: one RENAME TABLE moves all tables of the one out
@@ -96,7 +102,9 @@ SELECT d.origin AS origin, d.kind AS kind, d.name AS name, d.sql_mode AS sql_mod
 SELECT t.TABLE_NAME AS name, t.TABLE_TYPE AS type
   FROM information_schema.TABLES AS t
  WHERE CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:name AS BINARY(256))
-   AND NOT (CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:kept AS BINARY(256)) AND t.TABLE_NAME = 'aishell_definitions')
+   AND NOT (t.TABLE_NAME = 'aishell_definitions'
+            AND (CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:kept AS BINARY(256))
+                 OR :back AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:place AS BINARY(256))))
  ORDER BY t.TABLE_NAME
 
 -- triggers_shown: the triggers of the session's database, in the order they are fired in, without the database's name

@@ -16,6 +16,7 @@
 --   date_column: {type: identifier, description: the column that tells a row's age}
 --   cutoff: {type: scalar, description: 'rows whose date is before this go: the archive''s own'}
 --   filters: {type: filters, default: [], description: 'further conditions, the archive''s own'}
+--   columns: {type: columns, default: null, description: 'the archive''s columns, for the way back: {column, type, form}'}
 --   archive: {type: string, description: the archive that has the rows}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
 --   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
@@ -26,6 +27,11 @@
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
 --   rows_left: {from: sum(batches.rows_left), description: archived rows that stay}
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
+-- undo:
+--   tool: load_archive
+--   how: the archived rows are loaded back; rows of other tables that went with them are not
+--   when: '${output.rows_left} == 0'
+--   params: {schema: '${params.schema}', table: '${params.table}', archive: '${params.archive}', columns: '${params.columns}'}
 -- examples:
 --   - params: {schema: public, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00+00', archive: /var/a}
 --

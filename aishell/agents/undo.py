@@ -1,0 +1,44 @@
+"""The undo agent: what a run has done, taken back by a run of its own (`aishell runs undo`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from aishell.agents.base import Agent, Draft
+from aishell.models import CAPABILITIES, AgentConfig, Estimate, Inventory, Step, StepResult, StepStatus, Task
+
+
+class UndoAgent(Agent):
+    """The steps are given: those that take the steps of the run back, the last one first."""
+
+    type: ClassVar[str] = "undo"
+    defaults: ClassVar[AgentConfig] = AgentConfig(
+        agent_id="undo_agent", agent_type="undo", capabilities=frozenset(CAPABILITIES)
+    )
+    inputs: ClassVar[dict[str, dict[str, Any]]] = {
+        "run": {"type": "string", "minLength": 1},
+        "steps": {"type": "array", "items": {"type": "object"}, "minItems": 1},
+        "left": {"type": "array", "items": {"type": "string"}},
+    }
+
+    def draft(self, task: Task, inventory: Inventory) -> Draft:
+        steps: list[Step] = []
+        for number, one in enumerate(task.input_data["steps"]):
+            found = tuple(one["found"]) if one["found"] is not None else None
+            needs = (steps[-1].id,) if steps else ()
+            made = Step(**{**one, "estimate": Estimate(**one["estimate"]), "found": found, "index": number})
+            steps.append(replace(made, needs=needs))
+        left = (f"{name} cannot be undone: it stays" for name in task.input_data.get("left", ()))
+        return Draft(tuple(steps), tuple(left))
+
+    def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
+        done = [r.step_id.removeprefix("undo_") for r in results if r.status is StepStatus.DONE]
+        run = str(task.input_data["run"])[:8]
+        told = (
+            f"Of the run {run} was taken back: {', '.join(done)}."
+            if done
+            else f"Nothing of the run {run} was taken back."
+        )
+        return {"actions_count": len(done), "rolled_back": done}, told

@@ -1,0 +1,82 @@
+"""Lines that a person types. Whatever asks somebody at a terminal asks here.
+
+What was typed before a question could be read is no answer to it: it is thrown away. Keys may still be on their way then (a
+paste, a slow line, a key held down), so a question waits until the keyboard has been quiet for a moment.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+import time
+from collections.abc import Collection, Mapping
+
+#: The keyboard is quiet when nothing has come for this long; seconds.
+QUIET = 0.2
+
+
+def ask(question: str, seconds: float | None = None) -> str | None:
+    """The line typed after `question` was written to standard error, without its end.
+
+    None when none came within `seconds` (None: wait for ever), when the terminal is gone, and for Ctrl-D.
+    """
+    keys = sys.stdin.fileno()
+    deadline = None if seconds is None else time.monotonic() + seconds
+    sys.stderr.flush()
+    try:
+        if not _forgotten(keys, deadline):
+            return None
+        sys.stderr.write(question)
+        sys.stderr.flush()
+        return _line(keys, deadline)
+    except (OSError, termios.error):  # EIO: the terminal was closed
+        return None
+
+
+def confirm(question: str) -> bool:
+    """Whether a person says yes; an empty line, and a terminal that is gone, is a no."""
+    while True:
+        typed = ask(f"{question} [y/N]: ")
+        if not typed:
+            return False
+        answer = meant(typed, {"y": "yes", "n": "no"})
+        if answer is not None:
+            return answer == "yes"
+
+
+def meant(typed: str, letters: Mapping[str, str], words: Collection[str] = ()) -> str | None:
+    """The word that was typed, whole or by its letter; None for anything else. `words` have no letter.
+
+    Blanks around it do not matter; case does, and so does every other character.
+    """
+    typed = typed.strip(" \t")
+    return letters.get(typed) or (typed if typed in (*letters.values(), *words) else None)
+
+
+def _forgotten(keys: int, deadline: float | None) -> bool:
+    """Throw away what was typed, until nothing more comes; False when the time is up before that."""
+    while True:
+        quiet = not _readable(keys, QUIET)
+        termios.tcflush(keys, termios.TCIFLUSH)  # the beginning of a line too, which select does not tell of
+        if quiet:
+            return True
+        if deadline is not None and time.monotonic() > deadline:
+            return False
+
+
+def _line(keys: int, deadline: float | None) -> str | None:
+    """A whole line: the terminal hands out one at a time, or the beginning of one at Ctrl-D."""
+    typed = b""
+    while not typed.endswith(b"\n"):
+        left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+        read = os.read(keys, 4096) if _readable(keys, left) else b""
+        if not read:
+            return None
+        typed += read
+    return typed.decode(errors="replace").removesuffix("\n")
+
+
+def _readable(keys: int, seconds: float | None) -> bool:
+    return bool(select.select([keys], [], [], seconds)[0])

@@ -1,0 +1,126 @@
+"""Rolling a run back: whether it is, which steps are taken back, and what cannot be. Looks at results, and runs nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aishell.models import Cause, Plan, Step, StepResult, StepStatus
+from aishell.packing import unpack
+from aishell.planning.undoing import afterwards
+from aishell.registry.tool import UNDO, Tool
+from aishell.state.connection import Record
+
+Results = Mapping[str, StepResult]
+_REFUSED = {StepStatus.FAILED: "failed", StepStatus.REJECTED: "was refused"}
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """A run that is rolled back. `left`: {step_id, reason} of each finished step that stays as it is."""
+
+    undone: tuple[str, ...]
+    left: tuple[Mapping[str, Any], ...]
+
+
+def rolling(plan: Plan, results: Results) -> bool:
+    """Whether a step has failed whose failure is to roll the run back."""
+    return any(
+        step.on_error == "rollback" and step.id in results and results[step.id].status is StepStatus.FAILED
+        for step in plan.steps
+    )
+
+
+def hindered(plan: Plan, step: Step, results: Results, tool: Tool) -> tuple[Cause, str] | None:
+    """Why a step that takes another one back must not start; None when it is due."""
+    if not rolling(plan, results):
+        return Cause.CONDITION, "nothing is rolled back"
+    forward = results[str(step.undoes)]
+    if forward.status is not StepStatus.DONE and not (forward.status is StepStatus.FAILED and forward.attempts):
+        return Cause.CONDITION, f"{step.undoes} did nothing"
+    if forward.status is StepStatus.FAILED and not tool.undoing:
+        return Cause.CONDITION, f"{step.undoes} was not finished: look what it has done"
+    for other in plan.steps:  # the way back is gone in order: behind what could not be taken back nothing is
+        if other.undoes and other.id in results and (refused := _REFUSED.get(results[other.id].status)):
+            return Cause.NEED, f"needs step {other.id!r}, which {refused}"
+    return None
+
+
+def outcome(plan: Plan, results: Results, pick: Callable[[str], Tool]) -> Rollback | None:
+    """What became of the steps that had changed something; None where nothing was rolled back."""
+    if not rolling(plan, results):
+        return None
+    undos = {str(step.undoes): results.get(step.id) for step in plan.steps if step.undoes}
+    undone, left = list[str](), list[Mapping[str, Any]]()
+    for step in plan.steps:
+        if step.undoes or not _acted(step, results, step.id in undos) or pick(step.tool).read_only:
+            continue
+        undo = undos.get(step.id)
+        if undo is not None and undo.status is StepStatus.DONE:
+            undone.append(step.id)
+        elif undo is None or not _idle(undo):
+            left.append({"step_id": step.id, "reason": _why(undo) if step.id in undos else "it cannot be undone"})
+    return Rollback(tuple(undone), tuple(left))
+
+
+def begun(plan: Plan, results: Results) -> bool:
+    """Whether something was taken back, or was tried to be: from then on the run can only go on backwards."""
+    undos = (results.get(step.id) for step in plan.steps if step.undoes)
+    tried = any(undo is not None and (undo.attempts or undo.status in _REFUSED) for undo in undos)
+    return tried and rolling(plan, results)
+
+
+def over(plan: Plan, results: Results) -> bool:
+    """Whether a rollback has come to its end: whatever could be taken back is."""
+    ways = [(plan.step(str(step.undoes)), results.get(step.id)) for step in plan.steps if step.undoes]
+    undos = [undo for step, undo in ways if _acted(step, results, True)]
+    done = [undo is not None and undo.status is StepStatus.DONE for undo in undos]
+    idle = [undo is not None and _idle(undo) for undo in undos]
+    return rolling(plan, results) and any(done) and all(d or i for d, i in zip(done, idle, strict=True))
+
+
+def way_back(plan: Plan, rows: Sequence[Record], tools: Mapping[str, Tool]) -> tuple[list[Step], list[str]]:
+    """The steps that take a run's finished ones back, the last one first; and the ids of those that cannot be.
+
+    `rows` are the run's steps as they were recorded, `tools` those it ran with, by name.
+    """
+    steps, left = list[Step](), list[str]()
+    taken = {plan.steps[r.step_index].undoes for r in rows if r.status == StepStatus.DONE}
+    for row in reversed(rows):
+        step = plan.steps[row.step_index]
+        tool = tools[step.tool.removeprefix(UNDO) if step.undoes else step.tool]
+        if row.status != StepStatus.DONE or tool.read_only or step.undoes or step.id in taken:
+            continue
+        if tool.undo is None:
+            left.append(step.id)
+            continue
+        values = (json.loads(row.params), json.loads(row.output or "{}"))
+        found = unpack(json.loads(row.found)) if row.found else [{}]
+        steps.append(afterwards(step, tool.undo, *values, found, plan.target_identity))
+    return steps, left
+
+
+def sentence(rollback: Rollback) -> str:
+    """What a person reads of it."""
+    text = f"Rolled back: {', '.join(rollback.undone)}." if rollback.undone else "Nothing was taken back."
+    stays = "; ".join(f"{one['step_id']} ({one['reason']})" for one in rollback.left)
+    return text + (f" What stays: {stays}." if stays else "")
+
+
+def _acted(step: Step, results: Results, half: bool) -> bool:
+    """Whether a step has changed something; `half`: or may have, since it failed in its midst."""
+    result = results.get(step.id)
+    if result is None:
+        return False
+    return result.status is StepStatus.DONE or (half and result.status is StepStatus.FAILED and bool(result.attempts))
+
+
+def _idle(undo: StepResult) -> bool:
+    """Whether there was nothing to take back: the objects were as before."""
+    return undo.status is StepStatus.SKIPPED and undo.output is not None
+
+
+def _why(undo: StepResult | None) -> str:
+    return (undo.error or undo.reason if undo else None) or "it has not been taken back yet"
