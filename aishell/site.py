@@ -115,7 +115,7 @@ class Site(SiteFiles):
             policy=policy,
             constraints=in_force,
             level=level,
-            hooks=Hooks.load(self.settings.hooks),
+            hooks=Hooks.load(self.settings.hooks, self.trust),
             archives=self.archives,
             backups=self.vault,
             inspector=open_database(parse_url(target.inspection_url)) if target.inspection_url else None,

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from aishell.agents.base import Agent
 from aishell.errors import UnknownNameError, UsageError
-from aishell.plugins import entry_points
+from aishell.plugins import entry_points, load_code
 
 #: Agent -> where it stands; a task needs one of them.
 BUILT_IN = {
@@ -28,7 +28,7 @@ def load_agent(name: str) -> Agent:
     points = {point.name: point for point in entry_points(group="aishell.agents")}
     if wanted not in points:
         raise UnknownNameError("agent", name, {*BUILT_IN, *points})
-    agent = points[wanted].load()()
+    agent = load_code(points[wanted].value)()
     if not isinstance(agent, Agent):
         raise UsageError(f"the entry point {wanted!r} of aishell.agents is no Agent")
     return agent

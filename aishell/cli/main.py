@@ -98,10 +98,11 @@ class LazyGroup(ShowsExamples, click.Group):
     "--site", metavar="DIR", help="The folder with config/, tools/ and state.db; else AISHELL_SITE, else this folder."
 )
 @click.option("--state", metavar="FILE", help="Another state store than the site's state.db.")
+@click.option("--trust-site", is_flag=True, help="Use the site though others than you and root could have written it.")
 @click.pass_context
-def cli(ctx: click.Context, site: str | None, state: str | None) -> None:
+def cli(ctx: click.Context, site: str | None, state: str | None, trust_site: bool) -> None:
     """Database maintenance that previews, asks, survives and proves: PostgreSQL, MySQL/MariaDB, SQLite."""
-    ctx.obj = {"site": site, "state": state}
+    ctx.obj = {"site": site, "state": state, "trust_site": trust_site}
 
 
 def main() -> None:

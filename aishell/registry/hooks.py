@@ -6,13 +6,13 @@ A hook has any of `before(call)`, `after(call, result)` and `on_state_change(run
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aishell.errors import SettingsError
-from aishell.plugins import entry_points
+from aishell.plugins import entry_points, load_code
+from aishell.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Hooks:
     hooks: Sequence[Any] = field(default_factory=tuple)
 
     @classmethod
-    def load(cls, names: Sequence[str]) -> Hooks:
-        """Raises SettingsError for a hook that cannot be imported."""
-        loaded = [_import(name) for name in names]
-        return cls([*loaded, *(point.load() for point in entry_points(group="aishell.hooks"))])
+    def load(cls, names: Sequence[str], trust: Trust | None = None) -> Hooks:
+        """Raises SettingsError for a hook that cannot be imported, UntrustedError for one that others can change."""
+        loaded = [_import(name, trust) for name in names]
+        return cls([*loaded, *(load_code(point.value) for point in entry_points(group="aishell.hooks"))])
 
     def before(self, call: Call) -> tuple[Mapping[str, Any], Veto | None]:
         """The parameters after every hook had its say, or the first veto."""
@@ -70,10 +70,9 @@ class Hooks:
                 hook.on_state_change(run_id, old, new)
 
 
-def _import(name: str) -> Any:
-    module, _, attribute = str(name).partition(":")
+def _import(name: str, trust: Trust | None) -> Any:
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return load_code(str(name), trust)
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingsError(
             f"the hook {name!r} in aishell.yaml cannot be loaded: {error}", hint="write module:attribute"

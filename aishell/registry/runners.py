@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aishell.databases.base import Database, Statement
 from aishell.models import Row
+from aishell.plugins import load_code
 from aishell.registry.batches import Batches
 from aishell.registry.context import Context, ToolResult
 from aishell.registry.objects import Objects, groups
@@ -106,6 +106,5 @@ def _query(tool: Tool, values: Mapping[str, Any], context: Context) -> ToolResul
 
 def _called(tool: Tool, values: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """What the tool's callable returns; one that runs programs is given the tool, whose programs and blocks it uses."""
-    module, _, name = (tool.implementation or "").partition(":")
-    function = getattr(importlib.import_module(module), name)
+    function = load_code(tool.implementation or "")
     return dict(function(tool, values, context) if tool.runs == "program" else function(values, context))

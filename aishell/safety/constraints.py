@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, get_args, get_origin, get_type_hints
 
 from aishell.errors import SettingsError, UnknownNameError
 from aishell.models import Risk, Server, Step, Table
-from aishell.plugins import entry_points
+from aishell.plugins import entry_points, load_code
 from aishell.registry.tool import STAGES, Tool
 from aishell.safety.locks import lock_of
 from aishell.settings import PRODUCTION, Target
@@ -286,7 +286,7 @@ def build(configured: tuple[Mapping[str, Any], ...]) -> list[Constraint]:
         name, where = str(item["type"]), str(item.get("where", "built-in"))
         if name not in known:
             raise _wrong(where, UnknownNameError("constraint", name, known))
-        factory = _BUILT_IN[name] if name in _BUILT_IN else points[name].load()
+        factory = _BUILT_IN[name] if name in _BUILT_IN else load_code(points[name].value)
         fields = getattr(factory, "__dataclass_fields__", {})
         for key in item:
             if key != "type" and fields and key not in fields:
