@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aishell.errors import SettingsError, UnknownNameError
 from aishell.models import CAPABILITIES, SAFETY_LEVELS, AgentConfig, Risk, digest
+from aishell.trust import secret_text
 from aishell.verdicts import Decision
 from aishell.yamlfile import Document, parse
 
@@ -61,9 +62,9 @@ class Target:
         if self.password_file is not None:
             path = Path(self.password_file).expanduser()
             try:
-                return path.read_text(encoding="utf-8").rstrip("\n")
-            except OSError as error:
-                raise SettingsError(f"target {self.name!r}: {path} cannot be read: {error.strerror}") from error
+                return secret_text(path, f"target {self.name!r}: the password file")
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"target {self.name!r}: {path} cannot be read: {error}") from error
         return None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aishell.agents.maintenance import MaintenanceAgent
-from aishell.errors import SettingsError
+from aishell.errors import SettingsError, UntrustedError
 from aishell.models import Risk
 from aishell.settings import (
     DEFAULT_POLICY,
@@ -19,6 +19,7 @@ from aishell.settings import (
     load_policy,
     load_settings,
 )
+from aishell.site import Site
 from aishell.verdicts import Decision
 
 
@@ -206,11 +207,37 @@ maintenance_agent:
 
 
 def test_a_password_comes_from_the_environment_or_a_file(tmp_path, monkeypatch):
+    (tmp_path / "pw").touch(0o600)
     (tmp_path / "pw").write_text("it's\n")
     monkeypatch.setenv("SHOP_PW", "from env")
     assert Target("a", "x", password_env="SHOP_PW").password() == "from env"
     assert Target("a", "x", password_file=str(tmp_path / "pw")).password() == "it's"
     assert Target("a", "x").password() is None
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o601, 0o777])
+def test_a_password_file_that_others_can_get_at_is_refused(tmp_path, mode):
+    """As libpq does with a password file."""
+    path = tmp_path / "pw"
+    path.write_text("secret\n")
+    path.chmod(mode)
+    with pytest.raises(
+        UntrustedError, match=f"target 'shop': the password file {path} has the mode {mode:04o}"
+    ) as caught:
+        Target("shop", "x", password_file=str(path)).password()
+    assert caught.value.hint == f"chmod 600 {path}"
+    assert "secret" not in caught.value.message
+
+
+def test_a_key_that_others_can_get_at_is_refused(config):
+    key = config.parent / "backup.agekey"
+    (config / "aishell.yaml").write_text(f"backup_identity: {key}\n")
+    with Site.open(config.parent) as site:
+        assert site.settings.backup_identity == str(key)  # it is not at hand: only a restore needs it
+    key.write_text("secret\n")
+    key.chmod(0o644)
+    with Site.open(config.parent) as site, pytest.raises(UntrustedError, match=r"the key .* has the mode 0644"):
+        site.settings  # noqa: B018  loaded
 
 
 @pytest.mark.parametrize("key", ["password_env", "password_file"])
