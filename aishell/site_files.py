@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -11,7 +12,8 @@ from aishell.trust import Trust, check_secret
 
 if TYPE_CHECKING:
     from aishell.backups.vault import Vault
-    from aishell.settings import Policy, Settings
+    from aishell.schema import Known
+    from aishell.settings import Policy, Settings, Target
     from aishell.state.approvals import Approvals
     from aishell.state.runs import Runs
     from aishell.state.store import Store
@@ -56,8 +58,10 @@ class SiteFiles:
 
     @cached_property
     def settings(self) -> Settings:
-        from aishell.settings import load_settings
+        from aishell.agents.loading import agent_types
+        from aishell.settings import check_files, load_settings
 
+        check_files(self.places.config, agent_types)
         settings = load_settings(self.places.config)
         if settings.backup_identity is not None:
             path = Path(settings.backup_identity).expanduser()
@@ -79,7 +83,23 @@ class SiteFiles:
     def policy(self) -> Policy:
         from aishell.settings import load_policy
 
-        return load_policy(self.places.config)
+        return load_policy(self.places.config, self.known)
+
+    @property
+    def known(self) -> Known:
+        """What configuration can name, looked up when it does."""
+        from aishell.registry.registry import tool_names
+        from aishell.settings_schemas import ENVIRONMENTS
+
+        def targets() -> Collection[Target]:
+            return self.settings.targets.values()
+
+        return {
+            "tool": lambda: tool_names(self.places.tools),
+            "target": lambda: self.settings.targets,
+            "label": lambda: {label for target in targets() for label in target.labels},
+            "environment": lambda: {*ENVIRONMENTS, *(target.environment for target in targets())},
+        }
 
     @cached_property
     def store(self) -> Store:

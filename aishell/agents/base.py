@@ -6,13 +6,19 @@ A new agent is a subclass named in the entry point group `aishell.agents`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 from aishell.errors import UnknownNameError
 from aishell.models import AgentConfig, Inventory, Params, Plan, Step, StepResult, Table, Task
 from aishell.verdicts import Verdict
+
+
+def is_excluded(schema: str, table: str, excluded: Collection[str]) -> bool:
+    """Whether a glob or an exact name excludes a table, by `table` or `schema.table`."""
+    return any(name == one or fnmatchcase(name, one) for one in excluded for name in (table, f"{schema}.{table}"))
 
 
 @dataclass(frozen=True)

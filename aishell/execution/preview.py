@@ -11,7 +11,7 @@ from aishell.execution.job import Job, named_tables
 from aishell.models import History, Inventory, Plan, Row, RunResult, RunState, Sent, Step, Table
 from aishell.planning import checks
 from aishell.planning.variables import references, resolve
-from aishell.registry.tool import Tool
+from aishell.registry.tool import FROZEN, Tool
 from aishell.verdicts import Verdict
 
 
@@ -48,15 +48,26 @@ def preview(
 def present(job: Job, plan: Plan, inventory: Inventory) -> Preview:
     """Check a plan statically, bind it to its tools' versions, judge and render every step."""
     tools = {step.tool: job.pick(step.tool) for step in plan.steps}
+    steps = [_bound(job, step, tools[step.tool], inventory) for step in plan.steps]
     plan = replace(
         plan,
-        steps=tuple(replace(step, index=number) for number, step in enumerate(plan.steps)),
+        steps=tuple(replace(step, index=number) for number, step in enumerate(steps)),
         tool_versions={name: tool.version for name, tool in sorted(tools.items())},
         target_identity=inventory.server.identity,
+        warnings=tuple(dict.fromkeys((*job.warnings, *plan.warnings))),
     )
     checks.check(plan, job.config, job.pick)
     by_key = {table.key: table for table in inventory.tables}
     return Preview(job, plan, inventory, tuple(_step(job, step, tools[step.tool], by_key) for step in plan.steps))
+
+
+def _bound(job: Job, step: Step, tool: Tool, inventory: Inventory) -> Step:
+    """A step with what is frozen in a plan."""
+    if step.params.get("retention_days") is None or not tool.parameters.keys() >= FROZEN:
+        return step
+    from aishell.execution.cutoffs import frozen  # agents' own plans have the cut-off
+
+    return frozen(job, step, inventory)
 
 
 def _step(job: Job, step: Step, tool: Tool, tables: Mapping[tuple[str, str], Table]) -> StepPreview:

@@ -72,6 +72,8 @@ ARCHIVE_VALUES = frozenset({"horizon", "filenode", "archived_rows"})
 PACING = frozenset({"batch_target_ms", "max_rows", "sleep"})
 #: What a deletion is told for the gates and for its approval alone: the file rows were archived to, and what goes with them.
 ACKNOWLEDGED = frozenset({"archive", "cascades"})
+#: What a plan freezes: a step that is planned with the first gets the second (see `execution.cutoffs`).
+FROZEN = frozenset({"retention_days", "cutoff"})
 BATCH_FIGURES = frozenset({"rows_deleted", "batches", "longest_batch_ms", "seconds", "uncounted_batches"})
 ARCHIVE_FIGURES = frozenset(
     {"archive_path", "archive_id", "rows_archived", "archive_bytes", "rows_left", "rows_loaded"}
@@ -274,6 +276,8 @@ class Tool:
         values = {p.name: params.get(p.name, p.default) for p in known}
         schema = {**self.parameters_schema, "required": [p.name for p in known if p.required]}
         check_schema(values, schema, f"a call of {self.name}")
+        if self.parameters.keys() >= FROZEN and not FROZEN & set(later) and values["cutoff"] is None:
+            raise ParameterError(f"{self.name} needs cutoff or, in a plan that is to be made, retention_days")
         return values
 
 

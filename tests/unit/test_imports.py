@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("models", "verdicts", "errors", "interrupts", "pool", "plugins", "trust"),
-    ("yamlfile", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
-    ("settings", "databases", "archives"),
+    ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
+    ("settings", "settings_schemas", "databases", "archives"),
     ("registry",),
     ("safety",),
     ("planning",),
