@@ -1,9 +1,9 @@
 """Values of a file against a JSON Schema: the first thing that is wrong, where it stands, and what would be right.
 
-The keywords are JSON Schema's own (those below, no others), and four more: `title` is what a value is called in a message,
-`names` says that a text names something there has to be (a tool, a target; with `*` one of them at least), `unique` by which
-keys of its items a list may not repeat itself, `format` one of `FORMATS`. jsonschema knows neither lines nor the nearest word,
-and its import costs more than a dry run.
+The keywords are JSON Schema's own (those in KEYWORDS, no others), and six more: `title` is what a value is called in a message,
+`names` says that a text names something there has to be (a tool, a target; as a `glob` at least one of them), `unique` by which
+keys of its items a list may not repeat itself, `format` one of FORMATS, `secret` that no message shows the value. jsonschema
+knows neither lines nor the nearest word, and its import costs more than a dry run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
 #: Every keyword that is understood here; a test holds the schemas to them.
 KEYWORDS = frozenset(
     """type properties required additionalProperties items minItems unique enum minimum maximum exclusiveMinimum minLength
-    pattern anyOf format names title description default""".split()
+    pattern anyOf format names glob secret title description default""".split()
 )
 
 
@@ -47,10 +47,14 @@ class Fault:
 
 
 def check(document: Document, schema: Schema, known: Known | None = None) -> dict[str, Any]:
-    """The mapping that a file holds, an empty one for an empty file. Raises SettingsError for its first fault."""
+    """The mapping that a file holds, an empty one for an empty file.
+
+    Raises SettingsError for its first fault; what it names is looked up when all else is right.
+    """
     data = {} if document.data is None else document.data
-    for fault in faults(data, schema, known or {}):
-        raise wrong(document, *fault.at, message=fault.message, hint=fault.hint)
+    for there in ({}, known) if known else ({},):
+        for fault in faults(data, schema, there):
+            raise wrong(document, *fault.at, message=fault.message, hint=fault.hint)
     checked: dict[str, Any] = data
     return checked
 
@@ -161,12 +165,17 @@ def _text(value: str, schema: Schema, known: Known, at: tuple[object, ...]) -> I
             yield Fault(at, f"unknown {schema.get('title', _name(at))} {value!r}", hint)
     elif (kind := schema.get("names", "")) in known:
         there = known[kind]()
-        if not any(fnmatchcase(name, value) for name in there) and value != "*" and "://" not in value:
+        glob = schema.get("glob", False)
+        fits = value in there or (glob and (value == "*" or any(fnmatchcase(name, value) for name in there)))
+        if not fits and not (glob and "://" in value):  # a database that is not configured goes by its URL
             yield _unknown(kind, value, there, at)
 
 
 def _misfit(value: Any, schema: Schema, at: tuple[object, ...]) -> Fault:
-    return Fault(at, f"{_name(at)} must be {described(schema)}, not {value!r}", f"write {described(schema)}")
+    given = (
+        TYPES[next(kind for kind in TYPES if _is(value, {"type": kind}))][1] if schema.get("secret") else repr(value)
+    )
+    return Fault(at, f"{_name(at)} must be {described(schema)}, not {given}", f"write {described(schema)}")
 
 
 def _unknown(kind: str, value: Any, known: Collection[Any], at: tuple[object, ...]) -> Fault:

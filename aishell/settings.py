@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from aishell.errors import SettingsError, UnknownNameError
+from aishell.errors import SettingsError, UnknownNameError, UsageError
 from aishell.models import AgentConfig, Risk, digest
 from aishell.schema import Known, check, wrong
 from aishell.settings_schemas import AISHELL, BACKUP_RETENTION, POLICY, TARGETS, agent
@@ -246,12 +246,30 @@ def _target(name: str, data: Mapping[str, Any], document: Document, config: Path
     if "pgbackrest" in values:
         values["pgbackrest"] = PgBackRest(**_fields(values["pgbackrest"]))
     target = Target(name=name, **values)
-    try:
-        check_environment(target.environment)
-    except UnknownNameError as error:
-        at = ("targets", name, "environment")
-        raise wrong(document, *at, message=error.message, hint=error.hint) from error
+    for key, check_value in (
+        ("url", _check_engine),
+        ("inspection_url", _check_engine),
+        ("environment", check_environment),
+    ):
+        try:
+            check_value(str(data.get(key) or ""))
+        except UsageError as error:
+            raise wrong(document, "targets", name, key, message=error.message, hint=error.hint) from error
     return target
+
+
+def _check_engine(url: str) -> None:
+    """Raises UsageError for a URL of no engine that aishell knows; what else it says is looked at when it is used."""
+    from aishell.databases.connections import SCHEMES
+
+    scheme, colon, _ = url.partition("://")
+    if url and not colon:
+        raise UsageError(
+            "this is no URL",
+            hint="write postgresql://user@host:5432/db, mysql://user@host/db or sqlite:///path/file.db",
+        )
+    if url and scheme.partition("+")[0] not in SCHEMES:
+        raise UnknownNameError("engine", scheme, SCHEMES)
 
 
 def _rule(data: Mapping[str, Any], number: int) -> Rule:

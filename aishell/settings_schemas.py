@@ -13,6 +13,7 @@ ENVIRONMENTS = ("production", "staging", "test", "development", "local")
 MOST_BYTES, YEAR = 2**63 - 1, 366 * 86400
 
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+_URL: dict[str, Any] = {**_TEXT, "secret": True}  # it may have a password
 _TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT, "unique": ()}
 _DECISION: dict[str, Any] = {"enum": [str(decision) for decision in Decision], "title": "decision"}
 _LEVEL: dict[str, Any] = {"enum": list(SAFETY_LEVELS)}
@@ -60,13 +61,13 @@ AISHELL = mapping(
 
 TARGET = mapping(
     {
-        "url": _TEXT,
+        "url": _URL,
         "environment": _TEXT,
         "labels": _TEXTS,
         "time_zone": {"type": "string", "format": "time-zone", "title": "time zone"},
         "password_env": {"type": "string", "pattern": r"[A-Za-z_]\w*", "title": "the name of an environment variable"},
         "password_file": _TEXT,
-        "inspection_url": _TEXT,
+        "inspection_url": _URL,
         "free_disk_bytes": whole(0, MOST_BYTES),
         "binlog": {"enum": ["", "LOCAL"]},
         "pgbackrest": mapping({"stanza": _TEXT, "config": _TEXT, "repo": whole(1, 256)}, "stanza"),
@@ -89,7 +90,10 @@ _CONSTRAINTS: dict[str, Any] = {
 _RULE = mapping(
     {
         "name": _TEXT,
-        **{kind: {**_TEXT, "names": kind, "default": "*"} for kind in ("tool", "target", "label", "environment")},
+        **{
+            kind: {**_TEXT, "names": kind, "glob": True, "default": "*"}
+            for kind in ("tool", "target", "label", "environment")
+        },
         "decision": _DECISION,
     },
     "decision",

@@ -11,7 +11,7 @@ from aishell.agents.log_tables import aged, choose
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.execution.job import Job
 from aishell.models import Inventory, Step
-from aishell.planning.variables import references
+from aishell.planning.variables import references, resolve
 
 
 def frozen(job: Job, step: Step, inventory: Inventory) -> Step:
@@ -22,10 +22,11 @@ def frozen(job: Job, step: Step, inventory: Inventory) -> Step:
     tool, days = job.pick(step.tool), step.params["retention_days"]
     if step.params.get("cutoff") is not None:
         raise ParameterError(f"the step {step.id} has retention_days and cutoff: one of them says what goes")
-    if references({name: step.params.get(name) for name in ("retention_days", "schema", "table", "date_column")}):
+    if any(references({name: step.params.get(name) for name in ("retention_days", "schema", "table", "date_column")})):
         raise ParameterError(f"the step {step.id} needs its table and retention_days when the plan is made")
     tool.prepare({**step.params, "cutoff": ""}, later=[name for name in tool.parameters if name not in step.params])
-    schema, name, column = (str(step.params.get(key, "")) for key in ("schema", "table", "date_column"))
+    given = resolve(dict(step.params), lambda reference: None)
+    schema, name, column = (str(given.get(key, "")) for key in ("schema", "table", "date_column"))
     tables = {(table.schema, table.table): table for table in inventory.tables}
     if (schema, name) not in tables:
         raise UnknownNameError("table", f"{schema}.{name}", (".".join(key) for key in tables), "the inventory")

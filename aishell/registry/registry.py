@@ -15,6 +15,10 @@ from aishell.registry.tool import Tool
 LockCheck = Callable[[Tool], str | None]
 
 
+#: Names of tools to come: what a site says of them already is no mistake.
+TO_COME = frozenset({"repair_corrupted_tables", "salvage_table", "terminate_blocker"})
+
+
 class Registry:
     """Tools by engine and name. `lock_check` says what is wrong with a tool's declared lock, or None."""
 
@@ -110,8 +114,8 @@ class Registry:
 
 
 def tool_names(folders: Iterable[Path]) -> set[str]:
-    """The names of all tools below the folders, of every engine, by their files alone."""
-    return {
+    """The names of all tools below the folders, of every engine, by their files alone, and of those to come."""
+    return set(TO_COME) | {
         name.rpartition(".")[0]
         for folder in folders
         for place, _, names in os.walk(folder)

@@ -23,10 +23,10 @@ def decide(tool: Tool, target: Target, policy: Policy, level: str) -> Iterator[R
     rules = [
         rule
         for rule in policy.rules
-        if fnmatchcase(tool.name, rule.tool)
-        and fnmatchcase(target.name, rule.target)
-        and (rule.label == "*" or any(fnmatchcase(label, rule.label) for label in target.labels))
-        and fnmatchcase(target.environment, rule.environment)
+        if _fits(tool.name, rule.tool)
+        and _fits(target.name, rule.target)
+        and (rule.label == "*" or any(_fits(label, rule.label) for label in target.labels))
+        and _fits(target.environment, rule.environment)
     ]
     row = policy.matrix[level][tool.risk_level]
     usual = row.get(target.environment, row["default"])
@@ -42,3 +42,8 @@ def decide(tool: Tool, target: Target, policy: Policy, level: str) -> Iterator[R
         yield Reason("tool", f"{tool.name} always asks", Decision.CONFIRM)
     if tool.risk_level is Risk.CRITICAL:
         yield Reason("critical", "critical work is always reviewed", Decision.REVIEW)
+
+
+def _fits(name: str, wanted: str) -> bool:
+    """Whether a rule means a name: by that name, or by a glob."""
+    return name == wanted or fnmatchcase(name, wanted)

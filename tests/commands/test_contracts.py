@@ -50,13 +50,15 @@ def planned(site: Site, db, tool: str, **params):
 
 
 def test_delete_old_records_takes_days_as_well_as_a_cutoff(aishell, log_db):
-    with Site.open(aishell.site, state=aishell.state) as site:
-        with planned(site, log_db, "delete_old_records", retention_days=90) as preview:
-            (step,) = preview.plan.steps
-            assert "retention_days" not in step.params
-            days = datetime.now() - datetime.fromisoformat(step.params["cutoff"]).replace(tzinfo=None)  # noqa: DTZ005
-            assert abs(days - timedelta(days=90)) < timedelta(days=1)
-            result = site.run(preview, yes=True)
+    with (
+        Site.open(aishell.site, state=aishell.state) as site,
+        planned(site, log_db, "delete_old_records", retention_days=90) as preview,
+    ):
+        (step,) = preview.plan.steps
+        assert "retention_days" not in step.params
+        days = datetime.now() - datetime.fromisoformat(step.params["cutoff"]).replace(tzinfo=None)  # noqa: DTZ005
+        assert abs(days - timedelta(days=90)) < timedelta(days=1)
+        result = site.run(preview, yes=True)
     assert result.actions_taken[0].output["rows_deleted"] == ROWS // 2
     assert logs.left(log_db) == logs.kept(ROWS)
 
@@ -64,9 +66,12 @@ def test_delete_old_records_takes_days_as_well_as_a_cutoff(aishell, log_db):
 @pytest.mark.parametrize("params", [{}, {"retention_days": 90, "cutoff": "2020-01-01"}, {"retention_days": 0}])
 def test_delete_old_records_needs_one_of_them(aishell, sqlite, params):
     logs.fill(sqlite, "sqlite", ROWS)
-    with Site.open(aishell.site, state=aishell.state) as site, pytest.raises(ParameterError):
-        with planned(site, sqlite, "delete_old_records", **params):
-            pytest.fail("planned")
+    with (
+        Site.open(aishell.site, state=aishell.state) as site,
+        pytest.raises(ParameterError),
+        planned(site, sqlite, "delete_old_records", **params),
+    ):
+        pytest.fail("planned")
     assert len(logs.left(sqlite)) == ROWS
 
 
@@ -110,6 +115,29 @@ def test_an_absolute_destination_inside_the_repository_is_used(aishell, sqlite, 
     options = ("--destination", str(inside), "--url", sqlite.url, "--environment", "test", "--yes", "--output", "json")
     made = aishell("run", "backup", *options).expect(0).json["output_data"]
     assert Path(made["backup_path"]).is_relative_to(inside)
+
+
+#: As the contract of data and states (model.md) writes it.
+CONTRACT = """\
+maintenance_agent:
+  default_config: {safety_level: moderate, max_duration: 3600, max_retries: 3}
+  capabilities: [database_read, database_write, schema_analyze, index_manage]
+  safety_constraints:
+    - {type: max_table_size, max_rows: 5000000}
+    - {type: production_hours, allowed_hours: [22, 23, 0, 1, 2, 3, 4, 5]}
+    - {type: backup_required, before_operations: [repair_corrupted_tables, rebuild_table], on_violation: ask}
+  monitoring:
+    metrics: [execution_time, tables_processed, indexes_rebuilt, errors_encountered]
+    alerts:
+      - {condition: "execution_time > 1800", action: notify_admin}
+      - {condition: "errors_encountered > 0", action: create_incident}
+"""
+
+
+def test_the_contracts_own_configuration_loads(aishell, sqlite):
+    aishell.configure("agents/maintenance.yaml", CONTRACT)
+    run = ("run", "maintenance", "--type", "quick", "--url", sqlite.url, "--environment", "test", "--dry-run")
+    aishell(*run).expect(0)
 
 
 def test_monitoring_says_that_nothing_acts_upon_it(aishell, sqlite):

@@ -64,6 +64,18 @@ MADE: list[tuple[str, Mistake]] = [
 #: What a schema cannot say.
 FURTHER: list[tuple[str, str, int, str]] = [
     ("aishell.yaml", "default_target: shpo\n", 1, "'shop'"),
+    ("aishell.yaml", "default_target: 'sh*'\n", 1, "'shop'"),
+    ("targets.yaml", "targets:\n  shop:\n    url: postgersql://u:secret@h/d\n", 3, "'postgresql'"),
+    ("targets.yaml", "targets:\n  shop:\n    url: oracle://u:secret@h/d\n", 3, "known: "),
+    ("targets.yaml", "targets:\n  shop:\n    url: u:secret@h/d\n", 3, "sqlite:///"),
+    ("targets.yaml", "targets:\n  shop:\n    url: ['mysql://u:secret@h/d']\n", 3, "a text"),
+    ("targets.yaml", "targets:\n  shop:\n    url: sqlite:///x\n    inspection_url: mysq://u:secret@h/d\n", 4, "'mysql'"),
+    (
+        "policy.yaml",
+        "constraints:\n  - {type: backup_required, before_operations: ['rebuild_*']}\n",
+        2,
+        "unknown tool 'rebuild_*'",
+    ),
     ("aishell.yaml", "jobs: 1\njobs: 2\n", 2, ""),
     ("aishell.yaml", "jobs: [1\n", 2, ""),
     ("aishell.yaml", "- jobs\n", 1, "a mapping"),
@@ -170,6 +182,7 @@ def test_every_mistake_is_refused_with_file_line_and_remedy(config, name):
 def test_what_a_schema_cannot_say_is_refused_likewise(config, name, text, line, remedy):
     error = refused(config, name, text, line)
     assert remedy in f"{error.message} {error.hint}"
+    assert "secret" not in f"{error.message} {error.hint}"
 
 
 TOOL = {
