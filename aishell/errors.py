@@ -3,6 +3,7 @@
     AishellError                 1   something failed
     ├── UsageError               2   bad input or configuration; nothing was touched
     │   ├── SettingsError            a configuration file is wrong (file and line)
+    │   ├── UntrustedError           a file that is run or holds a secret can be changed or read by others
     │   ├── ToolFileError            a file in tools/ is wrong (file and line)
     │   ├── UnknownNameError         a name that is not known, with the nearest one that is
     │   ├── ParameterError           a parameter a tool does not take, or a value outside its schema
@@ -49,6 +50,10 @@ class UsageError(AishellError):
 
 class SettingsError(UsageError):
     """A configuration file is wrong."""
+
+
+class UntrustedError(UsageError):
+    """Others can change what would be run, or read what is secret."""
 
 
 class ToolFileError(UsageError):

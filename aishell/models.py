@@ -96,6 +96,8 @@ class AgentConfig:
     llm_config: Mapping[str, Any] | None = None
     retention: tuple[Mapping[str, Any], ...] = ()  # log_cleanup: how long the rows of which tables are kept
     create_backup: bool = False  # maintenance: a backup comes before what can hurt
+    exclude: tuple[str, ...] = ()  # globs of tables that are left alone
+    monitoring: Mapping[str, Any] | None = None  # read and checked, not acted upon yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""What other packages bring: entry points of the groups `aishell.*`, looked up where some package declares any."""
+"""What other packages bring: entry points of the groups `aishell.*`, and code that is named as `module:attribute`.
+
+Nothing is imported that others than the caller and root can change, save what could change aishell itself as well.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aishell.errors import SettingsError
+from aishell.errors import AishellError, SettingsError
 from aishell.traces import unexpected
+from aishell.trust import Trust
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -24,26 +28,55 @@ def entry_points(group: str) -> Iterable[EntryPoint]:
     return declared(group=group)
 
 
-def load(what: EntryPoint | str, kind: str) -> Any:
+def load(what: EntryPoint | str, kind: str, trust: Trust | None = None) -> Any:
     """What an entry point or `module:attribute` names; `kind` is what it is to be, in an error.
 
-    Raises SettingsError when it is not there, and whatever its module raises when it is imported.
+    Raises UntrustedError where others can change the module, SettingsError when it is not there, or whatever else its import
+    raises.
     """
-    name = what if isinstance(what, str) else f"{what.name} = {what.value}"
+    reference = what if isinstance(what, str) else what.value
+    name = reference if isinstance(what, str) else f"{what.name} = {reference}"
+    module, _, attribute = reference.partition("[")[0].strip().partition(":")
     try:
-        if not isinstance(what, str):
-            return what.load()
-        module, _, attribute = what.partition(":")
         if not module or not attribute:
             raise ImportError("it is not of the form module:attribute")
+        _check(module, trust or Trust())
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise SettingsError(
             f"the {kind} {name!r} cannot be loaded: {error}", hint="write module:attribute of what Python can import"
         ) from error
+    except AishellError:
+        raise
     except (Exception, SystemExit) as error:  # somebody else's module
         raised = unexpected(error, f"the {kind} {name!r}")
         raise SettingsError(raised.message, hint=raised.hint) from error
+
+
+def _check(module: str, trust: Trust) -> None:
+    """The top-level module or package, with all that is in it, and the folder that it was found in."""
+    top = module.partition(".")[0]
+    if not top or top in sys.modules:
+        return  # it has run already
+    from importlib.util import find_spec
+
+    found = find_spec(top)
+    if found is None:
+        return  # its import says so
+    for folder in found.submodule_search_locations or ():
+        if not _is_installed(folder):
+            trust.check(Path(folder).parent)
+            trust.check(folder, below=True)
+    if found.has_location and found.origin and not _is_installed(found.origin):
+        if not found.submodule_search_locations:
+            trust.check(Path(found.origin).parent)
+        trust.check(found.origin)
+
+
+def _is_installed(path: str) -> bool:
+    """Whether it lies beside aishell itself or in Python: who can change it there needs no plugin."""
+    places = (Path(__file__).parents[1], Path(sys.prefix), Path(sys.base_prefix))
+    return any(Path(path).is_relative_to(place) for place in places)
 
 
 def _may_declare(place: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Configuration: YAML files of a site, validated; an unknown key is refused with the nearest known one.
+"""Configuration: YAML files of a site, checked against their schemas, as values.
 
 Plain dataclasses rather than pydantic: these few files are read at every start, and pydantic costs 71 ms to import.
 """
@@ -6,20 +6,25 @@ Plain dataclasses rather than pydantic: these few files are read at every start,
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from aishell.errors import SettingsError, UnknownNameError
-from aishell.models import CAPABILITIES, SAFETY_LEVELS, AgentConfig, Risk, canonical, digest
+from aishell.errors import SettingsError, UnknownNameError, UsageError
+from aishell.models import AgentConfig, Risk, canonical, digest
+from aishell.schema import Known, check, wrong
+from aishell.settings_schemas import AISHELL, BACKUP_RETENTION, POLICY, TARGETS, agent
+from aishell.trust import secret_text
 from aishell.verdicts import Decision
 from aishell.yamlfile import Document, parse
 
 PRODUCTION = "production"
-#: The rules by which backups are kept (see `backups.retention`).
-BACKUP_RETENTION = ("count", "days", "daily", "weekly", "monthly", "yearly", "at_most")
+#: The files of a config folder, beside those of `agents/`.
+FILES = ("aishell.yaml", "targets.yaml", "policy.yaml")
+#: What a file's name ends with that may be meant as configuration.
+_READ = (".yaml", ".yml", ".json", ".toml")
 
 
 @dataclass(frozen=True)
@@ -61,21 +66,22 @@ class Target:
         if self.password_file is not None:
             path = Path(self.password_file).expanduser()
             try:
-                return path.read_text(encoding="utf-8").rstrip("\n")
-            except OSError as error:
-                raise SettingsError(f"target {self.name!r}: {path} cannot be read: {error.strerror}") from error
+                return secret_text(path, f"target {self.name!r}: the password file")
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"target {self.name!r}: {path} cannot be read: {error}") from error
         return None
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A scoped rule above the matrix; globs on tool, target and label."""
+    """A scoped rule above the matrix; globs on tool, target, label and environment."""
 
     name: str
     decision: Decision
     tool: str = "*"
     target: str = "*"
     label: str = "*"
+    environment: str = "*"
 
 
 def in_force(constraints: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -102,7 +108,7 @@ class Policy:
         What only says how long something is waited for (`approval_hours`, `prompt_seconds`), how a rule is called, and in which
         order things stand decides nothing.
         """
-        rules = sorted({(rule.decision, rule.tool, rule.target, rule.label) for rule in self.rules})
+        rules = sorted({(rule.decision, rule.tool, rule.target, rule.label, rule.environment) for rule in self.rules})
         return digest([self.matrix, rules, in_force(self.constraints), self.mode, self.preapprove_max_risk])
 
 
@@ -137,66 +143,6 @@ DEFAULT_POLICY = Policy(
 )
 
 
-class Section:
-    """A mapping of a document, read key by key; what nobody asked for is unknown."""
-
-    def __init__(self, document: Document, *at: object, data: Any = None) -> None:
-        self.document, self.at = document, at
-        self.data = document.data if data is None and not at else data
-        if self.data is None:
-            self.data = {}
-        if not isinstance(self.data, dict):
-            raise self.wrong(f"a mapping is needed here, not {self.data!r}")
-        self._asked: set[str] = set()
-
-    def wrong(self, message: str, *key: object) -> SettingsError:
-        line = self.document.line(*self.at, *key)
-        return SettingsError(f"{self.document.path}:{line}: {message}")
-
-    def get(self, key: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
-        self._asked.add(key)
-        value = self.data.get(key)
-        if value is None:
-            return default
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind in (int, float, (int, float))):
-            names = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
-            raise self.wrong(f"{key} must be {names}, not {value!r}", key)
-        return value
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.get(key, list, [])
-        for number, item in enumerate(value):
-            if not isinstance(item, str):
-                raise self.wrong(f"{key} must be a list of texts, not of {item!r}", key, number)
-        return tuple(value)
-
-    def one_of(self, key: str, known: Any, default: str) -> str:
-        value = self.get(key, str, default)
-        if value not in list(known):
-            raise self.unknown(f"value of {key}", value, known, key)
-        return str(value)
-
-    def unknown(self, kind: str, value: str, known: Any, *key: object) -> SettingsError:
-        near = UnknownNameError(kind, value, [str(k) for k in known])
-        error = self.wrong(near.message, *key)
-        error.hint = near.hint
-        return error
-
-    def sections(self, key: str) -> list[tuple[str, Section]]:
-        value = self.get(key, dict, {})
-        return [(str(name), Section(self.document, *self.at, key, name, data=item)) for name, item in value.items()]
-
-    def items(self, key: str) -> list[Section]:
-        value = self.get(key, list, [])
-        return [Section(self.document, *self.at, key, n, data=item) for n, item in enumerate(value)]
-
-    def done(self) -> None:
-        """Raises SettingsError for a key nobody asked for, naming the nearest one somebody did."""
-        for key in self.data:
-            if str(key) not in self._asked:
-                raise self.unknown("key", str(key), self._asked, key)
-
-
 def read(path: Path, shown: str) -> Document | None:
     """The YAML at `path`, None when there is no such file."""
     try:
@@ -208,57 +154,34 @@ def read(path: Path, shown: str) -> Document | None:
 
 
 def load_settings(config: Path) -> Settings:
-    """`aishell.yaml` and `targets.yaml` of a config folder."""
-    main = Section(_document(config, "aishell.yaml"))
-    targets = Section(_document(config, "targets.yaml"))
-    known = {name: _target(name, section, config) for name, section in targets.sections("targets")}
-    targets.done()
-    settings = Settings(
-        default_target=main.get("default_target", str),
-        safety_level=main.one_of("safety_level", SAFETY_LEVELS, "moderate"),
-        jobs=main.get("jobs", int, 1),
-        targets=known,
-        hooks=main.texts("hooks"),
-        keep_runs=main.get("keep_runs", int, 1000),
-        archives=main.get("archives", str),
-        backups=main.get("backups", str),
-        backup_recipients=tuple(map(str, main.get("backup_recipients", list, []))),
-        backup_identity=main.get("backup_identity", str),
-        backup_copies=tuple(map(str, main.get("backup_copies", list, []))),
-        programs=main.get("programs", str),
-    )
-    main.done()
-    if settings.default_target is not None and settings.default_target not in known:
-        raise main.unknown("target", settings.default_target, known, "default_target")
-    return settings
+    """`aishell.yaml` and `targets.yaml` of a config folder. Raises SettingsError, with file and line, for what is wrong."""
+    document = _document(config, "targets.yaml")
+    given = check(document, TARGETS).get("targets") or {}
+    targets = {str(name): _target(str(name), data, document, config) for name, data in given.items()}
+    main = check(_document(config, "aishell.yaml"), AISHELL, {"target": lambda: targets})
+    return Settings(targets=targets, **_fields(main))
 
 
-def load_policy(config: Path) -> Policy:
-    """`policy.yaml`; the built-in defaults where it is absent or silent."""
+def load_policy(config: Path, known: Known | None = None) -> Policy:
+    """`policy.yaml`; the built-in defaults where it is absent or silent. `known`: what its rules can name (see `schema`)."""
     document = read(config / "policy.yaml", str(config / "policy.yaml"))
     if document is None:
         return DEFAULT_POLICY
-    section = Section(document)
+    data = check(document, POLICY, known)
     matrix = {level: dict(row) for level, row in DEFAULT_POLICY.matrix.items()}
-    for level, row in section.sections("matrix"):
-        if level not in SAFETY_LEVELS:
-            raise section.unknown("safety level", level, SAFETY_LEVELS, "matrix", level)
-        for risk in row.data:
-            if risk not in list(Risk):
-                raise row.unknown("risk", str(risk), list(Risk), risk)
-            matrix[level][risk] = {**matrix[level][risk], **_decisions(row, risk)}
-    rules = tuple(_rule(item, number) for number, item in enumerate(section.items("rules")))
-    policy = Policy(
+    for level, row in (data.get("matrix") or {}).items():
+        for risk, said in (row or {}).items():
+            given = said if isinstance(said, dict) else {"default": said}
+            decisions = {str(where): Decision(decision) for where, decision in given.items() if decision is not None}
+            matrix[level][risk] = {**matrix[level][risk], **decisions}
+    values = {name: data[name] for name in ("mode", "approval_hours", "prompt_seconds") if data.get(name) is not None}
+    return Policy(
         matrix,
-        rules,
-        tuple(_constraint(item) for item in section.items("constraints")),
-        section.one_of("mode", ("interactive", "unattended"), "interactive"),
-        Risk(section.one_of("preapprove_max_risk", [r for r in Risk if r is not Risk.CRITICAL], "medium")),
-        section.get("approval_hours", (int, float), 24),
-        section.get("prompt_seconds", (int, float), 300),
+        tuple(_rule(rule, number) for number, rule in enumerate(data.get("rules") or ())),
+        _placed(document, "constraints"),
+        preapprove_max_risk=Risk(data.get("preapprove_max_risk") or "medium"),
+        **values,
     )
-    section.done()
-    return policy
 
 
 def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentConfig:
@@ -267,136 +190,110 @@ def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentCon
     document = read(path, str(path))
     if document is None:
         return defaults
-    root = Section(document)
     name = f"{agent_type}_agent"
-    section = Section(document, name, data=root.get(name, dict, {}))
-    root.done()
-    chosen = Section(document, name, "default_config", data=section.get("default_config", dict, {}))
-    capabilities = section.get("capabilities", list, sorted(defaults.capabilities))
-    for number, capability in enumerate(capabilities):
-        if capability not in list(CAPABILITIES):
-            raise section.unknown("capability", str(capability), CAPABILITIES, "capabilities", number)
-    section.get("monitoring", dict)
-    config_ = AgentConfig(
-        agent_id=section.get("agent_id", str, defaults.agent_id),
+    data = check(document, agent(agent_type)).get(name) or {}
+    chosen = _fields(data.get("default_config") or {})
+    given = {key: data[key] for key in ("agent_id", "create_backup") if data.get(key) is not None}
+    if data.get("monitoring") is not None:
+        given["monitoring"] = {**data["monitoring"], "alerts": _placed(document, name, "monitoring", "alerts")}
+    if data.get("capabilities") is not None:
+        given["capabilities"] = frozenset(data["capabilities"])
+    if data.get("exclude") is not None:
+        given["exclude"] = tuple(data["exclude"])
+    retention = data.get("retention")
+    if isinstance(retention, dict):
+        retention = [retention]
+        if not any(retention[0].get(rule) for rule in BACKUP_RETENTION if rule != "at_most"):
+            raise wrong(
+                document,
+                name,
+                "retention",
+                message="this retention keeps nothing",
+                hint="write a rule above 0, e.g. count: 7, or leave retention out: nothing is removed then",
+            )
+    return replace(
+        defaults,
         agent_type=agent_type,
-        capabilities=frozenset(capabilities),
-        safety_level=chosen.one_of("safety_level", SAFETY_LEVELS, defaults.safety_level),
-        max_retries=chosen.get("max_retries", int, defaults.max_retries),
-        timeout_seconds=chosen.get("timeout_seconds", int, defaults.timeout_seconds),
-        max_duration=chosen.get("max_duration", int, defaults.max_duration),
-        constraints=tuple(_constraint(item) for item in section.items("safety_constraints")) or defaults.constraints,
-        retention=_retentions(section, agent_type),
-        create_backup=agent_type == "maintenance" and section.get("create_backup", bool, defaults.create_backup),
+        constraints=_placed(document, name, "safety_constraints") or defaults.constraints,
+        retention=tuple({key: value for key, value in rule.items() if value is not None} for rule in retention or ()),
+        **chosen,
+        **given,
     )
-    chosen.done()
-    section.done()
-    return config_
 
 
-def _retentions(section: Section, agent_type: str) -> tuple[Mapping[str, Any], ...]:
-    """Of the log_cleanup agent a rule each, of the backup agent one mapping of rules."""
-    if agent_type == "log_cleanup":
-        return tuple(_retention(item) for item in section.items("retention"))
-    if agent_type == "backup":
-        item = Section(section.document, *section.at, "retention", data=section.get("retention", dict, {}))
-        rules: dict[str, Any] = {name: item.get(name, int) for name in BACKUP_RETENTION if name != "days"}
-        rules["days"] = item.get("days", (int, float))
-        item.done()
-        for name, value in rules.items():
-            if value is not None and value < 0:
-                raise item.wrong(f"{name} must be 0 or more, not {value!r}", name)
-        given = {name: value for name, value in rules.items() if value is not None}
-        return (given,) if given else ()
-    return ()
+def check_files(config: Path, agents: Callable[[], Collection[str]]) -> None:
+    """Raises SettingsError for a file in the folder that nothing reads: a misspelt name would be no configuration at all.
+
+    `agents`: the types of agent there are, asked where a file is none of the built-in ones'.
+    """
+    own = config / "agents"
+    for path in sorted((*config.glob("*"), *own.glob("*"))):
+        known = FILES if path.parent == config else [f"{name}.yaml" for name in agents()]
+        meant = path.suffix in _READ or (path.parent == own and path.is_dir())
+        if meant and not path.name.startswith(".") and path.name not in known:
+            near = UnknownNameError("file", path.name, known)
+            raise SettingsError(f"{path}:1: {near.message}: nothing reads it", hint=near.hint)
+
+
+def check_environment(environment: str) -> str:
+    """An environment's name. Raises UnknownNameError for a misspelt production: a typo takes nothing out of it."""
+    if environment != PRODUCTION and environment.casefold().startswith(("prod", "prd")):
+        raise UnknownNameError("environment", environment, [PRODUCTION])
+    return environment
 
 
 def _document(config: Path, name: str) -> Document:
     return read(config / name, str(config / name)) or Document(str(config / name), {})
 
 
-def _target(name: str, section: Section, config: Path) -> Target:
-    url = section.get("url", str)
-    if url is None:
-        raise section.wrong(f"the target {name!r} needs a url")
-    if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
-        url = f"sqlite:///{(config.parent / url.removeprefix('sqlite:///')).absolute()}"  # relative to the site
-    target = Target(
-        name=name,
-        url=url,
-        environment=section.get("environment", str, PRODUCTION),
-        labels=section.texts("labels"),
-        time_zone=section.get("time_zone", str, "UTC"),
-        password_env=section.get("password_env", str),
-        password_file=section.get("password_file", str),
-        inspection_url=section.get("inspection_url", str),
-        free_disk_bytes=section.get("free_disk_bytes", int),
-        binlog=section.one_of("binlog", ("", "LOCAL"), ""),
-        pgbackrest=_pgbackrest(section),
-    )
-    section.done()
-    if target.environment != PRODUCTION and target.environment.casefold().startswith(("prod", "prd")):
-        # A typo must not take a target out of production.
-        raise section.unknown("environment", target.environment, [PRODUCTION], "environment")
-    try:
-        target.zone  # noqa: B018  looked up to be checked
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise section.wrong(f"unknown time zone {target.time_zone!r}", "time_zone") from error
+def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says, as the fields of a dataclass: what it leaves empty keeps its default."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if value is not None}
+
+
+def _target(name: str, data: Mapping[str, Any], document: Document, config: Path) -> Target:
+    values = _fields(data)
+    if values["url"].startswith("sqlite:///") and not values["url"].startswith("sqlite:////"):
+        path = (config.parent / values["url"].removeprefix("sqlite:///")).absolute()  # relative to the site
+        values["url"] = f"sqlite:///{path}"
+    if "pgbackrest" in values:
+        values["pgbackrest"] = PgBackRest(**_fields(values["pgbackrest"]))
+    target = Target(name=name, **values)
+    for key, check_value in (
+        ("url", _check_engine),
+        ("inspection_url", _check_engine),
+        ("environment", check_environment),
+    ):
+        try:
+            check_value(str(data.get(key) or ""))
+        except UsageError as error:
+            raise wrong(document, "targets", name, key, message=error.message, hint=error.hint) from error
     return target
 
 
-def _pgbackrest(section: Section) -> PgBackRest | None:
-    given = section.get("pgbackrest", dict)
-    if given is None:
-        return None
-    item = Section(section.document, *section.at, "pgbackrest", data=given)
-    stanza, repo = item.get("stanza", str), item.get("repo", int, 1)
-    made = PgBackRest(stanza or "", item.get("config", str), repo)
-    item.done()
-    if not stanza:
-        raise item.wrong("pgbackrest needs the name of its stanza")
-    if repo < 1:
-        raise item.wrong(f"repo must be 1 or more, not {repo!r}", "repo")
-    return made
+def _check_engine(url: str) -> None:
+    """Raises UsageError for a URL of no engine that aishell knows; what else it says is looked at when it is used."""
+    from aishell.databases.connections import SCHEMES
+
+    scheme, colon, _ = url.partition("://")
+    if url and not colon:
+        raise UsageError(
+            "this is no URL",
+            hint="write postgresql://user@host:5432/db, mysql://user@host/db or sqlite:///path/file.db",
+        )
+    if url and scheme.partition("+")[0] not in SCHEMES:
+        raise UnknownNameError("engine", scheme, SCHEMES)
 
 
-def _decisions(row: Section, risk: str) -> dict[str, Decision]:
-    value = row.get(risk, (str, dict))
-    mapping = value if isinstance(value, dict) else {"default": value}
-    for environment, decision in mapping.items():
-        if decision not in list(Decision):
-            raise row.unknown("decision", str(decision), list(Decision), risk, environment)
-    return {str(e): Decision(d) for e, d in mapping.items()}
+def _rule(data: Mapping[str, Any], number: int) -> Rule:
+    return Rule(**{"name": f"rule {number + 1}", **_fields(data), "decision": Decision(data["decision"])})
 
 
-def _rule(item: Section, number: int) -> Rule:
-    rule = Rule(
-        item.get("name", str, f"rule {number + 1}"),
-        Decision(item.one_of("decision", list(Decision), "confirm")),
-        *(item.get(key, str, "*") for key in ("tool", "target", "label")),
+def _placed(document: Document, *at: str) -> tuple[Mapping[str, Any], ...]:
+    """The items of a list, each with where it stands, for the errors of what judges them later."""
+    items = document.data
+    for key in at:
+        items = (items or {}).get(key)
+    return tuple(
+        {**item, "where": f"{document.path}:{document.line(*at, number)}"} for number, item in enumerate(items or ())
     )
-    item.done()
-    return rule
-
-
-def _constraint(item: Section) -> Mapping[str, Any]:
-    """A constraint's own keys are checked by its class; where it stands is kept for its error."""
-    if not item.get("type", str):
-        raise item.wrong("a constraint needs a type")
-    return {**item.data, "where": f"{item.document.path}:{item.document.line(*item.at)}"}
-
-
-def _retention(item: Section) -> Mapping[str, Any]:
-    """A retention rule of the log_cleanup agent; what its values may be is checked with the task's inputs."""
-    rule = {
-        "tables": item.get("tables", str),
-        "retention_days": item.get("retention_days", int),
-        "date_column": item.get("date_column", str),
-        "filters": item.get("filters", list),
-        "archive": item.get("archive", bool),
-    }
-    item.done()
-    for key in ("tables", "retention_days"):
-        if rule[key] is None:
-            raise item.wrong(f"a retention rule needs {key}")
-    return {key: value for key, value in rule.items() if value is not None}

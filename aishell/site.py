@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aishell import locations
+from aishell.agents import monitoring
 from aishell.agents.loading import load_agent
 from aishell.databases.connections import mask_url, parse_url, unavailable
 from aishell.databases.opening import open_database
@@ -26,7 +27,7 @@ from aishell.registry.registry import Registry
 from aishell.safety import constraints
 from aishell.safety.locks import contradiction
 from aishell.safety.policy import tighter
-from aishell.settings import DEFAULT_POLICY, PRODUCTION, Target
+from aishell.settings import DEFAULT_POLICY, PRODUCTION, Target, check_environment
 from aishell.settings import load_agent as load_config
 from aishell.site_files import SiteFiles
 
@@ -49,6 +50,8 @@ class Site(SiteFiles):
 
     def target(self, name: str | None, *, environment: str | None = None) -> Target:
         """A target by name or URL; None is the site's default. A URL is production unless it is a SQLite file of the site."""
+        if environment is not None:
+            check_environment(environment)
         wanted = name or self.settings.default_target
         if wanted is None:
             raise UsageError(
@@ -78,9 +81,11 @@ class Site(SiteFiles):
         """
         agent = load_agent(task.agent)
         target = self.target(task.target, environment=environment)
+        agent.check_inputs(task)
         config = load_config(self.places.config, agent.type, agent.defaults)
+        warnings = monitoring.warnings(agent.type, config.monitoring)
         policy = self.policy
-        in_force = constraints.build((*policy.constraints, *config.constraints))
+        in_force = constraints.build((*policy.constraints, *config.constraints), self.known)
         level = tighter(tighter(self.settings.safety_level, config.safety_level), safety_level)
         credentials = parse_url(target.url, password=target.password())
         database = open_database(credentials)
@@ -96,8 +101,14 @@ class Site(SiteFiles):
             inputs.setdefault("rules", [dict(rule) for rule in config.retention])
         elif config.retention:
             inputs.setdefault("retention", dict(config.retention[0]))
+        if config.exclude and "exclude" in agent.inputs:
+            inputs["exclude"] = [*dict.fromkeys((*inputs.get("exclude", ()), *config.exclude))]
         if self.settings.backup_copies and "copy" in agent.inputs:
             inputs.setdefault("copy", True)
+        if "destination" in inputs:
+            self.vault.repository.folder(
+                target.name, inputs["destination"]
+            )  # raises for a place outside, before anything
         if "archive_to" in inputs:
             from aishell.archives.shelf import inside
 
@@ -115,9 +126,10 @@ class Site(SiteFiles):
             policy=policy,
             constraints=in_force,
             level=level,
-            hooks=Hooks.load(self.settings.hooks),
+            hooks=Hooks.load(self.settings.hooks, self.trust),
             archives=self.archives,
             backups=self.vault,
+            warnings=warnings,
             inspector=open_database(parse_url(target.inspection_url)) if target.inspection_url else None,
         )
         try:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from aishell import locations
+from aishell.trust import Trust, check_secret
 
 if TYPE_CHECKING:
     from aishell.backups.vault import Vault
-    from aishell.settings import Policy, Settings
+    from aishell.schema import Known
+    from aishell.settings import Policy, Settings, Target
     from aishell.state.approvals import Approvals
     from aishell.state.runs import Runs
     from aishell.state.store import Store
@@ -19,14 +22,29 @@ if TYPE_CHECKING:
 class SiteFiles:
     """Configuration and state of one folder, each read when it is asked for. Use as a context manager, or call `close`."""
 
-    def __init__(self, places: locations.Places, *, state: Path | None = None) -> None:
+    def __init__(self, places: locations.Places, *, state: Path | None = None, trust: Trust | None = None) -> None:
         self.places = places
         self.state_path = state or places.state
+        self.trust = trust or Trust(once=True)
+        self._check()
 
     @classmethod
-    def open(cls, path: str | Path | None = None, *, state: Path | None = None) -> Self:
-        """The site at `path`, or the one found as `locations.find` says. Reads nothing yet."""
-        return cls(locations.find(path), state=state)
+    def open(cls, path: str | Path | None = None, *, state: Path | None = None, trust: bool = False) -> Self:
+        """The site at `path`, or the one found as `locations.find` says. Reads nothing yet.
+
+        Raises UntrustedError when others could have written it, unless `trust` says that this is as it should be.
+        """
+        return cls(locations.find(path), state=state, trust=Trust(everything=trust, once=True))
+
+    def _check(self) -> None:
+        """Configuration, tools and the plans in the state store are what is run: nobody else may write them."""
+        if self.places.root is not None:
+            self.trust.check(self.places.root)
+        shipped = locations.built_in("tools")
+        for folder in (self.places.config, *(folder for folder in self.places.tools if folder != shipped)):
+            self.trust.check(folder, below=True)
+        self.trust.check(self.state_path.parent)
+        self.trust.check(self.state_path)
 
     def close(self) -> None:
         if "store" in self.__dict__:
@@ -40,15 +58,48 @@ class SiteFiles:
 
     @cached_property
     def settings(self) -> Settings:
-        from aishell.settings import load_settings
+        from aishell.agents.loading import agent_types
+        from aishell.settings import check_files, load_settings
 
-        return load_settings(self.places.config)
+        check_files(self.places.config, agent_types)
+        settings = load_settings(self.places.config)
+        if settings.backup_identity is not None:
+            path = Path(settings.backup_identity).expanduser()
+            if path.exists():  # it is at hand for a restore alone
+                check_secret(path.stat(), path, "the key")
+        if settings.programs is not None:
+            self._check_programs(Path(settings.programs).expanduser())
+        return settings
+
+    def _check_programs(self, folder: Path) -> None:
+        """Programs of a folder that the site names; those on the path the caller's own shell would run as well."""
+        from aishell.registry.programs import CLIENTS
+
+        self.trust.check(folder)
+        for name in dict.fromkeys(name for names in CLIENTS.values() for name in names):
+            self.trust.check(folder / name)
 
     @cached_property
     def policy(self) -> Policy:
         from aishell.settings import load_policy
 
-        return load_policy(self.places.config)
+        return load_policy(self.places.config, self.known)
+
+    @property
+    def known(self) -> Known:
+        """What configuration can name, looked up when it does."""
+        from aishell.registry.registry import tool_names
+        from aishell.settings_schemas import ENVIRONMENTS
+
+        def targets() -> Collection[Target]:
+            return self.settings.targets.values()
+
+        return {
+            "tool": lambda: tool_names(self.places.tools),
+            "target": lambda: self.settings.targets,
+            "label": lambda: {label for target in targets() for label in target.labels},
+            "environment": lambda: {*ENVIRONMENTS, *(target.environment for target in targets())},
+        }
 
     @cached_property
     def store(self) -> Store:

@@ -9,6 +9,7 @@ import yaml
 
 from aishell.errors import SettingsError
 
+_LOOK = "look at this line and those above it: quotes, brackets, indentation"
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml: ten times faster where it is compiled in
 
 
@@ -44,10 +45,10 @@ def parse(text: str, path: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         problem = getattr(error, "problem", None) or str(error)
-        raise SettingsError(f"{path}:{line}: malformed YAML: {problem}") from error
+        raise SettingsError(f"{path}:{line}: malformed YAML: {problem}", hint=_LOOK) from error
     except (ValueError, KeyError, AttributeError) as error:  # a value that is not what it looks like: 2021-13-45
         line = _unreadable(node) if node is not None else 1
-        raise SettingsError(f"{path}:{line}: malformed YAML: {error}") from error
+        raise SettingsError(f"{path}:{line}: malformed YAML: {error}", hint=_LOOK) from error
     return Document(path, data, lines)
 
 
@@ -64,7 +65,9 @@ def _walk(
         for key, value in node.value:
             here = (*at, str(key.value))
             if here in lines:
-                raise SettingsError(f"{path}:{key.start_mark.line + 1}: the key {key.value!r} stands twice")
+                raise SettingsError(
+                    f"{path}:{key.start_mark.line + 1}: the key {key.value!r} stands twice", hint="write it once"
+                )
             lines[here] = key.start_mark.line + 1
             _walk(value, here, lines, path, (*above, node))
     elif isinstance(node, yaml.SequenceNode):

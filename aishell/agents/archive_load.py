@@ -9,6 +9,7 @@ from aishell.agents.base import Agent, Draft, Question
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import AgentConfig, Estimate, Evidence, Inventory, Step, StepResult, StepStatus, Task
 from aishell.planning.variables import escaped
+from aishell.settings_schemas import MOST_BYTES, whole
 
 #: Rows a second: a rough guess, not measured.
 SPEED = {"postgresql": 60_000, "mysql": 60_000, "sqlite": 250_000}
@@ -28,7 +29,7 @@ class ArchiveLoadAgent(Agent):
         "archive": {"type": "string", "minLength": 1},
         "table": {"type": "string", "minLength": 1},
         "columns": {"type": "array", "items": {"type": "object"}, "minItems": 1},
-        "rows": {"type": "integer", "minimum": 0},
+        "rows": whole(0, MOST_BYTES),
         "product": {"type": "string"},
     }
 

@@ -14,18 +14,15 @@ from aishell.models import AgentConfig, Evidence, Inventory, Step, StepResult, S
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
+from aishell.settings_schemas import BACKUP_RETENTION
 
 #: What copies the files of a whole server rather than the rows of a database.
 PHYSICAL = "backup_cluster"
 #: What does that for a target that is configured for it.
 PGBACKREST = "backup_pgbackrest"
-_WHOLE = {"type": "integer", "minimum": 0}
 RETENTION = {
     "type": "object",
-    "properties": {
-        **dict.fromkeys(("count", "daily", "weekly", "monthly", "yearly", "at_most"), _WHOLE),
-        "days": {"type": "number", "minimum": 0},
-    },
+    "properties": BACKUP_RETENTION,
     "additionalProperties": False,
     "minProperties": 1,
 }

@@ -6,8 +6,9 @@ A new agent is a subclass named in the entry point group `aishell.agents`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 from aishell.errors import UnknownNameError
@@ -16,6 +17,11 @@ from aishell.verdicts import Verdict
 
 #: What every agent takes: what the failure of a step means for the run, other than the agent has it.
 COMMON_INPUTS: Mapping[str, Mapping[str, Any]] = {"on_error": {"enum": list(ON_ERROR)}}
+
+
+def is_excluded(schema: str, table: str, excluded: Collection[str]) -> bool:
+    """Whether a glob or an exact name excludes a table, by `table` or `schema.table`."""
+    return any(name == one or fnmatchcase(name, one) for one in excluded for name in (table, f"{schema}.{table}"))
 
 
 @dataclass(frozen=True)

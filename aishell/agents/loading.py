@@ -21,6 +21,11 @@ BUILT_IN = {
 }
 
 
+def agent_types() -> set[str]:
+    """Every type of agent there is."""
+    return {*BUILT_IN, *(point.name for point in entry_points(group="aishell.agents"))}
+
+
 def load_agent(name: str) -> Agent:
     """An agent by its type, `-` or `_` alike. Raises UnknownNameError."""
     wanted = name.replace("-", "_")

@@ -10,6 +10,7 @@ from aishell.agents.base import Agent, Draft, Question
 from aishell.agents.log_rules import rules_of
 from aishell.models import AgentConfig, Inventory, Risk, Step, StepResult, Task
 from aishell.registry.tool import PARAMETER_TYPES
+from aishell.settings_schemas import MOST_BYTES, RETENTION_DAYS, number, whole
 from aishell.verdicts import Decision, Reason, Verdict
 
 #: Keeping rows for less than this asks (agents.md).
@@ -29,8 +30,9 @@ class LogCleanupAgent(Agent):
         max_duration=3600,
         constraints=({"type": "production_hours"},),
     )
+    _globs: ClassVar[dict[str, Any]] = {"type": "array", "items": {"type": "string", "minLength": 1}}
     _rule: ClassVar[dict[str, Any]] = {
-        "retention_days": {"type": "integer", "minimum": 1},
+        "retention_days": RETENTION_DAYS,
         "date_column": {"type": "string", "minLength": 1},
         "filters": PARAMETER_TYPES["filters"],
         "archive": {"type": "boolean"},
@@ -38,18 +40,19 @@ class LogCleanupAgent(Agent):
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
         "table": {"type": "string", "minLength": 1},
         "tables": {"type": "array", "items": {"type": "string", "minLength": 1}},
+        "exclude": _globs,
         **_rule,
         "archive_to": {"type": "string", "minLength": 1},
         "archive_format": {"enum": ["jsonl", "csv", "parquet"]},
-        "batch_target_ms": {"type": "number", "minimum": 1},
-        "max_rows": {"type": "integer", "minimum": 1},
-        "sleep": {"type": "number", "minimum": 0},
+        "batch_target_ms": number(1, 60_000),
+        "max_rows": whole(1, MOST_BYTES),
+        "sleep": number(0, 3600),
         "shrink": {"type": "boolean"},
         "rules": {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"tables": {"type": "string", "minLength": 1}, **_rule},
+                "properties": {"tables": {"type": "string", "minLength": 1}, "exclude": _globs, **_rule},
                 "required": ["tables", "retention_days"],
                 "additionalProperties": False,
             },

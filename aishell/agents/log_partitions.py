@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from aishell.agents.base import Question
+from aishell.agents.base import Question, is_excluded
 from aishell.agents.log_dates import kind_of_type
 from aishell.agents.log_tables import LogTable
+from aishell.errors import ParameterError
 from aishell.models import Estimate, Evidence, Inventory, Row, Table
 
 TOOLS = CONCURRENTLY, EXCLUSIVELY = "drop_old_partitions", "drop_old_partitions_exclusively"
@@ -77,6 +78,13 @@ def decide(log: LogTable, inventory: Inventory, *, limited: bool = False) -> Par
     rows = answer.get("partitions", [])
     if not rows:
         return Partitions(tables=() if log.table.kind == "partitioned" else None)
+    for row in (*rows, *answer.get("leaves", [])):
+        schema, part = str(row.get("partition_schema", log.table.schema)), str(row.get("partition", row.get("table")))
+        if is_excluded(schema, part, log.rule.exclude):
+            raise ParameterError(
+                f"{part} is excluded, and {log.name}, of which it is a partition, is not",
+                hint="exclude the table: its partitions are cleaned up with it",
+            )
     tool = (
         EXCLUSIVELY
         if any(row.get("is_default") for row in rows) or CONCURRENTLY not in inventory.tools

@@ -139,7 +139,7 @@ class Planner:
         columns, key = columns_of(answer), key_of(log, answer, self.engine)
         walk: dict[str, Any] = {"key": key} if key else {}
         bounded = {"indexed": True} if log.indexed else {}
-        where = {"folder": data.get("archive_to", ""), "format": data.get("archive_format", "jsonl")}
+        where = {"path": data.get("archive_to", ""), "format": data.get("archive_format", "jsonl")}
         archived = self._add(
             log,
             "archive",

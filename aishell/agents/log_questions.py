@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from aishell.agents import log_partitions
-from aishell.agents.base import Question
+from aishell.agents.base import Question, is_excluded
 from aishell.agents.log_dates import Cutoff
 from aishell.agents.log_rules import rule_of, rules_of
 from aishell.agents.log_tables import LogTable, aged, answers_of, child_name, choose, references, sorted_by_references
@@ -59,9 +59,11 @@ def chosen_tables(task: Task, inventory: Inventory) -> list[LogTable]:
     rules = rules_of(task)
     ruled = {table.key: (table, rule) for table in inventory.tables if (rule := rule_of(table, rules)) is not None}
     # A partition is cleaned up with the table that it is a part of.
+    excluded = task.input_data.get("exclude") or ()
     for row in answers_of(inventory).get("parents", []):
-        if (row["parent_schema"], row["parent_table"]) in ruled:
-            ruled.pop((row["schema"], row["table"]), None)
+        part, above = (row["schema"], row["table"]), (row["parent_schema"], row["parent_table"])
+        if above in ruled or is_excluded(*above, excluded):
+            ruled.pop(part, None)
     return [choose(table, rule, answers_of(inventory)) for table, rule in ruled.values()]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from aishell.agents.base import is_excluded
 from aishell.errors import ParameterError
 from aishell.models import Table, Task
 
@@ -20,13 +21,15 @@ class Rule:
     date_column: str | None = None
     filters: tuple[Mapping[str, Any], ...] = ()
     archive: bool = False
+    exclude: tuple[str, ...] = ()  # globs, or names, of tables that are none of this rule's
 
 
 def rules_of(task: Task) -> list[Rule]:
     """The rules of a task: one per table it names, else those of the configuration. Raises ParameterError without any."""
     data = task.input_data
     names = [*([data["table"]] if "table" in data else []), *data.get("tables", ())]
-    configured = [_rule(rule) for rule in data.get("rules", ())]
+    everywhere = data.get("exclude", ())
+    configured = [_rule(rule, everywhere) for rule in data.get("rules", ())]
     if not names:
         if not configured:
             raise ParameterError(
@@ -37,21 +40,23 @@ def rules_of(task: Task) -> list[Rule]:
     given = {key: data[key] for key in ("retention_days", "date_column", "filters", "archive") if key in data}
     if "retention_days" not in given:
         raise ParameterError("retention_days is missing", hint="how long are rows kept? e.g. --retention-days 90")
-    return [_rule({"tables": name, **given}) for name in names]
+    return [_rule({"tables": name, **given}, everywhere) for name in names]
 
 
-def _rule(data: Mapping[str, Any]) -> Rule:
+def _rule(data: Mapping[str, Any], everywhere: Sequence[str]) -> Rule:
     return Rule(
         data["tables"],
         data["retention_days"],
         data.get("date_column"),
         tuple(data.get("filters", ())),
         bool(data.get("archive")),
+        (*data.get("exclude", ()), *everywhere),
     )
 
 
 def rule_of(table: Table, rules: Sequence[Rule]) -> Rule | None:
     """The first rule that fits a table; an exact name goes before a glob, so that `we*ird` can be named."""
+    rules = [rule for rule in rules if not is_excluded(table.schema, table.table, rule.exclude)]
     names = (table.table, f"{table.schema}.{table.table}")
     exact = (rule for rule in rules if rule.tables in names)
     globs = (rule for rule in rules if any(fnmatchcase(name, rule.tables) for name in names))

@@ -13,6 +13,7 @@ from aishell.agents.maintenance_backup import backed_up
 from aishell.models import AgentConfig, Evidence, Index, Inventory, Step, StepResult, Table, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
+from aishell.settings_schemas import MOST_BYTES, number, whole
 
 TYPES = ("quick", "standard", "full", "emergency")
 #: Kinds of relations that hold rows of their own.
@@ -48,11 +49,12 @@ class MaintenanceAgent(Agent):
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
         "maintenance_type": {"enum": list(TYPES)},
         "tables": {"type": "array", "items": {"type": "string", "minLength": 1}},
+        "exclude": {"type": "array", "items": {"type": "string", "minLength": 1}},
         "rebuild_indexes": {"type": "boolean"},
         "update_stats": {"type": "boolean"},
-        "fragmentation_threshold": {"type": "number", "minimum": 0, "maximum": 100},
-        "optimize_threshold": {"type": "number", "minimum": 0, "maximum": 100},
-        "min_index_size": {"type": "integer", "minimum": 0},
+        "fragmentation_threshold": number(0, 100),
+        "optimize_threshold": number(0, 100),
+        "min_index_size": whole(0, MOST_BYTES),
         "all_tables": {"type": "boolean"},
         "binlog": {"enum": ["", "LOCAL"]},
         "create_backup": {"type": "boolean"},
@@ -90,7 +92,7 @@ class _Planner:
         self.min_index_size = int(data.get("min_index_size", MIN_TABLE_BYTES))
         self.rebuild_indexes = data.get("rebuild_indexes", self.kind == "full")
         self.update_stats = data.get("update_stats", self.kind != "emergency")
-        self.chosen = bool(data.get("tables"))
+        self.chosen = bool(data.get("tables") or data.get("exclude"))
         self.stored = [t for t in inventory.tables if t.kind in STORED]
         self.indexes: dict[tuple[str, str], list[Index]] = defaultdict(list)
         for index in inventory.indexes:
@@ -245,7 +247,14 @@ class _Planner:
         if self.engine != "sqlite" or self.kind != "full" or not server.database_bytes:
             return None
         share = 100 * self._reclaimable() / server.database_bytes
-        return share if share > self.optimize_threshold and not self._useless("optimize_table", None) else None
+        if share <= self.optimize_threshold or self._useless("optimize_table", None):
+            return None
+        if self.task.input_data.get("exclude"):
+            self.warnings.append(
+                f"tables are excluded: the file is not rewritten, which would give back {share:.0f} % of it"
+            )
+            return None
+        return share
 
     def _reclaimable(self) -> float:
         if self.inventory.server.auto_vacuum == "incremental":

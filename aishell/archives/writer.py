@@ -76,6 +76,8 @@ class Writer:
             durable(self.partial / MANIFEST, manifest.text())
             manifest = convert(self.partial, manifest)
             (self.partial / INDEX).unlink()
+            for path in self.partial.iterdir():
+                path.chmod(0o600)  # rows of the application, which may be copied out of a folder that is ours alone
             self.partial.rename(self.folder)
             sync(self.folder.parent)
         return manifest

@@ -138,6 +138,14 @@ class Catalog:
             raise UnknownNameError(kind, name, (entry.backup_id for entry in found or known), "the catalog")
         return found[0]
 
+    def at(self, folder: Path) -> Entry:
+        """A backup by its folder. Raises UnknownNameError."""
+        entries = self.all()
+        for entry in entries:
+            if entry.folder.resolve() == folder.resolve():
+                return entry
+        raise UnknownNameError("backup", str(folder), (str(entry.folder) for entry in entries))
+
     def proven(self, backup_id: str, rung: str) -> None:
         """It was looked at and is sound as far as `rung`; a higher rung that it had stays: it is what it was then."""
         highest = max(self.find(backup_id).rung, rung, key=RUNGS.index)

@@ -18,7 +18,7 @@ from aishell.backups.manifest import Manifest
 from aishell.backups.methods import ELSEWHERE, Chain, method_of
 from aishell.backups.repository import writing
 from aishell.backups.vault import vault_of
-from aishell.errors import BackupError, NotAtHandError
+from aishell.errors import BackupError, NotAtHandError, ParameterError
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 
@@ -83,9 +83,12 @@ def _blaming(work: Work, backup_id: str) -> Iterator[None]:
 
 
 def validate(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`validate_backup`. Raises BackupError for one that is not sound."""
+    """`validate_backup`, of a backup by its id or its folder. Raises BackupError for one that is not sound."""
+    named, path = params.get("backup_id"), params.get("backup_path")
+    if (named is None) == (path is None):
+        raise ParameterError("validate_backup needs backup_id or backup_path, one of them")
     with working(tool, params, context) as work:
-        entry = work.vault.catalog.find(params["backup_id"])
+        entry = work.vault.catalog.find(named) if named is not None else work.vault.catalog.at(Path(str(path)))
         check(work, entry)
         entry = work.vault.catalog.find(entry.backup_id)
     return {"backup_id": entry.backup_id, "backup_path": entry.path, "valid": True, "rung": entry.rung, "problems": []}

@@ -17,12 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
-from urllib.parse import quote
 
 from aishell.backups.repository import writing
 from aishell.errors import BackupError, DatabaseError, NotAtHandError
 from aishell.registry.context import Context
-from aishell.registry.programs import CLIENTS, arguments
+from aishell.registry.programs import CLIENTS, arguments, environment
 from aishell.registry.tool import Tool
 
 #: What is kept of a program's messages for people; all of them are in its log file.
@@ -64,7 +63,8 @@ class Clients:
 
     def banner(self, name: str) -> str:
         """What a program says of itself."""
-        said = subprocess.run([self.path(name), "--version"], capture_output=True, text=True, check=False)
+        words = [self.path(name), "--version"]
+        said = subprocess.run(words, capture_output=True, text=True, check=False, env=environment(os.environ))
         return said.stdout or said.stderr  # mariadb-backup tells it as an error
 
     def version(self, name: str) -> tuple[int, ...]:
@@ -108,12 +108,7 @@ class Clients:
                 stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if drain else said,
                 stderr=said,
-                env={
-                    **_environment(self.context.database.credentials.password),
-                    "LC_ALL": "C",
-                    WORK: str(self.work.resolve()),
-                    **(env or {}),
-                },
+                env={**self._environment(name), WORK: str(self.work.resolve()), **(env or {})},
                 pass_fds=tuple(secrets),
                 start_new_session=True,  # Ctrl-C reaches us alone: we end it
                 cwd=folder,
@@ -149,6 +144,10 @@ class Clients:
             kind = NotAtHandError if -process.returncode in _FROM_OUTSIDE else BackupError
             raise kind(f"{Path(words[0]).name} ended with {process.returncode}: {tail.strip() or self._silence()}")
         return tail
+
+    def _environment(self, name: str) -> dict[str, str]:
+        has_password = self.context.database.credentials.password is not None
+        return environment(os.environ, self.tool.programs[name][0], password=has_password)
 
     def _watch(
         self,
@@ -253,20 +252,6 @@ def secret(text: str) -> Iterator[tuple[str, int]]:
         file.write(text)
         file.flush()
         yield file.name, file.fileno()
-
-
-def _environment(password: str | None) -> dict[str, str]:
-    """Ours, without the variables that hold the target's password, or that a program would take for it."""
-    if not password:
-        return dict(os.environ)
-    shown = {password, quote(password, safe="")}
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("PGPASSWORD", "MYSQL_PWD")
-        and value not in shown
-        and not any(f":{text}@" in value for text in shown)  # a URL
-    }
 
 
 def _hidden(word: str) -> str:

@@ -51,7 +51,7 @@ def open_files(ctx: click.Context) -> SiteFiles:
 def _opened(ctx: click.Context, kind: type[S]) -> S:
     given = ctx.find_root().obj or {}
     state = given.get("state")
-    site = kind.open(given.get("site"), state=Path(state) if state else None)
+    site = kind.open(given.get("site"), state=Path(state) if state else None, trust=bool(given.get("trust_site")))
     ctx.call_on_close(site.close)
     return site
 

@@ -111,7 +111,7 @@ def _policy(site: Site) -> Finding:
     for name in sorted(names):
         agent = load_agent(name)
         config = load_config(site.places.config, agent.type, agent.defaults)
-        constraints.build((*site.policy.constraints, *config.constraints))
+        constraints.build((*site.policy.constraints, *config.constraints), site.known)
     mode = f"{len(site.policy.rules)} rule(s), {site.policy.mode}, --yes up to {site.policy.preapprove_max_risk} risk"
     return Finding(OK, "policy", f"{mode}; agents: {', '.join(sorted(names))}")
 

@@ -16,6 +16,7 @@ _SIGNS = ("!=", "<=", ">=", "=", "<", ">")
 
 def inputs(
     tables: tuple[str, ...],
+    exclude: tuple[str, ...],
     retention_days: int | None,
     date_column: str | None,
     conditions: tuple[str, ...],
@@ -44,6 +45,8 @@ def inputs(
     made |= {key: value for key, value in given.items() if value is not None}
     if tables:
         made["tables"] = list(tables)
+    if exclude:
+        made["exclude"] = list(exclude)
     if conditions:
         made["filters"] = [*made.get("filters", []), *map(condition, conditions)]
     return made
@@ -59,6 +62,9 @@ def inputs(
     "aishell run log-cleanup --table app_log --retention-days 30 --where level=debug --until 05:30 --yes",
 )
 @click.option("--table", "tables", multiple=True, metavar="T", help="The table; globs and schema.table allowed.")
+@click.option(
+    "--exclude", multiple=True, metavar="T", help="No row of these tables goes; globs and schema.table allowed."
+)
 @click.option("--retention-days", type=int, metavar="N", help="Rows older than this go.")
 @click.option("--date-column", metavar="C", help="The column that tells a row's age; found by type and name otherwise.")
 @click.option(

@@ -26,6 +26,7 @@ COMMANDS = {
     "apply": ("aishell.cli.apply", "apply", "Execute a saved plan."),
     "runs": ("aishell.cli.runs", "runs", "List, show, resume, pause and cancel runs."),
     "approvals": ("aishell.cli.approvals", "approvals", "Answer what waits for a person."),
+    "policy": ("aishell.cli.policy", "policy", "What the policy says of a tool on a target, and why."),
     "tools": ("aishell.cli.tools", "tools", "What aishell can do to a database, and how often it did."),
     "backups": ("aishell.cli.backups", "backups", "List, check, restore and remove backups."),
     "archives": ("aishell.cli.archives", "archives", "List and check archived rows, and put them back."),
@@ -94,11 +95,12 @@ class LazyGroup(ShowsExamples, click.Group):
     "--site", metavar="DIR", help="The folder with config/, tools/ and state.db; else AISHELL_SITE, else this folder."
 )
 @click.option("--state", metavar="FILE", help="Another state store than the site's state.db.")
+@click.option("--trust-site", is_flag=True, help="Use the site though others than you and root could have written it.")
 @click.option("--debug", is_flag=True, help="Print the whole trace of an error.")
 @click.pass_context
-def cli(ctx: click.Context, site: str | None, state: str | None, debug: bool) -> None:
+def cli(ctx: click.Context, site: str | None, state: str | None, trust_site: bool, debug: bool) -> None:
     """Database maintenance that previews, asks, survives and proves: PostgreSQL, MySQL/MariaDB, SQLite."""
-    ctx.obj = {"site": site, "state": state}
+    ctx.obj = {"site": site, "state": state, "trust_site": trust_site}
 
 
 def main() -> None:

@@ -77,7 +77,12 @@ def run() -> None:
 
 
 def maintenance_inputs(
-    kind: str | None, tables: tuple[str, ...], all_tables: bool, create_backup: bool | None, pairs: tuple[str, ...]
+    kind: str | None,
+    tables: tuple[str, ...],
+    exclude: tuple[str, ...],
+    all_tables: bool,
+    create_backup: bool | None,
+    pairs: tuple[str, ...],
 ) -> dict[str, Any]:
     """The agent's inputs; an option goes before `--set` of the same key. Raises UnknownNameError for an unknown type."""
     from aishell.agents.maintenance import TYPES
@@ -88,6 +93,8 @@ def maintenance_inputs(
         inputs["maintenance_type"] = kind
     if tables:
         inputs["tables"] = list(tables)
+    if exclude:
+        inputs["exclude"] = list(exclude)
     if all_tables:
         inputs["all_tables"] = True
     if create_backup is not None:
@@ -114,6 +121,7 @@ def maintenance_inputs(
 @click.option(
     "--table", "tables", multiple=True, metavar="T", help="Only these tables; globs and schema.table allowed."
 )
+@click.option("--exclude", multiple=True, metavar="T", help="Leave these tables alone; globs and schema.table allowed.")
 @click.option("--all-tables", is_flag=True, help="Refresh the statistics of every table, stale or not.")
 @click.option(
     "--create-backup/--no-backup",

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from aishell.agents import log_discovery
+from aishell.agents.base import is_excluded
 from aishell.agents.log_dates import Cutoff, kind_of, written
 from aishell.agents.log_discovery import Bucket, Candidate
 from aishell.agents.log_tables import LogTable
@@ -59,7 +60,8 @@ def discover(
     ends = time.monotonic() + PATIENCE
     job.refresh()
     every = [table_of(row) for row in _rows(job, "inspect_tables")]
-    chosen = {table.key for table in choose(names, every)}
+    excluded = job.task.input_data.get("exclude") or ()
+    chosen = {table.key for table in choose(names, every) if not is_excluded(table.schema, table.table, excluded)}
     asked = [{"schema": table.schema, "table": table.table} for table in every]
     answers = job.read("inspect_log_tables", {"tables": asked})
     week = _cutoff(job, log_discovery.RECENT_DAYS)

@@ -15,6 +15,7 @@ from aishell.databases.base import SessionOptions, Statement
 from aishell.errors import AishellError, DatabaseError
 from aishell.execution.job import INSPECTION, Job
 from aishell.models import Server
+from aishell.registry.programs import environment
 from aishell.reporting.diagnosis import OK, PROBLEM, PROGRAMS, Facts, Finding, failed, judge
 
 #: A limit that no server has by itself: what comes back shows whether limits reach it. Seconds.
@@ -170,7 +171,14 @@ def _version_of(name: str, folder: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+        said = subprocess.run(
+            [path, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            env=environment(os.environ),
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     found = re.search(r"\d+(\.\d+)+", said.stdout.split("istrib")[-1])  # mariadb: "Ver 15.1 Distrib 10.11.6-MariaDB"

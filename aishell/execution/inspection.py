@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from aishell.agents.base import is_excluded
 from aishell.errors import DatabaseError
 from aishell.execution.job import Job, choose, table_of
 from aishell.models import History, Index, Inventory, Risk, Row, Table, now
@@ -28,7 +29,9 @@ def inspect(
     server = job.refresh()
     tables = [table_of(row) for row in _rows(job, "inspect_tables")]
     indexes = [_index(row) for row in _rows(job, "inspect_indexes")]
-    chosen = choose(job.agent.tables(job.task), tables)
+    excluded = job.task.input_data.get("exclude") or ()
+    named = choose(job.agent.tables(job.task), tables)
+    chosen = tuple(table for table in named if not is_excluded(table.schema, table.table, excluded))
     keys = {table.key for table in chosen}
     inventory = Inventory(
         server=server,

@@ -58,6 +58,7 @@ class Job:
     server: Server | None = None
     archives: Path | None = None  # the folder of archives
     backups: object = None  # the vault that backups are kept in
+    warnings: Sequence[str] = ()  # what every plan of it says
 
     def close(self) -> None:
         """Give every connection back; a later use connects anew."""

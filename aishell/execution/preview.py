@@ -13,7 +13,7 @@ from aishell.planning import checks
 from aishell.planning.undoing import with_undos
 from aishell.planning.variables import references, resolve
 from aishell.registry.render import unresolved
-from aishell.registry.tool import Tool
+from aishell.registry.tool import FROZEN, Tool
 from aishell.verdicts import Verdict
 
 
@@ -50,17 +50,28 @@ def preview(
 def present(job: Job, plan: Plan, inventory: Inventory) -> Preview:
     """Check a plan statically, bind it to its tools' versions, judge and render every step."""
     checks.check_failures(plan)
-    steps = with_undos(plan.steps, job.pick, inventory.server.identity)
-    tools = {step.tool: job.pick(step.tool) for step in steps}
+    whole = with_undos(plan.steps, job.pick, inventory.server.identity)
+    tools = {step.tool: job.pick(step.tool) for step in whole}
+    steps = [_bound(job, step, tools[step.tool], inventory) for step in whole]
     plan = replace(
         plan,
         steps=tuple(replace(step, index=number) for number, step in enumerate(steps)),
         tool_versions={name: tool.version for name, tool in sorted(tools.items())},
         target_identity=inventory.server.identity,
+        warnings=tuple(dict.fromkeys((*job.warnings, *plan.warnings))),
     )
     checks.check(plan, job.config, job.pick)
     by_key = {table.key: table for table in inventory.tables}
     return Preview(job, plan, inventory, tuple(_step(job, step, tools[step.tool], by_key) for step in plan.steps))
+
+
+def _bound(job: Job, step: Step, tool: Tool, inventory: Inventory) -> Step:
+    """A step with what is frozen in a plan."""
+    if step.params.get("retention_days") is None or not tool.parameters.keys() >= FROZEN:
+        return step
+    from aishell.execution.cutoffs import frozen  # agents' own plans have the cut-off
+
+    return frozen(job, step, inventory)
 
 
 def _step(job: Job, step: Step, tool: Tool, tables: Mapping[tuple[str, str], Table]) -> StepPreview:

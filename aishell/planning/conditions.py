@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from simpleeval import DEFAULT_OPERATORS, EvalWithCompoundTypes, InvalidExpression
 
-from aishell.errors import PlanError, StepError
+from aishell.errors import PlanError, StepError, UnknownNameError
 from aishell.planning.variables import _REFERENCE, Reference, parse
 
 _ALLOWED = (
@@ -39,13 +39,16 @@ _OPERATORS = {
 }
 
 
-def check(condition: str) -> None:
-    """Raises PlanError when a condition is not of the small language above."""
+def check(condition: str, names: Collection[str] | None = None) -> None:
+    """Raises PlanError when a condition is not of the small language above. `names`: words that stand for a value there."""
     expression, references = _named(condition)
     try:
         tree = ast.parse(expression, mode="eval")
     except (SyntaxError, ValueError) as error:  # ValueError: a NUL
-        raise PlanError(f"the condition {condition!r} cannot be read: {getattr(error, 'msg', error)}") from error
+        raise PlanError(
+            f"the condition {condition!r} cannot be read: {getattr(error, 'msg', error)}",
+            hint="write a comparison, e.g. a > 30 and not b",
+        ) from error
     for node in ast.walk(tree):
         if not isinstance(node, _ALLOWED):
             raise PlanError(
@@ -56,7 +59,11 @@ def check(condition: str) -> None:
             raise PlanError(
                 f"the condition {condition!r} has a reference inside quotes", hint="write ${…} without them"
             )
-        if isinstance(node, ast.Name) and node.id not in references:
+        if isinstance(node, ast.Name) and names is not None:
+            if node.id not in {*names, *references}:
+                near = UnknownNameError("name", node.id, names)
+                raise PlanError(f"the condition {condition!r} has an {near.message}", hint=near.hint)
+        elif isinstance(node, ast.Name) and node.id not in references:
             raise PlanError(
                 f"the condition {condition!r} uses the bare word {node.id!r}", hint="quote it or write ${…}"
             )

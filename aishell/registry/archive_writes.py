@@ -85,7 +85,7 @@ class Writing(Batches):
 
     def _folder(self, row: Row) -> Path:
         parts = (self.context.target, label_of(self.tool, self.values, row))
-        return shelf.inside(self.context.archive_root, self.values["folder"]).joinpath(*map(folder_name, parts))
+        return shelf.inside(self.context.archive_root, self.values["path"]).joinpath(*map(folder_name, parts))
 
     def _manifest(self, row: Row, archive_id: str) -> Manifest:
         database = self.context.database

@@ -8,6 +8,7 @@ from aishell.errors import AishellError, ToolFileError, UnknownNameError, UsageE
 from aishell.registry.fragments import FOLDER, included
 from aishell.registry.header import ENGINES, read_tool
 from aishell.registry.registry import LockCheck, Registry, is_tool
+from aishell.registry.tool import Tool
 
 
 def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -> tuple[int, list[ToolFileError]]:
@@ -25,7 +26,9 @@ def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -
         try:
             text, fragments = _text(path), folder / inside.parts[0] / FOLDER
             used |= {fragments / f"{name}.sql" for name in included(text)}
-            beside.add(read_tool(text, "/".join(("tools", *inside.parts)), _engine(inside), fragments), lock_check)
+            tool = read_tool(text, "/".join(("tools", *inside.parts)), _engine(inside), fragments)
+            _try_examples(tool)
+            beside.add(tool, lock_check)
         except ToolFileError as error:
             where = folder.joinpath(*PurePosixPath(error.path).parts[1:])
             message = error.message.removeprefix(f"{error.path}:{error.line}: ")
@@ -39,6 +42,17 @@ def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -
         if path not in used:
             problems.append(ToolFileError(str(path), 1, "no tool includes this fragment"))
     return good, list({problem.message: problem for problem in problems}.values())
+
+
+def _try_examples(tool: Tool) -> None:
+    """Raises ToolFileError for an example that the tool would not take. Nothing runs them, so the loader does not ask."""
+    for example in tool.examples:
+        try:
+            tool.prepare(example["params"])
+        except UsageError as error:
+            line = next((n for n, text in enumerate(tool.text.splitlines(), 1) if "examples:" in text), 1)
+            hint = f"; {error.hint}" if error.hint else ""
+            raise ToolFileError(tool.source, line, f"its example does not fit it: {error.message}{hint}") from error
 
 
 def _engine(inside: Path) -> str:

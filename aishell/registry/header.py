@@ -10,20 +10,22 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from aishell.errors import SettingsError, ToolFileError, UnknownNameError
-from aishell.models import CAPABILITIES, CATEGORIES, Risk
+from aishell.errors import ParameterError, SettingsError, ToolFileError, UnknownNameError
+from aishell.models import Risk
 from aishell.registry.fragments import expand
+from aishell.registry.header_schema import ARCHIVES, HEADER
 from aishell.registry.programs import CLIENTS
 from aishell.registry.render import split
+from aishell.registry.schemas import check_schema
 from aishell.registry.tool import (
     ACKNOWLEDGED,
     ARCHIVE_FIGURES,
     ARCHIVE_VALUES,
     BATCH_FIGURES,
     BATCH_VALUES,
+    FROZEN,
     KEY_RANGE,
     PACING,
-    PARAMETER_TYPES,
     PASTED,
     STAGES,
     Aggregate,
@@ -33,32 +35,12 @@ from aishell.registry.tool import (
     Tool,
 )
 from aishell.registry.undo import check_undo, read_undo
+from aishell.schema import faults
 from aishell.yamlfile import Document, parse
 
-RUNS = ("query", "statement", "each", "batched", "program", "python")
 ENGINES = {"postgresql": {"postgresql"}, "mysql": {"mysql", "mariadb"}, "sqlite": {"sqlite"}, "common": set[str]()}
-_REQUIRED = ("name", "category", "risk", "capabilities", "runs", "returns")
-_OPTIONAL = (
-    "engine key lock transaction max_execution_time idempotent group batch deletes lock_timeout requires_approval rate_limit "
-    "implementation programs parameters examples description archives forms lists undo"
-).split()
 _STEP_BLOCKS = ("find", "probe", "check", *STAGES, "verify", "leftovers", "cleanup", "report", "undo", "undone")
 _BATCH_BLOCKS = ("find", "newest", "next", "guard", "do", "verify", "report")
-#: `archives` -> the parameters that its way of running reads itself.
-_ARCHIVES = {
-    "write": frozenset({"folder", "format"}),
-    "delete": frozenset({"archive"}),
-    "load": frozenset({"archive"}),
-}
-_PARAMETER_KEYS = ("type", "default", "enum", "minimum", "maximum", "description", "items")
-#: Key -> what its value must be.
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
-    **dict.fromkeys(("capabilities", "key", "examples"), ((list,), "a list")),
-    **dict.fromkeys(("parameters", "returns", "forms", "lists", "programs", "undo"), ((dict,), "a mapping")),
-    **dict.fromkeys(("max_execution_time", "rate_limit", "group", "batch"), ((int,), "a whole number above 0")),
-    **dict.fromkeys(("idempotent", "requires_approval", "deletes"), ((bool,), "true or false")),
-    "lock_timeout": ((int, float), "a number above 0"),
-}
 _OBJECT_LISTS = ("ok", "failed", "skipped", "corrupted", "batches")
 
 _BLOCK = re.compile(r"^-- ([a-z_]+):[ \t]*(.*)$", re.MULTILINE)
@@ -145,33 +127,11 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
     def refuse(message: str, *key: object) -> ToolFileError:
         return ToolFileError(source, document.line(*key), message)
 
-    for key in data:
-        if key not in (*_REQUIRED, *_OPTIONAL):
-            raise refuse(_unknown("key", key, (*_REQUIRED, *_OPTIONAL)), key)
-    for key in (*_REQUIRED, "description"):
-        if not data.get(key):
-            raise refuse(f"the key `{key}` is missing")
-    for key, (kinds, wanted) in _KINDS.items():
-        value = data.get(key)
-        small = bool not in kinds and isinstance(value, (int, float)) and (value is True or value <= 0)
-        if value is not None and (small or not isinstance(value, kinds)):
-            raise refuse(f"{key} must be {wanted}, not {value!r}", key)
-    if data.get("transaction", "none") not in ("none", "single"):
-        raise refuse(_unknown("transaction", data["transaction"], ("none", "single")), "transaction")
+    for fault in faults(data, HEADER, {}):
+        raise refuse(f"{fault.message}; {fault.hint}", *fault.at)
     name = str(data["name"])
     if name != PurePosixPath(source).stem or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise refuse(f"the name {name!r} must be the file's name", "name")
-    if data["risk"] not in list(Risk):
-        raise refuse(_unknown("risk", data["risk"], list(Risk)), "risk")
-    if data["category"] not in list(CATEGORIES):
-        raise refuse(_unknown("category", data["category"], CATEGORIES), "category")
-    for capability in data["capabilities"]:
-        if capability not in list(CAPABILITIES):
-            raise refuse(_unknown("capability", capability, CAPABILITIES), "capabilities")
-    if data.get("archives") not in (None, *_ARCHIVES):
-        raise refuse(_unknown("value of archives", data["archives"], _ARCHIVES), "archives")
-    if data["runs"] not in RUNS:
-        raise refuse(_unknown("way of running", data["runs"], RUNS), "runs")
     try:
         parameters = {n: _parameter(n, spec) for n, spec in (data.get("parameters") or {}).items()}
         returns = {n: _aggregate(n, spec, data["runs"], blocks) for n, spec in data["returns"].items()}
@@ -209,7 +169,8 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             undone_by=read_undo(data["undo"], parameters, returns) if data.get("undo") else None,
         )
     except ValueError as error:
-        key = next((k for k in ("parameters", "returns", "engine", "undo") if str(error).startswith(k)), "name")
+        keys = ("parameters", "returns", "engine", "examples", "undo")
+        key = next((k for k in keys if str(error).startswith(k)), "name")
         raise refuse(str(error), *str(error).split(":")[0].split(".")[: 2 if key != "engine" else 1]) from error
     _check_blocks(tool, document)
     return tool
@@ -217,16 +178,23 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
 
 def _parameter(name: str, spec: Any) -> Parameter:
     at = f"parameters.{name}"
-    if not isinstance(spec, dict) or spec.get("type") not in PARAMETER_TYPES:
-        given = spec.get("type") if isinstance(spec, dict) else spec
-        raise ValueError(f"{at}: {_unknown('type', given, PARAMETER_TYPES)}")
-    for key in spec:
-        if key not in _PARAMETER_KEYS:
-            raise ValueError(f"{at}: {_unknown('key', key, _PARAMETER_KEYS)}")
     if spec["type"] == "keyword" and not spec.get("enum"):
         raise ValueError(f"{at}: a keyword needs its enum")
-    rules = {key: spec[key] for key in _PARAMETER_KEYS if key in spec and key not in ("type", "default")}
-    return Parameter(name, spec["type"], "default" not in spec, spec.get("default"), rules)
+    rules = {key: value for key, value in spec.items() if key not in ("type", "default")}
+    if rules.get("minimum", 0) > rules.get("maximum", rules.get("minimum", 0)):
+        raise ValueError(f"{at}: its minimum {rules['minimum']} is above its maximum {rules['maximum']}")
+    parameter = Parameter(name, spec["type"], "default" not in spec, spec.get("default"), rules)
+    if "default" in spec:
+        _fit(spec["default"], parameter.schema, f"{at}: its default")
+    return parameter
+
+
+def _fit(value: Any, schema: Mapping[str, Any], where: str) -> None:
+    """Raises ValueError for a value that a parameter would not take."""
+    try:
+        check_schema(value, schema, where)
+    except ParameterError as error:
+        raise ValueError(f"{where}: {error.message.removeprefix(f'in {where}')}") from error
 
 
 def _aggregate(name: str, spec: Any, runs: str, blocks: Mapping[str, Block]) -> Aggregate:
@@ -339,7 +307,8 @@ def _check_blocks(tool: Tool, document: Document) -> None:
             least_ = f"`risk: {least}`" if least is Risk.CRITICAL else f"at least `risk: {least}`"
             raise ToolFileError(source, block.line, f"what drops or truncates data must be {least_}")
     for name in tool.parameters:
-        read = PACING | ACKNOWLEDGED | _ARCHIVES.get(tool.archives or "", frozenset())
+        read = PACING | ACKNOWLEDGED | ARCHIVES.get(tool.archives or "", frozenset())
+        read |= FROZEN if tool.parameters.keys() >= FROZEN else set()
         read |= {"indexed"} if "newest" in tool.blocks else set()
         if name not in used and not (tool.runs == "batched" and name in read):
             raise ToolFileError(
@@ -356,8 +325,6 @@ def _check_programs(tool: Tool, document: Document) -> None:
         raise ToolFileError(tool.source, document.line("programs"), "`programs` are for `runs: program`")
     for name, words in tool.programs.items():
         line = document.line("programs", name)
-        if not isinstance(words, (list, tuple)) or not words or not all(isinstance(word, str) for word in words):
-            raise ToolFileError(tool.source, line, f"the program `{name}` must be a list of texts, its client first")
         if words[0] not in CLIENTS:
             raise ToolFileError(tool.source, line, _unknown("client program", words[0], CLIENTS))
 

@@ -13,6 +13,7 @@ from typing import Any
 from aishell.errors import UnexpectedError
 from aishell.plugins import entry_points, load
 from aishell.traces import unexpected
+from aishell.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class Hooks:
     hooks: Sequence[Any] = field(default_factory=tuple)
 
     @classmethod
-    def load(cls, names: Sequence[str]) -> Hooks:
-        """Raises SettingsError for a hook that cannot be imported."""
-        named = [load(str(name), "hook") for name in names]
+    def load(cls, names: Sequence[str], trust: Trust | None = None) -> Hooks:
+        """Raises SettingsError for a hook that cannot be imported, UntrustedError for one that others can change."""
+        named = [load(str(name), "hook", trust) for name in names]
         return cls([*named, *(load(point, "hook") for point in entry_points(group="aishell.hooks"))])
 
     def before(self, call: Call) -> tuple[Mapping[str, Any], Veto | None]:

@@ -1,4 +1,7 @@
-"""`program`: the client programs a tool runs, as lists of arguments in its file. Never a shell. Pure."""
+"""`program`: the client programs a tool runs, as lists of arguments in its file, and what they see of our environment.
+
+Never a shell. Pure.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,20 @@ CLIENTS: dict[str, tuple[str, ...]] = {
     "innochecksum": ("innochecksum",),
     "mariadbd": ("mariadbd", "mysqld"),
 }
+#: Of our environment every program gets these: where programs, files and certificates are, who calls, in which zone.
+_PLAIN = frozenset(
+    """PATH HOME USER LOGNAME TMPDIR TZ LD_LIBRARY_PATH DYLD_LIBRARY_PATH SSL_CERT_FILE SSL_CERT_DIR
+    KRB5CCNAME KRB5_CONFIG KRB5_CLIENT_KTNAME""".split()
+)
+#: What libpq reads, as psycopg does in our own process; a password is not among them.
+#: https://www.postgresql.org/docs/current/libpq-envars.html
+_LIBPQ = frozenset(
+    """PGHOST PGHOSTADDR PGPORT PGDATABASE PGUSER PGPASSFILE PGREQUIREAUTH PGCHANNELBINDING PGSERVICE PGSERVICEFILE PGOPTIONS
+    PGSSLMODE PGREQUIRESSL PGSSLNEGOTIATION PGSSLCOMPRESSION PGSSLCERT PGSSLKEY PGSSLCERTMODE PGSSLROOTCERT PGSSLCRL
+    PGSSLCRLDIR PGSSLSNI PGREQUIREPEER PGSSLMINPROTOCOLVERSION PGSSLMAXPROTOCOLVERSION PGMINPROTOCOLVERSION
+    PGMAXPROTOCOLVERSION PGGSSENCMODE PGKRBSRVNAME PGGSSLIB PGGSSDELEGATION PGTARGETSESSIONATTRS PGLOADBALANCEHOSTS
+    PGSYSCONFDIR PGLOCALEDIR""".split()
+)
 _PLACE = re.compile(r":([a-z_]+)\b")
 
 
@@ -53,6 +70,19 @@ def arguments(template: Sequence[str], values: Mapping[str, Any]) -> list[str]:
         else:
             filled.append(_PLACE.sub(lambda match: str(values[match[1]]), argument))
     return filled
+
+
+def environment(given: Mapping[str, str], client: str = "", *, password: bool = True) -> dict[str, str]:
+    """What a listed client is given of the environment `given`; without a name, what a program needs to tell its version.
+
+    `password`: whether the target has one of its own; where it has none, PostgreSQL's programs take PGPASSWORD as psycopg does.
+    """
+    names = set(_PLAIN)
+    if client.startswith(("pg", "psql")):
+        names |= _LIBPQ if password else {*_LIBPQ, "PGPASSWORD"}
+    if client == "pgbackrest":  # its options can be given as variables, keys of its repositories too
+        names |= {"SSH_AUTH_SOCK", *(name for name in given if name.startswith("PGBACKREST_"))}
+    return {**{name: given[name] for name in sorted(names) if name in given}, "LC_ALL": "C"}
 
 
 def shown(template: Sequence[str], values: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from aishell.registry.tool import UNDO, Tool
 from aishell.registry.undo import undoing
 
 LockCheck = Callable[[Tool], str | None]
+
+
+#: Names of tools to come: what a site says of them already is no mistake.
+TO_COME = frozenset({"repair_corrupted_tables", "salvage_table", "terminate_blocker"})
 
 
 class Registry:
@@ -114,6 +119,17 @@ class Registry:
             and (engine is None or tool.engine in (engine, "common"))
         ]
         return sorted(found, key=lambda tool: (tool.name, tool.engine, tool.source))
+
+
+def tool_names(folders: Iterable[Path]) -> set[str]:
+    """The names of all tools below the folders, of every engine, by their files alone, and of those to come."""
+    return set(TO_COME) | {
+        name.rpartition(".")[0]
+        for folder in folders
+        for place, _, names in os.walk(folder)
+        for name in names
+        if name.endswith((".sql", ".yaml")) and not os.path.basename(place).startswith(("_", "."))  # noqa: PTH119  one of many
+    }
 
 
 def _files(folders: Iterable[Path], engine: str | None) -> Iterable[Tool]:

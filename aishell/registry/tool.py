@@ -75,6 +75,8 @@ PACING = frozenset({"batch_target_ms", "max_rows", "sleep"})
 ACKNOWLEDGED = frozenset({"archive", "cascades", "columns"})
 #: What the name of a tool begins with that is made of the block `undo` of another.
 UNDO = "undo_"
+#: What a plan freezes: a step that is planned with the first gets the second (see `execution.cutoffs`).
+FROZEN = frozenset({"retention_days", "cutoff"})
 BATCH_FIGURES = frozenset({"rows_deleted", "batches", "longest_batch_ms", "seconds", "uncounted_batches"})
 ARCHIVE_FIGURES = frozenset(
     {"archive_path", "archive_id", "rows_archived", "archive_bytes", "rows_left", "rows_loaded"}
@@ -304,6 +306,8 @@ class Tool:
         values = {p.name: params.get(p.name, p.default) for p in known}
         schema = {**self.parameters_schema, "required": [p.name for p in known if p.required]}
         check_schema(values, schema, f"a call of {self.name}")
+        if self.parameters.keys() >= FROZEN and not FROZEN & set(later) and values["cutoff"] is None:
+            raise ParameterError(f"{self.name} needs cutoff or, in a plan that is to be made, retention_days")
         return values
 
 

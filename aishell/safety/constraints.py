@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import UnionType
-from typing import Any, ClassVar, Protocol, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Protocol
 
 from aishell.errors import SettingsError, UnknownNameError
 from aishell.models import Risk, Server, Step, Table
 from aishell.plugins import entry_points, load
 from aishell.registry.tool import STAGES, Tool
 from aishell.safety.locks import lock_of
+from aishell.schema import Known, Schema, faults
 from aishell.settings import PRODUCTION, Target
+from aishell.settings_schemas import MOST_BYTES, number, whole
 from aishell.verdicts import Decision
 
 
@@ -45,16 +46,24 @@ class Context:
 
 
 class Constraint(Protocol):
-    """A custom constraint is a class like this, named in the entry point group `aishell.constraints`."""
+    """A custom constraint is a class like this, named in the entry point group `aishell.constraints`.
+
+    It may say in `keys` what it takes, a schema for each; without, its fields may be anything.
+    """
 
     type: ClassVar[str]
 
     def check(self, step: Step, context: Context) -> Violation | None: ...
 
 
+_ALWAYS_BLOCKS = {"on_violation": {"enum": ["block"], "title": "on_violation"}}
+_HOUR, _SECONDS = whole(0, 23), number(0, 7 * 86400)
+
+
 @dataclass(frozen=True)
 class _Base:
     type: ClassVar[str] = ""
+    keys: ClassVar[Mapping[str, Schema]] = {}
     on_violation: str = "ask"  # ask | block
     where: str = "built-in"
 
@@ -67,6 +76,7 @@ class MaxTableSize(_Base):
     """A rewrite or a delete of a larger table asks. Default 1,000,000 rows; partitions are summed by the caller."""
 
     type: ClassVar[str] = "max_table_size"
+    keys: ClassVar[Mapping[str, Schema]] = {"max_rows": whole(0, MOST_BYTES), "max_bytes": whole(0, MOST_BYTES)}
     max_rows: int | None = 1_000_000
     max_bytes: int | None = None
 
@@ -90,6 +100,9 @@ class ProductionHours(_Base):
     """Work of risk medium and more on a production target stays in these hours of the target's time zone."""
 
     type: ClassVar[str] = "production_hours"
+    keys: ClassVar[Mapping[str, Schema]] = {
+        "allowed_hours": {"type": "array", "items": _HOUR, "unique": (), "minItems": 1}
+    }
     allowed_hours: tuple[int, ...] = (22, 23, 0, 1, 2, 3, 4, 5)
 
     def check(self, step: Step, context: Context) -> Violation | None:
@@ -107,8 +120,16 @@ class BusinessHours(_Base):
     """Critical work never in business hours (Monday to Friday, 9 to 17) unless approved."""
 
     type: ClassVar[str] = "business_hours"
+    keys: ClassVar[Mapping[str, Schema]] = {"first_hour": _HOUR, "last_hour": whole(1, 24)}
     first_hour: int = 9
     last_hour: int = 17
+
+    @property
+    def contradiction(self) -> str | None:
+        """What is wrong with its values together."""
+        if self.first_hour < self.last_hour:
+            return None
+        return f"no hour lies from first_hour {self.first_hour} to last_hour {self.last_hour}"
 
     def check(self, step: Step, context: Context) -> Violation | None:
         if context.tool.risk_level is not Risk.CRITICAL or context.now.weekday() > 4:
@@ -123,6 +144,7 @@ class MaxReplicaLag(_Base):
     """Writing waits while a replica lags by more than this."""
 
     type: ClassVar[str] = "max_replica_lag"
+    keys: ClassVar[Mapping[str, Schema]] = {"max_seconds": _SECONDS}
     max_seconds: float = 30
     on_violation: str = "block"
 
@@ -138,6 +160,7 @@ class MaxLoad(_Base):
     """Writing waits while more sessions than this are active."""
 
     type: ClassVar[str] = "max_load"
+    keys: ClassVar[Mapping[str, Schema]] = {"max_active_sessions": whole(0, 1_000_000)}
     max_active_sessions: int = 50
     on_violation: str = "block"
 
@@ -153,6 +176,7 @@ class FreeDisk(_Base):
     """A rewrite needs its estimated space, with a margin, on the database's own filesystem; a backup where backups are."""
 
     type: ClassVar[str] = "free_disk"
+    keys: ClassVar[Mapping[str, Schema]] = {"margin": number(1, 100)}
     margin: float = 1.2
     on_violation: str = "block"
 
@@ -173,6 +197,7 @@ class NoLongTransactions(_Base):
     """Neither an exclusive lock nor a CONCURRENTLY build is begun behind an old transaction or snapshot: it would wait for it."""
 
     type: ClassVar[str] = "no_long_transactions"
+    keys: ClassVar[Mapping[str, Schema]] = {"max_seconds": _SECONDS}
     max_seconds: float = 300
     on_violation: str = "block"
 
@@ -207,6 +232,8 @@ class NotAStandby(_Base):
     """On a standby or a read-only server nothing that writes is begun; a backup of it writes elsewhere."""
 
     type: ClassVar[str] = "not_a_standby"
+    keys: ClassVar[Mapping[str, Schema]] = _ALWAYS_BLOCKS
+    on_violation: str = "block"
 
     def check(self, step: Step, context: Context) -> Violation | None:
         if context.tool.read_only or context.tool.category in ("report", "backup"):
@@ -222,6 +249,8 @@ class RateLimit(_Base):
     """No more calls of a tool within a minute than its file allows."""
 
     type: ClassVar[str] = "rate_limit"
+    keys: ClassVar[Mapping[str, Schema]] = _ALWAYS_BLOCKS
+    on_violation: str = "block"
 
     def check(self, step: Step, context: Context) -> Violation | None:
         limit = context.tool.rate_limit
@@ -238,6 +267,15 @@ class BackupRequired(_Base):
     """
 
     type: ClassVar[str] = "backup_required"
+    keys: ClassVar[Mapping[str, Schema]] = {
+        "before_operations": {
+            "type": "array",
+            "items": {"type": "string", "names": "tool"},
+            "unique": (),
+            "minItems": 1,
+        },
+        "max_age_hours": {"type": "number", "exclusiveMinimum": 0, "maximum": 24 * 366},
+    }
     before_operations: tuple[str, ...] = ()
     max_age_hours: float = 24
 
@@ -262,6 +300,8 @@ _BUILT_IN: dict[str, type[Any]] = {
         NoLongTransactions, NoCascade, NotAStandby, RateLimit, BackupRequired,
     )
 }  # fmt: skip
+#: Limits that can be taken away.
+_CAN_BE_NONE = ("max_rows", "max_bytes")
 #: In force whatever is configured; configured ones of the same type take the built-in's place.
 _ALWAYS = (
     "not_a_standby",
@@ -274,43 +314,45 @@ _ALWAYS = (
 )
 
 
-def build(configured: tuple[Mapping[str, Any], ...]) -> list[Constraint]:
+def build(configured: tuple[Mapping[str, Any], ...], known: Known | None = None) -> list[Constraint]:
     """The constraints in force: every configured one, and the built-in ones of other types.
 
-    Raises SettingsError, with file and line, for an unknown type or key or a wrong value.
+    `known`: what they can name (see `schema`). Raises SettingsError, with file and line, for an unknown type or key or a wrong
+    value.
     """
     points = {point.name: point for point in entry_points(group="aishell.constraints")}
-    known = {*_BUILT_IN, *points}
     built: list[Constraint] = []
     for item in configured:
         name, where = str(item["type"]), str(item.get("where", "built-in"))
-        if name not in known:
-            raise _wrong(where, UnknownNameError("constraint", name, known))
+        if name not in {*_BUILT_IN, *points}:
+            error = UnknownNameError("constraint", name, {*_BUILT_IN, *points})
+            raise SettingsError(f"{where}: {error.message}", hint=error.hint)
         factory = _BUILT_IN[name] if name in _BUILT_IN else load(points[name], "constraint")
-        fields = getattr(factory, "__dataclass_fields__", {})
-        for key in item:
-            if key != "type" and fields and key not in fields:
-                raise _wrong(where, UnknownNameError("key", key, fields, f"the constraint {name}"))
-        if item.get("on_violation", "ask") not in ("ask", "block"):
-            raise _wrong(where, UnknownNameError("on_violation", str(item["on_violation"]), ("ask", "block")))
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in item.items() if k != "type"}
-        hints = get_type_hints(factory) if name in _BUILT_IN else {}
-        for key, value in values.items():
-            if key in hints and not _fits(value, hints[key]):
-                raise SettingsError(f"{where}: {key} of the constraint {name} cannot be {item[key]!r}")
-        built.append(factory(**values))
+        schema = schema_of(factory)
+        given = {
+            key: value
+            for key, value in item.items()
+            if key not in ("type", "where") and (value is not None or key in _CAN_BE_NONE)
+        }
+        for fault in faults(given, schema, known or {}):
+            raise SettingsError(f"{where}: the constraint {name}: {fault.message}", hint=fault.hint)
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+        if "where" in getattr(factory, "__dataclass_fields__", {}):
+            values["where"] = where
+        constraint = factory(**values)
+        if (problem := getattr(constraint, "contradiction", None)) is not None:
+            raise SettingsError(f"{where}: the constraint {name}: {problem}", hint="change one of them")
+        built.append(constraint)
     configured_types = {str(item["type"]) for item in configured}
     return [*(_BUILT_IN[name]() for name in _ALWAYS if name not in configured_types), *built]
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value of a file is of a field's type."""
-    if get_origin(hint) is UnionType:
-        return any(_fits(value, option) for option in get_args(hint))
-    if get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(_fits(item, get_args(hint)[0]) for item in value)
-    return isinstance(value, (int, float) if hint is float else hint) and not isinstance(value, bool)
-
-
-def _wrong(where: str, error: UnknownNameError) -> SettingsError:
-    return SettingsError(f"{where}: {error.message}", hint=error.hint)
+def schema_of(factory: type[Any]) -> Schema:
+    """The keys that a constraint takes beside its `type`; one of others' says itself, or takes those of its fields."""
+    fields = getattr(factory, "__dataclass_fields__", None)
+    own = getattr(factory, "keys", {})
+    if not own and fields is None:
+        return {"type": "object"}
+    others: dict[str, Any] = {key: {} for key in set(fields or ()) - own.keys() - {"where", "on_violation"}}
+    ask = {"on_violation": {"enum": ["ask", "block"], "title": "on_violation"}}
+    return {"type": "object", "properties": {**others, **ask, **own}, "additionalProperties": False}

@@ -19,18 +19,18 @@ def tighter(configured: str, asked: str | None) -> str:
 
 
 def decide(tool: Tool, target: Target, policy: Policy, level: str) -> Iterator[Reason]:
-    """What the policy says of a tool on a target, the strictest of which counts."""
+    """What the policy says of a tool on a target, each rule that fits; the strictest counts."""
     rules = [
         rule
         for rule in policy.rules
-        if fnmatchcase(tool.name, rule.tool)
-        and fnmatchcase(target.name, rule.target)
-        and (rule.label == "*" or any(fnmatchcase(label, rule.label) for label in target.labels))
+        if _fits(tool.name, rule.tool)
+        and _fits(target.name, rule.target)
+        and (rule.label == "*" or any(_fits(label, rule.label) for label in target.labels))
+        and _fits(target.environment, rule.environment)
     ]
     row = policy.matrix[level][tool.risk_level]
     usual = row.get(target.environment, row["default"])
-    if rules:
-        rule = max(rules, key=lambda rule: rule.decision.rank)
+    for rule in rules:
         yield Reason(f"policy rule {rule.name!r}", f"{tool.name} on {target.name}", rule.decision)
     if not rules or usual is Decision.DENY:  # a scoped rule goes before the matrix, but `deny` always wins
         yield Reason("policy matrix", f"{tool.risk_level} risk, {target.environment}, {level}", usual)
@@ -42,3 +42,8 @@ def decide(tool: Tool, target: Target, policy: Policy, level: str) -> Iterator[R
         yield Reason("tool", f"{tool.name} always asks", Decision.CONFIRM)
     if tool.risk_level is Risk.CRITICAL:
         yield Reason("critical", "critical work is always reviewed", Decision.REVIEW)
+
+
+def _fits(name: str, wanted: str) -> bool:
+    """Whether a rule means a name: by that name, or by a glob."""
+    return name == wanted or fnmatchcase(name, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import stat
 import subprocess
@@ -20,6 +21,7 @@ from aishell.databases.opening import open_database
 from aishell.errors import BackupError, DatabaseError, NotAtHandError
 from aishell.registry.context import Context
 from aishell.registry.header import read_tool
+from aishell.registry.programs import CLIENTS, environment
 from tests.fix_sqlite import SqliteDatabase
 from tests.servers import HANG
 
@@ -38,6 +40,7 @@ examples: [{params: {}}]
 description: For tests.
 """
 PASSWORD = "s3cret word"
+PACKAGE = Path(__file__).parents[2] / "aishell"
 
 
 @pytest.fixture
@@ -166,6 +169,56 @@ def test_a_secret_is_read_by_the_child_and_lies_on_no_disk(clients):
         said = clients(f'cat "{path}"; stat -L -c %a "{path}"').run("dump", {"words": []}, secrets=[descriptor])
     assert said == "top: secret\n600\n"
     assert not [line for line in clients("true").ran if "secret" in line]
+
+
+#: What a shell with several targets' passwords has; `dump` is `pg_dump`, of a target with a password of its own.
+CROWDED = {
+    "PGPASSWORD": "of another target", "MYSQL_PWD": "of a third", "CRM_PASSWORD": "in its password_env",
+    "CRM_URL": "mysql://a:b@c/d", "AWS_SECRET_ACCESS_KEY": "of a bucket", "PGBACKREST_REPO1_CIPHER_PASS": "of a repository",
+    "LD_PRELOAD": "", "PGSSLROOTCERT": "/etc/ca.pem",
+}  # fmt: skip
+
+
+def test_a_program_sees_nothing_of_our_environment_that_it_does_not_need(clients, monkeypatch):
+    for name, value in CROWDED.items():
+        monkeypatch.setenv(name, value)
+    run = clients("env | cut -d= -f1")
+    seen = set(run.run("dump", {"words": []}).split())
+    assert seen & CROWDED.keys() == {"PGSSLROOTCERT"}  # as psycopg takes it
+    ours = """PATH HOME USER LOGNAME TMPDIR TZ LC_ALL LD_LIBRARY_PATH DYLD_LIBRARY_PATH SSL_CERT_FILE SSL_CERT_DIR
+    KRB5CCNAME KRB5_CONFIG KRB5_CLIENT_KTNAME PGSSLROOTCERT""".split()
+    assert seen <= {*ours, WORK, "PWD", "SHLVL", "OLDPWD", "_"}  # the last are the shell's own
+    asked = set(clients("env | cut -d= -f1").banner("dump").split())
+    assert asked & CROWDED.keys() == set()
+    assert "PATH" in asked
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("password", [True, False])
+def test_only_its_own_secrets_reach_a_program(client, password):
+    """PostgreSQL's programs take PGPASSWORD where psycopg does: where the target has no password of its own."""
+    seen = environment(CROWDED, client, password=password).keys() & CROWDED.keys()
+    secrets = {"PGBACKREST_REPO1_CIPHER_PASS"} if client == "pgbackrest" else set()
+    libpq = client.startswith(("pg", "psql"))
+    assert seen - {"PGSSLROOTCERT"} == secrets | ({"PGPASSWORD"} if libpq and not password else set())
+    assert ("PGSSLROOTCERT" in seen) == libpq
+
+
+def test_no_program_is_started_with_the_whole_environment():
+    """Every place in the package that starts one says what it is given."""
+    started = []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            if called.startswith(
+                ("subprocess.", "os.exec", "os.spawn", "os.posix_spawn", "os.system", "os.popen", "asyncio.")
+            ):
+                started.append(f"{path.name}:{node.lineno}")
+                given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                assert "environment(" in given.get("env", ""), f"{path}:{node.lineno} passes on the whole environment"
+    assert len(started) >= 4
 
 
 def test_without_a_value_nothing_is_started(clients):

@@ -21,6 +21,7 @@ def key(tmp_path: Path) -> Path:
 def new_key(path: Path) -> Path:
     """The file of a key, as age-keygen writes it."""
     identity = pyrage.x25519.Identity.generate()
+    path.touch(0o600)
     path.write_text(f"# public key: {identity.to_public()}\n{identity}\n")
     return path
 

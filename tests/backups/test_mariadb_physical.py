@@ -181,6 +181,7 @@ def test_from_the_command_line(aishell: Aishell, source: MariadbDatabase, tmp_pa
     source.make_user("app", PASSWORD)
     source.execute("GRANT ALL PRIVILEGES ON *.* TO app@'127.0.0.1'")
     secret = tmp_path / "secret"
+    secret.touch(0o600)
     secret.write_text(PASSWORD)
     aishell.configure(
         "targets.yaml",

@@ -184,6 +184,7 @@ def test_an_encrypted_dump_shows_no_row_and_comes_back(
     pg_current.execute("CREATE TABLE notes AS SELECT 'a secret of row ' || n AS note FROM generate_series(1, 100) AS n")
     logical, key = Logical(aishell, pg_current), tmp_path / "backup.agekey"
     identity = pyrage.x25519.Identity.generate()
+    key.touch(0o600)
     key.write_text(f"{identity}\n")
     with (aishell.config / "aishell.yaml").open("a") as file:
         file.write(f"backup_recipients: [{identity.to_public()}]\nbackup_identity: {key}\n")

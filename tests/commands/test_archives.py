@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,10 @@ def test_archived_deleted_and_put_back(aishell, log_db, kind):
     assert (result["output_data"]["rows_archived"], result["output_data"]["rows_deleted"]) == (ROWS // 2, ROWS // 2)
     assert logs.left(log_db) == logs.kept(ROWS)
     archive = the_archive(aishell)
+    files = [path for path in (aishell.site / "archives").rglob("*") if path.is_file()]
+    assert len(files) == 2
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert {stat.S_IMODE(path.parent.stat().st_mode) for path in files} == {0o700}
     assert (archive["rows"], archive["format"], archive["whole"]) == (ROWS // 2, kind, True)
     assert archive["archive_id"] in result["reasoning"]
     checked = aishell("archives", "verify").expect(0)

@@ -163,6 +163,7 @@ def has_room(one: Backed, command: tuple[str, ...], left: int, first: str) -> bo
 def test_a_backup_cannot_be_read_where_there_is_no_room_and_is_as_good_as_before(one: Backed, tmp_path: Path) -> None:
     """An encrypted one is opened beside the others."""
     key, identity = tmp_path / "backup.agekey", pyrage.x25519.Identity.generate()
+    key.touch(0o600)
     key.write_text(f"{identity}\n")
     chosen = {"backup_recipients": [str(identity.to_public())], "backup_identity": str(key)}
     one.site.configure("aishell.yaml", json.dumps(chosen))

@@ -15,9 +15,9 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("models", "verdicts", "errors", "interrupts", "pool", "traces", "plugins"),
-    ("yamlfile", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
-    ("settings", "databases", "archives"),
+    ("models", "verdicts", "errors", "interrupts", "pool", "traces", "trust", "plugins"),
+    ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
+    ("settings", "settings_schemas", "databases", "archives"),
     ("registry",),
     ("safety",),
     ("planning",),
@@ -38,7 +38,8 @@ ONLY = {
     "interrupts": (),
     "pool": (),
     "traces": ("errors",),
-    "plugins": ("errors", "traces"),
+    "trust": ("errors",),
+    "plugins": ("errors", "traces", "trust"),
     "state": ("models", "errors", "interrupts", "pool", "state"),
 }
 

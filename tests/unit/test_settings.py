@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aishell.agents.maintenance import MaintenanceAgent
-from aishell.errors import SettingsError
+from aishell.errors import SettingsError, UntrustedError
 from aishell.models import Risk
 from aishell.settings import (
     DEFAULT_POLICY,
@@ -19,6 +19,7 @@ from aishell.settings import (
     load_policy,
     load_settings,
 )
+from aishell.site import Site
 from aishell.verdicts import Decision
 
 
@@ -95,53 +96,53 @@ def test_a_target_without_an_environment_is_production(config):
     [
         ("aishell.yaml", "jobs: 1\nsafty_level: strict\n", 2, "unknown key 'safty_level'", "'safety_level'"),
         ("aishell.yaml", "\nsafety_level: strikt\n", 2, "unknown value of safety_level 'strikt'", "'strict'"),
-        ("aishell.yaml", "jobs: many\n", 1, "jobs must be int, not 'many'", None),
-        ("aishell.yaml", "jobs: true\n", 1, "jobs must be int, not True", None),
-        ("aishell.yaml", "hooks: a:b\n", 1, "hooks must be list", None),
-        ("aishell.yaml", "default_target: [a]\n", 1, "default_target must be str", None),
+        ("aishell.yaml", "jobs: many\n", 1, "jobs must be a whole number from 1 to 64, not 'many'", None),
+        ("aishell.yaml", "jobs: true\n", 1, "not True", None),
+        ("aishell.yaml", "hooks: a:b\n", 1, "hooks must be a list", None),
+        ("aishell.yaml", "default_target: [a]\n", 1, "default_target must be a text", None),
         ("aishell.yaml", "default_target: shop\n", 1, "unknown target 'shop'", "there is no target"),
-        ("aishell.yaml", "- jobs\n", 1, "a mapping is needed here", None),
+        ("aishell.yaml", "- jobs\n", 1, "this file must be a mapping", None),
         ("aishell.yaml", "jobs: 1\njobs: 2\n", 2, "stands twice", None),
         ("targets.yaml", "target: {}\n", 1, "unknown key 'target'", "'targets'"),
-        ("targets.yaml", "targets: [a]\n", 1, "targets must be dict", None),
-        ("targets.yaml", "targets:\n  shop: sqlite:///x\n", 2, "a mapping is needed here", None),
-        ("targets.yaml", "targets:\n  shop:\n", 2, "'shop' needs a url", None),
+        ("targets.yaml", "targets: [a]\n", 1, "targets must be a mapping", None),
+        ("targets.yaml", "targets:\n  shop: sqlite:///x\n", 2, "shop must be a mapping", None),
+        ("targets.yaml", "targets:\n  shop:\n", 2, "shop must be a mapping", None),
         ("targets.yaml", "targets:\n  shop:\n    url: x\n    enviroment: test\n", 4, "'enviroment'", "'environment'"),
         ("targets.yaml", "targets:\n  shop: {url: x,\n    time_zone: Mars/Base}\n", 3, "unknown time zone", None),
         ("targets.yaml", "targets:\n  shop: {url: x,\n    time_zone: ../x}\n", 3, "unknown time zone", None),
         ("targets.yaml", "targets:\n  shop: {url: x,\n    time_zone: Europe}\n", 3, "unknown time zone", None),
         ("targets.yaml", "targets:\n  shop: {url: x, time_zone: ''}\n", 2, "unknown time zone", None),
-        ("targets.yaml", "targets:\n  shop: {url: x, labels: eu}\n", 2, "labels must be list", None),
+        ("targets.yaml", "targets:\n  shop: {url: x, labels: eu}\n", 2, "labels must be a list", None),
         ("targets.yaml", "targets:\n  shop: {url: x, labels: [1]}\n", 2, "labels", None),
         ("targets.yaml", "targets:\n  shop: {url: x, binlog: local}\n", 2, "value of binlog 'local'", "LOCAL"),
-        ("targets.yaml", "targets:\n  shop: {url: x, free_disk_bytes: 1GB}\n", 2, "must be int", None),
-        ("targets.yaml", "targets:\n  shop:\n    url: x\n    pgbackrest: main\n", 4, "pgbackrest must be dict", None),
-        ("targets.yaml", "targets:\n  shop:\n    url: x\n    pgbackrest: {repo: 1}\n", 4, "the name of its stanza", None),
+        ("targets.yaml", "targets:\n  shop: {url: x, free_disk_bytes: 1GB}\n", 2, "must be a whole number", None),
+        ("targets.yaml", "targets:\n  shop:\n    url: x\n    pgbackrest: main\n", 4, "pgbackrest must be a mapping", None),
+        ("targets.yaml", "targets:\n  shop:\n    url: x\n    pgbackrest: {repo: 1}\n", 4, "needs the key `stanza`", None),
         ("targets.yaml", "targets:\n  shop:\n    url: x\n    pgbackrest: {stanzza: main}\n", 4, "'stanzza'", "'stanza'"),
-        ("targets.yaml", "targets:\n  shop:\n    url: x\n    pgbackrest: {stanza: a, repo: 0}\n", 4, "1 or more", None),
+        ("targets.yaml", "targets:\n  shop:\n    url: x\n    pgbackrest: {stanza: a, repo: 0}\n", 4, "out of range", None),
         ("policy.yaml", "mode: interactiv\n", 1, "value of mode", "'interactive'"),
         ("policy.yaml", "matrx: {}\n", 1, "unknown key 'matrx'", "'matrix'"),
-        ("policy.yaml", "matrix:\n  moderat: {}\n", 2, "unknown safety level", "'moderate'"),
-        ("policy.yaml", "matrix:\n  strict:\n    hihg: review\n", 3, "unknown risk 'hihg'", "'high'"),
+        ("policy.yaml", "matrix:\n  moderat: {}\n", 2, "unknown key 'moderat'", "'moderate'"),
+        ("policy.yaml", "matrix:\n  strict:\n    hihg: review\n", 3, "unknown key 'hihg'", "'high'"),
         ("policy.yaml", "matrix:\n  strict:\n    high: reviw\n", 3, "unknown decision", "'review'"),
         ("policy.yaml", "matrix:\n  strict:\n    high: {test: atuo}\n", 3, "unknown decision", "'auto'"),
-        ("policy.yaml", "matrix:\n  strict:\n    high: [auto]\n", 3, "must be str or dict", None),
-        ("policy.yaml", "matrix:\n  strict: false\n", 2, "a mapping is needed here", None),
+        ("policy.yaml", "matrix:\n  strict:\n    high: [auto]\n", 3, "must be one of auto", None),
+        ("policy.yaml", "matrix:\n  strict: false\n", 2, "strict must be a mapping", None),
         ("policy.yaml", "preapprove_max_risk: critical\n", 1, "value of preapprove_max_risk", None),
-        ("policy.yaml", "approval_hours: a day\n", 1, "must be int or float", None),
+        ("policy.yaml", "approval_hours: a day\n", 1, "must be a number above 0", None),
         ("policy.yaml", "rules:\n  - {tool: x, decison: deny}\n", 2, "unknown key 'decison'", "'decision'"),
-        ("policy.yaml", "rules:\n  - {tool: x}\n  - {decision: no}\n", 3, "decision must be str", None),
-        ("policy.yaml", "rules: {tool: x}\n", 1, "rules must be list", None),
-        ("policy.yaml", "constraints:\n  - {max_rows: 5}\n", 2, "a constraint needs a type", None),
-        ("policy.yaml", "constraints:\n  - max_rows\n", 2, "a mapping is needed here", None),
+        ("policy.yaml", "rules:\n  - {tool: x, decision: deny}\n  - {decision: no}\n", 3, "decision must be one of", None),
+        ("policy.yaml", "rules: {tool: x}\n", 1, "rules must be a list", None),
+        ("policy.yaml", "constraints:\n  - {max_rows: 5}\n", 2, "a constraint needs the key `type`", None),
+        ("policy.yaml", "constraints:\n  - max_rows\n", 2, "constraints[0] must be a mapping", None),
         ("agents/maintenance.yaml", "maintenence_agent: {}\n", 1, "unknown key", "'maintenance_agent'"),
         ("agents/maintenance.yaml", "maintenance_agent:\n  capabilites: []\n", 2, "unknown key", "'capabilities'"),
         ("agents/maintenance.yaml", "maintenance_agent:\n  capabilities:\n    - index_manag\n", 3, "unknown", "'index_manage'"),
-        ("agents/maintenance.yaml", "maintenance_agent:\n  capabilities:\n    - [index_manage]\n", 3, "unknown capability", None),
+        ("agents/maintenance.yaml", "maintenance_agent:\n  capabilities:\n    - [index_manage]\n", 3, "must be one of", None),
         ("agents/maintenance.yaml", "maintenance_agent:\n  default_config: {max_retrys: 3}\n", 2, "unknown key", "'max_retries'"),
-        ("agents/maintenance.yaml", "maintenance_agent:\n  default_config:\n    max_duration: 1h\n", 3, "must be int", None),
-        ("agents/maintenance.yaml", "maintenance_agent:\n  safety_constraints:\n    - {max_rows: 1}\n", 3, "needs a type", None),
-        ("agents/maintenance.yaml", "maintenance_agent: [1]\n", 1, "must be dict", None),
+        ("agents/maintenance.yaml", "maintenance_agent:\n  default_config:\n    max_duration: 1h\n", 3, "a whole number", None),
+        ("agents/maintenance.yaml", "maintenance_agent:\n  safety_constraints:\n    - {max_rows: 1}\n", 3, "needs the key", None),
+        ("agents/maintenance.yaml", "maintenance_agent: [1]\n", 1, "must be a mapping", None),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_with_file_line_and_nearest_key(config, name, text, line, said, hint):
@@ -171,7 +172,7 @@ def test_a_matrix_keeps_the_built_in_answer_for_what_it_does_not_say(config):
 
 
 def test_rules_and_limits_are_read(config):
-    text = "rules:\n  - {tool: 'drop_*', label: eu, decision: deny, name: never}\n  - {target: x}\n"
+    text = "rules:\n  - {tool: 'drop_*', label: eu, decision: deny, name: never}\n  - {target: x, decision: confirm}\n"
     policy = load(config, "policy.yaml", text + "preapprove_max_risk: high\napproval_hours: 0.5\n")
     assert policy.rules == (
         Rule("never", Decision.DENY, "drop_*", "*", "eu"),
@@ -206,11 +207,37 @@ maintenance_agent:
 
 
 def test_a_password_comes_from_the_environment_or_a_file(tmp_path, monkeypatch):
+    (tmp_path / "pw").touch(0o600)
     (tmp_path / "pw").write_text("it's\n")
     monkeypatch.setenv("SHOP_PW", "from env")
     assert Target("a", "x", password_env="SHOP_PW").password() == "from env"
     assert Target("a", "x", password_file=str(tmp_path / "pw")).password() == "it's"
     assert Target("a", "x").password() is None
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o601, 0o777])
+def test_a_password_file_that_others_can_get_at_is_refused(tmp_path, mode):
+    """As libpq does with a password file."""
+    path = tmp_path / "pw"
+    path.write_text("secret\n")
+    path.chmod(mode)
+    with pytest.raises(
+        UntrustedError, match=f"target 'shop': the password file {path} has the mode {mode:04o}"
+    ) as caught:
+        Target("shop", "x", password_file=str(path)).password()
+    assert caught.value.hint == f"chmod 600 {path}"
+    assert "secret" not in caught.value.message
+
+
+def test_a_key_that_others_can_get_at_is_refused(config):
+    key = config.parent / "backup.agekey"
+    (config / "aishell.yaml").write_text(f"backup_identity: {key}\n")
+    with Site.open(config.parent) as site:
+        assert site.settings.backup_identity == str(key)  # it is not at hand: only a restore needs it
+    key.write_text("secret\n")
+    key.chmod(0o644)
+    with Site.open(config.parent) as site, pytest.raises(UntrustedError, match=r"the key .* has the mode 0644"):
+        site.settings  # noqa: B018  loaded
 
 
 @pytest.mark.parametrize("key", ["password_env", "password_file"])

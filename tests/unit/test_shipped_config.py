@@ -75,7 +75,7 @@ def test_the_commented_retention_of_backups_works(config):
 
 def test_a_retention_rule_of_backups_that_is_none_is_refused_with_its_line(config):
     (config / "agents").mkdir()
-    for text, said in (("cuont: 7", "did you mean 'count'?"), ("count: 2.5", "int"), ("days: -1", "0 or more")):
+    for text, said in (("cuont: 7", "did you mean 'count'?"), ("count: 2.5", "a whole number"), ("days: -1", "from 0")):
         (config / "agents" / "backup.yaml").write_text(f"backup_agent:\n  retention: {{{text}}}\n")
         with pytest.raises(SettingsError) as caught:
             load_agent(config, "backup", BackupAgent.defaults)

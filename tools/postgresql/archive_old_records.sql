@@ -18,7 +18,7 @@
 --   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
 --   columns: {type: columns, description: 'what inspect_archive_columns says: {column, type, form}'}
 --   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
---   folder: {type: string, default: '', description: where in the folder of archives}
+--   path: {type: string, default: '', description: where in the folder of archives}
 --   format: {type: string, default: jsonl, enum: [jsonl, csv, parquet]}
 --   batch_target_ms: {type: number, default: 100, minimum: 1, description: how long a batch may take}
 --   max_rows: {type: integer, default: null, minimum: 1, description: no more than these}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from aishell.backups.clients import secret
 from aishell.backups.making import Work
 from aishell.databases.connections import CONNECT_TIMEOUT, Credentials
 from aishell.errors import BackupError, NotAtHandError
+from aishell.registry.programs import environment
 
 #: Where distributions put the programs of one version; `/usr/bin` has wrappers that choose one themselves, and not all of them.
 _PLACES = ("/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin")
@@ -88,7 +90,9 @@ def program_folders(major: int) -> list[Path | None]:
     known: list[Path | None] = [Path(place.format(major)) for place in _PLACES]
     config = shutil.which("pg_config")
     if config is not None:
-        said = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=False).stdout.strip()
+        asked = [config, "--bindir"]
+        told = subprocess.run(asked, capture_output=True, text=True, check=False, env=environment(os.environ))
+        said = told.stdout.strip()
         known += [Path(said)] if said else []
     newer = [Path(place.format(number)) for number in range(major + 1, _NEWEST) for place in _PLACES]
     return [*known, *newer, None]

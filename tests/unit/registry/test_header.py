@@ -79,11 +79,11 @@ def test_a_comma_between_products_means_or():
         ({"lokc": "none"}, "lokc", "unknown key 'lokc'; did you mean 'lock'"),
         ({"name": "tuoch"}, "name", "must be the file's name"),
         ({"risk": "mediun"}, "risk", "did you mean 'medium'"),
-        ({"risk": "[low]"}, "risk", "unknown risk"),
+        ({"risk": "[low]"}, "risk", "risk must be one of safe"),
         ({"category": "maintenence"}, "category", "did you mean 'maintenance'"),
-        ({"category": "[analysis]"}, "category", "unknown category"),
+        ({"category": "[analysis]"}, "category", "category must be one of"),
         ({"capabilities": "[database_raed]"}, "capabilities", "did you mean 'database_read'"),
-        ({"capabilities": "[{a: b}]"}, "capabilities", "unknown capability"),
+        ({"capabilities": "[{a: b}]"}, "capabilities", "capabilities[0] must be one of"),
         ({"capabilities": "database_read"}, "capabilities", "capabilities"),
         ({"runs": "eahc"}, "runs", "did you mean 'each'"),
         ({"engine": "postgresql >= 12"}, "engine", "does not name a server of this folder (sqlite)"),
@@ -91,7 +91,7 @@ def test_a_comma_between_products_means_or():
         ({"engine": "sqlite >= three"}, "engine", "does not name a server"),
         ({"parameters": "[table]"}, "parameters", "parameters"),
         ({"parameters": "{table: {type: identifer}}"}, "parameters", "did you mean 'identifier'"),
-        ({"parameters": "{table: identifier_}"}, "parameters", "unknown type 'identifier_'"),
+        ({"parameters": "{table: identifier_}"}, "parameters", "table must be a mapping, not 'identifier_'"),
         ({"parameters": "{table: {type: identifier, defualt: x}}"}, "parameters", "did you mean 'default'"),
         ({"parameters": "{table: {type: keyword}}"}, "parameters", "a keyword needs its enum"),
         (
@@ -128,7 +128,7 @@ def test_a_wrong_key_is_refused_at_its_line(keys, key, said):
 
 @pytest.mark.parametrize("key", ["name", "category", "risk", "capabilities", "runs", "returns"])
 def test_a_key_that_is_missing_is_named(key):
-    assert f"`{key}` is missing" in refused(tool_text(**{key: None})).message
+    assert f"the header needs the key `{key}`" in refused(tool_text(**{key: None})).message
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_python_needs_its_callable(implementation):
     keys = {"runs": "python", "implementation": implementation, "parameters": None}
     text = "\n".join(f"{k}: {v}" for k, v in {**HEADER, **keys, "description": "x"}.items() if v is not None)
     error = refused(text, "tools/sqlite/touch.yaml")
-    assert "implementation: package.module:function" in error.message
+    assert "module:" in error.message
 
 
 def test_a_groups_key_must_be_columns_of_find():

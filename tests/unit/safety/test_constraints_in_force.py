@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 
 from aishell.errors import SettingsError
 from aishell.models import Step
 from aishell.safety import constraints as c
+from aishell.schema import faults
 from aishell.verdicts import Decision
 from tests.unit.making import make_context, make_server, make_table, make_tool
 
@@ -80,3 +84,26 @@ def test_what_is_wrong_is_refused_with_file_and_line(item, said, hint):
     assert said in caught.value.message
     if hint is not None:
         assert hint in (caught.value.hint or "")
+
+
+def test_a_constraint_of_others_says_what_it_takes_or_takes_its_fields():
+    @dataclass(frozen=True)
+    class Quiet:
+        type: ClassVar[str] = "quiet"
+        minutes: int = 5
+        on_violation: str = "ask"
+
+    class Declared(Quiet):
+        keys: ClassVar[dict] = {"minutes": {"type": "integer", "minimum": 1, "maximum": 60}}
+
+    class Plain:
+        """No dataclass, and declares nothing: it checks what it is given itself."""
+
+    def wrong(factory, **given) -> list[str]:
+        return [fault.message for fault in faults(given, c.schema_of(factory), {})]
+
+    assert wrong(Quiet, minutes="five") == []
+    assert wrong(Quiet, minuets=5) == ["unknown key 'minuets'"]
+    assert wrong(Declared, minutes=61) == ["minutes is out of range: 61"]
+    assert wrong(Declared, minutes=60, on_violation="block") == []
+    assert wrong(Plain, anything=1) == []

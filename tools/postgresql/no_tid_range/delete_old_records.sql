@@ -15,7 +15,8 @@
 --   table: {type: identifier}
 --   key: {type: key, description: the columns of the primary key in its order}
 --   date_column: {type: identifier, description: the column that tells a row's age}
---   cutoff: {type: scalar, description: rows whose date is before this go}
+--   cutoff: {type: scalar, default: null, description: rows whose date is before this go}
+--   retention_days: {type: integer, default: null, minimum: 1, maximum: 36525, description: 'instead of cutoff, which a plan is given for it'}
 --   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
 --   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
 --   batch_target_ms: {type: number, default: 50, minimum: 1, description: how long a batch may take}

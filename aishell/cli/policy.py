@@ -1,0 +1,117 @@
+"""`aishell policy`: what the policy says of a tool on a target, and every rule that made it say so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aishell.cli.common import OUTPUT, open_site
+from aishell.cli.main import LazyGroup
+from aishell.models import SAFETY_LEVELS
+
+if TYPE_CHECKING:
+    from aishell.registry.tool import Tool
+    from aishell.safety.constraints import Constraint
+    from aishell.settings import Target
+    from aishell.site import Site
+
+
+@click.group(cls=LazyGroup)
+def policy() -> None:
+    """What runs, what asks, what is refused."""
+
+
+@policy.command(
+    epilog="Examples:  aishell policy test --tool rebuild_table --target shop   ·   "
+    "aishell policy test --tool drop_old_partitions --target shop --safety-level strict --output json"
+)
+@click.option("--tool", "name", required=True, metavar="NAME", help="A tool of `aishell tools list`.")
+@click.option("--target", metavar="T", help="A target of config/targets.yaml; else the site's default.")
+@click.option("--url", metavar="URL", help="A database that is not configured.")
+@click.option("--environment", metavar="E", help="What the database is; production unless said otherwise.")
+@click.option("--safety-level", type=click.Choice(SAFETY_LEVELS), help="Tighten the configured level.")
+@OUTPUT
+@click.pass_context
+def test(
+    ctx: click.Context,
+    /,
+    name: str,
+    target: str | None,
+    url: str | None,
+    environment: str | None,
+    safety_level: str | None,
+    output: str,
+) -> None:
+    """Print the decision on a tool and each rule that made it. No database is reached.
+
+    What is only known of a step (its tables, the hour, the disk) can make a decision stricter, never milder: the constraints
+    that look at it are listed too.
+    """
+    from aishell.cli.console import write_json
+    from aishell.errors import UsageError
+    from aishell.safety import constraints
+    from aishell.safety.policy import decide, tighter
+
+    if target is not None and url is not None:
+        raise UsageError("--target and --url exclude each other")
+    site = open_site(ctx)
+    chosen = site.target(url or target, environment=environment)
+    level = tighter(site.settings.safety_level, safety_level)
+    judged = [(tool, tuple(decide(tool, chosen, site.policy, level))) for tool in _variants(site, name, chosen)]
+    tool, reasons = max(judged, key=lambda one: max(reason.decision.rank for reason in one[1]))
+    in_force = constraints.build(site.policy.constraints, site.known)
+    document = {
+        "tool": tool.name,
+        "source": tool.source,
+        "risk_level": tool.risk_level,
+        "target": chosen.name,
+        "environment": chosen.environment,
+        "safety_level": level,
+        "decision": max((reason.decision for reason in reasons), key=lambda decision: decision.rank),
+        "reasons": reasons,
+        "constraints": [_constraint(one) for one in in_force],
+    }
+    if output == "json":
+        write_json(document)
+        return
+    _show(document)
+
+
+def _variants(site: Site, name: str, target: Target) -> Sequence[Tool]:
+    """The files of a tool for the target's engine. Raises UnknownNameError, and UsageError where there is none."""
+    from aishell.databases.connections import parse_url
+    from aishell.errors import UsageError
+
+    engine = parse_url(target.url, password="").engine
+    tools = site.registry().variants(name.replace("-", "_"))
+    found = [tool for tool in tools if tool.engine in (engine, "common")]
+    if not found:
+        known = ", ".join(sorted({tool.engine for tool in tools}))
+        raise UsageError(f"the tool {tools[0].name!r} does not exist for {engine}", hint=f"it exists for {known}")
+    return found
+
+
+def _constraint(one: Constraint) -> dict[str, Any]:
+    """A constraint as it is configured."""
+    return {"type": one.type, **{key: value for key, value in vars(one).items() if key != "where"}}
+
+
+def _show(document: dict[str, Any]) -> None:
+    from aishell.cli.listing import show_rows, title
+
+    where = f"{document['environment']}, {document['safety_level']}"
+    title(f"{document['decision']}: {document['tool']} ({document['risk_level']}) on {document['target']} ({where})")
+    rows = [{"decision": one.decision, "rule": one.rule, "why": one.text} for one in document["reasons"]]
+    show_rows(rows, "table", empty="")
+    title("Of a step can make it stricter:")
+    limits = [
+        {
+            "constraint": one["type"],
+            "then": {"ask": "confirm", "block": "deny"}.get(one.get("on_violation", ""), ""),
+            "as": ", ".join(f"{k}: {v}" for k, v in one.items() if k not in ("type", "on_violation")),
+        }
+        for one in document["constraints"]
+    ]
+    show_rows(limits, "table", empty="nothing")

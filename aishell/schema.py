@@ -1,0 +1,214 @@
+"""Values of a file against a JSON Schema: the first thing that is wrong, where it stands, and what would be right.
+
+The keywords are JSON Schema's own (those in KEYWORDS, no others), and six more: `title` is what a value is called in a message,
+`names` says that a text names something there has to be (a tool, a target; as a `glob` at least one of them), `unique` by which
+keys of its items a list may not repeat itself, `format` one of FORMATS, `secret` that no message shows the value. jsonschema
+knows neither lines nor the nearest word, and its import costs more than a dry run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from aishell.errors import SettingsError, UnknownNameError
+from aishell.yamlfile import Document
+
+Schema = Mapping[str, Any]
+#: What there is of a kind that `names` can say, looked up when it is needed.
+Known = Mapping[str, Callable[[], Collection[str]]]
+
+TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "object": ((dict,), "a mapping"),
+    "array": ((list, tuple), "a list"),
+    "string": ((str,), "a text"),
+    "integer": ((int,), "a whole number"),
+    "number": ((int, float), "a number"),
+    "boolean": ((bool,), "true or false"),
+    "null": ((type(None),), "nothing"),
+}
+#: Every keyword that is understood here; a test holds the schemas to them.
+KEYWORDS = frozenset(
+    """type properties required additionalProperties items minItems unique enum minimum maximum exclusiveMinimum minLength
+    pattern anyOf format names glob secret title description default""".split()
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong at a place: the keys and list positions that lead there."""
+
+    at: tuple[object, ...]
+    message: str
+    hint: str
+
+
+def check(document: Document, schema: Schema, known: Known | None = None) -> dict[str, Any]:
+    """The mapping that a file holds, an empty one for an empty file.
+
+    Raises SettingsError for its first fault; what it names is looked up when all else is right.
+    """
+    data = {} if document.data is None else document.data
+    for there in ({}, known) if known else ({},):
+        for fault in faults(data, schema, there):
+            raise wrong(document, *fault.at, message=fault.message, hint=fault.hint)
+    checked: dict[str, Any] = data
+    return checked
+
+
+def wrong(document: Document, *at: object, message: str, hint: str | None = None) -> SettingsError:
+    """An error with the file and line of a place in it."""
+    return SettingsError(f"{document.path}:{document.line(*at)}: {message}", hint=hint)
+
+
+def faults(value: Any, schema: Schema, known: Known, at: tuple[object, ...] = ()) -> Iterator[Fault]:
+    """Everything that is wrong with a value, from the outside in. A key without a value counts as left out."""
+    if "anyOf" in schema:
+        fitting = [option for option in schema["anyOf"] if _is(value, option)]
+        if not fitting:
+            yield _misfit(value, schema, at)
+        else:
+            yield from faults(value, fitting[0], known, at)
+    elif not _is(value, schema):
+        yield _misfit(value, schema, at)
+    elif "enum" in schema:
+        if value not in schema["enum"]:
+            yield _unknown(schema.get("title", f"value of {_name(at)}"), value, schema["enum"], at)
+    elif isinstance(value, dict):
+        yield from _mapping(value, schema, known, at)
+    elif isinstance(value, (list, tuple)):
+        yield from _list(value, schema, known, at)
+    elif isinstance(value, str):
+        yield from _text(value, schema, known, at)
+    elif isinstance(value, (int, float)) and not _in_range(value, schema):
+        yield Fault(at, f"{_name(at)} is out of range: {value!r}", f"write {described(schema)}")
+
+
+def described(schema: Schema) -> str:
+    """What fits, in words."""
+    if "anyOf" in schema:
+        return " or ".join(described(option) for option in schema["anyOf"])
+    if "enum" in schema:
+        return f"one of {', '.join(map(str, schema['enum']))}"
+    words = " or ".join(TYPES[name][1] for name in _types(schema))
+    low, high = schema.get("minimum", schema.get("exclusiveMinimum")), schema.get("maximum")
+    if low is not None and high is not None:
+        words += f" {'above' if 'exclusiveMinimum' in schema else 'from'} {low} to {high}"
+    return words
+
+
+def _types(schema: Schema) -> list[str]:
+    given = schema.get("type", "string" if "enum" in schema else [])
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _is(value: Any, schema: Schema) -> bool:
+    """Whether a value is of a schema's type; true and false are no numbers."""
+    kinds = _types(schema)
+    return not kinds or any(
+        isinstance(value, TYPES[kind][0]) and (not isinstance(value, bool) or kind == "boolean") for kind in kinds
+    )
+
+
+def _in_range(value: float, schema: Schema) -> bool:
+    """False for what is no number at all (`.nan`), too."""
+    low, above, high = (schema.get(word) for word in ("minimum", "exclusiveMinimum", "maximum"))
+    return (low is None or value >= low) and (above is None or value > above) and (high is None or value <= high)
+
+
+def _mapping(value: Mapping[Any, Any], schema: Schema, known: Known, at: tuple[object, ...]) -> Iterator[Fault]:
+    properties, others = schema.get("properties", {}), schema.get("additionalProperties", True)
+    for key, item in value.items():
+        if key in properties:
+            if item is not None:
+                yield from faults(item, properties[key], known, (*at, key))
+        elif others is False:
+            yield _unknown("key", str(key), properties, (*at, key))
+        elif others is not True:
+            if "names" in schema:
+                yield from _text(str(key), {"names": schema["names"]}, known, (*at, key))
+            yield from faults(item, others, known, (*at, key))
+    for key in schema.get("required", ()):
+        if value.get(key) is None:
+            what = schema.get("title") or (_name(at) if at else "this file")
+            yield Fault(at, f"{what} needs the key `{key}`", f"write {key}: {described(properties[key])}")
+
+
+def _list(value: Collection[Any], schema: Schema, known: Known, at: tuple[object, ...]) -> Iterator[Fault]:
+    if len(value) < schema.get("minItems", 0):
+        yield Fault(at, f"{_name(at)} is empty", "write what it is to hold, or leave the key out")
+    items, unique = schema.get("items", {}), schema.get("unique")
+    seen: dict[str, int] = {}
+    for number, item in enumerate(value):
+        yield from faults(item, items, known, (*at, number))
+        if unique is not None:
+            told = repr(item)
+            if unique and isinstance(item, dict):
+                told = repr([item.get(key, items["properties"][key].get("default")) for key in unique])
+            if told in seen:
+                place = f"{_name(at)}[{seen[told]}]"
+                yield Fault((*at, number), f"{_name((*at, number))} repeats {place}", "write it once")
+            seen.setdefault(told, number)
+
+
+def _text(value: str, schema: Schema, known: Known, at: tuple[object, ...]) -> Iterator[Fault]:
+    if len(value) < schema.get("minLength", 0):
+        yield Fault(at, f"{_name(at)} is empty", "write a text, or leave the key out")
+    elif "pattern" in schema and not re.fullmatch(schema["pattern"], value):
+        yield Fault(at, f"{_name(at)} {value!r} is not {schema['title']}", f"it has to fit {schema['pattern']}")
+    elif "format" in schema:
+        valid, hint = FORMATS[schema["format"]]
+        if not valid(value):
+            yield Fault(at, f"unknown {schema.get('title', _name(at))} {value!r}", hint)
+    elif (kind := schema.get("names", "")) in known:
+        there = known[kind]()
+        glob = schema.get("glob", False)
+        fits = value in there or (glob and (value == "*" or any(fnmatchcase(name, value) for name in there)))
+        if not fits and not (glob and "://" in value):  # a database that is not configured goes by its URL
+            yield _unknown(kind, value, there, at)
+
+
+def _misfit(value: Any, schema: Schema, at: tuple[object, ...]) -> Fault:
+    given = (
+        TYPES[next(kind for kind in TYPES if _is(value, {"type": kind}))][1] if schema.get("secret") else repr(value)
+    )
+    return Fault(at, f"{_name(at)} must be {described(schema)}, not {given}", f"write {described(schema)}")
+
+
+def _unknown(kind: str, value: Any, known: Collection[Any], at: tuple[object, ...]) -> Fault:
+    error = UnknownNameError(kind, str(value), [str(name) for name in known])
+    return Fault(at, error.message, str(error.hint))
+
+
+def _name(at: tuple[object, ...]) -> str:
+    """A place in words: `labels[2]`, or its last key."""
+    if not at:
+        return "this file"
+    return f"{_name(at[:-1])}[{at[-1]}]" if isinstance(at[-1], int) else str(at[-1])
+
+
+def _is_zone(text: str) -> bool:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+#: Format -> whether a text is of it, and what to write.
+FORMATS: Mapping[str, tuple[Callable[[str], bool], str]] = {
+    "time-zone": (_is_zone, "write a name of the time zone database, e.g. Europe/Berlin or UTC"),
+    "place": (
+        lambda text: text.startswith("/") or "://" in text,
+        "write an absolute path, or a URL that fsspec knows",
+    ),
+    "code": (
+        lambda text: re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", text) is not None,
+        "write module:attribute, e.g. my_package.hooks:Pager",
+    ),
+}

@@ -1,0 +1,202 @@
+"""What each file of a site's configuration may hold, as schemas (`aishell.schema`). Every number has a minimum and a maximum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aishell.models import CAPABILITIES, SAFETY_LEVELS, Risk
+from aishell.verdicts import Decision
+
+#: Environments that can be named though no configured target is of them: `--environment` says what a URL is.
+ENVIRONMENTS = ("production", "staging", "test", "development", "local")
+#: Bytes and seconds that nothing has more of: what a bigint holds, a year.
+MOST_BYTES, YEAR = 2**63 - 1, 366 * 86400
+
+_TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+_URL: dict[str, Any] = {**_TEXT, "secret": True}  # it may have a password
+_TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT, "unique": ()}
+_DECISION: dict[str, Any] = {"enum": [str(decision) for decision in Decision], "title": "decision"}
+_LEVEL: dict[str, Any] = {"enum": list(SAFETY_LEVELS)}
+
+
+def mapping(properties: dict[str, Any], *required: str, title: str | None = None) -> dict[str, Any]:
+    """The schema of a mapping that has these keys and no others."""
+    made = {"type": "object", "properties": properties, "additionalProperties": False, "required": list(required)}
+    return made if title is None else {**made, "title": title}
+
+
+def whole(minimum: int, maximum: int) -> dict[str, Any]:
+    """A whole number of a range."""
+    return {"type": "integer", "minimum": minimum, "maximum": maximum}
+
+
+def number(minimum: float, maximum: float) -> dict[str, Any]:
+    """A number of a range."""
+    return {"type": "number", "minimum": minimum, "maximum": maximum}
+
+
+AISHELL = mapping(
+    {
+        "default_target": {**_TEXT, "names": "target"},
+        "safety_level": _LEVEL,
+        "jobs": whole(1, 64),
+        "hooks": {"type": "array", "items": {"type": "string", "format": "code", "title": "hook"}, "unique": ()},
+        "keep_runs": whole(0, 10_000_000),
+        "archives": _TEXT,
+        "backups": _TEXT,
+        "backup_recipients": {
+            "type": "array",
+            "items": {"type": "string", "pattern": "age1[0-9a-z]+", "title": "a public key of age's"},
+            "unique": (),
+        },
+        "backup_identity": _TEXT,
+        "backup_copies": {
+            "type": "array",
+            "items": {"type": "string", "format": "place", "title": "place of copies"},
+            "unique": (),
+        },
+        "programs": _TEXT,
+    }
+)
+
+TARGET = mapping(
+    {
+        "url": _URL,
+        "environment": _TEXT,
+        "labels": _TEXTS,
+        "time_zone": {"type": "string", "format": "time-zone", "title": "time zone"},
+        "password_env": {"type": "string", "pattern": r"[A-Za-z_]\w*", "title": "the name of an environment variable"},
+        "password_file": _TEXT,
+        "inspection_url": _URL,
+        "free_disk_bytes": whole(0, MOST_BYTES),
+        "binlog": {"enum": ["", "LOCAL"]},
+        "pgbackrest": mapping({"stanza": _TEXT, "config": _TEXT, "repo": whole(1, 256)}, "stanza"),
+    },
+    "url",
+)
+TARGETS = mapping({"targets": {"type": "object", "additionalProperties": TARGET}})
+
+#: A constraint's further keys are its class's (`safety.constraints`).
+_CONSTRAINTS: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"type": _TEXT, "on_violation": {"enum": ["ask", "block"]}},
+        "required": ["type"],
+        "title": "a constraint",
+    },
+    "unique": (),
+}
+_RULE = mapping(
+    {
+        "name": _TEXT,
+        **{
+            kind: {**_TEXT, "names": kind, "glob": True, "default": "*"}
+            for kind in ("tool", "target", "label", "environment")
+        },
+        "decision": _DECISION,
+    },
+    "decision",
+    title="a rule",
+)
+_BY_ENVIRONMENT = {
+    "type": "object",
+    "properties": {"default": _DECISION},
+    "additionalProperties": _DECISION,
+    "names": "environment",
+}
+_ROW = mapping({str(risk): {"anyOf": [_DECISION, _BY_ENVIRONMENT]} for risk in Risk})
+POLICY = mapping(
+    {
+        "mode": {"enum": ["interactive", "unattended"]},
+        "preapprove_max_risk": {"enum": [str(risk) for risk in Risk if risk is not Risk.CRITICAL]},
+        "approval_hours": {"type": "number", "exclusiveMinimum": 0, "maximum": 24 * 366},
+        "prompt_seconds": number(0, 86400),
+        "matrix": mapping(dict.fromkeys(SAFETY_LEVELS, _ROW)),
+        "rules": {"type": "array", "items": _RULE, "unique": ("tool", "target", "label", "environment")},
+        "constraints": _CONSTRAINTS,
+    }
+)
+
+_GLOBS: dict[str, Any] = {"type": "array", "items": _TEXT, "unique": ()}
+_KEPT = whole(0, 100_000)
+#: The rules by which backups are kept (see `backups.retention`), and how many may go in one run.
+BACKUP_RETENTION: dict[str, Any] = {
+    **dict.fromkeys(("count", "daily", "weekly", "monthly", "yearly"), _KEPT),
+    "days": number(0, 36_525),
+    "at_most": _KEPT,
+}
+#: How long the rows of log tables are kept, days.
+RETENTION_DAYS = whole(1, 36_525)
+#: Operators of a filter (`registry.tool.OPERATORS` has their SQL; a test compares).
+OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "like", "in", "not in", "is null", "is not null")
+_SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+_FILTER = mapping(
+    {
+        "column": _TEXT,
+        "operator": {"enum": list(OPERATORS), "title": "operator"},
+        "value": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]},
+    },
+    "column",
+    "operator",
+    title="a filter",
+)
+#: What the agents have of their own.
+_OWN: dict[str, dict[str, Any]] = {
+    "maintenance": {"create_backup": {"type": "boolean"}, "exclude": _GLOBS},
+    "log_cleanup": {
+        "exclude": _GLOBS,
+        "retention": {
+            "type": "array",
+            "minItems": 1,
+            "unique": ("tables",),
+            "items": mapping(
+                {
+                    "tables": _TEXT,
+                    "retention_days": RETENTION_DAYS,
+                    "date_column": _TEXT,
+                    "exclude": _GLOBS,
+                    "filters": {"type": "array", "items": _FILTER},
+                    "archive": {"type": "boolean"},
+                },
+                "tables",
+                "retention_days",
+                title="a retention rule",
+            ),
+        },
+    },
+    "backup": {"retention": mapping(BACKUP_RETENTION)},
+}
+_MONITORING = mapping(
+    {
+        "metrics": {"type": "array", "items": _TEXT, "unique": ()},
+        "alerts": {
+            "type": "array",
+            "items": mapping({"condition": _TEXT, "action": _TEXT}, "condition", "action", title="an alert"),
+            "unique": (),
+        },
+    }
+)
+
+
+def agent(agent_type: str) -> dict[str, Any]:
+    """The schema of `agents/<type>.yaml`."""
+    keys = {
+        "agent_id": _TEXT,
+        "capabilities": {
+            "type": "array",
+            "items": {"enum": sorted(CAPABILITIES), "title": "capability"},
+            "unique": (),
+        },
+        "default_config": mapping(
+            {
+                "safety_level": _LEVEL,
+                "max_retries": whole(0, 100),
+                "timeout_seconds": whole(1, YEAR),
+                "max_duration": whole(1, YEAR),
+            }
+        ),
+        "safety_constraints": _CONSTRAINTS,
+        "monitoring": _MONITORING,
+    }
+    return mapping({f"{agent_type}_agent": mapping({**keys, **_OWN.get(agent_type, {})})})

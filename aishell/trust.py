@@ -1,0 +1,200 @@
+"""A site is code: who can write its files decides what aishell runs, as whom it is called. So nobody else may write them.
+
+A file counts as safe when the caller or root owns it and nobody else can write it, and the same holds for every folder on the way
+to it, links followed (as OpenSSH's StrictModes). Under sudo the invoking user counts as the caller, and a folder can be trusted
+by name in a list of the user's own (as git's safe.directory).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from aishell.errors import UntrustedError
+
+#: The list of trusted folders, an absolute path a line, in the user's own folder of configuration.
+LIST = "trusted-sites"
+#: Links that are followed on the way to one path; the kernel follows as many.
+_MOST_LINKS = 40
+
+
+class Trust:
+    """What was found safe so far.
+
+    `everything`: nothing is refused, as `--trust-site` says; `once`: that option would help, and is named as a remedy.
+    """
+
+    def __init__(self, *, everything: bool = False, once: bool = False) -> None:
+        self.everything, self.once = everything, once
+        self._callers = _callers()
+        self._passed: set[Path] = set()
+        self._listed: tuple[Path, ...] | None = None
+
+    def check(self, path: str | Path, *, below: bool = False) -> None:
+        """Raises UntrustedError, with the remedy, for a path that others can change; `below`: or anything in that folder.
+
+        What is not there is nothing to refuse; the folders that lead to it are.
+        """
+        if self.everything:
+            return
+        paths = [Path(path)]
+        while paths:
+            one = paths.pop()
+            if self._safe(one) and below and one.is_dir():
+                paths += one.iterdir()
+
+    def _safe(self, path: Path) -> bool:
+        """Whether a path is there; raises UntrustedError where it or what leads to it is not safe."""
+        way = list(_way(path))
+        for at, found in way[:-1]:
+            if at not in self._passed:
+                self._judge(path, at, found, passing=True)
+                self._passed.add(at)
+        at, found = way[-1]
+        if found is None:
+            return False
+        self._judge(path, at, found, passing=False)
+        return True
+
+    def _judge(self, path: Path, at: Path, found: os.stat_result | None, *, passing: bool) -> None:
+        """`passing`: a folder that others can write is safe to pass where it is sticky: what belongs to us in it stays ours."""
+        if found is None:
+            return
+        link, sticky = stat.S_ISLNK(found.st_mode), passing and bool(found.st_mode & stat.S_ISVTX)
+        writers = None if link or sticky else _other_writers(at, found)
+        if found.st_uid in self._callers and writers is None:
+            return
+        if self._is_listed(path):
+            return
+        what = "" if at == path else f"{path} cannot be trusted: "
+        option = "--trust-site for one command, " if self.once else ""
+        remedy = f"or trust it: {option}a line with its folder in {_list()} for good"
+        if writers is not None:
+            raise UntrustedError(
+                f"{what}{at} can be written by {writers}, and what stands there is run",
+                hint=f"chmod go-w {at}; {remedy}",
+            )
+        raise UntrustedError(
+            f"{what}{at} belongs to {_user(found.st_uid)}, and what stands there is run as {_user(os.geteuid())}",
+            hint=f"look at it and chown it, {remedy}",
+        )
+
+    def _is_listed(self, path: Path) -> bool:
+        if self._listed is None:
+            self._listed = tuple(self._read_list())
+        return any(path.resolve().is_relative_to(folder) for folder in self._listed)
+
+    def _read_list(self) -> Iterator[Path]:
+        path = _list()
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return
+        except (OSError, UnicodeDecodeError) as error:
+            raise UntrustedError(f"the list of trusted folders {path} cannot be read: {error}") from error
+        self._listed = ()  # the list does not trust itself
+        self.check(path)
+        for number, line in enumerate(lines, 1):
+            text = line.strip()
+            if not text or text.startswith("#"):
+                continue
+            folder = Path(text).expanduser()
+            if not folder.is_absolute():
+                raise UntrustedError(f"{path}:{number}: {text!r} is no absolute path", hint="write a folder a line")
+            yield folder.resolve()
+
+
+def secret_text(path: Path, what: str) -> str:
+    """The text of a file that holds a secret, without line ends behind it. Raises as `check_secret`, and OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with os.fdopen(descriptor, encoding="utf-8") as file:
+        check_secret(os.fstat(descriptor), path, what)
+        return file.read().rstrip("\n")
+
+
+def check_secret(found: os.stat_result, path: Path, what: str) -> None:
+    """Raises UntrustedError for a file that others can get at, where libpq would ignore a password file."""
+    if not stat.S_ISREG(found.st_mode):
+        raise UntrustedError(f"{what} {path} is no plain file")
+    if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UntrustedError(
+            f"{what} {path} has the mode {stat.S_IMODE(found.st_mode):04o}: others than its owner can get at it",
+            hint=f"chmod 600 {path}",
+        )
+
+
+def _callers() -> frozenset[int]:
+    """Root, who we are, and who called sudo: git takes SUDO_UID for the caller likewise, from root alone."""
+    ours = os.geteuid()
+    sudo = os.environ.get("SUDO_UID", "") if ours == 0 else ""
+    return frozenset({0, ours, *([int(sudo)] if sudo.isdecimal() else [])})
+
+
+def _way(path: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
+    """Every name that is looked up on the way to a path, a link before what it leads to; the path itself comes last.
+
+    The last is None where there is no such file. Raises UntrustedError where the way cannot be followed.
+    """
+    todo = [*reversed((Path.cwd() / path).parts)]
+    at, links = Path("/"), 0
+    while todo:
+        name = todo.pop()
+        if name == "..":
+            at = at.parent
+            continue
+        here = at / name  # an absolute name begins anew
+        try:
+            found = here.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            yield here, None
+            return
+        except OSError as error:
+            raise UntrustedError(f"{here} cannot be looked at: {error.strerror}") from error
+        yield here, found
+        if not stat.S_ISLNK(found.st_mode):
+            at = here
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise UntrustedError(f"{path} cannot be followed: {os.strerror(errno.ELOOP)}")
+        todo += reversed(here.readlink().parts)
+
+
+def _other_writers(path: Path, found: os.stat_result) -> str | None:
+    """Who else than its owner can write a file, None for nobody. A group of the owner's own is nobody else."""
+    if found.st_mode & stat.S_IWOTH:
+        return "everybody"
+    if not found.st_mode & stat.S_IWGRP:
+        return None  # of an access list the group's bits are the most that it grants
+    import grp
+    import pwd
+
+    try:
+        owner, group = pwd.getpwuid(found.st_uid), grp.getgrgid(found.st_gid)
+    except KeyError:
+        return f"the group {found.st_gid}"
+    if group.gr_gid != owner.pw_gid or group.gr_name != owner.pw_name or {*group.gr_mem} - {owner.pw_name}:
+        return f"the group {group.gr_name}"
+    try:
+        os.getxattr(path, "system.posix_acl_access")
+    except (OSError, AttributeError):  # no list, or a system that has none
+        return None
+    return "whom its access list names"
+
+
+def _user(number: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"the user {number}"
+
+
+def _list() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("aishell")) / LIST

@@ -1,0 +1,270 @@
+"""Mistakes in configuration, made from the schemas: each key × wrong type, out of range, misspelt, dangling, twice, missing.
+
+All are refused with exit 2, the file, the line and a remedy, before any database is reached.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aishell.agents.loading import BUILT_IN, load_agent
+from aishell.errors import UsageError
+from aishell.models import Task
+from aishell.registry.header import read_tool
+from aishell.registry.header_schema import HEADER
+from aishell.registry.tool import OPERATORS
+from aishell.safety.constraints import _BUILT_IN as CONSTRAINTS
+from aishell.safety.constraints import schema_of
+from aishell.schema import KEYWORDS
+from aishell.settings_schemas import AISHELL, POLICY, TARGETS, agent
+from aishell.settings_schemas import OPERATORS as NAMED
+from aishell.site import Site
+from aishell.yamlfile import parse
+from tests.fix_aishell import Aishell
+from tests.unit.mistakes import Mistake, mistakes, places, under
+
+AGENTS = ("maintenance", "log_cleanup", "backup")
+FILES = {
+    "aishell.yaml": AISHELL,
+    "targets.yaml": TARGETS,
+    "policy.yaml": POLICY,
+    **{f"agents/{name}.yaml": agent(name) for name in AGENTS},
+}
+#: The site that is right but for one mistake; there is no such database: who reaches for it says so, without file and line.
+RIGHT = {
+    "targets.yaml": "targets:\n  shop: {url: 'sqlite:///there-is-none.db', labels: [nightly], environment: test}\n",
+}
+
+
+def _constraints(name: str, prefix: tuple[object, ...]) -> Iterator[tuple[str, Mistake]]:
+    """Mistakes in the keys of every constraint; the error's line is that of the constraint."""
+    for kind, factory in CONSTRAINTS.items():
+        for mistake in mistakes(schema_of(factory)):
+            if not isinstance(mistake.document, dict) or (not mistake.at and "misspelt" not in mistake.kind):
+                continue  # that it is a mapping is the file's own schema
+            known_to_the_file = mistake.at if mistake.at == ("on_violation",) else ()
+            document = {"type": kind, **mistake.document}
+            yield name, under(prefix, Mistake(mistake.kind, (kind, *mistake.at), document, known_to_the_file))
+
+
+MADE: list[tuple[str, Mistake]] = [
+    *((name, mistake) for name, schema in FILES.items() for mistake in mistakes(schema)),
+    *_constraints("policy.yaml", ("constraints", 0)),
+    *chain.from_iterable(
+        _constraints(f"agents/{name}.yaml", (f"{name}_agent", "safety_constraints", 0)) for name in ("maintenance",)
+    ),
+]
+#: What a schema cannot say.
+FURTHER: list[tuple[str, str, int, str]] = [
+    ("aishell.yaml", "default_target: shpo\n", 1, "'shop'"),
+    ("aishell.yaml", "default_target: 'sh*'\n", 1, "'shop'"),
+    ("targets.yaml", "targets:\n  shop:\n    url: postgersql://u:secret@h/d\n", 3, "'postgresql'"),
+    ("targets.yaml", "targets:\n  shop:\n    url: oracle://u:secret@h/d\n", 3, "known: "),
+    ("targets.yaml", "targets:\n  shop:\n    url: u:secret@h/d\n", 3, "sqlite:///"),
+    ("targets.yaml", "targets:\n  shop:\n    url: ['mysql://u:secret@h/d']\n", 3, "a text"),
+    ("targets.yaml", "targets:\n  shop:\n    url: sqlite:///x\n    inspection_url: mysq://u:secret@h/d\n", 4, "'mysql'"),
+    (
+        "policy.yaml",
+        "constraints:\n  - {type: backup_required, before_operations: ['rebuild_*']}\n",
+        2,
+        "unknown tool 'rebuild_*'",
+    ),
+    ("aishell.yaml", "jobs: 1\njobs: 2\n", 2, ""),
+    ("aishell.yaml", "jobs: [1\n", 2, ""),
+    ("aishell.yaml", "- jobs\n", 1, "a mapping"),
+    ("targets.yaml", "targets:\n  shop:\n    url: sqlite:///x\n    environment: prdouction\n", 4, "'production'"),
+    ("targets.yaml", "targets:\n  shop:\n    url: sqlite:///x\n    environment: Prod\n", 4, "production"),
+    ("policy.yaml", "rules:\n  - {tool: 'optimise_*', decision: deny}\n", 2, "optimi"),
+    ("policy.yaml", "rules:\n  - {target: shpo, decision: deny}\n", 2, "'shop'"),
+    ("policy.yaml", "rules:\n  - {label: nigthly, decision: deny}\n", 2, "'nightly'"),
+    ("policy.yaml", "rules:\n  - {environment: stagin, decision: deny}\n", 2, "'staging'"),
+    ("policy.yaml", "matrix:\n  strict:\n    high: {prodution: deny}\n", 3, "'production'"),
+    ("policy.yaml", "rules:\n  - {tool: '*', decision: deny}\n  - {target: '*', decision: confirm}\n", 3, "once"),
+    ("policy.yaml", "constraints:\n  - {type: max_laod}\n", 2, "'max_load'"),
+    ("policy.yaml", "constraints:\n  - {type: business_hours, first_hour: 17, last_hour: 9}\n", 2, "change"),
+    ("policy.yaml", "constraints:\n  - type: backup_required\n    before_operations: [rebuild_tabel]\n", 2, "'rebuild_table'"),
+    ("agents/backup.yaml", "backup_agent:\n  retention: {}\n", 2, "count: 7"),
+    ("agents/backup.yaml", "backup_agent:\n  retention: {count: 0, days: 0, at_most: 5}\n", 2, "count: 7"),
+    ("agents/log_cleanup.yaml", "log_cleanup_agent:\n  retention:\n    - {tables: a, retention_days: 0}\n", 3, "from 1"),
+    (
+        "agents/log_cleanup.yaml",
+        "log_cleanup_agent:\n  retention:\n    - {tables: a, retention_days: 9}\n    - {tables: a, retention_days: 8}\n",
+        4,
+        "once",
+    ),
+    *(
+        (
+            "agents/maintenance.yaml",
+            "maintenance_agent:\n  monitoring:\n    metrics: [execution_time]\n    alerts:\n"
+            f"      - {{condition: '{condition}', action: notify_admin}}\n",
+            5,
+            remedy,
+        )
+        for condition, remedy in (
+            ("execution_time >", "write a comparison"),
+            ("execution_tmie > 5", "'execution_time'"),
+            ("execution_time.real > 5", "allowed"),
+            ("__import__(\"os\")", "allowed"),
+        )
+    ),
+    *((f"{name}", "", 1, known) for name, known in (
+        ("polciy.yaml", "'policy.yaml'"), ("target.yaml", "'targets.yaml'"), ("aishell.yml", "'aishell.yaml'"),
+        ("agents/maintenence.yaml", "'maintenance.yaml'"), ("agents/backup.yml", "'backup.yaml'"),
+        ("agents/log-cleanup.yaml", "'log_cleanup.yaml'"), ("agents/policy.yaml", "nothing reads it"),
+    )),
+]  # fmt: skip
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    folder = tmp_path / "config"
+    (folder / "agents").mkdir(parents=True)
+    for name, text in RIGHT.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def used(config: Path, name: str) -> None:
+    """What a dry run does, by the agent whose file it is."""
+    kind = Path(name).stem if name.startswith("agents/") else ""
+    task = Task(kind if kind in AGENTS else "maintenance", "shop")
+    with Site.open(config.parent, state=config.parent / "state.db") as site:
+        site.plan(task, look_only=True)
+
+
+def refused(config: Path, name: str, text: str, line: int) -> UsageError:
+    (config / name).write_text(text)
+    with pytest.raises(UsageError) as caught:
+        used(config, name)
+    assert caught.value.message.startswith(f"{config / name}:{line}: "), f"{caught.value.message}\n{text}"
+    assert caught.value.exit_code == 2
+    assert caught.value.hint, caught.value.message
+    assert not (config.parent / "there-is-none.db").exists()
+    assert not (config.parent / "state.db").exists()
+    return caught.value
+
+
+def test_the_site_is_right_but_for_the_mistake(config):
+    """Who gets past the configuration reaches for the database, which is not there."""
+    for name in FILES:
+        with pytest.raises(UsageError, match=r"there-is-none\.db"):
+            used(config, name)
+
+
+def test_there_are_enough_of_them():
+    assert len(MADE) + len(FURTHER) >= 153
+    assert len({(name, mistake.id) for name, mistake in MADE}) == len(MADE)
+    for name, schema in FILES.items():  # each key of each file is among them
+        keys = {at[-1] for at, _ in places(schema) if at and isinstance(at[-1], str)}
+        assert keys <= {key for made, mistake in MADE if made == name for key in (*mistake.at, mistake.near)}, name
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_mistake_is_refused_with_file_line_and_remedy(config, name):
+    wrong = [mistake for made, mistake in MADE if made == name]
+    assert wrong
+    for mistake in wrong:
+        text = yaml.safe_dump(mistake.document, sort_keys=False, allow_unicode=True)
+        line = parse(text, name).line(*mistake.line_of)
+        error = refused(config, name, text, line)
+        if mistake.near is not None:
+            assert repr(mistake.near) in str(error.hint), f"{mistake.id}: {error.message} {error.hint}"
+
+
+@pytest.mark.parametrize(("name", "text", "line", "remedy"), FURTHER)
+def test_what_a_schema_cannot_say_is_refused_likewise(config, name, text, line, remedy):
+    error = refused(config, name, text, line)
+    assert remedy in f"{error.message} {error.hint}"
+    assert "secret" not in f"{error.message} {error.hint}"
+
+
+TOOL = {
+    "name": "mistaken", "engine": "sqlite >= 3.35", "category": "analysis", "risk": "safe",
+    "capabilities": ["database_read"], "runs": "query", "returns": {"rows": "rows(look)"},
+}  # fmt: skip
+
+
+def tool_file(header: Any) -> str:
+    text = yaml.safe_dump(header, sort_keys=False)
+    commented = "".join(f"-- {line}\n" for line in text.splitlines())
+    return f"{commented}--\n-- Looks.\n\n-- look: nothing\nSELECT 1 AS one\n"
+
+
+HEADERS = [mistake for mistake in mistakes(HEADER) if mistake.at and mistake.at[0] != "description"]
+
+
+def test_a_tool_that_is_right_loads():
+    assert read_tool(tool_file(TOOL), "sqlite/mistaken.sql", "sqlite").name == "mistaken"
+
+
+def test_every_mistake_in_a_tools_header_is_refused_with_file_line_and_remedy(tmp_path: Path):
+    assert len(HEADERS) > 100
+    for mistake in HEADERS:
+        header = {**TOOL, mistake.at[0]: mistake.document[mistake.at[0]]}
+        text = tool_file(header)
+        line = parse(yaml.safe_dump(header, sort_keys=False), "x").line(*mistake.line_of)
+        with pytest.raises(UsageError) as caught:
+            read_tool(text, "sqlite/mistaken.sql", "sqlite")
+        assert caught.value.message.startswith(f"sqlite/mistaken.sql:{line}: "), (mistake.id, caught.value.message)
+        assert "; " in caught.value.message, mistake.id  # what to write instead
+        if mistake.near is not None:
+            assert repr(mistake.near) in caught.value.message, (mistake.id, caught.value.message)
+
+
+@pytest.mark.parametrize("key", [key for key in HEADER["properties"] if key != "description"])
+def test_a_misspelt_key_of_a_header_is_refused(key):
+    misspelt = key[:2] + key[1:]
+    header = {**{name: value for name, value in TOOL.items() if name != key}, misspelt: TOOL.get(key, "x")}
+    with pytest.raises(UsageError, match=f"unknown key '{misspelt}'.*'{key}'"):
+        read_tool(tool_file(header), "sqlite/mistaken.sql", "sqlite")
+
+
+def everything() -> Iterator[tuple[str, tuple[object, ...], Any]]:
+    """Every schema that values of people are held against."""
+    yield from ((name, at, sub) for name, schema in FILES.items() for at, sub in places(schema))
+    yield from ((kind, at, sub) for kind, c in CONSTRAINTS.items() for at, sub in places(schema_of(c)))
+    yield from (("header", at, sub) for at, sub in places(HEADER))
+
+
+def test_every_number_declares_its_minimum_and_maximum():
+    agents = ((kind, at, sub) for kind in BUILT_IN for at, sub in places({"properties": load_agent(kind).inputs}))
+    for name, at, schema in (*everything(), *agents):
+        kinds = schema.get("type", ())
+        if "integer" in kinds or ("number" in kinds and isinstance(kinds, str)):
+            low = schema.get("minimum", schema.get("exclusiveMinimum"))
+            assert low is not None, (name, at)
+            assert math.isfinite(schema.get("maximum", math.inf)), (name, at)
+
+
+def test_the_schemas_say_nothing_that_is_not_understood():
+    for name, at, schema in everything():
+        assert schema.keys() <= KEYWORDS, (name, at)
+    assert set(NAMED) == set(OPERATORS)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_command_line_says_so_and_touches_nothing(aishell: Aishell, name):
+    """One of each kind of mistake a file has, as a user sees it."""
+    for other, text in RIGHT.items():
+        aishell.configure(other, text)
+    kinds: dict[str, Mistake] = {}
+    for made, mistake in MADE:
+        if made == name:
+            kinds.setdefault(mistake.kind.split()[0], mistake)
+    kind = Path(name).stem if name.startswith("agents/") else "maintenance"
+    before = (aishell.config / name).read_text() if (aishell.config / name).exists() else None
+    for mistake in list(kinds.values())[:4]:
+        path = aishell.configure(name, yaml.safe_dump(mistake.document, sort_keys=False))
+        ended = aishell("run", kind.replace("_", "-"), "--target", "shop", "--dry-run", "--output", "json").expect(2)
+        assert ended.json["error"]["message"].startswith(f"{path}:")
+        assert ended.json["error"]["hint"] in ended.err
+    assert not aishell.state.exists()
+    if before is not None:
+        aishell.configure(name, before)
