@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from aishell.errors import SettingsError, UnknownNameError
+from aishell.databases.urls import read_url, tells_password
+from aishell.errors import SettingsError, UnknownNameError, UsageError
 from aishell.models import CAPABILITIES, SAFETY_LEVELS, AgentConfig, Risk, digest
 from aishell.verdicts import Decision
 from aishell.yamlfile import Document, parse
@@ -42,6 +43,7 @@ class Target:
     time_zone: str = "UTC"
     password_env: str | None = None
     password_file: str | None = None
+    password_command: tuple[str, ...] = ()  # a program and its arguments, which prints it; asked for each connection
     inspection_url: str | None = field(default=None, repr=False)
     free_disk_bytes: int | None = None  # where the server's disk cannot be seen from here
     binlog: str = ""  # MySQL: LOCAL keeps maintenance statements out of the binary log
@@ -52,7 +54,10 @@ class Target:
         return ZoneInfo(self.time_zone)
 
     def password(self) -> str | None:
-        """The password from the environment or a file, None when the URL or the driver's own files have it."""
+        """The password from the environment, a file or a program; None when the URL or the driver's own files have it.
+
+        Raises SettingsError, and DatabaseError where the program fails.
+        """
         if self.password_env is not None:
             value = os.environ.get(self.password_env)
             if value is None:
@@ -64,7 +69,15 @@ class Target:
                 return path.read_text(encoding="utf-8").rstrip("\n")
             except OSError as error:
                 raise SettingsError(f"target {self.name!r}: {path} cannot be read: {error.strerror}") from error
+        if self.password_command:
+            from aishell.databases.passwords import told
+
+            return told(self.password_command)
         return None
+
+    def without_password(self) -> Target:
+        """The same target, of whose password nothing is known."""
+        return replace(self, password_env=None, password_file=None, password_command=())
 
 
 @dataclass(frozen=True)
@@ -214,6 +227,11 @@ def load_settings(config: Path) -> Settings:
         programs=main.get("programs", str),
     )
     main.done()
+    for number, copy in enumerate(settings.backup_copies):
+        if tells_password(copy):  # it is shown, and stands in the catalogue
+            error = main.wrong("a second place of backups has a password in its URL", "backup_copies", number)
+            error.hint = "fsspec takes them from its own configuration, ~/.config/fsspec, or from the store's"
+            raise error
     if settings.default_target is not None and settings.default_target not in known:
         raise main.unknown("target", settings.default_target, known, "default_target")
     return settings
@@ -316,6 +334,7 @@ def _target(name: str, section: Section, config: Path) -> Target:
         time_zone=section.get("time_zone", str, "UTC"),
         password_env=section.get("password_env", str),
         password_file=section.get("password_file", str),
+        password_command=section.texts("password_command"),
         inspection_url=section.get("inspection_url", str),
         free_disk_bytes=section.get("free_disk_bytes", int),
         binlog=section.one_of("binlog", ("", "LOCAL"), ""),
@@ -329,7 +348,24 @@ def _target(name: str, section: Section, config: Path) -> Target:
         target.zone  # noqa: B018  looked up to be checked
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise section.wrong(f"unknown time zone {target.time_zone!r}", "time_zone") from error
+    _check_urls(section, target)
     return target
+
+
+def _check_urls(section: Section, target: Target) -> None:
+    """Raises SettingsError for a URL that cannot be read without doubt, and for a password that is named in two places."""
+    urls = {"url": target.url, "inspection_url": target.inspection_url}
+    for key, url in urls.items():
+        try:
+            parts = read_url(url, key) if url is not None else None
+        except UsageError as error:
+            wrong = section.wrong(error.message, key)
+            wrong.hint = error.hint
+            raise wrong from error
+        named = [name for name in ("password_env", "password_file", "password_command") if getattr(target, name)]
+        if key == "url" and parts is not None and len(named) + (parts.password is not None) > 1:
+            places = [*named, *(["url"] if parts.password is not None else [])]
+            raise section.wrong(f"the password is named in several places: {', '.join(places)}", places[0])
 
 
 def _pgbackrest(section: Section) -> PgBackRest | None:

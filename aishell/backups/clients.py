@@ -109,7 +109,7 @@ class Clients:
                 stdout=subprocess.PIPE if drain else said,
                 stderr=said,
                 env={
-                    **_environment(self.context.database.credentials.password),
+                    **_environment(self.context.database.credentials.password()),
                     "LC_ALL": "C",
                     WORK: str(self.work.resolve()),
                     **(env or {}),
@@ -178,7 +178,7 @@ class Clients:
     def _tail(self, log: Path, begun: int) -> str:
         with log.open("rb") as said:
             said.seek(max(begun, said.seek(0, os.SEEK_END) - TAIL_BYTES))
-            return str(self.context.database.credentials.mask(said.read().decode(errors="replace")))
+            return said.read().decode(errors="replace")
 
 
 def end_running() -> None:

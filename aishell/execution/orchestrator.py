@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from aishell.databases.base import TargetLock
-from aishell.errors import AishellError, WaitingError
+from aishell.errors import AishellError, DatabaseError, WaitingError
 from aishell.execution.executor import Earlier, InterruptedStepError, execute, record
 from aishell.execution.job import named_tables
 from aishell.execution.run import Run
@@ -99,6 +99,11 @@ class Orchestrator:
                 self.broken = AishellError(
                     "the lock in the target was lost", hint="see what ended the session, then `aishell runs resume`"
                 )
+                return
+            try:
+                self.run.job.database.stay()
+            except DatabaseError as error:
+                self.broken = AishellError(error.message, hint=error.hint)
                 return
             self.active[step.id] = keys
             pool.submit(self._work, step)
