@@ -104,7 +104,7 @@ class DatabaseError(AishellError):
     """The database refused or lost a statement.
 
     `kind` is one of: connect, connection_lost, lock_timeout, deadlock, serialization, too_many_connections, busy,
-    statement_timeout, cancelled, permission, read_only, missing_object, disk_full, corruption, unsupported, other.
+    statement_timeout, cancelled, permission, read_only, missing_object, disk_full, corruption, unsupported, moved, other.
     `code` is the engine's own code (SQLSTATE, errno, SQLite's name).
     """
 

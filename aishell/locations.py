@@ -48,6 +48,17 @@ def find(site: str | Path | None = None) -> Places:
     return Places(None, config, state, _tools(config / "tools"))
 
 
+def state_file(named: str) -> Path:
+    """The state store that is named. Raises UsageError for a URL: a store is a file."""
+    scheme, url, _ = named.partition("://")
+    if url:
+        raise UsageError(
+            f"the state store is a file, not a {scheme}:// URL",
+            hint="name its path, such as --state /var/lib/aishell/state.db",
+        )
+    return Path(named).expanduser()
+
+
 def _of(root: Path) -> Places:
     return Places(root, root / "config", root / "state.db", _tools(root / "tools"))
 

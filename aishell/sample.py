@@ -20,6 +20,8 @@ from aishell.errors import UsageError
 from aishell.locations import built_in
 
 _APPLICATION_ID = re.compile(r"^PRAGMA application_id = (\d+)", re.MULTILINE)
+#: What earlier samples have. State stores have it too, and a version beside it.
+_ONCE = 1634300776
 _BESIDE = ("-journal", "-wal", "-shm")
 
 
@@ -54,18 +56,19 @@ def _check_replaceable(path: Path, script: str) -> None:
             raise UsageError(f"there is no folder {path.parent}")
         return
     identifier = _APPLICATION_ID.search(script)
-    if not path.is_file() or identifier is None or _application_id(path) != int(identifier[1]):
+    if not path.is_file() or identifier is None or _marks(path) not in ((int(identifier[1]), 0), (_ONCE, 0)):
         raise UsageError(
             f"{path} is there already and was not made by aishell.sample: it is left alone", hint="choose another path"
         )
 
 
-def _application_id(path: Path) -> int | None:
-    """The application id in the file's header, None when it is no database that can be read."""
+def _marks(path: Path) -> tuple[int, int] | None:
+    """The application id and the version in the file's header, None when it is no database that can be read."""
     try:
         with closing(_connect(path, "ro")) as connection:
-            (found,) = connection.execute("PRAGMA application_id").fetchone()
-            return int(found)
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            return int(application), int(version)
     except sqlite3.Error:
         return None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from aishell.databases.urls import read_url, tells_password
 from aishell.errors import SettingsError, UnknownNameError, UsageError
 from aishell.models import AgentConfig, Risk, canonical, digest
 from aishell.schema import Known, check, wrong
@@ -47,6 +48,7 @@ class Target:
     time_zone: str = "UTC"
     password_env: str | None = None
     password_file: str | None = None
+    password_command: tuple[str, ...] = ()  # a program and its arguments, which prints it; asked for each connection
     inspection_url: str | None = field(default=None, repr=False)
     free_disk_bytes: int | None = None  # where the server's disk cannot be seen from here
     binlog: str = ""  # MySQL: LOCAL keeps maintenance statements out of the binary log
@@ -57,7 +59,10 @@ class Target:
         return ZoneInfo(self.time_zone)
 
     def password(self) -> str | None:
-        """The password from the environment or a file, None when the URL or the driver's own files have it."""
+        """The password from the environment, a file or a program; None when the URL or the driver's own files have it.
+
+        Raises SettingsError, and DatabaseError where the program fails.
+        """
         if self.password_env is not None:
             value = os.environ.get(self.password_env)
             if value is None:
@@ -69,7 +74,15 @@ class Target:
                 return secret_text(path, f"target {self.name!r}: the password file")
             except (OSError, UnicodeDecodeError) as error:
                 raise SettingsError(f"target {self.name!r}: {path} cannot be read: {error}") from error
+        if self.password_command:
+            from aishell.databases.passwords import told
+
+            return told(self.password_command)
         return None
+
+    def without_password(self) -> Target:
+        """The same target, of whose password nothing is known."""
+        return replace(self, password_env=None, password_file=None, password_command=())
 
 
 @dataclass(frozen=True)
@@ -158,8 +171,14 @@ def load_settings(config: Path) -> Settings:
     document = _document(config, "targets.yaml")
     given = check(document, TARGETS).get("targets") or {}
     targets = {str(name): _target(str(name), data, document, config) for name, data in given.items()}
-    main = check(_document(config, "aishell.yaml"), AISHELL, {"target": lambda: targets})
-    return Settings(targets=targets, **_fields(main))
+    main = _document(config, "aishell.yaml")
+    settings = Settings(targets=targets, **_fields(check(main, AISHELL, {"target": lambda: targets})))
+    for number, copy in enumerate(settings.backup_copies):
+        if tells_password(copy):  # it is shown, and stands in the catalogue
+            message = "a second place of backups has a password in its URL"
+            hint = "fsspec takes them from its own configuration, ~/.config/fsspec, or from the store's"
+            raise wrong(main, "backup_copies", number, message=message, hint=hint)
+    return settings
 
 
 def load_policy(config: Path, known: Known | None = None) -> Policy:
@@ -259,30 +278,28 @@ def _target(name: str, data: Mapping[str, Any], document: Document, config: Path
     if "pgbackrest" in values:
         values["pgbackrest"] = PgBackRest(**_fields(values["pgbackrest"]))
     target = Target(name=name, **values)
-    for key, check_value in (
-        ("url", _check_engine),
-        ("inspection_url", _check_engine),
-        ("environment", check_environment),
-    ):
+    for key, check_value in (("url", _check_url), ("inspection_url", _check_url), ("environment", check_environment)):
         try:
-            check_value(str(data.get(key) or ""))
+            check_value(data.get(key) or "")
         except UsageError as error:
             raise wrong(document, "targets", name, key, message=error.message, hint=error.hint) from error
+    _check_password(target, document)
     return target
 
 
-def _check_engine(url: str) -> None:
-    """Raises UsageError for a URL of no engine that aishell knows; what else it says is looked at when it is used."""
-    from aishell.databases.connections import SCHEMES
+def _check_url(url: str) -> None:
+    """Raises UsageError for a URL that cannot be read without doubt, UnknownNameError for an engine or option of none."""
+    if url:
+        read_url(url, "the URL")
 
-    scheme, colon, _ = url.partition("://")
-    if url and not colon:
-        raise UsageError(
-            "this is no URL",
-            hint="write postgresql://user@host:5432/db, mysql://user@host/db or sqlite:///path/file.db",
-        )
-    if url and scheme.partition("+")[0] not in SCHEMES:
-        raise UnknownNameError("engine", scheme, SCHEMES)
+
+def _check_password(target: Target, document: Document) -> None:
+    """Raises SettingsError for a password that is named in two places."""
+    named = [name for name in ("password_env", "password_file", "password_command") if getattr(target, name)]
+    named += ["url"] if read_url(target.url).password is not None else []
+    if len(named) > 1:
+        message = f"the password is named in several places: {', '.join(named)}"
+        raise wrong(document, "targets", target.name, named[0], message=message, hint="keep one of them")
 
 
 def _rule(data: Mapping[str, Any], number: int) -> Rule:

@@ -67,6 +67,12 @@ TARGET = mapping(
         "time_zone": {"type": "string", "format": "time-zone", "title": "time zone"},
         "password_env": {"type": "string", "pattern": r"[A-Za-z_]\w*", "title": "the name of an environment variable"},
         "password_file": _TEXT,
+        "password_command": {
+            "type": "array",
+            "items": _TEXT,
+            "minItems": 1,
+            "title": "a command, as a list of its words",
+        },
         "inspection_url": _URL,
         "free_disk_bytes": whole(0, MOST_BYTES),
         "binlog": {"enum": ["", "LOCAL"]},

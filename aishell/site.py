@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from aishell import locations
 from aishell.agents import monitoring
 from aishell.agents.loading import load_agent
-from aishell.databases.connections import mask_url, parse_url, unavailable
+from aishell.databases.connections import parse_url, unavailable
 from aishell.databases.opening import open_database
+from aishell.databases.urls import read_url
 from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownNameError, UsageError
 from aishell.execution.job import Job
 from aishell.execution.preview import Preview, as_result, preview
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
     from aishell.execution.run import Observer
     from aishell.safety.approval import Approver
-
-#: How a URL is stored that had a password.
-_MASKED = ":***@"
 
 
 class Site(SiteFiles):
@@ -64,7 +62,7 @@ class Site(SiteFiles):
                 )
             known = self.settings.targets[wanted]
             return replace(known, environment=environment) if environment else known
-        return Target(mask_url(wanted), wanted, environment or self._environment(wanted))
+        return Target(str(read_url(wanted)), wanted, environment or self._environment(wanted))
 
     def _environment(self, url: str) -> str:
         path = Path(url.removeprefix("sqlite:///")).absolute()
@@ -87,7 +85,7 @@ class Site(SiteFiles):
         policy = self.policy
         in_force = constraints.build((*policy.constraints, *config.constraints), self.known)
         level = tighter(tighter(self.settings.safety_level, config.safety_level), safety_level)
-        credentials = parse_url(target.url, password=target.password())
+        credentials = parse_url(target.url, password=target.password)
         database = open_database(credentials)
         database.may_write = not look_only
         inputs = dict(task.input_data)
@@ -145,7 +143,7 @@ class Site(SiteFiles):
     @contextmanager
     def look(self, target: Target) -> Iterator[Job]:
         """A job that can only look, and needs neither policy nor agents nor the site's own tools: for checks of a target."""
-        database = open_database(parse_url(target.url, password=target.password()))
+        database = open_database(parse_url(target.url, password=target.password))
         database.may_write = False
         registry = Registry.load((locations.built_in("tools"),), lock_check=contradiction, engine=database.engine)
         agent = load_agent("maintenance")
@@ -184,8 +182,6 @@ class Site(SiteFiles):
 
         Raises OutgrownError, naming what has changed, when the database or a tool is no longer what the plan was made for.
         """
-        if url is None and _MASKED in plan.task.target:
-            raise UsageError("passwords are not saved with a plan", hint=f"give --url for {plan.task.target}")
         from aishell.execution import saved
 
         task = replace(plan.task, target=url or plan.task.target)

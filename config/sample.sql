@@ -12,7 +12,7 @@
 
 PRAGMA page_size = 4096;
 PRAGMA auto_vacuum = NONE;
-PRAGMA application_id = 1634300776; -- "aish": how aishell.sample knows its own file
+PRAGMA application_id = 1634300787; -- "aiss": how aishell.sample knows its own file
 
 BEGIN;
 

@@ -37,6 +37,7 @@ hypothesis.settings.load_profile("aishell")
 pytest_plugins = (
     "tests.fix_postgresql",
     "tests.fix_mysql",
+    "tests.fix_tls",
     "tests.fix_sqlite",
     "tests.fix_tools",
     "tests.fix_aishell",

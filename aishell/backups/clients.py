@@ -146,7 +146,7 @@ class Clients:
         return tail
 
     def _environment(self, name: str) -> dict[str, str]:
-        has_password = self.context.database.credentials.password is not None
+        has_password = self.context.database.credentials.password() is not None
         return environment(os.environ, self.tool.programs[name][0], password=has_password)
 
     def _watch(
@@ -177,7 +177,7 @@ class Clients:
     def _tail(self, log: Path, begun: int) -> str:
         with log.open("rb") as said:
             said.seek(max(begun, said.seek(0, os.SEEK_END) - TAIL_BYTES))
-            return str(self.context.database.credentials.mask(said.read().decode(errors="replace")))
+            return said.read().decode(errors="replace")
 
 
 def end_running() -> None:

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from datetime import time as clock
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from aishell.errors import AishellError, UsageError
+from aishell.locations import state_file
 from aishell.models import SAFETY_LEVELS
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def open_files(ctx: click.Context) -> SiteFiles:
 def _opened(ctx: click.Context, kind: type[S]) -> S:
     given = ctx.find_root().obj or {}
     state = given.get("state")
-    site = kind.open(given.get("site"), state=Path(state) if state else None, trust=bool(given.get("trust_site")))
+    site = kind.open(given.get("site"), state=state_file(state) if state else None, trust=bool(given.get("trust_site")))
     ctx.call_on_close(site.close)
     return site
 
@@ -118,10 +118,8 @@ def chosen_targets(site: Site, options: dict[str, Any]) -> list[str | None]:
         raise UsageError("--target, --all, --label and --url exclude each other")
     if url is not None:
         if "://" not in url:
-            from aishell.databases.connections import mask_url
-
             raise UsageError(
-                f"--url {mask_url(url)!r} is no URL",
+                "--url is no URL",
                 hint="write e.g. sqlite:///shop.db; for a configured target use --target",
             )
         return [url]
@@ -139,18 +137,13 @@ def chosen_targets(site: Site, options: dict[str, Any]) -> list[str | None]:
 
 
 def own_target(options: dict[str, Any], target: str) -> None:
-    """Have `options` mean the target that something is of, by its name or URL, where they name none.
-
-    Raises UsageError for a URL whose password was not kept.
-    """
+    """Have `options` mean the target that something is of, by its name or URL, where they name none."""
     if options["targets"] or options["every"] or options["label"] is not None or options["url"] is not None:
         return
     if "://" not in target:
         options["targets"] = (target,)
         return
-    if ":***@" in target:
-        raise UsageError("passwords are not kept", hint=f"give --url for {target}")
-    options["url"] = target
+    options["url"] = target  # refused where it is shown without its password
 
 
 def on_each(

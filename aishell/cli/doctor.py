@@ -140,7 +140,7 @@ def _target(site: Site, wanted: str | None) -> Iterator[Finding]:
             yield from examine(job, _programs(site))
             identity = (job.server.identity if job.server else None) or None
         if target.inspection_url is not None:
-            role = replace(target, url=target.inspection_url, password_env=None, password_file=None)
+            role = replace(target.without_password(), url=target.inspection_url)
             with site.look(role) as job:
                 yield inspector(job)
     except AishellError as error:

@@ -72,7 +72,7 @@ def _tested(site: Site, target: Target) -> dict[str, Any]:
     from aishell.execution.examination import contact, unreachable
 
     row: dict[str, Any] = {"target": target.name, "mode": "unreachable", "server": None, "database": None, "user": None}
-    row |= {"connect_ms": None, "statement_ms": None, "error": None, "hint": None}
+    row |= {"connect_ms": None, "statement_ms": None, "tls": None, "error": None, "hint": None}
     try:
         with site.look(target) as job:
             try:
@@ -90,13 +90,11 @@ def _tested(site: Site, target: Target) -> dict[str, Any]:
         "mode": "standby" if server.standby else "read-only" if server.read_only else "read-write",
         "connect_ms": round(met.connect * 1000, 1),
         "statement_ms": round(met.round_trip * 1000, 2),
+        "tls": None if met.encryption is None else str(met.encryption),
     }
 
 
 def _display(target: Target) -> str:
-    from aishell.databases.connections import mask_url, parse_url
+    from aishell.databases.urls import read_url
 
-    try:
-        return parse_url(target.url).display
-    except UsageError:
-        return mask_url(target.url)
+    return str(read_url(target.url))

@@ -9,11 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aishell.databases.connections import Credentials, Pools, server_pool
 from aishell.errors import DatabaseError
 from aishell.models import Row
+
+if TYPE_CHECKING:
+    from aishell.databases.tls import Encryption
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,11 @@ class Session(ABC):
     def others_wrote(self) -> bool:
         """Whether another connection has changed the database since this was asked last; only where locks are polled for."""
         return False
+
+    @property
+    def encryption(self) -> Encryption | None:
+        """How it is protected on its way; None where there is none to protect."""
+        return None
 
     @abstractmethod
     def cancel(self) -> None:
@@ -171,6 +179,15 @@ class Database(ABC):
     @abstractmethod
     def _probe(self, session: Session) -> tuple[str, tuple[int, ...], frozenset[str]]:
         """Product, version and features, by SELECT only."""
+
+    @property
+    def here(self) -> Credentials:
+        """How to reach the very server that the first connection has reached, where the URL names several."""
+        return self.credentials
+
+    def stay(self) -> None:
+        """Raise DatabaseError (moved) where that server is no longer what it was; asked before each step."""
+        return
 
     @abstractmethod
     def hold(self, run_id: str) -> TargetLock:

@@ -1,95 +1,62 @@
-"""From a URL to a connection: credentials, pools, masking, the breaker that ends a night of failing connects."""
+"""From a URL to a connection: credentials, pools, the breaker that ends a night of failing connects."""
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pybreaker
 
-from aishell.errors import DatabaseError, TargetUnavailableError, UnknownNameError, UsageError
+from aishell.databases.urls import URL, read_url
+from aishell.errors import DatabaseError, TargetUnavailableError
 
-if TYPE_CHECKING:
-    from sqlalchemy.engine import URL
-
-#: A SQLite file's URL in which nothing is to be decoded: it is read without SQLAlchemy, whose import costs more than a dry run.
-_PLAIN_FILE = re.compile(r"sqlite:///([\w ./~+-]+)", re.ASCII)
-#: URL scheme -> engine.
-SCHEMES = {
-    "postgresql": "postgresql",
-    "postgres": "postgresql",
-    "mysql": "mysql",
-    "mariadb": "mysql",
-    "sqlite": "sqlite",
-}
-CONNECT_TIMEOUT = 10  # seconds
+CONNECT_TIMEOUT = (
+    10  # seconds for all of it, from the first packet to the session; connect_timeout in a URL goes before it
+)
 FAILURES_BEFORE_OPEN = 3
 BREAKER_RESET = 60  # seconds until one more connect is tried
 
 
 @dataclass(frozen=True)
-class FileURL:
-    """What is asked of SQLAlchemy's URL where it is a file's."""
-
-    database: str
-    host: None = None
-
-    def render_as_string(self, *, hide_password: bool) -> str:
-        return f"sqlite:///{self.database}"
-
-
-@dataclass(frozen=True)
 class Credentials:
-    """How to reach a database. `repr` never shows the password."""
+    """How to reach a database. Neither its `repr` nor `display` can show the password: none of their parts is one."""
 
-    url: URL = field(repr=False)
-    engine: str
-    password: str | None = field(default=None, repr=False)
-    options: Mapping[str, Any] = field(default_factory=dict)
+    url: URL
+    source: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def engine(self) -> str:
+        return self.url.engine
 
     @property
     def display(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        return str(self.url)
 
-    def mask(self, text: str) -> str:
-        """`text` without the password, should a driver have put it there."""
-        return text.replace(self.password, "***") if self.password else text
+    @property
+    def connect_timeout(self) -> int:
+        return int(self.url.options.get("connect_timeout", CONNECT_TIMEOUT))
+
+    def password(self) -> str | None:
+        """The password as it is now: asked of its source each time, for it may be good for some minutes only.
+
+        None where none is named, and the driver's own files may have it. Raises SettingsError or DatabaseError (connect) when one
+        is named and cannot be had.
+        """
+        told = None if self.source is None else self.source()
+        if told is None and self.url.password is not None:
+            return self.url.password.reveal()
+        return told
 
 
-def parse_url(url: str, *, password: str | None = None) -> Credentials:
-    """Credentials of a target's URL; `password` (from a file or the environment) goes before the URL's own.
+def parse_url(url: str, *, password: str | Callable[[], str | None] | None = None) -> Credentials:
+    """Credentials of a target's URL; `password`, or what it is asked of, goes before the URL's own.
 
-    Raises UsageError when the URL cannot be read, UnknownNameError for an engine aishell does not know.
+    Raises UsageError when the URL cannot be read without doubt, UnknownNameError for an engine aishell does not know.
     """
-    if plain := _PLAIN_FILE.fullmatch(url):
-        return Credentials(cast("URL", FileURL(plain[1])), "sqlite", password)
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise UsageError(
-            f"the target URL {mask_url(url)!r} cannot be read",
-            hint="write postgresql://user@host:5432/db, mysql://user@host/db or sqlite:///path/file.db",
-        ) from error
-    scheme = parsed.drivername.split("+")[0]
-    if scheme not in SCHEMES:
-        raise UnknownNameError("engine", scheme, set(SCHEMES.values()), "the target URL")
-    secret = password if password is not None else parsed.password
-    return Credentials(parsed, SCHEMES[scheme], str(secret) if secret is not None else None)
-
-
-def mask_url(url: str) -> str:
-    """A URL without its password, readable or not."""
-    head, at, tail = url.rpartition("@")
-    scheme, sep, user = head.partition("://")
-    if not sep:  # no URL, but what was meant as one can hold a password all the same
-        scheme, user = "", head
-    return f"{scheme}{sep}{user.split(':')[0]}:***@{tail}" if at and ":" in user else url
+    source = password if callable(password) or password is None else lambda: password
+    return Credentials(read_url(url), source)
 
 
 class Pools:
@@ -136,6 +103,6 @@ def server_pool(connect: Callable[[], Any]) -> Any:
 def unavailable(credentials: Credentials, error: DatabaseError) -> TargetUnavailableError:
     """The usage error for a target that cannot be reached before anything was done."""
     return TargetUnavailableError(
-        f"no connection to {credentials.display}: {credentials.mask(error.message)}",
+        f"no connection to {credentials.display}: {error.message}",
         hint=error.hint or "check host, port, user and password; `aishell doctor` explains each",
     )

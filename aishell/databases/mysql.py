@@ -6,11 +6,9 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pymysql
-from pymysql.cursors import DictCursor
 from sqlalchemy.pool import PoolProxiedConnection
 
 from aishell.databases.base import (
@@ -25,8 +23,9 @@ from aishell.databases.base import (
     TargetLock,
     watchdog,
 )
-from aishell.databases.connections import CONNECT_TIMEOUT
 from aishell.databases.inserts import many_rows
+from aishell.databases.mysql_login import connect
+from aishell.databases.tls import Encryption
 from aishell.errors import DatabaseError
 from aishell.models import Row
 
@@ -70,6 +69,7 @@ _KINDS = {
     1045: "connect",
     1130: "connect",
     1698: "connect",
+    2026: "connect",
     2002: "connect",
     2003: "connect",
     2005: "connect",
@@ -88,36 +88,13 @@ class MySQL(Database):
     escape_percent = True
 
     def _connect(self, options: SessionOptions) -> Any:
-        url = self.credentials.url
-        query = {str(k): v for k, v in url.query.items() if isinstance(v, str)}
-        arguments: dict[str, Any] = {
-            "host": url.host or "localhost",
-            "port": url.port or 3306,
-            "user": url.username,
-            "password": self.credentials.password or "",
-            "database": url.database,
-            "unix_socket": query.get("unix_socket"),
-            "charset": "utf8mb4",
-            "autocommit": True,
-            "connect_timeout": CONNECT_TIMEOUT,
-            "cursorclass": DictCursor,
-            "program_name": "aishell",
-        }
-        # The default tries TLS first; on a socket or loopback that costs 20 ms a connection and protects nothing.
-        if query.get("unix_socket") or (url.host in (None, "localhost", "127.0.0.1", "::1") and "ssl_ca" not in query):
-            arguments["ssl_disabled"] = True
-        for key in ("ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "read_default_file"):
-            if key in query:
-                arguments[key] = query[key]
-        if not url.username and Path("~/.my.cnf").expanduser().exists():
-            arguments["read_default_file"] = str(Path("~/.my.cnf").expanduser())
         try:
-            connection = _Connection(**{k: v for k, v in arguments.items() if v is not None})
+            connection = connect(self.credentials)
             if not options.read_only:
                 _limit(connection, options)
             return connection
         except pymysql.Error as error:
-            raise map_error(error, self.credentials.mask, connecting=True) from error
+            raise map_error(error, connecting=True) from error
 
     def session(self, options: SessionOptions) -> MySQLSession:
         return MySQLSession(self, self.pools.get(options), options)
@@ -138,7 +115,7 @@ class MySQL(Database):
             return MySQLLock(connection, self.credentials.url.database or "", run_id)
         except pymysql.Error as error:
             connection.close()
-            raise map_error(error, self.credentials.mask) from error
+            raise map_error(error) from error
         except HeldError:
             connection.close()
             raise
@@ -154,20 +131,6 @@ class MySQL(Database):
         with connection.cursor() as cursor, contextlib.suppress(pymysql.Error):  # 1094: it has ended by itself
             cursor.execute("KILL QUERY %s", (int(server_session),))
         connection.close()
-
-
-class _Connection(pymysql.connections.Connection):
-    """Leaves out the SET NAMES of the connect: the handshake has said utf8mb4, and a dry run's log holds SELECT and SHOW only."""
-
-    _greeted = False
-
-    def set_character_set(self, charset: str, collation: str | None = None) -> None:
-        if self._greeted:
-            super().set_character_set(charset, collation)
-            return
-        self._greeted = True
-        self.charset, self.collation = charset, collation
-        self.encoding = pymysql.charset.charset_by_name(charset).encoding
 
 
 class MySQLSession(Session):
@@ -219,7 +182,7 @@ class MySQLSession(Session):
                 for sql in many_rows(statement, rows, cursor.mogrify):
                     count += cursor.execute(self._marker + sql)
         except pymysql.Error as error:
-            raise map_error(error, self._database.credentials.mask) from error
+            raise map_error(error) from error
         return count
 
     def _send(self, statement: Statement) -> list[Row]:
@@ -234,7 +197,7 @@ class MySQLSession(Session):
                 cursor.execute(self._marker + statement.sql, statement.params)
                 return list(cursor.fetchall()), cursor.rowcount
         except pymysql.Error as error:
-            mapped = map_error(error, self._database.credentials.mask)
+            mapped = map_error(error)
             if timer is not None and timer.finished.is_set() and mapped.kind == "cancelled":
                 raise DatabaseError(
                     f"stopped after {self._options.statement_timeout:g} s", kind="statement_timeout"
@@ -250,6 +213,11 @@ class MySQLSession(Session):
         with self._connection.cursor() as cursor:
             cursor.execute("SHOW WARNINGS")
             return [row["Message"] for row in cursor.fetchall() if row["Level"] == "Warning"]
+
+    @property
+    def encryption(self) -> Encryption:
+        found: Encryption = self._connection.encryption
+        return found
 
     def cancel(self) -> None:
         self._cancelled = True
@@ -366,8 +334,8 @@ def _plain(sql: str) -> Statement:
     return Statement(sql, {}, sql)
 
 
-def map_error(error: pymysql.Error, mask: Any, *, connecting: bool = False) -> DatabaseError:
-    """The driver's error as ours, without secrets."""
+def map_error(error: pymysql.Error, *, connecting: bool = False) -> DatabaseError:
+    """The driver's error as ours."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
     kind = _KINDS.get(code, "other")
@@ -375,4 +343,4 @@ def map_error(error: pymysql.Error, mask: Any, *, connecting: bool = False) -> D
         kind = "connect"
     elif isinstance(error, pymysql.err.InterfaceError) and not connecting:
         kind = "connection_lost"
-    return DatabaseError(mask(text), kind=kind, code=str(code) if code else "")
+    return DatabaseError(text, kind=kind, code=str(code) if code else "")

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -24,7 +26,10 @@ from aishell.databases.base import (
     TargetLock,
     lock_label,
 )
-from aishell.databases.connections import CONNECT_TIMEOUT
+from aishell.databases.connections import CONNECT_TIMEOUT, Credentials
+from aishell.databases.libpq import keywords
+from aishell.databases.tls import VERIFIES, Encryption
+from aishell.databases.urls import URL, Host
 from aishell.errors import DatabaseError
 from aishell.models import Row
 
@@ -54,6 +59,29 @@ _KINDS = {
 }
 
 
+_ROLE = "SELECT pg_is_in_recovery() AS standby"
+
+
+@dataclass(frozen=True)
+class _Met:
+    """Which of several servers was reached, and in which role."""
+
+    url: URL
+    standby: bool
+
+    def __str__(self) -> str:
+        return f"{self.url.hosts[0]}, {'a standby' if self.standby else 'a primary'}"
+
+    def compare(self, found: _Met) -> None:
+        """Raises DatabaseError (moved) where another server, or the same in another role, was found."""
+        if (found.url.hosts, found.standby) != (self.url.hosts, self.standby):
+            raise DatabaseError(
+                f"the server has changed: it was {self}, and now it is {found}",
+                kind="moved",
+                hint="see that the failover is through, then `aishell runs resume`, or make a new plan",
+            )
+
+
 class PostgreSQL(Database):
     """A PostgreSQL database."""
 
@@ -61,23 +89,60 @@ class PostgreSQL(Database):
     placeholder = "%({})s"
     escape_percent = True
 
+    def __init__(self, credentials: Credentials) -> None:
+        super().__init__(credentials)
+        self._met: _Met | None = None
+        self._meeting = threading.Lock()
+
+    @property
+    def here(self) -> Credentials:
+        return self.credentials if self._met is None else replace(self.credentials, url=self._met.url)
+
+    def stay(self) -> None:
+        if self._met is not None:
+            with self.session(SessionOptions()) as session:
+                session.mark("aishell:stay")
+                self._met.compare(replace(self._met, standby=session.query(_plain(_ROLE))[0]["standby"]))
+
     def _connect(self, options: SessionOptions) -> psycopg.Connection[Any]:
-        url, limits = self.credentials.url, _startup_options(options)
-        query = {str(k): v for k, v in url.query.items() if isinstance(v, str)}
-        if "options" in query:
-            limits = f"{query.pop('options')} {limits}"
+        words = keywords(self.here.url)
+        connection = self._opened(words, options)
+        if self._met is not None or any("," in words.get(name, "") for name in ("host", "hostaddr")):
+            try:
+                self._meet(connection)
+            except psycopg.Error as error:
+                connection.close()
+                raise map_error(error, connecting=True) from error
+            except DatabaseError:
+                connection.close()
+                raise
+        return connection
+
+    def _meet(self, connection: psycopg.Connection[Any]) -> None:
+        """Of several hosts the first that was reached is the target: what was begun on one does not go on with another.
+
+        Raises DatabaseError (moved).
+        """
+        info, url = connection.info, self.credentials.url
+        where = {**url.options, "hostaddr": info.hostaddr} if info.hostaddr else url.options
+        row = connection.execute(_ROLE).fetchone()
+        assert row is not None  # noqa: S101  a SELECT without FROM returns one row
+        found = _Met(replace(url, hosts=(Host(info.host, info.port),), options=where), bool(row[0]))
+        with self._meeting:
+            self._met = self._met or found
+        self._met.compare(found)
+
+    def _opened(self, words: dict[str, str], options: SessionOptions) -> psycopg.Connection[Any]:
+        limits = " ".join(filter(None, (words.pop("options", None), _startup_options(options))))
+        password = self.credentials.password()
         try:
             connection: psycopg.Connection[Any] = psycopg.connect(
                 **{  # type: ignore[arg-type]
-                    "host": url.host,
-                    "port": url.port,
-                    "user": url.username,
-                    "password": self.credentials.password,
-                    "dbname": url.database,
+                    "password": password,
                     "connect_timeout": CONNECT_TIMEOUT,
                     "application_name": "aishell",
+                    **words,
                     "client_encoding": "UTF8",
-                    **query,
                     "options": limits,
                 },
                 autocommit=True,
@@ -88,7 +153,7 @@ class PostgreSQL(Database):
                 with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # a platform that cannot look
                     connection.execute(_CHECK_CLIENT)
         except psycopg.Error as error:
-            raise map_error(error, self.credentials.mask, connecting=True) from error
+            raise map_error(error, connecting=True) from error
         return connection
 
     def session(self, options: SessionOptions) -> PostgreSQLSession:
@@ -107,7 +172,7 @@ class PostgreSQL(Database):
             return PostgreSQLLock(connection, run_id)
         except psycopg.Error as error:
             connection.close()
-            raise map_error(error, self.credentials.mask) from error
+            raise map_error(error) from error
         except HeldError:
             connection.close()
             raise
@@ -190,6 +255,14 @@ class PostgreSQLSession(Session):
         except psycopg.Error as error:
             raise self._mapped(error) from error
 
+    @property
+    def encryption(self) -> Encryption:
+        if not self._connection.pgconn.ssl_in_use:
+            return Encryption()
+        row = self.query(_plain("SELECT version, cipher FROM pg_stat_ssl WHERE pid = pg_backend_pid()"))[0]
+        mode = self._connection.info.get_parameters().get("sslmode", "")
+        return Encryption(row["version"], row["cipher"], VERIFIES.get(mode))
+
     def cancel(self) -> None:
         with contextlib.suppress(
             psycopg.Error
@@ -203,7 +276,7 @@ class PostgreSQLSession(Session):
             self._pooled.close()
 
     def _mapped(self, error: psycopg.Error) -> DatabaseError:
-        return map_error(error, self._database.credentials.mask, lost=self._connection.closed)
+        return map_error(error, lost=self._connection.closed)
 
 
 class PostgreSQLLock(TargetLock):
@@ -285,8 +358,8 @@ def _plain(sql: str) -> Statement:
     return Statement(sql, {}, sql)
 
 
-def map_error(error: psycopg.Error, mask: Any, *, lost: bool = False, connecting: bool = False) -> DatabaseError:
-    """The driver's error as ours, without secrets."""
+def map_error(error: psycopg.Error, *, lost: bool = False, connecting: bool = False) -> DatabaseError:
+    """The driver's error as ours."""
     state = error.sqlstate or ""
     kind = _KINDS.get(state) or _KINDS.get(state[:2]) or "other"
     if state == "57014":
@@ -297,4 +370,4 @@ def map_error(error: psycopg.Error, mask: Any, *, lost: bool = False, connecting
         kind = "connection_lost"
     primary = error.diag.message_primary or str(error).strip().splitlines()[0]
     detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
-    return DatabaseError(mask(primary + detail), kind=kind, code=state, hint=error.diag.message_hint)
+    return DatabaseError(primary + detail, kind=kind, code=state, hint=error.diag.message_hint)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aishell.databases.base import SessionOptions, Statement
+from aishell.databases.tls import Encryption
 from aishell.errors import AishellError, DatabaseError
 from aishell.execution.job import INSPECTION, Job
 from aishell.models import Server
@@ -37,6 +38,7 @@ class Contact:
     server: Server
     connect: float
     round_trip: float
+    encryption: Encryption | None = None  # None where nothing crosses a network
 
 
 def contact(job: Job) -> Contact:
@@ -46,7 +48,8 @@ def contact(job: Job) -> Contact:
         connected = time.monotonic()
         session.execute(Statement("SELECT 1 AS one", {}, "SELECT 1"))
         answered = time.monotonic()
-    return Contact(job.refresh(), connected - started, answered - connected)
+        encryption = session.encryption
+    return Contact(job.refresh(), connected - started, answered - connected, encryption)
 
 
 def examine(job: Job, programs: Path | None = None) -> Iterator[Finding]:
@@ -78,7 +81,7 @@ def inspector(job: Job) -> Finding:
 def unreachable(job: Job, error: DatabaseError) -> Finding:
     """Why a target does not answer, with what to do about this kind of failure."""
     place = job.database.credentials
-    text = f"{place.display}: {place.mask(error.message)}"
+    text = f"{place.display}: {error.message}"
     if any(words in error.message for words in _PGBOUNCER):
         return Finding(PROBLEM, "pooler", f"{text}: this is PgBouncer, not the server", _POOLER)
     return Finding(PROBLEM, "connection", text, error.hint or _explained(error))
@@ -127,6 +130,20 @@ _REMEDIES = (
     ("does not exist", "check the name of the database and of the user"),
     ("Unknown database", "check the name of the database"),
     ("could not translate host name", "check the name of the host"),
+    ("failed to resolve host", "check the name of the host"),
+    *(
+        (words, "another name than the URL's stands in the server's certificate: name the host as the certificate does")
+        for words in ("does not match host name", "Hostname mismatch", "IP address mismatch")
+    ),
+    *(
+        (words, "the server's certificate is not of the CA that is named (sslrootcert, ssl_ca): name the right one")
+        for words in ("certificate verify failed", "CERTIFICATE_VERIFY_FAILED")
+    ),
+    *(
+        (words, "turn TLS on in the server, or ask for none: sslmode=disable, ssl_mode=DISABLED")
+        for words in ("server does not support SSL", "the server has no TLS")
+    ),
+    ("connection timeout expired", "check host, port and firewall; connect_timeout=SECONDS in the URL waits longer"),
 )
 
 
@@ -143,6 +160,8 @@ def _facts(job: Job, met: Contact, programs: Path | None) -> Facts:
         display=job.database.credentials.display,
         connect=met.connect,
         round_trip=met.round_trip,
+        encryption=met.encryption,
+        local=job.database.credentials.url.local,
         access=job.read("inspect_privileges") if job.registry.has("inspect_privileges", met.server) else None,
         free_disk=free,
         disk_seen=seen,

@@ -178,8 +178,7 @@ class Job:
         if self.target.free_disk_bytes is not None:
             return self.target.free_disk_bytes, False
         path = getattr(self.database, "path", None)
-        local = self.database.credentials.url.host in (None, "localhost", "127.0.0.1", "::1")
-        if path is None and local and self.known_server().data_directory:
+        if path is None and self.database.credentials.url.local and self.known_server().data_directory:
             path = Path(str(self.known_server().data_directory))
         try:
             return (shutil.disk_usage(path).free, True) if path is not None and os.path.exists(path) else (None, False)  # noqa: PTH110

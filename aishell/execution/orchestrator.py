@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from aishell.databases.base import TargetLock
-from aishell.errors import AishellError, WaitingError
+from aishell.errors import AishellError, DatabaseError, WaitingError
 from aishell.execution import rollback
 from aishell.execution.executor import Earlier, InterruptedStepError, execute, skipped
 from aishell.execution.job import named_tables
@@ -109,6 +109,11 @@ class Orchestrator:
                 self.broken = AishellError(
                     "the lock in the target was lost", hint="see what ended the session, then `aishell runs resume`"
                 )
+                return
+            try:
+                self.run.job.database.stay()
+            except DatabaseError as error:
+                self.broken = AishellError(error.message, hint=error.hint)
                 return
             self.active[step.id] = keys
             pool.submit(self._work, step)

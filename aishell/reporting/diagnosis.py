@@ -15,6 +15,7 @@ from aishell.reporting.units import duration, size
 
 if TYPE_CHECKING:
     from aishell.backups.catalog import Entry
+    from aishell.databases.tls import Encryption
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 #: Product -> (first version that is supported, first that nobody has tried yet).
@@ -58,6 +59,8 @@ class Facts:
     display: str  # the URL without its password
     connect: float
     round_trip: float
+    encryption: Encryption | None = None
+    local: bool = True  # whether what is sent stays on this host
     access: roles.Access | None = None  # the blocks of `inspect_privileges`; None where there is no such thing
     free_disk: int | None = None
     disk_seen: bool = False
@@ -78,6 +81,8 @@ def judge(facts: Facts) -> Iterator[Finding]:
         "connection",
         f"{facts.display}: connected in {facts.connect * 1000:.0f} ms, {facts.round_trip * 1000:.1f} ms a statement",
     )
+    if facts.encryption is not None:
+        yield tls(facts.encryption, local=facts.local, engine=server.engine)
     yield version(server)
     if server.standby or server.read_only:
         what = "a standby" if server.standby else "read-only"
@@ -92,6 +97,23 @@ def judge(facts: Facts) -> Iterator[Finding]:
         yield from _sqlite(facts)
     yield disk(facts)
     yield from programs(server, facts.programs)
+
+
+#: Engine -> how a URL asks for a verified server.
+_VERIFIED = {"postgresql": "sslrootcert=/path/ca.pem", "mysql": "ssl_ca=/path/ca.pem"}
+
+
+def tls(found: Encryption, *, local: bool, engine: str) -> Finding:
+    """What was negotiated, and whether anybody on the way could read it, or be the server."""
+    if local:
+        return Finding(OK, "tls", f"{found}, on this host")
+    remedy = f"with {_VERIFIED[engine]} in the URL the server has to prove who it is"
+    if found.version is None:
+        text = "plain text: who is on the way reads rows and statements, and can change them"
+        return Finding(WARNING, "tls", text, f"turn TLS on in the server; {remedy}")
+    if found.verified is None:
+        return Finding(WARNING, "tls", f"{found}: who is on the way can pretend to be it", remedy)
+    return Finding(OK, "tls", str(found))
 
 
 def version(server: Server) -> Finding:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from aishell.state.schema import APPLICATION_ID
+from aishell.state.schema import APPLICATION_ID, LASTING
 
 BUSY_TIMEOUT = 30_000  # milliseconds
 
@@ -66,7 +66,7 @@ def connect(path: Path) -> Connection:
     try:
         connection.row_factory = Record
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
-        if connection.value("PRAGMA application_id") == APPLICATION_ID:
+        if is_store(connection):
             connection.execute("PRAGMA journal_mode = WAL")  # written into the file, so never into somebody else's
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL may lose an acknowledged commit at power loss
         connection.execute("PRAGMA foreign_keys = ON")
@@ -74,6 +74,17 @@ def connect(path: Path) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def is_store(connection: Connection) -> bool:
+    """Whether a database is a state store, of whatever version: by its id, its version and its tables, all three.
+
+    Samples of earlier releases have the id too.
+    """
+    if connection.value("PRAGMA application_id") != APPLICATION_ID or not connection.value("PRAGMA user_version"):
+        return False
+    found = {row.name for row in connection.all("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    return found >= LASTING
 
 
 def marks(values: Iterable[Any], name: str = "v") -> tuple[str, dict[str, Any]]:

@@ -8,6 +8,9 @@ from collections.abc import Callable
 #: "aish" as a 32-bit number: `file` and `sqlite3` can tell whose database this is.
 APPLICATION_ID = 0x61697368
 
+#: Tables that every version has had, and will have.
+LASTING = frozenset({"runs", "steps", "checkpoints", "events", "approvals"})
+
 #: Made again from the manifests by `aishell backups rebuild-catalog`.
 BACKUPS = (
     """CREATE TABLE backups (

@@ -17,8 +17,8 @@ from pathlib import Path
 from aishell.errors import StateError
 from aishell.interrupts import uninterrupted
 from aishell.pool import Pool
-from aishell.state.connection import BUSY_TIMEOUT, Connection, connect
-from aishell.state.schema import APPLICATION_ID, VERSION, migrate
+from aishell.state.connection import BUSY_TIMEOUT, Connection, connect, is_store
+from aishell.state.schema import VERSION, migrate
 
 
 class Store:
@@ -74,9 +74,8 @@ class Store:
 
     def _prepare(self) -> None:
         with self.read() as connection:
-            application = connection.value("PRAGMA application_id")
             version = connection.value("PRAGMA user_version")
-            if application != APPLICATION_ID:
+            if not is_store(connection):
                 raise StateError(
                     f"{self.path} is not an aishell state store",
                     hint="name another file with --state, or move this one away",

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,7 +166,7 @@ def test_a_database_of_a_hostile_name(tried: Tried, logging_server, shop: Mariad
     odd.execute(f"CREATE VIEW v AS SELECT {quoted(name)}.t.id FROM {quoted(name)}.t")
     credentials = tried.database.credentials
     tried.database.close()
-    tried.database = open_database(type(credentials)(credentials.url.set(database=name), credentials.engine))
+    tried.database = open_database(replace(credentials, url=replace(credentials.url, database=name)))
     entry = tried.backed_up()
     odd.execute("CREATE TABLE more AS SELECT id FROM t")
     odd.execute("DELETE FROM t")

@@ -44,7 +44,7 @@ class Definition:
 def inside(work: Work, name: str) -> Iterator[Session]:
     """A session of its own in a database: what is set there is gone with it."""
     credentials = work.context.database.credentials
-    there = replace(credentials, url=credentials.url.set(database=name))
+    there = replace(credentials, url=replace(credentials.url, database=name))
     with closing(open_database(there)) as database, database.session(work.context.options) as session:
         session.mark(work.context.marker)
         yield session

@@ -120,7 +120,7 @@ class MariadbDump(Method):
 
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
         credentials = work.context.database.credentials
-        there = replace(credentials, url=credentials.url.set(database=place))
+        there = replace(credentials, url=replace(credentials.url, database=place))
         with closing(open_database(there)) as database, database.session(work.context.options) as session:
             session.mark(work.context.marker)
             found = structure(work, session)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from aishell.backups.clients import secret
 from aishell.backups.making import Work
 from aishell.databases.connections import Credentials
+from aishell.databases.mysql_login import Login
+from aishell.databases.tls import VERIFIES
 from aishell.errors import BackupError
 
 #: What a dump of everything takes. Without TRIGGER a dump has no triggers, and says nothing.
@@ -19,49 +20,44 @@ _ROUTINES = frozenset({"EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE", "SHOW CREAT
 _GRANT = re.compile(
     r"^GRANT (?P<what>.+?) ON (?:TABLE )?(?P<database>\*|`(?:[^`]|``)*`)\.(?P<table>\*|`(?:[^`]|``)*`) TO ", re.DOTALL
 )
-_ON = ("1", "true", "yes", "on")
 
 
 @contextmanager
 def login(work: Work) -> Iterator[tuple[str, int]]:
     """The option file that the programs are given, by its path, and the descriptor that they inherit."""
     encrypted = any(row["Value"] for row in work.query("encryption"))
-    with secret(option_file(work.context.database.credentials, work.context.database.product, encrypted)) as made:
+    with secret(client_file(work.context.database.credentials, work.context.database.product, encrypted)) as made:
         yield made
 
 
-def option_file(credentials: Credentials, product: str, encrypted: bool) -> str:
+def client_file(credentials: Credentials, product: str, encrypted: bool) -> str:
     """The same way to the server that aishell's own connections take. No other option file is read beside it.
 
-    `encrypted`: whether those use TLS.
+    `encrypted`: whether those use TLS, which the mode PREFERRED leaves to the server.
     """
-    url = credentials.url
-    query = {str(key): value for key, value in url.query.items() if isinstance(value, str)}
-    included = query.get("read_default_file") or _personal(credentials)
-    lines = [f"!include {included}"] if included else []
-    values: dict[str, str | None] = {"user": url.username, "password": credentials.password}
-    if query.get("unix_socket"):
-        values |= {"protocol": "socket", "socket": query["unix_socket"]}
+    url, password = credentials.url, credentials.password()
+    login = Login.of(url)
+    lines = [f"!include {login.file}"] if login.file else []
+    values: dict[str, str | None] = {"user": url.user, "password": password}
+    if login.socket:
+        values |= {"protocol": "socket", "socket": login.socket}
     else:
         values |= {"protocol": "tcp", "host": url.host or "localhost", "port": str(url.port or 3306)}
-    values |= {f"ssl-{name}": query.get(f"ssl_{name}") for name in ("ca", "cert", "key")}
+    values |= {f"ssl-{name}": login.tls.get(f"ssl_{name}") for name in ("ca", "cert", "key")}
     lines += ["[client]", *(f"{name}={_quoted(value)}" for name, value in values.items() if value is not None)]
-    if credentials.password is None and not included:
+    if password is None and not login.file:
         lines.append("password=")  # else MYSQL_PWD would be taken, or asked for
-    strict = str(query.get("ssl_verify_cert", "")).lower() in _ON
+    return "\n".join([*lines, *_tls(login, product, encrypted)]) + "\n"
+
+
+def _tls(login: Login, product: str, encrypted: bool) -> list[str]:
+    """TLS as the programs spell it. MariaDB's know no mode that verifies the certificate without the host's name."""
+    mode = login.mode if login.mode != "PREFERRED" else "REQUIRED" if encrypted else "DISABLED"
     if product == "mysql":
-        lines.append(f"ssl-mode={('VERIFY_CA' if strict else 'REQUIRED') if encrypted else 'DISABLED'}")
-    elif encrypted:
-        lines += ["ssl", "ssl-verify-server-cert" if strict else "skip-ssl-verify-server-cert"]
-    else:
-        lines.append("skip-ssl")
-    return "\n".join(lines) + "\n"
-
-
-def _personal(credentials: Credentials) -> str | None:
-    """The file that aishell's own connections take the account from when the URL names none."""
-    path = Path("~/.my.cnf").expanduser()
-    return str(path) if not credentials.url.username and path.exists() else None
+        return [f"ssl-mode={mode}"]
+    if mode == "DISABLED":
+        return ["skip-ssl"]
+    return ["ssl", "ssl-verify-server-cert" if mode in VERIFIES else "skip-ssl-verify-server-cert"]
 
 
 def _quoted(value: str) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy.engine import URL
-
 from aishell.backups import serving
 from aishell.backups.checking import few
 from aishell.backups.making import Work
@@ -15,6 +13,7 @@ from aishell.backups.repository import writing
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import Credentials
 from aishell.databases.opening import open_database
+from aishell.databases.urls import URL
 from aishell.errors import BackupError
 from aishell.registry.render import render
 
@@ -48,10 +47,10 @@ def prove(work: Work, place: str, data: Path) -> None:
 def _damaged(work: Work, control: Path) -> list[str]:
     """What the server finds wrong with each table of all databases."""
     # It asks nobody for a password: whoever can open its socket could read its files as well.
-    url = URL.create("mysql", username="root", query={"unix_socket": str(control / "socket")})
+    url = URL("mysql", "mysql", user="root", options={"unix_socket": str(control / "socket")})
     found = []
     with (
-        closing(open_database(Credentials(url, "mysql"))) as database,
+        closing(open_database(Credentials(url))) as database,
         database.session(SessionOptions(read_only=False, lock_timeout=None, statement_timeout=None)) as session,
     ):
         session.mark(work.context.marker)

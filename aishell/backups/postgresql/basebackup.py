@@ -152,7 +152,7 @@ class PgBasebackup(Method):
             for oid, old in (state["tablespaces"] or {}).items()
         ]
         values = {"folder": folder / BASE, "old_manifest": parent, "label": folder.name, "tablespaces": spaces}
-        with reached(work.context.database.credentials) as (dbname, descriptors):
+        with reached(work.context.database.here) as (dbname, descriptors):
             work.clients.run(
                 "basebackup",
                 {"max_rate": work.params.get("max_rate"), **values, "dbname": dbname},
@@ -190,7 +190,7 @@ class PgBasebackup(Method):
                 hint=wal.FULL_FIRST,
             )
         wal.require_kept(work, kept["slot"], begin, parent.backup_id)
-        with reached(work.context.database.credentials) as (dbname, descriptors):
+        with reached(work.context.database.here) as (dbname, descriptors):
             segments, at = wal.received(work, state["timeline"], begin, state["segment_bytes"], dbname, descriptors)
         # Recovery makes a tablespace again where it was: on the source's own machine, over the source's files.
         if _spaces(state)["tablespaces"].items() - parent.details["tablespaces"].items() or wal.makes_tablespace(

@@ -186,7 +186,7 @@ class PgDump(Method):
         self, work: Work, program: str, values: Mapping[str, Any], credentials: Credentials | None = None, **more: Any
     ) -> None:
         """A program of the tool that connects to a server."""
-        with reached(credentials or work.context.database.credentials) as (login, descriptors):
+        with reached(credentials or work.context.database.here) as (login, descriptors):
             work.clients.run(program, {**values, "login": login}, secrets=descriptors, **more)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from aishell.backups.clients import secret
 from aishell.backups.making import Work
 from aishell.databases.connections import CONNECT_TIMEOUT, Credentials
+from aishell.databases.libpq import keywords
 from aishell.errors import BackupError, NotAtHandError
 from aishell.registry.programs import environment
 
@@ -25,27 +26,19 @@ _NEWEST = 30
 @contextmanager
 def reached(credentials: Credentials) -> Iterator[tuple[str, list[int]]]:
     """The connection string for `--dbname`, without a password in it, and the descriptors that a program has to inherit."""
-    if credentials.password is None:
+    password = credentials.password() or os.environ.get("PGPASSWORD")  # which aishell's own connections would take too
+    if not password:
         yield conninfo(credentials), []
         return
-    with secret(password_line(credentials.password)) as (path, descriptor):
+    with secret(password_line(password)) as (path, descriptor):
         yield conninfo(credentials, passfile=path), [descriptor]
 
 
 def conninfo(credentials: Credentials, **more: str) -> str:
     """A target as `key='value'` words, the password left out."""
-    url = credentials.url
-    words: dict[str, object] = {
-        "host": url.host,
-        "port": url.port,
-        "user": url.username,
-        "dbname": url.database,
-        "connect_timeout": CONNECT_TIMEOUT,
-        "application_name": "aishell",
-        **{str(key): value for key, value in url.query.items() if isinstance(value, str) and key != "password"},
-        **more,
-    }
-    return " ".join(f"{key}={quoted(str(value))}" for key, value in words.items() if value is not None)
+    usual = {"connect_timeout": str(CONNECT_TIMEOUT), "application_name": "aishell"}
+    words = {**usual, **keywords(credentials.url), **more}
+    return " ".join(f"{key}={quoted(value)}" for key, value in words.items())
 
 
 def quoted(value: str) -> str:

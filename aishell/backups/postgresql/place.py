@@ -25,9 +25,8 @@ _CREATE = {"c": "create_libc", "i": "create_icu", "b": "create_builtin"}
 
 def credentials_of(work: Work, place: str) -> Credentials:
     """How to reach another database of the same server."""
-    credentials = work.context.database.credentials
-    url = credentials.url.difference_update_query(["dbname"]).set(database=place)  # it would go before the path
-    return replace(credentials, url=url)
+    credentials = work.context.database.here
+    return replace(credentials, url=replace(credentials.url, database=place))
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from aishell.errors import BackupError
 ZSTD_SINCE = 16
 #: So many objects are named.
 NAMED = 5
-_LOCAL = ("localhost", "127.0.0.1", "::1", "")
 
 
 def require_ready(work: Work) -> None:
@@ -44,8 +43,8 @@ def require_ready(work: Work) -> None:
 
 def _refuse_data_directory(work: Work) -> None:
     """A backup inside the database's own folder goes with it."""
-    host, directory = str(work.context.database.credentials.url.host or ""), work.server.data_directory
-    if directory is None or (host not in _LOCAL and not host.startswith("/")):
+    directory = work.server.data_directory
+    if directory is None or not work.context.database.credentials.url.local:
         return
     vault = vault_of(work.context)
     home = vault.repository.folder(work.context.target, str(work.params.get("destination") or "")).resolve()

@@ -124,7 +124,26 @@ def test_a_damaged_store_is_refused_and_never_recreated(path):
     assert path.read_bytes() == bytes(content)
 
 
-@pytest.mark.parametrize("statements", [(), ("PRAGMA application_id = 7",), (f"PRAGMA user_version = {VERSION}",)])
+OURS = f"PRAGMA application_id = {APPLICATION_ID}"
+#: What a database can have of a state store without being one: samples have had its id, and anybody may have a table `runs`.
+PARTS = (
+    OURS,
+    f"PRAGMA user_version = {VERSION}",
+    *(f"CREATE TABLE {name} (i)" for name in ("runs", "steps", "checkpoints", "events", "approvals")),
+)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        (),
+        ("PRAGMA application_id = 7", *PARTS[1:]),
+        (OURS,),
+        (OURS, "PRAGMA journal_mode = DELETE"),
+        *(tuple(part for part in PARTS if part != missing) for missing in PARTS),
+        (OURS, f"PRAGMA user_version = {VERSION + 1}"),
+    ],
+)
 def test_somebody_elses_database_is_refused_and_not_a_byte_of_it_changed(path, statements):
     before = foreign(path, *statements)
     assert "is not an aishell state store" in refused(path).message
@@ -133,7 +152,12 @@ def test_somebody_elses_database_is_refused_and_not_a_byte_of_it_changed(path, s
 
 
 def test_a_store_of_a_newer_aishell_is_refused_and_left_alone(path):
-    before = foreign(path, f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {VERSION + 1}")
+    Store.open(path).close()
+    newer = sqlite3.connect(path, isolation_level=None)
+    newer.execute(f"PRAGMA user_version = {VERSION + 1}")
+    newer.execute("CREATE TABLE mine AS SELECT 7 AS i")
+    newer.close()
+    before = path.read_bytes()
     assert "newer" in refused(path).message
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT i FROM mine").fetchall() == [(7,)]

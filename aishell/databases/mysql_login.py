@@ -1,0 +1,217 @@
+"""How a session with a MySQL or MariaDB server begins: account, TLS, and one limit of time over all of it."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pymysql
+from pymysql.constants import CLIENT, CR
+from pymysql.cursors import DictCursor
+
+from aishell.databases import options, tls
+from aishell.databases.base import watchdog
+from aishell.databases.connections import Credentials
+from aishell.databases.urls import URL
+from aishell.errors import DatabaseError, UsageError
+
+#: What aishell reads in an option file; the programs that it starts read all of it.
+_ACCOUNT, _TLS = ("user", "password", "host", "port", "socket", "database"), ("ca", "cert", "key", "mode")
+_OFF = ("0", "off", "false", "no")
+
+
+@dataclass(frozen=True)
+class Login:
+    """Who logs in where: the URL, and beneath it the option file that is the user's own."""
+
+    url: URL
+    file: Path | None
+    told: Mapping[str, str]  # of the file: `_ACCOUNT`
+    tls: Mapping[str, str]  # ssl_mode, always, and ssl_ca, ssl_cert, ssl_key
+
+    @classmethod
+    def of(cls, url: URL) -> Login:
+        """Raises DatabaseError (connect) for an option file that cannot be read or contradicts itself."""
+        file = option_file(url)
+        found = {} if file is None else _client_options(file)
+        given = {name: found[f"ssl-{name}"] for name in _TLS if f"ssl-{name}" in found}
+        if "mode" not in given and found.get("ssl-verify-server-cert", "off").lower() not in _OFF:
+            given["mode"] = "VERIFY_IDENTITY"
+        given = {f"ssl_{name}": value for name, value in given.items()}
+        chosen = {name: value for name, value in url.options.items() if name.startswith("ssl_")}
+        if "ssl-capath" in found:
+            raise DatabaseError(f"{file} names ssl-capath, which is not used here", kind="connect", hint="name ssl-ca")
+        try:
+            merged = options.verifying("mysql", {**given, **chosen}, str(file))
+        except UsageError as error:
+            raise DatabaseError(error.message, kind="connect", hint=error.hint) from error
+        # On this host TLS costs 20 ms a connection and protects nothing, so it is used there only where it is asked for.
+        usual = "DISABLED" if url.local and "ssl_cert" not in merged else "PREFERRED"
+        told = {name: value for name, value in found.items() if name in _ACCOUNT}
+        return cls(url, file, told, {"ssl_mode": usual, **merged})
+
+    @property
+    def mode(self) -> str:
+        return self.tls["ssl_mode"].upper()
+
+    @property
+    def socket(self) -> str | None:
+        return self.url.options.get("unix_socket")
+
+
+def option_file(url: URL) -> Path | None:
+    """The file that the URL names, else the user's own where the URL names no user."""
+    if "read_default_file" in url.options:
+        return Path(url.options["read_default_file"]).expanduser()
+    own = Path("~/.my.cnf").expanduser()
+    return own if url.user is None and own.exists() else None
+
+
+def _client_options(file: Path) -> dict[str, str]:
+    """The `[client]` part of an option file. No error repeats a line of it: that may be the password's."""
+    parser = configparser.RawConfigParser(allow_no_value=True, strict=False, delimiters=("=",))
+    parser.optionxform = lambda name: name.lower().replace("_", "-")  # type: ignore[method-assign,assignment]
+    try:
+        parser.read_string(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        why = getattr(error, "strerror", None) or "it is no option file"
+        raise DatabaseError(
+            f"{file} cannot be read: {why}", kind="connect", hint="write [client], and below it user=… and password=…"
+        ) from error
+    if not parser.has_section("client"):
+        return {}
+    return {name: _unquoted(parser.get("client", name) or "") for name in parser.options("client")}
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+
+
+def connect(credentials: Credentials) -> Connection:
+    """A session in autocommit. Raises DatabaseError (connect) or pymysql's errors."""
+    login = Login.of(credentials.url)
+    password = credentials.password()
+    connection = Connection(login, password if password is not None else login.told.get("password", ""))
+    connection.log_in(credentials.connect_timeout)
+    return connection
+
+
+class Connection(pymysql.connections.Connection):
+    """PyMySQL's, with the modes of MySQL's own clients for TLS, and a handshake that ends in time.
+
+    It leaves out the SET NAMES of the connect: the handshake has said utf8mb4, and a dry run's log holds SELECT and SHOW only.
+    """
+
+    _sock: socket.socket | None
+    server_capabilities: int
+    _greeted = False
+
+    def __init__(self, login: Login, password: str) -> None:
+        self.login = login
+        super().__init__(
+            host=login.url.host or "localhost",
+            port=login.url.port or 3306,
+            user=login.url.user or login.told.get("user"),
+            # As bytes: PyMySQL writes text in Latin-1, and the server reads UTF-8.
+            password=password.encode(),
+            database=login.url.database or login.told.get("database"),
+            unix_socket=login.socket,
+            charset="utf8mb4",
+            autocommit=True,
+            cursorclass=DictCursor,
+            program_name="aishell",
+            ssl=tls.context(login.mode, login.tls),
+            ssl_disabled=login.mode == "DISABLED",
+            defer_connect=True,
+        )
+
+    def log_in(self, seconds: float) -> None:
+        """Connect, all within `seconds`: also where something listens that says nothing, or a byte now and then."""
+        deadline = time.monotonic() + seconds
+        sock = self._reached(seconds)
+        # A second handle of the same connection: TLS moves the first one into an object of its own.
+        handle, late = socket.socket(fileno=os.dup(sock.fileno())), threading.Event()
+
+        def cut() -> None:
+            late.set()
+            with suppress(OSError):  # it has just ended by itself
+                handle.shutdown(socket.SHUT_RDWR)
+
+        timer = watchdog(max(0.001, deadline - time.monotonic()), cut)
+        try:
+            self.connect(sock)
+        except (pymysql.Error, IndexError, ValueError, struct.error) as error:
+            if late.is_set():
+                raise DatabaseError(
+                    f"no session within {seconds:g} s: what listens there does not answer as a MySQL server does",
+                    kind="connect",
+                    hint="check host and port; connect_timeout=SECONDS in the URL waits longer",
+                ) from error
+            if isinstance(error, pymysql.OperationalError):
+                raise
+            raise DatabaseError(
+                "what listens there does not speak MySQL's protocol", kind="connect", hint="check host and port"
+            ) from error
+        finally:
+            if timer is not None:
+                timer.cancel()
+            handle.close()
+
+    def _reached(self, seconds: float) -> socket.socket:
+        try:
+            if self.login.socket is not None:
+                sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                sock.settimeout(seconds)
+                sock.connect(self.login.socket)
+                self._secure = True
+                return sock
+            sock = socket.create_connection((self.host, self.port), seconds)
+        except (OSError, UnicodeError) as error:  # the latter for what is no host's name
+            text = f"Can't connect to MySQL server on {self.login.socket or self.host!r} ({error})"
+            raise pymysql.OperationalError(CR.CR_CONN_HOST_ERROR, text) from error
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return sock
+
+    def _request_authentication(self) -> None:
+        """Before anything of the account is sent: is there TLS where there has to be?"""
+        offered = bool(self.server_capabilities & CLIENT.SSL)
+        if not offered and self.login.mode not in ("DISABLED", "PREFERRED"):
+            text = f"the server has no TLS, and ssl_mode={self.login.mode} asks for it"
+            raise pymysql.OperationalError(CR.CR_SSL_CONNECTION_ERROR, text)
+        if not offered:
+            self.ssl, self.client_flag = False, self.client_flag & ~CLIENT.SSL
+        super()._request_authentication()  # type: ignore[misc]
+
+    def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
+        """A server may ask for the password as it is. It gets it where nobody listens on the way."""
+        if plugin_name == b"mysql_clear_password" and not self._secure:
+            text = "the server asks for the password in plain text, and there is no TLS"
+            raise pymysql.OperationalError(CR.CR_AUTH_PLUGIN_CANNOT_LOAD, text)
+        return super()._process_auth(plugin_name, auth_packet)  # type: ignore[misc]
+
+    def set_character_set(self, charset: str, collation: str | None = None) -> None:
+        if self._greeted:
+            super().set_character_set(charset, collation)
+            return
+        self._greeted = True
+        self.charset, self.collation = charset, collation
+        self.encoding = pymysql.charset.charset_by_name(charset).encoding
+
+    @property
+    def encryption(self) -> tls.Encryption:
+        """What was negotiated."""
+        if not isinstance(self._sock, ssl.SSLSocket):
+            return tls.Encryption()
+        cipher = self._sock.cipher()
+        return tls.Encryption(self._sock.version(), cipher[0] if cipher else None, tls.VERIFIES.get(self.login.mode))

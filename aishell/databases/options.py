@@ -1,0 +1,168 @@
+"""The options that a URL may have, by engine: their names, their values, and what they mean for TLS. Data first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from aishell.errors import UnknownNameError, UsageError
+
+ON_OFF = ("0", "1")
+_TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+#: The modes of MySQL's own clients. https://dev.mysql.com/doc/refman/8.4/en/connection-options.html#option_general_ssl-mode
+SSL_MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
+#: Any text; a whole number above 0.
+TEXT, NUMBER = "text", "a whole number above 0"
+
+#: Engine -> option -> its values. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+KNOWN: Mapping[str, Mapping[str, str | tuple[str, ...]]] = {
+    "postgresql": {
+        # parts that PostgreSQL's own URLs may have in the query
+        "host": TEXT,
+        "port": TEXT,
+        "user": TEXT,
+        "dbname": TEXT,
+        # TLS
+        "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+        "sslrootcert": TEXT,
+        "sslcert": TEXT,
+        "sslkey": TEXT,
+        "sslcrl": TEXT,
+        "sslcrldir": TEXT,
+        "sslsni": ON_OFF,
+        "sslnegotiation": ("postgres", "direct"),
+        "sslcertmode": ("disable", "allow", "require"),
+        "ssl_min_protocol_version": _TLS_VERSIONS,
+        "ssl_max_protocol_version": _TLS_VERSIONS,
+        # who we are
+        "channel_binding": ("disable", "prefer", "require"),
+        "gssencmode": ("disable", "prefer", "require"),
+        "krbsrvname": TEXT,
+        "require_auth": TEXT,
+        "requirepeer": TEXT,
+        "passfile": TEXT,
+        "service": TEXT,
+        # which server, and how long it may be silent
+        "hostaddr": TEXT,
+        "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+        "load_balance_hosts": ("disable", "random"),
+        "connect_timeout": NUMBER,
+        "keepalives": ON_OFF,
+        "keepalives_idle": NUMBER,
+        "keepalives_interval": NUMBER,
+        "keepalives_count": NUMBER,
+        "tcp_user_timeout": NUMBER,
+        # the session
+        "application_name": TEXT,
+        "options": TEXT,
+    },
+    "mysql": {
+        "ssl_mode": SSL_MODES,
+        "ssl_ca": TEXT,
+        "ssl_cert": TEXT,
+        "ssl_key": TEXT,
+        "unix_socket": TEXT,
+        "read_default_file": TEXT,
+        "connect_timeout": NUMBER,
+        "charset": ("utf8mb4",),  # what aishell always speaks
+    },
+    "sqlite": {},
+}
+#: What other programs call an option, and what it is here.
+_ALIASES = {"mysql": {"socket": "unix_socket", "defaults_file": "read_default_file"}}
+#: What other drivers call something that is asked for in another way here.
+_INSTEAD = {
+    "mysql": {
+        "ssl": "ssl_mode=REQUIRED",
+        "ssl_disabled": "ssl_mode=DISABLED",
+        "sslmode": "ssl_mode, one of " + ", ".join(SSL_MODES),
+        "ssl_verify_cert": "ssl_mode=VERIFY_CA, or give ssl_ca",
+        "ssl_verify_identity": "ssl_mode=VERIFY_IDENTITY, or give ssl_ca",
+        "ssl_verify_server_cert": "ssl_mode=VERIFY_IDENTITY, or give ssl_ca",
+    },
+    "postgresql": {
+        "ssl_mode": "sslmode",
+        "ssl": "sslmode=require",
+        "ssl_ca": "sslrootcert",
+        "ssl_cert": "sslcert",
+        "ssl_key": "sslkey",
+        "client_encoding": "nothing: aishell speaks UTF-8",
+    },
+}
+_PASSWORD = re.compile(r"pass(?!file$)|pwd|secret|token", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Trust:
+    """How an engine spells how far a server is trusted: the option of the mode, that of the CA, and the modes that use one."""
+
+    mode: str
+    ca: str
+    verifying: tuple[str, ...]
+
+
+_TRUST = {
+    "postgresql": _Trust("sslmode", "sslrootcert", ("verify-full", "verify-ca")),
+    "mysql": _Trust("ssl_mode", "ssl_ca", ("VERIFY_IDENTITY", "VERIFY_CA")),
+}
+
+
+def checked(engine: str, pairs: Iterable[tuple[str, str]], where: str) -> dict[str, str]:
+    """The options of a URL under their own names. `where` names the URL in errors.
+
+    Raises UsageError for a password, for a value that is none of the option's and for an option that is there twice, and
+    UnknownNameError for one that is not known. No error repeats a value: it could be a part of a password.
+    """
+    found: dict[str, str] = {}
+    for given, value in pairs:
+        name = _named(engine, given, where)
+        if name in found:
+            raise UsageError(f"{where} has the option {name} twice", hint="write it once")
+        found[name] = _value(name, KNOWN[engine][name], value, where)
+    return verifying(engine, found, where)
+
+
+def verifying(engine: str, found: Mapping[str, str], where: str) -> dict[str, str]:
+    """Options in which a CA is used: named alone it asks for all that there is to verify, and for nothing it is a mistake."""
+    trust = _TRUST.get(engine)
+    if trust is None or trust.ca not in found:
+        return dict(found)
+    mode = found.get(trust.mode, trust.verifying[0])
+    if mode not in trust.verifying:
+        raise UsageError(
+            f"{where} has {trust.ca}, and {trust.mode}={mode} verifies nothing with it",
+            hint=f"write {' or '.join(f'{trust.mode}={one}' for one in trust.verifying)}, or leave {trust.ca} out",
+        )
+    return {**found, trust.mode: mode}
+
+
+def _named(engine: str, given: str, where: str) -> str:
+    known = KNOWN[engine]
+    name = given.replace("-", "_") if engine == "mysql" else given  # as MySQL's own programs take both
+    name = _ALIASES.get(engine, {}).get(name, name)
+    if name in known:
+        return name
+    if _PASSWORD.search(name):
+        raise UsageError(
+            f"{where} has a password in its query",
+            hint="name it in targets.yaml: password_env, password_file or password_command; or write user:password@host",
+        )
+    if instead := _INSTEAD.get(engine, {}).get(name):
+        raise UsageError(f"{where} has the unknown option {name}", hint=f"write {instead}")
+    if not known:
+        raise UsageError(f"{where} has options, and a file has none", hint="leave out what follows the question mark")
+    raise UnknownNameError("option", name, known, where)
+
+
+def _value(name: str, known: str | tuple[str, ...], value: str, where: str) -> str:
+    if isinstance(known, tuple):
+        value = value.upper() if known is SSL_MODES else value  # MySQL's own clients take either case
+        fits, values = value in known, f"one of {', '.join(known)}" if len(known) > 1 else known[0]
+    elif known is NUMBER:
+        fits, values = re.fullmatch(r"0*[1-9][0-9]{0,8}", value) is not None, NUMBER
+    else:
+        fits, values = value != "", "not empty"
+    if not fits:
+        raise UsageError(f"{where}: the option {name} must be {values}")
+    return value

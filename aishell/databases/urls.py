@@ -1,0 +1,222 @@
+"""A target's URL: read once, checked, and shown without its password wherever text leaves.
+
+The text form of a `URL` is made of its parts, of which the password is none: there is nothing to search for and replace, and
+no password, however short, can be told from what is left out. A URL that could be read in two ways is refused, and no error
+about one repeats any of it that could be a part of a password.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import unquote
+
+from aishell.databases import options
+from aishell.errors import UnknownNameError, UsageError
+
+#: URL scheme -> engine.
+SCHEMES = {
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+    "sqlite": "sqlite",
+}
+_FORMS = "write postgresql://user@host:5432/db, mysql://user@host/db or sqlite:///path/file.db"
+_ESCAPES = (
+    "in a user, password or database write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23, % as %25, a space as %20"
+)
+_SECRET = "***"  # noqa: S105  what stands for a password, not one
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9.-]*)(\+[A-Za-z0-9_]+)?://(.*)", re.DOTALL)
+#: White space and control characters: no URL has them, and whoever pasted one does not see them.
+_INVISIBLE = re.compile(r"[\s\x00-\x1f\x7f]")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+#: A URL inside a text, with a password before its last @ or in its query.
+_SHAPES = (
+    re.compile(r"\w+://[^:/@\s]*:\S+@"),
+    re.compile(r"\w+://\S*[?&](\w*pass\w*|\w*pwd|\w*secret\w*|\w*token)=", re.IGNORECASE),
+)
+
+
+class Secret:
+    """A text that shows itself to nobody who does not ask for it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return _SECRET
+
+
+@dataclass(frozen=True)
+class Host:
+    """One server of a URL: a name, an address, or a socket's folder. `port` None means the engine's own."""
+
+    name: str
+    port: int | None = None
+
+    def __str__(self) -> str:
+        name = f"[{self.name}]" if ":" in self.name else _encoded(self.name, "/")
+        return name if self.port is None else f"{name}:{self.port}"
+
+
+@dataclass(frozen=True)
+class URL:
+    """Where a database is, as whom it is reached, and how. Its text is the URL with `***` for the password."""
+
+    scheme: str  # as it was written, with a driver's name such as +psycopg
+    engine: str
+    user: str | None = None
+    password: Secret | None = field(default=None, repr=False, compare=False)
+    hosts: tuple[Host, ...] = ()
+    database: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str | None:
+        return (self.hosts[0].name or None) if self.hosts else None
+
+    @property
+    def port(self) -> int | None:
+        return self.hosts[0].port if self.hosts else None
+
+    @property
+    def local(self) -> bool:
+        """Whether every server of it is on this host, by a socket or the loopback address."""
+        names = [host.name for host in self.hosts]
+        return "unix_socket" in self.options or all(name in ("", *_LOOPBACK) or name.startswith("/") for name in names)
+
+    def __str__(self) -> str:
+        if self.engine == "sqlite":
+            return f"{self.scheme}:///{self.database}"
+        login = _encoded(self.user or "", ":/") + (f":{_SECRET}" if self.password is not None else "")
+        path = f"/{_encoded(self.database, '')}" if self.database is not None else ""
+        query = "&".join(f"{key}={_encoded(value, '&')}" for key, value in self.options.items())
+        return f"{self.scheme}://{login}{'@' if login else ''}{','.join(map(str, self.hosts))}{path}{'?' if query else ''}{query}"
+
+
+def read_url(text: str, what: str = "the target URL") -> URL:
+    """The parts of a URL. `what` names it in errors.
+
+    Raises UsageError for a URL that cannot be read, or not without doubt, or whose options are wrong, and UnknownNameError for an
+    engine or an option that aishell does not know.
+    """
+    shape = _SCHEME.fullmatch(text)
+    if shape is None:
+        raise UsageError(f"{what} cannot be read: it is no URL", hint=_FORMS)
+    scheme, driver, rest = shape[1].lower(), shape[2] or "", shape[3]
+    if scheme not in SCHEMES:
+        raise UnknownNameError("engine", scheme, set(SCHEMES.values()), what)
+    engine, where = SCHEMES[scheme], f"{what} ({scheme}://…)"
+    place, _, query = rest.partition("?")
+    if engine == "sqlite":
+        return replace(_file(scheme + driver, place, where), options=_options(engine, query, where))
+    _check(rest, where)
+    authority, slash, path = place.partition("/")
+    login, _, address = authority.rpartition("@")
+    user, colon, password = login.partition(":")
+    if colon and password == _SECRET:
+        raise UsageError(
+            f"{where} is shown without its password, which is not stored", hint="give --url with the password again"
+        )
+    url = URL(
+        scheme + driver,
+        engine,
+        unquote(user) or None,
+        Secret(unquote(password)) if colon else None,
+        tuple(_hosts(address, where)),
+        unquote(path) if slash else None,
+        _options(engine, query, where),
+    )
+    return _settled(url, where)
+
+
+def tells_password(text: str) -> bool:
+    """Whether a text holds a URL with a password, of whatever scheme."""
+    return any(shape.search(text) for shape in _SHAPES)
+
+
+def _file(scheme: str, place: str, where: str) -> URL:
+    """Nothing in a file's path is decoded: it is a path, not a part of the Web's."""
+    if not place.startswith("/"):
+        raise UsageError(
+            f"{where} cannot be read: a SQLite database is a file, and its path stands after three slashes",
+            hint="write sqlite:///relative.db, or sqlite:////absolute.db with four slashes",
+        )
+    return URL(scheme, "sqlite", database=place[1:])
+
+
+def _check(rest: str, where: str) -> None:
+    """Raises UsageError for what could be read in two ways, and says nothing of it that could be of a password."""
+    doubt = None
+    if rest.count("@") > 1 or "@" in rest.partition("/")[2] or "@" in rest.partition("?")[2]:
+        doubt = "an @ stands where it may be a part of the password, or end it"
+    elif "#" in rest:
+        doubt = "it has a #"
+    elif _INVISIBLE.search(rest):
+        doubt = "it has a space, a line break or a control character"
+    elif _BAD_ESCAPE.search(rest):
+        doubt = "a % stands before what is no character's two hexadecimal digits"
+    if doubt is None:
+        try:
+            unquote(rest, errors="strict")
+        except UnicodeDecodeError:
+            doubt = "its %-escapes are not UTF-8"
+    if doubt is not None:
+        raise UsageError(f"{where} cannot be read: {doubt}", hint=f"{_ESCAPES}, or name the password elsewhere")
+
+
+def _hosts(address: str, where: str) -> Iterable[Host]:
+    for one in address.split(",") if address else ():
+        found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]*))(?::([0-9]{1,5}))?", one)
+        if found is None or (found[3] is not None and not 0 < int(found[3]) < 65536):
+            # The value is not repeated: where the host was forgotten, what stands there is the password.
+            raise UsageError(
+                f"{where} cannot be read: a host is a name or an address, and its port a number from 1 to 65535",
+                hint="write user@host:port, an IPv6 address as [::1]",
+            )
+        yield Host(unquote(found[1] or found[2]), int(found[3]) if found[3] else None)
+
+
+def _options(engine: str, query: str, where: str) -> dict[str, str]:
+    pairs = []
+    for part in query.split("&") if query else ():
+        key, _, value = part.partition("=")
+        pairs.append((unquote(key), unquote(value)))
+    return options.checked(engine, pairs, where)
+
+
+def _settled(url: URL, where: str) -> URL:
+    """PostgreSQL's own URLs may name host, port, user and database in the query: they become the parts that they are."""
+    found = dict(url.options)
+    given = {"user": url.user, "dbname": url.database or None, "host": url.hosts or None, "port": url.port}
+    for key, part in given.items():
+        if key in found and part is not None:
+            raise UsageError(f"{where} names the {key} twice", hint="write it once")
+    ports, names = found.pop("port", ""), found.pop("host", "")
+    if ports or names:
+        several = [Host(name) for name in names.split(",")] if names else list(url.hosts) or [Host("")]
+        numbers = ports.split(",") if ports else [""]
+        if len(numbers) not in (1, len(several)) or not all(re.fullmatch(r"[0-9]{0,5}", one) for one in numbers):
+            raise UsageError(f"{where} cannot be read: port must be a number, or one for each host")
+        numbers *= len(several) if len(numbers) == 1 else 1
+        url = replace(
+            url, hosts=tuple(Host(host.name, int(n) if n else None) for host, n in zip(several, numbers, strict=True))
+        )
+    user, database = found.pop("user", url.user), found.pop("dbname", url.database)
+    if url.engine == "mysql" and len(url.hosts) > 1:
+        raise UsageError(f"{where} names several hosts, which PostgreSQL's may", hint="name the server to maintain")
+    return replace(url, user=user, database=database, options=found)
+
+
+def _encoded(text: str, more: str) -> str:
+    """`text` with what would end it in a URL as %-escapes; `more`: further characters that would."""
+    wanted = rf"[\s\x00-\x1f\x7f%@?#\[\]{re.escape(more)}]"
+    return re.sub(wanted, lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text)
