@@ -6,7 +6,7 @@ Plain dataclasses rather than pydantic: these few files are read at every start,
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,19 @@ class Target:
 
             return told(self.password_command)
         return None
+
+    def faults(self) -> Iterator[tuple[str, str, str | None]]:
+        """What is wrong with its URLs and with how its password is named: the key, a sentence, and what to do."""
+        named = [name for name in ("password_env", "password_file", "password_command") if getattr(self, name)]
+        for key, url in (("url", self.url), ("inspection_url", self.inspection_url)):
+            try:
+                has_password = url is not None and read_url(url, key).password is not None
+            except UsageError as error:
+                yield key, error.message, error.hint
+                continue
+            if key == "url" and len(named) + has_password > 1:
+                places = [*named, *(["url"] if has_password else [])]
+                yield places[0], f"the password is named in several places: {', '.join(places)}", "name it in one"
 
     def without_password(self) -> Target:
         """The same target, of whose password nothing is known."""
@@ -348,24 +361,11 @@ def _target(name: str, section: Section, config: Path) -> Target:
         target.zone  # noqa: B018  looked up to be checked
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise section.wrong(f"unknown time zone {target.time_zone!r}", "time_zone") from error
-    _check_urls(section, target)
+    for key, message, hint in target.faults():
+        fault = section.wrong(message, key)
+        fault.hint = hint
+        raise fault
     return target
-
-
-def _check_urls(section: Section, target: Target) -> None:
-    """Raises SettingsError for a URL that cannot be read without doubt, and for a password that is named in two places."""
-    urls = {"url": target.url, "inspection_url": target.inspection_url}
-    for key, url in urls.items():
-        try:
-            parts = read_url(url, key) if url is not None else None
-        except UsageError as error:
-            wrong = section.wrong(error.message, key)
-            wrong.hint = error.hint
-            raise wrong from error
-        named = [name for name in ("password_env", "password_file", "password_command") if getattr(target, name)]
-        if key == "url" and parts is not None and len(named) + (parts.password is not None) > 1:
-            places = [*named, *(["url"] if parts.password is not None else [])]
-            raise section.wrong(f"the password is named in several places: {', '.join(places)}", places[0])
 
 
 def _pgbackrest(section: Section) -> PgBackRest | None:
