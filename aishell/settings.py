@@ -6,7 +6,7 @@ Plain dataclasses rather than pydantic: these few files are read at every start,
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,19 @@ class Target:
 
             return told(self.password_command)
         return None
+
+    def faults(self) -> Iterator[tuple[str, str, str | None]]:
+        """What is wrong with its URLs and with how its password is named: the key, a sentence, and what to do."""
+        named = [name for name in ("password_env", "password_file", "password_command") if getattr(self, name)]
+        for key, url in (("url", self.url), ("inspection_url", self.inspection_url)):
+            try:
+                has_password = url is not None and read_url(url, key).password is not None
+            except UsageError as error:
+                yield key, error.message, error.hint
+                continue
+            if key == "url" and len(named) + has_password > 1:
+                places = [*named, *(["url"] if has_password else [])]
+                yield places[0], f"the password is named in several places: {', '.join(places)}", "name it in one"
 
     def without_password(self) -> Target:
         """The same target, of whose password nothing is known."""
@@ -278,28 +291,13 @@ def _target(name: str, data: Mapping[str, Any], document: Document, config: Path
     if "pgbackrest" in values:
         values["pgbackrest"] = PgBackRest(**_fields(values["pgbackrest"]))
     target = Target(name=name, **values)
-    for key, check_value in (("url", _check_url), ("inspection_url", _check_url), ("environment", check_environment)):
-        try:
-            check_value(data.get(key) or "")
-        except UsageError as error:
-            raise wrong(document, "targets", name, key, message=error.message, hint=error.hint) from error
-    _check_password(target, document)
+    try:
+        check_environment(target.environment)
+    except UnknownNameError as error:
+        raise wrong(document, "targets", name, "environment", message=error.message, hint=error.hint) from error
+    for key, message, hint in target.faults():
+        raise wrong(document, "targets", name, key, message=message, hint=hint)
     return target
-
-
-def _check_url(url: str) -> None:
-    """Raises UsageError for a URL that cannot be read without doubt, UnknownNameError for an engine or option of none."""
-    if url:
-        read_url(url, "the URL")
-
-
-def _check_password(target: Target, document: Document) -> None:
-    """Raises SettingsError for a password that is named in two places."""
-    named = [name for name in ("password_env", "password_file", "password_command") if getattr(target, name)]
-    named += ["url"] if read_url(target.url).password is not None else []
-    if len(named) > 1:
-        message = f"the password is named in several places: {', '.join(named)}"
-        raise wrong(document, "targets", target.name, named[0], message=message, hint="keep one of them")
 
 
 def _rule(data: Mapping[str, Any], number: int) -> Rule:

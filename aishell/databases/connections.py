@@ -9,8 +9,8 @@ from typing import Any
 
 import pybreaker
 
-from aishell.databases.urls import URL, read_url
-from aishell.errors import DatabaseError, TargetUnavailableError
+from aishell.databases.urls import HIDDEN, URL, read_url
+from aishell.errors import DatabaseError, TargetUnavailableError, UsageError
 
 CONNECT_TIMEOUT = (
     10  # seconds for all of it, from the first packet to the session; connect_timeout in a URL goes before it
@@ -53,10 +53,16 @@ class Credentials:
 def parse_url(url: str, *, password: str | Callable[[], str | None] | None = None) -> Credentials:
     """Credentials of a target's URL; `password`, or what it is asked of, goes before the URL's own.
 
-    Raises UsageError when the URL cannot be read without doubt, UnknownNameError for an engine aishell does not know.
+    Raises UsageError when the URL cannot be read without doubt, or is one that was shown without its password, UnknownNameError
+    for an engine aishell does not know.
     """
+    parts = read_url(url)
+    if parts.password is HIDDEN:
+        raise UsageError(
+            f"{parts} is shown without its password, which is not stored", hint="give --url with the password again"
+        )
     source = password if callable(password) or password is None else lambda: password
-    return Credentials(read_url(url), source)
+    return Credentials(parts, source)
 
 
 class Pools:

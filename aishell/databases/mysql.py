@@ -226,7 +226,7 @@ class MySQLSession(Session):
     def close(self) -> None:
         if self._connection.open:
             self._pooled.close()
-        else:
+        elif self._pooled.is_valid:  # else it was given up already, and no other was to be had
             self._pooled.invalidate()
 
 

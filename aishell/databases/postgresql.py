@@ -270,10 +270,10 @@ class PostgreSQLSession(Session):
             self._connection.cancel()
 
     def close(self) -> None:
-        if self._connection.closed:
-            self._pooled.invalidate()
-        else:
+        if not self._connection.closed:
             self._pooled.close()
+        elif self._pooled.is_valid:  # else it was given up already, and no other was to be had
+            self._pooled.invalidate()
 
     def _mapped(self, error: psycopg.Error) -> DatabaseError:
         return map_error(error, lost=self._connection.closed)

@@ -55,6 +55,10 @@ class Secret:
         return _SECRET
 
 
+#: The password of a URL that was read from a text that does not show it.
+HIDDEN = Secret(_SECRET)
+
+
 @dataclass(frozen=True)
 class Host:
     """One server of a URL: a name, an address, or a socket's folder. `port` None means the engine's own."""
@@ -95,7 +99,7 @@ class URL:
 
     def __str__(self) -> str:
         if self.engine == "sqlite":
-            return f"{self.scheme}:///{self.database}"
+            return f"{self.scheme}:///{self.database or ''}"
         login = _encoded(self.user or "", ":/") + (f":{_SECRET}" if self.password is not None else "")
         path = f"/{_encoded(self.database, '')}" if self.database is not None else ""
         query = "&".join(f"{key}={_encoded(value, '&')}" for key, value in self.options.items())
@@ -122,15 +126,11 @@ def read_url(text: str, what: str = "the target URL") -> URL:
     authority, slash, path = place.partition("/")
     login, _, address = authority.rpartition("@")
     user, colon, password = login.partition(":")
-    if colon and password == _SECRET:
-        raise UsageError(
-            f"{where} is shown without its password, which is not stored", hint="give --url with the password again"
-        )
     url = URL(
         scheme + driver,
         engine,
         unquote(user) or None,
-        Secret(unquote(password)) if colon else None,
+        None if not colon else HIDDEN if password == _SECRET else Secret(unquote(password)),
         tuple(_hosts(address, where)),
         unquote(path) if slash else None,
         _options(engine, query, where),

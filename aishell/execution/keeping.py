@@ -17,7 +17,8 @@ from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest
 from aishell.backups.vault import Vault
 from aishell.databases.base import Database, Session, SessionOptions, TargetLock
-from aishell.databases.connections import parse_url
+from aishell.databases.connections import Credentials
+from aishell.databases.urls import URL
 from aishell.errors import DatabaseError
 from aishell.models import AgentConfig, Estimate, Server, Step
 from aishell.registry import runners
@@ -30,14 +31,13 @@ from aishell.verdicts import Verdict
 
 #: What a step that is called without a run is called: its folder is named after this process instead of a run.
 STEP = "by-hand"
-_URLS = {"postgresql": "postgresql://", "mysql": "mysql://", "sqlite": "sqlite://"}
 
 
 class Absent(Database):
     """A database that nobody connects to: what a backup tells of it."""
 
     def __init__(self, manifest: Manifest) -> None:
-        super().__init__(parse_url(_URLS[manifest.engine]))
+        super().__init__(Credentials(URL(manifest.engine, manifest.engine)))
         self.engine = manifest.engine
         version = tuple(int(part) for part in manifest.server_version.split("."))
         self._facts = manifest.product, version, frozenset()

@@ -59,13 +59,13 @@ class Facts:
     display: str  # the URL without its password
     connect: float
     round_trip: float
-    encryption: Encryption | None = None
-    local: bool = True  # whether what is sent stays on this host
     access: roles.Access | None = None  # the blocks of `inspect_privileges`; None where there is no such thing
     free_disk: int | None = None
     disk_seen: bool = False
     writable: bool | None = None  # SQLite: the file and its folder
     programs: Mapping[str, str | None] = field(default_factory=dict)  # client program -> its version, None: not there
+    encryption: Encryption | None = None
+    local: bool = True  # whether what is sent stays on this host
 
 
 def failed(subject: str, error: AishellError) -> Finding:

@@ -352,7 +352,7 @@ def tls_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         server.remove()
 
 
-@pytest.mark.parametrize("verified", ["", "&ssl_verify_cert=true"])
+@pytest.mark.parametrize("verified", ["", "&ssl_mode=VERIFY_CA"])
 def test_an_account_that_needs_tls(tls_server: MariadbServer, tmp_path: Path, verified: str) -> None:
     db = tls_server.create(f"shop{len(verified)}")
     fill(db)

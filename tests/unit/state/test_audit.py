@@ -176,6 +176,9 @@ def test_what_is_rolled_back_leaves_no_event(store):
         ("postgresql://u:p@w@h/d", "postgresql://u:***@h/d"),
         ("postgresql://:pw@h/d", "postgresql://:***@h/d"),
         ("postgresql://u@h:5432/d", "postgresql://u@h:5432/d"),
+        ("postgresql://u@h/d?password=pw&sslmode=require", "postgresql://u@h/d?password=***&sslmode=require"),
+        ("see https://h/x?a=b&token=pw now", "see https://h/x?a=b&token=*** now"),
+        ("postgresql://h/d?passfile=/x", "postgresql://h/d?passfile=/x"),
         (("x", 5, None), ["x", 5, None]),
     ],
 )
