@@ -23,6 +23,7 @@ from aishell.registry.context import Context, InDoubtError, ObjectResult, label_
 from aishell.registry.hooks import Call
 from aishell.registry.reached import Reached
 from aishell.registry.returns import conclude
+from aishell.registry.same import settled
 from aishell.registry.tool import Tool
 from aishell.safety.locks import lock_of
 from aishell.state import audit
@@ -33,7 +34,11 @@ CALM_CHECK = 1.0
 
 
 class InterruptedStepError(StepError):
-    """The step was interrupted; it is pending again."""
+    """The step was interrupted; it is pending again. `result`: what it had done by then."""
+
+    def __init__(self, message: str, result: StepResult) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Earlier:
     done: Sequence[ObjectResult] = ()
     approved_by: str | None = None
     reached: Reached | None = None
+    interrupted: bool = False  # nobody saw the end of what it had sent
 
 
 @dataclass
@@ -113,7 +119,9 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
     _start(run, step, tool, cleared, result, earlier)
     record_ = _Record()
     context = _context(run, step, tool, record_, result.attempts)
-    context.reached = earlier.reached if earlier else None
+    if earlier:
+        context.reached, context.interrupted = earlier.reached, earlier.interrupted
+        context.earlier = [one.after for one in earlier.done if one.after is not None]
     run.called(tool.name)
     try:
         with watched(run, step, tool, record_):
@@ -127,17 +135,17 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
     except InDoubtError as error:
         return record(run, step, replace(result, status=StepStatus.IN_DOUBT, error=error.message), record_)
     except DatabaseError as error:
+        result = replace(result, output=_so_far(context), execution_time=time.monotonic() - started)
         if error.kind == "cancelled" and (run.cancelled.is_set() or run.asked_to):
             _interrupted(run, step, record_)
-            raise InterruptedStepError(f"{step.id} was interrupted") from error
+            stopped = replace(result, status=StepStatus.PENDING, reason="interrupted")
+            raise InterruptedStepError(f"{step.id} was interrupted", stopped) from error
         if error.kind == "statement_timeout":
             record_.happened.append(("step_timeout", {"seconds": context.options.statement_timeout}))
-        failed = replace(result, error=_told(error), execution_time=time.monotonic() - started)
-        return record(run, step, failed, record_)
+        return record(run, step, replace(result, error=_told(error)), record_)
     except AishellError as error:
-        return record(
-            run, step, replace(result, error=_told(error), execution_time=time.monotonic() - started), record_
-        )
+        result = replace(result, output=_so_far(context), execution_time=time.monotonic() - started)
+        return record(run, step, replace(result, error=_told(error)), record_)
     result = replace(
         result,
         status={"done": StepStatus.DONE, "skipped": StepStatus.SKIPPED, "failed": StepStatus.FAILED}[outcome.status],
@@ -149,6 +157,11 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
     )
     run.job.hooks.after(_call(run, step, values), outcome)
     return record(run, step, result, record_)
+
+
+def _so_far(context: Context) -> dict[str, Any] | None:
+    """The figures of a step that did not come to its end; None where nothing was counted."""
+    return plain(dict(context.so_far)) if context.so_far is not None else None
 
 
 def _prepare(run: Run, step: Step, tool: Tool, params: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
@@ -165,11 +178,13 @@ def _objects(
     if earlier is not None and earlier.found is not None:
         through = {result.label for result in earlier.done}
         return [dict(r) for r in earlier.found if label_of(tool, values, dict(r)) not in through], []
-    rows = runners.find(tool, values, _context(run, step, tool))
+    context = _context(run, step, tool)
+    rows = runners.find(tool, values, context)
+    if rows is not None and any(row.get("settled") is not None for row in rows):
+        rows = settled(lambda: runners.find(tool, values, context) or [], context.rest)
     if rows is None or step.found is None:
         return rows, []
-    planned = {tuple(row.get(name) for name in tool.key) for row in step.found}
-    inside = [row for row in rows if tuple(row.get(name) for name in tool.key) in planned]
+    inside = tool.among(step.found, rows)
     return inside, [row for row in rows if row not in inside]
 
 

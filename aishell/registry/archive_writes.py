@@ -43,6 +43,7 @@ class Writing(Batches):
 
     sweeps = 1
     ahead = False  # chunks are made ahead, which takes their ends
+    promises = False  # the files tell how many rows there are, and none is deleted
     writer: Writer
     _made: Manifest | None = None  # by an earlier process
     _through = False  # an earlier process came to the end of the table
@@ -162,11 +163,13 @@ class Writing(Batches):
         convert = partial(converted, wanted=self.values["format"])
         return self._archived(self.writer.finish(whole=stopped is None, convert=convert))
 
+    def _figures(self) -> Row:
+        return {**super()._figures(), "rows_deleted": 0, "rows_archived": self.reached.rows}
+
     def _archived(self, made: Manifest) -> Row:
         place = self._folder({"schema": made.schema, "table": made.table}) / made.archive_id
         return {
-            **super()._figures(),
-            "rows_deleted": 0,
+            **self._figures(),
             "ok": True,
             "archive_id": made.archive_id if made.rows else None,
             "archive_path": str(place) if made.rows else None,

@@ -41,8 +41,8 @@ _OPTIONAL = (
     "engine key lock transaction max_execution_time idempotent group batch deletes lock_timeout requires_approval rate_limit "
     "implementation programs parameters examples description archives forms lists"
 ).split()
-_STEP_BLOCKS = ("find", "probe", "check", *STAGES, "verify", "leftovers", "cleanup", "report")
-_BATCH_BLOCKS = ("find", "newest", "next", "guard", "do", "verify", "report")
+_STEP_BLOCKS = ("find", "same", "probe", "check", "hold", *STAGES, "verify", "leftovers", "cleanup", "report")
+_BATCH_BLOCKS = ("find", "same", "newest", "next", "guard", "do", "verify", "report")
 #: `archives` -> the parameters that its way of running reads itself.
 _ARCHIVES = {
     "write": frozenset({"folder", "format"}),
