@@ -303,6 +303,15 @@ def _check_blocks(tool: Tool, document: Document) -> None:
                 raise ToolFileError(source, line, f"`check` has no column `{missing[0]}`")
             if tool.grouped or not tool.idempotent:
                 raise ToolFileError(source, line, "`check` is for single objects of an `idempotent` tool")
+        if "hold" in tool.blocks and "same" not in tool.blocks:
+            raise ToolFileError(source, tool.blocks["hold"].line, "`hold` needs a block `same`")
+        if "same" in tool.blocks and "same" not in tool.blocks["same"].columns:
+            raise ToolFileError(source, tool.blocks["same"].line, "`same` has no column `same`")
+        if tool.deletes and "same" not in tool.blocks:
+            lacking = "a tool that deletes rows needs a block `same`: whether the name stands for what `find` saw"
+            raise ToolFileError(source, tool.blocks["do"].line, lacking)
+        if tool.deletes and tool.runs != "batched" and "hold" not in tool.blocks:
+            raise ToolFileError(source, tool.blocks["do"].line, "a tool that deletes rows needs a block `hold`")
         if "cleanup" in tool.blocks and "leftovers" not in tool.blocks:
             raise ToolFileError(source, tool.blocks["cleanup"].line, "`cleanup` needs a block `leftovers`")
         if "verify" not in tool.blocks and not tool.read_only:
