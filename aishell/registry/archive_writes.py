@@ -21,6 +21,7 @@ from aishell.registry.asking import Answer, Asking
 from aishell.registry.batches import Batch, Batches
 from aishell.registry.context import ToolResult, label_of
 from aishell.registry.reached import Reached
+from aishell.registry.same import demand_same
 
 #: The lines of a chunk are one value in memory, there and here; servers refuse more than 16 MB to a client as they come.
 CHUNK_BYTES = 8 << 20
@@ -148,6 +149,7 @@ class Writing(Batches):
         if self._made is not None:
             return self._archived(self._made)
         self.writer.settle()
+        demand_same(self.tool, {**self.values, **row}, self.context, self._live())
         # Where the walk came to its end, all of the table counts: rows behind its newest old one, too.
         check = self._verified({**row, "upto": row.get("finish") if stopped is None else self.reached.position})
         if check.get("ok") and check["rows_now"] > self.writer.rows and self.newest is not None:

@@ -150,7 +150,8 @@ class Objects:
         `verify` that binds the identity looks at the very object afterwards.
         """
         if block == "do" and "hold" in self.tool.blocks:
-            settled(lambda: [self._same(session, group)], self.context.rest)
+            if self._renewed:
+                settled(lambda: [self._same(session, group)], self.context.rest)
             lock = self._render("hold", group[0], group=group)
             self.context.on_sent(lock, session)
             with session.holding(lock):
@@ -168,9 +169,9 @@ class Objects:
 
     def _renew(self, session: Session, group: list[Row]) -> None:
         """What our own statement has made of the identity, where it gives another one: the next object has that."""
-        statement = self._render("same", group[0], group=group)
-        row = next(iter(session.query(statement)), {})
-        self._renewed |= {name: row[name] for name in self.tool.identity if name in row}
+        told = self.tool.identity & self.tool.blocks["same"].columns
+        if told and (rows := session.query(self._render("same", group[0], group=group))):
+            self._renewed |= {name: rows[0][name] for name in told}
 
     def _verify(self, group: list[Row], outcome: Outcome) -> list[ObjectResult]:
         """Look whether the effect stands in the database. Not there: deferred or skipped if the server said why, else failed."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from aishell.archives import shelf
 from aishell.errors import AishellError, ReplacedError
 from aishell.models import Row
 from aishell.registry import runners
@@ -66,10 +67,14 @@ def remade(engine: Engine, table: str) -> None:
         renewed(engine, table, "dropped")
 
 
-def found(engine: Engine, name: str, **params: Any) -> tuple[Callable[[], Any], list[Row]]:
-    """What a tool found, and a call that runs it on that."""
+def found(
+    engine: Engine, name: str, on_batch: Callable[[], None] | None = None, **params: Any
+) -> tuple[Callable[[], Any], list[Row]]:
+    """What a tool found, and a call that runs it on that; `on_batch` happens when a batch is written down."""
     tool = engine.pick(name)
     values, context = tool.prepare(params), engine.context(tool)
+    if on_batch is not None:
+        context.on_batch = lambda reached, batch: on_batch()
     rows = settled(lambda: runners.find(tool, values, context) or [], time.sleep)
     return lambda: runners.run(tool, values, rows, context), rows
 
@@ -221,6 +226,25 @@ def test_partitions_of_a_table_that_took_the_name_stay(mariadb_engine, moment):
     assert result.status == "failed"
     assert MOVED in str(result.reason)
     assert partitions(engine) == ["p1", "p2", "p3", "p4"]
+
+
+@HOW
+def test_an_archive_of_two_tables_is_none(engine, tmp_path, how):
+    fill(engine)
+    engine.archives = tmp_path / "archives"
+    given, more = which(engine, "hard")
+    done: list[str] = []
+
+    def swap() -> None:
+        if not done:
+            done.append(how)
+            renewed(engine, "hard", how)
+
+    call, _ = found(engine, "archive_old_records", swap, **given, **more)
+    with pytest.raises(AishellError):
+        call()
+    assert done
+    assert list(shelf.archives(tmp_path / "archives")) == []
 
 
 @HOW

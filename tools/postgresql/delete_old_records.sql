@@ -54,19 +54,19 @@ WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
 -- newest: the page behind the newest old row, whatever else is asked of it
 SELECT CAST((CAST(CAST(ctid AS text) AS point))[0] AS bigint) + 1 AS upto
-FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
+FROM ONLY {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
 -- next: the page after the batch
 SELECT least(CAST(:position AS bigint) + CAST(:size AS bigint), CAST(:finish AS bigint)) AS upto
 WHERE CAST(:position AS bigint) < CAST(:finish AS bigint)
 
 -- do: delete the old rows of these pages
-DELETE FROM {schema}.{table}
+DELETE FROM ONLY {schema}.{table}
 WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
   AND ctid >= CAST('(' || CAST(:position AS bigint) || ',0)' AS tid) AND ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
   AND {date_column} < :cutoff{filters}
 
 -- verify: no old row is left on the pages gone through
 SELECT count(*) = 0 AS ok, count(*) AS remaining
-FROM {schema}.{table}
+FROM ONLY {schema}.{table}
 WHERE ctid < CAST('(' || CAST(:finish AS bigint) || ',0)' AS tid) AND {date_column} < :cutoff{filters}

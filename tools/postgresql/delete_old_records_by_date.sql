@@ -48,14 +48,14 @@ WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 -- include: same_name
 
 -- next: the last date and place of the batch; no row where fewer are left
-SELECT {key} FROM {schema}.{table} WHERE {after} AND {date_column} < :cutoff ORDER BY {key} LIMIT 1 OFFSET :skip
+SELECT {key} FROM ONLY {schema}.{table} WHERE {after} AND {date_column} < :cutoff ORDER BY {key} LIMIT 1 OFFSET :skip
 
 -- do: delete the old rows among these dates
-DELETE FROM {schema}.{table}
+DELETE FROM ONLY {schema}.{table}
 WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
   AND {after} AND {until} AND {date_column} < :cutoff{filters}
 
 -- verify: no old row is left
 SELECT count(*) = 0 AS ok, count(*) AS remaining
-FROM {schema}.{table}
+FROM ONLY {schema}.{table}
 WHERE {date_column} < :cutoff{filters}

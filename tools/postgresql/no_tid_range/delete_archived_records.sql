@@ -44,7 +44,7 @@ WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 -- include: same_name
 
 -- do: delete the archived rows of these pages
-DELETE FROM {schema}.{table}
+DELETE FROM ONLY {schema}.{table}
 WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
   AND ctid = ANY (ARRAY(
 -- include: places_of_pages
@@ -55,7 +55,7 @@ WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
 
 -- verify: no row that the archive has is left on its pages
 SELECT count(*) = 0 AS ok, count(*) AS remaining
-FROM {schema}.{table}
+FROM ONLY {schema}.{table}
 WHERE ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
   AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
   AND {date_column} < :cutoff{filters}

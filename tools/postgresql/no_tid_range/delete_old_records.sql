@@ -48,17 +48,17 @@ WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 -- include: same_name
 
 -- newest: the key of the newest old row, whatever else is asked of it
-SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
+SELECT {key} FROM ONLY {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
 -- next: the last key of the batch; no row where fewer are left
-SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip
+SELECT {key} FROM ONLY {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip
 
 -- do: delete the old rows among these keys
-DELETE FROM {schema}.{table}
+DELETE FROM ONLY {schema}.{table}
 WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
   AND {after} AND {until} AND {date_column} < :cutoff{filters}
 
 -- verify: no old row is left
 SELECT count(*) = 0 AS ok, count(*) AS remaining
-FROM {schema}.{table}
+FROM ONLY {schema}.{table}
 WHERE {date_column} < :cutoff{filters}
