@@ -169,9 +169,8 @@ class Objects:
 
     def _renew(self, session: Session, group: list[Row]) -> None:
         """What our own statement has made of the identity, where it gives another one: the next object has that."""
-        told = self.tool.identity & self.tool.blocks["same"].columns
-        if told and (rows := session.query(self._render("same", group[0], group=group))):
-            self._renewed |= {name: rows[0][name] for name in told}
+        rows = session.query(self._render("same", group[0], group=group))
+        self._renewed |= {name: row[name] for row in rows for name in self.tool.identity & row.keys()}
 
     def _verify(self, group: list[Row], outcome: Outcome) -> list[ObjectResult]:
         """Look whether the effect stands in the database. Not there: deferred or skipped if the server said why, else failed."""
