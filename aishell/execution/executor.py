@@ -137,8 +137,8 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
     except DatabaseError as error:
         result = replace(result, output=_so_far(context), execution_time=time.monotonic() - started)
         if error.kind == "cancelled" and (run.cancelled.is_set() or run.asked_to):
-            _interrupted(run, step, record_)
             stopped = replace(result, status=StepStatus.PENDING, reason="interrupted")
+            _interrupted(run, step, record_, stopped)
             raise InterruptedStepError(f"{step.id} was interrupted", stopped) from error
         if error.kind == "statement_timeout":
             record_.happened.append(("step_timeout", {"seconds": context.options.statement_timeout}))
@@ -297,9 +297,10 @@ def record(run: Run, step: Step, result: StepResult, record_: _Record | None = N
     return result
 
 
-def _interrupted(run: Run, step: Step, kept: _Record) -> None:
+def _interrupted(run: Run, step: Step, kept: _Record, result: StepResult) -> None:
     """The statement was cancelled and its end seen: the step is pending again, and resume runs it."""
-    _commit(run, step, {"status": StepStatus.PENDING, "reason": "interrupted"}, kept)
+    output = canonical(result.output) if result.output is not None else None
+    _commit(run, step, {"status": result.status, "reason": result.reason, "output": output}, kept)
 
 
 def _commit(run: Run, step: Step, values: Mapping[str, Any], kept: _Record) -> None:
