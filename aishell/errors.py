@@ -12,6 +12,7 @@
     │   └── StateError               state.db cannot be used as it is
     ├── DatabaseError            1   the target refused or lost a statement (see `kind`)
     ├── StepError                1   a step could not do its work
+    │   ├── ReplacedError            another object stands under the name of the one that was approved
     │   ├── ArchiveError             an archive is damaged, or cannot be written
     │   └── BackupError              a backup is damaged, is not there, or cannot be made or restored
     │       └── NotAtHandError           what it takes to look at it is not here: a program, a key, a permission
@@ -122,6 +123,10 @@ class DatabaseError(AishellError):
 
 class StepError(AishellError):
     """A step could not do its work."""
+
+
+class ReplacedError(StepError):
+    """Another object stands under the name of the one that was approved."""
 
 
 class ArchiveError(StepError):

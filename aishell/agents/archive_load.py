@@ -85,5 +85,7 @@ class ArchiveLoadAgent(Agent):
         loaded, there = int(output.get("rows_loaded") or 0), int(output.get("rows_left") or 0)
         done = sum(1 for result in results if result.status is StepStatus.DONE)
         text = f"{loaded:,} row(s) were loaded" + (f", {there:,} were there already" if there else "")
+        if output.get("uncounted_batches"):
+            text = f"At least {text}, or had been loaded right before the process was killed"
         data = {"actions_count": done, "tables_processed": int(bool(output)), "rows_loaded": loaded, "rows_left": there}
         return data, f"{text}."

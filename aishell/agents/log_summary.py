@@ -21,7 +21,7 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
     archives = {
         f"{result.params.get('schema')}.{result.params.get('table')}": result.output
         for result in results
-        if result.tool == "archive_old_records" and result.output is not None
+        if result.tool == "archive_old_records" and result.output is not None and "archive_path" in result.output
     }
     for result in results:
         if result.tool in DELETES and result.output is not None:
@@ -32,6 +32,8 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
                 "cutoff": result.params.get("cutoff"),
                 "seconds": round(result.execution_time, 3),
             }
+            if result.output.get("uncounted_batches"):
+                tables[name] |= {key: result.output.get(key) for key in ("uncounted_batches", "rows_uncounted")}
             if result.params.get("cascades"):
                 tables[name]["cascades"] = dict(result.params["cascades"])
     for name, output in archives.items():
@@ -52,6 +54,11 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
         "rows_archived": sum(output["rows_archived"] for output in archives.values()),
         "tables": tables,
     }
+    doubtful = [table for table in tables.values() if table.get("uncounted_batches")]
+    if doubtful:
+        most = [table["rows_uncounted"] for table in doubtful]
+        data["uncounted_batches"] = sum(table["uncounted_batches"] for table in doubtful)
+        data["rows_uncounted"] = None if None in most else sum(most)
     if partitions:
         data["partitions_dropped"] = sum(table.get("partitions_dropped", 0) for table in tables.values())
         data["bytes_reclaimed"] = sum(table.get("bytes_dropped", 0) for table in tables.values())
@@ -68,14 +75,36 @@ def _partitions(output: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def at_least(figures: Mapping[str, Any]) -> str:
+    """The words before a count from which batches may be missing."""
+    return "at least " if figures.get("uncounted_batches") else ""
+
+
+def _missing(data: Mapping[str, Any]) -> str:
+    """What may be missing from the count, and why."""
+    cut = f"{data['uncounted_batches']} time(s) the process was killed, or cut off from the database, while batches ran"
+    most = data["rows_uncounted"]
+    if most is None:
+        return f"{cut}: each time the rows of one or two batches may have gone that are not counted."
+    return f"{cut}: up to {most:,} more row(s) may have gone that are not counted."
+
+
 def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
-    if data["rows_deleted"]:
+    if data["rows_deleted"] or data.get("uncounted_batches"):
         each = "; ".join(
-            f"{name}: {table['rows_deleted']:,}" for name, table in data["tables"].items() if table["rows_deleted"]
+            f"{name}: {at_least(table)}{table['rows_deleted']:,}"
+            for name, table in data["tables"].items()
+            if table["rows_deleted"] or table.get("uncounted_batches")
         )
-        sentences = [f"{data['rows_deleted']:,} old row(s) were deleted ({each})."]
+        counted = f"{data['rows_deleted']:,} old row(s) were deleted ({each})."
+        sentences = [f"At least {counted} {_missing(data)}" if data.get("uncounted_batches") else counted]
     else:
         sentences = ["No row was deleted."] if not data.get("partitions_dropped") else []
+    for result in results:
+        if result.status is StepStatus.PENDING:
+            sentences.append(
+                f"The step {result.step_id} was stopped before its end: `aishell runs resume` goes on with it."
+            )
     for name, table in data["tables"].items():
         if table.get("partitions_dropped"):
             figures = f"about {table['rows_dropped']:,} rows, {size(table['bytes_dropped'])}"

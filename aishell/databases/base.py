@@ -104,10 +104,13 @@ class Session(ABC):
     def close(self) -> None:
         """Give the connection back."""
 
+    #: How a transaction begins that changes something.
+    begins = "BEGIN"
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Statements inside are committed together, or not at all."""
-        self.execute(Statement("BEGIN", {}, "BEGIN"))
+        self.execute(Statement(self.begins, {}, self.begins))
         try:
             yield
         except BaseException:
@@ -119,6 +122,13 @@ class Session(ABC):
             with suppress(DatabaseError):  # SQLite leaves it open when readers are in the way; elsewhere it is over
                 self._end("ROLLBACK")
             raise
+
+    @contextmanager
+    def holding(self, lock: Statement) -> Iterator[None]:
+        """What `lock` takes is held for the statements inside, which are one transaction."""
+        with self.transaction():
+            self.execute(lock)
+            yield
 
     def probe(self, statement: Statement) -> None:
         """Take a lock at once or raise, and let it go again: a transaction of its own that is rolled back."""

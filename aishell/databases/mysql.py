@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pymysql
@@ -184,6 +184,16 @@ class MySQLSession(Session):
         except pymysql.Error as error:
             raise map_error(error) from error
         return count
+
+    @contextlib.contextmanager
+    def holding(self, lock: Statement) -> Iterator[None]:
+        """DDL commits by itself here, but keeps what LOCK TABLES has taken."""
+        self.execute(lock)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(DatabaseError):  # it was lost, and its locks with it
+                self.execute(_plain("UNLOCK TABLES"))
 
     def _send(self, statement: Statement) -> list[Row]:
         return self._sent(statement)[0]

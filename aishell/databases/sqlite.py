@@ -147,6 +147,7 @@ class SQLiteSession(Session):
     """A connection, read-only or writing as its options say."""
 
     polled = True
+    begins = "BEGIN IMMEDIATE"  # one that reads first is refused its first write when somebody else wrote meanwhile
 
     def __init__(self, database: SQLite, pooled: Lent[sqlite3.Connection], options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options

@@ -195,17 +195,19 @@ def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[R
         run.approvals.close(row.id, "consumed")
         return replace(cleared, status=StepStatus.REJECTED, reason=f"rejected by {row.decided_by}: {row.reason}")
     shown = json.loads(row.request)
-    frozen = shown["found"]
+    frozen, moved = shown["found"], None
     if row.status == "modified":
         cleared = replace(cleared, values=tool.prepare(json.loads(row.modifications)))
         frozen = None
     elif frozen is not None and cleared.found is not None:
         # Only what was approved is worked on; what has come since waits for another night.
-        keys = {tuple(item.get(name) for name in tool.key) for item in frozen}
-        now_found = [item for item in cleared.found if tuple(item.get(name) for name in tool.key) in keys]
+        now_found = tool.among(frozen, cleared.found)
+        named = [{name: row.get(name) for name in tool.key} for row in frozen]
+        if len(now_found) < len(tool.among(named, cleared.found)):
+            moved = "another object has the name"
         cleared = replace(cleared, found=now_found)
     bound = _binding(run, tool, replace(cleared, found=frozen if frozen is not None else cleared.found), objects)
-    grown = approval.outgrown(shown["objects"], objects)
+    grown = moved or approval.outgrown(shown["objects"], objects)
     if (row.status == "approved" and bound != row.digest) or grown:
         run.approvals.close(row.id, "void")
         run.observer.said(

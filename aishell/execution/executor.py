@@ -26,6 +26,7 @@ from aishell.registry.context import Context, InDoubtError, ObjectResult, ToolRe
 from aishell.registry.hooks import Call
 from aishell.registry.reached import Reached
 from aishell.registry.returns import conclude
+from aishell.registry.same import settled
 from aishell.registry.tool import Tool
 from aishell.safety.locks import lock_of
 from aishell.state import audit
@@ -37,7 +38,11 @@ CALM_CHECK = 1.0
 
 
 class InterruptedStepError(StepError):
-    """The step was interrupted; it is pending again."""
+    """The step was interrupted; it is pending again. `result`: what it had done by then."""
+
+    def __init__(self, message: str, result: StepResult) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Earlier:
     done: Sequence[ObjectResult] = ()
     approved_by: str | None = None
     reached: Reached | None = None
+    interrupted: bool = False  # nobody saw the end of what it had sent
 
 
 @dataclass
@@ -136,7 +142,9 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
     _start(run, step, tool, cleared, result, earlier)
     record_ = _Record()
     context = _context(run, step, tool, record_, result.attempts)
-    context.reached = earlier.reached if earlier else None
+    if earlier:
+        context.reached, context.interrupted = earlier.reached, earlier.interrupted
+        context.earlier = [one.after for one in earlier.done if one.after is not None]
     run.called(tool.name)
     try:
         with watched(run, step, tool, record_):
@@ -150,17 +158,20 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
     except InDoubtError as error:
         return record(run, step, replace(result, status=StepStatus.IN_DOUBT, error=error.message), record_)
     except DatabaseError as error:
+        result = replace(result, output=_so_far(context), execution_time=time.monotonic() - started)
         if error.kind == "cancelled" and (run.cancelled.is_set() or run.asked_to):
-            _interrupted(run, step, record_)
-            raise InterruptedStepError(f"{step.id} was interrupted") from error
+            stopped = replace(result, status=StepStatus.PENDING, reason="interrupted")
+            _interrupted(run, step, record_, stopped)
+            raise InterruptedStepError(f"{step.id} was interrupted", stopped) from error
         if error.kind == "statement_timeout":
             record_.happened.append(("step_timeout", {"seconds": context.options.statement_timeout}))
         told = DatabaseError(context.told(error, values), kind=error.kind, code=error.code, hint=error.hint)
-        return record(run, step, _failed(result, told, started), record_)
+        return record(run, step, replace(result, error=_told(told)), record_)
     except AishellError as error:
-        return record(run, step, _failed(result, error, started), record_)
+        return record(run, step, _failed(result, error, context, started), record_)
     except (Exception, SystemExit) as error:  # a tool's own Python can raise anything
-        return record(run, step, _failed(result, unexpected(error, f"the tool {tool.name}"), started), record_)
+        raised = unexpected(error, f"the tool {tool.name}")
+        return record(run, step, _failed(result, raised, context, started), record_)
     result = replace(
         result,
         status={"done": StepStatus.DONE, "skipped": StepStatus.SKIPPED, "failed": StepStatus.FAILED}[outcome.status],
@@ -176,8 +187,14 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
     return ended
 
 
-def _failed(result: StepResult, error: AishellError, started: float) -> StepResult:
-    return replace(result, error=_told(error), execution_time=time.monotonic() - started)
+def _failed(result: StepResult, error: AishellError, context: Context, started: float) -> StepResult:
+    """The result of a step that stopped, with what it had counted by then."""
+    return replace(result, error=_told(error), output=_so_far(context), execution_time=time.monotonic() - started)
+
+
+def _so_far(context: Context) -> dict[str, Any] | None:
+    """The figures of a step that did not come to its end; None where nothing was counted."""
+    return plain(dict(context.so_far)) if context.so_far is not None else None
 
 
 def _prepare(run: Run, step: Step, tool: Tool, params: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
@@ -194,13 +211,15 @@ def _objects(
     if earlier is not None and earlier.found is not None:
         through = {result.label for result in earlier.done}
         return [dict(r) for r in earlier.found if label_of(tool, values, dict(r)) not in through], []
+    context = _context(run, step, tool)
     if tool.undoing:
-        return undoing.objects(tool, values, _objects_of(run, step), _context(run, step, tool)), []
-    rows = runners.find(tool, values, _context(run, step, tool))
+        return undoing.objects(tool, values, _objects_of(run, step), context), []
+    rows = runners.find(tool, values, context)
+    if rows is not None and any(row.get("settled") is not None for row in rows):
+        rows = settled(lambda: runners.find(tool, values, context) or [], context.rest)
     if rows is None or step.found is None:
         return rows, []
-    planned = {tuple(row.get(name) for name in tool.key) for row in step.found}
-    inside = [row for row in rows if tuple(row.get(name) for name in tool.key) in planned]
+    inside = tool.among(step.found, rows)
     return inside, [row for row in rows if row not in inside]
 
 
@@ -323,9 +342,10 @@ def record(run: Run, step: Step, result: StepResult, record_: _Record | None = N
     return result
 
 
-def _interrupted(run: Run, step: Step, kept: _Record) -> None:
+def _interrupted(run: Run, step: Step, kept: _Record, result: StepResult) -> None:
     """The statement was cancelled and its end seen: the step is pending again, and resume runs it."""
-    _commit(run, step, {"status": StepStatus.PENDING, "reason": "interrupted"}, kept)
+    output = canonical(result.output) if result.output is not None else None
+    _commit(run, step, {"status": result.status, "reason": result.reason, "output": output}, kept)
 
 
 def _commit(run: Run, step: Step, values: Mapping[str, Any], kept: _Record) -> None:

@@ -144,6 +144,7 @@ class Orchestrator:
         elif isinstance(what, WaitingError):
             self.waiting.append(f"{what.message} ({what.hint})")
         elif isinstance(what, InterruptedStepError):
+            self.run.results[step.id] = what.result
             if self.run.asked_to is None:
                 self.stopped = "interrupted"
         elif isinstance(what, AishellError):

@@ -76,10 +76,10 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
     ended = row.status in (StepStatus.PENDING, StepStatus.FAILED)  # the statement's end was seen: there is no doubt
     reached = Reached.of(row.reached) if row.reached else None
     if reached is not None and not ended:
-        reached = replace(reached, uncounted=reached.uncounted + 1)
-    earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by, reached)
+        reached = reached.interrupted()
+    earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by, reached, interrupted=not ended)
     # Written down before the first batch is through: the one transaction of rows that no key tells apart was being committed.
-    committing = reached is not None and not reached.batches and not ended
+    committing = tool.archives == "load" and reached is not None and not reached.batches and not ended
     if not committing and (ended or tool.runs in ("query", "program", "python") or tool.read_only or tool.idempotent):
         for item in left:
             clean(tool, {**values, **item}, context)

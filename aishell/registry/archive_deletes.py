@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,16 @@ from aishell.models import Row
 from aishell.registry.batches import Batch, Batches
 from aishell.registry.context import ToolResult
 from aishell.registry.reached import Reached
+from aishell.registry.same import demand_same
 
 
 class Deleting(Batches):
-    """`archives: delete`. A chunk is read back, then its rows are deleted if they are what they were."""
+    """`archives: delete`. A chunk is read back, then its rows are deleted if they are what they were.
+
+    What an interruption left uncounted the chunks tell: with a `guard` a chunk goes as a whole or not at all, so one that was
+    under way and is gone counts with all of its rows. Without one, rows that were changed since it was archived have stayed: then
+    its rows are the most that may be missing from the count.
+    """
 
     sweeps = 1
     reader: Reader
@@ -50,13 +57,17 @@ class Deleting(Batches):
         return manifest
 
     def _begin(self, row: Row) -> Reached:
-        return self.context.reached or Reached(0)
+        reached = self._taken_up(0)
+        self._doubtful = {reached.position, reached.position + 1} if self.context.interrupted else set[int]()
+        interrupted = int(self.context.interrupted)
+        return replace(reached, uncounted=max(0, reached.uncounted - interrupted))
 
     def _batch(self, values: Mapping[str, Any]) -> Batch | None:
         number = values["position"]
         if number >= len(self.reader.manifest.chunks):
             return None
         chunk = self.reader.manifest.chunks[number]
+        self._number = number
         self._checked(number)
         began = time.monotonic()
         outcome = self._do({**values, "position": chunk.position, "upto": chunk.upto, "chunk": chunk})
@@ -72,13 +83,18 @@ class Deleting(Batches):
         self._reading.pop(number).result()
 
     def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
-        if "guard" not in self.tool.blocks:
-            return session.execute(statement)
         chunk: Chunk = values["chunk"]
+        if "guard" not in self.tool.blocks:
+            outcome = super()._sent(session, statement, values)
+            if not outcome.count and self._number in self._doubtful:
+                missing = self.reached.assumed + chunk.rows
+                self.reached = replace(self.reached, uncounted=self.reached.uncounted + 1, assumed=missing)
+            return outcome
         with session.transaction():
             seen = session.query(self._render("guard", values))[0]
-            if not seen["rows"]:
-                return Outcome()  # killed after this chunk's commit and before it was written down
+            demand_same(self.tool, values, self.context, session)
+            if not seen["rows"]:  # killed after this chunk's commit and before it was written down, or gone otherwise
+                return Outcome(count=chunk.rows if self._number in self._doubtful else 0)
             same = (int(seen["rows"]), str(seen["guard"])) == (chunk.rows, chunk.guard)
             outcome = session.execute(statement) if same else Outcome()
             if same and outcome.count == chunk.rows:
@@ -88,6 +104,9 @@ class Deleting(Batches):
                 raise DatabaseError("a row came in while archived rows were deleted", kind="serialization")
         self.rows_left += int(seen["rows"])
         return Outcome()
+
+    def _lose(self) -> None:
+        self._doubtful.add(self._number)
 
     def _finish(self, row: Row, stopped: str | None) -> Row:
         chunks = self.reader.manifest.chunks

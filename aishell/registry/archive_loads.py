@@ -16,6 +16,7 @@ from aishell.models import Row
 from aishell.registry.batches import Batch, Batches
 from aishell.registry.context import ALL_OR_NONE, InDoubtError, ToolResult, label_of
 from aishell.registry.reached import Reached
+from aishell.registry.same import demand_same
 
 
 class Loading(Batches):
@@ -41,9 +42,9 @@ class Loading(Batches):
                 f"{label_of(self.tool, self.values, row)} {row['obstacle']}: a load that is interrupted could not be made good",
                 hint="give it a primary key of archived columns, or load into another table",
             )
-        reached = self.context.reached or Reached(0)
+        reached = self._taken_up(0)
         if not reached.batches:
-            return Reached(0)  # what was not committed is loaded anew
+            return Reached(0, uncounted=reached.uncounted)  # what was not committed is loaded anew
         next(islice(self.lots, reached.position, reached.position), None)  # go past what is loaded
         return reached
 
@@ -58,17 +59,19 @@ class Loading(Batches):
 
     def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
         if values.get("whole"):
-            return self._at_once(session, statement)
+            return self._at_once(session, statement, values)
         with session.transaction():
+            demand_same(self.tool, values, self.context, session)
             return Outcome(count=self._insert(session, statement, values["rows"]))
 
-    def _at_once(self, session: Session, statement: Statement) -> Outcome:
+    def _at_once(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
         """Every row in one transaction. Right before its end it is written down that it may end: a run that is killed earlier
         begins anew, one that is killed at that moment is in doubt, and never are rows loaded twice.
         """
         count, ending = 0, False
         try:
             with session.transaction():
+                demand_same(self.tool, values, self.context, session)
                 for rows in self.reader.rows():
                     if self.context.cancelled():
                         raise DatabaseError("stopped between two chunks", kind="cancelled")
@@ -87,6 +90,8 @@ class Loading(Batches):
         named = [{f"value_{n}": bound(value, typed=typed) for n, value in enumerate(row)} for row in rows]
         return session.execute_many(statement, named)
 
+    def _finish(self, row: Row, stopped: str | None) -> Row:
+        return {**super()._finish(row, stopped), "rows_left": self.manifest.rows - self.reached.rows}
+
     def _figures(self) -> Row:
-        loaded = self.reached.rows
-        return {**super()._figures(), "rows_loaded": loaded, "rows_left": self.manifest.rows - loaded}
+        return {**super()._figures(), "rows_loaded": self.reached.rows}

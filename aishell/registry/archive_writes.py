@@ -21,6 +21,7 @@ from aishell.registry.asking import Answer, Asking
 from aishell.registry.batches import Batch, Batches
 from aishell.registry.context import ToolResult, label_of
 from aishell.registry.reached import Reached
+from aishell.registry.same import demand_same
 
 #: The lines of a chunk are one value in memory, there and here; servers refuse more than 16 MB to a client as they come.
 CHUNK_BYTES = 8 << 20
@@ -43,6 +44,7 @@ class Writing(Batches):
 
     sweeps = 1
     ahead = False  # chunks are made ahead, which takes their ends
+    promises = False  # the files tell how many rows there are, and none is deleted
     writer: Writer
     _made: Manifest | None = None  # by an earlier process
     _through = False  # an earlier process came to the end of the table
@@ -147,6 +149,7 @@ class Writing(Batches):
         if self._made is not None:
             return self._archived(self._made)
         self.writer.settle()
+        demand_same(self.tool, {**self.values, **row}, self.context, self._live())
         # Where the walk came to its end, all of the table counts: rows behind its newest old one, too.
         check = self._verified({**row, "upto": row.get("finish") if stopped is None else self.reached.position})
         if check.get("ok") and check["rows_now"] > self.writer.rows and self.newest is not None:
@@ -162,11 +165,13 @@ class Writing(Batches):
         convert = partial(converted, wanted=self.values["format"])
         return self._archived(self.writer.finish(whole=stopped is None, convert=convert))
 
+    def _figures(self) -> Row:
+        return {**super()._figures(), "rows_deleted": 0, "rows_archived": self.reached.rows}
+
     def _archived(self, made: Manifest) -> Row:
         place = self._folder({"schema": made.schema, "table": made.table}) / made.archive_id
         return {
-            **super()._figures(),
-            "rows_deleted": 0,
+            **self._figures(),
             "ok": True,
             "archive_id": made.archive_id if made.rows else None,
             "archive_path": str(place) if made.rows else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +18,8 @@ from aishell.registry.objects import wait_for_end
 from aishell.registry.pacing import Pace, Room, within
 from aishell.registry.reached import Reached
 from aishell.registry.render import render
-from aishell.registry.returns import conclude
+from aishell.registry.returns import conclude, so_far
+from aishell.registry.same import demand_same
 from aishell.registry.tool import Tool
 
 #: How often the whole extent is gone through when rows come in behind the position meanwhile.
@@ -51,11 +53,16 @@ class Batches:
     """One table's worth of batches. What is written down of each is enough to go on after a kill at any moment.
 
     It is written down while the next one runs (a durable commit takes 2-3 ms, a tenth of a batch): after a kill the last two may
-    have taken effect without being counted. Sent again they find nothing to do.
+    have taken effect without being counted. Sent again they find nothing to do. With `max_rows` none is sent before it is written
+    down how many rows it may take: what may have run then counts as if it had.
+
+    Each batch is of the table that was approved. Where `do` binds the table's identity, it hits nothing in another one; else
+    `same` is asked in the batch's own transaction, which by then holds the table's lock.
     """
 
     sweeps = SWEEPS
     ahead = True  # the end of the next batch is asked for while one runs
+    promises = True  # what a batch may take counts for the limit from before it is sent
 
     def __init__(self, tool: Tool, values: Mapping[str, Any], context: Context) -> None:
         self.tool, self.values, self.context = tool, values, context
@@ -63,6 +70,8 @@ class Batches:
         self.reached = Reached(None)
         self.room = Room()
         self.newest: Any = None  # the position of the newest old row, by an index; behind it none is expected
+        self._apart = "same" in tool.blocks and not tool.bound("do")
+        self._told: Mapping[str, Any] | None = None  # the batch that is to be written down with the next one's promise
         self._recording: Future[str | None] | None = None
         self._coming: End | None = None
 
@@ -76,6 +85,8 @@ class Batches:
                 try:
                     results.append(self._extent(before))
                 finally:
+                    if self._told is not None:
+                        self._record()
                     self._asking.close(cancel=True)
                     self._close()
         result = conclude(self.tool, self.values, results, self.context)
@@ -85,6 +96,7 @@ class Batches:
     def _extent(self, row: Row) -> ObjectResult:
         started = time.monotonic()
         self.reached = self._begin(row)
+        self.context.so_far = so_far(self.tool, self._figures())
         self.pace = Pace(
             float(self.values.get("batch_target_ms") or TARGET_MS) / 1000,
             self.reached.size or self.tool.batch,
@@ -110,7 +122,11 @@ class Batches:
 
     def _begin(self, row: Row) -> Reached:
         """Where to begin: at the start, or where an earlier process stopped."""
-        return self.context.reached or Reached(row.get("position"))
+        return self._taken_up(row.get("position"))
+
+    def _taken_up(self, start: Any) -> Reached:
+        """What an earlier process wrote down; where it was killed before that, its first batches may have run all the same."""
+        return self.context.reached or Reached(start, uncounted=int(self.context.interrupted))
 
     def _finish(self, row: Row, stopped: str | None) -> Row:
         """What is to be said at the end of a sweep; `ok` when there is nothing left."""
@@ -124,12 +140,15 @@ class Batches:
         """Batch after batch from the position on; why it stopped before the end, None at the end."""
         most = float(row.get("most_rows_per_unit") or row.get("rows_per_unit") or 1)
         limit = self.values.get("max_rows")
+        promised = limit is not None and self.promises
         began = time.monotonic()
         while True:
-            left = None if limit is None else max(0, int(limit) - self.reached.rows)
+            left = None if limit is None else max(0, int(limit) - self.reached.spent)
             size = within(self.pace.size, left, most)
             if size == 0:
                 return ENOUGH
+            if promised and (stop := self._promise(math.ceil(size * most))) is not None:
+                return stop
             where = {"position": self.reached.position, "size": size, "skip": size - 1}
             batch = self._batch({**self.values, **row, **where})
             if batch is None:
@@ -144,9 +163,12 @@ class Batches:
                 seconds=self.reached.seconds + ended - began,
                 longest=max(self.reached.longest, batch.seconds),
                 size=self.pace.size,
+                pending=0,
             )
             began = ended
-            stop = self._record({"upto": batch.upto, "rows": rows})
+            self.context.so_far = so_far(self.tool, self._figures())
+            self._told = {"upto": batch.upto, "rows": rows}
+            stop = None if promised else self._record()
             self._tell(row)
             if batch.last or self._passed(batch.upto):
                 return None
@@ -165,14 +187,28 @@ class Batches:
         if session.polled and (seconds := self.room.after_batch(time.monotonic(), others_wrote=session.others_wrote())):
             self.context.rest(seconds)
 
-    def _record(self, batch: Mapping[str, Any]) -> str | None:
-        """Have a batch written down while the next one runs; why to stop, as it was when the one before was written down."""
-        stop = self._recorded()
-        self._recording = self._recorder.submit(self.context.on_batch, self.reached, batch)
-        return stop
+    def _promise(self, rows: int) -> str | None:
+        """Have it written down, before the next batch is sent, that it may take so many rows; why to stop instead."""
+        self.reached = replace(self.reached, pending=rows)
+        self._told = {**(self._told or {"upto": self.reached.position, "rows": 0}), "promised": rows}
+        return self._recorded()
+
+    def _record(self) -> str | None:
+        """Have a batch written down while the next one runs; why to stop, as it was when the one before was written down.
+
+        It is written down whatever became of that one: a request to stop is heard there, and this batch has run by then.
+        """
+        told, self._told = self._told, None
+        before, self._recording = (
+            self._recording,
+            self._recorder.submit(self.context.on_batch, self.reached, told or {}),
+        )
+        return before.result() if before is not None else None
 
     def _recorded(self) -> str | None:
         """Wait until what was done is written down. Raises what that raised: a request to stop, or a full disk."""
+        if self._told is not None:
+            self._record()
         recording, self._recording = self._recording, None
         return recording.result() if recording is not None else None
 
@@ -240,6 +276,8 @@ class Batches:
         first = self.reached.batches == 0
 
         def send() -> Outcome:
+            if self._overspent():
+                return Outcome()
             session = self._live()
             if first:
                 self.context.on_sent(statement, session)
@@ -248,11 +286,13 @@ class Batches:
                 return self._sent(session, statement, values)
             except DatabaseError as error:
                 if error.kind != "connection_lost":
+                    if error.kind in ("cancelled", "statement_timeout") and self._keeps_half(values):
+                        self._lose()
                     raise
                 # Sent again it deletes what is left: the same rows, or none when it had taken effect.
                 self._close()
                 wait_for_end(self.context)
-                self.reached = replace(self.reached, uncounted=self.reached.uncounted + 1)
+                self._lose()
                 raise DatabaseError(error.message, kind="connect", code=error.code) from error
             finally:
                 self.context.on_session(None)
@@ -260,8 +300,35 @@ class Batches:
         outcome: Outcome = self.context.attempt(send, _nothing)
         return outcome
 
+    def _lose(self) -> None:
+        """Nobody saw the end of a batch: it may have taken effect, and is sent again as it was."""
+        self.reached = replace(self.reached.interrupted(), pending=self.reached.pending)
+        self.context.so_far = so_far(self.tool, self._figures())
+        self._told = {"upto": self.reached.position, "rows": 0, "lost": True}
+
+    def _keeps_half(self, values: Mapping[str, Any]) -> bool:
+        """Whether a statement that is cancelled leaves what it has done: no engine of MariaDB but InnoDB takes it back."""
+        return str(values.get("storage") or "InnoDB").lower() != "innodb"
+
+    def _overspent(self) -> bool:
+        """Whether the batch, which may have run before its connection was lost, could exceed the limit when it is sent again."""
+        limit = self.values.get("max_rows")
+        return limit is not None and self.reached.spent + self.reached.pending > int(limit)
+
     def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
-        return session.execute(statement)
+        most = self.reached.pending
+        if not (self._apart or most):
+            outcome = session.execute(statement)
+        else:
+            with session.transaction():
+                if self._apart:
+                    demand_same(self.tool, values, self.context, session)
+                outcome = session.execute(statement)
+                if most and outcome.count > most:
+                    raise DatabaseError("rows came in while those of a batch were deleted", kind="serialization")
+        if not outcome.count and not self._apart:
+            demand_same(self.tool, values, self.context, session)  # why it found nothing
+        return outcome
 
     def _verified(self, row: Row) -> Row:
         with self.context.reading() as session:
@@ -275,6 +342,7 @@ class Batches:
             "seconds": round(self.reached.seconds, 3),
             "longest_batch_ms": round(self.reached.longest * 1000, 1),
             "uncounted_batches": self.reached.uncounted,
+            "rows_uncounted": 0 if not self.reached.uncounted else self.reached.assumed or None,
         }
 
     def _tell(self, row: Row) -> None:

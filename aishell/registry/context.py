@@ -71,6 +71,11 @@ class Context:
     on_session: Callable[[Session | None], None] = lambda session: None
     expected_rows: int | None = None  # batched: how many the plan expects, for the time left
     reached: Reached | None = None  # batched: where an earlier process stopped
+    interrupted: bool = False  # an earlier process may have sent what it had no time to write down
+    earlier: Sequence[Mapping[str, Any]] = ()  # what `verify` saw of the objects that an earlier process finished
+    so_far: Mapping[str, Any] | None = (
+        None  # batched: the figures of what has run, for a step that does not come to its end
+    )
     on_batch: Callable[[Reached, Mapping[str, Any]], str | None] = lambda reached, batch: None  # why to stop now
     crowded: Callable[[], bool] = lambda: False  # whether somebody waited for our last batches
     archives: Path | None = None  # the folder that archives may be written to

@@ -39,8 +39,11 @@ from aishell.schema import faults
 from aishell.yamlfile import Document, parse
 
 ENGINES = {"postgresql": {"postgresql"}, "mysql": {"mysql", "mariadb"}, "sqlite": {"sqlite"}, "common": set[str]()}
-_STEP_BLOCKS = ("find", "probe", "check", *STAGES, "verify", "leftovers", "cleanup", "report", "undo", "undone")
-_BATCH_BLOCKS = ("find", "newest", "next", "guard", "do", "verify", "report")
+_STEP_BLOCKS = (
+    *("find", "same", "probe", "check", "hold", *STAGES),
+    *("verify", "leftovers", "cleanup", "report", "undo", "undone"),
+)
+_BATCH_BLOCKS = ("find", "same", "newest", "next", "guard", "do", "verify", "report")
 _OBJECT_LISTS = ("ok", "failed", "skipped", "corrupted", "batches")
 
 _BLOCK = re.compile(r"^-- ([a-z_]+):[ \t]*(.*)$", re.MULTILINE)
@@ -274,6 +277,15 @@ def _check_blocks(tool: Tool, document: Document) -> None:
             if tool.grouped or not tool.idempotent:
                 raise ToolFileError(source, line, "`check` is for single objects of an `idempotent` tool")
         check_undo(tool)
+        if "hold" in tool.blocks and "same" not in tool.blocks:
+            raise ToolFileError(source, tool.blocks["hold"].line, "`hold` needs a block `same`")
+        if "same" in tool.blocks and "same" not in tool.blocks["same"].columns:
+            raise ToolFileError(source, tool.blocks["same"].line, "`same` has no column `same`")
+        if tool.deletes and "same" not in tool.blocks:
+            lacking = "a tool that deletes rows needs a block `same`: whether the name stands for what `find` saw"
+            raise ToolFileError(source, tool.blocks["do"].line, lacking)
+        if tool.deletes and tool.runs != "batched" and "hold" not in tool.blocks:
+            raise ToolFileError(source, tool.blocks["do"].line, "a tool that deletes rows needs a block `hold`")
         if "cleanup" in tool.blocks and "leftovers" not in tool.blocks:
             raise ToolFileError(source, tool.blocks["cleanup"].line, "`cleanup` needs a block `leftovers`")
         if "verify" not in tool.blocks and not tool.read_only:

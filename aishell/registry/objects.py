@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from aishell.databases.base import Outcome, Session, SessionOptions, Statement
-from aishell.errors import DatabaseError, StepError
+from aishell.errors import DatabaseError, ReplacedError, StepError
 from aishell.models import Row
 from aishell.registry.context import Context, InDoubtError, ObjectResult, ToolResult, label_of
 from aishell.registry.render import render
 from aishell.registry.returns import conclude
+from aishell.registry.same import demand_same, settled
 from aishell.registry.tool import Tool
 
 #: How long an effect may take to show in the catalog: before PostgreSQL 15 the statistics collector lags by up to 0.5 s.
@@ -27,6 +29,10 @@ class Objects:
     def __init__(self, tool: Tool, values: Mapping[str, Any], context: Context) -> None:
         self.tool, self.values, self.context = tool, values, context
         self.results: list[ObjectResult] = []
+        #: The identity as our own statements have left it, those of an earlier process among them.
+        self._renewed: Row = {
+            name: value for after in context.earlier for name, value in after.items() if name in tool.identity
+        }
         self._lost: DatabaseError | None = (
             None  # what ended the connection under a statement nobody has looked after yet
         )
@@ -79,6 +85,8 @@ class Objects:
         """`_do`; a group that met a locked object is not tried again as one: whose lock it is shows when each is alone."""
         try:
             return self._do(group)
+        except ReplacedError as error:
+            return [self._result(row, "failed", reason=error.message) for row in group]
         except DatabaseError as error:
             if error.kind != "lock_timeout" or len(group) == 1:
                 raise
@@ -126,12 +134,43 @@ class Objects:
 
     def _send(self, session: Session, block: str, group: list[Row]) -> Outcome:
         statement = self._render(block, group[0], group=group)
-        self.context.on_sent(statement, session)
         self.context.on_session(session)
         try:
-            return session.execute(statement)
+            with self._bound(session, block, group):
+                self.context.on_sent(statement, session)
+                return session.execute(statement)
         finally:
             self.context.on_session(None)
+
+    @contextmanager
+    def _bound(self, session: Session, block: str, group: list[Row]) -> Iterator[None]:
+        """The statement inside is of the object that was approved. Raises ReplacedError where another one has its name.
+
+        With `hold`, which keeps the name, it is looked at under that lock, before `do`. Else it is looked at before and after; a
+        `verify` that binds the identity looks at the very object afterwards.
+        """
+        if block == "do" and "hold" in self.tool.blocks:
+            if self._renewed:
+                settled(lambda: [self._same(session, group)], self.context.rest)
+            lock = self._render("hold", group[0], group=group)
+            self.context.on_sent(lock, session)
+            with session.holding(lock):
+                self._same(session, group)
+                yield
+                self._renew(session, group)
+            return
+        self._same(session, group)
+        yield
+        if not self.tool.bound("verify"):
+            self._same(session, group)
+
+    def _same(self, session: Session, group: list[Row]) -> Row:
+        return demand_same(self.tool, self._values(group[0], group), self.context, session)
+
+    def _renew(self, session: Session, group: list[Row]) -> None:
+        """What our own statement has made of the identity, where it gives another one: the next object has that."""
+        rows = session.query(self._render("same", group[0], group=group))
+        self._renewed |= {name: row[name] for row in rows for name in self.tool.identity & row.keys()}
 
     def _verify(self, group: list[Row], outcome: Outcome) -> list[ObjectResult]:
         """Look whether the effect stands in the database. Not there: deferred or skipped if the server said why, else failed."""
@@ -200,10 +239,13 @@ class Objects:
             raise DatabaseError(f"not tried again, {left}", kind="other")
 
     def _render(self, block: str, row: Row, group: list[Row] | None = None) -> Statement:
-        values = {**self.values, **row, "group": group or [row]}
-        return render(self.tool, self.tool.blocks[block], values, self.context.database)
+        return render(self.tool, self.tool.blocks[block], self._values(row, group), self.context.database)
+
+    def _values(self, row: Row, group: list[Row] | None = None) -> dict[str, Any]:
+        return {**self.values, **row, **self._renewed, "group": group or [row]}
 
     def _result(self, row: Row, status: str, after: Row | None = None, reason: str | None = None) -> ObjectResult:
+        after = None if after is None else {**after, **self._renewed}
         return ObjectResult(label_of(self.tool, self.values, row), status, row, after, reason)
 
     def _told(self, error: DatabaseError, group: list[Row]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aishell.packing import pack, unpack
@@ -14,7 +14,9 @@ class Reached:
     """`position`: where the next batch begins, in the tool's own terms. `seconds`: all that passed between the begin of the first
     batch and the end of the last, pauses that were asked for aside; `longest`: what the database took for one, in seconds.
 
-    `uncounted`: interruptions after which a batch or two may have taken effect without being counted.
+    `uncounted`: interruptions after which a batch or two may have taken effect without being counted. Where `max_rows` limits the
+    step: `pending`, the most rows that the batch under way may change, written down before it is sent; and `assumed`, what was
+    pending when it was interrupted, which may have been changed or not: it counts for the limit, and not in `rows`.
     """
 
     position: Any
@@ -25,6 +27,17 @@ class Reached:
     sweep: int = 1
     uncounted: int = 0
     size: int | None = None
+    pending: int = 0
+    assumed: int = 0
+
+    @property
+    def spent(self) -> int:
+        """Rows of a limit that may have been used up."""
+        return self.rows + self.assumed
+
+    def interrupted(self) -> Reached:
+        """As it is to be taken after an interruption that nobody saw the end of: what may have run is assumed to have run."""
+        return replace(self, uncounted=self.uncounted + 1, assumed=self.assumed + self.pending, pending=0)
 
     def text(self) -> str:
         return json.dumps(pack(asdict(self)), ensure_ascii=False)

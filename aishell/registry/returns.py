@@ -36,6 +36,16 @@ def conclude(tool: Tool, values: Mapping[str, Any], results: Sequence[ObjectResu
     return ToolResult(status, aggregate(tool, blocks), tuple(results), reason or None, put_off)
 
 
+def so_far(tool: Tool, figures: Row) -> dict[str, Any]:
+    """The result fields of a step that has not come to its end, as far as the batches that ran tell them."""
+    known = {
+        name: a
+        for name, a in tool.returns.items()
+        if all(block == "batches" and column in figures for block, column in a.operands)
+    }
+    return {name: _value(a.function, [([figures], column) for _, column in a.operands]) for name, a in known.items()}
+
+
 def aggregate(tool: Tool, blocks: Mapping[str, list[Row]]) -> dict[str, Any]:
     """The result fields, as `returns` says."""
     return {

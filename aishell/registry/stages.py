@@ -27,6 +27,9 @@ class Stages(Objects):
             self._lost = None
         self._block, outcome = "", Outcome()
         if self._look("verify", row).get("ok"):
+            if self.context.interrupted and "hold" in self.tool.blocks:
+                with self.context.reading() as session:
+                    self._renew(session, group)  # it was ours that went: killed before it was written down
             return self._verify(group, outcome)
         with self.context.writing() as session:
             while self._block != "do":

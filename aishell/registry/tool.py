@@ -77,7 +77,9 @@ ACKNOWLEDGED = frozenset({"archive", "cascades", "columns"})
 UNDO = "undo_"
 #: What a plan freezes: a step that is planned with the first gets the second (see `execution.cutoffs`).
 FROZEN = frozenset({"retention_days", "cutoff"})
-BATCH_FIGURES = frozenset({"rows_deleted", "batches", "longest_batch_ms", "seconds", "uncounted_batches"})
+BATCH_FIGURES = frozenset(
+    {"rows_deleted", "batches", "longest_batch_ms", "seconds", "uncounted_batches", "rows_uncounted"}
+)
 ARCHIVE_FIGURES = frozenset(
     {"archive_path", "archive_id", "rows_archived", "archive_bytes", "rows_left", "rows_loaded"}
 )
@@ -271,6 +273,27 @@ class Tool:
             return ()
         find = self.blocks["find"].columns
         return tuple(name for name in self.blocks["do"].pasted if name in find and name not in self.parameters)
+
+    @cached_property
+    def identity(self) -> frozenset[str]:
+        """The columns of `find` that tell its object from a later one of the same name: those that `same` compares."""
+        if "same" not in self.blocks or "find" not in self.blocks:
+            return frozenset()
+        told = self.blocks["same"].names & self.blocks["find"].columns
+        return told - self.parameters.keys() - set(self.key)
+
+    def among(self, known: Sequence[Mapping[str, Any]], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those of `rows` (of `find`) that are objects of `known`, by name; where rows of the application go, by identity too, as
+        far as `known` tells it. (Elsewhere a rebuild in the same run may have given the object another one.)
+        """
+        told = [name for name in sorted(self.identity) if self.deletes and all(name in row for row in known)]
+        columns = (*self.key, *told)
+        objects = {tuple(row.get(name) for name in columns) for row in known}
+        return [row for row in rows if tuple(row.get(name) for name in columns) in objects]
+
+    def bound(self, block: str) -> bool:
+        """Whether a statement binds the identity itself: it finds nothing in another object of the same name."""
+        return bool(self.identity) and block in self.blocks and self.identity <= self.blocks[block].names
 
     @cached_property
     def parameters_schema(self) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def _steps(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
 def _effect(result: StepResult) -> str:
     """What a step changed, in figures it measured itself."""
     output = result.output or {}
-    if result.status is not StepStatus.DONE:
+    if result.status is not StepStatus.DONE and not output.get("rows_deleted"):
         return ""
     parts = []
     if output.get("bytes_before") is not None and output.get("bytes_after") is not None:
@@ -101,7 +101,8 @@ def _effect(result: StepResult) -> str:
         parts.append(f"dead rows {output['dead_rows_before']:,} → {output['dead_rows_after']:,}")
     for field, words in _COUNTS.items():
         if isinstance(output.get(field), int):
-            parts.append(f"{output[field]:,} {words}")
+            least = "at least " if field == "rows_deleted" and output.get("uncounted_batches") else ""
+            parts.append(f"{least}{output[field]:,} {words}")
     if output.get("fragmentation_percent") is not None:
         parts.append(f"{output['fragmentation_percent']} % fragmented")
     return ", ".join(parts)
@@ -113,15 +114,16 @@ def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
     rows = []
     for result in results:
         gone = (result.output or {}).get("rows_deleted")
-        if gone is None or result.status is not StepStatus.DONE:
+        if gone is None or (result.status is not StepStatus.DONE and not gone):
             continue
+        least = "at least " if (result.output or {}).get("uncounted_batches") else ""
         known = {item.metric: item.value for item in by_id[result.step_id].evidence}
         days, width = known.get("old_days"), known.get("bytes_per_row")
         table = _name(f"{result.params.get('schema')}.{result.params.get('table')}")
         daily = f"{gone / days:,.0f}" if days else ""
         held = f"about {size(gone * width)}" if width else ""
         a_day = f"about {size(gone * width / days)}" if days and width else ""
-        rows.append(f"| {table} | {known.get('cutoff')} | {gone:,} | {held} | {daily} | {a_day} |")
+        rows.append(f"| {table} | {known.get('cutoff')} | {least}{gone:,} | {held} | {daily} | {a_day} |")
         for child, number in (result.params.get("cascades") or {}).items():
             rows.append(f"| {_name(child)} | with {table} | {number:,} as counted before | | | |")
     if not rows:

@@ -94,7 +94,7 @@ _STATEMENTS: list[tuple[str, re.Pattern[str], str]] = [
             r"^ALTER\s+TABLE\b.*\b(VALIDATE|SET STATISTICS|ATTACH PARTITION|DETACH\b.*\b(CONCURRENTLY|FINALIZE))\b",
             "SHARE UPDATE EXCLUSIVE",
         ),
-        ("postgresql", r"^ALTER\b", "ACCESS EXCLUSIVE"),
+        ("postgresql", r"^(ALTER|LOCK)\b", "ACCESS EXCLUSIVE"),
         ("postgresql", r"^(INSERT|UPDATE|DELETE|MERGE)\b", "ROW EXCLUSIVE"),
         ("postgresql", rf"^WITH\b.*{_WRITES}", "ROW EXCLUSIVE"),
         ("postgresql", r"^(SELECT|WITH)\b", "none"),
@@ -102,7 +102,7 @@ _STATEMENTS: list[tuple[str, re.Pattern[str], str]] = [
         ("mysql", r"^ALTER\b.*\bLOCK\s*=\s*NONE\b", "MDL SHARED UPGRADABLE, brief EXCLUSIVE"),
         ("mysql", r"^ALTER\b.*\b(DROP|TRUNCATE)\s+PARTITION\b", "MDL EXCLUSIVE"),
         ("mysql", r"^(ALTER|REPAIR)\b", "MDL SHARED NO WRITE"),
-        ("mysql", r"^(DROP|TRUNCATE)\b", "MDL EXCLUSIVE"),
+        ("mysql", r"^(DROP|TRUNCATE|LOCK)\b", "MDL EXCLUSIVE"),
         ("mysql", r"^(ANALYZE|CHECK)\b", "MDL SHARED READ"),
         ("mysql", r"^(INSERT|UPDATE|DELETE)\b", "MDL SHARED WRITE"),
         ("mysql", rf"^WITH\b.*{_WRITES}", "MDL SHARED WRITE"),
@@ -137,7 +137,7 @@ def contradiction(tool: Tool) -> str | None:
     if tool.lock not in LOCKS[tool.engine]:
         return f"unknown lock {tool.lock!r}; known: {', '.join(LOCKS[tool.engine])}"
     # The lock on the table that is named counts: what was detached from it before is nobody's table any more.
-    sent = ("detach", "finalize", "cleanup", "undo") if "detach" in tool.blocks else ("do", "cleanup", "undo")
+    sent = ("detach", "finalize", "cleanup", "undo") if "detach" in tool.blocks else ("hold", "do", "cleanup", "undo")
     for block in tool.blocks.values():
         if block.name not in sent:
             continue

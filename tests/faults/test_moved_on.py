@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests import logs
 from tests.bloated import Bloated
 from tests.fix_aishell import Aishell, Ended
 from tests.servers import wait_until
@@ -80,6 +81,20 @@ def test_an_approval_covers_what_has_not_changed_and_is_used_once(bloated_pg: Bl
     by = {action["step_id"]: action["approved_by"] for action in done.json["actions_taken"]}
     assert "@" in by["optimize_orders"]
     aishell("audit", "verify").expect(0)
+
+
+def test_an_approval_is_not_for_another_table_of_the_name(log_db: tuple[Any, str], aishell: Aishell) -> None:
+    """Dropped and made anew with the very same words and rows, between the approval and the deletion."""
+    db, engine = log_db
+    logs.fill(db, engine, 2000)
+    words = ("--retention-days", "90", "--set", "table=app_log", "--url", db.url, "--environment", "production")
+    run = aishell("run", "log-cleanup", *words, "--output", "json").expect(3).run_id
+    assert approve_all(aishell)
+    db.execute("DROP TABLE app_log")
+    logs.fill(db, engine, 2000)
+    resumed = aishell.resume(run).expect(3)
+    assert "is void" in resumed.err
+    assert len(logs.left(db)) == 2000
 
 
 def test_a_replaced_sqlite_file_is_another_database(bloated_sqlite: Bloated, aishell: Aishell) -> None:

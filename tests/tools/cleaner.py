@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from aishell.registry import runners
 from aishell.registry.context import ToolResult
 from aishell.registry.reached import Reached
+from aishell.registry.same import settled
 from tests.fix_postgresql import major_of
 from tests.fix_tools import ENGINES, POSTGRESQL, Engine, label
 
@@ -71,6 +73,8 @@ class Cleaner:
         self.engine, self.way = engine, way
         engine.version = way.version
         self.on_batch: Callable[[Reached], str | None] = lambda reached: None
+        #: What happens once the table was found, as late as a run waits where it is too young.
+        self.before_run: Callable[[], None] | None = None
 
     def log(self, table: str = "log", date: str = "at", extra: str = "", key: str = "id bigint PRIMARY KEY") -> None:
         s = self.engine.samples
@@ -101,7 +105,11 @@ class Cleaner:
         values = tool.prepare({**given, **told, **self.way.key(date, key), **params})
         context = self.engine.context(tool)
         context.on_batch = lambda reached, batch: self.on_batch(reached)
-        return runners.run(tool, values, runners.find(tool, values, context), context)
+        if self.before_run is None:
+            return runners.run(tool, values, runners.find(tool, values, context), context)
+        found = settled(lambda: runners.find(tool, values, context) or [], time.sleep)
+        self.before_run()
+        return runners.run(tool, values, found, context)
 
     def left(self, table: str = "log", column: str = "id") -> list[Any]:
         s = self.engine.samples

@@ -276,7 +276,7 @@ def test_sqlite_numbers_among_text_dates_stay(sqlite_cleaner):
     sqlite_cleaner.engine.samples.do("CREATE TABLE log (id integer PRIMARY KEY, at)")
     sqlite_cleaner.rows((1, OLD), (2, NEW), (3, 0), (4, 20990101), (5, Raw("9e9")), (6, Raw("X'00'")))
     assert sqlite_cleaner.delete().output == {
-        "rows_deleted": 1, "remaining": 0, "batches": 1, "uncounted_batches": 0,
+        "rows_deleted": 1, "remaining": 0, "batches": 1, "uncounted_batches": 0, "rows_uncounted": 0,
         "longest_batch_ms": pytest.approx(50, abs=50), "deleting_seconds": pytest.approx(0.5, abs=0.5),
     }  # fmt: skip
     assert sqlite_cleaner.left() == [2, 3, 4, 5, 6]

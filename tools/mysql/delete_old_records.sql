@@ -29,6 +29,7 @@
 --   longest_batch_ms: max(batches.longest_batch_ms)
 --   deleting_seconds: {from: sum(batches.seconds), description: 'from the first batch to the last, without the pauses that were asked for'}
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- examples: [{params: {schema: shop, table: app_log, key: [id], date_column: created_at, cutoff: '2026-01-01 00:00:00'}}]
 --
@@ -45,6 +46,8 @@
 -- batch locks the whole table. Needs SELECT and DELETE on the table.
 
 -- include: log_table
+
+-- include: same_table
 
 -- newest: the key of the newest old row, whatever else is asked of it
 SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1

@@ -26,6 +26,7 @@
 --   longest_batch_ms: max(batches.longest_batch_ms)
 --   deleting_seconds: {from: sum(batches.seconds), description: 'from the first batch to the last, without the pauses that were asked for'}
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- examples: [{params: {schema: shop, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00'}}]
 --
@@ -38,6 +39,8 @@
 -- With binlog_format = STATEMENT the replicas may delete others of the old rows first, as always with LIMIT.
 
 -- include: log_table
+
+-- include: same_table
 
 -- do: delete so many of the old rows
 DELETE FROM {schema}.{table}

@@ -27,19 +27,34 @@
 -- Drops the partitions of a table that can hold nothing but rows before the cut-off, each in a statement of its own, after
 -- the newest of its rows was looked at. The table is locked against everything for the moment that each takes; it is given up
 -- when the lock is not free within seconds. Never dropped: the last partition, one up to MAXVALUE, the first one where the
--- column may be NULL (such rows are kept there), and any when the table has a trigger for DELETE. Needs DROP on the table.
+-- column may be NULL (such rows are kept there), and any when the table has a trigger for DELETE. The name is kept from being given
+-- to another table by LOCK TABLES meanwhile. Needs SELECT, ALTER and DROP on the table, and LOCK TABLES on its database.
 
 -- find: the partitions that may go
 WITH
 -- include: log_partitions
-SELECT :schema AS `schema`, :table AS `table`, p.name AS `partition`, p.bound AS bound, p.n_rows AS `rows`, p.n_bytes AS bytes
+SELECT :schema AS `schema`, :table AS `table`, p.name AS `partition`, p.bound AS bound, p.n_rows AS `rows`, p.n_bytes AS bytes,
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created, t.CREATE_TIME < NOW(6) - INTERVAL 1100000 MICROSECOND AS settled
   FROM part AS p
- WHERE p.stays IS NULL
+  JOIN information_schema.TABLES AS t
+ WHERE p.stays IS NULL AND t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
  ORDER BY p.position
 
 -- check: whether it holds what its bound says
 SELECT CASE WHEN f.newest >= :cutoff THEN CONCAT('it holds a row of ', f.newest, ', which is not before the cut-off: look at it by hand') END AS reason
   FROM (SELECT MAX({date_column}) AS newest FROM {schema}.{table} PARTITION ({partition})) AS f
+
+-- same: the table is the one that was approved; each partition that goes gives it another time
+SELECT DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') = :created AS same,
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created,
+       t.CREATE_TIME < NOW(6) - INTERVAL 1100000 MICROSECOND AS settled
+  FROM information_schema.TABLES AS t
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
+
+-- hold: nobody reads, writes or replaces the table until the partition is gone
+LOCK TABLES {schema}.{table} WRITE
 
 -- do: drop the partition
 ALTER TABLE {schema}.{table} DROP PARTITION {partition}

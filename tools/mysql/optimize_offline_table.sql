@@ -34,12 +34,14 @@
 SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) AS SIGNED) AS bytes,
        DATE_FORMAT(CONVERT_TZ(t.CHECK_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS checked,
        DATE_FORMAT(CONVERT_TZ(t.UPDATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS updated,
-       NULL AS dead_rows
+       NULL AS dead_rows, DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND t.ENGINE IN ('MyISAM', 'Aria')
+
+-- include: same_name
 
 -- do: close the holes, sort the indexes
 OPTIMIZE {binlog} TABLE {schema}.{table}

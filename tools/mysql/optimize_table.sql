@@ -46,6 +46,8 @@ SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN
    AND t.TABLE_TYPE = 'BASE TABLE'
    AND t.ENGINE = 'InnoDB'
 
+-- include: same_name
+
 -- do: a new, packed copy takes the table's place
 OPTIMIZE {binlog} TABLE {schema}.{table}
 

@@ -38,6 +38,8 @@ SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND t.CREATE_TIME IS NOT NULL
 
+-- include: same_name
+
 -- do: a new copy takes the table's place
 ALTER TABLE {schema}.{table} FORCE
 

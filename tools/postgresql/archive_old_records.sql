@@ -50,9 +50,11 @@ SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS posit
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
+-- include: same_name
+
 -- newest: the page behind the newest old row, whatever else is asked of it
 SELECT CAST((CAST(CAST(ctid AS text) AS point))[0] AS bigint) + 1 AS upto
-FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
+FROM ONLY {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
 -- next: the page after the batch
 SELECT least(CAST(:position AS bigint) + CAST(:size AS bigint), CAST(:finish AS bigint)) AS upto
@@ -64,15 +66,15 @@ SELECT chunk.rows, chunk.lines,
        CASE WHEN getdatabaseencoding() IN ('UTF8', 'SQL_ASCII') THEN md5(chunk.lines)
             ELSE md5(convert_to(chunk.lines, 'UTF8')) END AS checksum
 FROM (SELECT count(*) AS rows, string_agg(row_to_json(r.*)::text, E'\n') AS lines
-      FROM (SELECT {selected} FROM {schema}.{table}
-            WHERE ctid >= CAST('(' || CAST(:position AS bigint) || ',0)' AS tid)
+      FROM (SELECT {selected} FROM ONLY {schema}.{table}
+            WHERE tableoid = CAST(CAST(:oid AS text) AS oid) AND ctid >= CAST('(' || CAST(:position AS bigint) || ',0)' AS tid)
               AND ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
               AND (age(xmin) > age(CAST(:horizon AS xid)) OR age(xmin) < 0)
               AND {date_column} < :cutoff{filters}) AS r) AS chunk
 
 -- verify: the table was not rewritten meanwhile, and has no more of these rows than were archived
 SELECT pg_relation_filenode(CAST(CAST(:oid AS text) AS oid)) = CAST(CAST(:filenode AS text) AS oid) AS ok, count(*) AS rows_now
-FROM {schema}.{table}
+FROM ONLY {schema}.{table}
 WHERE ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
   AND (age(xmin) > age(CAST(:horizon AS xid)) OR age(xmin) < 0)
   AND {date_column} < :cutoff{filters}

@@ -42,6 +42,11 @@ GROUP BY t.oid, t.nspname, t.relname
 HAVING current_setting('server_version_num')::int >= 140000 OR bool_or(p.relkind IN ('r', 'm'))
 ORDER BY modified_rows DESC, t.nspname, t.relname
 
+-- same: the tables of a group are those that were found
+SELECT count(*) = 0 AS same
+FROM jsonb_to_recordset(CAST(:group AS jsonb)) AS g("schema" text, "table" text, oid text)
+WHERE to_regclass(format('%I.%I', g."schema", g."table")) IS DISTINCT FROM CAST(g.oid AS oid)
+
 -- do: sample the tables of a group anew
 ANALYZE (SKIP_LOCKED) {group}
 

@@ -25,6 +25,7 @@
 --   batches: sum(batches.batches)
 --   longest_batch_ms: max(batches.longest_batch_ms)
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
 --   rows_left: {from: sum(batches.rows_left), description: archived rows that stay}
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- undo:
@@ -44,16 +45,19 @@ SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, pg_table_s
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
+-- include: same_name
+
 -- do: delete the archived rows of these pages
-DELETE FROM {schema}.{table}
-WHERE ctid >= CAST('(' || CAST(:position AS bigint) || ',0)' AS tid) AND ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
+DELETE FROM ONLY {schema}.{table}
+WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
+  AND ctid >= CAST('(' || CAST(:position AS bigint) || ',0)' AS tid) AND ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
   AND pg_relation_filenode(CAST(CAST(:oid AS text) AS oid)) = CAST(CAST(:filenode AS text) AS oid)
   AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
   AND {date_column} < :cutoff{filters}
 
 -- verify: no row that the archive has is left on its pages
 SELECT count(*) = 0 AS ok, count(*) AS remaining
-FROM {schema}.{table}
+FROM ONLY {schema}.{table}
 WHERE ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
   AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
   AND {date_column} < :cutoff{filters}

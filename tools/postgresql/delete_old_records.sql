@@ -28,6 +28,7 @@
 --   longest_batch_ms: max(batches.longest_batch_ms)
 --   deleting_seconds: {from: sum(batches.seconds), description: 'from the first batch to the last, without the pauses that were asked for'}
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- examples: [{params: {schema: public, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00+00'}}]
 --
@@ -50,20 +51,23 @@ SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS posit
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
+-- include: same_name
+
 -- newest: the page behind the newest old row, whatever else is asked of it
 SELECT CAST((CAST(CAST(ctid AS text) AS point))[0] AS bigint) + 1 AS upto
-FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
+FROM ONLY {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
 -- next: the page after the batch
 SELECT least(CAST(:position AS bigint) + CAST(:size AS bigint), CAST(:finish AS bigint)) AS upto
 WHERE CAST(:position AS bigint) < CAST(:finish AS bigint)
 
 -- do: delete the old rows of these pages
-DELETE FROM {schema}.{table}
-WHERE ctid >= CAST('(' || CAST(:position AS bigint) || ',0)' AS tid) AND ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
+DELETE FROM ONLY {schema}.{table}
+WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
+  AND ctid >= CAST('(' || CAST(:position AS bigint) || ',0)' AS tid) AND ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
   AND {date_column} < :cutoff{filters}
 
 -- verify: no old row is left on the pages gone through
 SELECT count(*) = 0 AS ok, count(*) AS remaining
-FROM {schema}.{table}
+FROM ONLY {schema}.{table}
 WHERE ctid < CAST('(' || CAST(:finish AS bigint) || ',0)' AS tid) AND {date_column} < :cutoff{filters}

@@ -34,14 +34,19 @@ SELECT DISTINCT o.name AS index_name, o.oid::text AS oid, o.table_oid::text AS t
 FROM orphan AS o JOIN pg_class AS x ON x.oid = o.oid
 ORDER BY bytes DESC, index_name
 
+-- same: table and index are those that were approved
+SELECT to_regclass(format('%I.%I', CAST(:schema AS text), CAST(:table AS text))) = CAST(CAST(:table_oid AS text) AS oid)
+       AND to_regclass(format('%I.%I', CAST(:schema AS text), CAST(:index_name AS text))) = CAST(CAST(:oid AS text) AS oid) AS same
+
 -- probe: a build or a VACUUM at work on the table
 LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
 
 -- do: drop the copy
 DROP INDEX CONCURRENTLY {schema}.{index_name}
 
--- verify: it is gone
-SELECT NOT EXISTS (SELECT 1 FROM pg_class AS x WHERE x.oid = CAST(:oid AS oid)) AS ok
+-- verify: it is gone, and its table is there
+SELECT NOT EXISTS (SELECT 1 FROM pg_class AS x WHERE x.oid = CAST(:oid AS oid))
+       AND EXISTS (SELECT 1 FROM pg_class AS c WHERE c.oid = CAST(CAST(:table_oid AS text) AS oid)) AS ok
 
 -- report: other invalid indexes of the table, left as they are
 WITH

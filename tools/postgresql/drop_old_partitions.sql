@@ -44,6 +44,8 @@ FROM part AS p
 WHERE p.stays IS NULL AND (p.pending OR p.partdefid = 0)
 ORDER BY p.pending DESC, p.at, p.number, p.partition
 
+-- include: same_partition
+
 -- probe: maintenance or a schema change at work on the table or the partition
 LOCK TABLE ONLY {schema}.{table}, ONLY {partition_schema}.{partition} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
 

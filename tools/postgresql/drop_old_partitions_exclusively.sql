@@ -40,6 +40,8 @@ FROM part AS p
 WHERE p.stays IS NULL
 ORDER BY p.pending DESC, p.at, p.number, p.partition
 
+-- include: same_partition
+
 -- check: where the partition stands, and whether it holds what its bounds say
 -- include: partition_check
 

@@ -21,6 +21,7 @@
 --   rows_loaded: sum(batches.rows_loaded)
 --   rows_left: {from: sum(batches.rows_left), description: rows that were there already}
 --   batches: sum(batches.batches)
+--   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a chunk may count as there already}
 -- examples:
 --   - params: {schema: public, table: app_log, archive: 20261121T030000Z-1a2b3c4d-archive_app_log,
 --       columns: [{column: id, type: bigint, form: plain}]}
@@ -39,6 +40,10 @@ SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS posit
                                        AND (NOT a.attnotnull OR a.attname NOT IN ({loaded})))) AS whole
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind IN ('r', 'p')
+
+-- same: the table is the one that was approved; reading no row of it takes a lock that keeps its name for the transaction
+SELECT to_regclass(format('%I.%I', CAST(:schema AS text), CAST(:table AS text))) = CAST(CAST(:oid AS text) AS oid)
+       AND NOT EXISTS (SELECT 1 FROM {schema}.{table} LIMIT 0) AS same
 
 -- do: insert a chunk's rows
 INSERT INTO {schema}.{table} ({names}) OVERRIDING SYSTEM VALUE VALUES ({row}) ON CONFLICT DO NOTHING

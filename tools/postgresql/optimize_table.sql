@@ -46,6 +46,8 @@ JOIN pg_class AS c ON c.oid = p.oid AND c.relkind IN ('r', 'm')
 LEFT JOIN locked AS h ON h.oid = c.oid
 GROUP BY p.root
 
+-- include: same_name
+
 -- do: make the space of dead rows reusable; SKIP_LOCKED: give up at once where somebody else is at work
 VACUUM (SKIP_LOCKED, ANALYZE) {schema}.{table}
 

@@ -32,6 +32,8 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
   AND c.relkind = 'r' AND c.relpersistence <> 't' AND c.relfilenode <> 0
 
+-- include: same_name
+
 -- probe: somebody's CREATE INDEX CONCURRENTLY or VACUUM at work: waiting behind it could end theirs as a deadlock
 LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
 

@@ -37,6 +37,8 @@ GROUP BY p.root
 -- before version 14 only the partitions are counted, not the parent
 HAVING current_setting('server_version_num')::int >= 140000 OR bool_or(p.relkind IN ('r', 'm'))
 
+-- include: same_name
+
 -- do: sample the table anew
 ANALYZE (SKIP_LOCKED) {schema}.{table}
 

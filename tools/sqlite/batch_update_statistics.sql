@@ -31,11 +31,12 @@ WITH named AS MATERIALIZED (
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
 )
-SELECT n."schema" AS "schema", n.name AS "table"
-  FROM named AS n
+SELECT n."schema" AS "schema", n.name AS "table", o.rootpage AS rootpage, o.sql AS definition
+  FROM named AS n JOIN main.sqlite_schema AS o ON o.name = n.name AND o.type = 'table' AND o.rootpage <> 0
  WHERE n."schema" = 'main'
-   AND n.name IN (SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage <> 0)
  ORDER BY n.position
+
+-- include: same_table
 
 -- do: one name, all its indexes
 ANALYZE {schema}.{table}

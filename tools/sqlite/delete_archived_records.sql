@@ -33,6 +33,7 @@
 --   batches: sum(batches.batches)
 --   longest_batch_ms: max(batches.longest_batch_ms)
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
 --   rows_left: {from: sum(batches.rows_left), description: archived rows that stay}
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- undo:
@@ -49,9 +50,11 @@
 -- written, changed or deleted since stays as a whole for the next run.
 
 -- find: the table
-SELECT l.schema AS schema, l.name AS "table"
-FROM pragma_table_list AS l
+SELECT l.schema AS schema, l.name AS "table", v.schema_version AS made
+FROM pragma_table_list AS l, pragma_schema_version AS v
 WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
+
+-- include: same_schema
 
 -- guard: the rows of this range
 SELECT chunk.rows AS rows, md5(chunk.lines) AS guard
@@ -63,7 +66,7 @@ FROM (SELECT count(*) AS rows, CAST(group_concat(r.line, char(10)) AS BLOB) AS l
 
 -- do: delete the archived rows of this range
 DELETE FROM {schema}.{table}
-WHERE {after} AND {until} AND
+WHERE (SELECT schema_version FROM pragma_schema_version) = :made AND {after} AND {until} AND
       -- include: old_rows
 
 -- verify: no row that the archive has is left

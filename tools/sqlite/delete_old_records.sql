@@ -29,6 +29,7 @@
 --   longest_batch_ms: max(batches.longest_batch_ms)
 --   deleting_seconds: {from: sum(batches.seconds), description: 'from the first batch to the last, without the pauses that were asked for'}
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- examples: [{params: {schema: main, table: app_log, key: [rowid], date_column: created_at, cutoff: '2026-01-01 00:00:00'}}]
 --
@@ -42,6 +43,8 @@
 
 -- include: log_table
 
+-- include: same_schema
+
 -- newest: the key of the newest old row, whatever else is asked of it
 SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
@@ -50,7 +53,7 @@ SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :
 
 -- do: delete the old rows among these keys
 DELETE FROM {schema}.{table}
- WHERE {after} AND {until} AND
+ WHERE (SELECT schema_version FROM pragma_schema_version) = :made AND {after} AND {until} AND
        -- include: old_rows
 
 -- verify: no old row is left

@@ -21,6 +21,7 @@
 --   rows_loaded: sum(batches.rows_loaded)
 --   rows_left: {from: sum(batches.rows_left), description: rows that were there already}
 --   batches: sum(batches.batches)
+--   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a chunk may count as there already}
 -- examples:
 --   - params: {schema: public, table: app_log, archive: 20261121T030000Z-1a2b3c4d-archive_app_log,
 --       columns: [{column: id, type: integer, form: any}]}
@@ -29,7 +30,7 @@
 -- table without such a key all rows go in one transaction. The archive is checked as it is read.
 
 -- find: the table, and whether no key of archived columns would tell a row that is sent twice
-SELECT l.schema AS schema, l.name AS "table", 0 AS position,
+SELECT l.schema AS schema, l.name AS "table", 0 AS position, v.schema_version AS made,
        NOT EXISTS (SELECT 1 FROM pragma_index_list(:table, :schema) AS i
                    WHERE i."unique" = 1 AND i.partial = 0
                      AND NOT EXISTS (SELECT 1 FROM pragma_index_info(i.name, :schema) AS k
@@ -39,8 +40,10 @@ SELECT l.schema AS schema, l.name AS "table", 0 AS position,
        AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(:table, :schema) AS c
                        WHERE c.pk = 1 AND upper(c.type) = 'INTEGER' AND c.name IN ({loaded})
                          AND NOT EXISTS (SELECT 1 FROM pragma_index_list(:table, :schema) AS i WHERE i.origin = 'pk')) AS whole
-FROM pragma_table_list AS l
+FROM pragma_table_list AS l, pragma_schema_version AS v
 WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
+
+-- include: same_schema
 
 -- do: insert a chunk's rows
 INSERT INTO {schema}.{table} ({names}) VALUES ({row}) ON CONFLICT DO NOTHING

@@ -24,9 +24,11 @@
 -- not: either is what the planner of queries reads. An empty table has no entry, and that is right.
 
 -- find: the table, if it is one that can be analysed
-SELECT o.name AS name
+SELECT o.name AS name, o.rootpage AS rootpage, o.sql AS definition
   FROM {schema}.sqlite_schema AS o
  WHERE o.type = 'table' AND o.rootpage <> 0 AND o.name = :table
+
+-- include: same_table
 
 -- do: one name, all its indexes
 ANALYZE {schema}.{table}

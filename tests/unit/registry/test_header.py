@@ -158,6 +158,8 @@ def test_a_file_without_a_readable_header_is_refused(text, line, said):
         ({"do": "-- nothing yet", "verify": VERIFY}, "do", "`do` is empty"),
         ({"do": "ANALYZE {table}"}, "do", "needs a block `verify`"),
         ({**BLOCKS, "cleanup": "ANALYZE {table}"}, "cleanup", "`cleanup` needs a block `leftovers`"),
+        ({**BLOCKS, "hold": "ANALYZE {table}"}, "hold", "`hold` needs a block `same`"),
+        ({**BLOCKS, "same": "SELECT 1 AS ok FROM {table}"}, "same", "`same` has no column `same`"),
         ({**BLOCKS, "probe": "SELECT {tabel}"}, "probe", "`tabel` is neither a parameter nor a column"),
         ({**BLOCKS, "probe": "SELECT :tabel"}, "probe", "`tabel` is neither a parameter nor a column"),
         ({**BLOCKS, "probe": "SELECT {group}"}, "probe", "`group` is neither"),
@@ -203,6 +205,15 @@ def test_a_value_that_is_no_name_cannot_stand_in_braces():
     parameters = "{table: {type: identifier}, text: {type: string}}"
     error = refused(tool_text({"do": "ANALYZE {table}", "verify": "SELECT {text} AS ok"}, parameters=parameters))
     assert "bind it as `:text`" in error.message
+
+
+def test_what_deletes_rows_is_bound_to_its_object_under_a_lock_or_is_refused():
+    same = {"same": "SELECT 1 AS same FROM {table}"}
+    held = {**same, "hold": "ANALYZE {table}"}
+    for more, missing in (({}, "same"), (same, "hold")):
+        error = refused(tool_text({**more, **BLOCKS}, deletes="true"))
+        assert f"a tool that deletes rows needs a block `{missing}`" in error.message
+    assert make_tool({**held, **BLOCKS}, deletes="true").deletes
 
 
 @pytest.mark.parametrize(("runs", "block"), [("each", "find"), ("statement", "do")])

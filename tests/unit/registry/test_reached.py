@@ -38,6 +38,13 @@ def test_how_far_it_has_come_survives(position, rows, longest):
     assert Reached.of(reached.text()) == reached
 
 
+def test_what_may_have_run_counts_for_the_limit_and_not_for_the_figures():
+    killed = Reached(7, rows=5, pending=20).interrupted()
+    assert (killed.rows, killed.spent, killed.pending, killed.uncounted) == (5, 25, 0, 1)
+    again = Reached.of(killed.text()).interrupted()
+    assert (again.rows, again.spent, again.uncounted) == (5, 25, 2), "nothing was under way the second time"
+
+
 def test_an_older_text_without_newer_fields_is_read():
     assert Reached.of('{"position": 7, "rows": 5}') == Reached(7, rows=5)
 

@@ -45,7 +45,7 @@ WITH
      WHERE n.database_name = DATABASE()
      GROUP BY 1
 )
-SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage,
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage, DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created,
        n.table_name AS statistics_name,
        UNIX_TIMESTAMP(n.last_update) AS analyzed
   FROM information_schema.TABLES AS t
@@ -56,6 +56,8 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage,
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria')
  ORDER BY n.last_update, t.TABLE_NAME
+
+-- include: same_name
 
 -- do: row counts and cardinalities of up to a hundred tables
 ANALYZE {binlog} TABLE {group}

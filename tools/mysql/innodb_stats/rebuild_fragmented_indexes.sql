@@ -108,6 +108,8 @@ SELECT CONCAT('all indexes of ', j.table_name) AS index_name,
    AND j.bytes >= :min_index_size
    AND 100 * j.reclaimable >= j.bytes * :fragmentation_threshold
 
+-- include: same_name
+
 -- do: the table with all its indexes, without blocking reads and writes
 ALTER TABLE {schema}.{table} FORCE, ALGORITHM=INPLACE, LOCK=NONE
 

@@ -39,13 +39,16 @@ WITH held AS (
      WHERE n.database_name = CONVERT(:schema USING utf8mb3) AND (n.table_name = CONVERT(:table USING utf8mb3)
                     OR LEFT(REPLACE(n.table_name, '#p#', '#P#'), CHAR_LENGTH(:table) + 3) = CONCAT(CONVERT(:table USING utf8mb3), '#P#'))
 )
-SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage, h.analyzed AS analyzed
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage, h.analyzed AS analyzed,
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
   FROM information_schema.TABLES AS t
   LEFT JOIN held AS h ON t.ENGINE = 'InnoDB'
  WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria')
+
+-- include: same_name
 
 -- do: row counts and cardinalities
 ANALYZE {binlog} TABLE {schema}.{table}

@@ -37,6 +37,7 @@
 --   batches: sum(batches.batches)
 --   longest_batch_ms: max(batches.longest_batch_ms)
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
 --   rows_left: {from: sum(batches.rows_left), description: archived rows that stay}
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- undo:
@@ -53,9 +54,12 @@
 -- changed or deleted since stays as a whole for the next run.
 
 -- find: the table
-SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, DATA_LENGTH AS bytes
-FROM information_schema.TABLES
-WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :table AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.DATA_LENGTH AS bytes, t.ENGINE AS storage,
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created, t.CREATE_TIME < NOW(6) - INTERVAL 1100000 MICROSECOND AS settled
+FROM information_schema.TABLES AS t
+WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+
+-- include: same_table
 
 -- guard: the rows of this range, locked
 SELECT COUNT(*) AS `rows`, SUM(CRC32(CONCAT_WS('#', {nulls}, {guarded}))) AS guard

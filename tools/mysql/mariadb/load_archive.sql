@@ -27,6 +27,7 @@
 --   rows_loaded: sum(batches.rows_loaded)
 --   rows_left: {from: sum(batches.rows_left), description: rows that were there already}
 --   batches: sum(batches.batches)
+--   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a chunk may count as there already}
 -- examples:
 --   - params: {schema: shop, table: app_log, archive: 20261121T030000Z-1a2b3c4d-archive_app_log,
 --       columns: [{column: id, type: bigint, form: plain}]}
@@ -37,7 +38,7 @@
 
 -- find: the table, and whether no key of archived columns would tell a row that is sent twice
 WITH tables AS (
-  SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, e.TRANSACTIONS,
+  SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, t.CREATE_TIME, e.TRANSACTIONS,
          NOT EXISTS (SELECT 1 FROM information_schema.STATISTICS AS s
                      WHERE s.TABLE_SCHEMA = :schema AND s.TABLE_NAME = :table AND s.NON_UNIQUE = 0
                      GROUP BY s.INDEX_NAME
@@ -45,11 +46,14 @@ WITH tables AS (
   FROM information_schema.TABLES AS t LEFT JOIN information_schema.ENGINES AS e ON e.ENGINE = t.ENGINE
   WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table
 )
-SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, 0 AS position, whole,
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, 0 AS position, t.whole AS whole,
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created, t.CREATE_TIME < NOW(6) - INTERVAL 1100000 MICROSECOND AS settled,
        CASE WHEN whole AND COALESCE(TRANSACTIONS, 'NO') <> 'YES'
             THEN CONCAT('has neither a key of archived columns nor transactions (', ENGINE, ')') END AS obstacle
-FROM tables
+FROM tables AS t
 WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+
+-- include: same_table
 
 -- do: insert a range's rows
 SET STATEMENT time_zone = '+00:00' FOR

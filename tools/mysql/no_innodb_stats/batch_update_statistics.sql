@@ -32,13 +32,16 @@
 -- find: the named tables whose engine keeps statistics
 WITH
 -- include: named
-SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage,
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
   FROM information_schema.TABLES AS t
   JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
  WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria')
  ORDER BY t.TABLE_NAME
+
+-- include: same_name
 
 -- do: row counts and cardinalities
 ANALYZE {binlog} TABLE {schema}.{table}

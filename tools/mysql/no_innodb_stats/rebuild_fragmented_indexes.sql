@@ -54,6 +54,8 @@ SELECT CONCAT('all indexes of ', t.TABLE_NAME) AS index_name,
    AND t.INDEX_LENGTH >= :min_index_size
    AND :fragmentation_threshold <= 0
 
+-- include: same_name
+
 -- do: the table with all its indexes, without blocking reads and writes
 ALTER TABLE {schema}.{table} FORCE, ALGORITHM=INPLACE, LOCK=NONE
 

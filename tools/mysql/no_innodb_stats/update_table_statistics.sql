@@ -30,12 +30,15 @@
 -- Needs SELECT and INSERT on the table.
 
 -- find: the table, if its engine keeps statistics
-SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage,
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND t.ENGINE IN ('InnoDB', 'MyISAM', 'Aria')
+
+-- include: same_name
 
 -- do: row counts and cardinalities
 ANALYZE {binlog} TABLE {schema}.{table}

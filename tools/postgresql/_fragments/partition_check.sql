@@ -1,8 +1,7 @@
 -- Where a partition stands (`next`), and why it must not go after all (`reason`): it is read itself, bounds are not believed.
 
 SELECT CASE WHEN i.inhrelid IS NULL THEN 'do' WHEN i.pending THEN 'finalize' ELSE 'detach' END AS next,
-       CASE WHEN c.oid IS NULL THEN 'another table has its name now'
-            WHEN NOT pg_has_role(c.relowner, 'USAGE')
+       CASE WHEN NOT pg_has_role(c.relowner, 'USAGE')
               THEN format('it belongs to %s, and %s is no member of that role', pg_get_userbyid(c.relowner), current_user)
             WHEN f.newest >= :cutoff
               THEN format('it holds a row of %s, which is not before the cut-off: look at it by hand', f.newest)

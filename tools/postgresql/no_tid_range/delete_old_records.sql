@@ -29,6 +29,7 @@
 --   longest_batch_ms: max(batches.longest_batch_ms)
 --   deleting_seconds: {from: sum(batches.seconds), description: 'from the first batch to the last, without the pauses that were asked for'}
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- examples: [{params: {schema: public, table: app_log, key: [id], date_column: created_at, cutoff: '2026-01-01 00:00:00+00'}}]
 --
@@ -45,16 +46,20 @@ SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, NULL AS po
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
+-- include: same_name
+
 -- newest: the key of the newest old row, whatever else is asked of it
-SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
+SELECT {key} FROM ONLY {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
 -- next: the last key of the batch; no row where fewer are left
-SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip
+SELECT {key} FROM ONLY {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip
 
 -- do: delete the old rows among these keys
-DELETE FROM {schema}.{table} WHERE {after} AND {until} AND {date_column} < :cutoff{filters}
+DELETE FROM ONLY {schema}.{table}
+WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
+  AND {after} AND {until} AND {date_column} < :cutoff{filters}
 
 -- verify: no old row is left
 SELECT count(*) = 0 AS ok, count(*) AS remaining
-FROM {schema}.{table}
+FROM ONLY {schema}.{table}
 WHERE {date_column} < :cutoff{filters}

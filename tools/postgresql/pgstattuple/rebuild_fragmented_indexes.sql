@@ -42,6 +42,8 @@ WITH
 -- include: index_measurement
 -- include: index_to_rebuild
 
+-- include: same_indexed_table
+
 -- probe: somebody's CREATE INDEX CONCURRENTLY or VACUUM at work: a patient wait could end theirs as a deadlock
 LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
 

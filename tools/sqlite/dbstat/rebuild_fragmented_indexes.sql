@@ -53,6 +53,11 @@ SELECT
    AND 100.0 * (p.pages - p.needed) / p.pages >= :fragmentation_threshold
  ORDER BY (p.pages - p.needed) DESC, index_name
 
+-- same: the index is the one that was approved
+SELECT count(*) = 1 AS same FROM {schema}.sqlite_schema AS i
+ WHERE i.type = 'index' AND i.name = :index_name AND i.tbl_name = :table
+   AND coalesce(i.sql, 'made by a constraint of ' || i.tbl_name) = :definition
+
 -- do: one index, read from its table and sorted
 REINDEX {schema}.{index_name}
 

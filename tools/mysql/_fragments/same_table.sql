@@ -1,0 +1,11 @@
+-- Block `same`: whether the name still stands for the table that `find` saw, by the time of its definition's file. Whoever makes,
+-- alters or renames a table gives it another, in whole seconds: `find` waits until that of its own table is over (`settled`).
+-- On MySQL a RENAME keeps the time of the table that takes the name. Reading no row of the table takes its metadata lock, which a
+-- transaction keeps to its end: nobody can replace it from then on.
+
+-- same: the table is the one that was approved
+SELECT DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') = :created AS same
+  FROM information_schema.TABLES AS t
+ WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
+   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
+   AND (SELECT COUNT(*) FROM {schema}.{table} WHERE FALSE) = 0
