@@ -10,6 +10,10 @@ import yaml
 from aishell.errors import SettingsError
 
 _LOOK = "look at this line and those above it: quotes, brackets, indentation"
+#: More than any file of a site has: values with what anchors repeat counted each time, and levels of nesting.
+MOST_VALUES, DEEPEST = 100_000, 100
+#: Characters of a text that is looked through before it is read: libyaml's own stack ends at some 50,000 levels, with aishell.
+_LONG = 5_000
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml: ten times faster where it is compiled in
 
 
@@ -35,12 +39,16 @@ def parse(text: str, path: str) -> Document:
     lines: dict[tuple[str, ...], int] = {}
     data = None
     try:
+        if len(text) > _LONG:
+            _look_through(text, path)
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is not None:
             _walk(node, (), lines, path)
             # Of the nodes that were walked: reading the text is most of the time.
             data = loader.construct_document(node)
+    except RecursionError as error:
+        raise _too_much(path, 1, f"nested more than {DEEPEST} levels deep") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -52,6 +60,22 @@ def parse(text: str, path: str) -> Document:
     return Document(path, data, lines)
 
 
+def _look_through(text: str, path: str) -> None:
+    """Raises SettingsError for a text that is nested too deeply to be read."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise _too_much(path, event.start_mark.line + 1, f"nested more than {DEEPEST} levels deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _too_much(path: str, line: int, what: str) -> SettingsError:
+    return SettingsError(f"{path}:{line}: malformed YAML: {what}", hint="no file of a site needs that")
+
+
 def _walk(
     node: yaml.Node,
     at: tuple[str, ...],
@@ -59,6 +83,10 @@ def _walk(
     path: str,
     above: tuple[yaml.Node, ...] = (),
 ) -> None:
+    if len(lines) > MOST_VALUES:
+        raise _too_much(path, node.start_mark.line + 1, f"more than {MOST_VALUES:,} values, its anchors' repeated")
+    if len(above) > DEEPEST:
+        raise _too_much(path, node.start_mark.line + 1, f"nested more than {DEEPEST} levels deep")
     if any(node is parent for parent in above):
         raise SettingsError(f"{path}:{node.start_mark.line + 1}: an anchor refers to itself")
     if isinstance(node, yaml.MappingNode):

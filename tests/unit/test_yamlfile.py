@@ -84,7 +84,26 @@ def test_any_text_is_a_document_or_a_settings_error(text):
         document = parse(text, "x.yaml")
     except SettingsError:
         return
-    assert all(1 <= line <= text.count("\n") + text.count("\r") + 1 for line in document.lines.values())
+    breaks = sum(text.count(one) for one in "\n\r\x85\u2028\u2029")  # YAML 1.1, line breaks
+    assert all(1 <= line <= breaks + 1 for line in document.lines.values())
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize("deep", [101, 1000, 4000, 200_000])
+@pytest.mark.parametrize("pair", ["[]", "{}", "- ", "? "])
+def test_what_is_nested_deeply_is_refused_and_ends_nobody(pair, deep):
+    opening, closing = ("{a: ", "}") if pair == "{}" else ("[", "]") if pair == "[]" else (pair, "")
+    with pytest.raises(SettingsError, match=r"x.yaml:\d: malformed YAML: nested more than 100 levels deep"):
+        parse(f"a:\n  {opening * deep}1{closing * deep}" if closing else f"{opening * deep}1", "x.yaml")
+
+
+def test_a_few_anchors_cannot_stand_for_millions_of_values():
+    with pytest.raises(SettingsError, match="malformed YAML: more than 100,000 values, its anchors' repeated"):
+        parse(BOMB, "x.yaml")
 
 
 def test_an_anchor_may_be_used_again():
