@@ -91,7 +91,8 @@ def other_words() -> list[str]:
         for part in parts
         for form in (part, part.upper(), part.capitalize(), f"{part}x", f"{part} {part}", f"[{part}]")
     }
-    return sorted({"", " ", "\t", "1", "?", "ä"} | made - {*MENU, *LETTERS, "all"})
+    answers = {*MENU, *LETTERS, "all"}
+    return sorted(word for word in {"", " ", "\t", "1", "?", "ä"} | made if word.strip() not in answers)
 
 
 def refuse_all(window: Terminal, words: list[str]) -> None:
