@@ -26,7 +26,8 @@ ANSWERS = {**LETTERS, **{word: word for word in LETTERS.values()}, "all": "all"}
 @contextmanager
 def asking(tmp_path: Path, code: str, think: float = 0.3) -> Iterator[Terminal]:
     """A process that says `ready`, thinks for a moment, asks, and prints what it was answered."""
-    script = f"import time; from aishell.cli.asking import ask, confirm; print('ready'); time.sleep({think}); print('<', {code}, '>')"
+    asks = f"time.sleep({think}); print('<', {code}, '>')"
+    script = f"import time; from aishell.cli.asking import ask, confirm; print('ready'); {asks}"
     with Terminal([sys.executable, "-c", script], env=dict(os.environ), cwd=str(tmp_path)) as window:
         window.until("ready")
         yield window
