@@ -73,7 +73,8 @@ class Driver:
                 f"(was {plan.target_identity}, is {job.known_server().identity})",
                 hint="check the target, or make a new plan with `aishell run`",
             )
-        self._refuse_rolled_back(row, plan)
+        if state is RunState.FAILED:
+            self._refuse_rolled_back(row, plan)
         with holding(job, row.id, self.site.locks) as lock:
             owner = uuid.uuid4().hex
             self.site.runs.claim(row.id, owner)

@@ -11,6 +11,7 @@ from aishell.models import Cause, Plan, Step, StepResult, StepStatus
 from aishell.packing import unpack
 from aishell.planning.undoing import afterwards
 from aishell.registry.tool import UNDO, Tool
+from aishell.registry.undo import undoing
 from aishell.state.connection import Record
 
 Results = Mapping[str, StepResult]
@@ -90,7 +91,7 @@ def way_back(plan: Plan, rows: Sequence[Record], tools: Mapping[str, Tool]) -> t
     taken = {plan.steps[r.step_index].undoes for r in rows if r.status == StepStatus.DONE}
     for row in reversed(rows):
         step = plan.steps[row.step_index]
-        tool = tools[step.tool.removeprefix(UNDO) if step.undoes else step.tool]
+        tool = tools.get(step.tool) or undoing(tools[step.tool.removeprefix(UNDO)])
         if row.status != StepStatus.DONE or tool.read_only or step.undoes or step.id in taken:
             continue
         if tool.undo is None:

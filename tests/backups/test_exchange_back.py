@@ -53,7 +53,7 @@ def on_postgresql(aishell: Aishell, request: pytest.FixtureRequest) -> Iterator[
         return db.execute("SELECT * FROM orders ORDER BY id"), test_in_place_postgresql.itself(db)
 
     def later() -> None:
-        db.execute("DELETE FROM orders WHERE id > 50")
+        db.execute("INSERT INTO orders (note) VALUES ('later')")
         db.execute(f'ALTER DATABASE "{db.dbname}" CONNECTION LIMIT 9')  # of the database itself: it comes back too
 
     yield Shop(test_in_place_postgresql.in_place(aishell, db), content, later)
@@ -75,7 +75,7 @@ def on_mariadb(aishell: Aishell, request: pytest.FixtureRequest) -> Shop:
             db.execute(statement)
 
     def content() -> Any:
-        return mariadb_samples.content(db), mariadb_samples.enabled_events(db)
+        return mariadb_samples.content(db), sorted(mariadb_samples.enabled_events(db))
 
     return Shop(InPlace(aishell, db.url), content, later)
 

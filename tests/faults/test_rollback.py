@@ -288,6 +288,51 @@ def test_killed_anywhere_it_is_rolled_back_once(aishell: Aishell, sweep: Sweep) 
             break
 
 
+def undo(site: Site, run: str, *more: str, **kill: Any) -> Ended:
+    return site.aishell("runs", "undo", run, "--environment", "test", "--yes", "--output", "json", *more, **kill)
+
+
+def test_a_run_that_is_over_is_undone_by_a_run_of_its_own(site: Site) -> None:
+    run = site.run(*STEPS[:4]).expect(0).run_id
+    assert undo(site, run, "--dry-run").expect(0).json["status"] == "preview"
+    assert site.words("gone") == []
+    done = undo(site, run).expect(0).json
+    assert (site.words(), site.words("gone")) == (["n"], GONE)
+    assert done["output_data"]["rolled_back"] == ["c", "b", "a"]
+    assert done["output_data"]["warnings"] == ["n cannot be undone: it stays"]
+    assert [one["status"] for one in undo(site, run).expect(0).json["actions_taken"]] == [
+        "skipped"
+    ] * 3  # nothing is left of it
+    assert "nothing of the run" in undo(site, done["run_id"]).expect(2).err
+    assert "undo_a" in undo(site, done["run_id"]).expect(2).err
+
+
+def test_a_run_that_waits_is_not_undone(site: Site) -> None:
+    run = site.run(*STEPS[:2], environment="production").expect(3).run_id
+    assert "runs cancel" in undo(site, run).expect(2).err
+
+
+def test_what_a_rollback_took_back_is_not_taken_back_again(site: Site) -> None:
+    run = site.run(*STEPS).expect(1).run_id
+    assert "nothing of the run" in undo(site, run).expect(2).err
+    assert site.words("gone") == GONE
+
+
+@SWEEPS
+def test_killed_anywhere_an_undo_is_finished_by_resume(aishell: Aishell, sweep: Sweep) -> None:
+    for fault in sweep.faults(12):
+        site = Site(new_site(aishell, str(fault).replace(" ", "_"), ""))
+        first = site.run(*STEPS[:4]).expect(0).run_id
+        killed = undo(site, first, fault=fault).code == KILLED
+        for run, state in site.aishell.rows("SELECT id, state FROM runs WHERE agent = 'undo'"):
+            if state not in ("completed", "failed"):
+                site.aishell.resume(run).expect(0)
+            assert (site.words(), site.words("gone")) == (["n"], GONE), fault
+        site.aishell("audit", "verify").expect(0)
+        if not killed:
+            break
+
+
 # What is shipped.
 
 
