@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pymysql
+from pymysql.constants import SERVER_STATUS
 from pymysql.cursors import DictCursor
 from sqlalchemy.pool import PoolProxiedConnection
 
@@ -47,6 +48,7 @@ _KINDS = {
     1143: "permission",
     1227: "permission",
     1290: "read_only",
+    1792: "read_only",
     1836: "read_only",
     1146: "missing_object",
     1049: "missing_object",
@@ -102,6 +104,7 @@ class MySQL(Database):
             "connect_timeout": CONNECT_TIMEOUT,
             "cursorclass": DictCursor,
             "program_name": "aishell",
+            "init_command": _ONLY_READ if options.read_only else None,
         }
         # The default tries TLS first; on a socket or loopback that costs 20 ms a connection and protects nothing.
         if query.get("unix_socket") or (url.host in (None, "localhost", "127.0.0.1", "::1") and "ssl_ca" not in query):
@@ -123,12 +126,12 @@ class MySQL(Database):
         return MySQLSession(self, self.pools.get(options), options)
 
     def _probe(self, session: Session) -> tuple[str, tuple[int, ...], frozenset[str]]:
-        text = session.query(_plain("SELECT VERSION() AS version"))[0]["version"]
+        text = session.send(_plain("SELECT VERSION() AS version"))[0]["version"]
         numbers = tuple(int(part) for part in text.split("-")[0].split(".")[:3])
         features = set()
         for feature, sql in _FEATURES.items():
             with contextlib.suppress(DatabaseError):  # no privilege or no such table: the feature is not there
-                session.query(_plain(sql))
+                session.send(_plain(sql))
                 features.add(feature)
         return ("mariadb" if "mariadb" in text.lower() else "mysql"), numbers, frozenset(features)
 
@@ -147,7 +150,7 @@ class MySQL(Database):
         sql = """SELECT CAST(ID AS CHAR) AS session FROM information_schema.PROCESSLIST
                  WHERE INFO LIKE CONCAT('/* ', %(marker)s, ' %%') AND ID <> CONNECTION_ID()"""
         with self.session(SessionOptions()) as session:
-            return [row["session"] for row in session.query(Statement(sql, {"marker": marker}, sql))]
+            return [row["session"] for row in session.send(Statement(sql, {"marker": marker}, sql))]
 
     def stop(self, server_session: str) -> None:
         connection = self._connect(SessionOptions())
@@ -157,7 +160,7 @@ class MySQL(Database):
 
 
 class _Connection(pymysql.connections.Connection):
-    """Leaves out the SET NAMES of the connect: the handshake has said utf8mb4, and a dry run's log holds SELECT and SHOW only."""
+    """Leaves out the SET NAMES of the connect: the handshake has said utf8mb4, and a dry run's log holds what reads only."""
 
     _greeted = False
 
@@ -192,13 +195,40 @@ class MySQLSession(Session):
         self.server_session = str(self._connection.thread_id())
 
     def query(self, statement: Statement) -> list[Row]:
-        return self._send(statement)
+        with self._reading():
+            return self.send(statement)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """A transaction that may write nothing, unless there is one: a program of ours has begun it."""
+        if self._connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:
+            yield
+            return
+        self._control("START TRANSACTION READ ONLY")
+        try:
+            yield
+        except DatabaseError:
+            with contextlib.suppress(
+                DatabaseError
+            ):  # the connection is lost; what went wrong is told by the other error
+                self._control("ROLLBACK")
+            raise
+        self._control("ROLLBACK")
+
+    def _control(self, words: str) -> None:
+        try:
+            self._connection.query(self._marker + words)
+        except pymysql.Error as error:
+            raise map_error(error, self._database.credentials.mask) from error
 
     def execute(self, statement: Statement) -> Outcome:
         self._cancelled = False
         started = time.monotonic()
-        rows, count = self._sent(statement)
-        if rows and "Msg_type" in rows[0]:
+        with self._reading() if self._options.read_only else contextlib.nullcontext():
+            rows, count = self._sent(statement)
+            told = bool(rows) and "Msg_type" in rows[0]
+            warnings = [] if told else self._warnings()
+        if told:
             # A CHECK that was cut short says "status OK" (InnoDB) or "Corrupt" (Aria, on a sound table): its answer is void.
             if self._cancelled:
                 raise DatabaseError("the statement was cancelled", kind="cancelled")
@@ -206,10 +236,8 @@ class MySQLSession(Session):
             if limit is not None and time.monotonic() - started >= limit:
                 raise DatabaseError(f"stopped after {limit:g} s", kind="statement_timeout")
         messages = [message for row in rows if (message := read_row(row)) is not None]
-        if rows and "Msg_type" in rows[0]:
-            rows = []
-        else:
-            messages += [Message("warning", text) for text in self._warnings()]
+        messages += [Message("warning", text) for text in warnings]
+        rows = [] if told else rows
         return Outcome(rows, tuple(messages), count)
 
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -222,12 +250,12 @@ class MySQLSession(Session):
             raise map_error(error, self._database.credentials.mask) from error
         return count
 
-    def _send(self, statement: Statement) -> list[Row]:
+    def send(self, statement: Statement) -> list[Row]:
         return self._sent(statement)[0]
 
     def _sent(self, statement: Statement) -> tuple[list[Row], int]:
         """What a statement returned, and how many rows it changed."""
-        # A reading session has no limits of its own: a SET would stand in the log of a dry run.
+        # A reading session's limit is watched from here: MySQL's own is for SELECT alone.
         timer = watchdog(self._options.statement_timeout, self.cancel) if self._options.read_only else None
         try:
             with self._connection.cursor() as cursor:
@@ -315,6 +343,10 @@ class MySQLLock(TargetLock):
     def release(self) -> None:
         self._connection.close()
 
+
+# MariaDB commits a transaction before DDL: TRUNCATE and DROP went through START TRANSACTION READ ONLY. A session that reads by
+# default refuses them, and the explicit transaction what writes rows, whatever a statement before has made of the default.
+_ONLY_READ = "SET SESSION TRANSACTION READ ONLY"
 
 #: What a role may see decides which variant of a tool fits.
 _FEATURES = {

@@ -8,6 +8,7 @@ from aishell.errors import AishellError, ToolFileError, UnknownNameError, UsageE
 from aishell.registry.fragments import FOLDER, included
 from aishell.registry.header import ENGINES, read_tool
 from aishell.registry.registry import LockCheck, Registry, is_tool
+from aishell.registry.wall import require_reading, wall_of
 
 
 def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -> tuple[int, list[ToolFileError]]:
@@ -18,6 +19,7 @@ def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -
     if not folder.is_dir():
         raise UsageError(f"there is no folder of tools at {folder}")
     good, problems, used = 0, list[ToolFileError](), set[Path]()
+    wall = wall_of(folder) or require_reading
     for path in sorted((*folder.rglob("*.sql"), *folder.rglob("*.yaml"))):
         inside = path.relative_to(folder)
         if not is_tool(inside):
@@ -25,7 +27,8 @@ def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -
         try:
             text, fragments = _text(path), folder / inside.parts[0] / FOLDER
             used |= {fragments / f"{name}.sql" for name in included(text)}
-            beside.add(read_tool(text, "/".join(("tools", *inside.parts)), _engine(inside), fragments), lock_check)
+            source = "/".join(("tools", *inside.parts))
+            beside.add(read_tool(text, source, _engine(inside), fragments, wall), lock_check)
         except ToolFileError as error:
             where = folder.joinpath(*PurePosixPath(error.path).parts[1:])
             message = error.message.removeprefix(f"{error.path}:{error.line}: ")

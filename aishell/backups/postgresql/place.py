@@ -27,7 +27,9 @@ def credentials_of(work: Work, place: str) -> Credentials:
     """How to reach another database of the same server."""
     credentials = work.context.database.credentials
     url = credentials.url.difference_update_query(["dbname"]).set(database=place)  # it would go before the path
-    return replace(credentials, url=url)
+    # A database that is read-only by default is so again once it has its settings, and has to get its name yet.
+    options = f"{url.query.get('options', '')} -c default_transaction_read_only=off".strip()
+    return replace(credentials, url=url.update_query_dict({"options": options}))
 
 
 @contextmanager
