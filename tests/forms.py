@@ -365,3 +365,16 @@ def _forms(engine: str, lines: str) -> list[Form]:
 
 
 FORMS = [*_forms("postgresql", POSTGRESQL), *_forms("mysql", MYSQL), *_forms("sqlite", SQLITE)]
+
+#: Engine -> the head of its column in the table of docs/decisions/0017-two-walls.md.
+COLUMNS = {"postgresql": "PostgreSQL", "mysql": "MariaDB", "sqlite": "SQLite"}
+
+
+def table() -> list[str]:
+    """The lines of the table: a form a line, and the wall that stops it on each engine."""
+    walls: dict[str, dict[str, str]] = {}
+    for form in FORMS:
+        wall, _, since = form.wall.partition(">=")
+        walls.setdefault(form.name, {})[form.engine] = f"{wall}, before {since} parse" if since else wall
+    head = [f"| form | {' | '.join(COLUMNS.values())} |", f"|---|{'---|' * len(COLUMNS)}"]
+    return head + [f"| {name} | {' | '.join(on.get(engine, '') for engine in COLUMNS)} |" for name, on in walls.items()]

@@ -21,8 +21,8 @@ from aishell.errors import DatabaseError, ToolFileError
 from aishell.registry.header import read_tool
 from aishell.registry.wall import site
 from tests.fix_tools import ENGINES as ENGINE_FIXTURES
-from tests.fix_tools import Engine, label
-from tests.forms import FORMS, PREPARED, Form
+from tests.fix_tools import ROOT, Engine, label
+from tests.forms import FORMS, PREPARED, Form, table
 from tests.unit.making import ENGINES, tool_text
 
 BLOCKS = ("first", "second", "third")
@@ -238,3 +238,8 @@ def test_every_form_is_taken_where_no_wall_stands(trial):
             trial.takes(form)
         except (psycopg.Error, pymysql.Error, sqlite3.Error) as error:
             pytest.fail(f"{form}: {error}")
+
+
+def test_the_table_is_what_was_tried():
+    text = (ROOT / "docs" / "decisions" / "0017-two-walls.md").read_text()
+    assert "\n".join(table()) in text
