@@ -40,6 +40,7 @@ PREPARED = {
         CREATE FUNCTION app.both(int, int) RETURNS int LANGUAGE sql AS 'DELETE FROM app.t RETURNING id'
         CREATE OPERATOR app.+ (LEFTARG = int, RIGHTARG = int, FUNCTION = app.both)
         CREATE VIEW app.w AS SELECT app.wipe() AS id
+        CREATE DOMAIN app.d AS int CHECK (app.wipe() > VALUE)
         CREATE PROCEDURE app.p() LANGUAGE plpgsql AS 'BEGIN COMMIT; DELETE FROM app.t; END'
         SELECT lo_unlink(oid) FROM pg_largeobject_metadata
         SELECT lo_create(4711)
@@ -67,6 +68,8 @@ PREPARED = {
         DROP TABLE IF EXISTS t
         CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT)
         CREATE INDEX tv ON t (v)
+        DROP VIEW IF EXISTS o
+        CREATE VIEW o AS SELECT * FROM pragma_optimize
         CREATE VIEW w AS SELECT id FROM t
         CREATE TRIGGER wd INSTEAD OF INSERT ON w BEGIN DELETE FROM t; END
         INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')
@@ -172,6 +175,7 @@ both | function that writes | SELECT app.wipe()
 both | function with a listed name | SELECT app.count(1)
 both | operator that writes | SELECT 1 OPERATOR(app.+) 2
 server | view that writes | SELECT * FROM app.w
+server | domain that writes | SELECT CAST(0 AS app.d)
 parse | load a library | LOAD 'auto_explain'
 parse | set the role | SET ROLE NONE
 parse | set the search path | SELECT set_config('search_path', 'app', false)
@@ -335,6 +339,7 @@ both | optimize | PRAGMA optimize
 both | optimize by a mask | PRAGMA optimize(0xfffe)
 both | optimize as a table | SELECT * FROM pragma_optimize
 both | optimize as a function | SELECT * FROM pragma_optimize(0xfffe)
+server | view of a pragma | SELECT * FROM o
 both | query_only off | PRAGMA query_only = OFF ;; DELETE FROM t
 both | query_only off, in parentheses | PRAGMA query_only(0) ;; DELETE FROM t
 both | foreign keys off | PRAGMA foreign_keys = OFF

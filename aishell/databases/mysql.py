@@ -28,6 +28,7 @@ from aishell.databases.base import (
 )
 from aishell.databases.connections import CONNECT_TIMEOUT
 from aishell.databases.inserts import many_rows
+from aishell.databases.mysql_messages import read_row
 from aishell.errors import DatabaseError
 from aishell.models import Row
 
@@ -370,24 +371,6 @@ def _limit(connection: Any, options: SessionOptions) -> None:
         cursor.execute("SELECT @@log_bin AND @@binlog_format = 'STATEMENT' AS by_statement")
         if not cursor.fetchone()["by_statement"]:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-
-
-def read_row(row: Row) -> Message | None:
-    """A row of ANALYZE, CHECK, OPTIMIZE or REPAIR as a message; None for a good one."""
-    kind, text = str(row.get("Msg_type", "")).lower(), str(row.get("Msg_text", ""))
-    lowered = text.lower()
-    if not kind or (kind == "status" and lowered in ("ok", "table is already up to date")):
-        return None
-    if "doesn't support" in lowered or "is not of type 'base table'" in lowered:
-        return Message("unsupported", text)
-    if "recreate + analyze instead" in lowered:  # InnoDB's way of saying that OPTIMIZE works
-        return Message("note", text)
-    if kind == "error" or lowered.startswith("operation failed"):
-        corrupt = any(word in lowered for word in ("corrupt", "crashed", "marked as", "incorrect key file", "checksum"))
-        return Message("corrupt" if corrupt else "error", text)
-    if kind == "warning":
-        return Message("warning", text)
-    return Message("corrupt" if lowered == "corrupt" else "note", text)
 
 
 def _driver(pooled: PoolProxiedConnection) -> Any:

@@ -168,10 +168,12 @@ class PostgreSQLSession(Session):
         return self._alone(statement)[0] if self._idle else self.send(statement)
 
     def send(self, statement: Statement) -> list[Row]:
-        # prepare=True goes by the extended protocol, which takes one statement only (safety.md, Read-only modes).
+        # A pipeline goes by the extended protocol, which takes one statement only (safety.md, Read-only modes), without giving it
+        # a name: names would be thrown away, by one more statement, after each ROLLBACK.
         try:
             with self._connection.cursor(row_factory=dict_row) as cursor:
-                cursor.execute(statement.sql.encode(), statement.params, prepare=True)
+                with self._connection.pipeline():
+                    cursor.execute(statement.sql.encode(), statement.params, prepare=False)
                 return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise self._mapped(error) from error
@@ -188,7 +190,7 @@ class PostgreSQLSession(Session):
         """
         try:
             with self._connection.cursor(row_factory=dict_row) as cursor:
-                with self._connection.pipeline():  # by the extended protocol, as in `send`
+                with self._connection.pipeline():
                     self._connection.execute(b"BEGIN READ ONLY", prepare=False)
                     cursor.execute(statement.sql.encode(), statement.params, prepare=False)
                     self._connection.execute(b"ROLLBACK", prepare=False)

@@ -2,8 +2,8 @@
 
 Imported only when a tool is loaded that nobody has looked at yet (`registry/wall.py`): importing the parser takes 0.1 s.
 It is not the server's own parser, so little rests on what it alone makes of a text. What it passes over (a comment, as it
-thinks) is refused, since the server may read it otherwise (MySQL takes `1 --1` for a subtraction, and runs `/*! */`); literals
-must be literals by `registry/render.py` too; and calls are looked for among the words, not in the tree.
+thinks) is refused, since the server may read it otherwise (MySQL runs what stands in `/*! */`); literals must be literals by
+`registry/render.py` too; and calls are looked for among the words, not in the tree.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ _BEGINS = (TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN)
 _NOT_ONE = "it is not one SELECT"
 #: A backslash that the end of a literal hangs on: whether it counts is the server's sql_mode.
 _ESCAPED_QUOTE = re.compile(r"(?<!\\)(?:\\\\)*\\['\"]")
+#: What is white space to each server; other blanks of Unicode are letters to some.
+_BLANK = " \t\r\n\f"
 #: A string of bits, bytes or national characters.
 _PREFIXED = re.compile(r"[bxn]'[^'\\]*'\Z", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d]|[\\\"`]")
@@ -110,7 +112,7 @@ def _check_tokens(tokens: Sequence[Token], sql: str, engine: str) -> None:
     """Raises NotReadingError for text between the words, for a literal that may end elsewhere, and for INTO."""
     position = 0
     for token in tokens:
-        if sql[position : token.start].strip():
+        if sql[position : token.start].strip(_BLANK):
             raise NotReadingError(_passed_over(sql[position : token.start]))
         raw, position = sql[token.start : token.end + 1], token.end + 1
         if raw[-1] in "'\"`$" and not re.fullmatch(STRING[engine], raw, re.DOTALL) and not _PREFIXED.match(raw):
@@ -119,7 +121,7 @@ def _check_tokens(tokens: Sequence[Token], sql: str, engine: str) -> None:
             raise NotReadingError(f"the end of {raw[:40]!r} hangs on the server's sql_mode: write the quote twice")
         if token.token_type is TokenType.HINT or raw.upper() == "INTO":
             raise NotReadingError(f"{raw} does not belong into a statement that reads")
-    if sql[position:].strip():
+    if sql[position:].strip(_BLANK):
         raise NotReadingError(_passed_over(sql[position:]))
 
 

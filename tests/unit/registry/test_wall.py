@@ -78,7 +78,9 @@ def test_the_lists_hold_nothing_that_writes(engine):
         ("postgresql", "SELECT pg_reload_conf() AS ok", "pg_reload_conf()"),
         ("postgresql", "SELECT app.mine(1) AS ok", "app.mine()"),
         ("mysql", "SELECT SLEEP(1) AS ok", "SLEEP()"),
+        ("mysql", "SELECT `sleep`(1) AS ok", "sleep()"),
         ("sqlite", "SELECT my_function(1) AS ok", "my_function()"),
+        ("sqlite", "SELECT [load_extension]('x') AS ok", "load_extension()"),
     ],
 )
 def test_a_function_that_is_not_on_the_list_costs_a_higher_risk_and_is_named(engine, sql, name):
@@ -104,6 +106,20 @@ def test_a_refusal_names_file_and_line_also_in_a_fragment(tmp_path):
 def test_a_block_that_does_not_parse_is_refused_whatever_the_risk():
     for risk in ("safe", "medium", "critical"):
         assert "cannot be parsed" in refused(query("SELECT FROM WHERE (", risk))
+
+
+@pytest.mark.parametrize(
+    ("engine", "sql"),
+    [
+        ("mysql", 'SELECT "sleep"(1) AS ok'),  # a call, with ANSI_QUOTES
+        ("mysql", "SELECT 1 /*M!100000 + 1 */ AS ok"),
+        ("mysql", "SELECT 'a\\'b' AS ok"),
+        ("postgresql", "SELECT U&'\\0061' AS ok"),
+        ("postgresql", "SELECT 1 AS\u00a0ok"),
+    ],
+)
+def test_what_two_servers_read_in_two_ways_is_refused(engine, sql):
+    assert "must be one statement that reads" in refused(query(sql, engine=engine), engine)
 
 
 @pytest.mark.parametrize("name", ["find", "verify", "report", "do"])
