@@ -1,6 +1,6 @@
 """The wall at load: what a tool that did not come with aishell must be, since a tool tagged as reading runs unasked.
 
-The shipped files are looked at by the tests, a site's once per digest (`registry/seen.py`).
+The shipped files are looked at by the tests, a site's once per digest (`registry/seen.py`): what that takes is imported then.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from pathlib import Path
 from aishell import locations
 from aishell.errors import ToolFileError
 from aishell.models import Risk, digest
-from aishell.registry import seen
-from aishell.registry.reading import reading_blocks, texts
 from aishell.registry.tool import Tool
 
 #: What is done with a tool before it is loaded; it raises ToolFileError.
@@ -26,6 +24,9 @@ def wall_of(folder: Path) -> Wall | None:
 
 def site(tool: Tool) -> None:
     """Look at a tool of a site, if it is not known already. Raises ToolFileError."""
+    from aishell.registry import seen
+    from aishell.registry.reading import reading_blocks
+
     if tool.runs in ("program", "python") and tool.risk_level.rank < Risk.MEDIUM.rank:
         raise ToolFileError(
             tool.source,
@@ -41,6 +42,7 @@ def site(tool: Tool) -> None:
 def require_reading(tool: Tool) -> None:
     """Raises ToolFileError for a reading block that may do more than read."""
     from aishell.registry import parsing
+    from aishell.registry.reading import reading_blocks, texts
 
     for block in reading_blocks(tool):
         for engine in (tool.engine,) if tool.engine != "common" else parsing.ENGINES:
