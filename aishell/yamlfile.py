@@ -67,7 +67,8 @@ def _look_through(text: str, path: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:
-                raise _too_much(path, event.start_mark.line + 1, f"nested more than {DEEPEST} levels deep")
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise _too_much(path, line, f"nested more than {DEEPEST} levels deep")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 

@@ -30,7 +30,7 @@ STEPS, ROUNDS = 200, 7
 TOOL = """
 name: do_nothing
 category: report
-risk: safe
+risk: medium
 capabilities: [database_read]
 runs: python
 implementation: bench_step_overhead:do_nothing

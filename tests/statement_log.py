@@ -32,7 +32,7 @@ class StatementLog:
         return _of_postgresql(text, self.db.dbname) if "postgres" in self.db.url else _of_mariadb(text, self.db.dbname)
 
     def changing(self) -> list[str]:
-        """The statements that are neither SELECT nor SHOW, nor an EXPLAIN that runs nothing."""
+        """The statements that are neither SELECT nor SHOW, nor an EXPLAIN that runs nothing, nor what holds those to reading."""
         return [sql for sql in self.statements() if not _reads(sql)]
 
 
@@ -63,6 +63,8 @@ def _of_mariadb(text: str, dbname: str) -> list[str]:
 def _reads(sql: str) -> bool:
     bare = re.sub(r"/\*.*?\*/|--[^\n]*", " ", sql, flags=re.DOTALL).strip()
     words = re.sub(r"'(?:[^'\\]|''|\\.)*'", "''", bare).upper()
+    if words in ("BEGIN READ ONLY", "SET SESSION TRANSACTION READ ONLY", "START TRANSACTION READ ONLY", "ROLLBACK"):
+        return True
     if not re.match(r"(SELECT|SHOW|WITH|EXPLAIN\s+(\(FORMAT JSON\)\s+)?SELECT)\b", words):
         return False
     return not re.search(

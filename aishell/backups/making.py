@@ -75,10 +75,10 @@ class Work:
         return server
 
     def query(self, block: str, session: Session | None = None, **values: Any) -> list[Row]:
-        """The rows of a block of the tool."""
+        """The rows of a block of the tool: by itself it can only read; in a session, it is a part of what is done there."""
         statement = render(self.tool, self.tool.blocks[block], {**self.params, **values}, self.context.database)
         if session is not None:
-            return session.query(statement)
+            return session.send(statement)
         with self.context.reading() as own:
             return own.query(statement)
 

@@ -74,16 +74,25 @@ class Session(ABC):
 
     @abstractmethod
     def query(self, statement: Statement) -> list[Row]:
-        """Rows of one reading statement."""
+        """Rows of one reading statement, which the server is told to let write nothing, whatever kind of session this is.
+
+        Within a transaction that was begun before it is a part of that one.
+        """
 
     @abstractmethod
     def execute(self, statement: Statement) -> Outcome:
-        """Send one statement in autocommit."""
+        """Send one statement in autocommit; in a reading session it is held to reading as by `query`."""
+
+    @abstractmethod
+    def send(self, statement: Statement) -> list[Row]:
+        """Rows of one statement, sent as it is: what begins and ends transactions, and what a program of ours does in them."""
 
     @abstractmethod
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
         """Send one statement for each row of values; how many rows it changed altogether."""
 
+    #: How a transaction of this session begins.
+    begin = "BEGIN"
     #: Whether others who want what a session has locked ask again and again instead of queueing for it.
     polled = False
 
@@ -104,23 +113,20 @@ class Session(ABC):
     def close(self) -> None:
         """Give the connection back."""
 
-    #: How a transaction begins that changes something.
-    begins = "BEGIN"
-
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Statements inside are committed together, or not at all."""
-        self.execute(Statement(self.begins, {}, self.begins))
+        self._say(self.begin)
         try:
             yield
         except BaseException:
-            self._end("ROLLBACK")
+            self._say("ROLLBACK")
             raise
         try:
-            self._end("COMMIT")
+            self._say("COMMIT")
         except DatabaseError:
             with suppress(DatabaseError):  # SQLite leaves it open when readers are in the way; elsewhere it is over
-                self._end("ROLLBACK")
+                self._say("ROLLBACK")
             raise
 
     @contextmanager
@@ -132,14 +138,14 @@ class Session(ABC):
 
     def probe(self, statement: Statement) -> None:
         """Take a lock at once or raise, and let it go again: a transaction of its own that is rolled back."""
-        self.execute(Statement("BEGIN", {}, "BEGIN"))
+        self._say(self.begin)
         try:
             self.execute(statement)
         finally:
-            self._end("ROLLBACK")
+            self._say("ROLLBACK")
 
-    def _end(self, word: str) -> None:
-        self.execute(Statement(word, {}, word))
+    def _say(self, words: str) -> None:
+        self.send(Statement(words, {}, words))
 
     def __enter__(self) -> Session:
         return self

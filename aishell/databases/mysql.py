@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pymysql
+from pymysql.constants import SERVER_STATUS
 from sqlalchemy.pool import PoolProxiedConnection
 
 from aishell.databases.base import (
@@ -25,6 +26,7 @@ from aishell.databases.base import (
 )
 from aishell.databases.inserts import many_rows
 from aishell.databases.mysql_login import connect
+from aishell.databases.mysql_messages import read_row
 from aishell.databases.tls import Encryption
 from aishell.errors import DatabaseError
 from aishell.models import Row
@@ -46,6 +48,7 @@ _KINDS = {
     1143: "permission",
     1227: "permission",
     1290: "read_only",
+    1792: "read_only",
     1836: "read_only",
     1146: "missing_object",
     1049: "missing_object",
@@ -89,7 +92,7 @@ class MySQL(Database):
 
     def _connect(self, options: SessionOptions) -> Any:
         try:
-            connection = connect(self.credentials)
+            connection = connect(self.credentials, _ONLY_READ if options.read_only else None)
             if not options.read_only:
                 _limit(connection, options)
             return connection
@@ -100,12 +103,12 @@ class MySQL(Database):
         return MySQLSession(self, self.pools.get(options), options)
 
     def _probe(self, session: Session) -> tuple[str, tuple[int, ...], frozenset[str]]:
-        text = session.query(_plain("SELECT VERSION() AS version"))[0]["version"]
+        text = session.send(_plain("SELECT VERSION() AS version"))[0]["version"]
         numbers = tuple(int(part) for part in text.split("-")[0].split(".")[:3])
         features = set()
         for feature, sql in _FEATURES.items():
             with contextlib.suppress(DatabaseError):  # no privilege or no such table: the feature is not there
-                session.query(_plain(sql))
+                session.send(_plain(sql))
                 features.add(feature)
         return ("mariadb" if "mariadb" in text.lower() else "mysql"), numbers, frozenset(features)
 
@@ -124,7 +127,7 @@ class MySQL(Database):
         sql = """SELECT CAST(ID AS CHAR) AS session FROM information_schema.PROCESSLIST
                  WHERE INFO LIKE CONCAT('/* ', %(marker)s, ' %%') AND ID <> CONNECTION_ID()"""
         with self.session(SessionOptions()) as session:
-            return [row["session"] for row in session.query(Statement(sql, {"marker": marker}, sql))]
+            return [row["session"] for row in session.send(Statement(sql, {"marker": marker}, sql))]
 
     def stop(self, server_session: str) -> None:
         connection = self._connect(SessionOptions())
@@ -155,13 +158,40 @@ class MySQLSession(Session):
         self.server_session = str(self._connection.thread_id())
 
     def query(self, statement: Statement) -> list[Row]:
-        return self._send(statement)
+        with self._reading():
+            return self.send(statement)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """A transaction that may write nothing, unless there is one: a program of ours has begun it."""
+        if self._connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:
+            yield
+            return
+        self._control("START TRANSACTION READ ONLY")
+        try:
+            yield
+        except DatabaseError:
+            with contextlib.suppress(
+                DatabaseError
+            ):  # the connection is lost; what went wrong is told by the other error
+                self._control("ROLLBACK")
+            raise
+        self._control("ROLLBACK")
+
+    def _control(self, words: str) -> None:
+        try:
+            self._connection.query(self._marker + words)
+        except pymysql.Error as error:
+            raise map_error(error) from error
 
     def execute(self, statement: Statement) -> Outcome:
         self._cancelled = False
         started = time.monotonic()
-        rows, count = self._sent(statement)
-        if rows and "Msg_type" in rows[0]:
+        with self._reading() if self._options.read_only else contextlib.nullcontext():
+            rows, count = self._sent(statement)
+            told = bool(rows) and "Msg_type" in rows[0]
+            warnings = [] if told else self._warnings()
+        if told:
             # A CHECK that was cut short says "status OK" (InnoDB) or "Corrupt" (Aria, on a sound table): its answer is void.
             if self._cancelled:
                 raise DatabaseError("the statement was cancelled", kind="cancelled")
@@ -169,10 +199,8 @@ class MySQLSession(Session):
             if limit is not None and time.monotonic() - started >= limit:
                 raise DatabaseError(f"stopped after {limit:g} s", kind="statement_timeout")
         messages = [message for row in rows if (message := read_row(row)) is not None]
-        if rows and "Msg_type" in rows[0]:
-            rows = []
-        else:
-            messages += [Message("warning", text) for text in self._warnings()]
+        messages += [Message("warning", text) for text in warnings]
+        rows = [] if told else rows
         return Outcome(rows, tuple(messages), count)
 
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -195,12 +223,12 @@ class MySQLSession(Session):
             with contextlib.suppress(DatabaseError):  # it was lost, and its locks with it
                 self.execute(_plain("UNLOCK TABLES"))
 
-    def _send(self, statement: Statement) -> list[Row]:
+    def send(self, statement: Statement) -> list[Row]:
         return self._sent(statement)[0]
 
     def _sent(self, statement: Statement) -> tuple[list[Row], int]:
         """What a statement returned, and how many rows it changed."""
-        # A reading session has no limits of its own: a SET would stand in the log of a dry run.
+        # A reading session's limit is watched from here: MySQL's own is for SELECT alone.
         timer = watchdog(self._options.statement_timeout, self.cancel) if self._options.read_only else None
         try:
             with self._connection.cursor() as cursor:
@@ -294,6 +322,10 @@ class MySQLLock(TargetLock):
         self._connection.close()
 
 
+# MariaDB commits a transaction before DDL: TRUNCATE and DROP went through START TRANSACTION READ ONLY. A session that reads by
+# default refuses them, and the explicit transaction what writes rows, whatever a statement before has made of the default.
+_ONLY_READ = "SET SESSION TRANSACTION READ ONLY"
+
 #: What a role may see decides which variant of a tool fits.
 _FEATURES = {
     "process": "SELECT COUNT(*) FROM information_schema.INNODB_TRX",
@@ -316,24 +348,6 @@ def _limit(connection: Any, options: SessionOptions) -> None:
         cursor.execute("SELECT @@log_bin AND @@binlog_format = 'STATEMENT' AS by_statement")
         if not cursor.fetchone()["by_statement"]:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-
-
-def read_row(row: Row) -> Message | None:
-    """A row of ANALYZE, CHECK, OPTIMIZE or REPAIR as a message; None for a good one."""
-    kind, text = str(row.get("Msg_type", "")).lower(), str(row.get("Msg_text", ""))
-    lowered = text.lower()
-    if not kind or (kind == "status" and lowered in ("ok", "table is already up to date")):
-        return None
-    if "doesn't support" in lowered or "is not of type 'base table'" in lowered:
-        return Message("unsupported", text)
-    if "recreate + analyze instead" in lowered:  # InnoDB's way of saying that OPTIMIZE works
-        return Message("note", text)
-    if kind == "error" or lowered.startswith("operation failed"):
-        corrupt = any(word in lowered for word in ("corrupt", "crashed", "marked as", "incorrect key file", "checksum"))
-        return Message("corrupt" if corrupt else "error", text)
-    if kind == "warning":
-        return Message("warning", text)
-    return Message("corrupt" if lowered == "corrupt" else "note", text)
 
 
 def _driver(pooled: PoolProxiedConnection) -> Any:

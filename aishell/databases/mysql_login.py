@@ -97,11 +97,11 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
 
 
-def connect(credentials: Credentials) -> Connection:
-    """A session in autocommit. Raises DatabaseError (connect) or pymysql's errors."""
+def connect(credentials: Credentials, first: str | None = None) -> Connection:
+    """A session in autocommit, which begins with the statement `first`. Raises DatabaseError (connect) or pymysql's errors."""
     login = Login.of(credentials.url)
     password = credentials.password()
-    connection = Connection(login, password if password is not None else login.told.get("password", ""))
+    connection = Connection(login, password if password is not None else login.told.get("password", ""), first)
     connection.log_in(credentials.connect_timeout)
     return connection
 
@@ -109,14 +109,14 @@ def connect(credentials: Credentials) -> Connection:
 class Connection(pymysql.connections.Connection):
     """PyMySQL's, with the modes of MySQL's own clients for TLS, and a handshake that ends in time.
 
-    It leaves out the SET NAMES of the connect: the handshake has said utf8mb4, and a dry run's log holds SELECT and SHOW only.
+    It leaves out the SET NAMES of the connect: the handshake has said utf8mb4, and a dry run's log holds what reads only.
     """
 
     _sock: socket.socket | None
     server_capabilities: int
     _greeted = False
 
-    def __init__(self, login: Login, password: str) -> None:
+    def __init__(self, login: Login, password: str, first: str | None = None) -> None:
         self.login = login
         super().__init__(
             host=login.url.host or "localhost",
@@ -130,6 +130,7 @@ class Connection(pymysql.connections.Connection):
             autocommit=True,
             cursorclass=DictCursor,
             program_name="aishell",
+            init_command=first,
             ssl=tls.context(login.mode, login.tls),
             ssl_disabled=login.mode == "DISABLED",
             defer_connect=True,

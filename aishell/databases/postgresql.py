@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from sqlalchemy.pool import PoolProxiedConnection
 
@@ -147,13 +148,22 @@ class PostgreSQL(Database):
                 },
                 autocommit=True,
             )
-            if options.read_only:
-                connection.execute(_FIND_EXTENSIONS)
-            elif connection.info.server_version >= 140000:
-                with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # a platform that cannot look
-                    connection.execute(_CHECK_CLIENT)
         except psycopg.Error as error:
             raise map_error(error, connecting=True) from error
+        try:
+            if options.read_only:
+                connection.execute(_FIND_EXTENSIONS)
+            else:
+                _require_writable(connection)
+                if connection.info.server_version >= 140000:
+                    with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # a platform that cannot look
+                        connection.execute(_CHECK_CLIENT)
+        except psycopg.Error as error:
+            connection.close()
+            raise map_error(error, connecting=True) from error
+        except DatabaseError:
+            connection.close()
+            raise
         return connection
 
     def session(self, options: SessionOptions) -> PostgreSQLSession:
@@ -187,7 +197,7 @@ class PostgreSQL(Database):
         sql = """SELECT pg_cancel_backend(pid), pg_terminate_backend(pid) FROM pg_stat_activity
                  WHERE pid || '@' || backend_start = %(session)s"""
         with self.session(SessionOptions()) as session:
-            session.query(Statement(sql, {"session": server_session}, sql))
+            session.send(Statement(sql, {"session": server_session}, sql))
 
 
 class PostgreSQLSession(Session):
@@ -197,6 +207,7 @@ class PostgreSQLSession(Session):
         self._database, self._pooled, self._options = database, pooled, options
         self._connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
         self.server_session = str(pooled.info.get("session", ""))
+        self.begin = "BEGIN READ ONLY" if options.read_only else "BEGIN"
 
     def mark(self, marker: str) -> None:
         statement = Statement(
@@ -206,7 +217,7 @@ class PostgreSQLSession(Session):
             "set_config('application_name')",
         )
         try:
-            rows = self.query(statement)
+            rows = self.send(statement)
         except DatabaseError as error:
             if error.kind != "connection_lost":
                 raise
@@ -214,18 +225,49 @@ class PostgreSQLSession(Session):
             self._pooled.invalidate()
             self._pooled = self._database.pools.get(self._options)
             self._connection = self._pooled.driver_connection  # type: ignore[assignment]
-            rows = self.query(statement)
+            rows = self.send(statement)
         self.server_session = rows[0]["session"]
         self._pooled.info["session"] = self.server_session
 
     def query(self, statement: Statement) -> list[Row]:
-        # prepare=True goes by the extended protocol, which takes one statement only (safety.md, Read-only modes).
+        return self._alone(statement)[0] if self._idle else self.send(statement)
+
+    def send(self, statement: Statement) -> list[Row]:
+        # A pipeline goes by the extended protocol, which takes one statement only (safety.md, Read-only modes), without giving it
+        # a name: names would be thrown away, by one more statement, after each ROLLBACK.
         try:
             with self._connection.cursor(row_factory=dict_row) as cursor:
-                cursor.execute(statement.sql.encode(), statement.params, prepare=True)
-                return cursor.fetchall()
+                with self._connection.pipeline():
+                    cursor.execute(statement.sql.encode(), statement.params, prepare=False)
+                return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise self._mapped(error) from error
+
+    @property
+    def _idle(self) -> bool:
+        return self._connection.info.transaction_status == TransactionStatus.IDLE
+
+    def _alone(self, statement: Statement) -> tuple[list[Row], int]:
+        """Rows and count of a statement in a transaction of its own that may write nothing, in one round trip.
+
+        Explicit, since what a session has by default a statement before can have changed; and for one statement only, since a
+        transaction of ours that idles would keep CONCURRENTLY waiting. Rolled back: not even a setting stays.
+        """
+        try:
+            with self._connection.cursor(row_factory=dict_row) as cursor:
+                with self._connection.pipeline():
+                    self._connection.execute(b"BEGIN READ ONLY", prepare=False)
+                    cursor.execute(statement.sql.encode(), statement.params, prepare=False)
+                    self._connection.execute(b"ROLLBACK", prepare=False)
+                return (cursor.fetchall() if cursor.description else []), max(cursor.rowcount, 0)
+        except psycopg.Error as error:
+            mapped = self._mapped(error)
+            if not self._connection.closed and not self._idle:
+                with contextlib.suppress(
+                    psycopg.Error
+                ):  # the connection is lost; what went wrong is told by the other error
+                    self._connection.execute(b"ROLLBACK", prepare=False)
+            raise mapped from error
 
     def execute(self, statement: Statement) -> Outcome:
         messages: list[Message] = []
@@ -238,6 +280,9 @@ class PostgreSQLSession(Session):
 
         self._connection.add_notice_handler(keep)
         try:
+            if self._options.read_only and self._idle:
+                rows, count = self._alone(statement)
+                return Outcome(rows, tuple(messages), count)
             with self._connection.cursor(row_factory=dict_row) as cursor:
                 cursor.execute(statement.sql.encode(), statement.params)
                 rows = cursor.fetchall() if cursor.description else []
@@ -342,12 +387,28 @@ def _startup_options(options: SessionOptions) -> str:
         "lock_timeout": _milliseconds(options.lock_timeout),
         "statement_timeout": _milliseconds(options.statement_timeout),
         "idle_in_transaction_session_timeout": 60_000,
-        "default_transaction_read_only": "on" if options.read_only else "off",
+        # A session that writes has what the role or the database sets: one that is read-only by default is left alone.
+        **({"default_transaction_read_only": "on"} if options.read_only else {}),
         "DateStyle": "ISO",
         "standard_conforming_strings": "on",
         "jit": "off",  # a third of the time of inspect_tables was spent compiling it
     }
     return " ".join(f"-c {name}={value}" for name, value in settings.items())
+
+
+def _require_writable(connection: psycopg.Connection[Any]) -> None:
+    """Raises DatabaseError where sessions only read by default; not all commands would heed it, VACUUM for one does not."""
+    told = connection.info.parameter_status("default_transaction_read_only")  # reported from version 14 on
+    if told is None:
+        row = connection.execute("SHOW default_transaction_read_only").fetchone()
+        told = row[0] if row else None
+    if told == "on":
+        raise DatabaseError(
+            "the database is read-only by default (default_transaction_read_only)",
+            kind="read_only",
+            hint="if aishell is to write there all the same: ALTER ROLE … IN DATABASE … SET default_transaction_read_only = off, "
+            "for its role",
+        )
 
 
 def _milliseconds(seconds: float | None) -> int:

@@ -22,6 +22,7 @@ from aishell.databases.base import (
     TargetLock,
 )
 from aishell.databases.connections import Credentials
+from aishell.databases.sqlite_guard import held, hold
 from aishell.errors import DatabaseError, TargetUnavailableError
 from aishell.models import Row
 from aishell.pool import Lent, Pool
@@ -37,7 +38,6 @@ _KINDS = {
     "SQLITE_INTERRUPT": "cancelled",
     "SQLITE_READONLY": "read_only",
     "SQLITE_PERM": "permission",
-    "SQLITE_AUTH": "permission",
     "SQLITE_FULL": "disk_full",
     "SQLITE_CORRUPT": "corruption",
     "SQLITE_NOTADB": "corruption",
@@ -107,6 +107,8 @@ class SQLite(Database):
                 connection.execute("PRAGMA foreign_keys = ON")
                 connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            if mode == "ro":
+                hold(connection)
         except BaseException:
             connection.close()
             raise
@@ -147,23 +149,27 @@ class SQLiteSession(Session):
     """A connection, read-only or writing as its options say."""
 
     polled = True
-    begins = "BEGIN IMMEDIATE"  # one that reads first is refused its first write when somebody else wrote meanwhile
 
     def __init__(self, database: SQLite, pooled: Lent[sqlite3.Connection], options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
         self._connection = pooled.driver_connection
         self._marker = ""
+        # One that reads first is refused its first write when somebody else wrote meanwhile.
+        self.begin = "BEGIN" if options.read_only else "BEGIN IMMEDIATE"
         self._seen: int | None = None  # PRAGMA data_version, which changes when another connection commits
 
     def mark(self, marker: str) -> None:
         self._marker = f"/* {marker} */ "
 
     def query(self, statement: Statement) -> list[Row]:
-        return self._send(statement)
+        if self._options.read_only:
+            return self.send(statement)
+        with held(self._connection):
+            return self.send(statement)
 
     def execute(self, statement: Statement) -> Outcome:
         # REINDEX looks its name up in the schema the connection last saw; any SELECT makes a pooled one see today's.
-        self._send(_plain("SELECT 1 FROM sqlite_schema LIMIT 1"))
+        self.send(_plain("SELECT 1 FROM sqlite_schema LIMIT 1"))
         rows, count = self._sent(statement)
         if rows and rows[0].get("busy"):  # wal_checkpoint: SQLITE_BUSY told as a row
             raise DatabaseError("another connection still uses the write-ahead log", kind="busy", code="SQLITE_BUSY")
@@ -171,7 +177,7 @@ class SQLiteSession(Session):
             self._database.forget()
         return Outcome(rows, count=max(count, 0))
 
-    def _send(self, statement: Statement) -> list[Row]:
+    def send(self, statement: Statement) -> list[Row]:
         return self._sent(statement)[0]
 
     def _sent(self, statement: Statement) -> tuple[list[Row], int]:
@@ -204,7 +210,7 @@ class SQLiteSession(Session):
             raise map_error(error) from error
 
     def others_wrote(self) -> bool:
-        seen, self._seen = self._seen, int(self._send(_plain("PRAGMA data_version"))[0]["data_version"])
+        seen, self._seen = self._seen, int(self.send(_plain("PRAGMA data_version"))[0]["data_version"])
         return seen is not None and seen != self._seen
 
     def cancel(self) -> None:
@@ -228,6 +234,8 @@ def _plain(sql: str) -> Statement:
 def map_error(error: sqlite3.Error, *, connecting: bool = False) -> DatabaseError:
     """The driver's error as ours."""
     name = getattr(error, "sqlite_errorname", "") or ""
+    if name == "SQLITE_AUTH":
+        return DatabaseError("it does more than read, which this session may not", kind="read_only", code=name)
     primary = re.match(r"SQLITE_[A-Z]+", name)
     kind = _KINDS.get(primary.group() if primary else "", "other")
     if any(text in str(error) for text in ("no such table", "no such index", "object to be reindexed")):

@@ -15,9 +15,9 @@ from aishell.agents.base import Agent
 from aishell.backups.catalog import Entry
 from aishell.backups.vault import Vault
 from aishell.databases.base import Database, SessionOptions, Statement
-from aishell.errors import UnknownNameError
+from aishell.errors import PlanError, UnknownNameError
 from aishell.interrupts import uninterrupted
-from aishell.models import AgentConfig, Row, Sent, Server, Step, Table, Task
+from aishell.models import AgentConfig, Risk, Row, Sent, Server, Step, Table, Task
 from aishell.registry import runners
 from aishell.registry.hooks import Hooks
 from aishell.registry.registry import Registry
@@ -86,8 +86,10 @@ class Job:
         return self.registry.pick(name, self.known_server())
 
     def read(self, name: str, params: Mapping[str, Any] | None = None) -> dict[str, list[Row]]:
-        """The rows of every block of a `query` tool, by block; only `safe` tools can be read like this."""
+        """The rows of every block of a `query` tool, by block. Raises PlanError for one that is not `safe`: nobody was asked."""
         tool = self.pick(name)
+        if tool.runs != "query" or tool.risk_level is not Risk.SAFE:
+            raise PlanError(f"{tool.source} is not asked while a plan is made: only a query of `risk: safe` is")
         values = tool.prepare(params or {})
         with (self.inspector or self.database).session(INSPECTION) as session:
             session.mark(f"aishell:inspect {tool.source}")

@@ -9,6 +9,7 @@ from aishell.registry.fragments import FOLDER, included
 from aishell.registry.header import ENGINES, read_tool
 from aishell.registry.registry import LockCheck, Registry, is_tool
 from aishell.registry.tool import Tool
+from aishell.registry.wall import require_reading, wall_of
 
 
 def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -> tuple[int, list[ToolFileError]]:
@@ -19,6 +20,7 @@ def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -
     if not folder.is_dir():
         raise UsageError(f"there is no folder of tools at {folder}")
     good, problems, used = 0, list[ToolFileError](), set[Path]()
+    wall = wall_of(folder) or require_reading
     for path in sorted((*folder.rglob("*.sql"), *folder.rglob("*.yaml"))):
         inside = path.relative_to(folder)
         if not is_tool(inside):
@@ -26,7 +28,7 @@ def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -
         try:
             text, fragments = _text(path), folder / inside.parts[0] / FOLDER
             used |= {fragments / f"{name}.sql" for name in included(text)}
-            tool = read_tool(text, "/".join(("tools", *inside.parts)), _engine(inside), fragments)
+            tool = read_tool(text, "/".join(("tools", *inside.parts)), _engine(inside), fragments, wall)
             _try_examples(tool)
             beside.add(tool, lock_check)
         except ToolFileError as error:

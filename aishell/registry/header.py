@@ -6,7 +6,7 @@ The grammar is described for people in tools/README.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -62,18 +62,23 @@ _DROPS = re.compile(r"^\s*(DROP|TRUNCATE)\b(?!\s+INDEX\b)", re.IGNORECASE)
 _PARTS = re.compile(r"^\s*ALTER\s+TABLE\s.*\b(?:DROP|TRUNCATE|DETACH)\s+PARTITION\s+(\S+)", re.IGNORECASE | re.DOTALL)
 
 
-def read_tool(text: str, source: str, engine: str, fragments: Path | None = None) -> Tool:
+def read_tool(
+    text: str, source: str, engine: str, fragments: Path | None = None, wall: Callable[[Tool], None] | None = None
+) -> Tool:
     """The tool in `text`, whose own text has the SQL it includes from the folder `fragments`.
 
-    Raises ToolFileError with file and line for anything the grammar does not allow.
+    Raises ToolFileError with file and line for anything the grammar does not allow, and what `wall` raises.
     """
+    look = wall or (lambda tool: None)
     if source.endswith(".yaml"):
-        return _build(_yaml(text, source), {}, source, engine, text)
+        look(tool := _build(_yaml(text, source), {}, source, engine, text))
+        return tool
     text, places = expand(text, source, fragments)
     try:
         header, body_line = _header(text, source)
         blocks = _blocks(text, body_line, source, engine)
-        return _build(_yaml(header, source), blocks, source, engine, text)
+        look(tool := _build(_yaml(header, source), blocks, source, engine, text))
+        return tool
     except ToolFileError as error:
         place = places[min(error.line, len(places)) - 1]
         raise ToolFileError(*place, error.message.removeprefix(f"{error.path}:{error.line}: ")) from error
@@ -132,6 +137,12 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
 
     for fault in faults(data, HEADER, {}):
         raise refuse(f"{fault.message}; {fault.hint}", *fault.at)
+    if data.get("transaction", "none") != "none":
+        # What is done is written down object by object, and an interrupted step goes on behind it: none can be rolled back.
+        raise refuse(
+            f"transaction can only be none, not {data['transaction']!r}: each statement is committed by itself",
+            "transaction",
+        )
     name = str(data["name"])
     if name != PurePosixPath(source).stem or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise refuse(f"the name {name!r} must be the file's name", "name")

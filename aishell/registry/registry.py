@@ -12,6 +12,7 @@ from aishell.registry.fragments import FOLDER
 from aishell.registry.header import ENGINES, read_tool
 from aishell.registry.tool import UNDO, Tool
 from aishell.registry.undo import undoing
+from aishell.registry.wall import Wall, require_reading, wall_of
 
 LockCheck = Callable[[Tool], str | None]
 
@@ -34,13 +35,20 @@ class Registry:
     ) -> Registry:
         """Every `tools/<engine>/**/*.{sql,yaml}` below the folders; `engine` loads that one and `common` only.
 
-        Raises ToolFileError for the first file that is wrong.
+        What did not come with aishell passes the wall. Raises ToolFileError for the first file that is wrong.
         """
         return cls(_files(folders, engine), lock_check)
 
     def with_texts(self, texts: Mapping[str, str]) -> Registry:
-        """This registry, but with the tools a plan was made with, from the texts stored beside it."""
-        stored = [read_tool(text, source, Path(source).parts[1]) for source, text in texts.items()]
+        """This registry, but with the tools a plan was made with, from the texts stored beside it.
+
+        Raises ToolFileError for a text that does not load, or is another than today's and may do more than read.
+        """
+        today = {tool.text for tool in self}
+        stored = [
+            read_tool(text, source, Path(source).parts[1], wall=None if text in today else require_reading)
+            for source, text in texts.items()
+        ]
         names = {(tool.engine, tool.name) for tool in stored}
         return Registry([*stored, *(tool for tool in self if (tool.engine, tool.name) not in names)])
 
@@ -133,7 +141,9 @@ def tool_names(folders: Iterable[Path]) -> set[str]:
 
 
 def _files(folders: Iterable[Path], engine: str | None) -> Iterable[Tool]:
-    return (_read(*found) for found in _paths(folders, engine))
+    for folder in folders:
+        wall = wall_of(folder)
+        yield from (_read(*found, wall) for found in _paths(folder, engine))
 
 
 def is_tool(inside: Path) -> bool:
@@ -141,25 +151,24 @@ def is_tool(inside: Path) -> bool:
     return not any(part.startswith(("_", ".")) for part in inside.parts[:-1])
 
 
-def _paths(folders: Iterable[Path], engine: str | None) -> Iterable[tuple[Path, str, Path]]:
+def _paths(folder: Path, engine: str | None) -> Iterable[tuple[Path, str, Path]]:
     """(path, source, engine's folder) of every tool file."""
-    for folder in folders:
-        if not folder.is_dir():
-            raise UsageError(f"there is no folder of tools at {folder}")
-        for stray in sorted(path for path in folder.iterdir() if path.suffix in (".sql", ".yaml")):
-            where = f"move it into one of the folders {', '.join(ENGINES)}"
-            raise ToolFileError(f"tools/{stray.name}", 1, f"a tool stands in the folder of its engine: {where}")
-        for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))):
-            if sub.name not in ENGINES:
-                raise UnknownNameError("engine", sub.name, ENGINES, str(folder))
-            if engine is None or sub.name in (engine, "common"):
-                for path in sorted((*sub.rglob("*.sql"), *sub.rglob("*.yaml"))):
-                    if is_tool(path.relative_to(folder)):
-                        yield path, "/".join(("tools", *path.relative_to(folder).parts)), sub
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder of tools at {folder}")
+    for stray in sorted(path for path in folder.iterdir() if path.suffix in (".sql", ".yaml")):
+        where = f"move it into one of the folders {', '.join(ENGINES)}"
+        raise ToolFileError(f"tools/{stray.name}", 1, f"a tool stands in the folder of its engine: {where}")
+    for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))):
+        if sub.name not in ENGINES:
+            raise UnknownNameError("engine", sub.name, ENGINES, str(folder))
+        if engine is None or sub.name in (engine, "common"):
+            for path in sorted((*sub.rglob("*.sql"), *sub.rglob("*.yaml"))):
+                if is_tool(path.relative_to(folder)):
+                    yield path, "/".join(("tools", *path.relative_to(folder).parts)), sub
 
 
-def _read(path: Path, source: str, engine: Path) -> Tool:
+def _read(path: Path, source: str, engine: Path, wall: Wall | None) -> Tool:
     try:
-        return read_tool(path.read_text(encoding="utf-8"), source, engine.name, engine / FOLDER)
+        return read_tool(path.read_text(encoding="utf-8"), source, engine.name, engine / FOLDER, wall)
     except UnicodeDecodeError as error:
         raise ToolFileError(source, 1, f"not UTF-8: {error}") from error

@@ -16,8 +16,9 @@ from aishell.reporting.units import exact, printable
 
 Pieces = tuple[tuple[str, str], ...]
 
+#: What a literal or a quoted name is, by engine.
 # PostgreSQL: a letter before the quote or the dollar belongs to a word, as in LIKE'%\'.
-_STRING = {
+STRING = {
     "mysql": r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`(?:[^`]|``)*`",
     "postgresql": r"(?<![\w$])[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
     r"|(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$",
@@ -32,8 +33,8 @@ def split(sql: str, engine: str, source: str, line: int) -> Pieces:
     Raises ToolFileError for a brace that is no placeholder and for a second statement.
     """
     token = re.compile(
-        rf"(?P<comment>{_COMMENT.get(engine, _COMMENT['sqlite'])}|/\*(?![+!]).*?\*/)"
-        rf"|(?P<string>{_STRING.get(engine, _STRING['sqlite'])})"
+        rf"(?P<comment>{_COMMENT.get(engine, _COMMENT['sqlite'])}|/\*(?!\+|M?!).*?\*/)"
+        rf"|(?P<string>{STRING.get(engine, STRING['sqlite'])})"
         r"|(?P<cast>::)|(?<![\w:]):(?P<bind>[a-z_][a-z0-9_]*)"
         r"|\{(?P<paste>[a-z_][a-z0-9_]*)\}|(?P<brace>[{}])|(?P<end>;)",
         re.DOTALL,
@@ -211,7 +212,8 @@ def _range(text: _Text, name: str, values: Mapping[str, Any], later: Collection[
     text.plain(")")
 
 
-_TEMPLATE = re.compile(r"\{form\}|\{column\}|:name|:value")
+#: What a template of `lists` stands in for.
+TEMPLATE = re.compile(r"\{form\}|\{column\}|:name|:value")
 
 
 def _columns(text: _Text, tool: Tool, name: str, columns: Sequence[Mapping[str, Any]]) -> None:
@@ -223,7 +225,7 @@ def _columns(text: _Text, tool: Tool, name: str, columns: Sequence[Mapping[str, 
         template = tool.lists[name].replace("{form}", tool.forms[column["form"]])
         text.plain(", " if number else "")
         position = 0
-        for match in _TEMPLATE.finditer(template):
+        for match in TEMPLATE.finditer(template):
             text.plain(template[position : match.start()])
             position = match.end()
             if match[0] == "{column}":

@@ -85,7 +85,7 @@ def judge(facts: Facts) -> Iterator[Finding]:
         yield tls(facts.encryption, local=facts.local, engine=server.engine)
     yield version(server)
     if server.standby or server.read_only:
-        what = "a standby" if server.standby else "read-only"
+        what = "a standby" if server.standby else "read-only (or this database by default)"
         yield Finding(
             WARNING, "server", f"it is {what}: inspection runs here, nothing that writes", "maintain the primary"
         )

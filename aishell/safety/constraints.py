@@ -239,7 +239,7 @@ class NotAStandby(_Base):
         if context.tool.read_only or context.tool.category in ("report", "backup"):
             return None
         if context.server.standby or context.server.read_only:
-            what = "a standby" if context.server.standby else "read-only"
+            what = "a standby" if context.server.standby else "read-only (or this database by default)"
             return Violation(self.type, f"the server is {what}: {context.tool.name} writes", Decision.DENY)
         return None
 

@@ -261,6 +261,19 @@ def test_an_owner_that_is_no_superuser_backs_up_and_compares_all_but_who_owns_wh
     assert ended.json["output_data"]["rung"] == "restored-and-compared"
 
 
+def test_a_database_that_is_read_only_by_default_is_backed_up_and_comes_back_as_one(tried: Tried) -> None:
+    setting = "ALTER DATABASE {} SET default_transaction_read_only = {}"
+    tried.db.execute("CREATE TABLE kept AS SELECT 1 AS id")
+    tried.db.execute(sql.SQL(setting).format(sql.Identifier(tried.db.dbname), sql.SQL("on")))
+    entry = tried.backed_up()
+    with tried.db.connect() as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(sql.SQL(setting).format(sql.Identifier(tried.db.dbname), sql.SQL("off")))
+    with tried.restored(entry, "back_again") as restored:
+        assert restored.execute("SELECT id FROM kept") == [(1,)]
+        assert restored.execute("SHOW default_transaction_read_only") == [("on",)]
+
+
 def test_roles_that_are_gone_are_named_before_a_restore(tried: Tried) -> None:
     tried.db.make_role("leaver")
     tried.db.execute("CREATE TABLE left_behind (a int)")

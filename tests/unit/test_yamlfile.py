@@ -94,7 +94,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 @pytest.mark.parametrize("deep", [101, 1000, 4000, 200_000])
-@pytest.mark.parametrize("pair", ["[]", "{}", "- ", "? "])
+@pytest.mark.parametrize("pair", ["[]", "{}", "- "])
 def test_what_is_nested_deeply_is_refused_and_ends_nobody(pair, deep):
     opening, closing = ("{a: ", "}") if pair == "{}" else ("[", "]") if pair == "[]" else (pair, "")
     with pytest.raises(SettingsError, match=r"x.yaml:\d: malformed YAML: nested more than 100 levels deep"):

@@ -46,14 +46,21 @@ WITH busy AS (
 ), place AS (
   -- Hidden from roles without pg_read_all_settings: the view then has no such row.
   SELECT max(s.setting) AS data_directory FROM pg_settings AS s WHERE s.name = 'data_directory'
+), by_default AS (
+  -- What the role and the database set for their sessions; that of the role in the database goes before all others.
+  SELECT CAST(split_part(c.setting, '=', 2) AS boolean) AS read_only
+  FROM pg_db_role_setting AS x CROSS JOIN LATERAL unnest(x.setconfig) AS c(setting)
+  WHERE split_part(c.setting, '=', 1) = 'default_transaction_read_only'
+    AND x.setdatabase IN (0, (SELECT b.oid FROM pg_database AS b WHERE b.datname = current_database()))
+    AND x.setrole IN (0, (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = session_user))
+  ORDER BY x.setrole <> 0 DESC, x.setdatabase <> 0 DESC LIMIT 1
 )
 SELECT current_database() AS database,
        current_user AS user_name,
        current_setting('is_superuser') = 'on' AS superuser,
        pg_is_in_recovery() AS standby,
-       -- A limit set for this session alone (startup options, SET) says nothing about the server.
-       pg_is_in_recovery() OR EXISTS (SELECT 1 FROM pg_settings AS s WHERE s.name = 'default_transaction_read_only'
-                                      AND s.setting = 'on' AND s.source NOT IN ('client', 'session')) AS read_only,
+       -- The session's own limit, from its startup options, says nothing about the server.
+       pg_is_in_recovery() OR coalesce((SELECT f.read_only FROM by_default AS f), false) AS read_only,
        format('system %s at %s database %s %s', (SELECT k.system_identifier FROM pg_control_system() AS k),
               coalesce(p.data_directory, host(inet_server_addr()) || ':' || inet_server_port(),
                 'port ' || current_setting('port')),

@@ -119,7 +119,7 @@ def made(work: Work, kind: str) -> Written:
 def _run(work: Work, reach: Reach, kind: str, step: str, state: Row) -> None:
     """Let pgbackrest make it. What it says of how far it has come is in its log."""
     expected = state["bytes"] or 0
-    with work.context.writing() as session:
+    with work.context.reading() as session:
         mark = work.query("mark", session, marker=step)[0]
     annotations = [f"--annotation={name}={text}" for name, text in ((STEP, step), (AT, mark["at"]), (LSN, mark["lsn"]))]
     reach.run(

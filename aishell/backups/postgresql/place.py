@@ -26,7 +26,10 @@ _CREATE = {"c": "create_libc", "i": "create_icu", "b": "create_builtin"}
 def credentials_of(work: Work, place: str) -> Credentials:
     """How to reach another database of the same server."""
     credentials = work.context.database.here
-    return replace(credentials, url=replace(credentials.url, database=place))
+    # A database that is read-only by default is so again once it has its settings, and has to get its name yet.
+    settings = f"{credentials.url.options.get('options', '')} -c default_transaction_read_only=off".strip()
+    options = {**credentials.url.options, "options": settings}
+    return replace(credentials, url=replace(credentials.url, database=place, options=options))
 
 
 @contextmanager

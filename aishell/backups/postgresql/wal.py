@@ -68,7 +68,7 @@ def slot_name(identity: str, target: str, root: Path) -> str:
 @contextmanager
 def held(work: Work, holder: str) -> Iterator[Session]:
     """WAL stays on the server from now on, by a temporary slot: it goes with its session, whatever becomes of us."""
-    with work.context.writing() as session:
+    with work.context.reading() as session:
         work.query("hold", session, holder=holder)
         try:
             yield session
@@ -103,14 +103,14 @@ def advance(work: Work, slot: str, lsn: str) -> None:
     """Let the server remove what lies before a verified backup's end."""
     known = found(work, slot)
     if known is not None and not lost(known) and number_of(known["restart_lsn"]) < number_of(lsn):
-        with work.context.writing() as session:
+        with work.context.reading() as session:
             work.query("advance", session, slot=slot, lsn=lsn)
 
 
 def drop(work: Work, slot: str) -> None:
     """Take the slot away, if it is there."""
     if found(work, slot) is not None:
-        with work.context.writing() as session:
+        with work.context.reading() as session:
             work.query("drop_slot", session, slot=slot)
 
 
@@ -140,7 +140,7 @@ def received(
     all that the program looks at to know where to go on, stands there meanwhile: by a slot it would let the WAL go before we
     are done.
     """
-    with work.context.writing() as session:
+    with work.context.reading() as session:
         marked = work.query("mark", session, marker=f"{work.context.run_id}:{work.context.step_id}")[0]
         switched = number_of(work.query("switch", session)[0]["lsn"])
     folder, first = work.folder / WAL, begin // size * size

@@ -39,7 +39,7 @@ SELECT DATABASE() AS `database`,
                 WHERE u.PRIVILEGE_TYPE = 'SUPER'
                   AND u.GRANTEE = CONCAT('''', SUBSTRING_INDEX(CURRENT_USER(), '@', CHAR_LENGTH(CURRENT_USER()) - CHAR_LENGTH(REPLACE(CURRENT_USER(), '@', ''))), '''@''', SUBSTRING_INDEX(CURRENT_USER(), '@', -1), '''')) AS superuser,
        @@global.read_only AND COALESCE(st.replica, 0) AS standby,
-       @@global.read_only AS read_only,
+       @@global.read_only OR @@global.tx_read_only AS read_only,
        CONCAT_WS('/', (SELECT v.VARIABLE_VALUE FROM information_schema.GLOBAL_VARIABLES AS v WHERE v.VARIABLE_NAME = 'SERVER_UID'), @@hostname, @@port, @@server_id, @@datadir, DATABASE()) AS identity,
        size.bytes AS database_bytes,
        @@datadir AS data_directory,

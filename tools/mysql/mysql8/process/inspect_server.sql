@@ -44,7 +44,7 @@ SELECT DATABASE() AS `database`,
                 WHERE u.PRIVILEGE_TYPE = 'SUPER'
                   AND u.GRANTEE = CONCAT('''', SUBSTRING_INDEX(CURRENT_USER(), '@', CHAR_LENGTH(CURRENT_USER()) - CHAR_LENGTH(REPLACE(CURRENT_USER(), '@', ''))), '''@''', SUBSTRING_INDEX(CURRENT_USER(), '@', -1), '''')) AS superuser,
        @@global.super_read_only AS standby,
-       @@global.read_only OR @@global.super_read_only AS read_only,
+       @@global.read_only OR @@global.super_read_only OR @@global.transaction_read_only AS read_only,
        CONCAT_WS('/', @@server_uuid, @@hostname, @@port, @@server_id, @@datadir, DATABASE()) AS identity,
        size.bytes AS database_bytes,
        @@datadir AS data_directory,

@@ -1,0 +1,210 @@
+"""The wall at load: a reading block is parsed in its engine's dialect and must be one statement that reads.
+
+Imported only when a tool is loaded that nobody has looked at yet (`registry/wall.py`): importing the parser takes 0.1 s.
+It is not the server's own parser, so little rests on what it alone makes of a text. What it passes over (a comment, as it
+thinks) is refused, since the server may read it otherwise (MySQL runs what stands in `/*! */`); literals must be literals by
+`registry/render.py` too; and calls are looked for among the words, not in the tree.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.dialects.mysql import MySQL
+from sqlglot.dialects.postgres import Postgres
+from sqlglot.dialects.sqlite import SQLite
+from sqlglot.errors import ParseError, SqlglotError
+from sqlglot.parsers.mysql import MySQLParser
+from sqlglot.tokenizer_core import Token, TokenType
+
+from aishell.databases.sqlite_guard import ASKED, TOLD
+from aishell.registry.functions import COLUMNS, FUNCTIONS, WORDS
+from aishell.registry.render import STRING
+
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it warns of what it does not know, which is refused here
+
+
+class NotReadingError(ValueError):
+    """Why a text is not one statement that reads."""
+
+
+class _Parser(MySQLParser):
+    def _parse_json_column_def(self) -> exp.JSONColumnDef:
+        column = super()._parse_json_column_def()
+        if self._match(TokenType.CHARACTER_SET) or self._match_text_seq("CHARACTER", "SET"):
+            self._parse_var_or_string()
+            column.set("path", self._match_text_seq("PATH") and self._parse_string())
+        return column
+
+
+class _MySQL(MySQL):
+    """MySQL's and MariaDB's, with CHARACTER SET in the columns of JSON_TABLE."""
+
+    Parser = _Parser
+
+
+_DIALECTS: dict[str, Dialect] = {"postgresql": Postgres(), "mysql": _MySQL(), "sqlite": SQLite()}
+ENGINES = tuple(_DIALECTS)
+#: What a reading statement is made of, beside expressions. Locks, INTO, settings and whatever else there is are not.
+_PARTS = (
+    exp.Query, exp.Condition, exp.Alias, exp.CTE, exp.With, exp.From, exp.Join, exp.Where, exp.Group, exp.Having, exp.Order,
+    exp.Ordered, exp.Limit, exp.Offset, exp.Fetch, exp.Distinct, exp.Table, exp.TableAlias, exp.Tuple, exp.Values, exp.Lateral,
+    exp.Unnest, exp.DataType, exp.DataTypeParam, exp.Interval, exp.Star, exp.Var, exp.Window, exp.WindowSpec, exp.Filter,
+    exp.WithinGroup, exp.Escape, exp.Collate, exp.Identifier, exp.ColumnDef, exp.Partition, exp.JSONTable, exp.JSONSchema,
+    exp.JSONColumnDef, exp.JSONKeyValue, exp.JSONPath, exp.JSONPathPart, exp.Kwarg, exp.GroupingSets, exp.Cube, exp.Rollup,
+    exp.If, exp.Case, exp.ObjectIdentifier, exp.Func, exp.Predicate, exp.Any, exp.IntervalSpan, exp.CharacterSet,
+    exp.PseudoType, exp.IndexTableHint, exp.AtTimeZone,
+)  # fmt: skip
+#: `@x := 1`, and the next value of a sequence.
+_ASSIGNS = (exp.PropertyEQ, exp.NextValueFor)
+_BEGINS = (TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN)
+_NOT_ONE = "it is not one SELECT"
+#: A backslash that the end of a literal hangs on: whether it counts is the server's sql_mode.
+_ESCAPED_QUOTE = re.compile(r"(?<!\\)(?:\\\\)*\\['\"]")
+#: What is white space to each server; other blanks of Unicode are letters to some.
+_BLANK = " \t\r\n\f"
+#: A string of bits, bytes or national characters.
+_PREFIXED = re.compile(r"[bxn]'[^'\\]*'\Z", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d]|[\\\"`]")
+_NO_WORDS = {TokenType.STRING, TokenType.NUMBER, TokenType.BYTE_STRING, TokenType.HEX_STRING, TokenType.NATIONAL_STRING}
+_PRAGMA = re.compile(r"PRAGMA\s+(?:[\w\"]+\s*\.\s*)?(\w+)\s*(\([\w\s'\"]*\))?", re.IGNORECASE)
+_PRAGMA_TABLE = re.compile(r"pragma_(\w+)", re.IGNORECASE)
+#: Schemas whose functions are the server's own.
+_OWN_SCHEMAS = {"postgresql": {"pg_catalog", "information_schema"}}
+
+
+def unlisted(sql: str, engine: str) -> list[str]:
+    """The functions that a reading statement calls and that are not on the list of its engine.
+
+    Raises NotReadingError for what is not one reading statement, or cannot be parsed.
+    """
+    if engine == "sqlite" and (pragma := _PRAGMA.fullmatch(sql.strip())):
+        if pragma[1].lower() in ASKED or (pragma[1].lower() in TOLD and not pragma[2]):
+            return []
+        raise NotReadingError(f"PRAGMA {pragma[1]} is not among those that only tell something")
+    dialect = _DIALECTS[engine]
+    try:
+        tokens = dialect.tokenize(sql)
+        if not tokens or tokens[0].token_type not in _BEGINS:
+            raise NotReadingError(_NOT_ONE)
+        _check_tokens(tokens, sql, engine)
+        trees = dialect.parser().parse(tokens, sql)
+    except ParseError as error:
+        told = error.errors[0] if error.errors else {}
+        near = f" at {told['highlight']!r}" if told.get("highlight") else ""
+        raise NotReadingError(f"it cannot be parsed: {told.get('description', error)}{near}") from error
+    except (SqlglotError, RecursionError) as error:
+        raise NotReadingError(f"it cannot be parsed: {error}") from error
+    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
+        raise NotReadingError(_NOT_ONE)
+    for node in trees[0].walk():
+        if not isinstance(node, _PARTS) or isinstance(node, _ASSIGNS):
+            raise NotReadingError(f"{_NOT_ONE}: {node.sql(dialect)[:60]!r} does more than read, or is not known")
+    return _calls(tokens, trees[0], engine)
+
+
+def _check_tokens(tokens: Sequence[Token], sql: str, engine: str) -> None:
+    """Raises NotReadingError for text between the words, for a literal that may end elsewhere, and for INTO."""
+    position = 0
+    for token in tokens:
+        if sql[position : token.start].strip(_BLANK):
+            raise NotReadingError(_passed_over(sql[position : token.start]))
+        raw, position = sql[token.start : token.end + 1], token.end + 1
+        if raw[-1] in "'\"`$" and not re.fullmatch(STRING[engine], raw, re.DOTALL) and not _PREFIXED.match(raw):
+            raise NotReadingError(f"the literal {raw[:40]!r} may end elsewhere")
+        if engine == "mysql" and raw[0] in "'\"" and _ESCAPED_QUOTE.search(raw):
+            raise NotReadingError(f"the end of {raw[:40]!r} hangs on the server's sql_mode: write the quote twice")
+        if token.token_type is TokenType.HINT or raw.upper() == "INTO":
+            raise NotReadingError(f"{raw} does not belong into a statement that reads")
+    if sql[position:].strip(_BLANK):
+        raise NotReadingError(_passed_over(sql[position:]))
+
+
+def _passed_over(text: str) -> str:
+    kind = "an executable comment" if re.match(r"\s*/\*M?!", text) else "a comment to some and none to others"
+    return f"{text.strip()[:40]!r} is {kind}"
+
+
+def _calls(tokens: Sequence[Token], tree: exp.Expr, engine: str) -> list[str]:
+    """What stands before a parenthesis, or behind a dot where that is a call too, and is not on the list."""
+    with_columns = Counter(alias.name.lower() for alias in tree.find_all(exp.TableAlias) if alias.args.get("columns"))
+    found: list[str] = []
+    for before, token, after in _named(tokens):
+        if engine == "sqlite" and (pragma := _PRAGMA_TABLE.fullmatch(token.text)):
+            asked = after is TokenType.L_PAREN
+            found += [] if pragma[1].lower() in (ASKED if asked else TOLD | ASKED) else [token.text]
+            continue
+        if engine == "mysql" and before is not None and token.text.lower() == "nextval":
+            found.append(token.text)  # of a sequence, as Oracle writes it
+        if after != TokenType.L_PAREN:
+            continue
+        quoted = token.token_type is TokenType.IDENTIFIER
+        name = token.text if quoted else token.text.lower()
+        if before is not None:
+            own = before.text.lower() in _OWN_SCHEMAS.get(engine, ()) and name in FUNCTIONS[engine]
+            found += [] if own else [f"{before.text}.{token.text}"]
+        elif name not in FUNCTIONS[engine] and (quoted or name.split()[-1] not in WORDS):
+            if with_columns[name.lower()] > 0:
+                with_columns[name.lower()] -= 1  # a table's alias, and the names of its columns
+            else:
+                found.append(token.text)
+    if engine == "postgresql":
+        found += _attributes(tokens, tree)
+    return list(dict.fromkeys(found))
+
+
+def _named(tokens: Sequence[Token]) -> Iterator[tuple[Token | None, Token, TokenType | None]]:
+    """Every word, with the one it is qualified by, and what follows."""
+    for number, token in enumerate(tokens):
+        if token.token_type in _NO_WORDS or not _WORD.match(token.text):
+            continue
+        dotted = number > 1 and tokens[number - 1].token_type is TokenType.DOT
+        following = tokens[number + 1].token_type if number + 1 < len(tokens) else None
+        yield tokens[number - 2] if dotted else None, token, following
+
+
+def _attributes(tokens: Sequence[Token], tree: exp.Expr) -> Iterator[str]:
+    """PostgreSQL takes `x.name` for `name(x)` where x is what a function has returned, and has no such column.
+
+    `SELECT s.pg_read_file FROM lower('postgresql.conf') AS s` reads the file. What is no column that is known is a call.
+    """
+    known = FUNCTIONS["postgresql"] | COLUMNS
+    for before, token, after in _named(tokens):
+        of_value = before is not None and before.token_type in (TokenType.R_PAREN, TokenType.R_BRACKET)
+        if of_value and after is not TokenType.L_PAREN and token.text not in known:
+            yield f"(…).{token.text}"
+    sources: dict[tuple[int, str], exp.Expr] = {}
+    for table in tree.find_all(exp.Table, exp.Lateral, exp.Unnest, exp.Subquery):
+        sources[id(table.find_ancestor(exp.Select)), table.alias_or_name.lower()] = table
+    for column in tree.find_all(exp.Column):
+        source = _source(column, sources)
+        unnamed = source is None and column.table.lower() in FUNCTIONS["postgresql"]  # its name is the function's
+        returned = source is not None and _returned(source) and column.name not in _columns(source)
+        if (unnamed or returned) and column.name not in known:
+            yield f"{column.table}.{column.name}"
+
+
+def _source(column: exp.Column, sources: Mapping[tuple[int, str], exp.Expr]) -> exp.Expr | None:
+    """What the column is of: a source of the SELECT it stands in, else of one around that."""
+    select = column.find_ancestor(exp.Select)
+    while column.table and select is not None:
+        if found := sources.get((id(select), column.table.lower())):
+            return found
+        select = select.find_ancestor(exp.Select)
+    return None
+
+
+def _returned(table: exp.Expr) -> bool:
+    return isinstance(table, exp.Unnest) or isinstance(table.this, exp.Func)
+
+
+def _columns(table: exp.Expr) -> frozenset[str]:
+    """The names that a source of rows gives its columns."""
+    alias, ordinality = table.args.get("alias"), table.args.get("offset")
+    named = [*(alias.args.get("columns") or ())] if alias is not None else []
+    return frozenset(one.name for one in (*named, ordinality) if isinstance(one, exp.Expr))

@@ -1,0 +1,73 @@
+"""Which blocks of a tool only read, and every text that such a block can be sent as. Pure.
+
+What is here of a block is parsed when a tool is loaded (`registry/parsing.py`): binds and pasted names are stood for by a
+number and by quoted names, what a file pastes as SQL (words of an enumeration, forms of columns) stands there as it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from aishell.databases.quoting import quote
+from aishell.errors import ToolFileError
+from aishell.registry.render import TEMPLATE
+from aishell.registry.tool import KEY_RANGE, STAGES, Block, Tool
+
+#: The blocks that change something, or take a lock, in a tool that is not `safe`; every other block only reads.
+CHANGING = frozenset({"hold", *STAGES, "cleanup", "undo", "probe"})
+#: So many texts of a block are parsed at most.
+MOST_TEXTS = 64
+_VALUE = "0"
+
+
+def reading_blocks(tool: Tool) -> list[Block]:
+    """What must only read: every block of a `safe` tool or a query, else those that change nothing.
+
+    The blocks of a program or a callable are its own to send: such a tool of a site is `medium` at least.
+    """
+    if tool.runs in ("program", "python"):
+        return []
+    if tool.read_only or tool.archives == "write":
+        return list(tool.blocks.values())
+    return [block for name, block in tool.blocks.items() if name not in CHANGING]
+
+
+def texts(tool: Tool, block: Block, engine: str) -> Iterator[str]:
+    """The block as `engine` gets it, with each combination of the words that it pastes. Raises ToolFileError for too many."""
+    words = {name: tool.parameters[name].rules["enum"] for name in block.pasted if _kind(tool, name) == "keyword"}
+    combinations = list(itertools.islice(itertools.product(*words.values()), MOST_TEXTS + 1))
+    if len(combinations) > MOST_TEXTS:
+        raise ToolFileError(tool.source, block.line, f"its words can be combined in more than {MOST_TEXTS} ways")
+    for chosen in combinations:
+        pasted = dict(zip(words, map(str, chosen), strict=True))
+        yield "".join(
+            value if kind == "text" else _VALUE if kind == "bind" else pasted.get(value) or _pasted(tool, value, engine)
+            for kind, value in block.pieces
+        )
+
+
+def _kind(tool: Tool, name: str) -> str:
+    return tool.parameters[name].type if name in tool.parameters else ""
+
+
+def _pasted(tool: Tool, name: str, engine: str) -> str:
+    """What stands for a pasted name."""
+    quoted, kind = quote(name, engine), _kind(tool, name)
+    if kind == "keyword":
+        return ""  # the empty word of its enumeration
+    if name in tool.lists:
+        return ", ".join(_column(tool, name, form, engine) for form in tool.forms or {"": ""})
+    if tool.keyed and name in KEY_RANGE:
+        return f"{quoted} > {_VALUE}"
+    if kind == "filters":
+        return f" AND {quoted} = {_VALUE}"
+    if kind == "integer":
+        return _VALUE
+    return f"{quoted}.{quoted}" if kind == "identifier_list" or name == "group" else quoted
+
+
+def _column(tool: Tool, name: str, form: str, engine: str) -> str:
+    template = tool.lists[name].replace("{form}", tool.forms.get(form, ""))
+    stands = {"{column}": quote(name, engine), "{form}": ""}
+    return TEMPLATE.sub(lambda match: stands.get(match[0], _VALUE), template)

@@ -1,0 +1,245 @@
+"""What reads cannot write: every form of tests/forms.py against each wall by itself, on real servers.
+
+docs/decisions/0017-two-walls.md has the table; `test_the_table_is_what_was_tried` holds it to the forms.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pymysql
+import pytest
+from pymysql.constants import CLIENT
+
+from aishell.databases.base import SessionOptions, Statement
+from aishell.errors import DatabaseError, ToolFileError
+from aishell.registry.header import read_tool
+from aishell.registry.wall import site
+from tests.fix_tools import ENGINES as ENGINE_FIXTURES
+from tests.fix_tools import ROOT, Engine, label
+from tests.forms import FORMS, PREPARED, Form, table
+from tests.unit.making import ENGINES, tool_text
+
+BLOCKS = ("first", "second", "third")
+
+
+def refused_at_load(form: Form, **names: str) -> bool:
+    """Whether a safe tool of a site with these blocks does not load."""
+    texts = [filled(block, names) for block in form.blocks]
+    keys = {**ENGINES[form.engine], "name": "form", "risk": "safe", "runs": "query", "lock": "none", "parameters": None}
+    text = tool_text(dict(zip(BLOCKS, texts, strict=False)), **keys, returns="{rows: rows(first)}")
+    try:
+        read_tool(text, f"tools/{form.engine}/form.sql", form.engine, wall=site)
+    except ToolFileError as error:
+        return error.line > 1
+    return False
+
+
+def filled(block: str, names: dict[str, str]) -> str:
+    for name, value in names.items():
+        block = block.replace("{" + name + "}", value)
+    return block
+
+
+class Trial:
+    """A database in which the forms are tried, on a server that writes files where it is told to."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.db = engine, engine.db
+        self.folder = self.db.path.parent if engine.name == "sqlite" else self.db.server.folder
+        self.files, self.dirty = 0, True
+        (self.folder / "rows").write_text("7\n")
+        (self.folder / "rows").chmod(0o644)
+
+    @cached_property
+    def connection(self) -> Any:
+        """A connection of the driver's own, around which no wall stands; a statement may be several."""
+        if self.engine.name == "sqlite":
+            return self.db.connect()
+        return self.db.connect(**({"client_flag": CLIENT.MULTI_STATEMENTS} if self.engine.name == "mysql" else {}))
+
+    def forget(self) -> None:
+        """A new connection from now on: the last one may have been told something that lasts."""
+        self.connection.close()
+        del self.connection
+
+    def send(self, sql: str) -> list[Any]:
+        if self.engine.name == "mysql":
+            with self.connection.cursor() as cursor:
+                cursor.execute(sql)
+                rows = list(cursor.fetchall())
+                while cursor.nextset():
+                    pass
+                return rows
+        if self.engine.name == "sqlite" and sql.startswith("SELECT 1;"):
+            self.connection.executescript(sql)
+            return []
+        cursor = self.connection.execute(sql)
+        return cursor.fetchall() if cursor.description else []
+
+    def prepare(self) -> dict[str, str]:
+        """Everything is as it was before the first form; what stands for the names in its blocks."""
+        self.files += 1
+        if self.dirty:
+            self.engine.database.close()
+            self.forget()
+            if self.engine.name == "sqlite":
+                for path in self.folder.glob("test.db*"):
+                    path.unlink()
+            for statement in (*CLEANED[self.engine.name], *PREPARED[self.engine.name].strip().splitlines()):
+                self.send(statement.strip().replace("{database}", self.database))
+        self.dirty = False
+        return {
+            "file": str(self.folder / f"made{self.files}"),
+            "rows": str(self.folder / "rows"),
+            "database": self.database,
+        }
+
+    @property
+    def database(self) -> str:
+        return str(self.db.path) if self.engine.name == "sqlite" else self.db.dbname
+
+    def refuses(self, form: Form) -> bool:
+        """Whether the server refuses the form in a session that reads. Of one that it refuses, nothing is to be seen."""
+        names = self.prepare()
+        before = self.state()
+        try:
+            with self.engine.database.session(SessionOptions(read_only=True)) as session:
+                session.mark("aishell:test:0")
+                for block in form.blocks:
+                    sql = filled(block, names)
+                    session.query(Statement(sql, {}, sql))
+        except DatabaseError:
+            assert self.state() == before, form
+            assert not Path(names["file"]).exists(), form
+            return True
+        self.dirty = True
+        return False
+
+    def takes(self, form: Form) -> None:
+        """The server takes the form from anybody else: it is not for a slip of the form's that it is refused."""
+        names = self.prepare()
+        self.dirty = True
+        for block in form.blocks:
+            try:
+                self.send(filled(block, names))
+            except psycopg.errors.NoActiveSqlTransaction:
+                with self.connection.transaction():
+                    self.send(filled(block, names))
+
+    def state(self) -> list[Any]:
+        """All that a form can change in the database."""
+        return [self.send(sql) for sql in STATE[self.engine.name]]
+
+
+@pytest.fixture(params=ENGINE_FIXTURES, ids=label)
+def trial(request: pytest.FixtureRequest) -> Iterator[Trial]:
+    if request.param == "mariadb":  # one that may write files, and whose accounts and databases are nobody else's
+        server = request.getfixturevalue("mariadb_server_factory")({"secure-file-priv": ""})
+        engine = Engine(server.create("walls"))
+    else:
+        engine = Engine(request.getfixturevalue(request.param))
+    made = Trial(engine)
+    yield made
+    made.dirty = True
+    made.prepare()
+    engine.close()
+
+
+#: What takes away what a form can leave beside the database.
+CLEANED = {
+    "sqlite": (),
+    "postgresql": (
+        "ALTER DATABASE {database} RESET ALL",
+        "ALTER SYSTEM RESET ALL",
+        "ALTER ROLE CURRENT_USER RESET ALL",
+        "DROP DATABASE IF EXISTS made_by_a_form",
+        "DROP ROLE IF EXISTS made_by_a_form",
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'made_by_a_form'",
+    ),
+    "mysql": (
+        "DROP DATABASE IF EXISTS made_by_a_form",
+        "DROP USER IF EXISTS made_by_a_form",
+        "DROP ROLE IF EXISTS role_by_a_form",
+    ),
+}
+STATE = {
+    "postgresql": (
+        "SELECT id, v FROM app.t ORDER BY id",
+        "SELECT count(*) FROM app.u",
+        "SELECT oid, relname, relfilenode, relacl::text FROM pg_class WHERE relnamespace = 'app'::regnamespace ORDER BY oid",
+        "SELECT oid FROM pg_proc WHERE pronamespace = 'app'::regnamespace ORDER BY oid",
+        "SELECT attrelid, attname FROM pg_attribute WHERE attrelid = 'app.t'::regclass ORDER BY attname",
+        "SELECT last_value, is_called FROM app.s",
+        "SELECT oid FROM pg_largeobject_metadata",
+        "SELECT datname FROM pg_database ORDER BY 1",
+        "SELECT rolname FROM pg_roles ORDER BY 1",
+        "SELECT * FROM pg_db_role_setting ORDER BY 1, 2",
+        "SELECT name, setting FROM pg_file_settings WHERE sourcefile LIKE '%auto.conf'",
+        "SELECT slot_name FROM pg_replication_slots",
+        "SELECT obj_description('app.t'::regclass)",
+    ),
+    "mysql": (
+        "SELECT * FROM t ORDER BY id",
+        "SELECT * FROM t2",
+        "SELECT next_not_cached_value FROM s",
+        "SELECT TABLE_NAME, CREATE_TIME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1",
+        "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1, 2",
+        "SELECT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1",
+        "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() ORDER BY 1",
+        "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()",
+        "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()",
+        "SELECT SCHEMA_NAME, SCHEMA_COMMENT FROM information_schema.SCHEMATA ORDER BY 1",
+        "SELECT User, Host FROM mysql.user ORDER BY 1, 2",
+        "SHOW GRANTS",
+    ),
+    "sqlite": (
+        "SELECT * FROM t",
+        "SELECT * FROM sqlite_schema ORDER BY name",
+        "SELECT * FROM sqlite_sequence",
+        "PRAGMA user_version",
+        "PRAGMA application_id",
+        "PRAGMA schema_version",
+        "PRAGMA auto_vacuum",
+        "PRAGMA page_size",
+        "PRAGMA journal_mode",
+    ),
+}
+
+
+def forms(engine: str) -> list[Form]:
+    return [form for form in FORMS if form.engine == engine]
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mysql", "sqlite"])
+def test_at_load_the_parser_refuses_what_may_write(engine):
+    found = {form: refused_at_load(form, file="/tmp/f", rows="/tmp/r", database="d") for form in forms(engine)}
+    assert {form for form, refused in found.items() if refused} == {
+        form for form in found if "parse" in form.held_by((0,))
+    }
+    assert len(found) >= 72
+
+
+def test_at_run_time_the_server_refuses_what_writes(trial):
+    found = {form: trial.refuses(form) for form in forms(trial.engine.name)}
+    held = {form for form in found if "server" in form.held_by(trial.engine.database.version)}
+    assert {form for form, refused in found.items() if refused} == held
+
+
+@pytest.mark.thorough
+def test_every_form_is_taken_where_no_wall_stands(trial):
+    for form in forms(trial.engine.name):
+        try:
+            trial.takes(form)
+        except (psycopg.Error, pymysql.Error, sqlite3.Error) as error:
+            pytest.fail(f"{form}: {error}")
+
+
+def test_the_table_is_what_was_tried():
+    text = (ROOT / "docs" / "decisions" / "0017-two-walls.md").read_text()
+    assert "\n".join(table()) in text
