@@ -8,6 +8,7 @@ from aishell.errors import AishellError, ToolFileError, UnknownNameError, UsageE
 from aishell.registry.fragments import FOLDER, included
 from aishell.registry.header import ENGINES, read_tool
 from aishell.registry.registry import LockCheck, Registry, is_tool
+from aishell.registry.tool import Tool
 
 
 def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -> tuple[int, list[ToolFileError]]:
@@ -17,7 +18,7 @@ def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder of tools at {folder}")
-    good, problems, used = 0, list[ToolFileError](), set[Path]()
+    added, problems, used = list[Tool](), list[ToolFileError](), set[Path]()
     for path in sorted((*folder.rglob("*.sql"), *folder.rglob("*.yaml"))):
         inside = path.relative_to(folder)
         if not is_tool(inside):
@@ -25,20 +26,28 @@ def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -
         try:
             text, fragments = _text(path), folder / inside.parts[0] / FOLDER
             used |= {fragments / f"{name}.sql" for name in included(text)}
-            beside.add(read_tool(text, "/".join(("tools", *inside.parts)), _engine(inside), fragments), lock_check)
+            tool = read_tool(text, "/".join(("tools", *inside.parts)), _engine(inside), fragments)
+            beside.add(tool, lock_check)
         except ToolFileError as error:
-            where = folder.joinpath(*PurePosixPath(error.path).parts[1:])
-            message = error.message.removeprefix(f"{error.path}:{error.line}: ")
-            problems.append(ToolFileError(str(where), error.line, message))
+            problems.append(_placed(error, folder))
         except AishellError as error:
             message = f"{error.message}; {error.hint}" if error.hint else error.message
             problems.append(ToolFileError(str(path), 1, message))
         else:
-            good += 1
+            added.append(tool)
+    problems += (_placed(error, folder) for error in beside.dangling(added))
     for path in sorted(folder.glob(f"*/{FOLDER}/*.sql")):
         if path not in used:
             problems.append(ToolFileError(str(path), 1, "no tool includes this fragment"))
-    return good, list({problem.message: problem for problem in problems}.values())
+    return len(added) - sum(1 for _ in beside.dangling(added)), list(
+        {problem.message: problem for problem in problems}.values()
+    )
+
+
+def _placed(error: ToolFileError, folder: Path) -> ToolFileError:
+    """An error in a file of `folder`, by the path that was given."""
+    message = error.message.removeprefix(f"{error.path}:{error.line}: ")
+    return ToolFileError(str(folder.joinpath(*PurePosixPath(error.path).parts[1:])), error.line, message)
 
 
 def _engine(inside: Path) -> str:
