@@ -19,7 +19,7 @@ def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder of tools at {folder}")
-    good, problems, used = 0, list[ToolFileError](), set[Path]()
+    added, problems, used = list[Tool](), list[ToolFileError](), set[Path]()
     wall = wall_of(folder) or require_reading
     for path in sorted((*folder.rglob("*.sql"), *folder.rglob("*.yaml"))):
         inside = path.relative_to(folder)
@@ -32,18 +32,25 @@ def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -
             _try_examples(tool)
             beside.add(tool, lock_check)
         except ToolFileError as error:
-            where = folder.joinpath(*PurePosixPath(error.path).parts[1:])
-            message = error.message.removeprefix(f"{error.path}:{error.line}: ")
-            problems.append(ToolFileError(str(where), error.line, message))
+            problems.append(_placed(error, folder))
         except AishellError as error:
             message = f"{error.message}; {error.hint}" if error.hint else error.message
             problems.append(ToolFileError(str(path), 1, message))
         else:
-            good += 1
+            added.append(tool)
+    problems += (_placed(error, folder) for error in beside.dangling(added))
     for path in sorted(folder.glob(f"*/{FOLDER}/*.sql")):
         if path not in used:
             problems.append(ToolFileError(str(path), 1, "no tool includes this fragment"))
-    return good, list({problem.message: problem for problem in problems}.values())
+    return len(added) - sum(1 for _ in beside.dangling(added)), list(
+        {problem.message: problem for problem in problems}.values()
+    )
+
+
+def _placed(error: ToolFileError, folder: Path) -> ToolFileError:
+    """An error in a file of `folder`, by the path that was given."""
+    message = error.message.removeprefix(f"{error.path}:{error.line}: ")
+    return ToolFileError(str(folder.joinpath(*PurePosixPath(error.path).parts[1:])), error.line, message)
 
 
 def _try_examples(tool: Tool) -> None:

@@ -37,7 +37,10 @@ class Registry:
 
         What did not come with aishell passes the wall. Raises ToolFileError for the first file that is wrong.
         """
-        return cls(_files(folders, engine), lock_check)
+        made = cls(_files(folders, engine), lock_check)
+        for problem in made.dangling(made):
+            raise problem
+        return made
 
     def with_texts(self, texts: Mapping[str, str]) -> Registry:
         """This registry, but with the tools a plan was made with, from the texts stored beside it.
@@ -64,6 +67,20 @@ class Registry:
                     tool.source, 1, f"{tool.name} stands in {other.source} too, for some of the same servers"
                 )
         variants.append(tool)
+
+    def dangling(self, tools: Iterable[Tool]) -> Iterator[ToolFileError]:
+        """What is wrong with the other tools that take these back: one that is not there, or does not take what it is given."""
+        for tool in tools:
+            if tool.undone_by is None:
+                continue
+            name, given = tool.undone_by.tool, tool.undone_by.params
+            known = self._tools.get((tool.engine, name)) or self._tools.get(("common", name)) or []
+            unknown = sorted(given.keys() - (known[0].parameters.keys() if known else set()))
+            if not known or unknown:
+                lines = enumerate(tool.text.splitlines(), 1)
+                line = next((n for n, text in lines if text.removeprefix("-- ").startswith("undo:")), 1)
+                said = f"{name} has no parameter {unknown[0]!r}" if known else f"there is no tool {name!r}"
+                yield ToolFileError(tool.source, line, f"undo: {said}")
 
     def __iter__(self) -> Iterator[Tool]:
         return (tool for variants in self._tools.values() for tool in variants)

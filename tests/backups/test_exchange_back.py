@@ -11,7 +11,7 @@ import pytest
 
 from tests.backups import mariadb_samples, test_in_place_mariadb, test_in_place_postgresql, test_sqlite
 from tests.backups.in_place import InPlace
-from tests.faults.killing import SWEEPS, Sweep
+from tests.faults.killing import Sweep
 from tests.fix_aishell import Aishell
 
 
@@ -116,7 +116,8 @@ def test_what_cannot_be_undone_is_said(aishell: Aishell, tmp_path: Path, on_sqli
     assert not list(tmp_path.glob("*.restored"))
 
 
-@SWEEPS
+@pytest.mark.thorough  # the kills of a rollback that `make test` draws are in tests/faults/test_rollback.py
+@pytest.mark.parametrize("sweep", [Sweep("before"), Sweep("after")], ids=str)
 def test_killed_at_any_commit_the_way_back_is_gone_to_its_end(one: Shop, sweep: Sweep) -> None:
     for fault in sweep.faults(4):
         lost, _ = one.restored()

@@ -14,13 +14,14 @@ from aishell.models import ON_ERROR, Step, digest, plain
 from aishell.planning.checks import check_failures
 from aishell.planning.graph import Graph
 from aishell.planning.undoing import with_undos
+from aishell.registry.check import check
 from aishell.registry.registry import Registry
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.registry.undo import undoing
 from aishell.safety.locks import contradiction
 from tests.fix_tools import registry
-from tests.unit.making import VERIFY, make_plan, make_server, make_tool, query_tool, unconnected
+from tests.unit.making import VERIFY, make_plan, make_server, make_tool, query_tool, tool_text, unconnected
 
 UNDONE = "SELECT 1 AS ok, NULL AS reason"
 BLOCKS = {"do": "ANALYZE {table}", "verify": VERIFY, "undo": "REINDEX {table}", "undone": UNDONE}
@@ -80,6 +81,25 @@ def test_a_key_names_another_tools_call():
 def test_a_way_back_that_cannot_work_is_refused(blocks, keys, said):
     with pytest.raises(ToolFileError, match=said):
         make_tool({name: sql for name, sql in {**BLOCKS, **blocks}.items() if sql}, **keys)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (KEY.replace("tool: touch", "tool: tuch"), "there is no tool 'tuch'"),
+        (KEY.replace("{table:", "{tabel:"), "touch has no parameter 'tabel'"),
+    ],
+)
+def test_a_way_back_that_leads_nowhere_is_named_with_its_line(spec, said, tmp_path):
+    (tmp_path / "sqlite").mkdir()
+    text = tool_text(undo=spec)
+    (tmp_path / "sqlite" / "touch.sql").write_text(text)
+    line = next(n for n, one in enumerate(text.splitlines(), 1) if one.startswith("-- undo:"))
+    with pytest.raises(ToolFileError, match=f"touch.sql:{line}: undo: {said}"):
+        Registry.load([tmp_path])
+    loaded, (problem,) = check(tmp_path, Registry([]))
+    assert (loaded, problem.line) == (0, line)
+    assert said in problem.message
 
 
 def test_the_lock_of_the_way_back_counts_too():
