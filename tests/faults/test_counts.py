@@ -46,14 +46,11 @@ def assert_told(ended: Ended, db: Any) -> None:
 
 
 @SWEEPS
-@pytest.mark.parametrize("indexed", [True, False], ids=["by date", "along the table"])
-def test_no_kill_makes_it_delete_more_than_the_limit(
-    log_db: tuple[Any, str], aishell: Aishell, sweep: Sweep, indexed: bool
-) -> None:
+def test_no_kill_makes_it_delete_more_than_the_limit(log_db: tuple[Any, str], aishell: Aishell, sweep: Sweep) -> None:
     """Killed at one commit after the other, and each time it is resumed once more: what may have run counts as if it had."""
     db, engine = log_db
     for fault in sweep.among(*range(5, 22)):
-        renewed(db, engine, indexed=indexed)
+        renewed(db, engine, indexed=bool(fault.at % 2))
         site = new_site(aishell, f"{fault}", db.url)
         ended = site(*arguments(db), "--max-rows", str(LIMIT), fault=fault)
         again = [Fault(3 + (fault.at + number) % 4, fault.when) for number in range(3)]
@@ -138,7 +135,8 @@ def has(site: Aishell, query: str) -> bool:
     return bool(site.rows("SELECT name FROM sqlite_schema WHERE name = 'events'") and site.rows(query))
 
 
-@pytest.mark.parametrize("kept", [(), ("--archive",)], ids=["deleted", "archived"])
+@pytest.mark.sampled
+@KEPT
 def test_the_text_of_a_stopped_run_says_what_its_document_says(
     log_db: tuple[Any, str], aishell: Aishell, kept: tuple[str, ...]
 ) -> None:
