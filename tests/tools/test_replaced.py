@@ -96,6 +96,7 @@ def test_every_tool_that_changes_an_object_asks_whether_it_is_the_same(tool):
         assert "hold" in tool.blocks, "what deletes rows is bound in the transaction of the statement"
 
 
+@pytest.mark.sampled
 @HOW
 @pytest.mark.parametrize(
     "name",
