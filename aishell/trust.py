@@ -44,7 +44,10 @@ class Trust:
         while paths:
             one = paths.pop()
             if self._safe(one) and below and one.is_dir():
-                paths += one.iterdir()
+                try:
+                    paths += one.iterdir()
+                except OSError as error:
+                    raise UntrustedError(f"{one} cannot be looked into: {error.strerror}") from error
 
     def _safe(self, path: Path) -> bool:
         """Whether a path is there; raises UntrustedError where it or what leads to it is not safe."""
@@ -138,7 +141,7 @@ def _way(path: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
 
     The last is None where there is no such file. Raises UntrustedError where the way cannot be followed.
     """
-    todo = [*reversed((Path.cwd() / path).parts)]
+    todo = [*reversed((path if path.is_absolute() else Path.cwd() / path).parts)]
     at, links = Path("/"), 0
     while todo:
         name = todo.pop()

@@ -193,6 +193,16 @@ class TestLinks:
             Trust().check(home / "a")
 
 
+def test_where_the_current_folder_is_gone_a_path_is_still_looked_at(home, monkeypatch):
+    (home / "gone").mkdir()
+    monkeypatch.chdir(home / "gone")
+    (home / "gone").rmdir()
+    use(home)
+    _by_all(home / "above/site")
+    with pytest.raises(UntrustedError):
+        use(home)
+
+
 def test_a_sticky_folder_is_safe_to_pass_but_no_site(home):
     (home / "above").chmod(0o1777)
     use(home)
