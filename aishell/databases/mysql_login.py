@@ -158,8 +158,8 @@ class Connection(pymysql.connections.Connection):
                     kind="connect",
                     hint="check host and port; connect_timeout=SECONDS in the URL waits longer",
                 ) from error
-            if isinstance(error, pymysql.OperationalError):
-                raise
+            if isinstance(error, pymysql.Error) and not isinstance(error, pymysql.InternalError):
+                raise  # a server has said so; packets out of order are internal errors
             raise DatabaseError(
                 "what listens there does not speak MySQL's protocol", kind="connect", hint="check host and port"
             ) from error

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from aishell.backups.catalog import Entry
+from aishell.databases.tls import Encryption
 from aishell.models import Server
-from aishell.reporting.diagnosis import PROGRAMS, Facts, Finding, backup, disk, judge, programs, version
+from aishell.reporting.diagnosis import PROGRAMS, Facts, Finding, backup, disk, judge, programs, tls, version
 from aishell.reporting.roles import in_force, pattern, roles
 
 SERVER = Server("postgresql", "postgresql", (18, 1), 'the "shop"', identity="x", superuser=True, user="postgres")
@@ -181,6 +182,24 @@ def test_statements_fit_the_version():
     assert "3 table(s) belong to superusers" in text(16, 4)
     assert "\nGRANT pg_maintain TO" in text(17, 0)
     assert '\nGRANT "own er"' not in text(17, 0)
+
+
+@pytest.mark.parametrize(
+    ("found", "local", "level", "said"),
+    [
+        (Encryption(), True, "ok", "plain text, on this host"),
+        (Encryption("TLSv1.3", "AES"), True, "ok", "TLSv1.3, AES, server not verified, on this host"),
+        (Encryption(), False, "warning", "plain text: who is on the way reads"),
+        (Encryption("TLSv1.3", "AES"), False, "warning", "can pretend to be it"),
+        (Encryption("TLSv1.3", "AES", "certificate"), False, "ok", "TLSv1.3, AES, certificate verified"),
+    ],
+)
+def test_what_protects_the_connection(found, local, level, said):
+    for engine in ("postgresql", "mysql"):
+        finding = tls(found, local=local, engine=engine)
+        assert finding.level == level
+        assert said in finding.text
+        assert bool(finding.remedy) is (level == "warning")
 
 
 def test_every_lack_of_a_role_comes_with_its_grant():
