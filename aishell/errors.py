@@ -13,7 +13,8 @@
     ├── StepError                1   a step could not do its work
     │   ├── ArchiveError             an archive is damaged, or cannot be written
     │   └── BackupError              a backup is damaged, is not there, or cannot be made or restored
-    │       └── NotAtHandError           what it takes to look at it is not here: a program, a key, a permission
+    │       ├── NotAtHandError           what it takes to look at it is not here: a program, a key, a permission
+    │       └── NotTakenError            the server did not take what is in it
     ├── OutgrownError            1   a saved plan no longer fits the database
     ├── WaitingError             3   a person has to decide first
     ├── DeniedError              5   refused by policy, a constraint or a person
@@ -128,6 +129,10 @@ class BackupError(StepError):
 
 class NotAtHandError(BackupError):
     """What it takes to look at a backup is not here: a program, a key, a permission, room. It says nothing of the backup."""
+
+
+class NotTakenError(BackupError):
+    """The server did not take what is in a backup."""
 
 
 class OutgrownError(AishellError):

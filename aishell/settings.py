@@ -107,6 +107,7 @@ class Settings:
     backup_recipients: tuple[str, ...] = ()  # age keys that backups are encrypted to
     backup_identity: str | None = None  # the file of the key that opens them
     backup_copies: tuple[str, ...] = ()  # second places of backups: absolute paths, or URLs that fsspec knows
+    backup_copies_days: float = 30  # a copy in a second place is read again when it was not for so many days
     programs: str | None = None  # the folder of the client programs; None: those on the path
 
 
@@ -211,9 +212,14 @@ def load_settings(config: Path) -> Settings:
         backup_recipients=tuple(map(str, main.get("backup_recipients", list, []))),
         backup_identity=main.get("backup_identity", str),
         backup_copies=tuple(map(str, main.get("backup_copies", list, []))),
+        backup_copies_days=main.get("backup_copies_days", (int, float), 30),
         programs=main.get("programs", str),
     )
     main.done()
+    if settings.backup_copies_days <= 0:
+        raise main.wrong(
+            f"backup_copies_days must be more than 0, not {settings.backup_copies_days!r}", "backup_copies_days"
+        )
     if settings.default_target is not None and settings.default_target not in known:
         raise main.unknown("target", settings.default_target, known, "default_target")
     return settings

@@ -98,6 +98,7 @@ class Site(SiteFiles):
             inputs.setdefault("retention", dict(config.retention[0]))
         if self.settings.backup_copies and "copy" in agent.inputs:
             inputs.setdefault("copy", True)
+            inputs.setdefault("copies_days", self.settings.backup_copies_days)
         if "archive_to" in inputs:
             from aishell.archives.shelf import inside
 

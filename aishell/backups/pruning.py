@@ -202,4 +202,6 @@ def _kept(entry: Entry) -> Kept:
         damaged=entry.problem is not None,
         compared=entry.compared,
         pinned=entry.pinned,
+        differs=entry.readable and entry.differs is not None,
+        copied=bool(entry.sound_copies),
     )

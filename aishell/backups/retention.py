@@ -3,8 +3,9 @@
 A backup counts when it is sound: verified (checksummed and fully read), as is everything that it rests on. Kept is the union of
 what the rules keep (the newest `count` full ones with their increments, those of the last `days`, and grandfather-father-son:
 the newest of each of so many days, weeks, months and years), and whatever the rules say: of each database the newest sound full
-backup, the newest that was restored and compared, what is newer than that full one, what was never looked at, what is pinned,
-and what a kept one rests on. What is known to be damaged counts for nothing, and so pushes nothing out.
+backup, the newest that was restored and compared, the newest with a second copy, what is newer than that full one, what was
+never looked at, what is pinned, and what a kept one rests on. What is known to be damaged counts for nothing, and so pushes
+nothing out. What reads whole and did not come back as it was counts for nothing either, and stays as long as if it did.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ _DAY = 86_400
 
 @dataclass(frozen=True)
 class Kept:
-    """A backup as retention sees it, `at` in UTC. `verified`: checksummed and fully read; `damaged`: found to be wrong."""
+    """A backup as retention sees it, `at` in UTC.
+
+    `verified`: checksummed and fully read; `damaged`: found to be wrong; `differs`: it was read in full too, and did not come
+    back as it was when that was tried; `copied`: a second place has it, and was as it should be when it was last read.
+    """
 
     backup_id: str
     group: str  # the database it is of: backups of one never stand in for another's
@@ -41,6 +46,8 @@ class Kept:
     damaged: bool = False
     compared: bool = False  # restored and compared
     pinned: bool = False
+    differs: bool = False
+    copied: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,11 +103,13 @@ def decide(
         groups[backup.group].append(backup)
         if not asked(backup):
             why[backup.backup_id].append("not asked about")
-    sound = _sound(known)
+    sound, readable = _sound(known), _sound(known, differing=True)
     for mine in groups.values():
         _guard(mine, sound, rules, now, why)
         if not rules.empty:
             _apply(mine, sound, rules, now, why)
+            # What came back otherwise than it was stays as long as it would if it counted, and pushes nothing out.
+            _apply(mine, readable, rules, now, {name: why[name] if known[name].differs else [] for name in known})
     _support(known, why)
     candidates = [backup for backup in newest_first if not why[backup.backup_id]]
     waits = {backup.backup_id: reason for backup in candidates if (reason := frozen(backup)) is not None}
@@ -126,8 +135,8 @@ def _age(backup: Kept) -> tuple[datetime, str]:
     return backup.at, backup.backup_id
 
 
-def _sound(known: Mapping[str, Kept]) -> frozenset[str]:
-    """Those that can be restored: verified, and all that they rest on too."""
+def _sound(known: Mapping[str, Kept], *, differing: bool = False) -> frozenset[str]:
+    """Those that can be restored: verified, and all that they rest on too; `differing`: or read in full at least."""
     told: dict[str, bool] = {}
     for backup in known.values():
         path: list[str] = []
@@ -138,7 +147,7 @@ def _sound(known: Mapping[str, Kept]) -> frozenset[str]:
         for name in reversed(path):  # the one at the bottom first
             mine = known[name]
             rests = mine.kind == FULL or (mine.parent is not None and told.get(mine.parent, False))
-            told[name] = mine.verified and not mine.damaged and rests
+            told[name] = (mine.verified or (differing and mine.differs)) and not mine.damaged and rests
     return frozenset(name for name, good in told.items() if good)
 
 
@@ -154,7 +163,7 @@ def _guard(
             reasons.append("no rule is set")
         if backup.at > now:
             reasons.append("dated in the future")  # some clock is wrong: nothing is known of its age
-        if not backup.verified and not backup.damaged:
+        if not backup.verified and not backup.damaged and not backup.differs:
             reasons.append("not verified yet")
     good = _counted(mine, sound, now)
     full = next((backup for backup in good if backup.kind == FULL), None)
@@ -166,6 +175,9 @@ def _guard(
     compared = next((backup for backup in good if backup.compared), None)
     if compared is not None:
         why[compared.backup_id].append("newest restored and compared")
+    copied = next((backup for backup in good if backup.copied), None)
+    if copied is not None:
+        why[copied.backup_id].append("newest with a second copy")
     for backup in mine:
         if _age(backup) > _age(full):
             why[backup.backup_id].append("newer than the newest verified full")

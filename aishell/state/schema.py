@@ -35,6 +35,11 @@ BACKUPS = (
 )""",
     "CREATE INDEX backups_target ON backups (target, started_at)",
 )
+#: What became of a backup that was restored for a test, and of its copies when they were read again.
+PROOFS = (
+    "ALTER TABLE backups ADD COLUMN differs TEXT",  # it reads whole, and did not come back as it was: how
+    "ALTER TABLE backups ADD COLUMN copies_read TEXT NOT NULL DEFAULT '{}'",  # place -> when, and what was wrong: JSON
+)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -144,6 +149,7 @@ TABLES = (
 )""",
     "CREATE INDEX table_history_object ON table_history (target, tool, object)",
     *BACKUPS,
+    *PROOFS,
 )
 
 
@@ -160,8 +166,13 @@ def _backups(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _proofs(connection: sqlite3.Connection) -> None:
+    for statement in PROOFS:
+        connection.execute(statement)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_deferred_objects, _reached, _backups)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_deferred_objects, _reached, _backups, _proofs)
 VERSION = 1 + len(MIGRATIONS)
 
 

@@ -19,14 +19,19 @@ from aishell.registry.render import render
 SCRATCH = "aishell_scratch_"
 #: The setting of a restored database that tells which step has made it.
 MARK = "aishell.restored_by"
+#: From this version on a session can be without event triggers: one at its login would else write into what is compared.
+_WITHOUT_SINCE, _WITHOUT = 17, "-c event_triggers=off"
 #: A locale's provider, as pg_database has it -> the block that makes a database of it, from version 15 on.
 _CREATE = {"c": "create_libc", "i": "create_icu", "b": "create_builtin"}
 
 
 def credentials_of(work: Work, place: str) -> Credentials:
-    """How to reach another database of the same server."""
+    """How to reach another database of the same server; no event trigger of that fires for us, where that can be said."""
     credentials = work.context.database.credentials
     url = credentials.url.difference_update_query(["dbname"]).set(database=place)  # it would go before the path
+    if work.context.database.version[0] >= _WITHOUT_SINCE and work.server.superuser:
+        given = url.query.get("options")
+        url = url.update_query_dict({"options": f"{given} {_WITHOUT}" if given else _WITHOUT})
     return replace(credentials, url=url)
 
 

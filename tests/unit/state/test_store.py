@@ -179,8 +179,7 @@ def test_an_earlier_store_comes_to_the_shape_of_a_new_one(path, tmp_path, versio
 
 
 def test_a_store_of_this_version_is_opened_as_it_is(path):
-    path.parent.mkdir()
-    earlier(path, VERSION).close()
+    Store.open(path).close()
     before = path.read_bytes()
     store = Store.open(path)
     with store.read() as connection:
