@@ -46,7 +46,7 @@ def copy(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
 
 def verify(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`verify_copies`: read the copies of a backup, or of all of the target, that were not read for so many days.
+    """`verify_copies`: read the copies of a backup, or of all of the target, that were not read for so many days or were damaged.
 
     Raises BackupError naming those that are damaged and stay so; NotAtHandError where a place could not be looked at.
     """
@@ -56,7 +56,8 @@ def verify(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     copies = [(_read_at(entry, place), entry, place) for entry in chosen for place in entry.copies]
     read, copied, size, unreached, damaged = [], [], 0, set[str](), list[str]()
     for at, entry, place in sorted(copies, key=lambda one: one[0]):  # the longest unread first
-        if (params["days"] and at > due) or place in unreached:
+        fresh = params["days"] and at > due and place in entry.sound_copies
+        if fresh or place in unreached:
             continue
         try:
             found = place_of(place).problems(entry, context.cancelled)

@@ -106,10 +106,13 @@ def decide(
     sound, readable = _sound(known), _sound(known, differing=True)
     for mine in groups.values():
         _guard(mine, sound, rules, now, why)
-        if not rules.empty:
-            _apply(mine, sound, rules, now, why)
+        _keep(mine, sound, rules, now, why)
+        for backup in mine:
             # What came back otherwise than it was stays as long as it would if it counted, and pushes nothing out.
-            _apply(mine, readable, rules, now, {name: why[name] if known[name].differs else [] for name in known})
+            if backup.backup_id in readable - sound:
+                alone: dict[str, list[str]] = defaultdict(list)
+                _keep(mine, sound | _below(backup, known), rules, now, alone)
+                why[backup.backup_id] += alone[backup.backup_id]
     _support(known, why)
     candidates = [backup for backup in newest_first if not why[backup.backup_id]]
     waits = {backup.backup_id: reason for backup in candidates if (reason := frozen(backup)) is not None}
@@ -171,16 +174,39 @@ def _guard(
         for backup in mine:
             why[backup.backup_id].append("no verified full backup yet")
         return
-    why[full.backup_id].append("newest verified full")
-    compared = next((backup for backup in good if backup.compared), None)
-    if compared is not None:
-        why[compared.backup_id].append("newest restored and compared")
-    copied = next((backup for backup in good if backup.copied), None)
-    if copied is not None:
-        why[copied.backup_id].append("newest with a second copy")
     for backup in mine:
         if _age(backup) > _age(full):
             why[backup.backup_id].append("newer than the newest verified full")
+
+
+def _keep(
+    mine: Sequence[Kept], counting: frozenset[str], rules: Rules, now: datetime, why: Mapping[str, list[str]]
+) -> None:
+    """What promises and rules keep of one database's backups, where these count."""
+    _promise(_counted(mine, counting, now), why)
+    if not rules.empty:
+        _apply(mine, counting, rules, now, why)
+
+
+def _below(backup: Kept, known: Mapping[str, Kept]) -> frozenset[str]:
+    """A backup that can be read, and all that it rests on."""
+    found, at = set[str](), known.get(backup.backup_id)
+    while at is not None and at.backup_id not in found:
+        found.add(at.backup_id)
+        at = known.get(at.parent or "")
+    return frozenset(found)
+
+
+def _promise(good: Sequence[Kept], why: Mapping[str, list[str]]) -> None:
+    """The newest of each kind of those that count, the newest first, which no rule lets go."""
+    for name, kind in (
+        ("newest verified full", lambda backup: backup.kind == FULL),
+        ("newest restored and compared", lambda backup: backup.compared),
+        ("newest with a second copy", lambda backup: backup.copied),
+    ):
+        newest = next(filter(kind, good), None)
+        if newest is not None:
+            why[newest.backup_id].append(name)
 
 
 def _apply(
@@ -189,10 +215,10 @@ def _apply(
     """What the rules keep of one database's backups."""
     good = _counted(mine, sound, now)
     fulls = [backup for backup in good if backup.kind == FULL]
-    children = _children(good)
+    names, children = {backup.backup_id for backup in good}, _children(mine)  # one between may be dated in the future
     for number, full in enumerate(fulls[: rules.count], 1):
         why[full.backup_id].append(f"number {number} of the newest {rules.count}")
-        for child in _resting_on(full.backup_id, children):
+        for child in names.intersection(_resting_on(full.backup_id, children)):
             why[child].append(f"rests on number {number} of the newest {rules.count}")
     for backup in good:
         if rules.days and (now - backup.at).total_seconds() <= rules.days * _DAY:

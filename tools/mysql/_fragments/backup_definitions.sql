@@ -18,7 +18,7 @@ SHOW CREATE VIEW {name}
 SELECT @@sql_mode AS sql_mode
 
 -- text: what is made, before the session is told how that was written
-SET @aishell_text = :statement
+SET @aishell_text = :statement, @aishell_manner = @@SESSION.sql_mode
 
 -- manner: how a definition was written
 SET SESSION sql_mode = :sql_mode, character_set_client = :charset, collation_connection = :collation
@@ -29,5 +29,5 @@ PREPARE aishell_text FROM @aishell_text
 -- do_define: a view, routine, trigger or event as the server has shown it
 EXECUTE aishell_text
 
--- plainly: what is sent from now on is in the session's own characters again
-SET NAMES utf8mb4
+-- plainly: what is sent from now on is in the session's own manner again
+SET SESSION sql_mode = @aishell_manner, character_set_client = utf8mb4, character_set_connection = utf8mb4
