@@ -15,7 +15,8 @@
     │   ├── ReplacedError            another object stands under the name of the one that was approved
     │   ├── ArchiveError             an archive is damaged, or cannot be written
     │   └── BackupError              a backup is damaged, is not there, or cannot be made or restored
-    │       └── NotAtHandError           what it takes to look at it is not here: a program, a key, a permission
+    │       ├── NotAtHandError           what it takes to look at it is not here: a program, a key, a permission
+    │       └── NotTakenError            the server did not take what is in it
     ├── UnexpectedError          1   what nobody foresaw: a fault of aishell, of a tool's Python or of a hook
     ├── OutgrownError            1   a saved plan no longer fits the database
     ├── WaitingError             3   a person has to decide first
@@ -139,6 +140,10 @@ class BackupError(StepError):
 
 class NotAtHandError(BackupError):
     """What it takes to look at a backup is not here: a program, a key, a permission, room. It says nothing of the backup."""
+
+
+class NotTakenError(BackupError):
+    """The server did not take what is in a backup."""
 
 
 class UnexpectedError(AishellError):

@@ -153,6 +153,7 @@ class Settings:
     backup_recipients: tuple[str, ...] = ()  # age keys that backups are encrypted to
     backup_identity: str | None = None  # the file of the key that opens them
     backup_copies: tuple[str, ...] = ()  # second places of backups: absolute paths, or URLs that fsspec knows
+    backup_copies_days: float = 30  # a copy in a second place is read again when it was not for so many days
     programs: str | None = None  # the folder of the client programs; None: those on the path
 
 

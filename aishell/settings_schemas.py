@@ -55,6 +55,7 @@ AISHELL = mapping(
             "items": {"type": "string", "format": "place", "title": "place of copies"},
             "unique": (),
         },
+        "backup_copies_days": {**number(0, YEAR / 86400), "exclusiveMinimum": 0},
         "programs": _TEXT,
     }
 )

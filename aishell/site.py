@@ -103,6 +103,7 @@ class Site(SiteFiles):
             inputs["exclude"] = [*dict.fromkeys((*inputs.get("exclude", ()), *config.exclude))]
         if self.settings.backup_copies and "copy" in agent.inputs:
             inputs.setdefault("copy", True)
+            inputs.setdefault("copies_days", self.settings.backup_copies_days)
         if "destination" in inputs:
             self.vault.repository.folder(
                 target.name, inputs["destination"]

@@ -51,6 +51,10 @@ class BackupAgent(Agent):
         "options": {"type": "object"},  # further parameters of the engine's backup tool
         "restore_test": {"type": "boolean"},
         "copy": {"type": "boolean"},
+        "copies_days": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+        },  # copies that were not read for so many are read again
         "cleanup_old": {"type": "boolean"},
         "retention": RETENTION,
     }
@@ -97,6 +101,15 @@ class BackupAgent(Agent):
                     rationale="Two places are not lost together.",
                 )
             )
+        if data.get("copy") and data.get("copies_days"):
+            steps.append(
+                Step(
+                    id="copies",
+                    tool="verify_copies",
+                    params={"days": data["copies_days"], "again": True},
+                    rationale=f"What lies elsewhere may decay there: each copy is read every {data['copies_days']:g} days.",
+                )
+            )
         if data.get("cleanup_old"):
             steps.append(
                 Step(
@@ -128,6 +141,13 @@ class BackupAgent(Agent):
             sentences = ["No backup was made."]
         else:
             sentences = [f"{made['backup_id']} has {size(made['bytes'])} and is {data['rung'].replace('-', ' ')}."]
+        again = outputs.get("copies", {})
+        if again.get("read"):
+            sentences.append(
+                f"{len(again['read'])} older cop{'y was' if len(again['read']) == 1 else 'ies were'} read again."
+            )
+        for one in again.get("copied", ()):
+            sentences.append(f"Note: the copy of {one['backup_id']} in {one['place']} was damaged, and was made anew.")
         if data["copies"]:
             sentences.append(f"It was copied to {', '.join(dict.fromkeys(data['copies']))} and compared there.")
         if removed:

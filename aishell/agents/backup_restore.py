@@ -125,8 +125,10 @@ def _summarised(
         "safety_backup": outputs.get("validate", {}).get("backup_id"),
     }
     if done is None:
-        beside = f" It is restored beside it: {data['place']}." if restored else ""
-        return data, " ".join([f"Nothing was replaced.{beside}", *left_over(results)])
+        told = ["Nothing was replaced.", *([f"It is restored beside it: {data['place']}."] if restored else [])]
+        if any(one.step_id == restore_in_place.STEP and one.status is StepStatus.FAILED for one in results):
+            told = ["The exchange failed; its error says what stands where."]  # it may have been in the midst of it
+        return data, " ".join([*told, *left_over(results)])
     sentences = [f"{data['backup_id']} took the place of {data['place']}."]
     if data["compared"]:
         sentences.append("Every object is what the backup saw.")

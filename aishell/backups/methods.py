@@ -58,7 +58,14 @@ class Method(ABC):
 
     @abstractmethod
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
-        """The fingerprints of what was restored to a place."""
+        """The fingerprints of what was restored to a place; none where what it held nobody knew (see `proves`)."""
+
+    def proves(self, work: Work, place: str) -> bool:
+        """Whether a server could read all that was restored to a scratch place, where a backup has no fingerprints by its nature.
+
+        Raises BackupError where it does not start, or finds something damaged.
+        """
+        return False
 
     def comparable(self, work: Work, prints: Sequence[Print]) -> Sequence[Print]:
         """Those of a backup's prints that a restore with the rights of `work` brings back: all, unless a method knows better."""

@@ -200,6 +200,8 @@ def _kept(entry: Entry) -> Kept:
         bytes=entry.bytes,
         verified=entry.verified,
         damaged=entry.problem is not None,
-        compared=entry.compared,
+        compared=entry.readable and entry.compared_at is not None,
         pinned=entry.pinned,
+        differs=entry.readable and entry.differs is not None,
+        copied=bool(entry.sound_copies),
     )

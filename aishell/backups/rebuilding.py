@@ -24,18 +24,25 @@ class Rebuilt:
     unnoted: list[str] = field(default_factory=list)
 
 
-def rebuild(vault: Vault) -> Rebuilt:
+def rebuild(vault: Vault, *, all_gone: bool = False) -> Rebuilt:
     """Enter every backup of the folder as its manifest and the note beside it say. Nothing is forgotten: see `gone`.
 
     A manifest that differs from the one that the catalog knows is believed by nobody: the backup stays in the catalog as damaged.
-    Raises BackupError where there is no such folder, as when its disk is not mounted.
+    Raises BackupError where there is no such folder, or nothing in it of all that is known, as when its disk is not mounted;
+    `all_gone`: a person says that it is.
     """
     root = vault.repository.root
     if not root.is_dir():
         raise BackupError(f"{root} is not there", hint="is its disk mounted? see `backups:` in config/aishell.yaml")
     before = {entry.backup_id: entry for entry in vault.catalog.all()}
+    found = list(vault.repository.all())
+    if before and not all_gone and not before.keys() & {folder.name for folder, _ in found}:
+        raise BackupError(
+            f"none of the {len(before)} backup(s) that are known is in {root}: nothing was changed",
+            hint="is its disk mounted? if they are gone for good: aishell backups rebuild-catalog --all-gone --yes",
+        )
     told, seen = Rebuilt(), dict[str, Path]()
-    for folder, manifest in vault.repository.all():
+    for folder, manifest in found:
         if isinstance(manifest, BackupError):
             told.damaged.append((folder, manifest.message))
             continue

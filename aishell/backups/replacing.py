@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aishell.backups.checking import few
@@ -9,7 +11,7 @@ from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest, Print
 from aishell.backups.methods import Method, method_of
 from aishell.backups.restoring import differences
-from aishell.errors import BackupError
+from aishell.errors import BackupError, DatabaseError
 
 
 def restored(work: Work) -> tuple[Method, Manifest, Manifest]:
@@ -27,7 +29,7 @@ def require_safety(work: Work) -> None:
     entry = work.vault.catalog.find(name)
     if not entry.verified or entry.identity != work.server.identity:
         raise BackupError(
-            f"{name} is no verified backup of this database: {entry.problem or entry.rung}",
+            f"{name} is no verified backup of this database: {entry.wrong or entry.rung}",
             hint="begin anew: `aishell backups restore --in-place` makes another",
         )
 
@@ -53,6 +55,19 @@ def refuse_other(work: Work, method: Method, manifest: Manifest, place: str) -> 
     if different:
         raise BackupError(f"{place} is not what the backup saw, and nothing was replaced: {few(different)}")
     return True
+
+
+@contextmanager
+def nothing_replaced() -> Iterator[None]:
+    """What fails in here has replaced nothing, and its error says so; where a connection was lost that is not known."""
+    try:
+        yield
+    except (BackupError, DatabaseError) as error:
+        lost = isinstance(error, DatabaseError) and error.kind == "connection_lost"
+        if not lost and "nothing was replaced" not in error.message:
+            error.message += "; nothing was replaced"
+            error.args = (error.message,)
+        raise
 
 
 def told(work: Work, *, compared: bool, kept: str | None, removal: str | None, **more: Any) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 A backup counts when it is sound: verified (checksummed and fully read), as is everything that it rests on. Kept is the union of
 what the rules keep (the newest `count` full ones with their increments, those of the last `days`, and grandfather-father-son:
 the newest of each of so many days, weeks, months and years), and whatever the rules say: of each database the newest sound full
-backup, the newest that was restored and compared, what is newer than that full one, what was never looked at, what is pinned,
-and what a kept one rests on. What is known to be damaged counts for nothing, and so pushes nothing out.
+backup, the newest that was restored and compared, the newest with a second copy, what is newer than that full one, what was
+never looked at, what is pinned, and what a kept one rests on. What is known to be damaged counts for nothing, and so pushes
+nothing out. What reads whole and did not come back as it was counts for nothing either, and stays as long as if it did.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ _DAY = 86_400
 
 @dataclass(frozen=True)
 class Kept:
-    """A backup as retention sees it, `at` in UTC. `verified`: checksummed and fully read; `damaged`: found to be wrong."""
+    """A backup as retention sees it, `at` in UTC.
+
+    `verified`: checksummed and fully read; `damaged`: found to be wrong; `differs`: it was read in full too, and did not come
+    back as it was when that was tried; `copied`: a second place has it, and was as it should be when it was last read.
+    """
 
     backup_id: str
     group: str  # the database it is of: backups of one never stand in for another's
@@ -41,6 +46,8 @@ class Kept:
     damaged: bool = False
     compared: bool = False  # restored and compared
     pinned: bool = False
+    differs: bool = False
+    copied: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,11 +103,16 @@ def decide(
         groups[backup.group].append(backup)
         if not asked(backup):
             why[backup.backup_id].append("not asked about")
-    sound = _sound(known)
+    sound, readable = _sound(known), _sound(known, differing=True)
     for mine in groups.values():
         _guard(mine, sound, rules, now, why)
-        if not rules.empty:
-            _apply(mine, sound, rules, now, why)
+        _keep(mine, sound, rules, now, why)
+        for backup in mine:
+            # What came back otherwise than it was stays as long as it would if it counted, and pushes nothing out.
+            if backup.backup_id in readable - sound:
+                alone: dict[str, list[str]] = defaultdict(list)
+                _keep(mine, sound | _below(backup, known), rules, now, alone)
+                why[backup.backup_id] += alone[backup.backup_id]
     _support(known, why)
     candidates = [backup for backup in newest_first if not why[backup.backup_id]]
     waits = {backup.backup_id: reason for backup in candidates if (reason := frozen(backup)) is not None}
@@ -126,8 +138,8 @@ def _age(backup: Kept) -> tuple[datetime, str]:
     return backup.at, backup.backup_id
 
 
-def _sound(known: Mapping[str, Kept]) -> frozenset[str]:
-    """Those that can be restored: verified, and all that they rest on too."""
+def _sound(known: Mapping[str, Kept], *, differing: bool = False) -> frozenset[str]:
+    """Those that can be restored: verified, and all that they rest on too; `differing`: or read in full at least."""
     told: dict[str, bool] = {}
     for backup in known.values():
         path: list[str] = []
@@ -138,7 +150,7 @@ def _sound(known: Mapping[str, Kept]) -> frozenset[str]:
         for name in reversed(path):  # the one at the bottom first
             mine = known[name]
             rests = mine.kind == FULL or (mine.parent is not None and told.get(mine.parent, False))
-            told[name] = mine.verified and not mine.damaged and rests
+            told[name] = (mine.verified or (differing and mine.differs)) and not mine.damaged and rests
     return frozenset(name for name, good in told.items() if good)
 
 
@@ -154,7 +166,7 @@ def _guard(
             reasons.append("no rule is set")
         if backup.at > now:
             reasons.append("dated in the future")  # some clock is wrong: nothing is known of its age
-        if not backup.verified and not backup.damaged:
+        if not backup.verified and not backup.damaged and not backup.differs:
             reasons.append("not verified yet")
     good = _counted(mine, sound, now)
     full = next((backup for backup in good if backup.kind == FULL), None)
@@ -162,13 +174,39 @@ def _guard(
         for backup in mine:
             why[backup.backup_id].append("no verified full backup yet")
         return
-    why[full.backup_id].append("newest verified full")
-    compared = next((backup for backup in good if backup.compared), None)
-    if compared is not None:
-        why[compared.backup_id].append("newest restored and compared")
     for backup in mine:
         if _age(backup) > _age(full):
             why[backup.backup_id].append("newer than the newest verified full")
+
+
+def _keep(
+    mine: Sequence[Kept], counting: frozenset[str], rules: Rules, now: datetime, why: Mapping[str, list[str]]
+) -> None:
+    """What promises and rules keep of one database's backups, where these count."""
+    _promise(_counted(mine, counting, now), why)
+    if not rules.empty:
+        _apply(mine, counting, rules, now, why)
+
+
+def _below(backup: Kept, known: Mapping[str, Kept]) -> frozenset[str]:
+    """A backup that can be read, and all that it rests on."""
+    found, at = set[str](), known.get(backup.backup_id)
+    while at is not None and at.backup_id not in found:
+        found.add(at.backup_id)
+        at = known.get(at.parent or "")
+    return frozenset(found)
+
+
+def _promise(good: Sequence[Kept], why: Mapping[str, list[str]]) -> None:
+    """The newest of each kind of those that count, the newest first, which no rule lets go."""
+    for name, kind in (
+        ("newest verified full", lambda backup: backup.kind == FULL),
+        ("newest restored and compared", lambda backup: backup.compared),
+        ("newest with a second copy", lambda backup: backup.copied),
+    ):
+        newest = next(filter(kind, good), None)
+        if newest is not None:
+            why[newest.backup_id].append(name)
 
 
 def _apply(
@@ -177,10 +215,10 @@ def _apply(
     """What the rules keep of one database's backups."""
     good = _counted(mine, sound, now)
     fulls = [backup for backup in good if backup.kind == FULL]
-    children = _children(good)
+    names, children = {backup.backup_id for backup in good}, _children(mine)  # one between may be dated in the future
     for number, full in enumerate(fulls[: rules.count], 1):
         why[full.backup_id].append(f"number {number} of the newest {rules.count}")
-        for child in _resting_on(full.backup_id, children):
+        for child in names.intersection(_resting_on(full.backup_id, children)):
             why[child].append(f"rests on number {number} of the newest {rules.count}")
     for backup in good:
         if rules.days and (now - backup.at).total_seconds() <= rules.days * _DAY:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from aishell.backups.catalog import RUNGS, WRITTEN, Catalog, Entry, Standing
+from aishell.backups.catalog import RUNGS, WRITTEN, Catalog, CopyRead, Entry, Standing
 from aishell.backups.manifest import FULL, Manifest
 from aishell.backups.repository import TRASH, Repository
 from aishell.errors import BackupError, NotAtHandError, StepError
@@ -43,7 +43,7 @@ class Vault:
 
     @cached_property
     def catalog(self) -> Catalog:
-        return Catalog(self.store(), self._note)
+        return Catalog(self.store(), self.repository.root, self._note)
 
     def entries(self, target: str | None = None) -> list[Entry]:
         """Every backup, the oldest first; none where nothing was recorded yet. One that is in the trash is none any more."""
@@ -95,7 +95,9 @@ class Vault:
         if not entry.folder.is_dir():
             return  # there is nothing to note it beside
         noted = {name: getattr(entry, name) for name in Standing.__dataclass_fields__}
-        self.repository.stand(entry.folder, {**noted, "copies": list(entry.copies), "digest": entry.digest})
+        read = {name: asdict(one) for name, one in entry.copies_read.items()}
+        known = {"copies": list(entry.copies), "copies_read": read, "digest": entry.digest}
+        self.repository.stand(entry.folder, {**noted, **known})
 
     def standing(self, folder: Path, manifest: Manifest) -> Standing | None:
         """What was noted beside a backup, for a catalog that is made again; None where that cannot be read.
@@ -107,11 +109,12 @@ class Vault:
             return None
         if noted.get("digest") != manifest.digest or noted.get("rung") not in RUNGS:
             return Standing(WRITTEN, pinned=bool(noted.get("pinned")))
-        known = {name: noted.get(name) for name in ("rung_at", "compared_at", "problem")}
+        known = {name: noted.get(name) for name in ("rung_at", "compared_at", "problem", "differs")}
         texts = {name: value if isinstance(value, str) else None for name, value in known.items()}
         copies = noted.get("copies")
         places = tuple(map(str, copies)) if isinstance(copies, list) else ()
-        return Standing(str(noted["rung"]), **texts, pinned=bool(noted.get("pinned")), copies=places)
+        pinned, read = bool(noted.get("pinned")), _copies_read(noted.get("copies_read"))
+        return Standing(str(noted["rung"]), **texts, pinned=pinned, copies=places, copies_read=read)
 
     def proven(self, backup_id: str, rung: str) -> Entry:
         """A backup that was found sound as far as `rung`; what it rests on was read with it."""
@@ -134,6 +137,16 @@ class Vault:
             and (entry.target == target or entry.database in databases)
         ]
         return found[-1] if found else None
+
+
+def _copies_read(noted: object) -> dict[str, CopyRead]:
+    """What was noted of the copies; one of which it cannot be told is read again."""
+    read = {}
+    for name, one in noted.items() if isinstance(noted, dict) else ():
+        if isinstance(one, dict) and isinstance(one.get("at"), str):
+            problem = one.get("problem")
+            read[str(name)] = CopyRead(one["at"], problem if isinstance(problem, str) else None)
+    return read
 
 
 def trash_of(entry: Entry) -> Path:

@@ -91,7 +91,7 @@ def restore(
         "backup": entry.backup_id,
         "place": _place(site, entry, place),
         "manifest": manifest.summary(),
-        "rung": entry.rung if entry.problem is None else f"damaged: {entry.problem}",
+        "rung": _told(entry),
         "rung_at": entry.rung_at,
         "compare": not no_compare,
     }
@@ -116,6 +116,13 @@ def restore(
         if in_place or entry.method not in PATHS or target is not None or url is not None or options["dry_run"]:
             raise
     ctx.exit(_by_hand(site, entry, inputs, yes=options["yes"], output=options["output"]))
+
+
+def _told(entry: Entry) -> str:
+    """How far a backup was proven, in a word, or what is wrong with it."""
+    if entry.problem is not None:
+        return f"damaged: {entry.problem}"
+    return f"not as it was: {entry.differs}" if entry.differs is not None else entry.rung
 
 
 def _place(site: Site, entry: Entry, given: str | None, *, word: str = "restored") -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from aishell.site import Site
 
 
+COPIES = "verify_copies"
+
+
 @click.command(
     cls=ShowsExamples,
     epilog="Examples:  aishell backups verify   ·   aishell backups verify --target shop   ·   "
@@ -25,13 +28,15 @@ if TYPE_CHECKING:
 )
 @click.argument("names", nargs=-1, metavar="[BACKUP]...")
 @click.option("--target", metavar="T", help="Every backup of this target.")
+@click.option("--copies", is_flag=True, help="Read their copies in second places instead.")
 @OUTPUT
 @click.pass_context
-def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, output: str) -> None:
+def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, copies: bool, output: str) -> None:
     """Read backups, and what they rest on, from beginning to end: all of them, those of a target, or those named.
 
     Every file is compared with the manifest and then read by the engine's own programs. Asks nothing of the database, which
-    may be gone. What is damaged counts for nothing from then on: exit 1, naming what is wrong.
+    may be gone. What is damaged counts for nothing from then on: exit 1, naming what is wrong. With --copies the same is done to
+    what lies in second places, and a copy that is damaged counts as none; the next backup makes it anew.
     """
     from aishell.cli.console import write_json
     from aishell.cli.keeping import entries_of, keeper
@@ -43,10 +48,11 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, ou
     site = open_site(ctx)
     chosen = [site.vault.catalog.find(name) for name in names] if names else entries_of(site, target)
     results: list[dict[str, Any]] = []
-    for result in _verified(keeper(site), site, chosen):
+    for result in (_copies if copies else _verified)(keeper(site), site, chosen):
         results.append(result)
         if output != "json":
-            text = result["rung"].replace("-", " ") if result["sound"] else result["problem"]
+            seen = f"copied to {', '.join(result['places'])}" if copies else result["rung"].replace("-", " ")
+            text = seen if result["sound"] else result["problem"]
             mark, colour = (
                 ("✓", None) if result["sound"] else ("✗", "red") if result["sound"] is False else ("?", "yellow")
             )
@@ -54,7 +60,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, ou
     if output == "json":
         write_json(results)
     elif not results:
-        click.echo(f"there is no backup in {site.vault.repository.root}")
+        click.echo("no backup has a copy" if copies else f"there is no backup in {site.vault.repository.root}")
     ctx.exit(1 if any(not result["sound"] for result in results) else 0)
 
 
@@ -68,7 +74,7 @@ def _verified(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[d
         problem: str | None = None
         if entry.backup_id not in read:
             try:
-                _look(keeper, site, entry)
+                _look(keeper, entry)
                 read |= _chain(keeper, entry)
             except DeniedError:
                 raise
@@ -89,15 +95,45 @@ def _verified(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[d
         }
 
 
-def _look(keeper: Keeper, site: Site, entry: Entry) -> None:
+def _copies(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[dict[str, Any]]:
+    """What became of the copies of each that has any; `sound` is None where a place could not be looked at."""
+    from aishell.state.runs import who
+
+    for entry in (one for one in reversed(chosen) if one.copies):
+        sound: bool | None = True
+        problem: str | None = None
+        try:
+            _look(keeper, entry, COPIES)
+        except DeniedError:
+            raise
+        except AishellError as error:
+            damaged = isinstance(error, BackupError) and not isinstance(error, NotAtHandError)
+            sound, problem = (False if damaged else None), error.message
+        told = {"backup_id": entry.backup_id, "sound": sound, "problem": problem, "by": who()}
+        site.runs.event("copies_verified", told)
+        known = site.vault.catalog.find(entry.backup_id)
+        yield {
+            "backup_id": entry.backup_id,
+            "target": entry.target,
+            "sound": sound,
+            "rung": known.rung,
+            "problem": problem,
+            "places": list(known.sound_copies),
+        }
+
+
+def _look(keeper: Keeper, entry: Entry, tool: str = "validate_backup") -> None:
     from aishell.cli.output import Screen
 
-    params = {"backup_id": entry.backup_id}
-    _, verdict = keeper.judge("validate_backup", params, entry)
+    params, copies = {"backup_id": entry.backup_id}, tool == COPIES
+    verdict = keeper.judge_copies(params, entry) if copies else keeper.judge(tool, params, entry)[1]
     if verdict.requires_approval or not verdict.safe:
-        raise DeniedError("policy does not let validate_backup run without being asked: run it as a tool of a run")
+        raise DeniedError(f"policy does not let {tool} run without being asked: run it as a tool of a run")
     with Screen("table").working(f"reading {entry.backup_id}"):
-        keeper.call("validate_backup", params, entry)
+        if copies:
+            keeper.read_copies(params, entry)
+        else:
+            keeper.call(tool, params, entry)
 
 
 def _chain(keeper: Keeper, entry: Entry) -> set[str]:

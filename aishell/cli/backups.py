@@ -117,7 +117,7 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
         "method": entry.method,
         "proven": proven + (f", compared {entry.compared_at[:19]}Z" if entry.compared_at else ""),
         "place": entry.path,
-        "copies": ", ".join(entry.copies) or "none: it is as safe as its disk",
+        "copies": ", ".join(_copy(entry, name) for name in entry.copies) or "none: it is as safe as its disk",
         "rests on": ", ".join(document["rests_on"]) or "nothing",
         "basis of": ", ".join(document["basis_of"]) or "nothing",
         "pinned": "yes: retention leaves it alone" if entry.pinned else "no",
@@ -140,7 +140,7 @@ def _document(site: Site, entry: Entry) -> dict[str, Any]:
     try:
         manifest = site.vault.repository.manifest(entry.folder)
     except BackupError as error:
-        return document | {"problem": entry.problem or error.message}
+        return document | {"problem": entry.wrong or error.message}
     return document | {"manifest": manifest.summary(), "commands": list(manifest.commands)}
 
 
@@ -178,13 +178,15 @@ def _pin(site: Site, names: tuple[str, ...], pinned: bool) -> None:
     epilog="Examples:  aishell backups rebuild-catalog   ·   aishell backups rebuild-catalog --yes --output json",
 )
 @click.option("--yes", is_flag=True, help="Forget without asking those that are not in the folder any more.")
+@click.option("--all-gone", is_flag=True, help="Go on though none of those that are known is in the folder.")
 @OUTPUT
 @click.pass_context
-def rebuild_catalog(ctx: click.Context, /, yes: bool, output: str) -> None:
+def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: str) -> None:
     """Enter every backup of the folder into the catalog: after state.db was lost, or backups were moved or brought back.
 
     What was proven stands beside each backup; of one without such a note nothing is proven: `aishell backups verify`.
-    One whose note cannot be read is pinned, as it may have been. Exit 1 when a manifest is damaged.
+    One whose note cannot be read is pinned, as it may have been. Where none of those that are known is there, the disk may not be
+    mounted: that is refused. Exit 1 when a manifest is damaged.
     """
     from dataclasses import asdict
 
@@ -195,7 +197,7 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, output: str) -> None:
     from aishell.state.runs import who
 
     site = open_site(ctx)
-    told = rebuild(site.vault)
+    told = rebuild(site.vault, all_gone=all_gone)
     if told.gone and not yes:
         names = ", ".join(told.gone[:5]) + (f" and {len(told.gone) - 5} more" if len(told.gone) > 5 else "")
         click.echo(f"not in the folder any more: {names}", err=True)
@@ -226,7 +228,7 @@ def _row(entry: Entry) -> dict[str, Any]:
     """The JSON of a backup in the catalog."""
     from dataclasses import asdict
 
-    return asdict(entry) | {"verified": entry.verified}
+    return asdict(entry) | {"problem": entry.wrong, "verified": entry.verified}
 
 
 def _line(entry: Entry) -> dict[str, Any]:
@@ -239,10 +241,20 @@ def _line(entry: Entry) -> dict[str, Any]:
         "size": size(entry.bytes),
         "proven": _proven(entry),
         "rests_on": entry.parent or "",
-        "copies": len(entry.copies) or "",
+        "copies": len(entry.sound_copies) or "",
         "pinned": "pinned" if entry.pinned else "",
     }
 
 
+def _copy(entry: Entry, place: str) -> str:
+    """A second place, and how the copy there was when it was last read."""
+    read = entry.copies_read.get(place)
+    if read is None:
+        return place
+    return f"{place} (DAMAGED: {read.problem})" if read.problem else f"{place} (read {read.at[:19]}Z)"
+
+
 def _proven(entry: Entry) -> str:
-    return f"DAMAGED: {entry.problem}" if entry.problem else entry.rung.replace("-", " ")
+    if entry.problem or entry.differs:
+        return f"DAMAGED: {entry.problem}" if entry.problem else f"NOT AS IT WAS: {entry.differs}"
+    return entry.rung.replace("-", " ")

@@ -36,11 +36,10 @@ STEP = "by-hand"
 class Absent(Database):
     """A database that nobody connects to: what a backup tells of it."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        super().__init__(Credentials(URL(manifest.engine, manifest.engine)))
-        self.engine = manifest.engine
-        version = tuple(int(part) for part in manifest.server_version.split("."))
-        self._facts = manifest.product, version, frozenset()
+    def __init__(self, server: Server) -> None:
+        super().__init__(Credentials(URL(server.engine, server.engine)))
+        self.engine = server.engine
+        self._facts = server.product, server.version, frozenset()
 
     def _connect(self, options: SessionOptions) -> Any:
         raise DatabaseError("no connection is made to the database of a backup here", kind="connect")
@@ -77,40 +76,49 @@ class Keeper:
 
         Raises BackupError for a backup whose manifest is damaged, UsageError for parameters that the tool does not take.
         """
-        server = self._server(self.vault.manifest(entry))
-        return self._judge(self.registry(entry.engine).pick(name, server), params, self.target(entry.target), server)
+        return self._judged(name, params, entry, _server(self.vault.manifest(entry)))
 
     def judge_removal(self, entry: Entry, retention: Mapping[str, Any]) -> Verdict:
         """What the gates say of removing backups of the target that one is of; its manifest may be damaged."""
-        server = Server(entry.engine, entry.engine, (), entry.database, entry.identity)
-        tool = self.registry(entry.engine).pick("cleanup_old_backups", server)
-        return self._judge(tool, {"retention": dict(retention)}, self.target(entry.target), server)[1]
+        return self._judged("cleanup_old_backups", {"retention": dict(retention)}, entry, _known(entry))[1]
+
+    def judge_copies(self, params: Mapping[str, Any], entry: Entry) -> Verdict:
+        """What the gates say of reading the copies of a backup, of which nothing else may be left."""
+        return self._judged("verify_copies", params, entry, _known(entry))[1]
+
+    def read_copies(self, params: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+        """Read them. Raises BackupError where one is damaged."""
+        server = _known(entry)
+        tool = self.registry(entry.engine).pick("verify_copies", server)
+        return runners.run(tool, tool.prepare(params), None, self._context(server, entry.target)).output
 
     def call(self, name: str, params: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
         """Call a tool that asks nothing of the database. Raises BackupError, among others."""
-        manifest = self.vault.manifest(entry)
-        tool = self.registry(entry.engine).pick(name, self._server(manifest))
-        return runners.run(tool, tool.prepare(params), None, self._context(manifest)).output
+        server = _server(self.vault.manifest(entry))
+        tool = self.registry(entry.engine).pick(name, server)
+        return runners.run(tool, tool.prepare(params), None, self._context(server, entry.target)).output
 
     def removing(self, manifest: Manifest) -> AbstractContextManager[Work]:
         """What it takes to run the programs of the tool that removes backups, of a manifest's engine."""
-        tool = self.registry(manifest.engine).pick("cleanup_old_backups", self._server(manifest))
-        return working(tool, {}, self._context(manifest))
+        server = _server(manifest)
+        tool = self.registry(manifest.engine).pick("cleanup_old_backups", server)
+        return working(tool, {}, self._context(server, manifest.target))
 
-    def _context(self, manifest: Manifest) -> Context:
+    def _context(self, server: Server, target: str) -> Context:
         return Context(
-            database=Absent(manifest),
+            database=Absent(server),
             marker="",
             options=SessionOptions(),
             run_id=f"{os.getpid():08x}{uuid.uuid4().hex[8:]}",  # what it makes is no later process's, of the same number
             step_id=STEP,
             agent_id=self.config.agent_id,
-            target=manifest.target,
-            facts={"server": self._server(manifest)},
+            target=target,
+            facts={"server": server},
             backups=self.vault,
         )
 
-    def _judge(self, tool: Tool, params: Mapping[str, Any], target: Target, server: Server) -> tuple[Tool, Verdict]:
+    def _judged(self, name: str, params: Mapping[str, Any], entry: Entry, server: Server) -> tuple[Tool, Verdict]:
+        tool, target = self.registry(entry.engine).pick(name, server), self.target(entry.target)
         step = Step("by_hand", tool.name, tool.prepare(params), estimate=Estimate(0.0, None, "not estimated"))
         seen = constraints.Context(tool, target, server, now=datetime.now(target.zone))
         in_force: Sequence[constraints.Constraint] = constraints.build(
@@ -120,9 +128,16 @@ class Keeper:
             step, tool, seen, config=self.config, constraints=in_force, policy=self.policy, level=self.level
         )
 
-    def _server(self, manifest: Manifest) -> Server:
-        database = Absent(manifest)
-        return Server(manifest.engine, database.product, database.version, manifest.database, manifest.identity)
+
+def _server(manifest: Manifest) -> Server:
+    """The server of a backup, as that tells it."""
+    version = tuple(int(part) for part in manifest.server_version.split("."))
+    return Server(manifest.engine, manifest.product, version, manifest.database, manifest.identity)
+
+
+def _known(entry: Entry) -> Server:
+    """The same as far as the catalog knows it, of a backup whose manifest may be damaged or gone."""
+    return Server(entry.engine, entry.engine, (), entry.database, entry.identity)
 
 
 def abandoned(folder: Path) -> bool:

@@ -330,7 +330,7 @@ def backup(
     old = duration(age) if age < 2 * DAY else f"{age / DAY:.0f} days"
     text = f"{old} old, {last.rung.replace('-', ' ')}: {last.backup_id}"
     if mine[-1] is not last:
-        bad = mine[-1].problem or "it was not verified"
+        bad = mine[-1].wrong or "it was not verified"
         return Finding(WARNING, subject, f"{text}; the newest, {mine[-1].backup_id}, is none: {bad}", remedy)
     if age > STALE:
         return Finding(WARNING, subject, text, remedy)

@@ -38,6 +38,11 @@ BACKUPS = (
 )""",
     "CREATE INDEX backups_target ON backups (target, started_at)",
 )
+#: What became of a backup that was restored for a test, and of its copies when they were read again.
+PROOFS = (
+    "ALTER TABLE backups ADD COLUMN differs TEXT",  # it reads whole, and did not come back as it was: how
+    "ALTER TABLE backups ADD COLUMN copies_read TEXT NOT NULL DEFAULT '{}'",  # place -> when, and what was wrong: JSON
+)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -148,6 +153,7 @@ TABLES = (
 )""",
     "CREATE INDEX table_history_object ON table_history (target, tool, object)",
     *BACKUPS,
+    *PROOFS,
 )
 
 
@@ -177,8 +183,19 @@ def _causes(connection: sqlite3.Connection) -> None:
     )
 
 
+def _proofs(connection: sqlite3.Connection) -> None:
+    for statement in PROOFS:
+        connection.execute(statement)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_deferred_objects, _reached, _backups, _causes)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _deferred_objects,
+    _reached,
+    _backups,
+    _causes,
+    _proofs,
+)
 VERSION = 1 + len(MIGRATIONS)
 
 

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from aishell.backups.copies import Folder, ObjectStore, place_of
+from aishell.backups.catalog import VERIFIED
+from aishell.backups.copies import Folder, ObjectStore, copy, place_of, verify
 from aishell.backups.digests import files_of
 from aishell.backups.manifest import FULL, Manifest
 from aishell.backups.repository import Repository
-from aishell.errors import BackupError
+from aishell.backups.vault import Vault
+from aishell.databases.base import SessionOptions
+from aishell.errors import BackupError, NotAtHandError
+from aishell.registry.context import Context
+from aishell.state.store import Store
 from tests.backups.test_sqlite import back_up, change, fill, listed, made
 from tests.fix_aishell import Aishell
 from tests.fix_sqlite import SqliteDatabase
+from tests.unit.making import unconnected
 
 
 def never() -> bool:
@@ -114,3 +125,136 @@ def test_backups_are_copied_with_what_they_rest_on(aishell: Aishell, sqlite: Sql
     assert all(backup["copies"] == [str(elsewhere)] for backup in listed(aishell))
     for path in elsewhere.glob("*/*"):
         assert path.stat().st_mode & 0o777 == 0o700
+
+
+# Read again
+
+
+@pytest.fixture
+def copied(backup, place, tmp_path: Path) -> Iterator[tuple[Vault, str, Path]]:
+    """A vault whose backup was copied, the name of the place, and where the copy is."""
+    folder, manifest = backup
+    name, there = place
+    store = Store.open(tmp_path / "state.db")
+    vault = Vault(Repository(tmp_path / "here"), lambda: store, copies=(name,))
+    vault.catalog.add(manifest, folder)
+    vault.proven(manifest.backup_id, VERIFIED)
+    copy({"backup_id": manifest.backup_id}, context(vault))
+    yield vault, name, there / "shop" / manifest.backup_id
+    store.close()
+
+
+def context(vault: Vault) -> Context:
+    return Context(unconnected("postgresql"), "", SessionOptions(), target="shop", backups=vault)
+
+
+def read(vault: Vault, **more: Any) -> dict[str, Any]:
+    return verify({"backup_id": None, "days": 0, "again": False, **more}, context(vault))
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a bit": (lambda copy: flip(copy / "dump" / "toc.dat"), "toc.dat was changed or is damaged"),
+    "a missing file": (lambda copy: (copy / "globals.sql").unlink(), "globals.sql is missing"),
+    "a manifest that is cut off": (lambda copy: (copy / "manifest.json").write_text("{"), "changed or cut off"),
+    "another manifest": (lambda copy: reseal(copy), "its manifest is another one"),
+    "no manifest": (lambda copy: (copy / "manifest.json").unlink(), "manifest.json"),
+}
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+
+
+def reseal(folder: Path) -> None:
+    made = Manifest.of((folder / "manifest.json").read_text(), "there")
+    (folder / "manifest.json").write_text(replace(made, database="another").text())
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_copy_that_has_decayed_is_found_and_made_anew(copied, damage):
+    vault, name, there = copied
+    assert [one["problem"] for one in read(vault)["read"]] == [None]
+    how, told = DAMAGES[damage]
+    how(there)
+    with pytest.raises(BackupError, match=re.escape(told)) as caught:
+        read(vault)
+    assert not isinstance(caught.value, NotAtHandError)
+    (entry,) = vault.entries()
+    assert told in str(entry.copies_read[name].problem)
+    assert entry.sound_copies == ()
+    assert entry.verified, "the backup itself is as good as it was"
+    mended = read(vault, again=True)
+    assert [one["place"] for one in mended["copied"]] == [name]
+    assert vault.entries()[0].sound_copies == (name,)
+    assert [one["problem"] for one in read(vault)["read"]] == [None]
+
+
+def test_one_that_is_known_to_be_damaged_is_copied_with_the_next_backup(copied):
+    vault, name, there = copied
+    flip(there / "dump" / "toc.dat")
+    with pytest.raises(BackupError):
+        read(vault)
+    (entry,) = vault.entries()
+    assert copy({"backup_id": entry.backup_id}, context(vault))["copied"] == [
+        {"backup_id": entry.backup_id, "place": name}
+    ]
+    assert copy({"backup_id": entry.backup_id}, context(vault))["copied"] == []
+
+
+def test_a_copy_is_read_when_it_was_not_for_so_many_days(copied):
+    vault, name, _ = copied
+    assert read(vault, days=30)["read"] == [], "it was read when it was made"
+    (entry,) = vault.entries()
+    old = json.dumps({name: {"at": "2020-01-01T00:00:00.000000+00:00", "problem": None}})
+    for noted in (old, "{}"):  # a catalog of before that was noted has nothing
+        with vault.store().write() as connection:
+            connection.update("backups", "backup_id = :id", {"id": entry.backup_id}, {"copies_read": noted})
+        assert len(read(vault, days=30)["read"]) == 1
+        assert read(vault, days=30)["read"] == []
+
+
+def test_a_place_that_is_not_there_says_nothing_of_its_copies(copied, tmp_path):
+    vault, name, _ = copied
+    if "://" in name:
+        pytest.skip("an object store is there or answers with an error")
+    there = Path(name)
+    there.rename(tmp_path / "away")
+    for become in (lambda: None, there.mkdir):  # not mounted, and an empty mount point
+        become()
+        with pytest.raises(NotAtHandError, match="is its disk mounted"):
+            read(vault, again=True)
+        assert vault.entries()[0].sound_copies == (name,)
+
+
+def test_copies_are_read_without_the_backup_itself(copied):
+    vault, _, there = copied
+    (entry,) = vault.entries()
+    shutil.rmtree(entry.folder)
+    assert [one["problem"] for one in read(vault)["read"]] == [None]
+    (there / "globals.sql").unlink()
+    with pytest.raises(BackupError, match=r"globals\.sql is missing"):
+        read(vault, again=True)
+
+
+def test_on_the_command_line(aishell: Aishell, sqlite: SqliteDatabase, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    aishell.configure("aishell.yaml", json.dumps({"backup_copies": [str(elsewhere)]}))
+    fill(sqlite, 500)
+    ended = back_up(aishell, sqlite).expect(0)
+    assert ended.statuses()["copies"] == "done"
+    (found,) = aishell("backups", "verify", "--copies", "--output", "json").expect(0).json
+    assert (found["sound"], found["places"]) == (True, [str(elsewhere)])
+    (arrived,) = elsewhere.glob("*/*/database.sqlite")
+    flip(arrived)
+    aishell("backups", "verify").expect(0)
+    ended = aishell("backups", "verify", "--copies").expect(1)
+    assert "database.sqlite was changed or is damaged" in ended.out
+    assert "DAMAGED" in aishell("backups", "show", found["backup_id"]).expect(0).out
+    assert listed(aishell)[0]["verified"]
+    ended = back_up(aishell, sqlite).expect(0)
+    assert "was damaged, and was made anew" in ended.json["reasoning"]
+    aishell("backups", "verify", "--copies").expect(0)
+    assert "no backup has a copy" not in aishell("backups", "verify", "--copies").out

@@ -78,7 +78,7 @@ def test_a_restore_test_starts_a_server_and_takes_it_away(
     write(source, 1)
     last, run = cluster.increment(), uuid.uuid4().hex
     del programs[:]
-    assert cluster.step("restore_test", run, backup_id=last.backup_id)["rung"] == "readable"
+    assert cluster.step("restore_test", run, backup_id=last.backup_id)["rung"] == "restored-and-compared"
     assert [name for name in programs if name != "pages"] == ["unpack", "prepare", "unpack", "prepare", "server"]
     assert not list(Path(tempfile.gettempdir()).glob(f"aishell_scratch_{run[:8]}*"))
     assert {path.name for path in (cluster.home / "backups").iterdir()} == {"test"}
@@ -194,7 +194,7 @@ def test_from_the_command_line(aishell: Aishell, source: MariadbDatabase, tmp_pa
         still(source)
         last = aishell("run", "backup", "--type", "incremental", "--restore-test", *fixed).expect(0)
     assert (watcher.seen, watcher.programs >= {"mariadb-backup", "mbstream", "mariadbd"}) == ([], True)
-    assert {ended.json["output_data"]["rung"] for ended in (first, last)} == {"readable"}
+    assert {ended.json["output_data"]["rung"] for ended in (first, last)} == {"restored-and-compared"}
     listed = aishell("backups", "list", "--output", "json").expect(0).json
     assert [one["method"] for one in listed] == ["mariadb-backup"] * 2
     escaped = {PASSWORD, PASSWORD.replace("\\", "\\\\"), PASSWORD.replace("\\", "\\\\").replace('"', '\\"')}

@@ -347,7 +347,7 @@ def test_a_restore_that_is_killed_begins_anew(cluster: Physical, plain: MariadbD
 def test_the_scratch_server_of_one_that_was_killed_is_ended(cluster: Physical, plain: MariadbDatabase) -> None:
     entry, run = cluster.full(), uuid.uuid4().hex
     assert killed("mariadbd", 0.05, in_a_fork(cluster, run, "restore_test", backup_id=entry.backup_id))
-    assert cluster.step("restore_test", run, backup_id=entry.backup_id)["rung"] == "readable"
+    assert cluster.step("restore_test", run, backup_id=entry.backup_id)["rung"] == "restored-and-compared"
     scratch = Path(tempfile.gettempdir()) / f"aishell_scratch_{run[:8]}"
     assert (of_ours(scratch), scratch.exists()) == ([], False)
     assert not list(cluster.home.glob("backups/.*"))

@@ -48,7 +48,7 @@ def test_a_restore_test_starts_a_server_and_takes_it_away(physical: Physical, mo
     change(physical, 0)
     last = physical.increment()
     run = uuid.uuid4().hex
-    assert physical.call("restore_test", run=run, backup_id=last.backup_id)["rung"] == "readable"
+    assert physical.call("restore_test", run=run, backup_id=last.backup_id)["rung"] == "restored-and-compared"
     assert programs[-2:] == ["postgres", "amcheck"]
     assert not list(Path(tempfile.gettempdir()).glob(f"aishell_scratch_{run[:8]}*"))
     assert {path.name for path in (physical.home / "backups").iterdir()} == {"test"}
@@ -150,7 +150,7 @@ def test_tablespaces_come_back_beside_the_data(physical: Physical) -> None:
             )
             assert Path(where).parent == restored.server.data.with_name("data.tablespaces")
         run = uuid.uuid4().hex
-        assert physical.call("restore_test", run=run, backup_id=last.backup_id)["rung"] == "readable"
+        assert physical.call("restore_test", run=run, backup_id=last.backup_id)["rung"] == "restored-and-compared"
     finally:
         database.execute("DROP TABLE spaced")
         database.execute("DROP TABLESPACE fast")

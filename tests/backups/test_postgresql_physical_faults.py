@@ -236,7 +236,7 @@ def test_from_the_command_line(physical: Physical, aishell: Aishell) -> None:
     running.kill()
     (run,) = (row[0] for row in aishell.rows("SELECT id FROM runs WHERE state <> 'failed'"))
     found = aishell.resume(run).expect(0).json["output_data"]
-    assert found["rung"] == "readable"
+    assert found["rung"] == "restored-and-compared"
     assert of_ours(aishell.site) == []
     assert not list(aishell.site.rglob(".partial-*"))
     with site.restored(site.vault.repository.manifest(Path(found["backup_path"]))) as database:

@@ -46,6 +46,8 @@
 -- without the binary log: then replicas do not have it. Increments need BINLOG REPLAY (MySQL: BINLOG_ADMIN). Of a backup by
 -- mariadb-backup a data directory is made, on which a server of the same version can be started; none is.
 
+-- include: backup_definitions
+
 -- include: backup_login
 
 -- include: backup_place

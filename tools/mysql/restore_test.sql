@@ -43,6 +43,8 @@
 -- the account may, without the binary log, so that replicas have none of it. Its events are disabled. Of a backup by mariadb-backup a
 -- server is started on what was restored, apart from everybody, and CHECK TABLE reads every table and index; no rows are compared.
 
+-- include: backup_definitions
+
 -- include: backup_login
 
 -- include: backup_place

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
+from aishell.backups.mariadb.views import DEFINER, INVOKER, Rights
 from aishell.databases.quoting import quote
 from aishell.errors import BackupError
 
@@ -84,11 +85,15 @@ def tokens(statement: str, sql_mode: int = 0) -> list[Token]:
 
 @dataclass(frozen=True)
 class Turning:
-    """From a source's database to the place where it is restored. `fold`: names of databases are compared without case."""
+    """From a source's database to the place where it is restored. `fold`: names of databases are compared without case.
+
+    `rights` learns of the views and functions that are made.
+    """
 
     source: str
     place: str
     fold: bool = False
+    rights: Rights = field(default_factory=Rights, compare=False)
 
     def is_source(self, name: str | None) -> bool:
         return name is not None and (name.casefold() == self.source.casefold() if self.fold else name == self.source)
@@ -96,9 +101,30 @@ class Turning:
     def statement(self, text: str, current: str | None, sql_mode: int = 0) -> str | None:
         """`text`, which was run with the default database `current`, for the place; None for one of another database.
 
-        Events come out disabled. Raises BackupError for one that cannot be carried over.
+        Events come out disabled, views as SQL SECURITY INVOKER. Raises BackupError for what cannot be carried over.
         """
-        return _Statement(self, text, current, tokens(text, sql_mode)).turned()
+        return next(iter(self.statements(text, current, sql_mode)), None)
+
+    def statements(self, text: str, current: str | None, sql_mode: int = 0) -> tuple[str, ...]:
+        """The same with what has to be sent behind it: functions are to run with their callers' rights too (see `views`)."""
+        statement = _Statement(self, text, current, tokens(text, sql_mode))
+        turned = statement.turned()
+        return () if turned is None else (turned, statement.behind) if statement.behind else (turned,)
+
+    def dumped_function(self, text: str, sql_mode: int) -> str:
+        """What has to be sent behind a routine out of a dump, if it is a function."""
+        found = tokens(text, sql_mode)
+        at = next((n for n, token in enumerate(found) if token.word in ("FUNCTION", "PROCEDURE", "PACKAGE")), None)
+        if at is None or found[at].word != "FUNCTION" or at + 1 == len(found):
+            return ""
+        return self.rights.function(found[at + 1].value, _security(found, DEFINER))
+
+
+def _security(found: Sequence[Token], otherwise: str) -> str:
+    """What a routine says of whose rights it runs with."""
+    words = [token.word for token in found]
+    said = (words[n + 2] for n in range(len(words) - 2) if words[n : n + 2] == ["SQL", "SECURITY"])
+    return next((word for word in said if word in (DEFINER, INVOKER)), otherwise)
 
 
 class _Statement:
@@ -106,6 +132,7 @@ class _Statement:
         self.turning, self.text, self.tokens = turning, text, found
         self.ours = turning.is_source(current)
         self.at = 0
+        self.behind = ""
 
     def turned(self) -> str | None:
         if self._word(0) == "SET" and self._word(1) == "STATEMENT":  # … FOR the statement itself
@@ -141,7 +168,12 @@ class _Statement:
             self.at = next((n + 1 for n in range(self.at, len(self.tokens)) if self._word(n) == "ON"), self.at)
             return self._first()
         if verb == "RENAME":
-            return self._all(self._names((",", "TO")))
+            names = self._names((",", "TO"))
+            renamed = self._all(names)
+            for old, new in zip(names[::2], names[1::2], strict=False):
+                if renamed is not None:
+                    self.turning.rights.renamed(self._bare(old), self._bare(new))
+            return renamed
         if verb == "DROP" and thing != "TRIGGER":
             return self._all(self._names((",",)))
         if thing == "TRIGGER":
@@ -150,10 +182,32 @@ class _Statement:
             return self._event(verb)
         if thing in ("PROCEDURE", "FUNCTION", "PACKAGE"):
             name = self._name(self.at)
-            return self._first(self.tokens[name.after].start if name and name.after < len(self.tokens) else None)
+            turned = self._first(self.tokens[name.after].start if name and name.after < len(self.tokens) else None)
+            security = _security(self.tokens, DEFINER if verb == "CREATE" else "")
+            if thing == "FUNCTION" and turned is not None and name is not None and security:
+                self.behind = self.turning.rights.function(self._bare(name), security)
+            return turned
         if thing == "TABLE":
             return self._table(verb)
+        if thing == "VIEW":
+            return self._view(kind)
         return self._first()
+
+    def _view(self, kind: int) -> str | None:
+        """Its security stands before the word VIEW, where it is said."""
+        name = self._name(self.at)
+        if name is None:
+            raise self._refused("it is not known what it does")
+        if not self._own(name):
+            return None
+        at = next((n + 1 for n in range(kind) if self._word(n) == "SQL" and self._word(n + 1) == "SECURITY"), None)
+        security = self._word(at + 1) if at is not None else DEFINER
+        self.turning.rights.view(self._bare(name), security)
+        if at is None or security != DEFINER:
+            return self._rewritten()
+        said = self.tokens[at + 1]
+        head = self._rewritten(said.start, until=said.start)
+        return head + INVOKER + self._rewritten(begin=said.end)
 
     def _database(self, verb: str) -> str | None:
         name = self.tokens[self.at] if self.at < len(self.tokens) else None
@@ -252,6 +306,9 @@ class _Statement:
             return Name(self.tokens[at].value, at, at + 3)
         return Name(None, at, at + 1)
 
+    def _bare(self, name: Name) -> str:
+        return self.tokens[name.after - 1].value
+
     def _own(self, name: Name) -> bool:
         return self.ours if name.database is None else self.turning.is_source(name.database)
 
@@ -275,11 +332,11 @@ class _Statement:
     def _mentions(self) -> bool:
         return next(self._qualified(), None) is not None
 
-    def _rewritten(self, zone: int | None = None, *, until: int | None = None) -> str:
-        """The text with the source's name turned, as far as `zone`; cut off at `until`."""
-        place, written, position = quote(self.turning.place, "mysql"), list[str](), 0
+    def _rewritten(self, zone: int | None = None, *, begin: int = 0, until: int | None = None) -> str:
+        """The text from `begin` with the source's name turned, as far as `zone`; cut off at `until`."""
+        place, written, position = quote(self.turning.place, "mysql"), list[str](), begin
         for token in self._qualified():
-            if zone is None or token.end <= zone:
+            if token.start >= begin and (zone is None or token.end <= zone):
                 written += [self.text[position : token.start], place]
                 position = token.end
         return "".join([*written, self.text[position:until]])

@@ -96,11 +96,9 @@ class Replay:
         return (text,) if _TRANSACTION.match(text) else self._statement(text)
 
     def _statement(self, text: bytes) -> Iterable[bytes]:
-        turned = self.turning.statement(self._text(text), self._database, self._sql_mode)
-        if turned is None:
-            return ()
-        self.statements += 1
-        return (turned.encode(self._encoding, "surrogateescape"),)
+        turned = self.turning.statements(self._text(text), self._database, self._sql_mode)
+        self.statements += bool(turned)
+        return [one.encode(self._encoding, "surrogateescape") for one in turned]
 
     def _text(self, text: bytes) -> str:
         return text.decode(self._encoding, "surrogateescape")

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 
 from aishell.backups.making import Work
+from aishell.backups.mariadb.views import DEFINER, INVOKER, Rights, outermost_first, replacing, secured, unqualified
 from aishell.databases.base import Session
 from aishell.databases.opening import open_database
 from aishell.errors import BackupError, DatabaseError
@@ -16,8 +17,9 @@ from aishell.models import Row
 REPLACED, RESTORED, ABOUT = "replaced", "restored", "about"
 #: Kinds in the order they are made in; each needs nothing that comes after it but other views.
 VIEW, TRIGGER, EVENT = "view", "trigger", "event"
-ROUTINES = ("package", "package body", "function", "procedure")
-_ORDER = (*ROUTINES, VIEW, TRIGGER, EVENT)
+_PACKAGES = ("package", "package body")
+ROUTINES = (*_PACKAGES, "function", "procedure")
+EVERY_KIND = (*ROUTINES, VIEW, TRIGGER, EVENT)
 #: Server errors of a view that rests on another one.
 _MISSING = ("1146", "1356")
 
@@ -34,11 +36,6 @@ class Definition:
     statement: str
     zone: str | None = None
 
-    @property
-    def carries(self) -> bool:
-        """Whether its text, which we have in UTF-8, means the same when its own character set is said before."""
-        return self.charset.startswith("utf8") or self.statement.isascii()
-
 
 @contextmanager
 def inside(work: Work, name: str) -> Iterator[Session]:
@@ -53,31 +50,70 @@ def inside(work: Work, name: str) -> Iterator[Session]:
 def definitions(work: Work, session: Session) -> list[Definition]:
     """Those of the session's database, in the order they have to be made in.
 
-    Raises BackupError for one that cannot be read, or whose text would not come out the same.
+    Raises BackupError for one that cannot be read.
     """
     mode = str(work.query("mode", session)[0]["sql_mode"])
     found = [_shown(work, session, kind, name, mode) for kind, name in _named(work, session)]
     for row in work.query("triggers_shown", session):
         found.append(Definition(TRIGGER, **{key: str(value) for key, value in row.items()}))
-    for one in found:
-        if not one.carries:
-            raise BackupError(
-                f"the {one.kind} {one.name} is written in {one.charset}: its text cannot be made again exactly",
-                hint="replace the database by hand, from the restored one",
-            )
-    return sorted(found, key=lambda one: _ORDER.index(one.kind))
+    return sorted(found, key=lambda one: EVERY_KIND.index(one.kind))
 
 
 def make(work: Work, session: Session, wanted: Iterable[Definition]) -> None:
-    """Make them in the session's database; a view waits for those it rests on. Raises DatabaseError."""
-    left = list(wanted)
+    """Make them in the session's database, in the order they are given in. Raises DatabaseError."""
+    given = list(wanted)
+    views = [one for one in given if one.kind == VIEW]
+    for one in given:
+        if one.kind in ROUTINES:
+            _make(work, session, one)
+    if views:
+        with _callers_rights(work, session):
+            _make_views(work, session, views)
+            _secure(work, session, views)
+    for one in given:
+        if one.kind not in (*ROUTINES, VIEW):
+            _make(work, session, one)
+
+
+def settle(work: Work, session: Session, rights: Rights) -> None:
+    """Give the views and functions of the session's database, which was restored, the rights that they run with."""
+    mode = str(work.query("mode", session)[0]["sql_mode"])
+    names = [row["name"] for row in work.query("tables", session) if row["type"] == "VIEW"]
+    views = [_shown(work, session, VIEW, name, mode) for name in names if name not in rights.views]
+    _secure(work, session, [replace(one, statement=secured(one.statement, DEFINER)) for one in views])
+    for name in _functions(work, session, INVOKER):
+        if name not in rights.functions:
+            work.query("as_definer", session, name=name)
+
+
+@contextmanager
+def _callers_rights(work: Work, session: Session) -> Iterator[None]:
+    """The functions of the session's database run with their callers' rights within."""
+    names = _functions(work, session, DEFINER)
+    try:
+        for name in names:
+            work.query("as_invoker", session, name=name)
+        yield
+    finally:
+        for name in names:
+            work.query("as_definer", session, name=name)
+
+
+def _functions(work: Work, session: Session, security: str) -> list[str]:
+    rows = work.query("routines", session)
+    return [row["name"] for row in rows if row["kind"] == "function" and row["security"] == security]
+
+
+def _make_views(work: Work, session: Session, views: Sequence[Definition]) -> None:
+    """A view waits for those that it rests on; each may be read by whoever makes it."""
+    left = [replace(one, statement=secured(one.statement, INVOKER)) for one in views]
     while left:
         later = []
         for one in left:
             try:
                 _make(work, session, one)
             except DatabaseError as error:
-                if one.kind != VIEW or error.code not in _MISSING:
+                if error.code not in _MISSING:
                     raise
                 later.append((one, error))
         if len(later) == len(left):
@@ -85,14 +121,44 @@ def make(work: Work, session: Session, wanted: Iterable[Definition]) -> None:
         left = [one for one, _ in later]
 
 
-def drop(work: Work, session: Session, kinds: Sequence[str]) -> None:
-    """Drop those of these kinds in the session's database."""
+def _secure(work: Work, session: Session, views: Sequence[Definition]) -> None:
+    """Make views once more as they are to be: the outermost first, since one that rests on others has to be made before these."""
+    if not views:
+        return
+    texts = {row["name"]: row["query"] for row in work.query("view_queries", session)}
+    order = outermost_first(texts, str(work.query("here", session)[0]["name"]))
+    for one in sorted(views, key=lambda one: order.index(one.name)):
+        _make(work, session, replace(one, statement=replacing(one.statement)))
+
+
+def drop(work: Work, session: Session, kinds: Sequence[str], keep: Iterable[Definition] = ()) -> None:
+    """Drop those of these kinds in the session's database, but for those that are kept."""
+    kept = {(one.kind, one.name) for one in keep}
     if TRIGGER in kinds:
         for row in work.query("triggers_shown", session):
             work.query("drop_trigger", session, name=row["name"])
     for kind, name in _named(work, session):
-        if kind in kinds and kind != "package body":  # it goes with its package
+        if kind not in kinds or (kind, name) in kept:
+            continue
+        if kind == "package":
+            work.query("oracle", session)  # 10.11 knows no such statement otherwise
+            work.query("drop_package", session, name=name)
+            work.query("usual", session)
+        elif kind != "package body":  # it goes with its package
             work.query(f"drop_{kind}", session, name=name)
+
+
+def unchanged(there: Iterable[Definition], wanted: Iterable[Definition]) -> set[Definition]:
+    """Those that are there as they are to be, and so can stay: nobody who uses one of them is in the way then.
+
+    A package stays with its body or not at all, and so do all views, since one that is made may rest on others. Triggers are no
+    such thing: they went before the tables did.
+    """
+    now, then = set(there), set(wanted)
+    other = now ^ then
+    packages = {one.name for one in other if one.kind in _PACKAGES}
+    apart = {TRIGGER, *([VIEW] if any(one.kind == VIEW for one in other) else [])}
+    return {one for one in now & then if one.kind not in apart and not (one.kind in _PACKAGES and one.name in packages)}
 
 
 def note(work: Work, session: Session, origin: str, wanted: Iterable[Definition]) -> None:
@@ -124,6 +190,8 @@ def _shown(work: Work, session: Session, kind: str, name: str, mode: str) -> Def
             f"the account may not see what the {kind} {name} does",
             hint="GRANT SELECT ON mysql.proc TO the account",
         )
+    if kind == VIEW:
+        text = unqualified(str(text), str(work.query("here", session)[0]["name"]))
     return Definition(
         kind,
         name,
@@ -136,7 +204,12 @@ def _shown(work: Work, session: Session, kind: str, name: str, mode: str) -> Def
 
 
 def _make(work: Work, session: Session, one: Definition) -> None:
+    work.query("text", session, statement=one.statement)
     work.query("manner", session, sql_mode=one.sql_mode, charset=one.charset, collation=one.collation)
     if one.zone is not None:
         work.query("zone", session, zone=one.zone)
-    work.query("do_define", session, statement=one.statement)
+    try:
+        work.query("prepare", session)
+        work.query("do_define", session)
+    finally:
+        work.query("plainly", session)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -17,17 +16,19 @@ from aishell.backups.manifest import INCREMENTAL, Manifest, Print
 from aishell.backups.mariadb.binlog import Stretch, copy, look_through, send
 from aishell.backups.mariadb.binlog_statements import Turning
 from aishell.backups.mariadb.binlog_text import Replay
+from aishell.backups.mariadb.definitions import inside, settle
 from aishell.backups.mariadb.dump_text import Watch, turned
 from aishell.backups.mariadb.full import BLOCK, DUMP, Dump, check_client
 from aishell.backups.mariadb.login import login
 from aishell.backups.mariadb.prints import fingerprint, structure
+from aishell.backups.mariadb.views import Rights
 from aishell.backups.methods import Chain, Method
 from aishell.backups.parents import newest_by, parent_of
 from aishell.backups.vault import vault_of
 from aishell.databases.base import Session
-from aishell.databases.opening import open_database
-from aishell.errors import BackupError, DatabaseError, ParameterError
+from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError, ParameterError
 from aishell.registry.context import Context
+from aishell.registry.render import render
 from aishell.registry.tool import Tool
 
 SCRATCH = "aishell_scratch_"
@@ -110,19 +111,19 @@ class MariadbDump(Method):
         if _mark(work, place) == _own_mark(work, WHOLE):
             return  # by an earlier process of this step, which was killed before it could say so
         (server,) = work.query("server")
-        turning = Turning(first.database, place, bool(server["fold"]))
+        rights = Rights(lambda name: _statement(work, "as_invoker", name=name))
+        turning = Turning(first.database, place, bool(server["fold"]), rights)
         with _place(work, place, first) as quiet, login(work) as login_:
             _load(work, login_, place, quiet, lambda pipe: _send_dump(chain[0][0], turning, pipe))
             if increments:
                 stretch = Stretch.all(increments, moment) if moment else Stretch.compared(increments)
                 replay = Replay(turning, int(server["packet"]) // 4)
                 _load(work, login_, place, quiet, lambda pipe: send(work, stretch, replay, pipe))
+            with inside(work, place) as session, quietly(work, session):
+                settle(work, session, turning.rights)
 
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
-        credentials = work.context.database.credentials
-        there = replace(credentials, url=replace(credentials.url, database=place))
-        with closing(open_database(there)) as database, database.session(work.context.options) as session:
-            session.mark(work.context.marker)
+        with inside(work, place) as session:
             found = structure(work, session)
             return (*found.prints, *fingerprint(work, session, found.tables))
 
@@ -157,6 +158,11 @@ def _moment(until: str | None, chain: Chain) -> str | None:
             f"{first.backup_id} is of {first.details['as_of']}, after {until}", hint="name an earlier one"
         )
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _statement(work: Work, block: str, **values: Any) -> str:
+    """The text of a block, for a client program."""
+    return render(work.tool, work.tool.blocks[block], values, work.context.database).text
 
 
 @contextmanager
@@ -237,12 +243,11 @@ def _load(work: Work, login_: tuple[str, int], place: str, quiet: bool, send_: C
     try:
         work.clients.run("client", {"options": options, "place": place}, secrets=[descriptor], feed=feed)
     except BackupError as error:
-        if not any(text in error.message for text in _TOO_LARGE):
+        if isinstance(error, NotAtHandError):
             raise
-        raise BackupError(
-            error.message,
-            hint="a row may be larger than max_allowed_packet, in hexadecimal: set it to 1G on the server meanwhile",
-        ) from error
+        larger = any(text in error.message for text in _TOO_LARGE)
+        hint = "a row may be larger than max_allowed_packet, in hexadecimal: set it to 1G on the server meanwhile"
+        raise NotTakenError(error.message, hint=hint if larger else error.hint) from error
 
 
 def _send_dump(folder: Path, turning: Turning, pipe: IO[bytes]) -> None:

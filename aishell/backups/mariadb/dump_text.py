@@ -21,9 +21,15 @@ _POSITION = re.compile(
 )
 _BEGUN = re.compile(rb"^(?:DROP|CREATE|/\*!50106|/\*!50003) ", re.MULTILINE)
 _MODE = re.compile(rb"SET sql_mode\s*= '([^']*)'")
-#: A trigger or an event is made as it was typed, and may name its database.
-_MADE = (b"\n/*!50003 CREATE*/ /*!50017 DEFINER", b"\n/*!50106 CREATE*/ /*!50117 DEFINER")
-_STOP = b";;\n"
+#: What a statement that is changed begins with, and what is behind it. A trigger or an event is made as it was typed, and may
+#: name its database; of views and functions see `views`.
+_VIEW, _ROUTINE = b"\n/*!50001 CREATE ALGORITHM=", b"\nCREATE DEFINER="
+_MADE = {
+    b"\n/*!50003 CREATE*/ /*!50017 DEFINER": b";;\n",
+    b"\n/*!50106 CREATE*/ /*!50117 DEFINER": b";;\n",
+    _VIEW: b"*/;\n",
+    _ROUTINE: b";;\n",
+}
 _COLUMN = re.compile(rb"^  `.*$", re.MULTILINE)
 
 
@@ -55,7 +61,7 @@ class Watch:
 
 
 def turned(blocks: Iterable[bytes], turning: Turning) -> Iterator[bytes]:
-    """A dump for the place: triggers in the place's tables, events disabled, defaults from the place's sequences."""
+    """A dump for the place: its names in triggers, events and defaults, events disabled, views without definers' rights."""
     source, place = (quote(name, "mysql").encode() for name in (turning.source, turning.place))
     qualified, own = b"DEFAULT nextval(" + source + b".", b"DEFAULT nextval(" + place + b"."
     default = re.compile(rb"('(?:[^'\\]|''|\\.)*')|" + re.escape(qualified))
@@ -68,16 +74,26 @@ def turned(blocks: Iterable[bytes], turning: Turning) -> Iterator[bytes]:
         for found in _MODE.finditer(text[-4096:]):
             mode = _bits(found[1])
         if statement:
-            changed = turning.statement(statement.decode("utf-8", "surrogateescape"), turning.source, mode)
-            yield (changed or "").encode("utf-8", "surrogateescape")
+            yield _turned(statement.decode("utf-8", "surrogateescape"), turning, mode).encode(
+                "utf-8", "surrogateescape"
+            )
+
+
+def _turned(statement: str, turning: Turning, mode: int) -> str:
+    if statement.startswith(_VIEW[1:].decode()):
+        return turning.rights.dumped(statement)
+    if statement.startswith(_ROUTINE[1:].decode()):
+        behind = turning.dumped_function(statement, mode)
+        return f"{statement};;\n{behind} " if behind else statement
+    return turning.statement(statement, turning.source, mode) or ""
 
 
 def _parts(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """The text in order, whole lines at a time, each part with the trigger or event that follows it."""
+    """The text in order, whole lines at a time, each part with the trigger, event, view or routine that follows it."""
     text, searched = bytearray(b"\n"), 0  # marks are looked for behind line breaks
     for block in blocks:
         text += block
-        while (at := _found(text, searched)) >= 0 and (stop := text.find(_STOP, at)) >= 0:
+        while (at := _found(text, searched)) >= 0 and (stop := text.find(_stop(text, at), at)) >= 0:
             yield bytes(text[: at + 1]), bytes(text[at + 1 : stop])
             del text[:stop]
             searched = 0
@@ -93,8 +109,13 @@ def _parts(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _found(text: bytearray, start: int) -> int:
-    """Where the next trigger or event begins, -1 when there is none."""
+    """Where the next of these begins, -1 when there is none."""
     return min((at for mark in _MADE if (at := text.find(mark, start)) >= 0), default=-1)
+
+
+def _stop(text: bytearray, at: int) -> bytes:
+    """What is behind the statement that begins there."""
+    return next(stop for mark, stop in _MADE.items() if text.startswith(mark, at))
 
 
 def _bits(mode: bytes) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from aishell.backups.making import Work
 from aishell.backups.manifest import Print
+from aishell.backups.mariadb.views import unqualified
 from aishell.databases.base import Session
 from aishell.databases.quoting import quote
 from aishell.errors import BackupError, DatabaseError
@@ -112,7 +113,8 @@ def _compared(columns: Sequence[Row], versioned: bool) -> tuple[list[Mapping[str
 
 
 def _objects(work: Work, session: Session, objects: Sequence[Row]) -> Iterator[Print]:
-    database = quote(_database(work, session), "mysql") + "."
+    own = _database(work, session)
+    database = quote(own, "mysql") + "."
     for row in objects:
         kind = {"VIEW": "view", "SEQUENCE": "sequence"}.get(row["type"], "table")
         (shown,) = work.query(f"{kind}_definition", session, name=row["name"])
@@ -120,7 +122,9 @@ def _objects(work: Work, session: Session, objects: Sequence[Row]) -> Iterator[P
         if kind == "table":
             # A default out of a sequence names its database even at home.
             text = _COUNTER.sub(lambda match: match[1] or "", text).replace(f"nextval({database}", "nextval(")
-        yield Print(kind, row["name"], None, _hash(_DEFINER.sub("", text, count=1) if kind == "view" else text))
+        if kind == "view":
+            text = unqualified(_DEFINER.sub("", text, count=1), own)
+        yield Print(kind, row["name"], None, _hash(text))
 
 
 def _database(work: Work, session: Session) -> str:

@@ -1,13 +1,12 @@
 """A restored MariaDB database in the place of the one it is a backup of: the tables moved, all else made again.
 
 Where it was interrupted shows in the server: what has to be made again stands in the database that keeps what is replaced before
-anything is taken away, the place has no tables once they were moved, and is dropped last.
+anything is taken away, the place has no tables once they were moved, and is dropped last. What fails once they were is undone.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,11 +17,10 @@ from aishell.backups.manifest import INCREMENTAL
 from aishell.backups.mariadb.definitions import (
     ABOUT,
     EVENT,
+    EVERY_KIND,
     REPLACED,
     RESTORED,
-    ROUTINES,
     TRIGGER,
-    VIEW,
     Definition,
     definitions,
     drop,
@@ -30,18 +28,18 @@ from aishell.backups.mariadb.definitions import (
     make,
     note,
     noted,
+    unchanged,
 )
 from aishell.backups.mariadb.dump import quietly
 from aishell.backups.mariadb.prints import structure
-from aishell.backups.replacing import expected, refuse_other, require_safety, restored, told
+from aishell.backups.mariadb.undoing import lend, rehearse, tables_in, undone_where_it_fails
+from aishell.backups.replacing import expected, nothing_replaced, refuse_other, require_safety, restored, told
 from aishell.backups.restoring import differences
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
 from aishell.registry.context import Context
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
-
-_SEQUENCE = re.compile(r"nextval\(`((?:[^`]|``)*)`\.`((?:[^`]|``)*)`\)")
 
 
 def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -52,12 +50,16 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
     with working(tool, params, context) as work:
         place, notes = params["place"], list[str]()
         if _there(work, place):
-            rows = _noted(work) or (_turn(work) if params["back"] else _begin(work))
-            about = json.loads(noted(rows, ABOUT)[0].statement)
-            _move(work, rows, about)
-            _remake(work, rows)
-            _refuse_changed(work)
-            notes = _wake(work, about)
+            with nothing_replaced():
+                rows = _noted(work) or (_turn(work) if params["back"] else _begin(work))
+                about = json.loads(noted(rows, ABOUT)[0].statement)
+                if not _is_moved(work, about):
+                    rehearse(work, rows)
+                    _move(work, rows)
+            with undone_where_it_fails(work, rows, about):
+                _remake(work, rows, about)
+                _refuse_changed(work)
+                notes = _wake(work, about)
             with context.writing() as session, quietly(work, session):
                 work.query("do_drop_place", session)
         elif not _there(work, params["kept"]):
@@ -84,11 +86,12 @@ def _begin(work: Work) -> list[Row]:
         after, wished = definitions(work, session), work.query("defaults", session)[0]
     wanted = set(first.details.get("enabled_events", ())) & {one.name for one in after if one.kind == EVENT}
     about = {
-        "restored": len(_tables(work, place)),
+        "restored": len(tables_in(work, place)),
         # Whether the binary log has disabled one since the full backup is not known: then today's counts too.
         "enable": sorted(wanted & enabled if manifest.kind == INCREMENTAL else wanted),
         "asleep": sorted(wanted - enabled if manifest.kind == INCREMENTAL else ()),
         "defaults": dict(wished),
+        "before": dict(defaults),
     }
     return _write_down(work, before, after, about, defaults)
 
@@ -102,7 +105,13 @@ def _turn(work: Work) -> list[Row]:
     with inside(work, place) as session:
         wished = work.query("defaults", session)[0]
     after = noted(work.query("noted", kept=place), REPLACED)
-    about = {"restored": len(_tables(work, place)), "enable": [], "asleep": [], "defaults": dict(wished)}
+    about = {
+        "restored": len(tables_in(work, place)),
+        "enable": [],
+        "asleep": [],
+        "defaults": dict(wished),
+        "before": dict(defaults),
+    }
     return _write_down(work, before, after, about, defaults)
 
 
@@ -129,14 +138,17 @@ def _write_down(
     return _noted(work)
 
 
-def _move(work: Work, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
+def _is_moved(work: Work, about: Mapping[str, Any]) -> bool:
+    """Whether the tables have changed hands."""
+    database, place, kept = (tables_in(work, work.params[name]) for name in ("database", "place", "kept"))
+    return not place and bool(about["restored"] or kept or not database)
+
+
+def _move(work: Work, rows: Sequence[Row]) -> None:
     """The tables, in one statement. Triggers are in its way, and come back at once when it fails."""
     database, place, kept = (work.params[name] for name in ("database", "place", "kept"))
-    incoming, outgoing = _tables(work, place), _tables(work, database)
-    if not incoming and (about["restored"] or _tables(work, kept) or not outgoing):
-        return
-    moves = [((database, name), (kept, name)) for name in outgoing]
-    moves += [((place, name), (database, name)) for name in incoming]
+    moves = [((database, name), (kept, name)) for name in tables_in(work, database)]
+    moves += [((place, name), (database, name)) for name in tables_in(work, place)]
     with inside(work, database) as session, inside(work, place) as beside:
         drop(work, session, (TRIGGER,))
         with quietly(work, beside):
@@ -152,20 +164,15 @@ def _move(work: Work, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
             raise
 
 
-def _remake(work: Work, rows: Sequence[Row]) -> None:
+def _remake(work: Work, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
     """All that is no table, as the place had it; sequences are where the tables look for them."""
-    about = json.loads(noted(rows, ABOUT)[0].statement)
-    database = work.params["database"]
-    with inside(work, database) as session:
-        drop(work, session, (TRIGGER, *ROUTINES, VIEW, EVENT))
+    wanted = noted(rows, RESTORED)
+    with inside(work, work.params["database"]) as session:
+        same = unchanged(definitions(work, session), wanted)
+        drop(work, session, EVERY_KIND, keep=same)
         work.query("do_adopt", session, **about["defaults"])
-        for row in work.query("borrowing", session):
-            found = _SEQUENCE.fullmatch(row["default"])
-            if found is None:
-                raise BackupError(f"the default of {row['table']}.{row['column']} is not understood: {row['default']}")
-            sequence = found[2].replace("``", "`")
-            work.query("lend", session, table=row["table"], column=row["column"], sequence=sequence)
-        make(work, session, noted(rows, RESTORED))
+        lend(work, session, work.params["database"], work.params["place"])
+        make(work, session, (one for one in wanted if one not in same))
 
 
 def _refuse_changed(work: Work) -> None:
@@ -178,10 +185,7 @@ def _refuse_changed(work: Work) -> None:
         now = structure(work, session).prints
     different = differences([one for one in prints if one.kind != "rows"], now)
     if different:
-        raise BackupError(
-            f"{work.params['database']} was replaced and is not what the backup saw: {few(different)}",
-            hint=f"what was there is in {work.params['kept']}",
-        )
+        raise BackupError(f"{work.params['database']} was replaced and is not what the backup saw: {few(different)}")
 
 
 def _wake(work: Work, about: Mapping[str, Any]) -> list[str]:
@@ -192,11 +196,6 @@ def _wake(work: Work, about: Mapping[str, Any]) -> list[str]:
     if not about["asleep"]:
         return []
     return [f"these events were enabled in the full backup, and are not now: {', '.join(about['asleep'])}"]
-
-
-def _tables(work: Work, name: str) -> list[str]:
-    """What can be moved of a database: tables and sequences."""
-    return [row["name"] for row in work.query("tables_in", name=name) if row["type"] != "VIEW"]
 
 
 def _there(work: Work, name: str) -> bool:

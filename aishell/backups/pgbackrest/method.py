@@ -16,7 +16,6 @@ from aishell.backups.pgbackrest.info import damage, missing
 from aishell.backups.pgbackrest.making import NAME, TYPES, made, parent_in, ready
 from aishell.backups.pgbackrest.reach import Reach
 from aishell.backups.postgresql import wal
-from aishell.backups.postgresql.new_cluster import is_scratch
 from aishell.backups.repository import writing
 from aishell.backups.vault import vault_of
 from aishell.errors import BackupError
@@ -78,12 +77,13 @@ class PgBackRest(Method):
         pgbackrest_restore.restore(work, chain, place, until)
 
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
-        """None, as for pg_basebackup. In scratch a server is started and every table read."""
-        if is_scratch(place):
-            from aishell.backups.postgresql.scratch import prove
-
-            prove(work, place)
+        """None: what a server had at the end of its WAL nobody knew."""
         return ()
+
+    def proves(self, work: Work, place: str) -> bool:
+        from aishell.backups.postgresql.scratch import prove
+
+        return prove(work, place)
 
     def drop(self, work: Work, place: str) -> None:
         from aishell.backups.serving import remove

@@ -17,6 +17,8 @@ _ENTRY = re.compile(r"\d+; \d+ \d+ (.+)")
 _SET = re.compile(r"^SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\);$", re.MULTILINE)
 _NAME = re.compile(r'("(?:[^"]|"")+"|[^".]+)\.("(?:[^"]|"")+"|[^".]+)', re.DOTALL)
 _DATA = "TABLE DATA "
+#: An event trigger, and what is said of one.
+_EVENT_TRIGGER = re.compile(r"(COMMENT - |SECURITY LABEL - )?EVENT TRIGGER ")
 #: What makes no sense where not all rows come back, and what is said about that.
 _LEFT_OUT = re.compile(
     r"TABLE DATA |FK CONSTRAINT |BLOB|MATERIALIZED VIEW DATA |(COMMENT|ACL|SECURITY LABEL) - LARGE OBJECT|COMMENT .+ CONSTRAINT "
@@ -41,9 +43,8 @@ def sequence_values(work: Work, dump: Path, encoding: str) -> Values:
     chosen = [line for line in contents(work, dump) if _what(line).startswith("SEQUENCE SET ")]
     if not chosen:
         return {}
-    list_, file = work.folder / ".sequences.list", work.folder / ".sequences.sql"
+    list_, file = _listed(work, ".sequences.list", chosen), work.folder / ".sequences.sql"
     try:
-        _write(list_, chosen)
         work.clients.run("sequences", {"folder": dump, "list": list_, "file": file})
         text = file.read_text(encoding=_codec(encoding), errors="surrogateescape")
     finally:
@@ -57,13 +58,27 @@ def sequence_values(work: Work, dump: Path, encoding: str) -> Values:
     return values
 
 
-def chosen_rows(work: Work, dump: Path, tables: Sequence[str]) -> Path:
-    """A list for pg_restore: every definition, and the rows of these tables (`schema.table`) alone, without foreign keys.
+def lists(work: Work, dump: Path, tables: Sequence[str]) -> tuple[Path | None, Path | None]:
+    """Lists for pg_restore, of what comes first and of what comes last; None stands for everything, and for nothing.
+
+    Event triggers come last: REFRESH MATERIALIZED VIEW, which pg_restore sends beside them, fires those that are there by then,
+    and on versions before 17 nothing else keeps all of them from that. Of `tables`, where there are any, see `_chosen_rows`.
+    """
+    lines = contents(work, dump)
+    kept = _chosen_rows(lines, tables) if tables else lines
+    last = [line for line in kept if _EVENT_TRIGGER.match(_what(line))]
+    if not last:
+        return (_listed(work, ".restore.list", kept) if tables else None), None
+    first = [line for line in kept if line not in set(last)]
+    return _listed(work, ".restore.list", first), _listed(work, ".triggers.list", last)
+
+
+def _chosen_rows(lines: Sequence[str], tables: Sequence[str]) -> list[str]:
+    """Every definition, and the rows of these tables (`schema.table`) alone, without foreign keys.
 
     pg_restore's own --table brings back neither the types nor the schema of a table, nor its indexes. Raises BackupError for one
     whose rows the dump does not have.
     """
-    lines = contents(work, dump)
     wanted: set[str] = set()
     for table in tables:
         places = [dot for dot, letter in enumerate(table) if letter == "."]
@@ -75,10 +90,7 @@ def chosen_rows(work: Work, dump: Path, tables: Sequence[str]) -> Path:
                 hint="name it as schema.table; a partitioned table by its partitions, which have the rows",
             )
         wanted |= found
-    kept = [line for line in lines if line in wanted or not _LEFT_OUT.match(_what(line))]
-    list_ = work.folder / ".restore.list"
-    _write(list_, kept)
-    return list_
+    return [line for line in lines if line in wanted or not _LEFT_OUT.match(_what(line))]
 
 
 def _what(line: str) -> str:
@@ -86,9 +98,11 @@ def _what(line: str) -> str:
     return match[1] if match else ""
 
 
-def _write(path: Path, lines: Sequence[str]) -> None:
+def _listed(work: Work, name: str, lines: Sequence[str]) -> Path:
+    path = work.folder / name
     with writing(path):
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", errors="surrogateescape")
+    return path
 
 
 def _codec(encoding: str) -> str:

@@ -16,7 +16,6 @@ from aishell.backups.methods import Chain, Method
 from aishell.backups.parents import newest_by, parent_of
 from aishell.backups.postgresql import recovery, wal
 from aishell.backups.postgresql.libpq import reached, use_programs
-from aishell.backups.postgresql.new_cluster import is_scratch
 from aishell.backups.postgresql.recovery import BASE
 from aishell.backups.repository import writing
 from aishell.errors import BackupError, DatabaseError
@@ -132,12 +131,13 @@ class PgBasebackup(Method):
         recovery.restore(work, chain, place, until)
 
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
-        """None: what a server had at the end of its WAL nobody knew. In scratch a server is started and every table read."""
-        if is_scratch(place):
-            from aishell.backups.postgresql.scratch import prove
-
-            prove(work, place)
+        """None: what a server had at the end of its WAL nobody knew."""
         return ()
+
+    def proves(self, work: Work, place: str) -> bool:
+        from aishell.backups.postgresql.scratch import prove
+
+        return prove(work, place)
 
     def drop(self, work: Work, place: str) -> None:
         from aishell.backups.serving import remove

@@ -14,7 +14,7 @@ from aishell.backups.making import Work, Written, make, total
 from aishell.backups.manifest import Manifest, Print
 from aishell.backups.methods import Chain, Method
 from aishell.backups.postgresql import place as pg_place
-from aishell.backups.postgresql.archive import chosen_rows, sequence_values
+from aishell.backups.postgresql.archive import lists, sequence_values
 from aishell.backups.postgresql.libpq import reached, use_programs
 from aishell.backups.postgresql.preflight import require_ready
 from aishell.backups.postgresql.prints import GRANTED, fingerprint, set_values, snapshot
@@ -22,7 +22,7 @@ from aishell.backups.repository import writing
 from aishell.backups.throttle import Throttle
 from aishell.databases.base import Session
 from aishell.databases.connections import Credentials
-from aishell.errors import BackupError, DatabaseError, StepError
+from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError, StepError
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 
@@ -100,7 +100,7 @@ class PgDump(Method):
             return
         if owners:
             pg_place.require_roles(work, details["roles"])
-        list_ = chosen_rows(work, dump, tables) if tables else None
+        first, last = lists(work, dump, tables)
         # A database that is not whole never has the name it is to get, whenever we are killed.
         scratch = place if place.startswith(pg_place.SCRATCH) else f"{pg_place.SCRATCH}{work.context.run_id[:8]}_new"
         pg_place.drop(work, scratch)
@@ -110,9 +110,9 @@ class PgDump(Method):
                 "folder": dump,
                 "jobs": work.params["jobs"],
                 "without": [] if owners else ["--no-owner", "--no-privileges"],
-                "list": list_,
+                "list": first,
             }
-            self._load(work, scratch, values)
+            self._load(work, scratch, values, last)
             if owners:
                 pg_place.settle(work, scratch, details)
             if scratch != place:
@@ -152,8 +152,8 @@ class PgDump(Method):
         }
         self._run(work, "roles", values)
 
-    def _load(self, work: Work, scratch: str, values: Mapping[str, Any]) -> None:
-        """pg_restore, to the first error, section by section.
+    def _load(self, work: Work, scratch: str, values: Mapping[str, Any], last: Path | None) -> None:
+        """pg_restore, to the first error, section by section, and what `last` lists when all else is there.
 
         In one go it creates triggers of a partitioned table while the partitions' rows still come in, and fires them on those.
         Jobs that attach the indexes of partitions on two levels at once end in a deadlock now and then, or in a key of the parent
@@ -163,11 +163,18 @@ class PgDump(Method):
         for section in ("pre-data", "data", "post-data"):
             alone = section == "post-data" and pg_place.has_nested_partitions(work, scratch)
             self._load_section(work, {**values, "section": section, **({"jobs": 1} if alone else {})}, credentials)
+        if last is not None:
+            self._load_section(work, {**values, "section": section, "jobs": 1, "list": last}, credentials)
 
     def _load_section(self, work: Work, values: Mapping[str, Any], credentials: Credentials) -> None:
         server, client = work.context.database.version[0], work.clients.version("restore")[0]
         if client < TIMEOUT_SINCE or server >= TIMEOUT_SINCE:
-            self._run(work, "restore", {**values, "exit_on_error": ["--exit-on-error"]}, credentials)
+            try:
+                self._run(work, "restore", {**values, "exit_on_error": ["--exit-on-error"]}, credentials)
+            except NotAtHandError:
+                raise
+            except BackupError as error:
+                raise NotTakenError(error.message, hint=error.hint) from error
             return
         # A newer pg_restore sets, in each of its sessions, what this server does not know; that is an error, and the only one
         # that may be.
@@ -175,12 +182,14 @@ class PgDump(Method):
         begun = log.stat().st_size if log.exists() else 0
         try:
             self._run(work, "restore", {**values, "exit_on_error": []}, credentials)
-        except BackupError:
+        except NotAtHandError:
+            raise
+        except BackupError as error:
             with log.open(encoding="utf-8", errors="replace") as said:
                 said.seek(begun)
                 errors = [line for line in said if line.startswith("pg_restore: error:")]
             if not errors or not all(_UNKNOWN in line for line in errors):
-                raise
+                raise NotTakenError(error.message, hint=error.hint) from error
 
     def _run(
         self, work: Work, program: str, values: Mapping[str, Any], credentials: Credentials | None = None, **more: Any

@@ -19,16 +19,20 @@ from aishell.registry.render import render
 SCRATCH = "aishell_scratch_"
 #: The setting of a restored database that tells which step has made it.
 MARK = "aishell.restored_by"
+#: From this version on a session can be without event triggers: one at its login would else write into what is compared.
+_WITHOUT_SINCE, _WITHOUT = 17, "-c event_triggers=off"
 #: A locale's provider, as pg_database has it -> the block that makes a database of it, from version 15 on.
 _CREATE = {"c": "create_libc", "i": "create_icu", "b": "create_builtin"}
 
 
 def credentials_of(work: Work, place: str) -> Credentials:
-    """How to reach another database of the same server."""
+    """How to reach another database of the same server; no event trigger of that fires for us, where that can be said."""
     credentials = work.context.database.here
     # A database that is read-only by default is so again once it has its settings, and has to get its name yet.
-    settings = f"{credentials.url.options.get('options', '')} -c default_transaction_read_only=off".strip()
-    options = {**credentials.url.options, "options": settings}
+    settings = [credentials.url.options.get("options", ""), "-c default_transaction_read_only=off"]
+    if work.context.database.version[0] >= _WITHOUT_SINCE and work.server.superuser:
+        settings.append(_WITHOUT)
+    options = {**credentials.url.options, "options": " ".join(filter(None, settings))}
     return replace(credentials, url=replace(credentials.url, database=place, options=options))
 
 

@@ -11,7 +11,7 @@ from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest
 from aishell.backups.postgresql import place as pg_place
 from aishell.backups.postgresql.dump import with_owners
-from aishell.backups.replacing import refuse_other, require_safety, restored, told
+from aishell.backups.replacing import nothing_replaced, refuse_other, require_safety, restored, told
 from aishell.databases.base import Database, Statement
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
@@ -31,7 +31,7 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
 
     Raises BackupError, and nothing has changed, where somebody is in the database or the place is not what the backup saw.
     """
-    with working(tool, params, context) as work, _door(work) as door:
+    with working(tool, params, context) as work, nothing_replaced(), _door(work) as door:
         compared, ended = bool(params["compare"]), list[str]()
         if not _is_done(work, door):
             if not params["back"]:  # what was replaced has all that it had

@@ -25,21 +25,24 @@ def data_of(work: Work, place: str) -> Path:
     return serving.data_of(work, place, serving.account_of(ACCOUNTS))
 
 
-def prove(work: Work, place: str) -> None:
+def prove(work: Work, place: str) -> bool:
     """Start a server, wait until it has recovered as far as the backup goes, and let it read every table and index.
 
-    Raises BackupError where it does not come up, ends too early, or finds something damaged.
+    Whether it did: that takes pg_amcheck, which there is from version 14 on. Raises BackupError where it does not come up, ends
+    too early, or finds something damaged.
     """
     data = data_of(work, place)
     entry = work.vault.catalog.find(work.params["backup_id"])
     chain = work.vault.chain(entry)
     with _running(work, place, data, chain[-1][1]) as control:
         _refuse_early(data, chain[-1][1])
-        if int(chain[-1][1].server_version.split(".")[0]) >= 14 and _has_amcheck(work):
+        reads = int(chain[-1][1].server_version.split(".")[0]) >= 14 and _has_amcheck(work)
+        if reads:
             dbname = (
                 f"host={quoted(str(control))} port=5432 user={quoted(chain[0][1].details['superuser'])} dbname=postgres"
             )
             work.clients.run("amcheck", {"dbname": dbname})
+    return reads
 
 
 @contextmanager

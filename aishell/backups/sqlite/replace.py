@@ -13,7 +13,7 @@ from urllib.parse import quote as percent_encode
 
 from aishell.backups.checking import few, working
 from aishell.backups.making import Work
-from aishell.backups.replacing import refuse_other, require_safety, restored, told
+from aishell.backups.replacing import nothing_replaced, refuse_other, require_safety, restored, told
 from aishell.backups.repository import writing
 from aishell.backups.restoring import differences
 from aishell.backups.sqlite.copy import STEP, SQLiteCopy, open_file, prints_of
@@ -39,9 +39,10 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
         live, place, kept = (Path(params[name]) for name in ("database", "place", "kept"))
         compared, notes = bool(params["compare"]), list[str]()
         if place.exists():
-            method, _, manifest = restored(work)
-            require_safety(work)
-            compared = refuse_other(work, method, manifest, params["place"])
+            with nothing_replaced():
+                method, _, manifest = restored(work)
+                require_safety(work)
+                compared = refuse_other(work, method, manifest, params["place"])
             if not _is_done(live, place, kept):
                 notes = _keep(work, kept)
                 notes += _written(work, live, place)

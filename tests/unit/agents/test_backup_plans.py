@@ -49,6 +49,13 @@ def test_everything_in_its_order_each_needing_the_one_before():
     assert plan.steps[-1].params == {"retention": {"count": 7}}
 
 
+def test_older_copies_are_read_again_before_anything_is_removed():
+    plan = backup(copy=True, copies_days=30, cleanup_old=True, retention={"count": 7})
+    assert tools(plan)[3:] == ["copy_backup", "verify_copies", "cleanup_old_backups"]
+    assert plan.steps[4].params == {"days": 30, "again": True}
+    assert "verify_copies" not in tools(backup(copies_days=30)), "without a second place there is none"
+
+
 def test_an_increment_names_its_parent_and_no_size():
     plan = backup(backup_type="incremental", parent="20261121T031500Z-${x}", compare=False, options={"max_rate": 100})
     assert plan.steps[1].tool == "backup_database_incremental"

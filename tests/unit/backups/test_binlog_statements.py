@@ -34,6 +34,10 @@ TURNED = {
     "create unique index if not exists i on shop.t (a)": f"create unique index if not exists i on {COPY}.t (a)",
     "drop index i on shop.t": f"drop index i on {COPY}.t",
     "create view v as select shop.t.a from shop.t -- shop.t": f"create view v as select {COPY}.t.a from {COPY}.t -- shop.t",
+    "create or replace algorithm=merge definer=`shop`@`%` sql security definer view shop.v as select shop.t.a from t":
+        f"create or replace algorithm=merge definer=`shop`@`%` sql security INVOKER view {COPY}.v as select {COPY}.t.a from t",
+    "alter sql security invoker view v as select 'sql security definer'":
+        "alter sql security invoker view v as select 'sql security definer'",
     "drop view shop.v": f"drop view {COPY}.v",
     "create definer=`root`@`%` trigger shop.tr before insert on shop.t for each row insert into shop.u values (1)":
         f"create definer=`root`@`%` trigger {COPY}.tr before insert on {COPY}.t for each row insert into shop.u values (1)",
@@ -173,3 +177,18 @@ def test_no_statement_that_comes_out_names_the_source_but_in_a_body(words: list[
         assert TO.statement(turned, None) is None or "shop" not in {
             one.value for one, dot in zip(tokens(turned), tokens(turned)[1:], strict=False) if dot.value == "."
         }
+
+
+def test_it_is_known_which_views_had_their_users_rights_whatever_became_of_them() -> None:
+    turning = Turning("shop", "copy")
+    for statement in (
+        "create sql security invoker view a as select 1",
+        "create sql security invoker view shop.b as select 1",
+        "create sql security invoker view `c``c` as select 1",
+        "create sql security invoker view other.d as select 1",
+        "create or replace definer=`u`@`%` sql security definer view b as select 1",
+        "rename table a to z, t to a",
+        "create view e as select 'sql security invoker'",
+    ):
+        turning.statement(statement, "shop")
+    assert turning.rights.views == {"z", "c`c"}

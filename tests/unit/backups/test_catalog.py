@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from aishell.backups.catalog import COMPARED, GONE, RUNGS, VERIFIED, WRITTEN
 from aishell.backups.rebuilding import rebuild
-from aishell.backups.repository import MANIFEST, STANDING
-from aishell.errors import BackupError, UnknownNameError
+from aishell.backups.repository import MANIFEST, STANDING, Repository
+from aishell.backups.vault import Vault
+from aishell.errors import BackupError, ParameterError, UnknownNameError
 from tests.unit.backups.made import manifest, put, vault
 
 
@@ -207,3 +209,109 @@ def test_a_chain_that_does_not_hang_together_is_refused(here):
     here.catalog.forget([full.backup_id])
     with pytest.raises(BackupError, match="which is not there"):
         here.chain(child)
+
+
+# A site that was copied or moved looks at its own files
+
+
+def wandered(here, tmp_path, how, *, absolute):
+    """The same catalog over a folder of backups that was moved or copied, as by an aishell that noted whole paths."""
+    elsewhere = tmp_path / "elsewhere"
+    (shutil.copytree if how == "copied" else shutil.move)(here.repository.root, elsewhere / "backups")
+    if absolute:
+        with here.store().write() as connection:
+            for row in connection.all("SELECT backup_id, path FROM backups"):
+                whole = str(here.repository.root / row.path)
+                connection.update("backups", "backup_id = :id", {"id": row.backup_id}, {"path": whole})
+    return Vault(Repository(elsewhere / "backups"), here.store)
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("how", ["copied", "moved"])
+def test_a_site_that_was_copied_or_moved_looks_at_its_own_files(here, tmp_path, how, absolute):
+    old = put(here, 1)
+    other = wandered(here, tmp_path, how, absolute=absolute)
+    (found,) = other.catalog.all()
+    assert found.folder == other.repository.root / old.folder.relative_to(here.repository.root)
+    assert found.verified
+    assert [folder for folder, _ in other.chain(found)] == [found.folder]
+    shutil.rmtree(found.folder)
+    assert other.catalog.find(old.backup_id).problem == GONE, "the other site's is none of ours"
+
+
+def test_a_catalog_with_whole_paths_is_mended_when_it_is_made_again(here, tmp_path):
+    put(here, 1)
+    other = wandered(here, tmp_path, "copied", absolute=True)
+    rebuild(other)
+    with here.store().read() as connection:
+        (row,) = connection.all("SELECT path FROM backups")
+    assert not Path(row.path).is_absolute()
+    assert other.catalog.all()[0].folder.is_dir()
+
+
+def test_a_backup_outside_the_folder_of_backups_is_not_entered(here, tmp_path):
+    entry = put(here, 1)
+    shutil.copytree(entry.folder, tmp_path / "outside" / entry.backup_id)
+    with pytest.raises(ParameterError, match="is no place inside"):
+        here.catalog.add(here.repository.manifest(entry.folder), tmp_path / "outside" / entry.backup_id)
+
+
+def test_an_empty_mount_point_is_no_empty_folder_of_backups(here):
+    known = [put(here, 1), put(here, 2)]
+    root = here.repository.root
+    root.rename(root.with_name("away"))
+    root.mkdir()
+    with pytest.raises(BackupError, match=r"none of the 2 backup\(s\) that are known is in"):
+        rebuild(here)
+    assert [entry.backup_id for entry in here.catalog.all()] == [entry.backup_id for entry in known]
+    assert rebuild(here, all_gone=True).gone == [entry.backup_id for entry in known], "a person says that they are"
+    shutil.copytree(root.with_name("away") / "shop" / known[0].backup_id, root / "shop" / known[0].backup_id)
+    assert rebuild(here).gone == [known[1].backup_id]
+
+
+# What reads whole and did not come back as it was
+
+
+def test_what_did_not_come_back_as_it_was_counts_for_nothing_until_it_does(here):
+    entry = put(here, 1, rung=COMPARED)
+    child = put(here, 2, parent=entry)
+    here.catalog.differed(entry.backup_id, "a row is missing")
+    found = here.catalog.find(entry.backup_id)
+    assert (found.verified, found.readable, found.compared, found.problem) == (False, True, False, None)
+    assert found.wrong == "a row is missing"
+    inherited = here.catalog.find(child.backup_id)
+    assert (inherited.verified, inherited.problem) == (False, None)
+    assert "does not come back as it was" in str(inherited.differs)
+    assert not here.proven(entry.backup_id, VERIFIED).verified, "to read it tells nothing of that"
+    wiped(here)
+    rebuild(here)
+    assert here.catalog.find(entry.backup_id).differs == "a row is missing"
+    assert here.proven(entry.backup_id, COMPARED).compared
+    assert here.catalog.find(child.backup_id).verified
+
+
+def test_how_a_copy_was_is_kept_beside_the_backup_too(here):
+    entry = put(here, 1)
+    for place in ("/mnt/a", "/mnt/b"):
+        here.catalog.copied(entry.backup_id, place)
+    here.catalog.copy_read(entry.backup_id, "/mnt/b", "a file is missing")
+    before = here.catalog.find(entry.backup_id)
+    assert (before.copies, before.sound_copies) == (("/mnt/a", "/mnt/b"), ("/mnt/a",))
+    assert before.verified, "a copy says nothing of the backup"
+    wiped(here)
+    rebuild(here)
+    assert here.catalog.find(entry.backup_id) == before
+    here.catalog.copied(entry.backup_id, "/mnt/b")
+    assert here.catalog.find(entry.backup_id).sound_copies == ("/mnt/a", "/mnt/b")
+
+
+@pytest.mark.parametrize(
+    "noted", [7, [], {"/mnt/a": 7}, {"/mnt/a": {"at": 7}}, {"/mnt/a": {"at": "then", "problem": 7}}]
+)
+def test_a_note_of_copies_that_is_none_is_left_aside(here, noted):
+    entry = put(here, 1)
+    note = json.loads((entry.folder / STANDING).read_text())
+    (entry.folder / STANDING).write_text(json.dumps({**note, "copies": ["/mnt/a"], "copies_read": noted}))
+    wiped(here)
+    rebuild(here)
+    assert here.catalog.find(entry.backup_id).sound_copies == ("/mnt/a",)

@@ -44,6 +44,27 @@ EXPECTED = (
 )
 
 
+VIEWS = b"""--
+-- Final view structure for view `a``b`
+--
+
+/*!50001 DROP VIEW IF EXISTS `a``b`*/;
+/*!50001 SET collation_connection      = utf8mb4_general_ci */;
+/*!50001 CREATE ALGORITHM=UNDEFINED */
+/*!50013 DEFINER=`o``o`@`%` SQL SECURITY DEFINER */
+/*!50001 VIEW `a``b` AS select 'SQL SECURITY DEFINER' AS `SQL SECURITY DEFINER` */;
+/*!50001 CREATE ALGORITHM=MERGE */
+/*!50013 DEFINER=`SQL SECURITY DEFINER`@`%` SQL SECURITY INVOKER */
+/*!50001 VIEW `new
+line` AS select 1 */;
+/*!50001 CREATE ALGORITHM=UNDEFINED DEFINER=`role` SQL SECURITY DEFINER VIEW `of_role` AS select 1 */;
+-- Dump completed
+"""
+MADE = VIEWS.replace(b"`@`%` SQL SECURITY DEFINER */", b"`@`%` SQL SECURITY INVOKER */").replace(
+    b"=`role` SQL SECURITY DEFINER", b"=`role` SQL SECURITY INVOKER"
+)
+
+
 def cut(text: bytes, size: int) -> list[bytes]:
     return [text[at : at + size] for at in range(0, len(text), size)]
 
@@ -51,6 +72,13 @@ def cut(text: bytes, size: int) -> list[bytes]:
 @pytest.mark.parametrize("size", [1, 7, 64, 1000, 1 << 20])
 def test_triggers_events_and_defaults_are_turned_and_rows_are_not(size: int) -> None:
     assert b"".join(turned(cut(DUMP, size), Turning("shop", "copy"))) == EXPECTED
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1 << 20])
+def test_views_are_made_without_their_definers_rights_and_it_is_known_which_had_none(size: int) -> None:
+    turning = Turning("shop", "copy")
+    assert b"".join(turned(cut(VIEWS, size), turning)) == MADE
+    assert turning.rights.views == {"new\nline"}
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))

@@ -15,13 +15,16 @@ from aishell.backups.manifest import FULL, INCREMENTAL
 from aishell.backups.retention import Decision, Kept, Rules, decide
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-#: What somebody found out about a backup: sound, sound and compared, never looked at, damaged.
+#: What somebody found out about a backup: sound, compared, copied, never looked at, damaged, not as it was when it was restored.
 STANDINGS = (
     {"verified": True},
     {"verified": True, "compared": True},
     {"verified": False},
     {"verified": False, "damaged": True},
     {"verified": True, "damaged": True},
+    {"verified": True, "copied": True},
+    {"verified": False, "differs": True},
+    {"verified": False, "differs": True, "damaged": True, "copied": True},
 )
 
 
@@ -54,19 +57,23 @@ RULES = st.builds(
 )
 
 
-def sound(history: Iterable[Kept]) -> set[str]:
-    """What can be restored, by the definition: parents come before their children in these histories."""
+def sound(history: Iterable[Kept], *, differing: bool = False) -> set[str]:
+    """What can be restored, by the definition: parents come before their children in these histories.
+
+    `differing`: or reads whole at least.
+    """
     good: set[str] = set()
     for one in history:
-        if one.verified and not one.damaged and (one.kind == FULL or one.parent in good):
+        fine = one.verified or (differing and one.differs)
+        if fine and not one.damaged and (one.kind == FULL or one.parent in good):
             good.add(one.backup_id)
     return good
 
 
 def expected(history: list[Kept], rules: Rules) -> set[str]:
     """What has to stay, by the sentences of the documentation and as slowly as they read."""
-    good = sound(history)
-    stay = {b.backup_id for b in history if b.pinned or b.at > NOW or (not b.verified and not b.damaged)}
+    good, readable = sound(history), sound(history, differing=True)
+    stay = {b.backup_id for b in history if b.pinned or b.at > NOW or never_looked_at(b)}
     for group in "ab":
         mine = sorted((b for b in history if b.group == group), key=lambda b: (b.at, b.backup_id))
         usable = [b for b in mine if b.backup_id in good and b.at <= NOW]
@@ -75,18 +82,11 @@ def expected(history: list[Kept], rules: Rules) -> set[str]:
             stay |= {b.backup_id for b in mine}
             continue
         stay |= {b.backup_id for b in mine[mine.index(fulls[-1]) :]}
-        stay |= {b.backup_id for b in [b for b in usable if b.compared][-1:]}
-        stay |= {b.backup_id for b in usable if rules.days and NOW - b.at <= timedelta(days=rules.days)}
-        newest = {b.backup_id for b in fulls[len(fulls) - min(rules.count, len(fulls)) :]}
-        stay |= newest | {b.backup_id for b in usable if root(b, history) in newest}
-        for form, keep in (
-            ("%Y%m%d", rules.daily),
-            ("%G%V", rules.weekly),
-            ("%Y%m", rules.monthly),
-            ("%Y", rules.yearly),
-        ):
-            last = {b.at.strftime(form): b.backup_id for b in usable}  # the newest of a period comes last
-            stay |= {last[label] for label in sorted(last)[len(last) - min(keep, len(last)) :]}
+        stay |= kept_of(usable, rules, history)
+        for name in readable - good:  # what did not come back as it was stays as if it counted, and is in nobody's way
+            below = chain(name, history)
+            counted = [b for b in mine if (b.backup_id in good or b.backup_id in below) and b.at <= NOW]
+            stay |= kept_of(counted, rules, history) & {name}
     parents = {b.backup_id: b.parent for b in history}
     for name in list(stay):
         parent = parents[name]
@@ -94,6 +94,33 @@ def expected(history: list[Kept], rules: Rules) -> set[str]:
             stay.add(parent)
             parent = parents[parent]
     return stay
+
+
+def kept_of(usable: list[Kept], rules: Rules, history: list[Kept]) -> set[str]:
+    """What promises and rules keep of those that count, the oldest first."""
+    fulls = [b for b in usable if b.kind == FULL]
+    promised = (fulls, [b for b in usable if b.compared], [b for b in usable if b.copied])
+    newest = {b.backup_id for b in fulls[len(fulls) - min(rules.count, len(fulls)) :]}
+    stay = {b.backup_id for b in usable if rules.days and NOW - b.at <= timedelta(days=rules.days)}
+    stay |= {b.backup_id for some in promised for b in some[-1:]}
+    stay |= newest | {b.backup_id for b in usable if root(b, history) in newest}
+    for form, keep in (("%Y%m%d", rules.daily), ("%G%V", rules.weekly), ("%Y%m", rules.monthly), ("%Y", rules.yearly)):
+        last = {b.at.strftime(form): b.backup_id for b in usable}  # the newest of a period comes last
+        stay |= {last[label] for label in sorted(last)[len(last) - min(keep, len(last)) :]}
+    return stay
+
+
+def never_looked_at(backup: Kept) -> bool:
+    return not backup.verified and not backup.damaged and not backup.differs
+
+
+def chain(name: str | None, history: Iterable[Kept]) -> set[str]:
+    """A backup with all that it rests on."""
+    known, found = {b.backup_id: b for b in history}, set[str]()
+    while name in known:
+        found.add(name)
+        name = known[name].parent
+    return found
 
 
 def root(backup: Kept, history: Iterable[Kept]) -> str:
@@ -134,7 +161,7 @@ def test_what_is_promised_never_goes(history, rules):
         assert fulls[-1].backup_id not in gone
         assert not compared or compared[-1].backup_id not in gone
         assert not gone & {b.backup_id for b in mine if (b.at, b.backup_id) > (fulls[-1].at, fulls[-1].backup_id)}
-    assert not gone & {b.backup_id for b in history if b.pinned or (not b.verified and not b.damaged)}
+    assert not gone & {b.backup_id for b in history if b.pinned or never_looked_at(b)}
     living = [b for b in history if b.backup_id not in gone]
     assert not gone & {b.parent for b in living}, "what a living one rests on"
 
@@ -345,3 +372,17 @@ def test_a_circle_of_parents_is_left_alone():
     circle = [increment(8, "i7"), increment(7, "i8")]
     decisions = decide([day(0), *circle], Rules(count=1), NOW)
     assert not any(d.goes for d in decisions)
+
+
+@given(histories(), RULES, st.data())
+@settings(max_examples=120)
+def test_a_comparison_that_failed_makes_no_backup_go(history, rules, data):
+    """What is removed because of it is nothing: neither the backup itself nor one that has its place in a rule."""
+    sound_ones = [b for b in history if b.verified and not b.damaged]
+    if not sound_ones:
+        return
+    failed = data.draw(st.sampled_from(sound_ones))
+    before = {d.backup.backup_id for d in decide(history, replace(rules, at_most=None), NOW) if d.goes}
+    after = [replace(b, verified=False, differs=True) if b == failed else b for b in history]
+    gone = {d.backup.backup_id for d in decide(after, replace(rules, at_most=None), NOW) if d.goes}
+    assert gone <= before

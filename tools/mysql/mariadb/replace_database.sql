@@ -49,14 +49,14 @@
 -- do_move: the tables of the one out, those of the other in
 RENAME TABLE {moves}
 
--- do_define: a view, routine, trigger or event as the server has shown it
-EXECUTE IMMEDIATE :statement
-
 -- do_adopt: what new tables take over, as the backup had it
 ALTER DATABASE {database} CHARACTER SET {charset} COLLATE {collation}
 
 -- do_drop_place: nothing is in it any more
 DROP DATABASE IF EXISTS {place}
+
+-- do_drop_kept: the same, once what was moved there was moved back
+DROP DATABASE IF EXISTS {kept}
 
 -- obstacles: what would be lost or broken by it
 SELECT CONCAT('a replica is connected: ', p.USER, '@', p.HOST) AS why
@@ -118,9 +118,6 @@ SELECT t.TRIGGER_NAME AS name, t.SQL_MODE AS sql_mode, t.CHARACTER_SET_CLIENT AS
  WHERE t.TRIGGER_SCHEMA = DATABASE() AND CAST(t.TRIGGER_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
  ORDER BY t.EVENT_OBJECT_TABLE, t.EVENT_MANIPULATION, t.ACTION_TIMING, t.ACTION_ORDER
 
--- show_view: one view
-SHOW CREATE VIEW {name}
-
 -- show_procedure: one procedure
 SHOW CREATE PROCEDURE {name}
 
@@ -145,6 +142,12 @@ DROP PROCEDURE IF EXISTS {name}
 -- drop_function: one function
 DROP FUNCTION IF EXISTS {name}
 
+-- oracle: statements about packages are understood
+SET @aishell_mode = @@SESSION.sql_mode, SESSION sql_mode = 'ORACLE'
+
+-- usual: as it was before
+SET SESSION sql_mode = @aishell_mode
+
 -- drop_package: one package, with what is in it
 DROP PACKAGE IF EXISTS {name}
 
@@ -157,12 +160,6 @@ DROP TRIGGER IF EXISTS {name}
 -- enable: one event, which was enabled when the backup was made
 ALTER EVENT {name} ENABLE
 
--- mode: how the server writes what it shows
-SELECT @@sql_mode AS sql_mode
-
--- manner: how a definition was written
-SET SESSION sql_mode = :sql_mode, character_set_client = :charset, collation_connection = :collation
-
 -- zone: when an event is due
 SET SESSION time_zone = :zone
 
@@ -171,12 +168,16 @@ SELECT c.TABLE_NAME AS `table`, c.COLUMN_NAME AS `column`, c.COLUMN_DEFAULT AS `
   FROM information_schema.COLUMNS AS c
  WHERE CAST(c.TABLE_SCHEMA AS BINARY(256)) = CAST(:database AS BINARY(256))
    AND INSTR(c.COLUMN_DEFAULT, CONCAT('`', REPLACE(:place, '`', '``'), '`.')) > 0
+   AND NOT EXISTS (SELECT 1 FROM information_schema.VIEWS AS v
+                    WHERE v.TABLE_NAME = c.TABLE_NAME AND CAST(v.TABLE_SCHEMA AS BINARY(256)) = CAST(:database AS BINARY(256)))
 
 -- lend: from the sequence that was moved with the table
 ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT nextval({sequence})
 
 -- removal: what a person sends, once the old one is not wanted any more; it is shown and never sent
 DROP DATABASE {kept}
+
+-- include: backup_definitions
 
 -- include: backup_login
 
