@@ -52,6 +52,8 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, co
         results.append(result)
         if output != "json":
             seen = f"copied to {', '.join(result['places'])}" if copies else result["rung"].replace("-", " ")
+            differs = result.get("differs")
+            seen += f", but not as it was when it was restored: {differs}" if differs else ""
             text = seen if result["sound"] else result["problem"]
             mark, colour = (
                 ("✓", None) if result["sound"] else ("✗", "red") if result["sound"] is False else ("?", "yellow")
@@ -86,12 +88,14 @@ def _verified(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[d
                 sound, problem = (False if damaged else None), error.message
         told = {"backup_id": entry.backup_id, "sound": sound, "problem": problem, "by": who()}
         site.runs.event("backup_verified", told)
+        known = site.vault.catalog.find(entry.backup_id)
         yield {
             "backup_id": entry.backup_id,
             "target": entry.target,
             "sound": sound,
-            "rung": site.vault.catalog.find(entry.backup_id).rung,
+            "rung": known.rung,
             "problem": problem,
+            "differs": known.differs,
         }
 
 
@@ -118,6 +122,7 @@ def _copies(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[dic
             "sound": sound,
             "rung": known.rung,
             "problem": problem,
+            "differs": known.differs,
             "places": list(known.sound_copies),
         }
 
