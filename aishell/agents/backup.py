@@ -54,6 +54,7 @@ class BackupAgent(Agent):
         "copies_days": {
             "type": "number",
             "exclusiveMinimum": 0,
+            "maximum": 366,
         },  # copies that were not read for so many are read again
         "cleanup_old": {"type": "boolean"},
         "retention": RETENTION,
