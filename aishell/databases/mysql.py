@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pymysql
 from pymysql.cursors import DictCursor
@@ -172,6 +172,9 @@ class _Connection(pymysql.connections.Connection):
 
 class MySQLSession(Session):
     """A connection; every statement carries the marker as its leading comment."""
+
+    #: InnoDB locks what is read there, and the gaps beside it.
+    steady: ClassVar[tuple[str, ...]] = ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "BEGIN")
 
     def __init__(self, database: MySQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options

@@ -13,6 +13,7 @@ from typing import Any
 from aishell.errors import SettingsError, ToolFileError, UnknownNameError
 from aishell.models import CAPABILITIES, CATEGORIES, Risk
 from aishell.registry.fragments import expand
+from aishell.registry.lists import Listed, unknown_in
 from aishell.registry.programs import CLIENTS
 from aishell.registry.render import split
 from aishell.registry.tool import (
@@ -42,12 +43,12 @@ _OPTIONAL = (
     "implementation programs parameters examples description archives forms lists"
 ).split()
 _STEP_BLOCKS = ("find", "probe", "check", *STAGES, "verify", "leftovers", "cleanup", "report")
-_BATCH_BLOCKS = ("find", "newest", "next", "guard", "do", "verify", "report")
+_BATCH_BLOCKS = ("find", "newest", "next", "guard", "do", "follow", "verify", "report")
 #: `archives` -> the parameters that its way of running reads itself.
 _ARCHIVES = {
     "write": frozenset({"folder", "format"}),
     "delete": frozenset({"archive"}),
-    "load": frozenset({"archive"}),
+    "load": frozenset({"archive", "part"}),
 }
 _PARAMETER_KEYS = ("type", "default", "enum", "minimum", "maximum", "description", "items")
 #: Key -> what its value must be.
@@ -197,7 +198,7 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             deletes=bool(data.get("deletes")),
             archives=data.get("archives"),
             forms=data.get("forms") or {},
-            lists=data.get("lists") or {},
+            lists={n: Listed.of(spec) for n, spec in (data.get("lists") or {}).items()},
             declared_key=tuple(data.get("key") or ()),
             lock_timeout=data.get("lock_timeout"),
             requires_approval=bool(data.get("requires_approval")),
@@ -207,7 +208,7 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             examples=tuple(data.get("examples") or ()),
         )
     except ValueError as error:
-        key = next((k for k in ("parameters", "returns", "engine") if str(error).startswith(k)), "name")
+        key = next((k for k in ("parameters", "returns", "engine", "lists") if str(error).startswith(k)), "name")
         raise refuse(str(error), *str(error).split(":")[0].split(".")[: 2 if key != "engine" else 1]) from error
     _check_blocks(tool, document)
     return tool
@@ -309,7 +310,10 @@ def _check_blocks(tool: Tool, document: Document) -> None:
             raise ToolFileError(source, tool.blocks["do"].line, "a tool that changes something needs a block `verify`")
     found = tool.blocks["find"].columns if "find" in tool.blocks and tool.runs != "query" else frozenset[str]()
     left = tool.blocks["leftovers"].columns if "leftovers" in tool.blocks else frozenset[str]()
+    if (wrong := unknown_in(tool.lists)) is not None:
+        raise ToolFileError(source, document.line("lists"), wrong)
     used: set[str] = {"columns"} if tool.lists else set()
+    used |= {"relatives"} if any(listed.over != "columns" for listed in tool.lists.values()) else set()
     for block in tool.blocks.values():
         known = set(tool.parameters)
         if tool.runs != "query" and block.name != "find":

@@ -14,7 +14,8 @@ class Reached:
     """`position`: where the next batch begins, in the tool's own terms. `seconds`: all that passed between the begin of the first
     batch and the end of the last, pauses that were asked for aside; `longest`: what the database took for one, in seconds.
 
-    `uncounted`: interruptions after which a batch or two may have taken effect without being counted.
+    `relatives`, `changed`: rows of other tables that went or changed with these. `uncounted`: interruptions after which a batch
+    or two may have taken effect without being counted.
     """
 
     position: Any
@@ -25,6 +26,8 @@ class Reached:
     sweep: int = 1
     uncounted: int = 0
     size: int | None = None
+    relatives: int = 0
+    changed: int = 0
 
     def text(self) -> str:
         return json.dumps(pack(asdict(self)), ensure_ascii=False)

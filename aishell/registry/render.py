@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aishell.databases.base import Database, Statement
 from aishell.databases.quoting import literal, quote
 from aishell.errors import ParameterError, ToolFileError
 from aishell.models import plain
+from aishell.registry.lists import Lists
 from aishell.registry.tool import KEY_RANGE, OPERATORS, Block, Tool
 
 Pieces = tuple[tuple[str, str], ...]
@@ -92,40 +93,50 @@ def render(
     The values of `later` are known only when it runs: their names stand in the text for people. Raises ParameterError for a
     value that cannot be pasted.
     """
-    sql, text, params = list[str](), list[str](), dict[str, Any]()
-
-    def plain_text(piece: str) -> None:
-        sql.append(piece.replace("%", "%%") if database.escape_percent else piece)
-        text.append(piece)
-
-    def bind(name: str, value: Any) -> None:
-        params[name] = _bindable(value)
-        sql.append(database.placeholder.format(name))
-        text.append(literal(params[name]))
-
+    made = _Making(database)
     for kind, piece in block.pieces:
         if kind == "text":
-            plain_text(piece)
+            made.text(piece)
         elif kind == "bind" and piece in later:
-            text.append(f":{piece}")
+            made.shown.append(f":{piece}")
         elif kind == "bind":
-            bind(piece, values[piece])
+            made.bind(piece, values[piece])
         elif tool.keyed and piece in KEY_RANGE:
-            _range(tool, piece, values, database.engine, later, (plain_text, bind))
+            _range(piece, values, database.engine, later, made)
         elif piece in tool.lists:
-            _columns(tool, piece, values["columns"], database, (plain_text, bind), (sql, text))
+            Lists(tool.lists, tool.forms, database.engine, made, tool.name).paste(piece, values)
         elif (parameter := tool.parameters.get(piece)) is not None and parameter.type == "filters":
             for number, condition in enumerate(values[piece]):
-                plain_text(f" AND {quote(condition['column'], database.engine)} ")
-                _filter(condition, f"{piece}_{number}", plain_text, bind)
+                made.text(f" AND {quote(condition['column'], database.engine)} ")
+                _filter(condition, f"{piece}_{number}", made)
         else:
-            plain_text(_paste(tool, piece, values[piece], database.engine))
-    return Statement("".join(sql), params, "".join(text))
+            made.text(_paste(tool, piece, values[piece], database.engine))
+    return Statement("".join(made.sql), made.params, "".join(made.shown))
 
 
-def _filter(
-    condition: Mapping[str, Any], name: str, plain_text: Callable[[str], None], bind: Callable[[str, Any], None]
-) -> None:
+class _Making:
+    """A statement in the making: for the driver, for people, and the values that are bound."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.sql, self.shown, self.params = list[str](), list[str](), dict[str, Any]()
+
+    def text(self, text: str) -> None:
+        self.sql.append(text.replace("%", "%%") if self.database.escape_percent else text)
+        self.shown.append(text)
+
+    def bind(self, name: str, value: Any) -> None:
+        self.params[name] = _bindable(value)
+        self.sql.append(self.database.placeholder.format(name))
+        self.shown.append(literal(self.params[name]))
+
+    def open(self, name: str, shown: str) -> None:
+        """A place for a value of each row of `execute_many`."""
+        self.sql.append(self.database.placeholder.format(name))
+        self.shown.append(f":{shown}")
+
+
+def _filter(condition: Mapping[str, Any], name: str, made: _Making) -> None:
     """The operator of a filter and its values, each bound. Raises ParameterError where they do not fit each other."""
     operator, value = condition["operator"], condition.get("value")
     before, takes, after = OPERATORS[operator].partition(":x")
@@ -133,84 +144,43 @@ def _filter(
     if bool(takes) != bool(values) or (operator in ("in", "not in")) != isinstance(value, (list, tuple)):
         wanted = "no value" if not takes else "a list of values" if operator in ("in", "not in") else "one value"
         raise ParameterError(f"the filter on {condition['column']!r} with {operator!r} takes {wanted}, not {value!r}")
-    plain_text(before)
+    made.text(before)
     for number, item in enumerate(values):
         if number:
-            plain_text(", ")
-        bind(f"{name}_{number}", item)
-    plain_text(after)
+            made.text(", ")
+        made.bind(f"{name}_{number}", item)
+    made.text(after)
 
 
-def _range(
-    tool: Tool,
-    name: str,
-    values: Mapping[str, Any],
-    engine: str,
-    later: Collection[str],
-    write: tuple[Callable[[str], None], Callable[[str, Any], None]],
-) -> None:
+def _range(name: str, values: Mapping[str, Any], engine: str, later: Collection[str], made: _Making) -> None:
     """The condition that a row's key lies after, or not after, the values of an end; an end that is None is none.
 
     PostgreSQL and SQLite search an index for `(a, b) > (1, 2)`; MariaDB and MySQL use none for a comparison of rows, so it is
     spelt out for them column by column.
     """
-    plain_text, bind = write
     operator, end = KEY_RANGE[name]
     key = [quote(column, engine) for column in values["key"]]
     if end in later:
-        plain_text(f"({', '.join(key)}) {operator} :{end}")
+        made.text(f"({', '.join(key)}) {operator} :{end}")
         return
     if values[end] is None:
-        plain_text("1 = 1")
+        made.text("1 = 1")
         return
     if engine != "mysql":
-        plain_text(f"({', '.join(key)}) {operator} (")
+        made.text(f"({', '.join(key)}) {operator} (")
         for number, value in enumerate(values[end]):
-            plain_text(", " if number else "")
-            bind(f"{end}_{number}", value)
-        plain_text(")")
+            made.text(", " if number else "")
+            made.bind(f"{end}_{number}", value)
+        made.text(")")
         return
-    plain_text("(")
+    made.text("(")
     for last in range(len(key)):
-        plain_text(" OR " if last else "")
+        made.text(" OR " if last else "")
         for number in range(last + 1):
             strict = operator if last == len(key) - 1 else operator[0]
-            plain_text(f"{' AND ' if number else ''}{key[number]} {strict if number == last else '='} ")
-            bind(f"{end}_{last}_{number}", values[end][number])
-    plain_text(")")
-
-
-_TEMPLATE = re.compile(r"\{form\}|\{column\}|:name|:value")
-
-
-def _columns(
-    tool: Tool,
-    name: str,
-    columns: Sequence[Mapping[str, Any]],
-    database: Database,
-    write: tuple[Callable[[str], None], Callable[[str, Any], None]],
-    parts: tuple[list[str], list[str]],
-) -> None:
-    """What the list `name` of the tool says of each column: {column} quoted, {form} as its form says, :name bound, and
-    :value open, for the rows of `execute_many`. Raises ParameterError for a form the tool does not have."""
-    (plain_text, bind), (sql, text) = write, parts
-    for number, column in enumerate(columns):
-        if column["form"] not in tool.forms:
-            raise ParameterError(f"{tool.name} has no form {column['form']!r} for the column {column['column']!r}")
-        template = tool.lists[name].replace("{form}", tool.forms[column["form"]])
-        plain_text(", " if number else "")
-        position = 0
-        for match in _TEMPLATE.finditer(template):
-            plain_text(template[position : match.start()])
-            position = match.end()
-            if match[0] == "{column}":
-                plain_text(quote(column["column"], database.engine))
-            elif match[0] == ":name":
-                bind(f"name_{number}", column["column"])
-            else:
-                sql.append(database.placeholder.format(f"value_{number}"))
-                text.append(f":{column['column']}")
-        plain_text(template[position:])
+            made.text(f"{' AND ' if number else ''}{key[number]} {strict if number == last else '='} ")
+            made.bind(f"{end}_{last}_{number}", values[end][number])
+    made.text(")")
 
 
 #: What no file declares, and is no single name: the objects of a group, the columns that a row of the tool's own tells, and

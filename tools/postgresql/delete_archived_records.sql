@@ -17,6 +17,8 @@
 --   cutoff: {type: scalar, description: 'rows whose date is before this go: the archive''s own'}
 --   filters: {type: filters, default: [], description: 'further conditions, the archive''s own'}
 --   archive: {type: string, description: the archive that has the rows}
+--   watched: {type: identifier_list, default: [], description: 'the tables whose rows go, as {schema, table}'}
+--   acting: {type: integer, default: 0, minimum: 0, description: how many foreign keys that act on a delete point to them}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
 --   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
 -- returns:
@@ -34,7 +36,8 @@
 -- table was rewritten since (VACUUM FULL, CLUSTER), because then the pages are not those of the archive.
 
 -- find: the table
-SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, pg_table_size(c.oid) AS bytes
+SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, pg_table_size(c.oid) AS bytes,
+-- include: references_changed
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 

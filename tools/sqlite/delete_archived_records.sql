@@ -19,6 +19,8 @@
 --   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
 --   key: {type: key, description: the columns of the primary key}
 --   archive: {type: string, description: the archive that has the rows}
+--   watched: {type: identifier_list, default: [], description: 'the tables whose rows go, as {schema, table}'}
+--   acting: {type: integer, default: 0, minimum: 0, description: how many foreign keys that act on a delete point to them}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
 --   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
 -- forms:
@@ -27,7 +29,8 @@
 --     WHEN 'real' THEN CASE WHEN {column} - {column} = 0 THEN json(real_text({column}))
 --     ELSE json_object('real', real_text({column})) END
 --     ELSE {column} END
--- lists: {pairs: ':name, {form}'}
+-- lists:
+--   pairs: {each: ':name, {form}', most: 60, group: 'json_object({})', between: " || char(1) || "}
 -- returns:
 --   rows_deleted: sum(batches.rows_deleted)
 --   batches: sum(batches.batches)
@@ -44,14 +47,15 @@
 -- written, changed or deleted since stays as a whole for the next run.
 
 -- find: the table
-SELECT l.schema AS schema, l.name AS "table"
+SELECT l.schema AS schema, l.name AS "table",
+-- include: references_changed
 FROM pragma_table_list AS l
 WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
 
 -- guard: the rows of this range
 SELECT chunk.rows AS rows, md5(chunk.lines) AS guard
 FROM (SELECT count(*) AS rows, CAST(group_concat(r.line, char(10)) AS BLOB) AS lines
-      FROM (SELECT json_object({pairs}) AS line FROM {schema}.{table}
+      FROM (SELECT replace({pairs}, '}' || char(1) || '{', ',') AS line FROM {schema}.{table}
             WHERE {after} AND {until} AND
                   -- include: old_rows
             ORDER BY {key}) AS r) AS chunk

@@ -19,6 +19,8 @@
 --   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
 --   key: {type: key, description: the columns of the primary key}
 --   archive: {type: string, description: the archive that has the rows}
+--   watched: {type: identifier_list, default: [], description: 'the tables whose rows go, as {schema, table}'}
+--   acting: {type: integer, default: 0, minimum: 0, description: how many foreign keys that act on a delete point to them}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
 --   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
 -- forms:
@@ -48,7 +50,8 @@
 -- changed or deleted since stays as a whole for the next run.
 
 -- find: the table
-SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, DATA_LENGTH AS bytes
+SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, DATA_LENGTH AS bytes,
+-- include: references_changed
 FROM information_schema.TABLES
 WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :table AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
 
