@@ -30,7 +30,8 @@ _TOKEN = re.compile(r"\{([a-z_]+)\}|:(name|value|left)\b")
 class Listed:
     """`each` for every item `over` which it goes, `between` them; of columns only those of a `role`.
 
-    `most`: so many at most in one `group`, which is pasted around them, with `between` between the groups.
+    `most`: so many at most in one `group`, which is pasted around them, with `between` between the groups and `several` around
+    more than one.
     """
 
     each: str
@@ -39,6 +40,7 @@ class Listed:
     roles: tuple[str, ...] = ()
     most: int | None = None
     group: str = "{}"
+    several: str = "{}"
 
     @classmethod
     def of(cls, spec: Any) -> Listed:
@@ -47,7 +49,7 @@ class Listed:
             return cls(spec)
         if not isinstance(spec, dict) or not isinstance(spec.get("each"), str):
             raise ValueError("lists: a list is a template, or a mapping with its template as `each`")
-        unknown = sorted(spec.keys() - {"each", "over", "between", "roles", "most", "group"})
+        unknown = sorted(spec.keys() - {"each", "over", "between", "roles", "most", "group", "several"})
         roles = tuple(spec.get("roles", ()))
         if unknown or spec.get("over", "columns") not in OVER or not set(roles) <= set(ROLES):
             raise ValueError(f"lists: {spec!r} has an unknown key, or goes over what is not known")
@@ -207,12 +209,15 @@ class Lists:
         most = listed.most or max(1, len(numbered))
         groups = [numbered[first : first + most] for first in range(0, len(numbered), most)]
         before, _, after = listed.group.partition("{}")
+        begin, _, end = listed.several.partition("{}") if len(groups) > 1 else ("", "", "")
+        self.write.text(begin)
         for place, group in enumerate(groups):
             self.write.text((listed.between if place else "") + before)
             for position, (number, column) in enumerate(group):
                 self.write.text((", " if listed.most else listed.between) if position else "")
                 self._column(listed.each, column, f"{prefix}{number}")
             self.write.text(after)
+        self.write.text(end)
 
     def _column(self, template: str, column: Mapping[str, Any], number: str) -> None:
         def placeholder(name: str) -> None:

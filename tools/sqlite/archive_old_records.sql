@@ -31,7 +31,12 @@
 --     ELSE json_object('real', real_text({column})) END
 --     ELSE {column} END
 -- lists:
---   pairs: {each: ':name, {form}', most: 60, group: 'json_object({})', between: " || char(1) || "}
+--   pairs:
+--     each: ':name, {form}'
+--     most: 60
+--     group: json_object({})
+--     between: ' || char(1) || '
+--     several: replace({}, '}' || char(1) || '{', ',')
 -- returns:
 --   archive_path: first(batches.archive_path)
 --   archive_id: first(batches.archive_id)
@@ -62,7 +67,7 @@ SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :
 -- (json_object takes 127 arguments, so a row of more than 60 columns is made of several; no char(1) stands in JSON unescaped)
 SELECT chunk.rows AS rows, chunk.lines AS lines, md5(chunk.lines) AS checksum, md5(chunk.lines) AS guard
 FROM (SELECT count(*) AS rows, CAST(group_concat(r.line, char(10)) AS BLOB) AS lines
-      FROM (SELECT replace({pairs}, '}' || char(1) || '{', ',') AS line FROM {schema}.{table}
+      FROM (SELECT {pairs} AS line FROM {schema}.{table}
             WHERE {after} AND {until} AND
                   -- include: old_rows
             ORDER BY {key}) AS r) AS chunk

@@ -32,10 +32,15 @@
 --     ELSE json_object('real', real_text({column})) END
 --     ELSE {column} END
 -- lists:
---   pairs: {each: ':name, {form}', most: 60, group: 'json_object({})', between: " || char(1) || "}
+--   pairs:
+--     each: ':name, {form}'
+--     most: 60
+--     group: json_object({})
+--     between: ' || char(1) || '
+--     several: replace({}, '}' || char(1) || '{', ',')
 --   rows:
 --     over: tables
---     each: WHEN {number} THEN (SELECT replace({pairs}, '}' || char(1) || '{', ',') FROM {named} AS t WHERE {here})
+--     each: WHEN {number} THEN (SELECT {pairs} FROM {named} AS t WHERE {here})
 --     between: ' '
 --   edges:
 --     over: edges

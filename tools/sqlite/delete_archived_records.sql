@@ -30,7 +30,12 @@
 --     ELSE json_object('real', real_text({column})) END
 --     ELSE {column} END
 -- lists:
---   pairs: {each: ':name, {form}', most: 60, group: 'json_object({})', between: " || char(1) || "}
+--   pairs:
+--     each: ':name, {form}'
+--     most: 60
+--     group: json_object({})
+--     between: ' || char(1) || '
+--     several: replace({}, '}' || char(1) || '{', ',')
 -- returns:
 --   rows_deleted: sum(batches.rows_deleted)
 --   batches: sum(batches.batches)
@@ -55,7 +60,7 @@ WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
 -- guard: the rows of this range
 SELECT chunk.rows AS rows, md5(chunk.lines) AS guard
 FROM (SELECT count(*) AS rows, CAST(group_concat(r.line, char(10)) AS BLOB) AS lines
-      FROM (SELECT replace({pairs}, '}' || char(1) || '{', ',') AS line FROM {schema}.{table}
+      FROM (SELECT {pairs} AS line FROM {schema}.{table}
             WHERE {after} AND {until} AND
                   -- include: old_rows
             ORDER BY {key}) AS r) AS chunk
