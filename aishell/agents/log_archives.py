@@ -16,9 +16,6 @@ WALKABLE = frozenset(
     "tinyint smallint mediumint int bigint decimal char varchar binary varbinary date datetime uuid inet4 inet6".split()
 )
 
-#: json_object() takes 127 arguments as SQLite comes (SQLITE_MAX_FUNCTION_ARG), two for each column.
-MOST_COLUMNS = 63
-
 
 def columns_of(answer: Mapping[str, list[Row]]) -> list[dict[str, Any]]:
     """The archive's columns, as `archive_old_records` takes them."""
@@ -29,11 +26,6 @@ def key_of(log: LogTable, answer: Mapping[str, list[Row]], engine: str) -> list[
     """The key by which the table is walked; none on PostgreSQL, which goes by pages. Raises ParameterError without one."""
     if engine == "postgresql":
         return []
-    if engine == "sqlite" and len(answer["columns"]) > MOST_COLUMNS:
-        raise ParameterError(
-            f"{log.name} has {len(answer['columns'])} columns, and on SQLite rows of at most {MOST_COLUMNS} can be archived",
-            hint="clean up without --archive",
-        )
     key = answer["key_columns"]
     if not key:
         raise ParameterError(

@@ -11,6 +11,7 @@ from aishell.agents import log_partitions
 from aishell.agents.base import Draft
 from aishell.agents.log_archives import columns_of, key_of
 from aishell.agents.log_questions import aged_leaves, aged_tables, chosen_tables, referring
+from aishell.agents.log_relatives import Relatives, relatives_of
 from aishell.agents.log_tables import LogTable, child_name, references
 from aishell.agents.log_ways import way_of
 from aishell.agents.maintenance import OFFLINE_ENGINES
@@ -29,6 +30,9 @@ WORTH_VACUUM = 0.05
 WORTH_REWRITE = 0.3
 KEPT_SPACE = "what is freed is for new rows: --shrink gives it back to the disk"
 _FILE = {"schema": "main"}
+#: The tools that archive and delete rows of a table, and those that do so with the rows of others that go with them.
+ALONE = ("archive_old_records", "delete_archived_records")
+RELATED = ("archive_related_records", "delete_related_records")
 
 
 class Planner:
@@ -81,7 +85,7 @@ class Planner:
         if parts.tables is None:
             leaves = [replace(leaf, elsewhere=parts.rows) for leaf in leaves]
         for leaf in leaves[: 1 if limited else None]:
-            steps.append(self._archive(leaf, needs) if leaf.rule.archive else self._delete(leaf, needs))
+            steps.append(self._archive(log, leaf, needs) if leaf.rule.archive else self._delete(leaf, needs))
             self._afterwards(leaf, steps[-1])
         if limited and len(leaves) > 1:
             self.warnings.append(
@@ -132,27 +136,36 @@ class Planner:
             estimate=self._estimate(log, SPEED[self.engine]),
         )
 
-    def _archive(self, log: LogTable, needs: tuple[str, ...]) -> str:
-        """The rows into a file that was checked, then the rows that are in it out of the table."""
+    def _archive(self, base: LogTable, log: LogTable, needs: tuple[str, ...]) -> str:
+        """The rows into a file that was checked, with all that goes with them, then the rows that are in it out of the table.
+
+        `base`: the table that others refer to, where `log` is a partition of it.
+        """
         data = self.task.input_data
         answer = self.inventory.answers[f"columns of {log.name}"]
         columns, key = columns_of(answer), key_of(log, answer, self.engine)
+        family = relatives_of(base, log, self.inventory, self.deletions)
+        self._tell_of(log, family)
+        related = bool(family.params)
         walk: dict[str, Any] = {"key": key} if key else {}
         bounded = {"indexed": True} if log.indexed else {}
         where = {"path": data.get("archive_to", ""), "format": data.get("archive_format", "jsonl")}
+        relatives = {"relatives": family.params} if related else {}
         archived = self._add(
             log,
             "archive",
-            "archive_old_records",
+            RELATED[0] if related else ALONE[0],
             {
                 **self._which(log),
                 **walk,
                 **bounded,
                 "columns": columns,
+                **relatives,
                 **where,
                 **self._pace("batch_target_ms", "max_rows", "sleep"),
             },
-            f"Rows of which {log.column!r} is before {log.cutoff} are kept in a file, counted and checked, before they go.",
+            f"Rows of which {log.column!r} is before {log.cutoff} are kept in a file, counted and checked, before they go"
+            f"{family.told}.",
             needs=needs,
             evidence=self._evidence(log),
             estimate=self._estimate(log, ARCHIVE_SPEED[self.engine]),
@@ -161,11 +174,13 @@ class Planner:
         return self._add(
             log,
             "delete",
-            "delete_archived_records",
+            RELATED[1] if related else ALONE[1],
             {
                 **self._which(log),
                 **walk,
                 "columns": columns,  # MariaDB and SQLite compare them; everywhere the way back needs them
+                **relatives,
+                **family.watched,
                 "archive": f"{output}.archive_path}}",
                 **self._pace("sleep"),
                 **self._cascades(log),
@@ -176,6 +191,15 @@ class Planner:
             evidence=self._evidence(log),
             estimate=self._estimate(log, SPEED[self.engine]),
         )
+
+    def _tell_of(self, log: LogTable, family: Relatives) -> None:
+        """What goes with the rows. Raises ParameterError where this server has no tool that archives that."""
+        if family.params and not set(RELATED) <= self.inventory.tools:
+            raise ParameterError(
+                f"rows of other tables go or change with those of {log.name}, and on this server they cannot be archived",
+                hint="clean up the referring tables first, or clean up without --archive",
+            )
+        self.warnings += [note for note in family.notes if note not in self.warnings]
 
     def _row_bytes(self, log: LogTable) -> int | None:
         """What a row takes, its share of the indexes included."""

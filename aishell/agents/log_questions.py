@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aishell.agents import log_partitions
+from aishell.agents import log_partitions, log_relatives
 from aishell.agents.base import Question, is_excluded
 from aishell.agents.log_dates import Cutoff
 from aishell.agents.log_rules import rule_of, rules_of
@@ -48,6 +48,8 @@ def questions(task: Task, inventory: Inventory) -> list[Question]:
         for leaf in leaves
         if leaf.rule.archive
     ]
+    for log in aged:
+        asked += log_relatives.questions(log, inventory) if log.rule.archive else ()
     if _answered(asked, inventory):
         with_age = [leaf for log in aged for leaf in aged_leaves(log, inventory, limited=limited)]
         asked += [referring(leaf, child) for leaf in with_age if leaf.old_share for child in leaf.cascading]

@@ -12,7 +12,9 @@ from aishell.reporting.units import size
 
 DELETES = (
     "delete_old_records", "delete_old_records_by_date", "delete_old_records_without_key", "delete_archived_records",
+    "delete_related_records",
 )  # fmt: skip
+ARCHIVES = ("archive_old_records", "archive_related_records")
 
 
 def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
@@ -21,7 +23,7 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
     archives = {
         f"{result.params.get('schema')}.{result.params.get('table')}": result.output
         for result in results
-        if result.tool == "archive_old_records" and result.output is not None and "archive_path" in result.output
+        if result.tool in ARCHIVES and result.output is not None and "archive_path" in result.output
     }
     for result in results:
         if result.tool in DELETES and result.output is not None:
@@ -34,11 +36,14 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
             }
             if result.output.get("uncounted_batches"):
                 tables[name] |= {key: result.output.get(key) for key in ("uncounted_batches", "rows_uncounted")}
-            if result.params.get("cascades"):
+            if "relatives_deleted" in result.output:
+                tables[name] |= {key: result.output[key] for key in ("relatives_deleted", "relatives_changed")}
+            elif result.params.get("cascades"):
                 tables[name]["cascades"] = dict(result.params["cascades"])
     for name, output in archives.items():
         table = tables.setdefault(name, {"rows_deleted": 0, "remaining": None, "cutoff": None, "seconds": 0.0})
-        table |= {key: output[key] for key in ("rows_archived", "archive_path", "archive_bytes")}
+        figures = ("rows_archived", "relatives_archived", "archive_path", "archive_bytes")
+        table |= {key: output[key] for key in figures if key in output}
     partitions = [result for result in results if result.tool in log_partitions.TOOLS and result.output is not None]
     for result in partitions:
         name = f"{result.params.get('schema')}.{result.params.get('table')}"
@@ -111,6 +116,13 @@ def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
             sentences.append(f"{table['partitions_dropped']} old partition(s) of {name} were dropped ({figures}).")
         for child, number in table.get("cascades", {}).items():
             sentences.append(f"With them went or changed {number:,} row(s) of {child}, as counted before.")
+        if table.get("relatives_deleted") or table.get("relatives_changed"):
+            gone, changed = table["relatives_deleted"], table["relatives_changed"]
+            sentences.append(
+                f"With those of {name} went {gone:,} row(s) of other tables, and {changed:,} were changed."
+            )
         if table.get("archive_path"):
-            sentences.append(f"{table['rows_archived']:,} row(s) of {name} are in {table['archive_path']}.")
+            others = table.get("relatives_archived")
+            more = f", and {others:,} of other tables," if others else ""
+            sentences.append(f"{table['rows_archived']:,} row(s) of {name}{more} are in {table['archive_path']}.")
     return " ".join([*sentences, *left_over(results)])

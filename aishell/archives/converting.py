@@ -8,30 +8,44 @@ from itertools import zip_longest
 from pathlib import Path
 
 from aishell.archives import parquet
-from aishell.archives.formats import FILES, WRITERS, digest, rows
-from aishell.archives.manifest import Manifest
-from aishell.archives.reader import Reader
+from aishell.archives.formats import ENDINGS, WRITERS, digest, rows
+from aishell.archives.manifest import Manifest, Part
+from aishell.archives.reader import SUMS, Reader
 from aishell.archives.values import Values
-from aishell.archives.writer import MANIFEST, durable, writing
+from aishell.archives.writer import LINES, MANIFEST, checksum, durable, writing
 from aishell.errors import ArchiveError
 
 
 def converted(folder: Path, manifest: Manifest, wanted: str) -> Manifest:
-    """The archive in another format. The lines stay until every row of the new file was read back and is the same."""
+    """The archive in another format. The lines stay until every row of the new files was read back and is the same."""
     if wanted == manifest.format:
         return manifest
-    path = folder / FILES[wanted]
-    with Reader(folder, manifest) as lines, writing(path):
-        WRITERS[wanted](path, manifest.columns, lines.rows)
+    parts = [_converted(folder, manifest, number, wanted) for number in range(len(manifest.parts))]
+    made = manifest.with_parts(parts, format=wanted)
+    with writing(folder):
+        durable(folder / MANIFEST, made.text())
+        for part in manifest.parts:
+            (folder / part.file).unlink()
+    return made
+
+
+def _converted(folder: Path, manifest: Manifest, number: int, wanted: str) -> Part:
+    """One file in another format. Where rows of several tables have to be found again, their lines' sums lie beside it."""
+    part = manifest.parts[number]
+    path = folder / (part.file.removesuffix(LINES) + ENDINGS[wanted])
+    with Reader(folder, manifest, number) as lines, writing(path):
+        WRITERS[wanted](path, part.columns, lines.rows)
         read = rows(path, wanted)
         for ours, theirs in zip_longest(_single(lines.rows()), _single(read)):
             if ours is None or theirs is None or not _same(wanted, ours, theirs):
                 path.unlink()
                 raise ArchiveError(f"{path} is not what it was made of: {theirs!r} instead of {ours!r}")
-        made = replace(manifest, format=wanted, file=path.name, bytes=path.stat().st_size, sha256=digest(path))
-        durable(folder / MANIFEST, made.text())
-        lines.path.unlink()
-    return made
+        if manifest.relatives:
+            with path.with_name(path.name + SUMS).open("wb") as sums:
+                for piece in part.pieces:
+                    if piece.rows:
+                        sums.writelines(bytes.fromhex(checksum(line)) for line in lines.lines(piece).split(b"\n"))
+    return replace(part, file=path.name, bytes=path.stat().st_size, sha256=digest(path))
 
 
 def _single(lots: Iterable[list[Values]]) -> Iterator[Values]:

@@ -13,7 +13,8 @@ from aishell.archives.values import Lots, Number, Values
 from aishell.archives.writer import LEVEL
 from aishell.errors import ArchiveError
 
-FILES = {"csv": "rows.csv.zst", "parquet": "rows.parquet"}
+#: Format -> what stands behind the name in place of that of lines.
+ENDINGS = {"csv": ".csv.zst", "parquet": ".parquet"}
 #: A cell: "text", with quotes doubled; a number, X'…' or a word as it is; nothing for NULL.
 _CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(,|\r\n)')
 _LOT = 20_000

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from aishell.errors import ArchiveError
 from aishell.packing import pack, unpack
 
-#: Raised when an older aishell could not read what this one writes.
-VERSION = 1
+#: What this one writes: version 1 for the rows of one table, which older ones read too; 2 where rows of others went with them.
+PLAIN, VERSION = 1, 2
 FORMATS = ("jsonl", "csv", "parquet")
+_LISTS = ("columns", "filters")
+_OF_RELATIVES = ("relatives", "load_order", "key", "later", "same")
+_FILE = ("file", "rows", "bytes", "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Lines in a file: `offset` and `length` in bytes, `checksum` the MD5 of the uncompressed lines, by the database."""
+
+    rows: int
+    checksum: str
+    offset: int = 0
+    length: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +33,7 @@ class Chunk:
     """Rows of one range of the table. `position` and `upto` are in the tool's terms; `offset` and `length` in bytes.
 
     `checksum`: MD5 of the uncompressed lines, by the database. `guard`: what the database makes of the rows again before it
-    deletes them, None where it needs none.
+    deletes them, None where it needs none. `pieces`: for each of the archive's relatives, what went with these rows.
     """
 
     position: Any
@@ -30,18 +43,82 @@ class Chunk:
     guard: str | None
     offset: int
     length: int
+    pieces: tuple[Piece, ...] = ()
+
+    def data(self) -> dict[str, Any]:
+        data = asdict(self)
+        return data if self.pieces else {name: value for name, value in data.items() if name != "pieces"}
 
     def text(self) -> str:
-        return json.dumps(pack(asdict(self)), ensure_ascii=False)
+        return json.dumps(pack(self.data()), ensure_ascii=False)
 
     @classmethod
-    def of(cls, text: str) -> Chunk:
-        return cls(**unpack(json.loads(text)))
+    def of(cls, data: Mapping[str, Any]) -> Chunk:
+        return cls(**{**data, "pieces": tuple(Piece(**piece) for piece in data.get("pieces", ()))})
+
+    @classmethod
+    def read(cls, text: str) -> Chunk:
+        return cls.of(unpack(json.loads(text)))
+
+
+@dataclass(frozen=True)
+class Relative:
+    """A table of which rows went with those of the archive's own table, or were changed because those went.
+
+    `key`: its primary key. `changed`: the columns that were set to NULL or to their default; `columns` are then the key and
+    these. Empty where the rows went: `columns` are all of them. `later`: columns that are loaded when all rows are there,
+    because tables refer to each other in a circle. `left`: what the columns that were changed have since, NULL where not named.
+    """
+
+    schema: str
+    table: str
+    columns: tuple[Mapping[str, Any], ...]
+    key: tuple[str, ...]
+    changed: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    left: Mapping[str, Any] = field(default_factory=dict)
+    same: tuple[str, ...] = ()
+    file: str = ""
+    rows: int = 0
+    bytes: int = 0
+    sha256: str = ""
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Relative:
+        known = {name: value for name, value in data.items() if name in cls.__dataclass_fields__}
+        lists = ("columns", "key", "changed", "later", "same")
+        return cls(**{**known, **{name: tuple(known.get(name) or ()) for name in lists}})
+
+    @property
+    def name(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of an archive: the table's own, or a relative's."""
+
+    schema: str
+    table: str
+    columns: tuple[Mapping[str, Any], ...]
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+    pieces: Sequence[Piece | Chunk]
+
+    @property
+    def names(self) -> Sequence[str]:
+        return [str(column["column"]) for column in self.columns]
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """`columns`: {column, type, form} of each, in the table's order. `extent`: what `find` told of the table at the start."""
+    """`columns`: {column, type, form} of each, in the table's order. `extent`: what `find` told of the table at the start.
+
+    `relatives`: the tables whose rows went or changed with these; `load_order`: the parts whose rows are to be loaded, those
+    that others refer to first. Part 0 is the table itself, part n the n-th relative. `later`: as of a relative.
+    """
 
     archive_id: str
     created_at: str
@@ -63,10 +140,17 @@ class Manifest:
     whole: bool = True  # False: it stopped before the end of the table, by max_rows or by the window
     sha256: str = ""  # of a file that is not made of chunks
     chunks: tuple[Chunk, ...] = ()
-    version: int = VERSION
+    version: int = PLAIN
+    relatives: tuple[Relative, ...] = ()
+    load_order: tuple[int, ...] = (0,)
+    key: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
 
     def text(self) -> str:
-        data = {**asdict(replace(self, chunks=())), "chunks": [asdict(chunk) for chunk in self.chunks]}
+        data = {**asdict(replace(self, chunks=())), "chunks": [chunk.data() for chunk in self.chunks]}
+        if not self.relatives:
+            data = {name: value for name, value in data.items() if name not in _OF_RELATIVES}
         return json.dumps(pack(data), ensure_ascii=False, indent=1)
 
     @classmethod
@@ -76,15 +160,54 @@ class Manifest:
             data: dict[str, Any] = unpack(json.loads(text))
             if data["version"] > VERSION:
                 raise ArchiveError(f"{where} is of version {data['version']}", hint="read it with a newer aishell")
-            chunks = tuple(Chunk(**chunk) for chunk in data.pop("chunks"))
-            data |= {name: tuple(data[name]) for name in ("columns", "filters")}
-            return cls(**data, chunks=chunks)
+            chunks = tuple(Chunk.of(chunk) for chunk in data.pop("chunks"))
+            relatives = tuple(Relative.of(relative) for relative in data.pop("relatives", ()))
+            data |= {name: tuple(data[name]) for name in (*_LISTS, *_OF_RELATIVES) if name in data}
+            return cls(**data, chunks=chunks, relatives=relatives)
         except (ValueError, TypeError, KeyError) as error:
             raise ArchiveError(f"{where} is no manifest of an archive: {error!r}") from error
 
     @property
     def names(self) -> Sequence[str]:
         return [str(column["column"]) for column in self.columns]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The files: the table's own, then those of its relatives."""
+        own = Part(self.schema, self.table, self.columns, self.file, self.rows, self.bytes, self.sha256, self.chunks)
+        return own, *(
+            Part(
+                one.schema, one.table, one.columns, one.file, one.rows, one.bytes, one.sha256,
+                [chunk.pieces[number] for chunk in self.chunks],
+            )
+            for number, one in enumerate(self.relatives)
+        )  # fmt: skip
+
+    def loading(self) -> list[dict[str, Any]]:
+        """The steps that put everything back, in their order: rows of each table, then what was left out or changed.
+
+        Of each: `part`, `schema`, `table`, `rows`, the `columns`, and whether it `restores` rows that are there: these have the
+        `role` key, changed or same, and what changed ones hold since as `left`.
+        """
+        own = Relative(self.schema, self.table, self.columns, self.key, later=self.later, same=self.same)
+        parts = [replace(own, rows=self.rows), *self.relatives]
+        rows = [
+            _step(number, one, [column for column in one.columns if column["column"] not in one.later])
+            for number in self.load_order
+            for one in parts[number : number + 1]
+        ]
+        put_back = [
+            _step(number, one, _roles(one), restores=True)
+            for number, one in enumerate(parts)
+            if one.later or one.changed
+        ]
+        return rows + put_back
+
+    def with_parts(self, parts: Sequence[Part], **more: Any) -> Manifest:
+        """The manifest with files as they are now."""
+        own, *others = ({name: getattr(part, name) for name in _FILE} for part in parts)
+        made = tuple(replace(one, **told) for one, told in zip(self.relatives, others, strict=True))
+        return replace(self, **own, relatives=made, **more)
 
     def summary(self) -> dict[str, Any]:
         """What a list of archives shows."""
@@ -99,5 +222,33 @@ class Manifest:
             "bytes": self.bytes,
             "format": self.format,
             "whole": self.whole,
+            "relatives": [
+                {
+                    "schema": one.schema,
+                    "table": one.table,
+                    "rows": one.rows,
+                    "bytes": one.bytes,
+                    "changed": list(one.changed),
+                }
+                for one in self.relatives
+            ],
             "run_id": self.run_id,
         }
+
+
+def _step(
+    number: int, one: Relative, columns: Sequence[Mapping[str, Any]], *, restores: bool = False
+) -> dict[str, Any]:
+    named = {"part": number, "schema": one.schema, "table": one.table, "rows": one.rows}
+    return {**named, "columns": [dict(column) for column in columns], "restores": restores}
+
+
+def _roles(one: Relative) -> list[dict[str, Any]]:
+    """The columns by which a row is known, and those that it gets back."""
+    changed = one.changed or one.later
+    named = {str(column["column"]): column for column in one.columns}
+    return [
+        *({**named[name], "role": "key"} for name in one.key),
+        *({**named[name], "role": "changed", "left": one.left.get(name)} for name in changed),
+        *({"column": name, "form": "plain", "role": "same"} for name in one.same),
+    ]

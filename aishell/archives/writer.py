@@ -6,21 +6,23 @@ import hashlib
 import os
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aishell.archives.manifest import Chunk, Manifest
+from aishell.archives.manifest import Chunk, Manifest, Piece, Relative
 from aishell.errors import ArchiveError
-from aishell.folders import sync
+from aishell.folders import folder_name, sync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 #: zstd's level. 316 MB of log rows in chunks of 1.5 MB: level 1 1,050 MB/s to 8.8 %, 3 750 MB/s to 9.3 %, 5 240 MB/s to 9.2 %.
 LEVEL = 1
-DATA, MANIFEST, INDEX = "rows.jsonl.zst", "manifest.json", "chunks.jsonl"
+LINES = ".jsonl.zst"
+DATA, MANIFEST, INDEX = f"rows{LINES}", "manifest.json", "chunks.jsonl"
 PARTIAL = ".partial"
 
 
@@ -28,7 +30,8 @@ class Writer:
     """An archive in the making: the folder `<id>.partial`, which gets its name when everything in it has been checked.
 
     One chunk is written by a thread while the database makes the next one: `add` returns before its chunk is on the disk and
-    raises what went wrong with the one before. What is in the index file is on the disk and was read back.
+    raises what went wrong with the one before. What is in the index file is on the disk and was read back: a line there stands
+    for the chunk's lines in every file.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -39,20 +42,28 @@ class Writer:
         self._pending: Future[None] | None = None
         with writing(self.partial):
             self.partial.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._data = (self.partial / DATA).open("ab+")
-            self._index = (self.partial / INDEX).open("a+", encoding="utf-8")
+            # Without buffers: what a full disk did not take would be written once more when the file is closed, and fail there.
+            self._files: list[FileIO] = []
             try:
+                for name in (*self.names, INDEX):
+                    self._files.append(FileIO(self.partial / name, "a+"))
+                self._index = self._files.pop()
                 self._take_up()
             except BaseException:
                 self.close()
                 raise
 
     @property
+    def names(self) -> list[str]:
+        """The files of the lines: the table's own, then one for each relative."""
+        return [DATA, *(_file_of(number, one) for number, one in enumerate(self.manifest.relatives, 1))]
+
+    @property
     def rows(self) -> int:
         return sum(chunk.rows for chunk in self.chunks)
 
-    def add(self, chunk: Chunk, lines: bytes) -> None:
-        """Write the lines of a chunk; its offset and length are filled in."""
+    def add(self, chunk: Chunk, *lines: bytes) -> None:
+        """Write the lines of a chunk, and those of its pieces; their offsets and lengths are filled in."""
         self.settle()
         if chunk.rows:
             self._pending = self._pool.submit(self._write, chunk, lines)
@@ -68,9 +79,12 @@ class Writer:
     ) -> Manifest:
         """The archive under its own name, every chunk of it checked; `convert` may put another file in place of the lines."""
         self.settle()
-        manifest = replace(
-            self.manifest, file=DATA, rows=self.rows, bytes=self._length, whole=whole, chunks=tuple(self.chunks)
-        )
+        manifest = replace(self.manifest, chunks=tuple(self.chunks))
+        parts = [
+            replace(part, file=name, rows=sum(piece.rows for piece in part.pieces), bytes=length)
+            for part, name, length in zip(manifest.parts, self.names, self._lengths, strict=True)
+        ]
+        manifest = manifest.with_parts(parts, whole=whole)
         with writing(self.partial):
             self.close()
             durable(self.partial / MANIFEST, manifest.text())
@@ -84,44 +98,71 @@ class Writer:
 
     def discard(self) -> None:
         """Nothing of it stays."""
-        self.close()
+        with suppress(OSError):  # a disk may fail even then; what is in the files does not matter any more
+            self.close()
         shutil.rmtree(self.partial, ignore_errors=True)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
-        self._data.close()
-        self._index.close()
+        for file in (*self._files, *((self._index,) if "_index" in self.__dict__ else ())):
+            file.close()
 
     def _take_up(self) -> None:
         """Go on where a killed process stopped: what its index does not name was not finished and goes."""
         self._index.seek(0)
-        text = self._index.read()
-        whole = text[: text.rfind("\n") + 1]
-        self.chunks = [Chunk.of(line) for line in whole.splitlines()]
-        self._length = self.chunks[-1].offset + self.chunks[-1].length if self.chunks else 0
-        if self._data.seek(0, os.SEEK_END) < self._length:
-            raise ArchiveError(f"{self.partial / DATA} is shorter than its index says", hint="remove the folder")
-        self._index.truncate(len(whole.encode()))
-        self._data.truncate(self._length)
+        text = self._index.readall()
+        whole = text[: text.rfind(b"\n") + 1]
+        self.chunks = [Chunk.read(line.decode()) for line in whole.split(b"\n")[:-1]]
+        last: Sequence[Piece | Chunk] = (self.chunks[-1], *self.chunks[-1].pieces) if self.chunks else ()
+        self._lengths = [piece.offset + piece.length for piece in last] or [0] * len(self._files)
+        for name, file, length in zip(self.names, self._files, self._lengths, strict=True):
+            if file.seek(0, os.SEEK_END) < length:
+                raise ArchiveError(f"{self.partial / name} is shorter than its index says", hint="remove the folder")
+            file.truncate(length)
+        self._index.truncate(len(whole))
 
-    def _write(self, chunk: Chunk, lines: bytes) -> None:
-        import zstandard
-
+    def _write(self, chunk: Chunk, lines: Sequence[bytes]) -> None:
+        pieces: list[Piece | Chunk] = [chunk, *chunk.pieces]
         with writing(self.partial):
-            frame = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(lines + b"\n")
-            self._data.write(frame)
-            self._data.flush()
-            os.fsync(self._data.fileno())
-            written = replace(chunk, offset=self._length, length=len(frame))
-            unpacked(os.pread(self._data.fileno(), len(frame), written.offset), written, str(self.partial / DATA))
-            self._index.write(written.text() + "\n")
-            self._index.flush()
-            os.fsync(self._index.fileno())
-        self._length += len(frame)
+            own, *others = (
+                self._framed(number, piece, text)
+                for number, (piece, text) in enumerate(zip(pieces, lines, strict=True))
+            )
+            written = replace(chunk, offset=own.offset, length=own.length, pieces=tuple(others))
+            _write_all(self._index, written.text().encode() + b"\n")
         self.chunks.append(written)
 
+    def _framed(self, number: int, piece: Piece | Chunk, lines: bytes) -> Piece:
+        """Lines in their file, on the disk and read back."""
+        import zstandard
 
-def unpacked(frame: bytes, chunk: Chunk, where: str) -> bytes:
+        made = Piece(piece.rows, piece.checksum, self._lengths[number])
+        if not piece.rows:
+            return made
+        frame = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(lines + b"\n")
+        file = self._files[number]
+        _write_all(file, frame)
+        made = replace(made, length=len(frame))
+        unpacked(os.pread(file.fileno(), len(frame), made.offset), made, str(self.partial / self.names[number]))
+        self._lengths[number] += len(frame)
+        return made
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    """All of it, and on the disk."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+    os.fsync(file.fileno())
+
+
+def _file_of(number: int, relative: Relative) -> str:
+    """The name of a relative's file, which tells people what is in it."""
+    kept = ".changed" if relative.changed else ""
+    return f"{number}-{folder_name(relative.name)}{kept}{LINES}"
+
+
+def unpacked(frame: bytes, chunk: Piece | Chunk, where: str) -> bytes:
     """The lines of a chunk, counted and checked. Raises ArchiveError when they are not what the database had."""
     import zstandard
 

@@ -46,8 +46,9 @@ def list_(ctx: click.Context, /, output: str) -> None:
                 "table": f"{row['schema']}.{row['table']}",
                 "target": row["target"],
                 "before": row["cutoff"],
-                "rows": f"{row['rows']:,}",
-                "size": size(row["bytes"]),
+                "rows": f"{row['rows']:,}"
+                + "".join(f" + {one['rows']:,} of {one['table']}" for one in row["relatives"]),
+                "size": size(row["bytes"] + sum(one["bytes"] for one in row["relatives"])),
                 "format": row["format"],
             }
         rows.append(row)
@@ -71,8 +72,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
 
     Exit 1 when one is damaged.
     """
-    from aishell.archives import shelf
-    from aishell.archives.reader import Reader
+    from aishell.archives import reader, shelf
     from aishell.cli.console import write_json
 
     site = open_site(ctx)
@@ -83,8 +83,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
         try:
             if isinstance(manifest, ArchiveError):
                 raise manifest
-            with Reader(folder, manifest) as reader:
-                rows = reader.verify()
+            rows = reader.verify(folder, manifest)
         except ArchiveError as error:
             problem, rows = error.message, 0
         results.append({"archive_id": folder.name, "sound": problem is None, "rows": rows, "problem": problem})
@@ -113,7 +112,8 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
 def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) -> None:
     """Put the rows of an archive into a table, the one they came from or another of the same columns.
 
-    Without --target or --url into the database they came from. Rows whose key is there already stay as they are. The archive is
+    What went or changed with them is put back too, unless --table names another table. Without --target or --url into the
+    database they came from. Rows whose key is there already stay as they are. The archive is
     checked while it is read; previews and asks as `run` does.
     """
     from aishell.archives import shelf
@@ -128,6 +128,8 @@ def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) ->
         "rows": manifest.rows,
         "product": manifest.product,
     }
+    if manifest.relatives:
+        inputs["parts"] = manifest.loading()
     own_target(options, manifest.target)
     ctx.exit(run_all(ctx, "archive_load", inputs, **options))
 

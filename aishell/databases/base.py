@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aishell.databases.connections import Credentials, Pools, server_pool
 from aishell.errors import DatabaseError
@@ -113,10 +113,18 @@ class Session(ABC):
     def close(self) -> None:
         """Give the connection back."""
 
+    #: How a transaction begins of which every statement sees the same rows, and can change no others.
+    steady: ClassVar[tuple[str, ...]]
+
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Statements inside are committed together, or not at all."""
-        self._say(self.begin)
+    def transaction(self, *, steady: bool = False) -> Iterator[None]:
+        """Statements inside are committed together, or not at all.
+
+        In a `steady` one a row that came in after the first statement fails a statement that would change it, foreign keys'
+        actions included, or waits until the transaction is over.
+        """
+        for words in self.steady if steady else (self.begin,):
+            self._say(words)
         try:
             yield
         except BaseException:

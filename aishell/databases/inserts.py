@@ -1,4 +1,5 @@
-"""An INSERT of many rows at once, as PyMySQL's executemany makes it; that one knows no `SET STATEMENT … FOR INSERT`."""
+"""An INSERT of many rows at once, as PyMySQL's executemany makes it; that one knows no `SET STATEMENT … FOR INSERT`. Other
+statements are sent row by row."""
 
 from __future__ import annotations
 
@@ -17,10 +18,13 @@ BYTES = 1 << 20
 def many_rows(
     statement: Statement, rows: Sequence[Mapping[str, Any]], written: Callable[[str, Mapping[str, Any]], str]
 ) -> Iterator[str]:
-    """Statements that insert all the rows, each as many as it may hold. `written`: the driver's way to put values into SQL."""
+    """Statements for all the rows, an INSERT with as many as it may hold. `written`: the driver's way to put values into SQL."""
     match = _INSERT.fullmatch(statement.sql)
-    assert match is not None, statement.sql  # noqa: S101  a tool file's own statement
-    head, template, tail = match.groups()
+    if match is None:
+        yield from (written(statement.sql, {**statement.params, **row}) for row in rows)
+        return
+    template = match[2]
+    head, tail = (written(part, {}) for part in (match[1], match[3]))  # a % of a name stands doubled there
     lot: list[str] = []
     size = 0
     for row in rows:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pymysql
 from pymysql.constants import SERVER_STATUS
@@ -138,6 +138,9 @@ class MySQL(Database):
 
 class MySQLSession(Session):
     """A connection; every statement carries the marker as its leading comment."""
+
+    #: InnoDB locks what is read there, and the gaps beside it.
+    steady: ClassVar[tuple[str, ...]] = ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "BEGIN")
 
     def __init__(self, database: MySQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options

@@ -8,7 +8,7 @@ import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -202,6 +202,9 @@ class PostgreSQL(Database):
 
 class PostgreSQLSession(Session):
     """A connection in autocommit; the marker is its application_name."""
+
+    #: What a foreign key's action meets that the snapshot has not is an error there (ri_PerformCheck, detectNewRows).
+    steady: ClassVar[tuple[str, ...]] = ("BEGIN ISOLATION LEVEL REPEATABLE READ",)
 
     def __init__(self, database: PostgreSQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote as percent_encode
 
 from aishell.databases.base import (
@@ -147,6 +147,9 @@ class SQLite(Database):
 
 class SQLiteSession(Session):
     """A connection, read-only or writing as its options say."""
+
+    #: From then on nobody else writes.
+    steady: ClassVar[tuple[str, ...]] = ("BEGIN IMMEDIATE",)
 
     polled = True
 

@@ -13,10 +13,10 @@ from aishell.archives import shelf
 from aishell.archives.manifest import Chunk, Manifest
 from aishell.archives.reader import Reader
 from aishell.databases.base import Outcome, Session, Statement
-from aishell.errors import ArchiveError, DatabaseError
+from aishell.errors import ArchiveError, DatabaseError, StepError
 from aishell.models import Row
 from aishell.registry.batches import Batch, Batches
-from aishell.registry.context import ToolResult
+from aishell.registry.context import ToolResult, label_of
 from aishell.registry.reached import Reached
 from aishell.registry.same import demand_same
 
@@ -39,7 +39,7 @@ class Deleting(Batches):
         with Reader(self._folder(), manifest) as self.reader, ThreadPoolExecutor(1, "archive") as self._pool:
             if manifest.format != "jsonl":
                 self.reader.verify()
-            self._reading: dict[int, Future[bytes]] = {}
+            self._reading: dict[int, Future[Any]] = {}
             return super().run(found)
 
     def _folder(self) -> Path:
@@ -57,6 +57,13 @@ class Deleting(Batches):
         return manifest
 
     def _begin(self, row: Row) -> Reached:
+        now = self._query("find", self.values)  # what was found when the step began may be of last night
+        if now and now[0].get("obstacle"):
+            raise StepError(
+                f"{label_of(self.tool, self.values, row)} {now[0]['obstacle']}: a foreign key could take rows along that no "
+                "archive has",
+                hint="run the clean-up again: it is planned anew",
+            )
         reached = self._taken_up(0)
         self._doubtful = {reached.position, reached.position + 1} if self.context.interrupted else set[int]()
         interrupted = int(self.context.interrupted)
@@ -68,19 +75,24 @@ class Deleting(Batches):
             return None
         chunk = self.reader.manifest.chunks[number]
         self._number = number
-        self._checked(number)
+        known = {"chunk": chunk, "checked": self._checked(number)}
         began = time.monotonic()
-        outcome = self._do({**values, "position": chunk.position, "upto": chunk.upto, "chunk": chunk})
+        outcome = self._do({**values, "position": chunk.position, "upto": chunk.upto, **known})
         return Batch(number + 1, outcome, time.monotonic() - began)
 
-    def _checked(self, number: int) -> None:
-        """Raises ArchiveError for a chunk that is damaged. The next one is read while the database deletes this one's rows."""
-        if self.reader.manifest.format != "jsonl":
-            return
+    def _checked(self, number: int) -> Any:
+        """What was read of a chunk. Raises ArchiveError for a damaged one. The next is read while the database deletes this one's
+        rows.
+        """
         for ahead in (number, number + 1):
             if ahead < len(self.reader.manifest.chunks) and ahead not in self._reading:
-                self._reading[ahead] = self._pool.submit(self.reader.lines, self.reader.manifest.chunks[ahead])
-        self._reading.pop(number).result()
+                self._reading[ahead] = self._pool.submit(self._read, ahead)
+        return self._reading.pop(number).result()
+
+    def _read(self, number: int) -> object:
+        """Read a chunk back; what is not of lines was read as a whole."""
+        lines = self.reader.manifest.format == "jsonl"
+        return self.reader.lines(self.reader.manifest.chunks[number]) if lines else None
 
     def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
         chunk: Chunk = values["chunk"]

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from aishell.archives import shelf
-from aishell.archives.reader import Reader
+from aishell.archives.reader import Reader, verify
 from aishell.archives.values import Values, bound
 from aishell.databases.base import Outcome, Session, Statement
 from aishell.errors import DatabaseError, StepError
@@ -29,10 +29,15 @@ class Loading(Batches):
 
     def run(self, found: Sequence[Row]) -> ToolResult:
         folder, manifest = shelf.find(self.context.archive_root, self.values["archive"])
-        self.values = {**self.values, "archived_rows": manifest.rows}
-        with Reader(folder, manifest) as reader:
-            reader.verify()  # before the first row: a damaged archive loads nothing
-            self.manifest, self.reader = manifest, reader
+        number = int(self.values.get("part") or 0)
+        with Reader(folder, manifest, number) as reader:
+            # Before the first row: a damaged archive loads nothing. The steps of its other parts look at their own.
+            if number == manifest.load_order[0]:
+                verify(folder, manifest)
+            else:
+                reader.verify()
+            self.part, self.reader = reader.part, reader
+            self.values = {**self.values, "archived_rows": self.part.rows}
             self.lots: Iterator[list[Values]] = reader.rows()
             return super().run(found)
 
@@ -76,7 +81,7 @@ class Loading(Batches):
                     if self.context.cancelled():
                         raise DatabaseError("stopped between two chunks", kind="cancelled")
                     count += self._insert(session, statement, rows)
-                    self.context.progress(count, self.manifest.rows, f"{count:,} rows")
+                    self.context.progress(count, self.part.rows, f"{count:,} rows")
                 self.context.on_batch(Reached(0, rows=count), {"upto": 0, "rows": 0, "committing": count})
                 ending = True
         except DatabaseError as error:
@@ -87,11 +92,16 @@ class Loading(Batches):
 
     def _insert(self, session: Session, statement: Statement, rows: Sequence[Values]) -> int:
         typed = self.context.database.engine == "sqlite"
-        named = [{f"value_{n}": bound(value, typed=typed) for n, value in enumerate(row)} for row in rows]
+        places = [
+            (f"value_{number}", self.part.names.index(column["column"]))
+            for number, column in enumerate(self.values["columns"])
+            if column["column"] in self.part.names
+        ]
+        named = [{name: bound(row[place], typed=typed) for name, place in places} for row in rows]
         return session.execute_many(statement, named)
 
     def _finish(self, row: Row, stopped: str | None) -> Row:
-        return {**super()._finish(row, stopped), "rows_left": self.manifest.rows - self.reached.rows}
+        return {**super()._finish(row, stopped), "rows_left": self.part.rows - self.reached.rows}
 
     def _figures(self) -> Row:
         return {**super()._figures(), "rows_loaded": self.reached.rows}

@@ -11,7 +11,7 @@ from typing import Any
 
 from aishell.archives import shelf
 from aishell.archives.converting import converted
-from aishell.archives.manifest import Chunk, Manifest
+from aishell.archives.manifest import VERSION, Chunk, Manifest, Piece, Relative
 from aishell.archives.writer import MANIFEST, Writer
 from aishell.databases.base import Outcome, Session
 from aishell.errors import ArchiveError, DatabaseError
@@ -20,6 +20,7 @@ from aishell.models import Row, now
 from aishell.registry.asking import Answer, Asking
 from aishell.registry.batches import Batch, Batches
 from aishell.registry.context import ToolResult, label_of
+from aishell.registry.following import Following
 from aishell.registry.reached import Reached
 from aishell.registry.same import demand_same
 
@@ -40,7 +41,9 @@ class Asked:
 
 
 class Writing(Batches):
-    """`archives: write`. `do` returns one row a batch: rows, checksum, lines and, where the deletion needs it, a guard."""
+    """`archives: write`. `do` returns one row a batch: rows, checksum, lines and, where the deletion needs it, a guard; or, where
+    rows of other tables go too, a row for each part.
+    """
 
     sweeps = 1
     ahead = False  # chunks are made ahead, which takes their ends
@@ -105,7 +108,17 @@ class Writing(Batches):
             cutoff=self.values["cutoff"],
             filters=tuple(self.values["filters"]),
             extent={name: value for name, value in row.items() if value is not None},
+            **self._relatives(),
         )
+
+    def _relatives(self) -> dict[str, Any]:
+        """The tables that go with this one, and how all of them are to be loaded."""
+        given = self.values.get("relatives")
+        if given is None:
+            return {}
+        loading = {name: tuple(given["own"].get(name, ())) for name in ("key", "later", "same")}
+        found = tuple(Relative.of({**one, "key": one["load_key"]}) for one in given["tables"])
+        return {"version": VERSION, "relatives": found, "load_order": tuple(given["load_order"]), **loading}
 
     def _sweep(self, row: Row) -> str | None:
         return None if self._made is not None or self._through else super()._sweep(row)
@@ -117,21 +130,39 @@ class Writing(Batches):
             return None
         if asked.upto is not None and values.get("max_rows") is None:
             self._following = self._asked({**values, "position": asked.upto})
-        (row, *_), seconds = asked.answer.result()
-        if row["lines"] is None and row["rows"]:
+        rows, seconds = asked.answer.result()
+        if any(row["lines"] is None and row["rows"] for row in rows):
             if asked.size == 1:
-                raise ArchiveError(
-                    f"a row of {self.values['table']} at {values['position']!r} is too large to be archived"
-                )
+                raise self._too_large(values, rows)
             self._following = None
             return self._batch({**values, "size": max(1, asked.size // 2)})
-        lines = _bytes(row["lines"])
-        guard = None if row.get("guard") is None else str(row["guard"])
-        chunk = Chunk(values["position"], asked.upto, int(row["rows"]), str(row["checksum"]), guard, 0, 0)
-        self.writer.add(chunk, lines)
-        if len(lines) * 2 > CHUNK_BYTES:
-            self.pace.largest = max(1, asked.size * CHUNK_BYTES // len(lines))
+        chunk, lines = self._chunk(values["position"], asked.upto, rows)
+        self.writer.add(chunk, *lines)
+        size = sum(map(len, lines))
+        if size * 2 > CHUNK_BYTES:
+            self.pace.largest = max(1, asked.size * CHUNK_BYTES // size)
         return Batch(asked.upto, Outcome(count=chunk.rows), seconds, asked.upto is None, asked.size)
+
+    def _chunk(self, position: Any, upto: Any, rows: Sequence[Row]) -> tuple[Chunk, list[bytes]]:
+        """A chunk and its lines, those of the table first, then those of each relative."""
+        by_part = {int(row.get("part", 0)): row for row in rows}
+        own, *others = (by_part.get(n, _NOTHING) for n in range(1 + len(self.writer.manifest.relatives)))
+        guard = None if own.get("guard") is None else str(own["guard"])
+        pieces = tuple(Piece(int(row["rows"]), str(row["checksum"])) for row in others)
+        chunk = Chunk(position, upto, int(own["rows"]), str(own["checksum"]), guard, 0, 0, pieces)
+        return chunk, [_bytes(row["lines"]) for row in (own, *others)]
+
+    def _too_large(self, values: Mapping[str, Any], rows: Sequence[Row]) -> ArchiveError:
+        """One row, or what goes with one row, which cannot be archived by halves."""
+        where = f"{self.values['table']} at {values['position']!r}"
+        part = max(int(row.get("part", 0)) for row in rows if row["lines"] is None)
+        if not part:
+            return ArchiveError(f"a row of {where} is too large to be archived")
+        name = self.writer.manifest.relatives[part - 1].name
+        return ArchiveError(
+            f"the rows of {name} that go with one row of {where} are too many to be archived at once",
+            hint=f"clean up {name} first, with --table of its own; nothing was deleted",
+        )
 
     def _asked(self, values: Mapping[str, Any]) -> Asked | None:
         """The chunk that begins at `position`, on its way; None behind the last one."""
@@ -141,7 +172,13 @@ class Writing(Batches):
         upto = self._next({**values, "skip": values["size"] - 1})
         if upto is None:
             return None
-        answer = self.makers.ask(self._render("do", {**values, **upto}))
+        within = {**values, **upto}
+        statement = self._render("do", within)
+        if "follow" in self.tool.blocks:
+            family = Following(self.values["relatives"]["edges"], self._render)
+            answer = self.makers.have(lambda session: family.look(session, statement, within))
+        else:
+            answer = self.makers.ask(statement)
         return Asked(values["position"], upto["upto"], values["size"], answer)
 
     def _finish(self, row: Row, stopped: str | None) -> Row:
@@ -176,8 +213,13 @@ class Writing(Batches):
             "archive_id": made.archive_id if made.rows else None,
             "archive_path": str(place) if made.rows else None,
             "rows_archived": made.rows,
-            "archive_bytes": made.bytes,
+            "relatives_archived": sum(part.rows for part in made.parts[1:]),
+            "archive_bytes": sum(part.bytes for part in made.parts),
         }
+
+
+#: What the database says of a relative none of whose rows go.
+_NOTHING: Row = {"rows": 0, "checksum": "", "lines": None}
 
 
 def _bytes(lines: str | bytes | None) -> bytes:

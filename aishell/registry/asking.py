@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from aishell.databases.base import Session, Statement
@@ -25,16 +26,20 @@ class Asking:
         self._sessions: list[Session] = []
 
     def ask(self, statement: Statement) -> Future[Answer]:
-        return self._pool.submit(self._answer, statement)
+        return self.have(lambda session: session.query(statement))
 
-    def _answer(self, statement: Statement) -> Answer:
+    def have(self, look: Callable[[Session], list[Row]]) -> Future[Answer]:
+        """The same of what takes several queries."""
+        return self._pool.submit(self._answer, look)
+
+    def _answer(self, look: Callable[[Session], list[Row]]) -> Answer:
         def send() -> list[Row]:
             if getattr(self._own, "session", None) is None:
                 self._own.session = self.context.reading()
                 self._sessions.append(self._own.session)
             try:
                 session: Session = self._own.session
-                return session.query(statement)
+                return look(session)
             except DatabaseError as error:
                 if error.kind == "connection_lost":  # nothing was changed: a new session asks again
                     self._own.session = None

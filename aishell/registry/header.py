@@ -14,6 +14,7 @@ from aishell.errors import ParameterError, SettingsError, ToolFileError, Unknown
 from aishell.models import Risk
 from aishell.registry.fragments import expand
 from aishell.registry.header_schema import ARCHIVES, HEADER
+from aishell.registry.lists import Listed, unknown_in
 from aishell.registry.programs import CLIENTS
 from aishell.registry.render import split
 from aishell.registry.schemas import check_schema
@@ -43,7 +44,7 @@ _STEP_BLOCKS = (
     *("find", "same", "probe", "check", "hold", *STAGES),
     *("verify", "leftovers", "cleanup", "report", "undo", "undone"),
 )
-_BATCH_BLOCKS = ("find", "same", "newest", "next", "guard", "do", "verify", "report")
+_BATCH_BLOCKS = ("find", "same", "newest", "next", "guard", "do", "follow", "verify", "report")
 _OBJECT_LISTS = ("ok", "failed", "skipped", "corrupted", "batches")
 
 _BLOCK = re.compile(r"^-- ([a-z_]+):[ \t]*(.*)$", re.MULTILINE)
@@ -172,7 +173,7 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             deletes=bool(data.get("deletes")),
             archives=data.get("archives"),
             forms=data.get("forms") or {},
-            lists=data.get("lists") or {},
+            lists={n: Listed.of(spec) for n, spec in (data.get("lists") or {}).items()},
             declared_key=tuple(data.get("key") or ()),
             lock_timeout=data.get("lock_timeout"),
             requires_approval=bool(data.get("requires_approval")),
@@ -183,7 +184,7 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             undone_by=read_undo(data["undo"], parameters, returns) if data.get("undo") else None,
         )
     except ValueError as error:
-        keys = ("parameters", "returns", "engine", "examples", "undo")
+        keys = ("parameters", "returns", "engine", "examples", "undo", "lists")
         key = next((k for k in keys if str(error).startswith(k)), "name")
         raise refuse(str(error), *str(error).split(":")[0].split(".")[: 2 if key != "engine" else 1]) from error
     _check_blocks(tool, document)
@@ -303,7 +304,10 @@ def _check_blocks(tool: Tool, document: Document) -> None:
             raise ToolFileError(source, tool.blocks["do"].line, "a tool that changes something needs a block `verify`")
     found = tool.blocks["find"].columns if "find" in tool.blocks and tool.runs != "query" else frozenset[str]()
     left = tool.blocks["leftovers"].columns if "leftovers" in tool.blocks else frozenset[str]()
+    if (wrong := unknown_in(tool.lists)) is not None:
+        raise ToolFileError(source, document.line("lists"), wrong)
     used: set[str] = {"columns"} if tool.lists else set()
+    used |= {"relatives"} if any(listed.over != "columns" for listed in tool.lists.values()) else set()
     for block in tool.blocks.values():
         known = set(tool.parameters)
         if tool.runs != "query" and block.name != "find":

@@ -12,7 +12,7 @@ RUNS = ("query", "statement", "each", "batched", "program", "python")
 ARCHIVES = {
     "write": frozenset({"path", "format"}),
     "delete": frozenset({"archive"}),
-    "load": frozenset({"archive"}),
+    "load": frozenset({"archive", "part"}),
 }
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 _TEXTS: dict[str, Any] = {"type": "object", "additionalProperties": _TEXT}
@@ -79,7 +79,7 @@ HEADER: dict[str, Any] = {
         "description": _TEXT,
         "archives": {"enum": list(ARCHIVES), "title": "value of archives"},
         "forms": _TEXTS,
-        "lists": _TEXTS,
+        "lists": {"type": "object", "additionalProperties": {"anyOf": [_TEXT, {"type": "object"}]}},
         "undo": {"type": "object"},
     },
     "required": ["name", "category", "risk", "capabilities", "runs", "returns", "description"],

@@ -14,9 +14,10 @@ class Reached:
     """`position`: where the next batch begins, in the tool's own terms. `seconds`: all that passed between the begin of the first
     batch and the end of the last, pauses that were asked for aside; `longest`: what the database took for one, in seconds.
 
-    `uncounted`: interruptions after which a batch or two may have taken effect without being counted. Where `max_rows` limits the
-    step: `pending`, the most rows that the batch under way may change, written down before it is sent; and `assumed`, what was
-    pending when it was interrupted, which may have been changed or not: it counts for the limit, and not in `rows`.
+    `relatives`, `changed`: rows of other tables that went or changed with these. `uncounted`: interruptions after which a batch
+    or two may have taken effect without being counted. Where `max_rows` limits the step: `pending`, the most rows that the batch
+    under way may change, written down before it is sent; and `assumed`, what was pending when it was interrupted, which may have
+    been changed or not: it counts for the limit, and not in `rows`.
     """
 
     position: Any
@@ -29,6 +30,8 @@ class Reached:
     size: int | None = None
     pending: int = 0
     assumed: int = 0
+    relatives: int = 0
+    changed: int = 0
 
     @property
     def spent(self) -> int:

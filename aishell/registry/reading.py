@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from aishell.databases.quoting import quote
 from aishell.errors import ToolFileError
-from aishell.registry.render import TEMPLATE
+from aishell.registry.lists import ROLES, Lists
 from aishell.registry.tool import KEY_RANGE, STAGES, Block, Tool
 
 #: The blocks that change something, or take a lock, in a tool that is not `safe`; every other block only reads.
@@ -57,7 +57,7 @@ def _pasted(tool: Tool, name: str, engine: str) -> str:
     if kind == "keyword":
         return ""  # the empty word of its enumeration
     if name in tool.lists:
-        return ", ".join(_column(tool, name, form, engine) for form in tool.forms or {"": ""})
+        return _listed(tool, name, engine)
     if tool.keyed and name in KEY_RANGE:
         return f"{quoted} > {_VALUE}"
     if kind == "filters":
@@ -67,7 +67,32 @@ def _pasted(tool: Tool, name: str, engine: str) -> str:
     return f"{quoted}.{quoted}" if kind == "identifier_list" or name == "group" else quoted
 
 
-def _column(tool: Tool, name: str, form: str, engine: str) -> str:
-    template = tool.lists[name].replace("{form}", tool.forms.get(form, ""))
-    stands = {"{column}": quote(name, engine), "{form}": ""}
-    return TEMPLATE.sub(lambda match: stands.get(match[0], _VALUE), template)
+def _listed(tool: Tool, name: str, engine: str) -> str:
+    """A list over a column of each form in each role, and over a table with another that refers to it and to itself."""
+    roles = ROLES if tool.lists[name].roles else ROLES[:1]
+    columns = [
+        {"column": name, "form": form, "role": role} for form, role in itertools.product(tool.forms or ("",), roles)
+    ]
+    table = {"schema": "s", "table": "t", "columns": columns, "key": ["k"]}
+    edges = [{"parent": 0, "child": 1, "pairs": [["a", "k"]]}, {"parent": 1, "child": 1, "pairs": [["b", "k"]]}]
+    values = {**table, "relatives": {"tables": [table], "edges": edges}, "edge": 0, "keys": [[0]]}
+    written = _Sample()
+    Lists(tool.lists, tool.forms or {"": ""}, engine, written, tool.name).paste(name, values)
+    return "".join(written.pieces)
+
+
+class _Sample:
+    """Where a statement is written that is parsed and never sent."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+
+    def plain(self, piece: str) -> None:
+        self.pieces.append(piece)
+
+    paste = plain
+
+    def bind(self, name: str, value: object) -> None:
+        self.pieces.append(_VALUE)
+
+    later = bind

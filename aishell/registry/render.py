@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aishell.databases.base import Database, Statement
 from aishell.databases.quoting import literal, quote
 from aishell.errors import ParameterError, ToolFileError
 from aishell.models import plain
+from aishell.registry.lists import Lists
 from aishell.registry.tool import KEY_RANGE, OPERATORS, Block, Tool
 from aishell.reporting.units import exact, printable
 
@@ -149,7 +150,7 @@ def render(
         elif tool.keyed and piece in KEY_RANGE:
             _range(text, piece, values, later)
         elif piece in tool.lists:
-            _columns(text, tool, piece, values["columns"])
+            Lists(tool.lists, tool.forms, database.engine, text, tool.name).paste(piece, values)
         elif (parameter := tool.parameters.get(piece)) is not None and parameter.type == "filters":
             for number, condition in enumerate(values[piece]):
                 text.plain(" AND ")
@@ -210,31 +211,6 @@ def _range(text: _Text, name: str, values: Mapping[str, Any], later: Collection[
                 text.plain(f" {strict if number == last else '='} ")
                 text.bind(f"{end}_{last}_{number}", values[end][number])
     text.plain(")")
-
-
-#: What a template of `lists` stands in for.
-TEMPLATE = re.compile(r"\{form\}|\{column\}|:name|:value")
-
-
-def _columns(text: _Text, tool: Tool, name: str, columns: Sequence[Mapping[str, Any]]) -> None:
-    """What the list `name` of the tool says of each column: {column} quoted, {form} as its form says, :name bound, and
-    :value open, for the rows of `execute_many`. Raises ParameterError for a form the tool does not have."""
-    for number, column in enumerate(columns):
-        if column["form"] not in tool.forms:
-            raise ParameterError(f"{tool.name} has no form {column['form']!r} for the column {column['column']!r}")
-        template = tool.lists[name].replace("{form}", tool.forms[column["form"]])
-        text.plain(", " if number else "")
-        position = 0
-        for match in TEMPLATE.finditer(template):
-            text.plain(template[position : match.start()])
-            position = match.end()
-            if match[0] == "{column}":
-                text.paste(quote(column["column"], text.database.engine))
-            elif match[0] == ":name":
-                text.bind(f"name_{number}", column["column"])
-            else:
-                text.later(f"value_{number}", column["column"])
-        text.plain(template[position:])
 
 
 #: What no file declares, and is no single name: the objects of a group, the columns that a row of the tool's own tells,

@@ -49,6 +49,10 @@ def _way(tool: Tool) -> type[Batches]:
         from aishell.registry.archive_writes import Writing
 
         return Writing
+    if tool.archives == "delete" and "relatives" in tool.parameters:
+        from aishell.registry.related_deletes import DeletingRelated
+
+        return DeletingRelated
     if tool.archives == "delete":
         from aishell.registry.archive_deletes import Deleting
 

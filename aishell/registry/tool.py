@@ -10,6 +10,7 @@ from typing import Any
 
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import Params, Risk, digest
+from aishell.registry.lists import Listed
 from aishell.registry.schemas import check_schema
 
 _OBJECT = {
@@ -45,6 +46,38 @@ _COLUMN = {
     },
     "required": ["column", "form"],
 }
+#: The tables that go with one: {schema, table, columns, key, …}, and from which to which their foreign keys lead.
+_RELATIVES = {
+    "type": "object",
+    "properties": {
+        "tables": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "schema": {"type": "string", "minLength": 1},
+                    "table": {"type": "string", "minLength": 1},
+                    "columns": {"type": "array", "items": _COLUMN, "minItems": 1},
+                    "key": {"type": "array", "items": {"type": "string", "minLength": 1}},
+                },
+                "required": ["schema", "table", "columns"],
+            },
+        },
+        "edges": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "parent": {"type": "integer", "minimum": 0},
+                    "child": {"type": "integer", "minimum": 1},
+                    "pairs": {"type": "array", "items": {"type": "array", "minItems": 2}, "minItems": 1},
+                },
+                "required": ["parent", "child", "pairs"],
+            },
+        },
+    },
+    "required": ["tables", "edges"],
+}
 #: Parameter type -> JSON Schema.
 PARAMETER_TYPES: dict[str, dict[str, Any]] = {
     "identifier": {"type": "string", "minLength": 1},
@@ -58,6 +91,7 @@ PARAMETER_TYPES: dict[str, dict[str, Any]] = {
     "filters": {"type": "array", "items": _FILTER},
     "columns": {"type": "array", "items": _COLUMN, "minItems": 1},
     "key": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
+    "relatives": _RELATIVES,
     "array": {"type": "array"},
     "object": {"type": "object"},
 }
@@ -81,8 +115,11 @@ BATCH_FIGURES = frozenset(
     {"rows_deleted", "batches", "longest_batch_ms", "seconds", "uncounted_batches", "rows_uncounted"}
 )
 ARCHIVE_FIGURES = frozenset(
-    {"archive_path", "archive_id", "rows_archived", "archive_bytes", "rows_left", "rows_loaded"}
-)
+    {
+        "archive_path", "archive_id", "rows_archived", "archive_bytes", "rows_left", "rows_loaded",
+        "relatives_archived", "relatives_deleted", "relatives_changed",
+    }
+)  # fmt: skip
 #: Types that may be pasted into SQL as {x}.
 PASTED = frozenset({"identifier", "identifier_list", "keyword", "integer", "filters", "key"})
 
@@ -217,7 +254,9 @@ class Tool:
     deletes: bool = False  # rows of the application, which are gone afterwards
     archives: str | None = None  # batched: write | delete | load; the chunks of an archive are its batches
     forms: Mapping[str, str] = field(default_factory=dict)  # how a column's values are written, by its form
-    lists: Mapping[str, str] = field(default_factory=dict)  # what stands for each column, by the name it is pasted as
+    lists: Mapping[str, Listed] = field(
+        default_factory=dict
+    )  # what stands for each column, by the name it is pasted as
     declared_key: tuple[str, ...] = ()
     lock_timeout: float | None = None
     requires_approval: bool = False

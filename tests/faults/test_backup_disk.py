@@ -29,10 +29,10 @@ RANDOM = {
 
 
 @contextmanager
-def small_disk(place: Path) -> Iterator[None]:
+def small_disk(place: Path, kilobytes: int = KILOBYTES) -> Iterator[None]:
     """A file system of its own, in memory, in the place of a new folder."""
     place.mkdir(parents=True)
-    words = ["mount", "-t", "tmpfs", "-o", f"size={KILOBYTES}k,mode=755", "tmpfs", str(place)]
+    words = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=755", "tmpfs", str(place)]
     mounted = subprocess.run(words, capture_output=True, text=True, check=False)
     if mounted.returncode:
         pytest.skip(f"not run, nothing may be mounted here: {mounted.stderr.strip()}")

@@ -18,6 +18,8 @@
 --   filters: {type: filters, default: [], description: 'further conditions, the archive''s own'}
 --   columns: {type: columns, default: null, description: 'the archive''s columns, for the way back: {column, type, form}'}
 --   archive: {type: string, description: the archive that has the rows}
+--   watched: {type: identifier_list, default: [], description: 'the tables whose rows go, as {schema, table}'}
+--   acting: {type: integer, default: 0, minimum: 0, description: how many foreign keys that act on a delete point to them}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
 --   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
 -- returns:
@@ -30,7 +32,7 @@
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- undo:
 --   tool: load_archive
---   how: the archived rows are loaded back; rows of other tables that went with them are not
+--   how: the archived rows are loaded back
 --   when: '${output.rows_left} == 0'
 --   params: {schema: '${params.schema}', table: '${params.table}', archive: '${params.archive}', columns: '${params.columns}'}
 -- examples:
@@ -41,7 +43,8 @@
 -- table was rewritten since (VACUUM FULL, CLUSTER), because then the pages are not those of the archive.
 
 -- find: the table
-SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, pg_table_size(c.oid) AS bytes
+SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, pg_table_size(c.oid) AS bytes,
+-- include: references_changed
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 

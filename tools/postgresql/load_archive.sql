@@ -13,6 +13,7 @@
 --   schema: {type: identifier}
 --   table: {type: identifier}
 --   archive: {type: string, description: id or folder of the archive}
+--   part: {type: integer, default: 0, description: 'which of its files: 0 is the table it is of, the others are of those whose rows went with it'}
 --   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
 -- forms: {plain: ':value', text: ':value'}

@@ -30,7 +30,13 @@
 --     WHEN 'real' THEN CASE WHEN {column} - {column} = 0 THEN json(real_text({column}))
 --     ELSE json_object('real', real_text({column})) END
 --     ELSE {column} END
--- lists: {pairs: ':name, {form}'}
+-- lists:
+--   pairs:
+--     each: ':name, {form}'
+--     most: 60
+--     group: json_object({})
+--     between: ' || char(1) || '
+--     several: replace({}, '}' || char(1) || '{', ',')
 -- returns:
 --   archive_path: first(batches.archive_path)
 --   archive_id: first(batches.archive_id)
@@ -60,9 +66,10 @@ SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_
 SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip
 
 -- do: the old rows of this range, a line each
+-- (json_object takes 127 arguments, so a row of more than 60 columns is made of several; no char(1) stands in JSON unescaped)
 SELECT chunk.rows AS rows, chunk.lines AS lines, md5(chunk.lines) AS checksum, md5(chunk.lines) AS guard
 FROM (SELECT count(*) AS rows, CAST(group_concat(r.line, char(10)) AS BLOB) AS lines
-      FROM (SELECT json_object({pairs}) AS line FROM {schema}.{table}
+      FROM (SELECT {pairs} AS line FROM {schema}.{table}
             WHERE {after} AND {until} AND
                   -- include: old_rows
             ORDER BY {key}) AS r) AS chunk

@@ -19,6 +19,8 @@
 --   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
 --   key: {type: key, description: the columns of the primary key}
 --   archive: {type: string, description: the archive that has the rows}
+--   watched: {type: identifier_list, default: [], description: 'the tables whose rows go, as {schema, table}'}
+--   acting: {type: integer, default: 0, minimum: 0, description: how many foreign keys that act on a delete point to them}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
 --   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
 -- forms:
@@ -27,7 +29,13 @@
 --     WHEN 'real' THEN CASE WHEN {column} - {column} = 0 THEN json(real_text({column}))
 --     ELSE json_object('real', real_text({column})) END
 --     ELSE {column} END
--- lists: {pairs: ':name, {form}'}
+-- lists:
+--   pairs:
+--     each: ':name, {form}'
+--     most: 60
+--     group: json_object({})
+--     between: ' || char(1) || '
+--     several: replace({}, '}' || char(1) || '{', ',')
 -- returns:
 --   rows_deleted: sum(batches.rows_deleted)
 --   batches: sum(batches.batches)
@@ -38,7 +46,7 @@
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- undo:
 --   tool: load_archive
---   how: the archived rows are loaded back; rows of other tables that went with them are not
+--   how: the archived rows are loaded back
 --   when: '${output.rows_left} == 0'
 --   params: {schema: '${params.schema}', table: '${params.table}', archive: '${params.archive}', columns: '${params.columns}'}
 -- examples:
@@ -50,7 +58,8 @@
 -- written, changed or deleted since stays as a whole for the next run.
 
 -- find: the table
-SELECT l.schema AS schema, l.name AS "table", v.schema_version AS made
+SELECT l.schema AS schema, l.name AS "table", v.schema_version AS made,
+-- include: references_changed
 FROM pragma_table_list AS l, pragma_schema_version AS v
 WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
 
@@ -59,7 +68,7 @@ WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
 -- guard: the rows of this range
 SELECT chunk.rows AS rows, md5(chunk.lines) AS guard
 FROM (SELECT count(*) AS rows, CAST(group_concat(r.line, char(10)) AS BLOB) AS lines
-      FROM (SELECT json_object({pairs}) AS line FROM {schema}.{table}
+      FROM (SELECT {pairs} AS line FROM {schema}.{table}
             WHERE {after} AND {until} AND
                   -- include: old_rows
             ORDER BY {key}) AS r) AS chunk

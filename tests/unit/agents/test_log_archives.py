@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aishell.agents.log_archives import MOST_COLUMNS, columns_of, key_of
+from aishell.agents.log_archives import columns_of, key_of
 from aishell.agents.log_rules import Rule
 from aishell.agents.log_tables import LogTable
 from aishell.errors import ParameterError
@@ -40,9 +40,3 @@ def test_without_a_key_there_is_no_archive():
 def test_a_key_that_is_not_sorted_as_it_compares_is_refused(kind):
     with pytest.raises(ParameterError, match=f"'k'.*{kind}"):
         key_of(LOG, answer(("k", kind)), "mysql")
-
-
-def test_a_row_has_to_fit_into_one_call_of_sqlite():
-    assert key_of(LOG, answer(("rowid", "INTEGER"), columns=MOST_COLUMNS), "sqlite") == ["rowid"]
-    with pytest.raises(ParameterError, match="64 columns"):
-        key_of(LOG, answer(("rowid", "INTEGER"), columns=64), "sqlite")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -223,6 +225,47 @@ def test_parquet_has_types_and_refuses_what_they_cannot_hold(tmp_path):
             writer.finish(whole=True, convert=partial(converted, wanted="parquet"))
         assert not folder.exists()
         writer.discard()
+
+
+@contextmanager
+def largest_file(size: int):
+    """No file may get larger: what a disk does that is full at this byte."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("missing", [1, 100, 4096, 8191, 8192, 8193, 20_000])
+def test_a_disk_that_is_full_at_any_byte_of_a_chunk_is_said_and_nothing_stays(tmp_path, missing):
+    """Also within the last bytes, which a buffer would have kept and tried to write again when it was closed."""
+    text = json.dumps({"id": 1, "m": os.urandom(20_000).hex()}).encode()
+    length = made_of(tmp_path / "whole", text).bytes
+    writer = Writer(tmp_path / "x", manifest())
+    with largest_file(length - missing):
+        writer.add(chunk(0, 1, text), text)
+        with pytest.raises(ArchiveError, match="File too large"):
+            writer.settle()
+        writer.discard()
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+
+
+def test_a_disk_that_is_full_at_the_index_is_said_and_nothing_stays(tmp_path):
+    writer = Writer(tmp_path / "x", manifest())
+    with largest_file(100):
+        writer.add(chunk(0, 1, lines(1)), lines(1))
+        with pytest.raises(ArchiveError, match="File too large"):
+            writer.settle()
+        writer.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def made_of(folder: Path, text: bytes) -> Manifest:
+    writer = Writer(folder, manifest(archive_id=folder.name))
+    writer.add(chunk(0, 1, text), text)
+    return writer.finish(whole=True)
 
 
 def test_a_full_disk_is_said_and_nothing_half_made_is_listed(tmp_path, monkeypatch):

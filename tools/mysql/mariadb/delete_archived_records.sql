@@ -19,6 +19,8 @@
 --   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
 --   key: {type: key, description: the columns of the primary key}
 --   archive: {type: string, description: the archive that has the rows}
+--   watched: {type: identifier_list, default: [], description: 'the tables whose rows go, as {schema, table}'}
+--   acting: {type: integer, default: 0, minimum: 0, description: how many foreign keys that act on a delete point to them}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
 --   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
 -- forms:
@@ -42,7 +44,7 @@
 --   remaining: {from: sum(batches.remaining), description: old rows that are there still}
 -- undo:
 --   tool: load_archive
---   how: the archived rows are loaded back; rows of other tables that went with them are not
+--   how: the archived rows are loaded back
 --   when: '${output.rows_left} == 0'
 --   params: {schema: '${params.schema}', table: '${params.table}', archive: '${params.archive}', columns: '${params.columns}'}
 -- examples:
@@ -55,7 +57,9 @@
 
 -- find: the table
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.DATA_LENGTH AS bytes, t.ENGINE AS storage,
-       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created, t.CREATE_TIME < NOW(6) - INTERVAL 1100000 MICROSECOND AS settled
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created,
+       t.CREATE_TIME < NOW(6) - INTERVAL 1100000 MICROSECOND AS settled,
+-- include: references_changed
 FROM information_schema.TABLES AS t
 WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
 

@@ -1,0 +1,73 @@
+"""What a deletion would reach, looked up foreign key by foreign key, for servers that cannot do so in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from aishell.archives.writer import checksum
+from aishell.databases.base import Session, Statement
+from aishell.errors import DatabaseError
+from aishell.models import Row
+
+#: So many rows are asked after in one statement.
+LOT = 200
+#: Bytes of lines that are held of one chunk at most.
+MOST_BYTES = 64 << 20
+
+#: A block of the tool with its values, as a statement.
+Render = Callable[[str, Mapping[str, Any]], Statement]
+
+
+class Following:
+    """The rows of a chunk and those that go or change with them.
+
+    A tool with a block `follow` returns a row as its key, its `line`, and the MD5 `sum` that the server makes of the line.
+    Each row is followed once, however many ways lead to it.
+    """
+
+    def __init__(self, edges: Sequence[Mapping[str, Any]], render: Render) -> None:
+        self.edges, self.render = edges, render
+
+    def look(self, session: Session, first: Statement, values: Mapping[str, Any]) -> list[Row]:
+        """Of each part `part`, `rows`, `lines`, `checksum` and `sums`, as other tools return them; `lines` None where they are
+        too many.
+        """
+        found: dict[int, dict[tuple[Any, ...], Row]] = {0: _by_key(session.query(first))}
+        ahead = [(0, list(found[0]))]
+        held = sum(len(row["line"]) for row in found[0].values())
+        while ahead:
+            part, keys = ahead.pop()
+            for number, edge in enumerate(self.edges):
+                if edge["parent"] != part:
+                    continue
+                known = found.setdefault(int(edge["child"]), {})
+                new: dict[tuple[Any, ...], Row] = {}
+                for lot in _lots(keys):
+                    rows = session.query(self.render("follow", {**values, "edge": number, "keys": lot}))
+                    new |= {key: row for key, row in _by_key(rows).items() if key not in known}
+                    held += sum(len(row["line"]) for row in rows)
+                    if held > MOST_BYTES:
+                        return [{"part": edge["child"], "rows": len(known) + len(new), "lines": None, "checksum": ""}]
+                known |= new
+                if new:
+                    ahead.append((int(edge["child"]), list(new)))
+        return [_whole(part, list(rows.values())) for part, rows in found.items() if rows]
+
+
+def _by_key(rows: Sequence[Row]) -> dict[tuple[Any, ...], Row]:
+    return {tuple(value for name, value in row.items() if name not in ("line", "sum")): row for row in rows}
+
+
+def _whole(part: int, rows: Sequence[Row]) -> Row:
+    """The lines of a part with their sum. Raises DatabaseError for a line that is not what the server summed up."""
+    lines = [str(row["line"]).encode() for row in rows]
+    sums = [str(row["sum"]) for row in rows]
+    if sums != list(map(checksum, lines)):
+        raise DatabaseError("a row came from the server otherwise than it was summed up there", kind="corruption")
+    text = b"\n".join(lines)
+    return {"part": part, "rows": len(rows), "lines": text, "checksum": checksum(text), "sums": ",".join(sums)}
+
+
+def _lots(keys: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    return (keys[first : first + LOT] for first in range(0, len(keys), LOT))

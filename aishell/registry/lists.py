@@ -1,0 +1,250 @@
+"""What a tool pastes once for each of several things: the columns of a table, or the tables that go with one. Pure.
+
+The grammar of `lists` is described for people in tools/README.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aishell.databases.quoting import quote
+from aishell.errors import ParameterError
+
+#: What `over` may name, and the placeholders that a template has for each of them.
+OVER = {
+    "columns": frozenset({"column", "form"}),
+    "tables": frozenset({"number", "named", "here"}),
+    "edges": frozenset({"child", "parent", "child_number", "parent_number", "on", "here", "keys"}),
+    "edge": frozenset({"child", "parent", "on", "child_keys", "itself", "among"}),
+    "slots": frozenset({"slot", "own"}),
+    "key": frozenset({"column", "slot"}),
+}
+ROLES = ("key", "changed", "same")
+_TOKEN = re.compile(r"\{([a-z_]+)\}|:(name|value|left)\b")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """`each` for every item `over` which it goes, `between` them; of columns only those of a `role`.
+
+    `most`: so many at most in one `group`, which is pasted around them, with `between` between the groups and `several` around
+    more than one.
+    """
+
+    each: str
+    over: str = "columns"
+    between: str = ", "
+    roles: tuple[str, ...] = ()
+    most: int | None = None
+    group: str = "{}"
+    several: str = "{}"
+
+    @classmethod
+    def of(cls, spec: Any) -> Listed:
+        """Raises ValueError for what is no list."""
+        if isinstance(spec, str):
+            return cls(spec)
+        if not isinstance(spec, dict) or not isinstance(spec.get("each"), str):
+            raise ValueError("lists: a list is a template, or a mapping with its template as `each`")
+        unknown = sorted(spec.keys() - {"each", "over", "between", "roles", "most", "group", "several"})
+        roles = tuple(spec.get("roles", ()))
+        if unknown or spec.get("over", "columns") not in OVER or not set(roles) <= set(ROLES):
+            raise ValueError(f"lists: {spec!r} has an unknown key, or goes over what is not known")
+        return cls(**{**spec, "roles": roles})
+
+
+def unknown_in(lists: Mapping[str, Listed]) -> str | None:
+    """What is wrong with the placeholders of the templates, None where nothing is."""
+    for name, listed in lists.items():
+        columns = {one for one, other in lists.items() if other.over == "columns"}
+        nested = columns if listed.over in ("tables", "edge") else set()
+        for match in _TOKEN.finditer(listed.each):
+            if match[1] is not None and match[1] not in OVER[listed.over] | nested:
+                return f"the list {name} goes over {listed.over}, which have no {{{match[1]}}}"
+            if match[2] is not None and listed.over != "columns":
+                return f"the list {name} goes over {listed.over}, which have no :{match[2]}"
+    return None
+
+
+class Write(Protocol):
+    """Where a statement is put together."""
+
+    def plain(self, piece: str) -> None: ...
+    def paste(self, piece: str) -> None: ...
+    def bind(self, name: str, value: Any) -> None: ...
+    def later(self, name: str, label: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Family:
+    """A table and those whose rows go, or change, with its rows. Number 0 is the table itself; `edges` lead from the rows of one
+    to rows of another that refer to them.
+
+    `gone`, a recursive CTE of the tools, holds each row as the number of its table and its key in the slots of that table, the
+    other slots NULL: so every value keeps its own type. Where a server cannot do that, one edge is followed at a time: `edge`,
+    from the rows with these `keys`.
+    """
+
+    tables: Sequence[Mapping[str, Any]]
+    edges: Sequence[Mapping[str, Any]]
+    engine: str
+    edge: int = 0
+    keys: Sequence[Sequence[Any]] = ()
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], engine: str) -> Family:
+        own = {name: values.get(name) for name in ("schema", "table", "columns", "key")}
+        tables, edges = values["relatives"]["tables"], values["relatives"]["edges"]
+        return cls([own, *tables], edges, engine, values.get("edge", 0), values.get("keys", ()))
+
+    def items(self, over: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, str]]]:
+        """What a list goes over: each item, and what stands for its placeholders."""
+        if over == "edges":
+            yield from ((edge, self._edge(edge)) for edge in self.edges)
+        elif over == "edge":
+            child = self.edges[self.edge]["child"]
+            yield self.tables[child], self._edge(self.edges[self.edge]) | self._itself(child)
+        elif over == "tables":
+            for number, table in enumerate(self.tables):
+                yield table, {"number": str(number), "named": self._named(number), "here": self._here("t", number)}
+        else:
+            yield from (({}, slot) for slot in self._slots() if over == "slots" or slot["own"] != "NULL")
+
+    def among(self, write: Write) -> None:
+        """That a row of the parent has one of the keys, spelt out: MariaDB searches no index for a list of rows."""
+        parent = self.edges[self.edge]["parent"]
+        columns = [f"p.{self._quoted(column)}" for column in self.tables[parent]["key"]]
+        write.plain("(")
+        for number, key in enumerate(self.keys):
+            write.plain(" OR " if number else "")
+            for place, (column, value) in enumerate(zip(columns, key, strict=True)):
+                write.plain(" AND " if place else "(")
+                write.paste(column)
+                write.plain(" = ")
+                write.bind(f"among_{number}_{place}", value)
+            write.plain(")")
+        write.plain(")")
+
+    def _edge(self, edge: Mapping[str, Any]) -> dict[str, str]:
+        child, parent = edge["child"], edge["parent"]
+        on = " AND ".join(f"p.{self._quoted(theirs)} = c.{self._quoted(ours)}" for ours, theirs in edge["pairs"])
+        keys = [
+            f"c.{self._quoted(column)}" if number == child else "NULL"
+            for number, table in enumerate(self.tables)
+            for column in table["key"] or ()
+        ]
+        return {
+            "child": self._named(child),
+            "parent": self._named(parent),
+            "child_number": str(child),
+            "parent_number": str(parent),
+            "on": on,
+            "here": self._here("p", parent),
+            "keys": ", ".join(keys),
+        }
+
+    def _itself(self, child: int) -> dict[str, str]:
+        """The key of a row of the child, and that another is the same row."""
+        key = [self._quoted(column) for column in self.tables[child]["key"]]
+        return {
+            "number": str(child),
+            "child_keys": ", ".join(f"c.{column} AS k{child}_{place}" for place, column in enumerate(key)),
+            "itself": " AND ".join(f"t.{column} = c.{column}" for column in key),
+        }
+
+    def _slots(self) -> Iterator[dict[str, str]]:
+        """A slot's name, and what stands in it for a row of the table itself."""
+        for number, table in enumerate(self.tables):
+            for place, column in enumerate(table["key"] or ()):
+                own = "NULL" if number else self._quoted(column)
+                yield {"slot": f"k{number}_{place}", "own": own, "column": own}
+
+    def _here(self, alias: str, number: int) -> str:
+        """That a row is the one that `gone` (as g) names."""
+        key = enumerate(self.tables[number]["key"] or ())
+        return " AND ".join(f"{alias}.{self._quoted(column)} = g.k{number}_{place}" for place, column in key)
+
+    def _named(self, number: int) -> str:
+        table = self.tables[number]
+        return f"{self._quoted(table['schema'])}.{self._quoted(table['table'])}"
+
+    def _quoted(self, name: str) -> str:
+        return quote(name, self.engine)
+
+
+@dataclass
+class Lists:
+    """The lists of one tool, to be written into a statement."""
+
+    lists: Mapping[str, Listed]
+    forms: Mapping[str, str]
+    engine: str
+    write: Write
+    tool: str
+
+    def paste(self, name: str, values: Mapping[str, Any]) -> None:
+        """Raises ParameterError for a column of a form that the tool does not have."""
+        listed = self.lists[name]
+        if listed.over == "columns":
+            self._columns(listed, values["columns"], "")
+            return
+        family = Family.of(values, self.engine)
+        for number, (item, known) in enumerate(family.items(listed.over)):
+            self.write.plain(listed.between if number else "")
+            self._template(listed.each, self._of_table(family, known, item))
+
+    def _of_table(self, family: Family, known: Mapping[str, str], item: Mapping[str, Any]) -> Callable[[str], None]:
+        def placeholder(name: str) -> None:
+            if name == "among":
+                family.among(self.write)
+            elif name not in known:
+                self._columns(self.lists[name], item["columns"], f"{known['number']}_")
+            else:
+                self.write.paste(known[name])
+
+        return placeholder
+
+    def _columns(self, listed: Listed, columns: Sequence[Mapping[str, Any]], prefix: str) -> None:
+        numbered = [(n, c) for n, c in enumerate(columns) if not listed.roles or c.get("role") in listed.roles]
+        most = listed.most or max(1, len(numbered))
+        groups = [numbered[first : first + most] for first in range(0, len(numbered), most)]
+        before, _, after = listed.group.partition("{}")
+        begin, _, end = listed.several.partition("{}") if len(groups) > 1 else ("", "", "")
+        self.write.plain(begin)
+        for place, group in enumerate(groups):
+            self.write.plain((listed.between if place else "") + before)
+            for position, (number, column) in enumerate(group):
+                self.write.plain((", " if listed.most else listed.between) if position else "")
+                self._column(listed.each, column, f"{prefix}{number}")
+            self.write.plain(after)
+        self.write.plain(end)
+
+    def _column(self, template: str, column: Mapping[str, Any], number: str) -> None:
+        def placeholder(name: str) -> None:
+            if name == "column":
+                self.write.paste(quote(column["column"], self.engine))
+            elif name == "form":
+                if column["form"] not in self.forms:
+                    raise ParameterError(
+                        f"{self.tool} has no form {column['form']!r} for the column {column['column']!r}"
+                    )
+                self._template(self.forms[column["form"]], placeholder)
+            elif name == ":name":
+                self.write.bind(f"name_{number}", column["column"])
+            elif name == ":left":
+                self.write.bind(f"left_{number}", column.get("left"))
+            else:
+                self.write.later(f"value_{number}", str(column["column"]))
+
+        self._template(template, placeholder)
+
+    def _template(self, template: str, placeholder: Callable[[str], None]) -> None:
+        position = 0
+        for match in _TOKEN.finditer(template):
+            self.write.plain(template[position : match.start()])
+            position = match.end()
+            placeholder(match[1] or match[0])
+        self.write.plain(template[position:])

@@ -1,0 +1,89 @@
+-- name: archive_related_records
+-- engine: mariadb >= 10.6
+-- category: database_read
+-- risk: low
+-- capabilities: [database_read, file_write]
+-- runs: batched
+-- archives: write
+-- transaction: none
+-- lock: none
+-- max_execution_time: 600
+-- idempotent: true
+-- batch: 50
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   date_column: {type: identifier, description: the column that tells a row's age}
+--   cutoff: {type: scalar, description: rows whose date is before this go into the archive}
+--   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
+--   columns: {type: columns, description: 'what inspect_archive_columns says: {column, type, form}'}
+--   key: {type: key, description: the columns of the primary key}
+--   relatives: {type: relatives, description: 'the tables whose rows go or change with these, and the foreign keys between them'}
+--   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
+--   path: {type: string, default: '', description: where in the folder of archives}
+--   format: {type: string, default: jsonl, enum: [jsonl, csv, parquet]}
+--   batch_target_ms: {type: number, default: 50, minimum: 1, description: how long a batch may take}
+--   max_rows: {type: integer, default: null, minimum: 1, description: 'no more than these, of the table itself'}
+--   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+-- forms:
+--   plain: '{column}'
+--   real: '{column} + 0e0'
+--   bits: '{column} + 0'
+--   hex: 'HEX({column})'
+--   text: 'CAST({column} AS CHAR)'
+--   utc: >-
+--     IF({column} = 0, '0000-00-00 00:00:00', TIMESTAMP'1970-01-01 00:00:00' + INTERVAL UNIX_TIMESTAMP({column}) SECOND)
+-- lists:
+--   pairs: ':name, {form}'
+--   own_key: {over: key, each: '{column} AS {slot}'}
+--   followed:
+--     over: edge
+--     each: >-
+--       SELECT STRAIGHT_JOIN {child_keys}, (SELECT JSON_OBJECT({pairs}) FROM {child} AS t WHERE {itself}) AS line
+--       FROM {parent} AS p JOIN {child} AS c ON {on} WHERE {among}
+-- returns:
+--   archive_path: first(batches.archive_path)
+--   archive_id: first(batches.archive_id)
+--   rows_archived: {from: sum(batches.rows_archived), description: rows of the table itself}
+--   relatives_archived: {from: sum(batches.relatives_archived), description: rows of other tables that go or change with them}
+--   archive_bytes: sum(batches.archive_bytes)
+--   batches: sum(batches.batches)
+-- examples:
+--   - params: {schema: shop, table: orders, date_column: created_at, cutoff: '2026-01-01 00:00:00', path: '',
+--       columns: [{column: id, type: bigint, form: plain}], key: [id],
+--       relatives: {tables: [{schema: shop, table: items, columns: [{column: id, type: bigint, form: plain}], key: [id]}],
+--         edges: [{parent: 0, child: 1, pairs: [[order_id, id]]}]}}
+--
+-- Copies the rows of one table whose date is before the cut-off into an archive, and with them the rows of other tables that
+-- their deletion would take along or change: by foreign keys with ON DELETE CASCADE all of a row, in however many steps, by SET NULL and SET
+-- DEFAULT its key and what is going to be lost. Like archive_old_records otherwise: a range of
+-- the primary key at a time, counted and summed up by the server.
+
+-- find: the table
+SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, DATA_LENGTH AS bytes
+FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :table AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+
+-- newest: the key of the newest old row, whatever else is asked of it
+SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
+
+-- next: the last key of the batch
+SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip
+
+-- do: the old rows of this range, a line each
+-- (MariaDB 10.11 takes all memory of the machine over a recursive CTE that names itself often, so foreign keys are followed one by one)
+SELECT f.*, MD5(f.line) AS sum
+FROM (SELECT {own_key}, JSON_OBJECT({pairs}) AS line
+      FROM {schema}.{table}
+      WHERE {after} AND {until} AND
+            -- include: old_rows
+     ) AS f
+
+-- follow: the rows of one table that refer to some rows of another
+SELECT f.*, MD5(f.line) AS sum FROM ({followed}) AS f
+
+-- verify: the table has no more of these rows than were archived
+SELECT TRUE AS ok, COUNT(*) AS rows_now
+FROM {schema}.{table}
+WHERE {until} AND
+      -- include: old_rows

@@ -1,0 +1,53 @@
+-- name: restore_references
+-- engine: mariadb >= 10.6
+-- category: database_write
+-- risk: medium
+-- capabilities: [database_read, database_write]
+-- runs: batched
+-- archives: load
+-- transaction: none
+-- lock: MDL SHARED WRITE
+-- max_execution_time: 600
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   archive: {type: string, description: id or folder of the archive}
+--   part: {type: integer, default: 0, description: which file of the archive has them}
+--   columns: {type: columns, description: 'columns of the archive with the role of each: key, changed or same; what they have since as `left`'}
+--   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+-- forms:
+--   plain: ':value'
+--   real: ':value'
+--   bits: 'CAST(:value AS UNSIGNED)'
+--   hex: 'UNHEX(:value)'
+--   text: ':value'
+--   utc: ':value'
+-- lists:
+--   assigned: {each: '{column} = {form}', roles: [changed]}
+--   steady: {each: ', {column} = {column}', roles: [same], between: ''}
+--   matched: {each: '{column} = {form}', roles: [key], between: ' AND '}
+--   unset: {each: '{column} <=> :left', roles: [changed], between: ' AND '}
+-- returns:
+--   rows_loaded: {from: sum(batches.rows_loaded), description: rows that got back what they held}
+--   rows_left: {from: sum(batches.rows_left), description: 'rows that hold something else meanwhile, or are gone'}
+--   batches: sum(batches.batches)
+-- examples:
+--   - params: {schema: shop, table: notes, archive: 20261121T030000Z-1a2b3c4d-archive_orders, part: 2,
+--       columns: [{column: id, form: plain, role: key}, {column: order_id, form: plain, role: changed}]}
+--
+-- Puts back what rows referred to before the rows they referred to were deleted, a chunk of an archive a transaction. A row that
+-- refers to something else meanwhile stays as it is, so that it may be done again after an interruption. Columns with ON UPDATE
+-- CURRENT_TIMESTAMP keep their times.
+
+-- find: the table
+SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, 0 AS position, FALSE AS whole
+FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :table AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+
+-- do: give a row back what it held
+SET STATEMENT time_zone = '+00:00' FOR
+UPDATE {schema}.{table} SET {assigned}{steady} WHERE {matched} AND {unset}
+
+-- verify: the statements were sent
+SELECT TRUE AS ok

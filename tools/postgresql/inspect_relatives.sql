@@ -1,0 +1,73 @@
+-- name: inspect_relatives
+-- engine: postgresql >= 12
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read, schema_analyze]
+-- runs: query
+-- transaction: none
+-- lock: none
+-- max_execution_time: 60
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+-- returns:
+--   columns: rows(columns)
+--   children: rows(children)
+--   effects: rows(effects)
+-- examples: [{params: {schema: public, table: orders}}]
+--
+-- What has to be known of a table before rows of it are archived and deleted: which of its columns may be NULL and what they are by
+-- default, its primary key, the foreign keys that point to it with what these do on a delete and to which columns, and the triggers
+-- and rules that a delete or an update fires, with their text. From the catalog only.
+
+-- columns: each column; `key_position`: its place in the primary key; `hidden`: row security keeps rows of the table from us
+SELECT a.attname AS column, NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated, false AS by_itself,
+       CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS "default",
+       (SELECT k.place FROM pg_index AS i, unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
+        WHERE i.indrelid = c.oid AND i.indisprimary AND k.attnum = a.attnum) AS key_position,
+       row_security_active(c.oid) AS hidden
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE n.nspname = :schema AND c.relname = :table
+ORDER BY a.attnum
+
+-- children: foreign keys that point here; `on_delete`: cascade | set null | set default | no action; `set_columns`: those it sets
+-- (before version 15 it sets all of its columns, and the catalog has no list of them)
+SELECT kn.nspname AS child_schema, k.relname AS child_table, f.conname AS name,
+       CASE f.confdeltype WHEN 'c' THEN 'cascade' WHEN 'n' THEN 'set null' WHEN 'd' THEN 'set default' ELSE 'no action' END
+         AS on_delete,
+       (SELECT json_agg(a.attname ORDER BY u.place) FROM unnest(f.conkey) WITH ORDINALITY AS u(attnum, place)
+        JOIN pg_attribute AS a ON a.attrelid = f.conrelid AND a.attnum = u.attnum)::text AS child_columns,
+       (SELECT json_agg(a.attname ORDER BY u.place) FROM unnest(f.confkey) WITH ORDINALITY AS u(attnum, place)
+        JOIN pg_attribute AS a ON a.attrelid = f.confrelid AND a.attnum = u.attnum)::text AS parent_columns,
+       (SELECT json_agg(a.attname ORDER BY u.place)
+        FROM jsonb_array_elements_text(coalesce(nullif(to_jsonb(f) -> 'confdelsetcols', 'null'), to_jsonb(f) -> 'conkey'))
+          WITH ORDINALITY AS u(attnum, place)
+        JOIN pg_attribute AS a ON a.attrelid = f.conrelid AND a.attnum = u.attnum::int)::text AS set_columns,
+       EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = f.conrelid AND i.indisvalid AND i.indkey[0] = f.conkey[1])
+         AS indexed
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_constraint AS f ON f.confrelid = c.oid AND f.contype = 'f' AND f.conparentid = 0
+JOIN pg_class AS k ON k.oid = f.conrelid
+JOIN pg_namespace AS kn ON kn.oid = k.relnamespace
+WHERE n.nspname = :schema AND c.relname = :table
+ORDER BY kn.nspname, k.relname, f.conname
+
+-- effects: triggers of this table, and rules, that a delete or an update of a row sets off
+SELECT t.tgname AS name, 'trigger' AS kind, t.tgtype & 8 = 8 AS on_delete, t.tgtype & 16 = 16 AS on_update, p.prosrc AS body
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_trigger AS t ON t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgtype & 24 > 0
+JOIN pg_proc AS p ON p.oid = t.tgfoid
+WHERE n.nspname = :schema AND c.relname = :table
+UNION ALL
+SELECT r.rulename, 'rule', r.ev_type = '4', r.ev_type = '2', pg_get_ruledef(r.oid)
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_rewrite AS r ON r.ev_class = c.oid AND r.ev_enabled <> 'D' AND r.ev_type IN ('2', '4')
+WHERE n.nspname = :schema AND c.relname = :table
+ORDER BY 2, 1

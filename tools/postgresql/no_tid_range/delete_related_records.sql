@@ -1,0 +1,95 @@
+-- name: delete_related_records
+-- engine: postgresql >= 12 < 14
+-- category: database_write
+-- risk: medium
+-- capabilities: [database_read, database_write]
+-- runs: batched
+-- archives: delete
+-- transaction: none
+-- lock: ROW EXCLUSIVE
+-- max_execution_time: 600
+-- idempotent: true
+-- deletes: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   date_column: {type: identifier, description: the column that tells a row's age}
+--   cutoff: {type: scalar, description: 'rows whose date is before this go: the archive''s own'}
+--   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
+--   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
+--   relatives: {type: relatives, description: 'the tables whose rows go or change with these, and the foreign keys between them'}
+--   archive: {type: string, description: the archive that has the rows}
+--   watched: {type: identifier_list, default: [], description: 'the tables whose rows go, as {schema, table}'}
+--   acting: {type: integer, default: 0, minimum: 0, description: how many foreign keys that act on a delete point to them}
+--   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+--   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
+-- forms: {plain: '{column}', text: 'CAST({column} AS text)'}
+-- lists:
+--   selected: '{form} AS {column}'
+--   rows:
+--     over: tables
+--     each: >-
+--       WHEN {number} THEN (SELECT CAST(row_to_json(r.*) AS text) FROM (SELECT {selected} FROM {named} AS t
+--       WHERE t.tableoid = g.relation AND t.ctid = g.place) AS r)
+--     between: ' '
+--   edges:
+--     over: edges
+--     each: >-
+--       SELECT {child_number} AS part, c.tableoid AS relation, c.ctid AS place FROM {parent} AS p JOIN {child} AS c ON {on}
+--       WHERE g.part = {parent_number} AND p.tableoid = g.relation AND p.ctid = g.place
+--     between: ' UNION ALL '
+-- returns:
+--   rows_deleted: {from: sum(batches.rows_deleted), description: rows of the table itself}
+--   relatives_deleted: {from: sum(batches.relatives_deleted), description: rows of other tables that went with them}
+--   relatives_changed: {from: sum(batches.relatives_changed), description: 'rows of other tables that were changed, because they referred to these'}
+--   batches: sum(batches.batches)
+--   longest_batch_ms: max(batches.longest_batch_ms)
+--   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
+--   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
+--   rows_left: {from: sum(batches.rows_left), description: archived rows that stay}
+--   remaining: {from: sum(batches.remaining), description: old rows that are there still}
+-- examples:
+--   - params: {schema: public, table: orders, date_column: created_at, cutoff: '2026-01-01 00:00:00', archive: /var/a,
+--       columns: [{column: id, type: bigint, form: plain}],
+--       relatives: {tables: [{schema: public, table: items, columns: [{column: id, type: bigint, form: plain}]}],
+--         edges: [{parent: 0, child: 1, pairs: [[order_id, id]]}]}}
+--
+-- Deletes the rows that an archive has, a chunk of it at a time, and lets the foreign keys take along or change the rows that the
+-- archive has of other tables. In the transaction of a chunk every row that the deletion would reach is looked up first and
+-- compared with the archive's own; where one came in or was changed since, the chunk stays as a whole for the next run. The
+-- transaction is REPEATABLE READ: a row that comes in after the look makes the deletion fail, and be tried again.
+-- Before PostgreSQL 14 a range of pages can only be found by reading all of them, so every place that a row can have on these
+-- pages is looked up (measured on rows of 230 bytes: about five times as long as reading the range).
+
+-- find: the table
+SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, pg_table_size(c.oid) AS bytes,
+-- include: references_changed
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
+
+-- include: same_name
+
+-- guard: every row that the deletion of these pages reaches
+WITH RECURSIVE
+-- include: related_rows_by_place
+SELECT part, count(*) AS rows,
+       string_agg(CASE WHEN getdatabaseencoding() IN ('UTF8', 'SQL_ASCII') THEN md5(line) ELSE md5(convert_to(line, 'UTF8')) END, ',')
+         AS sums
+FROM kept GROUP BY part
+
+-- do: delete the archived rows of these pages
+DELETE FROM ONLY {schema}.{table}
+WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
+  AND ctid = ANY (ARRAY(
+-- include: places_of_pages
+))
+  AND pg_relation_filenode(CAST(CAST(:oid AS text) AS oid)) = CAST(CAST(:filenode AS text) AS oid)
+  AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
+  AND {date_column} < :cutoff{filters}
+
+-- verify: no row that the archive has is left on its pages
+SELECT count(*) = 0 AS ok, count(*) AS remaining
+FROM ONLY {schema}.{table}
+WHERE ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
+  AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
+  AND {date_column} < :cutoff{filters}

@@ -1,0 +1,44 @@
+-- name: restore_references
+-- engine: postgresql >= 12
+-- category: database_write
+-- risk: medium
+-- capabilities: [database_read, database_write]
+-- runs: batched
+-- archives: load
+-- transaction: none
+-- lock: ROW EXCLUSIVE
+-- max_execution_time: 600
+-- idempotent: true
+-- parameters:
+--   schema: {type: identifier}
+--   table: {type: identifier}
+--   archive: {type: string, description: id or folder of the archive}
+--   part: {type: integer, default: 0, description: which file of the archive has them}
+--   columns: {type: columns, description: 'columns of the archive with the role of each: key or changed; what they have since as `left`'}
+--   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+-- forms: {plain: ':value', text: ':value'}
+-- lists:
+--   assigned: {each: '{column} = {form}', roles: [changed]}
+--   matched: {each: '{column} = {form}', roles: [key], between: ' AND '}
+--   unset: {each: '{column} IS NOT DISTINCT FROM :left', roles: [changed], between: ' AND '}
+-- returns:
+--   rows_loaded: {from: sum(batches.rows_loaded), description: rows that got back what they held}
+--   rows_left: {from: sum(batches.rows_left), description: 'rows that hold something else meanwhile, or are gone'}
+--   batches: sum(batches.batches)
+-- examples:
+--   - params: {schema: public, table: notes, archive: 20261121T030000Z-1a2b3c4d-archive_orders, part: 2,
+--       columns: [{column: id, form: plain, role: key}, {column: order_id, form: plain, role: changed}]}
+--
+-- Puts back what rows referred to before the rows they referred to were deleted, a chunk of an archive a transaction. A row that
+-- refers to something else meanwhile stays as it is, so that it may be done again after an interruption.
+
+-- find: the table
+SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position, false AS whole
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = :schema AND c.relname = :table AND c.relkind IN ('r', 'p')
+
+-- do: give a row back what it held
+UPDATE {schema}.{table} SET {assigned} WHERE {matched} AND {unset}
+
+-- verify: the statements were sent
+SELECT true AS ok
