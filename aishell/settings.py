@@ -254,16 +254,18 @@ def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentCon
     )
 
 
-def check_files(config: Path, agents: Callable[[], Collection[str]]) -> None:
+def check_files(config: Path, built_in: Collection[str], agents: Callable[[], Collection[str]]) -> None:
     """Raises SettingsError for a file in the folder that nothing reads: a misspelt name would be no configuration at all.
 
-    `agents`: the types of agent there are, asked where a file is none of the built-in ones'.
+    `built_in`: the types of agents that come with aishell; `agents`: all there are, asked for a file of none of those.
     """
     own = config / "agents"
-    for path in sorted((*config.glob("*"), *own.glob("*"))):
+    usual = {*(config / name for name in FILES), *(own / f"{name}.yaml" for name in built_in)}
+    for path in sorted({*config.glob("*"), *own.glob("*")} - usual):
+        if path.name.startswith(".") or not (path.suffix in _READ or (path.parent == own and path.is_dir())):
+            continue
         known = FILES if path.parent == config else [f"{name}.yaml" for name in agents()]
-        meant = path.suffix in _READ or (path.parent == own and path.is_dir())
-        if meant and not path.name.startswith(".") and path.name not in known:
+        if path.name not in known:
             near = UnknownNameError("file", path.name, known)
             raise SettingsError(f"{path}:1: {near.message}: nothing reads it", hint=near.hint)
 

@@ -58,10 +58,10 @@ class SiteFiles:
 
     @cached_property
     def settings(self) -> Settings:
-        from aishell.agents.loading import agent_types
+        from aishell.agents.loading import BUILT_IN, agent_types
         from aishell.settings import check_files, load_settings
 
-        check_files(self.places.config, agent_types)
+        check_files(self.places.config, BUILT_IN, agent_types)
         settings = load_settings(self.places.config)
         if settings.backup_identity is not None:
             path = Path(settings.backup_identity).expanduser()

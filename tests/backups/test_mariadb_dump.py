@@ -382,6 +382,7 @@ def test_over_a_socket(logging_server: MariadbServer, shop: MariadbDatabase, tmp
 def test_an_encrypted_chain(shop: MariadbDatabase, tmp_path: Path) -> None:
     pyrage = pytest.importorskip("pyrage")
     key = pyrage.x25519.Identity.generate()
+    (tmp_path / "key").touch(0o600)
     (tmp_path / "key").write_text(str(key))
     settings = f"backup_recipients: ['{key.to_public()}']\nbackup_identity: {tmp_path / 'key'}\n"
     tried = Tried(shop, tmp_path / "site", settings=settings)

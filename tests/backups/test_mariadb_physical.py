@@ -143,6 +143,7 @@ def test_encrypted(cluster: Physical, source: MariadbDatabase) -> None:
     lay(source)
     key = pyrage.x25519.Identity.generate()
     path = cluster.home / "key"
+    path.touch(0o600)
     path.write_text(str(key))
     settings = f"backup_recipients: ['{key.to_public()}']\nbackup_identity: {path}\n"
     encrypted = Physical(source, cluster.home / "other", settings=settings)

@@ -179,6 +179,7 @@ def test_a_new_tablespace_needs_a_new_full_backup(physical: Physical) -> None:
 def test_an_encrypted_cluster(physical: Physical) -> None:
     key = pyrage.x25519.Identity.generate()
     path = physical.home / "key"
+    path.touch(0o600)
     path.write_text(str(key))
     encrypted = Physical(physical.database, physical.home / "other", recipients=(str(key.to_public()),), identity=path)
     encrypted.full(increments=physical.kind)

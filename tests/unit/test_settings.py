@@ -15,6 +15,7 @@ from aishell.settings import (
     Rule,
     Settings,
     Target,
+    check_files,
     load_agent,
     load_policy,
     load_settings,
@@ -179,6 +180,18 @@ def test_rules_and_limits_are_read(config):
         Rule("rule 2", Decision.CONFIRM, "*", "x", "*"),
     )
     assert (policy.preapprove_max_risk, policy.approval_hours) == (Risk.HIGH, 0.5)
+
+
+def test_plugins_are_asked_for_a_file_of_no_built_in_agent_alone(config):
+    """Asking takes as long as all the rest of the configuration."""
+    for name in ("aishell.yaml", "agents/maintenance.yaml", "agents/.hidden.yaml", "notes.txt"):
+        (config / name).write_text("")
+    check_files(config, ("maintenance", "backup"), lambda: pytest.fail("asked"))
+    (config / "agents/census.yaml").write_text("")
+    check_files(config, ("maintenance", "backup"), lambda: ("maintenance", "backup", "census"))
+    (config / "agents/more").mkdir()
+    with pytest.raises(SettingsError, match="unknown file 'more'"):
+        check_files(config, ("maintenance", "backup"), lambda: ("maintenance", "backup", "census"))
 
 
 def test_a_policy_that_decides_otherwise_is_another_version(config):
