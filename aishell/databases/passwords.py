@@ -28,6 +28,7 @@ def told(command: Sequence[str], patience: float = PATIENCE) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env=_environment(),
             start_new_session=True,  # what it starts is ended with it, and Ctrl-C reaches us alone
         ) as program:
             try:
@@ -49,6 +50,11 @@ def told(command: Sequence[str], patience: float = PATIENCE) -> str:
     if not password or len(said) > LONGEST or any(letter in password for letter in "\n\r\0"):
         raise _failed(command, f"did not print one line of at most {LONGEST} bytes")
     return password
+
+
+def _environment() -> dict[str, str]:
+    """Ours, which is where vaults and clouds have their own settings, without the passwords that stand there for databases."""
+    return {name: value for name, value in os.environ.items() if name not in ("PGPASSWORD", "MYSQL_PWD")}
 
 
 def _failed(command: Sequence[str], how: str) -> DatabaseError:

@@ -224,7 +224,7 @@ def test_client_programs_get_the_password_that_a_program_told(aishell, pg_curren
         ({"url": "postgresql://a:geheim@h/d", "password_env": "X"}, "several places"),
         ({"url": "postgresql://a@h/d", "password_file": "/x", "password_env": "X"}, "several places"),
         ({"url": "postgresql://a@h/d", "password_command": ["x"], "password_env": "X"}, "several places"),
-        ({"url": "postgresql://a@h/d", "password_command": "pass geheim"}, "password_command must be list"),
+        ({"url": "postgresql://a@h/d", "password_command": "pass geheim"}, "password_command must be "),
     ],
 )
 def test_a_target_that_is_not_beyond_doubt_is_an_error_of_its_line(aishell, target, said):

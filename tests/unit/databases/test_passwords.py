@@ -24,6 +24,12 @@ def test_what_it_prints_is_the_password(password, end):
     assert told(python(script, password, end)) == password
 
 
+def test_it_has_our_environment_without_the_passwords_of_databases(monkeypatch):
+    for name in ("VAULT_ADDR", "PGPASSWORD", "MYSQL_PWD"):
+        monkeypatch.setenv(name, "here")
+    assert told(python("import os; print(*sorted(n for n, v in os.environ.items() if v == 'here'))")) == "VAULT_ADDR"
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
