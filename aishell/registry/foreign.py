@@ -70,7 +70,9 @@ def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
     )
     limit = tool.max_execution_time or DEFAULT_LIMIT
     command = [sys.executable, "-m", __name__]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as child:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=_environment()
+    ) as child:
         assert child.stdin is not None  # noqa: S101  a pipe
         assert child.stdout is not None  # noqa: S101  a pipe
         try:
@@ -84,6 +86,11 @@ def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
             raise InDoubtError(f"{why}; what it had done by then is not known") from None
         finally:
             child.kill()
+
+
+def _environment() -> dict[str, str]:
+    """All of ours: a site's own code is told by it where its services are, and could read the site's files anyway."""
+    return dict(os.environ)
 
 
 def _followed(child: subprocess.Popen[bytes], answers: IO[bytes], context: Context, deadline: float) -> dict[str, Any]:
@@ -137,8 +144,9 @@ def _child() -> None:
     """Run the tool that standard input names; what it prints goes to standard error."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    told: Call = pickle.load(sys.stdin.buffer)  # noqa: S301  what our own parent wrote
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    calls = os.fdopen(0, "rb")
+    told: Call = pickle.load(calls)  # noqa: S301  what our own parent wrote
+    threading.Thread(target=_end_with_parent, args=(calls,), daemon=True).start()
     sending = threading.Lock()
 
     def answer(*message: Any) -> None:
@@ -170,9 +178,9 @@ def _child() -> None:
         answer("raised", type(error).__name__, str(error), "".join(traceback.format_exception(error)), where)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(calls: IO[bytes]) -> None:
     """The parent's end of the pipe closes when it ends, however it ends."""
-    sys.stdin.buffer.read()
+    calls.read()
     os._exit(1)
 
 

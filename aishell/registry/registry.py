@@ -147,14 +147,16 @@ class Registry:
 
 
 def tool_names(folders: Iterable[Path]) -> set[str]:
-    """The names of all tools below the folders, of every engine, by their files alone, and of those to come."""
-    return set(TO_COME) | {
+    """The names of all tools below the folders, of every engine, by their files alone, of what takes them back, and of those to
+    come."""
+    named = {
         name.rpartition(".")[0]
         for folder in folders
         for place, _, names in os.walk(folder)
         for name in names
         if name.endswith((".sql", ".yaml")) and not os.path.basename(place).startswith(("_", "."))  # noqa: PTH119  one of many
     }
+    return {*TO_COME, *named, *(UNDO + name for name in named)}
 
 
 def _files(folders: Iterable[Path], engine: str | None) -> Iterable[Tool]:

@@ -71,7 +71,7 @@ CHANGED_POLICIES = {
     "# a comment alone": 0,
     "preapprove_max_risk: low": 3,
     "matrix: {permissive: {high: review}}": 3,
-    "rules: [{tool: nothing_of_that_name, decision: confirm}]": 3,
+    "rules: [{tool: salvage_table, decision: confirm}]": 3,
     "constraints: [{type: max_replica_lag, max_seconds: 5}]": 3,
     "mode: unattended": 5,
 }

@@ -84,7 +84,7 @@ POINTS = "[aishell.agents]\nvisitor = foreign:Visitor\n[aishell.hooks]\nhook = f
 POINTS += "[aishell.constraints]\nnever = foreign:Never\n"
 TOOL = """name: {name}
 category: report
-risk: safe
+risk: medium
 capabilities: [database_read]
 runs: python
 implementation: foreign:{name}

@@ -245,7 +245,7 @@ def _load(work: Work, login_: tuple[str, int], place: str, quiet: bool, send_: C
     except BackupError as error:
         if isinstance(error, NotAtHandError):
             raise
-        larger = any(text in error.message for text in _TOO_LARGE)
+        larger = any(text in error.message.lower() for text in _TOO_LARGE)
         hint = "a row may be larger than max_allowed_packet, in hexadecimal: set it to 1G on the server meanwhile"
         raise NotTakenError(error.message, hint=hint if larger else error.hint) from error
 

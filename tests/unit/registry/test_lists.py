@@ -129,7 +129,7 @@ def test_one_edge_is_followed_from_some_rows():
 )
 def test_a_list_that_names_what_is_not_there_does_not_load(lists):
     blocks = {"find": "SELECT 1 AS x", "do": "SELECT {x}", "verify": "SELECT 1 AS ok"}
-    with pytest.raises(ToolFileError, match="list|a text or a mapping"):
+    with pytest.raises(ToolFileError, match=r"list|a text or a mapping"):
         make_tool(
             blocks, runs="batched", lock="RESERVED", parameters="{columns: {type: columns}, relatives: {type: relatives}}",
             returns="{rows: sum(batches.rows_deleted)}", lists=lists,
