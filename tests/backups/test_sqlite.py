@@ -290,7 +290,8 @@ def test_the_plan_goes_from_the_size_to_what_may_go(aishell: Aishell, sqlite: Sq
     more = ("--restore-test", "--cleanup-old", "--set", "retention={count: 1}")
     ended = back_up(aishell, sqlite, *more).expect(0)
     assert [action["tool"] for action in ended.json["actions_taken"]] == [
-        "calculate_backup_size", "backup_database_full", "validate_backup", "restore_test", "copy_backup", "cleanup_old_backups",
+        "calculate_backup_size", "backup_database_full", "validate_backup", "restore_test", "copy_backup",
+        "verify_copies", "cleanup_old_backups",
     ]  # fmt: skip
     outputs = {action["tool"]: action["output"] for action in ended.json["actions_taken"]}
     assert outputs["calculate_backup_size"]["bytes"] == sqlite.path.stat().st_size

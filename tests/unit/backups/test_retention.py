@@ -19,10 +19,10 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 STANDINGS = (
     {"verified": True},
     {"verified": True, "compared": True},
+    {"verified": True, "copied": True},
     {"verified": False},
     {"verified": False, "damaged": True},
     {"verified": True, "damaged": True},
-    {"verified": True, "copied": True},
     {"verified": False, "differs": True},
     {"verified": False, "differs": True, "damaged": True, "copied": True},
 )
