@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pymysql
 
@@ -111,8 +112,8 @@ class MariadbDatabase:
         self._users: list[str] = []
 
     def url_as(self, user: str, password: str | None = None) -> str:
-        login = user if password is None else f"{user}:{password}"
-        return f"mysql://{login}@{HOST}:{self.server.port}/{self.dbname or ''}"
+        login = ":".join(quote(part, safe="") for part in (user, password) if part is not None)
+        return f"mysql://{login}@{HOST}:{self.server.port}/{quote(self.dbname or '', safe='')}"
 
     def connect(self, **options: Any) -> pymysql.Connection[Any]:
         """An autocommit connection, closed after the test at the latest."""

@@ -59,6 +59,7 @@ def test_what_a_deletion_takes_along_comes_back(aishell, family, kind):
     loaded = load(aishell, db, archive).json
     assert loaded["status"] == "success"
     assert families.prints(db, engine) == before
+    assert {"load_archive", "restore_references"} <= {action["tool"] for action in loaded["actions_taken"]}
     load(aishell, db, archive)
     assert families.prints(db, engine) == before, "loading it again changes nothing"
 
@@ -270,8 +271,10 @@ def test_the_employees_come_back_with_all_they_had(aishell, family_db):
     gone = cleanup(
         aishell, db, "--archive", "--date-column", "hire_date", "--retention-days", str(days), table="employees"
     ).json
-    assert gone["output_data"]["rows_deleted"] == 150
     after = families.prints_of_employees(db)
+    assert gone["output_data"]["rows_deleted"] == before["employees"][0] - after["employees"][0] == 151
+    tools = {action["tool"] for action in gone["actions_taken"]}
+    assert {"archive_related_records", "delete_related_records"} <= tools
     assert gone["output_data"]["tables"][next(iter(gone["output_data"]["tables"]))]["relatives_deleted"] == sum(
         before[table][0] - after[table][0] for table in before if table != "employees"
     )

@@ -130,7 +130,9 @@ def test_a_full_disk_under_the_store_starts_nothing_that_is_not_recorded(
         db = bloated_sqlite.make()
         site = Aishell(aishell.home / str(kilobytes), db.url)
         before = bloated_sqlite.facts(db)
-        script = 'mount -t tmpfs -o size="$1"k tmpfs "$0" && out="$2" && folder="$0" && shift 2 && "$@"; code=$?; '
+        script = (
+            'mount -t tmpfs -o size="$1"k,mode=700 tmpfs "$0" && out="$2" && folder="$0" && shift 2 && "$@"; code=$?; '
+        )
         script += 'cp -a "$folder"/. "$out"; exit $code'
         kept = site.home / "kept"
         kept.mkdir()

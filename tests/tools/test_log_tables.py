@@ -270,3 +270,24 @@ def test_a_binary_log_of_statements_keeps_its_isolation(mariadb_server_factory):
         assert engine.call("delete_old_records", **where).output["rows_deleted"] == 1
     finally:
         engine.close()
+
+
+def test_what_has_to_be_known_of_a_table_whose_rows_take_others_along(engine):
+    s = engine.samples
+    s.do(f"CREATE TABLE parent ({PARENT[engine.name]})")
+    for number, rule in enumerate(("CASCADE", "SET NULL", "NO ACTION")):
+        s.do(
+            f"CREATE TABLE child{number} (a integer PRIMARY KEY, p bigint, "
+            f"FOREIGN KEY (p) REFERENCES parent (id) ON DELETE {rule})"
+        )
+    for trigger in TRIGGERS[engine.name]:
+        s.do(trigger)
+    told = engine.call("inspect_relatives", schema=engine.schema, table="parent").output
+    assert {row["column"] for row in told["columns"] if row["key_position"]} == {"id"}
+    assert {row["column"] for row in told["columns"] if row["generated"]} == {"twice"}
+    assert {row["child_table"]: row["on_delete"] for row in told["children"]} == {
+        "child0": "cascade",
+        "child1": "set null",
+        "child2": "no action",
+    }
+    assert {row["name"] for row in told["effects"]} >= {"gone", "changed"}

@@ -37,6 +37,10 @@ SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS posit
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind IN ('r', 'p')
 
+-- same: the table is the one that was approved; reading no row of it takes a lock that keeps its name for the transaction
+SELECT to_regclass(format('%I.%I', CAST(:schema AS text), CAST(:table AS text))) = CAST(CAST(:oid AS text) AS oid)
+       AND NOT EXISTS (SELECT 1 FROM {schema}.{table} LIMIT 0) AS same
+
 -- do: give a row back what it held
 UPDATE {schema}.{table} SET {assigned} WHERE {matched} AND {unset}
 

@@ -69,9 +69,11 @@
 -- the key at a time, counted and summed up.
 
 -- find: the table
-SELECT l.schema AS schema, l.name AS "table", NULL AS position
-FROM pragma_table_list AS l
+SELECT l.schema AS schema, l.name AS "table", NULL AS position, v.schema_version AS made
+FROM pragma_table_list AS l, pragma_schema_version AS v
 WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
+
+-- include: same_schema
 
 -- newest: the key of the newest old row, whatever else is asked of it
 SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1

@@ -33,9 +33,11 @@
 -- refers to something else meanwhile stays as it is, so that it may be done again after an interruption.
 
 -- find: the table
-SELECT l.schema AS schema, l.name AS "table", 0 AS position, 0 AS whole
-FROM pragma_table_list AS l
+SELECT l.schema AS schema, l.name AS "table", 0 AS position, 0 AS whole, v.schema_version AS made
+FROM pragma_table_list AS l, pragma_schema_version AS v
 WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
+
+-- include: same_schema
 
 -- do: give a row back what it held
 UPDATE {schema}.{table} SET {assigned} WHERE {matched} AND {unset}

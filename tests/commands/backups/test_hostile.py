@@ -82,7 +82,7 @@ def test_a_target_of_any_name_has_one_folder(site: Aishell, sqlite: SqliteDataba
     first = back_up(site)
     last = back_up(site, "--type", "incremental", "--restore-test")
     assert {entry["target"] for entry in listed(site)} == {name}
-    (home,) = (site.site / "backups").iterdir()
+    (home,) = (path for path in (site.site / "backups").iterdir() if path.is_dir())
     assert {path.name for path in home.iterdir()} == {first, last}
     site("backups", "verify", f"--target={name}").expect(0)
     new = back_up(site, "--restore-test")

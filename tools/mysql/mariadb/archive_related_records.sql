@@ -60,9 +60,13 @@
 -- the primary key at a time, counted and summed up by the server.
 
 -- find: the table
-SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, DATA_LENGTH AS bytes
-FROM information_schema.TABLES
-WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :table AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.DATA_LENGTH AS bytes, t.ENGINE AS storage,
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created,
+       t.CREATE_TIME < NOW(6) - INTERVAL 1100000 MICROSECOND AS settled
+FROM information_schema.TABLES AS t
+WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+
+-- include: same_name
 
 -- newest: the key of the newest old row, whatever else is asked of it
 SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1

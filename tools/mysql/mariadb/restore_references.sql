@@ -41,9 +41,13 @@
 -- CURRENT_TIMESTAMP keep their times.
 
 -- find: the table
-SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, 0 AS position, FALSE AS whole
-FROM information_schema.TABLES
-WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :table AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, 0 AS position, FALSE AS whole,
+       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created,
+       t.CREATE_TIME < NOW(6) - INTERVAL 1100000 MICROSECOND AS settled
+FROM information_schema.TABLES AS t
+WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+
+-- include: same_table
 
 -- do: give a row back what it held
 SET STATEMENT time_zone = '+00:00' FOR

@@ -70,6 +70,8 @@ SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS posit
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
+-- include: same_name
+
 -- newest: the page behind the newest old row, whatever else is asked of it
 SELECT CAST((CAST(CAST(ctid AS text) AS point))[0] AS bigint) + 1 AS upto
 FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
