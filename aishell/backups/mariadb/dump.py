@@ -37,8 +37,8 @@ PHYSICAL = "mariadb-backup"
 BEGUN, WHOLE = "aishell restores", "restored by aishell"
 #: So often what a client left running is ended before the place is given up on.
 TRIES = 10
-#: What a client says whose statement a server does not take.
-_TOO_LARGE = ("max_allowed_packet", "server has gone away", "Lost connection")
+#: What a client says whose statement a server does not take; of one that hangs up meanwhile, with a capital or without.
+_TOO_LARGE = ("max_allowed_packet", "server has gone away", "lost connection")
 
 
 def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -237,7 +237,7 @@ def _load(work: Work, login_: tuple[str, int], place: str, quiet: bool, send_: C
     try:
         work.clients.run("client", {"options": options, "place": place}, secrets=[descriptor], feed=feed)
     except BackupError as error:
-        if not any(text in error.message for text in _TOO_LARGE):
+        if not any(text in error.message.lower() for text in _TOO_LARGE):
             raise
         raise BackupError(
             error.message,
