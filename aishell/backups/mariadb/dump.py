@@ -38,8 +38,8 @@ PHYSICAL = "mariadb-backup"
 BEGUN, WHOLE = "aishell restores", "restored by aishell"
 #: So often what a client left running is ended before the place is given up on.
 TRIES = 10
-#: What a client says whose statement a server does not take.
-_TOO_LARGE = ("max_allowed_packet", "server has gone away", "Lost connection")
+#: What a client says whose statement a server does not take; of one that hangs up meanwhile, with a capital or without.
+_TOO_LARGE = ("max_allowed_packet", "server has gone away", "lost connection")
 
 
 def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
