@@ -23,6 +23,8 @@ _COUNTS = {
     "rows_deleted": "row(s) deleted",
     "partitions_dropped": "partition(s) dropped",
 }
+#: What a step of SQLite works on that names no table.
+WHOLE_FILE = "whole file"
 MAX_LINES = 40  # per section; the rest is counted
 
 
@@ -52,10 +54,15 @@ def _findings(results: Sequence[StepResult]) -> Iterable[str]:
     found.sort(key=lambda f: _SEVERITIES.index(f["severity"]) if f["severity"] in _SEVERITIES else len(_SEVERITIES))
     acted = _acted_on(results)
     lines = [
-        f"- **{f['severity']}** {f['finding']} {_name(f.get('object'))}: {_told(f, acted.get(str(f.get('object'))))}"
+        f"- **{f['severity']}** {f['finding']} {_name(f.get('object'))}: {_told(f, acted.get(_about(f)))}"
         for f in found
     ]
     return ["## Findings, before anything was done", "", *_cut(lines), ""]
+
+
+def _about(finding: Mapping[str, Any]) -> str:
+    """What a finding is about: a table by its name, or the whole file."""
+    return WHOLE_FILE if finding["finding"] == "free_space" else str(finding.get("object"))
 
 
 def _told(finding: Mapping[str, Any], acted: Sequence[str] | None) -> str:
@@ -70,8 +77,9 @@ def _acted_on(results: Sequence[StepResult]) -> dict[str, list[str]]:
     acted: dict[str, list[str]] = {}
     for result in results:
         output = result.output or {}
-        if result.params.get("table") and ("bytes_before" in output or any(output.get(field) for field in _COUNTS)):
-            name = f"{result.params.get('schema')}.{result.params['table']}"
+        if "bytes_before" in output or any(output.get(field) for field in _COUNTS):
+            table = result.params.get("table")
+            name = f"{result.params.get('schema')}.{table}" if table else WHOLE_FILE
             acted.setdefault(name, []).append(f"{_name(result.step_id)}: {_effect(result)}")
     return {name: did for name, did in acted.items() if any(did)}
 

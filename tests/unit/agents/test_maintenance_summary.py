@@ -56,6 +56,14 @@ def test_a_finding_that_the_run_has_acted_on_gives_no_advice_of_before():
     assert lines[1].endswith("public.other: optimize_table now")
 
 
+def test_space_that_the_run_gave_back_is_not_found_free():
+    free = {**FINDING, "finding": "free_space", "object": None, "value": "13.6 MB", "detail": "VACUUM gives it back"}
+    health = result(0, "analyze_database_health", findings=[free])
+    rewritten = result(1, "optimize_table", params={"schema": "main"}, bytes_before=2048, bytes_after=1024)
+    assert "VACUUM gives it back" in reported(health)
+    assert "13.6 MB; since then optimize_table_1: 2.0 kB → 1.0 kB" in reported(health, rewritten)
+
+
 def test_a_recommendation_is_dropped_when_it_was_followed():
     measured = result(0, "analyze_table_fragmentation", params=ORDERS, recommendation="optimize_table now")
     done = result(1, "optimize_table", params=ORDERS, bytes_before=2, bytes_after=1)
