@@ -24,16 +24,18 @@ def leave(command: Callable[[], Any]) -> NoReturn:
         sys.stdout.flush()  # what cannot be written is told here; Python would tell it by a trace when it ends
     except (click.Abort, KeyboardInterrupt):
         _interrupted()
-    except BrokenPipeError:
-        code = _unheard(1)  # nobody reads on
     except (Exception, SystemExit) as error:  # SystemExit: from somebody's hook or agent
-        code = _told(error)
+        # Nobody reads on: click and rich make a SystemExit of that.
+        code = _unheard(1) if _Output.closed_behind else _told(error)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done and said: a Ctrl-C is too late
     sys.exit(code if isinstance(code, int) else 0)
 
 
 class _Output(TextIOWrapper):
     """Standard output: what was asked for. Raises AishellError when it takes no more."""
+
+    #: Whether whoever read it has gone.
+    closed_behind = False
 
     def write(self, text: str) -> int:
         with self._telling():
@@ -48,6 +50,7 @@ class _Output(TextIOWrapper):
         try:
             yield
         except BrokenPipeError:
+            _Output.closed_behind = True
             raise
         except OSError as error:
             raise AishellError(

@@ -240,6 +240,12 @@ def test_an_output_that_takes_nothing_is_told(aishell: Aishell, redirected: str,
     assert "Exception ignored" not in ended.stderr
 
 
+@pytest.mark.parametrize("command", ["tools list", "tools show optimize_table", "tools list --output json"])
+def test_a_reader_who_has_seen_enough_is_told_nothing(aishell: Aishell, command: str) -> None:
+    ended = shell(aishell, command, "| (read line; exec <&-; sleep 1)")
+    assert ended.stderr == ""
+
+
 @pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full", "<&-", "<&- 2>&-"])
 def test_a_run_goes_on_where_nobody_can_be_told(aishell: Aishell, sqlite_path: Path, redirected: str) -> None:
     ended = shell(aishell, run_of(sqlite_path), redirected)
