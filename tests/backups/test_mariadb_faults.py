@@ -258,6 +258,9 @@ class Watcher:
                         self.seen.append(f"{process}/{name}")
 
 
+LOOKED_AT = {"mariadb-dump", "mariadb", "mariadb-binlog"}
+
+
 def test_the_password_works_and_is_seen_nowhere(backups: Backups, shop: MariadbDatabase, tmp_path: Path) -> None:
     """One with every character that an option file, a URL or a shell would trip over."""
     fill(shop)
@@ -296,8 +299,12 @@ def test_the_password_works_and_is_seen_nowhere(backups: Backups, shop: MariadbD
         still(shop)
         told += run("incremental")
         told += aishell("backups", "list", "--output", "json").out
+        for _ in range(20):  # some of them are over in a moment
+            if watcher.programs >= LOOKED_AT:
+                break
+            told += run("full") + run("incremental")
     assert watcher.seen == []
-    assert watcher.programs >= {"mariadb-dump", "mariadb", "mariadb-binlog"}, "it has looked at those too"
+    assert watcher.programs >= LOOKED_AT, "it has looked at those too"
     escaped = {PASSWORD, PASSWORD.replace("\\", "\\\\"), PASSWORD.replace("\\", "\\\\").replace('"', '\\"')}
     assert not any(text in told for text in escaped)
     for path in aishell.home.rglob("*"):
