@@ -149,10 +149,10 @@ def _account(db: Any, engine: str, password: str) -> str:
     if engine == "pg_current":
         db.make_role("app", "x", "SUPERUSER")
         db.execute(sql.SQL("ALTER ROLE app PASSWORD {}").format(password))
-    else:
-        db.make_user("app", password, "ALL")
-        db.execute(f"GRANT ALL ON *.* TO app@'{HOST}'")
-    return str(db.url_as("app", quote(password, safe="")))
+        return str(db.url_as("app", quote(password, safe="")))
+    db.make_user("app", password, "ALL")
+    db.execute(f"GRANT ALL ON *.* TO app@'{HOST}'")
+    return str(db.url_as("app", password))
 
 
 def _observed(aishell: Aishell, db: Any) -> Path:

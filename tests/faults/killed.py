@@ -178,6 +178,7 @@ def kill_at_change(wanted: int, when: str, die: Die) -> None:
     mysql, postgresql = aishell.databases.mysql.MySQLSession, aishell.databases.postgresql.PostgreSQLSession
     mysql._sent = counted(mysql._sent, changes)  # type: ignore[method-assign]
     postgresql.execute = counted(postgresql.execute, changes)  # type: ignore[method-assign]
+    postgresql.send = counted(postgresql.send, changes)  # type: ignore[method-assign]
     for name in ("_keep", "_write"):
         setattr(sqlite_replace, name, counted(getattr(sqlite_replace, name), lambda *_: True))
 
