@@ -30,7 +30,7 @@ def told(rows: list[Row]) -> str:
     if not rows:
         return ""
     sessions = "; ".join(f"session {row['session']} ({row['who']}), {_doing(row)}: {row['modes']}" for row in rows)
-    return f"held by {sessions}; end that session or wait for it, then `aishell runs resume`"
+    return f"held by {sessions}; end that session, or run this again when it has ended"
 
 
 def _doing(row: Row) -> str:

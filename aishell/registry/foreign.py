@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -85,7 +86,8 @@ def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
                 raise StepError(why) from None
             raise InDoubtError(f"{why}; what it had done by then is not known") from None
         finally:
-            child.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)  # with what it has started
 
 
 def _environment() -> dict[str, str]:

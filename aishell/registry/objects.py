@@ -233,7 +233,10 @@ class Objects:
         if not self.context.interrupted or self.tool.deletes or "verify" not in self.tool.blocks:
             return None
         results = self._verify(group, Outcome())
-        return results if all(result.status == "ok" for result in results) else None
+        if any(result.status != "ok" for result in results):
+            return None
+        why = "its statement had run on after the interruption, or the object was made anew since"
+        return [replace(result, reason=why) for result in results]
 
     def _doubt(self, error: DatabaseError) -> InDoubtError:
         return InDoubtError(f"the connection was lost while {self.tool.name} ran: {error.message}")

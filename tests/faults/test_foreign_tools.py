@@ -32,7 +32,7 @@ examples: [{{params: {{}}}}]
 description: Does as it likes.
 """
 MODULE = """
-import os, signal, sys, time
+import os, signal, subprocess, sys, time
 from aishell.databases.base import Statement
 from aishell.errors import StepError
 
@@ -62,6 +62,13 @@ def spins(params, context):
 def notes(params, context):
     with open(params["text"], "w") as file:
         file.write(str(os.getpid()))
+    time.sleep(3600)
+
+
+def starts(params, context):
+    started = subprocess.Popen(["sleep", "3600"])
+    with open(params["text"], "w") as file:
+        file.write(str(started.pid))
     time.sleep(3600)
 
 
@@ -112,6 +119,13 @@ def test_its_limit_holds(context: Context, name: str, risk: str, error: type[Ste
     with pytest.raises(error, match="ended after 1 s, its max_execution_time") as told:
         run(tool(name, limit=1, risk=risk), {}, None, context)
     assert type(told.value) is error
+
+
+def test_what_it_has_started_ends_with_it(context: Context, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    with pytest.raises(StepError, match="ended after 3 s"):
+        run(tool("starts", limit=3), {"text": str(note)}, None, context)
+    ended(int(note.read_text()))
 
 
 @pytest.mark.parametrize(("name", "how"), [("leaves", "exit status 3"), ("falls", "signal SIGSEGV")])
