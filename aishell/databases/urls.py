@@ -126,6 +126,13 @@ def read_url(text: str, what: str = "the target URL") -> URL:
     authority, slash, path = place.partition("/")
     login, _, address = authority.rpartition("@")
     user, colon, password = login.partition(":")
+    try:
+        found = _options(engine, query, where)
+    except UnknownNameError as error:
+        if ":" not in authority:
+            raise
+        # Where the host was forgotten, host:port?option is user:password: the name may be a part of it.
+        raise UsageError(f"{where} has an option that is not known", hint=error.hint) from None
     url = URL(
         scheme + driver,
         engine,
@@ -133,7 +140,7 @@ def read_url(text: str, what: str = "the target URL") -> URL:
         None if not colon else HIDDEN if password == _SECRET else Secret(unquote(password)),
         tuple(_hosts(address, where)),
         unquote(path) if slash else None,
-        _options(engine, query, where),
+        found,
     )
     return _settled(url, where)
 
