@@ -279,6 +279,7 @@ class Sent:
     sql: str
     lock: str
     source: str
+    locks_too: Mapping[str, str] = field(default_factory=dict)  # on other tables, in words
 
 
 @dataclass(frozen=True, slots=True)

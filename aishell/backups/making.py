@@ -78,7 +78,7 @@ class Work:
         """The rows of a block of the tool."""
         statement = render(self.tool, self.tool.blocks[block], {**self.params, **values}, self.context.database)
         if session is not None:
-            return session.query(statement)
+            return self.context.in_slices(lambda: session.query(statement))
         with self.context.reading() as own:
             return own.query(statement)
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from aishell.errors import AishellError
 from aishell.reporting.units import duration, printable, size
 from aishell.safety.approval import Answer, Approve, Edit, Later, Reject, Request, Skip
-from aishell.safety.locks import lock_of
+from aishell.safety.gates import locks_told
 from aishell.state.runs import who
 
 _KEYS = "[a]pprove  a[l]l of this tool  [e]dit  [s]kip  [r]eject  [d]etails  [q]uit and decide later"
@@ -120,8 +120,8 @@ class Prompt:
             out.print(f"  … and {len(request.statements) - 5} more: [d]etails", style="dim", markup=False)
         if not request.statements:
             out.print("  its statements cannot be previewed", style="yellow")
-        lock = lock_of(request.tool)
-        out.print(f"lock {lock.name}: blocks {lock.blocks}", markup=False)
+        for text in locks_told(request.tool, request.step.found):
+            out.print(f"lock {printable(text)}", markup=False)
         for table in request.tables[:5]:
             out.print(
                 f"{printable(table.schema)}.{printable(table.table)}: {size(table.bytes)}, about {table.rows or 0:,} rows",

@@ -23,6 +23,11 @@ class Statement:
     sql: str
     params: Mapping[str, Any]
     text: str
+    source: str = (
+        ""  # the tool's file and the block it comes from; empty for what sessions say by themselves (docs/audit.md)
+    )
+    block: str = ""
+    reads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,14 @@ class Session(ABC):
 
     #: Tells this connection from any other of the server's life: backend pid and start, or connection id.
     server_session: str = ""
+    marker = ""  # what it is marked with
+    read_only = True
+    hears: Callable[[Statement, Session], None] | None = None
+
+    def tell(self, statement: Statement) -> None:
+        """Let the one who listens know of a tool's statement, before it is sent."""
+        if self.hears is not None and statement.source:
+            self.hears(statement, self)
 
     @abstractmethod
     def mark(self, marker: str) -> None:
@@ -148,6 +161,9 @@ class Database(ABC):
 
     def __init__(self, credentials: Credentials) -> None:
         self.credentials = credentials
+        self.hears: Callable[[Statement, Session], None] | None = (
+            None  # told of every statement of a tool, before it is sent
+        )
         self.may_write = True  # False: nothing at all is written, not even what a crashed writer left to be rolled back
         self.pools = Pools(self._connect, self._pool)
         self._facts: tuple[str, tuple[int, ...], frozenset[str]] | None = None

@@ -130,10 +130,12 @@ class PostgreSQLSession(Session):
 
     def __init__(self, database: PostgreSQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
+        self.hears, self.read_only = database.hears, options.read_only
         self._connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
         self.server_session = str(pooled.info.get("session", ""))
 
     def mark(self, marker: str) -> None:
+        self.marker = marker
         statement = Statement(
             """SELECT set_config('application_name', %(marker)s, false),
                       pid || '@' || backend_start AS session FROM pg_stat_activity WHERE pid = pg_backend_pid()""",
@@ -154,6 +156,7 @@ class PostgreSQLSession(Session):
         self._pooled.info["session"] = self.server_session
 
     def query(self, statement: Statement) -> list[Row]:
+        self.tell(statement)
         # prepare=True goes by the extended protocol, which takes one statement only (safety.md, Read-only modes).
         try:
             with self._connection.cursor(row_factory=dict_row) as cursor:
@@ -163,6 +166,7 @@ class PostgreSQLSession(Session):
             raise self._mapped(error) from error
 
     def execute(self, statement: Statement) -> Outcome:
+        self.tell(statement)
         messages: list[Message] = []
 
         def keep(diagnostic: psycopg.errors.Diagnostic) -> None:
@@ -183,6 +187,7 @@ class PostgreSQLSession(Session):
             self._connection.remove_notice_handler(keep)
 
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+        self.tell(statement)
         try:
             with self._connection.cursor() as cursor:
                 cursor.executemany(statement.sql.encode(), [{**statement.params, **row} for row in rows])

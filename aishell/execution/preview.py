@@ -12,6 +12,7 @@ from aishell.models import History, Inventory, Plan, Row, RunResult, RunState, S
 from aishell.planning import checks
 from aishell.planning.variables import references, resolve
 from aishell.registry.tool import Tool
+from aishell.safety.locks import locks_elsewhere
 from aishell.verdicts import Verdict
 
 
@@ -64,14 +65,14 @@ def _step(job: Job, step: Step, tool: Tool, tables: Mapping[tuple[str, str], Tab
     unseen = f"depends on ${{{open_references[0]}}}" if open_references else None
     # Of what depends on steps before it, what a program tool will send itself can be shown as it stands in its file.
     sent = [block for name, block in tool.blocks.items() if tool.runs == "program" and name.startswith("do_")]
-    statements: Sequence[Sent] = [Sent(block.text, tool.lock, tool.source) for block in sent]
+    statements: Sequence[Sent] = [Sent(block.text, tool.lock, tool.source, locks_elsewhere(tool)) for block in sent]
     params = step.params if open_references else resolve(dict(step.params), lambda reference: None)
     if unseen is None:
         values = tool.prepare(params)
         found = known_objects(tool, step, values)
         if tool.runs == "each" and found is None:
             unseen = "the objects are looked up when the step runs"
-            statements = [Sent(tool.blocks["do"].text, tool.lock, tool.source)]
+            statements = [Sent(tool.blocks["do"].text, tool.lock, tool.source, locks_elsewhere(tool))]
         else:
             statements = job.sent(tool, values, found)
     named = [tables[key] for key in named_tables(params) if key in tables]

@@ -39,7 +39,7 @@ ENGINES = {"postgresql": {"postgresql"}, "mysql": {"mysql", "mariadb"}, "sqlite"
 _REQUIRED = ("name", "category", "risk", "capabilities", "runs", "returns")
 _OPTIONAL = (
     "engine key lock transaction max_execution_time idempotent group batch deletes lock_timeout requires_approval rate_limit "
-    "implementation programs parameters examples description archives forms lists"
+    "implementation programs parameters examples description archives forms lists locks_too"
 ).split()
 _STEP_BLOCKS = ("find", "probe", "check", *STAGES, "verify", "leftovers", "cleanup", "report")
 _BATCH_BLOCKS = ("find", "newest", "next", "guard", "do", "verify", "report")
@@ -53,7 +53,7 @@ _PARAMETER_KEYS = ("type", "default", "enum", "minimum", "maximum", "description
 #: Key -> what its value must be.
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     **dict.fromkeys(("capabilities", "key", "examples"), ((list,), "a list")),
-    **dict.fromkeys(("parameters", "returns", "forms", "lists", "programs"), ((dict,), "a mapping")),
+    **dict.fromkeys(("parameters", "returns", "forms", "lists", "programs", "locks_too"), ((dict,), "a mapping")),
     **dict.fromkeys(("max_execution_time", "rate_limit", "group", "batch"), ((int,), "a whole number above 0")),
     **dict.fromkeys(("idempotent", "requires_approval", "deletes"), ((bool,), "true or false")),
     "lock_timeout": ((int, float), "a number above 0"),
@@ -200,6 +200,7 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             lists=data.get("lists") or {},
             declared_key=tuple(data.get("key") or ()),
             lock_timeout=data.get("lock_timeout"),
+            locks_too={str(role): str(lock) for role, lock in (data.get("locks_too") or {}).items()},
             requires_approval=bool(data.get("requires_approval")),
             rate_limit=data.get("rate_limit"),
             implementation=data.get("implementation"),

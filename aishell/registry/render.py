@@ -13,6 +13,8 @@ from aishell.errors import ParameterError, ToolFileError
 from aishell.models import plain
 from aishell.registry.tool import KEY_RANGE, OPERATORS, Block, Tool
 
+#: The blocks that only look.
+READING = frozenset("find newest next guard check verify leftovers report".split())
 Pieces = tuple[tuple[str, str], ...]
 
 # PostgreSQL: a letter before the quote or the dollar belongs to a word, as in LIKE'%\'.
@@ -84,6 +86,13 @@ def _trim(pieces: list[tuple[str, str]]) -> Pieces:
     return tuple(piece for piece in pieces if piece[1])
 
 
+def reads(tool: Tool, block: str) -> bool:
+    """Whether a block only looks: by its name, where the way of running knows its blocks by their names, else by its text."""
+    if tool.runs in ("statement", "each", "batched"):
+        return block in READING
+    return tool.blocks[block].looks
+
+
 def render(
     tool: Tool, block: Block, values: Mapping[str, Any], database: Database, *, later: Collection[str] = ()
 ) -> Statement:
@@ -120,7 +129,9 @@ def render(
                 _filter(condition, f"{piece}_{number}", plain_text, bind)
         else:
             plain_text(_paste(tool, piece, values[piece], database.engine))
-    return Statement("".join(sql), params, "".join(text))
+    return Statement(
+        "".join(sql), params, "".join(text), tool.source, block.name, tool.read_only or reads(tool, block.name)
+    )
 
 
 def _filter(

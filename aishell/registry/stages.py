@@ -28,7 +28,7 @@ class Stages(Objects):
         self._block, outcome = "", Outcome()
         if self._look("verify", row).get("ok"):
             return self._verify(group, outcome)
-        with self.context.writing() as session:
+        with self.context.writing(1 + len(row.get("referenced") or ())) as session:
             while self._block != "do":
                 seen = self._look("check", row)
                 reason = seen.get("reason") or (None if self._block else self._held(session, row))

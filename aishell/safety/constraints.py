@@ -12,7 +12,7 @@ from aishell.errors import SettingsError, UnknownNameError
 from aishell.models import Risk, Server, Step, Table
 from aishell.plugins import entry_points
 from aishell.registry.tool import STAGES, Tool
-from aishell.safety.locks import lock_of
+from aishell.safety.locks import wait_of
 from aishell.settings import PRODUCTION, Target
 from aishell.verdicts import Decision
 
@@ -178,7 +178,7 @@ class NoLongTransactions(_Base):
 
     def check(self, step: Step, context: Context) -> Violation | None:
         sent = [context.tool.blocks[name].text.upper() for name in STAGES if name in context.tool.blocks]
-        waits = lock_of(context.tool).exclusive or any("CONCURRENTLY" in text for text in sent)
+        waits = wait_of(context.tool).sliced or any("CONCURRENTLY" in text for text in sent)
         age, who = context.server.oldest_transaction_seconds, context.server.oldest_transaction
         if waits and age is None and who is not None and not context.tool.read_only:
             return Violation(self.type, f"how old the oldest transaction is cannot be seen: {who}", Decision.CONFIRM)

@@ -25,7 +25,7 @@ from aishell.backups.methods import Chain, Method
 from aishell.backups.parents import newest_by, parent_of
 from aishell.backups.vault import vault_of
 from aishell.databases.base import Session
-from aishell.databases.opening import open_database
+from aishell.databases.opening import open_beside
 from aishell.errors import BackupError, DatabaseError, ParameterError
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
@@ -121,7 +121,10 @@ class MariadbDump(Method):
     def prints(self, work: Work, place: str) -> tuple[Print, ...]:
         credentials = work.context.database.credentials
         there = replace(credentials, url=credentials.url.set(database=place))
-        with closing(open_database(there)) as database, database.session(work.context.options) as session:
+        with (
+            closing(open_beside(work.context.database, there)) as database,
+            database.session(work.context.options) as session,
+        ):
             session.mark(work.context.marker)
             found = structure(work, session)
             return (*found.prints, *fingerprint(work, session, found.tables))
