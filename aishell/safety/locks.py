@@ -99,6 +99,7 @@ LOCKS: dict[str, dict[str, Lock]] = {
                 "schema changes while it ends; commits for a moment at its end; reads go on",
                 5,
             ),
+            Lock("MDL SHARED NO READ WRITE", 8, "everything, reads too", _SHORT, queues=True),
             Lock("MDL EXCLUSIVE", 8, "everything, reads too", _SHORT, queues=True),
         )
     },

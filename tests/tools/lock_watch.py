@@ -141,6 +141,7 @@ class MariadbWatch(Watch):
         for table in self.tables:
             for how in HELD if self.exclusively else READ_AND_WRITTEN:
                 blocker = self.engine.db.connect(autocommit=False)
+                blocker.begin()  # said aloud: else MyISAM's tables are let go with the statement
                 with blocker.cursor() as cursor:
                     cursor.execute(how.format(table))
                 self.blockers[blocker.thread_id()] = blocker

@@ -65,7 +65,10 @@ def on_server(engine: Engine, tool: Tool, tmp_path: Path) -> None:
     with_eyes = watch_of(engine, ["log"] if only_reads else tables, exclusively=only_reads)
     seen: dict[str, str] = {}
     order = STRENGTH[engine.name].index
-    for table, modes in with_eyes.during(call).items():
+    results: list[Any] = []
+    modes_of = with_eyes.during(lambda: results.append(call()))
+    assert results[0].status == "done", results[0]
+    for table, modes in modes_of.items():
         role = PLACES[tool.name].get(table, "index" if "index" in stated and table.startswith("index of") else None)
         if role is None:
             assert table.startswith("index of"), f"{tool.source} locks {table}, where nobody expects it: {modes}"
