@@ -297,6 +297,7 @@ class Sent:
     lock: str
     source: str
     shown: str = ""
+    locks_too: Mapping[str, str] = field(default_factory=dict)  # on other tables, in words
 
 
 @dataclass(frozen=True, slots=True)

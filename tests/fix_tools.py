@@ -22,8 +22,7 @@ from aishell.registry.context import Context, ToolResult
 from aishell.registry.registry import Registry
 from aishell.registry.returns import conclude
 from aishell.registry.tool import Tool
-from aishell.safety.gates import timeout_of
-from aishell.safety.locks import contradiction
+from aishell.safety.locks import contradiction, wait_of
 from tests.fix_sqlite import SqliteDatabase
 from tests.tool_samples import MariadbSamples, PostgresqlSamples, Samples, SqliteSamples
 
@@ -83,7 +82,7 @@ class Engine:
         return [{"schema": self.schema, "table": table} for table in tables]
 
     def context(self, tool: Tool) -> Context:
-        wait = self.lock_timeout if self.lock_timeout is not None else timeout_of(tool)
+        wait = self.lock_timeout if self.lock_timeout is not None else wait_of(tool).seconds
         limits = SessionOptions(tool.read_only, wait, float(tool.max_execution_time or 60))
         return Context(
             database=self.database,

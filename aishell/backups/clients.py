@@ -97,6 +97,7 @@ class Clients:
         """
         words = [self.path(name), *arguments(self.tool.programs[name][1:], values)]
         self.ran.append(" ".join(words[:1] + [_hidden(word) for word in words[1:]]))
+        self.context.on_program(self.ran[-1], self.tool.source)
         log = self.work / f"{name}.log"
         failures: list[BaseException] = []
         with writing(log):

@@ -78,7 +78,7 @@ class Work:
         """The rows of a block of the tool: by itself it can only read; in a session, it is a part of what is done there."""
         statement = render(self.tool, self.tool.blocks[block], {**self.params, **values}, self.context.database)
         if session is not None:
-            return session.send(statement)
+            return self.context.in_slices(lambda: session.send(statement))
         with self.context.reading() as own:
             return own.query(statement)
 

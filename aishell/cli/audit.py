@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aishell.cli.common import OUTPUT, open_files
 from aishell.cli.main import LazyGroup
+
+if TYPE_CHECKING:
+    from aishell.state.anchor import Anchor
 
 
 @click.group(cls=LazyGroup)
@@ -15,26 +20,69 @@ def audit() -> None:
     """The append-only log of everything that was decided and sent."""
 
 
-@audit.command(epilog="Example:  aishell audit verify --head 6dfa81d17d5fe3f0")
-@click.option("--head", metavar="HASH", help="A head that was printed earlier: shows a cut tail or a rewritten chain.")
+@audit.command(epilog="Example:  aishell audit verify --against 6dfa81d17d5fe3f0")
+@click.option("--head", metavar="HASH", help="The same as --against HASH.")
+@click.option(
+    "--against",
+    metavar="HEAD|FILE",
+    multiple=True,
+    help="A head that was printed earlier, an export, or a copy of the file beside the store; may be repeated.",
+)
 @OUTPUT
 @click.pass_context
-def verify(ctx: click.Context, /, head: str | None, output: str) -> None:
-    """Check the chain of hashes: edits, deletions, gaps. Exit 1 when it is broken."""
+def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], output: str) -> None:
+    """Check the log: its hashes, the runs and steps it tells of, the head that the last run left. Exit 1 when broken."""
     from aishell.cli.console import write_json
+    from aishell.state import anchor
     from aishell.state import audit as log
 
-    with open_files(ctx).store.read() as connection:
-        problems = log.verify(connection, head)
+    heads: list[str] = [head] if head else []
+    copies: list[Anchor | list[tuple[int, str]]] = []
+    for given in against:
+        if Path(given).is_file():
+            copies.append(_copy(Path(given)))
+        else:
+            heads.append(given)
+    site = open_files(ctx)
+    with site.store.read() as connection:
+        problems = log.verify(connection)
+        for one in heads:
+            problems += log.verify_head(connection, one)
+        problems += log.verify_anchor(connection, anchor.read(anchor.path_of(site.state_path)))
+        for copy in copies:
+            problems += (
+                log.verify_copy(connection, copy) if isinstance(copy, list) else log.verify_anchor(connection, copy)
+            )
+        problems += log.verify_records(connection)
         number, newest = log.head(connection)
     if output == "json":
         write_json({"events": number, "head": newest, "problems": problems})
     else:
         for problem in problems:
-            click.secho(f"event {problem.event_id}: {problem.text}", fg="red")
+            click.secho(f"event {problem.event_id}: {problem.text}" if problem.event_id else problem.text, fg="red")
         if not problems:
             click.echo(f"the chain of {number} events is whole; head {newest}")
     ctx.exit(1 if problems else 0)
+
+
+def _copy(path: Path) -> Anchor | list[tuple[int, str]]:
+    """What an export or an anchor holds. Raises UsageError for any other file."""
+    from aishell.errors import StateError, UsageError
+    from aishell.state import anchor
+
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        if lines and all("id" in line and "hash" in line for line in lines):
+            return [(int(line["id"]), str(line["hash"])) for line in lines]
+        kept = anchor.read(path)
+    except (OSError, ValueError, TypeError, StateError):
+        kept = None
+    if kept is None:
+        raise UsageError(
+            f"{path} is neither an export of an audit log nor the head of one",
+            hint="give what `aishell audit export` wrote, a copy of state.db.head, or a head that was printed",
+        )
+    return kept
 
 
 @audit.command(epilog="Example:  aishell audit export --run 3f2a > run.jsonl")

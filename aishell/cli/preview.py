@@ -11,6 +11,7 @@ from rich.text import Text
 from aishell.cli.console import sql_lines
 from aishell.execution.preview import Preview, StepPreview
 from aishell.models import Evidence, Sent
+from aishell.registry.tool import Tool
 from aishell.reporting.units import duration, printable, size
 from aishell.verdicts import Decision
 
@@ -115,14 +116,12 @@ def _statements(out: Console, item: StepPreview, verbose: bool) -> None:
         out.print(f"       … and {len(item.statements) - MAX_STATEMENTS} more statements (--verbose)", style="dim")
     if item.unseen:
         out.print(f"       cannot be previewed exactly: {item.unseen}", style="yellow", markup=False)
-    if item.tool.lock != "none":
-        from aishell.safety.locks import lock_of
+    from aishell.safety.gates import locks_told
 
-        out.print(
-            f"       lock {item.tool.lock}: blocks {lock_of(item.tool).blocks}  [{item.tool.source}]",
-            style="dim",
-            markup=False,
-        )
+    told = list(locks_told(item.tool, item.step.found))
+    for number, text in enumerate(told):
+        source = f"  [{item.tool.source}]" if number == len(told) - 1 else ""
+        out.print(f"       lock {printable(text)}{source}", style="dim", markup=False)
 
 
 def _brief(sent: Sent) -> str:
@@ -149,6 +148,14 @@ def _evidence(evidence: Evidence) -> str:
     return printable(f"{evidence.metric} {value} ({evidence.method}{off})")
 
 
+def _lock(tool: Tool) -> str:
+    """The lock on the table itself, and the strongest of those on others."""
+    from aishell.safety.locks import felt
+
+    elsewhere = max((lock for role, lock in felt(tool).items() if role), key=lambda lock: lock.strength, default=None)
+    return tool.lock if elsewhere is None else f"{tool.lock}; elsewhere {elsewhere.name}"
+
+
 def _summary(out: Console, planned: Preview, shared: frozenset[str]) -> None:
     """Many steps: counted by tool, the worthiest named."""
     groups: dict[str, list[StepPreview]] = defaultdict(list)
@@ -169,7 +176,7 @@ def _summary(out: Console, planned: Preview, shared: frozenset[str]) -> None:
         space = max((item.step.estimate.bytes or 0 for item in items), default=0)
         risk = items[0].verdict.risk_level
         table.add_row(
-            name, str(len(items)), Text(risk, style=_RISK[risk]), ", ".join(words), items[0].tool.lock,
+            name, str(len(items)), Text(risk, style=_RISK[risk]), ", ".join(words), _lock(items[0].tool),
             duration(seconds) if seconds else "", size(space) if space else "",
         )  # fmt: skip
     out.print(table)

@@ -14,7 +14,7 @@ from aishell.errors import AishellError
 from aishell.models import Sent
 from aishell.reporting.units import duration, exact, printable, size
 from aishell.safety.approval import Answer, Approve, Edit, Later, Reject, Request, Skip
-from aishell.safety.locks import lock_of
+from aishell.safety.gates import locks_told
 from aishell.state.runs import who
 
 _LETTERS = {"a": "approve", "e": "edit", "s": "skip", "r": "reject", "d": "details", "q": "quit"}
@@ -132,8 +132,8 @@ class Prompt:
             out.print(f"  … and {len(request.statements) - MAX_STATEMENTS} more: [d]etails", style="dim", markup=False)
         if not request.statements:
             out.print("  its statements cannot be previewed", style="yellow")
-        lock = lock_of(request.tool)
-        out.print(f"lock {lock.name}: blocks {lock.blocks}", markup=False)
+        for text in locks_told(request.tool, request.step.found):
+            out.print(f"lock {printable(text)}", markup=False)
         for table in request.tables[:5]:
             out.print(
                 f"{exact(table.schema)}.{exact(table.table)}: {size(table.bytes)}, about {table.rows or 0:,} rows",

@@ -14,8 +14,8 @@ from aishell.cli.console import console
 from aishell.cli.listing import show_rows
 from aishell.registry.tool import STAGES, Tool
 from aishell.reporting.units import duration, printable
-from aishell.safety.gates import timeout_of
-from aishell.safety.locks import lock_of
+from aishell.safety.gates import locks_told
+from aishell.safety.locks import ROLES, lock_of, locks_of, wait_of
 
 RISK_STYLES = {"safe": "green", "low": "green", "medium": "yellow", "high": "red", "critical": "bold red"}
 #: What may differ between variants, and is printed with each.
@@ -24,7 +24,7 @@ _VARYING = ("for", "risk", "needs", "lock", "limits", "runs", "undo")
 
 def contract(tool: Tool) -> dict[str, Any]:
     """A tool as JSON."""
-    lock = lock_of(tool)
+    lock, wait = lock_of(tool), wait_of(tool)
     return {
         "name": tool.name,
         "engine": tool.engine,
@@ -37,7 +37,11 @@ def contract(tool: Tool) -> dict[str, Any]:
         "required_capabilities": tool.required_capabilities,
         "requires_approval": tool.requires_approval,
         "runs": tool.runs,
-        "lock": {"name": tool.lock, "blocks": lock.blocks, "timeout": timeout_of(tool, lock)},
+        "lock": {"name": tool.lock, "blocks": lock.blocks, "timeout": wait.patience, "at_a_time": wait.seconds},
+        "locks": [
+            {"on": ROLES.get(role, "the table"), "name": one.name, "blocks": one.blocks}
+            for role, one in locks_of(tool).items()
+        ],
         "transaction": tool.transaction,
         "max_execution_time": tool.max_execution_time,
         "idempotent": tool.idempotent,
@@ -112,16 +116,17 @@ def servers(tool: Tool) -> str:
 
 
 def _facts(tool: Tool) -> Iterable[str]:
-    lock = lock_of(tool)
+    wait = wait_of(tool)
     yield servers(tool)
     yield f"{tool.risk_level}, {tool.category}" + (", always asks" if tool.requires_approval else "")
     yield ", ".join(sorted(tool.required_capabilities))
-    yield f"{tool.lock}: blocks {lock.blocks}" if tool.lock != "none" else "none"
+    yield "; ".join(locks_told(tool)) or "none"
     limit = (
         f"stopped after {duration(tool.max_execution_time)}" if tool.max_execution_time else "the agent's time limit"
     )
     rate = f", {tool.rate_limit} calls a minute" if tool.rate_limit else ""
-    yield f"waits {duration(timeout_of(tool, lock))} for a lock, {limit}{rate}"
+    at_a_time = f", {duration(wait.seconds)} at a time" if wait.sliced else ""
+    yield f"waits {duration(wait.patience)} for a lock{at_a_time}, {limit}{rate}"
     how = f"{tool.runs} ({tool.implementation})" if tool.implementation else tool.runs
     yield how + (", may be sent again after an interruption" if tool.idempotent else "")
     yield "nothing to undo" if tool.read_only else tool.undo_text

@@ -8,7 +8,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aishell.databases.connections import Credentials, Pools, server_pool
@@ -30,6 +30,10 @@ class Statement:
     params: Mapping[str, Any]
     text: str
     shown: str = ""
+    #: The tool's file and the block it comes from; empty for what sessions say by themselves (docs/audit.md).
+    source: str = ""
+    block: str = ""
+    reads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,15 @@ class Session(ABC):
 
     #: Tells this connection from any other of the server's life: backend pid and start, or connection id.
     server_session: str = ""
+    marker = ""  # what it is marked with
+    read_only = True
+    hears: Callable[[Statement, Session], None] | None = None
+    author = ""
+
+    def tell(self, statement: Statement) -> None:
+        """Let the one who listens know of a tool's statement, before it is sent."""
+        if self.hears is not None and (statement.source or self.author):
+            self.hears(replace(statement, source=statement.source or self.author), self)
 
     @abstractmethod
     def mark(self, marker: str) -> None:
@@ -184,6 +197,9 @@ class Database(ABC):
 
     def __init__(self, credentials: Credentials) -> None:
         self.credentials = credentials
+        #: Told of every statement of a tool, before it is sent.
+        self.hears: Callable[[Statement, Session], None] | None = None
+        self.author = ""  # the file of the tool whose own Python sends what comes from no block
         self.may_write = True  # False: nothing at all is written, not even what a crashed writer left to be rolled back
         self.pools = Pools(self._connect, self._pool)
         self._facts: tuple[str, tuple[int, ...], frozenset[str]] | None = None

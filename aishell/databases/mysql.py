@@ -144,6 +144,7 @@ class MySQLSession(Session):
 
     def __init__(self, database: MySQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
+        self.hears, self.author, self.read_only = database.hears, database.author, options.read_only
         self._connection = _driver(pooled)
         self._marker = ""
         self._cancelled = False
@@ -157,7 +158,7 @@ class MySQLSession(Session):
             self._pooled.invalidate()
             self._pooled = self._database.pools.get(self._options)
             self._connection = _driver(self._pooled)
-        self._marker = f"/* {marker} */ "
+        self.marker, self._marker = marker, f"/* {marker} */ "
         self.server_session = str(self._connection.thread_id())
 
     def query(self, statement: Statement) -> list[Row]:
@@ -207,6 +208,7 @@ class MySQLSession(Session):
         return Outcome(rows, tuple(messages), count)
 
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+        self.tell(statement)
         count = 0
         try:
             with self._connection.cursor() as cursor:
@@ -231,6 +233,7 @@ class MySQLSession(Session):
 
     def _sent(self, statement: Statement) -> tuple[list[Row], int]:
         """What a statement returned, and how many rows it changed."""
+        self.tell(statement)
         # A reading session's limit is watched from here: MySQL's own is for SELECT alone.
         timer = watchdog(self._options.statement_timeout, self.cancel) if self._options.read_only else None
         try:

@@ -19,3 +19,10 @@ def open_database(credentials: Credentials) -> Database:
     from aishell.databases.sqlite import SQLite
 
     return SQLite(credentials)
+
+
+def open_beside(database: Database, credentials: Credentials) -> Database:
+    """Another database of the same server: who hears what is sent to the one hears this too."""
+    other = open_database(credentials)
+    other.hears, other.author = database.hears, database.author
+    return other

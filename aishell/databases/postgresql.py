@@ -208,11 +208,13 @@ class PostgreSQLSession(Session):
 
     def __init__(self, database: PostgreSQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
+        self.hears, self.author, self.read_only = database.hears, database.author, options.read_only
         self._connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
         self.server_session = str(pooled.info.get("session", ""))
         self.begin = "BEGIN READ ONLY" if options.read_only else "BEGIN"
 
     def mark(self, marker: str) -> None:
+        self.marker = marker
         statement = Statement(
             """SELECT set_config('application_name', %(marker)s, false),
                       pid || '@' || backend_start AS session FROM pg_stat_activity WHERE pid = pg_backend_pid()""",
@@ -236,6 +238,7 @@ class PostgreSQLSession(Session):
         return self._alone(statement)[0] if self._idle else self.send(statement)
 
     def send(self, statement: Statement) -> list[Row]:
+        self.tell(statement)
         # A pipeline goes by the extended protocol, which takes one statement only (safety.md, Read-only modes), without giving it
         # a name: names would be thrown away, by one more statement, after each ROLLBACK.
         try:
@@ -256,6 +259,7 @@ class PostgreSQLSession(Session):
         Explicit, since what a session has by default a statement before can have changed; and for one statement only, since a
         transaction of ours that idles would keep CONCURRENTLY waiting. Rolled back: not even a setting stays.
         """
+        self.tell(statement)
         try:
             with self._connection.cursor(row_factory=dict_row) as cursor:
                 with self._connection.pipeline():
@@ -286,6 +290,7 @@ class PostgreSQLSession(Session):
             if self._options.read_only and self._idle:
                 rows, count = self._alone(statement)
                 return Outcome(rows, tuple(messages), count)
+            self.tell(statement)
             with self._connection.cursor(row_factory=dict_row) as cursor:
                 cursor.execute(statement.sql.encode(), statement.params)
                 rows = cursor.fetchall() if cursor.description else []
@@ -296,6 +301,7 @@ class PostgreSQLSession(Session):
             self._connection.remove_notice_handler(keep)
 
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+        self.tell(statement)
         try:
             with self._connection.cursor() as cursor:
                 cursor.executemany(statement.sql.encode(), [{**statement.params, **row} for row in rows])

@@ -155,6 +155,7 @@ class SQLiteSession(Session):
 
     def __init__(self, database: SQLite, pooled: Lent[sqlite3.Connection], options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
+        self.hears, self.author, self.read_only = database.hears, database.author, options.read_only
         self._connection = pooled.driver_connection
         self._marker = ""
         # One that reads first is refused its first write when somebody else wrote meanwhile.
@@ -162,7 +163,7 @@ class SQLiteSession(Session):
         self._seen: int | None = None  # PRAGMA data_version, which changes when another connection commits
 
     def mark(self, marker: str) -> None:
-        self._marker = f"/* {marker} */ "
+        self.marker, self._marker = marker, f"/* {marker} */ "
 
     def query(self, statement: Statement) -> list[Row]:
         if self._options.read_only:
@@ -185,6 +186,7 @@ class SQLiteSession(Session):
 
     def _sent(self, statement: Statement) -> tuple[list[Row], int]:
         """What a statement returned, and how many rows it changed."""
+        self.tell(statement)
         started = time.monotonic()
         limit = self._options.statement_timeout
         self._connection.set_progress_handler(
@@ -204,6 +206,7 @@ class SQLiteSession(Session):
             raise mapped from error
 
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+        self.tell(statement)
         try:
             cursor = self._connection.executemany(
                 self._marker + statement.sql, ({**statement.params, **row} for row in rows)

@@ -56,7 +56,10 @@ class Driver:
                 "yes": self.yes,
                 "contract": as_contract(planned),
             }
-            self.site.runs.create(run_id=run_id, owner=owner, plan=plain(plan), tools=texts, request=request)
+            self._look_at_the_log()
+            self.site.runs.create(
+                run_id=run_id, owner=owner, plan=plain(plan), tools=texts, request=request, happened=job.sending.rest()
+            )
             if on_created is not None:
                 on_created(run_id)
             run = self._run(run_id, owner, job, plan, self.yes)
@@ -77,6 +80,7 @@ class Driver:
             self._refuse_rolled_back(row, plan)
         with holding(job, row.id, self.site.locks) as lock:
             owner = uuid.uuid4().hex
+            self._look_at_the_log()
             self.site.runs.claim(row.id, owner)
             run = self._run(row.id, owner, job, plan, self.yes or bool(request.get("yes")))
             if state is not RunState.EXECUTING:
@@ -102,6 +106,12 @@ class Driver:
             run.enter(RunState.FAILED, reason=told.message)
             told.hint = f"{told.hint}; go on with `aishell runs resume {run.id[:8]}`"
             raise told from error
+
+    def _look_at_the_log(self) -> None:
+        """Say, and write down, what was taken out of the audit log since the last run ended."""
+        problem = self.site.runs.check_anchor()
+        if problem is not None:
+            (self.observer or Silent()).said(f"the audit log is not whole: {problem}; see `aishell audit verify`")
 
     def _run(self, run_id: str, owner: str, job: Job, plan: Plan, yes: bool) -> Run:
         limit = time.monotonic() + job.config.max_duration if job.config.max_duration else None

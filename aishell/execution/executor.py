@@ -28,7 +28,7 @@ from aishell.registry.reached import Reached
 from aishell.registry.returns import conclude
 from aishell.registry.same import settled
 from aishell.registry.tool import Tool
-from aishell.safety.locks import lock_of
+from aishell.safety.locks import lock_of, wait_of
 from aishell.state import audit
 from aishell.state.history import size
 from aishell.traces import unexpected
@@ -69,7 +69,8 @@ class _Record:
 
     def take(self) -> list[tuple[str, Mapping[str, Any]]]:
         """What happened since it was asked last; a batch is written down while the next one runs."""
-        happened, self.happened = self.happened, []
+        happened = self.happened[:]
+        del self.happened[: len(happened)]  # others add to this very list meanwhile
         return happened
 
     def take_crowd(self) -> bool:
@@ -145,6 +146,7 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
     if earlier:
         context.reached, context.interrupted = earlier.reached, earlier.interrupted
         context.earlier = [one.after for one in earlier.done if one.after is not None]
+    run.job.sending.open(context.marker, record_.happened)
     run.called(tool.name)
     try:
         with watched(run, step, tool, record_):
@@ -251,9 +253,6 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
 
     def sent(statement: Statement, session: Session) -> None:
         kept.server_session = session.server_session
-        kept.happened.append(
-            ("statement_sent", {"sql": statement.text, "source": tool.source, "session": session.server_session})
-        )
 
     def objects_ended(results: Sequence[ObjectResult]) -> None:
         if tool.read_only:
@@ -262,8 +261,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         if tool.runs == "statement":
             kept.objects += rows  # one object: written with the step's outcome
             return
-        run.runs.objects_ended(run.id, step.index, rows, kept.happened)
-        kept.happened.clear()
+        run.runs.objects_ended(run.id, step.index, rows, kept.take())
 
     checked = time.monotonic()
 
@@ -297,6 +295,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         kept.happened.append(("step_retried", {"try": number, "error": str(error)}))
         run.observer.said(f"{step.id}: try {number} failed ({error}), trying again")
 
+    wait = wait_of(tool)
     return Context(
         database=run.job.database,
         marker=run.marker(step),
@@ -309,10 +308,14 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         results=run.results.values(),
         facts={"plan": run.plan, "server": run.job.known_server()},
         on_sent=sent,
+        on_program=lambda line, source: kept.happened.append(("program_started", {"line": line, "source": source})),
         on_objects=objects_ended,
         progress=lambda done, total, label: run.observer.step_progress(step, done, total, label),
         cancelled=run.cancelled.is_set,
-        attempt=retrying(min(lock_of(tool).tries, run.job.config.max_retries), retried),
+        attempt=retrying(
+            min(lock_of(tool).tries, run.job.config.max_retries), retried, wait.patience if wait.sliced else None
+        ),
+        patience=wait.patience,
         on_session=session_changed,
         on_batch=batch_ended,
         crowded=kept.take_crowd,
@@ -349,6 +352,7 @@ def _interrupted(run: Run, step: Step, kept: _Record, result: StepResult) -> Non
 
 
 def _commit(run: Run, step: Step, values: Mapping[str, Any], kept: _Record) -> None:
+    read = run.job.sending.close(run.marker(step))
     asked = run.runs.step_ended(
         run.id,
         run.owner,
@@ -356,7 +360,7 @@ def _commit(run: Run, step: Step, values: Mapping[str, Any], kept: _Record) -> N
         {**values, "server_session": kept.server_session},
         task_id=run.task_id,
         total=run.total,
-        happened=kept.happened,
+        happened=[*kept.happened, *read],
         objects=kept.objects,
     )
     run.asked_to = run.asked_to or asked

@@ -16,6 +16,7 @@ from aishell.backups.catalog import Entry
 from aishell.backups.vault import Vault
 from aishell.databases.base import Database, SessionOptions, Statement
 from aishell.errors import PlanError, UnknownNameError
+from aishell.execution.sending import Sending
 from aishell.interrupts import uninterrupted
 from aishell.models import AgentConfig, Risk, Row, Sent, Server, Step, Table, Task
 from aishell.registry import runners
@@ -25,7 +26,7 @@ from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.safety import gates
 from aishell.safety.constraints import Constraint, Context
-from aishell.safety.locks import lock_of
+from aishell.safety.locks import locks_elsewhere, wait_of
 from aishell.settings import Policy, Target
 from aishell.verdicts import Verdict
 
@@ -59,6 +60,12 @@ class Job:
     archives: Path | None = None  # the folder of archives
     backups: object = None  # the vault that backups are kept in
     warnings: Sequence[str] = ()  # what every plan of it says
+    sending: Sending = field(default_factory=Sending)
+
+    def __post_init__(self) -> None:
+        for database in (self.database, self.inspector):
+            if database is not None:
+                database.hears = self.sending.hear
 
     def close(self) -> None:
         """Give every connection back; a later use connects anew."""
@@ -190,7 +197,7 @@ class Job:
     def options(self, tool: Tool) -> SessionOptions:
         """The limits of a tool's own session."""
         limit = tool.max_execution_time if tool.max_execution_time is not None else self.config.timeout_seconds
-        return SessionOptions(tool.read_only, gates.timeout_of(tool, lock_of(tool)), float(limit))
+        return SessionOptions(tool.read_only, wait_of(tool).seconds, float(limit))
 
     def sent(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None) -> list[Sent]:
         """The statements of a step as people read them."""
@@ -199,7 +206,7 @@ class Job:
 
 def as_sent(tool: Tool, statement: Statement) -> Sent:
     """A statement of a tool as people read it."""
-    return Sent(statement.text, tool.lock, tool.source, statement.shown)
+    return Sent(statement.text, tool.lock, tool.source, statement.shown, locks_elsewhere(tool))
 
 
 def named_tables(params: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -156,7 +156,10 @@ def as_contract(preview: Preview) -> dict[str, Any]:
                 "undoes": item.step.undoes,
                 "rationale": item.step.rationale,
                 "evidence": item.step.evidence,
-                "statements": [{"sql": s.sql, "lock": s.lock, "source": s.source} for s in item.statements],
+                "statements": [
+                    {"sql": s.sql, "lock": s.lock, "source": s.source, "locks_too": s.locks_too}
+                    for s in item.statements
+                ],
                 "unseen": item.unseen,
                 "estimate": item.step.estimate,
                 "found": item.step.found,

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aishell.errors import AishellError
+from aishell.errors import AishellError, StateError
 from aishell.execution import rollback
 from aishell.interrupts import uninterrupted
 from aishell.models import Cause, RunResult, RunState, StepResult, StepStatus, plain
@@ -31,8 +31,17 @@ def concluded(run: Run, outcome: Outcome, plan: dict[str, Any], started: float) 
             run.runs.workflow_completed(run.id, run.owner, run.task_id, run.total)
             result = replace(result, checkpoints=(*result.checkpoints, "workflow_completed"))
         document = {key: value for key, value in contract(result).items() if key != "plan"}
-        run.enter(state, result=document, reason=result.status)
-        return replace(result, audit_head=run.runs.head()[1])
+        run.enter(state, result=document, reason=result.status, happened=run.job.sending.rest())
+        return replace(result, audit_head=_anchored(run))
+
+
+def _anchored(run: Run) -> str:
+    """The head of the audit log, kept beside the store; a full disk is only told, for what the run did is written down."""
+    try:
+        return run.runs.drop_anchor()
+    except StateError as error:
+        run.observer.said(f"{error.message}; {error.hint}")
+        return run.runs.head()[1]
 
 
 def conclude(run: Run, outcome: Outcome, *, alarming: bool = False) -> tuple[str, RunState, int]:

@@ -1,4 +1,7 @@
-"""Retries, decided by the error's kind: only what says that the statement did not happen and may next time."""
+"""Retries, decided by the error's kind: only what says that the statement did not happen and may next time.
+
+A lock that readers queue for is asked for again and again, a short time each: pauses in between let them pass.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
 
 from aishell.errors import DatabaseError
 
 FIRST_WAIT, LONGEST_WAIT, JITTER = 1.0, 60.0, 0.1  # seconds, seconds, share of each wait
+#: The longest pause between two slices of waiting for a lock, seconds.
+LONGEST_PAUSE = 4.0
 _DOUBLING = wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
 
 
@@ -19,15 +24,23 @@ def transient(error: BaseException) -> bool:
     return isinstance(error, DatabaseError) and error.transient
 
 
+def _locked(state: RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    return isinstance(error, DatabaseError) and error.kind in ("lock_timeout", "busy")
+
+
 def _wait(state: RetryCallState) -> float:
     """1 s doubling to 60 s, give or take a tenth, so that many runs do not come back at the same moment."""
     return _DOUBLING(state) * random.uniform(1 - JITTER, 1 + JITTER)
 
 
 def retrying(
-    tries: int, told: Callable[[int, BaseException], None]
+    tries: int, told: Callable[[int, BaseException], None], patience: float | None = None
 ) -> Callable[[Callable[[], Any], Callable[[], None]], Any]:
-    """`attempt(call, before_retry)`: up to `tries` tries, 1 s doubling to 60 s; `told(attempt, error)` before each wait."""
+    """`attempt(call, before_retry)`: up to `tries` tries, 1 s doubling to 60 s; `told(attempt, error)` before each wait.
+
+    `patience`: a lock that is not had is asked for until so many seconds are over, whatever the tries, and then given up.
+    """
 
     def attempt(call: Callable[[], Any], before_retry: Callable[[], None]) -> Any:
         def sleeping(state: RetryCallState) -> None:
@@ -37,9 +50,17 @@ def retrying(
             if not (isinstance(error, DatabaseError) and error.kind == "connect"):
                 before_retry()
 
+        def waiting(state: RetryCallState) -> float:
+            return min(_wait(state), LONGEST_PAUSE) if patience is not None and _locked(state) else _wait(state)
+
+        def over(state: RetryCallState) -> bool:
+            if patience is None or not _locked(state):
+                return state.attempt_number >= tries
+            return (state.seconds_since_start or 0.0) + state.upcoming_sleep > patience
+
         policy = Retrying(
-            stop=stop_after_attempt(tries),
-            wait=_wait,
+            stop=over,
+            wait=waiting,
             retry=retry_if_exception(transient),
             before_sleep=sleeping,
             reraise=True,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aishell.databases.base import Database, Session, SessionOptions, Statement
 from aishell.errors import DatabaseError, StepError
 from aishell.models import Row
 from aishell.registry.reached import Reached
 from aishell.registry.tool import Tool
+
+T = TypeVar("T")
 
 
 class InDoubtError(StepError):
@@ -64,10 +66,12 @@ class Context:
     results: Collection[Any] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     on_sent: Callable[[Statement, Session], None] = lambda statement, session: None
+    on_program: Callable[[str, str], None] = lambda line, source: None  # a client program is about to be started
     on_objects: Callable[[Sequence[ObjectResult]], None] = lambda results: None
     progress: Callable[[int, int, str], None] = lambda done, total, label: None
     cancelled: Callable[[], bool] = lambda: False
     attempt: Callable[[Callable[[], Any], Callable[[], None]], Any] = lambda call, before_retry: call()
+    patience: float = 0.0  # seconds to ask for a lock altogether, where `options` let one try wait a slice of them
     on_session: Callable[[Session | None], None] = lambda session: None
     expected_rows: int | None = None  # batched: how many the plan expects, for the time left
     reached: Reached | None = None  # batched: where an earlier process stopped
@@ -100,9 +104,20 @@ class Context:
         limits = SessionOptions(True, self.options.lock_timeout, self.options.statement_timeout)
         return self._marked(limits)
 
-    def writing(self) -> Session:
-        """A marked session for the tool's own statement."""
-        return self._marked(self.options)
+    def writing(self, tables: int = 1) -> Session:
+        """A marked session for the tool's own statement.
+
+        `tables`: on how many of them it takes locks one after the other; the first is held while the last is waited for.
+        """
+        wait = self.options.lock_timeout
+        return self._marked(replace(self.options, lock_timeout=wait / tables if wait is not None else None))
+
+    def in_slices(self, send: Callable[[], T]) -> T:
+        """What `send` returns; a lock that readers queue for is asked for a slice at a time until the patience is over."""
+        if self.patience <= (self.options.lock_timeout or 0):
+            return send()
+        result: T = self.attempt(send, lambda: None)
+        return result
 
     def _marked(self, options: SessionOptions) -> Session:
         session = self.database.session(options)

@@ -1,7 +1,7 @@
 """A site's own Python tool runs in a process of its own: it ends at its time limit, whatever it does.
 
 The child is `python -m aishell.registry.foreign`. It reads a pickled `Call` and answers with pickled tuples, the first word of
-which says what they are: progress, sent, result, failed, raised.
+which says what they are: progress, heard (a statement that its sessions are about to send), sent, result, failed, raised.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Call:
     path: tuple[str, ...]
     implementation: str
     tool: str
+    source: str
     params: Mapping[str, Any]
     credentials: Credentials
     marker: str
@@ -61,6 +62,7 @@ def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
         tuple(sys.path),
         tool.implementation or "",
         tool.name,
+        tool.source,
         dict(params),
         context.database.credentials,
         context.marker,
@@ -115,6 +117,9 @@ def _followed(child: subprocess.Popen[bytes], answers: IO[bytes], context: Conte
             context.progress(*rest)
         elif kind == "sent":
             context.on_sent(rest[0], _Elsewhere(rest[1]))  # type: ignore[arg-type]  # of which only the name is asked
+        elif kind == "heard":
+            if context.database.hears is not None:
+                context.database.hears(rest[0], _Elsewhere(*rest[1:]))  # type: ignore[arg-type]  # no more than this is asked
         elif kind == "result":
             return dict(rest[0])
         elif kind == "failed":
@@ -140,6 +145,8 @@ class _Elsewhere:
     """A session of the child."""
 
     server_session: str
+    marker: str = ""
+    read_only: bool = True
 
 
 def _child() -> None:
@@ -159,10 +166,15 @@ def _child() -> None:
     def sent(statement: Statement, session: Session) -> None:
         answer("sent", statement, session.server_session)
 
+    def heard(statement: Statement, session: Session) -> None:
+        answer("heard", statement, session.server_session, session.marker, session.read_only)
+
     try:
         sys.path[:] = told.path
+        database = open_database(told.credentials)
+        database.hears, database.author = heard, told.source
         context = Context(
-            open_database(told.credentials),
+            database,
             told.marker,
             told.options,
             results=told.results,

@@ -176,6 +176,7 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             lists={n: Listed.of(spec) for n, spec in (data.get("lists") or {}).items()},
             declared_key=tuple(data.get("key") or ()),
             lock_timeout=data.get("lock_timeout"),
+            locks_too={str(role): str(lock) for role, lock in (data.get("locks_too") or {}).items()},
             requires_approval=bool(data.get("requires_approval")),
             rate_limit=data.get("rate_limit"),
             implementation=data.get("implementation"),

@@ -54,6 +54,7 @@ HEADER: dict[str, Any] = {
         "parameters": {"type": "object", "additionalProperties": PARAMETER},
         "key": {"type": "array", "items": _TEXT, "unique": ()},
         "lock": _TEXT,
+        "locks_too": _TEXTS,
         "transaction": {"enum": ["none", "single"], "title": "transaction"},
         "max_execution_time": {"type": "integer", "minimum": 1, "maximum": _WEEK},
         "lock_timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": _HOUR},

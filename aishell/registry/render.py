@@ -15,6 +15,8 @@ from aishell.registry.lists import Lists
 from aishell.registry.tool import KEY_RANGE, OPERATORS, Block, Tool
 from aishell.reporting.units import exact, printable
 
+#: The blocks that only look.
+READING = frozenset("find same newest next guard follow check verify leftovers report undone".split())
 Pieces = tuple[tuple[str, str], ...]
 
 #: What a literal or a quoted name is, by engine.
@@ -113,8 +115,10 @@ class _Text:
         self.sql.append(self.database.placeholder.format(name))
         self._say(f":{label}")
 
-    def statement(self) -> Statement:
-        return Statement("".join(self.sql), self.params, "".join(self.text), "".join(self.shown))
+    def statement(self, tool: Tool, block: str) -> Statement:
+        text, shown = "".join(self.text), "".join(self.shown)
+        only_reads = tool.read_only or reads(tool, block)
+        return Statement("".join(self.sql), self.params, text, shown, tool.source, block, only_reads)
 
     def _add(self, piece: str, shown: str) -> None:
         self.sql.append(piece.replace("%", "%%") if self.database.escape_percent else piece)
@@ -129,6 +133,13 @@ class _Text:
 def unresolved(block: Block) -> Statement:
     """A block as it stands in its file, where the values of its placeholders are not known yet. It cannot be sent."""
     return Statement("", {}, block.text, "\n".join(map(printable, block.text.split("\n"))))
+
+
+def reads(tool: Tool, block: str) -> bool:
+    """Whether a block only looks: by its name, where the way of running knows its blocks by their names, else by its text."""
+    if tool.runs in ("statement", "each", "batched"):
+        return block in READING
+    return tool.blocks[block].looks
 
 
 def render(
@@ -159,7 +170,7 @@ def render(
                 _filter(text, condition, f"{piece}_{number}")
         else:
             text.paste(_paste(tool, piece, values[piece], database.engine))
-    return text.statement()
+    return text.statement(tool, block.name)
 
 
 def _filter(text: _Text, condition: Mapping[str, Any], name: str) -> None:

@@ -31,7 +31,7 @@ class Stages(Objects):
                 with self.context.reading() as session:
                     self._renew(session, group)  # it was ours that went: killed before it was written down
             return self._verify(group, outcome)
-        with self.context.writing() as session:
+        with self.context.writing(1 + len(row.get("referenced") or ())) as session:
             while self._block != "do":
                 seen = self._look("check", row)
                 reason = seen.get("reason") or (None if self._block else self._held(session, row))

@@ -176,6 +176,15 @@ class Clause:
         return not any(all(_compare(probe, o, b) for o, b in everything) for probe in probes)
 
 
+_QUERY = re.compile(r"\s*(SELECT|WITH|SHOW|EXPLAIN)\b", re.IGNORECASE)
+#: What a query can do beside reading.
+_EFFECT = re.compile(
+    r"\b(INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+\S+\s+SET|INTO\s+(OUTFILE|DUMPFILE)|FOR\s+UPDATE|"
+    r"pg_(terminate|cancel)_backend|pg_(create|drop)\w*slot|pg_switch_wal|pg_backup_\w+|set_config|nextval|setval|lo_\w+)\b",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True)
 class Block:
     """One SQL statement of a tool, in pieces: ("text" | "paste" | "bind", value)."""
@@ -184,6 +193,11 @@ class Block:
     comment: str
     line: int
     pieces: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def looks(self) -> bool:
+        """Whether its text begins as that of a query, and nothing in it does more than that."""
+        return bool(_QUERY.match(self.text)) and not _EFFECT.search(self.text)
 
     @cached_property
     def text(self) -> str:
@@ -259,6 +273,7 @@ class Tool:
     )  # what stands for each column, by the name it is pasted as
     declared_key: tuple[str, ...] = ()
     lock_timeout: float | None = None
+    locks_too: Mapping[str, str] = field(default_factory=dict)  # locks on other tables, by safety/locks.py's ROLES
     requires_approval: bool = False
     rate_limit: int | None = None
     implementation: str | None = None

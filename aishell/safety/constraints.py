@@ -11,7 +11,7 @@ from aishell.errors import SettingsError, UnknownNameError
 from aishell.models import Risk, Server, Step, Table
 from aishell.plugins import entry_points, load
 from aishell.registry.tool import STAGES, Tool
-from aishell.safety.locks import lock_of
+from aishell.safety.locks import wait_of
 from aishell.schema import Known, Schema, faults
 from aishell.settings import PRODUCTION, Target
 from aishell.settings_schemas import MOST_BYTES, number, whole
@@ -203,7 +203,7 @@ class NoLongTransactions(_Base):
 
     def check(self, step: Step, context: Context) -> Violation | None:
         sent = [context.tool.blocks[name].text.upper() for name in STAGES if name in context.tool.blocks]
-        waits = lock_of(context.tool).exclusive or any("CONCURRENTLY" in text for text in sent)
+        waits = wait_of(context.tool).sliced or any("CONCURRENTLY" in text for text in sent)
         age, who = context.server.oldest_transaction_seconds, context.server.oldest_transaction
         if waits and age is None and who is not None and not context.tool.read_only:
             return Violation(self.type, f"how old the oldest transaction is cannot be seen: {who}", Decision.CONFIRM)

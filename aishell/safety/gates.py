@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from aishell.models import AgentConfig, Risk, Step
 from aishell.registry.tool import Tool
 from aishell.safety.constraints import Constraint, Context
-from aishell.safety.locks import Lock, lock_of
+from aishell.safety.locks import ROLES, felt, lock_of, locks_of, wait_of
 from aishell.safety.policy import decide
 from aishell.settings import Policy
 from aishell.verdicts import Decision, Reason, Verdict
@@ -49,9 +50,11 @@ def preapproved(verdict: Verdict, yes: bool, policy: Policy) -> bool:
 
 def mitigations(tool: Tool) -> Iterable[str]:
     """What is really in force when this tool runs."""
-    lock = lock_of(tool)
-    if not tool.read_only:
-        yield f"lock timeout {timeout_of(tool, lock):g} s, {lock.tries} tries"
+    wait = wait_of(tool)
+    if not tool.read_only and wait.sliced:
+        yield f"waits for locks {wait.seconds:g} s at a time, with pauses, {wait.patience:g} s altogether"
+    elif not tool.read_only:
+        yield f"lock timeout {wait.seconds:g} s, {lock_of(tool).tries} tries"
     if tool.max_execution_time is not None:
         yield f"stopped after {tool.max_execution_time} s"
     if tool.runs == "batched":
@@ -66,9 +69,19 @@ def mitigations(tool: Tool) -> Iterable[str]:
         yield "the effect is looked up in the database afterwards"
 
 
-def timeout_of(tool: Tool, lock: Lock | None = None) -> float:
-    """Seconds to wait for the tool's lock: its own, else its lock's."""
-    return tool.lock_timeout if tool.lock_timeout is not None else (lock or lock_of(tool)).timeout
+def locks_told(tool: Tool, found: Iterable[Mapping[str, Any]] | None = None) -> Iterable[str]:
+    """Every lock that is taken, on what, and what it blocks; tables by name where the rows of `find` have a list of them."""
+    rows = list(found or ())
+    for role, lock in locks_of(tool).items():
+        names = sorted({str(name) for row in rows if isinstance(row.get(role), (list, tuple)) for name in row[role]})
+        where = f"on {ROLES[role]}{f' ({few(names)})' if names else ''} " if role else ""
+        if lock.strength:
+            yield f"{where}{lock.name}: blocks {lock.blocks}"
+
+
+def few(names: Sequence[str], most: int = 5) -> str:
+    """The first of some names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _contract(tool: Tool, config: AgentConfig) -> Iterable[Reason]:
@@ -85,7 +98,7 @@ def _facts(step: Step, tool: Tool, context: Context) -> Iterable[Reason]:
         return
     if tool.deletes and not step.params.get("archive"):
         yield Reason("not archived", "rows are deleted for good: they were not archived", Decision.CONFIRM)
-    if lock_of(tool).exclusive and context.busy_sessions:
+    if any(lock.exclusive for lock in felt(tool).values()) and context.busy_sessions:
         yield Reason("live traffic", f"{context.busy_sessions} other sessions use the table now", Decision.CONFIRM)
     if step.estimate.seconds is None and tool.runs != "python":
         yield Reason("estimate", "there is no basis for an estimate of its time", Decision.CONFIRM)
@@ -93,9 +106,9 @@ def _facts(step: Step, tool: Tool, context: Context) -> Iterable[Reason]:
 
 def _risks(step: Step, tool: Tool, context: Context, reasons: Iterable[Reason]) -> Iterable[str]:
     """The risks in words a DBA would use."""
-    lock = lock_of(tool)
-    if lock.strength >= 4 and not tool.read_only:
-        yield f"takes {lock.name}: blocks {lock.blocks}"
+    for role, lock in felt(tool).items():
+        if lock.strength >= 4 and not tool.read_only:
+            yield f"takes {lock.name}{f' on {ROLES[role]}' if role else ''}: blocks {lock.blocks}"
     if step.estimate.bytes and not tool.read_only:
         yield f"needs about {step.estimate.bytes:,} bytes of free disk while it runs"
     yield from (

@@ -1,18 +1,26 @@
-"""The audit log: every event carries the hash of the one before it, written in the transaction of what it tells."""
+"""The audit log: every event carries the hash of the one before it, written in the transaction of what it tells.
+
+What it says is checked by itself (the chain), against what the same transactions wrote (runs and steps), and against heads that
+were kept elsewhere: in the anchor beside the store, on paper, in an export.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aishell.models import canonical, now
-from aishell.state.connection import Connection
+from aishell.models import StepStatus, canonical, now
+from aishell.state.anchor import Anchor
+from aishell.state.connection import Connection, beginning
 
 GENESIS = "0" * 64
+#: The event by which a run tells that the log was not what the anchor says; it stays in the log.
+BROKEN = "audit_broken"
+_STEP_EVENTS = ("step_started", "step_completed", "step_failed", "step_skipped")
 _LAST = "SELECT id, hash FROM events ORDER BY id DESC LIMIT 1"
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credential)", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):\S+@")  # up to the last @: a password may hold / and @
@@ -60,7 +68,7 @@ def head(connection: Connection) -> tuple[int, str]:
 
 def verify(connection: Connection, expected_head: str | None = None) -> list[Problem]:
     """Edits, deletions and gaps in the chain; `expected_head` (a printed copy) shows a cut tail or a rewritten chain."""
-    problems, previous, last, seen = [], GENESIS, 0, expected_head is None
+    problems, previous, last = list[Problem](), GENESIS, 0
     for row in connection.execute("SELECT * FROM events ORDER BY id"):
         if last and row.id != last + 1:
             problems.append(Problem(row.id, f"{row.id - last - 1} event(s) before it are missing"))
@@ -69,11 +77,74 @@ def verify(connection: Connection, expected_head: str | None = None) -> list[Pro
         if row.hash != _hash(row.previous, row.run_id, row.step_index, row.type, row.at, row.data):
             problems.append(Problem(row.id, "it was changed after it was written"))
         previous, last = row.hash, row.id
-        seen = seen or (expected_head is not None and row.hash.startswith(expected_head))
-    if not seen:
-        problems.append(
-            Problem(last, f"no event has the hash {expected_head}: the tail was cut off or the chain rewritten")
-        )
+    return problems + (verify_head(connection, expected_head) if expected_head is not None else [])
+
+
+def verify_head(connection: Connection, expected: str) -> list[Problem]:
+    """Whether an event has this hash, or one that begins so."""
+    like = "SELECT id FROM events WHERE hash LIKE :beginning ESCAPE '/'"
+    if connection.first(like, {"beginning": beginning(expected)}) is not None:
+        return []
+    text = f"no event has the hash {expected}: the tail was cut off or the chain rewritten"
+    return [Problem(head(connection)[0], text)]
+
+
+def verify_anchor(connection: Connection, anchor: Anchor | None) -> list[Problem]:
+    """Whether the event that was the newest when a run ended is still there, with all before it."""
+    if anchor is None or anchor.events == 0:
+        return []
+    row = connection.first("SELECT hash FROM events WHERE id = :id", {"id": anchor.events})
+    if row is not None and row.hash == anchor.head:
+        return []
+    number = head(connection)[0]
+    there = f"has {number}" if number < anchor.events else "has another event in its place"
+    text = f"the log had {anchor.events} events on {anchor.at[:19]}Z, the newest {anchor.head[:16]}, and {there}"
+    return [Problem(anchor.events, f"{text}: its tail was cut off, or it was replaced")]
+
+
+def verify_copy(connection: Connection, copy: Sequence[tuple[int, str]]) -> list[Problem]:
+    """Whether every event of an exported copy, (number, hash), is there as it was."""
+    there = {row.id: row.hash for row in connection.execute("SELECT id, hash FROM events")}
+    gone = [number for number, value in copy if there.get(number) != value]
+    if not gone:
+        return []
+    return [
+        Problem(gone[0], f"{len(gone)} of the {len(copy)} events of the copy are not in the log, or are others there")
+    ]
+
+
+def verify_records(connection: Connection) -> list[Problem]:
+    """Whether the log tells of every run and step what the tables of runs and steps say."""
+    state, step, broken, pruned = dict[str, str](), dict[tuple[str, int], str](), list[Problem](), 0
+    known = set[str]()
+    for row in connection.execute("SELECT * FROM events ORDER BY id"):
+        data = json.loads(row.data)
+        if row.run_id is not None:
+            known.add(row.run_id)
+        if row.type == "state_changed" and "to" in data and row.run_id is not None:
+            state[row.run_id] = data["to"]
+        elif row.type in _STEP_EVENTS:
+            step[row.run_id, row.step_index] = StepStatus.STARTED if row.type == "step_started" else data["status"]
+        elif row.type == BROKEN:
+            broken.append(Problem(row.id, f"a run found on {row.at[:19]}Z: {data['found']}"))
+        pruned += int(data.get("pruned_runs") or 0) if row.type == "state_changed" else 0
+    problems, runs = broken, {row.id: row.state for row in connection.execute("SELECT id, state FROM runs")}
+    for run, there in runs.items():
+        if run not in known:
+            problems.append(Problem(0, f"the run {run[:8]} is {there}, and no event tells of it"))
+        elif state.get(run) != there:
+            problems.append(
+                Problem(0, f"the run {run[:8]} is {there}, and by the last event that is left it is {state.get(run)}")
+            )
+    for row in connection.execute("SELECT run_id, step_index, status, attempt FROM steps"):
+        told = step.get((row.run_id, row.step_index), StepStatus.PENDING)
+        if row.run_id in known and told != row.status:
+            problems.append(
+                Problem(0, f"step {row.step_index} of run {row.run_id[:8]} is {row.status}, the log says {told}")
+            )
+    missing = len(known - runs.keys())
+    if missing > pruned:
+        problems.append(Problem(0, f"{missing} run(s) of the log are no longer there, and {pruned} were pruned"))
     return problems
 
 

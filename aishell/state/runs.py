@@ -6,12 +6,13 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import RunState, StepStatus, canonical, now
-from aishell.state import audit
+from aishell.state import anchor, audit
 from aishell.state.connection import Connection, Record, beginning, marks
 from aishell.state.store import Store
 from aishell.state.transitions import check_transition
@@ -27,9 +28,16 @@ class Runs:
         self.store = store
 
     def create(
-        self, *, run_id: str, owner: str, plan: Mapping[str, Any], tools: Mapping[str, str], request: Mapping[str, Any]
+        self,
+        *,
+        run_id: str,
+        owner: str,
+        plan: Mapping[str, Any],
+        tools: Mapping[str, str],
+        request: Mapping[str, Any],
+        happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
     ) -> None:
-        """Record a run with its plan and all steps pending: the checkpoint `plan_created`."""
+        """Record a run with its plan and all steps pending: the checkpoint `plan_created`; `happened` until then."""
         task = plan["task"]
         with self.store.write() as connection:
             run = {
@@ -74,14 +82,25 @@ class Runs:
                     {"from": old, "to": new, "plan": request["plan_digest"], "by": request["requested_by"]},
                     run_id=run_id,
                 )
+            for kind, data in happened:
+                audit.append(connection, kind, data, run_id=run_id)
 
     def change_state(
-        self, run_id: str, owner: str, new: RunState, *, reason: str = "", result: Mapping[str, Any] | None = None
+        self,
+        run_id: str,
+        owner: str,
+        new: RunState,
+        *,
+        reason: str = "",
+        result: Mapping[str, Any] | None = None,
+        happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
     ) -> RunState:
         """Move a run to another state; the state it had. Raises StateError for an illegal transition."""
         with self.store.write() as connection:
             old = RunState(self._row(connection, run_id).state)
             self._claim(connection, run_id, owner)
+            for kind, data in happened:
+                audit.append(connection, kind, data, run_id=run_id)
             if new != old:
                 check_transition(old, new)
                 audit.append(connection, "state_changed", {"from": old, "to": new, "reason": reason}, run_id=run_id)
@@ -281,6 +300,26 @@ class Runs:
     def head(self) -> tuple[int, str]:
         with self.store.read() as connection:
             return audit.head(connection)
+
+    def check_anchor(self) -> str | None:
+        """What is wrong with the log by the head that the last run left, which is then written down; None where nothing is.
+
+        To be asked before anything is added: behind a tail that was cut off the numbers are taken again.
+        """
+        kept = anchor.read(anchor.path_of(self.store.path))
+        with self.store.read() as connection:
+            problems = audit.verify_anchor(connection, kept)
+        if not problems:
+            return None
+        found = {"found": problems[0].text, "anchor": asdict(kept) if kept else None, "by": who()}
+        self.event(audit.BROKEN, found)
+        return problems[0].text
+
+    def drop_anchor(self) -> str:
+        """Keep the head of the log in the file beside the store, for the next run to look at; the head. Raises StateError."""
+        number, newest = self.head()
+        anchor.write(anchor.path_of(self.store.path), number, newest)
+        return newest
 
     def tool_statistics(self) -> list[dict[str, Any]]:
         """Per tool: calls, share that succeeded, mean seconds."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from aishell.errors import StateError
 from aishell.interrupts import uninterrupted
 from aishell.pool import Pool
+from aishell.state import anchor
 from aishell.state.connection import BUSY_TIMEOUT, Connection, connect, is_store
 from aishell.state.schema import VERSION, migrate
 
@@ -37,6 +38,7 @@ class Store:
         Raises StateError with a remedy when the file is empty, corrupt, newer, not ours, or cannot be written.
         """
         if not path.exists():
+            _refuse_vanished(path)
             cls._make(path)
         if path.stat().st_size == 0:
             raise StateError(
@@ -137,6 +139,17 @@ class Store:
     def close(self) -> None:
         with uninterrupted():
             self._pool.dispose()
+
+
+def _refuse_vanished(path: Path) -> None:
+    """Raises StateError where the store is gone and what was kept beside it is not: a new one would hide that."""
+    left = anchor.read(anchor.path_of(path))
+    if left is not None and left.events:
+        raise StateError(
+            f"{path} is gone: when the last run ended, on {left.at[:19]}Z, its audit log had {left.events} events "
+            f"(head {left.head[:16]})",
+            hint=f"restore it from a copy; to begin anew without its runs and approvals, move {anchor.path_of(path)} away",
+        )
 
 
 def _make_private(path: Path) -> None:

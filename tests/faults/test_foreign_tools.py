@@ -103,13 +103,17 @@ def tool(name: str, *, limit: int = 600, risk: str = "safe") -> Tool:
 
 
 def test_it_asks_the_database_and_answers_from_a_process_of_its_own(context: Context) -> None:
-    sent, seen = [], []
+    sent, seen, heard = [], [], []
+    context.database.hears = lambda one, session: heard.append(
+        (one.text, one.source, session.marker, session.read_only)
+    )
     context.on_sent = lambda statement, session: sent.append((statement.text, session.server_session))
     context.progress = lambda *told: seen.append(told)
     said = run(tool("asks"), {"text": "é"}, None, context).output["said"]
     assert said.startswith("from the database é r1 ")
     assert int(said.split()[-1]) != os.getpid()
     assert [text for text, _ in sent] == ["SELECT …"]
+    assert heard == [("SELECT …", "tools/common/foreign_one.yaml", "aishell:test:0", True)], "for the audit log"
     assert seen == [(1, 2, "half")]
 
 

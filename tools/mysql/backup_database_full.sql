@@ -10,7 +10,7 @@
 --     --no-tablespaces, --skip-dump-date, --skip-add-locks, --default-character-set=utf8mb4, --max-allowed-packet=1073741824,
 --     '--master-data=:master_data', '--source-data=:source_data', '--set-gtid-purged=:gtid_purged', '--column-statistics=:column_statistics',
 --     '--dump-history=:history', --, ':database']
--- lock: none
+-- lock: MDL SHARED READ
 -- max_execution_time: 86400
 -- idempotent: true
 -- parameters:

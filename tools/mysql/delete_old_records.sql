@@ -6,6 +6,7 @@
 -- runs: batched
 -- transaction: none
 -- lock: MDL SHARED WRITE
+-- locks_too: {referring: MDL SHARED WRITE}
 -- max_execution_time: 600
 -- idempotent: true
 -- batch: 2000

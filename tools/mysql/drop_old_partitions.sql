@@ -25,10 +25,11 @@
 -- examples: [{params: {schema: shop, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00'}}]
 --
 -- Drops the partitions of a table that can hold nothing but rows before the cut-off, each in a statement of its own, after
--- the newest of its rows was looked at. The table is locked against everything for the moment that each takes; it is given up
--- when the lock is not free within seconds. Never dropped: the last partition, one up to MAXVALUE, the first one where the
--- column may be NULL (such rows are kept there), and any when the table has a trigger for DELETE. The name is kept from being given
--- to another table by LOCK TABLES meanwhile. Needs SELECT, ALTER and DROP on the table, and LOCK TABLES on its database.
+-- the newest of its rows was looked at. The table is locked against everything for the moment that each takes. The lock is
+-- waited for a second at a time with pauses in which everybody passes, and given up soon. Never dropped: the last partition, one
+-- up to MAXVALUE, the first one where the column may be NULL (such rows are kept there), and any when the table has a trigger for
+-- DELETE. The name is kept from being given to another table by LOCK TABLES meanwhile. Needs SELECT, ALTER and DROP on the table,
+-- and LOCK TABLES on its database.
 
 -- find: the partitions that may go
 WITH

@@ -5,7 +5,7 @@
 -- capabilities: [database_read, database_write]
 -- runs: statement
 -- transaction: none
--- lock: MDL EXCLUSIVE
+-- lock: MDL SHARED NO READ WRITE
 -- max_execution_time: 7200
 -- idempotent: true
 -- parameters:

@@ -5,7 +5,7 @@
 -- capabilities: [database_read, database_write]
 -- runs: statement
 -- transaction: none
--- lock: MDL SHARED NO WRITE
+-- lock: "MDL SHARED NO WRITE, brief EXCLUSIVE"
 -- max_execution_time: 14400
 -- idempotent: true
 -- parameters:

@@ -7,6 +7,7 @@
 -- archives: write
 -- transaction: none
 -- lock: ACCESS SHARE
+-- locks_too: {referring: ACCESS SHARE}
 -- max_execution_time: 600
 -- idempotent: true
 -- batch: 5

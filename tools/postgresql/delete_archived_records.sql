@@ -7,6 +7,7 @@
 -- archives: delete
 -- transaction: none
 -- lock: ROW EXCLUSIVE
+-- locks_too: {referring: ROW EXCLUSIVE}
 -- max_execution_time: 600
 -- idempotent: true
 -- deletes: true

@@ -6,6 +6,7 @@
 -- runs: batched
 -- transaction: none
 -- lock: ROW EXCLUSIVE
+-- locks_too: {referring: ROW EXCLUSIVE}
 -- max_execution_time: 600
 -- idempotent: true
 -- batch: 1000

@@ -6,6 +6,7 @@
 -- runs: each
 -- transaction: none
 -- lock: SHARE UPDATE EXCLUSIVE
+-- locks_too: {index: ACCESS EXCLUSIVE}
 -- max_execution_time: 300
 -- idempotent: true
 -- lock_timeout: 0.5

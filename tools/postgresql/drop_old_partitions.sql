@@ -6,6 +6,7 @@
 -- runs: each
 -- transaction: none
 -- lock: SHARE UPDATE EXCLUSIVE
+-- locks_too: {partition: ACCESS EXCLUSIVE, referenced: ACCESS EXCLUSIVE}
 -- lock_timeout: 60
 -- max_execution_time: 900
 -- idempotent: true
@@ -26,8 +27,10 @@
 -- examples: [{params: {schema: public, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00+00'}}]
 --
 -- Drops the partitions of a table that can hold nothing but rows before the cut-off: each is taken out of the table while reads
--- and writes go on (DETACH … CONCURRENTLY, which waits for the transactions that use the table), looked at once more, and
--- dropped. Once the detach has begun, new queries on the table do not see the partition's rows any more.
+-- and writes of the table go on (DETACH … CONCURRENTLY, which waits for the transactions that use the table), looked at once
+-- more, and dropped. Once the detach has begun, new queries on the table do not see the partition's rows any more.
+-- THE TABLES THAT ITS FOREIGN KEYS REFER TO are locked against everything for the moment of the drop, and so is the partition
+-- itself. These locks are waited for a second at a time with pauses in which everybody passes, up to a minute.
 -- A detach that is interrupted leaves the partition half detached (pg_inherits.inhdetachpending); the next try, resume or run
 -- finishes it (FINALIZE). One that was detached and not dropped is found by a resume of the same run only.
 -- Never dropped: the newest partition, the DEFAULT one, one with partitions of its own, and what a foreign key, a trigger for

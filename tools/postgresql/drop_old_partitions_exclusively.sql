@@ -6,6 +6,7 @@
 -- runs: each
 -- transaction: none
 -- lock: ACCESS EXCLUSIVE
+-- locks_too: {partition: ACCESS EXCLUSIVE, referenced: ACCESS EXCLUSIVE}
 -- max_execution_time: 300
 -- idempotent: true
 -- deletes: true
@@ -26,7 +27,8 @@
 --
 -- Drops the partitions of a table that can hold nothing but rows before the cut-off, where the server cannot detach them while
 -- the application goes on: before version 14, and where there is a DEFAULT partition. The table and its DEFAULT partition are
--- locked against everything for the moment that each detach takes; it is given up when the lock is not free within seconds.
+-- locked against everything for the moment that each detach takes, and the tables that foreign keys of the partition refer to for
+-- the moment of the drop. The locks are waited for a second at a time with pauses in which everybody passes, and given up soon.
 -- What a concurrent detach has left half done is finished. The rules of what stays are those of drop_old_partitions.
 -- Needs ownership of the table and of its partitions.
 

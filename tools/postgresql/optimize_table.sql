@@ -5,7 +5,7 @@
 -- capabilities: [database_read, query_optimize]
 -- runs: statement
 -- transaction: none
--- lock: SHARE UPDATE EXCLUSIVE
+-- lock: "SHARE UPDATE EXCLUSIVE, brief ACCESS EXCLUSIVE"
 -- max_execution_time: 14400
 -- idempotent: true
 -- parameters:

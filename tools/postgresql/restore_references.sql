@@ -7,6 +7,7 @@
 -- archives: load
 -- transaction: none
 -- lock: ROW EXCLUSIVE
+-- locks_too: {referenced: ROW SHARE}
 -- max_execution_time: 600
 -- idempotent: true
 -- parameters:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from aishell.backups.making import Work
 from aishell.backups.mariadb.views import DEFINER, INVOKER, Rights, outermost_first, replacing, secured, unqualified
 from aishell.databases.base import Session
-from aishell.databases.opening import open_database
+from aishell.databases.opening import open_beside
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
 
@@ -42,7 +42,10 @@ def inside(work: Work, name: str) -> Iterator[Session]:
     """A session of its own in a database: what is set there is gone with it."""
     credentials = work.context.database.credentials
     there = replace(credentials, url=replace(credentials.url, database=name))
-    with closing(open_database(there)) as database, database.session(work.context.options) as session:
+    with (
+        closing(open_beside(work.context.database, there)) as database,
+        database.session(work.context.options) as session,
+    ):
         session.mark(work.context.marker)
         yield session
 

@@ -156,7 +156,7 @@ def _move(work: Work, rows: Sequence[Row]) -> None:
         statement = render(work.tool, work.tool.blocks["do_move"], {"moves": moves}, work.context.database)
         work.context.on_sent(statement, session)
         try:
-            session.execute(statement)
+            work.context.in_slices(lambda: session.execute(statement))
         except DatabaseError:
             with suppress(DatabaseError):  # its connection is gone: whoever resumes the run goes on from here
                 make(work, session, (one for one in noted(rows, REPLACED) if one.kind == TRIGGER))

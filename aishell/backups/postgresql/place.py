@@ -11,7 +11,7 @@ from typing import Any
 from aishell.backups.making import Work
 from aishell.databases.base import Database
 from aishell.databases.connections import Credentials
-from aishell.databases.opening import open_database
+from aishell.databases.opening import open_beside
 from aishell.errors import BackupError
 from aishell.registry.render import render
 
@@ -39,7 +39,7 @@ def credentials_of(work: Work, place: str) -> Credentials:
 @contextmanager
 def opened(work: Work, place: str) -> Iterator[Database]:
     """Another database of the same server. Raises BackupError where the connection leads somewhere else, as a pooler's can."""
-    database = open_database(credentials_of(work, place))
+    database = open_beside(work.context.database, credentials_of(work, place))
     try:
         with database.session(work.context.options) as session:
             session.mark(work.context.marker)

@@ -12,7 +12,7 @@ from aishell.backups.manifest import Manifest
 from aishell.backups.postgresql import place as pg_place
 from aishell.backups.postgresql.dump import with_owners
 from aishell.backups.replacing import nothing_replaced, refuse_other, require_safety, restored, told
-from aishell.databases.base import Database, Statement
+from aishell.databases.base import Database, Session, Statement
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
 from aishell.registry.context import Context
@@ -110,12 +110,7 @@ def _rename(work: Work, door: Database) -> None:
         session.mark(work.context.marker)
         for left in reversed(range(TRIES)):
             try:
-                with session.transaction():
-                    session.query(_statement(work, door, "leave", ours=_ours(work)))
-                    for block in ("do_keep", "do_replace"):
-                        statement = _statement(work, door, block)
-                        work.context.on_sent(statement, session)
-                        session.execute(statement)
+                work.context.in_slices(lambda: _exchange(work, door, session))
                 return
             except DatabaseError as error:
                 if error.code != IN_USE:
@@ -126,6 +121,15 @@ def _rename(work: Work, door: Database) -> None:
                         f"{work.params['database']} is entered again and again: {error.message}",
                         hint="stop the application, then `aishell runs resume`",
                     ) from error
+
+
+def _exchange(work: Work, door: Database, session: Session) -> None:
+    with session.transaction():
+        session.query(_statement(work, door, "leave", ours=_ours(work)))
+        for block in ("do_keep", "do_replace"):
+            statement = _statement(work, door, block)
+            work.context.on_sent(statement, session)
+            session.execute(statement)
 
 
 def _ours(work: Work) -> str:

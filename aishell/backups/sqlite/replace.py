@@ -114,7 +114,7 @@ def _written(work: Work, live: Path, place: Path) -> list[str]:
 
 def _write(work: Work, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     """One transaction of SQLite's backup API. Who reads or writes is waited for as long as the tool's lock may be."""
-    limit = work.context.options.lock_timeout or 0
+    limit = max(work.context.options.lock_timeout or 0, work.context.patience)
     moved = time.monotonic()
 
     def progressed(status: int, remaining: int, pages: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from aishell.errors import DatabaseError, StepError
-from aishell.execution.retry import retrying, transient
+from aishell.execution.retry import LONGEST_PAUSE, retrying, transient
 
 KINDS = (
     "connect connection_lost lock_timeout deadlock serialization too_many_connections busy statement_timeout cancelled "
@@ -95,3 +97,49 @@ def test_a_clean_up_that_fails_ends_the_tries(waits):
         retrying(3, lambda number, error: None)(call, clean)
     assert caught.value.kind == "other"
     assert call.calls == 1
+
+
+@pytest.fixture
+def clock(monkeypatch) -> list[float]:
+    """Seconds that go by when they are waited for; each call takes a slice of a second."""
+    now = [0.0]
+    monkeypatch.setattr("tenacity.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    return now
+
+
+@pytest.mark.parametrize("kind", ["lock_timeout", "busy"])
+def test_a_lock_is_asked_for_in_slices_with_pauses_until_the_patience_is_over(clock, kind):
+    asked: list[float] = []
+
+    def call() -> None:
+        asked.append(clock[0])
+        clock[0] += 1.0
+        raise failed(kind)
+
+    with pytest.raises(DatabaseError):
+        retrying(1, lambda number, error: None, patience=60)(call, lambda: None)
+    pauses = [later - earlier - 1.0 for earlier, later in itertools.pairwise(asked)]
+    assert len(asked) > 9
+    assert all(0.89 < pause < LONGEST_PAUSE + 0.01 for pause in pauses), "everybody passes in between"
+    assert 50 < clock[0] <= 61
+
+
+def test_patience_for_locks_gives_other_failures_no_more_tries(clock):
+    call = Call(*(failed("deadlock") for _ in range(9)))
+    with pytest.raises(DatabaseError):
+        retrying(2, lambda number, error: None, patience=60)(call, lambda: None)
+    assert call.calls == 2
+
+
+def test_a_long_statement_that_met_a_lock_at_its_end_is_not_begun_again(clock):
+    """A rebuild waits for its exclusive lock when the work is done: after an hour of it the patience is over."""
+
+    def call() -> None:
+        clock[0] += 3600
+        raise failed("lock_timeout")
+
+    told: list[int] = []
+    with pytest.raises(DatabaseError):
+        retrying(3, lambda number, error: told.append(number), patience=15)(call, lambda: None)
+    assert told == []

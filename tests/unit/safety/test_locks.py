@@ -7,17 +7,29 @@ import pytest
 from aishell.locations import built_in
 from aishell.registry.header import read_tool
 from aishell.registry.registry import Registry
-from aishell.safety.locks import LOCKS, contradiction, lock_of, taken_by
+from aishell.safety.locks import (
+    LOCKS,
+    ROLES,
+    SLICE,
+    contradiction,
+    lock_of,
+    locks_of,
+    taken_by,
+    taken_elsewhere,
+    wait_of,
+)
 from tests.unit.making import BLOCKS, VERIFY, make_tool, tool_text
 
 BRIEF = "MDL SHARED UPGRADABLE, brief EXCLUSIVE"
+COPY = "MDL SHARED NO WRITE, brief EXCLUSIVE"
+VACUUM = "SHARE UPDATE EXCLUSIVE, brief ACCESS EXCLUSIVE"
 
 
 @pytest.mark.parametrize(
     ("engine", "sql", "lock"),
     [
-        ("postgresql", "VACUUM t", "SHARE UPDATE EXCLUSIVE"),
-        ("postgresql", "VACUUM (SKIP_LOCKED, ANALYZE) t", "SHARE UPDATE EXCLUSIVE"),
+        ("postgresql", "VACUUM t", VACUUM),
+        ("postgresql", "VACUUM (SKIP_LOCKED, ANALYZE) t", VACUUM),
         ("postgresql", "VACUUM FULL t", "ACCESS EXCLUSIVE"),
         ("postgresql", "vacuum (analyze, full) t", "ACCESS EXCLUSIVE"),
         ("postgresql", "VACUUM\n  (FULL)\n t", "ACCESS EXCLUSIVE"),
@@ -42,9 +54,9 @@ BRIEF = "MDL SHARED UPGRADABLE, brief EXCLUSIVE"
         ("mysql", "OPTIMIZE TABLE t", BRIEF),
         ("mysql", "OPTIMIZE LOCAL TABLE t", BRIEF),
         ("mysql", "ALTER TABLE t FORCE, ALGORITHM=INPLACE, LOCK=NONE", BRIEF),
-        ("mysql", "ALTER TABLE t FORCE", "MDL SHARED NO WRITE"),
+        ("mysql", "ALTER TABLE t FORCE", COPY),
         ("mysql", "ALTER TABLE t DROP PARTITION p", "MDL EXCLUSIVE"),
-        ("mysql", "REPAIR TABLE t", "MDL SHARED NO WRITE"),
+        ("mysql", "REPAIR TABLE t", COPY),
         ("mysql", "ANALYZE TABLE t", "MDL SHARED READ"),
         ("mysql", "CHECK TABLE t", "MDL SHARED READ"),
         ("mysql", "DROP TABLE t", "MDL EXCLUSIVE"),
@@ -65,6 +77,26 @@ def test_a_statement_takes_the_lock_the_manuals_name(engine, sql, lock):
     taken = taken_by(sql, engine)
     assert taken is not None
     assert taken.name == lock
+
+
+@pytest.mark.parametrize(
+    ("engine", "sql", "locks"),
+    [
+        ("postgresql", "DROP TABLE t", {"referenced": "ACCESS EXCLUSIVE"}),
+        (
+            "postgresql",
+            "ALTER TABLE t DETACH PARTITION p FINALIZE",
+            {"partition": "ACCESS EXCLUSIVE", "referenced": "SHARE ROW EXCLUSIVE"},
+        ),
+        ("postgresql", "DROP INDEX CONCURRENTLY i", {"index": "ACCESS EXCLUSIVE"}),
+        ("postgresql", "DELETE FROM t", {"referring": "ROW EXCLUSIVE"}),
+        ("postgresql", "WITH gone AS (DELETE FROM t RETURNING 1) SELECT 1", {"referring": "ROW EXCLUSIVE"}),
+        ("postgresql", "INSERT INTO t VALUES (1)", {"referenced": "ROW SHARE"}),
+        ("postgresql", "VACUUM FULL t", {}),
+    ],
+)
+def test_a_statement_takes_locks_on_other_tables_too(engine, sql, locks):
+    assert {role: lock.name for role, lock in taken_elsewhere(sql, engine).items()} == locks
 
 
 @pytest.mark.parametrize(
@@ -91,10 +123,36 @@ def test_every_shipped_tool_declares_a_lock_that_is_strong_enough():
     assert [(tool.source, problem) for tool in tools if (problem := contradiction(tool))] == []
     for tool in tools:
         assert lock_of(tool) is LOCKS[tool.engine][tool.lock]
-        # What a file detaches from a table before it drops it is no part of that table any more.
-        sent = ("detach", "finalize", "cleanup") if "detach" in tool.blocks else ("do", "cleanup")
-        taken = [taken_by(tool.blocks[name].text, tool.engine) for name in sent if name in tool.blocks]
-        assert all(lock is not None and lock.strength <= lock_of(tool).strength for lock in taken), tool.source
+        told = {role: lock.name for role, lock in locks_of(tool).items() if role}
+        assert told == dict(tool.locks_too), f"{tool.source} states every lock that its statements take, and no other"
+
+
+def test_what_a_file_does_not_state_is_what_its_statements_take():
+    """A site's own tool that says nothing of other tables is shown with what is known of its statements."""
+    tool = make_tool({"do": "DELETE FROM {table}", "verify": VERIFY}, "postgresql", lock="ROW EXCLUSIVE")
+    assert {role: lock.name for role, lock in locks_of(tool).items()} == {
+        "": "ROW EXCLUSIVE",
+        "referring": "ROW EXCLUSIVE",
+    }
+    vacuum = make_tool({"do": "VACUUM {table}", "verify": VERIFY}, "postgresql", lock="SHARE UPDATE EXCLUSIVE")
+    assert lock_of(vacuum).name == VACUUM
+
+
+def test_readers_queue_for_a_slice_and_no_longer():
+    tools = [tool for tool in Registry.load([built_in("tools")]) if not tool.read_only]
+    sliced = {tool.name for tool in tools if wait_of(tool).sliced}
+    assert {
+        "drop_old_partitions",
+        "drop_old_partitions_exclusively",
+        "rebuild_table",
+        "replace_database",
+        "optimize_table",
+    } <= sliced
+    for tool in tools:
+        wait = wait_of(tool)
+        assert wait.seconds <= wait.patience
+        if any(lock.queues for role, lock in locks_of(tool).items() if role != "index"):
+            assert wait.seconds <= SLICE <= 1 < wait.patience, tool.source
 
 
 @pytest.mark.parametrize(
@@ -103,6 +161,8 @@ def test_every_shipped_tool_declares_a_lock_that_is_strong_enough():
         (BLOCKS, {"lock": "SHARE UPDATE EXCLUSIVE"}, "unknown lock 'SHARE UPDATE EXCLUSIVE'; known: none, SHARED"),
         (BLOCKS, {"lock": None}, "`do` takes RESERVED, the file declares none"),
         ({"do": "VACUUM", "verify": VERIFY}, {"parameters": None}, "`do` takes EXCLUSIVE, the file declares RESERVED"),
+        (BLOCKS, {"locks_too": "{referring: WRITE}"}, "unknown lock 'WRITE'"),
+        (BLOCKS, {"locks_too": "{parents: RESERVED}"}, "unknown role 'parents' in locks_too; known: partition, index"),
         ({"do": "ATTACH {table} AS x", "verify": VERIFY}, {}, "does not know which lock `ATTACH {table} AS x"),
         (
             {**BLOCKS, "leftovers": "SELECT 1 AS rest", "cleanup": "VACUUM {rest}"},
@@ -121,9 +181,20 @@ def test_a_stronger_lock_than_needed_may_be_declared():
 
 
 @pytest.mark.parametrize("engine", LOCKS)
-def test_locks_grow_in_strength_and_what_blocks_readers_is_not_waited_for_long(engine):
+def test_locks_grow_in_strength_and_readers_queue_for_what_excludes_them(engine):
     locks = list(LOCKS[engine].values())
     assert [lock.strength for lock in locks] == sorted(lock.strength for lock in locks)
     assert locks[0].name == "none"
-    assert all(1 <= lock.timeout <= 5 for lock in locks if lock.exclusive)
+    assert all(lock.queues for lock in locks if lock.exclusive)
+    assert all(SLICE < lock.timeout <= 30 for lock in locks if lock.queues)
     assert all(lock.tries == 3 and lock.blocks for lock in locks)
+
+
+def test_a_lock_on_another_table_that_is_stated_too_weak_contradicts():
+    tool = make_tool(
+        {"do": "DELETE FROM {table}", "verify": VERIFY},
+        "postgresql",
+        lock="ROW EXCLUSIVE",
+        locks_too="{referring: ROW SHARE}",
+    )
+    assert contradiction(tool) == f"`do` takes ROW EXCLUSIVE on {ROLES['referring']}, the file declares ROW SHARE"

@@ -6,7 +6,8 @@
 -- runs: batched
 -- archives: write
 -- transaction: none
--- lock: none
+-- lock: MDL SHARED READ
+-- locks_too: {referring: MDL SHARED READ}
 -- max_execution_time: 600
 -- idempotent: true
 -- batch: 50

@@ -12,6 +12,7 @@
 --   prepare: [mariadb-backup, --no-defaults, --prepare, '--target-dir=:folder', '--incremental-dir=:increment',
 --     '--innodb-page-size=:page_size', '--innodb-data-file-path=:system', '--innodb-undo-tablespaces=:undos']
 --   pages: [innochecksum, '--tablespace-flags=:flags', '--start-page=:begin', '--end-page=:end', ':file']
+-- lock: "BACKUP STAGE, brief BLOCK_COMMIT"
 -- max_execution_time: 86400
 -- idempotent: true
 -- parameters:

@@ -7,6 +7,7 @@
 -- archives: delete
 -- transaction: none
 -- lock: MDL SHARED WRITE
+-- locks_too: {referring: MDL SHARED WRITE}
 -- max_execution_time: 600
 -- idempotent: true
 -- deletes: true

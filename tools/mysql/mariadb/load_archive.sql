@@ -7,6 +7,7 @@
 -- archives: load
 -- transaction: none
 -- lock: MDL SHARED WRITE
+-- locks_too: {referring: MDL SHARED READ}
 -- max_execution_time: 600
 -- idempotent: true
 -- parameters:

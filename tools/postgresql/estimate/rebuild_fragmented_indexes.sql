@@ -6,6 +6,7 @@
 -- runs: each
 -- transaction: none
 -- lock: SHARE UPDATE EXCLUSIVE
+-- locks_too: {index: ACCESS EXCLUSIVE}
 -- max_execution_time: 14400
 -- idempotent: true
 -- parameters:

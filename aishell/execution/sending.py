@@ -1,0 +1,78 @@
+"""What is sent to a target, as the audit tells it: what may change something whole, what reads by its block and how often."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from aishell.databases.base import Session, Statement
+from aishell.models import plain
+
+#: An audit event: its type, and what it tells.
+Event = tuple[str, Mapping[str, Any]]
+
+
+class Sending:
+    """Hears every statement of a tool's file before it is sent, by whatever session of the target's databases.
+
+    Sessions are known by their marker: what a step's sessions send is told with the step, all else with the run.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._lists: dict[str, list[Event]] = {}
+        self._reading: dict[str, Counter[tuple[str, str, str]]] = {}
+        self._whole: dict[tuple[str, str], Mapping[str, Any]] = {}  # (marker, digest) -> the values it was told with
+
+    def open(self, marker: str, happened: list[Event]) -> None:
+        """What a step's sessions change is put into `happened` from now on, beside what else happens in it."""
+        with self._guard:
+            self._lists[marker] = happened
+
+    def close(self, marker: str) -> list[Event]:
+        """The step is over: what it has read."""
+        with self._guard:
+            self._lists.pop(marker, None)
+            self._whole = {key: values for key, values in self._whole.items() if key[0] != marker}
+            return _told(self._reading.pop(marker, Counter()))
+
+    def rest(self) -> list[Event]:
+        """What was sent outside of steps since this was asked last: inspection, checks, progress, clean-up."""
+        with self._guard:
+            happened = self._lists.pop("", [])
+            read: Counter[tuple[str, str, str]] = Counter()
+            for marker in [marker for marker in self._reading if marker not in self._lists]:
+                read += self._reading.pop(marker)
+            return [*happened, *_told(read)]
+
+    def hear(self, statement: Statement, session: Session) -> None:
+        """A statement is about to be sent."""
+        digest = hashlib.sha256(statement.sql.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        with self._guard:
+            marker = session.marker
+            if statement.reads or session.read_only:
+                self._reading.setdefault(marker, Counter())[statement.source, statement.block, digest] += 1
+                return
+            happened = self._lists.get(marker)
+            if happened is None:
+                happened = self._lists.setdefault("", [])
+            where = {"source": statement.source, "block": statement.block, "session": session.server_session}
+            first = self._whole.get((marker, digest))
+            if first is None:
+                self._whole[marker, digest] = statement.params
+                happened.append(("statement_sent", {"sql": statement.text, "digest": digest, **where}))
+            else:
+                other = {name: plain(value) for name, value in statement.params.items() if first.get(name) != value}
+                happened.append(("statement_repeated", {"digest": digest, "values": other, **where}))
+
+
+def _told(read: Counter[tuple[str, str, str]]) -> list[Event]:
+    """One event for all that was read."""
+    rows = [
+        {"source": source, "block": block, "digest": digest, "count": count}
+        for (source, block, digest), count in sorted(read.items())
+    ]
+    return [("statements_read", {"statements": rows})] if rows else []

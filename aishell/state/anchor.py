@@ -1,0 +1,66 @@
+"""The head of the audit log in a file beside the store: what is later cut off the store, or out of it, shows against it.
+
+It is written when a run ends and looked at when the next begins, never in between: a step costs nothing by it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from aishell.errors import StateError
+from aishell.models import now
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """What the log was when a run ended: how many events, and the hash of the newest."""
+
+    events: int
+    head: str
+    at: str
+
+
+def path_of(store: Path) -> Path:
+    """The file that belongs to a store."""
+    return store.with_name(f"{store.name}.head")
+
+
+def read(path: Path) -> Anchor | None:
+    """The anchor in a file, None where there is no file. Raises StateError for one that is no anchor."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return Anchor(int(data["events"]), str(data["head"]), str(data["at"]))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StateError(
+            f"{path} cannot be read as the head of an audit log: {error}",
+            hint="check the log with `aishell audit verify --against`, then move the file away",
+        ) from error
+
+
+def write(path: Path, events: int, head: str) -> None:
+    """Put an anchor in the place of the one before, whole or not at all. Raises StateError."""
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(Anchor(events, head, now()))) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the name
+        finally:
+            os.close(folder)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise StateError(
+            f"the head of the audit log cannot be written to {path}: {error.strerror}",
+            hint="give this user write permission on the folder, or free disk space",
+        ) from error
