@@ -26,14 +26,15 @@ def _on_the_older_server(items: Sequence[pytest.Item]) -> Iterable[pytest.Item]:
 
 
 def _not_drawn(items: Sequence[pytest.Item]) -> Iterable[pytest.Item]:
-    """What a test that is `sampled` has beyond a few cases with each value of each parameter."""
+    """What a test that is `sampled` has beyond a few cases with each value of each parameter, or beyond `sampled(so_many)`."""
     products: dict[str, list[pytest.Function]] = {}
     for item in items:
         if isinstance(item, pytest.Function) and item.get_closest_marker("sampled"):
             products.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for name, product in products.items():
         values = [{(name, repr(value)) for name, value in item.callspec.params.items()} for item in product]
-        drawn = covering(values, random.Random(f"{SEED} {name}"))
+        dice, so_many = random.Random(f"{SEED} {name}"), next(product[0].iter_markers("sampled")).args
+        drawn = set(dice.sample(range(len(product)), *so_many)) if so_many else covering(values, dice)
         yield from (item for number, item in enumerate(product) if number not in drawn)
 
 

@@ -25,9 +25,10 @@ CREATE INDEX ON plain (note);
 KINDS = [("distribution", "wal"), ("current", "pages")]
 
 
-every_kind = pytest.mark.parametrize("physical", [*KINDS, ("current", "wal")], indirect=True, ids="-".join)
-
-
+both_kinds = pytest.mark.parametrize("physical", KINDS, indirect=True, ids="-".join)
+every_kind = pytest.mark.parametrize(
+    "physical", [*KINDS, pytest.param(("current", "wal"), marks=pytest.mark.thorough)], indirect=True, ids="-".join
+)
 of_wal = pytest.mark.parametrize("physical", [KINDS[0]], indirect=True, ids="-".join)
 
 
@@ -51,7 +52,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Postgres
         one.remove()
 
 
-@pytest.fixture(params=KINDS, ids="-".join)
+@pytest.fixture(params=[pytest.param(KINDS[0], marks=pytest.mark.thorough), KINDS[1]], ids="-".join)
 def physical(
     request: pytest.FixtureRequest, servers: Callable[[str], PostgresqlServer], tmp_path: Path
 ) -> Iterator[Physical]:

@@ -114,6 +114,7 @@ def test_packages_and_all_else_come_back(place: InPlace, shop: MariadbDatabase) 
     works(shop)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", BUSY)
 def test_a_failure_behind_the_exchange_is_undone(place: InPlace, shop: MariadbDatabase, kind: str) -> None:
     backup, expected, before = place.back_up(), content(shop), databases(shop)

@@ -310,6 +310,7 @@ def in_a_fork(cluster: Physical, run: str, tool: str, **params: object) -> Calla
     return lambda: Physical(cluster.db, cluster.home).step(tool, run, **params)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("tool", ["backup_cluster", "backup_database_incremental"])
 def test_a_backup_that_is_killed_is_whole_or_not_there(cluster: Physical, plain: MariadbDatabase, tool: str) -> None:
     if tool != "backup_cluster":

@@ -217,6 +217,7 @@ def test_a_note_that_claims_more_than_was_proven_helps_no_damaged_backup(chain: 
     assert json.loads(note.read_text())["problem"] is not None, "and now it says so"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("chain", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "text",

@@ -368,6 +368,7 @@ MADE = """
 """
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_database_of_another_encoding_or_locale_comes_back_as_such(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str

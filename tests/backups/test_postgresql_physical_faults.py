@@ -17,7 +17,7 @@ from aishell.backups.postgresql.basebackup import PgBasebackup
 from aishell.backups.postgresql.wal import number_of
 from aishell.backups.repository import Repository
 from aishell.errors import BackupError
-from tests.backups.fix_physical import of_wal
+from tests.backups.fix_physical import both_kinds, of_wal
 from tests.backups.killed import killed
 from tests.backups.physical import Physical, change, cut, flip, hashes
 from tests.fix_aishell import Aishell
@@ -62,6 +62,7 @@ def chain(physical: Physical) -> tuple[Physical, list[Path], Manifest]:
     return physical, [physical.folder(one) for one in (first, last)], last
 
 
+@both_kinds
 def test_damage_is_refused_and_named(chain: tuple[Physical, list[Path], Manifest], tmp_path: Path) -> None:
     physical, folders, last = chain
     for name, (which, find, damage) in DAMAGE.items():
@@ -139,6 +140,7 @@ def test_an_increment_that_fails_takes_no_wal_from_the_server(
     assert number_of(now) == number_of(last.position["lsn"]) > number_of(then)
 
 
+@both_kinds
 def test_a_full_backup_that_fails_leaves_no_slot(physical: Physical, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Repository, "publish", lambda *_: (_ for _ in ()).throw(BackupError("no room")))
     with pytest.raises(BackupError, match="no room"):
@@ -147,6 +149,7 @@ def test_a_full_backup_that_fails_leaves_no_slot(physical: Physical, monkeypatch
     assert not list(physical.home.rglob(".partial-*"))
 
 
+@both_kinds
 def test_a_slot_that_is_gone_or_lost_its_wal_is_told(physical: Physical) -> None:
     with pytest.raises(BackupError, match="no verified backup") as raised:
         physical.increment()
@@ -189,6 +192,7 @@ def temporary(physical: Physical) -> list[Any]:
     return physical.database.execute("SELECT slot_name FROM pg_replication_slots WHERE temporary")
 
 
+@both_kinds
 @SAMPLED
 @pytest.mark.parametrize("tool", ["backup_cluster", "backup_database_incremental"])
 def test_a_backup_that_is_killed_is_whole_or_not_there(physical: Physical, tool: str, whole: bool) -> None:

@@ -33,6 +33,7 @@ def the_archive(aishell):
     return row
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
 def test_archived_deleted_and_put_back(aishell, log_db, kind):
     result = cleanup(aishell, log_db, "--archive", "--archive-format", kind).json

@@ -63,6 +63,7 @@ def test_the_list_has_a_line_a_tool_when_piped(aishell):
     assert [line.split()[0] for line in lines] == registry().names
 
 
+@pytest.mark.sampled(15)
 @pytest.mark.parametrize("name", registry().names)
 def test_show_prints_every_variant_with_its_sql_and_source(name):
     said = CliRunner().invoke(cli, ["tools", "show", name]).output

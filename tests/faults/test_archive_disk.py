@@ -24,6 +24,7 @@ FILL = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
 def test_a_full_disk_stops_the_archive_and_deletes_nothing(
     log_db: tuple[Any, str],

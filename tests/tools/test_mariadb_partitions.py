@@ -159,6 +159,7 @@ def test_ranges_of_a_table_in_use_are_left_for_later(mariadb_engine):
     assert drop(mariadb_engine).status == "done"
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("number", range(len(HOSTILE_NAMES_MYSQL)), ids=[ascii(name) for name in HOSTILE_NAMES_MYSQL])
 def test_hostile_names_of_ranges(mariadb_engine, number):
     name = HOSTILE_NAMES_MYSQL[number]

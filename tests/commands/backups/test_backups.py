@@ -67,6 +67,7 @@ def test_verify_reads_all_without_the_database(aishell, shop):
     assert not list((aishell.site / "backups").glob(".work-*"))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("damage", "said"),
     [

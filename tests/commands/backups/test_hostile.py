@@ -74,6 +74,7 @@ HOSTILE = (
 )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:20]))
 def test_a_target_of_any_name_has_one_folder(site: Aishell, sqlite: SqliteDatabase, name: str) -> None:
     known = {"targets": {name: {"url": sqlite.url, "environment": "test"}}}
