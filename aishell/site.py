@@ -61,7 +61,12 @@ class Site(SiteFiles):
                     "target", wanted, self.settings.targets, str(self.places.config / "targets.yaml")
                 )
             known = self.settings.targets[wanted]
-            return replace(known, environment=environment) if environment else known
+            if environment not in (None, known.environment):
+                raise UsageError(
+                    f"the target {wanted} is {known.environment}, not {environment}",
+                    hint=f"--environment says what --url is; that of a target stands in {self.places.config / 'targets.yaml'}",
+                )
+            return known
         return Target(str(read_url(wanted)), wanted, environment or self._environment(wanted))
 
     def _environment(self, url: str) -> str:
@@ -250,12 +255,14 @@ class Site(SiteFiles):
         if state not in RESUMABLE:
             raise StateError(f"the run {row.id[:8]} is {state.value}; there is nothing to resume")
         plan, request = load_plan(row.plan), json.loads(row.request)
-        if plan.digest != row.plan_digest:
+        if plan.digest != row.plan_digest or not self.runs.as_told(row):
             raise OutgrownError(
-                f"the stored plan of {row.id[:8]} was changed after it was made",
+                f"the stored run {row.id[:8]} was changed after it was made",
                 hint="make a new plan with `aishell run`",
             )
         task = replace(plan.task, target=url or (request["url"] if "://" in row.target else row.target))
         driver = Driver(self, approve, yes, jobs, deadline, observer)
-        with self.job(task, environment=request["environment"], safety_level=request["safety_level"]) as job:
+        # A configured target is what its configuration says now: it may have become production since.
+        environment = request["environment"] if "://" in task.target else None
+        with self.job(task, environment=environment, safety_level=request["safety_level"]) as job:
             return driver.go_on(job, row, plan, in_doubt)

@@ -91,19 +91,29 @@ class Approvals:
                 "by": by,
                 "reason": reason,
                 "digest": row.digest,
+                "modifications": modifications,
                 "terminal": terminal(),
             }
             audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
 
     def decided(self, run_id: str, step_index: int) -> Record | None:
-        """The newest answer for a step that has not been used yet; an expired yes is none."""
+        """The newest answer for a step that has not been used yet; an expired yes is none.
+
+        Raises StateError for an answer that the audit log does not tell of: nobody gave it.
+        """
         with self.store.read() as connection:
-            return connection.first(
+            row = connection.first(
                 """SELECT * FROM approvals WHERE run_id = :run AND step_index = :step
                    AND (status = 'rejected' OR status IN ('approved', 'modified') AND expires_at >= :now)
                    ORDER BY decided_at DESC LIMIT 1""",
                 {"run": run_id, "step": step_index, "now": now()},
             )
+            if row is not None and not _told(connection, row):
+                raise StateError(
+                    f"the approval {row.id} is {row.status}, and the audit log does not tell who answered so",
+                    hint="see `aishell audit verify`; `aishell runs cancel` ends the run",
+                )
+            return row
 
     def close(self, approval: str, status: str) -> None:
         """`consumed`, `void` or `expired`. Raises StateError for one that is closed already: it is used once."""
@@ -137,6 +147,16 @@ class Approvals:
         """What waits for a person now."""
         with self.store.read() as connection:
             return _pending(connection)
+
+
+def _told(connection: Connection, row: Record) -> bool:
+    """Whether the newest event of an approval is this very answer."""
+    sql = "SELECT data FROM events WHERE run_id = :run AND step_index = :step AND type = 'approval_decided' ORDER BY id"
+    told = [json.loads(event.data) for event in connection.execute(sql, {"run": row.run_id, "step": row.step_index})]
+    answers = [data for data in told if data.get("approval") == row.id]
+    kept = json.loads(row.modifications) if row.modifications else None
+    answer = {"status": row.status, "by": row.decided_by, "digest": row.digest, "modifications": audit.redact(kept)}
+    return bool(answers) and all(answers[-1].get(name) == value for name, value in answer.items())
 
 
 def _pending(connection: Connection) -> list[Record]:

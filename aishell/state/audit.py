@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aishell.models import StepStatus, canonical, now
+from aishell.models import StepStatus, canonical, digest, now
 from aishell.state.anchor import Anchor
-from aishell.state.connection import Connection, beginning
+from aishell.state.connection import Connection, Record, beginning
 
 GENESIS = "0" * 64
 #: The event by which a run tells that the log was not what the anchor says; it stays in the log.
@@ -113,22 +113,39 @@ def verify_copy(connection: Connection, copy: Sequence[tuple[int, str]]) -> list
     ]
 
 
+def seal(run: Mapping[str, Any] | Record) -> str:
+    """What a run was made with, request, plan and tools, as one digest: the log has it, and they never change."""
+    return digest([run["request"], run["plan_digest"], run["tools"]])
+
+
 def verify_records(connection: Connection) -> list[Problem]:
-    """Whether the log tells of every run and step what the tables of runs and steps say."""
+    """Whether the log tells of every run, step and approval what their tables say."""
     state, step, broken, pruned = dict[str, str](), dict[tuple[str, int], str](), list[Problem](), 0
-    known = set[str]()
+    known, seals, answers = set[str](), dict[str, str](), dict[str, str]()
     for row in connection.execute("SELECT * FROM events ORDER BY id"):
         data = json.loads(row.data)
         if row.run_id is not None:
             known.add(row.run_id)
         if row.type == "state_changed" and "to" in data and row.run_id is not None:
             state[row.run_id] = data["to"]
+            if "seal" in data:
+                seals[row.run_id] = data["seal"]
+        elif row.type in ("approval_requested", "approval_decided") and "approval" in data:
+            answers[data["approval"]] = data.get("status", "pending")
         elif row.type in _STEP_EVENTS:
             step[row.run_id, row.step_index] = StepStatus.STARTED if row.type == "step_started" else data["status"]
         elif row.type == BROKEN:
             broken.append(Problem(row.id, f"a run found on {row.at[:19]}Z: {data['found']}"))
         pruned += int(data.get("pruned_runs") or 0) if row.type == "state_changed" else 0
-    problems, runs = broken, {row.id: row.state for row in connection.execute("SELECT id, state FROM runs")}
+    problems, runs = broken, dict[str, str]()
+    for row in connection.execute("SELECT id, state, request, plan_digest, tools FROM runs"):
+        runs[row.id] = row.state
+        if seals.get(row.id, seal(row)) != seal(row):
+            problems.append(Problem(0, f"what the run {row.id[:8]} was asked for, or its plan or tools, was changed"))
+    for row in connection.execute("SELECT id, status FROM approvals"):
+        if answers.get(row.id) != row.status:
+            told = f"the log says {answers[row.id]}" if row.id in answers else "no event tells of it"
+            problems.append(Problem(0, f"the approval {row.id} is {row.status}, and {told}"))
     for run, there in runs.items():
         if run not in known:
             problems.append(Problem(0, f"the run {run[:8]} is {there}, and no event tells of it"))

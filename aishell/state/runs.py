@@ -79,7 +79,13 @@ class Runs:
                 audit.append(
                     connection,
                     "state_changed",
-                    {"from": old, "to": new, "plan": request["plan_digest"], "by": request["requested_by"]},
+                    {
+                        "from": old,
+                        "to": new,
+                        "plan": request["plan_digest"],
+                        "by": request["requested_by"],
+                        "seal": audit.seal(run),
+                    },
                     run_id=run_id,
                 )
             for kind, data in happened:
@@ -290,6 +296,12 @@ class Runs:
     def events(self, run_id: str) -> list[Record]:
         with self.store.read() as connection:
             return connection.all("SELECT * FROM events WHERE run_id = :run ORDER BY id", {"run": run_id})
+
+    def as_told(self, row: Record) -> bool:
+        """Whether a run is still what the log says that it was made of."""
+        told = [json.loads(event.data) for event in self.events(row.id) if event.type == "state_changed"]
+        made: dict[str, Any] = next((data for data in told if "plan" in data), {})
+        return bool(made.get("plan") == row.plan_digest and made.get("seal", audit.seal(row)) == audit.seal(row))
 
     def objects(self, run_id: str, index: int) -> list[Record]:
         """What earlier attempts of a step recorded of its objects."""

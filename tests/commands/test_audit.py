@@ -212,6 +212,40 @@ def test_an_outcome_that_was_changed_shows(kept: Aishell) -> None:
     assert "is skipped, the log says done" in broken(kept)
 
 
+def waiting(aishell: Aishell, bloated: Bloated) -> tuple[str, Path]:
+    """A run that waits for an approval, and the file that it is to change."""
+    db = bloated.make()
+    aishell.url = db.url
+    return aishell.maintenance("full", "--environment", "production", yes=False).expect(3).run_id, db.path
+
+
+@pytest.mark.parametrize("status", ["approved", "modified", "rejected"])
+def test_an_answer_that_nobody_gave_counts_for_nothing(bloated_sqlite: Bloated, aishell: Aishell, status: str) -> None:
+    run, path = waiting(aishell, bloated_sqlite)
+    before = path.read_bytes()
+    answer = f"status = '{status}', decided_by = 'eve@vm', decided_at = requested_at, modifications = '{{}}'"
+    change(aishell, f"UPDATE approvals SET {answer}")
+    assert f"is {status}, and the log says pending" in broken(aishell)
+    ended = aishell.resume(run).expect(2)
+    assert "the audit log does not tell who answered so" in ended.json["error"]["message"]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("column", ["request", "tools"])
+def test_a_run_that_was_asked_for_otherwise_is_not_gone_on_with(
+    bloated_sqlite: Bloated, aishell: Aishell, column: str
+) -> None:
+    run, path = waiting(aishell, bloated_sqlite)
+    before = path.read_bytes()
+    was, now = {"request": ("production", "local"), "tools": ("risk: medium", "risk: safe")}[column]
+    ((text,),) = aishell.rows(f"SELECT {column} FROM runs")
+    assert was in text
+    change(aishell, f"UPDATE runs SET {column} = replace({column}, '{was}', '{now}')")
+    assert "or its plan or tools, was changed" in broken(aishell)
+    assert "was changed after it was made" in aishell.resume(run).err
+    assert path.read_bytes() == before
+
+
 def test_a_rewritten_chain_shows_against_what_was_kept_elsewhere(kept: Aishell, tmp_path: Path) -> None:
     exported = tmp_path / "export.jsonl"
     exported.write_text(kept("audit", "export").expect(0).out)

@@ -132,6 +132,28 @@ def test_an_expired_approval_is_not_asked_for_and_not_used(bloated_sqlite: Bloat
     assert aishell.rows("SELECT count(*) FROM approvals WHERE status = 'consumed'") == [(0,)]
 
 
+@pytest.mark.parametrize("answer", ["approve", "none"])
+def test_a_target_that_has_become_production_asks_as_one(
+    bloated_sqlite: Bloated, aishell: Aishell, answer: str
+) -> None:
+    """What a target is stands in targets.yaml: not in what the run was asked for, and not on the command line."""
+    db = bloated_sqlite.make()
+    targets = f"targets:\n  shop: {{url: '{db.url}', environment: %s}}\n"
+    aishell.configure("targets.yaml", targets % "test")
+    aishell.configure("policy.yaml", "rules: [{name: r, tool: optimize_table, decision: confirm}]\n")
+    words = ("run", "maintenance", "--type", "full", "--target", "shop", "--set", "update_stats=false")
+    run = aishell(*words, "--output", "json").expect(3).run_id
+    if answer == "approve":
+        approve_all(aishell)
+    aishell.configure("policy.yaml", "rules: []\n")
+    aishell.configure("targets.yaml", targets % "production")
+    before = db.path.read_bytes()
+    aishell.resume(run).expect(3)
+    assert db.path.read_bytes() == before
+    told = aishell(*words, "--environment", "test", "--output", "json").expect(2)
+    assert "the target shop is production, not test" in told.err + told.out
+
+
 def test_a_rejected_step_is_not_run_and_not_asked_for_again(bloated_sqlite: Bloated, aishell: Aishell) -> None:
     db = bloated_sqlite.make()
     aishell.url = db.url
