@@ -20,8 +20,9 @@ COMMON_INPUTS: Mapping[str, Mapping[str, Any]] = {"on_error": {"enum": list(ON_E
 
 
 def is_excluded(schema: str, table: str, excluded: Collection[str]) -> bool:
-    """Whether a glob or an exact name excludes a table, by `table` or `schema.table`."""
-    return any(name == one or fnmatchcase(name, one) for one in excluded for name in (table, f"{schema}.{table}"))
+    """Whether a glob or a name excludes a table, by `table` or `schema.table`, in any case: SQLite's names have none."""
+    names = (table.casefold(), f"{schema}.{table}".casefold())
+    return any(name == one or fnmatchcase(name, one) for one in map(str.casefold, excluded) for name in names)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.agents import log_partitions
-from aishell.agents.base import Draft
+from aishell.agents.base import Draft, is_excluded
 from aishell.agents.log_archives import columns_of, key_of
 from aishell.agents.log_questions import aged_leaves, aged_tables, chosen_tables, referring
 from aishell.agents.log_relatives import Relatives, relatives_of
@@ -71,6 +71,12 @@ class Planner:
             raise ParameterError(
                 f"rows of {log.name} are referred to by {named}: the database refuses to delete them",
                 hint="clean up the referring tables in the same run: name them with --table too",
+            )
+        kept = [c for c in log.cascading if is_excluded(c["child_schema"], c["child_table"], log.rule.exclude)]
+        if kept:
+            raise ParameterError(
+                f"rows of {', '.join(map(references, kept))} go or change with those of {log.name}, and that table is excluded",
+                hint=f"exclude {log.name} too, or take the other table out of `exclude`",
             )
         if not log.indexed and self.engine != "postgresql":
             self.warnings.append(f"{log.name}: no index begins with {log.column!r}: the whole table is read")

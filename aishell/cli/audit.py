@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aishell.cli.common import OUTPUT, open_files
 from aishell.cli.main import LazyGroup
+from aishell.errors import UsageError
 
 if TYPE_CHECKING:
     from aishell.state.anchor import Anchor
+
+
+_HEAD = re.compile(r"[0-9a-f]{16,64}")
 
 
 @click.group(cls=LazyGroup)
@@ -37,12 +42,18 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
     from aishell.state import audit as log
 
     heads: list[str] = [head] if head else []
-    copies: list[Anchor | list[tuple[int, str]]] = []
+    copies: list[Anchor | list[dict[str, Any]]] = []
     for given in against:
         if Path(given).is_file():
             copies.append(_copy(Path(given)))
         else:
             heads.append(given)
+    for one in heads:
+        if not _HEAD.fullmatch(one):
+            raise UsageError(
+                f"{one!r} is no head of an audit log, and no file",
+                hint="give the 16 hexadecimal digits that a run prints at its end, or all 64",
+            )
     site = open_files(ctx)
     with site.store.read() as connection:
         problems = log.verify(connection)
@@ -65,15 +76,15 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
     ctx.exit(1 if problems else 0)
 
 
-def _copy(path: Path) -> Anchor | list[tuple[int, str]]:
+def _copy(path: Path) -> Anchor | list[dict[str, Any]]:
     """What an export or an anchor holds. Raises UsageError for any other file."""
-    from aishell.errors import StateError, UsageError
+    from aishell.errors import StateError
     from aishell.state import anchor
 
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         if lines and all("id" in line and "hash" in line for line in lines):
-            return [(int(line["id"]), str(line["hash"])) for line in lines]
+            return lines
         kept = anchor.read(path)
     except (OSError, ValueError, TypeError, StateError):
         kept = None

@@ -100,9 +100,12 @@ class Prompt:
         from aishell.yamlfile import parse
 
         params: dict[str, Any] = dict(request.params)
-        for name, old in request.params.items():
-            if request.tool.parameters[name].type == "identifier_list":
-                continue
+        offered = [name for name in params if request.tool.parameters[name].editable]
+        if not offered:
+            self._note = "nothing of it can be edited: its parameters say what it is done to; skip it, and plan anew"
+            return None
+        for name in offered:
+            old = params[name]
             typed = self._line(f"{name} [{printable(old)}]: ")
             if typed is None:
                 return Later("no answer")

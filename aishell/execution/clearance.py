@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aishell.errors import StepError, WaitingError
+from aishell.errors import OutgrownError, ParameterError, StepError, WaitingError
 from aishell.execution.job import named_tables, table_of
 from aishell.execution.preview import foreseen
 from aishell.execution.run import Run
-from aishell.models import Cause, Risk, Row, Step, StepStatus, plain
+from aishell.models import Cause, Risk, Row, Step, StepStatus, canonical, plain
 from aishell.registry import runners
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
@@ -23,6 +23,8 @@ from aishell.verdicts import Decision, Verdict
 
 #: Replicas and load are waited for this long before the step is put off; seconds.
 WAIT_FOR_CALM, CALM_POLL = 120.0, 5.0
+#: The tool that tells what a deletion sets off; MySQL has none.
+RELATIVES = "inspect_relatives"
 _PASSING = {"max_replica_lag", "max_load", "no_long_transactions"}
 
 
@@ -84,7 +86,25 @@ def _facts(run: Run, tool: Tool, values: Mapping[str, Any]) -> list[Row]:
     gone = set(named) - {(row["schema"], row["table"]) for row in objects}
     if gone:
         raise StepError(f"{'.'.join(min(gone))} is not there any more")
-    return objects
+    if not tool.deletes or not run.job.registry.has(RELATIVES, run.job.known_server()):
+        return objects
+    return [{**row, "effects": _set_off(run, row["schema"], row["table"])} for row in objects]
+
+
+def _set_off(run: Run, schema: str, table: str) -> list[Row]:
+    """The foreign keys, triggers and rules that deleting rows of a table sets off, in the tables too that it reaches."""
+    found, reached, left = list[Row](), {(schema, table)}, [(schema, table)]
+    while left:
+        schema, table = left.pop()
+        facts = run.job.read(RELATIVES, {"schema": schema, "table": table})
+        for row in (*facts["children"], *facts["effects"]):
+            found.append({"of": f"{schema}.{table}", **{name: row[name] for name in row if name != "indexed"}})
+        following = {
+            (row["child_schema"], row["child_table"]) for row in facts["children"] if row["on_delete"] != "no action"
+        }
+        left += sorted(following - reached)
+        reached |= following
+    return sorted(found, key=canonical)
 
 
 def _verdict(run: Run, step: Step, tool: Tool, objects: Sequence[Row]) -> Verdict:
@@ -134,8 +154,22 @@ def _approved(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[
 
 
 def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
+    identity = run.job.known_server().identity
     answer = run.ask(_request(run, step, tool, cleared, objects))
+    asked_to = run.runs.requested(run.id)
+    if asked_to == "pause":
+        return _wait(run, step, tool, cleared, objects)
+    if asked_to is not None:
+        return replace(cleared, status=StepStatus.SKIPPED, reason="the run was cancelled while the question was open")
+    if run.job.refresh().identity != identity:
+        raise OutgrownError(
+            f"the target is another database now (was {identity}, is {run.job.known_server().identity})",
+            hint="check the target, and make a new plan with `aishell run`",
+        )
     if isinstance(answer, approval.Approve):
+        if _binding(run, tool, cleared, _facts(run, tool, cleared.values)) != cleared.digest:
+            run.observer.said(f"{step.id}: what was asked about has changed since; asking again")
+            return clear(run, step, tool, cleared.values, _found(run, step, tool, cleared.values, cleared.found))
         return _by(run, step, cleared, answer.by, answer.reason or "approved at the prompt")
     if isinstance(answer, approval.Edit):
         run.runs.event(
@@ -144,11 +178,8 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
             run_id=run.id,
             step_index=step.index,
         )
-        values = tool.prepare(answer.params)
-        found = cleared.found
-        if not tool.undoing:  # its objects are those of the step that it takes back
-            found = runners.find(tool, values, Context(run.job.database, run.marker(step), run.job.options(tool)))
-        return clear(run, step, tool, values, found)
+        values = _edited(tool, cleared.values, answer.params)
+        return clear(run, step, tool, values, _found(run, step, tool, values, cleared.found))
     if isinstance(answer, approval.Skip):
         return replace(cleared, status=StepStatus.SKIPPED, reason=f"skipped by {answer.by}")
     if isinstance(answer, approval.Reject):
@@ -156,6 +187,25 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
         run.runs.event("approval_decided", told, run_id=run.id, step_index=step.index)
         return replace(cleared, status=StepStatus.REJECTED, reason=f"rejected by {answer.by}: {answer.reason}")
     return _wait(run, step, tool, cleared, objects)
+
+
+def _found(run: Run, step: Step, tool: Tool, values: Mapping[str, Any], before: list[Row] | None) -> list[Row] | None:
+    """What the tool would work on now; the way back has the objects of the step that it takes back."""
+    if tool.undoing:
+        return before
+    return runners.find(tool, values, Context(run.job.database, run.marker(step), run.job.options(tool)))
+
+
+def _edited(tool: Tool, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Other parameters for the same objects. Raises ParameterError where others are named: nobody looked at those."""
+    values = tool.prepare(after)
+    other = [name for name, one in tool.parameters.items() if not one.editable and values.get(name) != before.get(name)]
+    if other:
+        raise ParameterError(
+            f"an edit of {tool.name} cannot change {', '.join(other)}",
+            hint="they say what it is done to: skip the step, and make a plan for the others",
+        )
+    return values
 
 
 def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
@@ -197,7 +247,7 @@ def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[R
     shown = json.loads(row.request)
     frozen, moved = shown["found"], None
     if row.status == "modified":
-        cleared = replace(cleared, values=tool.prepare(json.loads(row.modifications)))
+        cleared = replace(cleared, values=_edited(tool, cleared.values, json.loads(row.modifications)))
         frozen = None
     elif frozen is not None and cleared.found is not None:
         # Only what was approved is worked on; what has come since waits for another night.

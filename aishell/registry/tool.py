@@ -120,6 +120,7 @@ ARCHIVE_FIGURES = frozenset(
         "relatives_archived", "relatives_deleted", "relatives_changed",
     }
 )  # fmt: skip
+_NAMING = frozenset({"identifier", "identifier_list", "columns", "key", "relatives", "array", "object"})
 #: Types that may be pasted into SQL as {x}.
 PASTED = frozenset({"identifier", "identifier_list", "keyword", "integer", "filters", "key"})
 
@@ -133,6 +134,11 @@ class Parameter:
     required: bool
     default: Any = None
     rules: Mapping[str, Any] = field(default_factory=dict)  # enum, minimum, maximum, description
+
+    @property
+    def editable(self) -> bool:
+        """Whether whoever is asked may change it: not what names objects, for plans are made of what was found of those."""
+        return self.type not in _NAMING
 
     @property
     def schema(self) -> dict[str, Any]:

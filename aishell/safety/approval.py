@@ -61,7 +61,7 @@ class Approve:
 
 @dataclass(frozen=True)
 class Edit:
-    """Run with other parameters: they are checked again and asked again, under a new digest."""
+    """Run with other parameters, for the same objects: they are checked again and asked again, under a new digest."""
 
     params: Mapping[str, Any]
     by: str
@@ -104,9 +104,11 @@ def binding(
     """The digest an approval is bound to.
 
     Tool version, parameters, exact statements, target identity, the objects' own ids (for indexes: their definitions, for
-    a rebuild changes the index's id), and the rules it was judged by (`governing`). Whatever of it changes voids the approval.
+    a rebuild changes the index's id), for a deletion what it sets off, and the rules it was judged by (`governing`). Whatever
+    of it changes voids the approval.
     """
-    ids = [{key: row.get(key) for key in ("schema", "table", "kind", "oid", "indexes")} for row in objects]
+    kept = ("schema", "table", "kind", "oid", "indexes", *(("effects",) if tool.deletes else ()))
+    ids = [{key: row.get(key) for key in kept} for row in objects]
     return digest([tool.version, params, list(statements), identity, ids, list(rules)])
 
 

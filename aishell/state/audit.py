@@ -20,7 +20,14 @@ from aishell.state.connection import Connection, Record, beginning
 GENESIS = "0" * 64
 #: The event by which a run tells that the log was not what the anchor says; it stays in the log.
 BROKEN = "audit_broken"
+#: Not what changes without an event of the step's own: how far it has come, and times.
+_STEP_SEALED = (
+    "step_id", "tool", "status", "attempt", "params", "digest", "output", "error", "reason", "approved_by", "deferred", "cause",
+)  # fmt: skip
 _STEP_EVENTS = ("step_started", "step_completed", "step_failed", "step_skipped")
+#: As text, whatever somebody put there: the hash of anything else is another.
+_EVENTS = """SELECT id, run_id, step_index, CAST(type AS TEXT) AS type, CAST(at AS TEXT) AS at, CAST(data AS TEXT) AS data,
+                    CAST(previous AS TEXT) AS previous, CAST(hash AS TEXT) AS hash FROM events ORDER BY id"""
 _LAST = "SELECT id, hash FROM events ORDER BY id DESC LIMIT 1"
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credential)", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):\S+@")  # up to the last @: a password may hold / and @
@@ -69,7 +76,7 @@ def head(connection: Connection) -> tuple[int, str]:
 def verify(connection: Connection, expected_head: str | None = None) -> list[Problem]:
     """Edits, deletions and gaps in the chain; `expected_head` (a printed copy) shows a cut tail or a rewritten chain."""
     problems, previous, last = list[Problem](), GENESIS, 0
-    for row in connection.execute("SELECT * FROM events ORDER BY id"):
+    for row in connection.execute(_EVENTS):
         if last and row.id != last + 1:
             problems.append(Problem(row.id, f"{row.id - last - 1} event(s) before it are missing"))
         if row.previous != previous:
@@ -102,10 +109,14 @@ def verify_anchor(connection: Connection, anchor: Anchor | None) -> list[Problem
     return [Problem(anchor.events, f"{text}: its tail was cut off, or it was replaced")]
 
 
-def verify_copy(connection: Connection, copy: Sequence[tuple[int, str]]) -> list[Problem]:
-    """Whether every event of an exported copy, (number, hash), is there as it was."""
+def verify_copy(connection: Connection, copy: Sequence[Mapping[str, Any]]) -> list[Problem]:
+    """Whether every event of an exported copy is there as it was, and says in the copy what its hash is of."""
     there = {row.id: row.hash for row in connection.execute("SELECT id, hash FROM events")}
-    gone = [number for number, value in copy if there.get(number) != value]
+    gone = [
+        int(event["id"])
+        for event in copy
+        if there.get(event["id"]) != event["hash"] or _hash_of(event) != event["hash"]
+    ]
     if not gone:
         return []
     return [
@@ -114,15 +125,21 @@ def verify_copy(connection: Connection, copy: Sequence[tuple[int, str]]) -> list
 
 
 def seal(run: Mapping[str, Any] | Record) -> str:
-    """What a run was made with, request, plan and tools, as one digest: the log has it, and they never change."""
-    return digest([run["request"], run["plan_digest"], run["tools"]])
+    """What a run was made with, who by, and its tools, as one digest: the log has it, and they never change."""
+    return digest([run["request"], run["plan_digest"], run["tools"], run["requested_by"]])
+
+
+def seal_step(step: Record) -> str:
+    """What stands of a step, as one digest: the log has it from each of its events."""
+    return digest([step[name] for name in _STEP_SEALED])
 
 
 def verify_records(connection: Connection) -> list[Problem]:
     """Whether the log tells of every run, step and approval what their tables say."""
     state, step, broken, pruned = dict[str, str](), dict[tuple[str, int], str](), list[Problem](), 0
-    known, seals, answers = set[str](), dict[str, str](), dict[str, str]()
-    for row in connection.execute("SELECT * FROM events ORDER BY id"):
+    known, seals, answers = set[str](), dict[str, str](), dict[str, tuple[str, str, str]]()
+    sealed, ends = dict[tuple[str, int], str](), dict[str, str]()
+    for row in connection.execute(_EVENTS):
         data = json.loads(row.data)
         if row.run_id is not None:
             known.add(row.run_id)
@@ -130,22 +147,41 @@ def verify_records(connection: Connection) -> list[Problem]:
             state[row.run_id] = data["to"]
             if "seal" in data:
                 seals[row.run_id] = data["seal"]
+            ends[row.run_id] = data.get("result", "")
         elif row.type in ("approval_requested", "approval_decided") and "approval" in data:
-            answers[data["approval"]] = data.get("status", "pending")
+            before = answers.get(data["approval"], (row.run_id, "", ""))
+            answers[data["approval"]] = (row.run_id, data.get("status", "pending"), data.get("by", before[2]))
         elif row.type in _STEP_EVENTS:
             step[row.run_id, row.step_index] = StepStatus.STARTED if row.type == "step_started" else data["status"]
+            sealed[row.run_id, row.step_index] = data.get("seal", "")
         elif row.type == BROKEN:
             broken.append(Problem(row.id, f"a run found on {row.at[:19]}Z: {data['found']}"))
         pruned += int(data.get("pruned_runs") or 0) if row.type == "state_changed" else 0
     problems, runs = broken, dict[str, str]()
-    for row in connection.execute("SELECT id, state, request, plan_digest, tools FROM runs"):
+    for row in connection.execute("SELECT *, json_array_length(plan, '$.steps') AS steps FROM runs"):
         runs[row.id] = row.state
         if seals.get(row.id, seal(row)) != seal(row):
             problems.append(Problem(0, f"what the run {row.id[:8]} was asked for, or its plan or tools, was changed"))
-    for row in connection.execute("SELECT id, status FROM approvals"):
-        if answers.get(row.id) != row.status:
-            told = f"the log says {answers[row.id]}" if row.id in answers else "no event tells of it"
-            problems.append(Problem(0, f"the approval {row.id} is {row.status}, and {told}"))
+        if ends.get(row.id) and digest(row.result) != ends[row.id]:
+            problems.append(
+                Problem(0, f"the result of the run {row.id[:8]} is not the one that the log has the digest of")
+            )
+        there = connection.value("SELECT count(*) FROM steps WHERE run_id = :run", {"run": row.id})
+        if there != row.steps:
+            problems.append(Problem(0, f"the run {row.id[:8]} has {there} steps, its plan {row.steps}"))
+    asked = {row.id: row for row in connection.execute("SELECT id, status, decided_by FROM approvals")}
+    for name, row in asked.items():
+        _, status, by = answers.get(name, ("", "", ""))
+        if status != row.status:
+            told = f"the log says {status}" if status else "no event tells of it"
+            problems.append(Problem(0, f"the approval {name} is {row.status}, and {told}"))
+        elif by != (row.decided_by or ""):
+            problems.append(
+                Problem(0, f"the approval {name} was answered by {by or 'nobody'}, not by {row.decided_by}")
+            )
+    for name, (run, _, _) in answers.items():
+        if name not in asked and run in runs:
+            problems.append(Problem(0, f"the approval {name} of the run {run[:8]} is no longer there"))
     for run, there in runs.items():
         if run not in known:
             problems.append(Problem(0, f"the run {run[:8]} is {there}, and no event tells of it"))
@@ -153,11 +189,19 @@ def verify_records(connection: Connection) -> list[Problem]:
             problems.append(
                 Problem(0, f"the run {run[:8]} is {there}, and by the last event that is left it is {state.get(run)}")
             )
-    for row in connection.execute("SELECT run_id, step_index, status, attempt FROM steps"):
-        told = step.get((row.run_id, row.step_index), StepStatus.PENDING)
+    for row in connection.execute("SELECT * FROM steps"):
+        place = row.run_id, row.step_index
+        told = step.get(place, StepStatus.PENDING)
         if row.run_id in known and told != row.status:
             problems.append(
                 Problem(0, f"step {row.step_index} of run {row.run_id[:8]} is {row.status}, the log says {told}")
+            )
+        elif sealed.get(place) and sealed[place] != seal_step(row):
+            problems.append(
+                Problem(
+                    0,
+                    f"what stands of step {row.step_index} of run {row.run_id[:8]} is not what the log has the digest of",
+                )
             )
     missing = len(known - runs.keys())
     if missing > pruned:
@@ -174,6 +218,12 @@ def redact(value: Any) -> Any:
     if isinstance(value, str):
         return _QUERY_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1:***@", value))
     return value
+
+
+def _hash_of(event: Mapping[str, Any]) -> str:
+    """The hash that an exported event must have."""
+    previous, kind, at = (str(event.get(name)) for name in ("previous", "type", "at"))
+    return _hash(previous, event.get("run_id"), event.get("step_index"), kind, at, canonical(event.get("data")))
 
 
 def _hash(previous: str, run_id: str | None, step_index: int | None, kind: str, at: str, data: str) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aishell.errors import StateError, UnknownNameError
-from aishell.models import RunState, StepStatus, canonical, now
+from aishell.models import RunState, StepStatus, canonical, digest, now
 from aishell.state import anchor, audit
 from aishell.state.connection import Connection, Record, beginning, marks
 from aishell.state.store import Store
@@ -109,7 +109,10 @@ class Runs:
                 audit.append(connection, kind, data, run_id=run_id)
             if new != old:
                 check_transition(old, new)
-                audit.append(connection, "state_changed", {"from": old, "to": new, "reason": reason}, run_id=run_id)
+                told = {"from": old, "to": new, "reason": reason}
+                if result is not None:
+                    told["result"] = digest(canonical(result))
+                audit.append(connection, "state_changed", told, run_id=run_id)
             ended = now() if new in (RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED) else None
             values = {"state": new, "ended_at": ended}
             if result is not None:
@@ -129,7 +132,8 @@ class Runs:
         """The intent to run a step, durable before anything is sent."""
         with self.store.write() as connection:
             self._claim(connection, run_id, owner)
-            self._set_step(connection, run_id, index, {"status": StepStatus.STARTED, "started_at": now(), **values})
+            started = {"status": StepStatus.STARTED, "started_at": now(), **values}
+            seal = self._set_step(connection, run_id, index, started)
             self._checkpoint(connection, run_id, task_id, f"step_{index}_started", index, total)
             audit.append(
                 connection,
@@ -138,6 +142,7 @@ class Runs:
                     "attempt": values.get("attempt"),
                     "digest": values.get("digest"),
                     "params": json.loads(values.get("params") or "{}"),
+                    "seal": seal,
                 },
                 run_id=run_id,
                 step_index=index,
@@ -160,7 +165,7 @@ class Runs:
         name = {StepStatus.DONE: "completed", StepStatus.FAILED: "failed"}.get(status, "skipped")
         with self.store.write() as connection:
             asked = self._claim(connection, run_id, owner)
-            self._set_step(connection, run_id, index, {"ended_at": now(), **values})
+            seal = self._set_step(connection, run_id, index, {"ended_at": now(), **values})
             for row in objects:
                 connection.insert("table_history", row)
             if status is not StepStatus.IN_DOUBT:
@@ -172,6 +177,7 @@ class Runs:
                 "error": values.get("error"),
                 "reason": values.get("reason"),
                 "seconds": values.get("seconds"),
+                "seal": seal,
             }
             audit.append(
                 connection,
@@ -366,8 +372,12 @@ class Runs:
             )
         return _asked(row)
 
-    def _set_step(self, connection: Connection, run_id: str, index: int, values: Mapping[str, Any]) -> None:
-        connection.update("steps", _STEP, {"run": run_id, "step": index}, values)
+    def _set_step(self, connection: Connection, run_id: str, index: int, values: Mapping[str, Any]) -> str:
+        """Write what is new of a step; the seal of what stands there then."""
+        place = {"run": run_id, "step": index}
+        connection.update("steps", _STEP, place, values)
+        row = connection.first(f"SELECT * FROM steps WHERE {_STEP}", place)  # noqa: S608  our own
+        return audit.seal_step(row) if row is not None else ""
 
     def _checkpoint(
         self, connection: Connection, run_id: str, task_id: str, name: str, index: int | None, total: int

@@ -80,3 +80,19 @@ def test_a_partition_alone_cannot_be_excluded(aishell, pg_current):
     left = run(aishell, *fixed, "--table", "log*", *keep, "--exclude", "log", code=0)
     assert left["actions_taken"] == [] or left["output_data"].get("rows_deleted", 0) == 0
     assert pg_current.execute("SELECT count(*) FROM log")[0][0] == 2
+
+
+@pytest.mark.parametrize("effect", ["CASCADE", "SET NULL"])
+def test_no_row_of_an_excluded_table_goes_or_changes_with_another(aishell, log_db, effect):
+    log_db.execute(
+        "CREATE TABLE App_Items (id INTEGER PRIMARY KEY, log BIGINT, "
+        f"FOREIGN KEY (log) REFERENCES app_log (id) ON DELETE {effect})"
+    )
+    log_db.execute("CREATE INDEX items_log ON App_Items (log)")
+    log_db.execute("INSERT INTO App_Items SELECT id, id FROM app_log")
+    before = log_db.execute("SELECT id, log FROM App_Items ORDER BY id")
+    words = ("run", "log-cleanup", "--table", "app_log", "--retention-days", "90", "--exclude", "app_items")
+    refused = aishell(*words, "--url", log_db.url, "--environment", "test", "--yes").expect(2)
+    assert "go or change with those of" in refused.err
+    assert log_db.execute("SELECT id, log FROM App_Items ORDER BY id") == before
+    assert log_db.execute("SELECT count(*) FROM app_log")[0][0] == ROWS

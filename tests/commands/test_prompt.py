@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.commands.terminal import Terminal
+from tests.fix_tools import registry
 
 QUESTION = "decide later"
+(SQLITE,) = (tool for tool in registry().variants("delete_old_records") if tool.engine == "sqlite")
 Opens = Callable[..., AbstractContextManager[Terminal]]
 
 
@@ -97,17 +101,59 @@ def test_reject_exits_5_with_the_reason(terminal: Opens, shop: Path) -> None:
 
 
 def test_edit_is_checked_and_asked_again(terminal: Opens, shop: Path) -> None:
-    with terminal() as window:
+    with closing(sqlite3.connect(shop)) as db:
+        db.execute("ALTER TABLE log ADD COLUMN created_at TEXT DEFAULT '2020-01-01 00:00:00'")
+    words = ("run", "log-cleanup", "--table", "log", "--retention-days", "30", "--url", f"sqlite:///{shop}")
+    with terminal(*words) as window:
         window.until(QUESTION)
         window.type("e")
-        window.until("schema [main]: ")
-        window.type("")
-        window.until("table [None]: ")
-        window.type("log")
+        for name, parameter in SQLITE.parameters.items():
+            if parameter.editable:
+                window.until(f"{name} [")
+                window.type("10" if name == "max_rows" else "")
+        assert "table [" not in window.screen
         window.until(QUESTION)
         window.type("a")
         assert window.end() == 0
-    assert free_pages(shop) == 0
+    with closing(sqlite3.connect(shop)) as db:
+        assert db.execute("SELECT count(*) FROM log").fetchone() == (990,)
+
+
+def test_where_all_says_what_it_is_done_to_nothing_is_edited(terminal: Opens, shop: Path) -> None:
+    with terminal() as window:
+        window.until(QUESTION)
+        window.type("e")
+        assert "nothing of it can be edited" in window.until(QUESTION)
+        window.type("q")
+        assert window.end() == 3
+    assert free_pages(shop) > 0
+
+
+def test_a_file_that_was_put_in_the_place_of_the_other_meanwhile_is_left_alone(terminal: Opens, shop: Path) -> None:
+    other = shop.with_name("other.db")
+    shutil.copy(shop, other)
+    with terminal() as window:
+        window.until(QUESTION)
+        other.rename(shop)
+        window.type("a")
+        assert window.end() == 1
+        assert "the target is another database now" in window.screen
+    assert free_pages(shop) > 0
+
+
+def test_a_run_that_was_cancelled_while_the_question_was_open_does_nothing(
+    terminal: Opens, shop: Path, tmp_path: Path
+) -> None:
+    with terminal() as window:
+        window.until(QUESTION)
+        with closing(sqlite3.connect(tmp_path / "state.db")) as state:
+            ((run,),) = state.execute("SELECT id FROM runs").fetchall()
+        command = [sys.executable, "-m", "aishell", "--state", str(tmp_path / "state.db"), "runs", "cancel", run]
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+        window.type("a")
+        assert window.end() != 0
+        assert "cancelled while the question was open" in window.screen
+    assert free_pages(shop) > 0
 
 
 def test_quit_waits_and_resume_asks_again(terminal: Opens, shop: Path) -> None:

@@ -97,6 +97,39 @@ def test_an_approval_is_not_for_another_table_of_the_name(log_db: tuple[Any, str
     assert len(logs.left(db)) == 2000
 
 
+CHILD = (
+    "CREATE TABLE child (id BIGINT PRIMARY KEY, log BIGINT, FOREIGN KEY (log) REFERENCES {} (id) ON DELETE CASCADE)"
+)
+TRIGGER = {
+    "postgresql": """CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM kept; RETURN OLD; END';
+                     CREATE TRIGGER told BEFORE DELETE ON {} FOR EACH ROW EXECUTE FUNCTION told()""",
+    "mysql": "CREATE TRIGGER told BEFORE DELETE ON {} FOR EACH ROW DELETE FROM kept",
+    "sqlite": "CREATE TRIGGER told BEFORE DELETE ON {} BEGIN DELETE FROM kept; END",
+}
+
+
+@pytest.mark.parametrize("table", ["app_log", "items"])
+@pytest.mark.parametrize("what", ["child", "trigger"])
+def test_an_approval_is_not_for_what_a_deletion_sets_off_since(
+    log_db: tuple[Any, str], aishell: Aishell, what: str, table: str
+) -> None:
+    """Of the table itself, or of one that rows go from with its own."""
+    db, engine = log_db
+    logs.fill(db, engine, 2000)
+    db.execute(CHILD.replace("child", "items").format("app_log"))
+    db.execute("CREATE INDEX items_log ON items (log)")
+    db.execute("INSERT INTO items SELECT id, id FROM app_log")
+    db.execute("CREATE TABLE kept AS SELECT id FROM app_log")
+    words = ("--retention-days", "90", "--set", "table=app_log", "--url", db.url, "--environment", "production")
+    run = aishell("run", "log-cleanup", *words, "--output", "json").expect(3).run_id
+    assert approve_all(aishell)
+    db.execute((CHILD if what == "child" else TRIGGER[engine]).format(table))
+    resumed = aishell.resume(run).expect(3)
+    assert "is void" in resumed.err
+    assert len(logs.left(db)) == 2000
+    assert db.execute("SELECT count(*) FROM kept") == [(2000,)]
+
+
 def test_a_replaced_sqlite_file_is_another_database(bloated_sqlite: Bloated, aishell: Aishell) -> None:
     db = bloated_sqlite.make()
     aishell.url = db.url

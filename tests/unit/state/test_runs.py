@@ -7,7 +7,7 @@ import json
 import pytest
 
 from aishell.errors import StateError, UnknownNameError
-from aishell.models import RunState, Step, StepStatus
+from aishell.models import RunState, Step, StepStatus, digest
 from aishell.state import audit
 from aishell.state.runs import Runs
 from aishell.state.store import Store
@@ -75,7 +75,7 @@ def test_a_transition_is_recorded_with_its_event(store):
     assert row.ended_at is not None
     assert events(runs, run_id)[1:] == [
         ("state_changed", {"from": "planning", "to": "executing", "reason": "go"}),
-        ("state_changed", {"from": "executing", "to": "completed", "reason": ""}),
+        ("state_changed", {"from": "executing", "to": "completed", "reason": "", "result": digest('{"x":1}')}),
     ]
 
 
