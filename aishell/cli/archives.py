@@ -9,6 +9,7 @@ import click
 
 from aishell.cli.common import OUTPUT, interactive, open_site, own_target, run_options, target_options
 from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.cli.streams import say
 from aishell.errors import ArchiveError, UnknownNameError, UsageError
 from aishell.models import RunState
 
@@ -54,9 +55,9 @@ def list_(ctx: click.Context, /, output: str) -> None:
         rows.append(row)
     show_rows(rows, output, empty=f"there is no archive in {site.archives}")
     for folder, error in damaged:
-        click.secho(f"{folder.name}: {error.message}", fg="red", err=True)
+        say(f"{folder.name}: {error.message}", style="red", err=True)
     for path in shelf.unfinished(site.archives):
-        click.echo(f"unfinished: {path}; `aishell archives prune` removes it when its run has ended", err=True)
+        say(f"unfinished: {path}; `aishell archives prune` removes it when its run has ended", err=True)
     ctx.exit(1 if damaged else 0)
 
 
@@ -89,13 +90,11 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
         results.append({"archive_id": folder.name, "sound": problem is None, "rows": rows, "problem": problem})
         if output != "json":
             text = f"{rows:,} rows, as the database counted them" if problem is None else problem
-            click.secho(
-                f"{'✓' if problem is None else '✗'} {folder.name}: {text}", fg=None if problem is None else "red"
-            )
+            say(f"{'✓' if problem is None else '✗'} {folder.name}: {text}", style=None if problem is None else "red")
     if output == "json":
         write_json(results)
     elif not results:
-        click.echo(f"there is no archive in {site.archives}")
+        say(f"there is no archive in {site.archives}")
     ctx.exit(1 if any(not result["sound"] for result in results) else 0)
 
 
@@ -159,7 +158,7 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
         if not interactive(False, output):
             raise UsageError(f"{len(going)} unfinished archive(s) can be removed", hint="say so with --yes")
         for row in going:
-            click.echo(row["path"])
+            say(row["path"])
         yes = confirm(f"remove {len(going)} unfinished archive(s)?")
     for row in going if yes else ():
         _remove(site, row)

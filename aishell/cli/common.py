@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from aishell.cli.streams import say
 from aishell.errors import AishellError, UsageError
 from aishell.locations import state_file
 from aishell.models import SAFETY_LEVELS
@@ -169,7 +170,7 @@ def on_each(
             if len(names) == 1:
                 raise
             document, code = failed(name or "", error), error.exit_code
-            click.secho(f"{name}: {error.message}", fg="red", err=True)
+            say(f"{name}: {error.message}", style="red", err=True)
         documents.append(document)
         codes.append(code)
     if output == "json":

@@ -12,6 +12,7 @@ import click
 
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import ShowsExamples
+from aishell.cli.streams import say
 from aishell.errors import AishellError, UsageError
 
 if TYPE_CHECKING:
@@ -207,8 +208,8 @@ def _print(findings: Sequence[Finding]) -> None:
         if out.is_terminal:
             out.print(grid)
         else:
-            click.echo(f"{mark} {finding.subject:<{width}}  {printable(finding.text)}")
+            say(f"{mark} {finding.subject:<{width}}  {printable(finding.text)}")
             if finding.remedy:
-                click.echo(f"  {'':<{width}}  → {printable(finding.remedy)}")
+                say(f"  {'':<{width}}  → {printable(finding.remedy)}")
         for line in finding.sql:  # never folded: it is there to be copied
             out.print(Text(f"    {printable(line)}", style="dim" if line.startswith("--") else "cyan"), soft_wrap=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.text import Text
 
 from aishell.cli.console import sql_lines
+from aishell.cli.styled import Console
 from aishell.execution.preview import Preview, StepPreview
 from aishell.models import Evidence, Sent
 from aishell.registry.tool import Tool
@@ -182,7 +182,8 @@ def _summary(out: Console, planned: Preview, shared: frozenset[str]) -> None:
     out.print(table)
     changing = [item for item in planned.steps if not item.tool.read_only]
     if changing:
-        out.print("\nfirst of the steps that change something:", style="dim")
+        out.print()
+        out.print("first of the steps that change something:", style="dim")
         for item in changing[:5]:
             _step(out, item, False, shared)
         if len(changing) > 5:
