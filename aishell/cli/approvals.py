@@ -73,7 +73,7 @@ def show(ctx: click.Context, /, approval: str, output: str) -> None:
     for sent in asked["statements"]:
         for line in sql_lines(Sent(**sent)):
             say(f"  {line}")
-        say(f"    lock {sent['lock']}  [{sent['source']}]")
+        say(f"    lock {printable(sent['lock'])}  [{printable(sent['source'])}]")
     if "undo" in asked:  # not in what an older aishell asked
         say(printable(asked["undo"]))
     for reason in asked["reasons"]:

@@ -34,6 +34,7 @@ def audit() -> None:
 def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], output: str) -> None:
     """Check the log: its hashes, the runs and steps it tells of, the head that the last run left. Exit 1 when broken."""
     from aishell.cli.console import write_json
+    from aishell.reporting.units import printable
     from aishell.state import anchor
     from aishell.state import audit as log
 
@@ -60,7 +61,8 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
         write_json({"events": number, "head": newest, "problems": problems})
     else:
         for problem in problems:
-            say(f"event {problem.event_id}: {problem.text}" if problem.event_id else problem.text, style="red")
+            text = printable(problem.text)
+            say(f"event {problem.event_id}: {text}" if problem.event_id else text, style="red")
         if not problems:
             say(f"the chain of {number} events is whole; head {newest}")
     ctx.exit(1 if problems else 0)

@@ -160,6 +160,7 @@ def on_each(
     target it raises.
     """
     from aishell.cli.console import write_json
+    from aishell.reporting.units import printable
 
     documents: list[Any] = []
     codes = [0]  # --all of a site without targets: nothing to do
@@ -170,7 +171,7 @@ def on_each(
             if len(names) == 1:
                 raise
             document, code = failed(name or "", error), error.exit_code
-            say(f"{name}: {error.message}", style="red", err=True)
+            say(f"{printable(name)}: {printable(error.message)}", style="red", err=True)
         documents.append(document)
         codes.append(code)
     if output == "json":

@@ -74,6 +74,6 @@ def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bo
         say(f"asks because: {printable(asks)}", err=True)
     reviewed = [name for name, verdict in verdicts.items() if verdict.decision is Decision.REVIEW]
     for name in reviewed:
-        if ask(f"{question} This is reviewed: type the target's name ({printable(name)}): ") != name:
+        if ask(f"{printable(question)} This is reviewed: type the target's name ({printable(name)}): ") != name:
             raise DeniedError("that is not the target's name; nothing was done")
-    return bool(reviewed) or confirm(question)
+    return bool(reviewed) or confirm(printable(question))

@@ -16,7 +16,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], output: str, *, empty: str) -> 
         write_json(list(rows))
         return
     if not rows:
-        say(empty)
+        say(printable(empty))
         return
     from rich.table import Table
     from rich.text import Text

@@ -77,6 +77,7 @@ def plan_all(
     from aishell.cli.output import Screen
     from aishell.execution import saved
     from aishell.execution.result import contract
+    from aishell.reporting.units import printable
 
     site = open_site(ctx)
     names = chosen_targets(site, options)
@@ -93,7 +94,8 @@ def plan_all(
         screen.preview(planned)
         if out is not None:
             saved.write(planned.plan, out)
-            say(f"saved to {out}; execute it with: aishell apply {out}", err=True)
+            name = printable(out)
+            say(f"saved to {name}; execute it with: aishell apply {name}", err=True)
         return contract(site.preview_result(planned)), 0
 
     return runs.worst(on_each(names, work, runs.failure, output))
