@@ -22,7 +22,7 @@ PIECES = (
     "[red]x[/red]",
     "[link=mailto:e]y[/link]",
     ":smile: co:x:bug:",
-    "**b** `c` <b>h</b> [l](mailto:e)",
+    "**b** `c` <b>h</b> [l](mailto:e) ~~s~~ &amp;",
     "<U+001B>",
 )
 #: All of them. Control characters first, since some messages are cut.

@@ -11,9 +11,7 @@ from typing import IO, Any, cast
 
 import rich.console
 from rich.console import ConsoleOptions, RenderableType
-from rich.live import Live
 from rich.segment import Segment
-from rich.spinner import Spinner
 from rich.text import Text
 
 from aishell.cli.streams import passing
@@ -27,14 +25,13 @@ class Console(rich.console.Console):
         seen = stream.isatty()
         super().__init__(
             file=cast(IO[str], _Behind(stream)),
-            emoji=False,
             highlight=False,
             soft_wrap=not seen,
             width=None if seen else 110,
         )
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """A string is one line: a line end in it is shown."""
+        """A string is one line without mark-up: a line end in it is shown."""
         return super().render_str(visible(text), **how | {"markup": False, "emoji": False})
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
@@ -45,6 +42,9 @@ class Console(rich.console.Console):
     @contextmanager
     def working(self, text: str) -> Iterator[None]:
         """A spinner. Other output is not led through it: rich would obey the colours and links in that."""
+        from rich.live import Live
+        from rich.spinner import Spinner
+
         spinner = Spinner("dots", text=Text(visible(text)), style="status.spinner")
         with Live(spinner, console=self, transient=True, redirect_stdout=False, redirect_stderr=False):
             yield

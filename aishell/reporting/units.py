@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 _UNUSUAL = re.compile(r"[^\x20-\x7e]")
@@ -66,6 +65,8 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 def visible_json(text: str) -> str:
     """The same of a JSON document, which stays the same document: what would be named is escaped."""
+    import json
+
     return _UNUSUAL_BUT_LINES.sub(lambda found: found[0] if _is_seen(found) else json.dumps(found[0])[1:-1], text)
 
 
