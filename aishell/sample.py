@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from aishell.cli.streams import say
 from aishell.errors import UsageError
 from aishell.locations import built_in
 
@@ -93,9 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         make(path)
     except UsageError as error:
-        print(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""), file=sys.stderr)
+        say(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""), err=True)
         return error.exit_code
-    print(f"made {path} ({path.stat().st_size / 1e6:.0f} MB)")
+    say(f"made {path} ({path.stat().st_size / 1e6:.0f} MB)")
     return 0
 
 

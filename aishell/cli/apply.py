@@ -10,6 +10,7 @@ import click
 from aishell.cli.common import hear_sigterm, open_site, run_options
 from aishell.cli.main import ShowsExamples
 from aishell.cli.run import execute
+from aishell.cli.streams import say
 
 
 @click.command(
@@ -49,7 +50,8 @@ def apply(
     with screen.working("looking whether the plan still fits"):
         planned = site.present(plan, url=url, environment=environment, safety_level=safety_level, look_only=dry_run)
     if output == "table":
-        click.echo(f"plan of {plan.created_at[:19]}Z; the database still fits it\n")
+        say(f"plan of {plan.created_at[:19]}Z; the database still fits it")
+        say()
     screen.preview(planned)
     result = site.preview_result(planned) if dry_run else execute(site, planned, screen, output=output, **options)
     if output == "json":

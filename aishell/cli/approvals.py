@@ -8,6 +8,7 @@ import click
 
 from aishell.cli.common import OUTPUT, open_files
 from aishell.cli.main import LazyGroup
+from aishell.cli.streams import say
 from aishell.errors import DeniedError, UsageError
 
 
@@ -68,22 +69,22 @@ def show(ctx: click.Context, /, approval: str, output: str) -> None:
         )
         return
     title(f"approval {row.id}  {row.status}  {asked['tool']} ({asked['risk']} risk), {row.level}")
-    click.echo(printable(asked["server"]))
+    say(printable(asked["server"]))
     for sent in asked["statements"]:
         for line in sql_lines(Sent(**sent)):
-            click.echo(f"  {line}")
-        click.echo(f"    lock {sent['lock']}  [{sent['source']}]")
+            say(f"  {line}")
+        say(f"    lock {printable(sent['lock'])}  [{printable(sent['source'])}]")
     if "undo" in asked:  # not in what an older aishell asked
-        click.echo(printable(asked["undo"]))
+        say(printable(asked["undo"]))
     for reason in asked["reasons"]:
         if reason["decision"] in ("confirm", "review", "deny"):
-            click.echo(f"asks because: {printable(reason['text'])} ({printable(reason['rule'])})")
+            say(f"asks because: {printable(reason['text'])} ({printable(reason['rule'])})")
     for risk in asked["risks"]:
-        click.echo(f"risk: {printable(risk)}")
-    click.echo(
+        say(f"risk: {printable(risk)}")
+    say(
         f"run {row.run_id[:8]}, step {printable(row.step_id)}; asked {row.requested_at[:19]}Z, expires {row.expires_at[:19]}Z"
     )
-    click.echo(f"digest {row.digest}")
+    say(f"digest {row.digest}")
 
 
 @approvals.command(epilog="Example:  aishell approvals approve 1b2c --reason 'window agreed with the shop team'")
@@ -106,7 +107,7 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
         if (confirm_target or ask(f"this is reviewed: type the target's name ({printable(target)}): ")) != target:
             raise DeniedError("that is not the target's name; nothing was approved")
     site.approvals.decide(row.id, "approved", by=who(), reason=reason)
-    click.echo(f"approved; go on with: aishell runs resume {row.run_id[:8]}")
+    say(f"approved; go on with: aishell runs resume {row.run_id[:8]}")
 
 
 @approvals.command(epilog="Example:  aishell approvals reject 1b2c --reason 'not before the release'")
@@ -120,4 +121,4 @@ def reject(ctx: click.Context, /, approval: str, reason: str) -> None:
     site = open_files(ctx)
     row = site.approvals.find(approval)
     site.approvals.decide(row.id, "rejected", by=who(), reason=reason)
-    click.echo(f"rejected; go on with: aishell runs resume {row.run_id[:8]}")
+    say(f"rejected; go on with: aishell runs resume {row.run_id[:8]}")

@@ -9,6 +9,7 @@ import click
 
 from aishell.cli.common import OUTPUT, interactive, open_site, own_target, run_options, target_options
 from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.cli.streams import say
 from aishell.errors import ArchiveError, UnknownNameError, UsageError
 from aishell.models import RunState
 
@@ -30,7 +31,7 @@ def list_(ctx: click.Context, /, output: str) -> None:
     """Every archive of the site, the oldest first."""
     from aishell.archives import shelf
     from aishell.cli.listing import show_rows
-    from aishell.reporting.units import size
+    from aishell.reporting.units import printable, size
 
     site = open_site(ctx)
     rows: list[dict[str, Any]] = []
@@ -54,9 +55,9 @@ def list_(ctx: click.Context, /, output: str) -> None:
         rows.append(row)
     show_rows(rows, output, empty=f"there is no archive in {site.archives}")
     for folder, error in damaged:
-        click.secho(f"{folder.name}: {error.message}", fg="red", err=True)
+        say(f"{printable(folder.name)}: {printable(error.message)}", style="red", err=True)
     for path in shelf.unfinished(site.archives):
-        click.echo(f"unfinished: {path}; `aishell archives prune` removes it when its run has ended", err=True)
+        say(f"unfinished: {printable(path)}; `aishell archives prune` removes it when its run has ended", err=True)
     ctx.exit(1 if damaged else 0)
 
 
@@ -74,6 +75,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     """
     from aishell.archives import reader, shelf
     from aishell.cli.console import write_json
+    from aishell.reporting.units import printable
 
     site = open_site(ctx)
     chosen = [shelf.find(site.archives, name) for name in names] if names else list(shelf.archives(site.archives))
@@ -89,13 +91,12 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
         results.append({"archive_id": folder.name, "sound": problem is None, "rows": rows, "problem": problem})
         if output != "json":
             text = f"{rows:,} rows, as the database counted them" if problem is None else problem
-            click.secho(
-                f"{'✓' if problem is None else '✗'} {folder.name}: {text}", fg=None if problem is None else "red"
-            )
+            mark = "✓" if problem is None else "✗"
+            say(f"{mark} {printable(folder.name)}: {printable(text)}", style=None if problem is None else "red")
     if output == "json":
         write_json(results)
     elif not results:
-        click.echo(f"there is no archive in {site.archives}")
+        say(f"there is no archive in {printable(site.archives)}")
     ctx.exit(1 if any(not result["sound"] for result in results) else 0)
 
 
@@ -148,6 +149,7 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
     from aishell.archives import shelf
     from aishell.cli.asking import confirm
     from aishell.cli.listing import show_rows
+    from aishell.reporting.units import printable
 
     site = open_site(ctx)
     rows: list[dict[str, Any]] = []
@@ -159,7 +161,7 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
         if not interactive(False, output):
             raise UsageError(f"{len(going)} unfinished archive(s) can be removed", hint="say so with --yes")
         for row in going:
-            click.echo(row["path"])
+            say(printable(row["path"]))
         yes = confirm(f"remove {len(going)} unfinished archive(s)?")
     for row in going if yes else ():
         _remove(site, row)

@@ -13,6 +13,8 @@ import termios
 import time
 from collections.abc import Collection, Mapping
 
+from aishell.cli.streams import say
+
 #: The keyboard is quiet when nothing has come for this long; seconds.
 QUIET = 0.2
 
@@ -28,8 +30,10 @@ def ask(question: str, seconds: float | None = None) -> str | None:
     try:
         if not _forgotten(keys, deadline):
             return None
-        sys.stderr.write(question)
-        sys.stderr.flush()
+        *before, last = question.split("\n")
+        for line in before:
+            say(line, err=True)
+        say(last, err=True, end="")
         return _line(keys, deadline)
     except (OSError, termios.error):  # EIO: the terminal was closed
         return None

@@ -11,6 +11,7 @@ import click
 
 from aishell.cli.common import OUTPUT, open_files
 from aishell.cli.main import LazyGroup
+from aishell.cli.streams import say
 from aishell.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def audit() -> None:
 def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], output: str) -> None:
     """Check the log: its hashes, the runs and steps it tells of, the head that the last run left. Exit 1 when broken."""
     from aishell.cli.console import write_json
+    from aishell.reporting.units import printable
     from aishell.state import anchor
     from aishell.state import audit as log
 
@@ -70,9 +72,10 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
         write_json({"events": number, "head": newest, "problems": problems})
     else:
         for problem in problems:
-            click.secho(f"event {problem.event_id}: {problem.text}" if problem.event_id else problem.text, fg="red")
+            text = printable(problem.text)
+            say(f"event {problem.event_id}: {text}" if problem.event_id else text, style="red")
         if not problems:
-            click.echo(f"the chain of {number} events is whole; head {newest}")
+            say(f"the chain of {number} events is whole; head {newest}")
     ctx.exit(1 if problems else 0)
 
 
@@ -101,9 +104,11 @@ def _copy(path: Path) -> Anchor | list[dict[str, Any]]:
 @click.pass_context
 def export(ctx: click.Context, /, run_id: str | None) -> None:
     """Every event as a line of JSON, hashes included."""
+    from aishell.cli.console import write_json
+
     site = open_files(ctx)
     run = site.runs.find(run_id).id if run_id is not None else None
     with site.store.read() as connection:
         sql = "SELECT * FROM events WHERE :run IS NULL OR run_id = :run ORDER BY id"
         for row in connection.execute(sql, {"run": run}):
-            click.echo(json.dumps({**dict(row), "data": json.loads(row["data"])}, ensure_ascii=False))
+            write_json({**dict(row), "data": json.loads(row["data"])}, indent=None)

@@ -12,6 +12,7 @@ import click
 
 from aishell.cli.common import OUTPUT, open_site, parse_inputs
 from aishell.cli.main import ShowsExamples
+from aishell.cli.streams import say
 from aishell.errors import UnknownNameError, UsageError
 from aishell.models import RunState
 
@@ -191,7 +192,7 @@ def _show(
     ]
     show_rows(rows, "table", empty=f"there is no backup in {site.vault.repository.root}")
     for row in left:
-        click.echo(printable(f"unfinished: {row['path']}: {row['kept'] or 'goes'}"))
+        say(printable(f"unfinished: {row['path']}: {row['kept'] or 'goes'}"))
 
 
 def _why(decision: Decision) -> str:
@@ -219,7 +220,7 @@ def _tell(
         cleared = sum(1 for row in left if row["removed"])
         if not dry_run:
             rest = f" and {cleared} unfinished one(s)" if cleared else ""
-            click.echo(f"{len(removed)} backup(s){rest} removed, {size(total)}")
+            say(f"{len(removed)} backup(s){rest} removed, {size(total)}")
         return
     backups = [
         {

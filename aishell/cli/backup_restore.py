@@ -11,6 +11,7 @@ import click
 
 from aishell.cli.common import open_site, own_target, parse_inputs, run_options
 from aishell.cli.main import ShowsExamples
+from aishell.cli.streams import say
 from aishell.errors import ParameterError, TargetUnavailableError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _by_hand(site: Site, entry: Entry, inputs: dict[str, Any], *, yes: bool, out
     params = {"backup_id": entry.backup_id, "place": inputs["place"], "compare": compare}
     params |= {name: inputs[name] for name in ("until", "only") if name in inputs} | inputs.get("options", {})
     mine = keeper(site)
-    click.echo("its database cannot be reached: restored without a run", err=True)
+    say("its database cannot be reached: restored without a run", err=True)
     _, verdict = mine.judge("restore_backup", params, entry)
     question = f"restore {entry.backup_id} into {inputs['place']}?"
     if not agree(site, {entry.target: verdict}, question, yes=yes, output=output):
@@ -183,7 +184,7 @@ def _by_hand(site: Site, entry: Entry, inputs: dict[str, Any], *, yes: bool, out
     else:
         compared = "; every object is what the backup saw" if result["compared"] else ""
         told = "; ".join(result["differences"]) or f"{entry.backup_id} was restored into {inputs['place']}{compared}"
-        click.echo(printable(told))
+        say(printable(told))
         for note in result["notes"]:
-            click.echo(f"  {printable(note)}")
+            say(f"  {printable(note)}")
     return 1 if result["differences"] else 0

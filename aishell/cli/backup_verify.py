@@ -8,6 +8,7 @@ import click
 
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import ShowsExamples
+from aishell.cli.streams import say
 from aishell.errors import AishellError, BackupError, DeniedError, NotAtHandError
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, co
             mark, colour = (
                 ("✓", None) if result["sound"] else ("✗", "red") if result["sound"] is False else ("?", "yellow")
             )
-            click.secho(f"{mark} {printable(result['backup_id'])}: {printable(text)}", fg=colour)
+            say(f"{mark} {printable(result['backup_id'])}: {printable(text)}", style=colour)
     if output == "json":
         write_json(results)
     elif not results:
-        click.echo("no backup has a copy" if copies else f"there is no backup in {site.vault.repository.root}")
+        say("no backup has a copy" if copies else f"there is no backup in {site.vault.repository.root}")
     ctx.exit(1 if any(not result["sound"] for result in results) else 0)
 
 

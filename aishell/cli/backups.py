@@ -8,6 +8,7 @@ import click
 
 from aishell.cli.common import OUTPUT, interactive, open_site
 from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.cli.streams import say
 from aishell.errors import BackupError
 
 if TYPE_CHECKING:
@@ -71,21 +72,19 @@ def _tell_of_folder(site: Site, target: str | None) -> bool:
             continue
         if isinstance(manifest, BackupError):
             damaged = True
-            click.secho(f"{printable(folder.name)}: {printable(manifest.message)}", fg="red", err=True)
+            say(f"{printable(folder.name)}: {printable(manifest.message)}", style="red", err=True)
         elif manifest.backup_id not in known:
             new += 1
         elif manifest.digest != known[manifest.backup_id].digest:
             damaged = True
             text = "its manifest is another one than when it was made"
-            click.secho(f"{printable(folder.name)}: {text}", fg="red", err=True)
+            say(f"{printable(folder.name)}: {text}", style="red", err=True)
     if new:
-        click.echo(f"{new} backup(s) in the folder are not in the catalog: `aishell backups rebuild-catalog`", err=True)
+        say(f"{new} backup(s) in the folder are not in the catalog: `aishell backups rebuild-catalog`", err=True)
     for path in site.vault.repository.unfinished():
-        click.echo(
-            f"unfinished: {printable(path)}; `aishell backups prune` removes it when its run has ended", err=True
-        )
+        say(f"unfinished: {printable(path)}; `aishell backups prune` removes it when its run has ended", err=True)
     for path in site.vault.repository.trash():
-        click.echo(f"half removed: {printable(path)}; `aishell backups prune` removes the rest", err=True)
+        say(f"half removed: {printable(path)}; `aishell backups prune` removes the rest", err=True)
     return damaged
 
 
@@ -123,9 +122,9 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
         "pinned": "yes: retention leaves it alone" if entry.pinned else "no",
     }
     for name, value in lines.items():
-        click.echo(f"{name:<9} {printable(value)}")
+        say(f"{name:<9} {printable(value)}")
     for command in document["commands"]:
-        click.echo(f"{'ran':<9} {printable(command)}")
+        say(f"{'ran':<9} {printable(command)}")
 
 
 def _document(site: Site, entry: Entry) -> dict[str, Any]:
@@ -169,7 +168,7 @@ def _pin(site: Site, names: tuple[str, ...], pinned: bool) -> None:
         site.vault.catalog.pin(entry.backup_id, pinned)
         told = {"backup_id": entry.backup_id, "pinned": pinned, "by": who()}
         site.runs.event("backup_pinned", told)
-        click.echo(f"{'pinned' if pinned else 'not pinned any more'}: {entry.backup_id}")
+        say(f"{'pinned' if pinned else 'not pinned any more'}: {entry.backup_id}")
 
 
 @backups.command(
@@ -200,7 +199,7 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
     told = rebuild(site.vault, all_gone=all_gone)
     if told.gone and not yes:
         names = ", ".join(told.gone[:5]) + (f" and {len(told.gone) - 5} more" if len(told.gone) > 5 else "")
-        click.echo(f"not in the folder any more: {names}", err=True)
+        say(f"not in the folder any more: {names}", err=True)
         yes = interactive(False, output) and confirm(f"forget {len(told.gone)} backup(s)?")
     forgotten = told.gone if yes else []
     if forgotten:
@@ -214,13 +213,13 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
         write_json(document)
     else:
         for folder, problem in told.damaged:
-            click.secho(f"✗ {printable(folder)}: {printable(problem)}", fg="red")
+            say(f"✗ {printable(folder)}: {printable(problem)}", style="red")
         for name in told.unnoted:
-            click.echo(f"! {name} is pinned: its note cannot be read, and it may have been; `aishell backups unpin`")
+            say(f"! {name} is pinned: its note cannot be read, and it may have been; `aishell backups unpin`")
         left = (
             f"; {len(told.gone)} not in the folder any more stay: --yes forgets them" if told.gone and not yes else ""
         )
-        click.echo(f"{len(told.added)} entered, {len(told.known)} known, {len(forgotten)} forgotten{left}")
+        say(f"{len(told.added)} entered, {len(told.known)} known, {len(forgotten)} forgotten{left}")
     ctx.exit(1 if told.damaged else 0)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from aishell.cli.progress import MARKS, ended
+from aishell.cli.styled import Console
 from aishell.models import Step, StepResult
 from aishell.reporting.units import printable
 
@@ -25,6 +25,8 @@ class RichProgress:
             TimeElapsedColumn(),
             console=err,
             transient=True,
+            redirect_stdout=False,  # rich would obey the colours and links in what others write
+            redirect_stderr=False,
         )
         self._tasks: dict[str, TaskID] = {}
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from aishell.cli.streams import say
 from aishell.errors import AishellError, UsageError
 from aishell.locations import state_file
 from aishell.models import SAFETY_LEVELS
@@ -159,6 +160,7 @@ def on_each(
     target it raises.
     """
     from aishell.cli.console import write_json
+    from aishell.reporting.units import printable
 
     documents: list[Any] = []
     codes = [0]  # --all of a site without targets: nothing to do
@@ -169,7 +171,7 @@ def on_each(
             if len(names) == 1:
                 raise
             document, code = failed(name or "", error), error.exit_code
-            click.secho(f"{name}: {error.message}", fg="red", err=True)
+            say(f"{printable(name)}: {printable(error.message)}", style="red", err=True)
         documents.append(document)
         codes.append(code)
     if output == "json":

@@ -1,4 +1,4 @@
-"""Standard output and standard error: plain when piped, one JSON document when asked for."""
+"""What is printed beyond a line: one JSON document, and what rich lays out; plain when piped."""
 
 from __future__ import annotations
 
@@ -6,33 +6,25 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from aishell.cli.streams import passing
 from aishell.models import Sent, plain
-from aishell.reporting.units import printable
+from aishell.reporting.units import printable, visible_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from aishell.cli.styled import Console
 
 
-def write_json(document: Any) -> None:
-    """The one document on standard output; in letters that every encoding has where the terminal's is not Unicode."""
+def write_json(document: Any, *, indent: int | None = 2) -> None:
+    """A document on standard output; in letters that every encoding has where the terminal's is not Unicode."""
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    click.echo(json.dumps(plain(document), ensure_ascii=not unicode, indent=2))
+    passing(sys.stdout)(visible_json(json.dumps(plain(document), ensure_ascii=not unicode, indent=indent)) + "\n")
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that keeps to NO_COLOR, and to 110 columns when nobody sees it. `:bug:` in a name stays what it is."""
-    from rich.console import Console
+    """A console that keeps to NO_COLOR, and to 110 columns when nobody sees it."""
+    from aishell.cli.styled import Console
 
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(
-        stderr=stderr,
-        highlight=False,
-        emoji=False,
-        soft_wrap=not stream.isatty(),
-        width=None if stream.isatty() else 110,
-    )
+    return Console(sys.stderr if stderr else sys.stdout)
 
 
 def sql_lines(sent: Sent) -> list[str]:

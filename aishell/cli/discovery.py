@@ -15,9 +15,8 @@ from aishell.models import Task, plain
 from aishell.reporting.units import printable, size
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from aishell.agents.log_discovery import Bucket, Candidate
+    from aishell.cli.styled import Console
     from aishell.execution.discovery import Discovery
     from aishell.site import Site
 
@@ -77,13 +76,15 @@ def show(out: Console, found: Discovery) -> None:
         out.print()
         _candidate(out, candidate, draws)
     if found.not_measured:
-        out.print(f"\n{found.not_measured} more table(s) may be logs: name them with --table", style="dim")
+        out.print()
+        out.print(f"{found.not_measured} more table(s) may be logs: name them with --table", style="dim")
     disk = found.disk
     free = f"{size(disk.free_bytes)} free" if disk.free_bytes is not None else f"unknown: {disk.unknown}"
     growth = disk.growth_bytes_per_day
     grown = f"these tables grow by {size(growth)} a day" if growth else "these tables do not grow"
     full = "" if disk.days_until_full is None else f"; full in {_days(disk.days_until_full, '')}"
-    out.print(f"\ndisk: {free}; {grown}{full}", markup=False)
+    out.print()
+    out.print(f"disk: {free}; {grown}{full}", markup=False)
 
 
 def _candidate(out: Console, one: Candidate, draws: bool) -> None:

@@ -12,6 +12,7 @@ import click
 
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import ShowsExamples
+from aishell.cli.streams import say
 from aishell.errors import AishellError, UsageError
 
 if TYPE_CHECKING:
@@ -195,20 +196,21 @@ def _print(findings: Sequence[Finding]) -> None:
     from aishell.reporting.units import printable
 
     out = console()
-    width = max(len(finding.subject) for finding in findings)
-    for finding in findings:
+    subjects = [printable(finding.subject) for finding in findings]
+    width = max(map(len, subjects))
+    for finding, subject in zip(findings, subjects, strict=True):
         mark, style = _MARKS[finding.level]
         grid = Table.grid(padding=(0, 2))
         grid.add_column(no_wrap=True, width=width + 2)
         grid.add_column(overflow="fold")
-        grid.add_row(Text(f"{mark} {finding.subject}", style=style), Text(printable(finding.text)))
+        grid.add_row(Text(f"{mark} {subject}", style=style), Text(printable(finding.text)))
         if finding.remedy:
             grid.add_row("", Text(f"→ {printable(finding.remedy)}", style="dim" if finding.level == "ok" else ""))
         if out.is_terminal:
             out.print(grid)
         else:
-            click.echo(f"{mark} {finding.subject:<{width}}  {printable(finding.text)}")
+            say(f"{mark} {subject:<{width}}  {printable(finding.text)}")
             if finding.remedy:
-                click.echo(f"  {'':<{width}}  → {printable(finding.remedy)}")
+                say(f"  {'':<{width}}  → {printable(finding.remedy)}")
         for line in finding.sql:  # never folded: it is there to be copied
             out.print(Text(f"    {printable(line)}", style="dim" if line.startswith("--") else "cyan"), soft_wrap=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from aishell.cli.main import ShowsExamples
+from aishell.cli.streams import say
 
 README = """# An aishell site
 
@@ -51,11 +52,12 @@ def init(folder: Path) -> None:
     (kept if _sample(folder / "sample.db") else made).append("sample.db")
     for title, names in (("made", made), ("kept as it was", kept)):
         for name in names:
-            click.echo(f"{title}: {printable(folder / name)}")
+            say(f"{title}: {printable(folder / name)}")
     site = "" if folder.resolve() == Path.cwd() else f" --site {shlex.quote(str(folder))}"
-    click.echo("\nnext:")
-    click.echo(printable(f"  aishell{site} doctor"))
-    click.echo(printable(f"  aishell{site} run maintenance --type full --dry-run"))
+    say()
+    say("next:")
+    say(printable(f"  aishell{site} doctor"))
+    say(printable(f"  aishell{site} run maintenance --type full --dry-run"))
 
 
 def _files() -> dict[str, str]:

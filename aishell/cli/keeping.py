@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import click
-
 from aishell.cli.common import interactive
+from aishell.cli.streams import say
 from aishell.errors import DeniedError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -72,9 +71,9 @@ def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bo
             f"{question.rstrip('?')}: nobody is there to be asked" + (f" ({asks})" if asks else ""), hint=hint
         )
     if asks:
-        click.echo(f"asks because: {printable(asks)}", err=True)
+        say(f"asks because: {printable(asks)}", err=True)
     reviewed = [name for name, verdict in verdicts.items() if verdict.decision is Decision.REVIEW]
     for name in reviewed:
-        if ask(f"{question} This is reviewed: type the target's name ({printable(name)}): ") != name:
+        if ask(f"{printable(question)} This is reviewed: type the target's name ({printable(name)}): ") != name:
             raise DeniedError("that is not the target's name; nothing was done")
-    return bool(reviewed) or confirm(question)
+    return bool(reviewed) or confirm(printable(question))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
-
 from aishell.cli.console import console, write_json
+from aishell.cli.streams import say
 from aishell.reporting.units import printable
 
 
@@ -17,7 +16,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], output: str, *, empty: str) -> 
         write_json(list(rows))
         return
     if not rows:
-        click.echo(empty)
+        say(printable(empty))
         return
     from rich.table import Table
     from rich.text import Text

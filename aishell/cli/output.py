@@ -7,16 +7,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import click
-
 from aishell.cli.console import console
+from aishell.cli.streams import say_lines
 from aishell.models import RunResult
 from aishell.reporting.units import duration, printable, size
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from aishell.cli.prompt import Prompt
+    from aishell.cli.styled import Console
     from aishell.execution.preview import Preview
     from aishell.execution.run import Observer
     from aishell.safety.approval import Approver
@@ -43,7 +41,7 @@ class Screen:
     def working(self, text: str) -> Iterator[None]:
         """A spinner while something takes longer than a blink."""
         if not self.json and self.err.is_terminal:
-            with self.err.status(printable(text)):
+            with self.err.working(printable(text)):
                 yield
         else:
             yield
@@ -117,4 +115,4 @@ class Screen:
 
             self.out.print(Markdown(text))
         else:
-            click.echo(text)
+            say_lines(text)

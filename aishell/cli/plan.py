@@ -10,6 +10,7 @@ import click
 from aishell.cli import run as runs
 from aishell.cli.common import chosen_targets, on_each, open_site
 from aishell.cli.main import ShowsExamples
+from aishell.cli.streams import say
 from aishell.errors import UsageError
 from aishell.models import Task
 
@@ -76,6 +77,7 @@ def plan_all(
     from aishell.cli.output import Screen
     from aishell.execution import saved
     from aishell.execution.result import contract
+    from aishell.reporting.units import printable
 
     site = open_site(ctx)
     names = chosen_targets(site, options)
@@ -92,7 +94,8 @@ def plan_all(
         screen.preview(planned)
         if out is not None:
             saved.write(planned.plan, out)
-            click.echo(f"saved to {out}; execute it with: aishell apply {out}", err=True)
+            name = printable(out)
+            say(f"saved to {name}; execute it with: aishell apply {name}", err=True)
         return contract(site.preview_result(planned)), 0
 
     return runs.worst(on_each(names, work, runs.failure, output))

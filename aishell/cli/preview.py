@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.text import Text
 
 from aishell.cli.console import sql_lines
+from aishell.cli.styled import Console
 from aishell.execution.preview import Preview, StepPreview
 from aishell.models import Evidence, Sent
 from aishell.registry.tool import Tool
@@ -34,7 +34,7 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
     server, target = planned.inventory.server, planned.job.target
     head = Text()
     head.append(f"{printable(target.name)}", style="bold")
-    head.append(f"  {server.product} {server.version_text}, database {printable(server.database)}")
+    head.append(f"  {printable(f'{server.product} {server.version_text}')}, database {printable(server.database)}")
     head.append(f"  {target.environment}", style="red" if target.environment == "production" else "cyan")
     if server.standby or server.read_only:
         head.append("  standby" if server.standby else "  read-only", style="bold red")
@@ -115,7 +115,7 @@ def _statements(out: Console, item: StepPreview, verbose: bool) -> None:
     if len(item.statements) > MAX_STATEMENTS and not verbose:
         out.print(f"       … and {len(item.statements) - MAX_STATEMENTS} more statements (--verbose)", style="dim")
     if item.unseen:
-        out.print(f"       cannot be previewed exactly: {item.unseen}", style="yellow", markup=False)
+        out.print(f"       cannot be previewed exactly: {printable(item.unseen)}", style="yellow", markup=False)
     from aishell.safety.gates import locks_told
 
     told = list(locks_told(item.tool, item.step.found))
@@ -182,7 +182,8 @@ def _summary(out: Console, planned: Preview, shared: frozenset[str]) -> None:
     out.print(table)
     changing = [item for item in planned.steps if not item.tool.read_only]
     if changing:
-        out.print("\nfirst of the steps that change something:", style="dim")
+        out.print()
+        out.print("first of the steps that change something:", style="dim")
         for item in changing[:5]:
             _step(out, item, False, shared)
         if len(changing) > 5:

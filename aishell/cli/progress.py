@@ -9,7 +9,7 @@ from aishell.models import Step, StepResult, StepStatus
 from aishell.reporting.units import duration, printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from aishell.cli.styled import Console
 
 MARKS = {
     StepStatus.DONE: ("✓", "green"),

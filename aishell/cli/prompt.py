@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from aishell.cli.asking import ask, meant
 from aishell.cli.console import sql_lines
+from aishell.cli.styled import Console
 from aishell.errors import AishellError
 from aishell.models import Sent
 from aishell.reporting.units import duration, exact, printable, size

@@ -21,6 +21,7 @@ from aishell.cli.common import (
     target_options,
 )
 from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.cli.streams import say
 from aishell.errors import StateError
 from aishell.models import RunState
 
@@ -101,9 +102,9 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
     if result:
         title(result["reasoning"])
         for waiting in result["output_data"].get("waiting", ()):
-            click.echo(f"waiting: {printable(waiting)}")
+            say(f"waiting: {printable(waiting)}")
     if RunState(row.state) in RESUMABLE:
-        click.echo(f"go on with: aishell runs resume {row.id[:8]}")
+        say(f"go on with: aishell runs resume {row.id[:8]}")
 
 
 @runs.command(epilog="Example:  aishell runs resume 3f2a --yes")
@@ -188,13 +189,13 @@ def _ask(site: SiteFiles, run_id: str, what: str) -> None:
     try:
         lock = FileLock(site.run_lock(row.id), row.id)
     except FileLockHeldError:
-        click.echo(f"asked the process that drives {row.id[:8]} to {what}; it does so after the running step")
+        say(f"asked the process that drives {row.id[:8]} to {what}; it does so after the running step")
         return
     try:
         site.runs.settle(row.id, what)
     finally:
         lock.release()
-    click.echo(f"run {row.id[:8]} is {'cancelled' if what == 'cancel' else 'paused'}")
+    say(f"run {row.id[:8]} is {'cancelled' if what == 'cancel' else 'paused'}")
 
 
 @runs.command(cls=ShowsExamples, epilog="Examples:  aishell runs undo 3f2a --dry-run   ·   aishell runs undo 3f2a")
@@ -293,4 +294,4 @@ def prune(ctx: click.Context, /, keep: int | None, older_than: int) -> None:
     """Remove old finished runs; never one that waits, is in doubt or goes on. The audit log stays whole."""
     site = open_files(ctx)
     kept = keep if keep is not None else site.settings.keep_runs
-    click.echo(f"{site.runs.prune(keep=kept, older_than_days=older_than)} run(s) removed")
+    say(f"{site.runs.prune(keep=kept, older_than_days=older_than)} run(s) removed")

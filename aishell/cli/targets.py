@@ -8,6 +8,7 @@ import click
 
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import LazyGroup
+from aishell.cli.streams import say
 from aishell.errors import AishellError, DatabaseError, UsageError
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ def test(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     else:
         show_rows([{k: row[k] for k in row if k not in ("error", "hint")} for row in rows], output, empty="")
         for row in failed:
-            click.secho(printable(f"\n{row['target']}: {row['error']}".lstrip()), fg="red")
-            click.echo(f"  → {printable(row['hint'])}")
+            say(printable(f"{row['target']}: {row['error']}".lstrip()), style="red")
+            say(f"  → {printable(row['hint'])}")
     ctx.exit(2 if failed else 0)
 
 

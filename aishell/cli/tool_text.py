@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import click
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from aishell.cli.console import console
 from aishell.cli.listing import show_rows
+from aishell.cli.streams import say
+from aishell.cli.styled import Console
 from aishell.registry.tool import STAGES, Tool
 from aishell.reporting.units import duration, printable
 from aishell.safety.gates import locks_told
@@ -72,7 +72,7 @@ def write_list(rows: Sequence[Mapping[str, Any]]) -> None:
             out.print(line)
             out.print(Padding(Text(sentence, style="dim"), (0, 0, 0, 4)))
         else:
-            click.echo(f"{line.plain}  {sentence}")
+            say(f"{line.plain}  {sentence}")
 
 
 def write(variants: Sequence[Tool]) -> None:
@@ -167,7 +167,8 @@ def _field(name: str, tool: Tool) -> dict[str, Any]:
 
 
 def _schema(out: Console, title: str, rows: list[dict[str, Any]]) -> None:
-    out.print(f"\n{title}", style="bold")
+    out.print()
+    out.print(title, style="bold")
     if not rows:
         out.print("none", style="dim")
         return

@@ -10,6 +10,7 @@ import click
 
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import LazyGroup
+from aishell.cli.streams import say
 from aishell.errors import ToolFileError, UsageError
 from aishell.models import CAPABILITIES, CATEGORIES, Risk
 
@@ -133,8 +134,8 @@ def check(ctx: click.Context, /, folder: Path | None, output: str) -> None:
         write_json({"tools": good, "problems": found})
     else:
         for problem in problems:
-            click.secho(printable(problem.message), fg="red")
-        click.echo(f"{good} tool file(s) load" + (f", {len(problems)} do not" if problems else ""))
+            say(printable(problem.message), style="red")
+        say(f"{good} tool file(s) load" + (f", {len(problems)} do not" if problems else ""))
     ctx.exit(2 if problems else 0)
 
 

@@ -31,6 +31,8 @@ from aishell.traces import told_of
 
 #: Seconds between two looks at the limit and at an interrupt.
 LOOK_UP = 0.1
+#: Seconds for what it had printed when it ended.
+LAST_WORDS = 1.0
 #: The limit of a tool that names none (model.md: `timeout_seconds`).
 DEFAULT_LIMIT = 300
 
@@ -73,9 +75,16 @@ def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
     )
     limit = tool.max_execution_time or DEFAULT_LIMIT
     command = [sys.executable, "-m", __name__]
+    said = _Said()
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=_environment()
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=said.pipe,
+        start_new_session=True,
+        env=_environment(),
     ) as child:
+        said.pass_on()
         assert child.stdin is not None  # noqa: S101  a pipe
         assert child.stdout is not None  # noqa: S101  a pipe
         try:
@@ -90,6 +99,7 @@ def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)  # with what it has started
+            said.join()
 
 
 def _environment() -> dict[str, str]:
@@ -126,6 +136,29 @@ def _followed(child: subprocess.Popen[bytes], answers: IO[bytes], context: Conte
             raise StepError(rest[0], hint=rest[1])
         else:
             raise told_of(*rest)
+
+
+class _Said:
+    """What the child prints: it goes where our own words go, and a terminal obeys it as little.
+
+    A thread reads it that nobody waits for long: what the child has started and left behind may keep the pipe open.
+    """
+
+    def __init__(self) -> None:
+        self._read, self.pipe = os.pipe()
+        self._thread = threading.Thread(target=self._passed_on, daemon=True)
+
+    def pass_on(self) -> None:
+        os.close(self.pipe)  # the child has it
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join(LAST_WORDS)
+
+    def _passed_on(self) -> None:
+        with os.fdopen(self._read, "rb") as said:
+            for line in said:
+                sys.stderr.write(line.decode(errors="replace"))
 
 
 def _read(answers: IO[bytes], messages: queue.SimpleQueue[tuple[Any, ...] | None]) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from aishell.models import Plan, Server, StepResult, StepStatus, now
 from aishell.registry.context import Context
-from aishell.reporting.units import gain, printable, size
+from aishell.reporting.markdown import literal
+from aishell.reporting.units import exact, gain, size
 
 _SEVERITIES = ("critical", "warning", "info")
 _MARKS = {
@@ -33,9 +34,10 @@ def maintenance_report(params: Mapping[str, Any], context: Context) -> dict[str,
     plan, server = context.facts["plan"], context.facts["server"]
     results: list[StepResult] = sorted(context.results, key=lambda result: result.step_index)
     lines = [
-        f"# Maintenance of {context.target} ({params['maintenance_type']})",
+        f"# Maintenance of {_name(context.target)} ({_name(params['maintenance_type'])})",
         "",
-        f"{server.product} {server.version_text}, database {server.database}; run {context.run_id[:8]}, {now()[:19]}Z",
+        f"{_name(f'{server.product} {server.version_text}')}, database {_name(server.database)}; "
+        f"run {context.run_id[:8]}, {now()[:19]}Z",
         "",
         *_findings(results),
         *_steps(plan, results),
@@ -54,7 +56,7 @@ def _findings(results: Sequence[StepResult]) -> Iterable[str]:
     found.sort(key=lambda f: _SEVERITIES.index(f["severity"]) if f["severity"] in _SEVERITIES else len(_SEVERITIES))
     acted = _acted_on(results)
     lines = [
-        f"- **{f['severity']}** {f['finding']} {_name(f.get('object'))}: {_told(f, acted.get(_about(f)))}"
+        f"- **{_name(f['severity'])}** {_name(f['finding'])} {_name(f.get('object'))}: {_told(f, acted.get(_about(f)))}"
         for f in found
     ]
     return ["## Findings, before anything was done", "", *_cut(lines), ""]
@@ -68,8 +70,8 @@ def _about(finding: Mapping[str, Any]) -> str:
 def _told(finding: Mapping[str, Any], acted: Sequence[str] | None) -> str:
     """What a finding says; what it advises is out of date where the run has changed the object since."""
     if acted:
-        return f"{finding.get('value')}; since then {', '.join(acted)}"
-    return str(finding.get("detail") or finding.get("value"))
+        return f"{_name(finding.get('value'))}; since then {', '.join(acted)}"
+    return _name(finding.get("detail") or finding.get("value"))
 
 
 def _acted_on(results: Sequence[StepResult]) -> dict[str, list[str]]:
@@ -131,7 +133,7 @@ def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
         daily = f"{gone / days:,.0f}" if days else ""
         held = f"about {size(gone * width)}" if width else ""
         a_day = f"about {size(gone * width / days)}" if days and width else ""
-        rows.append(f"| {table} | {known.get('cutoff')} | {least}{gone:,} | {held} | {daily} | {a_day} |")
+        rows.append(f"| {table} | {_name(known.get('cutoff'))} | {least}{gone:,} | {held} | {daily} | {a_day} |")
         for child, number in (result.params.get("cascades") or {}).items():
             rows.append(f"| {_name(child)} | with {table} | {number:,} as counted before | | | |")
     if not rows:
@@ -147,14 +149,14 @@ def _damage(results: Sequence[StepResult]) -> Iterable[str]:
     damaged = [row for r in checks for row in (r.output or {}).get("corrupted_tables", [])]
     unchecked = [row for r in checks for row in (r.output or {}).get("not_checked", [])]
     lines = [
-        f"- {_name('.'.join(str(v) for k, v in row.items() if k in ('schema', 'table')))}: {row.get('reason')}"
+        f"- {_name('.'.join(str(v) for k, v in row.items() if k in ('schema', 'table')))}: {_name(row.get('reason'))}"
         for row in damaged
     ]
     checked = sum(len((r.output or {}).get("checked") or ()) for r in checks)
     if not damaged:
         lines = [f"No damage was found in {checked} object(s)." if checked else "Nothing was checked."]
     if unchecked:
-        lines.append(f"{len(unchecked)} object(s) were not checked: {unchecked[0].get('reason')}")
+        lines.append(f"{len(unchecked)} object(s) were not checked: {_name(unchecked[0].get('reason'))}")
     if damaged:
         lines.append("Nothing was rewritten. Restore what is damaged from a backup that was compared.")
     return ["## Corruption check", "", *_cut(lines), ""]
@@ -186,5 +188,5 @@ def _cut(lines: list[str]) -> list[str]:
 
 
 def _name(text: object) -> str:
-    """A name from the database on a line of its own text: no control characters, no table bars."""
-    return printable(text).replace("|", "¦") if text is not None else ""
+    """A name, or a sentence with names, on a line of the report: exactly as it is, and no mark-up of Markdown."""
+    return literal(exact(str(text))) if text is not None else ""

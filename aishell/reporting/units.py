@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _UNUSUAL = re.compile(r"[^\x20-\x7e]")
+_UNUSUAL_BUT_LINES = re.compile(r"[^\x20-\x7e\n]")
 #: Printable, says Unicode, and nothing is seen of them: joiners, fillers, variation selectors, the blank of Braille.
 _UNSEEN = frozenset(
     map(
@@ -54,12 +55,35 @@ def printable(text: object) -> str:
     return _UNUSUAL.sub(_named, str(text).replace("<U+", "<U+003C>U+"))
 
 
+def visible(text: str, *, lines: bool = False) -> str:
+    """Text as it may leave for a terminal: `printable` of what was not made so, and no change to what was.
+
+    `lines`: it may have several, so line ends stay.
+    """
+    return (_UNUSUAL_BUT_LINES if lines else _UNUSUAL).sub(_named, text)
+
+
+def visible_json(text: str) -> str:
+    """The same of a JSON document, which stays the same document: what would be named is escaped."""
+    import json
+
+    return _UNUSUAL_BUT_LINES.sub(lambda found: found[0] if _is_seen(found) else json.dumps(found[0])[1:-1], text)
+
+
+def code(c: str) -> str:
+    """How a character is named that cannot be shown: `<U+001B>`."""
+    return f"<U+{ord(c):04X}>"
+
+
 def _named(found: re.Match[str]) -> str:
+    return found[0] if _is_seen(found) else code(found[0])
+
+
+def _is_seen(found: re.Match[str]) -> bool:
     from unicodedata import normalize
 
     c, before = found[0], found.string[found.start() - 1 : found.start()]
-    seen = c.isprintable() and c not in _UNSEEN and normalize("NFC", before + c) == before + c
-    return c if seen else f"<U+{ord(c):04X}>"
+    return c.isprintable() and c not in _UNSEEN and normalize("NFC", before + c) == before + c
 
 
 def exact(name: str) -> str:

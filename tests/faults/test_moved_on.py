@@ -97,9 +97,7 @@ def test_an_approval_is_not_for_another_table_of_the_name(log_db: tuple[Any, str
     assert len(logs.left(db)) == 2000
 
 
-CHILD = (
-    "CREATE TABLE child (id BIGINT PRIMARY KEY, log BIGINT, FOREIGN KEY (log) REFERENCES {} (id) ON DELETE CASCADE)"
-)
+CHILD = "CREATE TABLE child (id BIGINT PRIMARY KEY, log BIGINT, FOREIGN KEY (log) REFERENCES {} (id) ON DELETE CASCADE)"
 TRIGGER = {
     "postgresql": """CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM kept; RETURN OLD; END';
                      CREATE TRIGGER told BEFORE DELETE ON {} FOR EACH ROW EXECUTE FUNCTION told()""",

@@ -110,6 +110,11 @@ def restore(folder: Path, target: Path) -> None:
         raise
 
 
+def shown(text: str) -> str:
+    """Text that a terminal prints and does not obey."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def main(arguments: list[str]) -> int:
     """The exit code."""
     if len(arguments) != 2:
@@ -118,9 +123,9 @@ def main(arguments: list[str]) -> int:
     try:
         restore(Path(arguments[0]), Path(arguments[1]))
     except (CannotRestoreError, OSError, ValueError, KeyError) as error:
-        sys.stderr.write(f"not restored: {error}\n")
+        sys.stderr.write(f"not restored: {shown(str(error))}\n")
         return 1
-    sys.stdout.write(f"restored into {arguments[1]}\n")
+    sys.stdout.write(f"restored into {shown(arguments[1])}\n")
     return 0
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aishell.reporting.units import duration, exact, printable, size
+from aishell.reporting.units import duration, exact, printable, size, visible, visible_json
+from tests.hostile_text import PIECES, raw
 
 
 @pytest.mark.parametrize(
@@ -79,3 +81,23 @@ def test_no_two_texts_look_the_same(text):
     for show in (printable, exact):
         assert re.sub(r"<U\+([0-9A-F]+)>", lambda code: chr(int(code[1], 16)), show(text)) == text
     assert "  " not in exact(text)
+
+
+@settings(max_examples=200)
+@given(HOSTILE | st.sampled_from(PIECES))
+def test_what_leaves_is_obeyed_by_no_terminal(text):
+    """Whoever wrote it; what was made printable already still says the same."""
+    assert visible(text).isprintable()
+    assert raw(visible(text, lines=True)) == []
+    assert visible(text, lines=True).count("\n") == text.count("\n")
+    for show in (printable, exact):
+        assert re.sub(r"<U\+([0-9A-F]+)>", lambda code: chr(int(code[1], 16)), visible(show(text))) == text
+
+
+@settings(max_examples=200)
+@given(HOSTILE | st.sampled_from(PIECES), st.sampled_from([None, 2]))
+def test_a_document_that_leaves_is_the_same(text, indent):
+    document = {text: [text, {"x": text}]}
+    shown = visible_json(json.dumps(document, ensure_ascii=False, indent=indent))
+    assert raw(shown) == []
+    assert json.loads(shown) == document

@@ -1,0 +1,67 @@
+"""A rich console that obeys nothing of what it is given: no markup, no emoji codes, no links, no control characters.
+
+Styles are given as arguments and as rich's `Text`, never inside of a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, cast
+
+import rich.console
+from rich.console import ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from aishell.cli.streams import passing
+from aishell.reporting.units import visible
+
+
+class Console(rich.console.Console):
+    """A console on one of the standard streams, behind the door of which it adds its styles."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        seen = stream.isatty()
+        super().__init__(
+            file=cast(IO[str], _Behind(stream)),
+            highlight=False,
+            soft_wrap=not seen,
+            width=None if seen else 110,
+        )
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """A string is one line without mark-up: a line end in it is shown."""
+        return super().render_str(visible(text), **how | {"markup": False, "emoji": False})
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What is printed in the end, whatever made it; rich's own movements of the cursor pass."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else _harmless(segment)
+
+    @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """A spinner. Other output is not led through it: rich would obey the colours and links in that."""
+        from rich.live import Live
+        from rich.spinner import Spinner
+
+        spinner = Spinner("dots", text=Text(visible(text)), style="status.spinner")
+        with Live(spinner, console=self, transient=True, redirect_stdout=False, redirect_stderr=False):
+            yield
+
+
+class _Behind:
+    """A stream as rich writes to it."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream, self.write = stream, passing(stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _harmless(segment: Segment) -> Segment:
+    style = segment.style
+    if style is not None and style.link:
+        style = style.update_link(None)
+    return Segment(visible(segment.text, lines=True), style)
