@@ -7,7 +7,7 @@ import re
 #: What CommonMark and its tables read as mark-up within a line. A code of `printable` and a `_` inside of a word are none.
 _MARKS = re.compile(r"[\\`*~|]|\](?=\()|<(?!U\+[0-9A-F]{4,6}>)|&(?=[#A-Za-z])|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])")
 #: What begins a list, a heading, a quotation or the definition of a link.
-_BEGINNINGS = re.compile(r"^(\s*)([-+>#=\[]|(\d{1,9})([.)]))")
+_BEGINNINGS = re.compile(r"^(\s*)([-+>#=\[]|(\d{1,9})([.)])(?!\S))")
 
 
 def literal(text: str) -> str:

@@ -96,7 +96,7 @@ def test_after_a_kill_the_figures_say_what_may_be_missing(
 
 def stopped(site: Aishell, running: Running, how: str) -> Ended:
     if how == "pause":
-        site("runs", "pause", site.only_run()).expect(0)
+        assert site("runs", "pause", site.only_run()).code == 0 or running.wait().code == 0, "or it was over just then"
     else:
         running.signal(signal.SIGINT if how == "ctrl-c" else signal.SIGTERM)
     return running.wait()
