@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aishell.cli import left_out
 from aishell.cli.console import console
 from aishell.models import RunResult
 from aishell.reporting.units import duration, printable, size
@@ -94,6 +95,7 @@ class Screen:
         self.out.print()
         self.out.print(f"{result.status} in {duration(result.execution_time)}  run {run}", style=f"bold {colour}")
         self.out.print(printable(result.reasoning), markup=False)
+        left_out.show(self.out, result.output_data.get("left_out", ()), verbose=self.verbose)
         reclaimed = result.output_data.get("bytes_reclaimed")
         if reclaimed and reclaimed > 0:
             self.out.print(f"given back: {size(reclaimed)}", style="bold")

@@ -6,6 +6,7 @@
 -- runs: each
 -- lock: MDL EXCLUSIVE
 -- max_execution_time: 600
+-- privileges: [SELECT, ALTER, DROP, LOCK TABLES]
 -- idempotent: true
 -- deletes: true
 -- key: [schema, table, partition]

@@ -9,6 +9,7 @@
 -- locks_too: {partition: ACCESS EXCLUSIVE, referenced: ACCESS EXCLUSIVE}
 -- lock_timeout: 60
 -- max_execution_time: 900
+-- privileges: [OWNERSHIP]
 -- idempotent: true
 -- deletes: true
 -- parameters:

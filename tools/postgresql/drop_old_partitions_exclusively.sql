@@ -8,6 +8,7 @@
 -- lock: ACCESS EXCLUSIVE
 -- locks_too: {partition: ACCESS EXCLUSIVE, referenced: ACCESS EXCLUSIVE}
 -- max_execution_time: 300
+-- privileges: [OWNERSHIP]
 -- idempotent: true
 -- deletes: true
 -- parameters:
