@@ -36,6 +36,7 @@ class Privileges:
 class _Postgresql(Privileges):
     def __init__(self, inventory: Inventory) -> None:
         super().__init__(inventory)
+        self.role = str(self.access["role"][0]["role_name"])  # the server's facts may come by another, the inspection's
         self.rows = {(row["schema"], row["table"]): row for row in self.access["tables"]}
 
     def refused(self, step: str, tool: str, key: Key | None, needed: Sequence[str]) -> LeftOut | None:
@@ -54,11 +55,11 @@ class _Postgresql(Privileges):
             return LeftOut(step, tool, ".".join(key), self._reason(*found[0]), privileges, tuple(grants))
         names = [f"{row['schema']}.{row['table']}" for row, _ in found]
         told = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-        reason = f"role {self.server.user} lacks {', '.join(privileges)} on {told}"
+        reason = f"role {self.role} lacks {', '.join(privileges)} on {told}"
         return LeftOut(step, tool, self.server.database, reason, privileges, tuple(grants))
 
     def _reason(self, row: Row, missing: Sequence[str]) -> str:
-        role, owner = self.server.user, row["owner"]
+        role, owner = self.role, row["owner"]
         granted = [name for name in missing if name not in (*_OWNED, "USAGE")]
         reasons = [f"role {role} lacks USAGE on the schema {row['schema']}"] if "USAGE" in missing else []
         if owned := [name for name in missing if name in _OWNED]:
@@ -69,7 +70,7 @@ class _Postgresql(Privileges):
         return "; ".join(reasons)
 
     def _grants(self, row: Row, missing: Sequence[str]) -> list[str]:
-        role, schema = quote(self.server.user, "postgresql"), quote(row["schema"], "postgresql")
+        role, schema = quote(self.role, "postgresql"), quote(row["schema"], "postgresql")
         table = f"{schema}.{quote(row['table'], 'postgresql')}"
         lines = [f"GRANT USAGE ON SCHEMA {schema} TO {role};"] if "USAGE" in missing else []
         granted = [name for name in missing if name not in (*_OWNED, "USAGE")]

@@ -153,7 +153,7 @@ def _superuser(server: Server, access: Access) -> Finding:
         WARNING,
         "privileges",
         f"connected as the superuser {server.user}, who may do more than maintenance needs",
-        f"make the roles below, connect as {roles.MAINTAIN}; {roles.INSPECT} is enough for inspection_url and dry runs",
+        f"make the roles below, connect as {roles.MAINTAIN}; {roles.INSPECT} is enough for inspection_url",
         roles.roles(server, access),
     )
 
@@ -175,7 +175,7 @@ def _reading(server: Server, access: Access, role: str) -> Finding:
 def _maintaining(server: Server, access: Access, role: str) -> Finding:
     tables, mine = (sum(row[name] for row in access["owners"]) for name in ("tables", "maintainable"))
     if mine < tables:
-        text = f"{role} may maintain {mine} of {tables} tables; steps on the others are skipped"
+        text = f"{role} may maintain {mine} of {tables} tables; steps on the others are left out of plans"
         grants = tuple(roles.maintaining(server, access, role))
         return Finding(WARNING, "maintenance", text, "grant it, or leave it to a role for inspection", grants)
     return Finding(OK, "maintenance", f"{role} may maintain all {tables} tables")
