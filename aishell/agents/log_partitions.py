@@ -37,13 +37,18 @@ class Partitions:
 
     @property
     def rows(self) -> int:
-        """Rows that go with the partitions, by the statistics."""
+        """Rows that go with the partitions, as far as the statistics know them."""
         return self._sum("rows")
 
     def evidence(self, at: str) -> tuple[Evidence, ...]:
         """What goes with the partitions."""
+        unknown = sum(1 for row in self.dropped if row["rows"] is None)
+        why = f"{unknown} partition(s) were never analysed: their rows are counted when they go"
+        known = unknown < len(self.dropped)
         return (
-            Evidence("rows", self.rows, "the partitions' statistics", at, "a guess"),
+            Evidence("rows", self.rows, "the partitions' statistics", at, f"a guess; {why}" if unknown else "a guess")
+            if known
+            else Evidence("rows", None, "the partitions' statistics", at, withheld=why),
             Evidence("bytes", self._sum("bytes"), "the size of the partitions and their indexes", at),
         )
 

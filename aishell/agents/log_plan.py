@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -86,9 +87,10 @@ class Planner:
             return
         if blockers:
             named = ", ".join(map(references, blockers))
+            words = shlex.join([w for name in dict.fromkeys(map(child_name, blockers)) for w in ("--table", name)])
             raise ParameterError(
                 f"rows of {log.name} are referred to by {named}: the database refuses to delete them",
-                hint="clean up the referring tables in the same run: name them with --table too",
+                hint=f"clean these up in the same run: add {words}; rows without a date are cleaned up by hand first",
             )
         if not log.indexed and self.engine != "postgresql":
             self.warnings.append(f"{log.name}: no index begins with {log.column!r}: the whole table is read")

@@ -53,6 +53,7 @@ _AGGREGATE = re.compile(r"^(\w+)\(\s*(\w+(?:\.\w+)?(?:\s*,\s*\w+)*)\s*\)$")
 _TYPES: dict[str, dict[str, Any]] = {
     "count": {"type": "integer"},
     "sum": {"type": "number"},
+    "total": {"type": ["number", "null"]},
     "max": {},
     "first": {},
     "object": {"type": ["object", "null"]},
@@ -244,7 +245,7 @@ def _aggregate(name: str, spec: Any, runs: str, blocks: Mapping[str, Block]) -> 
             raise ValueError(f"{at}: {_unknown('figure of batches', column, figures)}")
         if column and block in blocks and column not in blocks[block].columns:
             raise ValueError(f"{at}: the block `{block}` has no column `{column}` (write it as `… AS {column}`)")
-        if bool(column) != (match[1] in ("sum", "max", "first", "list")):
+        if bool(column) != (match[1] in ("sum", "total", "max", "first", "list")):
             raise ValueError(f"{at}: {match[1]}() takes {'block.column' if not column else 'a block'}")
         operands.append((block, column or None))
     return Aggregate(match[1], tuple(operands), {**_TYPES[match[1]], **extra})
