@@ -118,7 +118,7 @@ def test_the_rows_of_a_dropped_partition_are_counted(
     db, engine = request.getfixturevalue(fixture), "mysql" if fixture == "mariadb" else "postgresql"
     make(db, engine, "to_days" if engine == "mysql" else "range", analysed=analysed)
     aishell.configure("policy.yaml", POLICY)
-    words = (*CLEAN, "--url", pg.url)
+    words = (*CLEAN, "--url", db.url)
     planned = aishell(*words, "--dry-run", "--output", "json").expect(0).json
     (drop,) = (step for step in planned["plan"]["steps"] if step["tool"].startswith("drop_old_partitions"))
     (rows,) = (item for item in drop["evidence"] if item["metric"] == "rows")
@@ -144,7 +144,7 @@ def test_a_referring_table_is_named_in_words_that_work(pg_current: Any, aishell:
     )
     pg.execute('CREATE INDEX ON "odd notes" (reading, at)')
     pg.execute("""INSERT INTO "odd notes" SELECT id, at, 'x' FROM readings WHERE id <= 10""")
-    words = (*CLEAN, "--url", db.url)
+    words = (*CLEAN, "--url", pg.url)
     refused = aishell(*words, "--output", "json").expect(2).json["error"]
     assert "public.odd notes (reading, at)" in refused["message"]
     more = shlex.split(refused["hint"].partition("add ")[2].partition(";")[0])
