@@ -110,6 +110,7 @@ def test_the_sizes_of_several_levels_are_summed_once(pg_current: Any, aishell: A
     assert one["bytes"] == pytest.approx(int(pg_current.execute(sizes)[0][0]), rel=0.5)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("analysed", [False, True], ids=["never analysed", "analysed"])
 @pytest.mark.parametrize("fixture", [*POSTGRESQL, "mariadb"], ids=label)
 def test_the_rows_of_a_dropped_partition_are_counted(
@@ -155,6 +156,7 @@ def test_a_referring_table_is_named_in_words_that_work(pg_current: Any, aishell:
     assert pg.execute('SELECT count(*) FROM "odd notes"') == [(10,)]
 
 
+@pytest.mark.thorough
 def test_what_was_not_measured_is_named_in_a_command(pg_current: Any, aishell: Aishell) -> None:
     for number in range(22):
         pg_current.execute(f"CREATE TABLE log_{number:02} (id bigint PRIMARY KEY, at timestamp NOT NULL)")
