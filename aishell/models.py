@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -79,6 +79,7 @@ class Cause(StrEnum):
     NEED = "need"  # a step it needs failed or was refused
     DEFERRED = "deferred"  # left for another night
     IDLE = "idle"  # nothing calls for it now
+    PRIVILEGE = "privilege"  # the connected role may not do it: the plan went without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,10 @@ class Inventory:
     answers: Mapping[str, Mapping[str, list[Row]]] = field(default_factory=dict)  # by question: block -> rows
     guarded: frozenset[str] = frozenset()  # tools that a backup has to come before, for a task that wants one
     last_backup: Mapping[str, str] | None = None  # backup_id and started_at of the one that is young enough for them
+    access: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # what the connected role may do: block -> rows
+    requires: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # tool -> the privileges that its file declares
 
     @property
     def digest(self) -> str:
@@ -265,6 +270,22 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Work that a plan does without, since the connected role may not do it.
+
+    `grants` are SQL for an administrator; `hint` says what to do where that is no SQL. With neither it needs other such work.
+    """
+
+    step: str
+    tool: str
+    object: str  # schema.table, or the database
+    reason: str
+    privileges: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Ordered steps as data: printable, hashable, replayable. `tools` is the text of every tool it uses, by source."""
 
@@ -277,6 +298,7 @@ class Plan:
     summary: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     objects: tuple[Mapping[str, Any], ...] = ()  # a saved plan: what its steps name, as it was then
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def digest(self) -> str:

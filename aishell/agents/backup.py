@@ -122,7 +122,7 @@ class BackupAgent(Agent):
             )
         # Each needs the one before it: what failed is neither copied nor a reason to remove another.
         chained = [replace(step, index=n, needs=(steps[n - 1].id,) if n else ()) for n, step in enumerate(steps)]
-        return Draft(tuple(chained), tuple(warnings))
+        return Draft(tuple(chained), tuple(warnings), serving=frozenset({"size"}))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         outputs = {result.step_id: result.output or {} for result in results if result.status is StepStatus.DONE}

@@ -12,7 +12,8 @@ from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 from aishell.errors import UnknownNameError
-from aishell.models import ON_ERROR, AgentConfig, Inventory, Params, Plan, Step, StepResult, Table, Task
+from aishell.models import ON_ERROR, AgentConfig, Inventory, LeftOut, Params, Plan, Step, StepResult, Table, Task
+from aishell.planning.leaving_out import leave_out
 from aishell.verdicts import Verdict
 
 #: What every agent takes: what the failure of a step means for the run, other than the agent has it.
@@ -27,11 +28,16 @@ def is_excluded(schema: str, table: str, excluded: Collection[str]) -> bool:
 
 @dataclass(frozen=True)
 class Draft:
-    """An agent's plan before it is bound to a target: the steps in order, and what was left out and why."""
+    """An agent's plan before it is bound to a target: the steps in order, and what was left out and why.
+
+    `serving`: the ids of steps that are there for those alone that need them; `left_out`: what the connected role may not do.
+    """
 
     steps: tuple[Step, ...]
     warnings: tuple[str, ...] = ()
     summary: Mapping[str, Any] = field(default_factory=dict)
+    serving: frozenset[str] = frozenset()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,11 @@ class Agent(ABC):
         """The steps for a task on what inspection found."""
 
     def plan(self, task: Task, inventory: Inventory) -> Plan:
-        """The plan: the draft's steps numbered and bound to the inventory they rest on."""
+        """The plan: those of the draft's steps that the connected role may do, bound to the inventory they rest on."""
         draft = self.draft(task, inventory)
         asked = task.input_data.get("on_error")
-        steps = (step if step.always or asked is None else replace(step, on_error=asked) for step in draft.steps)
+        able, left = leave_out(draft.steps, draft.serving, inventory)
+        steps = (step if step.always or asked is None else replace(step, on_error=asked) for step in able)
         return Plan(
             task=task,
             steps=tuple(steps),
@@ -89,6 +96,7 @@ class Agent(ABC):
             target_identity=inventory.server.identity,
             summary=draft.summary,
             warnings=(*inventory.warnings, *draft.warnings),
+            left_out=(*draft.left_out, *left),
         )
 
     @abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -54,7 +54,8 @@ class Bucket:
 class Candidate:
     """A table that looks like a log. Times as the column tells them, with a `Z` where that is UTC.
 
-    `appended`: rows come in the order of their dates; `unknown`: what is not known -> why.
+    `appended`: rows come in the order of their dates; `divided`: it is partitioned by ranges of them;
+    `unknown`: what is not known -> why.
     """
 
     schema: str
@@ -66,6 +67,7 @@ class Candidate:
     date_type: str | None = None
     indexed: bool = False
     appended: bool = False
+    divided: bool = False
     rows: int | None = None
     bytes: int | None = None
     oldest: str | None = None
@@ -109,7 +111,7 @@ def candidates(
             and kind_of_type(log.declared) is not None
             and could_be_time(log.column, log.declared) > SURE
         )
-        if named or looks_like_log(table.table) or (sure and (table.rows or 0) >= FEW_ROWS):
+        if named or looks_like_log(table.table) or (sure and (table.rows or 0) >= FEW_ROWS) or (log and log.divided):
             found.append((_begun(table, log, why), log))
     return sorted(found, key=lambda pair: _rank(pair[0]))
 
@@ -126,28 +128,48 @@ def _rank(candidate: Candidate) -> tuple[int, int, str, str]:
 def is_log(candidate: Candidate) -> bool:
     """Whether a measured table is one: by its name, by its partitions, or since its rows come in the order of their dates."""
     divided = candidate.kind == "partitioned" and candidate.oldest is not None
-    return candidate.appended or divided or looks_like_log(candidate.table)
+    return candidate.appended or candidate.divided or divided or looks_like_log(candidate.table)
 
 
 def _summed(tables: Sequence[Table], parents: Sequence[Row], chosen: Collection[tuple[str, str]]) -> Iterator[Table]:
     """The chosen tables; one with partitions stands for them, and is as large as they are."""
     by_key = {table.key: table for table in tables}
     parts: set[tuple[str, str]] = set()
+    leaves: dict[tuple[str, str], list[Table]] = {}
     for row in parents:
         key, above = (row["schema"], row["table"]), (row["parent_schema"], row["parent_table"])
-        part, parent = by_key.get(key), by_key.get(above)
-        if part is None or parent is None:
+        if key not in by_key or above not in by_key:
             continue
         if above in chosen:
             parts.add(key)
+        if by_key[key].kind != "partitioned":
+            leaves.setdefault(above, []).append(_seen(by_key[key]))
+    for above, below in leaves.items():
         by_key[above] = replace(
-            parent,
-            rows=(parent.rows or 0) + (part.rows or 0),
-            bytes=(parent.bytes or 0) + (part.bytes or 0),
-            index_bytes=(parent.index_bytes or 0) + (part.index_bytes or 0),
+            by_key[above],
+            rows=_sum(leaf.rows for leaf in below),
+            bytes=_sum(leaf.bytes for leaf in below),
+            index_bytes=_sum(leaf.index_bytes for leaf in below),
         )
     kinds = ("table", "partitioned", "partition")
     return (by_key[key] for key in by_key if key in chosen and key not in parts and by_key[key].kind in kinds)
+
+
+def _seen(leaf: Table) -> Table:
+    """A partition that nobody has looked at yet: PostgreSQL knows no size of it, and its counters may have been reset."""
+    if leaf.rows or leaf.bytes or leaf.last_analyze or leaf.last_vacuum:
+        return leaf
+    return replace(leaf, rows=None, bytes=None, index_bytes=None)
+
+
+def _sum(sizes: Iterable[int | None]) -> int | None:
+    """None where one of them is not known: such a partition may be the largest."""
+    total = 0
+    for size in sizes:
+        if size is None:
+            return None
+        total += size
+    return total
 
 
 def _dated(
@@ -166,7 +188,9 @@ def _begun(table: Table, log: LogTable | None, why: str | None) -> Candidate:
     made = Candidate(table.schema, table.table, table.kind, rows=table.rows, bytes=size)
     if looks_like_log(table.table):
         made = _scored(made, NAMED, "named like a log")
-    if table.kind == "partitioned":
+    if log is not None and log.divided:
+        made = replace(_scored(made, DIVIDED, f"partitioned by {log.column}"), divided=True)
+    elif table.kind == "partitioned":
         made = _scored(made, DIVIDED, "partitioned")
     if size:
         made = replace(made, score=made.score + min(LARGE, max(0, round(3 * math.log10(size / 1e6 + 1)))))
@@ -261,3 +285,9 @@ def suggested(candidate: Candidate, place: Sequence[str], retention_days: int) -
     words = ["aishell", "run", "log-cleanup", "--table", f"{candidate.schema}.{candidate.table}"]
     words += ["--date-column", str(candidate.date_column), "--retention-days", str(retention_days), *place, "--dry-run"]
     return shlex.join(words)
+
+
+def looking(names: Sequence[str], place: Sequence[str]) -> str:
+    """The command that looks at tables which were not measured."""
+    tables = [word for name in names for word in ("--table", name)]
+    return shlex.join(["aishell", "run", "log-cleanup", "--discover", *tables, *place])

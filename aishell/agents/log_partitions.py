@@ -13,7 +13,8 @@ from aishell.agents.base import Question, is_excluded
 from aishell.agents.log_dates import kind_of_type
 from aishell.agents.log_tables import LogTable
 from aishell.errors import ParameterError
-from aishell.models import Estimate, Evidence, Inventory, Row, Table
+from aishell.models import Estimate, Evidence, Inventory, LeftOut, Row, Table
+from aishell.planning.privileges import privileges_of
 
 TOOLS = CONCURRENTLY, EXCLUSIVELY = "drop_old_partitions", "drop_old_partitions_exclusively"
 #: Seconds that a partition takes (0.05 on PostgreSQL 15 and 18, 2 cores, 175,000 rows each, beside a writer and a reader, who
@@ -32,16 +33,22 @@ class Partitions:
     tool: str = CONCURRENTLY
     tables: tuple[Table, ...] | None = None
     notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()  # tables that the role may not read
 
     @property
     def rows(self) -> int:
-        """Rows that go with the partitions, by the statistics."""
+        """Rows that go with the partitions, as far as the statistics know them."""
         return self._sum("rows")
 
     def evidence(self, at: str) -> tuple[Evidence, ...]:
         """What goes with the partitions."""
+        unknown = sum(1 for row in self.dropped if row["rows"] is None)
+        why = f"{unknown} partition(s) were never analysed: their rows are counted when they go"
+        known = unknown < len(self.dropped)
         return (
-            Evidence("rows", self.rows, "the partitions' statistics", at, "a guess"),
+            Evidence("rows", self.rows, "the partitions' statistics", at, f"a guess; {why}" if unknown else "a guess")
+            if known
+            else Evidence("rows", None, "the partitions' statistics", at, withheld=why),
             Evidence("bytes", self._sum("bytes"), "the size of the partitions and their indexes", at),
         )
 
@@ -96,12 +103,16 @@ def decide(log: LogTable, inventory: Inventory, *, limited: bool = False) -> Par
     stay = [row for row in rows if row["stays"] is not None and row["old"] is not False and row["old"] != 0]
     notes += _reasons([row for row in stay if not row.get("is_default")])
     leaves, foreign = _leaves(answer.get("leaves", []), old if kept else [])
+    role = privileges_of(inventory)
+    closed = {leaf.key: role.refused("delete", "delete_old_records", leaf.key, ("SELECT",)) for leaf in leaves}
+    leaves = tuple(leaf for leaf in leaves if closed[leaf.key] is None)
     notes += [f"{name} is a foreign table: clean it up where it lives" for name in foreign]
     return Partitions(
         () if kept else tuple(_found(log, row) for row in old),
         tool,
         leaves if log.table.kind == "partitioned" else None,
         tuple(f"{log.name}: {note}" for note in notes),
+        tuple(one for one in closed.values() if one is not None),
     )
 
 

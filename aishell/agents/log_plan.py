@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,14 +11,15 @@ from typing import Any
 from aishell.agents import log_partitions
 from aishell.agents.base import Draft, is_excluded
 from aishell.agents.log_archives import columns_of, key_of
-from aishell.agents.log_questions import aged_leaves, aged_tables, chosen_tables, referring
+from aishell.agents.log_questions import aged_leaves, aged_tables, divided, referring
 from aishell.agents.log_relatives import Relatives, relatives_of
 from aishell.agents.log_tables import LogTable, child_name, references
-from aishell.agents.log_ways import way_of
+from aishell.agents.log_ways import ALONG, way_of
 from aishell.agents.maintenance import OFFLINE_ENGINES
 from aishell.errors import ParameterError
-from aishell.models import Estimate, Evidence, Inventory, Row, Step, Task
+from aishell.models import Estimate, Evidence, Inventory, LeftOut, Row, Step, Task
 from aishell.planning.estimates import estimate
+from aishell.planning.privileges import privileges_of
 from aishell.planning.variables import escaped
 
 #: Rows a second, measured on 2 cores (shared/spec/performance.md, deleting the old half of 2 million log rows).
@@ -44,21 +46,33 @@ class Planner:
         self.warnings: list[str] = []
         self.cutoffs: dict[str, str] = {}
         self.deletions: dict[str, tuple[str, ...]] = {}  # table -> its steps
+        self.left_out: list[LeftOut] = []
+        self.role = privileges_of(inventory)
 
     def draft(self) -> Draft:
-        for log in aged_tables(chosen_tables(self.task, self.inventory), self.inventory):
+        chosen, self.left_out = divided(self.task, self.inventory)
+        for log in aged_tables(chosen, self.inventory):
             self._table(log)
         if self.deletions and self.engine == "sqlite":
             self._shrink_file()
         self._report()
-        return Draft(tuple(self.steps), tuple(self.warnings), {"cutoffs": self.cutoffs})
+        return Draft(
+            tuple(self.steps), tuple(self.warnings), {"cutoffs": self.cutoffs}, self._serving(), tuple(self.left_out)
+        )
+
+    def _serving(self) -> frozenset[str]:
+        """Counting and archiving are for the deletion alone."""
+        return frozenset(step.id for step in self.steps if step.tool in ("count_table_rows", ALONE[0], RELATED[0]))
 
     def _table(self, log: LogTable) -> None:
         self.cutoffs[log.name] = str(log.cutoff)
         limited = "max_rows" in self.task.input_data
         parts = log_partitions.decide(log, self.inventory, limited=limited)
         leaves = [leaf for leaf in aged_leaves(log, self.inventory, limited=limited) if leaf.old_share != 0.0]
+        self.left_out += parts.left_out
         if not leaves and not parts.dropped:
+            if parts.left_out:
+                return
             why = (
                 f"has nothing older than {log.cutoff}: its oldest row is of {log.oldest}" if log.oldest else "is empty"
             )
@@ -66,11 +80,17 @@ class Planner:
             return
         self.warnings += parts.notes
         blockers = [child for child in log.blockers if child_name(child) not in self.deletions]
+        aside = {one.object for one in self.left_out} & {child_name(child) for child in blockers}
+        if aside:
+            why = f"rows of {min(aside)} refer to its own, and that table is left out"
+            self.left_out.append(LeftOut("delete", ALONG, log.name, why))
+            return
         if blockers:
             named = ", ".join(map(references, blockers))
+            words = shlex.join([w for name in dict.fromkeys(map(child_name, blockers)) for w in ("--table", name)])
             raise ParameterError(
                 f"rows of {log.name} are referred to by {named}: the database refuses to delete them",
-                hint="clean up the referring tables in the same run: name them with --table too",
+                hint=f"clean these up in the same run: add {words}; rows without a date are cleaned up by hand first",
             )
         kept = [c for c in log.cascading if is_excluded(c["child_schema"], c["child_table"], log.rule.exclude)]
         if kept:
@@ -244,6 +264,11 @@ class Planner:
         rows = log.table.rows or 0
         gone = f"${{steps.{deleted}.output.rows_deleted}}"
         if self.engine == "postgresql":
+            tool = "optimize_table"
+            lacks = self.role.refused("vacuum", tool, log.table.key, self.inventory.requires.get(tool, ()))
+            if lacks is not None:  # what was asked for, the deletion, can be done
+                self.warnings.append(f"{log.name} is left to autovacuum: {lacks.reason}")
+                return
             self._add(
                 log,
                 "vacuum",

@@ -11,9 +11,13 @@ from aishell.agents.base import Question, is_excluded
 from aishell.agents.log_dates import Cutoff
 from aishell.agents.log_rules import rule_of, rules_of
 from aishell.agents.log_tables import LogTable, aged, answers_of, child_name, choose, references, sorted_by_references
+from aishell.agents.log_ways import ALONG
 from aishell.errors import ParameterError
-from aishell.models import Inventory, Row, Task
+from aishell.models import Inventory, LeftOut, Row, Task
+from aishell.planning.privileges import privileges_of
 
+#: What it takes to know how old the rows of a table are; without it nothing is asked about one.
+READ = ("SELECT",)
 #: SQLite alone: elsewhere a walk along the table is as fast, in whatever order its rows lie.
 SAMPLE = "sample_log_order"
 #: A table lies in the order of its dates when so many of the sampled rows do; and a batch that ends behind a date takes no
@@ -57,7 +61,12 @@ def questions(task: Task, inventory: Inventory) -> list[Question]:
 
 
 def chosen_tables(task: Task, inventory: Inventory) -> list[LogTable]:
-    """The tables of the task with their date columns."""
+    """The tables of the task with their date columns, but for those that the role may not read."""
+    return divided(task, inventory)[0]
+
+
+def divided(task: Task, inventory: Inventory) -> tuple[list[LogTable], list[LeftOut]]:
+    """The tables of the task with their date columns; and those that the role may not read, or not what goes with their rows."""
     rules = rules_of(task)
     ruled = {table.key: (table, rule) for table in inventory.tables if (rule := rule_of(table, rules)) is not None}
     # A partition is cleaned up with the table that it is a part of.
@@ -66,7 +75,25 @@ def chosen_tables(task: Task, inventory: Inventory) -> list[LogTable]:
         part, above = (row["schema"], row["table"]), (row["parent_schema"], row["parent_table"])
         if above in ruled or is_excluded(*above, excluded):
             ruled.pop(part, None)
-    return [choose(table, rule, answers_of(inventory)) for table, rule in ruled.values()]
+    role, chosen, left = privileges_of(inventory), list[LogTable](), list[LeftOut]()
+    for table, rule in ruled.values():
+        closed = role.refused("delete", ALONG, table.key, READ)
+        if closed is None:
+            log = choose(table, rule, answers_of(inventory))
+            others = (role.refused("delete", ALONG, (c["child_schema"], c["child_table"]), READ) for c in log.cascading)
+            closed = next((_beside(one, log) for one in others if one is not None), None)
+        if closed is None:
+            chosen.append(log)
+        else:
+            left.append(closed)
+    return chosen, left
+
+
+def _beside(closed: LeftOut, log: LogTable) -> LeftOut:
+    """A table that cannot be cleaned up since rows of another go or change with its own, and that one cannot be read."""
+    return replace(
+        closed, object=log.name, reason=f"rows of {closed.object} go or change with its own, and {closed.reason}"
+    )
 
 
 def aged_tables(chosen: Sequence[LogTable], inventory: Inventory) -> list[LogTable]:

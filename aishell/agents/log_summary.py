@@ -71,13 +71,35 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
 
 
 def _partitions(output: Mapping[str, Any]) -> dict[str, Any]:
-    """What went with whole partitions. `rows_dropped` is what the statistics knew; bytes are those of the files."""
+    """What went with whole partitions; bytes are those of the files.
+
+    `rows_dropped` is what is known of their rows: counted, else by the statistics (`rows_method`); None where nothing is.
+    """
+    parts = [
+        {
+            **{key: row[key] for key in ("partition", "bound", "bytes")},
+            "rows": row["rows"] if counted is None else counted,
+            "rows_method": "counted" if counted is not None else "not counted" if row["rows"] is None else "statistics",
+        }
+        for row, counted in zip(output["dropped"], output["rows_counted"], strict=True)
+    ]
+    known = [part["rows"] for part in parts if part["rows"] is not None]
     return {
         "partitions_dropped": output["partitions_dropped"],
-        "rows_dropped": output["rows_dropped"],
+        "rows_dropped": sum(known) if known else None,
         "bytes_dropped": output["bytes_before"] - output["bytes_after"],
-        "partitions": [{key: row[key] for key in ("partition", "bound", "rows", "bytes")} for row in output["dropped"]],
+        "partitions": parts,
     }
+
+
+def _rows_of(partitions: Sequence[Mapping[str, Any]]) -> str:
+    """How many rows went with partitions, in words: what was not counted is never nothing."""
+    unknown = sum(1 for part in partitions if part["rows"] is None)
+    if unknown == len(partitions):
+        return "rows not counted"
+    about = "about " if any(part["rows_method"] == "statistics" for part in partitions) else ""
+    known = f"{about}{sum(part['rows'] or 0 for part in partitions):,} rows"
+    return f"{known}, those of {unknown} partition(s) not counted" if unknown else known
 
 
 def at_least(figures: Mapping[str, Any]) -> str:
@@ -112,7 +134,7 @@ def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
             )
     for name, table in data["tables"].items():
         if table.get("partitions_dropped"):
-            figures = f"about {table['rows_dropped']:,} rows, {size(table['bytes_dropped'])}"
+            figures = f"{_rows_of(table['partitions'])}, {size(table['bytes_dropped'])}"
             sentences.append(f"{table['partitions_dropped']} old partition(s) of {name} were dropped ({figures}).")
         for child, number in table.get("cascades", {}).items():
             sentences.append(f"With them went or changed {number:,} row(s) of {child}, as counted before.")

@@ -23,6 +23,8 @@ _REFUSED = {
     "temporary": "is a temporary table of another session",
     "virtual": "is a virtual table: its module decides what can be deleted",
 }
+#: Points for the column whose ranges a table is partitioned by: more than any name or index has.
+DIVIDED = 100
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class LogTable:
     @property
     def name(self) -> str:
         return f"{self.table.schema}.{self.table.table}"
+
+    @property
+    def divided(self) -> bool:
+        """Whether the table is partitioned by ranges of its date."""
+        return any(row["column"] == self.column and row.get("partition_key") for row in self.columns)
 
     @property
     def before(self) -> str | int:
@@ -157,8 +164,12 @@ def _likeliest(columns: Any, where: str) -> str:
     """The column that tells the time of a row: the best by type, name and index; a tie is not broken by guessing."""
     scored = sorted(
         (
-            (could_be_time(str(row["column"]), str(row["type"] or "")) * 2 + bool(row["indexed"]), str(row["column"]))
+            (
+                likely * 2 + bool(row["indexed"]) + DIVIDED * bool(likely and row.get("partition_key")),
+                str(row["column"]),
+            )
             for row in columns
+            for likely in [could_be_time(str(row["column"]), str(row["type"] or ""))]
         ),
         reverse=True,
     )

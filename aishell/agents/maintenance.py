@@ -123,7 +123,10 @@ class _Planner:
             self._statistics()
         self._report()
         return Draft(
-            tuple(self.steps), tuple(self.warnings), {"maintenance_type": self.kind, "tables": len(self.stored)}
+            tuple(self.steps),
+            tuple(self.warnings),
+            {"maintenance_type": self.kind, "tables": len(self.stored)},
+            frozenset(step.id for step in self.steps if step.tool == "analyze_table_fragmentation"),
         )
 
     def _priority(self, table: Table) -> tuple[int, int, float]:

@@ -24,7 +24,11 @@ def backed_up(draft: Draft, task: Task, inventory: Inventory) -> Draft:
         return replace(draft, warnings=(*draft.warnings, told))
     first = [replace(step, on_error="continue") for step in STEPS.of(inventory)]
     steps = [*first, *(_guarded(step, first) if step.tool in inventory.guarded else step for step in draft.steps)]
-    return replace(draft, steps=tuple(replace(step, index=number) for number, step in enumerate(steps)))
+    return replace(
+        draft,
+        steps=tuple(replace(step, index=number) for number, step in enumerate(steps)),
+        serving=draft.serving | {step.id for step in first},
+    )
 
 
 def _guarded(step: Step, first: list[Step]) -> Step:

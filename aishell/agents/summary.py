@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aishell.models import StepResult, StepStatus, Task
+from aishell.models import Cause, StepResult, StepStatus, Task
 
 _OPTIMIZES = ("optimize_table", "optimize_offline_table", "incremental_vacuum")
 _SHRINKS = (
@@ -83,7 +83,10 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     done = [text for text in did if text]
     if data["backup_id"]:
         sentences.append(f"Before that it was backed up: {data['backup_id']}.")
-    tried = any(r.status in (StepStatus.FAILED, StepStatus.REJECTED, StepStatus.IN_DOUBT) for r in results)
+    tried = any(
+        r.status in (StepStatus.FAILED, StepStatus.REJECTED, StepStatus.IN_DOUBT) or r.cause is Cause.PRIVILEGE
+        for r in results
+    )
     idle = "Nothing was changed." if tried else "There was nothing to change."
     sentences.append(f"aishell {_listed(done)}." if done else idle)
     if data["bytes_reclaimed"]:
@@ -111,19 +114,25 @@ def _unchecked(results: Sequence[StepResult]) -> list[str]:
 
 
 def left_over(results: Sequence[StepResult]) -> list[str]:
-    """A sentence each for the steps that were skipped, refused and failed, with the reasons of the first."""
+    """A sentence each for what was left out, skipped, refused and failed, with the reasons of the first."""
     sentences = []
+    without = [r for r in results if r.cause is Cause.PRIVILEGE]
+    if without:
+        sentences.append(f"Left out, since the role may not do it: {_shown(without)}.")
     for status, word in (
         (StepStatus.SKIPPED, "skipped"),
         (StepStatus.REJECTED, "refused"),
         (StepStatus.FAILED, "failed"),
     ):
-        left = [r for r in results if r.status is status]
+        left = [r for r in results if r.status is status and r.cause is not Cause.PRIVILEGE]
         if left:
-            shown = "; ".join(f"{r.step_id} ({r.reason or r.error})" for r in left[:5])
-            more = f" and {len(left) - 5} more" if len(left) > 5 else ""
-            sentences.append(f"{len(left)} step(s) {word}: {shown}{more}.")
+            sentences.append(f"{len(left)} step(s) {word}: {_shown(left)}.")
     return sentences
+
+
+def _shown(left: Sequence[StepResult]) -> str:
+    shown = "; ".join(f"{r.step_id} ({r.reason or r.error})" for r in left[:5])
+    return shown + (f" and {len(left) - 5} more" if len(left) > 5 else "")
 
 
 def _number(result: StepResult, key: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,7 +58,9 @@ def _discovered(site: Site, name: str, inputs: dict[str, Any], environment: str 
     from aishell.execution.discovery import discover
 
     with site.job(Task("log_cleanup", name, input_data=inputs), environment=environment, look_only=True) as job:
-        place = ("--url", job.database.credentials.display) if "://" in name else ("--target", job.target.name)
+        # Without its password, and without the stars that stand for it: the driver's own files and variables may have it.
+        url = str(replace(job.database.credentials.url, password=None))
+        place = ("--url", url) if "://" in name else ("--target", job.target.name)
         return discover(
             job,
             [*([inputs["table"]] if "table" in inputs else []), *inputs.get("tables", ())],
@@ -77,7 +80,8 @@ def show(out: Console, found: Discovery) -> None:
         _candidate(out, candidate, draws)
     if found.not_measured:
         out.print()
-        out.print(f"{found.not_measured} more table(s) may be logs: name them with --table", style="dim")
+        out.print(f"{found.not_measured} more table(s) may be logs; the likeliest of them:", style="dim")
+        out.print(f"  {printable(found.next_command)}", style="green", soft_wrap=True)
     disk = found.disk
     free = f"{size(disk.free_bytes)} free" if disk.free_bytes is not None else f"unknown: {disk.unknown}"
     growth = disk.growth_bytes_per_day
@@ -105,7 +109,7 @@ def _candidate(out: Console, one: Candidate, draws: bool) -> None:
         what = ", ".join(name.replace("_", " ") for name, reason in one.unknown.items() if reason == why)
         out.print(f"  unknown: {what}: {printable(why)}", style="yellow", markup=False)
     if one.command:
-        out.print(f"  {printable(one.command)}", style="green", markup=False)
+        out.print(f"  {printable(one.command)}", style="green", markup=False, soft_wrap=True)
 
 
 def histogram(buckets: Sequence[Bucket], draws: bool) -> str:

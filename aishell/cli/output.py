@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from aishell.cli import left_out
 from aishell.cli.console import console
 from aishell.cli.streams import say_lines
 from aishell.models import RunResult
@@ -92,6 +93,7 @@ class Screen:
         self.out.print()
         self.out.print(f"{result.status} in {duration(result.execution_time)}  run {run}", style=f"bold {colour}")
         self.out.print(printable(result.reasoning), markup=False)
+        left_out.show(self.out, result.output_data.get("left_out", ()), verbose=self.verbose)
         reclaimed = result.output_data.get("bytes_reclaimed")
         if reclaimed and reclaimed > 0:
             self.out.print(f"given back: {size(reclaimed)}", style="bold")

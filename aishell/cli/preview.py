@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
+from aishell.cli import left_out
 from aishell.cli.console import sql_lines
 from aishell.cli.styled import Console
 from aishell.execution.preview import Preview, StepPreview
@@ -49,6 +50,7 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
             _step(out, item, verbose, shared)
     for risk in sorted(shared):
         out.print(f"every step that asks: {printable(risk)}", style="yellow", markup=False)
+    left_out.show(out, planned.plan.left_out, verbose=verbose)
     for warning in planned.plan.warnings[: None if verbose else 5]:
         out.print(f"note: {printable(warning)}", style="yellow", markup=False)
     if len(planned.plan.warnings) > 5 and not verbose:

@@ -70,7 +70,8 @@ def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: i
 @click.pass_context
 def show(ctx: click.Context, /, run_id: str, output: str) -> None:
     """One run: its steps and its result."""
-    from aishell.cli.console import write_json
+    from aishell.cli import left_out
+    from aishell.cli.console import console, write_json
     from aishell.cli.listing import show_rows, title
     from aishell.reporting.units import printable
     from aishell.state.transitions import RESUMABLE
@@ -101,6 +102,7 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
     show_rows(steps, output, empty="no steps")
     if result:
         title(result["reasoning"])
+        left_out.show(console(), result["output_data"].get("left_out", ()))
         for waiting in result["output_data"].get("waiting", ()):
             say(f"waiting: {printable(waiting)}")
     if RunState(row.state) in RESUMABLE:

@@ -35,6 +35,7 @@ def contract(tool: Tool) -> dict[str, Any]:
         "category": tool.category,
         "risk_level": tool.risk_level,
         "required_capabilities": tool.required_capabilities,
+        "privileges": tool.privileges,
         "requires_approval": tool.requires_approval,
         "runs": tool.runs,
         "lock": {"name": tool.lock, "blocks": lock.blocks, "timeout": wait.patience, "at_a_time": wait.seconds},
@@ -119,7 +120,8 @@ def _facts(tool: Tool) -> Iterable[str]:
     wait = wait_of(tool)
     yield servers(tool)
     yield f"{tool.risk_level}, {tool.category}" + (", always asks" if tool.requires_approval else "")
-    yield ", ".join(sorted(tool.required_capabilities))
+    granted = f"; of the role: {', '.join(tool.privileges)}" if tool.privileges else ""
+    yield ", ".join(sorted(tool.required_capabilities)) + granted
     yield "; ".join(locks_told(tool)) or "none"
     limit = (
         f"stopped after {duration(tool.max_execution_time)}" if tool.max_execution_time else "the agent's time limit"

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aishell.errors import OutgrownError, ParameterError, StepError, WaitingError
-from aishell.execution.job import named_tables, table_of
+from aishell.execution.job import table_of
 from aishell.execution.preview import foreseen
 from aishell.execution.run import Run
 from aishell.models import Cause, Risk, Row, Step, StepStatus, canonical, plain
+from aishell.planning.variables import named_tables
 from aishell.registry import runners
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool

@@ -40,7 +40,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class Discovery:
-    """The logs of one target. `not_measured`: so many more tables look like logs."""
+    """The logs of one target. `not_measured`: so many more tables look like logs; `next_command` looks at the first of them."""
 
     target: str
     engine: str
@@ -48,6 +48,7 @@ class Discovery:
     disk: Disk
     candidates: tuple[Candidate, ...]
     not_measured: int = 0
+    next_command: str | None = None
 
 
 def discover(
@@ -74,15 +75,22 @@ def discover(
         measured += 1
         one = candidate if log is None else _measured(job, candidate, log, week, free)
         if names or log_discovery.is_log(one):
-            command = log_discovery.suggested(one, place, retention_days) if one.oldest else None
+            command = log_discovery.suggested(one, place, retention_days) if one.oldest or one.divided else None
             found.append(replace(one, command=command))
     growth = sum(one.bytes_per_day or 0 for one in found)
     unseen = (
         None if free is not None else "the server's disk cannot be seen from here (set free_disk_bytes for the target)"
     )
     disk = Disk(free, growth, log_discovery.days_left(free, growth), unseen)
+    more = [f"{one.schema}.{one.table}" for one, _ in known[measured : measured + log_discovery.MOST_TABLES]]
     return Discovery(
-        job.target.name, job.database.engine, now(), disk, tuple(log_discovery.ranked(found)), len(known) - measured
+        job.target.name,
+        job.database.engine,
+        now(),
+        disk,
+        tuple(log_discovery.ranked(found)),
+        len(known) - measured,
+        log_discovery.looking(more, place) if more else None,
     )
 
 

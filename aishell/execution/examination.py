@@ -14,7 +14,7 @@ from pathlib import Path
 from aishell.databases.base import SessionOptions, Statement
 from aishell.databases.tls import Encryption
 from aishell.errors import AishellError, DatabaseError
-from aishell.execution.job import INSPECTION, Job
+from aishell.execution.job import INSPECTION, PRIVILEGES, Job
 from aishell.models import Server
 from aishell.registry.programs import environment
 from aishell.reporting.diagnosis import OK, PROBLEM, PROGRAMS, Facts, Finding, failed, judge
@@ -154,7 +154,6 @@ def _explained(error: DatabaseError) -> str:
 
 def _facts(job: Job, met: Contact, programs: Path | None) -> Facts:
     free, seen = job.free_disk()
-    path = getattr(job.database, "path", None)
     return Facts(
         server=met.server,
         display=job.database.credentials.display,
@@ -162,10 +161,10 @@ def _facts(job: Job, met: Contact, programs: Path | None) -> Facts:
         round_trip=met.round_trip,
         encryption=met.encryption,
         local=job.database.credentials.url.local,
-        access=job.read("inspect_privileges") if job.registry.has("inspect_privileges", met.server) else None,
+        access=job.read(PRIVILEGES) if job.registry.has(PRIVILEGES, met.server) else None,
         free_disk=free,
         disk_seen=seen,
-        writable=None if path is None else os.access(path, os.W_OK) and os.access(Path(path).parent, os.W_OK),
+        writable=job.writable,
         programs={
             name: found_program(name, met.server, programs) for names in PROGRAMS[met.server.engine] for name in names
         },

@@ -33,14 +33,17 @@ def inspect(
     named = choose(job.agent.tables(job.task), tables)
     chosen = tuple(table for table in named if not is_excluded(table.schema, table.table, excluded))
     keys = {table.key for table in chosen}
+    tools = frozenset(name for name in job.registry.names if job.registry.has(name, job.known_server()))
     inventory = Inventory(
         server=server,
         tables=chosen,
         indexes=tuple(index for index in indexes if (index.schema, index.table) in keys),
         measured_at=now(),
-        tools=frozenset(name for name in job.registry.names if job.registry.has(name, job.known_server())),
+        tools=tools,
         deferred=deferred,
         history=history or {},
+        access=job.access(),
+        requires={name: needed for name in tools if (needed := job.pick(name).privileges)},
     )
     if job.task.input_data.get("create_backup"):
         inventory = replace(inventory, guarded=_guarded(job), last_backup=_young_backup(job))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -39,6 +39,11 @@ _FACTS = (
     "database_bytes", "data_directory", "oldest_transaction_seconds", "oldest_transaction", "replica_lag_seconds",
     "active_sessions", "freeze_age_percent", "free_bytes", "journal_mode", "auto_vacuum",
 )  # fmt: skip
+
+
+#: The tool that tells what a role may do, and those of its blocks that a plan is made by.
+PRIVILEGES = "inspect_privileges"
+_ACCESS = {"postgresql": ("role", "tables")}
 
 
 @dataclass
@@ -92,17 +97,43 @@ class Job:
     def pick(self, name: str) -> Tool:
         return self.registry.pick(name, self.known_server())
 
-    def read(self, name: str, params: Mapping[str, Any] | None = None) -> dict[str, list[Row]]:
-        """The rows of every block of a `query` tool, by block. Raises PlanError for one that is not `safe`: nobody was asked."""
+    def read(
+        self,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        blocks: Collection[str] | None = None,
+        working: bool = False,
+    ) -> dict[str, list[Row]]:
+        """The rows of every block of a `query` tool, or of some, by block.
+
+        `working`: asked as the role that does the work. Raises PlanError for a tool that is not `safe`: nobody was asked.
+        """
         tool = self.pick(name)
         if tool.runs != "query" or tool.risk_level is not Risk.SAFE:
             raise PlanError(f"{tool.source} is not asked while a plan is made: only a query of `risk: safe` is")
         values = tool.prepare(params or {})
-        with (self.inspector or self.database).session(INSPECTION) as session:
+        with (self.database if working else self.inspector or self.database).session(INSPECTION) as session:
             session.mark(f"aishell:inspect {tool.source}")
             return {
-                block.name: session.query(render(tool, block, values, self.database)) for block in tool.blocks.values()
+                block.name: session.query(render(tool, block, values, self.database))
+                for block in tool.blocks.values()
+                if blocks is None or block.name in blocks
             }
+
+    def access(self) -> dict[str, list[Row]]:
+        """What the role that does the work may do, as `planning.privileges` reads it."""
+        if self.writable is not None:
+            return {"file": [{"path": str(getattr(self.database, "path", "")), "writable": self.writable}]}
+        if not self.registry.has(PRIVILEGES, self.known_server()):
+            return {}
+        return self.read(PRIVILEGES, blocks=_ACCESS.get(self.database.engine), working=True)
+
+    @property
+    def writable(self) -> bool | None:
+        """SQLite: whether the file and its folder can be written; None where there is no file."""
+        path = getattr(self.database, "path", None)
+        return None if path is None else os.access(path, os.W_OK) and os.access(Path(path).parent, os.W_OK)
 
     def refresh(self) -> Server:
         """Look at the server again: standby, lag, load and old transactions change while a run lasts."""
@@ -207,17 +238,6 @@ class Job:
 def as_sent(tool: Tool, statement: Statement) -> Sent:
     """A statement of a tool as people read it."""
     return Sent(statement.text, tool.lock, tool.source, statement.shown, locks_elsewhere(tool))
-
-
-def named_tables(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The tables a step's parameters name: `schema` and `table`, or a list of them under `tables`."""
-    found = []
-    if isinstance(params.get("schema"), str) and isinstance(params.get("table"), str):
-        found.append((params["schema"], params["table"]))
-    for item in params.get("tables") or ():
-        if isinstance(item, Mapping) and "schema" in item and "table" in item:
-            found.append((item["schema"], item["table"]))
-    return found
 
 
 def choose(names: Sequence[str], tables: Sequence[Table]) -> tuple[Table, ...]:

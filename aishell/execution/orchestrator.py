@@ -17,9 +17,9 @@ from aishell.databases.base import TargetLock
 from aishell.errors import AishellError, DatabaseError, WaitingError
 from aishell.execution import rollback
 from aishell.execution.executor import Earlier, InterruptedStepError, execute, skipped
-from aishell.execution.job import named_tables
 from aishell.execution.run import Run
 from aishell.models import Cause, Step, StepResult, StepStatus, plain
+from aishell.planning.variables import named_tables
 from aishell.safety.approval import Answer, Approver, Later, Request
 from aishell.traces import unexpected
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aishell.execution.inspection import inspect
-from aishell.execution.job import Job, as_sent, named_tables
+from aishell.execution.job import Job, as_sent
 from aishell.models import History, Inventory, Plan, Row, RunResult, RunState, Sent, Step, Table
 from aishell.planning import checks
 from aishell.planning.undoing import with_undos
-from aishell.planning.variables import references, resolve
+from aishell.planning.variables import named_tables, references, resolve
 from aishell.registry.render import unresolved
 from aishell.registry.tool import FROZEN, Tool
 from aishell.verdicts import Verdict
@@ -130,9 +130,11 @@ def as_result(planned: Preview) -> RunResult:
             "actions_count": 0,
             "deferred": [],
             "warnings": list(planned.plan.warnings),
+            "left_out": list(planned.plan.left_out),
             **planned.plan.summary,
         },
-        reasoning=f"{len(planned.steps)} steps would run; nothing was changed.",
+        reasoning=f"{len(planned.steps)} steps would run; nothing was changed."
+        + (f" {len(planned.plan.left_out)} could not and are left out." if planned.plan.left_out else ""),
         execution_time=0.0,
         checkpoints=(),
     )

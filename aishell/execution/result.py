@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aishell.errors import AishellError, StateError
 from aishell.execution import rollback
 from aishell.interrupts import uninterrupted
-from aishell.models import Cause, RunResult, RunState, StepResult, StepStatus, plain
+from aishell.models import Cause, Plan, RunResult, RunState, StepResult, StepStatus, plain
 
 if TYPE_CHECKING:
     from aishell.execution.orchestrator import Outcome
@@ -45,7 +45,7 @@ def _anchored(run: Run) -> str:
 
 
 def conclude(run: Run, outcome: Outcome, *, alarming: bool = False) -> tuple[str, RunState, int]:
-    """Status, state and exit code of a walk. `alarming`: what was found is no success, although every step was."""
+    """Status, state and exit code of a walk. `alarming`: it is no success, although every step was."""
     results = list(run.results.values())
     if outcome.stopped is not None:
         return _STOPPED[outcome.stopped]
@@ -69,8 +69,9 @@ def conclude(run: Run, outcome: Outcome, *, alarming: bool = False) -> tuple[str
 def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> tuple[RunResult, RunState]:
     """The result of the JSON contract."""
     results = tuple(run.results[step.id] for step in run.plan.steps if step.id in run.results)
-    data, reasoning = run.job.agent.summarise(run.plan.task, results)
-    status, state, code = conclude(run, outcome, alarming=run.job.agent.alarming(data))
+    data, reasoning = run.job.agent.summarise(run.plan.task, (*results, *without(run.plan)))
+    alarming = run.job.agent.alarming(data) or bool(run.plan.left_out)
+    status, state, code = conclude(run, outcome, alarming=alarming)
     left = [item for result in results for item in _deferred(result)]
     failures = [r for r in results if r.status is StepStatus.FAILED]
     warnings = [*run.plan.warnings, *run.warnings]
@@ -78,6 +79,7 @@ def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> t
     if (back := rollback.outcome(run.plan, run.results, run.job.pick)) is not None:
         data |= {"rolled_back": list(back.undone), "not_rolled_back": list(back.left)}
         reasoning = f"{reasoning} {rollback.sentence(back)}"
+    data["left_out"] = list(run.plan.left_out)
     data.setdefault("actions_count", sum(1 for r in results if r.status is StepStatus.DONE))
     result = RunResult(
         run_id=run.id,
@@ -100,6 +102,16 @@ def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> t
         audit_head=run.runs.head()[1],
     )
     return result, state
+
+
+def without(plan: Plan) -> tuple[StepResult, ...]:
+    """What a plan leaves out, as steps that were skipped: for those who sum up."""
+    return tuple(
+        StepResult(
+            -1, one.step, one.tool, {}, StepStatus.SKIPPED, reason=f"{one.object}: {one.reason}", cause=Cause.PRIVILEGE
+        )
+        for one in plan.left_out
+    )
 
 
 def contract(result: RunResult) -> dict[str, Any]:

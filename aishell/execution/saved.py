@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from aishell.errors import OutgrownError, UsageError
-from aishell.execution.job import Job, named_tables, table_of
+from aishell.execution.job import Job, table_of
 from aishell.execution.preview import Preview, present
 from aishell.models import Inventory, Plan, Row, Server, now
-from aishell.planning.variables import references, resolve
+from aishell.planning.variables import named_tables, references, resolve
 from aishell.safety.approval import GROWTH_TOLERANCE
 from aishell.state.plans import dump_plan, read_plan
 

@@ -117,3 +117,14 @@ def walk(data: Any, reference: Reference) -> Any:
         except (KeyError, IndexError, TypeError) as error:
             raise StepError(f"${{{reference.text}}} has no value: {part!r} is not there") from error
     return data
+
+
+def named_tables(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The tables a step's parameters name: `schema` and `table`, or a list of them under `tables`."""
+    found = []
+    if isinstance(params.get("schema"), str) and isinstance(params.get("table"), str):
+        found.append((params["schema"], params["table"]))
+    for item in params.get("tables") or ():
+        if isinstance(item, Mapping) and "schema" in item and "table" in item:
+            found.append((item["schema"], item["table"]))
+    return found

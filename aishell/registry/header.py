@@ -6,14 +6,14 @@ The grammar is described for people in tools/README.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from aishell.errors import ParameterError, SettingsError, ToolFileError, UnknownNameError
 from aishell.models import Risk
 from aishell.registry.fragments import expand
-from aishell.registry.header_schema import ARCHIVES, HEADER
+from aishell.registry.header_schema import ARCHIVES, HEADER, PRIVILEGES
 from aishell.registry.lists import Listed, unknown_in
 from aishell.registry.programs import CLIENTS
 from aishell.registry.render import split
@@ -53,6 +53,7 @@ _AGGREGATE = re.compile(r"^(\w+)\(\s*(\w+(?:\.\w+)?(?:\s*,\s*\w+)*)\s*\)$")
 _TYPES: dict[str, dict[str, Any]] = {
     "count": {"type": "integer"},
     "sum": {"type": "number"},
+    "total": {"type": ["number", "null"]},
     "max": {},
     "first": {},
     "object": {"type": ["object", "null"]},
@@ -182,14 +183,24 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             implementation=data.get("implementation"),
             programs=dict(data.get("programs") or {}),
             examples=tuple(data.get("examples") or ()),
+            privileges=_privileges(data.get("privileges") or (), engine),
             undone_by=read_undo(data["undo"], parameters, returns) if data.get("undo") else None,
         )
     except ValueError as error:
-        keys = ("parameters", "returns", "engine", "examples", "undo", "lists")
+        keys = ("parameters", "returns", "engine", "examples", "undo", "lists", "privileges")
         key = next((k for k in keys if str(error).startswith(k)), "name")
-        raise refuse(str(error), *str(error).split(":")[0].split(".")[: 2 if key != "engine" else 1]) from error
+        raise refuse(
+            str(error), *str(error).split(":")[0].split(".")[: 1 if key in ("engine", "privileges") else 2]
+        ) from error
     _check_blocks(tool, document)
     return tool
+
+
+def _privileges(names: Sequence[str], engine: str) -> tuple[str, ...]:
+    for name in names:
+        if name not in PRIVILEGES.get(engine, ()):
+            raise ValueError(f"privileges: {_unknown('privilege', name, PRIVILEGES.get(engine, ()))}")
+    return tuple(names)
 
 
 def _parameter(name: str, spec: Any) -> Parameter:
@@ -234,7 +245,7 @@ def _aggregate(name: str, spec: Any, runs: str, blocks: Mapping[str, Block]) -> 
             raise ValueError(f"{at}: {_unknown('figure of batches', column, figures)}")
         if column and block in blocks and column not in blocks[block].columns:
             raise ValueError(f"{at}: the block `{block}` has no column `{column}` (write it as `… AS {column}`)")
-        if bool(column) != (match[1] in ("sum", "max", "first", "list")):
+        if bool(column) != (match[1] in ("sum", "total", "max", "first", "list")):
             raise ValueError(f"{at}: {match[1]}() takes {'block.column' if not column else 'a block'}")
         operands.append((block, column or None))
     return Aggregate(match[1], tuple(operands), {**_TYPES[match[1]], **extra})

@@ -14,6 +14,16 @@ ARCHIVES = {
     "delete": frozenset({"archive"}),
     "load": frozenset({"archive", "part"}),
 }
+#: Engine -> what a tool may need on a table. PostgreSQL: MAINTAIN is what an owner has, and from version 17 on others by a grant;
+#: VACUUM is the same, and the database's owner has it too; OWNERSHIP comes with the owner's role alone. SQLite: of the file.
+PRIVILEGES: dict[str, tuple[str, ...]] = {
+    "postgresql": ("SELECT", "INSERT", "UPDATE", "DELETE", "MAINTAIN", "VACUUM", "OWNERSHIP"),
+    "mysql": (
+        *("SELECT", "INSERT", "UPDATE", "DELETE", "ALTER", "CREATE", "DROP", "TRIGGER", "SHOW VIEW", "EVENT"),
+        "LOCK TABLES",
+    ),
+    "sqlite": ("WRITE",),
+}
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 _TEXTS: dict[str, Any] = {"type": "object", "additionalProperties": _TEXT}
 _BIGINT: dict[str, Any] = {"type": "number", "minimum": -(2**63), "maximum": 2**63 - 1}
@@ -52,6 +62,7 @@ HEADER: dict[str, Any] = {
         "runs": {"enum": list(RUNS), "title": "way of running"},
         "returns": {"type": "object", "additionalProperties": {"anyOf": [_TEXT, {"type": "object"}]}},
         "parameters": {"type": "object", "additionalProperties": PARAMETER},
+        "privileges": {"type": "array", "items": _TEXT, "unique": (), "minItems": 1},
         "key": {"type": "array", "items": _TEXT, "unique": ()},
         "lock": _TEXT,
         "locks_too": _TEXTS,

@@ -20,6 +20,7 @@ def conclude(tool: Tool, values: Mapping[str, Any], results: Sequence[ObjectResu
         "found": [dict(result.before) for result in results],
         "find": [dict(result.before) for result in results if result.status == "ok"],
         "verify": [dict(result.after) for result in results if result.status == "ok" and result.after is not None],
+        "check": [dict(result.after) for result in results if result.status == "ok" and result.after is not None],
         "batches": [dict(result.after) for result in results if result.after is not None],
         **{name: by_status.get(name, []) for name in ("ok", "failed", "skipped", "corrupted")},
     }
@@ -67,6 +68,8 @@ def _value(function: str, operands: list[tuple[list[Row], str | None]]) -> Any:
     if function == "first":
         return values[0] if values else None
     known = [value for value in values if value is not None]
-    if function == "sum":
+    if function == "total" and len(known) < len(values):
+        return None
+    if function in ("sum", "total"):
         return sum(known)
     return max(known, default=None)

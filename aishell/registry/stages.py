@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 from aishell.databases.base import Outcome, Session
 from aishell.errors import DatabaseError
@@ -25,7 +26,7 @@ class Stages(Objects):
         if self._lost is not None:
             wait_for_end(self.context)
             self._lost = None
-        self._block, outcome = "", Outcome()
+        self._block, outcome, seen = "", Outcome(), Row()
         if self._look("verify", row).get("ok"):
             if self.context.interrupted and "hold" in self.tool.blocks:
                 with self.context.reading() as session:
@@ -42,7 +43,8 @@ class Stages(Objects):
                     break  # it had no effect, and `verify` will say so
                 self._block = block
                 outcome = self._send(session, block, group)
-        return self._verify(group, outcome)
+        told = {name: value for name, value in seen.items() if name not in ("next", "reason")}
+        return [replace(one, after={**told, **(one.after or {})}) for one in self._verify(group, outcome)]
 
     def _look(self, block: str, row: Row) -> Row:
         with self.context.reading() as session:

@@ -286,6 +286,7 @@ class Tool:
     programs: Mapping[str, Sequence[str]] = field(default_factory=dict)  # name -> client program and its arguments
     examples: tuple[Mapping[str, Any], ...] = ()
     undone_by: Undo | None = None  # another call, where no block `undo` of its own takes it back
+    privileges: tuple[str, ...] = ()  # what the role needs on the table it is called with, else on all of the database
     undoing: bool = False  # made of the block `undo` of a file, by `registry.undoing`
 
     @cached_property

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from aishell.databases.quoting import literal, quote
+from aishell.databases.quoting import quote
 from aishell.errors import AishellError
 from aishell.models import Server
+from aishell.planning.privileges import Access, account_of, in_force, pattern
 from aishell.reporting import roles
 from aishell.reporting.units import duration, size
 
@@ -59,7 +60,7 @@ class Facts:
     display: str  # the URL without its password
     connect: float
     round_trip: float
-    access: roles.Access | None = None  # the blocks of `inspect_privileges`; None where there is no such thing
+    access: Access | None = None  # the blocks of `inspect_privileges`; None where there is no such thing
     free_disk: int | None = None
     disk_seen: bool = False
     writable: bool | None = None  # SQLite: the file and its folder
@@ -137,7 +138,7 @@ def version(server: Server) -> Finding:
     return Finding(OK, "version", text)
 
 
-def _postgresql(server: Server, access: roles.Access) -> Iterator[Finding]:
+def _postgresql(server: Server, access: Access) -> Iterator[Finding]:
     role = quote(str(access["role"][0]["role_name"]), "postgresql")
     if server.superuser:
         yield _superuser(server, access)
@@ -147,17 +148,17 @@ def _postgresql(server: Server, access: roles.Access) -> Iterator[Finding]:
     yield from _extensions(server, access, role)
 
 
-def _superuser(server: Server, access: roles.Access) -> Finding:
+def _superuser(server: Server, access: Access) -> Finding:
     return Finding(
         WARNING,
         "privileges",
         f"connected as the superuser {server.user}, who may do more than maintenance needs",
-        f"make the roles below, connect as {roles.MAINTAIN}; {roles.INSPECT} is enough for inspection_url and dry runs",
+        f"make the roles below, connect as {roles.MAINTAIN}; {roles.INSPECT} is enough for inspection_url",
         roles.roles(server, access),
     )
 
 
-def _reading(server: Server, access: roles.Access, role: str) -> Finding:
+def _reading(server: Server, access: Access, role: str) -> Finding:
     held = set(access["role"][0]["held"])
     tables, readable = (sum(row[name] for row in access["owners"]) for name in ("tables", "readable"))
     missing = []
@@ -171,10 +172,10 @@ def _reading(server: Server, access: roles.Access, role: str) -> Finding:
     return Finding(OK, "inspection", f"{role} sees everything inspection asks for")
 
 
-def _maintaining(server: Server, access: roles.Access, role: str) -> Finding:
+def _maintaining(server: Server, access: Access, role: str) -> Finding:
     tables, mine = (sum(row[name] for row in access["owners"]) for name in ("tables", "maintainable"))
     if mine < tables:
-        text = f"{role} may maintain {mine} of {tables} tables; steps on the others are skipped"
+        text = f"{role} may maintain {mine} of {tables} tables; steps on the others are left out of plans"
         grants = tuple(roles.maintaining(server, access, role))
         return Finding(WARNING, "maintenance", text, "grant it, or leave it to a role for inspection", grants)
     return Finding(OK, "maintenance", f"{role} may maintain all {tables} tables")
@@ -187,7 +188,7 @@ _MISSED = {
 }
 
 
-def _extensions(server: Server, access: roles.Access, role: str) -> Iterator[Finding]:
+def _extensions(server: Server, access: Access, role: str) -> Iterator[Finding]:
     known = {row["name"]: row for row in access["extensions"]}
     for name, missed in _MISSED.items():
         row = known.get(name)
@@ -209,9 +210,8 @@ def _extensions(server: Server, access: roles.Access, role: str) -> Iterator[Fin
             yield Finding(OK, name, f"version {row['installed_version']}")
 
 
-def _mysql(server: Server, access: roles.Access) -> Iterator[Finding]:
-    user, _, host = str(access["role"][0]["role_name"]).rpartition("@")
-    account = f"{literal(user)}@{literal(host)}"
+def _mysql(server: Server, access: Access) -> Iterator[Finding]:
+    account = account_of(access)
     if server.superuser:
         yield _superuser(server, access)
         return
@@ -230,12 +230,12 @@ def _mysql(server: Server, access: roles.Access) -> Iterator[Finding]:
     yield _mysql_maintaining(server, access, account)
 
 
-def _mysql_maintaining(server: Server, access: roles.Access, account: str) -> Finding:
-    known, held = roles.in_force(access)
+def _mysql_maintaining(server: Server, access: Access, account: str) -> Finding:
+    known, held = in_force(access)
     missing = [privilege for privilege in roles.MYSQL_WRITES if privilege not in held]
     if not missing:
         return Finding(OK, "maintenance", f"{account} may maintain every table of {server.database}")
-    where = quote(known, "mysql") if known is not None else roles.pattern(server.database)
+    where = quote(known, "mysql") if known is not None else pattern(server.database)
     grants = (f"GRANT {', '.join(missing)} ON {where}.* TO {account};",)
     active = access["role"][0]["active_role"]
     if active:

@@ -8,7 +8,7 @@ from typing import Any
 from aishell.models import Plan, Server, StepResult, StepStatus, now
 from aishell.registry.context import Context
 from aishell.reporting.markdown import literal
-from aishell.reporting.units import exact, gain, size
+from aishell.reporting.units import exact, gain, printable, size
 
 _SEVERITIES = ("critical", "warning", "info")
 _MARKS = {
@@ -43,7 +43,7 @@ def maintenance_report(params: Mapping[str, Any], context: Context) -> dict[str,
         *_steps(plan, results),
         *_logs(plan, results),
         *_damage(results),
-        *_left(results),
+        *_left(plan, results),
         *_figures(results, server),
     ]
     return {"report": "\n".join(lines), "format": "markdown"}
@@ -162,11 +162,16 @@ def _damage(results: Sequence[StepResult]) -> Iterable[str]:
     return ["## Corruption check", "", *_cut(lines), ""]
 
 
-def _left(results: Sequence[StepResult]) -> Iterable[str]:
+def _left(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
+    """What was not done, and what the role may not do, with the statements that would let it."""
     left = [r for r in results if r.status in (StepStatus.SKIPPED, StepStatus.FAILED, StepStatus.REJECTED)]
-    if not left:
-        return []
-    return ["## Left, and why", "", *_cut([f"- {_name(r.step_id)}: {_name(r.reason or r.error)}" for r in left]), ""]
+    lines = [f"- {_name(r.step_id)}: {_name(r.reason or r.error)}" for r in left]
+    lines += [f"- {_name(o.step)}, left out: {_name(o.object)}: {_name(o.reason)}" for o in plan.left_out]
+    grants = dict.fromkeys(grant for one in plan.left_out for grant in one.grants)
+    hints = dict.fromkeys(one.hint for one in plan.left_out if one.hint)
+    told = ["An administrator can allow what was left out:", "", *_cut([f"    {printable(g)}" for g in grants]), ""]
+    told = [*(told if grants else []), *(f"{_name(hint)}." for hint in hints)]
+    return ["## Left, and why", "", *_cut(lines), "", *told] if lines else []
 
 
 def _figures(results: Sequence[StepResult], server: Server) -> Iterable[str]:

@@ -5,18 +5,17 @@ Tried on PostgreSQL 15 and 18 and MariaDB 10.11 by tests/commands/test_roles.py:
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from aishell.databases.quoting import literal, quote
-from aishell.models import Row, Server
+from aishell.models import Server
+from aishell.planning.privileges import Access, pattern
 
 INSPECT, MAINTAIN = "aishell_inspect", "aishell_maintain"
 #: What MariaDB and MySQL ask for: reading; ANALYZE and OPTIMIZE (INSERT); ALTER TABLE … FORCE (ALTER, CREATE, INSERT).
 MYSQL_READS = ("SELECT",)
 MYSQL_WRITES = ("SELECT", "INSERT", "ALTER", "CREATE")
 STATISTICS = ("innodb_table_stats", "innodb_index_stats")
-Access = Mapping[str, Sequence[Row]]
 
 
 def roles(server: Server, access: Access) -> tuple[str, ...]:
@@ -87,35 +86,11 @@ def _mysql(server: Server, access: Access) -> list[str]:
     return lines
 
 
-def in_force(access: Access) -> tuple[str | None, frozenset[str]]:
-    """MySQL: the pattern of the entry that counts for this database, None without one, and the privileges held here.
-
-    Of several entries that fit, the server takes the one with the most characters before its first wildcard, not their sum
-    (https://mariadb.com/kb/en/grant/, Database Privileges). So a grant goes to the entry that is there.
-    """
-    held = {row["privilege"] for row in access["privileges"] if row["place"] == "server"}
-    patterns = {str(row["pattern"]) for row in access["privileges"] if row["place"] == "database"}
-    if not patterns:
-        return None, frozenset(held)
-    best = max(patterns, key=_exactness)
-    return best, frozenset(held | {row["privilege"] for row in access["privileges"] if row["pattern"] == best})
-
-
-def _exactness(pattern: str) -> float:
-    wildcard = re.search(r"(?<!\\)[_%]", pattern)
-    return wildcard.start() if wildcard else float("inf")
-
-
 def granting(server: Server, account: str, privileges: Sequence[str]) -> list[str]:
     """MySQL: see other sessions and InnoDB's statistics, and do `privileges` in this database."""
     lines = [f"GRANT PROCESS ON *.* TO {account};"]
     lines += [f"GRANT SELECT ON mysql.{table} TO {account};" for table in STATISTICS]
     return [*lines, f"GRANT {', '.join(privileges)} ON {pattern(server.database)}.* TO {account};"]
-
-
-def pattern(database: str) -> str:
-    """A database's name in GRANT, where _ and % stand for anything."""
-    return quote(database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%"), "mysql")
 
 
 def _where(host: str) -> str:

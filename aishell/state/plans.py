@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from aishell.errors import UsageError
-from aishell.models import Estimate, Evidence, Plan, Step, Task, canonical
+from aishell.models import Estimate, Evidence, LeftOut, Plan, Step, Task, canonical
 
 FORMAT = 1
 
@@ -43,7 +43,12 @@ def load_plan(text: str) -> Plan:
 def _plan(data: dict[str, Any]) -> Plan:
     steps = tuple(_step(item) for item in data["steps"])
     lists = {name: tuple(data.get(name, ())) for name in ("warnings", "objects")}
-    return Plan(**{**data, **lists, "task": Task(**data["task"]), "steps": steps})
+    left_out = tuple(_left_out(item) for item in data.get("left_out", ()))
+    return Plan(**{**data, **lists, "task": Task(**data["task"]), "steps": steps, "left_out": left_out})
+
+
+def _left_out(data: dict[str, Any]) -> LeftOut:
+    return LeftOut(**{**data, "privileges": tuple(data["privileges"]), "grants": tuple(data["grants"])})
 
 
 def _step(data: dict[str, Any]) -> Step:

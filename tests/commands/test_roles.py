@@ -39,6 +39,12 @@ def run(aishell, url, *more):
     return aishell("run", "maintenance", "--type", "full", "--url", url, *small, *more)
 
 
+def planned(document):
+    """The steps of a plan and those that the role may not do, without the measurements that are made for these alone."""
+    steps, left = document["plan"]["steps"], document["output_data"]["left_out"]
+    return {step["id"] for step in steps if not step["id"].startswith("measure")} | {one["step"] for one in left}
+
+
 def levels(found):
     return {name: found[name]["level"] for name in ABOUT_ROLES if name in found}
 
@@ -57,7 +63,8 @@ def test_postgresql_roles_are_enough(aishell, owned):
     assert set(levels(doctor(aishell, "--url", maintain)).values()) == {"ok"}
 
     seen, same = (run(aishell, url, "--dry-run").expect(0).json for url in (owned.url, inspect))
-    assert {step["id"] for step in same["plan"]["steps"]} == {step["id"] for step in seen["plan"]["steps"]}
+    assert same["output_data"]["left_out"]
+    assert planned(same) == planned(seen)
     assert [w for w in same["output_data"]["warnings"] if "permission" in w or "not be" in w] == []
 
     done = run(aishell, maintain).expect(0)
@@ -106,7 +113,8 @@ def test_mariadb_accounts_are_enough(aishell, wiki):
     assert levels(doctor(aishell, "--url", maintain)) == {"inspection": "ok", "maintenance": "ok"}
 
     seen, same = (run(aishell, url, "--dry-run").expect(0).json for url in (wiki.url, inspect))
-    assert {step["id"] for step in same["plan"]["steps"]} == {step["id"] for step in seen["plan"]["steps"]}
+    assert same["output_data"]["left_out"]
+    assert planned(same) == planned(seen)
     done = run(aishell, maintain).expect(0)
     assert set(done.statuses().values()) == {"done"}
     assert done.json["output_data"]["bytes_reclaimed"] > 0

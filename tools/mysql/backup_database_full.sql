@@ -12,6 +12,7 @@
 --     '--dump-history=:history', --, ':database']
 -- lock: MDL SHARED READ
 -- max_execution_time: 86400
+-- privileges: [SELECT, SHOW VIEW, TRIGGER, EVENT]
 -- idempotent: true
 -- parameters:
 --   destination: {type: string, default: null, description: a folder inside that of all backups}

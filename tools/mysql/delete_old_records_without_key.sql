@@ -8,6 +8,7 @@
 -- lock: MDL SHARED WRITE
 -- locks_too: {referring: MDL SHARED WRITE}
 -- max_execution_time: 600
+-- privileges: [SELECT, DELETE]
 -- idempotent: true
 -- batch: 2000
 -- deletes: true

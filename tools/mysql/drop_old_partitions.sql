@@ -6,6 +6,7 @@
 -- runs: each
 -- lock: MDL EXCLUSIVE
 -- max_execution_time: 600
+-- privileges: [SELECT, ALTER, DROP, LOCK TABLES]
 -- idempotent: true
 -- deletes: true
 -- key: [schema, table, partition]
@@ -16,7 +17,8 @@
 --   cutoff: {type: scalar, description: partitions that can hold nothing but rows before this go}
 -- returns:
 --   partitions_dropped: count(ok)
---   rows_dropped: {from: sum(find.rows), description: by the statistics}
+--   rows_dropped: {from: total(check.counted), description: 'as counted right before; null where one of them was not'}
+--   rows_counted: {from: list(check.counted), description: 'the same for each of `dropped`; up to a million are counted'}
 --   bytes_before: sum(find.bytes)
 --   bytes_after: sum(verify.bytes)
 --   dropped: rows(ok)
@@ -43,7 +45,8 @@ SELECT :schema AS `schema`, :table AS `table`, p.name AS `partition`, p.bound AS
  ORDER BY p.position
 
 -- check: whether it holds what its bound says
-SELECT CASE WHEN f.newest >= :cutoff THEN CONCAT('it holds a row of ', f.newest, ', which is not before the cut-off: look at it by hand') END AS reason
+SELECT CASE WHEN f.newest >= :cutoff THEN CONCAT('it holds a row of ', f.newest, ', which is not before the cut-off: look at it by hand') END AS reason,
+       (SELECT NULLIF(COUNT(*), 1000001) FROM (SELECT 1 FROM {schema}.{table} PARTITION ({partition}) LIMIT 1000001) AS m) AS counted
   FROM (SELECT MAX({date_column}) AS newest FROM {schema}.{table} PARTITION ({partition})) AS f
 
 -- same: the table is the one that was approved; each partition that goes gives it another time

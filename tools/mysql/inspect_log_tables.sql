@@ -19,7 +19,8 @@
 -- (3 s where the database has 10,000 tables). The server shows only what an account has privileges for: any on the
 -- referring tables, in other databases too, and TRIGGER on the tables; what it does not show acts all the same.
 
--- columns: each column in order; `indexed`: a whole BTREE index begins with it; `key_position`: its place in the primary key
+-- columns: each column in order; `indexed`: a whole BTREE index begins with it; `key_position`: its place in the primary key;
+-- `partition_key`: the table is divided by ranges of it
 WITH
 -- include: named
 , placed AS (
@@ -31,13 +32,23 @@ WITH
       JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows for a key
      WHERE i.TABLE_SCHEMA = DATABASE()
      GROUP BY CAST(i.TABLE_NAME AS BINARY(256)), i.COLUMN_NAME
+), divided AS (
+    SELECT CAST(p.TABLE_NAME AS BINARY(256)) AS name, LOWER(MIN(p.PARTITION_EXPRESSION)) AS expression
+      FROM information_schema.PARTITIONS AS p
+     WHERE p.TABLE_SCHEMA = DATABASE() AND p.PARTITION_METHOD IN ('RANGE', 'RANGE COLUMNS')
+     GROUP BY CAST(p.TABLE_NAME AS BINARY(256))
 )
 SELECT c.TABLE_SCHEMA AS `schema`, c.TABLE_NAME AS `table`, c.COLUMN_NAME AS `column`, c.ORDINAL_POSITION AS position,
        c.COLUMN_TYPE AS type, c.IS_NULLABLE = 'YES' AS nullable, COALESCE(c.GENERATION_EXPRESSION, '') <> '' AS `generated`,
-       COALESCE(i.indexed, 0) AS indexed, i.key_position AS key_position
+       COALESCE(i.indexed, 0) AS indexed, i.key_position AS key_position,
+       COALESCE(d.expression IN (LOWER(CONCAT('`', REPLACE(c.COLUMN_NAME, '`', '``'), '`')),
+                                 LOWER(CONCAT('to_days(`', REPLACE(c.COLUMN_NAME, '`', '``'), '`)')),
+                                 LOWER(CONCAT('year(`', REPLACE(c.COLUMN_NAME, '`', '``'), '`)')),
+                                 LOWER(CONCAT('unix_timestamp(`', REPLACE(c.COLUMN_NAME, '`', '``'), '`)'))), FALSE) AS partition_key
   FROM named AS a
   JOIN information_schema.COLUMNS AS c ON c.TABLE_SCHEMA = DATABASE() AND CAST(c.TABLE_NAME AS BINARY(256)) = a.name
   LEFT JOIN placed AS i ON i.name = a.name AND i.column_name = c.COLUMN_NAME
+  LEFT JOIN divided AS d ON d.name = a.name
  ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION
 
 -- children: tables whose foreign keys point here; `on_delete`: cascade | set null | no action

@@ -9,9 +9,11 @@
 -- returns:
 --   role: object(role)
 --   privileges: rows(privileges)
+--   tables: rows(tables)
 -- examples: [{params: {}}]
 --
--- What the connected account may do here, for `aishell doctor`: its privileges on the server and on the connected database.
+-- What the connected account may do here, for `aishell doctor` and for every plan: its privileges on the server, on the
+-- connected database and on single tables of it.
 -- Of several entries whose pattern fits the database the server takes the most exact one, not their sum: `pattern` tells.
 -- What it has by an active role is shown to nobody without rights on the mysql schema: `active_role` says that there may be
 -- more. Privileges on single tables are counted as tables.
@@ -20,11 +22,8 @@
 SELECT CURRENT_USER() AS role_name, DATABASE() AS `database`, NULLIF(CURRENT_ROLE(), 'NONE') AS active_role
 
 -- privileges: one row per privilege on the server or on this database
-WITH me AS (
-    -- The account as the server writes it; user names may hold an @.
-    SELECT CONCAT('''', SUBSTRING_INDEX(CURRENT_USER(), '@', CHAR_LENGTH(CURRENT_USER()) - CHAR_LENGTH(REPLACE(CURRENT_USER(), '@', ''))),
-                  '''@''', SUBSTRING_INDEX(CURRENT_USER(), '@', -1), '''') AS grantee
-)
+WITH
+-- include: account
 SELECT u.PRIVILEGE_TYPE AS privilege, 'server' AS place, NULL AS pattern, NULL AS `tables`
   FROM information_schema.USER_PRIVILEGES AS u JOIN me ON u.GRANTEE = me.grantee
  WHERE u.PRIVILEGE_TYPE <> 'USAGE'
@@ -38,3 +37,11 @@ SELECT t.PRIVILEGE_TYPE AS privilege, 'tables' AS place, NULL AS pattern, COUNT(
  WHERE t.TABLE_SCHEMA = DATABASE()
  GROUP BY t.PRIVILEGE_TYPE
  ORDER BY place, pattern, privilege
+
+-- tables: one row per privilege on a single table of this database
+WITH
+-- include: account
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.PRIVILEGE_TYPE AS privilege
+  FROM information_schema.TABLE_PRIVILEGES AS t JOIN me ON t.GRANTEE = me.grantee
+ WHERE t.TABLE_SCHEMA = DATABASE()
+ ORDER BY t.TABLE_NAME, t.PRIVILEGE_TYPE

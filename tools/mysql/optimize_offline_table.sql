@@ -7,6 +7,7 @@
 -- transaction: none
 -- lock: MDL SHARED NO READ WRITE
 -- max_execution_time: 7200
+-- privileges: [SELECT, INSERT]
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier, description: "the name of the database"}

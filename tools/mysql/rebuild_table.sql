@@ -7,6 +7,7 @@
 -- transaction: none
 -- lock: "MDL SHARED NO WRITE, brief EXCLUSIVE"
 -- max_execution_time: 14400
+-- privileges: [ALTER]
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier, description: "the name of the database"}
@@ -27,7 +28,7 @@
 -- instantly added columns. Cancelled before its end it leaves the old table as it was.
 --
 -- What `verify` proves: CREATE_TIME is another one than before, or younger than 2 seconds (its resolution is one
--- second). Needs ALTER, CREATE and INSERT on the table.
+-- second). Needs ALTER on the table.
 
 -- find: the table as it stands
 SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN t.ENGINE = 'InnoDB' AND @@innodb_file_per_table THEN COALESCE(t.DATA_FREE, 0) ELSE 0 END AS SIGNED) AS bytes,

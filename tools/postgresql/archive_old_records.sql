@@ -8,6 +8,7 @@
 -- transaction: none
 -- lock: ACCESS SHARE
 -- max_execution_time: 600
+-- privileges: [SELECT]
 -- idempotent: true
 -- batch: 20
 -- parameters:

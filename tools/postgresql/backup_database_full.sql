@@ -17,6 +17,7 @@
 -- lock: ACCESS SHARE
 -- lock_timeout: 60
 -- max_execution_time: 86400
+-- privileges: [SELECT]
 -- idempotent: true
 -- parameters:
 --   destination: {type: string, default: null, description: a folder inside that of all backups}

@@ -7,6 +7,7 @@
 -- transaction: none
 -- lock: SHARE UPDATE EXCLUSIVE
 -- max_execution_time: 3600
+-- privileges: [VACUUM]
 -- idempotent: true
 -- lock_timeout: 0.9
 -- group: 100

@@ -9,6 +9,7 @@
 -- lock: ROW EXCLUSIVE
 -- locks_too: {referring: ROW EXCLUSIVE}
 -- max_execution_time: 600
+-- privileges: [SELECT, DELETE]
 -- idempotent: true
 -- deletes: true
 -- parameters:

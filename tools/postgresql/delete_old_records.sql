@@ -8,6 +8,7 @@
 -- lock: ROW EXCLUSIVE
 -- locks_too: {referring: ROW EXCLUSIVE}
 -- max_execution_time: 600
+-- privileges: [SELECT, DELETE]
 -- idempotent: true
 -- batch: 20
 -- deletes: true

@@ -8,6 +8,7 @@
 -- lock: SHARE UPDATE EXCLUSIVE
 -- locks_too: {index: ACCESS EXCLUSIVE}
 -- max_execution_time: 300
+-- privileges: [OWNERSHIP]
 -- idempotent: true
 -- lock_timeout: 0.5
 -- parameters:

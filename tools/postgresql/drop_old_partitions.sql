@@ -9,6 +9,7 @@
 -- locks_too: {partition: ACCESS EXCLUSIVE, referenced: ACCESS EXCLUSIVE}
 -- lock_timeout: 60
 -- max_execution_time: 900
+-- privileges: [OWNERSHIP]
 -- idempotent: true
 -- deletes: true
 -- parameters:
@@ -18,7 +19,8 @@
 --   cutoff: {type: scalar, description: partitions that can hold nothing but rows before this go}
 -- returns:
 --   partitions_dropped: count(ok)
---   rows_dropped: {from: sum(find.rows), description: by the statistics}
+--   rows_dropped: {from: total(check.counted), description: 'as counted right before; null where one of them was not'}
+--   rows_counted: {from: list(check.counted), description: 'the same for each of `dropped`; up to a million are counted'}
 --   bytes_before: sum(find.bytes)
 --   bytes_after: sum(verify.bytes)
 --   dropped: rows(ok)

@@ -20,14 +20,26 @@
 -- What has to be known of tables before rows are deleted from them: their columns and which of them an index begins with, the
 -- foreign keys that point to them and what these do on a delete, and the triggers that a delete fires. From the catalog only.
 
--- columns: each column in order; `indexed`: a whole, valid btree index begins with it
+-- columns: each column in order; `indexed`: a whole, valid btree index begins with it; `partition_key`: the table, or partitions of
+-- it at whatever depth, are divided by ranges of it
+WITH RECURSIVE tree AS (
+  SELECT p.partrelid AS root, p.partrelid AS oid FROM pg_partitioned_table AS p
+  UNION ALL
+  SELECT t.root, i.inhrelid FROM tree AS t JOIN pg_inherits AS i ON i.inhparent = t.oid
+  JOIN pg_partitioned_table AS k ON k.partrelid = i.inhrelid
+), divided AS MATERIALIZED (
+  SELECT DISTINCT t.root, a.attname
+  FROM tree AS t JOIN pg_partitioned_table AS p ON p.partrelid = t.oid AND p.partstrat = 'r'
+  JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = p.partattrs[0]
+)
 SELECT n.nspname AS schema, c.relname AS "table", a.attname AS column, a.attnum AS position,
        format_type(a.atttypid, NULL) AS type, NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated,
        EXISTS (SELECT 1 FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid JOIN pg_am AS m ON m.oid = x.relam
                WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = a.attnum
                  AND m.amname = 'btree') AS indexed,
        (SELECT k.place FROM pg_index AS i, unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
-        WHERE i.indrelid = c.oid AND i.indisprimary AND k.attnum = a.attnum) AS key_position
+        WHERE i.indrelid = c.oid AND i.indisprimary AND k.attnum = a.attnum) AS key_position,
+       EXISTS (SELECT 1 FROM divided AS d WHERE d.root = c.oid AND d.attname = a.attname) AS partition_key
 FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)
 JOIN pg_namespace AS n ON n.nspname = w."schema"
 JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"

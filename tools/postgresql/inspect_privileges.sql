@@ -11,13 +11,15 @@
 -- returns:
 --   role: object(role)
 --   owners: rows(owners)
+--   tables: rows(tables)
 --   extensions: rows(extensions)
 --   functions: rows(functions)
 -- examples: [{params: {}}]
 --
--- What the connected role may do here, for `aishell doctor`: which of the server's predefined roles it has, how many of each
--- owner's tables it may read and maintain (as a member of the owner; from version 17 on also by MAINTAIN, which pg_maintain
--- gives), and whether it may call the extensions' functions that measure and check. Reads catalogs only and takes no lock.
+-- What the connected role may do here, for `aishell doctor` and for every plan: which of the server's predefined roles it has, how
+-- many of each owner's tables it may read and maintain (as a member of the owner; from version 17 on also by MAINTAIN, which
+-- pg_maintain gives), which privileges it lacks on which table, and whether it may call the extensions' functions that measure
+-- and check. Reads catalogs only and takes no lock.
 
 -- role: one row
 SELECT current_user::text AS role_name, current_setting('is_superuser') = 'on' AS superuser,
@@ -40,6 +42,34 @@ JOIN pg_roles AS o ON o.oid = c.relowner
 WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
 GROUP BY o.oid, o.rolname, o.rolsuper
 ORDER BY o.rolname
+
+-- tables: one row per table that something may not be done with, and what; none for a superuser. OWNERSHIP is what no grant
+-- but that of the owner's role gives; MAINTAIN, before version 17, is the owner's; VACUUM is MAINTAIN, or the database's owner's
+SELECT n.nspname::text AS schema, c.relname::text AS "table", c.relkind::text AS relkind, o.rolname::text AS owner,
+       o.rolsuper AS superuser, e.extension AS extension, l.lacking AS lacking
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_roles AS o ON o.oid = c.relowner
+CROSS JOIN LATERAL (SELECT pg_has_role(o.oid, 'USAGE') AS owned, has_schema_privilege(n.oid, 'USAGE') AS reached) AS h
+-- The word MAINTAIN is an error before version 17: CASE keeps it from being looked at.
+CROSS JOIN LATERAL (SELECT CASE WHEN current_setting('server_version_num')::int >= 170000 THEN has_table_privilege(c.oid, 'MAINTAIN')
+                                ELSE h.owned END AS maintained) AS m
+CROSS JOIN LATERAL (
+  SELECT array_remove(ARRAY[
+           CASE WHEN NOT h.reached THEN 'USAGE' END,
+           CASE WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'SELECT' END,
+           CASE WHEN NOT has_table_privilege(c.oid, 'INSERT') THEN 'INSERT' END,
+           CASE WHEN NOT has_table_privilege(c.oid, 'UPDATE') THEN 'UPDATE' END,
+           CASE WHEN NOT has_table_privilege(c.oid, 'DELETE') THEN 'DELETE' END,
+           CASE WHEN NOT m.maintained THEN 'MAINTAIN' END,
+           CASE WHEN NOT m.maintained AND NOT (SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database AS d
+                                               WHERE d.datname = current_database()) THEN 'VACUUM' END,
+           CASE WHEN NOT h.owned THEN 'OWNERSHIP' END], NULL) AS lacking) AS l
+CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                                   AND d.deptype = 'e') AS extension) AS e
+WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+  AND current_setting('is_superuser') <> 'on' AND l.lacking <> '{}'
+ORDER BY n.nspname, c.relname
 
 -- extensions: those that measure and check, as far as the server has their files
 SELECT a.name::text AS name, a.installed_version AS installed_version, a.default_version AS default_version

@@ -9,6 +9,7 @@
 -- lock: ROW EXCLUSIVE
 -- locks_too: {referenced: ROW SHARE}
 -- max_execution_time: 600
+-- privileges: [SELECT, INSERT]
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier}

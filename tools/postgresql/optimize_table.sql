@@ -7,6 +7,7 @@
 -- transaction: none
 -- lock: "SHARE UPDATE EXCLUSIVE, brief ACCESS EXCLUSIVE"
 -- max_execution_time: 14400
+-- privileges: [VACUUM]
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier}

@@ -7,6 +7,7 @@
 -- transaction: none
 -- lock: RESERVED
 -- max_execution_time: 1800
+-- privileges: [WRITE]
 -- idempotent: true
 -- parameters:
 --   tables: {type: identifier_list}

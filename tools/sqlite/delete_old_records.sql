@@ -7,6 +7,7 @@
 -- transaction: none
 -- lock: RESERVED
 -- max_execution_time: 600
+-- privileges: [WRITE]
 -- idempotent: true
 -- batch: 2000
 -- deletes: true

@@ -7,6 +7,7 @@
 -- transaction: none
 -- lock: EXCLUSIVE
 -- max_execution_time: 7200
+-- privileges: [WRITE]
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier}

@@ -8,6 +8,7 @@
 -- transaction: none
 -- lock: RESERVED
 -- max_execution_time: 600
+-- privileges: [WRITE]
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier}

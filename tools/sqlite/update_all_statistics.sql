@@ -7,6 +7,7 @@
 -- transaction: none
 -- lock: RESERVED
 -- max_execution_time: 3600
+-- privileges: [WRITE]
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier}

@@ -11,8 +11,9 @@ import pytest
 from aishell.backups.catalog import Entry
 from aishell.databases.tls import Encryption
 from aishell.models import Server
+from aishell.planning.privileges import in_force, pattern
 from aishell.reporting.diagnosis import PROGRAMS, Facts, Finding, backup, disk, judge, programs, tls, version
-from aishell.reporting.roles import in_force, pattern, roles
+from aishell.reporting.roles import roles
 
 SERVER = Server("postgresql", "postgresql", (18, 1), 'the "shop"', identity="x", superuser=True, user="postgres")
 ACCESS = {

@@ -12,7 +12,8 @@ dated AS (
     -- One row a partition: sub-partitions divide what is within its bounds already.
     SELECT p.PARTITION_NAME AS name, MIN(p.PARTITION_ORDINAL_POSITION) AS position, MIN(p.PARTITION_METHOD) AS method,
            MIN(p.PARTITION_EXPRESSION) AS expression, MIN(p.PARTITION_DESCRIPTION) AS bound,
-           CAST(SUM(p.TABLE_ROWS) AS SIGNED) AS n_rows, CAST(SUM(p.DATA_LENGTH + p.INDEX_LENGTH) AS SIGNED) AS n_bytes
+           -- 0 is what the engine says of a partition that it has not looked at yet, too.
+           CAST(NULLIF(SUM(p.TABLE_ROWS), 0) AS SIGNED) AS n_rows, CAST(SUM(p.DATA_LENGTH + p.INDEX_LENGTH) AS SIGNED) AS n_bytes
       FROM information_schema.PARTITIONS AS p
      WHERE p.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND p.TABLE_NAME = CONVERT(:table USING utf8mb3)
        AND CAST(p.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(p.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))

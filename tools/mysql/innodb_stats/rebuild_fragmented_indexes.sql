@@ -7,6 +7,7 @@
 -- transaction: none
 -- lock: MDL SHARED UPGRADABLE, brief EXCLUSIVE
 -- max_execution_time: 7200
+-- privileges: [ALTER]
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier, description: "the name of the database"}
@@ -51,7 +52,7 @@
 -- grow and not as fragmentation.
 --
 -- Needs SELECT on the tables (any privilege makes them visible) and on mysql.innodb_table_stats and
--- mysql.innodb_index_stats. Altering needs ALTER, CREATE and INSERT on the table.
+-- mysql.innodb_index_stats. Altering needs ALTER on the table.
 
 -- find: the table, if its secondary indexes together are above the threshold
 WITH

@@ -8,6 +8,7 @@
 -- transaction: none
 -- lock: MDL SHARED READ
 -- max_execution_time: 600
+-- privileges: [SELECT]
 -- idempotent: true
 -- batch: 200
 -- parameters:

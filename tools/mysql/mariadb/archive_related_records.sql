@@ -9,6 +9,7 @@
 -- lock: MDL SHARED READ
 -- locks_too: {referring: MDL SHARED READ}
 -- max_execution_time: 600
+-- privileges: [SELECT]
 -- idempotent: true
 -- batch: 50
 -- parameters:

@@ -9,6 +9,7 @@
 -- lock: MDL SHARED WRITE
 -- locks_too: {referring: MDL SHARED WRITE}
 -- max_execution_time: 600
+-- privileges: [SELECT, DELETE]
 -- idempotent: true
 -- deletes: true
 -- parameters:

@@ -9,6 +9,7 @@
 -- lock: MDL SHARED WRITE
 -- locks_too: {referring: MDL SHARED READ}
 -- max_execution_time: 600
+-- privileges: [SELECT, INSERT, UPDATE]
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier}

@@ -8,6 +8,7 @@
 -- transaction: none
 -- lock: MDL SHARED WRITE
 -- max_execution_time: 600
+-- privileges: [SELECT, UPDATE]
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier}

@@ -7,6 +7,7 @@
 -- transaction: none
 -- lock: MDL SHARED READ
 -- max_execution_time: 1800
+-- privileges: [SELECT, INSERT]
 -- idempotent: true
 -- parameters:
 --   tables: {type: identifier_list}

@@ -7,6 +7,7 @@
 -- transaction: none
 -- lock: MDL SHARED UPGRADABLE, brief EXCLUSIVE
 -- max_execution_time: 7200
+-- privileges: [ALTER]
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier, description: "the name of the database"}
@@ -38,7 +39,7 @@
 --
 -- What `verify` proves: CREATE_TIME is another one than before, or younger than 2 seconds (its resolution is one
 -- second); only a rebuild sets it. Needs SELECT on the tables (any privilege makes them visible). Altering needs
--- ALTER, CREATE and INSERT on the table.
+-- ALTER on the table.
 
 -- find: the table, when it was asked for whatever its state
 SELECT CONCAT('all indexes of ', t.TABLE_NAME) AS index_name,

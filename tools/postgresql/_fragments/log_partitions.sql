@@ -14,9 +14,8 @@ parent AS MATERIALIZED (
          coalesce(to_jsonb(i) ->> 'inhdetachpending', 'false') = 'true' AS pending,
          regexp_match(b.bound, '^FOR VALUES FROM \((MINVALUE|''(?:[^'']|'''')*''|-?[0-9.]+)\) '
                                'TO \((MAXVALUE|''(?:[^'']|'''')*''|-?[0-9.]+)\)$') AS ends,
-         -- -1 (before version 14: 0, with 0 pages) until the first VACUUM or ANALYZE
-         CASE WHEN k.reltuples > 0 OR k.reltuples = 0 AND (k.relpages > 0 OR pg_stat_get_live_tuples(k.oid) = 0)
-              THEN CAST(k.reltuples AS bigint) END AS rows,
+         -- -1 (before version 14: 0, with 0 pages) until the first VACUUM or ANALYZE. The counters may have been reset since.
+         CASE WHEN k.reltuples > 0 OR k.reltuples = 0 AND k.relpages > 0 THEN CAST(k.reltuples AS bigint) END AS rows,
          CASE WHEN EXISTS (SELECT 1 FROM held AS h LEFT JOIN pg_index AS x ON x.indexrelid = h.relation
                            WHERE k.oid IN (h.relation, x.indrelid) OR h.relation = k.reltoastrelid)
               THEN k.relpages * CAST(current_setting('block_size') AS bigint) ELSE pg_total_relation_size(k.oid) END AS bytes

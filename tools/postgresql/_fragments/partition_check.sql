@@ -1,4 +1,5 @@
 -- Where a partition stands (`next`), and why it must not go after all (`reason`): it is read itself, bounds are not believed.
+-- `counted`: its rows, once nothing is left to do but to drop it; a million are counted (0.1 s), no more.
 
 SELECT CASE WHEN i.inhrelid IS NULL THEN 'do' WHEN i.pending THEN 'finalize' ELSE 'detach' END AS next,
        CASE WHEN NOT pg_has_role(c.relowner, 'USAGE')
@@ -10,7 +11,10 @@ SELECT CASE WHEN i.inhrelid IS NULL THEN 'do' WHEN i.pending THEN 'finalize' ELS
               THEN 'it holds rows without a date: look at it by hand'
             WHEN NOT i.pending AND o.partition IS NOT NULL
               THEN format('%s is half detached, and the server detaches one at a time: ALTER TABLE … DETACH PARTITION … FINALIZE',
-                          o.partition) END AS reason
+                          o.partition) END AS reason,
+       CASE WHEN i.inhrelid IS NULL
+              THEN (SELECT nullif(count(*), 1000001)
+                    FROM (SELECT 1 FROM {partition_schema}.{partition} LIMIT 1000001) AS m) END AS counted
 FROM (SELECT max({date_column}) AS newest FROM {partition_schema}.{partition}) AS f
 LEFT JOIN pg_class AS c ON c.oid = CAST(:oid AS oid)
   AND c.oid = to_regclass(format('%I.%I', CAST(:partition_schema AS text), CAST(:partition AS text)))

@@ -9,6 +9,7 @@
 -- lock: ACCESS SHARE
 -- locks_too: {referring: ACCESS SHARE}
 -- max_execution_time: 600
+-- privileges: [SELECT]
 -- idempotent: true
 -- batch: 5
 -- parameters:

@@ -8,6 +8,7 @@
 -- lock: SHARE UPDATE EXCLUSIVE
 -- locks_too: {index: ACCESS EXCLUSIVE}
 -- max_execution_time: 14400
+-- privileges: [MAINTAIN]
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier}

@@ -1,0 +1,171 @@
+"""What the connected role may not do, and the GRANT that would let it: from the rows of the tool `inspect_privileges`. Pure.
+
+The server decides when a step runs. What is not known here (other databases, what an active role of MariaDB gives) is no
+reason to leave anything out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from aishell.databases.quoting import literal, quote
+from aishell.models import Inventory, LeftOut, Row
+
+Key = tuple[str, str]
+Access = Mapping[str, Sequence[Row]]
+#: PostgreSQL: what an owner has of a table beside what is granted. MAINTAIN and VACUUM can be granted from version 17 on.
+_OWNED = ("MAINTAIN", "VACUUM", "OWNERSHIP")
+#: MySQL: what is granted on a database, and on no single table of it.
+_OF_DATABASES = frozenset({"LOCK TABLES", "EVENT"})
+#: So many tables are named in a reason.
+NAMED = 5
+
+
+class Privileges:
+    """What the role that does the work may do with the tables of a target. This one knows nothing, and so refuses nothing."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.access, self.server = inventory.access, inventory.server
+
+    def refused(self, step: str, tool: str, key: Key | None, needed: Sequence[str]) -> LeftOut | None:
+        """Why the role may not run `tool` on the table `key`, or on all tables (None); None where it may."""
+        return None
+
+
+class _Postgresql(Privileges):
+    def __init__(self, inventory: Inventory) -> None:
+        super().__init__(inventory)
+        self.role = str(self.access["role"][0]["role_name"])  # the server's facts may come by another, the inspection's
+        self.rows = {(row["schema"], row["table"]): row for row in self.access["tables"]}
+
+    def refused(self, step: str, tool: str, key: Key | None, needed: Sequence[str]) -> LeftOut | None:
+        if key is not None:
+            rows = [self.rows[key]] if key in self.rows else []
+        else:  # what belongs to an extension, and what is computed from other tables, is made anew by its definition
+            rows = (
+                [row for row in self.rows.values() if row["relkind"] != "m" and not row["extension"]] if needed else []
+            )
+        found = [(row, missing) for row in rows if (missing := _missing(row, needed))]
+        if not found:
+            return None
+        privileges = tuple(dict.fromkeys(name for _, missing in found for name in missing))
+        grants = dict.fromkeys(grant for row, missing in found for grant in self._grants(row, missing))
+        if key is not None:
+            return LeftOut(step, tool, ".".join(key), self._reason(*found[0]), privileges, tuple(grants))
+        names = [f"{row['schema']}.{row['table']}" for row, _ in found]
+        told = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+        reason = f"role {self.role} lacks {', '.join(privileges)} on {told}"
+        return LeftOut(step, tool, self.server.database, reason, privileges, tuple(grants))
+
+    def _reason(self, row: Row, missing: Sequence[str]) -> str:
+        role, owner = self.role, row["owner"]
+        granted = [name for name in missing if name not in (*_OWNED, "USAGE")]
+        reasons = [f"role {role} lacks USAGE on the schema {row['schema']}"] if "USAGE" in missing else []
+        if owned := [name for name in missing if name in _OWNED]:
+            lacks = "lacks MAINTAIN on it" if self._grantable(owned) else "is no member of that role"
+            reasons.append(f"it is owned by {owner}, and role {role} {lacks}")
+        if granted:
+            reasons.append(f"role {role} lacks {', '.join(granted)} on it")
+        return "; ".join(reasons)
+
+    def _grants(self, row: Row, missing: Sequence[str]) -> list[str]:
+        role, schema = quote(self.role, "postgresql"), quote(row["schema"], "postgresql")
+        table = f"{schema}.{quote(row['table'], 'postgresql')}"
+        lines = [f"GRANT USAGE ON SCHEMA {schema} TO {role};"] if "USAGE" in missing else []
+        granted = [name for name in missing if name not in (*_OWNED, "USAGE")]
+        owned = [name for name in missing if name in _OWNED]
+        if owned and not self._grantable(owned):  # an owner has every other privilege too
+            if row["superuser"]:  # membership in a superuser's role would give more than was asked for
+                return [*lines, f"ALTER TABLE {table} OWNER TO {role};"]
+            return [*lines, f"GRANT {quote(row['owner'], 'postgresql')} TO {role};"]
+        granted += ["MAINTAIN"] if owned else []
+        return [*lines, f"GRANT {', '.join(granted)} ON TABLE {table} TO {role};"] if granted else lines
+
+    def _grantable(self, owned: Sequence[str]) -> bool:
+        return self.server.version >= (17,) and "OWNERSHIP" not in owned
+
+
+def _missing(row: Row, needed: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in ("USAGE", *needed) if name in row["lacking"])
+
+
+class _Mysql(Privileges):
+    def __init__(self, inventory: Inventory) -> None:
+        super().__init__(inventory)
+        self.alone: dict[Key, set[str]] = {}
+        for row in self.access["tables"]:
+            self.alone.setdefault((row["schema"], row["table"]), set()).add(row["privilege"])
+        self.best, self.held = in_force(self.access)
+
+    def refused(self, step: str, tool: str, key: Key | None, needed: Sequence[str]) -> LeftOut | None:
+        database = self.server.database
+        if self.access["role"][0]["active_role"] or (key is not None and key[0] != database):
+            return None
+        missing = [name for name in needed if name not in self.held]
+        of_table = [name for name in missing if key is not None and name not in _OF_DATABASES]
+        of_database = [name for name in missing if name not in of_table]
+        of_table = [name for name in of_table if name not in self.alone.get(key or ("", ""), ())]
+        account, grants, lacks = account_of(self.access), list[str](), list[str]()
+        if of_table and key is not None:
+            lacks.append(f"{', '.join(of_table)} on it")
+            where = f"{quote(database, 'mysql')}.{quote(key[1], 'mysql')}"
+            grants.append(f"GRANT {', '.join(of_table)} ON {where} TO {account};")
+        if of_database:
+            lacks.append(f"{', '.join(of_database)} on the database {database}")
+            where = quote(self.best, "mysql") if self.best is not None else pattern(database)
+            grants.append(f"GRANT {', '.join(of_database)} ON {where}.* TO {account};")
+        if not lacks:
+            return None
+        reason = f"the account {account} lacks {' and '.join(lacks)}"
+        return LeftOut(step, tool, ".".join(key) if key else database, reason, (*of_table, *of_database), tuple(grants))
+
+
+class _Sqlite(Privileges):
+    def refused(self, step: str, tool: str, key: Key | None, needed: Sequence[str]) -> LeftOut | None:
+        (file,) = self.access["file"]
+        if file["writable"] or not needed:
+            return None
+        hint = (
+            f"give this user write permission on {file['path']} and on its folder: SQLite writes its journal beside it"
+        )
+        where = ".".join(key) if key else str(file["path"])
+        return LeftOut(step, tool, where, "this user may not write the file, or its folder", tuple(needed), (), hint)
+
+
+_JUDGES = {"postgresql": _Postgresql, "mysql": _Mysql, "sqlite": _Sqlite}
+
+
+def privileges_of(inventory: Inventory) -> Privileges:
+    """Who judges what the role may do on this engine; where inspection did not ask, nothing is refused."""
+    return (_JUDGES[inventory.server.engine] if inventory.access else Privileges)(inventory)
+
+
+def account_of(access: Access) -> str:
+    """MySQL: the connected account as GRANT takes it."""
+    user, _, host = str(access["role"][0]["role_name"]).rpartition("@")
+    return f"{literal(user)}@{literal(host)}"
+
+
+def in_force(access: Access) -> tuple[str | None, frozenset[str]]:
+    """MySQL: the pattern of the entry that counts for this database, None without one, and the privileges held here.
+
+    Of several entries that fit, the server takes the one with the most characters before its first wildcard, not their sum
+    (https://mariadb.com/kb/en/grant/, Database Privileges). So a grant goes to the entry that is there.
+    """
+    held = {row["privilege"] for row in access["privileges"] if row["place"] == "server"}
+    patterns = {str(row["pattern"]) for row in access["privileges"] if row["place"] == "database"}
+    if not patterns:
+        return None, frozenset(held)
+    best = max(patterns, key=_exactness)
+    return best, frozenset(held | {row["privilege"] for row in access["privileges"] if row["pattern"] == best})
+
+
+def _exactness(text: str) -> float:
+    wildcard = re.search(r"(?<!\\)[_%]", text)
+    return wildcard.start() if wildcard else float("inf")
+
+
+def pattern(database: str) -> str:
+    """A database's name in GRANT, where _ and % stand for anything."""
+    return quote(database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%"), "mysql")
