@@ -9,10 +9,14 @@ from aishell.agents import restore_in_place
 from aishell.agents.base import Agent, Draft
 from aishell.agents.summary import left_over
 from aishell.errors import ParameterError
-from aishell.models import AgentConfig, Evidence, Inventory, Server, Step, StepResult, StepStatus, Task
+from aishell.models import AgentConfig, Estimate, Evidence, Inventory, Server, Step, StepResult, StepStatus, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
+
+
+#: What takes the mark of a restore out of a database, and the methods whose restores leave one.
+RESET, MARKS = "reset_restore_mark", ("pg_dump", "mariadb-dump")
 
 
 class BackupRestoreAgent(Agent):
@@ -83,8 +87,10 @@ class BackupRestoreAgent(Agent):
             estimate=estimate(inventory, "restore_backup", "", bytes_, None if place.startswith("/") else bytes_),
         )
         if not data.get("in_place"):
-            return Draft((step,), tuple(_warnings(data, server)))
+            return Draft(tuple(with_reset([step], made, place, inventory)), tuple(_warnings(data, server)))
         steps = restore_in_place.steps(data, inventory, step)
+        if server.engine == "postgresql":  # the database that has the mark has got its name; on MariaDB it is gone
+            steps = with_reset(steps, made, server.database, inventory)
         return Draft(tuple(steps), (*restore_in_place.warnings(data, server), *_warnings(data, server)))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
@@ -107,6 +113,23 @@ class BackupRestoreAgent(Agent):
                 sentences.append("Every object is what the backup saw.")
             sentences += [f"Note: {note}." for note in output.get("notes") or ()]
         return data, " ".join([*sentences, *left_over(results)])
+
+
+def with_reset(steps: Sequence[Step], made: Mapping[str, Any], database: str, inventory: Inventory) -> list[Step]:
+    """The steps, and one that takes the mark of the step `restore` out of the database: it is for a kill in that step alone."""
+    if made["method"] not in MARKS or RESET not in inventory.tools:
+        return list(steps)
+    step = Step(
+        id="reset_mark",
+        tool=RESET,
+        params={"database": escaped(database), "mark": "${run.id}:restore"},
+        index=len(steps),
+        rationale="By the mark a restore that is killed knows the database as its own; it is restored now.",
+        needs=(steps[-1].id,),
+        on_error="continue",
+        estimate=Estimate(0.0, None, "one change of the catalog"),
+    )
+    return [*steps, step]
 
 
 def _summarised(
