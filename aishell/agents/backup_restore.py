@@ -14,7 +14,6 @@ from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
 
-
 #: What takes the mark of a restore out of a database, and the methods whose restores leave one.
 RESET, MARKS = "reset_restore_mark", ("pg_dump", "mariadb-dump")
 
@@ -87,10 +86,8 @@ class BackupRestoreAgent(Agent):
             estimate=estimate(inventory, "restore_backup", "", bytes_, None if place.startswith("/") else bytes_),
         )
         if not data.get("in_place"):
-            return Draft(tuple(with_reset([step], made, place, inventory)), tuple(_warnings(data, server)))
+            return Draft(tuple(_with_reset(step, made, place, inventory)), tuple(_warnings(data, server)))
         steps = restore_in_place.steps(data, inventory, step)
-        if server.engine == "postgresql":  # the database that has the mark has got its name; on MariaDB it is gone
-            steps = with_reset(steps, made, server.database, inventory)
         return Draft(tuple(steps), (*restore_in_place.warnings(data, server), *_warnings(data, server)))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
@@ -115,21 +112,24 @@ class BackupRestoreAgent(Agent):
         return data, " ".join([*sentences, *left_over(results)])
 
 
-def with_reset(steps: Sequence[Step], made: Mapping[str, Any], database: str, inventory: Inventory) -> list[Step]:
-    """The steps, and one that takes the mark of the step `restore` out of the database: it is for a kill in that step alone."""
+def _with_reset(restore: Step, made: Mapping[str, Any], place: str, inventory: Inventory) -> list[Step]:
+    """The restore, and a step that takes its mark out of the database: it is for a kill in the midst of the restore alone.
+
+    In place the exchange does that: behind it nothing more is begun on the database that is there then.
+    """
     if made["method"] not in MARKS or RESET not in inventory.tools:
-        return list(steps)
+        return [restore]
     step = Step(
         id="reset_mark",
         tool=RESET,
-        params={"database": escaped(database), "mark": "${run.id}:restore"},
-        index=len(steps),
-        rationale="By the mark a restore that is killed knows the database as its own; it is restored now.",
-        needs=(steps[-1].id,),
+        params={"database": escaped(place), "mark": f"${{run.id}}:{restore.id}"},
+        index=1,
+        rationale="By its mark a restore that is killed knows the database as its own; it is restored now.",
+        needs=(restore.id,),
         on_error="continue",
         estimate=Estimate(0.0, None, "one change of the catalog"),
     )
-    return [*steps, step]
+    return [restore, step]
 
 
 def _summarised(
