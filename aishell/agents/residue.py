@@ -47,12 +47,12 @@ class ResidueAgent(Agent):
         steps = []
         for number, some in enumerate(_together(inventory.residue)):
             first = some[0]
-            params = {"paths": [path for one in some for path in one.params["paths"]]}
+            files = [path for one in some for path in one.params.get("paths", ())]
             steps.append(
                 Step(
                     id=f"remove_{number}",
                     tool=first.tool,
-                    params=_meant({**first.params, **(params if first.tool == FILES else {})}),
+                    params=_meant({**first.params, **({"paths": files} if files else {})}),
                     index=number,
                     rationale="; ".join(map(described, some)),
                     evidence=tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from aishell.backups.leftovers import fates_of, leftovers
 from aishell.backups.manifest import Manifest
 from aishell.backups.vault import Vault
 from aishell.execution.job import INSPECTION, Job
-from aishell.models import Residue, Row
+from aishell.models import Residue, Row, RunState
 from aishell.packing import unpack
 from aishell.registry import runners
 from aishell.registry.context import Context
@@ -79,9 +80,9 @@ def _kept(job: Job, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
     """Where a restore in place keeps what it replaces: it is wanted, once the run was completed, and never dropped from here."""
     names = {row["name"]: row for row in rows}
     for told in fates.on(job.target.name, "backup_restore") if names else ():
-        kept = re.search(r'"kept":("(?:[^"\\]|\\.)*")', told.run.plan) if told.run else None
-        row = names.get(kept[1][1:-1]) if kept else None
-        if row is None or told.run is None or told.fate is Fate.ALIVE or told.run.state == "completed":
+        steps = json.loads(told.run.plan)["steps"] if told.run else ()
+        row = next((names[kept] for step in steps if (kept := step["params"].get("kept")) in names), None)
+        if row is None or told.run is None or told.fate is Fate.ALIVE or told.run.state == RunState.COMPLETED:
             continue
         why = (
             f"it is where the run {told.run.id[:8]} was to keep what it replaced: look what is in it before you drop it"

@@ -174,8 +174,9 @@ def test_a_dry_run_shows_the_renames_and_touches_nothing(shop: InPlace, pg: Post
     shown = shop.run("approvals", "show", asked["id"], "--output", "json").expect(0).json
     renames = [one["sql"] for one in shown["statements"]]
     place = waiting.json["output_data"]["place"]
-    assert renames[0].startswith(f'ALTER DATABASE "{pg.dbname}" RENAME TO "{pg.dbname}_replaced_')
-    assert renames[1] == f'ALTER DATABASE "{place}" RENAME TO "{pg.dbname}"'
+    assert renames[0] == f'ALTER DATABASE "{place}" RESET aishell.restored_by'
+    assert renames[1].startswith(f'ALTER DATABASE "{pg.dbname}" RENAME TO "{pg.dbname}_replaced_')
+    assert renames[2] == f'ALTER DATABASE "{place}" RENAME TO "{pg.dbname}"'
 
 
 def test_only_a_superuser_brings_back_who_owns_what(shop: InPlace, pg: PostgresqlDatabase) -> None:

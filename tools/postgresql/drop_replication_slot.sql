@@ -24,20 +24,24 @@
 -- the next increment. Needs REPLICATION.
 
 -- find: the slot, if it is there
-SELECT s.slot_name::text AS name, s.restart_lsn::text AS since,
+SELECT s.slot_name::text AS name, s.restart_lsn::text AS stands,
        CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::bigint END AS bytes
 FROM pg_replication_slots AS s
 WHERE s.slot_name = CAST(:slot AS name) AND s.slot_name::text ~ '^aishell_[0-9a-f]{8}$'
   AND s.slot_type = 'physical' AND NOT s.temporary
 
--- check: it stands where it stood, and nobody reads from it
-SELECT CASE WHEN s.active THEN 'it is in use'
-            WHEN s.restart_lsn::text IS DISTINCT FROM CAST(:since AS text) THEN 'it was moved on, or made anew, since it was looked at'
-            END AS reason
+-- same: it stands where it stood: it was neither moved on nor made anew
+SELECT EXISTS (SELECT 1 FROM pg_replication_slots AS s
+               WHERE s.slot_name = CAST(:slot AS name) AND s.restart_lsn::text IS NOT DISTINCT FROM CAST(:stands AS text)) AS same
+
+-- check: nobody reads from it
+SELECT CASE WHEN s.active THEN 'it is in use' END AS reason
 FROM pg_replication_slots AS s WHERE s.slot_name = CAST(:slot AS name)
 
 -- do: drop it
 SELECT pg_drop_replication_slot(CAST(:slot AS name)) AS dropped
 
--- verify: it is gone
-SELECT NOT EXISTS (SELECT 1 FROM pg_replication_slots AS s WHERE s.slot_name = CAST(:slot AS name)) AS ok
+-- verify: it is gone, from wherever it stood
+SELECT NOT EXISTS (SELECT 1 FROM pg_replication_slots AS s
+                   WHERE s.slot_name = CAST(:slot AS name)
+                     AND s.restart_lsn::text IS NOT DISTINCT FROM CAST(:stands AS text)) AS ok

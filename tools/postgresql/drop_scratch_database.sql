@@ -28,9 +28,12 @@ SELECT d.datname::text AS name, d.oid::text AS oid,
        CASE WHEN has_database_privilege(d.oid, 'CONNECT') THEN pg_database_size(d.oid) END AS bytes
 FROM pg_database AS d WHERE d.datname = CAST(:database AS text)
 
--- check: it is the one that was approved, and nobody is in it
-SELECT CASE WHEN d.oid <> CAST(CAST(:oid AS text) AS oid) THEN 'another database has this name now'
-            WHEN EXISTS (SELECT 1 FROM pg_stat_activity AS a
+-- same: it is the one that was approved
+SELECT EXISTS (SELECT 1 FROM pg_database AS d
+               WHERE d.oid = CAST(CAST(:oid AS text) AS oid) AND d.datname = CAST(:database AS text)) AS same
+
+-- check: nobody is in it
+SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_stat_activity AS a
                          WHERE a.datid = d.oid AND coalesce(a.backend_type, 'client backend') = 'client backend')
               THEN 'a session is in it' END AS reason
 FROM pg_database AS d WHERE d.datname = CAST(:database AS text)

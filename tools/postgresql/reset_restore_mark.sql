@@ -29,9 +29,9 @@ CROSS JOIN LATERAL unnest(s.setconfig) AS c(setting)
 WHERE s.setrole = 0 AND d.datname = CAST(:database AS text)
   AND c.setting = concat('aishell.restored_by=', CAST(:mark AS text))
 
--- check: it is the one that was looked at
-SELECT CASE WHEN d.oid <> CAST(CAST(:oid AS text) AS oid) THEN 'another database has this name now' END AS reason
-FROM pg_database AS d WHERE d.datname = CAST(:database AS text)
+-- same: it is the one that was looked at
+SELECT EXISTS (SELECT 1 FROM pg_database AS d
+               WHERE d.oid = CAST(CAST(:oid AS text) AS oid) AND d.datname = CAST(:database AS text)) AS same
 
 -- do: take the mark away
 ALTER DATABASE {database} RESET aishell.restored_by
