@@ -34,7 +34,8 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗",
 def doctor(ctx: click.Context, /, target: str | None, url: str | None, output: str) -> None:
     """Check state store, configuration, tools, connection, version, privileges, extensions, client programs, disk, backups.
 
-    And what killed runs have left. Each finding comes with its remedy; for roles and grants, the SQL to copy. Nothing is changed. Exit 1 with a problem.
+    And what killed runs have left. Each finding comes with its remedy; for roles and grants, the SQL to copy. Nothing is
+    changed. Exit 1 with a problem.
     """
     if target is not None and url is not None:
         raise UsageError("--target and --url exclude each other")
