@@ -173,7 +173,7 @@ def _residue(kind: str, path: Path, told: Told) -> Residue:
         name=str(path),
         run_id=told.run_id,
         since=datetime.fromtimestamp(_changed(path), UTC).isoformat(timespec="seconds"),
-        bytes=total(path.rglob("*")) if path.is_dir() else total([path]),
+        bytes=total(one for one in (path, *path.rglob("*")) if one.is_file()),
         kept=told.kept,
         certain=told.fate is not Fate.UNKNOWN,
         tool=TOOL,

@@ -193,6 +193,7 @@ def test_a_scratch_database(left: Left) -> None:
     left.run("audit", "verify").expect(0)
 
 
+@pytest.mark.sampled
 def test_one_that_somebody_enters_before_it_goes_stays(left: Left) -> None:
     left.back_up()
     run, scratch = left.killed_over("run", "backup", "--restore-test")
@@ -234,6 +235,7 @@ def test_the_mark_of_a_restore(left: Left) -> None:
     )
 
 
+@pytest.mark.sampled
 def test_a_mark_of_another_site_stays(left: Left) -> None:
     backup = left.back_up()
     left.yes("backups", "restore", backup, "--to", "shop_theirs").expect(0)
@@ -248,6 +250,7 @@ def test_a_mark_of_another_site_stays(left: Left) -> None:
     assert left.marked == {"shop_theirs"}
 
 
+@pytest.mark.thorough
 def test_a_database_that_a_restore_had_begun_to_fill(aishell: Aishell, mariadb: MariadbDatabase) -> None:
     """MariaDB fills it under the name that a person gave: that it goes is reviewed."""
     left = make(aishell, mariadb)
@@ -389,6 +392,7 @@ def test_files(aishell: Aishell, sqlite: Any) -> None:
     left.run("audit", "verify").expect(0)
 
 
+@pytest.mark.thorough
 def test_a_path_that_is_nobodys_is_not_removed(aishell: Aishell, sqlite: Any, tmp_path: Path) -> None:
     """The tool looks at each path itself: a saved plan can be of yesterday."""
     aishell.configure("targets.yaml", f"targets: {{shop: {{url: {sqlite.url!r}, environment: test}}}}")
