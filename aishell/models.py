@@ -204,6 +204,28 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Residue:
+    """What a run that was killed has left. `tool`, called with `params`, removes it; `kept` says why it has to stay instead.
+
+    `certain`: its name or mark proves that it is this site's own. `bytes`: what it takes, or keeps from being removed.
+    """
+
+    kind: str
+    name: str
+    run_id: str | None = None
+    since: str | None = None
+    bytes: int | None = None
+    kept: str | None = None
+    certain: bool = True
+    tool: str = ""
+    params: Params = field(default_factory=dict)
+
+    @property
+    def goes(self) -> bool:
+        return self.kept is None
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """What inspection found, in a fixed number of queries."""
 
@@ -218,6 +240,7 @@ class Inventory:
     history: Mapping[tuple[str, str], History] = field(default_factory=dict)  # (tool, object) -> cost
     answers: Mapping[str, Mapping[str, list[Row]]] = field(default_factory=dict)  # by question: block -> rows
     guarded: frozenset[str] = frozenset()  # tools that a backup has to come before, for a task that wants one
+    residue: tuple[Residue, ...] = ()  # what killed runs have left, for an agent that asks for it
     last_backup: Mapping[str, str] | None = None  # backup_id and started_at of the one that is young enough for them
     access: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # what the connected role may do: block -> rows
     requires: Mapping[str, tuple[str, ...]] = field(

@@ -140,4 +140,6 @@ class SiteFiles:
     @property
     def locks(self) -> Path:
         """The folder of lock files."""
-        return self.state_path.parent / ".aishell-locks"
+        from aishell.state.locks import folder_of
+
+        return folder_of(self.state_path)

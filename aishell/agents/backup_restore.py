@@ -9,10 +9,13 @@ from aishell.agents import restore_in_place
 from aishell.agents.base import Agent, Draft
 from aishell.agents.summary import left_over
 from aishell.errors import ParameterError
-from aishell.models import AgentConfig, Evidence, Inventory, Server, Step, StepResult, StepStatus, Task
+from aishell.models import AgentConfig, Estimate, Evidence, Inventory, Server, Step, StepResult, StepStatus, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
+
+#: What takes the mark of a restore out of a database, and the methods whose restores leave one.
+RESET, MARKS = "reset_restore_mark", ("pg_dump", "mariadb-dump")
 
 
 class BackupRestoreAgent(Agent):
@@ -83,7 +86,7 @@ class BackupRestoreAgent(Agent):
             estimate=estimate(inventory, "restore_backup", "", bytes_, None if place.startswith("/") else bytes_),
         )
         if not data.get("in_place"):
-            return Draft((step,), tuple(_warnings(data, server)))
+            return Draft(tuple(_with_reset(step, made, place, inventory)), tuple(_warnings(data, server)))
         steps = restore_in_place.steps(data, inventory, step)
         return Draft(tuple(steps), (*restore_in_place.warnings(data, server), *_warnings(data, server)))
 
@@ -107,6 +110,26 @@ class BackupRestoreAgent(Agent):
                 sentences.append("Every object is what the backup saw.")
             sentences += [f"Note: {note}." for note in output.get("notes") or ()]
         return data, " ".join([*sentences, *left_over(results)])
+
+
+def _with_reset(restore: Step, made: Mapping[str, Any], place: str, inventory: Inventory) -> list[Step]:
+    """The restore, and a step that takes its mark out of the database: it is for a kill in the midst of the restore alone.
+
+    In place the exchange does that: behind it nothing more is begun on the database that is there then.
+    """
+    if made["method"] not in MARKS or RESET not in inventory.tools:
+        return [restore]
+    step = Step(
+        id="reset_mark",
+        tool=RESET,
+        params={"database": escaped(place), "mark": f"${{run.id}}:{restore.id}"},
+        index=1,
+        rationale="By its mark a restore that is killed knows the database as its own; it is restored now.",
+        needs=(restore.id,),
+        on_error="continue",
+        estimate=Estimate(0.0, None, "one change of the catalog"),
+    )
+    return [restore, step]
 
 
 def _summarised(

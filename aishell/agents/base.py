@@ -55,6 +55,8 @@ class Agent(ABC):
     type: ClassVar[str]
     defaults: ClassVar[AgentConfig]
     inputs: ClassVar[Mapping[str, Mapping[str, Any]]]
+    #: Whether its inventory is to tell what killed runs have left.
+    clears: ClassVar[bool] = False
 
     def check_inputs(self, task: Task) -> None:
         """Raises UnknownNameError or ParameterError for an input this agent does not take."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,8 +9,7 @@ import click
 from aishell.cli.common import OUTPUT, interactive, open_site, own_target, run_options, target_options
 from aishell.cli.main import LazyGroup, ShowsExamples
 from aishell.cli.streams import say
-from aishell.errors import ArchiveError, UnknownNameError, UsageError
-from aishell.models import RunState
+from aishell.errors import ArchiveError, UsageError
 
 if TYPE_CHECKING:
     from aishell.site import Site
@@ -146,16 +144,16 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
 
     Finished archives stay, and so does what a run can still go on with: to give that up, cancel the run first.
     """
-    from aishell.archives import shelf
+    from aishell.backups.leftovers import ARCHIVE, leftovers
     from aishell.cli.asking import confirm
     from aishell.cli.listing import show_rows
     from aishell.reporting.units import printable
 
     site = open_site(ctx)
     rows: list[dict[str, Any]] = []
-    for path in shelf.unfinished(site.archives):
-        run_id, why = _belongs(site, path)
-        rows.append({"path": str(path), "run_id": run_id, "kept": why, "removed": False})
+    for one in leftovers(site.vault, site.archives):
+        if one.kind == ARCHIVE:
+            rows.append({"path": one.name, "run_id": one.run_id, "kept": one.kept, "removed": False})
     going = [row for row in rows if row["kept"] is None]
     if going and not yes:
         if not interactive(False, output):
@@ -166,22 +164,6 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
     for row in going if yes else ():
         _remove(site, row)
     show_rows(rows, output, empty=f"there is no unfinished archive in {site.archives}")
-
-
-def _belongs(site: Site, path: Path) -> tuple[str | None, str | None]:
-    """The run that began an unfinished archive, and why it has to stay; None when that run is over for good."""
-    from aishell.archives import shelf
-
-    begun = shelf.begun_by(path)
-    if begun is None:
-        return None, "its name is not that of an archive"
-    try:
-        row = site.runs.find(begun)
-    except UnknownNameError:
-        return None, f"this site knows no run {begun}: another one's, or pruned; if nobody writes it, remove it by hand"
-    if row.state in (RunState.COMPLETED, RunState.CANCELLED):
-        return row.id, None
-    return row.id, f"its run is {row.state}: resume it, or give it up with `aishell runs cancel {begun}`"
 
 
 def _remove(site: Site, row: dict[str, Any]) -> None:

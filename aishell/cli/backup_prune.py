@@ -13,8 +13,7 @@ import click
 from aishell.cli.common import OUTPUT, open_site, parse_inputs
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
-from aishell.errors import UnknownNameError, UsageError
-from aishell.models import RunState
+from aishell.errors import UsageError
 
 if TYPE_CHECKING:
     from aishell.backups.catalog import Entry
@@ -127,30 +126,13 @@ def _file(entry: Entry) -> Path | None:
 
 def _unfinished(site: Site, target: str | None) -> list[dict[str, Any]]:
     """What interrupted runs have left, and why it has to stay; None when its run is over for good."""
-    from aishell.backups.repository import TRASH, begun_by
-    from aishell.execution.keeping import abandoned
-    from aishell.folders import folder_name
+    from aishell.backups.leftovers import BACKUP, DELETED, WORKED, leftovers
 
-    rows: list[dict[str, Any]] = []
-    for path in [*site.vault.repository.unfinished(), *site.vault.repository.trash()]:
-        begun, run = begun_by(path), None
-        try:
-            run = site.runs.find(begun) if begun else None
-        except UnknownNameError:
-            run = None
-        of_target = path.parent.name == folder_name(target or "") or (run is not None and run.target == target)
-        if target is not None and not of_target:
-            continue
-        if path.name.startswith(TRASH):
-            kept = None  # its removal was decided and cut off
-        elif abandoned(path) or (run is not None and run.state in (RunState.COMPLETED, RunState.CANCELLED)):
-            kept = None
-        elif run is None:
-            kept = "this site knows no such run: another one's, or pruned; if nobody writes it, remove it by hand"
-        else:
-            kept = f"its run is {run.state}: resume it, or give it up with `aishell runs cancel {begun}`"
-        rows.append({"path": str(path), "run_id": run.id if run else None, "kept": kept, "removed": False})
-    return rows
+    return [
+        {"path": one.name, "run_id": one.run_id, "kept": one.kept, "removed": False}
+        for one in leftovers(site.vault, site.archives, target)
+        if one.kind in (BACKUP, DELETED, WORKED)
+    ]
 
 
 def _clear(site: Site, row: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from aishell.cli.streams import say
 from aishell.errors import AishellError, UsageError
 
 if TYPE_CHECKING:
+    from aishell.execution.job import Job
     from aishell.reporting.diagnosis import Finding
     from aishell.settings import Target
     from aishell.site import Site
@@ -34,7 +35,8 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗",
 def doctor(ctx: click.Context, /, target: str | None, url: str | None, output: str) -> None:
     """Check state store, configuration, tools, connection, version, privileges, extensions, client programs, disk, backups.
 
-    Each finding comes with its remedy; for roles and grants, the SQL to copy. Nothing is changed. Exit 1 with a problem.
+    And what killed runs have left. Each finding comes with its remedy; for roles and grants, the SQL to copy. Nothing is
+    changed. Exit 1 with a problem.
     """
     if target is not None and url is not None:
         raise UsageError("--target and --url exclude each other")
@@ -134,12 +136,14 @@ def _target(site: Site, wanted: str | None) -> Iterator[Finding]:
             WARNING, "target", "no database was looked at", "--target, --url, or default_target in aishell.yaml"
         )
         yield from _backups(site, None, None)
+        yield from _others(site, None)
         return
     identity: str | None = None
     try:
         with site.look(target) as job:
             yield from examine(job, _programs(site))
             identity = (job.server.identity if job.server else None) or None
+            yield from _residue(site, target, job if identity else None)
         if target.inspection_url is not None:
             role = replace(target.without_password(), url=target.inspection_url)
             with site.look(role) as job:
@@ -147,6 +151,31 @@ def _target(site: Site, wanted: str | None) -> Iterator[Finding]:
     except AishellError as error:
         yield failed("connection", error)
     yield from _backups(site, target, identity)
+    yield from _others(site, target)
+
+
+def _residue(site: Site, target: Target, job: Job | None) -> Iterator[Finding]:
+    """What killed runs have left of a target: of one that does not answer, or was not asked, in files alone."""
+    from aishell.backups.leftovers import leftovers
+    from aishell.execution.residue import residue
+    from aishell.reporting.diagnosis import failed, left
+
+    try:
+        found = residue(job, site.vault, site.archives) if job else leftovers(site.vault, site.archives, target.name)
+        option = f"--target {target.name}" if target.name in site.settings.targets else f"--url {target.name}"
+        yield from left(target.name, found, option, whole=job is not None)
+    except AishellError as error:
+        yield failed("residue", error)
+
+
+def _others(site: Site, target: Target | None) -> Iterator[Finding]:
+    """What killed runs have left of the other targets, as far as that can be seen without asking them."""
+    try:
+        others = [one for one in site.settings.targets.values() if target is None or one.name != target.name]
+    except AishellError:
+        return  # told as a finding about the configuration
+    for one in others:
+        yield from _residue(site, one, None)
 
 
 def _programs(site: Site) -> Path | None:

@@ -41,6 +41,7 @@ AGENTS = {
         "log_cleanup",
         "Delete the rows of log tables that are older than their retention.",
     ),
+    "residue": ("aishell.cli.residue", "residue", "Remove what runs that were killed and given up have left."),
 }
 
 

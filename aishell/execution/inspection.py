@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aishell.agents.base import is_excluded
+from aishell.backups.vault import Vault
 from aishell.errors import DatabaseError
 from aishell.execution.job import Job, choose, table_of
 from aishell.models import History, Index, Inventory, Risk, Row, Table, now
@@ -47,6 +48,10 @@ def inspect(
     )
     if job.task.input_data.get("create_backup"):
         inventory = replace(inventory, guarded=_guarded(job), last_backup=_young_backup(job))
+    if job.agent.clears and isinstance(job.backups, Vault) and job.archives is not None:
+        from aishell.execution.residue import residue  # of this agent alone
+
+        inventory = replace(inventory, residue=tuple(residue(job, job.backups, job.archives)))
     return _answered(job, _measured(job, inventory))
 
 

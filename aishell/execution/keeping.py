@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from aishell.backups.catalog import Entry
 from aishell.backups.checking import working
+from aishell.backups.leftovers import BY_HAND
 from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest
 from aishell.backups.vault import Vault
@@ -30,7 +30,7 @@ from aishell.settings import Policy, Target
 from aishell.verdicts import Verdict
 
 #: What a step that is called without a run is called: its folder is named after this process instead of a run.
-STEP = "by-hand"
+STEP = BY_HAND
 
 
 class Absent(Database):
@@ -138,17 +138,3 @@ def _server(manifest: Manifest) -> Server:
 def _known(entry: Entry) -> Server:
     """The same as far as the catalog knows it, of a backup whose manifest may be damaged or gone."""
     return Server(entry.engine, entry.engine, (), entry.database, entry.identity)
-
-
-def abandoned(folder: Path) -> bool:
-    """Whether a folder was worked in by a call without a run whose process is gone."""
-    process, _, step = folder.name.removeprefix(".work-").partition("-")
-    if step != STEP:
-        return False
-    try:
-        os.kill(int(process, 16), 0)
-    except ProcessLookupError:
-        return True
-    except (ValueError, OSError):
-        return False
-    return False

@@ -61,6 +61,7 @@ _TYPES: dict[str, dict[str, Any]] = {
     "rows": {"type": "array", "items": {"type": "object"}},
 }
 _DROPS = re.compile(r"^\s*(DROP|TRUNCATE)\b(?!\s+INDEX\b)", re.IGNORECASE)
+_DROPS_DATABASE = re.compile(r"DROP\s+DATABASE\s+(?:IF\s+EXISTS\s+)?\{(\w+)\}", re.IGNORECASE)
 _PARTS = re.compile(r"^\s*ALTER\s+TABLE\s.*\b(?:DROP|TRUNCATE|DETACH)\s+PARTITION\s+(\S+)", re.IGNORECASE | re.DOTALL)
 
 
@@ -369,11 +370,19 @@ def _check_programs(tool: Tool, document: Document) -> None:
 
 
 def _least_risk(tool: Tool, block: Block) -> Risk:
-    """What a statement that drops data must be declared as: high for partitions, critical for all else."""
+    """What a statement that drops data must be declared as: high for partitions, critical for all else but our own scratch."""
     if _PARTS.match(block.text):
         return Risk.HIGH
     if not _DROPS.match(block.text):
         return Risk.SAFE
+    scratch = _DROPS_DATABASE.fullmatch(block.text)
+    named = tool.parameters.get(scratch[1]) if scratch else None
+    if (
+        named is not None
+        and named.type == "scratch"
+        and not any(named.name in one.columns for one in tool.blocks.values())
+    ):
+        return Risk.MEDIUM
     # The table that `detach` has taken out of its parent, and no other, is still a partition.
     detached = _PARTS.match(tool.blocks["detach"].text) if "detach" in tool.blocks else None
     partition = detached is not None and " ".join(block.text.split()).upper() == f"DROP TABLE {detached[1]}".upper()

@@ -6,6 +6,7 @@ is its own to judge and to word.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -57,6 +58,8 @@ def _fits(value: Any, keyword: str, rule: Any, schema: Mapping[str, Any]) -> boo
             return not number or value <= rule
         case "minLength":
             return not isinstance(value, str) or len(value) >= rule
+        case "pattern":
+            return not isinstance(value, str) or re.search(rule, value) is not None
         case "minItems":
             return not isinstance(value, list) or len(value) >= rule
         case "items":

@@ -78,10 +78,13 @@ _RELATIVES = {
     },
     "required": ["tables", "edges"],
 }
+#: What aishell calls the databases that it makes for a while and drops again: with the beginning of the run's id.
+SCRATCH = "aishell_scratch_[0-9a-f]{8}(?:_new)?"
 #: Parameter type -> JSON Schema.
 PARAMETER_TYPES: dict[str, dict[str, Any]] = {
     "identifier": {"type": "string", "minLength": 1},
     "identifier_list": {"type": "array", "items": _OBJECT},
+    "scratch": {"type": "string", "pattern": rf"^{SCRATCH}$(?!\n)"},
     "keyword": {"type": "string"},
     "integer": {"type": "integer"},
     "number": {"type": "number"},
@@ -122,7 +125,7 @@ ARCHIVE_FIGURES = frozenset(
 )  # fmt: skip
 _NAMING = frozenset({"identifier", "identifier_list", "columns", "key", "relatives", "array", "object"})
 #: Types that may be pasted into SQL as {x}.
-PASTED = frozenset({"identifier", "identifier_list", "keyword", "integer", "filters", "key"})
+PASTED = frozenset({"identifier", "identifier_list", "scratch", "keyword", "integer", "filters", "key"})
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from aishell.agents.residue import described
 from aishell.databases.quoting import quote
 from aishell.errors import AishellError
-from aishell.models import Server
+from aishell.models import Residue, Server
 from aishell.planning.privileges import Access, account_of, in_force, pattern
 from aishell.reporting import roles
 from aishell.reporting.units import duration, size
@@ -50,6 +51,7 @@ class Finding:
     text: str
     remedy: str | None = None
     sql: tuple[str, ...] = ()
+    residue: Residue | None = None  # of what a killed run has left: what that is
 
 
 @dataclass(frozen=True)
@@ -308,6 +310,19 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _release(server: Server, version: tuple[int, ...]) -> tuple[int, ...]:
     """The part of a version that counts: PostgreSQL's first number, MySQL's and MariaDB's first two."""
     return version[: 1 if server.engine == "postgresql" else 2]
+
+
+def left(name: str, found: Sequence[Residue], option: str, *, whole: bool) -> Iterator[Finding]:
+    """A line for each thing that killed runs have left of a target, and what removes it. `option` names the target.
+
+    `whole`: the database was looked at too.
+    """
+    subject = f"residue of {name}" if "://" not in name else "residue"
+    for one in found:
+        remedy = f"aishell run residue {option}" if one.goes else one.kept
+        yield Finding(WARNING if one.certain else OK, subject, described(one), remedy, residue=one)
+    if not found and whole:
+        yield Finding(OK, subject, "killed runs have left nothing")
 
 
 def backup(

@@ -156,6 +156,8 @@ _STATEMENTS: list[tuple[str, re.Pattern[str], str]] = [
             r"^ALTER\s+TABLE\b.*\b(VALIDATE|SET STATISTICS|ATTACH PARTITION|DETACH\b.*\b(CONCURRENTLY|FINALIZE))\b",
             "SHARE UPDATE EXCLUSIVE",
         ),
+        # On no table, and on the database what a session in it has as well (dbcommands.c, AlterDatabaseSet).
+        ("postgresql", r"^ALTER\s+DATABASE\s+\S+\s+(SET|RESET)\b", "none"),
         ("postgresql", r"^(ALTER|LOCK)\b", "ACCESS EXCLUSIVE"),
         ("postgresql", r"^(INSERT|UPDATE|DELETE|MERGE)\b", "ROW EXCLUSIVE"),
         ("postgresql", rf"^WITH\b.*{_WRITES}", "ROW EXCLUSIVE"),

@@ -52,6 +52,26 @@ class FileLock:
         self._handle = -1
 
 
+def folder_of(state: Path) -> Path:
+    """The folder of lock files, beside the state store."""
+    return state.parent / ".aishell-locks"
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock now. It is looked at for a moment, shared with all who look; nothing is written."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def _read(handle: int) -> dict[str, str]:
     try:
         return dict(json.loads(os.pread(handle, 4096, 0)))

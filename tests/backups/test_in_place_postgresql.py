@@ -53,7 +53,7 @@ def itself(db: PostgresqlDatabase) -> Any:
         """SELECT d.datconnlimit, shobj_description(d.oid, 'pg_database'), pg_get_userbyid(d.datdba),
                   (SELECT array_agg(x::text ORDER BY x::text) FROM aclexplode(d.datacl) AS x),
                   (SELECT array_agg(c ORDER BY c) FROM pg_db_role_setting AS s, unnest(s.setconfig) AS c
-                   WHERE s.setdatabase = d.oid AND c !~ '^aishell[.]'),
+                   WHERE s.setdatabase = d.oid),
                   (SELECT array_agg(a.defaclacl::text) FROM pg_default_acl AS a)
            FROM pg_database AS d WHERE d.datname = current_database()"""
     )
@@ -163,15 +163,20 @@ def test_a_dry_run_shows_the_renames_and_touches_nothing(shop: InPlace, pg: Post
     preview = shop.restore(backup, "--dry-run").expect(0).json
     assert [step["tool"] for step in preview["plan"]["steps"]] == STEPS
     shown = [one["sql"] for one in preview["plan"]["steps"][-1]["statements"]]
-    assert shown == ["ALTER DATABASE {database} RENAME TO {kept}", "ALTER DATABASE {place} RENAME TO {database}"]
+    assert shown == [
+        "ALTER DATABASE {place} RESET aishell.restored_by",
+        "ALTER DATABASE {database} RENAME TO {kept}",
+        "ALTER DATABASE {place} RENAME TO {database}",
+    ]
     assert databases(pg) == before
     waiting = shop.restore(backup).expect(3)
     (asked,) = shop.run("approvals", "list", "--output", "json").expect(0).json
     shown = shop.run("approvals", "show", asked["id"], "--output", "json").expect(0).json
     renames = [one["sql"] for one in shown["statements"]]
     place = waiting.json["output_data"]["place"]
-    assert renames[0].startswith(f'ALTER DATABASE "{pg.dbname}" RENAME TO "{pg.dbname}_replaced_')
-    assert renames[1] == f'ALTER DATABASE "{place}" RENAME TO "{pg.dbname}"'
+    assert renames[0] == f'ALTER DATABASE "{place}" RESET aishell.restored_by'
+    assert renames[1].startswith(f'ALTER DATABASE "{pg.dbname}" RENAME TO "{pg.dbname}_replaced_')
+    assert renames[2] == f'ALTER DATABASE "{place}" RENAME TO "{pg.dbname}"'
 
 
 def test_only_a_superuser_brings_back_who_owns_what(shop: InPlace, pg: PostgresqlDatabase) -> None:

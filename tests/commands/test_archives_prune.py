@@ -55,7 +55,7 @@ def test_of_a_run_that_was_given_up_it_goes_when_somebody_says_so(aishell, left)
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("20260101T000000Z-00000000-archive_app_log.partial", "this site knows no run 00000000"),
+        ("20260101T000000Z-00000000-archive_app_log.partial", "this site knows no such run"),
         ("mine.partial", "its name is not that of an archive"),
     ],
 )

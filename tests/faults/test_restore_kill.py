@@ -27,7 +27,8 @@ def into(one: Backed, backup_id: str, place: Callable[[int], str]) -> Callable[[
 
 def assert_compared(one: Backed) -> None:
     """What the last run says it has done."""
-    ((output,),) = one.site.rows("SELECT output FROM steps ORDER BY started_at DESC LIMIT 1")
+    last = "SELECT output FROM steps WHERE tool = 'restore_backup' ORDER BY started_at DESC LIMIT 1"
+    ((output,),) = one.site.rows(last)
     assert json.loads(output)["compared"] is True
 
 

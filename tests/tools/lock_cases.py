@@ -201,8 +201,8 @@ PLACES = {
 }
 #: What sends nothing at all, since it cannot know what would be worth it.
 NEVER_SENT = frozenset({"tools/sqlite/no_dbstat/rebuild_fragmented_indexes.sql"})
-#: Tools that run programs or make whole databases.
+#: Tools that run programs, make or drop whole databases, or lock nothing that others could ask for.
 SEEN_ELSEWHERE = frozenset(
     "backup_cluster backup_database_full backup_database_incremental backup_pgbackrest cleanup_old_backups replace_database "
-    "restore_backup restore_test".split()
+    "restore_backup restore_test drop_scratch_database drop_unfinished_restore drop_replication_slot reset_restore_mark".split()
 )

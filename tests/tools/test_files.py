@@ -54,7 +54,7 @@ ELSEWHERE = {
 #: They need the client programs of the server's own version, which are there for the servers of the distribution and of PyPI.
 OWN_PROGRAMS = {"backup_cluster", "backup_database_incremental", "backup_pgbackrest"}
 #: They are about files, and send a PostgreSQL server nothing.
-FILES_ALONE = {"cleanup_old_backups", "copy_backup", "find_last_backup", "verify_copies"}
+FILES_ALONE = {"cleanup_old_backups", "copy_backup", "find_last_backup", "remove_leftovers", "verify_copies"}
 
 
 def file_of(source: str) -> Tool:
@@ -87,6 +87,7 @@ def parameters_of(tool: Tool, engine: Engine, table: str) -> dict[str, Any]:
         **dict.fromkeys(("key_column", "child_column"), "id"),
         "child_schema": engine.schema,
         "child_table": table,
+        **{"database": "aishell_scratch_00000000", "slot": "aishell_00000000", "mark": "nobody's"},  # there are none
     }
     values = {name: value for name, value in offered.items() if name in tool.parameters}
     return values | {name: ["id"] for name, parameter in tool.parameters.items() if parameter.type == "key"}

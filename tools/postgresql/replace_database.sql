@@ -45,6 +45,9 @@
 -- refuse, unless they are to be ended; whoever connects in that moment waits for the end of it. Before that the place is
 -- compared once more with what the backup saw, and analysed. Whoever connects by the name afterwards is in the restored one.
 
+-- do_unmark: what told whose the restored database was; its restore is recorded
+ALTER DATABASE {place} RESET aishell.restored_by
+
 -- do_keep: what is there now stays, under another name
 ALTER DATABASE {database} RENAME TO {kept}
 

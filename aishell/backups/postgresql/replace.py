@@ -126,7 +126,7 @@ def _rename(work: Work, door: Database) -> None:
 def _exchange(work: Work, door: Database, session: Session) -> None:
     with session.transaction():
         session.query(_statement(work, door, "leave", ours=_ours(work)))
-        for block in ("do_keep", "do_replace"):
+        for block in ("do_unmark", "do_keep", "do_replace"):
             statement = _statement(work, door, block)
             work.context.on_sent(statement, session)
             session.execute(statement)

@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_refused_in_the_words_of_jsonschema(value, schema):
 
 
 @pytest.mark.parametrize(
-    ("value", "schema"), [(1.0, {"type": "integer"}), ("ab", {"pattern": "a"}), (1, {"enum": [1]})]
+    ("value", "schema"), [(1.0, {"type": "integer"}), ("ab", {"maxLength": 3}), (1, {"enum": [1]})]
 )
 def test_what_is_not_plain_is_left_to_jsonschema(value, schema):
     assert not plainly_fits(value, schema)

@@ -1,0 +1,115 @@
+"""The residue agent: what runs that were killed have left in a database and in files, removed where that is certain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from aishell.agents.base import Agent, Draft
+from aishell.agents.summary import left_over
+from aishell.models import (
+    AgentConfig,
+    Estimate,
+    Evidence,
+    Inventory,
+    Residue,
+    Risk,
+    Step,
+    StepResult,
+    StepStatus,
+    Task,
+    canonical,
+)
+from aishell.planning.variables import escaped
+from aishell.reporting.units import size
+from aishell.verdicts import Decision, Reason, Verdict
+
+#: Takes all files in one step: they are nothing that a statement names.
+FILES = "remove_leftovers"
+
+
+class ResidueAgent(Agent):
+    """A step for each thing in the database, and one for all files. Every step asks."""
+
+    type: ClassVar[str] = "residue"
+    clears: ClassVar[bool] = True
+    defaults: ClassVar[AgentConfig] = AgentConfig(
+        agent_id="residue_agent",
+        agent_type="residue",
+        capabilities=frozenset(
+            {"database_read", "database_write", "schema_analyze", "index_manage", "file_write", "backup_restore"}
+        ),
+        max_duration=3600,
+    )
+    inputs: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    def draft(self, task: Task, inventory: Inventory) -> Draft:
+        steps = []
+        for number, some in enumerate(_together(inventory.residue)):
+            first = some[0]
+            files = [path for one in some for path in one.params.get("paths", ())]
+            steps.append(
+                Step(
+                    id=f"remove_{number}",
+                    tool=first.tool,
+                    params=_meant({**first.params, **({"paths": files} if files else {})}),
+                    index=number,
+                    rationale="; ".join(map(described, some)),
+                    evidence=tuple(
+                        Evidence("bytes", one.bytes, one.kind, inventory.measured_at)
+                        for one in some
+                        if one.bytes is not None
+                    ),
+                    on_error="continue",
+                    estimate=Estimate(None, None, "no basis"),
+                )
+            )
+        left = [one for one in inventory.residue if not one.goes]
+        return Draft(tuple(steps), tuple(f"{described(one)} stays: {one.kept}" for one in left), {"left": len(left)})
+
+    def validate_safety(self, step: Step) -> Verdict | None:
+        asks = Reason("residue", "what a killed run has left is removed only when a person agrees", Decision.CONFIRM)
+        return Verdict(Risk.SAFE, Decision.CONFIRM, safe=True, reasons=(asks,))
+
+    def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
+        done = [one for one in results if one.status is StepStatus.DONE]
+        removed = [name for one in done for name in _named(one)]
+        data = {"actions_count": len(done), "removed": removed}
+        told = f"Removed: {', '.join(removed)}." if removed else "Nothing was removed."
+        return data, " ".join([told, *left_over(results)])
+
+
+def described(one: Residue) -> str:
+    """`scratch database aishell_scratch_1a2b3c4d, 8.0 MB, since 2026-11-21T03:15:00, of the run 1a2b3c4d`."""
+    parts = [
+        f"{one.kind} {one.name}",
+        size(one.bytes) if one.bytes is not None else "",
+        f"since {one.since[:19]}" if one.since else "",
+        f"of the run {one.run_id[:8]}" if one.run_id else "",
+    ]
+    return ("" if one.certain else "perhaps: ") + ", ".join(filter(None, parts))
+
+
+def _together(found: Sequence[Residue]) -> Iterator[list[Residue]]:
+    """What one call of a tool removes: all files, the invalid indexes of a table, anything else by itself."""
+    calls: dict[str, list[Residue]] = {}
+    for one in found:
+        if one.goes:
+            calls.setdefault(FILES if one.tool == FILES else canonical([one.tool, one.params]), []).append(one)
+    yield from calls.values()
+
+
+def _meant(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Names as values that mean themselves."""
+    return {
+        name: [escaped(one) for one in value] if isinstance(value, (list, tuple)) else escaped(value)
+        for name, value in params.items()
+    }
+
+
+def _named(result: StepResult) -> list[str]:
+    """What a finished step has removed."""
+    if result.tool == FILES:
+        return [str(path) for path in (result.output or {})["removed"]]
+    names = ("schema", "table", "database", "slot")
+    return [".".join(str(result.params[name]) for name in names if name in result.params)]

@@ -1,0 +1,196 @@
+"""Files that killed runs have left: what they are, whose, and whether they may go; and their removal.
+
+Whatever is listed has a name that only aishell gives, in a place where only aishell works, with the beginning of a run's id in
+it. Nothing of a run that still runs is listed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aishell.archives import shelf
+from aishell.backups.clients import end_leftover
+from aishell.backups.making import total
+from aishell.backups.pruning import bury, without_programs
+from aishell.backups.repository import PARTIAL, TRASH, WORK, Repository, begun_by
+from aishell.backups.vault import Vault, vault_of
+from aishell.errors import BackupError
+from aishell.folders import folder_name
+from aishell.models import Residue
+from aishell.registry.context import Context
+from aishell.state.fates import Fate, Fates, Told
+
+TOOL = "remove_leftovers"
+BACKUP, DELETED, WORKED, ARCHIVE = "unfinished backup", "half-removed backup", "work folder", "unfinished archive"
+COPY, SERVER, RESTORE = "unfinished copy", "scratch server", "unfinished restore"
+#: A copy is made by whoever verifies copies too, without a run: what was written to within so many seconds may be under way.
+QUIET = 3600.0
+#: What a call without a run is called (see `execution.keeping`).
+BY_HAND = "by-hand"
+_SERVER = re.compile(r"\.?aishell_scratch_([0-9a-f]{8})")
+
+
+def fates_of(vault: Vault) -> Fates:
+    """The runs of a site; none where nothing was recorded yet."""
+    return Fates(vault.store()) if vault.recorded() else Fates()
+
+
+def leftovers(vault: Vault, archives: Path, target: str | None = None) -> list[Residue]:
+    """What killed runs have left in files, of a target or of all. What a run is at now is left out."""
+    fates = fates_of(vault)
+    found = [
+        *_in_repository(vault, fates),
+        *_copies(vault, fates),
+        *_servers(vault, fates),
+        *_archives(archives, fates),
+    ]
+    listed = [one for told, folder, one in found if target is None or _of(target, told, folder)]
+    if target is not None:
+        listed += _restores(fates, target)
+    return sorted(listed, key=lambda one: (one.kind, one.name))
+
+
+def remove(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`remove_leftovers`. Raises BackupError, and removes nothing, where one of the paths is not to go."""
+    vault = vault_of(context)
+    known = {one.name: one for one in leftovers(vault, context.archive_root, context.target)}
+    chosen = []
+    for name in params["paths"]:
+        one = known.get(name)
+        if one is not None and one.goes:
+            chosen.append(one)
+        elif os.path.lexists(name):
+            why = one.kept if one is not None else "no run of this target that is over has left it"
+            raise BackupError(f"{name} is not removed: {why}")
+    for number, one in enumerate(chosen):
+        context.progress(number, len(chosen), one.name)
+        _remove(vault, one)
+    return {"removed": list(params["paths"]), "bytes": sum(one.bytes or 0 for one in chosen)}
+
+
+def abandoned(folder: Path) -> bool:
+    """Whether a folder was worked in by a call without a run whose process is gone."""
+    process, _, step = folder.name.removeprefix(WORK).partition("-")
+    if step != BY_HAND:
+        return False
+    try:
+        os.kill(int(process, 16), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, OSError):
+        return False
+    return False
+
+
+def _remove(vault: Vault, one: Residue) -> None:
+    """Raises BackupError where it is still there afterwards."""
+    path = Path(one.name)
+    end_leftover(path)
+    try:
+        if one.kind == DELETED:
+            bury(vault, path, without_programs)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise BackupError(f"{path} cannot be removed: {error.strerror or error}") from error
+    if os.path.lexists(path):
+        raise BackupError(f"{path} is there again: somebody still writes to it")
+
+
+_Found = Iterator[tuple[Told, Path, Residue]]
+
+
+def _in_repository(vault: Vault, fates: Fates) -> _Found:
+    """What hides in the folder of backups: begun, or about to be deleted, or worked in."""
+    for path in [*vault.repository.unfinished(), *vault.repository.trash()]:
+        told = fates.of(begun_by(path))
+        kind = next(
+            k for begins, k in ((PARTIAL, BACKUP), (TRASH, DELETED), (WORK, WORKED)) if path.name.startswith(begins)
+        )
+        if kind == DELETED or abandoned(path):  # that it goes was decided, or nobody can go on with it
+            yield told, path, replace(_residue(kind, path, told), kept=None, certain=True)
+        elif told.fate is not Fate.ALIVE and not path.name.endswith(f"-{BY_HAND}"):
+            yield told, path, _residue(kind, path, told)
+
+
+def _copies(vault: Vault, fates: Fates) -> _Found:
+    """Copies that did not arrive whole, in the second places that are folders."""
+    for name in vault.copies:
+        root = Path(name)
+        for path in Repository(root).unfinished() if "://" not in name and root.is_dir() else ():
+            told = fates.of(begun_by(path))
+            if told.fate is not Fate.ALIVE and time.time() - _changed(path) > QUIET:
+                yield told, path, _residue(COPY, path, told)
+
+
+def _servers(vault: Vault, fates: Fates) -> _Found:
+    """Where servers were started to prove physical backups: beside the backups, and among temporary files."""
+    for folder in (vault.repository.root.resolve(), Path(tempfile.gettempdir()).resolve()):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            name = _SERVER.fullmatch(path.name)
+            told = fates.of(name[1]) if name and path.is_dir() and not path.is_symlink() else None
+            # Among temporary files lie those of other sites too: what this one knows nothing of is not its business.
+            if told is not None and told.fate not in (Fate.ALIVE, Fate.UNKNOWN):
+                yield told, path, _residue(SERVER, path, told)
+
+
+def _archives(archives: Path, fates: Fates) -> _Found:
+    for path in shelf.unfinished(archives):
+        begun = shelf.begun_by(path)
+        told = fates.of(begun)
+        if told.fate is not Fate.ALIVE:
+            one = _residue(ARCHIVE, path, told)
+            yield told, path, one if begun else replace(one, kept="its name is not that of an archive")
+
+
+def _restores(fates: Fates, target: str) -> Iterator[Residue]:
+    """What stands beside a place on this host while that is filled: its name is in the plan of the run."""
+    for told in fates.on(target, "backup_restore"):
+        steps = json.loads(told.run.plan)["steps"] if told.run and told.fate is not Fate.ALIVE else ()
+        places = {step["params"].get(name) for step in steps for name in ("place", "kept")}
+        for place in (Path(one) for one in places if isinstance(one, str) and Path(one).is_absolute()):
+            for ending in ("restoring", "tablespaces"):
+                path = place.with_name(f".{place.name}.{ending}")
+                if os.path.lexists(path):
+                    yield _residue(RESTORE, path, told)
+
+
+def _residue(kind: str, path: Path, told: Told) -> Residue:
+    return Residue(
+        kind=kind,
+        name=str(path),
+        run_id=told.run_id,
+        since=datetime.fromtimestamp(_changed(path), UTC).isoformat(timespec="seconds"),
+        bytes=total(one for one in (path, *path.rglob("*")) if one.is_file()),
+        kept=told.kept,
+        certain=told.fate is not Fate.UNKNOWN,
+        tool=TOOL,
+        params={"paths": [str(path)]},
+    )
+
+
+def _of(target: str, told: Told, folder: Path) -> bool:
+    """Whether it is of this target: by its run, or by the folder of the target's backups that it lies in."""
+    if told.run is not None:
+        return bool(told.run.target == target)
+    return folder_name(target) in (one.name for one in folder.parents)
+
+
+def _changed(path: Path) -> float:
+    """When anything in it was written to last; now, for what is gone meanwhile."""
+    try:
+        return max(float(one.lstat().st_mtime) for one in (path, *(path.rglob("*") if path.is_dir() else ())))
+    except FileNotFoundError:
+        return time.time()

@@ -1,0 +1,162 @@
+"""What runs that were killed have left, in the database and in files: whose it is, and whether it may go. Reads only."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from aishell.backups.leftovers import fates_of, leftovers
+from aishell.backups.manifest import Manifest
+from aishell.backups.vault import Vault
+from aishell.execution.job import INSPECTION, Job
+from aishell.models import Residue, Row, RunState
+from aishell.packing import unpack
+from aishell.registry import runners
+from aishell.registry.context import Context
+from aishell.state.fates import Fate, Fates, Told
+
+TOOL = "inspect_residue"
+SCRATCH, MARK, UNFINISHED, KEPT, SLOT, INDEX = (
+    "scratch database", "restore mark", "unfinished restore", "kept database", "replication slot", "invalid index",
+)  # fmt: skip
+_SCRATCH = re.compile("aishell_scratch_([0-9a-f]{8})(?:_new)?")
+#: The mark of a database that a restore makes or has made: on MariaDB, behind these words, its comment.
+_MARK = re.compile(r"(?:aishell restores |restored by aishell )?(([0-9a-f]{32}):\S+)")
+_OTHERS = "its name or mark is not one that a run of this site gives"
+
+
+def residue(job: Job, vault: Vault, archives: Path) -> list[Residue]:
+    """Everything that killed runs have left of a target, whose server has been looked at. Raises DatabaseError."""
+    return [*in_database(job, vault), *leftovers(vault, archives, job.target.name)]
+
+
+def in_database(job: Job, vault: Vault) -> list[Residue]:
+    """What is in the database, and on its server. What is in use, or of a run that still runs, is left out."""
+    if not job.registry.has(TOOL, job.known_server()):
+        return []
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for found in job.read(TOOL).values():
+        for row in found:
+            rows[str(row["kind"])].append(row)
+    fates = fates_of(vault)
+    looked: dict[str, Callable[[Row], Residue | None]] = {
+        SCRATCH: lambda row: _scratch(row, fates),
+        MARK: lambda row: _marked(row, fates, "reset_restore_mark", 1),
+        UNFINISHED: lambda row: _marked(row, fates, "drop_unfinished_restore", 0),
+    }
+    listed = [one for kind, look in looked.items() for row in rows[kind] if (one := look(row)) is not None]
+    return [
+        *listed,
+        *_kept(job, rows[KEPT], fates),
+        *_slots(job, vault, rows[SLOT], fates),
+        *_indexes(job, rows[INDEX], fates),
+    ]
+
+
+def _scratch(row: Row, fates: Fates) -> Residue | None:
+    name, marked = _SCRATCH.fullmatch(row["name"]), _MARK.fullmatch(row["mark"] or "")
+    if name is None:
+        return None
+    told = fates.of(name[1])
+    if row["mark"] is not None and (marked is None or told.run_id != marked[2]):
+        return replace(_of(row, told), kept=_OTHERS, certain=False)
+    return None if told.fate is Fate.ALIVE else _of(row, told, "drop_scratch_database", database=row["name"])
+
+
+def _marked(row: Row, fates: Fates, tool: str, group: int) -> Residue | None:
+    """A database with the mark of a restore, `tool` takes what `group` of the mark's parts is."""
+    marked = _MARK.fullmatch(row["mark"])
+    if marked is None:
+        return replace(_of(row, Told(Fate.UNKNOWN)), kept=_OTHERS)
+    told = fates.of(marked[2])
+    return None if told.fate is Fate.ALIVE else _of(row, told, tool, database=row["name"], mark=marked[group])
+
+
+def _kept(job: Job, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
+    """Where a restore in place keeps what it replaces: it is wanted, once the run was completed, and never dropped from here."""
+    names = {row["name"]: row for row in rows}
+    for told in fates.on(job.target.name, "backup_restore") if names else ():
+        steps = json.loads(told.run.plan)["steps"] if told.run else ()
+        row = next((names[kept] for step in steps if (kept := step["params"].get("kept")) in names), None)
+        if row is None or told.run is None or told.fate is Fate.ALIVE or told.run.state == RunState.COMPLETED:
+            continue
+        why = (
+            f"it is where the run {told.run.id[:8]} was to keep what it replaced: look what is in it before you drop it"
+        )
+        yield replace(_of(row, told), kept=told.kept or why)
+
+
+def _slots(job: Job, vault: Vault, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
+    """Slots that no backup needs. That of a backup which is under way is not used yet, nor does a backup name it."""
+    if not rows:
+        return
+    from aishell.backups.postgresql.wal import slot_name
+
+    made = [manifest for _, manifest in vault.repository.all()]
+    whole = [one for one in made if isinstance(one, Manifest)]
+    needed = {one.details.get("slot") for one in whole}
+    root, identity = vault.repository.root, job.known_server().identity
+    ours = {slot_name(identity, job.target.name, root), *(slot_name(one.identity, one.target, root) for one in whole)}
+    runs = list(fates.on(job.target.name, "backup"))
+    for row in rows:
+        if row["name"] in needed or any(told.fate is Fate.ALIVE for told in runs):
+            continue
+        one = _of(row, Told(Fate.OVER), "drop_replication_slot", slot=row["name"])
+        if row["name"] not in ours:
+            one = replace(
+                one, certain=False, kept="it is of another target or another site; if of none, drop it by hand"
+            )
+        elif len(whole) < len(made):
+            one = replace(
+                one, kept="the manifest of a backup cannot be read: it may need it; see `aishell backups verify`"
+            )
+        else:  # one that is resumed may have made its backup
+            waits = next((told for told in runs if told.fate is Fate.RESUMABLE), None)
+            one = replace(one, kept=waits.kept, run_id=waits.run_id) if waits else one
+        yield one
+
+
+def _indexes(job: Job, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
+    """Copies that a rebuild of ours made, by what `drop_invalid_indexes` itself finds; others may be anybody's."""
+    if not rows:
+        return
+    runs: dict[tuple[str, str], list[Told]] = defaultdict(list)
+    names: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for told, params, found in fates.rebuilding(job.target.name):
+        runs[params["schema"], params["table"]].append(told)
+        names[params["schema"], params["table"]] |= {row["index_name"] for row in unpack(found)}
+    tool = job.pick("drop_invalid_indexes")
+    ours: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        table = row["schema"], row["table"]
+        params = {"schema": row["schema"], "table": row["table"], "recorded": sorted(names[table])}
+        if table not in ours:
+            context = Context(job.inspector or job.database, f"aishell:inspect {tool.source}", INSPECTION)
+            ours[table] = {str(one["oid"]) for one in runners.find(tool, tool.prepare(params), context) or ()}
+        if any(told.fate is Fate.ALIVE for told in runs[table]):
+            continue
+        one = replace(_of(row, Told(Fate.OVER), tool.name, **params), name=".".join((*table, row["name"])))
+        if row["oid"] not in ours[table]:
+            yield replace(one, certain=False, kept="no rebuild of an index is recorded here that would have left it")
+            continue
+        waits = next((told for told in runs[table] if told.fate is Fate.RESUMABLE), None)
+        told = waits or runs[table][0]
+        yield replace(one, run_id=told.run_id, since=told.since, kept=waits.kept if waits else None)
+
+
+def _of(row: Row, told: Told, tool: str = "", **params: object) -> Residue:
+    return Residue(
+        kind=row["kind"],
+        name=row["name"],
+        run_id=told.run_id,
+        since=row["since"] or told.since,
+        bytes=int(row["bytes"]) if row["bytes"] is not None else None,
+        kept=told.kept,
+        certain=told.fate is not Fate.UNKNOWN,
+        tool=tool,
+        params=params,
+    )

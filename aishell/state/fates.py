@@ -1,0 +1,97 @@
+"""What became of the runs that something was left by: whether one still runs, can be resumed, or is over for good."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from aishell.errors import UnknownNameError
+from aishell.models import RunState
+from aishell.state.connection import Record
+from aishell.state.locks import folder_of, is_held
+from aishell.state.runs import Runs
+from aishell.state.store import Store
+
+
+class Fate(StrEnum):
+    """A process drives it; none does and it can be resumed; it was completed or cancelled; this site knows no such run."""
+
+    ALIVE = "alive"
+    RESUMABLE = "resumable"
+    OVER = "over"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Told:
+    """The fate of a run, with the run where it is known."""
+
+    fate: Fate
+    run: Record | None = None
+
+    @property
+    def run_id(self) -> str | None:
+        return self.run.id if self.run else None
+
+    @property
+    def since(self) -> str | None:
+        return str(self.run.created_at) if self.run else None
+
+    @property
+    def kept(self) -> str | None:
+        """Why what it left has to stay; None where it may go."""
+        if self.fate is Fate.OVER:
+            return None
+        if self.run is None:
+            return "this site knows no such run: another one's, or pruned; if nobody uses it, remove it by hand"
+        begun = self.run.id[:8]
+        return f"its run is {self.run.state}: resume it, or give it up with `aishell runs cancel {begun}`"
+
+
+@dataclass(frozen=True)
+class Fates:
+    """The runs of a store; without one, nothing was ever recorded."""
+
+    store: Store | None = None
+
+    def of(self, begins: str | None) -> Told:
+        """What became of the run whose id is, or begins with, this."""
+        if self.store is None or not begins:
+            return Told(Fate.UNKNOWN)
+        try:
+            return self._told(Runs(self.store).find(begins))
+        except UnknownNameError:
+            return Told(Fate.UNKNOWN)
+
+    def on(self, target: str, agent: str | None = None) -> Iterator[Told]:
+        """Every run on a target, of all agents or of one, the newest first."""
+        if self.store is None:
+            return
+        sql = """SELECT * FROM runs WHERE target = :target AND (:agent IS NULL OR agent = :agent)
+            ORDER BY created_at DESC"""
+        with self.store.read() as connection:
+            rows = connection.all(sql, {"target": target, "agent": agent})
+        for row in rows:
+            yield self._told(row)
+
+    def rebuilding(self, target: str) -> Iterator[tuple[Told, Mapping[str, Any], list[Mapping[str, Any]]]]:
+        """Every step on a target that has begun to rebuild indexes: its run, its parameters, and the rows it was to work on."""
+        if self.store is None:
+            return
+        sql = """SELECT runs.id AS run_id, steps.params AS params, steps.found AS found FROM steps
+            JOIN runs ON runs.id = steps.run_id
+            WHERE runs.target = :target AND steps.tool = 'rebuild_fragmented_indexes' AND steps.found IS NOT NULL"""
+        with self.store.read() as connection:
+            rows = connection.all(sql, {"target": target})
+        for row in rows:
+            yield self.of(row.run_id), json.loads(row.params), json.loads(row.found)
+
+    def _told(self, row: Record) -> Told:
+        if row.state in (RunState.COMPLETED, RunState.CANCELLED):
+            return Told(Fate.OVER, row)
+        assert self.store is not None  # noqa: S101  the row came out of it
+        held = is_held(folder_of(self.store.path) / f"run-{row.id}.lock")
+        return Told(Fate.ALIVE if held else Fate.RESUMABLE, row)
