@@ -17,12 +17,14 @@ from aishell.backups.postgresql.new_cluster import AUTO, MARK, NewCluster
 from aishell.errors import BackupError
 
 BASE, MANIFEST, SPACES = "base", "backup_manifest", "pg_tblspc"
-#: What a restored server must not do: archive into the real repository, follow a primary, take changes from publishers.
+#: What a restored server must not do: archive into the real repository, follow a primary, take changes from publishers. Nor does it
+#: recover as a standby: with smaller settings than the source's, which may lie elsewhere (max_connections), it would give up.
 QUIET: Mapping[str, str] = {
     "archive_mode": "off",
     "archive_command": "",
     "archive_cleanup_command": "",
     "recovery_end_command": "",
+    "hot_standby": "off",
     "primary_conninfo": "",
     "primary_slot_name": "",
     "max_logical_replication_workers": "0",
