@@ -1,4 +1,4 @@
-"""What lies beside backups wherever they go, for whoever has no aishell any more: how to restore them, and the script it takes."""
+"""What lies beside backups, for whoever has no aishell any more: how to restore them, and the script that it takes."""
 
 from __future__ import annotations
 

@@ -85,7 +85,10 @@ class Repository:
     def _carry(self, manifest: Manifest) -> None:
         """What it takes to restore the backup without aishell, beside all of them."""
         for name, text in carried(manifest):
-            place, unfinished = self.root / name, self.root / f"{PARTIAL}{manifest.backup_id}-{name}"  # others may write it too
+            place, unfinished = (
+                self.root / name,
+                self.root / f"{PARTIAL}{manifest.backup_id}-{name}",
+            )  # others may write it too
             if place.is_file() and place.read_text(encoding="utf-8") == text:
                 continue
             _write(unfinished, text)

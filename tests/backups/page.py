@@ -23,6 +23,7 @@ SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: The block of variables, which a person fills in, and what is done first in every case.
 VARIABLES, FIRST = "set", ("check", "decrypt")
 
+_DUMP = ("mariadb-server", "mariadb-accounts", "mariadb-accounts-run", "mariadb-dump")
 #: What is done for a backup of each method and kind, after that.
 STEPS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("sqlite", "full"): ("sqlite-full",),
@@ -32,14 +33,8 @@ STEPS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("pg_basebackup", "wal"): ("pg_basebackup-copy", "pg_basebackup", "pg_basebackup-wal", "pg-start"),
     ("pg_basebackup", "pages"): ("pg_basebackup-pages", "pg_basebackup", "pg-start"),
     ("pgbackrest", "any"): ("pgbackrest", "pg-start"),
-    ("mariadb-dump", "full"): ("mariadb-server", "mariadb-accounts", "mariadb-dump", "mariadb-events"),
-    ("mariadb-dump", "incremental"): (
-        "mariadb-server",
-        "mariadb-accounts",
-        "mariadb-dump",
-        "mariadb-binlog",
-        "mariadb-events",
-    ),
+    ("mariadb-dump", "full"): (*_DUMP, "mariadb-events"),
+    ("mariadb-dump", "incremental"): (*_DUMP, "mariadb-binlog", "mariadb-events"),
     ("mariadb-backup", "any"): ("mariadb-backup",),
 }
 #: After a restore by aishell, which leaves events disabled.
@@ -76,8 +71,11 @@ class Night:
         return self.home / "some where" / "backups"
 
     def carry(self, root: Path) -> None:
-        """Bring the folder of backups here; nothing of where it was is needed, nor of what it was of."""
+        """Bring the folder of backups here, as an object store has it: without folders that have nothing in them."""
         shutil.copytree(root, self.repository)
+        for path in sorted(self.repository.rglob("*"), reverse=True):
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
         (self.home / "work").mkdir()
         self.own()
 
@@ -90,7 +88,12 @@ class Night:
         return folder
 
     def follow(
-        self, backup_id: str, steps: tuple[str, ...], target: Path, by_hand: Mapping[str, str] | None = None, **given: str
+        self,
+        backup_id: str,
+        steps: tuple[str, ...],
+        target: Path,
+        by_hand: Mapping[str, str] | None = None,
+        **given: str,
     ) -> str:
         """Do what the page that came with the backups says; what was printed. `by_hand`: what else is done before a block."""
         page = blocks(self.repository / TRAVELS_AS)

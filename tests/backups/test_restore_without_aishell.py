@@ -1,4 +1,4 @@
-"""docs/restore-without-aishell.md does what it says: each of its blocks is run, on backups of every kind, on servers that are bare.
+"""docs/restore-without-aishell.md does what it says: each of its blocks is run, on backups of every kind, on bare servers.
 
 What restores is bash and the engine's own programs. What comes back is compared with what was backed up.
 """
@@ -20,7 +20,8 @@ from psycopg import sql
 
 from aishell.backups.carried import PAGE as TRAVELS_AS
 from aishell.backups.methods import METHODS
-from tests.backups import mariadb_physical, physical as postgresql_physical
+from tests.backups import mariadb_physical
+from tests.backups import physical as postgresql_physical
 from tests.backups.fix_pgbackrest import Rested
 from tests.backups.logical import Logical, fill_with_everything
 from tests.backups.mariadb_samples import Backups, change, content, fill
@@ -36,7 +37,13 @@ from tests.fix_sqlite import SqliteDatabase
 from tests.mariadb import MariadbDatabase, MariadbServer
 from tests.postgresql import PostgresqlDatabase, PostgresqlServer
 
+Copied = Callable[..., list[tuple[str, list[str]]]]
+
 encrypted_or_not = pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+#: Of a cluster each file is encrypted by itself, and there are a thousand.
+plain_first = pytest.mark.parametrize(
+    "encrypted", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["plain", "encrypted"]
+)
 
 
 def recipient(key: Path) -> str:
@@ -60,10 +67,10 @@ def differing(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, tupl
 
 
 @pytest.fixture
-def copied(aishell: Aishell, sqlite: SqliteDatabase, tmp_path: Path) -> Callable[[bool], list[tuple[str, list[str]]]]:
+def copied(aishell: Aishell, sqlite: SqliteDatabase, tmp_path: Path) -> Copied:
     """Makes a chain of backups that are copied to a second place: their names, and what each is of."""
 
-    def make(encrypted: bool) -> list[tuple[str, list[str]]]:
+    def make(increments: int = 1, *, encrypted: bool = False) -> list[tuple[str, list[str]]]:
         key = new_key(tmp_path / "key")
         (tmp_path / "second").mkdir()
         chosen: dict[str, Any] = {"backup_copies": [str(tmp_path / "second")]}
@@ -72,7 +79,7 @@ def copied(aishell: Aishell, sqlite: SqliteDatabase, tmp_path: Path) -> Callable
         aishell.configure("aishell.yaml", json.dumps(chosen))
         fill_sqlite(sqlite, 500)
         points = []
-        for number, kind in enumerate(("full", "incremental", "incremental")):
+        for number, kind in enumerate(("full", *["incremental"] * increments)):
             change_sqlite(sqlite, number)
             points.append((made(back_up(aishell, sqlite, "--type", kind))["backup_id"], content_of_file(sqlite.path)))
         return points
@@ -83,30 +90,21 @@ def copied(aishell: Aishell, sqlite: SqliteDatabase, tmp_path: Path) -> Callable
 @encrypted_or_not
 @pytest.mark.parametrize("place", ["backups", "second"])
 @pytest.mark.sampled
-def test_sqlite(
-    aishell: Aishell,
-    copied: Callable[[bool], list[tuple[str, list[str]]]],
-    tmp_path: Path,
-    encrypted: bool,
-    place: str,
-) -> None:
-    points = copied(encrypted)
+def test_sqlite(aishell: Aishell, copied: Copied, tmp_path: Path, encrypted: bool, place: str) -> None:
+    points = copied(1, encrypted=encrypted)
     night = Night(tmp_path / "night")
     night.carry(aishell.site / "backups" if place == "backups" else tmp_path / "second")
     shutil.copy(tmp_path / "key", night.home / "key")
     shutil.rmtree(aishell.site)
-    for number, (backup_id, expected) in enumerate(points):
-        for kind in ("full", "incremental") if number == 0 else ("incremental",):
-            target, work = tmp_path / f"restored {number} {kind}", night.home / f"work{number}{kind}"
-            said = night.follow(backup_id, STEPS["sqlite", kind], target, WORK=str(work))
-            assert "sound" in said.splitlines()
-            assert content_of_file(target) == expected
+    for number, kind in ((0, "full"), (0, "incremental"), (1, "incremental")):
+        (backup_id, expected), target = points[number], tmp_path / f"restored {number} {kind}"
+        said = night.follow(backup_id, STEPS["sqlite", kind], target, WORK=str(night.home / f"work {number} {kind}"))
+        assert "sound" in said.splitlines()
+        assert content_of_file(target) == expected
 
 
-def test_what_is_damaged_or_missing_is_named(
-    aishell: Aishell, copied: Callable[[bool], list[tuple[str, list[str]]]], tmp_path: Path
-) -> None:
-    last = copied(False)[-1][0]
+def test_what_is_damaged_or_missing_is_named(aishell: Aishell, copied: Copied, tmp_path: Path) -> None:
+    last = copied()[-1][0]
     night = Night(tmp_path / "night")
 
     def told(damage: Callable[[], object]) -> str:
@@ -123,13 +121,12 @@ def test_what_is_damaged_or_missing_is_named(
     assert told(lambda: flip(full() / "database.sqlite")).startswith("DAMAGED: ")
     assert told(lambda: (full() / "database.sqlite").unlink()).startswith("DAMAGED: ")
     assert told(lambda: flip(full() / "manifest.json")).startswith("DAMAGED: ")
+    assert told(lambda: flip(night.found(last) / "pages.bin")).startswith("DAMAGED: ")
     assert told(lambda: shutil.rmtree(full())).startswith("MISSING: ")
 
 
-def test_nothing_that_is_there_is_written_over(
-    aishell: Aishell, copied: Callable[[bool], list[tuple[str, list[str]]]], tmp_path: Path
-) -> None:
-    full = copied(False)[0][0]
+def test_nothing_that_is_there_is_written_over(aishell: Aishell, copied: Copied, tmp_path: Path) -> None:
+    full = copied(0)[0][0]
     night, target = Night(tmp_path / "night"), tmp_path / "mine"
     night.carry(aishell.site / "backups")
     target.write_text("mine")
@@ -152,10 +149,15 @@ def text_of(db: PostgresqlDatabase) -> list[str]:
     """All definitions of a database and its own, as pg_dump writes them, line by line; but for casts, which move."""
     login = ["-h", str(db.server.folder), "-p", str(db.server.port), "-U", "postgres"]
     said = subprocess.run(
-        [db.server.bin / "pg_dump", *login, "--create", "--schema-only", db.dbname], capture_output=True, check=True, text=True
+        [db.server.bin / "pg_dump", *login, "--create", "--schema-only", db.dbname],
+        capture_output=True,
+        check=True,
+        text=True,
     )
     lines = said.stdout.splitlines()
-    return [line for line in lines if not line.startswith(("\\restrict", "\\unrestrict")) and "::text = ANY (" not in line]
+    return [
+        line for line in lines if not line.startswith(("\\restrict", "\\unrestrict")) and "::text = ANY (" not in line
+    ]
 
 
 def rows_of(db: PostgresqlDatabase) -> dict[str, Any]:
@@ -181,14 +183,19 @@ def catalog_of(db: PostgresqlDatabase) -> dict[str, list[Any]]:
         " WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())",
         "itself": "SELECT datdba::regrole::text, datacl::text, datconnlimit, shobj_description(oid, 'pg_database')"
         " FROM pg_database WHERE datname = current_database()",
-        "roles": "SELECT rolname, rolsuper, rolcanlogin, rolpassword FROM pg_authid LEFT JOIN pg_roles USING (rolname)"
-        .replace("rolname, rolsuper, rolcanlogin, rolpassword", "rolname, pg_authid.rolsuper, pg_authid.rolpassword"),
+        "roles": "SELECT rolname, rolsuper, rolcanlogin, rolpassword FROM pg_authid LEFT JOIN pg_roles USING (rolname)".replace(
+            "rolname, rolsuper, rolcanlogin, rolpassword", "rolname, pg_authid.rolsuper, pg_authid.rolpassword"
+        ),
     }
     return {kind: sorted(db.execute(f"{query}"), key=repr) for kind, query in kinds.items()}
 
 
 @encrypted_or_not
-@pytest.mark.parametrize("options", [(), ("--option", "max_rate=100000")], ids=["directory", "one file"])
+@pytest.mark.parametrize(
+    "options",
+    [(), pytest.param(("--option", "max_rate=100000"), marks=pytest.mark.thorough)],
+    ids=["directory", "one file"],
+)
 @pytest.mark.sampled
 def test_pg_dump(
     aishell: Aishell,
@@ -204,7 +211,8 @@ def test_pg_dump(
     pg_current.execute(f"ALTER DATABASE {pg_current.dbname} CONNECTION LIMIT 17")
     pg_current.execute(
         "CREATE FUNCTION app.refused() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''fired''; END';"
-        "CREATE EVENT TRIGGER refusing ON ddl_command_start WHEN TAG IN ('REFRESH MATERIALIZED VIEW') EXECUTE FUNCTION app.refused()"
+        "CREATE EVENT TRIGGER refusing ON ddl_command_start WHEN TAG IN ('REFRESH MATERIALIZED VIEW')"
+        " EXECUTE FUNCTION app.refused()"
     )
     pg_current.execute(f"ALTER DATABASE {pg_current.dbname} SET default_transaction_read_only = on")
     logical, key = Logical(aishell, pg_current), new_key(tmp_path / "key")
@@ -213,7 +221,9 @@ def test_pg_dump(
         aishell.configure("aishell.yaml", json.dumps(chosen))
     backup_id = logical.made(*options)["backup_id"]
     bare = pg_server_factory("current")
-    night = Night(tmp_path / "night", bare.bin, {}, {"PGHOST": str(bare.folder), "PGPORT": str(bare.port), "PGUSER": "postgres"})
+    night = Night(
+        tmp_path / "night", bare.bin, {}, {"PGHOST": str(bare.folder), "PGPORT": str(bare.port), "PGUSER": "postgres"}
+    )
     night.carry(logical.root)
     shutil.copy(key, night.home / "key")
     expected, text, rows = catalog_of(pg_current), text_of(pg_current), rows_of(pg_current)
@@ -225,11 +235,24 @@ def test_pg_dump(
     assert not other, other
 
 
+def now(source: Physical) -> str:
+    """The moment as the page has it."""
+    text = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
+    return str(source.database.execute(text)[0][0])
+
+
 @contextmanager
 def restored_to(server: PostgresqlServer, night: Night, *arguments: Any, **given: Any) -> Iterator[PostgresqlServer]:
     """Follow the page to a data directory and start it: the settings of this machine are put in by hand."""
-    settings = {"port": server.port, "unix_socket_directories": server.folder, "fsync": "off", "listen_addresses": "127.0.0.1"}
-    by_hand = "".join(f"echo \"{name} = '{value}'\" >>\"$TARGET/postgresql.auto.conf\"\n" for name, value in settings.items())
+    settings = {
+        "port": server.port,
+        "unix_socket_directories": server.folder,
+        "fsync": "off",
+        "listen_addresses": "127.0.0.1",
+    }
+    by_hand = "".join(
+        f'echo "{name} = \'{value}\'" >>"$TARGET/postgresql.auto.conf"\n' for name, value in settings.items()
+    )
     try:
         night.follow(*arguments, server.data, {"pg-start": by_hand}, **given)
         yield server
@@ -244,7 +267,9 @@ def restored_to(server: PostgresqlServer, night: Night, *arguments: Any, **given
 
 
 @contextmanager
-def followed(source: Physical, backup_id: str, steps: tuple[str, ...], key: Path | None = None, **given: str) -> Iterator[PostgresqlDatabase]:
+def followed(
+    source: Physical, backup_id: str, steps: tuple[str, ...], key: Path | None = None, **given: str
+) -> Iterator[PostgresqlDatabase]:
     server = postgresql_physical.Restored(source.database.server)
     night = Night.on(server, PGHOST=str(server.folder), PGPORT=str(server.port))
     night.carry(source.vault.repository.root)
@@ -255,8 +280,7 @@ def followed(source: Physical, backup_id: str, steps: tuple[str, ...], key: Path
         yield server.database(source.database.dbname)
 
 
-@encrypted_or_not
-@pytest.mark.sampled
+@plain_first
 def test_pg_basebackup(physical: Physical, tmp_path: Path, encrypted: bool) -> None:
     key = new_key(tmp_path / "key") if encrypted else None
     if key is not None:
@@ -276,20 +300,21 @@ def test_pg_basebackup(physical: Physical, tmp_path: Path, encrypted: bool) -> N
         moments = []
         for number in range(2):
             postgresql_physical.change(source, number)
-            ((moment,),) = source.database.execute("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')")
-            moments.append((moment, source.hashes()))
+            moments.append((now(source), source.hashes()))
             postgresql_physical.change(source, number + 2)
             points.append((source.increment(), source.hashes(), physical.kind))
-        for manifest, expected, kind in points[::2] if physical.kind == "pages" else points[2:]:
-            with followed(source, manifest.backup_id, STEPS["pg_basebackup", kind], key) as database:
+        chosen = [(*points[0], ""), (*points[-1], "")] if encrypted or physical.kind == "pages" else []
+        if physical.kind == "wal":
+            chosen.append((points[-1][0], moments[-1][1], "wal", moments[-1][0]))
+        for manifest, expected, kind, until in chosen:
+            with followed(source, manifest.backup_id, STEPS["pg_basebackup", kind], key, UNTIL=until) as database:
                 assert differing(hashes(database), expected) == {}
                 assert database.execute("SHOW archive_mode") == [("off",)]
                 assert database.execute("SELECT nextval('counted') BETWEEN 2 AND 34") == [(True,)]
-                ((where,),) = database.execute("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'fast'")
+                ((where,),) = database.execute(
+                    "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'fast'"
+                )
                 assert Path(where).is_relative_to(f"{database.server.data}.tablespaces")
-        if physical.kind == "wal":
-            with followed(source, manifest.backup_id, STEPS["pg_basebackup", "wal"], key, UNTIL=moments[1][0]) as database:
-                assert hashes(database) == moments[1][1]
     finally:
         source.database.execute("DROP TABLE spaced")
         source.database.execute("DROP TABLESPACE fast")
@@ -297,20 +322,22 @@ def test_pg_basebackup(physical: Physical, tmp_path: Path, encrypted: bool) -> N
             source.close()
 
 
-def test_pgbackrest(rested: Rested) -> None:
-    rested.full()
+@pytest.mark.parametrize("to_a_moment", [pytest.param(False, marks=pytest.mark.thorough), True])
+def test_pgbackrest(rested: Rested, to_a_moment: bool) -> None:
+    first = rested.full()
     postgresql_physical.change(rested, 0)
-    ((moment,),) = rested.database.execute("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')")
-    then = rested.hashes()
+    moment, then = now(rested), rested.hashes()
     postgresql_physical.change(rested, 1)
     last, expected = rested.increment(), rested.hashes()
-    with followed(rested, last.backup_id, STEPS["pgbackrest", "any"]) as database:
-        assert hashes(database) == expected
+    steps = STEPS["pgbackrest", "any"]
+    chosen = (
+        followed(rested, first.backup_id, steps, UNTIL=moment)
+        if to_a_moment
+        else followed(rested, last.backup_id, steps)
+    )
+    with chosen as database:
+        assert differing(hashes(database), then if to_a_moment else expected) == {}
         assert database.execute("SHOW archive_mode") == [("off",)]
-    first = last.parent
-    assert first is not None
-    with followed(rested, first, STEPS["pgbackrest", "any"], UNTIL=moment) as database:
-        assert hashes(database) == then
 
 
 # MariaDB
@@ -324,29 +351,37 @@ def with_definers(shop: MariadbDatabase) -> None:
         f"CREATE {keeper} VIEW inner_view AS SELECT id FROM kinds",
         f"CREATE {keeper} VIEW outer_view AS SELECT id, twice(id) AS doubled FROM inner_view",
         "CREATE EVENT running ON SCHEDULE EVERY 1 SECOND DO DELETE FROM empty",
-        "CREATE EVENT `wa``king \"up\"` ON SCHEDULE EVERY 1 DAY DO SELECT 1",
+        'CREATE EVENT `wa``king "up"` ON SCHEDULE EVERY 1 DAY DO SELECT 1',
     ):
         shop.execute(statement)
 
 
 def states(db: MariadbDatabase) -> list[Any]:
     """Events with what becomes of them, and sequences with what they give next."""
-    found = db.execute("SELECT EVENT_NAME, STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY 1")
+    found = db.execute(
+        "SELECT EVENT_NAME, STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY 1"
+    )
     return [*found, *db.execute("SELECT next_not_cached_value FROM numbers")]
 
 
 @contextmanager
-def bare(factory: Callable[..., MariadbServer], root: Path, home: Path, key: Path) -> Iterator[tuple[Night, MariadbServer]]:
+def bare(
+    factory: Callable[..., MariadbServer], root: Path, home: Path, key: Path
+) -> Iterator[tuple[Night, MariadbServer]]:
     server = factory({"event-scheduler": "ON"})
     night = Night(home)
     night.carry(root)
     shutil.copy(key, night.home / "key")
-    (night.home / ".my.cnf").write_text(f"[client]\nuser = root\nprotocol = tcp\nhost = 127.0.0.1\nport = {server.port}\n")
+    (night.home / ".my.cnf").write_text(
+        f"[client]\nuser = root\nprotocol = tcp\nhost = 127.0.0.1\nport = {server.port}\n"
+    )
     yield night, server
 
 
 @encrypted_or_not
-@pytest.mark.parametrize("kind", ["full", "incremental", "moment"])
+@pytest.mark.parametrize(
+    "kind", ["incremental", "moment", *(pytest.param(one, marks=pytest.mark.thorough) for one in ("full", "elsewhere"))]
+)
 @pytest.mark.sampled
 def test_mariadb_dump(
     backups: Backups,
@@ -364,10 +399,17 @@ def test_mariadb_dump(
     with_definers(shop)
     backup_id, until = backups.made("full")["backup_id"], ""
     expected = content(shop), states(shop)
+    by_hand = "CREATE TABLE from_elsewhere (id int PRIMARY KEY)"
     if kind != "full":
         change(shop, 1)
         backups.made("incremental")
         change(shop, 2)
+        shop.make_user("later", grants="SELECT")
+        shop.execute("CREATE DEFINER = later@'127.0.0.1' VIEW later_view AS SELECT word FROM over_view")
+        if kind == "elsewhere":
+            by_hand = by_hand.replace("from", f"{shop.dbname}.from")
+            shop.server.create("elsewhere").execute(by_hand)
+            shop.execute("INSERT INTO from_elsewhere VALUES (1), (2)")
         expected = content(shop), states(shop)
         if kind == "moment":
             ((end,),) = shop.execute("SELECT UTC_TIMESTAMP() + INTERVAL 1 SECOND")
@@ -377,7 +419,15 @@ def test_mariadb_dump(
         backup_id = backups.made("incremental")["backup_id"]
     steps = STEPS["mariadb-dump", "full" if kind == "full" else "incremental"]
     with bare(mariadb_server_factory, backups.aishell.site / "backups", tmp_path / "night", key) as (night, server):
-        night.follow(backup_id, steps, tmp_path / "nothing", UNTIL=until)
+        before = {}
+        if kind == "elsewhere":
+            with pytest.raises(AssertionError, match="from_elsewhere"):
+                night.follow(backup_id, steps, tmp_path / "nothing")
+            logs = "\n".join(f"mariadb-binlog --no-defaults '{path}'" for path in night.repository.rglob("binlog.0*"))
+            assert by_hand in night.bash(logs)
+            server.database(None).execute(f"DROP DATABASE {shop.dbname}")
+            before = {"mariadb-binlog": f"mariadb --execute='{by_hand}'\n"}
+        night.follow(backup_id, steps, tmp_path / "nothing", before, UNTIL=until)
         back = server.database(str(shop.dbname))
         assert differing(content(back), expected[0]) == {}
         assert states(back) == expected[1]
@@ -396,14 +446,15 @@ def test_events_that_aishell_has_restored(backups: Backups, shop: MariadbDatabas
     assert {status for _, status in states(place)[:-1]} == {"DISABLED"}
     night = Night(tmp_path / "night")
     night.carry(backups.aishell.site / "backups")
-    (night.home / ".my.cnf").write_text(f"[client]\nuser = root\nprotocol = tcp\nhost = 127.0.0.1\nport = {shop.server.port}\n")
+    (night.home / ".my.cnf").write_text(
+        f"[client]\nuser = root\nprotocol = tcp\nhost = 127.0.0.1\nport = {shop.server.port}\n"
+    )
     night.follow(last, (ENABLE,), tmp_path / "nothing", DATABASE="back")
     assert states(place) == expected
 
 
-@encrypted_or_not
-@pytest.mark.parametrize("kind", ["full", "incremental"])
-@pytest.mark.sampled
+@plain_first
+@pytest.mark.parametrize("kind", [pytest.param("full", marks=pytest.mark.thorough), "incremental"])
 def test_mariadb_backup(source: MariadbDatabase, tmp_path: Path, encrypted: bool, kind: str) -> None:
     key = new_key(tmp_path / "key")
     settings = json.dumps({"backup_recipients": [recipient(key)], "backup_identity": str(key)}) if encrypted else ""
@@ -433,10 +484,8 @@ def test_mariadb_backup(source: MariadbDatabase, tmp_path: Path, encrypted: bool
         cluster.close()
 
 
-def test_the_page_travels_with_every_folder_of_backups(
-    aishell: Aishell, copied: Callable[[bool], list[tuple[str, list[str]]]], tmp_path: Path
-) -> None:
-    copied(False)
+def test_the_page_travels_with_every_folder_of_backups(aishell: Aishell, copied: Copied, tmp_path: Path) -> None:
+    copied(0)
     for root in (aishell.site / "backups", tmp_path / "second"):
         assert (root / TRAVELS_AS).read_text() == PAGE.read_text()
         assert not list(root.glob(".*"))

@@ -17,8 +17,9 @@ from aishell.backups.postgresql.new_cluster import AUTO, MARK, NewCluster
 from aishell.errors import BackupError
 
 BASE, MANIFEST, SPACES = "base", "backup_manifest", "pg_tblspc"
-#: What a restored server must not do: archive into the real repository, follow a primary, take changes from publishers. Nor does it
-#: recover as a standby: with smaller settings than the source's, which may lie elsewhere (max_connections), it would give up.
+#: What a restored server must not do: archive into the real repository, follow a primary, take changes from publishers; nor
+#: recover as a standby, which gives up where its settings (max_connections) are smaller than those of the source, which may lie
+#: elsewhere.
 QUIET: Mapping[str, str] = {
     "archive_mode": "off",
     "archive_command": "",
