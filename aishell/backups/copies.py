@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from aishell.backups.carried import carried
 from aishell.backups.catalog import Entry
 from aishell.backups.checking import few, refuse
 from aishell.backups.digests import Cancelled, problems, sha256_of
@@ -192,6 +193,8 @@ class ObjectStore(Place):
                 with self.store.open(f"{home}/{file.path}", "rb") as arrived:
                     if sha256_of(arrived, cancelled) != file.sha256:
                         raise BackupError(f"{file.path} did not arrive at {home} as it is here")
+            for name, text in carried(manifest):
+                self.store.pipe_file(f"{self.root}/{name}", text.encode())
             self.store.put_file(str(folder / MANIFEST), f"{home}/{MANIFEST}")
 
     def problems(self, entry: Entry, cancelled: Cancelled) -> list[str]:

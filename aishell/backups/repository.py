@@ -11,14 +11,12 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from aishell.backups.manifest import INCREMENTAL, Manifest
+from aishell.backups.carried import carried
+from aishell.backups.manifest import Manifest
 from aishell.errors import BackupError, NotAtHandError, ParameterError
 from aishell.folders import folder_name, sync
 
 MANIFEST, STANDING = "manifest.json", "standing.json"
-#: What puts increments of SQLite back without aishell: it lies in every folder of backups that has some.
-SCRIPT = "restore-sqlite.py"
-_CARRIED = Path(__file__).with_name("sqlite") / "without_aishell.py"
 PARTIAL, TRASH, WORK = ".partial-", ".trash-", ".work-"
 #: What a backup's name looks like: when, what, the beginning of the run's id, the step.
 _NAME = re.compile(r"\d{8}T\d{6}Z-(full|incremental)-([^-]*)-.*")
@@ -79,19 +77,22 @@ class Repository:
                 path.chmod(0o700 if path.is_dir() else 0o600)
                 sync(path)
             sync(partial)
+            self._carry(manifest)
             partial.rename(final)
             sync(final.parent)
-            if manifest.method == "sqlite" and manifest.kind == INCREMENTAL:
-                self._carry()
         return final
 
-    def _carry(self) -> None:
-        """The script, as it is in this release."""
-        text, place = _CARRIED.read_text(encoding="utf-8"), self.root / SCRIPT
-        if not place.is_file() or place.read_text(encoding="utf-8") != text:
-            unfinished = self.root / f".{SCRIPT}"
+    def _carry(self, manifest: Manifest) -> None:
+        """What it takes to restore the backup without aishell, beside all of them."""
+        for name, text in carried(manifest):
+            place, unfinished = (
+                self.root / name,
+                self.root / f"{PARTIAL}{manifest.backup_id}-{name}",
+            )  # others may write it too
+            if place.is_file() and place.read_text(encoding="utf-8") == text:
+                continue
             _write(unfinished, text)
-            unfinished.chmod(0o700)
+            unfinished.chmod(0o600)
             sync(unfinished)
             unfinished.rename(place)
             sync(self.root)

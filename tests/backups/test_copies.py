@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from aishell.backups.carried import carried
 from aishell.backups.catalog import VERIFIED
 from aishell.backups.copies import Folder, ObjectStore, copy, place_of, verify
 from aishell.backups.digests import files_of
@@ -106,8 +107,8 @@ def test_object_stores_go_through_fsspec(backup):
     folder, manifest = backup
     store = ObjectStore("memory://bucket/backups")
     store.put(folder, manifest, never)
-    found = store.store.find("/bucket/backups")
-    assert sorted(path.rpartition("/")[2] for path in found) == ["globals.sql", "manifest.json", "toc.dat"]
+    found = sorted(path.rpartition("/")[2] for path in store.store.find("/bucket/backups"))
+    assert found == sorted(["globals.sql", "manifest.json", "toc.dat", *dict(carried(manifest))])
 
 
 def test_backups_are_copied_with_what_they_rest_on(aishell: Aishell, sqlite: SqliteDatabase, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_nothing_of_it_can_be_read_without_the_key(
     assert [path.name for path in Path(found["backup_path"]).iterdir() if path.suffix == ".age"] == [
         "database.sqlite.age"
     ]
-    for path in (aishell.site / "backups").rglob("*"):
+    for path in (aishell.site / "backups").glob("*/**/*"):
         assert path.is_dir() or b"changed" not in path.read_bytes()
         assert path.is_dir() or b"SQLite format 3" not in path.read_bytes()
     place = tmp_path / "restored.db"

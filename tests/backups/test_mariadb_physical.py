@@ -81,7 +81,7 @@ def test_a_restore_test_starts_a_server_and_takes_it_away(
     assert cluster.step("restore_test", run, backup_id=last.backup_id)["rung"] == "restored-and-compared"
     assert [name for name in programs if name != "pages"] == ["unpack", "prepare", "unpack", "prepare", "server"]
     assert not list(Path(tempfile.gettempdir()).glob(f"aishell_scratch_{run[:8]}*"))
-    assert {path.name for path in (cluster.home / "backups").iterdir()} == {"test"}
+    assert {path.name for path in (cluster.home / "backups").iterdir()} == {"test", "RESTORE.md"}
 
 
 def test_an_idle_server(cluster: Physical, source: MariadbDatabase) -> None:

@@ -85,7 +85,7 @@ def test_nothing_of_the_source_is_written_whatever_the_site_has_configured(reste
         run = uuid.uuid4().hex
         assert rested.call("restore_test", run=run, backup_id=full.backup_id)["rung"] == "restored-and-compared"
         assert not list(Path(tempfile.gettempdir()).glob(f"aishell_scratch_{run[:8]}*"))
-        assert {path.name for path in (rested.home / "backups").iterdir()} == {"test"}
+        assert {path.name for path in (rested.home / "backups").iterdir()} == {"test", "RESTORE.md"}
     finally:
         database.execute("DROP TABLE spaced")
         database.execute("DROP TABLESPACE fast")

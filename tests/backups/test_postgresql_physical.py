@@ -51,7 +51,7 @@ def test_a_restore_test_starts_a_server_and_takes_it_away(physical: Physical, mo
     assert physical.call("restore_test", run=run, backup_id=last.backup_id)["rung"] == "restored-and-compared"
     assert programs[-2:] == ["postgres", "amcheck"]
     assert not list(Path(tempfile.gettempdir()).glob(f"aishell_scratch_{run[:8]}*"))
-    assert {path.name for path in (physical.home / "backups").iterdir()} == {"test"}
+    assert {path.name for path in (physical.home / "backups").iterdir()} == {"test", "RESTORE.md"}
 
 
 @of_wal

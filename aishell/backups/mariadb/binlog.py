@@ -76,7 +76,7 @@ def copy(work: Work) -> Written:
         (settings,) = work.query("settings")
         with work.context.writing() as session:
             work.query("flush", session)
-        logs = _logs(work)
+        logs, events = _logs(work), work.query("events")
         following = list(logs)[-1]
         wanted = {name: logs[name] for name in list(logs)[list(logs).index(file) : -1]}
         _fetch(work, wanted)
@@ -95,7 +95,13 @@ def copy(work: Work) -> Written:
             "next": following,
             "gtid": gtid(work, following, FIRST),
         },
-        {"files": list(wanted), "fold": settings["fold"], "reaches": settings["now"], "warnings": notes},
+        {
+            "files": list(wanted),
+            "fold": settings["fold"],
+            "reaches": settings["now"],
+            "enabled_events": sorted(row["name"] for row in events if row["status"] == "ENABLED"),
+            "warnings": notes,
+        },
         prints,
     )
 

@@ -17,12 +17,15 @@ from aishell.backups.postgresql.new_cluster import AUTO, MARK, NewCluster
 from aishell.errors import BackupError
 
 BASE, MANIFEST, SPACES = "base", "backup_manifest", "pg_tblspc"
-#: What a restored server must not do: archive into the real repository, follow a primary, take changes from publishers.
+#: What a restored server must not do: archive into the real repository, follow a primary, take changes from publishers; nor
+#: recover as a standby, which gives up where its settings (max_connections) are smaller than those of the source, which may lie
+#: elsewhere.
 QUIET: Mapping[str, str] = {
     "archive_mode": "off",
     "archive_command": "",
     "archive_cleanup_command": "",
     "recovery_end_command": "",
+    "hot_standby": "off",
     "primary_conninfo": "",
     "primary_slot_name": "",
     "max_logical_replication_workers": "0",

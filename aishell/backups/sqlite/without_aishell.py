@@ -3,8 +3,9 @@
 
 Needs Python 3.8 or newer and nothing else. BACKUP-FOLDER is the folder of a full or incremental backup; what it rests on is
 looked for beside it, and elsewhere below this script. Every file is compared with the manifest in its folder, and the result with
-the digest that the backup noted. A file that is there already is never written over. Exit 1, with the reason, where it cannot be
-done.
+the digest that the backup noted. Of an encrypted backup the files have to be decrypted before, each beside where it was, under
+its name without `.age`; age has then seen whether it is what was encrypted. A file that is there already is never written over.
+Exit 1, with the reason, where it cannot be done.
 """
 
 from __future__ import annotations
@@ -56,8 +57,6 @@ def chain_of(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
         manifest = manifest_of(folder)
         if manifest["method"] != "sqlite":
             raise CannotRestoreError(f"{folder} is no backup of a SQLite database, but by {manifest['method']}")
-        if manifest["details"].get("recipients"):
-            raise CannotRestoreError(f"{folder} is encrypted: its files have to be decrypted with age first")
         if folder in [known for known, _ in links]:
             raise CannotRestoreError(f"{folder} rests on itself")
         links.append((folder, manifest))
@@ -76,10 +75,14 @@ def digest_of(path: Path) -> str:
 
 
 def check(folder: Path, manifest: dict[str, Any]) -> None:
-    """Raises CannotRestoreError naming the first file that is not as it was."""
+    """Raises CannotRestoreError naming the first file that is not as it was, or was not decrypted."""
+    encrypted = bool(manifest["details"].get("recipients"))
     for file in manifest["files"]:
         path = folder / file["path"]
-        if not path.is_file() or digest_of(path) != file["sha256"]:
+        if encrypted:
+            if not path.with_suffix("").is_file():
+                raise CannotRestoreError(f"{path} is encrypted: it has to be decrypted with age first")
+        elif not path.is_file() or digest_of(path) != file["sha256"]:
             raise CannotRestoreError(f"{path} is missing or damaged")
 
 

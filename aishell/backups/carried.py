@@ -1,0 +1,21 @@
+"""What lies beside backups, for whoever has no aishell any more: how to restore them, and the script that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from aishell import locations
+from aishell.backups.manifest import Manifest
+
+#: How every kind of backup is restored without aishell, and the script that puts those of SQLite together.
+PAGE, SCRIPT = "RESTORE.md", "restore-sqlite.py"
+
+
+def carried(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """The names and texts, as of this release, of what a folder of backups needs for such a backup."""
+    page = locations.built_in("docs") / "restore-without-aishell.md"
+    yield PAGE, page.read_text(encoding="utf-8")
+    if manifest.method == "sqlite":
+        script = Path(__file__).with_name("sqlite") / "without_aishell.py"
+        yield SCRIPT, script.read_text(encoding="utf-8")
