@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from aishell.errors import UnknownNameError
 from aishell.models import ON_ERROR, AgentConfig, Inventory, Params, Plan, Step, StepResult, Table, Task
+from aishell.planning.estimates import remembered
 from aishell.verdicts import Verdict
 
 #: What every agent takes: what the failure of a step means for the run, other than the agent has it.
@@ -80,6 +81,7 @@ class Agent(ABC):
         draft = self.draft(task, inventory)
         asked = task.input_data.get("on_error")
         steps = (step if step.always or asked is None else replace(step, on_error=asked) for step in draft.steps)
+        steps = (remembered(step, inventory) for step in steps)
         return Plan(
             task=task,
             steps=tuple(steps),

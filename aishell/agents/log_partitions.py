@@ -14,6 +14,7 @@ from aishell.agents.log_dates import kind_of_type
 from aishell.agents.log_tables import LogTable
 from aishell.errors import ParameterError
 from aishell.models import Estimate, Evidence, Inventory, Row, Table
+from aishell.planning.estimates import estimate
 
 TOOLS = CONCURRENTLY, EXCLUSIVELY = "drop_old_partitions", "drop_old_partitions_exclusively"
 #: Seconds that a partition takes (0.05 on PostgreSQL 15 and 18, 2 cores, 175,000 rows each, beside a writer and a reader, who
@@ -45,9 +46,11 @@ class Partitions:
             Evidence("bytes", self._sum("bytes"), "the size of the partitions and their indexes", at),
         )
 
-    def estimate(self, indexed: bool) -> Estimate:
-        reading = 0.0 if indexed else 2 * self._sum("bytes") / SCAN  # before the detach, and before the drop
-        return Estimate(round(len(self.dropped) * SECONDS + reading, 3), None, "engine default")
+    def estimate(self, log: LogTable, inventory: Inventory) -> Estimate:
+        """How long the drops take."""
+        reading = 0.0 if log.indexed else 2 * self._sum("bytes") / SCAN  # before the detach, and before the drop
+        number = len(self.dropped)
+        return estimate(inventory, self.tool, log.name, number, unit="partitions", rate=1 / SECONDS, more=reading)
 
     def _sum(self, name: str) -> int:
         return sum(int(row[name] or 0) for row in self.dropped)

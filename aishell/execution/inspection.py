@@ -135,16 +135,16 @@ def _index(row: Row | None, known: Index | None = None) -> Index:
         assert known is not None  # noqa: S101  one of the two is there
         return known
     percent = row.get("fragmentation_percent", row.get("fragmentation"))
-    reclaimable = row.get("reclaimable_bytes")
+    bytes_, reclaimable = int(row.get("bytes") or 0), row.get("reclaimable_bytes")
     return Index(
         schema=row["schema"],
         table=row["table"],
         index_name=row["index_name"],
-        bytes=int(row.get("bytes") or 0),
+        bytes=bytes_,
         valid=known.valid if known else bool(row.get("valid", True)),
         fragmentation_percent=float(percent) if percent is not None else None,
         method=row.get("method"),
-        reclaimable_bytes=int(reclaimable) if reclaimable is not None else None,
+        reclaimable_bytes=max(0, min(int(reclaimable), bytes_)) if reclaimable is not None else None,
         withheld=row.get("withheld"),
         row=row if known else {},
     )
