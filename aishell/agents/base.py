@@ -36,11 +36,15 @@ class Draft:
 
 @dataclass(frozen=True)
 class Question:
-    """What an agent has to know beyond the inventory: the rows of a reading tool, found again in `inventory.answers[name]`."""
+    """What an agent has to know beyond the inventory: the rows of a reading tool, found again in `inventory.answers[name]`.
+
+    `patience`: what can do without an answer waits so many seconds for it, and finds an empty one then.
+    """
 
     name: str
     tool: str
     params: Params
+    patience: float | None = None
 
 
 class Agent(ABC):

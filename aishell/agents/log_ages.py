@@ -25,6 +25,9 @@ READ_ALL = 64 << 20
 COUNTED, EVERY = {"postgresql": 20_000, "mysql": 20_000, "sqlite": 1_000_000}, 1 << 40
 #: Look-ups of a sample, and the fewest dates that it has to find: of so many a share is known to one in ten.
 POINTS, FEWEST = 500, 100
+#: Seconds after which a prediction is done without a count, and then without a sample: a server that takes its own statistics
+#: for truth may read a table where an index was meant to be counted.
+PATIENCE = 3.0
 #: This part of the old rows counts for nothing when their days are counted: what lies far before the others is there.
 STRAY = 0.02
 _WHOLE = re.compile(r"^(tiny|small|medium|big)?int", re.IGNORECASE)
@@ -38,25 +41,28 @@ def questions(log: LogTable, inventory: Inventory) -> list[Question]:
     names = {"schema": log.table.schema, "table": log.table.table, "date_column": log.column}
     most = _most(log, inventory.server.engine)
     which = {**names, "cutoff": log.before, "filters": list(log.rule.filters), "most": most}
-    asked = [Question(_counted(log), TOOL, {**which, **_places(log, inventory.server.engine)})]
-    answer = inventory.answers.get(asked[0].name)
-    if answer is None or inventory.server.engine != "mysql" or not log.indexed or _count(answer) < most:
+    params = {**which, **_places(log, inventory.server.engine)}
+    asked = [Question(_counted(log), TOOL, params, PATIENCE)]
+    if inventory.answers.get(_counted(log)) == {}:
+        asked.append(Question(_sampled(log), TOOL, {**params, "most": 0}, PATIENCE))
+    answer = _answer(log, inventory)
+    if not answer or inventory.server.engine != "mysql" or not log.indexed or _is_counted(log, answer, inventory):
         return asked
-    return [
-        *asked,
-        *(
-            Question(_side(log, side), RANGE, {**names, "start": start, "finish": finish, "most": 0})
-            for side, start, finish in (("older", log.oldest, log.before), ("newer", log.before, log.newest))
-        ),
-    ]
+    for side, start, finish in (("older", log.oldest, log.before), ("newer", log.before, log.newest)):
+        asked.append(
+            Question(_side(log, side), RANGE, {**names, "start": start, "finish": finish, "most": 0}, PATIENCE)
+        )
+    return asked
 
 
 def measured(log: LogTable, inventory: Inventory) -> LogTable:
     """The table with what is known of its old rows."""
     if not log.has_old:
         return replace(log, old=Old(0, "by the oldest date") if log.oldest else Old(0, "no row has a date"))
-    answer = inventory.answers.get(_counted(log))
-    return log if answer is None else replace(log, old=_old(log, answer, inventory))
+    answer = _answer(log, inventory)
+    if answer is None:
+        return log
+    return replace(log, old=_old(log, answer, inventory) if answer else Old(None, f"no answer within {PATIENCE:g} s"))
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,8 @@ def _old(log: LogTable, answer: Mapping[str, list[Row]], inventory: Inventory) -
     engine = inventory.server.engine
     spread = _spread(log, answer)
     days = _days(log, spread)
-    counted, most = _count(answer), _most(log, engine)
-    if counted < most:
+    counted = _count(answer)
+    if _is_counted(log, answer, inventory):
         return Old(counted, "counted", days=days)
     rows = _rows(log, answer)
     guess = _dived(log, inventory) or _shared(log, spread, engine) or _whole(log)
@@ -167,12 +173,27 @@ def _places(log: LogTable, engine: str) -> dict[str, Any]:
     return {"key": log.key[0], "points": POINTS} if walks else {"key": log.column, "points": 0}
 
 
+def _answer(log: LogTable, inventory: Inventory) -> Mapping[str, list[Row]] | None:
+    """What is known of the table: of the count and the sample, else of the sample alone; empty where neither came in time."""
+    return inventory.answers.get(_sampled(log), inventory.answers.get(_counted(log)))
+
+
+def _is_counted(log: LogTable, answer: Mapping[str, Sequence[Row]], inventory: Inventory) -> bool:
+    """Whether the count came to an end before its limit."""
+    whole = bool(inventory.answers[_counted(log)])
+    return whole and _count(answer) < _most(log, inventory.server.engine)
+
+
 def _count(answer: Mapping[str, Sequence[Row]]) -> int:
     return int(answer["counted"][0]["rows"])
 
 
 def _counted(log: LogTable) -> str:
     return f"old rows of {log.name}"
+
+
+def _sampled(log: LogTable) -> str:
+    return f"sampled rows of {log.name}"
 
 
 def _side(log: LogTable, side: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aishell.agents.base import is_excluded
+from aishell.agents.base import Question, is_excluded
 from aishell.errors import DatabaseError
 from aishell.execution.job import Job, choose, table_of
 from aishell.models import History, Index, Inventory, Risk, Row, Table, now
@@ -71,8 +71,23 @@ def _answered(job: Job, inventory: Inventory) -> Inventory:
         asked = [q for q in job.agent.questions(job.task, inventory) if q.name not in inventory.answers]
         if not asked:
             return inventory
-        answers = {question.name: job.read(question.tool, question.params) for question in asked}
+        answers = {question.name: _answer(job, question) for question in asked}
         inventory = replace(inventory, answers={**inventory.answers, **answers})
+
+
+def _answer(job: Job, question: Question) -> Mapping[str, list[Row]]:
+    """The answer; an empty one where the plan can do without, and it cannot be had in time."""
+    try:
+        return job.read(question.tool, question.params, within=question.patience)
+    except DatabaseError as error:
+        if question.patience is None or error.kind not in (
+            "statement_timeout",
+            "lock_timeout",
+            "cancelled",
+            "permission",
+        ):
+            raise
+        return {}
 
 
 def _measured(job: Job, inventory: Inventory) -> Inventory:

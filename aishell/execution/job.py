@@ -92,13 +92,19 @@ class Job:
     def pick(self, name: str) -> Tool:
         return self.registry.pick(name, self.known_server())
 
-    def read(self, name: str, params: Mapping[str, Any] | None = None) -> dict[str, list[Row]]:
-        """The rows of every block of a `query` tool, by block. Raises PlanError for one that is not `safe`: nobody was asked."""
+    def read(
+        self, name: str, params: Mapping[str, Any] | None = None, *, within: float | None = None
+    ) -> dict[str, list[Row]]:
+        """The rows of every block of a `query` tool, by block; each `within` so many seconds.
+
+        Raises PlanError for one that is not `safe`: nobody was asked.
+        """
         tool = self.pick(name)
         if tool.runs != "query" or tool.risk_level is not Risk.SAFE:
             raise PlanError(f"{tool.source} is not asked while a plan is made: only a query of `risk: safe` is")
         values = tool.prepare(params or {})
-        with (self.inspector or self.database).session(INSPECTION) as session:
+        options = INSPECTION if within is None else replace(INSPECTION, statement_timeout=within)
+        with (self.inspector or self.database).session(options) as session:
             session.mark(f"aishell:inspect {tool.source}")
             return {
                 block.name: session.query(render(tool, block, values, self.database)) for block in tool.blocks.values()

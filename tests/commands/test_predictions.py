@@ -157,6 +157,15 @@ def test_where_nothing_leads_to_a_date_it_is_unknown(mariadb: Any, aishell: Aish
     assert (old_rows(step).value, step.estimate.seconds) == (None, None)
 
 
+def test_a_server_that_takes_its_time_costs_a_figure_and_not_the_plan(
+    db: Any, aishell: Aishell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_ages, "PATIENCE", 0.001)
+    fill(db, "even", indexed=False)
+    told = old_rows(deletion(planned(aishell, db)))
+    assert told.value is None or told.value > 0
+
+
 def test_where_nothing_is_old_nothing_is_planned(db: Any, aishell: Aishell) -> None:
     fill(db, "even", rows=50, way="epoch")
     db.execute(f"UPDATE app_log SET at = {int(time.time())}")

@@ -199,3 +199,21 @@ def test_what_nobody_knows_is_unknown_in_the_plan_and_no_0():
     assert str(evidence.withheld).startswith("at least 20,000: the table was never analyzed")
     assert delete.estimate.seconds is None
     assert all(step.estimate.seconds != 0.0 for step in steps().values())
+
+
+def test_what_takes_too_long_to_count_is_sampled_and_else_unknown():
+    one = log()
+    slow = known("postgresql", one, old={})
+    again = log_ages.questions(one, slow)[1]
+    assert (again.name, again.params["most"], again.patience) == (
+        "sampled rows of public.app_log",
+        0,
+        log_ages.PATIENCE,
+    )
+    found = old("postgresql", {}, sampled=answer("postgresql", 0, even()))
+    assert (found.rows, found.exact) == (pytest.approx(ROWS / 2, rel=0.01), False)
+    nothing = old("postgresql", {}, sampled={})
+    assert (nothing.rows, nothing.method) == (None, "no answer within 3 s")
+    mysql = log("mysql")
+    asked = log_ages.questions(mysql, known("mysql", mysql, old={}, sampled=answer("mysql", 0, [])))
+    assert [question.name.split()[0] for question in asked] == ["old", "sampled", "older", "newer"]
