@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from aishell.databases.base import SessionOptions
+from aishell.registry.render import render
 from tests import logs
 from tests.fix_tools import Engine
 
@@ -106,6 +109,17 @@ def plan_of(engine: Engine, tool: str, **values: Any) -> str:
     texts = {"text": str, "paste": lambda name: f'"{names[name]}"', "bind": lambda name: f"'{values[name]}'"}
     sql = "".join(texts[kind](piece) for kind, piece in block.pieces)
     return str(engine.db.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + sql))
+
+
+def test_the_places_of_a_sample_are_looked_up_by_the_key(mariadb_engine):
+    logs.fill(mariadb_engine.db, "mysql", 20_000)
+    tool = mariadb_engine.pick("measure_old_rows")
+    params = {"schema": mariadb_engine.schema, "table": "app_log", "date_column": "created_at", "cutoff": "2026-01-01"}
+    values = tool.prepare({**params, "key": "id", "points": 500})
+    sample = render(tool, tool.blocks["sample"], values, mariadb_engine.database)
+    with mariadb_engine.database.session(SessionOptions(read_only=True)) as session:
+        plan = session.query(replace(sample, sql=f"EXPLAIN {sample.sql}"))
+    assert [row["type"] for row in plan if row["table"] == "t" and row["select_type"] == "PRIMARY"] == ["eq_ref"]
 
 
 def test_a_limit_of_nothing_reads_nothing(pg_engine):

@@ -44,5 +44,5 @@ WITH RECURSIVE place(n) AS (
            (SELECT t.{key} FROM {schema}.{table} AS t WHERE :points > 0 ORDER BY t.{key} DESC LIMIT 1) AS last
 )
 SELECT CAST(t.{date_column} AS CHAR) AS date
-  FROM (SELECT DISTINCT e.first + FLOOR((e.last - e.first) / :points * p.n) AS at FROM place AS p, ends AS e) AS w
+  FROM (SELECT DISTINCT CAST(e.first + FLOOR((e.last - e.first) / :points * p.n) AS SIGNED) AS at FROM place AS p, ends AS e) AS w
   JOIN {schema}.{table} AS t ON t.{key} = w.at
