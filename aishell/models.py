@@ -194,13 +194,21 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """What a tool cost and gained on one object before: medians over earlier runs."""
+class Took:
+    """What one step took, and how much of what it had to do; None where that was not known."""
 
-    bytes_per_second: float
-    runs: int
+    seconds: float
+    work: int | None = None
+    unit: str | None = None  # bytes | rows | partitions
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a tool cost and gained on one object before, the newest run first."""
+
+    took: tuple[Took, ...]
     idle_runs: int  # the last runs in a row that gained nothing
-    based_on: str  # "this table" | "this tool on this target"
+    based_on: str  # "this table's history" | "this tool's history on this target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,11 +274,16 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Expected cost: seconds, bytes of scratch space, and what that rests on (None seconds: no basis)."""
+    """Expected cost: seconds, bytes of scratch space, and what that rests on (None seconds: no basis).
+
+    `work` is how much there is to do, by which the next run learns from what this one took.
+    """
 
     seconds: float | None = None
     bytes: int | None = None
     based_on: str = "no basis"
+    work: int | None = None
+    unit: str | None = None  # bytes | rows | partitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,12 +339,22 @@ class Plan:
     @property
     def digest(self) -> str:
         task = [self.task.agent, self.task.target, self.task.input_data, self.task.metadata]
-        steps = [{name: item for name, item in plain(s).items() if name != "undoes" or item} for s in self.steps]
+        steps = [_digested(step) for step in self.steps]
         bound = [*task, self.target_identity, self.tool_versions, steps]
         return digest([*bound, self.objects] if self.objects else bound)
 
     def step(self, step_id: str) -> Step:
         return {step.id: step for step in self.steps}[step_id]
+
+
+def _digested(step: Step) -> dict[str, Any]:
+    """A step as its plan's digest covers it: fields that came later only where they are set, so that older plans keep theirs."""
+    fields = {name: item for name, item in plain(step).items() if name != "undoes" or item}
+    later = ("work", "unit")
+    fields["estimate"] = {
+        name: item for name, item in fields["estimate"].items() if name not in later or item is not None
+    }
+    return fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 
 from aishell.agents.base import Agent, Draft, Question
 from aishell.errors import ParameterError, UnknownNameError
-from aishell.models import AgentConfig, Estimate, Evidence, Inventory, Step, StepResult, StepStatus, Table, Task
+from aishell.models import AgentConfig, Evidence, Inventory, Step, StepResult, StepStatus, Table, Task
+from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.settings_schemas import MOST_BYTES, whole
 
-#: Rows a second: a rough guess, not measured.
-SPEED = {"postgresql": 60_000, "mysql": 60_000, "sqlite": 250_000}
 LOADS, RESTORES = "load_archive", "restore_references"
 
 
@@ -91,7 +90,7 @@ class ArchiveLoadAgent(Agent):
             rationale=told,
             needs=tuple(step.id for step in before if step.tool in (LOADS, RESTORES)),
             evidence=(Evidence("rows", part["rows"], "the archive's manifest", inventory.measured_at),),
-            estimate=Estimate(round(part["rows"] / SPEED[inventory.server.engine], 3), None, "engine default"),
+            estimate=estimate(inventory, RESTORES if restores else LOADS, where, part["rows"], unit="rows"),
         )
         statistics = Step(
             id=f"statistics{number}",

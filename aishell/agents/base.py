@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from aishell.errors import UnknownNameError
 from aishell.models import ON_ERROR, AgentConfig, Inventory, LeftOut, Params, Plan, Step, StepResult, Table, Task
+from aishell.planning.estimates import remembered
 from aishell.planning.leaving_out import leave_out
 from aishell.verdicts import Verdict
 
@@ -42,11 +43,15 @@ class Draft:
 
 @dataclass(frozen=True)
 class Question:
-    """What an agent has to know beyond the inventory: the rows of a reading tool, found again in `inventory.answers[name]`."""
+    """What an agent has to know beyond the inventory: the rows of a reading tool, found again in `inventory.answers[name]`.
+
+    `patience`: what can do without an answer waits so many seconds for it, and finds an empty one then.
+    """
 
     name: str
     tool: str
     params: Params
+    patience: float | None = None
 
 
 class Agent(ABC):
@@ -90,6 +95,7 @@ class Agent(ABC):
         asked = task.input_data.get("on_error")
         able, left = leave_out(draft.steps, draft.serving, inventory)
         steps = (step if step.always or asked is None else replace(step, on_error=asked) for step in able)
+        steps = (remembered(step, inventory) for step in steps)
         return Plan(
             task=task,
             steps=tuple(steps),

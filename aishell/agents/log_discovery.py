@@ -260,7 +260,8 @@ def with_growth(
     candidate = replace(candidate, rows_per_day=round(rows, 1), growth_method=recent[1])
     if not candidate.rows or candidate.bytes is None:
         return candidate.without("its size is not known yet", "bytes_per_day")
-    size = rows * candidate.bytes / candidate.rows
+    # The statistics may know of fewer rows than came in these days: all of them take no more than the table.
+    size = min(rows * candidate.bytes / candidate.rows, candidate.bytes / days)
     return replace(candidate, bytes_per_day=round(size, 1), days_until_full=days_left(free, size))
 
 

@@ -14,6 +14,7 @@ from aishell.agents.log_dates import kind_of_type
 from aishell.agents.log_tables import LogTable
 from aishell.errors import ParameterError
 from aishell.models import Estimate, Evidence, Inventory, LeftOut, Row, Table
+from aishell.planning.estimates import estimate
 from aishell.planning.privileges import privileges_of
 
 TOOLS = CONCURRENTLY, EXCLUSIVELY = "drop_old_partitions", "drop_old_partitions_exclusively"
@@ -52,9 +53,11 @@ class Partitions:
             Evidence("bytes", self._sum("bytes"), "the size of the partitions and their indexes", at),
         )
 
-    def estimate(self, indexed: bool) -> Estimate:
-        reading = 0.0 if indexed else 2 * self._sum("bytes") / SCAN  # before the detach, and before the drop
-        return Estimate(round(len(self.dropped) * SECONDS + reading, 3), None, "engine default")
+    def estimate(self, log: LogTable, inventory: Inventory) -> Estimate:
+        """How long the drops take."""
+        reading = 0.0 if log.indexed else 2 * self._sum("bytes") / SCAN  # before the detach, and before the drop
+        number = len(self.dropped)
+        return estimate(inventory, self.tool, log.name, number, unit="partitions", rate=1 / SECONDS, more=reading)
 
     def _sum(self, name: str) -> int:
         return sum(int(row[name] or 0) for row in self.dropped)

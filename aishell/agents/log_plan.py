@@ -68,7 +68,7 @@ class Planner:
         self.cutoffs[log.name] = str(log.cutoff)
         limited = "max_rows" in self.task.input_data
         parts = log_partitions.decide(log, self.inventory, limited=limited)
-        leaves = [leaf for leaf in aged_leaves(log, self.inventory, limited=limited) if leaf.old_share != 0.0]
+        leaves = [leaf for leaf in aged_leaves(log, self.inventory, limited=limited) if leaf.has_old]
         self.left_out += parts.left_out
         if not leaves and not parts.dropped:
             if parts.left_out:
@@ -139,7 +139,7 @@ class Planner:
             f"{len(parts.dropped)} partition(s) can hold nothing but rows of which {log.column!r} is before {log.cutoff}.",
             needs=needs,
             evidence=(*parts.evidence(self.inventory.measured_at), *self._evidence(log)),
-            estimate=parts.estimate(log.indexed),
+            estimate=parts.estimate(log, self.inventory),
             found=parts.dropped,
             on_error="fail" if self.engine == "postgresql" else "continue",
         )
@@ -159,7 +159,7 @@ class Planner:
             f"Rows of which {log.column!r} is before {log.cutoff} are older than {log.rule.retention_days} days.",
             needs=needs,
             evidence=self._evidence(log),
-            estimate=self._estimate(log, SPEED[self.engine]),
+            estimate=self._estimate(log, way.tool, SPEED[self.engine]),
         )
 
     def _archive(self, base: LogTable, log: LogTable, needs: tuple[str, ...]) -> str:
@@ -194,7 +194,7 @@ class Planner:
             f"{family.told}.",
             needs=needs,
             evidence=self._evidence(log),
-            estimate=self._estimate(log, ARCHIVE_SPEED[self.engine]),
+            estimate=self._estimate(log, RELATED[0] if related else ALONE[0], ARCHIVE_SPEED[self.engine]),
         )
         output = f"${{steps.{archived}.output"
         return self._add(
@@ -215,7 +215,7 @@ class Planner:
             needs=(archived,),
             when=f"{output}.rows_archived}} > 0",
             evidence=self._evidence(log),
-            estimate=self._estimate(log, SPEED[self.engine]),
+            estimate=self._estimate(log, RELATED[1] if related else ALONE[1], SPEED[self.engine]),
         )
 
     def _tell_of(self, log: LogTable, family: Relatives) -> None:
@@ -229,9 +229,12 @@ class Planner:
 
     def _row_bytes(self, log: LogTable) -> int | None:
         """What a row takes, its share of the indexes included."""
-        if not log.table.rows:
-            return None
-        return round(((log.table.bytes or 0) + (log.table.index_bytes or 0)) / log.table.rows)
+        rows, size = max(log.table.rows or 0, log.old.rows or 0), self._bytes(log)
+        return None if not log.table.rows or size is None else round(size / rows)
+
+    def _bytes(self, log: LogTable) -> int | None:
+        """What the table takes, its indexes included."""
+        return None if log.table.bytes is None else log.table.bytes + (log.table.index_bytes or 0)
 
     def _which(self, log: LogTable) -> dict[str, Any]:
         """Which rows are old."""
@@ -240,23 +243,24 @@ class Planner:
     def _pace(self, *names: str) -> dict[str, Any]:
         return {name: self.task.input_data[name] for name in names if name in self.task.input_data}
 
-    def _estimate(self, log: LogTable, speed: float) -> Estimate:
-        """How long, at so many rows a second."""
+    def _estimate(self, log: LogTable, tool: str, rate: float) -> Estimate:
+        """How long, at so many rows a second where there is no history."""
         rows, most = log.old_rows, self.task.input_data.get("max_rows")
-        if rows is None:
-            return Estimate(None, None, "no basis")
-        return Estimate(round((rows if most is None else min(rows, most)) / speed, 3), None, "engine default")
+        if most is not None:
+            rows = most if rows is None else min(rows, most)
+        return estimate(self.inventory, tool, log.name, rows, unit="rows", rate=rate)
 
     def _evidence(self, log: LogTable) -> tuple[Evidence, ...]:
-        at, spread = self.inventory.measured_at, "even spread between oldest and newest"
+        at = self.inventory.measured_at
         return (
             Evidence("oldest", log.oldest, f"least {log.column}", at),
             Evidence("newest", log.newest, f"greatest {log.column}", at),
             Evidence("cutoff", str(log.cutoff), f"{log.rule.retention_days} days before the database's clock", at),
             Evidence("retention_days", log.rule.retention_days, "as asked", at),
-            Evidence("old_rows", log.old_rows, spread, at, "a guess from the table's statistics"),
-            Evidence("old_days", log.old_days, "from the oldest row to the cut-off", at),
+            _old_rows(log, at),
+            Evidence("old_days", log.old.days, "as the old rows came, but for a few far before the others", at),
             Evidence("bytes_per_row", self._row_bytes(log), "size of the table by its rows", at),
+            Evidence("table_bytes", self._bytes(log), "size of the table and its indexes", at),
         )
 
     def _afterwards(self, log: LogTable, deleted: str) -> None:
@@ -337,7 +341,6 @@ class Planner:
                 needs=tuple(step.id for step in self.steps),
                 always=True,
                 on_error="continue",
-                estimate=Estimate(0.0, None, "made of what the run recorded"),
             )
         )
 
@@ -352,7 +355,7 @@ class Planner:
         needs: tuple[str, ...] = (),
         when: str | None = None,
         evidence: tuple[Evidence, ...] = (),
-        estimate: Estimate = Estimate(0.0, None, "engine default"),  # noqa: B008  frozen
+        estimate: Estimate = Estimate(),  # noqa: B008  frozen
         found: tuple[Row, ...] | None = None,
         on_error: str = "continue",
     ) -> str:
@@ -378,3 +381,12 @@ class Planner:
             )
         )
         return made
+
+
+def _old_rows(log: LogTable, at: str) -> Evidence:
+    """How many rows are old, or why nobody knows."""
+    old = log.old
+    if old.rows is None:
+        least = f"at least {old.least:,}: " if old.least else ""
+        return Evidence("old_rows", None, "unknown", at, withheld=f"{least}{old.method}")
+    return Evidence("old_rows", log.old_rows, old.method, at, None if old.exact else "an estimate")

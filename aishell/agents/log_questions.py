@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aishell.agents import log_partitions, log_relatives
+from aishell.agents import log_ages, log_partitions, log_relatives
 from aishell.agents.base import Question, is_excluded
 from aishell.agents.log_dates import Cutoff
 from aishell.agents.log_rules import rule_of, rules_of
@@ -56,7 +56,8 @@ def questions(task: Task, inventory: Inventory) -> list[Question]:
         asked += log_relatives.questions(log, inventory) if log.rule.archive else ()
     if _answered(asked, inventory):
         with_age = [leaf for log in aged for leaf in aged_leaves(log, inventory, limited=limited)]
-        asked += [referring(leaf, child) for leaf in with_age if leaf.old_share for child in leaf.cascading]
+        asked += [referring(leaf, child) for leaf in with_age if leaf.has_old for child in leaf.cascading]
+        asked += [question for leaf in with_age for question in log_ages.questions(leaf, inventory)]
     return asked
 
 
@@ -119,7 +120,7 @@ def aged_leaves(log: LogTable, inventory: Inventory, *, limited: bool) -> list[L
     assert log.cutoff is not None  # noqa: S101  aged_tables sets it
     engine, answers = inventory.server.engine, inventory.answers
     return [
-        aged(leaf, answers[_age_of(leaf).name], log.cutoff, engine)
+        log_ages.measured(aged(leaf, answers[_age_of(leaf).name], log.cutoff, engine), inventory)
         for leaf in leaves_of(log, inventory, limited=limited)
     ]
 

@@ -28,6 +28,21 @@ DIVIDED = 100
 
 
 @dataclass(frozen=True)
+class Old:
+    """How many rows of a table are old, before they are deleted.
+
+    `rows`: None where nobody knows; `method`: where the figure comes from, or why there is none; `least`: so many were counted;
+    `days`: those over which the old rows came, a few that lie far before the others left out.
+    """
+
+    rows: int | None
+    method: str
+    least: int = 0
+    days: float | None = None
+    exact: bool = True
+
+
+@dataclass(frozen=True)
 class LogTable:
     """A table with old rows, or perhaps none. `kind` says how its dates are written; shares are between 0 and 1."""
 
@@ -48,6 +63,7 @@ class LogTable:
         default_factory=dict
     )  # rows of other tables that go or change with the old ones
     elsewhere: int = 0  # old rows that go with whole partitions
+    old: Old = Old(None, "nobody asked")
     in_order: bool = False  # whether the rows were seen to lie in the order of their dates, few of them under one
 
     @property
@@ -68,25 +84,22 @@ class LogTable:
         return str(value) if _TEXTS.search(self.declared) else value
 
     @property
-    def old_share(self) -> float | None:
-        """The share of old rows if they were spread evenly between the oldest and the newest; None when it cannot be told."""
+    def has_old(self) -> bool:
+        """Whether a row may be old; not where the oldest one is younger than the cut-off, or no row has a date."""
         if self.oldest is None or self.newest is None or self.cutoff is None:
-            return 0.0
+            return False
         # The cut-off as the column writes it: read back like the dates, it is right whatever zone they are written in.
-        first, last, moment = (seconds_of(self.kind, str(text)) for text in (self.oldest, self.newest, self.before))
-        if first is None or last is None or moment is None:
-            return None
-        if moment <= first:
-            return 0.0
-        return 1.0 if moment > last else (moment - first) / (last - first)
+        first, moment = (seconds_of(self.kind, str(text)) for text in (self.oldest, self.before))
+        return first is None or moment is None or moment > first
 
     @property
-    def old_days(self) -> float | None:
-        """Days between the oldest row and the cut-off; None when it cannot be told."""
-        first = seconds_of(self.kind, self.oldest) if self.oldest is not None else None
-        if first is None or self.cutoff is None:
+    def old_share(self) -> float | None:
+        """The share of old rows; None where nobody knows."""
+        if not self.has_old:
+            return 0.0
+        if self.old.rows is None or not self.table.rows:
             return None
-        return round(max(0.0, self.cutoff.moment.timestamp() - first) / 86_400, 1)
+        return min(1.0, self.old.rows / self.table.rows)
 
     @property
     def blockers(self) -> list[Row]:
@@ -100,12 +113,8 @@ class LogTable:
 
     @property
     def old_rows(self) -> int | None:
-        share = self.old_share
-        return (
-            None
-            if share is None or self.table.rows is None
-            else max(0, round(share * self.table.rows) - self.elsewhere)
-        )
+        """Rows that are to be deleted one by one; None where nobody knows."""
+        return None if self.old.rows is None else max(0, self.old.rows - self.elsewhere)
 
 
 def choose(table: Table, rule: Rule, answer: Mapping[str, list[Row]]) -> LogTable:

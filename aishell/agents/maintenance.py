@@ -151,6 +151,7 @@ class _Planner:
                 self._of(table),
                 "Measure again, exactly, just before the change.",
                 table=table,
+                size=None if table.bytes is None else table.bytes + (table.index_bytes or 0),
             )
             self._optimize(table, reasons, measured)
         if bloated and not rewrites:
@@ -165,7 +166,7 @@ class _Planner:
                 f"Invalid indexes on the table: {names}. Only what our own failed builds left is dropped, others are reported.",
                 table=table,
                 evidence=[self._evidence("invalid_indexes", len(invalid), "catalog")],
-                size=0,
+                size=sum(index.bytes for index in invalid),
             )
 
     def _optimize_reasons(self, table: Table) -> list[Evidence]:
@@ -195,7 +196,7 @@ class _Planner:
         vacuum = self.engine == "postgresql"
         at_risk = any(item.metric == "freeze_age_percent" for item in reasons)
         condition = f"${{steps.{measured}.output.fragmentation_percent}} > {self.optimize_threshold:g}"
-        size = (table.bytes or 0) + (table.index_bytes or 0)
+        size = None if table.bytes is None else table.bytes + (table.index_bytes or 0)
         self._change(
             "optimize",
             "optimize_offline_table" if table.storage.lower() in OFFLINE_ENGINES else "optimize_table",
@@ -264,7 +265,7 @@ class _Planner:
             return self.inventory.server.free_bytes or 0  # it gives back free pages and packs nothing
         slack = sum((t.bytes or 0) * (t.fragmentation_percent or 0) / 100 for t in self.stored)
         slack += sum(index.reclaimable_bytes or 0 for index in self.inventory.indexes)
-        return (self.inventory.server.free_bytes or 0) + slack
+        return min((self.inventory.server.free_bytes or 0) + slack, self.inventory.server.database_bytes or 0)
 
     def _whole_file(self, share: float) -> None:
         """SQLite rewrites its whole file or nothing: one step for the database."""

@@ -11,9 +11,10 @@ from aishell.cli import left_out
 from aishell.cli.console import sql_lines
 from aishell.cli.styled import Console
 from aishell.execution.preview import Preview, StepPreview
-from aishell.models import Evidence, Sent
+from aishell.models import Evidence, Sent, Step
+from aishell.planning.estimates import total
 from aishell.registry.tool import Tool
-from aishell.reporting.units import duration, printable, size
+from aishell.reporting.units import about, printable, size
 from aishell.verdicts import Decision
 
 #: Above this many steps the preview is a summary; `--verbose` shows all.
@@ -74,12 +75,23 @@ def _inventory(planned: Preview) -> str:
 
 def _total(steps: Iterable[StepPreview]) -> str:
     steps = list(steps)
-    seconds = sum(item.step.estimate.seconds or 0 for item in steps)
     asking = sum(1 for item in steps if item.verdict.requires_approval)
     refused = sum(1 for item in steps if not item.verdict.safe)
-    text = f"{len(steps)} steps, up to {duration(seconds)}"
+    text = f"{len(steps)} steps, {_time(item.step for item in steps)}"
     text += f", {asking} will ask" if asking else ""
     return text + (f", {refused} refused" if refused else "")
+
+
+def _time(steps: Iterable[Step]) -> str:
+    """What steps take together, if none of them is left out at run time; what nobody knows is no nothing."""
+    found = total(steps)
+    known = about(found.seconds).removeprefix("about ")
+    if not found.unknown:
+        return known if known.startswith("less") else f"up to {known}"
+    if found.seconds is None:
+        return "time unknown"
+    named = f"{found.unknown} step{'s' if found.unknown > 1 else ''} unknown"
+    return f"at least {known}, {named}" if found.seconds >= 0.05 else f"{known} and {named}"
 
 
 def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]) -> None:
@@ -134,19 +146,19 @@ def _brief(sent: Sent) -> str:
 
 def _estimate(item: StepPreview) -> str:
     estimate = item.step.estimate
-    if item.tool.read_only and estimate.seconds is None:
-        return ""
-    if estimate.seconds is None:
-        return "no basis for an estimate"
     space = f", needs {size(estimate.bytes)}" if estimate.bytes else ""
-    return f"about {duration(estimate.seconds)}{space} ({estimate.based_on})"
+    if estimate.seconds is None:
+        return f"time unknown{space}"
+    return f"{about(estimate.seconds)}{space} ({estimate.based_on})"
 
 
 def _evidence(evidence: Evidence) -> str:
     if evidence.withheld:
-        return printable(f"{evidence.metric}: withheld, {evidence.withheld}")
+        return printable(f"{evidence.metric} unknown ({evidence.withheld})")
     off = f", {evidence.error}" if evidence.error else ""
     value = size(evidence.value) if evidence.metric.endswith("bytes") else evidence.value
+    if evidence.value is None:
+        value = "unknown"
     return printable(f"{evidence.metric} {value} ({evidence.method}{off})")
 
 
@@ -174,12 +186,11 @@ def _summary(out: Console, planned: Preview, shared: frozenset[str]) -> None:
         )
     for name, items in groups.items():
         words = Counter(_DECISION[item.verdict.decision][0] for item in items)
-        seconds = sum(item.step.estimate.seconds or 0 for item in items)
         space = max((item.step.estimate.bytes or 0 for item in items), default=0)
         risk = items[0].verdict.risk_level
         table.add_row(
             name, str(len(items)), Text(risk, style=_RISK[risk]), ", ".join(words), _lock(items[0].tool),
-            duration(seconds) if seconds else "", size(space) if space else "",
+            _time(item.step for item in items), size(space) if space else "",
         )  # fmt: skip
     out.print(table)
     changing = [item for item in planned.steps if not item.tool.read_only]

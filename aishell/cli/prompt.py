@@ -12,7 +12,7 @@ from aishell.cli.console import sql_lines
 from aishell.cli.styled import Console
 from aishell.errors import AishellError
 from aishell.models import Sent
-from aishell.reporting.units import duration, exact, printable, size
+from aishell.reporting.units import about, exact, printable, size
 from aishell.safety.approval import Answer, Approve, Edit, Later, Reject, Request, Skip
 from aishell.safety.gates import locks_told
 from aishell.state.runs import who
@@ -142,7 +142,8 @@ class Prompt:
                 f"{exact(table.schema)}.{exact(table.table)}: {size(table.bytes)}, about {table.rows or 0:,} rows",
                 markup=False,
             )
-        estimate = f"about {duration(step.estimate.seconds)} ({step.estimate.based_on})"
+        known = f"{about(step.estimate.seconds)} ({step.estimate.based_on})"
+        estimate = "time unknown" if step.estimate.seconds is None else known
         out.print(f"in use by {request.busy_sessions} other session(s); {estimate}", markup=False)
         out.print(printable(request.tool.undo_text), style="" if request.tool.undo else "bold", markup=False)
         for reason in request.verdict.reasons:

@@ -300,11 +300,23 @@ def lock_label(run_id: str) -> str:
     return f"aishell:{run_id[:8]}:lock@{host}:{os.getpid()}"[:63]
 
 
-def watchdog(seconds: float | None, cancel: Callable[[], None]) -> threading.Timer | None:
+class Watchdog(threading.Timer):
+    """Cancels a statement. `fired` is set before that: the statement's error comes back sooner than the cancelling ends."""
+
+    fired = False
+
+    def run(self) -> None:
+        self.finished.wait(self.interval)
+        self.fired = not self.finished.is_set()
+        if self.fired:
+            self.function()
+
+
+def watchdog(seconds: float | None, cancel: Callable[[], None]) -> Watchdog | None:
     """A started timer that cancels a statement after `seconds`; the caller cancels the timer."""
     if seconds is None:
         return None
-    timer = threading.Timer(seconds, cancel)
+    timer = Watchdog(seconds, cancel)
     timer.daemon = True
     timer.start()
     return timer

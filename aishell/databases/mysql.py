@@ -242,7 +242,7 @@ class MySQLSession(Session):
                 return list(cursor.fetchall()), cursor.rowcount
         except pymysql.Error as error:
             mapped = map_error(error)
-            if timer is not None and timer.finished.is_set() and mapped.kind == "cancelled":
+            if timer is not None and timer.fired and mapped.kind == "cancelled":
                 raise DatabaseError(
                     f"stopped after {self._options.statement_timeout:g} s", kind="statement_timeout"
                 ) from error
@@ -250,6 +250,8 @@ class MySQLSession(Session):
         finally:
             if timer is not None:
                 timer.cancel()
+                if timer.fired:
+                    timer.join()  # else what it cancels may be the next statement
 
     def _warnings(self) -> list[str]:
         if not self._connection._result or not self._connection._result.warning_count:

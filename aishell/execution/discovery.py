@@ -10,6 +10,7 @@ from typing import Any
 
 from aishell.agents import log_discovery
 from aishell.agents.base import is_excluded
+from aishell.agents.log_ages import COUNTED, READ_ALL
 from aishell.agents.log_dates import Cutoff, kind_of, written
 from aishell.agents.log_discovery import Bucket, Candidate
 from aishell.agents.log_tables import LogTable
@@ -17,11 +18,8 @@ from aishell.errors import DatabaseError, ParameterError
 from aishell.execution.job import Job, choose, table_of
 from aishell.models import Row, now
 
-#: A smaller table is read where no index helps: bytes.
-READ_ALL = 64 << 20
-#: Rows counted in a stretch of time before the database's estimate is taken instead, and so many times more of the last days:
-#: entries of an index are counted at 2 to 5 million a second (SQLite 10 million, and it has no estimates).
-COUNTED, CLOSER = {"postgresql": 20_000, "mysql": 20_000, "sqlite": 1_000_000}, 10
+#: Of the last days so many times more rows are counted before the database's estimate is taken instead.
+CLOSER = 10
 #: No further table is measured after so many seconds.
 PATIENCE = 60.0
 #: Errors that are about one table.

@@ -14,6 +14,7 @@ from aishell.databases.base import Session, Statement
 from aishell.errors import AishellError, DatabaseError, StepError, UnexpectedError
 from aishell.execution.blocking import holders
 from aishell.execution.clearance import Cleared, calm, clear
+from aishell.execution.costs import cost_of
 from aishell.execution.progress import watched
 from aishell.execution.retry import retrying
 from aishell.execution.run import NoOutputError, Run
@@ -340,7 +341,7 @@ def record(run: Run, step: Step, result: StepResult, record_: _Record | None = N
         "seconds": result.execution_time,
         "deferred": canonical(result.deferred) if result.deferred else None,
     }
-    _commit(run, step, values, record_ or _Record())
+    _commit(run, step, values, record_ or _Record(), cost_of(run.job.target.name, step, result))
     run.observer.step_ended(step, result)
     return result
 
@@ -351,7 +352,9 @@ def _interrupted(run: Run, step: Step, kept: _Record, result: StepResult) -> Non
     _commit(run, step, {"status": result.status, "reason": result.reason, "output": output}, kept)
 
 
-def _commit(run: Run, step: Step, values: Mapping[str, Any], kept: _Record) -> None:
+def _commit(
+    run: Run, step: Step, values: Mapping[str, Any], kept: _Record, cost: Mapping[str, Any] | None = None
+) -> None:
     read = run.job.sending.close(run.marker(step))
     asked = run.runs.step_ended(
         run.id,
@@ -362,6 +365,7 @@ def _commit(run: Run, step: Step, values: Mapping[str, Any], kept: _Record) -> N
         total=run.total,
         happened=[*kept.happened, *read],
         objects=kept.objects,
+        cost=cost,
     )
     run.asked_to = run.asked_to or asked
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aishell.agents.base import is_excluded
+from aishell.agents.base import Question, is_excluded
 from aishell.backups.vault import Vault
 from aishell.errors import DatabaseError
 from aishell.execution.job import Job, choose, table_of
@@ -79,8 +79,23 @@ def _answered(job: Job, inventory: Inventory) -> Inventory:
         asked = [q for q in job.agent.questions(job.task, inventory) if q.name not in inventory.answers]
         if not asked:
             return inventory
-        answers = {question.name: job.read(question.tool, question.params) for question in asked}
+        answers = {question.name: _answer(job, question) for question in asked}
         inventory = replace(inventory, answers={**inventory.answers, **answers})
+
+
+def _answer(job: Job, question: Question) -> Mapping[str, list[Row]]:
+    """The answer; an empty one where the plan can do without, and it cannot be had in time."""
+    try:
+        return job.read(question.tool, question.params, within=question.patience)
+    except DatabaseError as error:
+        if question.patience is None or error.kind not in (
+            "statement_timeout",
+            "lock_timeout",
+            "cancelled",
+            "permission",
+        ):
+            raise
+        return {}
 
 
 def _measured(job: Job, inventory: Inventory) -> Inventory:
@@ -143,16 +158,16 @@ def _index(row: Row | None, known: Index | None = None) -> Index:
         assert known is not None  # noqa: S101  one of the two is there
         return known
     percent = row.get("fragmentation_percent", row.get("fragmentation"))
-    reclaimable = row.get("reclaimable_bytes")
+    bytes_, reclaimable = int(row.get("bytes") or 0), row.get("reclaimable_bytes")
     return Index(
         schema=row["schema"],
         table=row["table"],
         index_name=row["index_name"],
-        bytes=int(row.get("bytes") or 0),
+        bytes=bytes_,
         valid=known.valid if known else bool(row.get("valid", True)),
         fragmentation_percent=float(percent) if percent is not None else None,
         method=row.get("method"),
-        reclaimable_bytes=int(reclaimable) if reclaimable is not None else None,
+        reclaimable_bytes=max(0, min(int(reclaimable), bytes_)) if reclaimable is not None else None,
         withheld=row.get("withheld"),
         row=row if known else {},
     )

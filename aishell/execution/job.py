@@ -104,8 +104,9 @@ class Job:
         *,
         blocks: Collection[str] | None = None,
         working: bool = False,
+        within: float | None = None,
     ) -> dict[str, list[Row]]:
-        """The rows of every block of a `query` tool, or of some, by block.
+        """The rows of every block of a `query` tool, or of some, by block; each `within` so many seconds.
 
         `working`: asked as the role that does the work. Raises PlanError for a tool that is not `safe`: nobody was asked.
         """
@@ -113,7 +114,8 @@ class Job:
         if tool.runs != "query" or tool.risk_level is not Risk.SAFE:
             raise PlanError(f"{tool.source} is not asked while a plan is made: only a query of `risk: safe` is")
         values = tool.prepare(params or {})
-        with (self.database if working else self.inspector or self.database).session(INSPECTION) as session:
+        options = INSPECTION if within is None else replace(INSPECTION, statement_timeout=within)
+        with (self.database if working else self.inspector or self.database).session(options) as session:
             session.mark(f"aishell:inspect {tool.source}")
             return {
                 block.name: session.query(render(tool, block, values, self.database))

@@ -10,6 +10,7 @@ from aishell.execution.inspection import inspect
 from aishell.execution.job import Job, as_sent
 from aishell.models import History, Inventory, Plan, Row, RunResult, RunState, Sent, Step, Table
 from aishell.planning import checks
+from aishell.planning.estimates import total
 from aishell.planning.undoing import with_undos
 from aishell.planning.variables import named_tables, references, resolve
 from aishell.registry.render import unresolved
@@ -142,8 +143,10 @@ def as_result(planned: Preview) -> RunResult:
 
 def as_contract(preview: Preview) -> dict[str, Any]:
     """The `plan` of the JSON contract (model.md)."""
+    time = total(preview.plan.steps)
     return {
         "digest": preview.plan.digest,
+        "estimate": {"seconds": time.seconds, "steps_unknown": time.unknown},
         "steps": [
             {
                 "id": item.step.id,

@@ -8,7 +8,7 @@ from typing import Any
 from aishell.models import Plan, Server, StepResult, StepStatus, now
 from aishell.registry.context import Context
 from aishell.reporting.markdown import literal
-from aishell.reporting.units import exact, gain, printable, size
+from aishell.reporting.units import about, exact, gain, printable, size
 
 _SEVERITIES = ("critical", "warning", "info")
 _MARKS = {
@@ -91,7 +91,7 @@ def _steps(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
     rows = []
     for result in results:
         expected = by_id[result.step_id].estimate.seconds
-        predicted = f"{expected:.1f} s" if expected is not None else ""
+        predicted = about(expected).removeprefix("about ")
         mark = _MARKS.get(result.status, result.status)
         rows.append(
             f"| {_name(result.step_id)} | {mark} | {_effect(result)} | {predicted} | {result.execution_time:.1f} s |"
@@ -130,9 +130,12 @@ def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
         known = {item.metric: item.value for item in by_id[result.step_id].evidence}
         days, width = known.get("old_days"), known.get("bytes_per_row")
         table = _name(f"{result.params.get('schema')}.{result.params.get('table')}")
-        daily = f"{gone / days:,.0f}" if days else ""
-        held = f"about {size(gone * width)}" if width else ""
-        a_day = f"about {size(gone * width / days)}" if days and width else ""
+        # The rows may have been far more than the statistics knew: no more came from the table than it had.
+        bytes_ = min(gone * width, known.get("table_bytes") or 0) if width else None
+        held = f"about {size(bytes_)}" if bytes_ is not None else "unknown"
+        daily, a_day = f"{gone / days:,.0f}" if days else "unknown", "unknown"
+        if days and bytes_ is not None:
+            a_day = f"about {size(bytes_ / days)}"
         rows.append(f"| {table} | {_name(known.get('cutoff'))} | {least}{gone:,} | {held} | {daily} | {a_day} |")
         for child, number in (result.params.get("cascades") or {}).items():
             rows.append(f"| {_name(child)} | with {table} | {number:,} as counted before | | | |")

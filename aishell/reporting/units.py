@@ -45,6 +45,13 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def about(seconds: float | None) -> str:
+    """Seconds that are expected: `about 0.2 s`, `less than 0.1 s`; `unknown` where nothing tells them."""
+    if seconds is None:
+        return "unknown"
+    return f"about {duration(seconds)}" if seconds >= 0.05 else "less than 0.1 s"
+
+
 def printable(text: object) -> str:
     """Text from a database or a person as it can stand on a terminal, where no two texts look the same.
 

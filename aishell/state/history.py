@@ -5,48 +5,48 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from statistics import median
 from typing import Any
 
-from aishell.models import History, StepStatus
-from aishell.state.connection import marks
+from aishell.models import History, StepStatus, Took
+from aishell.state.connection import Connection, marks
 from aishell.state.store import Store
 
 RECENT = 20_000  # rows looked at for one target
-RECENT_BACKUPS = 20
-#: Smaller objects say nothing of larger ones: their time is that of the statement, not of their bytes.
-TELLING = 1 << 20
-_HISTORY = """SELECT tool, object, status, seconds, bytes_before, bytes_after FROM table_history
+KEPT, SEEN = 10, 200  # costs that are kept for one tool and object, and looked at for a tool
+_OUTCOMES = """SELECT tool, object, status, bytes_before, bytes_after FROM table_history
     WHERE target = :target ORDER BY id DESC LIMIT :recent"""
-#: What backups took, by the clock of the steps that made them: the times in a manifest are those of the wall.
-_BACKUPS = """SELECT steps.tool, steps.seconds, backups.source_bytes FROM backups JOIN steps ON steps.run_id = backups.run_id
-    WHERE backups.target = :target AND steps.tool GLOB 'backup_*' AND steps.status = :done
-    ORDER BY backups.started_at DESC LIMIT :recent"""
+_COSTS = (
+    """SELECT tool, object, seconds, work, unit FROM step_costs WHERE target = :target ORDER BY id DESC LIMIT :recent"""
+)
+_FORGET = """DELETE FROM step_costs WHERE target = :target AND tool = :tool AND object = :object
+    AND id <= (SELECT id FROM step_costs WHERE target = :target AND tool = :tool AND object = :object
+               ORDER BY id DESC LIMIT 1 OFFSET :kept)"""
+
+
+def remember(connection: Connection, cost: Mapping[str, Any]) -> None:
+    """Write down what a step took: target, tool, object, at, seconds, work, unit. The oldest of its object go."""
+    connection.insert("step_costs", cost)
+    which = {name: cost[name] for name in ("target", "tool", "object")}
+    connection.execute(_FORGET, {**which, "kept": KEPT})
 
 
 def load(store: Store, target: str) -> dict[tuple[str, str], History]:
     """(tool, object) -> its history on this target; (tool, "") is the tool's history over all objects."""
-    speeds: dict[tuple[str, str], list[float]] = defaultdict(list)
+    took: dict[tuple[str, str], list[Took]] = defaultdict(list)
     idle: dict[tuple[str, str], list[bool]] = defaultdict(list)
     with store.read() as connection:
-        for row in connection.all(_HISTORY, {"target": target, "recent": RECENT}):
-            if row.status != "ok":
-                continue
-            idle[row.tool, row.object].append((row.bytes_before or 0) <= (row.bytes_after or 0))
-            if row.bytes_before and row.seconds > 0:
-                speeds[row.tool, row.object].append(row.bytes_before / row.seconds)
-                if row.bytes_before >= TELLING:
-                    speeds[row.tool, ""].append(row.bytes_before / row.seconds)
-        made = {"target": target, "done": StepStatus.DONE, "recent": RECENT_BACKUPS}
-        for row in connection.all(_BACKUPS, made):
-            if row.source_bytes and row.seconds:
-                speeds[row.tool, ""].append(row.source_bytes / row.seconds)
+        for row in connection.all(_OUTCOMES, {"target": target, "recent": RECENT}):
+            if row.status == "ok":
+                idle[row.tool, row.object].append((row.bytes_before or 0) <= (row.bytes_after or 0))
+        for row in connection.all(_COSTS, {"target": target, "recent": RECENT}):
+            for name in {row.object, ""}:
+                took[row.tool, name].append(Took(row.seconds, row.work, row.unit))
     found = {}
-    for key, values in speeds.items():
+    for key in took.keys() | idle.keys():
         useless = idle.get(key, [])
         streak = useless.index(False) if False in useless else len(useless)
         basis = "this table's history" if key[1] else "this tool's history on this target"
-        found[key] = History(median(values), len(values), streak, basis)
+        found[key] = History(tuple(took.get(key, ())[:SEEN]), streak, basis)
     return found
 
 

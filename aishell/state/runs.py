@@ -12,7 +12,7 @@ from typing import Any
 
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import RunState, StepStatus, canonical, digest, now
-from aishell.state import anchor, audit
+from aishell.state import anchor, audit, history
 from aishell.state.connection import Connection, Record, beginning, marks
 from aishell.state.store import Store
 from aishell.state.transitions import check_transition
@@ -159,8 +159,12 @@ class Runs:
         total: int,
         happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
         objects: Iterable[Mapping[str, Any]] = (),
+        cost: Mapping[str, Any] | None = None,
     ) -> str | None:
-        """Outcome, checkpoint, history and audit events in one transaction; what another process asks of the run."""
+        """Outcome, checkpoint, history and audit events in one transaction; what another process asks of the run.
+
+        `cost`: what the step took, as `history.remember` takes it.
+        """
         status = values["status"]
         name = {StepStatus.DONE: "completed", StepStatus.FAILED: "failed"}.get(status, "skipped")
         with self.store.write() as connection:
@@ -168,6 +172,8 @@ class Runs:
             seal = self._set_step(connection, run_id, index, {"ended_at": now(), **values})
             for row in objects:
                 connection.insert("table_history", row)
+            if cost is not None:
+                history.remember(connection, cost)
             if status is not StepStatus.IN_DOUBT:
                 self._checkpoint(connection, run_id, task_id, f"step_{index}_{name}", index, total)
             for kind, data in happened:

@@ -43,6 +43,20 @@ PROOFS = (
     "ALTER TABLE backups ADD COLUMN differs TEXT",  # it reads whole, and did not come back as it was: how
     "ALTER TABLE backups ADD COLUMN copies_read TEXT NOT NULL DEFAULT '{}'",  # place -> when, and what was wrong: JSON
 )
+#: What steps took, and how much there was to do: the basis of predictions. It outlives the runs, a few for each object.
+COSTS = (
+    """CREATE TABLE step_costs (
+    id INTEGER NOT NULL PRIMARY KEY,
+    target TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    object TEXT NOT NULL, -- a table; empty: the whole database
+    at TEXT NOT NULL,
+    seconds FLOAT NOT NULL,
+    work INTEGER, -- what there was to do, as far as that was known
+    unit TEXT -- bytes | rows | partitions
+)""",
+    "CREATE INDEX step_costs_object ON step_costs (target, tool, object, id)",
+)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -154,6 +168,7 @@ TABLES = (
     "CREATE INDEX table_history_object ON table_history (target, tool, object)",
     *BACKUPS,
     *PROOFS,
+    *COSTS,
 )
 
 
@@ -188,6 +203,24 @@ def _proofs(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _costs(connection: sqlite3.Connection) -> None:
+    """With what was remembered until then: objects of steps by their bytes, and backups by what they copied."""
+    for statement in COSTS:
+        connection.execute(statement)
+    connection.execute(
+        """INSERT INTO step_costs (target, tool, object, at, seconds, work, unit)
+            SELECT target, tool, object, at, seconds, bytes_before, 'bytes' FROM table_history
+             WHERE status = 'ok' AND bytes_before > 0 AND seconds > 0 ORDER BY id"""
+    )
+    connection.execute(
+        """INSERT INTO step_costs (target, tool, object, at, seconds, work, unit)
+            SELECT b.target, s.tool, '', b.started_at, s.seconds, b.source_bytes, 'bytes'
+              FROM backups AS b JOIN steps AS s ON s.run_id = b.run_id
+             WHERE s.tool GLOB 'backup_*' AND s.status = 'done' AND b.source_bytes > 0 AND s.seconds > 0
+             ORDER BY b.started_at"""
+    )
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _deferred_objects,
@@ -195,6 +228,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _backups,
     _causes,
     _proofs,
+    _costs,
 )
 VERSION = 1 + len(MIGRATIONS)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from aishell.databases.base import SessionOptions
+from aishell.registry.render import render
 from tests import logs
 from tests.fix_tools import Engine
 
@@ -57,6 +60,48 @@ def test_where_many_are_the_database_estimates(dated):
         assert set(answer) == {"counted"}
 
 
+def old(engine: Engine, **params: Any) -> dict[str, Any]:
+    places = {} if engine.name == "postgresql" else {"key": "id", "points": 500}
+    return ask(engine, "measure_old_rows", cutoff="2026-05-02 00:00:00", **{**places, **params})
+
+
+def test_old_rows_are_counted_as_far_as_wanted_and_as_they_would_be_deleted(dated):
+    assert [old(dated, most=most)["counted"] for most in (0, 100, 1440, 1441, 10**6)] == [0, 100, 1440, 1440, 1440]
+    narrow = [{"column": "id", "operator": "<", "value": 10}]
+    assert old(dated, filters=narrow, most=10**6)["counted"] == 10
+    if dated.name == "mysql":  # a zero date is none, as for the deletion
+        dated.samples.do("SET sql_mode = ''", "INSERT INTO log VALUES (9000, '0000-00-00')")
+        assert old(dated, most=10**6)["counted"] == 1440
+
+
+def test_the_dates_of_a_sample_are_spread_as_those_of_the_table(dated):
+    rows = old(dated, most=0)["sample"]
+    bounds = [row["date"] for row in rows if row.get("share") is None]
+    assert len(bounds) >= 100
+    assert sum(date < "2026-05-02" for date in bounds) / len(bounds) == pytest.approx(1440 / ROWS, abs=0.02)
+
+
+def test_a_sample_tells_common_dates_and_rows_without_one(dated):
+    dated.samples.do("UPDATE log SET at = NULL WHERE id < 1500", "UPDATE log SET at = '2026-01-01' WHERE id >= 2000")
+    dated.samples.do("ANALYZE TABLE log" if dated.name == "mysql" else "ANALYZE log")
+    rows = old(dated, most=0)["sample"]
+    if dated.name == "postgresql":
+        shares = {row["date"] and row["date"][:10]: row["share"] for row in rows if row["share"] is not None}
+        assert (shares[None], shares["2026-01-01"]) == (pytest.approx(0.5, abs=0.01), pytest.approx(1 / 3, abs=0.01))
+    else:
+        assert sum(row["date"] is None for row in rows) / len(rows) == pytest.approx(0.5, abs=0.02)
+        assert sum(str(row["date"])[:10] == "2026-01-01" for row in rows) / len(rows) == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_there_is_no_sample_of_what_there_is_nothing_to_sample_by(engine):
+    engine.samples.do(f"CREATE TABLE log (id integer PRIMARY KEY, at {DATE[engine.name]})")
+    assert old(engine)["sample"] == []  # no rows, and never analyzed
+    if engine.name != "postgresql":
+        engine.samples.do("INSERT INTO log VALUES (1, '2026-05-01 00:00:00')")
+        assert len(old(engine)["sample"]) == 1
+        assert old(engine, key="at", points=0)["sample"] == []
+
+
 def plan_of(engine: Engine, tool: str, **values: Any) -> str:
     """How the server runs a tool's first block, with what each part of the plan really did."""
     block = next(iter(engine.pick(tool).blocks.values()))
@@ -64,6 +109,17 @@ def plan_of(engine: Engine, tool: str, **values: Any) -> str:
     texts = {"text": str, "paste": lambda name: f'"{names[name]}"', "bind": lambda name: f"'{values[name]}'"}
     sql = "".join(texts[kind](piece) for kind, piece in block.pieces)
     return str(engine.db.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + sql))
+
+
+def test_the_places_of_a_sample_are_looked_up_by_the_key(mariadb_engine):
+    logs.fill(mariadb_engine.db, "mysql", 20_000)
+    tool = mariadb_engine.pick("measure_old_rows")
+    params = {"schema": mariadb_engine.schema, "table": "app_log", "date_column": "created_at", "cutoff": "2026-01-01"}
+    values = tool.prepare({**params, "key": "id", "points": 500})
+    sample = render(tool, tool.blocks["sample"], values, mariadb_engine.database)
+    with mariadb_engine.database.session(SessionOptions(read_only=True)) as session:
+        plan = session.query(replace(sample, sql=f"EXPLAIN {sample.sql}"))
+    assert [row["type"] for row in plan if row["table"] == "t" and row["select_type"] == "PRIMARY"] == ["eq_ref"]
 
 
 def test_a_limit_of_nothing_reads_nothing(pg_engine):

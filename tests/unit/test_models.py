@@ -26,7 +26,7 @@ JSON = st.recursive(
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (Estimate(1.5, 3, "x"), {"seconds": 1.5, "bytes": 3, "based_on": "x"}),
+        (Estimate(1.5, 3, "x"), {"seconds": 1.5, "bytes": 3, "based_on": "x", "work": None, "unit": None}),
         ((1, (2, 3)), [1, [2, 3]]),
         (frozenset({"b", "a"}), ["a", "b"]),
         ({1: "a"}, {"1": "a"}),

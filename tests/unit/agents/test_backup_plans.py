@@ -11,7 +11,7 @@ from aishell.agents.backup import BackupAgent
 from aishell.agents.backup_restore import BackupRestoreAgent
 from aishell.agents.base import Agent
 from aishell.errors import ParameterError, UnknownNameError
-from aishell.models import History, Plan, StepResult, StepStatus, Task
+from aishell.models import History, Plan, StepResult, StepStatus, Task, Took
 from tests.unit.backups.made import manifest
 from tests.unit.making import make_inventory, make_server
 
@@ -91,8 +91,12 @@ def test_a_target_with_pgbackrest_is_backed_up_by_it():
 
 
 def test_its_time_is_that_of_earlier_ones_and_its_room_is_known_for_sqlite_only():
-    assert backup().steps[1].estimate.based_on == "engine default"
-    known = {("backup_database_full", ""): History(50 * MB, 3, 0, "this tool's history on this target")}
+    assert backup().steps[1].estimate.based_on == "engine default, 143.1 MB a second"
+    known = {
+        ("backup_database_full", ""): History(
+            (Took(2.0, 100 * MB, "bytes"),) * 3, 0, "this tool's history on this target"
+        )
+    }
     step = planned(BackupAgent(), {}, history=known).steps[1]
     assert (step.estimate.seconds, step.estimate.bytes) == (20.0, None)
     assert step.estimate.based_on == "this tool's history on this target, 3 runs"

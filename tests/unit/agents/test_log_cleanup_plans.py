@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from aishell.agents.log_ages import COUNTED
 from aishell.agents.log_cleanup import LogCleanupAgent
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import Inventory, Table, Task
@@ -37,6 +39,21 @@ COLUMNS = [
 AGE = {"oldest": "2026-05-25 12:00:00+00", "newest": "2026-11-21 12:00:00+00"}
 
 
+def old_rows(age: dict[str, Any], rows: int | None, engine: str = "postgresql") -> dict[str, Any]:
+    """What a database answers of a table whose dates are spread evenly."""
+    ends = []
+    for text in (age["oldest"], age["newest"]):
+        try:
+            ends.append(datetime.fromisoformat(text))
+        except (TypeError, ValueError):
+            return {"counted": [{"rows": 0}], "sample": []}
+    bounds = [ends[0] + (ends[1] - ends[0]) * n / 100 for n in range(101)]
+    cutoff = datetime.fromisoformat(CUTOFF["utc"] if ends[0].tzinfo else CUTOFF["local"])
+    share = min(1.0, max(0.0, (cutoff - ends[0]) / ((ends[1] - ends[0]) or timedelta(1))))
+    sample = [{"date": str(bound), "share": None} for bound in bounds]
+    return {"counted": [{"rows": min(COUNTED[engine], round(share * (rows or 0)))}], "sample": sample}
+
+
 def task(**inputs: Any) -> Task:
     return Task("log_cleanup", "shop", {"table": "app_log", "retention_days": 90, **inputs})
 
@@ -58,7 +75,8 @@ def inventory(
     }
     from dataclasses import replace
 
-    answers = {"tables": facts, f"cutoff {days}": {"cutoff": [CUTOFF]}, **ages}
+    known = {f"old rows of {t.schema}.{t.table}": old_rows(AGE if age is None else age, t.rows, engine) for t in tables}
+    answers = {"tables": facts, f"cutoff {days}": {"cutoff": [CUTOFF]}, **ages, **known}
     return replace(make_inventory(*tables, server=make_server(engine)), answers=answers)
 
 

@@ -11,7 +11,7 @@ from aishell.agents import log_partitions
 from aishell.agents.log_cleanup import LogCleanupAgent
 from aishell.agents.log_plan import Planner
 from aishell.models import Inventory, Step, Table, Task
-from tests.unit.agents.test_log_cleanup_plans import AGE, CUTOFF, child, column
+from tests.unit.agents.test_log_cleanup_plans import AGE, CUTOFF, child, column, old_rows
 from tests.unit.making import make_inventory, make_server
 
 PARENT = Table("public", "app_log", "partitioned")
@@ -51,6 +51,7 @@ def inventory(
         "cutoff 90": {"cutoff": [CUTOFF]},
         f"partitions of {table.schema}.app_log": {"partitions": rows, "leaves": list(leaves)},
         **{name: {"age": [age]} for name, age in asked.items()},
+        f"old rows of {table.schema}.app_log": old_rows(AGE, table.rows, engine),
     }
     made = make_inventory(table, server=make_server(engine), tools=facts.pop("tools", TOOLS))
     return replace(made, answers=answers)

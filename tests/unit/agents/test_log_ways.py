@@ -214,6 +214,7 @@ def test_the_walk_along_the_table_ends_early_where_an_index_knows_the_newest_old
 
 def test_rows_that_the_catalog_does_not_know_come_from_the_measurement():
     known = inventory(Table("public", "app_log", "table"), engine="postgresql", age=AGE)
-    known.answers["age of public.app_log"]["size"][0]["rows"] = 1000
+    known.answers["age of public.app_log"]["size"][0]["rows"] = 100_000
+    known.answers["old rows of public.app_log"]["counted"][0]["rows"] = 20_000
     evidence = {e.metric: e.value for step in LogCleanupAgent().draft(task(), known).steps for e in step.evidence}
-    assert evidence["old_rows"] == 500
+    assert evidence["old_rows"] == 50_000

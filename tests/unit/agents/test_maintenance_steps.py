@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aishell.agents.maintenance import USELESS_RUNS, MaintenanceAgent
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.locations import built_in
-from aishell.models import History, Inventory, Plan, Task
+from aishell.models import History, Inventory, Plan, Task, Took
 from aishell.planning import checks
 from aishell.planning.graph import Graph
 from aishell.planning.variables import references, resolve
@@ -140,7 +140,7 @@ def test_a_name_is_data_and_never_a_reference(engine, name):
 
 
 def remembered(tool: str, name: str, idle: int) -> dict[tuple[str, str], History]:
-    return {(tool, name): History(1e6, 5, idle, "this table's history")}
+    return {(tool, name): History((Took(1.0, 1_000_000, "bytes"),), idle, "this table's history")}
 
 
 @pytest.mark.parametrize(

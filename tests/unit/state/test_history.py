@@ -1,10 +1,10 @@
-"""What is remembered of earlier runs: speeds as medians, streaks without gain, what was left for another night."""
+"""What is remembered of earlier runs: what steps took, streaks without gain, what was left for another night."""
 
 from __future__ import annotations
 
 import pytest
 
-from aishell.models import RunState, Step, StepStatus, now
+from aishell.models import RunState, StepStatus, Took, now
 from aishell.state import history
 from aishell.state.store import Store
 from tests.unit.making import start_run
@@ -31,24 +31,39 @@ def remember(store: Store, *objects: tuple, target: str = "shop", tool: str = "t
         runs.step_ended(run_id, owner, 0, ended, task_id="t1", total=1, objects=[row])
 
 
-def test_a_speed_is_the_median_over_an_objects_runs(store):
-    remember(store, ("a", 1, 10 * MB, 0), ("a", 2, 10 * MB, 0), ("a", 10, 10 * MB, 0))
-    found = history.load(store, "shop")["touch", "a"]
-    assert (found.bytes_per_second, found.runs, found.based_on) == (5 * MB, 3, "this table's history")
+def took(store: Store, name: str, seconds: float, work: int | None = None, **other: str) -> None:
+    row = {"target": "shop", "tool": "touch", "object": name, "at": now(), "seconds": seconds, "work": work}
+    with store.write() as connection:
+        history.remember(connection, {**row, "unit": None if work is None else "bytes", **other})
 
 
-def test_a_tools_speed_is_the_median_over_all_its_objects(store):
-    remember(store, ("a", 1, 10 * MB, 0), ("b", 2, 10 * MB, 0), ("c", 1, 90 * MB, 0))
-    found = history.load(store, "shop")["touch", ""]
-    assert (found.bytes_per_second, found.runs) == (10 * MB, 3)
-    assert found.based_on == "this tool's history on this target"
-    assert found.idle_runs == 0
+def test_what_steps_took_is_known_by_object_and_by_tool_the_newest_first(store):
+    for name, seconds in (("a", 1), ("b", 2), ("a", 3)):
+        took(store, name, seconds, 10 * MB)
+    took(store, "", 4)
+    took(store, "a", 9, target="crm")
+    found = history.load(store, "shop")
+    assert found["touch", "a"].took == (Took(3, 10 * MB, "bytes"), Took(1, 10 * MB, "bytes"))
+    assert [one.seconds for one in found["touch", ""].took] == [4, 3, 2, 1]
+    assert {key: one.based_on for key, one in found.items()} == {
+        ("touch", "a"): "this table's history",
+        ("touch", "b"): "this table's history",
+        ("touch", ""): "this tool's history on this target",
+    }
 
 
-def test_other_targets_failures_and_what_has_no_figures_are_left_out(store):
+def test_a_few_of_each_object_are_kept(store):
+    for number in range(3 * history.KEPT):
+        took(store, "a", number)
+    took(store, "b", 1)
+    with store.read() as connection:
+        assert connection.value("SELECT count(*) FROM step_costs") == history.KEPT + 1
+    assert history.load(store, "shop")["touch", "a"].took[0].seconds == 3 * history.KEPT - 1
+
+
+def test_other_targets_and_failures_are_left_out(store):
     remember(store, ("a", 1, 10 * MB, 0), target="other")
     remember(store, ("b", 1, 10 * MB, 0), status="failed")
-    remember(store, ("c", 1, None, None), ("d", 0, 10 * MB, 0))
     assert history.load(store, "shop") == {}
 
 
@@ -66,12 +81,6 @@ def test_other_targets_failures_and_what_has_no_figures_are_left_out(store):
 def test_the_last_runs_in_a_row_that_gained_nothing_are_counted(store, gains, streak):
     remember(store, *(("a", 1, before * MB, after * MB) for before, after in gains))
     assert history.load(store, "shop")["touch", "a"].idle_runs == streak
-
-
-def test_only_the_newest_rows_are_looked_at(store, monkeypatch):
-    monkeypatch.setattr(history, "RECENT", 2)
-    remember(store, ("a", 1, 90 * MB, 0), ("a", 1, 10 * MB, 0), ("a", 1, 10 * MB, 0))
-    assert history.load(store, "shop")["touch", "a"].bytes_per_second == 10 * MB
 
 
 def finish(store: Store, *left: str, target: str = "shop") -> None:
@@ -97,32 +106,6 @@ def test_what_the_last_finished_run_of_a_target_left_is_deferred(store):
 )
 def test_a_size_is_what_the_row_measured(row, expected):
     assert history.size(row) == expected
-
-
-def made_backup(store: Store, seconds: float, bytes_: int | None, target: str = "shop", kind: str = "full") -> None:
-    """A run that made a backup."""
-    runs, run_id, owner = start_run(store, Step("backup", f"backup_database_{kind}"), target=target)
-    runs.step_ended(run_id, owner, 0, {"status": StepStatus.DONE, "seconds": seconds}, task_id="t1", total=1)
-    row = {
-        "backup_id": run_id, "target": target, "identity": "it", "engine": "sqlite", "kind": kind, "method": "m",
-        "database": "d", "started_at": now(), "finished_at": now(), "path": "/b", "bytes": 1, "source_bytes": bytes_,
-        "run_id": run_id, "digest": "d", "rung": "written", "rung_at": now(), "copies": "[]", "pinned": 0,
-    }  # fmt: skip
-    with store.write() as connection:
-        connection.insert("backups", row)
-
-
-def test_what_backups_took_tells_what_the_next_one_will(store):
-    for seconds in (1, 2, 10):
-        made_backup(store, seconds, 10 * MB)
-    made_backup(store, 5, 10 * MB, kind="incremental")
-    made_backup(store, 1, None)
-    made_backup(store, 0, 10 * MB)
-    made_backup(store, 1, 90 * MB, target="crm")
-    found = history.load(store, "shop")
-    assert found["backup_database_full", ""].bytes_per_second == 5 * MB
-    assert found["backup_database_full", ""].runs == 3
-    assert found["backup_database_incremental", ""].bytes_per_second == 2 * MB
 
 
 @pytest.mark.parametrize(

@@ -329,3 +329,32 @@ def test_writers_of_several_threads_take_turns(store):
         thread.join()
     with store.read() as connection:
         assert tuple(connection.all("SELECT count(*), max(id) FROM events")[0]) == (8, 8)
+
+
+def test_what_an_earlier_store_remembers_of_times_is_kept(path):
+    path.parent.mkdir()
+    with contextlib.closing(earlier(path, 4)) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(runs)")]
+        connection.execute(f"INSERT INTO runs ({', '.join(columns)}) VALUES ({', '.join('0' for _ in columns)})")
+        for number, (status, before) in enumerate((("ok", 500), ("failed", 500), ("ok", None))):
+            connection.execute(
+                """INSERT INTO table_history (target, object, tool, run_id, step_index, attempt, status, at, seconds,
+                   bytes_before, "before") VALUES ('shop', 'a.b', 'touch', '0', ?, 1, ?, 'now', 2.5, ?, '{}')""",
+                (number, status, before),
+            )
+        connection.execute(
+            """INSERT INTO steps (run_id, step_index, step_id, tool, status, attempt, seconds)
+               VALUES ('0', 0, 'backup', 'backup_database_full', 'done', 1, 7.5)"""
+        )
+        names = [row[1] for row in connection.execute("PRAGMA table_info(backups)")]
+        values = {**dict.fromkeys(names, "0"), "target": "shop", "source_bytes": 900, "run_id": "0"}
+        marks = ", ".join(f":{name}" for name in names)
+        connection.execute(f"INSERT INTO backups ({', '.join(names)}) VALUES ({marks})", values)
+    store = Store.open(path)
+    with store.read() as connection:
+        rows = connection.all("SELECT target, tool, object, seconds, work, unit FROM step_costs ORDER BY id")
+    store.close()
+    assert [tuple(row) for row in rows] == [
+        ("shop", "touch", "a.b", 2.5, 500, "bytes"),
+        ("shop", "backup_database_full", "", 7.5, 900, "bytes"),
+    ]

@@ -1,0 +1,30 @@
+"""What a step took, as the next plan's estimates learn it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aishell.models import Step, StepResult, StepStatus, now
+from aishell.planning.estimates import label_of
+
+#: The field in which a tool counts the rows that it went through; what the plan expected is of no interest then.
+_ROWS = ("rows_deleted", "rows_archived", "rows_loaded")
+
+
+def cost_of(target: str, step: Step, result: StepResult) -> dict[str, Any] | None:
+    """A row of `step_costs`; None where the time is not that of the whole step: it failed, was resumed, or left something."""
+    if result.status is not StepStatus.DONE or result.attempts != 1 or result.deferred or result.execution_time <= 0:
+        return None
+    work, unit = step.estimate.work, step.estimate.unit
+    counted = next((n for name in _ROWS if isinstance(n := (result.output or {}).get(name), int)), None)
+    if counted is not None:
+        work, unit = counted, "rows"
+    return {
+        "target": target,
+        "tool": step.tool,
+        "object": label_of(result.params),
+        "at": now(),
+        "seconds": result.execution_time,
+        "work": work,
+        "unit": unit,
+    }
