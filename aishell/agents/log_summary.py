@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aishell.agents import log_partitions
+from aishell.agents.cascaded import cascaded
 from aishell.agents.summary import left_over
 from aishell.models import StepResult, StepStatus, Task
 from aishell.reporting.units import size
@@ -38,8 +39,8 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
                 tables[name] |= {key: result.output.get(key) for key in ("uncounted_batches", "rows_uncounted")}
             if "relatives_deleted" in result.output:
                 tables[name] |= {key: result.output[key] for key in ("relatives_deleted", "relatives_changed")}
-            elif result.params.get("cascades"):
-                tables[name]["cascades"] = dict(result.params["cascades"])
+            elif (others := cascaded(result)).rows:
+                tables[name]["cascades_at_most" if others.at_most else "cascades"] = dict(others.rows)
     for name, output in archives.items():
         table = tables.setdefault(name, {"rows_deleted": 0, "remaining": None, "cutoff": None, "seconds": 0.0})
         figures = ("rows_archived", "relatives_archived", "archive_path", "archive_bytes")
@@ -138,6 +139,11 @@ def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
             sentences.append(f"{table['partitions_dropped']} old partition(s) of {name} were dropped ({figures}).")
         for child, number in table.get("cascades", {}).items():
             sentences.append(f"With them went or changed {number:,} row(s) of {child}, as counted before.")
+        for child, number in table.get("cascades_at_most", {}).items():
+            sentences.append(
+                f"With them went or changed at most {number:,} row(s) of {child}: so many referred to the old rows of {name} "
+                "when they were counted, and not all of those are known to have gone."
+            )
         if table.get("relatives_deleted") or table.get("relatives_changed"):
             gone, changed = table["relatives_deleted"], table["relatives_changed"]
             sentences.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -36,10 +36,13 @@ def _converted(folder: Path, manifest: Manifest, number: int, wanted: str) -> Pa
     with Reader(folder, manifest, number) as lines, writing(path):
         WRITERS[wanted](path, part.columns, lines.rows)
         read = rows(path, wanted)
-        for ours, theirs in zip_longest(_single(lines.rows()), _single(read)):
-            if ours is None or theirs is None or not _same(wanted, ours, theirs):
+        for row, (ours, theirs) in enumerate(zip_longest(_single(lines.rows()), _single(read)), 1):
+            if (what := _difference(wanted, part.names, ours, theirs)) is not None:
                 path.unlink()
-                raise ArchiveError(f"{path} is not what it was made of: {theirs!r} instead of {ours!r}")
+                raise ArchiveError(
+                    f"{path} is not what it was made of: row {row:,} of it {what}",
+                    hint="use --archive-format jsonl, in which every value stands as the database wrote it",
+                )
         if manifest.relatives:
             with path.with_name(path.name + SUMS).open("wb") as sums:
                 for piece in part.pieces:
@@ -52,5 +55,14 @@ def _single(lots: Iterable[list[Values]]) -> Iterator[Values]:
     return (row for lot in lots for row in lot)
 
 
-def _same(kind: str, ours: Values, theirs: Values) -> bool:
-    return ours == theirs if kind == "csv" else parquet.same(ours, theirs)
+def _difference(kind: str, names: Sequence[str], ours: Values | None, theirs: Values | None) -> str | None:
+    """What is wrong with a row that was read back; None if nothing is. It names columns: values are the application's."""
+    if ours is None or theirs is None:
+        return "is missing" if theirs is None else "is one too many"
+    if len(ours) != len(theirs):
+        return f"has {len(theirs)} columns instead of {len(ours)}"
+    if kind == "csv":
+        differ = [place for place, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]]
+    else:
+        differ = parquet.different(ours, theirs)
+    return f"differs in {', '.join(repr(names[place]) for place in differ)}" if differ else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -28,7 +29,9 @@ def available() -> None:
     try:
         import pyarrow  # noqa: F401
     except ImportError as error:
-        raise UsageError("Parquet needs pyarrow", hint="pip install 'aishell[parquet]', or --format jsonl") from error
+        raise UsageError(
+            "Parquet needs pyarrow", hint="pip install 'aishell[parquet]', or --archive-format jsonl"
+        ) from error
 
 
 def kind_of(column: Mapping[str, Any], seen: set[str]) -> str:
@@ -45,7 +48,7 @@ _BY_VALUES = {frozenset({"int64", "float64"}): "float64"}
 
 
 def write(path: Path, columns: Sequence[Mapping[str, Any]], lots: Lots) -> None:
-    """Raises ArchiveError, naming the column and the value, for what Parquet's type of it cannot hold."""
+    """Raises ArchiveError, naming the column and never a value of the application, for what Parquet's type of it cannot hold."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -62,7 +65,7 @@ def write(path: Path, columns: Sequence[Mapping[str, Any]], lots: Lots) -> None:
         if kind == "mixed":
             raise ArchiveError(
                 f"the column {column['column']!r} holds values of several types, a Parquet column holds one",
-                hint="--format jsonl or csv keep them apart",
+                hint="--archive-format jsonl or csv keep them apart",
             )
     types = {
         "int64": pa.int64(), "uint64": pa.uint64(), "float64": pa.float64(), "bool": pa.bool_(), "text": pa.string(),
@@ -89,14 +92,17 @@ def rows(path: Path) -> Iterator[list[Values]]:
             ]
 
 
-def same(ours: Values, theirs: Values) -> bool:
-    """Whether the line and the file have the same row: numbers and times by value."""
-    return len(ours) == len(theirs) and all(a == b or _equal(a, b) for a, b in zip(ours, theirs, strict=True))
+def different(ours: Values, theirs: Values) -> list[int]:
+    """Which columns of a row are not the same in the line and in the file: numbers and times are compared by value."""
+    pairs = enumerate(zip(ours, theirs, strict=True))
+    return [place for place, (a, b) in pairs if a != b and not _equal(a, b)]
 
 
 def _equal(ours: Any, theirs: Any) -> bool:
     if isinstance(theirs, Number):
-        return float(ours) == float(theirs) if set(theirs) & set(".en") else int(ours) == int(theirs)
+        return isinstance(ours, Number) and _number(ours) == _number(theirs)
+    if isinstance(theirs, dict) and "real" in theirs:
+        return bool(_special(ours) == theirs["real"])
     if isinstance(ours, dict):
         return isinstance(theirs, dict) and ours["hex"].lower() == theirs["hex"].lower() if "hex" in ours else False
     if isinstance(ours, str) and isinstance(theirs, str):
@@ -106,6 +112,23 @@ def _equal(ours: Any, theirs: Any) -> bool:
             return False
         return (first.tzinfo is None) == (second.tzinfo is None) and first == second
     return False
+
+
+def _number(text: str) -> int | float:
+    """A number that loses nothing: Python compares an int with a float exactly, also where no float is that int."""
+    return float(text) if set(text) & set(".eE") else int(text)
+
+
+def _special(value: Any) -> str | None:
+    """Which of the numbers that JSON has none for a value is, however the database writes it; None for any other."""
+    text = value.get("real") if isinstance(value, dict) else value
+    return _SPECIAL.get(str(text).lower())
+
+
+#: PostgreSQL writes Infinity, SQLite Inf.
+_SPECIAL = {
+    "nan": "NaN", "infinity": "Inf", "inf": "Inf", "-infinity": "-Inf", "-inf": "-Inf",
+}  # fmt: skip
 
 
 def _dynamic(value: Any) -> str:
@@ -131,10 +154,11 @@ def _typed(value: Any, kind: str, column: str) -> Any:
         if kind in ("local", "instant"):
             moment = datetime.fromisoformat(value)
             return moment.astimezone(UTC) if kind == "instant" else moment
-    except ValueError as error:
+    except ValueError:
         raise ArchiveError(
-            f"the column {column!r} holds {value!r}, which Parquet has no {kind} for", hint="use --format jsonl or csv"
-        ) from error
+            f"the column {column!r} holds a value that Parquet's type for it cannot hold ({kind})",
+            hint="use --archive-format jsonl or csv",
+        ) from None  # the cause has the value in its words
     return value if kind == "bool" else str(value)
 
 
@@ -143,6 +167,8 @@ def _plain(value: Any) -> Any:
         return {"hex": value.hex()}
     if isinstance(value, (datetime, date)):
         return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"real": _SPECIAL[repr(value)]}
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return Number(repr(value))
     return value

@@ -30,7 +30,9 @@ def bound(value: Any, *, typed: bool) -> Any:
     """A value as it is bound to load it. `typed`: SQLite keeps the type it is given; the others read their text."""
     if isinstance(value, dict):
         (kind, text), *_ = value.items()
-        return bytes.fromhex(text) if kind == "hex" else float(text)
+        if kind == "real":
+            return float(text) if typed else text
+        return bytes.fromhex(text)
     if isinstance(value, Number):
         return str(value) if not typed else float(value) if set(value) & set(".eE") else int(value)
     if isinstance(value, bool):

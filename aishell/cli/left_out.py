@@ -9,7 +9,7 @@ from aishell.models import plain
 from aishell.reporting.units import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from aishell.cli.styled import Console
 
 #: So many objects, and statements, are shown; `--verbose` and `--output json` have all.
 SHOWN = 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from aishell.agents.cascaded import cascaded
 from aishell.models import Plan, Server, StepResult, StepStatus, now
 from aishell.registry.context import Context
 from aishell.reporting.markdown import literal
@@ -137,12 +138,23 @@ def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
         if days and bytes_ is not None:
             a_day = f"about {size(bytes_ / days)}"
         rows.append(f"| {table} | {_name(known.get('cutoff'))} | {least}{gone:,} | {held} | {daily} | {a_day} |")
-        for child, number in (result.params.get("cascades") or {}).items():
-            rows.append(f"| {_name(child)} | with {table} | {number:,} as counted before | | | |")
+        if "relatives_deleted" in (result.output or {}):
+            rows.append(f"| other tables | with {table} | {_relatives(result)} | | | |")
+        others = cascaded(result)
+        rows += [
+            f"| {_name(child)} | with {table} | {others.words(child)} as counted before | | | |"
+            for child in others.rows
+        ]
     if not rows:
         return []
     head = ["| table | rows before | deleted | bytes | rows a day | bytes a day |", "|---|---|---|---|---|---|"]
     return ["## Log tables", "", *head, *_cut(rows), ""]
+
+
+def _relatives(result: StepResult) -> str:
+    """The rows of other tables that a step has deleted and changed."""
+    output = result.output or {}
+    return f"{output['relatives_deleted']:,}, and {output['relatives_changed']:,} were changed"
 
 
 def _damage(results: Sequence[StepResult]) -> Iterable[str]:

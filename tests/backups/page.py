@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from aishell.backups.carried import PAGE as TRAVELS_AS
 from tests.postgresql import PostgresqlServer
 from tests.servers import HANG, Server
@@ -107,6 +109,9 @@ class Night:
         }
         assert set(_SET.findall(page[VARIABLES])) == values.keys()
         encrypted = any(self.repository.rglob("*.age"))
+        for program, used in (("age", encrypted), ("zstd", any(self.repository.rglob("*.zst")))):
+            if used and shutil.which(program, path=SYSTEM) is None:
+                pytest.skip(f"{program} is not installed")
         texts = [f"{name}='{value}'\n" for name, value in (values | given).items()]
         for name in (*(FIRST if encrypted else FIRST[:1]), *steps):
             texts += [(by_hand or {}).get(name, ""), page[name]]

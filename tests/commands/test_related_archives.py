@@ -281,3 +281,24 @@ def test_the_employees_come_back_with_all_they_had(aishell, family_db):
     (archive,) = archives_of(aishell)
     load(aishell, db, archive)
     assert families.prints_of_employees(db) == before
+
+
+def test_texts_of_other_character_sets_come_back_with_all_their_rows(aishell, mariadb):
+    """Keys and values of tables whose texts are all latin1, or cp1251, as many old databases have them."""
+    for statement in (
+        "CREATE TABLE orders (id varchar(9) PRIMARY KEY, created_at datetime NOT NULL, t text) CHARACTER SET latin1",
+        "CREATE TABLE items (order_id varchar(9) CHARACTER SET latin1, n int, t text, PRIMARY KEY (order_id, n), "
+        "FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE) CHARACTER SET cp1251",
+        "INSERT INTO orders VALUES ('é1', NOW() - INTERVAL 100 DAY, 'naïve'), ('ü2', NOW() - INTERVAL 100 DAY, NULL)",
+        "INSERT INTO items VALUES ('é1', 1, 'жук'), ('é1', 2, ''), ('ü2', 1, 'я')",
+    ):
+        mariadb.execute(statement)
+    queries = (
+        "SELECT id, HEX(id), HEX(t) FROM orders ORDER BY id",
+        "SELECT HEX(order_id), n, HEX(t) FROM items ORDER BY 1, 2",
+    )
+    before = [mariadb.execute(query) for query in queries]
+    assert cleanup(aishell, mariadb, "--archive").json["status"] == "success"
+    assert not any(mariadb.execute(query) for query in queries)
+    load(aishell, mariadb, *archives_of(aishell))
+    assert [mariadb.execute(query) for query in queries] == before

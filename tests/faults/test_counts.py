@@ -5,6 +5,7 @@ And `--max-rows`, which no kill makes it exceed.
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import Any
 
@@ -157,3 +158,61 @@ def test_the_text_of_a_stopped_run_says_what_its_document_says(
     assert 0 < gone(db) < OLD
     assert f"{gone(db):,} old row(s) were deleted" in ended.out
     assert "runs resume" in ended.out
+
+
+#: Each old row has three in this table, which go with it.
+DETAIL = (
+    "CREATE TABLE detail (log_id bigint NOT NULL, n int, PRIMARY KEY (log_id, n), "
+    "FOREIGN KEY (log_id) REFERENCES app_log (id) ON DELETE CASCADE)"
+)
+
+
+def with_details(db: Any, engine: str) -> int:
+    """The log with its details; how many these are."""
+    db.execute("DROP TABLE IF EXISTS detail")
+    renewed(db, engine)
+    db.execute(DETAIL)
+    db.execute(
+        "INSERT INTO detail SELECT id, n FROM app_log CROSS JOIN (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3) AS t"
+    )
+    return details(db)
+
+
+def details(db: Any) -> int:
+    return int(db.execute("SELECT count(*) FROM detail")[0][0])
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize("how", ["whole", "limited", "stopped", "limited and archived"])
+def test_what_went_with_the_rows_is_not_overstated(log_db: tuple[Any, str], aishell: Aishell, how: str) -> None:
+    """A run that deletes a part of the old rows does not say that all went that refers to old rows."""
+    db, engine = log_db
+    before = with_details(db, engine)
+    aishell.url = db.url
+    more = {"whole": (), "limited": ("--max-rows", "500"), "stopped": ("--sleep", "0.02")}.get(
+        how, ("--max-rows", "500", "--archive")
+    )
+    running = aishell.start(*arguments(db), *more)
+    if how == "stopped":
+        enough = "SELECT 1 FROM events WHERE type = 'batch_committed' LIMIT 1 OFFSET 2"
+        wait_until(lambda: running.ended or (aishell.state.exists() and has(aishell, enough)), "a few batches")
+        stopped(aishell, running, "pause")
+    ended = running.wait().expect(4 if how == "stopped" else 0)
+    went = before - details(db)
+    assert went == 3 * gone(db) > 0
+    (table,) = ended.json["output_data"]["tables"].values()
+    (told,) = aishell.rows("SELECT output FROM steps WHERE tool = 'generate_maintenance_report'")
+    report = json.loads(told[0] or "{}").get("report", "")
+    if how == "whole":
+        (counted,) = table["cascades"].values()
+        assert counted == went == 3 * OLD
+        assert f"{counted:,} as counted before" in report
+    elif how == "limited and archived":
+        assert table["relatives_deleted"] == went
+        assert f"| {went:,}, and 0 were changed |" in report
+    else:
+        assert "cascades" not in table
+        (most,) = table["cascades_at_most"].values()
+        assert went < most == 3 * OLD
+        assert f"at most {most:,} row(s) of" in ended.json["reasoning"]
+        assert how == "stopped" or f"at most {most:,} as counted before" in report

@@ -18,9 +18,12 @@
 --
 -- The columns of a table that an archive keeps, and the form in which their values lose nothing: `plain` where JSON has a type
 -- for them, `real` for FLOAT (whose text is cut at six digits), `bits` for BIT, `hex` for bytes, `utc` for TIMESTAMP (whatever the
--- session's zone: in summer time an hour has two), `text` for JSON, whose own text
--- is kept (MariaDB's JSON is a LONGTEXT, and without the cast it would stand in the line as an object). Generated columns are left out: they are computed again when the rows are loaded. And the key by which
--- the table is walked: the primary key, if its values compare in MySQL's order when they are sent back.
+-- session's zone: in summer time an hour has two), `text` for texts: they are cast to the session's character set, so that a line
+-- is summed up in the bytes in which it is sent (JSON_OBJECT of latin1 columns alone makes a line in latin1, and of columns in
+-- two character sets often none), and JSON stands in the line as the text it is. Texts whose character set does not come back
+-- from UTF-8 as it was are `hex`: sets with codes that are no character (cp1251's 98, ucs2's D800), and those with several
+-- codes for one character (sjis). Generated columns are left out: they are computed again when the rows are loaded. And the key
+-- by which the table is walked: the primary key, if its values compare in MySQL's order when they are sent back.
 
 -- columns: name, type and form of each, in order
 SELECT COLUMN_NAME AS `column`, COLUMN_TYPE AS type,
@@ -28,7 +31,11 @@ SELECT COLUMN_NAME AS `column`, COLUMN_TYPE AS type,
             WHEN DATA_TYPE IN ('binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'longblob', 'geometry', 'point',
                                'linestring', 'polygon', 'multipoint', 'multilinestring', 'multipolygon', 'geometrycollection')
             THEN 'hex'
-            WHEN DATA_TYPE IN ('longtext', 'json') THEN 'text' WHEN DATA_TYPE = 'timestamp' THEN 'utc' ELSE 'plain' END AS form
+            WHEN DATA_TYPE = 'json' OR CHARACTER_SET_NAME IN (
+                   'utf8mb4', 'utf8mb3', 'utf8', 'utf16', 'utf16le', 'utf32', 'latin1', 'latin2', 'latin5', 'latin7', 'cp850',
+                   'cp852', 'cp866', 'koi8r', 'koi8u', 'macce', 'macroman', 'keybcs2') THEN 'text'
+            WHEN CHARACTER_SET_NAME IS NOT NULL THEN 'hex'
+            WHEN DATA_TYPE = 'timestamp' THEN 'utc' ELSE 'plain' END AS form
 FROM information_schema.COLUMNS
 WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :table AND EXTRA NOT LIKE '%GENERATED%'
 ORDER BY ORDINAL_POSITION

@@ -10,8 +10,10 @@ from aishell.agents.log_cleanup import LogCleanupAgent
 from aishell.models import StepResult, StepStatus, Task
 
 
-def told(output: dict[str, Any] | None, status: StepStatus = StepStatus.DONE) -> tuple[dict[str, Any], str]:
-    params = {"schema": "public", "table": "app_log", "cutoff": "2026-01-01"}
+def told(
+    output: dict[str, Any] | None, status: StepStatus = StepStatus.DONE, **more: Any
+) -> tuple[dict[str, Any], str]:
+    params = {"schema": "public", "table": "app_log", "cutoff": "2026-01-01", **more}
     result = StepResult(0, "delete_app_log", "delete_old_records", params, status, output=output)
     return LogCleanupAgent().summarise(Task("log_cleanup", "shop"), [result])
 
@@ -41,3 +43,38 @@ def test_a_step_that_did_not_come_to_its_end_tells_what_it_did(status):
     assert data["rows_deleted"] == 5000
     assert text.startswith("5,000 old row(s) were deleted (public.app_log: 5,000).")
     assert ("was stopped before its end" in text) == (status is StepStatus.PENDING)
+
+
+CASCADES = {"public.detail": 330}
+
+
+def test_all_old_rows_took_along_what_the_plan_counted():
+    data, text = told({"rows_deleted": 5000, "remaining": 0}, cascades=CASCADES)
+    assert data["tables"]["public.app_log"]["cascades"] == CASCADES
+    assert "With them went or changed 330 row(s) of public.detail, as counted before." in text
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "more"),
+    [
+        ({"rows_deleted": 5, "remaining": 4995}, StepStatus.DONE, {}),
+        ({"rows_deleted": 5}, StepStatus.PENDING, {}),
+        ({"rows_deleted": 5, "remaining": None}, StepStatus.FAILED, {}),
+        ({"rows_deleted": 0, "uncounted_batches": 1, "rows_uncounted": 9}, StepStatus.PENDING, {}),
+        ({"rows_deleted": 5, "remaining": 0}, StepStatus.DONE, {"archive": "a"}),
+    ],
+    ids=["limited", "stopped", "failed", "killed", "some archived"],
+)
+def test_a_part_of_the_old_rows_took_along_no_more_than_the_plan_counted(output, status, more):
+    data, text = told(output, status, cascades=CASCADES, **more)
+    table = data["tables"]["public.app_log"]
+    assert "cascades" not in table
+    assert table["cascades_at_most"] == CASCADES
+    assert "With them went or changed at most 330 row(s) of public.detail" in text
+
+
+@pytest.mark.parametrize("output", [{"rows_deleted": 0, "remaining": 9}, {"rows_deleted": 0}])
+def test_where_no_row_went_none_went_along(output):
+    data, text = told(output, cascades=CASCADES)
+    assert not {"cascades", "cascades_at_most"} & data["tables"]["public.app_log"].keys()
+    assert "public.detail" not in text

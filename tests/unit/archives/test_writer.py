@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 from contextlib import contextmanager
 from dataclasses import replace
@@ -221,10 +222,48 @@ def test_parquet_has_types_and_refuses_what_they_cannot_hold(tmp_path):
         folder = tmp_path / str(number)
         writer = Writer(folder, manifest(columns=tuple(columns)))
         writer.add(chunk(0, 1, text), text)
-        with pytest.raises(ArchiveError, match=r"'at' holds 'infinity'|several types"):
+        with pytest.raises(ArchiveError, match=r"'at' holds a value|several types") as error:
             writer.finish(whole=True, convert=partial(converted, wanted="parquet"))
+        assert "infinity" not in f"{error.value} {error.value.hint}"
         assert not folder.exists()
         writer.discard()
+
+
+def in_parquet(folder: Path, columns: list[dict[str, str]], *rows: dict[str, object]) -> list[list[object]]:
+    """Rows as they are read back from an archive in Parquet."""
+    text = "\n".join(map(json.dumps, rows)).encode()
+    writer = Writer(folder, manifest(columns=tuple(columns)))
+    writer.add(chunk(0, len(rows), text), text)
+    result = writer.finish(whole=True, convert=partial(converted, wanted="parquet"))
+    with Reader(folder, result) as reader:
+        return [row for lot in reader.rows() for row in lot]
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        *((text, "NaN") for text in ("NaN", "nan")),
+        *((text, "Inf") for text in ("Infinity", "inf", "Inf")),
+        *((f"-{text}", "-Inf") for text in ("Infinity", "inf", "Inf")),
+    ],
+)
+@pytest.mark.parametrize("form", ["plain", "any"])
+def test_parquet_keeps_numbers_that_json_has_none_for(tmp_path, form, written, kept):
+    """PostgreSQL writes them as a text, SQLite says that it is a real; every row around them is the same."""
+    column = {"column": "x", "type": "double precision", "form": form}
+    value = written if form == "plain" else {"real": written}
+    rows = in_parquet(tmp_path / "x", [column], {"x": 0.1}, {"x": value}, {"x": None})
+    assert rows == [["0.1"], [{"real": kept}], [None]]
+
+
+def test_a_row_that_parquet_changes_is_named_without_its_values(tmp_path):
+    """An integer that no float is, among floats. What is said names the row and the column, and tells nothing that they hold."""
+    columns = [{"column": name, "type": "", "form": "any"} for name in ("v", "name")]
+    whole = {"v": 2**53, "name": "Ada"}
+    assert in_parquet(tmp_path / "a", columns, {"v": 0.5, "name": "Ada"}, whole)[1] == ["9007199254740992.0", "Ada"]
+    with pytest.raises(ArchiveError, match="row 2 of it differs in 'v'") as error:
+        in_parquet(tmp_path / "b", columns, {"v": 0.5, "name": "Ada"}, {**whole, "v": 2**53 + 1})
+    assert not {"9007199254740993", "Ada"} & set(re.findall(r"\w+", f"{error.value} {error.value.hint}"))
 
 
 @contextmanager

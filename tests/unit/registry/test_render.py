@@ -205,7 +205,11 @@ def test_what_a_program_tool_sends_is_shown_as_far_as_it_is_known(sqlite_path):
     (postgresql,) = (one for one in tool if one.engine == "postgresql")
     values = postgresql.prepare({**postgresql.examples[0]["params"], "kept": 'o"ld'})
     shown = [statement.text for statement in runners.statements(postgresql, values, None, database)]
-    assert shown == ['ALTER DATABASE "shop" RENAME TO "o""ld"', 'ALTER DATABASE "shop_restored" RENAME TO "shop"']
+    assert shown == [
+        'ALTER DATABASE "shop_restored" RESET aishell.restored_by',
+        'ALTER DATABASE "shop" RENAME TO "o""ld"',
+        'ALTER DATABASE "shop_restored" RENAME TO "shop"',
+    ]
     (mariadb,) = (one for one in tool if one.engine == "mysql")
     known = mariadb.prepare(mariadb.examples[0]["params"])
     assert "RENAME TABLE {moves}" in [s.text for s in runners.statements(mariadb, known, None, database)]

@@ -1,0 +1,33 @@
+"""The rows of other tables that a deletion took along or changed, told from what was counted when it was planned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aishell.models import StepResult
+
+
+@dataclass(frozen=True)
+class Cascaded:
+    """`rows` by table. `at_most`: these refer to all old rows, and not all of those are known to have gone."""
+
+    rows: Mapping[str, int]
+    at_most: bool = False
+
+    def words(self, table: str) -> str:
+        """`at most 8,681`, or `330`."""
+        return f"{'at most ' if self.at_most else ''}{self.rows[table]:,}"
+
+
+def cascaded(result: StepResult) -> Cascaded:
+    """What went with the rows that a step deleted; nothing where the step itself has counted it, or deleted no row.
+
+    A run that was limited, paused or interrupted has taken a part of what the plan counted, and nothing tells which: no server
+    tells its client how many rows a foreign key took along. An archive may have a part of the old rows only.
+    """
+    output, params = result.output or {}, result.params
+    worked = output.get("rows_deleted") or output.get("uncounted_batches")
+    if not worked or "relatives_deleted" in output:
+        return Cascaded({})
+    return Cascaded(dict(params.get("cascades") or {}), at_most=output.get("remaining") != 0 or "archive" in params)
