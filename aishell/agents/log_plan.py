@@ -98,6 +98,13 @@ class Planner:
                 f"rows of {', '.join(map(references, kept))} go or change with those of {log.name}, and that table is excluded",
                 hint=f"exclude {log.name} too, or take the other table out of `exclude`",
             )
+        own = [c for c in log.cascading if child_name(c) == log.name and c["on_delete"] == "cascade"]
+        if limited and own:
+            raise ParameterError(
+                f"max_rows cannot bound what goes of {log.name}: with a row go the rows of it that refer to it"
+                f" by {', '.join(map(references, own))}",
+                hint="leave max_rows out, or choose the rows with --where",
+            )
         if not log.indexed and self.engine != "postgresql":
             self.warnings.append(f"{log.name}: no index begins with {log.column!r}: the whole table is read")
         if log.triggers:

@@ -302,3 +302,19 @@ def test_texts_of_other_character_sets_come_back_with_all_their_rows(aishell, ma
     assert not any(mariadb.execute(query) for query in queries)
     load(aishell, mariadb, *archives_of(aishell))
     assert [mariadb.execute(query) for query in queries] == before
+
+
+def test_a_limit_is_refused_where_rows_of_the_table_itself_go_with_others(aishell, log_db):
+    """A foreign key of the table on itself would take all that hang on one."""
+    db, engine = log_db
+    logs.fill(db, engine, 200)
+    db.execute(
+        "CREATE TABLE app_tree (id BIGINT PRIMARY KEY, created_at TIMESTAMP NULL, above BIGINT, "
+        "FOREIGN KEY (above) REFERENCES app_tree (id) ON DELETE CASCADE)"
+    )
+    db.execute("CREATE INDEX tree_above ON app_tree (above)")
+    db.execute("INSERT INTO app_tree SELECT id, created_at, NULL FROM app_log")
+    words = ("run", "log-cleanup", "--table", "app_tree", "--retention-days", "90", "--max-rows", "10")
+    refused = aishell(*words, "--url", db.url, "--environment", "test", "--yes").expect(2)
+    assert "max_rows cannot bound what goes" in refused.err
+    assert db.execute("SELECT count(*) FROM app_tree") == [(200,)]
