@@ -87,7 +87,8 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
         r.status in (StepStatus.FAILED, StepStatus.REJECTED, StepStatus.IN_DOUBT) or r.cause is Cause.PRIVILEGE
         for r in results
     )
-    idle = "Nothing was changed." if tried else "There was nothing to change."
+    over = any(r.tool == "generate_maintenance_report" for r in results)  # the last step: nothing waits or was given up
+    idle = "There was nothing to change." if over and not tried else "Nothing was changed."
     sentences.append(f"aishell {_listed(done)}." if done else idle)
     if data["bytes_reclaimed"]:
         sizes = f"({data['bytes_before']:,} before, {data['bytes_after']:,} after)"
