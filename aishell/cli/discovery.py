@@ -85,10 +85,17 @@ def show(out: Console, found: Discovery) -> None:
     disk = found.disk
     free = f"{size(disk.free_bytes)} free" if disk.free_bytes is not None else f"unknown: {disk.unknown}"
     growth = disk.growth_bytes_per_day
-    grown = f"these tables grow by {size(growth)} a day" if growth else "these tables do not grow"
     full = "" if disk.days_until_full is None else f"; full in {_days(disk.days_until_full, '')}"
     out.print()
-    out.print(f"disk: {free}; {grown}{full}", markup=False)
+    out.print(f"disk: {free}; {_grown(growth, len(found.candidates), disk.growth_unknown)}{full}", markup=False)
+
+
+def _grown(growth: float, tables: int, unknown: int) -> str:
+    """How fast all of them grow together; a table of which that is unknown is no table that does not grow."""
+    if tables and unknown == tables:
+        return "how fast these tables grow is unknown"
+    without = f", without {unknown} of which that is unknown" if unknown else ""
+    return (f"these tables grow by {size(growth)} a day" if growth else "these tables do not grow") + without
 
 
 def _candidate(out: Console, one: Candidate, draws: bool) -> None:

@@ -222,7 +222,7 @@ def _print(findings: Sequence[Finding]) -> None:
     from rich.text import Text
 
     from aishell.cli.console import console
-    from aishell.reporting.units import printable
+    from aishell.reporting.units import holds_command, printable
 
     out = console()
     subjects = [printable(finding.subject) for finding in findings]
@@ -233,10 +233,14 @@ def _print(findings: Sequence[Finding]) -> None:
         grid.add_column(no_wrap=True, width=width + 2)
         grid.add_column(overflow="fold")
         grid.add_row(Text(f"{mark} {subject}", style=style), Text(printable(finding.text)))
-        if finding.remedy:
-            grid.add_row("", Text(f"→ {printable(finding.remedy)}", style="dim" if finding.level == "ok" else ""))
+        remedy = Text(f"→ {printable(finding.remedy)}", style="dim" if finding.level == "ok" else "")
+        pasted = holds_command(finding.remedy or "")
+        if finding.remedy and not pasted:
+            grid.add_row("", remedy)
         if out.is_terminal:
             out.print(grid)
+            if pasted:
+                out.print(Text(" " * (width + 4)) + remedy, soft_wrap=True)
         else:
             say(f"{mark} {subject:<{width}}  {printable(finding.text)}")
             if finding.remedy:

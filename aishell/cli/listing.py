@@ -7,7 +7,7 @@ from typing import Any
 
 from aishell.cli.console import console, write_json
 from aishell.cli.streams import say
-from aishell.reporting.units import printable
+from aishell.reporting.units import holds_command, printable
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], output: str, *, empty: str) -> None:
@@ -29,8 +29,8 @@ def show_rows(rows: Sequence[Mapping[str, Any]], output: str, *, empty: str) -> 
     for row in rows:
         table.add_row(*(Text("" if value is None else printable(value)) for value in row.values()))
     out = console()
-    if not out.is_terminal:
-        out.width = 1000  # a line per row for whoever reads a pipe
+    if not out.is_terminal or any(holds_command(str(value)) for row in rows for value in row.values()):
+        out.width = 1000  # a line per row for whoever reads a pipe, or pastes a command from it
     out.print(table)
 
 

@@ -107,7 +107,7 @@ class Screen:
         if result.error:
             self.out.print(f"error: {printable(result.error['message'])}", style="red", markup=False)
             if result.error.get("hint"):
-                self.out.print(f"  → {printable(result.error['hint'])}", markup=False)
+                self.out.print(f"  → {printable(result.error['hint'])}", markup=False, soft_wrap=True)
         if result.audit_head:
             self.out.print(f"audit head {result.audit_head[:16]}", style="dim")
 

@@ -67,10 +67,9 @@ def _shared_risks(steps: Iterable[StepPreview]) -> frozenset[str]:
 
 
 def _inventory(planned: Preview) -> str:
+    """How much there is to look at. No count of indexes: all of a MySQL table are one row, a partitioned table has none."""
     inventory = planned.inventory
-    stored = sum(1 for table in inventory.tables if table.bytes is not None)
-    total = size(inventory.server.database_bytes)
-    return f"{len(inventory.tables)} relations ({stored} with data), {len(inventory.indexes)} indexes, {total}"
+    return f"{len(inventory.tables)} relation(s), database of {size(inventory.server.database_bytes)}"
 
 
 def _total(steps: Iterable[StepPreview]) -> str:

@@ -15,7 +15,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from aishell.cli.streams import passing
-from aishell.reporting.units import visible
+from aishell.reporting.units import holds_command, visible
 
 
 class Console(rich.console.Console):
@@ -29,6 +29,12 @@ class Console(rich.console.Console):
             soft_wrap=not seen,
             width=None if seen else 110,
         )
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Prose is wrapped at words. A line with a command is left to the terminal, which copies it as the one line it is."""
+        if how.get("soft_wrap") is None and any(holds_command(str(one)) for one in objects):
+            how["soft_wrap"] = True
+        super().print(*objects, **how)
 
     def render_str(self, text: str, **how: Any) -> Text:
         """A string is one line without mark-up: a line end in it is shown."""

@@ -28,12 +28,14 @@ _PASSING = ("lock_timeout", "permission", "statement_timeout", "missing_object",
 
 @dataclass(frozen=True)
 class Disk:
-    """Where the database's files are. `growth_bytes_per_day` is that of all candidates together."""
+    """Where the database's files are. `growth_bytes_per_day` is that of all candidates together, but of those that
+    `growth_unknown` counts."""
 
     free_bytes: int | None
     growth_bytes_per_day: float
     days_until_full: float | None
     unknown: str | None = None
+    growth_unknown: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def discover(
     unseen = (
         None if free is not None else "the server's disk cannot be seen from here (set free_disk_bytes for the target)"
     )
-    disk = Disk(free, growth, log_discovery.days_left(free, growth), unseen)
+    not_known = sum(1 for one in found if one.bytes_per_day is None)
+    disk = Disk(free, growth, log_discovery.days_left(free, growth), unseen, not_known)
     more = [f"{one.schema}.{one.table}" for one, _ in known[measured : measured + log_discovery.MOST_TABLES]]
     return Discovery(
         job.target.name,

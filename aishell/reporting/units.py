@@ -96,3 +96,8 @@ def _is_seen(found: re.Match[str]) -> bool:
 def exact(name: str) -> str:
     """A name or a value inside of a statement: blanks in a row are named too, which a screen may fold."""
     return re.sub(" {2,}", lambda blanks: "<U+0020>" * len(blanks[0]), printable(name))
+
+
+def holds_command(text: str) -> bool:
+    """Whether there is a command of aishell in it, for a person to paste: such a line is never broken by us."""
+    return "aishell " in text

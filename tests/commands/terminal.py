@@ -17,16 +17,16 @@ from tests.servers import HANG
 
 
 class Terminal:
-    """Runs a command on a pseudo terminal of 110 columns."""
+    """Runs a command on a pseudo terminal."""
 
-    def __init__(self, command: list[str], *, env: dict[str, str], cwd: str) -> None:
+    def __init__(self, command: list[str], *, env: dict[str, str], cwd: str, columns: int = 110) -> None:
         self._master, slave = pty.openpty()
         self.process = subprocess.Popen(
             command,
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env={**env, "TERM": "xterm", "COLUMNS": "110", "LINES": "60"},
+            env={**env, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "60"},
             cwd=cwd,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(

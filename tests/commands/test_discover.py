@@ -260,3 +260,14 @@ def test_a_locked_table_is_told_and_not_waited_for(pg: Any, aishell: Aishell) ->
         found = by_name(look(aishell, pg))
     assert "lock timeout" in found["audit"]["unknown"]["growth"]
     assert found["app_log"]["rows_per_day"] > 20
+
+
+def test_growth_that_is_unknown_is_not_called_none(sqlite: Any, aishell: Aishell) -> None:
+    make(sqlite, "app_log")
+    sqlite.execute("CREATE TABLE undated_log (id integer PRIMARY KEY, note text)")
+    both = look(aishell, sqlite, "--table", "app_log", "--table", "undated_log", output="table").expect(0)
+    assert "a day, without 1 of which that is unknown" in both.out
+    one = look(aishell, sqlite, "--table", "undated_log", output="table").expect(0)
+    assert "how fast these tables grow is unknown" in one.out
+    assert "do not grow" not in one.out
+    assert look(aishell, sqlite, "--table", "undated_log").expect(0).json["disk"]["growth_unknown"] == 1

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
+
+from aishell.backups.postgresql.wal import slot_name
 
 
 def findings(engine, **params):
@@ -73,12 +77,44 @@ def test_a_sequence_near_its_end_on_postgresql(pg_engine):
     assert any("sequence" in name for name in names(pg_engine))
 
 
-def test_an_inactive_replication_slot_on_postgresql(pg_engine):
-    pg_engine.samples.do("SELECT pg_create_physical_replication_slot('idle', true)")
+@contextmanager
+def slot(engine, name, how="pg_create_physical_replication_slot(%s, true)"):
+    """What is found of a replication slot that is there meanwhile."""
+    engine.samples.do(f"SELECT {how % repr(name)}")
     try:
-        assert any("slot" in name for name in names(pg_engine))
+        (found,) = (f for f in engine.call("analyze_database_health").output["findings"] if f["object"] == name)
+        yield found
     finally:
-        pg_engine.samples.do("SELECT pg_drop_replication_slot('idle')")
+        engine.samples.do(f"SELECT pg_drop_replication_slot({name!r})")
+
+
+def test_what_a_replication_slot_keeps_on_postgresql(pg_engine):
+    with slot(pg_engine, "idle") as wal:
+        assert (wal["finding"], wal["severity"]) == ("inactive_replication_slot", "warning")
+        assert wal["value"].startswith("WAL kept: ")
+        assert " of WAL" in wal["detail"]
+        assert "dead rows" not in wal["detail"], "its xmin is NULL"
+    with slot(pg_engine, "unreserved", "pg_create_physical_replication_slot(%s)") as nothing:
+        assert nothing["value"] == "WAL kept: none"
+        assert "keeps nothing" in nothing["detail"]
+    with slot(pg_engine, "logical", "pg_create_logical_replication_slot(%s, 'pgoutput')") as both:
+        assert "of WAL and dead rows of the system catalogs" in both["detail"]
+
+
+def test_a_slot_that_backups_rest_on_is_not_to_be_dropped(pg_engine, tmp_path):
+    with slot(pg_engine, slot_name("identity", "target", tmp_path)) as own:
+        assert (own["finding"], own["severity"]) == ("backup_slot", "info")
+        assert "aishell's: the next increment" in own["detail"]
+        assert "Do not drop it" in own["detail"]
+        assert "pg_drop" not in own["detail"]
+    with slot(pg_engine, "aishell_dashboard") as foreign:
+        assert foreign["finding"] == "inactive_replication_slot", "somebody's, called alike"
+    with slot(
+        pg_engine,
+        slot_name("identity", "target", tmp_path),
+        "pg_create_logical_replication_slot(%s, 'pgoutput')",
+    ) as logical:
+        assert logical["finding"] == "inactive_replication_slot", "no backup reads from such a one"
 
 
 def test_settings_that_make_maintenance_useless_on_postgresql(pg_engine):

@@ -251,17 +251,34 @@ FROM pg_prepared_xacts AS p WHERE p.prepared < now() - interval '10 minutes'
 ORDER BY p.prepared
 
 -- replication: replication slots and standbys that hold back VACUUM or keep WAL
-SELECT CASE WHEN s.active THEN 'replication_slot' ELSE 'inactive_replication_slot' END AS finding,
-       CASE WHEN h.age >= 200000000 OR to_jsonb(s) ->> 'wal_status' = 'lost' THEN 'critical' ELSE 'warning' END AS severity,
+SELECT CASE WHEN s.active THEN 'replication_slot' WHEN k.own THEN 'backup_slot' ELSE 'inactive_replication_slot' END AS finding,
+       CASE WHEN h.age >= 200000000 OR k.lost THEN 'critical'
+            WHEN k.own AND NOT s.active AND k.wal <= pg_size_bytes(current_setting('max_wal_size')) THEN 'info'
+            ELSE 'warning' END AS severity,
        s.slot_name::text AS object,
        concat_ws(', ', CASE WHEN h.age > 0 THEN 'xmin ' || h.age || ' transactions old' END,
-         'WAL kept: ' || coalesce(pg_size_pretty(w.kept), 'unknown')) AS value,
-       CASE WHEN s.active THEN 'Its consumer is far behind: VACUUM cannot remove what it may still need.'
-            ELSE 'Nobody reads from it, and it keeps WAL and dead rows: drop it if its consumer is gone (pg_drop_replication_slot).' END AS detail
+         'WAL kept: ' || coalesce(pg_size_pretty(k.wal), 'none')) AS value,
+       CASE WHEN k.own AND k.lost
+              THEN 'It is aishell''s, for the increments of physical backups, and the server has removed WAL that the next one needs: '
+                || 'make a full physical backup, which makes the slot anew.'
+            WHEN k.own AND NOT s.active
+              THEN 'It is aishell''s: the next increment of a physical backup takes the WAL from here on (' || k.kept
+                || '). Do not drop it while increments are made: each lets the server remove what the one before it has.'
+            WHEN k.lost THEN 'The server has removed WAL that its consumer needs: set that up anew, and drop the slot.'
+            WHEN s.active THEN 'Its consumer is far behind: VACUUM cannot remove what it may still need (' || k.kept || ').'
+            WHEN k.kept = '' THEN 'Nobody reads from it, and it keeps nothing: drop it if its consumer is gone.'
+            ELSE 'Nobody reads from it, and it keeps ' || k.kept
+              || ': drop it if its consumer is gone for good (pg_drop_replication_slot).' END AS detail
 FROM pg_replication_slots AS s
 CROSS JOIN LATERAL (SELECT greatest(age(s.xmin), age(s.catalog_xmin), 0) AS age) AS h
 CROSS JOIN LATERAL (SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-  ELSE pg_current_wal_lsn() END, s.restart_lsn) AS kept) AS w
+  ELSE pg_current_wal_lsn() END, s.restart_lsn) AS wal) AS w
+-- What a slot keeps: WAL from restart_lsn on, dead rows from xmin on, those of the system catalogs from catalog_xmin on. `own` is
+-- one that a physical backup of aishell made (aishell/backups/postgresql/wal.py names them); an invalidated one has lost its WAL.
+CROSS JOIN LATERAL (SELECT w.wal, coalesce(to_jsonb(s) ->> 'wal_status', '') = 'lost' AS lost,
+  s.slot_type = 'physical' AND s.slot_name::text ~ '^aishell_[0-9a-f]{8}$' AS own,
+  concat_ws(' and ', pg_size_pretty(w.wal) || ' of WAL',
+    CASE WHEN s.xmin IS NOT NULL THEN 'dead rows' WHEN s.catalog_xmin IS NOT NULL THEN 'dead rows of the system catalogs' END) AS kept) AS k
 WHERE NOT s.active OR h.age >= 10000000
 UNION ALL
 SELECT 'standby_holds_back_vacuum', CASE WHEN age(r.backend_xmin) >= 200000000 THEN 'critical' ELSE 'warning' END,
