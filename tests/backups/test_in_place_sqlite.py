@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from aishell.backups.carried import PAGE, SCRIPT
 from tests.backups.in_place import HALVES, STEPS, InPlace
 from tests.backups.test_sqlite import change, content, fill
 from tests.faults.killing import SWEEPS, Sweep
@@ -30,7 +31,7 @@ def files(site: Aishell) -> list[str]:
     return sorted(
         path.name
         for path in (site.site / "backups").iterdir()
-        if (path.is_file() and path.suffix != ".py") or path.name[0] == "."
+        if (path.is_file() and path.name not in (PAGE, SCRIPT)) or path.name[0] == "."
     )
 
 

@@ -260,9 +260,13 @@ def test_a_database_that_a_restore_had_begun_to_fill(aishell: Aishell, mariadb: 
     left.run("runs", "cancel", run).expect(0)
     assert "shop_half" in left.goes()
     waiting = left.clear().expect(3)
-    for one in left.run("approvals", "list", "--output", "json").json:
+    asked = left.run("approvals", "list", "--output", "json").json
+    for one in asked:
         left.run("approvals", "approve", one["id"], "--confirm-target", "shop").expect(0)
-    left.run("runs", "resume", waiting.run_id, "--output", "json").expect(0)
+    done = left.run("runs", "resume", waiting.run_id, "--output", "json").expect(0)
+    assert "drop_unfinished_restore" in {action["tool"] for action in done.json["actions_taken"]}
+    read = {one["source"] for event in aishell.events("statements_read") for one in event["statements"]}
+    assert {"inspect_residue"} & {Path(source).stem for source in read}, "what is left is looked for by a tool"
     assert left.databases == before
 
 
@@ -380,10 +384,10 @@ def test_files(aishell: Aishell, sqlite: Any) -> None:
     command = [sys.executable, "-m", "aishell", *aishell.command("run", "residue", "--target", "shop")]
     with Terminal(command, env=aishell.environment(), cwd=str(aishell.site)) as terminal:
         terminal.until("remove_leftovers")
-        terminal.until("approve")
-        terminal.type("r")
-        terminal.end()
-    assert all(map(os.path.exists, found)), "a person has said no"
+        terminal.until("decide later")
+        terminal.type("q")
+        assert terminal.end() == 3
+    assert all(map(os.path.exists, found)), "nobody has said yes"
     assert set(left.removed()) == {*found, str(server)}
     assert not any(map(os.path.exists, (*found, server)))
     assert alien.is_dir()

@@ -171,6 +171,6 @@ def test_a_tool_has_one_risk_unless_it_only_looks():
 
 
 def test_every_tool_is_named_by_a_test():
-    folders = (Path(__file__).parent, Path(__file__).parents[1] / "backups", Path(__file__).parents[1] / "commands")
+    folders = [Path(__file__).parents[1] / name for name in ("tools", "backups", "commands", "faults")]
     tests = "\n".join(p.read_text() for folder in folders for p in folder.rglob("*.py") if p != Path(__file__))
     assert [name for name in registry().names if f'"{name}"' not in tests] == []
