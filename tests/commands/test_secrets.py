@@ -62,6 +62,7 @@ def place(request) -> tuple[str, str]:
     return db.url.partition(":")[0], db.url.partition("@")[2]
 
 
+@pytest.mark.sampled(1)
 def test_whatever_the_password_is_the_text_is_the_same(aishell, place):
     """Targets that differ in their password and in how it is named only are shown alike but for `:***@`."""
     scheme, where = place

@@ -21,6 +21,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("earlier", [False, True], ids=["a sample", "an earlier sample"])
 def test_a_sample_never_becomes_a_state_store(aishell, sqlite, tmp_path, earlier):
     path = tmp_path / "sample.db"

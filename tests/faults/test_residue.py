@@ -146,6 +146,7 @@ def inside(db: Any, name: str) -> Iterator[None]:
         yield
 
 
+@pytest.mark.sampled(1)
 def test_a_scratch_database(left: Left) -> None:
     """That of a restore test which was killed over it, with the folder that it worked in."""
     left.back_up()
@@ -193,7 +194,7 @@ def test_a_scratch_database(left: Left) -> None:
     left.run("audit", "verify").expect(0)
 
 
-@pytest.mark.sampled
+@pytest.mark.sampled(1)
 def test_one_that_somebody_enters_before_it_goes_stays(left: Left) -> None:
     left.back_up()
     run, scratch = left.killed_over("run", "backup", "--restore-test")
@@ -208,6 +209,7 @@ def test_one_that_somebody_enters_before_it_goes_stays(left: Left) -> None:
     assert scratch in left.databases
 
 
+@pytest.mark.sampled(1)
 def test_the_mark_of_a_restore(left: Left) -> None:
     """A restore that comes to its end leaves none; one that is killed before that and given up leaves the database with it."""
     backup = left.back_up()
@@ -235,7 +237,7 @@ def test_the_mark_of_a_restore(left: Left) -> None:
     )
 
 
-@pytest.mark.sampled
+@pytest.mark.sampled(1)
 def test_a_mark_of_another_site_stays(left: Left) -> None:
     backup = left.back_up()
     left.yes("backups", "restore", backup, "--to", "shop_theirs").expect(0)
