@@ -183,7 +183,7 @@ def test_all_is_not_offered_for_reviews(night: Night) -> None:
 
 #: What is on the screen when something is typed, from the first moment on; None: before anything is.
 MOMENTS = (None, "plan sha256", "asks because")
-MORE_MOMENTS = ("relations", "run ", "approval:", "lock ")
+MORE_MOMENTS = ("relation(s)", "run ", "approval:", "lock ")
 AHEAD = "a\na\na\nall\napprove\ny\nshop\n"
 
 
@@ -227,7 +227,7 @@ def test_keys_that_keep_coming_answer_nothing(night: Night) -> None:
 
 def test_the_beginning_of_a_line_that_was_typed_ahead_is_thrown_away_too(night: Night) -> None:
     with night.run() as window:
-        window.until("relations")
+        window.until("relation(s)")
         window.write("a")
         window.until(QUESTION)
         window.type("")  # without that, this would end the line `a`

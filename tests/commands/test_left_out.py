@@ -24,21 +24,21 @@ AGENTS: dict[str, tuple[str, ...]] = {
 LOGS = {
     "postgresql": (
         "CREATE TABLE app_log (id bigint PRIMARY KEY, created_at timestamp NOT NULL)",
-        "INSERT INTO app_log SELECT i, now() - i * interval '1 day' FROM generate_series(1, 200) AS i",
+        "INSERT INTO app_log SELECT i, now() - i * interval '1 day' - interval '1 hour' FROM generate_series(1, 200) AS i",
         "CREATE TABLE part_log (id bigint, created_at timestamp NOT NULL) PARTITION BY RANGE (created_at)",
         "CREATE TABLE part_log_old PARTITION OF part_log FOR VALUES FROM (MINVALUE) TO ('2020-01-01')",
         "CREATE TABLE part_log_new PARTITION OF part_log FOR VALUES FROM ('2020-01-01') TO (MAXVALUE)",
-        "INSERT INTO part_log SELECT i, now() - i * interval '1 day' FROM generate_series(1, 200) AS i",
+        "INSERT INTO part_log SELECT i, now() - i * interval '1 day' - interval '1 hour' FROM generate_series(1, 200) AS i",
         "INSERT INTO part_log VALUES (0, '2019-01-01')",
         "ANALYZE app_log",
         "ANALYZE part_log",
     ),
     "mysql": (
         "CREATE TABLE app_log (id bigint PRIMARY KEY, created_at datetime NOT NULL)",
-        "INSERT INTO app_log SELECT seq, NOW() - INTERVAL seq DAY FROM seq_1_to_200",
+        "INSERT INTO app_log SELECT seq, NOW() - INTERVAL seq DAY - INTERVAL 1 HOUR FROM seq_1_to_200",
         "CREATE TABLE part_log (id bigint, created_at datetime NOT NULL) PARTITION BY RANGE COLUMNS (created_at) "
         "(PARTITION old VALUES LESS THAN ('2020-01-01'), PARTITION new VALUES LESS THAN (MAXVALUE))",
-        "INSERT INTO part_log SELECT seq, NOW() - INTERVAL seq DAY FROM seq_1_to_200",
+        "INSERT INTO part_log SELECT seq, NOW() - INTERVAL seq DAY - INTERVAL 1 HOUR FROM seq_1_to_200",
         "INSERT INTO part_log VALUES (0, '2019-01-01')",
         "ANALYZE TABLE app_log, part_log",
     ),
