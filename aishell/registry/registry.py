@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from aishell.errors import PlanError, ToolFileError, UnknownNameError, UsageError
@@ -187,6 +188,16 @@ def _paths(folder: Path, engine: str | None) -> Iterable[tuple[Path, str, Path]]
 
 
 def _read(path: Path, source: str, engine: Path, wall: Wall | None) -> Tool:
+    # What came with aishell stays as it is while a process lives: for several targets it is read once.
+    return _shipped(path, source, engine) if wall is None else _read_now(path, source, engine, wall)
+
+
+@cache
+def _shipped(path: Path, source: str, engine: Path) -> Tool:
+    return _read_now(path, source, engine, None)
+
+
+def _read_now(path: Path, source: str, engine: Path, wall: Wall | None) -> Tool:
     try:
         return read_tool(path.read_text(encoding="utf-8"), source, engine.name, engine / FOLDER, wall)
     except UnicodeDecodeError as error:

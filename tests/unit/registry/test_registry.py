@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aishell.errors import PlanError, ToolFileError, UnknownNameError, UsageError
+from aishell.locations import built_in
 from aishell.models import Risk
 from aishell.registry.registry import Registry
 from aishell.registry.tool import Clause
@@ -243,3 +244,17 @@ def test_a_tool_outside_the_folder_of_an_engine_is_refused_not_overlooked(tmp_pa
     (tmp_path / "touch.sql").write_text(tool_text())
     with pytest.raises(ToolFileError, match=r"tools/touch\.sql:1: .*folder of its engine.*sqlite"):
         Registry.load([tmp_path])
+
+
+def test_what_came_with_aishell_is_read_once_and_a_sites_each_time(tmp_path):
+    first, again = ({tool.source: tool for tool in Registry.load([built_in("tools")])} for _ in range(2))
+    assert all(again[source] is tool for source, tool in first.items())
+    (tmp_path / "sqlite").mkdir()
+    path = tmp_path / "sqlite" / "checkpoint_wal.sql"
+    text = (built_in("tools") / "sqlite" / "checkpoint_wal.sql").read_text()
+    path.write_text(text)
+    (before,) = Registry.load([tmp_path])
+    path.write_text(text.replace("-- name: checkpoint_wal", "-- name: checkpoint_later"))
+    path.rename(path.with_name("checkpoint_later.sql"))
+    (after,) = Registry.load([tmp_path])
+    assert (before.name, after.name) == ("checkpoint_wal", "checkpoint_later")
