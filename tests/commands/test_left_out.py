@@ -114,7 +114,6 @@ def test_nothing_can_be_done_until_it_is_granted(aishell, narrow, agent):
     assert not {"failed", "rejected"} & set(done.statuses().values())
 
 
-@pytest.mark.thorough
 def test_the_other_tables_are_worked_on(aishell, narrow):
     grant = {
         "postgresql": "ALTER TABLE customers OWNER TO app",
@@ -167,7 +166,6 @@ def test_a_referring_table_that_may_not_be_read_keeps_the_one_it_refers_to(aishe
     run(aishell, target.url, "log_cleanup", "--dry-run").expect(0)
 
 
-@pytest.mark.thorough
 def test_a_partition_of_another_owner_stays(aishell, pg):
     target = Target(pg, "postgresql")
     pg.execute("ALTER TABLE part_log OWNER TO app")

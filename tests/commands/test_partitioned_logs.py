@@ -156,7 +156,6 @@ def test_a_referring_table_is_named_in_words_that_work(pg_current: Any, aishell:
     assert pg.execute('SELECT count(*) FROM "odd notes"') == [(10,)]
 
 
-@pytest.mark.thorough
 def test_what_was_not_measured_is_named_in_a_command(pg_current: Any, aishell: Aishell) -> None:
     for number in range(22):
         pg_current.execute(f"CREATE TABLE log_{number:02} (id bigint PRIMARY KEY, at timestamp NOT NULL)")

@@ -252,7 +252,6 @@ def test_a_mark_of_another_site_stays(left: Left) -> None:
     assert left.marked == {"shop_theirs"}
 
 
-@pytest.mark.thorough
 def test_a_database_that_a_restore_had_begun_to_fill(aishell: Aishell, mariadb: MariadbDatabase) -> None:
     """MariaDB fills it under the name that a person gave: that it goes is reviewed."""
     left = make(aishell, mariadb)
@@ -398,7 +397,6 @@ def test_files(aishell: Aishell, sqlite: Any) -> None:
     left.run("audit", "verify").expect(0)
 
 
-@pytest.mark.thorough
 def test_a_path_that_is_nobodys_is_not_removed(aishell: Aishell, sqlite: Any, tmp_path: Path) -> None:
     """The tool looks at each path itself: a saved plan can be of yesterday."""
     aishell.configure("targets.yaml", f"targets: {{shop: {{url: {sqlite.url!r}, environment: test}}}}")
