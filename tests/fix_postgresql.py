@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from aishell.registry.tool import Tool
 from tests.postgresql import (
     TEMPLATE,
     PostgresqlDatabase,
@@ -40,6 +41,14 @@ def major_of(fixture: str) -> int:
     """
     programs = PROGRAMS[fixture.removeprefix("pg_")]
     return int(version_of(programs).split(".")[0]) if programs else 99
+
+
+def later(tool: Tool, fixture: str) -> bool:
+    """Whether a file is for servers newer than the one of the fixture."""
+    if not fixture.startswith("pg_"):
+        return False
+    version = (major_of(fixture),)
+    return any(operator == ">=" and version < bound for clause in tool.clauses for operator, bound in clause.bounds)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

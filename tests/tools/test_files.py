@@ -10,21 +10,13 @@ import pytest
 from aishell.models import Risk
 from aishell.registry.tool import Tool
 from tests import logs
-from tests.fix_postgresql import major_of
+from tests.fix_postgresql import later
 from tests.fix_tools import ENGINES, POSTGRESQL, Engine, label, registry
 from tests.tools.contracts import COLUMNS, CONTRACT
 
 # No MySQL server is at hand; these files ask its own catalogs. That they load and promise the same is tested, not that they run.
 NOT_RUN_HERE = {tool.source for tool in registry() if tool.source.startswith("tools/mysql/mysql8/")}
 ENGINE_OF = {"pg_distribution": "postgresql", "pg_current": "postgresql", "mariadb": "mysql", "sqlite": "sqlite"}
-
-
-def later(tool: Tool, fixture: str) -> bool:
-    """Whether a file is for servers newer than the one of the fixture."""
-    if fixture not in POSTGRESQL:
-        return False
-    version = (major_of(fixture),)
-    return any(operator == ">=" and version < bound for clause in tool.clauses for operator, bound in clause.bounds)
 
 
 RUNS = [
