@@ -23,8 +23,8 @@ class Cascaded:
 def cascaded(result: StepResult) -> Cascaded:
     """What went with the rows that a step deleted; nothing where the step itself has counted it, or deleted no row.
 
-    A run that was limited, paused or interrupted has taken a part of what the plan counted, and nothing tells which: no server
-    tells its client how many rows a foreign key took along. An archive may have a part of the old rows only.
+    A run that was limited, paused or interrupted has taken a part of what the plan counted, and nothing counts that part: a
+    DELETE tells the rows of its own table. An archive may have a part of the old rows only.
     """
     output, params = result.output or {}, result.params
     worked = output.get("rows_deleted") or output.get("uncounted_batches")
