@@ -89,12 +89,13 @@ def _facts(run: Run, tool: Tool, values: Mapping[str, Any]) -> list[Row]:
         raise StepError(f"{'.'.join(min(gone))} is not there any more")
     if not tool.deletes or not run.job.registry.has(RELATIVES, run.job.known_server()):
         return objects
-    return [{**row, "effects": _set_off(run, row["schema"], row["table"])} for row in objects]
+    # Those of all of them once, with the first: the tables of a family reach each other.
+    return [{**row, "effects": _set_off(run, named)} if row is objects[0] else row for row in objects]
 
 
-def _set_off(run: Run, schema: str, table: str) -> list[Row]:
-    """The foreign keys, triggers and rules that deleting rows of a table sets off, in the tables too that it reaches."""
-    found, reached, left = list[Row](), {(schema, table)}, [(schema, table)]
+def _set_off(run: Run, tables: Sequence[tuple[str, str]]) -> list[Row]:
+    """The foreign keys, triggers and rules that deleting rows of some tables sets off, in the tables too that it reaches."""
+    found, reached, left = list[Row](), set(tables), list(tables)
     while left:
         schema, table = left.pop()
         facts = run.job.read(RELATIVES, {"schema": schema, "table": table})
@@ -173,13 +174,13 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
             return clear(run, step, tool, cleared.values, _found(run, step, tool, cleared.values, cleared.found))
         return _by(run, step, cleared, answer.by, answer.reason or "approved at the prompt")
     if isinstance(answer, approval.Edit):
+        values = _edited(tool, cleared.values, answer.params)
         run.runs.event(
             "approval_decided",
             {"status": "modified", "by": answer.by, "params": plain(answer.params)},
             run_id=run.id,
             step_index=step.index,
         )
-        values = _edited(tool, cleared.values, answer.params)
         return clear(run, step, tool, values, _found(run, step, tool, values, cleared.found))
     if isinstance(answer, approval.Skip):
         return replace(cleared, status=StepStatus.SKIPPED, reason=f"skipped by {answer.by}")

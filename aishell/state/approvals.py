@@ -152,7 +152,7 @@ class Approvals:
 def _told(connection: Connection, row: Record) -> bool:
     """Whether the newest event of an approval is this very answer."""
     sql = "SELECT data FROM events WHERE run_id = :run AND step_index = :step AND type = 'approval_decided' ORDER BY id"
-    told = [json.loads(event.data) for event in connection.execute(sql, {"run": row.run_id, "step": row.step_index})]
+    told = [audit.read(event.data) for event in connection.execute(sql, {"run": row.run_id, "step": row.step_index})]
     answers = [data for data in told if data.get("approval") == row.id]
     kept = json.loads(row.modifications) if row.modifications else None
     answer = {"status": row.status, "by": row.decided_by, "digest": row.digest, "modifications": audit.redact(kept)}

@@ -25,8 +25,9 @@ _STEP_SEALED = (
     "step_id", "tool", "status", "attempt", "params", "digest", "output", "error", "reason", "approved_by", "deferred", "cause",
 )  # fmt: skip
 _STEP_EVENTS = ("step_started", "step_completed", "step_failed", "step_skipped")
-#: As text, whatever somebody put there: the hash of anything else is another.
-_EVENTS = """SELECT id, run_id, step_index, CAST(type AS TEXT) AS type, CAST(at AS TEXT) AS at, CAST(data AS TEXT) AS data,
+#: As text, whatever somebody put there; a blob was changed after it was written, whatever stands in it.
+_EVENTS = """SELECT id, run_id, step_index, CAST(type AS TEXT) AS type, CAST(at AS TEXT) AS at,
+                    iif(typeof(data) = 'text', data, hex(data)) AS data,
                     CAST(previous AS TEXT) AS previous, CAST(hash AS TEXT) AS hash FROM events ORDER BY id"""
 _LAST = "SELECT id, hash FROM events ORDER BY id DESC LIMIT 1"
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credential)", re.IGNORECASE)
@@ -134,13 +135,22 @@ def seal_step(step: Record) -> str:
     return digest([step[name] for name in _STEP_SEALED])
 
 
+def read(text: str) -> dict[str, Any]:
+    """What an event tells; nothing where somebody put what is no object of JSON in its place, which the chain shows."""
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
 def verify_records(connection: Connection) -> list[Problem]:
     """Whether the log tells of every run, step and approval what their tables say."""
     state, step, broken, pruned = dict[str, str](), dict[tuple[str, int], str](), list[Problem](), 0
     known, seals, answers = set[str](), dict[str, str](), dict[str, tuple[str, str, str]]()
     sealed, ends = dict[tuple[str, int], str](), dict[str, str]()
     for row in connection.execute(_EVENTS):
-        data = json.loads(row.data)
+        data = read(row.data)
         if row.run_id is not None:
             known.add(row.run_id)
         if row.type == "state_changed" and "to" in data and row.run_id is not None:
@@ -150,12 +160,18 @@ def verify_records(connection: Connection) -> list[Problem]:
             ends[row.run_id] = data.get("result", "")
         elif row.type in ("approval_requested", "approval_decided") and "approval" in data:
             before = answers.get(data["approval"], (row.run_id, "", ""))
-            answers[data["approval"]] = (row.run_id, data.get("status", "pending"), data.get("by", before[2]))
+            answers[data["approval"]] = (
+                str(row.run_id),
+                str(data.get("status", "pending")),
+                str(data.get("by") or before[2]),
+            )
         elif row.type in _STEP_EVENTS:
-            step[row.run_id, row.step_index] = StepStatus.STARTED if row.type == "step_started" else data["status"]
+            step[row.run_id, row.step_index] = (
+                StepStatus.STARTED if row.type == "step_started" else data.get("status", "")
+            )
             sealed[row.run_id, row.step_index] = data.get("seal", "")
         elif row.type == BROKEN:
-            broken.append(Problem(row.id, f"a run found on {row.at[:19]}Z: {data['found']}"))
+            broken.append(Problem(row.id, f"a run found on {row.at[:19]}Z: {data.get('found')}"))
         pruned += int(data.get("pruned_runs") or 0) if row.type == "state_changed" else 0
     problems, runs = broken, dict[str, str]()
     for row in connection.execute("SELECT *, json_array_length(plan, '$.steps') AS steps FROM runs"):

@@ -311,8 +311,9 @@ class Runs:
 
     def as_told(self, row: Record) -> bool:
         """Whether a run is still what the log says that it was made of."""
-        told = [json.loads(event.data) for event in self.events(row.id) if event.type == "state_changed"]
-        made: dict[str, Any] = next((data for data in told if "plan" in data), {})
+        sql = "SELECT data FROM events WHERE run_id = :run AND type = 'state_changed' ORDER BY id LIMIT 1"
+        with self.store.read() as connection:
+            made = audit.read(connection.value(sql, {"run": row.id}) or "")
         return bool(made.get("plan") == row.plan_digest and made.get("seal", audit.seal(row)) == audit.seal(row))
 
     def objects(self, run_id: str, index: int) -> list[Record]:

@@ -181,6 +181,15 @@ def broken(aishell: Aishell, *arguments: str) -> str:
     return " | ".join(problem["text"] for problem in ended.json["problems"])
 
 
+@pytest.mark.parametrize("data", ["CAST(data AS BLOB)", "x'ff00'", "'no JSON'", "'7'", "'{}'"])
+def test_an_event_that_tells_nothing_any_more_shows(kept: Aishell, data: str) -> None:
+    change(kept, f"UPDATE events SET data = {data} WHERE type = 'state_changed' OR type = 'step_completed'")
+    ended = kept("audit", "verify", "--output", "json").expect(1)
+    assert "it was changed after it was written" in ended.out
+    assert "Traceback" not in ended.err
+    assert "unexpected" not in ended.out + ended.err
+
+
 def test_an_emptied_log_shows(kept: Aishell) -> None:
     change(kept, "DELETE FROM events")
     said = broken(kept)
