@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -241,7 +241,7 @@ class Inventory:
     tables: tuple[Table, ...]
     indexes: tuple[Index, ...]
     measured_at: str
-    tools: frozenset[str] = frozenset()  # names of the tools that exist for this server
+    tools: Container[str] = frozenset()  # names of the tools that exist for this server
     queries: int = 0
     warnings: tuple[str, ...] = ()
     deferred: frozenset[str] = frozenset()  # objects the last run on this target left undone
@@ -251,9 +251,9 @@ class Inventory:
     residue: tuple[Residue, ...] = ()  # what killed runs have left, for an agent that asks for it
     last_backup: Mapping[str, str] | None = None  # backup_id and started_at of the one that is young enough for them
     access: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # what the connected role may do: block -> rows
-    requires: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # tool -> the privileges that its file declares
+    requires: Callable[[str], tuple[str, ...]] = field(
+        default=lambda tool: (), compare=False
+    )  # the privileges that a tool's file declares
 
     @property
     def digest(self) -> str:

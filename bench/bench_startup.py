@@ -29,6 +29,7 @@ def main():
     "A bare program."
 main()
 """
+QUICK = ["run", "maintenance", "--type", "quick", "--url"]
 AISHELL = [sys.executable, "-P", "-c", "from aishell.cli.main import main; main()"]
 
 
@@ -89,31 +90,36 @@ def starting(folder: Path) -> None:
         print(f"aishell / bare click, {option}: {median[f'aishell {option}'] / median[f'bare click {option}']:.2f}")
 
 
+def site(folder: Path, checkout: Path) -> list[str]:
+    """The options of a site of this checkout's own (a newer state.db is refused by an older one), maintained once: what is left
+    to do, and with it what is measured, stays the same."""
+    folder.mkdir()
+    (folder / "config").mkdir()
+    database, place = folder / "sample.db", environment(checkout)
+    make = [sys.executable, "-P", "-m", "aishell.sample", str(database)]
+    subprocess.run(make, check=True, capture_output=True, env=place)
+    options = ["--site", str(folder)]
+    once = [*AISHELL, *options, *QUICK, f"sqlite:///{database}", "--yes"]
+    subprocess.run(once, check=True, capture_output=True, env=place)
+    return options
+
+
 def working(folder: Path, other: Path | None) -> None:
     """CPU seconds of a dry run and of a look at the store, here and in another checkout."""
-    subprocess.run(
-        [sys.executable, "-m", "aishell.sample", str(folder / "sample.db")], check=True, capture_output=True, cwd=HERE
-    )
-    (folder / "config").mkdir()
-    options = ["--site", str(folder)]
-    maintenance = ["run", "maintenance", "--type", "quick", "--url", f"sqlite:///{folder / 'sample.db'}"]
-    subprocess.run([*AISHELL, *options, *maintenance, "--yes"], check=True, capture_output=True, cwd=HERE)
-    # As last maintained: what is left to do, and with it what is measured, stays the same.
-    wanted = {"quick dry run": [*maintenance, "--dry-run"], "runs list": ["runs", "list"]}
     checkouts = {"before": other, "here": HERE} if other else {"here": HERE}
-    commands = {
-        f"{name}, {where}": ([*AISHELL, *options, *arguments], checkout)
-        for name, arguments in wanted.items()
-        for where, checkout in checkouts.items()
-        if checkout is not None
-    }
+    commands: dict[str, tuple[list[str], Path]] = {}
+    for where, checkout in checkouts.items():
+        options = site(folder / where, checkout)
+        dry = [*QUICK, f"sqlite:///{folder / where / 'sample.db'}", "--dry-run"]
+        commands[f"quick dry run, {where}"] = ([*AISHELL, *options, *dry], checkout)
+        commands[f"runs list, {where}"] = ([*AISHELL, *options, "runs", "list"], checkout)
     print(f"\n{'CPU seconds':<22} {'median':>7} {'min':>7} {'max':>7}")
     median = {}
     for name, values in measured(commands).items():
         cpu = [seconds for _, seconds in values]
         median[name] = statistics.median(cpu)
         print(f"{name:<22} {median[name]:>7.3f} {min(cpu):>7.3f} {max(cpu):>7.3f}")
-    for name in wanted if other else ():
+    for name in ("quick dry run", "runs list") if other else ():
         print(f"here / before, {name}: {median[f'{name}, here'] / median[f'{name}, before']:.2f}")
     for name, command in commands.items():
         print(f"imports of {name}: {imports(*command)}")

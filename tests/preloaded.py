@@ -14,5 +14,5 @@ for _module in pkgutil.walk_packages(aishell.__path__, "aishell."):
         importlib.import_module(_module.name)
 for _name in ("jsonschema", "psycopg", "pymysql", "rich.console", "rich.progress", "rich.table", "simpleeval"):
     importlib.import_module(_name)
-Registry.load([built_in("tools")])  # two thirds of a short command's time; forks find it done
+list(Registry.load([built_in("tools")]))  # two thirds of a short command's time; forks find it done
 gc.freeze()  # what no collection touches stays shared with the forks

@@ -227,7 +227,7 @@ class Planner:
 
     def _tell_of(self, log: LogTable, family: Relatives) -> None:
         """What goes with the rows. Raises ParameterError where this server has no tool that archives that."""
-        if family.params and not set(RELATED) <= self.inventory.tools:
+        if family.params and any(tool not in self.inventory.tools for tool in RELATED):
             raise ParameterError(
                 f"rows of other tables go or change with those of {log.name}, and on this server they cannot be archived",
                 hint="clean up the referring tables first, or clean up without --archive",
@@ -276,7 +276,7 @@ class Planner:
         gone = f"${{steps.{deleted}.output.rows_deleted}}"
         if self.engine == "postgresql":
             tool = "optimize_table"
-            lacks = self.role.refused("vacuum", tool, log.table.key, self.inventory.requires.get(tool, ()))
+            lacks = self.role.refused("vacuum", tool, log.table.key, self.inventory.requires(tool))
             if lacks is not None:  # what was asked for, the deletion, can be done
                 self.warnings.append(f"{log.name} is left to autovacuum: {lacks.reason}")
                 return

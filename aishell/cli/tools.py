@@ -150,7 +150,7 @@ def _checked(folders: Sequence[Path]) -> tuple[int, list[ToolFileError]]:
     registry = Registry.load(beside, lock_check=contradiction)
     good, problems = 0, list[ToolFileError]()
     for folder in folders:
-        loaded, wrong = check_folder(folder, registry, contradiction)
+        loaded, wrong = check_folder(folder, registry)
         good, problems = good + loaded, [*problems, *wrong]
     return good, problems
 

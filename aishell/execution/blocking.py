@@ -16,7 +16,7 @@ _TOOL = "show_lock_holders"
 def holders(job: Job, names: Mapping[str, Any]) -> str:
     """The sessions that hold the table that `names` names, for a person; empty where that cannot be asked or nobody does now."""
     table = names.get("table")
-    if not table or _TOOL not in job.registry.names or not job.registry.has(_TOOL, job.known_server()):
+    if not table or not job.registry.has(_TOOL, job.known_server()):
         return ""
     try:
         found = job.read(_TOOL, {"schema": str(names.get("schema") or ""), "table": str(table)})

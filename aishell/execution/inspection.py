@@ -34,7 +34,7 @@ def inspect(
     named = choose(job.agent.tables(job.task), tables)
     chosen = tuple(table for table in named if not is_excluded(table.schema, table.table, excluded))
     keys = {table.key for table in chosen}
-    tools = frozenset(name for name in job.registry.names if job.registry.has(name, job.known_server()))
+    tools = job.registry.known(job.known_server())
     inventory = Inventory(
         server=server,
         tables=chosen,
@@ -44,7 +44,7 @@ def inspect(
         deferred=deferred,
         history=history or {},
         access=job.access(),
-        requires={name: needed for name in tools if (needed := job.pick(name).privileges)},
+        requires=lambda name: job.pick(name).privileges if name in tools else (),
     )
     if job.task.input_data.get("create_backup"):
         inventory = replace(inventory, guarded=_guarded(job), last_backup=_young_backup(job))
@@ -58,7 +58,7 @@ def inspect(
 def _guarded(job: Job) -> frozenset[str]:
     """The tools that can hurt: of risk high and critical, and those before which a constraint asks for a backup."""
     named = {name for one in job.constraints if isinstance(one, BackupRequired) for name in one.before_operations}
-    known = {name for name in job.registry.names if job.registry.has(name, job.known_server())}
+    known = job.registry.known(job.known_server())
     return frozenset(name for name in known if name in named or job.pick(name).risk_level.rank >= Risk.HIGH.rank)
 
 

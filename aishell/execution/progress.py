@@ -50,7 +50,7 @@ def _polling(
     run: Run, step: Step, tool: str, kept: _Watched, told: Callable[[Row], None], pause: float
 ) -> Iterator[None]:
     """Call a reading tool on the step's session again and again, where this server has the tool."""
-    if tool not in run.job.registry.names or not run.job.registry.has(tool, run.job.known_server()):
+    if not run.job.registry.has(tool, run.job.known_server()):
         yield
         return
     ended = threading.Event()

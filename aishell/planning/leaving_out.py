@@ -26,7 +26,7 @@ def leave_out(
     left: list[LeftOut] = []
     role = privileges_of(inventory)
     for step in steps:
-        allowed, lacks = _allowed(step, inventory.requires.get(step.tool, ()), role)
+        allowed, lacks = _allowed(step, inventory.requires(step.tool), role)
         left += lacks
         if allowed is not None:
             kept[step.id] = allowed

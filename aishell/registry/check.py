@@ -7,12 +7,12 @@ from pathlib import Path, PurePosixPath
 from aishell.errors import AishellError, ToolFileError, UnknownNameError, UsageError
 from aishell.registry.fragments import FOLDER, included
 from aishell.registry.header import ENGINES, read_tool
-from aishell.registry.registry import LockCheck, Registry, is_tool
+from aishell.registry.registry import Registry, is_tool
 from aishell.registry.tool import Tool
 from aishell.registry.wall import require_reading, wall_of
 
 
-def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -> tuple[int, list[ToolFileError]]:
+def check(folder: Path, beside: Registry) -> tuple[int, list[ToolFileError]]:
     """How many tools of `folder` load beside those of a registry (they are added to it), and what is wrong with the others.
 
     The errors' paths are as `folder` was given. Raises UsageError when there is no such folder.
@@ -30,7 +30,7 @@ def check(folder: Path, beside: Registry, lock_check: LockCheck | None = None) -
             used |= {fragments / f"{name}.sql" for name in included(text)}
             tool = read_tool(text, "/".join(("tools", *inside.parts)), _engine(inside), fragments, wall)
             _try_examples(tool)
-            beside.add(tool, lock_check)
+            beside.add(tool)
         except ToolFileError as error:
             problems.append(_placed(error, folder))
         except AishellError as error:

@@ -1,11 +1,18 @@
-"""All tools of a site: loaded from folders, picked by server, found by what they may do."""
+"""All tools of a site: loaded from folders, picked by server, found by what they may do.
+
+What came with aishell is read when it is asked for by name: a run uses a few tools of the sixty to eighty of an engine, and
+reading them all was a fifth of a dry run's time. A site's own files are read at once, so that a mistake in one is told before
+anything runs.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from threading import RLock
 
 from aishell.errors import PlanError, ToolFileError, UnknownNameError, UsageError
 from aishell.models import Risk, Server
@@ -22,13 +29,28 @@ LockCheck = Callable[[Tool], str | None]
 TO_COME = frozenset({"repair_corrupted_tables", "salvage_table", "terminate_blocker"})
 
 
+@dataclass(frozen=True)
+class _Unread:
+    """A file that came with aishell: the path, its name for people, and its engine's folder."""
+
+    path: Path
+    source: str
+    engine: Path
+
+    def read(self) -> Tool:
+        return _shipped(self.path, self.source, self.engine)
+
+
 class Registry:
     """Tools by engine and name. `lock_check` says what is wrong with a tool's declared lock, or None."""
 
-    def __init__(self, tools: Iterable[Tool], lock_check: LockCheck | None = None) -> None:
+    def __init__(self, tools: Iterable[Tool] = (), lock_check: LockCheck | None = None) -> None:
+        self._lock_check = lock_check
         self._tools: dict[tuple[str, str], list[Tool]] = {}
+        self._unread: dict[tuple[str, str], list[_Unread]] = {}
+        self._reading = RLock()
         for tool in tools:
-            self.add(tool, lock_check)
+            self.add(tool)
 
     @classmethod
     def load(
@@ -36,10 +58,19 @@ class Registry:
     ) -> Registry:
         """Every `tools/<engine>/**/*.{sql,yaml}` below the folders; `engine` loads that one and `common` only.
 
-        What did not come with aishell passes the wall. Raises ToolFileError for the first file that is wrong.
+        What did not come with aishell passes the wall. Raises ToolFileError for the first file of those that is wrong.
         """
-        made = cls(_files(folders, engine), lock_check)
-        for problem in made.dangling(made):
+        made, own = cls(lock_check=lock_check), []
+        for folder in folders:
+            wall = wall_of(folder)
+            for path, source, place in _paths(folder, engine):
+                if wall is None:
+                    made._unread.setdefault((place.name, path.stem), []).append(_Unread(path, source, place))
+                else:
+                    own.append(_read(path, source, place, wall))
+        for tool in own:
+            made.add(tool)
+        for problem in made.dangling(own):
             raise problem
         return made
 
@@ -48,17 +79,24 @@ class Registry:
 
         Raises ToolFileError for a text that does not load, or is another than today's and may do more than read.
         """
-        today = {tool.text for tool in self}
-        stored = [
-            read_tool(text, source, Path(source).parts[1], wall=None if text in today else require_reading)
-            for source, text in texts.items()
-        ]
+        stored = []
+        for source, text in texts.items():
+            engine = Path(source).parts[1]
+            today = {tool.text for tool in self._variants(engine, PurePosixPath(source).stem)}
+            stored.append(read_tool(text, source, engine, wall=None if text in today else require_reading))
         names = {(tool.engine, tool.name) for tool in stored}
-        return Registry([*stored, *(tool for tool in self if (tool.engine, tool.name) not in names)])
+        made = Registry(stored)
+        made._tools |= {key: list(tools) for key, tools in self._tools.items() if key not in names}
+        made._unread = {key: files for key, files in self._unread.items() if key not in names}
+        return made
 
-    def add(self, tool: Tool, lock_check: LockCheck | None = None) -> None:
+    def add(self, tool: Tool) -> None:
         """Raises ToolFileError for a lock that contradicts the statement, or a name that stands twice for one server."""
-        if lock_check is not None and (problem := lock_check(tool)):
+        self._variants(tool.engine, tool.name)
+        self._add(tool)
+
+    def _add(self, tool: Tool) -> None:
+        if self._lock_check is not None and (problem := self._lock_check(tool)):
             line = next((n for n, text in enumerate(tool.text.splitlines(), 1) if text.startswith("-- lock:")), 1)
             raise ToolFileError(tool.source, line, problem)
         variants = self._tools.setdefault((tool.engine, tool.name), [])
@@ -69,13 +107,22 @@ class Registry:
                 )
         variants.append(tool)
 
+    def _variants(self, engine: str, name: str) -> list[Tool]:
+        """The files of a name for an engine, read now where they were not yet."""
+        if (engine, name) in self._unread:
+            with self._reading:  # what a step is watched with is picked in a thread of its own
+                for file in self._unread.get((engine, name), ()):
+                    self._add(file.read())
+                self._unread.pop((engine, name), None)
+        return self._tools.get((engine, name), [])
+
     def dangling(self, tools: Iterable[Tool]) -> Iterator[ToolFileError]:
         """What is wrong with the other tools that take these back: one that is not there, or does not take what it is given."""
         for tool in tools:
             if tool.undone_by is None:
                 continue
             name, given = tool.undone_by.tool, tool.undone_by.params
-            known = self._tools.get((tool.engine, name)) or self._tools.get(("common", name)) or []
+            known = self._variants(tool.engine, name) or self._variants("common", name)
             unknown = sorted(given.keys() - (known[0].parameters.keys() if known else set()))
             if not known or unknown:
                 lines = enumerate(tool.text.splitlines(), 1)
@@ -84,23 +131,28 @@ class Registry:
                 yield ToolFileError(tool.source, line, f"undo: {said}")
 
     def __iter__(self) -> Iterator[Tool]:
-        return (tool for variants in self._tools.values() for tool in variants)
+        for key in sorted({*self._tools, *self._unread}):
+            yield from self._variants(*key)
 
     @property
     def names(self) -> list[str]:
-        return sorted({name for _, name in self._tools})
+        return sorted({name for _, name in (*self._tools, *self._unread)})
+
+    def known(self, server: Server) -> Known:
+        """The names of the tools that there are for a server, each looked for when it is asked for."""
+        return Known(self, server)
 
     def pick(self, name: str, server: Server) -> Tool:
         """The variant of a tool for this server; `undo_x` is what the block `undo` of the tool x makes.
 
         Raises UnknownNameError, or PlanError when no variant fits.
         """
-        variants = self._tools.get((server.engine, name)) or self._tools.get(("common", name))
-        if variants is None and name.startswith(UNDO) and self.has(name.removeprefix(UNDO), server):
+        variants = self._variants(server.engine, name) or self._variants("common", name)
+        if not variants and name.startswith(UNDO) and self.has(name.removeprefix(UNDO), server):
             tool = self.pick(name.removeprefix(UNDO), server)
             if "undo" in tool.blocks:
                 return undoing(tool)
-        if variants is None:
+        if not variants:
             if name in self.names:
                 raise PlanError(f"the tool {name!r} does not exist for {server.engine}")
             raise UnknownNameError("tool", name, self.names)
@@ -115,13 +167,13 @@ class Registry:
     def has(self, name: str, server: Server) -> bool:
         try:
             self.pick(name, server)
-        except UsageError:
+        except (PlanError, UnknownNameError):
             return False
         return True
 
     def variants(self, name: str) -> list[Tool]:
         """Every file of this name, all engines. Raises UnknownNameError."""
-        found = [tool for (_, known), tools in self._tools.items() if known == name for tool in tools]
+        found = [tool for engine in ENGINES for tool in self._variants(engine, name)]
         if not found:
             raise UnknownNameError("tool", name, self.names)
         return found
@@ -147,6 +199,20 @@ class Registry:
         return sorted(found, key=lambda tool: (tool.name, tool.engine, tool.source))
 
 
+@dataclass(frozen=True)
+class Known:
+    """Whether a name is that of a tool for this server."""
+
+    registry: Registry
+    server: Server
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.registry.names and self.registry.has(str(name), self.server)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.registry.names if self.registry.has(name, self.server))
+
+
 def tool_names(folders: Iterable[Path]) -> set[str]:
     """The names of all tools below the folders, of every engine, by their files alone, of what takes them back, and of those to
     come."""
@@ -158,12 +224,6 @@ def tool_names(folders: Iterable[Path]) -> set[str]:
         if name.endswith((".sql", ".yaml")) and not os.path.basename(place).startswith(("_", "."))  # noqa: PTH119  one of many
     }
     return {*TO_COME, *named, *(UNDO + name for name in named)}
-
-
-def _files(folders: Iterable[Path], engine: str | None) -> Iterable[Tool]:
-    for folder in folders:
-        wall = wall_of(folder)
-        yield from (_read(*found, wall) for found in _paths(folder, engine))
 
 
 def is_tool(inside: Path) -> bool:
@@ -187,17 +247,13 @@ def _paths(folder: Path, engine: str | None) -> Iterable[tuple[Path, str, Path]]
                     yield path, "/".join(("tools", *path.relative_to(folder).parts)), sub
 
 
-def _read(path: Path, source: str, engine: Path, wall: Wall | None) -> Tool:
-    # What came with aishell stays as it is while a process lives: for several targets it is read once.
-    return _shipped(path, source, engine) if wall is None else _read_now(path, source, engine, wall)
-
-
 @cache
 def _shipped(path: Path, source: str, engine: Path) -> Tool:
-    return _read_now(path, source, engine, None)
+    """What came with aishell stays as it is while a process lives: for several targets it is read once."""
+    return _read(path, source, engine, None)
 
 
-def _read_now(path: Path, source: str, engine: Path, wall: Wall | None) -> Tool:
+def _read(path: Path, source: str, engine: Path, wall: Wall | None) -> Tool:
     try:
         return read_tool(path.read_text(encoding="utf-8"), source, engine.name, engine / FOLDER, wall)
     except UnicodeDecodeError as error:

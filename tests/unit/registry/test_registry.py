@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from aishell.errors import PlanError, ToolFileError, UnknownNameError, UsageError
 from aishell.locations import built_in
 from aishell.models import Risk
+from aishell.registry import registry as of_registry
 from aishell.registry.registry import Registry
 from aishell.registry.tool import Clause
+from aishell.safety.locks import contradiction
 from tests.unit.making import BLOCKS, ENGINES, make_server, make_tool, query_tool, tool_text
 
 
@@ -170,7 +172,7 @@ def test_tools_are_found_by_what_they_may_do(wanted, names):
 
 
 def test_the_variants_of_a_name_are_all_its_files():
-    assert [tool.engine for tool in TOOLS.variants("build")] == ["sqlite", "postgresql"]
+    assert [tool.engine for tool in TOOLS.variants("build")] == ["postgresql", "sqlite"]
     assert TOOLS.names == ["build", "drop", "look", "touch"]
     with pytest.raises(UnknownNameError):
         TOOLS.variants("biuld")
@@ -258,3 +260,40 @@ def test_what_came_with_aishell_is_read_once_and_a_sites_each_time(tmp_path):
     path.rename(path.with_name("checkpoint_later.sql"))
     (after,) = Registry.load([tmp_path])
     assert (before.name, after.name) == ("checkpoint_wal", "checkpoint_later")
+
+
+def test_of_what_came_with_aishell_no_file_is_read_but_those_of_the_name_that_is_asked_for():
+    of_registry._shipped.cache_clear()
+    registry = Registry.load([built_in("tools")], lock_check=contradiction, engine="sqlite")
+    assert "optimize_table" in registry.names
+    assert of_registry._shipped.cache_info().misses == 0
+    assert registry.pick("optimize_table", make_server("sqlite")) is registry.pick(
+        "optimize_table", make_server("sqlite")
+    )
+    assert "optimize_table" in registry.known(make_server("sqlite"))
+    assert "optimise_table" not in registry.known(make_server("sqlite"))
+    assert of_registry._shipped.cache_info().misses == 1
+
+
+def test_whatever_came_with_aishell_stands_the_checks_that_loading_it_lazily_leaves_out():
+    registry = Registry.load([built_in("tools")], lock_check=contradiction)
+    assert list(registry.dangling(registry)) == []
+    assert {tool.name for tool in registry} == set(registry.names)
+
+
+def test_a_shipped_file_that_is_wrong_is_an_error_and_not_a_tool_that_does_not_exist(tmp_path, monkeypatch):
+    monkeypatch.setattr(of_registry, "wall_of", lambda folder: None)
+    (tmp_path / "sqlite").mkdir()
+    (tmp_path / "sqlite" / "touch.sql").write_text("-- name: touch\n")
+    registry = Registry.load([tmp_path])
+    with pytest.raises(ToolFileError, match=r"touch\.sql"):
+        registry.has("touch", make_server("sqlite"))
+
+
+def test_a_site_s_tool_for_the_same_servers_as_a_shipped_one_is_refused_though_that_was_not_read(tmp_path):
+    (tmp_path / "sqlite").mkdir()
+    (tmp_path / "sqlite" / "checkpoint_wal.sql").write_text(
+        (built_in("tools") / "sqlite" / "checkpoint_wal.sql").read_text()
+    )
+    with pytest.raises(ToolFileError, match=r"checkpoint_wal stands in tools/sqlite/checkpoint_wal\.sql too"):
+        Registry.load([built_in("tools"), tmp_path])
