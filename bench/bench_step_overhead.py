@@ -1,8 +1,9 @@
 """aishell's own time per step, target queries excluded, against two bare durable commits of its store.
 
 The claim (issue 2): at most 1 ms above the two commits. The steps are Python tools that return at once, so that everything
-measured is aishell: resolve, hooks, gates, intent, outcome, checkpoint, audit. Alternating rounds; then the profile that
-explains the rest.
+measured is aishell: resolve, hooks, gates, intent, outcome, checkpoint, audit. They pass for aishell's own, which run in this
+process; one of a site's has a process to itself (issue 11, D2), which a few rounds measure too. Alternating rounds; then the
+profile that explains the rest.
 """
 
 from __future__ import annotations
@@ -27,17 +28,18 @@ from aishell.site import Site
 from aishell.state.store import Store
 
 STEPS, ROUNDS = 200, 7
+OURS, OF_THE_SITE = "aishell.bench_step_overhead", "bench_step_overhead"
 TOOL = """
 name: do_nothing
 category: report
 risk: medium
 capabilities: [database_read]
 runs: python
-implementation: bench_step_overhead:do_nothing
+implementation: {module}:do_nothing
 parameters:
-  number: {type: integer}
+  number: {{type: integer}}
 returns:
-  number: {type: integer}
+  number: {{type: integer}}
 description: Returns its parameter at once.
 """
 
@@ -47,19 +49,26 @@ def do_nothing(params: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
 
 class Chain(MaintenanceAgent):
-    """STEPS steps, each of which needs the one before it."""
+    """So many steps, each of which needs the one before it."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
         return Draft(
-            tuple(Step(f"s{n}", "do_nothing", {"number": n}, needs=(f"s{n - 1}",) if n else ()) for n in range(STEPS))
+            tuple(
+                Step(f"s{n}", "do_nothing", {"number": n}, needs=(f"s{n - 1}",) if n else ()) for n in range(self.steps)
+            )
         )
 
 
-def run_steps(folder: Path, number: int) -> float:
-    """Seconds for one run of STEPS steps, without planning."""
+def run_steps(folder: Path, number: int, module: str = OURS, steps: int = STEPS) -> float:
+    """Seconds a step of one run, without planning."""
+    (folder / "tools" / "common" / "do_nothing.yaml").write_text(TOOL.format(module=module))
     state = folder / f"state{number}.db"
     with Site.open(folder, state=state) as site, site.job(Task("maintenance", f"sqlite:///{folder}/target.db")) as job:
-        agent: Agent = Chain()
+        agent: Agent = Chain(steps)
         job.agent = agent
         inventory = Inventory(job.refresh(), (), (), "now")
         planned = present(job, agent.plan(job.task, inventory), inventory)
@@ -68,11 +77,11 @@ def run_steps(folder: Path, number: int) -> float:
         result = site.run(planned)
         seconds = time.perf_counter() - started
     assert result.status == "success", result.reasoning
-    return seconds
+    return seconds / steps
 
 
 def bare_commits(folder: Path, number: int) -> float:
-    """Seconds for 2 * STEPS durable commits of one insert or update each."""
+    """Seconds for two durable commits of one insert or update each, of STEPS such pairs."""
     store = Store.open(folder / f"bare{number}.db")
     with store.write() as connection:
         columns = (row["name"] for row in connection.all("PRAGMA table_info(runs)"))
@@ -86,30 +95,31 @@ def bare_commits(folder: Path, number: int) -> float:
             connection.update("runs", "id = :run", {"run": "r"}, {"state": str(step)})
     seconds = time.perf_counter() - started
     store.close()
-    return seconds
+    return seconds / STEPS
 
 
 def main() -> None:
     sys.path.insert(0, str(Path(__file__).parent))
-    sys.modules["bench_step_overhead"] = sys.modules["__main__"]
+    sys.modules[OURS] = sys.modules["__main__"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "config").mkdir()
         (folder / "tools" / "common").mkdir(parents=True)
-        (folder / "tools" / "common" / "do_nothing.yaml").write_text(TOOL)
         with sqlite3.connect(folder / "target.db") as target:
             target.execute("CREATE TABLE t (i INTEGER PRIMARY KEY)")
         target.close()
-        ours, bare = [], []
+        ours, bare, children = [], [], []
         for number in range(ROUNDS):
-            bare.append(bare_commits(folder, number) / STEPS * 1000)
-            ours.append(run_steps(folder, number) / STEPS * 1000)
+            bare.append(bare_commits(folder, number) * 1000)
+            ours.append(run_steps(folder, number) * 1000)
+            children.append(run_steps(folder, ROUNDS + 1 + number, OF_THE_SITE, steps=10) * 1000)
         profile = cProfile.Profile()
         execute = orchestrator.execute  # what a worker thread does for a step
         orchestrator.execute = lambda *arguments: profile.runcall(execute, *arguments)
         run_steps(folder, ROUNDS)
     print(f"{'':<26} {'median':>9} {'min':>8} {'max':>8}   (ms a step, {STEPS} steps, {ROUNDS} rounds)")
-    for label, values in (("two bare durable commits", bare), ("a step of aishell", ours)):
+    labels = ("two bare durable commits", "a step of aishell", "of a site's own in Python")
+    for label, values in zip(labels, (bare, ours, children), strict=True):
         print(f"{label:<26} {statistics.median(values):>9.2f} {min(values):>8.2f} {max(values):>8.2f}")
     print(f"above the two commits: {statistics.median(ours) - statistics.median(bare):.2f} ms")
     pstats.Stats(profile).sort_stats("cumtime").print_stats("aishell|commit|execute", 24)

@@ -147,29 +147,32 @@ class Registry:
 
         Raises UnknownNameError, or PlanError when no variant fits.
         """
-        variants = self._variants(server.engine, name) or self._variants("common", name)
-        if not variants and name.startswith(UNDO) and self.has(name.removeprefix(UNDO), server):
-            tool = self.pick(name.removeprefix(UNDO), server)
-            if "undo" in tool.blocks:
-                return undoing(tool)
-        if not variants:
-            if name in self.names:
-                raise PlanError(f"the tool {name!r} does not exist for {server.engine}")
-            raise UnknownNameError("tool", name, self.names)
-        for tool in variants:
-            if not tool.clauses or any(c.fits(server.product, server.version, server.features) for c in tool.clauses):
-                return tool
-        raise PlanError(
-            f"no variant of {name!r} fits {server.product} {server.version_text}",
-            hint="; ".join(tool.text.splitlines()[1].removeprefix("-- ") for tool in variants),
-        )
+        if (tool := self._found(name, server)) is not None:
+            return tool
+        variants = self._of(name, server)
+        if variants:
+            raise PlanError(
+                f"no variant of {name!r} fits {server.product} {server.version_text}",
+                hint="; ".join(tool.text.splitlines()[1].removeprefix("-- ") for tool in variants),
+            )
+        if name in self.names:
+            raise PlanError(f"the tool {name!r} does not exist for {server.engine}")
+        raise UnknownNameError("tool", name, self.names)
 
     def has(self, name: str, server: Server) -> bool:
-        try:
-            self.pick(name, server)
-        except (PlanError, UnknownNameError):
-            return False
-        return True
+        return self._found(name, server) is not None
+
+    def _of(self, name: str, server: Server) -> list[Tool]:
+        return self._variants(server.engine, name) or self._variants("common", name)
+
+    def _found(self, name: str, server: Server) -> Tool | None:
+        for tool in self._of(name, server):
+            if not tool.clauses or any(c.fits(server.product, server.version, server.features) for c in tool.clauses):
+                return tool
+        if name.startswith(UNDO) and not self._of(name, server):
+            taken_back = self._found(name.removeprefix(UNDO), server)
+            return undoing(taken_back) if taken_back is not None and "undo" in taken_back.blocks else None
+        return None
 
     def variants(self, name: str) -> list[Tool]:
         """Every file of this name, all engines. Raises UnknownNameError."""
@@ -207,7 +210,7 @@ class Known:
     server: Server
 
     def __contains__(self, name: object) -> bool:
-        return name in self.registry.names and self.registry.has(str(name), self.server)
+        return self.registry.has(str(name), self.server)
 
     def __iter__(self) -> Iterator[str]:
         return (name for name in self.registry.names if self.registry.has(name, self.server))

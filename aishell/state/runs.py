@@ -368,10 +368,14 @@ class Runs:
         return row
 
     def _claim(self, connection: Connection, run_id: str, owner: str) -> str | None:
-        """Make sure that the run is still ours; whether another process asked it to `cancel` or `pause`."""
+        """Make sure that the run is still ours; whether another process asked it to `cancel` or `pause`.
+
+        In an immediate transaction a look is enough: nobody becomes the owner before it ends. A row of `runs` holds its whole
+        plan, which each UPDATE would write anew (0.2 ms with 200 steps).
+        """
         row = connection.first(
-            "UPDATE runs SET pid = :pid WHERE id = :run AND owner = :owner RETURNING cancel_requested, pause_requested",
-            {"run": run_id, "owner": owner, "pid": os.getpid()},
+            "SELECT cancel_requested, pause_requested FROM runs WHERE id = :run AND owner = :owner",
+            {"run": run_id, "owner": owner},
         )
         if row is None:
             raise StateError(
