@@ -189,7 +189,7 @@ class Batches:
                 began = time.monotonic()
 
     def _share(self, row: Row, left: int | None) -> tuple[int, int | None]:
-        """The next batch's size and the most rows that it may take, of which so many are left. Size 0: there is no room for any."""
+        """The next batch's size and the most rows that it may take, where so many are left of a limit. Size 0: no batch fits."""
         if left is None:
             return self.pace.size, None
         if self.capped:

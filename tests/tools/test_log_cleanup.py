@@ -10,7 +10,7 @@ import pytest
 from aishell.registry.reached import Reached
 from tests.conftest import HOSTILE_NAMES, HOSTILE_NAMES_MYSQL
 from tests.fix_tools import Engine, make_engine
-from tests.tools.cleaner import CUTOFF, EVERY, NEW, OLD, PLAIN, TYPES, WAYS, Cleaner, Raw
+from tests.tools.cleaner import CUTOFF, EVERY, NEW, OLD, TYPES, WAYS, Cleaner, Raw
 
 
 @pytest.fixture(params=EVERY)
