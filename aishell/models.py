@@ -176,6 +176,21 @@ class Table:
     def key(self) -> tuple[str, str]:
         return self.schema, self.table
 
+    @property
+    def row_bytes(self) -> float | None:
+        """What a row takes, its share of the indexes included, which are taken to be as full as the table.
+
+        None where it is not known how much of the table is free: half of what a clean-up left behind may be.
+        """
+        if not self.rows or self.bytes is None or self.fragmentation_percent is None:
+            return None
+        return (self.bytes + (self.index_bytes or 0)) * (1 - self.fragmentation_percent / 100) / self.rows
+
+    @property
+    def row_bytes_method(self) -> str:
+        """`about`, or `at most`: InnoDB's statistics see the free pages, and not what is free in the others."""
+        return "at most" if self.storage == "InnoDB" else "about"
+
 
 @dataclass(frozen=True, slots=True)
 class Index:
@@ -386,6 +401,11 @@ class StepResult:
     approved_by: str | None = None
     deferred: tuple[Mapping[str, Any], ...] = ()  # objects left for another night: {object, reason}
     cause: Cause | None = None  # of a step that was skipped
+
+    @property
+    def table(self) -> str:
+        """The table that it was for, `schema.table`; empty where it was for none."""
+        return f"{self.params.get('schema')}.{self.params['table']}" if self.params.get("table") else ""
 
 
 @dataclass(frozen=True, slots=True)

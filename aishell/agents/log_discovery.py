@@ -31,6 +31,8 @@ FEW_ROWS = 10_000
 #: So many tables are measured; the others are counted.
 MOST_TABLES = 20
 BUCKETS = 12
+#: Bytes that no row of InnoDB is smaller than, however it is compressed.
+LEAST_ROW = 1
 DAY = 86_400
 #: Growth is that of the last so many days.
 RECENT_DAYS = 7
@@ -76,6 +78,7 @@ class Candidate:
     growth_method: str | None = None
     rows_per_day: float | None = None
     bytes_per_day: float | None = None
+    bytes_method: str | None = None
     days_until_full: float | None = None
     unknown: Mapping[str, str] = field(default_factory=dict)
     command: str | None = None
@@ -150,6 +153,7 @@ def _summed(tables: Sequence[Table], parents: Sequence[Row], chosen: Collection[
             rows=_sum(leaf.rows for leaf in below),
             bytes=_sum(leaf.bytes for leaf in below),
             index_bytes=_sum(leaf.index_bytes for leaf in below),
+            fragmentation_percent=_free_of(below),
         )
     kinds = ("table", "partitioned", "partition")
     return (by_key[key] for key in by_key if key in chosen and key not in parts and by_key[key].kind in kinds)
@@ -160,6 +164,13 @@ def _seen(leaf: Table) -> Table:
     if leaf.rows or leaf.bytes or leaf.last_analyze or leaf.last_vacuum:
         return leaf
     return replace(leaf, rows=None, bytes=None, index_bytes=None)
+
+
+def _free_of(leaves: Sequence[Table]) -> float | None:
+    """The share of all partitions that is free, in percent; None where that of one which has rows is not known."""
+    filled = [leaf for leaf in leaves if leaf.bytes]
+    free = [(leaf.bytes or 0) * leaf.fragmentation_percent for leaf in filled if leaf.fragmentation_percent is not None]
+    return sum(free) / sum(leaf.bytes or 0 for leaf in filled) if filled and len(free) == len(filled) else None
 
 
 def _sum(sizes: Iterable[int | None]) -> int | None:
@@ -184,8 +195,11 @@ def _dated(
 
 def _begun(table: Table, log: LogTable | None, why: str | None) -> Candidate:
     """What the catalog tells of a table."""
-    size = None if table.bytes is None else table.bytes + (table.index_bytes or 0)
+    old = _is_of_before(table)
+    size = None if table.bytes is None or old else table.bytes + (table.index_bytes or 0)
     made = Candidate(table.schema, table.table, table.kind, rows=table.rows, bytes=size)
+    if old:
+        made = made.without("the statistics are of before most of its rows were written or deleted", "bytes")
     if looks_like_log(table.table):
         made = _scored(made, NAMED, "named like a log")
     if log is not None and log.divided:
@@ -201,6 +215,14 @@ def _begun(table: Table, log: LogTable | None, why: str | None) -> Candidate:
     return _scored(
         made, DATED + INDEXED * log.indexed, f"date column {log.column} by type and name ({log.declared}, {how})"
     )
+
+
+def _is_of_before(table: Table) -> bool:
+    """Whether InnoDB's size is of before much of the table was written: it is told anew by ANALYZE alone, which a server thread
+    does some seconds after a load; rows are counted as they come."""
+    if table.storage != "InnoDB" or not table.rows or table.bytes is None:
+        return False
+    return (table.modified_rows or 0) > 1000 + table.rows / 2 or table.bytes < table.rows * LEAST_ROW
 
 
 def _scored(candidate: Candidate, points: int, reason: str) -> Candidate:
@@ -249,9 +271,12 @@ def _iso(kind: str, seconds: float) -> str:
 
 
 def with_growth(
-    candidate: Candidate, kind: str, oldest: str, week: Cutoff, recent: tuple[int, str], free: int | None
+    candidate: Candidate, table: Table, kind: str, oldest: str, week: Cutoff, recent: tuple[int, str], free: int | None
 ) -> Candidate:
-    """The candidate with its growth: the rows of the last days, or of all its days where it is younger, at their average size."""
+    """The candidate with its growth: the rows of the last days, or of all its days where it is younger, at the size of its rows.
+
+    What is free in the table takes part in no row: it is what earlier rows have left.
+    """
     start, first = seconds_of(kind, str(written(kind, week))), seconds_of(kind, oldest)
     assert start is not None  # noqa: S101  written by us
     assert first is not None  # noqa: S101  with_ends has read it
@@ -260,9 +285,13 @@ def with_growth(
     candidate = replace(candidate, rows_per_day=round(rows, 1), growth_method=recent[1])
     if not candidate.rows or candidate.bytes is None:
         return candidate.without("its size is not known yet", "bytes_per_day")
+    if table.row_bytes is None:
+        why = f"how much of its size is free is not known: {table.withheld or 'there are no statistics of it'}"
+        return candidate.without(why, "bytes_per_day")
     # The statistics may know of fewer rows than came in these days: all of them take no more than the table.
-    size = min(rows * candidate.bytes / candidate.rows, candidate.bytes / days)
-    return replace(candidate, bytes_per_day=round(size, 1), days_until_full=days_left(free, size))
+    size = min(rows * table.row_bytes, candidate.bytes / days)
+    days_ = days_left(free, size)
+    return replace(candidate, bytes_per_day=round(size, 1), bytes_method=table.row_bytes_method, days_until_full=days_)
 
 
 def days_left(free: int | None, per_day: float) -> float | None:

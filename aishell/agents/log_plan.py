@@ -11,6 +11,7 @@ from typing import Any
 from aishell.agents import log_partitions
 from aishell.agents.base import Draft, is_excluded
 from aishell.agents.log_archives import columns_of, key_of
+from aishell.agents.log_evidence import evidence_of
 from aishell.agents.log_questions import aged_leaves, aged_tables, divided, referring
 from aishell.agents.log_relatives import Relatives, relatives_of
 from aishell.agents.log_tables import LogTable, child_name, references
@@ -234,15 +235,6 @@ class Planner:
             )
         self.warnings += [note for note in family.notes if note not in self.warnings]
 
-    def _row_bytes(self, log: LogTable) -> int | None:
-        """What a row takes, its share of the indexes included."""
-        rows, size = max(log.table.rows or 0, log.old.rows or 0), self._bytes(log)
-        return None if not log.table.rows or size is None else round(size / rows)
-
-    def _bytes(self, log: LogTable) -> int | None:
-        """What the table takes, its indexes included."""
-        return None if log.table.bytes is None else log.table.bytes + (log.table.index_bytes or 0)
-
     def _which(self, log: LogTable) -> dict[str, Any]:
         """Which rows are old."""
         return {"date_column": escaped(log.column), "cutoff": log.before, "filters": list(log.rule.filters)}
@@ -258,17 +250,7 @@ class Planner:
         return estimate(self.inventory, tool, log.name, rows, unit="rows", rate=rate)
 
     def _evidence(self, log: LogTable) -> tuple[Evidence, ...]:
-        at = self.inventory.measured_at
-        return (
-            Evidence("oldest", log.oldest, f"least {log.column}", at),
-            Evidence("newest", log.newest, f"greatest {log.column}", at),
-            Evidence("cutoff", str(log.cutoff), f"{log.rule.retention_days} days before the database's clock", at),
-            Evidence("retention_days", log.rule.retention_days, "as asked", at),
-            _old_rows(log, at),
-            Evidence("old_days", log.old.days, "as the old rows came, but for a few far before the others", at),
-            Evidence("bytes_per_row", self._row_bytes(log), "size of the table by its rows", at),
-            Evidence("table_bytes", self._bytes(log), "size of the table and its indexes", at),
-        )
+        return evidence_of(log, self.inventory.measured_at)
 
     def _afterwards(self, log: LogTable, deleted: str) -> None:
         """Give the space to new rows, or back to the disk where so much went that a rewrite pays."""
@@ -388,12 +370,3 @@ class Planner:
             )
         )
         return made
-
-
-def _old_rows(log: LogTable, at: str) -> Evidence:
-    """How many rows are old, or why nobody knows."""
-    old = log.old
-    if old.rows is None:
-        least = f"at least {old.least:,}: " if old.least else ""
-        return Evidence("old_rows", None, "unknown", at, withheld=f"{least}{old.method}")
-    return Evidence("old_rows", log.old_rows, old.method, at, None if old.exact else "an estimate")

@@ -7,7 +7,8 @@ from typing import Any
 
 from aishell.agents import log_partitions
 from aishell.agents.cascaded import cascaded
-from aishell.agents.summary import left_over
+from aishell.agents.log_left import ARCHIVES, left_of, limit_of
+from aishell.agents.summary import left_over, method_of, roughly
 from aishell.models import StepResult, StepStatus, Task
 from aishell.reporting.units import size
 
@@ -15,26 +16,27 @@ DELETES = (
     "delete_old_records", "delete_old_records_by_date", "delete_old_records_without_key", "delete_archived_records",
     "delete_related_records",
 )  # fmt: skip
-ARCHIVES = ("archive_old_records", "archive_related_records")
 
 
 def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
     """`output_data` of the JSON contract (model.md), and the reasoning."""
     tables: dict[str, dict[str, Any]] = {}
     archives = {
-        f"{result.params.get('schema')}.{result.params.get('table')}": result.output
+        result.table: result.output
         for result in results
         if result.tool in ARCHIVES and result.output is not None and "archive_path" in result.output
     }
     for result in results:
         if result.tool in DELETES and result.output is not None:
-            name = f"{result.params.get('schema')}.{result.params.get('table')}"
+            name = result.table
             tables[name] = {
                 "rows_deleted": result.output["rows_deleted"],
-                "remaining": result.output.get("remaining"),
+                "remaining": left_of(result, results),
                 "cutoff": result.params.get("cutoff"),
                 "seconds": round(result.execution_time, 3),
             }
+            if (limit := limit_of(result, results)) is not None:
+                tables[name]["max_rows"] = limit
             if result.output.get("uncounted_batches"):
                 tables[name] |= {key: result.output.get(key) for key in ("uncounted_batches", "rows_uncounted")}
             if "relatives_deleted" in result.output:
@@ -47,7 +49,7 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
         table |= {key: output[key] for key in figures if key in output}
     partitions = [result for result in results if result.tool in log_partitions.TOOLS and result.output is not None]
     for result in partitions:
-        name = f"{result.params.get('schema')}.{result.params.get('table')}"
+        name = result.table
         nothing = {"rows_deleted": 0, "remaining": None, "cutoff": result.params.get("cutoff"), "seconds": 0.0}
         table = tables.setdefault(name, nothing)
         table["seconds"] = round(table["seconds"] + result.execution_time, 3)
@@ -68,6 +70,7 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
     if partitions:
         data["partitions_dropped"] = sum(table.get("partitions_dropped", 0) for table in tables.values())
         data["bytes_reclaimed"] = sum(table.get("bytes_dropped", 0) for table in tables.values())
+        data["bytes_method"] = method_of([result.output or {} for result in partitions])
     return data, _reasoning(data, results)
 
 
@@ -89,6 +92,7 @@ def _partitions(output: Mapping[str, Any]) -> dict[str, Any]:
         "partitions_dropped": output["partitions_dropped"],
         "rows_dropped": sum(known) if known else None,
         "bytes_dropped": output["bytes_before"] - output["bytes_after"],
+        "bytes_method": method_of([output]),
         "partitions": parts,
     }
 
@@ -117,6 +121,17 @@ def _missing(data: Mapping[str, Any]) -> str:
     return f"{cut}: up to {most:,} more row(s) may have gone that are not counted."
 
 
+def _left(name: str, table: Mapping[str, Any]) -> list[str]:
+    """What is left of the old rows, and why. The rows of a batch that may have run count for a limit."""
+    limited = "max_rows" in table
+    if table["remaining"]:
+        reached = limited and table["rows_deleted"] + (table.get("rows_uncounted") or 0) >= table["max_rows"]
+        return [f"{table['remaining']:,} old row(s) of {name} are left{': max_rows is reached' if reached else ''}."]
+    if table["remaining"] is None and limited:
+        return [f"How many old rows of {name} are left was not counted: no more than {table['max_rows']:,} were to go."]
+    return []
+
+
 def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     if data["rows_deleted"] or data.get("uncounted_batches"):
         each = "; ".join(
@@ -134,8 +149,9 @@ def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
                 f"The step {result.step_id} was stopped before its end: `aishell runs resume` goes on with it."
             )
     for name, table in data["tables"].items():
+        sentences += _left(name, table)
         if table.get("partitions_dropped"):
-            figures = f"{_rows_of(table['partitions'])}, {size(table['bytes_dropped'])}"
+            figures = f"{_rows_of(table['partitions'])}, {roughly(table)}{size(table['bytes_dropped'])}"
             sentences.append(f"{table['partitions_dropped']} old partition(s) of {name} were dropped ({figures}).")
         for child, number in table.get("cascades", {}).items():
             sentences.append(f"With them went or changed {number:,} row(s) of {child}, as counted before.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aishell.models import Cause, StepResult, StepStatus, Task
@@ -26,8 +26,8 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
     before, after = (
         sum(_number(r, key) for r in done if r.tool in _SHRINKS) for key in ("bytes_before", "bytes_after")
     )
-    rewritten = {_table(r) for r in done if r.tool in _OPTIMIZES}
-    processed = {_table(r) for r in done if _table(r)}
+    rewritten = {r.table for r in done if r.tool in _OPTIMIZES}
+    processed = {r.table for r in done if r.table}
     processed |= {
         f"{t['schema']}.{t['table']}"
         for r in done
@@ -46,9 +46,9 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
         "corruption_repaired": False,
         "repaired_tables": [],
         "fragmentation_data": {
-            _table(r) or "whole file": {
+            r.table or "whole file": {
                 **{key: (r.output or {}).get(key) for key in ("fragmentation_percent", "method", "recommendation")},
-                **({"recommendation": "none: this run has done it"} if _table(r) in rewritten else {}),
+                **({"recommendation": "none: this run has done it"} if r.table in rewritten else {}),
             }
             for r in done
             if r.tool == "analyze_table_fragmentation"
@@ -56,6 +56,7 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
         "bytes_before": before,
         "bytes_after": after,
         "bytes_reclaimed": before - after,
+        "bytes_method": method_of([r.output or {} for r in done if r.tool in _SHRINKS]),
         "backup_id": next(((r.output or {})["backup_id"] for r in done if r.tool == "validate_backup"), None),
     }
     return data, reasoning(data, results)
@@ -73,7 +74,7 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
         )
     sentences += _unchecked(results)
     optimised = [r for r in results if r.tool in _OPTIMIZES and r.status is StepStatus.DONE]
-    tables = [r for r in optimised if _table(r)]
+    tables = [r for r in optimised if r.table]
     did = [
         f"optimised {len(tables)} table(s)" if tables else "",
         "rewrote the file" if len(optimised) > len(tables) else "",
@@ -92,13 +93,27 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     sentences.append(f"aishell {_listed(done)}." if done else idle)
     if data["bytes_reclaimed"]:
         sizes = f"({data['bytes_before']:,} before, {data['bytes_after']:,} after)"
+        about = "about " if data["bytes_method"] == "statistics" else ""
+        given = f"{about}{data['bytes_reclaimed']:,} bytes were given back {sizes}."
         sentences.append(
-            f"{data['bytes_reclaimed']:,} bytes were given back {sizes}."
+            f"{given[0].upper()}{given[1:]}"
             if data["bytes_reclaimed"] > 0
-            else f"What was rewritten grew by {-data['bytes_reclaimed']:,} bytes {sizes}."
+            else f"What was worked on grew by {about}{-data['bytes_reclaimed']:,} bytes {sizes}."
         )
     sentences += left_over(results)
     return " ".join(sentences)
+
+
+def method_of(outputs: Sequence[Mapping[str, Any]]) -> str | None:
+    """Where figures of bytes come from: `statistics` where one of them does, else `file size`; None where there are none."""
+    if not outputs:
+        return None
+    return "statistics" if any(roughly(output) for output in outputs) else "file size"
+
+
+def roughly(output: Mapping[str, Any]) -> str:
+    """The word before bytes that statistics tell."""
+    return "about " if output.get("bytes_method") == "statistics" else ""
 
 
 def _unchecked(results: Sequence[StepResult]) -> list[str]:
@@ -139,12 +154,6 @@ def _shown(left: Sequence[StepResult]) -> str:
 def _number(result: StepResult, key: str) -> int:
     value = (result.output or {}).get(key)
     return int(value) if isinstance(value, (int, float)) else 0
-
-
-def _table(result: StepResult) -> str:
-    if result.params.get("table"):
-        return f"{result.params.get('schema')}.{result.params['table']}"
-    return ""
 
 
 def _listed(parts: list[str]) -> str:

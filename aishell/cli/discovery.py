@@ -101,7 +101,8 @@ def _grown(growth: float, tables: int, unknown: int) -> str:
 def _candidate(out: Console, one: Candidate, draws: bool) -> None:
     rows = "rows unknown" if one.rows is None else f"about {one.rows:,} rows"
     name = printable(f"{one.schema}.{one.table}")
-    out.print(f"{name}  {rows}, {size(one.bytes)}  score {one.score}", style="bold cyan", markup=False)
+    space = "size unknown" if one.bytes is None else size(one.bytes)
+    out.print(f"{name}  {rows}, {space}  score {one.score}", style="bold cyan", markup=False)
     out.print(f"  {printable('; '.join(one.reasons))}", style="dim", markup=False)
     if one.age_histogram and "age_histogram" not in one.unknown:
         bars = histogram(one.age_histogram, draws)
@@ -109,7 +110,8 @@ def _candidate(out: Console, one: Candidate, draws: bool) -> None:
         out.print(f"  age    {one.oldest}  |{bars}|  {one.newest}  ({methods})", markup=False)
     if one.rows_per_day is not None:
         full = _days(one.days_until_full, "") and f"; alone it fills the disk in {_days(one.days_until_full, '')}"
-        space = f" and {size(one.bytes_per_day)}" if one.bytes_per_day is not None else ""
+        word = "at most " if one.bytes_method == "at most" else ""
+        space = f" and {word}{size(one.bytes_per_day)}" if one.bytes_per_day is not None else ""
         rows_ = f"{one.rows_per_day:,.{1 if one.rows_per_day < 10 else 0}f}"
         out.print(f"  growth {rows_} rows{space} a day ({one.growth_method}){full}", markup=False)
     for why in dict.fromkeys(one.unknown.values()):

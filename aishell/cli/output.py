@@ -96,7 +96,8 @@ class Screen:
         left_out.show(self.out, result.output_data.get("left_out", ()), verbose=self.verbose)
         reclaimed = result.output_data.get("bytes_reclaimed")
         if reclaimed and reclaimed > 0:
-            self.out.print(f"given back: {size(reclaimed)}", style="bold")
+            about = "about " if result.output_data.get("bytes_method") == "statistics" else ""
+            self.out.print(f"given back: {about}{size(reclaimed)}", style="bold")
         for text in result.output_data.get("waiting", ()):
             self.out.print(f"waiting: {printable(text)}", style="yellow", markup=False)
         if result.exit_code in (3, 130) or result.state == "paused":

@@ -121,7 +121,7 @@ def _measured(job: Job, candidate: Candidate, log: LogTable, week: Cutoff, free:
         rows, method = _rows_between(job, log, written(kind, week), points[-1][0], readable, CLOSER)
         if rows is None:
             return found.without(f"no index begins with {log.column}, and there are no statistics of it", "growth")
-        return log_discovery.with_growth(found, kind, oldest, week, (rows, method), free)
+        return log_discovery.with_growth(found, log.table, kind, oldest, week, (rows, method), free)
     except ParameterError as error:
         return candidate.without(error.message, "oldest", "age_histogram", "growth")
     except DatabaseError as error:

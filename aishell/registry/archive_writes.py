@@ -120,6 +120,10 @@ class Writing(Batches):
         found = tuple(Relative.of({**one, "key": one["load_key"]}) for one in given["tables"])
         return {"version": VERSION, "relatives": found, "load_order": tuple(given["load_order"]), **loading}
 
+    def _share(self, row: Row, left: int | None) -> tuple[int, int | None]:
+        """A chunk is counted before it is taken: where it is more than what is left, a smaller one is made instead."""
+        return (self.pace.size, None) if left is None else (self.pace.size if left else 0, left)
+
     def _sweep(self, row: Row) -> str | None:
         return None if self._made is not None or self._through else super()._sweep(row)
 
@@ -131,6 +135,10 @@ class Writing(Batches):
         if asked.upto is not None and values.get("max_rows") is None:
             self._following = self._asked({**values, "position": asked.upto})
         rows, seconds = asked.answer.result()
+        if values.get("most") is not None and sum(row["rows"] for row in rows if not row.get("part")) > values["most"]:
+            if asked.size == 1:
+                return Batch(values["position"], Outcome(), seconds, over=True)
+            return self._batch({**values, "size": max(1, asked.size // 2)})
         if any(row["lines"] is None and row["rows"] for row in rows):
             if asked.size == 1:
                 raise self._too_large(values, rows)

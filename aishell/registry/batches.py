@@ -31,13 +31,15 @@ ENOUGH = "max_rows is reached"
 
 @dataclass(frozen=True)
 class Batch:
-    """What one batch did. `upto`: where it ended; `last`: nothing comes after it."""
+    """What one batch did. `upto`: where it ended; `last`: nothing comes after it; `over`: it took nothing, since not even the
+    smallest batch fits into what is left of the limit."""
 
     upto: Any
     outcome: Outcome
     seconds: float
     last: bool = False
     size: int | None = None  # where it was not the one that was asked for
+    over: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class Batches:
     have taken effect without being counted. Sent again they find nothing to do. With `max_rows` none is sent before it is written
     down how many rows it may take: what may have run then counts as if it had.
 
+    Where `do` binds `:most`, it takes no more rows than that, and a batch that took as many is not through with its extent: the
+    next one begins where it began. So the limit is taken in full, and the extent may be large where there is little to take.
+
     Each batch is of the table that was approved. Where `do` binds the table's identity, it hits nothing in another one; else
     `same` is asked in the batch's own transaction, which by then holds the table's lock.
     """
@@ -70,6 +75,7 @@ class Batches:
         self.reached = Reached(None)
         self.room = Room()
         self.newest: Any = None  # the position of the newest old row, by an index; behind it none is expected
+        self.capped = values.get("max_rows") is not None and "most" in tool.blocks["do"].names
         self._apart = "same" in tool.blocks and not tool.bound("do")
         self._told: Mapping[str, Any] | None = None  # the batch that is to be written down with the next one's promise
         self._recording: Future[str | None] | None = None
@@ -101,6 +107,7 @@ class Batches:
             float(self.values.get("batch_target_ms") or TARGET_MS) / 1000,
             self.reached.size or self.tool.batch,
             float(row.get("rows_per_unit") or 1),
+            capped=self.capped,
         )
         self.newest = self._newest(row)
         while True:
@@ -138,21 +145,21 @@ class Batches:
 
     def _sweep(self, row: Row) -> str | None:
         """Batch after batch from the position on; why it stopped before the end, None at the end."""
-        most = float(row.get("most_rows_per_unit") or row.get("rows_per_unit") or 1)
         limit = self.values.get("max_rows")
-        promised = limit is not None and self.promises
         began = time.monotonic()
         while True:
-            left = None if limit is None else max(0, int(limit) - self.reached.spent)
-            size = within(self.pace.size, left, most)
+            size, most = self._share(row, None if limit is None else max(0, int(limit) - self.reached.spent))
             if size == 0:
                 return ENOUGH
-            if promised and (stop := self._promise(math.ceil(size * most))) is not None:
+            promised = most if self.promises else None
+            if promised is not None and (stop := self._promise(promised)) is not None:
                 return stop
-            where = {"position": self.reached.position, "size": size, "skip": size - 1}
+            where = {"position": self.reached.position, "size": size, "skip": size - 1, "most": most}
             batch = self._batch({**self.values, **row, **where})
             if batch is None:
                 return None
+            if batch.over:
+                return ENOUGH
             rows, ended = batch.outcome.count, time.monotonic()
             self.pace.took(batch.seconds, rows, batch.size or size)
             self.reached = replace(
@@ -168,7 +175,7 @@ class Batches:
             began = ended
             self.context.so_far = so_far(self.tool, self._figures())
             self._told = {"upto": batch.upto, "rows": rows}
-            stop = None if promised else self._record()
+            stop = None if promised is not None else self._record()
             self._tell(row)
             if batch.last or self._passed(batch.upto):
                 return None
@@ -180,6 +187,16 @@ class Batches:
             if self.values.get("sleep"):
                 self.context.rest(float(self.values["sleep"]))
                 began = time.monotonic()
+
+    def _share(self, row: Row, left: int | None) -> tuple[int, int | None]:
+        """The next batch's size and the most rows that it may take, where so many are left of a limit. Size 0: no batch fits."""
+        if left is None:
+            return self.pace.size, None
+        if self.capped:
+            return (self.pace.size, min(left, self.pace.rows)) if left else (0, 0)
+        most = float(row.get("most_rows_per_unit") or row.get("rows_per_unit") or 1)
+        size = within(self.pace.size, left, most)
+        return size, math.ceil(size * most)
 
     def _make_room(self) -> None:
         """Let others at the lock, where it is not handed to them by itself."""
@@ -226,6 +243,8 @@ class Batches:
             self._ask_ahead({**values, "position": found["upto"]})
         began = time.monotonic()
         outcome = self._do({**values, **upto})
+        if self.capped and outcome.count >= values["most"]:
+            return Batch(values["position"], outcome, time.monotonic() - began, size=size)
         last = upto["upto"] is None if "next" in self.tool.blocks else outcome.count < values["size"]
         return Batch(upto["upto"], outcome, time.monotonic() - began, last, size)
 

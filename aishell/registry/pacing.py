@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 #: What deleting one row may cost before it was measured, in seconds: ten times what PostgreSQL and SQLite took (1-2 µs).
@@ -28,6 +29,7 @@ class Pace:
     per_row: float = FIRST_GUESS
     largest: int = LARGEST
     smallest: int = 0  # in units, from SMALLEST; halved when somebody waited
+    capped: bool = False  # a batch takes no more than `rows`, however many there are: its size grows by its time alone
 
     def __post_init__(self) -> None:
         self.smallest = self.smallest or max(1, int(SMALLEST / self.per_unit))
@@ -41,9 +43,14 @@ class Pace:
             self.per_row = min(self.per_row, seconds / rows)  # the rows that stayed took their share of the time
         fitting = size * self.target / max(seconds, 1e-6)
         # A stretch with nothing to delete goes by fast, and what comes after it may be full.
-        full = self.target / (self.per_row * self.per_unit)
+        full = math.inf if self.capped else self.target / (self.per_row * self.per_unit)
         wanted = max(self.smallest, int(min(fitting, size * GROWTH, full)))
         self.size = max(1, min(wanted, self.largest))
+
+    @property
+    def rows(self) -> int:
+        """So many rows go within the target."""
+        return max(SMALLEST, int(self.target / self.per_row))
 
     def slower(self) -> None:
         """Somebody waited for us: half as much from now on."""

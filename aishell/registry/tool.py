@@ -101,7 +101,7 @@ PARAMETER_TYPES: dict[str, dict[str, Any]] = {
 #: The statements that an object of `each` can take, in their order; most tools have the last alone.
 STAGES = ("detach", "finalize", "do")
 #: `batched`: what the runner gives to `next` and `do`, the parameters it reads itself, and the figures it adds to `verify`'s.
-BATCH_VALUES = frozenset({"position", "size", "skip", "upto"})
+BATCH_VALUES = frozenset({"position", "size", "skip", "upto", "most"})
 #: What a tool with a parameter of type `key` may paste: the conditions that a row lies after `position`, and up to `upto`.
 KEY_RANGE = {"after": (">", "position"), "until": ("<=", "upto")}
 #: What an archive remembers of its table, for the deletion of its rows.

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aishell.agents.cascaded import cascaded
+from aishell.agents.log_left import left_of
+from aishell.agents.log_partitions import TOOLS as PARTITION_TOOLS
+from aishell.agents.summary import roughly
 from aishell.models import Plan, Server, StepResult, StepStatus, now
 from aishell.registry.context import Context
 from aishell.reporting.markdown import literal
@@ -107,7 +110,7 @@ def _effect(result: StepResult) -> str:
         return ""
     parts = []
     if output.get("bytes_before") is not None and output.get("bytes_after") is not None:
-        parts.append(f"{size(output['bytes_before'])} → {size(output['bytes_after'])}")
+        parts.append(f"{roughly(output)}{size(output['bytes_before'])} → {size(output['bytes_after'])}")
     if output.get("dead_rows_before") is not None and output.get("dead_rows_after") is not None:
         parts.append(f"dead rows {output['dead_rows_before']:,} → {output['dead_rows_after']:,}")
     for field, words in _COUNTS.items():
@@ -122,33 +125,56 @@ def _effect(result: StepResult) -> str:
 def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
     """What went from each log table, altogether and by the day it was written."""
     by_id = {step.id: step for step in plan.steps}
+    dropped = {
+        result.table: (result.output or {}).get("rows_dropped") for result in results if result.tool in PARTITION_TOOLS
+    }
     rows = []
     for result in results:
         gone = (result.output or {}).get("rows_deleted")
         if gone is None or (result.status is not StepStatus.DONE and not gone):
             continue
         least = "at least " if (result.output or {}).get("uncounted_batches") else ""
-        known = {item.metric: item.value for item in by_id[result.step_id].evidence}
-        days, width = known.get("old_days"), known.get("bytes_per_row")
-        table = _name(f"{result.params.get('schema')}.{result.params.get('table')}")
+        evidence = by_id[result.step_id].evidence
+        known = {item.metric: item.value for item in evidence}
+        width, table = known.get("bytes_per_row"), _name(result.table)
+        word = next((one.error for one in evidence if one.metric == "bytes_per_row"), None) or "about"
         # The rows may have been far more than the statistics knew: no more came from the table than it had.
         bytes_ = min(gone * width, known.get("table_bytes") or 0) if width else None
-        held = f"about {size(bytes_)}" if bytes_ is not None else "unknown"
-        daily, a_day = f"{gone / days:,.0f}" if days else "unknown", "unknown"
-        if days and bytes_ is not None:
-            a_day = f"about {size(bytes_ / days)}"
-        rows.append(f"| {table} | {_name(known.get('cutoff'))} | {least}{gone:,} | {held} | {daily} | {a_day} |")
+        held = f"{word} {size(bytes_)}" if bytes_ is not None else "unknown"
+        left = left_of(result, results)
+        rate = _a_day(result, left, known.get("old_days"), dropped.get(result.table, 0))
+        daily = "unknown" if rate is None else f"about {rate:,.0f}"
+        a_day = "unknown" if rate is None or width is None else f"{word} {size(rate * width)}"
+        left_ = "not counted" if left is None else f"{left:,}"
+        rows.append(
+            f"| {table} | {_name(known.get('cutoff'))} | {least}{gone:,} | {left_} | {held} | {daily} | {a_day} |"
+        )
         if "relatives_deleted" in (result.output or {}):
-            rows.append(f"| other tables | with {table} | {_relatives(result)} | | | |")
+            rows.append(f"| other tables | with {table} | {_relatives(result)} | | | | |")
         others = cascaded(result)
         rows += [
-            f"| {_name(child)} | with {table} | {others.words(child)} as counted before | | | |"
+            f"| {_name(child)} | with {table} | {others.words(child)} as counted before | | | | |"
             for child in others.rows
         ]
     if not rows:
         return []
-    head = ["| table | rows before | deleted | bytes | rows a day | bytes a day |", "|---|---|---|---|---|---|"]
+    head = [
+        "| table | rows before | deleted | left | bytes | rows a day | bytes a day |",
+        "|---|---|---|---|---|---|---|",
+    ]
     return ["## Log tables", "", *head, *_cut(rows), ""]
+
+
+def _a_day(result: StepResult, left: int | None, days: float | None, dropped: int | None) -> float | None:
+    """How many rows came in a day of those that are old now: all of them, by the days from the first to the cut-off.
+
+    `dropped`: those that went with partitions of the table. None where not all of them are known, and with filters: how long the
+    rows that these choose have been coming, no date of the others tells.
+    """
+    output = result.output or {}
+    if not days or left is None or dropped is None or result.params.get("filters") or output.get("uncounted_batches"):
+        return None
+    return float((output["rows_deleted"] + left + dropped) / days)
 
 
 def _relatives(result: StepResult) -> str:
@@ -193,13 +219,16 @@ def _figures(results: Sequence[StepResult], server: Server) -> Iterable[str]:
     outputs = [r.output or {} for r in results if r.status is StepStatus.DONE and "bytes_after" in (r.output or {})]
     before = sum(o["bytes_before"] or 0 for o in outputs)
     after = sum(o["bytes_after"] or 0 for o in outputs)
+    about_ = next((word for output in outputs if (word := roughly(output))), "")
     lines = (
-        [f"Worked on {size(before)}, now {size(after)}: {gain(before, after)}."]
+        [f"Worked on {about_}{size(before)}, now {about_}{size(after)}: {about_}{gain(before, after)}."]
         if outputs
-        else ["Nothing was rewritten."]
+        else ["No table, index or file was worked on for its size."]
     )
     if server.database_bytes is not None:
-        lines.append(f"The database had {size(server.database_bytes)} when its last change began.")
+        guess = server.engine == "mysql" and "process" not in server.features  # the sum of the tables' statistics
+        whole = f"{'about ' if guess else ''}{size(server.database_bytes)}"
+        lines.append(f"The database had {whole} when it was last measured.")
     return ["## Figures", "", *lines]
 
 

@@ -10,7 +10,7 @@ import pytest
 from aishell.registry.reached import Reached
 from tests.conftest import HOSTILE_NAMES, HOSTILE_NAMES_MYSQL
 from tests.fix_tools import Engine, make_engine
-from tests.tools.cleaner import CUTOFF, EVERY, NEW, OLD, PLAIN, TYPES, WAYS, Cleaner, Raw
+from tests.tools.cleaner import CUTOFF, EVERY, NEW, OLD, TYPES, WAYS, Cleaner, Raw
 
 
 @pytest.fixture(params=EVERY)
@@ -87,11 +87,34 @@ def test_no_more_than_max_rows_go(cleaner, most):
     cleaner.log()
     cleaner.many(3000)
     result = cleaner.delete(max_rows=most)
-    # PostgreSQL's batches are pages, and one that may hold more is not begun.
-    gone = most if cleaner.way.tool != PLAIN or cleaner.way.after else result.output["rows_deleted"]
-    assert result.output["rows_deleted"] == gone <= most
-    assert (result.status, result.output["remaining"]) == ("done", 1500 - gone)
-    assert len(cleaner.left()) == 3000 - gone
+    assert result.output["rows_deleted"] == most
+    assert (result.status, result.output["remaining"]) == ("done", 1500 - most)
+    assert len(cleaner.left()) == 3000 - most
+
+
+#: The ways that go by ranges of pages, which stay when their rows go.
+BY_PAGES = [one for one in EVERY if one.values[0][1].since == 14]
+
+
+@pytest.mark.parametrize("cleaner", BY_PAGES, indirect=True)
+@pytest.mark.parametrize("filtered", [False, True], ids=["old", "filtered"])
+def test_a_limit_is_reached_quickly_behind_pages_that_have_nothing(cleaner, filtered):
+    """Emptied by earlier nights, or full of rows that another condition keeps."""
+    cleaner.log(extra=", note text")
+    db = cleaner.engine.samples.db
+    db.execute(
+        "INSERT INTO log SELECT n, CASE WHEN n % 2 = 1 THEN timestamp '2026-01-01' ELSE '2026-10-01' END,"
+        " repeat(CASE WHEN n > 80000 THEN 'x' ELSE 'y' END, 300) FROM generate_series(1, 100000) AS n"
+    )
+    if not filtered:
+        db.execute("DELETE FROM log WHERE id <= 80000")
+    for statement in ("VACUUM log", "ANALYZE log"):
+        db.execute(statement)
+    filters = [{"column": "note", "operator": "like", "value": "x%"}] if filtered else []
+    result = cleaner.delete(max_rows=2345, filters=filters)
+    assert (result.output["rows_deleted"], result.output["remaining"]) == (2345, 10_000 - 2345)
+    assert db.execute("SELECT count(*) FROM log WHERE at < '2026-05-01' AND id > 80000") == [(10_000 - 2345,)]
+    assert result.output["batches"] < 60
 
 
 FILTERS = (

@@ -63,7 +63,6 @@
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position,
        pg_relation_size(c.oid) / current_setting('block_size')::bigint AS finish,
        CASE WHEN c.relpages > 0 AND c.reltuples > 0 THEN (c.reltuples / c.relpages)::float8 ELSE 50 END AS rows_per_unit,
-       (current_setting('block_size')::int - 24) / 28 AS most_rows_per_unit,
        pg_relation_filenode(c.oid)::text AS filenode,
        (pg_snapshot_xmin(pg_current_snapshot())::text::numeric % 4294967296)::text AS horizon
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace

@@ -47,9 +47,7 @@
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position,
        pg_relation_size(c.oid) / current_setting('block_size')::bigint AS finish,
        pg_table_size(c.oid) AS bytes,
-       CASE WHEN c.relpages > 0 AND c.reltuples > 0 THEN (c.reltuples / c.relpages)::float8 ELSE 50 END AS rows_per_unit,
-       -- the line pointers a page can hold: bufpage.h, MaxHeapTuplesPerPage
-       (current_setting('block_size')::int - 24) / 28 AS most_rows_per_unit
+       CASE WHEN c.relpages > 0 AND c.reltuples > 0 THEN (c.reltuples / c.relpages)::float8 ELSE 50 END AS rows_per_unit
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
@@ -63,11 +61,20 @@ FROM ONLY {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} 
 SELECT least(CAST(:position AS bigint) + CAST(:size AS bigint), CAST(:finish AS bigint)) AS upto
 WHERE CAST(:position AS bigint) < CAST(:finish AS bigint)
 
--- do: delete the old rows of these pages
+-- do: delete the old rows of these pages, no more of them than `most` where that is not NULL
+-- (without it the planner drops the second half, and the pages are read once)
 DELETE FROM ONLY {schema}.{table}
 WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
   AND ctid >= CAST('(' || CAST(:position AS bigint) || ',0)' AS tid) AND ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
   AND {date_column} < :cutoff{filters}
+  AND (CAST(:most AS bigint) IS NULL
+       OR ctid = ANY (ARRAY(
+            SELECT ctid FROM ONLY {schema}.{table}
+            WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
+              AND ctid >= CAST('(' || CAST(:position AS bigint) || ',0)' AS tid)
+              AND ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
+              AND {date_column} < :cutoff{filters}
+            LIMIT CAST(:most AS bigint))))
 
 -- verify: no old row is left on the pages gone through
 SELECT count(*) = 0 AS ok, count(*) AS remaining

@@ -144,21 +144,57 @@ def test_a_short_span_has_fewer_buckets():
     assert len(log_discovery.edges("local", "2026-01-01 00:00:00", "2026-01-01 00:00:00")) == 2
 
 
+#: 1,000 bytes a row, and 3,000 bytes for each of them in the table that a clean-up left half empty.
+PACKED = table(rows=1000, bytes=900_000, index_bytes=100_000, fragmentation_percent=0.0)
+
+
+def test_what_is_free_in_a_table_is_part_of_no_row():
+    worn = replace(PACKED, bytes=2_700_000, index_bytes=300_000, fragmentation_percent=200 / 3)
+    one = log_discovery.with_growth(
+        candidate(bytes=3_000_000), worn, "instant", ENDS["oldest"], WEEK, (700, "counted"), None
+    )
+    assert one.bytes_per_day == 100_000.0
+    unknown = replace(worn, fragmentation_percent=None, withheld="stale statistics")
+    one = log_discovery.with_growth(candidate(), unknown, "instant", ENDS["oldest"], WEEK, (700, "counted"), 10_000_000)
+    assert (one.rows_per_day, one.bytes_per_day, one.days_until_full) == (100.0, None, None)
+    assert one.unknown["bytes_per_day"] == "how much of its size is free is not known: stale statistics"
+
+
+@pytest.mark.parametrize(
+    ("facts", "known"),
+    [
+        ({"modified_rows": 0}, True),
+        ({"modified_rows": 10_000}, True),
+        ({"modified_rows": 15_000}, False),  # loaded, or emptied, since the statistics were made
+        ({"bytes": 16_384, "index_bytes": 0, "modified_rows": None}, False),  # 20,000 rows on a page
+    ],
+)
+def test_a_size_from_before_the_rows_is_withheld(facts, known):
+    for storage in ("InnoDB", "heap"):
+        (one,) = found(table(storage=storage, **facts)).values()
+        assert (one.bytes is not None) == (known or storage == "heap")
+        assert ("bytes" in one.unknown) == (one.bytes is None)
+
+
 def test_growth_is_that_of_the_last_days():
-    one = log_discovery.with_growth(candidate(), "instant", ENDS["oldest"], WEEK, (700, "counted"), 10_000_000)
+    one = log_discovery.with_growth(candidate(), PACKED, "instant", ENDS["oldest"], WEEK, (700, "counted"), 10_000_000)
     assert (one.rows_per_day, one.bytes_per_day, one.days_until_full) == (100.0, 100_000.0, 100.0)
     assert one.growth_method == "counted"
 
 
 def test_a_log_younger_than_a_week_grows_by_all_it_has():
-    one = log_discovery.with_growth(candidate(), "instant", "2026-11-19 12:00:00+00", WEEK, (200, "counted"), None)
+    one = log_discovery.with_growth(
+        candidate(), PACKED, "instant", "2026-11-19 12:00:00+00", WEEK, (200, "counted"), None
+    )
     assert (one.rows_per_day, one.days_until_full) == (100.0, None)
 
 
 def test_what_does_not_grow_fills_no_disk():
-    one = log_discovery.with_growth(candidate(), "instant", ENDS["oldest"], WEEK, (0, "counted"), 10)
+    one = log_discovery.with_growth(candidate(), PACKED, "instant", ENDS["oldest"], WEEK, (0, "counted"), 10)
     assert (one.rows_per_day, one.days_until_full) == (0.0, None)
-    unsized = log_discovery.with_growth(candidate(rows=None), "instant", ENDS["oldest"], WEEK, (7, "counted"), 10)
+    unsized = log_discovery.with_growth(
+        candidate(rows=None), PACKED, "instant", ENDS["oldest"], WEEK, (7, "counted"), 10
+    )
     assert (unsized.rows_per_day, unsized.bytes_per_day) == (1.0, None)
     assert "size" in unsized.unknown["bytes_per_day"]
 

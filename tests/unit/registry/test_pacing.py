@@ -27,6 +27,16 @@ def test_an_empty_stretch_does_not_make_a_batch_larger_than_a_full_one_may_be():
     assert pace.size * 40 * FIRST_GUESS <= 0.05, "a full stretch may follow"
 
 
+def test_where_its_rows_are_capped_a_batch_grows_over_an_empty_stretch_by_its_time_alone():
+    pace = Pace(target=0.05, size=10, per_unit=40, capped=True)
+    for _ in range(8):
+        pace.took(seconds=0.0001, rows=0, size=pace.size)
+    assert pace.size == 10 * 2**8
+    pace.took(seconds=0.5, rows=0, size=pace.size)
+    assert pace.size == 256
+    assert pace.rows * FIRST_GUESS <= 0.05, "as many as go within the aim"
+
+
 def test_somebody_who_waits_halves_the_aim():
     pace = Pace(target=0.05, size=1000)
     pace.slower()

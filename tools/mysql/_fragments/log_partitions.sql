@@ -1,5 +1,5 @@
 -- CTEs up to `part`: the partitions of a table, with `stays`: why one must not be dropped as a whole, NULL when all that it can
--- hold is before the cut-off.
+-- hold is before the cut-off. Behind the CTE `file`.
 
 dated AS (
     SELECT c.DATA_TYPE AS data_type, c.IS_NULLABLE = 'YES' AS nullable,
@@ -13,14 +13,15 @@ dated AS (
     SELECT p.PARTITION_NAME AS name, MIN(p.PARTITION_ORDINAL_POSITION) AS position, MIN(p.PARTITION_METHOD) AS method,
            MIN(p.PARTITION_EXPRESSION) AS expression, MIN(p.PARTITION_DESCRIPTION) AS bound,
            -- 0 is what the engine says of a partition that it has not looked at yet, too.
-           CAST(NULLIF(SUM(p.TABLE_ROWS), 0) AS SIGNED) AS n_rows, CAST(SUM(p.DATA_LENGTH + p.INDEX_LENGTH) AS SIGNED) AS n_bytes
+           CAST(NULLIF(SUM(p.TABLE_ROWS), 0) AS SIGNED) AS n_rows, CAST(SUM(p.DATA_LENGTH + p.INDEX_LENGTH) AS SIGNED) AS stat_bytes
       FROM information_schema.PARTITIONS AS p
      WHERE p.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND p.TABLE_NAME = CONVERT(:table USING utf8mb3)
        AND CAST(p.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(p.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
        AND p.PARTITION_NAME IS NOT NULL
      GROUP BY p.PARTITION_NAME
 ), ruled AS (
-    SELECT d.*, c.nullable, d.position = MAX(d.position) OVER () AS newest,
+    SELECT d.*, c.nullable, COALESCE(f.bytes, d.stat_bytes) AS n_bytes, CASE WHEN f.bytes IS NULL THEN 'statistics' ELSE 'file size' END AS bytes_method,
+           d.position = MAX(d.position) OVER () AS newest,
            CASE WHEN d.method NOT IN ('RANGE', 'RANGE COLUMNS') THEN 'unknown'
                 WHEN LOWER(d.expression) = LOWER(c.quoted) AND c.data_type IN ('date', 'datetime') THEN 'date'
                 WHEN LOWER(d.expression) = LOWER(c.quoted) AND c.data_type IN ('int', 'bigint', 'decimal') THEN 'number'
@@ -29,6 +30,8 @@ dated AS (
                 WHEN LOWER(d.expression) = LOWER(CONCAT('unix_timestamp(', c.quoted, ')')) THEN 'seconds'
                 ELSE 'unknown' END AS rule
       FROM direct AS d JOIN dated AS c
+      LEFT JOIN (SELECT file.part, CAST(SUM(file.bytes) AS SIGNED) AS bytes FROM file GROUP BY file.part) AS f
+        ON f.part = CONVERT(CAST(CONVERT(d.name USING filename) AS BINARY) USING utf8mb3)
 ), compared AS (
     -- VALUES LESS THAN: where the bound is not past the cut-off, every row is before it.
     SELECT r.*, CASE WHEN r.bound = 'MAXVALUE' THEN FALSE

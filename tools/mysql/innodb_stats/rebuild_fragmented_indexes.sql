@@ -18,6 +18,7 @@
 --   indexes_rebuilt: sum(verify.index_count)
 --   bytes_before: sum(find.bytes)
 --   bytes_after: sum(verify.bytes)
+--   bytes_method: {from: first(find.bytes_method), description: "'statistics': an index has no file of its own"}
 --   failed: rows(failed)
 --   reported: rows(report)
 -- examples: [{params: {schema: shop, table: orders}}]
@@ -100,6 +101,7 @@ WITH
 SELECT CONCAT('all indexes of ', j.table_name) AS index_name,
        CAST(j.indexes AS SIGNED) AS index_count,
        CAST(j.bytes AS SIGNED) AS bytes,
+       'statistics' AS bytes_method,
        COALESCE(ROUND(100e0 * j.reclaimable / NULLIF(j.bytes, 0), 1), 0) AS fragmentation,
        d.definition AS definition,
        DATE_FORMAT(CONVERT_TZ(j.create_time, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created

@@ -18,6 +18,7 @@
 --   indexes_rebuilt: sum(verify.index_count)
 --   bytes_before: sum(find.bytes)
 --   bytes_after: sum(verify.bytes)
+--   bytes_method: {from: first(find.bytes_method), description: "'statistics': an index has no file of its own"}
 --   failed: rows(failed)
 --   reported: rows(report)
 -- examples: [{params: {schema: shop, table: orders}}]
@@ -45,6 +46,7 @@
 SELECT CONCAT('all indexes of ', t.TABLE_NAME) AS index_name,
        (SELECT COUNT(DISTINCT x.INDEX_NAME) FROM information_schema.STATISTICS AS x WHERE x.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND x.TABLE_NAME = CONVERT(:table USING utf8mb3) AND x.INDEX_NAME <> 'PRIMARY') AS index_count,
        CAST(t.INDEX_LENGTH AS SIGNED) AS bytes,
+       'statistics' AS bytes_method,
        NULL AS fragmentation,
        NULL AS definition,
        DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created

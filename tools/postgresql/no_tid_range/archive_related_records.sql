@@ -65,7 +65,6 @@
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position,
        pg_relation_size(c.oid) / current_setting('block_size')::bigint AS finish,
        CASE WHEN c.relpages > 0 AND c.reltuples > 0 THEN (c.reltuples / c.relpages)::float8 ELSE 50 END AS rows_per_unit,
-       (current_setting('block_size')::int - 24) / 28 AS most_rows_per_unit,
        pg_relation_filenode(c.oid)::text AS filenode,
        -- the same from version 13 on as pg_snapshot_xmin(pg_current_snapshot())
        (txid_snapshot_xmin(txid_current_snapshot())::numeric % 4294967296)::text AS horizon

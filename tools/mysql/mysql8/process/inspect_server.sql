@@ -20,8 +20,12 @@
 
 -- server: one row
 WITH size AS (
-    SELECT CAST(SUM(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0)
-                    + CASE WHEN t.ENGINE = 'InnoDB' AND @@innodb_file_per_table THEN COALESCE(t.DATA_FREE, 0) ELSE 0 END) AS SIGNED) AS bytes
+    -- InnoDB's files, and what the other engines say of theirs, which is exact; with a single tablespace for all the statistics.
+    SELECT CAST(COALESCE(SUM(CASE WHEN t.ENGINE <> 'InnoDB' OR NOT @@innodb_file_per_table
+                                  THEN COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) ELSE 0 END), 0)
+                + COALESCE((SELECT SUM(s.FILE_SIZE) FROM information_schema.INNODB_TABLESPACES AS s
+                             WHERE @@innodb_file_per_table
+                               AND CAST(SUBSTRING_INDEX(s.NAME, '/', 1) AS BINARY) = CAST(CONVERT(DATABASE() USING filename) AS BINARY)), 0) AS SIGNED) AS bytes
       FROM information_schema.TABLES AS t
      WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256)) AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
 ), status AS (

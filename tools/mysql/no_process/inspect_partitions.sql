@@ -1,5 +1,5 @@
 -- name: inspect_partitions
--- engine: mysql >= 8, mariadb >= 10.6
+-- engine: mysql >= 8 without process, mariadb >= 10.6 without process
 -- category: analysis
 -- risk: safe
 -- capabilities: [database_read, schema_analyze]
@@ -18,11 +18,13 @@
 -- Which partitions of a table hold nothing but rows before the cut-off, so that they can go as a whole, and why each other one
 -- stays. A table that is not partitioned has none. From the catalog: no partition is read. Understood are RANGE over TO_DAYS(),
 -- YEAR() and UNIX_TIMESTAMP() of the date column or over the column itself, and RANGE COLUMNS of it alone.
--- Rows and bytes are the engine's statistics.
+-- Rows are the engine's statistics; bytes those of the files with PROCESS, of the statistics without.
 
 -- partitions: the partitions, the oldest first; `stays`: why it must not be dropped, NULL when it may
 WITH
+-- include: file_unseen
+,
 -- include: log_partitions
-SELECT p.name AS `partition`, p.bound AS bound, p.n_rows AS `rows`, p.n_bytes AS bytes, p.old AS old, p.stays AS stays
+SELECT p.name AS `partition`, p.bound AS bound, p.n_rows AS `rows`, p.n_bytes AS bytes, p.bytes_method AS bytes_method, p.old AS old, p.stays AS stays
   FROM part AS p
  ORDER BY p.position

@@ -1,5 +1,5 @@
 -- name: drop_old_partitions
--- engine: mysql >= 8, mariadb >= 10.6
+-- engine: mariadb >= 10.6 with process
 -- category: database_ddl
 -- risk: high
 -- capabilities: [database_read, schema_modify]
@@ -21,6 +21,7 @@
 --   rows_counted: {from: list(check.counted), description: 'the same for each of `dropped`; up to a million are counted'}
 --   bytes_before: sum(find.bytes)
 --   bytes_after: sum(verify.bytes)
+--   bytes_method: {from: first(find.bytes_method), description: "'file size', exact, or 'statistics'"}
 --   dropped: rows(ok)
 --   failed: rows(failed)
 --   skipped: rows(skipped)
@@ -35,8 +36,10 @@
 
 -- find: the partitions that may go
 WITH
+-- include: file_mariadb
+,
 -- include: log_partitions
-SELECT :schema AS `schema`, :table AS `table`, p.name AS `partition`, p.bound AS bound, p.n_rows AS `rows`, p.n_bytes AS bytes,
+SELECT :schema AS `schema`, :table AS `table`, p.name AS `partition`, p.bound AS bound, p.n_rows AS `rows`, p.n_bytes AS bytes, p.bytes_method AS bytes_method,
        DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created, t.CREATE_TIME < NOW(6) - INTERVAL 1100000 MICROSECOND AS settled
   FROM part AS p
   JOIN information_schema.TABLES AS t

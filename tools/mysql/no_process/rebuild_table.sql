@@ -1,5 +1,5 @@
 -- name: rebuild_table
--- engine: mysql >= 8, mariadb >= 10.6
+-- engine: mysql >= 8 without process, mariadb >= 10.6 without process
 -- category: maintenance
 -- risk: high
 -- capabilities: [database_read, database_write]
@@ -15,6 +15,7 @@
 -- returns:
 --   bytes_before: sum(find.bytes)
 --   bytes_after: sum(verify.bytes)
+--   bytes_method: {from: first(find.bytes_method), description: "'file size', exact, or 'statistics'"}
 -- examples: [{params: {schema: shop, table: orders}}]
 --
 -- ALTER TABLE … FORCE: the table and all its indexes are written anew, by the gentlest way the server has for this
@@ -31,11 +32,9 @@
 -- second). Needs ALTER on the table.
 
 -- find: the table as it stands
-SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN t.ENGINE = 'InnoDB' AND @@innodb_file_per_table THEN COALESCE(t.DATA_FREE, 0) ELSE 0 END AS SIGNED) AS bytes,
-       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
-  FROM information_schema.TABLES AS t
- WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
-   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
+WITH
+-- include: file_unseen
+-- include: table_as_it_stands
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
    AND t.CREATE_TIME IS NOT NULL
 
@@ -45,10 +44,6 @@ SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN
 ALTER TABLE {schema}.{table} FORCE
 
 -- verify: the table was made anew
-SELECT t.CREATE_TIME IS NOT NULL
-       AND (NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :created) OR t.CREATE_TIME >= NOW() - INTERVAL 2 SECOND) AS ok,
-       CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN t.ENGINE = 'InnoDB' AND @@innodb_file_per_table THEN COALESCE(t.DATA_FREE, 0) ELSE 0 END AS SIGNED) AS bytes,
-       DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created
-  FROM information_schema.TABLES AS t
- WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
-   AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
+WITH
+-- include: file_unseen
+-- include: table_made_anew
