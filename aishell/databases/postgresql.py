@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.rows import dict_row
 from sqlalchemy.pool import PoolProxiedConnection
 
@@ -235,7 +237,46 @@ class PostgreSQLSession(Session):
         self._pooled.info["session"] = self.server_session
 
     def query(self, statement: Statement) -> list[Row]:
-        return self._alone(statement)[0] if self._idle else self.send(statement)
+        if self._idle:
+            return self._alone(statement)[0]
+        if statement.guard is not None:
+            statement.guard(self, statement)
+        return self.send(statement)
+
+    def analysed(self, statement: Statement) -> str:
+        """The tree of a statement as the server rewrites it, every object in it by its oid, before anything of it is computed.
+
+        A planner computes: EXPLAIN calls functions that are marked as immutable. Only within a transaction, whose locks keep the
+        views that were unfolded as they are. The tree comes as a message of level LOG: the server's own log gets it too, but
+        where the role may keep it out. Raises DatabaseError where the server tells none.
+        """
+        names = [bind[1] for bind in _BIND.finditer(statement.sql) if bind[1]]
+        numbers = {name: f"${number}" for number, name in enumerate(dict.fromkeys(names), 1)}
+        sql = _BIND.sub(lambda bind: numbers[bind[1]] if bind[1] else "%", statement.sql)
+        values = Transformer.from_context(self._connection)
+        values.dump_sequence([statement.params[name] for name in numbers], [PyFormat.AUTO] * len(numbers))
+        told: list[str] = []
+
+        def keep(diagnostic: psycopg.errors.Diagnostic) -> None:
+            told.append(diagnostic.message_detail or "")
+
+        try:
+            superuser = self._connection.info.parameter_status("is_superuser") == "on"
+            settings = {**_TREES, **(_UNLOGGED if superuser else {})}
+            self._connection.execute("; ".join(f"SET LOCAL {n} = {v}" for n, v in reversed(settings.items())).encode())
+            self._connection.add_notice_handler(keep)
+            try:
+                made = self._connection.pgconn.prepare(b"", sql.encode(), values.types)
+            finally:
+                self._connection.remove_notice_handler(keep)
+            if made.status != ExecStatus.COMMAND_OK:
+                raise psycopg.errors.error_from_result(made)
+            self._connection.execute("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in settings).encode())
+        except psycopg.Error as error:
+            raise self._mapped(error) from error
+        if not any(told):
+            raise DatabaseError("the server does not tell what the statement touches", kind="unsupported")
+        return "\n".join(told)
 
     def send(self, statement: Statement) -> list[Row]:
         self.tell(statement)
@@ -262,19 +303,22 @@ class PostgreSQLSession(Session):
         self.tell(statement)
         try:
             with self._connection.cursor(row_factory=dict_row) as cursor:
-                with self._connection.pipeline():
+                if statement.guard is not None:
                     self._connection.execute(b"BEGIN READ ONLY", prepare=False)
+                    statement.guard(self, statement)
+                with self._connection.pipeline():
+                    if statement.guard is None:
+                        self._connection.execute(b"BEGIN READ ONLY", prepare=False)
                     cursor.execute(statement.sql.encode(), statement.params, prepare=False)
                     self._connection.execute(b"ROLLBACK", prepare=False)
                 return (cursor.fetchall() if cursor.description else []), max(cursor.rowcount, 0)
         except psycopg.Error as error:
-            mapped = self._mapped(error)
+            raise self._mapped(error) from error
+        finally:
             if not self._connection.closed and not self._idle:
-                with contextlib.suppress(
-                    psycopg.Error
-                ):  # the connection is lost; what went wrong is told by the other error
+                # Where the connection is lost, what went wrong is told by the other error.
+                with contextlib.suppress(psycopg.Error):
                     self._connection.execute(b"ROLLBACK", prepare=False)
-            raise mapped from error
 
     def execute(self, statement: Statement) -> Outcome:
         messages: list[Message] = []
@@ -369,6 +413,13 @@ class PostgreSQLLock(TargetLock):
     def release(self) -> None:
         self._connection.close()
 
+
+#: A bound value, or a percent sign, as psycopg reads a statement.
+_BIND = re.compile(r"%(?:\((\w+)\)s|%)")
+#: By which settings a session is told the trees of its statements. The last one keeps them out of the server's log, where the
+#: role may set it (a superuser): what is of level LOG stands there else.
+_TREES = {"debug_print_rewritten": "on", "client_min_messages": "log"}
+_UNLOGGED = {"log_min_messages": "fatal"}
 
 # One key for aishell in every database: advisory locks are per database. Positive, so that pg_locks shows it as it is.
 _LOCK_KEY = int.from_bytes(hashlib.sha256(b"aishell target lock").digest()[:8], "big") >> 1

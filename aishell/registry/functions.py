@@ -122,6 +122,14 @@ COLUMNS = frozenset(
     """.split()
 )
 
+#: PostgreSQL's own types that the parser takes for somebody's; a cast to such a one calls functions that are somebody's too.
+TYPES = frozenset(
+    """
+    aclitem cidr cid circle box inet line lseg macaddr macaddr8 path pg_lsn pg_snapshot pg_node_tree polygon refcursor
+    tid tsquery tsvector txid_snapshot varbit xid xid8 char oidvector int2vector
+    """.split()
+)
+
 #: Shipped blocks that the parser does not take, or that lock, with the digest of all that they can be sent as: each was read
 #: by a person instead. Ten at most.
 REVIEWED = {

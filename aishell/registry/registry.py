@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -48,9 +49,12 @@ class Registry:
 
         Raises ToolFileError for a text that does not load, or is another than today's and may do more than read.
         """
-        today = {tool.text for tool in self}
+        today = {tool.text: tool.of_site for tool in self}
         stored = [
-            read_tool(text, source, Path(source).parts[1], wall=None if text in today else require_reading)
+            replace(
+                read_tool(text, source, Path(source).parts[1], wall=None if text in today else require_reading),
+                of_site=today.get(text, True),
+            )
             for source, text in texts.items()
         ]
         names = {(tool.engine, tool.name) for tool in stored}

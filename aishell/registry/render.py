@@ -10,9 +10,11 @@ from typing import Any
 from aishell.databases.base import Database, Statement
 from aishell.databases.quoting import literal, quote
 from aishell.errors import ParameterError, ToolFileError
-from aishell.models import plain
+from aishell.models import Risk, plain
 from aishell.registry.lists import Lists
+from aishell.registry.reading import reading_blocks
 from aishell.registry.tool import KEY_RANGE, OPERATORS, Block, Tool
+from aishell.registry.touched import GUARDS
 from aishell.reporting.units import exact, printable
 
 #: The blocks that only look.
@@ -118,7 +120,8 @@ class _Text:
     def statement(self, tool: Tool, block: str) -> Statement:
         text, shown = "".join(self.text), "".join(self.shown)
         only_reads = tool.read_only or reads(tool, block)
-        return Statement("".join(self.sql), self.params, text, shown, tool.source, block, only_reads)
+        guard = GUARDS.get(self.database.engine) if guarded(tool, block) else None
+        return Statement("".join(self.sql), self.params, text, shown, tool.source, block, only_reads, guard)
 
     def _add(self, piece: str, shown: str) -> None:
         self.sql.append(piece.replace("%", "%%") if self.database.escape_percent else piece)
@@ -133,6 +136,15 @@ class _Text:
 def unresolved(block: Block) -> Statement:
     """A block as it stands in its file, where the values of its placeholders are not known yet. It cannot be sent."""
     return Statement("", {}, block.text, "\n".join(map(printable, block.text.split("\n"))))
+
+
+def guarded(tool: Tool, block: str) -> bool:
+    """Whether the server is asked what a block touches: a site's, which runs unasked and must only read."""
+    return (
+        tool.of_site
+        and tool.risk_level.rank < Risk.MEDIUM.rank
+        and any(one.name == block for one in reading_blocks(tool))
+    )
 
 
 def reads(tool: Tool, block: str) -> bool:
