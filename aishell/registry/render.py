@@ -14,7 +14,7 @@ from aishell.models import Risk, plain
 from aishell.registry.lists import Lists
 from aishell.registry.reading import reading_blocks
 from aishell.registry.tool import KEY_RANGE, OPERATORS, Block, Tool
-from aishell.registry.touched import GUARDS
+from aishell.registry.touched import GUARDS, Guard, columns_guard
 from aishell.reporting.units import exact, printable
 
 #: The blocks that only look.
@@ -29,6 +29,7 @@ STRING = {
     r"|(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$",
     "sqlite": r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]",
 }
+_ALIASED = re.compile(r"\w\.\Z")
 _COMMENT = {"mysql": r"--(?=\s|\Z)[^\n]*|#[^\n]*", "postgresql": r"--[^\n]*", "sqlite": r"--[^\n]*"}
 
 
@@ -99,6 +100,11 @@ class _Text:
         self.sql, self.text, self.shown = list[str](), list[str](), list[str]()
         self.params: dict[str, Any] = {}
 
+    @property
+    def behind_alias(self) -> bool:
+        """Whether what is pasted next is of the table or alias whose name stands before it in the tool's text."""
+        return bool(self.text and _ALIASED.search(self.text[-1]))
+
     def plain(self, piece: str) -> None:
         """Text of the tool's file, line breaks included."""
         self._add(piece, "\n".join(map(printable, piece.split("\n"))))
@@ -117,10 +123,11 @@ class _Text:
         self.sql.append(self.database.placeholder.format(name))
         self._say(f":{label}")
 
-    def statement(self, tool: Tool, block: str) -> Statement:
+    def statement(self, tool: Tool, block: str, guard: Guard | None = None) -> Statement:
         text, shown = "".join(self.text), "".join(self.shown)
         only_reads = tool.read_only or reads(tool, block)
-        guard = GUARDS.get(self.database.engine) if guarded(tool, block) else None
+        if guarded(tool, block):
+            guard = GUARDS.get(self.database.engine)
         return Statement("".join(self.sql), self.params, text, shown, tool.source, block, only_reads, guard)
 
     def _add(self, piece: str, shown: str) -> None:
@@ -162,7 +169,7 @@ def render(
     The values of `later` are known only when it runs: their names stand in the text for people. Raises ParameterError for a
     value that cannot be pasted.
     """
-    text = _Text(database)
+    text, aliased = _Text(database), list[str]()
     for kind, piece in block.pieces:
         if kind == "text":
             text.plain(piece)
@@ -181,8 +188,10 @@ def render(
                 text.plain(" ")
                 _filter(text, condition, f"{piece}_{number}")
         else:
+            if text.behind_alias:
+                aliased += [values[piece]] if isinstance(values[piece], str) else values[piece]
             text.paste(_paste(tool, piece, values[piece], database.engine))
-    return text.statement(tool, block.name)
+    return text.statement(tool, block.name, columns_guard(database.engine, aliased, values))
 
 
 def _filter(text: _Text, condition: Mapping[str, Any], name: str) -> None:

@@ -8,12 +8,14 @@ statement, in the transaction in which it is sent next, and what is somebody's o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aishell.databases.base import Session, Statement
 from aishell.errors import StepError
 from aishell.models import Row
 
+#: Looks at a statement in its transaction, before it is sent.
+Guard = Callable[[Session, Statement], None]
 _FIELD = re.compile(r":(\w+)\s+(?:(\d+)|\(o((?:\s+\d+)+)\))")
 #: Which fields of PostgreSQL's trees hold an oid of what (src/include/nodes/primnodes.h, parsenodes.h).
 _KINDS = (
@@ -59,6 +61,13 @@ SELECT 'foreign table', c.oid::regclass::text, NULL
 UNION ALL
 SELECT 'check', NULL, c.conbin::text FROM types JOIN pg_constraint AS c ON c.contypid = types.oid WHERE c.conbin IS NOT NULL
 """
+_NO_COLUMNS = """
+SELECT told.name FROM unnest(%(names)s::text[]) AS told (name)
+ WHERE NOT EXISTS (SELECT FROM unnest(%(schemas)s::text[], %(tables)s::text[]) AS t (schema, name)
+                     JOIN pg_namespace AS s ON s.nspname = t.schema
+                     JOIN pg_class AS c ON c.relnamespace = s.oid AND c.relname = t.name
+                     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = told.name AND NOT a.attisdropped)
+"""
 _BACK = "ROLLBACK TO SAVEPOINT aishell_facts"
 #: Engines of tables that are somewhere else, or are read by code of their own.
 _ELSEWHERE = ("CONNECT", "FEDERATED", "SPIDER", "S3")
@@ -84,6 +93,26 @@ def _postgresql(session: Session, statement: Statement) -> None:
         found += [f"the {row['kind']} {row['name']}" for row in rows if row["tree"] is None]
         trees = [row["tree"] for row in rows if row["tree"] is not None and row["tree"] not in seen]
     _refuse(statement, found)
+
+
+def columns_guard(engine: str, names: Sequence[str], values: Mapping[str, object]) -> Guard | None:
+    """Refuses names behind a table's alias that are columns of none of the tables that `values` name.
+
+    Where PostgreSQL finds no such column it calls a function of that name with the row.
+    """
+    if engine != "postgresql" or not names:
+        return None
+    ends = [name.removesuffix("schema") for name in values if name.endswith("schema") and values[name] is not None]
+    places = [(values[f"{end}schema"], values[f"{end}table"]) for end in ends if values.get(f"{end}table") is not None]
+    found = {"names": list(names), "schemas": [schema for schema, _ in places], "tables": [name for _, name in places]}
+
+    def require_columns(session: Session, statement: Statement) -> None:
+        rows = _looked_up(session, Statement(_NO_COLUMNS, found, _NO_COLUMNS))
+        if rows:
+            tables = " or ".join(f"{schema}.{name}" for schema, name in places)
+            raise StepError(f"{tables} has no column {rows[0]['name']!r}")
+
+    return require_columns
 
 
 def _looked_up(session: Session, statement: Statement) -> list[Row]:
@@ -150,4 +179,4 @@ def _refuse(statement: Statement, found: Iterable[str]) -> None:
 
 
 #: What looks at a statement of a site before it is sent, in its transaction. On SQLite the driver sees all that it touches.
-GUARDS: Mapping[str, Callable[[Session, Statement], None]] = {"postgresql": _postgresql, "mysql": _mysql}
+GUARDS: Mapping[str, Guard] = {"postgresql": _postgresql, "mysql": _mysql}

@@ -21,8 +21,10 @@ from pymysql.constants import CLIENT
 from aishell.databases.base import SessionOptions, Statement
 from aishell.errors import DatabaseError, StepError, ToolFileError
 from aishell.models import Risk
+from aishell.registry import runners
 from aishell.registry.header import read_tool
 from aishell.registry.reading import texts
+from aishell.registry.registry import Registry
 from aishell.registry.render import render
 from aishell.registry.touched import GUARDS
 from aishell.registry.wall import reviewed, site
@@ -294,6 +296,46 @@ def test_what_only_reads_is_sent_when_the_server_was_asked(engine):
                     session.query(statement)
                     sent += 1
     assert sent >= 10
+
+
+def test_a_column_that_is_named_is_a_column(engine):
+    """PostgreSQL calls `evil(row)` for `row.evil` where the table has no such column."""
+    table = engine.samples.table("told")
+    if engine.name == "postgresql":
+        engine.samples.do(f"CREATE FUNCTION evil({table}) RETURNS timestamptz LANGUAGE sql AS $$ SELECT now() $$")
+        assert engine.samples.value(f"SELECT count(told.evil) FROM {table} AS told")
+    calls = (
+        ("measure_log_age", {"date_column": "evil"}),
+        ("measure_log_order", {"date_column": "evil", "key": "n"}),
+        ("measure_log_order", {"date_column": "n", "key": "evil"}),
+    )
+    for name, params in calls:
+        given = {"schema": engine.schema, "table": "told", **params}
+        assert "evil" in str(engine.step(name, **given).reason)
+    good = {"schema": engine.schema, "table": "told", "date_column": "n"}
+    assert engine.step("measure_log_age", **good).status == "done"
+
+
+def test_a_tool_of_a_site_is_refused_when_it_runs(pg, tmp_path):
+    """By the folder it is loaded from, and from the text that is stored with a run."""
+    engine = Engine(pg)
+    engine.samples.do(
+        "CREATE TABLE t (id int)",
+        "INSERT INTO t VALUES (1)",
+        "CREATE FUNCTION evil(t) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    )
+    folder = tmp_path / "tools" / "postgresql"
+    folder.mkdir(parents=True)
+    keys = {**ENGINES["postgresql"], "name": "attribute", "risk": "safe", "runs": "query", "lock": "none"}
+    text = tool_text({"first": "SELECT t.evil AS x FROM t"}, **keys, parameters=None, returns="{rows: rows(first)}")
+    (folder / "attribute.sql").write_text(text)
+    texts_ = {"tools/postgresql/attribute.sql": text}
+    loaded = Registry.load([ROOT / "tools", tmp_path / "tools"])
+    for known in (loaded, loaded.with_texts(texts_), Registry.load([ROOT / "tools"]).with_texts(texts_)):
+        tool = known.pick("attribute", engine.server())
+        with pytest.raises(StepError, match=r"touches the function public\.evil\(public\.t\)"):
+            runners.run(tool, {}, None, engine.context(tool))
+    engine.close()
 
 
 def test_the_table_is_what_was_tried():
