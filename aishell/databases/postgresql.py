@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import psycopg
-from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from sqlalchemy.pool import PoolProxiedConnection
 
@@ -32,6 +30,7 @@ from aishell.databases.base import (
 from aishell.databases.connections import CONNECT_TIMEOUT, Credentials
 from aishell.databases.libpq import keywords
 from aishell.databases.tls import VERIFIES, Encryption
+from aishell.databases.trees import rewritten
 from aishell.databases.urls import URL, Host
 from aishell.errors import DatabaseError
 from aishell.models import Row
@@ -244,39 +243,17 @@ class PostgreSQLSession(Session):
         return self.send(statement)
 
     def analysed(self, statement: Statement) -> str:
-        """The tree of a statement as the server rewrites it, every object in it by its oid, before anything of it is computed.
+        """Its tree (`databases/trees.py`), only within a transaction, whose locks keep the views that it is made of as they are.
 
-        A planner computes: EXPLAIN calls functions that are marked as immutable. Only within a transaction, whose locks keep the
-        views that were unfolded as they are. The tree comes as a message of level LOG: the server's own log gets it too, but
-        where the role may keep it out. Raises DatabaseError where the server tells none.
+        Raises DatabaseError where the server tells none.
         """
-        names = [bind[1] for bind in _BIND.finditer(statement.sql) if bind[1]]
-        numbers = {name: f"${number}" for number, name in enumerate(dict.fromkeys(names), 1)}
-        sql = _BIND.sub(lambda bind: numbers[bind[1]] if bind[1] else "%", statement.sql)
-        values = Transformer.from_context(self._connection)
-        values.dump_sequence([statement.params[name] for name in numbers], [PyFormat.AUTO] * len(numbers))
-        told: list[str] = []
-
-        def keep(diagnostic: psycopg.errors.Diagnostic) -> None:
-            told.append(diagnostic.message_detail or "")
-
         try:
-            superuser = self._connection.info.parameter_status("is_superuser") == "on"
-            settings = {**_TREES, **(_UNLOGGED if superuser else {})}
-            self._connection.execute("; ".join(f"SET LOCAL {n} = {v}" for n, v in reversed(settings.items())).encode())
-            self._connection.add_notice_handler(keep)
-            try:
-                made = self._connection.pgconn.prepare(b"", sql.encode(), values.types)
-            finally:
-                self._connection.remove_notice_handler(keep)
-            if made.status != ExecStatus.COMMAND_OK:
-                raise psycopg.errors.error_from_result(made)
-            self._connection.execute("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in settings).encode())
+            told = rewritten(self._connection, statement)
         except psycopg.Error as error:
             raise self._mapped(error) from error
-        if not any(told):
+        if told is None:
             raise DatabaseError("the server does not tell what the statement touches", kind="unsupported")
-        return "\n".join(told)
+        return told
 
     def send(self, statement: Statement) -> list[Row]:
         self.tell(statement)
@@ -413,13 +390,6 @@ class PostgreSQLLock(TargetLock):
     def release(self) -> None:
         self._connection.close()
 
-
-#: A bound value, or a percent sign, as psycopg reads a statement.
-_BIND = re.compile(r"%(?:\((\w+)\)s|%)")
-#: By which settings a session is told the trees of its statements. The last one keeps them out of the server's log, where the
-#: role may set it (a superuser): what is of level LOG stands there else.
-_TREES = {"debug_print_rewritten": "on", "client_min_messages": "log"}
-_UNLOGGED = {"log_min_messages": "fatal"}
 
 # One key for aishell in every database: advisory locks are per database. Positive, so that pg_locks shows it as it is.
 _LOCK_KEY = int.from_bytes(hashlib.sha256(b"aishell target lock").digest()[:8], "big") >> 1

@@ -3,7 +3,7 @@
 Imported only when a tool is loaded that nobody has looked at yet (`registry/wall.py`): importing the parser takes 0.1 s.
 It is not the server's own parser, so little rests on what it alone makes of a text. What it passes over (a comment, as it
 thinks) is refused, since the server may read it otherwise (MySQL runs what stands in `/*! */`); literals must be literals by
-`registry/render.py` too; and calls are looked for among the words, not in the tree.
+`databases/quoting.py` too; and calls are looked for among the words, not in the tree.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.parsers.mysql import MySQLParser
 from sqlglot.tokenizer_core import Token, TokenType
 
+from aishell.databases.quoting import STRING
 from aishell.databases.sqlite_guard import ASKED, TOLD
 from aishell.registry.functions import COLUMNS, FUNCTIONS, TYPES, WORDS
-from aishell.registry.render import STRING
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it warns of what it does not know, which is refused here
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from aishell.databases.base import Database, Statement
-from aishell.databases.quoting import literal, quote
+from aishell.databases.quoting import STRING, literal, quote
 from aishell.errors import ParameterError, ToolFileError
 from aishell.models import Risk, plain
 from aishell.registry.lists import Lists
@@ -21,14 +21,6 @@ from aishell.reporting.units import exact, printable
 READING = frozenset("find same newest next guard follow check verify leftovers report undone".split())
 Pieces = tuple[tuple[str, str], ...]
 
-#: What a literal or a quoted name is, by engine.
-# PostgreSQL: a letter before the quote or the dollar belongs to a word, as in LIKE'%\'.
-STRING = {
-    "mysql": r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`(?:[^`]|``)*`",
-    "postgresql": r"(?<![\w$])[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
-    r"|(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$",
-    "sqlite": r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]",
-}
 _ALIASED = re.compile(r"\w\.\Z")
 _COMMENT = {"mysql": r"--(?=\s|\Z)[^\n]*|#[^\n]*", "postgresql": r"--[^\n]*", "sqlite": r"--[^\n]*"}
 
