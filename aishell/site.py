@@ -70,10 +70,11 @@ class Site(SiteFiles):
             self._check_environment(known, environment)
             return known
         url = read_url(wanted)
-        for known in self.settings.targets.values():
-            if same_database(url, read_url(known.url)):
-                self._check_environment(known, environment)
-                return replace(known.without_password(), url=wanted)
+        same = [known for known in self.settings.targets.values() if same_database(url, read_url(known.url))]
+        if same:
+            known = min(same, key=lambda target: target.environment != PRODUCTION)
+            self._check_environment(known, environment)
+            return replace(known.without_password(), url=wanted)
         return Target(str(read_url(wanted)), wanted, environment or self._environment(wanted))
 
     def _check_environment(self, known: Target, environment: str | None) -> None:

@@ -181,7 +181,7 @@ def render(
                 _filter(text, condition, f"{piece}_{number}")
         else:
             if text.behind_alias:
-                aliased += [values[piece]] if isinstance(values[piece], str) else values[piece]
+                aliased += [values[piece]] if isinstance(values[piece], str) else list(values[piece] or ())
             text.paste(_paste(tool, piece, values[piece], database.engine))
     return text.statement(tool, block.name, columns_guard(database.engine, aliased, values))
 
