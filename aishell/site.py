@@ -18,17 +18,19 @@ from aishell.agents import monitoring
 from aishell.agents.loading import load_agent
 from aishell.databases.connections import parse_url, unavailable
 from aishell.databases.opening import open_database
+from aishell.databases.sameness import same_database
 from aishell.databases.urls import read_url
 from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownNameError, UsageError
 from aishell.execution.job import Job
 from aishell.execution.preview import Preview, as_result, preview
+from aishell.execution.rules import Rereading, Rules
 from aishell.models import SAFETY_LEVELS, Plan, RunResult, RunState, Task
 from aishell.registry.hooks import Hooks
 from aishell.registry.registry import Registry
 from aishell.safety import constraints
 from aishell.safety.locks import contradiction
 from aishell.safety.policy import tighter
-from aishell.settings import DEFAULT_POLICY, PRODUCTION, Target, check_environment
+from aishell.settings import DEFAULT_POLICY, PRODUCTION, Target, check_environment, load_policy
 from aishell.settings import load_agent as load_config
 from aishell.site_files import SiteFiles
 
@@ -47,7 +49,11 @@ class Site(SiteFiles):
         return Registry.load(self.places.tools, lock_check=contradiction, engine=engine)
 
     def target(self, name: str | None, *, environment: str | None = None) -> Target:
-        """A target by name or URL; None is the site's default. A URL is production unless it is a SQLite file of the site."""
+        """A target by name or URL; None is the site's default.
+
+        A URL that leads to a configured target is that target. Any other is production unless it is a SQLite file of the site.
+        Raises UsageError where `environment` says of a configured target what its configuration does not.
+        """
         if environment is not None:
             check_environment(environment)
         wanted = name or self.settings.default_target
@@ -61,13 +67,23 @@ class Site(SiteFiles):
                     "target", wanted, self.settings.targets, str(self.places.config / "targets.yaml")
                 )
             known = self.settings.targets[wanted]
-            if environment not in (None, known.environment):
-                raise UsageError(
-                    f"the target {wanted} is {known.environment}, not {environment}",
-                    hint=f"--environment says what --url is; that of a target stands in {self.places.config / 'targets.yaml'}",
-                )
+            self._check_environment(known, environment)
             return known
+        url = read_url(wanted)
+        same = [known for known in self.settings.targets.values() if same_database(url, read_url(known.url))]
+        if same:
+            known = min(same, key=lambda target: target.environment != PRODUCTION)
+            self._check_environment(known, environment)
+            return replace(known.without_password(), url=wanted)
         return Target(str(read_url(wanted)), wanted, environment or self._environment(wanted))
+
+    def _check_environment(self, known: Target, environment: str | None) -> None:
+        if environment not in (None, known.environment):
+            raise UsageError(
+                f"the target {known.name} is {known.environment}, not {environment}",
+                hint=f"--environment says what a URL is that leads to no target; that of {known.name} stands in "
+                f"{self.places.config / 'targets.yaml'}",
+            )
 
     def _environment(self, url: str) -> str:
         path = Path(url.removeprefix("sqlite:///")).absolute()
@@ -85,10 +101,21 @@ class Site(SiteFiles):
         agent = load_agent(task.agent)
         target = self.target(task.target, environment=environment)
         agent.check_inputs(task)
+        own_path = self.places.config / "agents" / f"{agent.type}.yaml"
+        own_stamp = locations.stamp(own_path)
         config = load_config(self.places.config, agent.type, agent.defaults)
         warnings = monitoring.warnings(agent.type, config.monitoring)
         policy = self.policy
         in_force = constraints.build((*policy.constraints, *config.constraints), self.known)
+
+        def read_anew() -> Rules:
+            for path in (self.policy_path, own_path):
+                self.trust.check(path)
+            own = load_config(self.places.config, agent.type, agent.defaults)
+            now = load_policy(self.places.config, self.known)
+            return Rules(now, constraints.build((*now.constraints, *own.constraints), self.known))
+
+        rereading = Rereading({self.policy_path: self.policy_stamp, own_path: own_stamp}, read_anew)
         level = tighter(tighter(self.settings.safety_level, config.safety_level), safety_level)
         credentials = parse_url(target.url, password=target.password)
         database = open_database(credentials)
@@ -134,6 +161,7 @@ class Site(SiteFiles):
             archives=self.archives,
             backups=self.vault,
             warnings=warnings,
+            rereading=rereading,
             inspector=open_database(parse_url(target.inspection_url)) if target.inspection_url else None,
         )
         try:

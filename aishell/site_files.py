@@ -26,6 +26,7 @@ class SiteFiles:
         self.places = places
         self.state_path = state or places.state
         self.trust = trust or Trust(once=True)
+        self.policy_stamp: locations.Stamp | None = None  # of the file that `policy` was read from
         self._check()
 
     @classmethod
@@ -79,10 +80,15 @@ class SiteFiles:
         for name in dict.fromkeys(name for names in CLIENTS.values() for name in names):
             self.trust.check(folder / name)
 
+    @property
+    def policy_path(self) -> Path:
+        return self.places.config / "policy.yaml"
+
     @cached_property
     def policy(self) -> Policy:
         from aishell.settings import load_policy
 
+        self.policy_stamp = locations.stamp(self.policy_path)
         return load_policy(self.places.config, self.known)
 
     @property

@@ -1,7 +1,8 @@
 """What was tried to write with under the name of reading: a form a line, `wall | name | block [;; block…]`.
 
 `wall` says what stops it: `parse` when the tool is loaded, `server` when it runs, or `both`; `both>=16`: the server from that
-version on. tests/tools/test_two_walls.py tries each against each wall by itself; where none stands, the server takes them all.
+version on; `asked`: neither, but the server tells before it runs what it is made of (`registry/touched.py`).
+tests/tools/test_two_walls.py tries each against each wall by itself; where none stands, the server takes them all.
 {file} is a file that the server could write.
 """
 
@@ -175,7 +176,7 @@ both | function that writes | SELECT app.wipe()
 both | function with a listed name | SELECT app.count(1)
 both | operator that writes | SELECT 1 OPERATOR(app.+) 2
 server | view that writes | SELECT * FROM app.w
-server | domain that writes | SELECT CAST(0 AS app.d)
+both | domain that writes | SELECT CAST(0 AS app.d)
 parse | load a library | LOAD 'auto_explain'
 parse | set the role | SET ROLE NONE
 parse | set the search path | SELECT set_config('search_path', 'app', false)
@@ -361,6 +362,72 @@ both | explain a delete | EXPLAIN DELETE FROM t
 """
 
 
+#: What the forms use that only the server sees through, after PREPARED: each of these functions writes {file}.
+SEEN_THROUGH = {
+    "postgresql": """
+        ALTER DATABASE {database} SET search_path = public, app
+        CREATE FUNCTION app.sent() RETURNS text LANGUAGE plpgsql AS 'BEGIN COPY (SELECT 1) TO ''{file}''; RETURN 1; END'
+        CREATE FUNCTION app.evil(app.t) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT app.sent()'
+        CREATE FUNCTION app.lower(app.t) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT app.sent()'
+        CREATE FUNCTION app.less(app.t, int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT app.sent() IS NULL'
+        CREATE FUNCTION app.step(text, app.t) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT app.sent()'
+        CREATE OPERATOR app.< (LEFTARG = app.t, RIGHTARG = int, FUNCTION = app.less)
+        CREATE CAST (app.t AS text) WITH FUNCTION app.evil (app.t) AS IMPLICIT
+        CREATE AGGREGATE app.max (app.t) (SFUNC = app.step, STYPE = text)
+        CREATE DOMAIN app.sending AS int CHECK (app.sent() = '1')
+        CREATE TYPE app.pair AS (a app.sending)
+        CREATE TABLE app.r (id int, p app.pair)
+        INSERT INTO app.r VALUES (1)
+        CREATE VIEW app.w1 AS SELECT app.evil(t) AS x FROM app.t
+        CREATE VIEW app.w2 AS SELECT * FROM app.w1
+        CREATE VIEW app.w3 AS SELECT pg_ls_dir('.') AS x
+        CREATE VIEW app.w4 AS SELECT table_to_xml('app.w1', true, true, '') AS x
+        CREATE VIEW app.w5 AS SELECT a::app.sending AS x FROM generate_series(1, 2) AS a
+        CREATE VIEW app.w6 AS SELECT x.a AS x FROM json_to_record('{"a": 1}') AS x (a app.sending)
+        DROP FOREIGN DATA WRAPPER IF EXISTS elsewhere CASCADE
+        CREATE FOREIGN DATA WRAPPER elsewhere
+        CREATE SERVER elsewhere FOREIGN DATA WRAPPER elsewhere
+        CREATE FOREIGN TABLE app.ft (x int) SERVER elsewhere
+        CREATE TABLE app.parted (x int) PARTITION BY LIST (x)
+        CREATE FOREIGN TABLE app.far PARTITION OF app.parted FOR VALUES IN (1) SERVER elsewhere
+    """,
+    "mysql": """
+        DROP VIEW IF EXISTS w1, w2, w3, w4
+        DROP FUNCTION IF EXISTS sent
+        CREATE FUNCTION sent() RETURNS int BEGIN SELECT 1 INTO OUTFILE '{file}'; RETURN 1; END
+        CREATE VIEW w1 AS SELECT sent() AS x
+        CREATE VIEW w2 AS SELECT w1.x FROM t JOIN w1 ON t.id = w1.x
+        CREATE VIEW w3 AS SELECT SLEEP(0) AS x
+        CREATE VIEW w4 AS SELECT LOAD_FILE('{file}') AS x
+    """,
+}
+ASKED = {
+    "postgresql": """
+asked | function as an attribute of a row | SELECT t.evil AS x FROM app.t AS t
+asked | the same, to order by | SELECT t.id FROM app.t AS t ORDER BY t.evil
+asked | function with a listed name, of a row | SELECT lower(t) AS x FROM app.t AS t
+asked | operator of a row | SELECT t < 1 AS x FROM app.t AS t
+asked | implicit cast of a row | SELECT length(t) AS x FROM app.t AS t
+asked | aggregate with a listed name | SELECT max(t) AS x FROM app.t AS t
+asked | a listed function that makes a domain | SELECT json_populate_record(r, '{"p": {"a": 1}}') AS x FROM app.r AS r
+asked | view on a function | SELECT x FROM app.w1
+asked | view on a view on a function | SELECT x FROM app.w2
+asked | view on the server's own function | SELECT x FROM app.w3
+asked | view on a function that runs a query | SELECT x FROM app.w4
+asked | view with a cast to a domain | SELECT x FROM app.w5
+asked | view with a record of a domain | SELECT x FROM app.w6
+asked | foreign table | SELECT x FROM app.ft
+asked | foreign table as a partition | SELECT x FROM app.parted
+""",
+    "mysql": """
+asked | view on a function | SELECT x FROM w1
+asked | view on a view on a function | SELECT x FROM w2
+asked | view on the server's own function | SELECT x FROM w3
+asked | view that reads a file | SELECT x FROM w4
+""",
+}
+
+
 def _forms(engine: str, lines: str) -> list[Form]:
     found = []
     for line in lines.strip().splitlines():
@@ -370,6 +437,8 @@ def _forms(engine: str, lines: str) -> list[Form]:
 
 
 FORMS = [*_forms("postgresql", POSTGRESQL), *_forms("mysql", MYSQL), *_forms("sqlite", SQLITE)]
+#: Those that both other walls let through.
+ONLY_ASKED = [form for engine, lines in ASKED.items() for form in _forms(engine, lines)]
 
 #: Engine -> the head of its column in the table of docs/decisions/0017-two-walls.md.
 COLUMNS = {"postgresql": "PostgreSQL", "mysql": "MariaDB", "sqlite": "SQLite"}
@@ -378,7 +447,7 @@ COLUMNS = {"postgresql": "PostgreSQL", "mysql": "MariaDB", "sqlite": "SQLite"}
 def table() -> list[str]:
     """The lines of the table: a form a line, and the wall that stops it on each engine."""
     walls: dict[str, dict[str, str]] = {}
-    for form in FORMS:
+    for form in (*FORMS, *ONLY_ASKED):
         wall, _, since = form.wall.partition(">=")
         walls.setdefault(form.name, {})[form.engine] = f"{wall}, before {since} parse" if since else wall
     head = [f"| form | {' | '.join(COLUMNS.values())} |", f"|---|{'---|' * len(COLUMNS)}"]

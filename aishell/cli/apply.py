@@ -36,7 +36,8 @@ def apply(
 ) -> None:
     """Preview and execute a plan that `aishell plan --out` saved.
 
-    Refused when a table of it is gone, was replaced or has grown, or a tool was changed (exit 1). Asks as `run` does.
+    Refused when a table of it is gone, was replaced or has grown, or a tool was changed (exit 1), and when others than you could
+    have written the file (exit 2). Asks as `run` does.
     """
     from aishell.cli.console import write_json
     from aishell.cli.output import Screen
@@ -45,6 +46,7 @@ def apply(
 
     site = open_site(ctx)
     hear_sigterm()
+    site.trust.check(file)  # a plan says what is run, as a site does
     plan = saved.read(file)
     screen = Screen(output, verbose=verbose)
     with screen.working("looking whether the plan still fits"):

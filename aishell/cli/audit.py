@@ -43,7 +43,7 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
     from aishell.state import anchor
     from aishell.state import audit as log
 
-    heads: list[str] = [head] if head else []
+    heads: list[str] = [] if head is None else [head]
     copies: list[Anchor | list[dict[str, Any]]] = []
     for given in against:
         if Path(given).is_file():

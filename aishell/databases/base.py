@@ -34,6 +34,8 @@ class Statement:
     source: str = ""
     block: str = ""
     reads: bool = False
+    #: Looks at it in the transaction in which it is sent next, and raises where it must not be (registry/touched.py).
+    guard: Callable[[Session, Statement], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,10 @@ class Session(ABC):
 
         Within a transaction that was begun before it is a part of that one.
         """
+
+    def analysed(self, statement: Statement) -> str:
+        """What the server makes of a statement, which it does not run: only PostgreSQL tells, see there."""
+        raise NotImplementedError
 
     @abstractmethod
     def execute(self, statement: Statement) -> Outcome:

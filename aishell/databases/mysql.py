@@ -28,7 +28,7 @@ from aishell.databases.inserts import many_rows
 from aishell.databases.mysql_login import connect
 from aishell.databases.mysql_messages import read_row
 from aishell.databases.tls import Encryption
-from aishell.errors import DatabaseError
+from aishell.errors import AishellError, DatabaseError
 from aishell.models import Row
 
 #: A run is named by so many digits of its id.
@@ -163,6 +163,8 @@ class MySQLSession(Session):
 
     def query(self, statement: Statement) -> list[Row]:
         with self._reading():
+            if statement.guard is not None:
+                statement.guard(self, statement)
             return self.send(statement)
 
     @contextlib.contextmanager
@@ -174,7 +176,7 @@ class MySQLSession(Session):
         self._control("START TRANSACTION READ ONLY")
         try:
             yield
-        except DatabaseError:
+        except AishellError:
             with contextlib.suppress(
                 DatabaseError
             ):  # the connection is lost; what went wrong is told by the other error
@@ -192,6 +194,8 @@ class MySQLSession(Session):
         self._cancelled = False
         started = time.monotonic()
         with self._reading() if self._options.read_only else contextlib.nullcontext():
+            if statement.guard is not None:
+                statement.guard(self, statement)
             rows, count = self._sent(statement)
             told = bool(rows) and "Msg_type" in rows[0]
             warnings = [] if told else self._warnings()

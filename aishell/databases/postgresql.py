@@ -30,6 +30,7 @@ from aishell.databases.base import (
 from aishell.databases.connections import CONNECT_TIMEOUT, Credentials
 from aishell.databases.libpq import keywords
 from aishell.databases.tls import VERIFIES, Encryption
+from aishell.databases.trees import rewritten
 from aishell.databases.urls import URL, Host
 from aishell.errors import DatabaseError
 from aishell.models import Row
@@ -235,7 +236,24 @@ class PostgreSQLSession(Session):
         self._pooled.info["session"] = self.server_session
 
     def query(self, statement: Statement) -> list[Row]:
-        return self._alone(statement)[0] if self._idle else self.send(statement)
+        if self._idle:
+            return self._alone(statement)[0]
+        if statement.guard is not None:
+            statement.guard(self, statement)
+        return self.send(statement)
+
+    def analysed(self, statement: Statement) -> str:
+        """Its tree (`databases/trees.py`), only within a transaction, whose locks keep the views that it is made of as they are.
+
+        Raises DatabaseError where the server tells none.
+        """
+        try:
+            told = rewritten(self._connection, statement)
+        except psycopg.Error as error:
+            raise self._mapped(error) from error
+        if told is None:
+            raise DatabaseError("the server does not tell what the statement touches", kind="unsupported")
+        return told
 
     def send(self, statement: Statement) -> list[Row]:
         self.tell(statement)
@@ -262,19 +280,22 @@ class PostgreSQLSession(Session):
         self.tell(statement)
         try:
             with self._connection.cursor(row_factory=dict_row) as cursor:
-                with self._connection.pipeline():
+                if statement.guard is not None:
                     self._connection.execute(b"BEGIN READ ONLY", prepare=False)
+                    statement.guard(self, statement)
+                with self._connection.pipeline():
+                    if statement.guard is None:
+                        self._connection.execute(b"BEGIN READ ONLY", prepare=False)
                     cursor.execute(statement.sql.encode(), statement.params, prepare=False)
                     self._connection.execute(b"ROLLBACK", prepare=False)
                 return (cursor.fetchall() if cursor.description else []), max(cursor.rowcount, 0)
         except psycopg.Error as error:
-            mapped = self._mapped(error)
+            raise self._mapped(error) from error
+        finally:
             if not self._connection.closed and not self._idle:
-                with contextlib.suppress(
-                    psycopg.Error
-                ):  # the connection is lost; what went wrong is told by the other error
+                # Where the connection is lost, what went wrong is told by the other error.
+                with contextlib.suppress(psycopg.Error):
                     self._connection.execute(b"ROLLBACK", prepare=False)
-            raise mapped from error
 
     def execute(self, statement: Statement) -> Outcome:
         messages: list[Message] = []

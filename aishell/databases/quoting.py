@@ -11,6 +11,15 @@ _QUOTE = {"postgresql": '"', "sqlite": '"', "mysql": "`"}
 _MAX_BYTES = {"postgresql": 63}
 _MAX_CHARACTERS = {"mysql": 64}
 
+#: What a literal or a quoted name is, by engine.
+# PostgreSQL: a letter before the quote or the dollar belongs to a word, as in LIKE'%\'.
+STRING = {
+    "mysql": r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`(?:[^`]|``)*`",
+    "postgresql": r"(?<![\w$])[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
+    r"|(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$",
+    "sqlite": r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]",
+}
+
 
 def quote(name: str, engine: str) -> str:
     """`name` as a quoted identifier of `engine`.

@@ -172,6 +172,10 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
         if _binding(run, tool, cleared, _facts(run, tool, cleared.values)) != cleared.digest:
             run.observer.said(f"{step.id}: what was asked about has changed since; asking again")
             return clear(run, step, tool, cleared.values, _found(run, step, tool, cleared.values, cleared.found))
+        now = run.job.judge(step, tool, objects)
+        if now.decision.rank > cleared.verdict.decision.rank:
+            run.observer.said(f"{step.id}: the rules have become stricter since it was asked about")
+            return clear(run, step, tool, cleared.values, cleared.found)
         return _by(run, step, cleared, answer.by, answer.reason or "approved at the prompt")
     if isinstance(answer, approval.Edit):
         values = _edited(tool, cleared.values, answer.params)

@@ -15,7 +15,8 @@ from aishell.agents.base import Agent
 from aishell.backups.catalog import Entry
 from aishell.backups.vault import Vault
 from aishell.databases.base import Database, SessionOptions, Statement
-from aishell.errors import PlanError, UnknownNameError
+from aishell.errors import PlanError, UnknownNameError, UsageError
+from aishell.execution.rules import Rereading, Rules
 from aishell.execution.sending import Sending
 from aishell.interrupts import uninterrupted
 from aishell.models import AgentConfig, Risk, Row, Sent, Server, Step, Table, Task
@@ -28,7 +29,7 @@ from aishell.safety import gates
 from aishell.safety.constraints import Constraint, Context
 from aishell.safety.locks import locks_elsewhere, wait_of
 from aishell.settings import Policy, Target
-from aishell.verdicts import Verdict
+from aishell.verdicts import Decision, Reason, Verdict
 
 #: Inspection may look this long at a catalog; seconds.
 INSPECTION = SessionOptions(read_only=True, lock_timeout=2.0, statement_timeout=60.0)
@@ -65,6 +66,7 @@ class Job:
     archives: Path | None = None  # the folder of archives
     backups: object = None  # the vault that backups are kept in
     warnings: Sequence[str] = ()  # what every plan of it says
+    rereading: Rereading = field(default_factory=Rereading)
     sending: Sending = field(default_factory=Sending)
 
     def __post_init__(self) -> None:
@@ -181,9 +183,7 @@ class Job:
             model_proposed=bool(self.task.metadata.get("model")),
             last_backup=self._last_backup(step),
         )
-        verdict = gates.judge(
-            step, tool, context, config=self.config, constraints=self.constraints, policy=self.policy, level=self.level
-        )
+        verdict = self._strictest(step, tool, context)
         objection = self.agent.validate_safety(step)
         if objection is None:
             return verdict
@@ -194,6 +194,29 @@ class Job:
             reasons=(*verdict.reasons, *objection.reasons),
             risks=(*verdict.risks, *(reason.text for reason in objection.reasons)),
         )
+
+    def _strictest(self, step: Step, tool: Tool, context: Context) -> Verdict:
+        """By the rules that the run began with, and by those that were written since, where these are stricter."""
+
+        def judged(rules: Rules) -> Verdict:
+            return gates.judge(
+                step,
+                tool,
+                context,
+                config=self.config,
+                constraints=rules.constraints,
+                policy=rules.policy,
+                level=self.level,
+            )
+
+        verdict = judged(Rules(self.policy, self.constraints))
+        try:
+            newer = self.rereading.newer()
+        except UsageError as error:
+            reason = Reason("rules", f"the rules were changed, and cannot be read: {error.message}", Decision.DENY)
+            return replace(verdict, decision=Decision.DENY, safe=False, reasons=(*verdict.reasons, reason))
+        later = verdict if newer is None else judged(newer)
+        return later if later.decision.rank > verdict.decision.rank else verdict
 
     def _last_backup(self, step: Step) -> datetime | None:
         """When the newest verified backup of this very database was begun, where a constraint asks for that of this step."""

@@ -1,6 +1,6 @@
 """What the connected role may not do, and the GRANT that would let it: from the rows of the tool `inspect_privileges`. Pure.
 
-The server decides when a step runs. What is not known here (other databases, what an active role of MariaDB gives) is no
+The server decides when a step runs. What is not known here (other databases, what an active role gives) is no
 reason to leave anything out.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from aishell.databases.quoting import literal, quote
 from aishell.models import Inventory, LeftOut, Row
@@ -18,6 +19,11 @@ Access = Mapping[str, Sequence[Row]]
 _OWNED = ("MAINTAIN", "VACUUM", "OWNERSHIP")
 #: MySQL: what is granted on a database, and on no single table of it.
 _OF_DATABASES = frozenset({"LOCK TABLES", "EVENT"})
+#: MySQL: what ALL PRIVILEGES stands for, where a server's line does not spell it out.
+_ALL = frozenset(
+    ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "INDEX", "ALTER", "REFERENCES", "TRIGGER", "SHOW VIEW",
+     "CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE", "CREATE TEMPORARY TABLES", *_OF_DATABASES)
+)  # fmt: skip
 #: So many tables are named in a reason.
 NAMED = 5
 
@@ -96,6 +102,9 @@ class _Mysql(Privileges):
         self.alone: dict[Key, set[str]] = {}
         for row in self.access["tables"]:
             self.alone.setdefault((row["schema"], row["table"]), set()).add(row["privilege"])
+        for one in of_public(self.access):
+            if one.table is not None:
+                self.alone.setdefault((self.server.database, one.table), set()).update(one.privileges)
         self.best, self.held = in_force(self.access)
 
     def refused(self, step: str, tool: str, key: Key | None, needed: Sequence[str]) -> LeftOut | None:
@@ -147,6 +156,46 @@ def account_of(access: Access) -> str:
     return f"{literal(user)}@{literal(host)}"
 
 
+@dataclass(frozen=True)
+class Public:
+    """What everybody has: on the server, or on the databases of a pattern, or on one table of the connected one."""
+
+    privileges: frozenset[str]
+    database: str | None = None
+    table: str | None = None
+
+
+_TO_PUBLIC = re.compile(
+    r"GRANT (?P<privileges>.+) ON (?:\*|`(?P<database>(?:[^`]|``)+)`)\.(?:\*|`(?P<table>(?:[^`]|``)+)`) TO PUBLIC(?: WITH .+)?"
+)
+
+
+def of_public(access: Access) -> list[Public]:
+    """MariaDB: what is granted TO PUBLIC on what is connected to; it stands in the lines of SHOW GRANTS alone.
+
+    On columns alone it is not counted.
+    """
+    found = list[Public]()
+    for row in access.get("grants", ()):
+        line = _TO_PUBLIC.fullmatch(str(next(iter(row.values()))))
+        if line is None:
+            continue
+        names = frozenset(name.strip() for name in re.sub(r"\w+ \([^)]*\)", "", line["privileges"]).split(",")) - {""}
+        database, table = (line[part] and line[part].replace("``", "`") for part in ("database", "table"))
+        exact = table is not None  # a table's database is a name, not a pattern
+        connected = str(access["role"][0]["database"])
+        if database is None or (database == connected if exact else _fits(connected, database)):
+            found.append(Public(_ALL if "ALL PRIVILEGES" in names else names, database, table))
+    return found
+
+
+def _fits(database: str, pattern: str) -> bool:
+    """Whether a pattern of GRANT means a database."""
+    wild = {"_": ".", "%": ".*"}
+    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
+    return bool(re.fullmatch("".join(wild.get(one) or re.escape(one[-1]) for one in parts), database, re.DOTALL))
+
+
 def in_force(access: Access) -> tuple[str | None, frozenset[str]]:
     """MySQL: the pattern of the entry that counts for this database, None without one, and the privileges held here.
 
@@ -154,6 +203,9 @@ def in_force(access: Access) -> tuple[str | None, frozenset[str]]:
     (https://mariadb.com/kb/en/grant/, Database Privileges). So a grant goes to the entry that is there.
     """
     held = {row["privilege"] for row in access["privileges"] if row["place"] == "server"}
+    public = [one for one in of_public(access) if one.table is None]
+    best = max((one.database for one in public if one.database is not None), key=_exactness, default=None)
+    held |= {name for one in public if one.database in (None, best) for name in one.privileges}
     patterns = {str(row["pattern"]) for row in access["privileges"] if row["place"] == "database"}
     if not patterns:
         return None, frozenset(held)

@@ -122,6 +122,14 @@ COLUMNS = frozenset(
     """.split()
 )
 
+#: PostgreSQL's own types that the parser takes for somebody's; a cast to such a one calls functions that are somebody's too.
+TYPES = frozenset(
+    """
+    aclitem cidr cid circle box inet line lseg macaddr macaddr8 path pg_lsn pg_snapshot pg_node_tree polygon refcursor
+    tid tsquery tsvector txid_snapshot varbit xid xid8 char oidvector int2vector
+    """.split()
+)
+
 #: Shipped blocks that the parser does not take, or that lock, with the digest of all that they can be sent as: each was read
 #: by a person instead. Ten at most.
 REVIEWED = {
@@ -136,6 +144,8 @@ REVIEWED = {
     # a cast to oid[]
     "postgresql/analyze_database_health.sql collation_versions":
         "691f8ce9f4db396e344ae8191e588ce49e2e318196fa4eac3e83edfb5096f22a",
+    # SHOW GRANTS
+    "mysql/inspect_privileges.sql grants": "c0aeb949e194f3d7520a911da98c8f41260984b4386dc6ba53843842d0c3b3e4",
     # EXPLAIN
     "postgresql/count_log_rows.sql estimated": "97f2c9885c5338a698d13b3836526d2d084d9dec868a0a0d5cfe61778a89baef",
     # a cast to regtype[]

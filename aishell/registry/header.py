@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -75,13 +76,13 @@ def read_tool(
     look = wall or (lambda tool: None)
     if source.endswith(".yaml"):
         look(tool := _build(_yaml(text, source), {}, source, engine, text))
-        return tool
+        return replace(tool, of_site=wall is not None)
     text, places = expand(text, source, fragments)
     try:
         header, body_line = _header(text, source)
         blocks = _blocks(text, body_line, source, engine)
         look(tool := _build(_yaml(header, source), blocks, source, engine, text))
-        return tool
+        return replace(tool, of_site=wall is not None)
     except ToolFileError as error:
         place = places[min(error.line, len(places)) - 1]
         raise ToolFileError(*place, error.message.removeprefix(f"{error.path}:{error.line}: ")) from error

@@ -3,7 +3,7 @@
 Imported only when a tool is loaded that nobody has looked at yet (`registry/wall.py`): importing the parser takes 0.1 s.
 It is not the server's own parser, so little rests on what it alone makes of a text. What it passes over (a comment, as it
 thinks) is refused, since the server may read it otherwise (MySQL runs what stands in `/*! */`); literals must be literals by
-`registry/render.py` too; and calls are looked for among the words, not in the tree.
+`databases/quoting.py` too; and calls are looked for among the words, not in the tree.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.parsers.mysql import MySQLParser
 from sqlglot.tokenizer_core import Token, TokenType
 
+from aishell.databases.quoting import STRING
 from aishell.databases.sqlite_guard import ASKED, TOLD
-from aishell.registry.functions import COLUMNS, FUNCTIONS, WORDS
-from aishell.registry.render import STRING
+from aishell.registry.functions import COLUMNS, FUNCTIONS, TYPES, WORDS
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it warns of what it does not know, which is refused here
 
@@ -79,7 +79,7 @@ _OWN_SCHEMAS = {"postgresql": {"pg_catalog", "information_schema"}}
 
 
 def unlisted(sql: str, engine: str) -> list[str]:
-    """The functions that a reading statement calls and that are not on the list of its engine.
+    """The functions that a reading statement calls and that are not on the list of its engine, and casts to types that are not.
 
     Raises NotReadingError for what is not one reading statement, or cannot be parsed.
     """
@@ -106,6 +106,13 @@ def unlisted(sql: str, engine: str) -> list[str]:
         if not isinstance(node, _PARTS) or isinstance(node, _ASSIGNS):
             raise NotReadingError(f"{_NOT_ONE}: {node.sql(dialect)[:60]!r} does more than read, or is not known")
     return _calls(tokens, trees[0], engine)
+
+
+def tables(sql: str, engine: str) -> list[tuple[str | None, str]]:
+    """(schema or None, name) of all that a statement which passed `unlisted` reads from; names of CTEs are among them."""
+    trees = _DIALECTS[engine].parse(sql)
+    found = (table for tree in trees if tree is not None for table in tree.find_all(exp.Table))
+    return [(table.db or None, table.name) for table in found if table.name]
 
 
 def _check_tokens(tokens: Sequence[Token], sql: str, engine: str) -> None:
@@ -153,9 +160,11 @@ def _calls(tokens: Sequence[Token], tree: exp.Expr, engine: str) -> list[str]:
                 with_columns[name.lower()] -= 1  # a table's alias, and the names of its columns
             else:
                 found.append(token.text)
+    casts = list[str]()
     if engine == "postgresql":
         found += _attributes(tokens, tree)
-    return list(dict.fromkeys(found))
+        casts = [f"CAST(… AS {name})" for name in _types(tree)]
+    return list(dict.fromkeys([*(f"{name}()" for name in found), *casts]))
 
 
 def _named(tokens: Sequence[Token]) -> Iterator[tuple[Token | None, Token, TokenType | None]]:
@@ -187,6 +196,15 @@ def _attributes(tokens: Sequence[Token], tree: exp.Expr) -> Iterator[str]:
         returned = source is not None and _returned(source) and column.name not in _columns(source)
         if (unnamed or returned) and column.name not in known:
             yield f"{column.table}.{column.name}"
+
+
+def _types(tree: exp.Expr) -> Iterator[str]:
+    """Types that are not PostgreSQL's own: the CHECK of a domain is called, and a type's functions read its texts."""
+    for made in tree.find_all(exp.DataType):
+        kind = made.args.get("kind")
+        own = isinstance(kind, exp.Identifier) and (kind.name if kind.quoted else kind.name.lower()) in TYPES
+        if made.this is exp.DataType.Type.USERDEFINED and not own:
+            yield made.sql("postgres")
 
 
 def _source(column: exp.Column, sources: Mapping[tuple[int, str], exp.Expr]) -> exp.Expr | None:

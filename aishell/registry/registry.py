@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 from threading import RLock
@@ -82,8 +82,9 @@ class Registry:
         stored = []
         for source, text in texts.items():
             engine = Path(source).parts[1]
-            today = {tool.text for tool in self._variants(engine, PurePosixPath(source).stem)}
-            stored.append(read_tool(text, source, engine, wall=None if text in today else require_reading))
+            today = {tool.text: tool.of_site for tool in self._variants(engine, PurePosixPath(source).stem)}
+            tool = read_tool(text, source, engine, wall=None if text in today else require_reading)
+            stored.append(replace(tool, of_site=today.get(text, True)))
         names = {(tool.engine, tool.name) for tool in stored}
         made = Registry(stored)
         made._tools |= {key: list(tools) for key, tools in self._tools.items() if key not in names}

@@ -8,25 +8,20 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from aishell.databases.base import Database, Statement
-from aishell.databases.quoting import literal, quote
+from aishell.databases.quoting import STRING, literal, quote
 from aishell.errors import ParameterError, ToolFileError
-from aishell.models import plain
+from aishell.models import Risk, plain
 from aishell.registry.lists import Lists
+from aishell.registry.reading import reading_blocks
 from aishell.registry.tool import KEY_RANGE, OPERATORS, Block, Tool
+from aishell.registry.touched import GUARDS, Guard, columns_guard
 from aishell.reporting.units import exact, printable
 
 #: The blocks that only look.
 READING = frozenset("find same newest next guard follow check verify leftovers report undone".split())
 Pieces = tuple[tuple[str, str], ...]
 
-#: What a literal or a quoted name is, by engine.
-# PostgreSQL: a letter before the quote or the dollar belongs to a word, as in LIKE'%\'.
-STRING = {
-    "mysql": r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`(?:[^`]|``)*`",
-    "postgresql": r"(?<![\w$])[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
-    r"|(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$",
-    "sqlite": r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]",
-}
+_ALIASED = re.compile(r"\w\.\Z")
 _COMMENT = {"mysql": r"--(?=\s|\Z)[^\n]*|#[^\n]*", "postgresql": r"--[^\n]*", "sqlite": r"--[^\n]*"}
 
 
@@ -97,6 +92,11 @@ class _Text:
         self.sql, self.text, self.shown = list[str](), list[str](), list[str]()
         self.params: dict[str, Any] = {}
 
+    @property
+    def behind_alias(self) -> bool:
+        """Whether what is pasted next is of the table or alias whose name stands before it in the tool's text."""
+        return bool(self.text and _ALIASED.search(self.text[-1]))
+
     def plain(self, piece: str) -> None:
         """Text of the tool's file, line breaks included."""
         self._add(piece, "\n".join(map(printable, piece.split("\n"))))
@@ -115,10 +115,12 @@ class _Text:
         self.sql.append(self.database.placeholder.format(name))
         self._say(f":{label}")
 
-    def statement(self, tool: Tool, block: str) -> Statement:
+    def statement(self, tool: Tool, block: str, guard: Guard | None = None) -> Statement:
         text, shown = "".join(self.text), "".join(self.shown)
         only_reads = tool.read_only or reads(tool, block)
-        return Statement("".join(self.sql), self.params, text, shown, tool.source, block, only_reads)
+        if guarded(tool, block):
+            guard = GUARDS.get(self.database.engine)
+        return Statement("".join(self.sql), self.params, text, shown, tool.source, block, only_reads, guard)
 
     def _add(self, piece: str, shown: str) -> None:
         self.sql.append(piece.replace("%", "%%") if self.database.escape_percent else piece)
@@ -133,6 +135,15 @@ class _Text:
 def unresolved(block: Block) -> Statement:
     """A block as it stands in its file, where the values of its placeholders are not known yet. It cannot be sent."""
     return Statement("", {}, block.text, "\n".join(map(printable, block.text.split("\n"))))
+
+
+def guarded(tool: Tool, block: str) -> bool:
+    """Whether the server is asked what a block touches: a site's, which runs unasked and must only read."""
+    return (
+        tool.of_site
+        and tool.risk_level.rank < Risk.MEDIUM.rank
+        and any(one.name == block for one in reading_blocks(tool))
+    )
 
 
 def reads(tool: Tool, block: str) -> bool:
@@ -150,7 +161,7 @@ def render(
     The values of `later` are known only when it runs: their names stand in the text for people. Raises ParameterError for a
     value that cannot be pasted.
     """
-    text = _Text(database)
+    text, aliased = _Text(database), list[str]()
     for kind, piece in block.pieces:
         if kind == "text":
             text.plain(piece)
@@ -169,8 +180,10 @@ def render(
                 text.plain(" ")
                 _filter(text, condition, f"{piece}_{number}")
         else:
+            if text.behind_alias:
+                aliased += [values[piece]] if isinstance(values[piece], str) else list(values[piece] or ())
             text.paste(_paste(tool, piece, values[piece], database.engine))
-    return text.statement(tool, block.name)
+    return text.statement(tool, block.name, columns_guard(database.engine, aliased, values))
 
 
 def _filter(text: _Text, condition: Mapping[str, Any], name: str) -> None:

@@ -290,6 +290,7 @@ class Tool:
     examples: tuple[Mapping[str, Any], ...] = ()
     undone_by: Undo | None = None  # another call, where no block `undo` of its own takes it back
     privileges: tuple[str, ...] = ()  # what the role needs on the table it is called with, else on all of the database
+    of_site: bool = False  # it did not come with aishell
     undoing: bool = False  # made of the block `undo` of a file, by `registry.undoing`
 
     @cached_property

@@ -57,11 +57,10 @@ def require_reading(tool: Tool) -> None:
                         tool.source, block.line, f"the block `{block.name}` must be one statement that reads: {error}"
                     ) from error
                 if names and tool.risk_level.rank < Risk.MEDIUM.rank:
-                    called = ", ".join(f"{name}()" for name in names)
                     raise ToolFileError(
                         tool.source,
                         block.line,
-                        f"the block `{block.name}` calls {called}, not on the list of functions that only read: "
+                        f"the block `{block.name}` calls {', '.join(names)}, not on the list of functions that only read: "
                         "the tool must be at least `risk: medium`",
                     )
 

@@ -269,6 +269,25 @@ def test_a_rewritten_chain_shows_against_what_was_kept_elsewhere(kept: Aishell, 
     kept("audit", "verify", "--against", str(kept.state)).expect(2)
 
 
+@pytest.mark.parametrize("option", ["--against", "--head"])
+@pytest.mark.parametrize("told", ["", "{one}", "{short}", "zz", " "])
+def test_what_is_no_head_is_compared_with_nothing(kept: Aishell, option: str, told: str) -> None:
+    """A script's variable that is empty must not read as a log that is whole."""
+    head = json.loads(kept.state.with_name("state.db.head").read_text())["head"]
+    given = told.format(one=head[0], short=head[:15])
+    assert "is no head of an audit log" in kept("audit", "verify", option, given).expect(2).err
+
+
+def test_an_export_that_was_edited_is_another(kept: Aishell, tmp_path: Path) -> None:
+    exported = tmp_path / "export.jsonl"
+    text = kept("audit", "export").expect(0).out
+    exported.write_text(text)
+    kept("audit", "verify", "--against", str(exported)).expect(0)
+    exported.write_text(text.replace('"by"', '"at"').replace('"to": "completed"', '"to": "failed"'))
+    assert exported.read_text() != text
+    assert "of the copy are not in the log, or are others there" in broken(kept, "--against", str(exported))
+
+
 def test_a_store_that_vanished_between_runs_is_noticed(kept: Aishell) -> None:
     for suffix in ("", "-wal", "-shm"):
         state(kept).with_name(f"state.db{suffix}").unlink(missing_ok=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
+
+from tests.unit.test_trust import OTHER, needs_root
 
 SMALL = ("--type", "full", "--set", "min_index_size=65536")
 
@@ -140,6 +143,22 @@ def test_what_is_no_plan_is_refused_and_left_alone(aishell, bloated_sqlite):
     said = aishell("plan", "maintenance", "--url", db.url, "--out", str(path)).expect(2)
     assert "is no saved plan" in said.err
     assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("way", ["file", "folder", pytest.param("owner", marks=needs_root)])
+def test_a_plan_that_others_could_have_written_is_refused(aishell, bloated_sqlite, way):
+    path = plan(aishell, bloated_sqlite.make())
+    folder = aishell.home / "kept"
+    folder.mkdir()
+    path = path.rename(folder / path.name)
+    if way == "owner":
+        os.chown(path, OTHER, OTHER)
+    else:
+        (path if way == "file" else folder).chmod(0o777)
+    refused = apply(aishell, path, "--dry-run").expect(2)
+    assert refused.json["error"]["type"] == "UntrustedError"
+    assert "trust" in refused.json["error"]["hint"]
+    assert "steps" in aishell("--trust-site", "apply", str(path), "--environment", "test", "--dry-run").expect(0).out
 
 
 def test_an_earlier_plan_is_replaced(aishell, bloated_sqlite):

@@ -156,6 +156,49 @@ def test_a_run_that_was_cancelled_while_the_question_was_open_does_nothing(
     assert free_pages(shop) > 0
 
 
+#: What the policy says of the step that asks.
+RULE = "rules: [{{name: tonight, tool: optimize_table, decision: {}}}]\n"
+
+
+def test_what_is_denied_while_the_question_is_open_is_not_done(terminal: Opens, shop: Path) -> None:
+    config = shop.parent / "aishell"
+    config.mkdir()
+    with terminal() as window:
+        window.until(QUESTION)
+        (config / "policy.yaml").write_text(RULE.format("deny"))
+        window.type("a")
+        assert window.end() == 5
+        assert "the rules have become stricter since it was asked about" in " ".join(window.screen.split())
+    assert free_pages(shop) > 0
+
+
+def test_what_is_to_be_reviewed_by_now_is_asked_about_again(terminal: Opens, shop: Path) -> None:
+    config = shop.parent / "aishell"
+    config.mkdir()
+    (config / "policy.yaml").write_text(RULE.format("confirm"))
+    with terminal() as window:
+        window.until(QUESTION)
+        (config / "policy.yaml").write_text(RULE.format("review"))
+        window.type("a")
+        window.until(QUESTION)
+        assert "the rules have become stricter since it was asked about" in " ".join(window.screen.split())
+        window.type("s")
+        assert window.end() == 0
+    assert free_pages(shop) > 0
+
+
+def test_rules_that_cannot_be_read_any_more_let_nothing_run(terminal: Opens, shop: Path) -> None:
+    config = shop.parent / "aishell"
+    config.mkdir()
+    with terminal() as window:
+        window.until(QUESTION)
+        (config / "policy.yaml").write_text("rules: [")
+        window.type("a")
+        assert window.end() == 5
+        assert "the rules were changed, and cannot be read" in " ".join(window.screen.split())
+    assert free_pages(shop) > 0
+
+
 def test_quit_waits_and_resume_asks_again(terminal: Opens, shop: Path) -> None:
     with terminal() as window:
         window.until(QUESTION)

@@ -89,3 +89,25 @@ def test_a_standby_is_told(aishell, pg_standby):
 def test_an_unknown_name_is_answered_with_the_nearest(aishell, sqlite):
     configure(aishell, shop=sqlite.url)
     assert "did you mean 'shop'" in aishell("targets", "test", "shopp").expect(2).err
+
+
+@pytest.mark.parametrize("way", ["as it is", "another way"])
+def test_a_url_of_a_configured_target_is_that_target(aishell, db, way, tmp_path):
+    """With its environment and labels, and the rules for it: never looser."""
+    url = db.url
+    if way == "another way":
+        if url.startswith("sqlite"):
+            (tmp_path / "link.db").symlink_to(db.path)
+            url = f"sqlite:///{tmp_path}/link.db"
+        else:
+            url = url.replace("127.0.0.1", "localhost") if "127.0.0.1" in url else url.replace("localhost", "127.0.0.1")
+    aishell.configure("targets.yaml", f"targets: {{prod: {{url: {db.url!r}, labels: [billing]}}}}")
+    aishell.configure("policy.yaml", "rules: [{name: never, label: billing, decision: deny}]\n")
+    run = ("run", "maintenance", "--url", url, "--type", "full", "--set", "min_index_size=65536", "--output", "json")
+    refused = aishell(*run, "--environment", "local", "--yes").expect(2)
+    assert refused.json["error"]["message"] == "the target prod is production, not local"
+    planned = aishell(*run, "--dry-run").expect(0).json
+    assert planned["target"] == "prod"
+    verdicts = [step["verdict"] for step in planned["plan"]["steps"] if step["verdict"]]
+    assert verdicts
+    assert {one["decision"] for one in verdicts} == {"deny"}

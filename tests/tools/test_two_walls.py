@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,18 @@ import pytest
 from pymysql.constants import CLIENT
 
 from aishell.databases.base import SessionOptions, Statement
-from aishell.errors import DatabaseError, ToolFileError
+from aishell.errors import DatabaseError, StepError, ToolFileError
+from aishell.models import Risk
+from aishell.registry import runners
 from aishell.registry.header import read_tool
-from aishell.registry.wall import site
+from aishell.registry.reading import texts
+from aishell.registry.registry import Registry
+from aishell.registry.render import render
+from aishell.registry.touched import GUARDS
+from aishell.registry.wall import reviewed, site
 from tests.fix_tools import ENGINES as ENGINE_FIXTURES
-from tests.fix_tools import ROOT, Engine, label
-from tests.forms import FORMS, PREPARED, Form, table
+from tests.fix_tools import ROOT, Engine, label, registry
+from tests.forms import FORMS, ONLY_ASKED, PREPARED, SEEN_THROUGH, Form, table
 from tests.unit.making import ENGINES, tool_text
 
 BLOCKS = ("first", "second", "third")
@@ -82,18 +90,20 @@ class Trial:
         cursor = self.connection.execute(sql)
         return cursor.fetchall() if cursor.description else []
 
-    def prepare(self) -> dict[str, str]:
+    def prepare(self, more: str = "") -> dict[str, str]:
         """Everything is as it was before the first form; what stands for the names in its blocks."""
         self.files += 1
-        if self.dirty:
+        if self.dirty or more:
             self.engine.database.close()
             self.forget()
             if self.engine.name == "sqlite":
                 for path in self.folder.glob("test.db*"):
                     path.unlink()
-            for statement in (*CLEANED[self.engine.name], *PREPARED[self.engine.name].strip().splitlines()):
-                self.send(statement.strip().replace("{database}", self.database))
-        self.dirty = False
+            made = f"{PREPARED[self.engine.name].strip()}\n{more.strip()}".strip().splitlines()
+            for statement in (*CLEANED[self.engine.name], *made):
+                file = str(self.folder / f"made{self.files}")
+                self.send(statement.strip().replace("{database}", self.database).replace("{file}", file))
+        self.dirty = bool(more)
         return {
             "file": str(self.folder / f"made{self.files}"),
             "rows": str(self.folder / "rows"),
@@ -238,6 +248,94 @@ def test_every_form_is_taken_where_no_wall_stands(trial):
             trial.takes(form)
         except (psycopg.Error, pymysql.Error, sqlite3.Error) as error:
             pytest.fail(f"{form}: {error}")
+
+
+def test_the_server_is_asked_what_a_statement_of_a_site_touches(trial):
+    """Each form passes the two other walls, and runs what it touches where nobody asks."""
+    name = trial.engine.name
+    if name not in SEEN_THROUGH:
+        return
+    tried = [form for form in ONLY_ASKED if form.engine == name]
+    names = trial.prepare(SEEN_THROUGH[name])
+    before, wrote = trial.state(), Path(names["file"])
+    for form in tried:
+        assert not refused_at_load(form)
+        (sql,) = form.blocks
+        with trial.engine.database.session(SessionOptions(read_only=True)) as session:
+            session.mark("aishell:test:0")
+            with pytest.raises(StepError, match="touches the"):
+                session.query(Statement(sql, {}, sql, source="tools/form.sql", block="first", guard=GUARDS[name]))
+            assert session.query(Statement("SELECT 1 AS x", {}, "")) == [{"x": 1}]
+            assert not wrote.exists(), form
+        assert trial.state() == before, form
+    runs = tried[:7] if name == "postgresql" else tried[:1]
+    for form in runs:
+        wrote.unlink(missing_ok=True)
+        with suppress(DatabaseError), trial.engine.database.session(SessionOptions(read_only=True)) as session:
+            session.mark("aishell:test:0")
+            session.query(Statement(form.blocks[0], {}, form.blocks[0]))
+        assert wrote.exists(), form
+
+
+def test_what_only_reads_is_sent_when_the_server_was_asked(engine):
+    """Shipped tools, as if they were a site's."""
+    engine.samples.table("told")
+    names = {"schema": engine.schema, "table": "told", "tables": engine.named("told")}
+    sent = 0
+    for name in sorted({tool.name for tool in registry() if tool.runs == "query" and tool.engine == engine.name}):
+        tool = engine.pick(name)
+        needed = {name for name, one in tool.parameters.items() if one.required}
+        if tool.risk_level is not Risk.SAFE or not needed <= names.keys() or tool.grouped:
+            continue
+        values = tool.prepare({name: names[name] for name in needed})
+        with engine.context(tool).reading() as session:
+            for block in tool.blocks.values():
+                statement = render(replace(tool, of_site=True), block, values, engine.database)
+                assert (statement.guard is None) == (engine.name == "sqlite")
+                if not reviewed(list(texts(tool, block, engine.name)), engine.name):
+                    session.query(statement)
+                    sent += 1
+    assert sent >= 10
+
+
+def test_a_column_that_is_named_is_a_column(engine):
+    """PostgreSQL calls `evil(row)` for `row.evil` where the table has no such column."""
+    table = engine.samples.table("told")
+    if engine.name == "postgresql":
+        engine.samples.do(f"CREATE FUNCTION evil({table}) RETURNS timestamptz LANGUAGE sql AS $$ SELECT now() $$")
+        assert engine.samples.value(f"SELECT count(told.evil) FROM {table} AS told")
+    calls = (
+        ("measure_log_age", {"date_column": "evil"}),
+        ("measure_log_order", {"date_column": "evil", "key": "n"}),
+        ("measure_log_order", {"date_column": "n", "key": "evil"}),
+    )
+    for name, params in calls:
+        given = {"schema": engine.schema, "table": "told", **params}
+        assert "evil" in str(engine.step(name, **given).reason)
+    good = {"schema": engine.schema, "table": "told", "date_column": "n"}
+    assert engine.step("measure_log_age", **good).status == "done"
+
+
+def test_a_tool_of_a_site_is_refused_when_it_runs(pg, tmp_path):
+    """By the folder it is loaded from, and from the text that is stored with a run."""
+    engine = Engine(pg)
+    engine.samples.do(
+        "CREATE TABLE t (id int)",
+        "INSERT INTO t VALUES (1)",
+        "CREATE FUNCTION evil(t) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    )
+    folder = tmp_path / "tools" / "postgresql"
+    folder.mkdir(parents=True)
+    keys = {**ENGINES["postgresql"], "name": "attribute", "risk": "safe", "runs": "query", "lock": "none"}
+    text = tool_text({"first": "SELECT t.evil AS x FROM t"}, **keys, parameters=None, returns="{rows: rows(first)}")
+    (folder / "attribute.sql").write_text(text)
+    texts_ = {"tools/postgresql/attribute.sql": text}
+    loaded = Registry.load([ROOT / "tools", tmp_path / "tools"])
+    for known in (loaded, loaded.with_texts(texts_), Registry.load([ROOT / "tools"]).with_texts(texts_)):
+        tool = known.pick("attribute", engine.server())
+        with pytest.raises(StepError, match=r"touches the function public\.evil\(public\.t\)"):
+            runners.run(tool, {}, None, engine.context(tool))
+    engine.close()
 
 
 def test_the_table_is_what_was_tried():

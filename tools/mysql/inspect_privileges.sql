@@ -10,13 +10,14 @@
 --   role: object(role)
 --   privileges: rows(privileges)
 --   tables: rows(tables)
+--   grants: rows(grants)
 -- examples: [{params: {}}]
 --
 -- What the connected account may do here, for `aishell doctor` and for every plan: its privileges on the server, on the
 -- connected database and on single tables of it.
 -- Of several entries whose pattern fits the database the server takes the most exact one, not their sum: `pattern` tells.
--- What it has by an active role is shown to nobody without rights on the mysql schema: `active_role` says that there may be
--- more. Privileges on single tables are counted as tables.
+-- What it has by an active role, or as everybody has it (MariaDB, TO PUBLIC), stands in none of the views: `active_role` says that
+-- there may be more, and `grants` has the server's own lines. Privileges on single tables are counted as tables.
 
 -- role: one row
 SELECT CURRENT_USER() AS role_name, DATABASE() AS `database`, NULLIF(CURRENT_ROLE(), 'NONE') AS active_role
@@ -45,3 +46,6 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.PRIVILEGE_TYPE AS 
   FROM information_schema.TABLE_PRIVILEGES AS t JOIN me ON t.GRANTEE = me.grantee
  WHERE t.TABLE_SCHEMA = DATABASE()
  ORDER BY t.TABLE_NAME, t.PRIVILEGE_TYPE
+
+-- grants: one row per line of SHOW GRANTS
+SHOW GRANTS

@@ -1,0 +1,182 @@
+"""The wall in front of the server: what a site's tool that runs unasked really touches, told by the server before it is sent.
+
+A parser knows names; what they stand for is known where the statement runs. A name behind a dot may be a call, an operator or a
+cast somebody's function, a view whatever it is made of, and a table another server's. So the server is asked for each such
+statement, in the transaction in which it is sent next, and what is somebody's own code is refused (decision 17).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from aishell.databases.base import Session, Statement
+from aishell.errors import StepError
+from aishell.models import Row
+
+#: Looks at a statement in its transaction, before it is sent.
+Guard = Callable[[Session, Statement], None]
+_FIELD = re.compile(r":(\w+)\s+(?:(\d+)|\(o((?:\s+\d+)+)\))")
+#: Which fields of PostgreSQL's trees hold an oid of what (src/include/nodes/primnodes.h, parsenodes.h).
+_KINDS = (
+    ("functions", re.compile(r"\w*(?:func|funcid|fnoid|Func)")),
+    ("operators", re.compile(r"\w*(?:opno|opnos|eqop|sortop)")),
+    ("columns", re.compile(r"vartype")),
+    ("types", re.compile(r"\w*(?:type|types|typeid|typid)")),
+    ("relations", re.compile(r"relid")),
+)
+# From 16384 on oids are given to what was made after initdb (access/transam.h). A function of an extension counts where its name
+# is listed or nothing hangs on when it is called; of the server's own only those that always may do something are refused.
+_FACTS = """
+WITH RECURSIVE types (oid) AS (
+    SELECT unnest(%(types)s::oid[])
+    UNION  -- to read a column of a domain runs nothing; its row, or a list of them, may be made anew
+    SELECT t.oid FROM unnest(%(columns)s::oid[]) AS c (oid) JOIN pg_type AS t ON t.oid = c.oid WHERE t.typtype <> 'd'
+    UNION
+    SELECT part.oid
+      FROM types AS made JOIN pg_type AS t ON t.oid = made.oid
+           LEFT JOIN pg_range AS r ON t.oid IN (r.rngtypid, (to_jsonb(r) ->> 'rngmultitypid')::oid)
+           LEFT JOIN pg_attribute AS a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+           CROSS JOIN LATERAL (VALUES (t.typbasetype), (t.typelem), (r.rngsubtype), (a.atttypid)) AS part (oid)
+     WHERE part.oid <> 0
+), relations (oid) AS (
+    SELECT unnest(%(relations)s::oid[])
+    UNION
+    SELECT i.inhrelid FROM relations AS r JOIN pg_inherits AS i ON i.inhparent = r.oid
+), functions (oid) AS (
+    SELECT unnest(%(functions)s::oid[])
+    UNION
+    SELECT o.oprcode FROM pg_operator AS o WHERE o.oid = ANY (%(operators)s::oid[])
+)
+SELECT 'function' AS kind, p.oid::regprocedure::text AS name, NULL AS tree
+  FROM functions JOIN pg_proc AS p ON p.oid = functions.oid
+       LEFT JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+ WHERE CASE WHEN p.oid >= 16384 AND d.objid IS NULL THEN true
+            WHEN p.proname = ANY (%(listed)s) THEN false
+            WHEN p.oid >= 16384 THEN p.provolatile <> 'i'
+            ELSE p.provolatile = 'v' OR p.proname ~ '_to_xml' END
+UNION ALL
+SELECT 'foreign table', c.oid::regclass::text, NULL
+  FROM relations JOIN pg_class AS c ON c.oid = relations.oid WHERE c.relkind = 'f'
+UNION ALL
+SELECT 'check', NULL, c.conbin::text FROM types JOIN pg_constraint AS c ON c.contypid = types.oid WHERE c.conbin IS NOT NULL
+"""
+_NO_COLUMNS = """
+SELECT told.name FROM unnest(%(names)s::text[]) AS told (name)
+ WHERE NOT EXISTS (SELECT FROM unnest(%(schemas)s::text[], %(tables)s::text[]) AS t (schema, name)
+                     JOIN pg_namespace AS s ON s.nspname = t.schema
+                     JOIN pg_class AS c ON c.relnamespace = s.oid AND c.relname = t.name
+                     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = told.name AND NOT a.attisdropped)
+"""
+_BACK = "ROLLBACK TO SAVEPOINT aishell_facts"
+#: Engines of tables that are somewhere else, or are read by code of their own.
+_ELSEWHERE = ("CONNECT", "FEDERATED", "SPIDER", "S3")
+#: How a bound value stands in a statement for the driver.
+_BIND = re.compile(r"%\(\w+\)s")
+_DEFINITIONS = """
+SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS name, t.ENGINE AS engine, t.TABLE_TYPE AS kind, v.VIEW_DEFINITION AS sql_text
+  FROM information_schema.TABLES AS t LEFT JOIN information_schema.VIEWS AS v USING (TABLE_SCHEMA, TABLE_NAME)
+ WHERE t.TABLE_SCHEMA = COALESCE(%(schema)s, DATABASE()) AND t.TABLE_NAME = %(name)s
+"""
+
+
+def _postgresql(session: Session, statement: Statement) -> None:
+    """Refuse functions and foreign tables. Views are unfolded in its tree, policies stand in it."""
+    from aishell.registry.functions import FUNCTIONS
+
+    found, seen = list[str](), set[str]()
+    trees = [session.analysed(statement)]
+    while trees:
+        seen |= {*trees}
+        values = {**oids(trees), "listed": sorted(FUNCTIONS["postgresql"])}
+        rows = _looked_up(session, Statement(_FACTS, values, _FACTS))
+        found += [f"the {row['kind']} {row['name']}" for row in rows if row["tree"] is None]
+        trees = [row["tree"] for row in rows if row["tree"] is not None and row["tree"] not in seen]
+    _refuse(statement, found)
+
+
+def columns_guard(engine: str, names: Sequence[str], values: Mapping[str, object]) -> Guard | None:
+    """Refuses names behind a table's alias that are columns of none of the tables that `values` name.
+
+    Where PostgreSQL finds no such column it calls a function of that name with the row.
+    """
+    if engine != "postgresql" or not names:
+        return None
+    ends = [name.removesuffix("schema") for name in values if name.endswith("schema") and values[name] is not None]
+    places = [(values[f"{end}schema"], values[f"{end}table"]) for end in ends if values.get(f"{end}table") is not None]
+    found = {"names": list(names), "schemas": [schema for schema, _ in places], "tables": [name for _, name in places]}
+
+    def require_columns(session: Session, statement: Statement) -> None:
+        rows = _looked_up(session, Statement(_NO_COLUMNS, found, _NO_COLUMNS))
+        if rows:
+            tables = " or ".join(f"{schema}.{name}" for schema, name in places)
+            raise StepError(f"{tables} has no column {rows[0]['name']!r}")
+
+    return require_columns
+
+
+def _looked_up(session: Session, statement: Statement) -> list[Row]:
+    """Rows from the catalog, where nothing stands in for its own functions and operators."""
+    for words in ("SAVEPOINT aishell_facts", "SET LOCAL search_path = pg_catalog"):
+        session.send(Statement(words, {}, words))
+    rows = session.send(statement)
+    session.send(Statement(_BACK, {}, _BACK))  # with the search path, which the statement is sent with next
+    return rows
+
+
+def oids(trees: Iterable[str]) -> dict[str, list[int]]:
+    """What PostgreSQL's trees are made of, by kind."""
+    found: dict[str, set[int]] = {kind: set() for kind, _ in _KINDS}
+    for name, one, several in (match for tree in trees for match in _FIELD.findall(tree)):
+        kind = next((kind for kind, fields in _KINDS if fields.fullmatch(name)), None)
+        if kind is not None:
+            found[kind] |= {int(number) for number in (one or several).split()} - {0}
+    return {kind: sorted(numbers) for kind, numbers in found.items()}
+
+
+def _mysql(session: Session, statement: Statement) -> None:
+    """Refuse views that are not made of reading alone, and tables that are elsewhere: a view is looked at as a block is."""
+    from aishell.registry import parsing
+
+    found, seen = list[str](), set[tuple[str | None, str]]()
+    todo = parsing.tables(_BIND.sub("0", statement.sql).replace("%%", "%"), "mysql")
+    while todo:
+        schema, name = todo.pop()
+        if (schema, name) in seen:
+            continue
+        seen.add((schema, name))
+        for row in session.send(Statement(_DEFINITIONS, {"schema": schema, "name": name}, _DEFINITIONS)):
+            table = f"{row['schema']}.{row['name']}"
+            if str(row["engine"]).upper() in _ELSEWHERE:
+                found.append(f"the {row['engine']} table {table}")
+            elif row["kind"] == "VIEW":
+                found += _view(table, str(row["sql_text"] or ""))
+                todo += parsing.tables(str(row["sql_text"] or ""), "mysql")
+    _refuse(statement, found)
+
+
+def _view(name: str, definition: str) -> list[str]:
+    from aishell.registry import parsing
+
+    if not definition:
+        return [f"the view {name}, whose definition this account may not see (SHOW VIEW)"]
+    try:
+        called = parsing.unlisted(definition, "mysql")
+    except parsing.NotReadingError as error:
+        return [f"the view {name} ({error})"]
+    return [f"the view {name}, which calls {one}" for one in called]
+
+
+def _refuse(statement: Statement, found: Iterable[str]) -> None:
+    """Raises StepError for what is neither the server's own nor on the list of what only reads."""
+    touched = ", ".join(dict.fromkeys(found))
+    if touched:
+        raise StepError(
+            f"{statement.source}: the block `{statement.block}` touches {touched} in this database: "
+            "nobody can tell that it only reads",
+            hint="a tool that may run it must be at least `risk: medium`",
+        )
+
+
+#: What looks at a statement of a site before it is sent, in its transaction. On SQLite the driver sees all that it touches.
+GUARDS: Mapping[str, Guard] = {"postgresql": _postgresql, "mysql": _mysql}
