@@ -16,7 +16,7 @@ from aishell.registry.tool import KEY_RANGE, OPERATORS, Block, Tool
 from aishell.reporting.units import exact, printable
 
 #: The blocks that only look.
-READING = frozenset("find same newest next guard follow check verify leftovers report undone".split())
+READING = frozenset("find same newest next guard stands follow check verify leftovers report undone".split())
 Pieces = tuple[tuple[str, str], ...]
 
 #: What a literal or a quoted name is, by engine.
