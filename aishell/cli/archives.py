@@ -212,7 +212,7 @@ def _notes(found: Sequence[Share] | None) -> list[str]:
         notes.append(f"{left:,} row(s) are left out: {LEFT_OUT}")
     if doubt := told["rows_in_doubt"]:
         notes.append(
-            f"{doubt:,} row(s) are of chunks that may not have been deleted: the clean-up was interrupted; they are loaded"
+            f"{doubt:,} row(s) are loaded that the clean-up may not have deleted: it was interrupted at their chunks"
         )
     return notes
 

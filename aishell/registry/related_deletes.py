@@ -73,14 +73,20 @@ class DeletingRelated(Deleting):
         return Outcome(count=len(own))
 
     def _gone(self, reached: Mapping[int, frozenset[str]], archived: Sequence[frozenset[str]]) -> Fate:
-        """The fate of a chunk that was deleted: what is archived in it and was not reached has stayed, or went with another."""
+        """The fate of a chunk that was deleted: what is archived in it and was not reached has stayed, or went with another. Of a
+        row that is in it twice, as one of the table and as one that went with another, the first line counts.
+        """
         if any(not sums <= archived[part] for part, sums in reached.items()):
             return DOUBTFUL  # which line a row that was reached is of is not known
-        left = {
-            part: left_of(self._readers[part].in_order(self._number), reached.get(part, ()))
-            for part, sums in enumerate(archived)
-            if len(sums) > len(reached.get(part, ()))
-        }
+        went: dict[tuple[str, str, bool], frozenset[str]] = {}
+        left = {}
+        for part, reader in enumerate(self._readers):
+            key = reader.part.schema, reader.part.table, part == 0 or part in self._rows_go
+            before = went.get(key, frozenset())
+            gone = reached.get(part, frozenset()) - before
+            went[key] = before | gone
+            if len(gone) < len(archived[part]):
+                left[part] = left_of(reader.in_order(self._number), gone)
         return Fate(True, left)
 
     def _looked(self, session: Session, values: Mapping[str, Any]) -> list[Row]:
