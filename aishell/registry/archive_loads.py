@@ -116,6 +116,17 @@ class Loading(Batches):
         return Batch(values["position"] + 1, outcome, time.monotonic() - began)
 
     def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+        self._singly = False
+        try:
+            return self._all(session, statement, values)
+        except DatabaseError as error:
+            if error.kind != "duplicate":
+                raise
+            self._singly = True  # none of them is in, and one at a time those can be passed over that are there already
+            return self._all(session, statement, values)
+
+    def _all(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+        """The rows of a chunk, or of all, in one transaction."""
         if values.get("whole"):
             return self._at_once(session, statement, values)
         if not values["rows"]:
@@ -159,7 +170,16 @@ class Loading(Batches):
         named = [
             {name: None if place is None else bound(row[place], typed=typed) for name, place in places} for row in rows
         ]
-        return session.execute_many(statement, named)
+        lots = [[row] for row in named] if self._singly else [named]
+        return sum(self._passing_over(session, statement, lot) for lot in lots)
+
+    def _passing_over(self, session: Session, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+        try:
+            return session.execute_many(statement, rows)
+        except DatabaseError as error:
+            if error.kind == "duplicate" and self._singly:
+                return 0
+            raise
 
     def _finish(self, row: Row, stopped: str | None) -> Row:
         after = super()._finish(row, stopped)
