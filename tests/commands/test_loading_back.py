@@ -72,6 +72,7 @@ def interfered(aishell, db, table, statements, monkeypatch):
         return site.run(site.plan(Task("log_cleanup", db.url, given), environment="test"), yes=True)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("table", MEANWHILE)
 def test_loaded_in_whatever_order_no_older_version_of_a_row_comes_back(aishell, database, table, monkeypatch):
     db, engine = database
@@ -120,6 +121,7 @@ def test_what_an_older_aishell_archived_is_loaded_whole_and_said_to_be_unknown(a
     assert load(aishell, db, archive)["output_data"]["rows_loaded"] == 0
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("table", MEANWHILE)
 def test_killed_between_a_deletion_and_its_note_the_rows_are_loaded_and_said_to_be_in_doubt(aishell, database, table):
     db, engine = database
