@@ -106,7 +106,8 @@ class DatabaseError(AishellError):
     """The database refused or lost a statement.
 
     `kind` is one of: connect, connection_lost, lock_timeout, deadlock, serialization, too_many_connections, busy,
-    statement_timeout, cancelled, permission, read_only, missing_object, disk_full, corruption, unsupported, moved, other.
+    statement_timeout, cancelled, permission, read_only, missing_object, disk_full, corruption, unsupported, moved, duplicate
+    (a key is there already; of MySQL and MariaDB), other.
     `code` is the engine's own code (SQLSTATE, errno, SQLite's name).
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -12,7 +13,9 @@ from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.settings_schemas import MOST_BYTES, whole
 
-LOADS, RESTORES = "load_archive", "restore_references"
+LOADS, RESTORES, INSPECT = "load_archive", "restore_references", "inspect_relatives"
+#: Why rows of an archive are not loaded.
+LEFT_OUT = "the clean-up left them in the table, or they stand in the archive a second time"
 
 
 class ArchiveLoadAgent(Agent):
@@ -34,31 +37,35 @@ class ArchiveLoadAgent(Agent):
         "rows": whole(0, MOST_BYTES),
         "product": {"type": "string"},
         "parts": {"type": "array", "items": {"type": "object"}},
+        "notes": {"type": "array", "items": {"type": "string"}},
     }
 
     def tables(self, task: Task) -> Sequence[str]:
         return list(dict.fromkeys(_name(part) for part in _parts(task))) or [task.input_data["table"]]
 
     def questions(self, task: Task, inventory: Inventory) -> Sequence[Question]:
+        asked = ("columns", "inspect_archive_columns"), ("relatives", INSPECT)
         return [
-            Question(
-                f"columns of {t.schema}.{t.table}", "inspect_archive_columns", {"schema": t.schema, "table": t.table}
-            )
+            Question(f"{what} of {t.schema}.{t.table}", tool, {"schema": t.schema, "table": t.table})
             for t in inventory.tables
+            for what, tool in asked
+            if tool != INSPECT or (INSPECT in inventory.tools and _parts(task))
         ]
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
         data = task.input_data
         steps: list[Step] = []
-        for part in _parts(task) or [_alone(data, inventory)]:
-            steps += self._loading(data, part, inventory, steps)
         warnings: list[str] = []
+        for part in _parts(task) or [_alone(data, inventory)]:
+            for one in _in_order(part, inventory):
+                steps += self._loading(data, one, inventory, steps)
+                warnings += _set_off(one, inventory)
         if data.get("product") and data["product"] != inventory.server.product:
             warnings.append(f"the archive was made on {data['product']}: the types may not fit")
         if data.get("parts") and not _parts(task):
             others = dict.fromkeys(_name(part) for part in data["parts"] if part["part"])
             warnings.append(f"what the archive has of {', '.join(others)} is not loaded: --table names another table")
-        return Draft(tuple(steps), tuple(warnings))
+        return Draft(tuple(steps), (*dict.fromkeys(warnings), *data.get("notes", ())))
 
     def _loading(
         self, data: Mapping[str, Any], part: Mapping[str, Any], inventory: Inventory, before: Sequence[Step]
@@ -69,7 +76,7 @@ class ArchiveLoadAgent(Agent):
         for column in part["columns"]:
             if column["column"] not in forms:
                 raise UnknownNameError("column", column["column"], forms, f"{where}: the archive has it")
-        number = f"_{len(before) // 2 + 1}" if before else ""
+        number = f"_{sum(step.tool in (LOADS, RESTORES) for step in before) + 1}" if before else ""
         named = {"schema": escaped(part["schema"]), "table": escaped(part["table"])}
         columns = [_escaped(column) for column in part["columns"]]
         told = (
@@ -77,6 +84,7 @@ class ArchiveLoadAgent(Agent):
             if restores
             else f"The {part['rows']:,} rows of the archive go back into {where}; what is there already stays."
         )
+        circle = part.get("circle_of")
         loading = Step(
             id=f"{'restore' if restores else 'load'}{number}",
             tool=RESTORES if restores else LOADS,
@@ -84,11 +92,16 @@ class ArchiveLoadAgent(Agent):
                 **named,
                 "archive": escaped(data["archive"]),
                 **({"part": part["part"]} if part["part"] else {}),
+                **({"more": part["more"]} if part.get("more") else {}),
+                **({"within": part["within"]} if part.get("within") else {}),
                 "columns": columns,
             },
             index=len(before),
-            rationale=told,
+            rationale=told
+            if not circle
+            else "Rows that refer to each other in a circle get back what they referred to.",
             needs=tuple(step.id for step in before if step.tool in (LOADS, RESTORES)),
+            when=None if not circle else f"${{steps.{_load_of(circle, before)}.output.rows_postponed}} > 0",
             evidence=(Evidence("rows", part["rows"], "the archive's manifest", inventory.measured_at),),
             estimate=estimate(inventory, RESTORES if restores else LOADS, where, part["rows"], unit="rows"),
         )
@@ -101,7 +114,7 @@ class ArchiveLoadAgent(Agent):
             needs=(loading.id,),
             when=f"${{steps.{loading.id}.output.rows_loaded}} > 0",
         )
-        return [loading, statistics]
+        return [loading] if circle else [loading, statistics]
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         ended = [result for result in results if result.output is not None]
@@ -109,6 +122,7 @@ class ArchiveLoadAgent(Agent):
         loaded, there = (sum(int(o.get(name) or 0) for o in outputs) for name in ("rows_loaded", "rows_left"))
         restored = sum(int((r.output or {}).get("rows_loaded") or 0) for r in ended if r.tool == RESTORES)
         done = sum(1 for result in results if result.status is StepStatus.DONE)
+        left, doubt = (sum(int(o.get(name) or 0) for o in outputs) for name in ("rows_left_out", "rows_in_doubt"))
         text = f"{loaded:,} row(s) were loaded" + (f", {there:,} were there already" if there else "")
         if any(one.get("uncounted_batches") for one in outputs):
             text = f"At least {text}, or had been loaded right before the process was killed"
@@ -117,10 +131,16 @@ class ArchiveLoadAgent(Agent):
             "tables_processed": len({_name(r.params) for r in ended if r.tool in (LOADS, RESTORES)}),
             "rows_loaded": loaded,
             "rows_left": there,
+            "rows_left_out": left,
+            "rows_in_doubt": doubt,
         }
         if any(r.tool == RESTORES for r in ended):
             data["rows_restored"] = restored
             text += f"; {restored:,} got back what they referred to"
+        if left:
+            text += f". {left:,} row(s) of the archive were left out: {LEFT_OUT}"
+        if doubt:
+            text += f". Of {doubt:,} row(s) it is not written down whether the clean-up deleted them"
         return data, f"{text}."
 
 
@@ -130,6 +150,67 @@ def _parts(task: Task) -> list[Mapping[str, Any]]:
     parts = data.get("parts") or []
     own = next((_name(part) for part in parts if part["part"] == 0), None)
     return list(parts) if own == data["table"] else []
+
+
+def _in_order(part: Mapping[str, Any], inventory: Inventory) -> list[dict[str, Any]]:
+    """What has to be done for a part. Where the table refers to itself, its rows go in after those that they refer to, and only
+    rows that do so in a circle get it back afterwards. What refers to another table in a circle comes back afterwards always.
+    """
+    later = part.get("later") or []
+    within = _within(part, inventory) if later else []
+    own = list(dict.fromkeys(column for one in within for column in one["nullable"]))
+    if not part.get("restores"):
+        columns = [column for column in part["columns"] if column["column"] in own or column["column"] not in later]
+        escaped_ = [{role: [escaped(name) for name in names] for role, names in one.items()} for one in within]
+        return [{**part, "columns": columns, "within": escaped_}]
+    if not later:
+        return [dict(part)]
+    others = {column for column in later if column not in own}
+    shares = [(others, None), (set(own), part["table"])]
+    return [
+        {
+            **part,
+            "columns": [c for c in part["columns"] if c["role"] != "changed" or c["column"] in columns],
+            **({"circle_of": (part["schema"], part["table"])} if circle else {}),
+        }
+        for columns, circle in shares
+        if columns
+    ]
+
+
+def _within(part: Mapping[str, Any], inventory: Inventory) -> list[dict[str, list[str]]]:
+    """The foreign keys of a table to itself, but for such that share a column with one to another table of the archive."""
+    key = (part["schema"], part["table"])
+    own: list[dict[str, list[str]]] = []
+    shared = set[str]()
+    for table in inventory.tables:
+        children = inventory.answers.get(f"relatives of {table.schema}.{table.table}", {}).get("children", ())
+        for child in children:
+            if (child["child_schema"], child["child_table"]) != key:
+                continue
+            columns, refers_to = json.loads(child["child_columns"]), json.loads(child["parent_columns"])
+            if (table.schema, table.table) != key:
+                shared.update(columns)
+                continue
+            nullable = [column for column in columns if column in part["later"]]
+            own.append({"columns": columns, "refers_to": refers_to, "nullable": nullable})
+    return [one for one in own if one["nullable"] and shared.isdisjoint(one["nullable"])]
+
+
+def _set_off(part: Mapping[str, Any], inventory: Inventory) -> list[str]:
+    """The triggers that an update of the part's rows sets off."""
+    if not part.get("restores"):
+        return []
+    effects = inventory.answers.get(f"relatives of {_name(part)}", {}).get("effects", ())
+    names = ", ".join(str(row["name"]) for row in effects if row["on_update"])
+    circle = part.get("circle_of")
+    which = "each row that refers to others in a circle" if circle else "each row that gets back what it held"
+    return [f"{_name(part)}: {which} fires {names}"] if names else []
+
+
+def _load_of(table: tuple[str, str], steps: Sequence[Step]) -> str:
+    named = {"schema": escaped(table[0]), "table": escaped(table[1])}
+    return next(step.id for step in steps if step.tool == LOADS and named.items() <= step.params.items())
 
 
 def _alone(data: Mapping[str, Any], inventory: Inventory) -> dict[str, Any]:

@@ -183,21 +183,34 @@ class Manifest:
             for number, one in enumerate(self.relatives)
         )  # fmt: skip
 
-    def loading(self) -> list[dict[str, Any]]:
-        """The steps that put everything back, in their order: rows of each table, then what was left out or changed.
+    def key_of(self, number: int) -> tuple[str, ...]:
+        """The primary key of a part's table; of an archive without relatives none."""
+        return self.relatives[number - 1].key if number else self.key
 
-        Of each: `part`, `schema`, `table`, `rows`, the `columns`, and whether it `restores` rows that are there: these have the
-        `role` key, changed or same, and what changed ones hold since as `left`.
+    def loading(self, counts: Sequence[int]) -> list[dict[str, Any]]:
+        """The steps that put everything back, in their order: rows of each table, then what was left out or changed. `counts`:
+        how many rows of each part are to be loaded.
+
+        Of each: `part`, and `more` with rows of the same table, `schema`, `table`, `rows`, the `columns`, those of them that come
+        `later`, and whether it `restores` rows that are there: its columns then have the `role` key, changed or same, and what
+        changed ones hold since as `left`.
         """
         own = Relative(self.schema, self.table, self.columns, self.key, later=self.later, same=self.same)
-        parts = [replace(own, rows=self.rows), *self.relatives]
+        parts = [replace(one, rows=count) for one, count in zip((own, *self.relatives), counts, strict=True)]
+        numbers: dict[tuple[str, str], list[int]] = {}
+        for number in self.load_order:
+            numbers.setdefault((parts[number].schema, parts[number].table), []).append(number)
         rows = [
-            _step(number, one, [column for column in one.columns if column["column"] not in one.later])
-            for number in self.load_order
-            for one in parts[number : number + 1]
+            {
+                **_step(first, parts[first], parts[first].columns),
+                "rows": sum(parts[number].rows for number in (first, *more)),
+                "more": more,
+                "later": list(parts[first].later),
+            }
+            for first, *more in numbers.values()
         ]
         put_back = [
-            _step(number, one, _roles(one), restores=True)
+            {**_step(number, one, _roles(one), restores=True), "later": list(one.later)}
             for number, one in enumerate(parts)
             if one.later or one.changed
         ]

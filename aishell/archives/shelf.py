@@ -53,6 +53,18 @@ def archives(root: Path) -> Iterator[tuple[Path, Manifest | ArchiveError]]:
             yield path.parent, error
 
 
+def newer(root: Path, manifest: Manifest) -> list[str]:
+    """The finished archives of the same table that were made later, the oldest first."""
+    key = (manifest.target, manifest.schema, manifest.table)
+    return [
+        folder.name
+        for folder, other in archives(root)
+        if isinstance(other, Manifest)
+        and (other.target, other.schema, other.table) == key
+        and other.created_at > manifest.created_at
+    ]
+
+
 def unfinished(root: Path) -> list[Path]:
     """What interrupted runs have begun: `runs resume` finishes it; of a run that is given up, it can be removed."""
     return sorted(path for path in root.rglob(f"*{PARTIAL}") if path.is_dir())

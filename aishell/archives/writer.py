@@ -79,6 +79,7 @@ class Writer:
     ) -> Manifest:
         """The archive under its own name, every chunk of it checked; `convert` may put another file in place of the lines."""
         self.settle()
+        self._end_empty()
         manifest = replace(self.manifest, chunks=tuple(self.chunks))
         parts = [
             replace(part, file=name, rows=sum(piece.rows for piece in part.pieces), bytes=length)
@@ -120,6 +121,17 @@ class Writer:
                 raise ArchiveError(f"{self.partial / name} is shorter than its index says", hint="remove the folder")
             file.truncate(length)
         self._index.truncate(len(whole))
+
+    def _end_empty(self) -> None:
+        """A file without rows is an empty frame: of nothing at all `zstd -d` says that it ended too early."""
+        import zstandard
+
+        frame = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(b"")
+        with writing(self.partial):
+            for number, file in enumerate(self._files):
+                if not self._lengths[number]:
+                    _write_all(file, frame)
+                    self._lengths[number] = len(frame)
 
     def _write(self, chunk: Chunk, lines: Sequence[bytes]) -> None:
         pieces: list[Piece | Chunk] = [chunk, *chunk.pieces]

@@ -12,6 +12,10 @@ from aishell.cli.streams import say
 from aishell.errors import ArchiveError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from aishell.archives.fates import Share
     from aishell.site import Site
 
 
@@ -27,18 +31,24 @@ def archives() -> None:
 @click.pass_context
 def list_(ctx: click.Context, /, output: str) -> None:
     """Every archive of the site, the oldest first."""
-    from aishell.archives import shelf
+    from aishell.archives import fates, shelf
     from aishell.cli.listing import show_rows
     from aishell.reporting.units import printable, size
 
     site = open_site(ctx)
     rows: list[dict[str, Any]] = []
-    damaged = []
+    damaged: list[tuple[Path, ArchiveError]] = []
     for folder, manifest in shelf.archives(site.archives):
         if isinstance(manifest, ArchiveError):
             damaged.append((folder, manifest))
             continue
-        row = manifest.summary() | {"path": str(folder)}
+        try:
+            found, noted = fates.shares(folder, manifest)
+        except ArchiveError as unreadable:
+            damaged.append((folder, unreadable))
+            continue
+        told = fates.summed(found) if noted else {"rows_left_out": None, "rows_in_doubt": None}
+        row = manifest.summary() | {"path": str(folder)} | told
         if output != "json":
             row = {
                 "archive": row["archive_id"],
@@ -46,7 +56,8 @@ def list_(ctx: click.Context, /, output: str) -> None:
                 "target": row["target"],
                 "before": row["cutoff"],
                 "rows": f"{row['rows']:,}"
-                + "".join(f" + {one['rows']:,} of {one['table']}" for one in row["relatives"]),
+                + "".join(f" + {one['rows']:,} of {one['table']}" for one in row["relatives"])
+                + _told(told),
                 "size": size(row["bytes"] + sum(one["bytes"] for one in row["relatives"])),
                 "format": row["format"],
             }
@@ -71,7 +82,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
 
     Exit 1 when one is damaged.
     """
-    from aishell.archives import reader, shelf
+    from aishell.archives import fates, reader, shelf
     from aishell.cli.console import write_json
     from aishell.reporting.units import printable
 
@@ -80,15 +91,18 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     results: list[dict[str, Any]] = []
     for folder, manifest in chosen:
         problem = None
+        told: dict[str, int | None] = {"rows_left_out": None, "rows_in_doubt": None}
         try:
             if isinstance(manifest, ArchiveError):
                 raise manifest
             rows = reader.verify(folder, manifest)
+            found, noted = fates.shares(folder, manifest)
+            told = {**told, **(fates.summed(found) if noted else {})}
         except ArchiveError as error:
             problem, rows = error.message, 0
-        results.append({"archive_id": folder.name, "sound": problem is None, "rows": rows, "problem": problem})
+        results.append({"archive_id": folder.name, "sound": problem is None, "rows": rows, "problem": problem, **told})
         if output != "json":
-            text = f"{rows:,} rows, as the database counted them" if problem is None else problem
+            text = f"{rows:,} rows, as the database counted them{_told(told)}" if problem is None else problem
             mark = "✓" if problem is None else "✗"
             say(f"{mark} {printable(folder.name)}: {printable(text)}", style=None if problem is None else "red")
     if output == "json":
@@ -112,23 +126,35 @@ def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) ->
     """Put the rows of an archive into a table, the one they came from or another of the same columns.
 
     What went or changed with them is put back too, unless --table names another table. Without --target or --url into the
-    database they came from. Rows whose key is there already stay as they are. The archive is
-    checked while it is read; previews and asks as `run` does.
+    database they came from. Rows whose key is there already stay as they are, and rows that the
+    clean-up did not delete are left out. The archive is checked while it is read; previews and asks as `run` does.
     """
-    from aishell.archives import shelf
+    from aishell.archives import fates, shelf
     from aishell.cli.run import run_all
 
     site = open_site(ctx)
-    _, manifest = shelf.find(site.archives, name)
-    inputs = {
+    folder, manifest = shelf.find(site.archives, name)
+    found, noted = fates.shares(folder, manifest)
+    counts = [one.loaded for one in found]
+    own = f"{manifest.schema}.{manifest.table}"
+    notes = _notes(found if noted else None)
+    inputs: dict[str, Any] = {
         "archive": name,
-        "table": table or f"{manifest.schema}.{manifest.table}",
+        "table": table or own,
         "columns": [dict(column) for column in manifest.columns],
-        "rows": manifest.rows,
+        "rows": counts[0],
         "product": manifest.product,
+        "notes": notes,
     }
+    newer = shelf.newer(site.archives, manifest)
+    if newer and inputs["table"] == own:
+        what = f"the archive {newer[-1]} has" if len(newer) == 1 else f"{len(newer)} archives, up to {newer[-1]}, have"
+        notes.append(
+            f"{what} rows of {own} that were deleted later: where both have a row, the one that is loaded first stays; load the "
+            "newest archive first"
+        )
     if manifest.relatives:
-        inputs["parts"] = manifest.loading()
+        inputs["parts"] = manifest.loading(counts)
     own_target(options, manifest.target)
     ctx.exit(run_all(ctx, "archive_load", inputs, **options))
 
@@ -164,6 +190,31 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
     for row in going if yes else ():
         _remove(site, row)
     show_rows(rows, output, empty=f"there is no unfinished archive in {site.archives}")
+
+
+def _told(found: Mapping[str, int | None]) -> str:
+    """Behind a number of rows: those of all tables that the run left, and those that it may have left."""
+    parts = ("not to be loaded", found["rows_left_out"]), ("in doubt", found["rows_in_doubt"])
+    told = ", ".join(f"{count:,} {what}" for what, count in parts if count)
+    return f" ({told})" if told else ""
+
+
+def _notes(found: Sequence[Share] | None) -> list[str]:
+    """What is to be said of the rows before they are loaded. None: nothing is written down about them."""
+    from aishell.agents.archive_load import LEFT_OUT
+    from aishell.archives.fates import summed
+
+    if found is None:
+        return ["which rows the clean-up deleted is not written down in this archive: all of them are loaded"]
+    told = summed(found)
+    notes = []
+    if left := told["rows_left_out"]:
+        notes.append(f"{left:,} row(s) are left out: {LEFT_OUT}")
+    if doubt := told["rows_in_doubt"]:
+        notes.append(
+            f"{doubt:,} row(s) are loaded that the clean-up may not have deleted: it was interrupted at their chunks"
+        )
+    return notes
 
 
 def _remove(site: Site, row: dict[str, Any]) -> None:

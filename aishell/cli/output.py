@@ -103,8 +103,13 @@ class Screen:
         if result.exit_code in (3, 130) or result.state == "paused":
             self.out.print(f"go on with: aishell runs resume {run}", markup=False)
         elif result.exit_code == 4:
-            again = f"`aishell run {result.agent.replace('_', '-')}`"
-            self.out.print(f"the next {again} on this target begins with what was left", markup=False)
+            run_again = result.agent not in ("archive_load", "backup_restore")  # these are no commands of `aishell run`
+            again = (
+                f"the next `aishell run {result.agent.replace('_', '-')}` on this target"
+                if run_again
+                else "the same command"
+            )
+            self.out.print(f"{again} begins with what was left", markup=False)
         if result.error:
             self.out.print(f"error: {printable(result.error['message'])}", style="red", markup=False)
             if result.error.get("hint"):

@@ -9,8 +9,8 @@ from typing import Any
 
 from aishell.databases.base import Statement
 
-#: INSERT … VALUES (…) … with placeholders: what stands before the row, the row, and what follows it.
-_INSERT = re.compile(r"(.*\bVALUES )(\(.*\))( ON DUPLICATE KEY .*)", re.DOTALL)
+#: INSERT … VALUES (…) with placeholders: what stands before the row, and the row.
+_INSERT = re.compile(r"(.*\bVALUES )(\(.*\))", re.DOTALL)
 #: Bytes of one statement; servers refuse more than 16 MB as they come.
 BYTES = 1 << 20
 
@@ -24,15 +24,15 @@ def many_rows(
         yield from (written(statement.sql, {**statement.params, **row}) for row in rows)
         return
     template = match[2]
-    head, tail = (written(part, {}) for part in (match[1], match[3]))  # a % of a name stands doubled there
+    head = written(match[1], {})  # a % of a name stands doubled there
     lot: list[str] = []
     size = 0
     for row in rows:
         value = written(template, {**statement.params, **row})
         if lot and size + len(value) > BYTES:
-            yield f"{head}{','.join(lot)}{tail}"
+            yield f"{head}{','.join(lot)}"
             lot, size = [], 0
         lot.append(value)
         size += len(value)
     if lot:
-        yield f"{head}{','.join(lot)}{tail}"
+        yield f"{head}{','.join(lot)}"

@@ -65,6 +65,7 @@ _KINDS = {
     1177: "corruption",
     1194: "corruption",
     1712: "corruption",
+    1062: "duplicate",
     1031: "unsupported",
     1178: "unsupported",
     1845: "unsupported",

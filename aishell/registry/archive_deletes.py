@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from aishell.archives import shelf
+from aishell.archives.fates import DOUBTFUL, GONE, STAYED, Fate, Notes, left_of
 from aishell.archives.manifest import Chunk, Manifest
 from aishell.archives.reader import Reader
 from aishell.databases.base import Outcome, Session, Statement
@@ -19,6 +21,10 @@ from aishell.registry.batches import Batch, Batches
 from aishell.registry.context import ToolResult, label_of
 from aishell.registry.reached import Reached
 from aishell.registry.same import demand_same
+
+
+class _InPartError(Exception):
+    """Some of the rows of a chunk would go, and others stay."""
 
 
 class Deleting(Batches):
@@ -36,11 +42,18 @@ class Deleting(Batches):
         manifest = self._manifest()
         self.rows_left = 0
         self.values = {**manifest.extent, **self.values}
-        with Reader(self._folder(), manifest) as self.reader, ThreadPoolExecutor(1, "archive") as self._pool:
+        folder = self._folder()
+        with (
+            Reader(folder, manifest) as self.reader,
+            Notes(folder) as self.notes,
+            ThreadPoolExecutor(1, "archive") as self._pool,
+        ):
             if manifest.format != "jsonl":
                 self.reader.verify()
             self._reading: dict[int, Future[Any]] = {}
-            return super().run(found)
+            result = super().run(found)
+            self.notes.end()
+            return result
 
     def _folder(self) -> Path:
         return shelf.inside(self.context.archive_root, self.values["archive"])
@@ -67,6 +80,7 @@ class Deleting(Batches):
         reached = self._taken_up(0)
         self._doubtful = {reached.position, reached.position + 1} if self.context.interrupted else set[int]()
         interrupted = int(self.context.interrupted)
+        self.notes.begin(reached.position)
         return replace(reached, uncounted=max(0, reached.uncounted - interrupted))
 
     def _batch(self, values: Mapping[str, Any]) -> Batch | None:
@@ -77,7 +91,9 @@ class Deleting(Batches):
         self._number = number
         known = {"chunk": chunk, "checked": self._checked(number)}
         began = time.monotonic()
+        self.fate = DOUBTFUL
         outcome = self._do({**values, "position": chunk.position, "upto": chunk.upto, **known})
+        self.notes.add(number, self.fate)
         return Batch(number + 1, outcome, time.monotonic() - began)
 
     def _checked(self, number: int) -> Any:
@@ -97,7 +113,7 @@ class Deleting(Batches):
     def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
         chunk: Chunk = values["chunk"]
         if "guard" not in self.tool.blocks:
-            outcome = super()._sent(session, statement, values)
+            outcome = self._unguarded(session, statement, values)
             if not outcome.count and self._number in self._doubtful:
                 missing = self.reached.assumed + chunk.rows
                 self.reached = replace(self.reached, uncounted=self.reached.uncounted + 1, assumed=missing)
@@ -106,16 +122,42 @@ class Deleting(Batches):
             seen = session.query(self._render("guard", values))[0]
             demand_same(self.tool, values, self.context, session)
             if not seen["rows"]:  # killed after this chunk's commit and before it was written down, or gone otherwise
+                self.fate = self._stayed(None)
                 return Outcome(count=chunk.rows if self._number in self._doubtful else 0)
             same = (int(seen["rows"]), str(seen["guard"])) == (chunk.rows, chunk.guard)
             outcome = session.execute(statement) if same else Outcome()
             if same and outcome.count == chunk.rows:
+                self.fate = GONE
                 return outcome
             if outcome.count:
                 # A row came in between the two statements: it is not in the archive, and nothing of this is kept.
                 raise DatabaseError("a row came in while archived rows were deleted", kind="serialization")
         self.rows_left += int(seen["rows"])
+        self.fate = self._stayed(int(seen["rows"]) >= chunk.rows)
         return Outcome()
+
+    def _unguarded(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+        """Rows that were changed since they were archived stay, and the others go. Which, is asked for where it was not all."""
+        chunk: Chunk = values["chunk"]
+        lines = self.reader.manifest.format == "jsonl"
+        telling = lines and "stands" in self.tool.blocks and values.get("columns")
+        with suppress(_InPartError), session.transaction() if telling else nullcontext():
+            outcome = super()._sent(session, statement, values)
+            if telling and outcome.count not in (0, chunk.rows):
+                raise _InPartError
+            self.fate = GONE if outcome.count == chunk.rows else DOUBTFUL if outcome.count else self._stayed(None)
+            return outcome
+        with session.transaction(steady=True):
+            seen = session.query(self._render("stands", values))[0]
+            outcome = session.execute(statement)
+        self.fate = Fate(True, {0: left_of(self.reader.in_order(self._number), str(seen["sums"]).split(","))})
+        return outcome
+
+    def _stayed(self, standing: bool | None) -> Fate:
+        """The fate of a chunk that was not deleted now. Of one that may have been before it is known only where its rows are
+        `standing`.
+        """
+        return STAYED if standing or self._number not in self._doubtful else DOUBTFUL
 
     def _lose(self) -> None:
         self._doubtful.add(self._number)

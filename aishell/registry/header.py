@@ -45,7 +45,7 @@ _STEP_BLOCKS = (
     *("find", "same", "probe", "check", "hold", *STAGES),
     *("verify", "leftovers", "cleanup", "report", "undo", "undone"),
 )
-_BATCH_BLOCKS = ("find", "same", "newest", "next", "guard", "do", "follow", "verify", "report")
+_BATCH_BLOCKS = ("find", "same", "newest", "next", "guard", "stands", "do", "follow", "verify", "report")
 _OBJECT_LISTS = ("ok", "failed", "skipped", "corrupted", "batches")
 
 _BLOCK = re.compile(r"^-- ([a-z_]+):[ \t]*(.*)$", re.MULTILINE)
@@ -327,7 +327,7 @@ def _check_blocks(tool: Tool, document: Document) -> None:
         if tool.runs != "query" and block.name != "find":
             known |= found | ({"group"} if tool.grouped else set())
         known |= tool.lists.keys()
-        if tool.runs == "batched" and block.name in ("next", "guard", "do"):
+        if tool.runs == "batched" and block.name in ("next", "guard", "stands", "do"):
             known |= BATCH_VALUES
         if tool.keyed and block.name != "find":
             known |= KEY_RANGE.keys()

@@ -12,7 +12,7 @@ RUNS = ("query", "statement", "each", "batched", "program", "python")
 ARCHIVES = {
     "write": frozenset({"path", "format"}),
     "delete": frozenset({"archive"}),
-    "load": frozenset({"archive", "part"}),
+    "load": frozenset({"archive", "part", "more", "within"}),
 }
 #: Engine -> what a tool may need on a table. PostgreSQL: MAINTAIN is what an owner has, and from version 17 on others by a grant;
 #: VACUUM is the same, and the database's owner has it too; OWNERSHIP comes with the owner's role alone. SQLite: of the file.

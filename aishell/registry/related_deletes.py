@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.archives import shelf
+from aishell.archives.fates import DOUBTFUL, Fate, left_of
 from aishell.archives.reader import Reader
 from aishell.databases.base import Outcome, Session, Statement
 from aishell.errors import ArchiveError
@@ -52,13 +53,16 @@ class DeletingRelated(Deleting):
             reached = {int(row["part"]): frozenset(str(row["sums"]).split(",")) for row in rows}
             own = reached.get(0, frozenset())
             if not own:  # killed after this chunk's commit and before it was written down, or gone otherwise
+                self.fate = self._stayed(None)
                 return Outcome(count=values["chunk"].rows if self._number in self._doubtful else 0)
             all_there = all(sums <= archived[part] for part, sums in reached.items())
             if all_there:
                 session.execute(statement)
         if not all_there:
             self.rows_left += len(own)
+            self.fate = self._stayed(bool(own & archived[0]))
             return Outcome()
+        self.fate = self._gone(reached, archived)
         gone = {part: len(sums) for part, sums in reached.items() if part}
         went = sum(count for part, count in gone.items() if part in self._rows_go)
         self.reached = replace(
@@ -67,6 +71,23 @@ class DeletingRelated(Deleting):
             changed=self.reached.changed + sum(gone.values()) - went,
         )
         return Outcome(count=len(own))
+
+    def _gone(self, reached: Mapping[int, frozenset[str]], archived: Sequence[frozenset[str]]) -> Fate:
+        """The fate of a chunk that was deleted: what is archived in it and was not reached has stayed, or went with another. Of a
+        row that is in it twice, as one of the table and as one that went with another, the first line counts.
+        """
+        if any(not sums <= archived[part] for part, sums in reached.items()):
+            return DOUBTFUL  # which line a row that was reached is of is not known
+        went: dict[tuple[str, str, bool], frozenset[str]] = {}
+        left = {}
+        for part, reader in enumerate(self._readers):
+            key = reader.part.schema, reader.part.table, part == 0 or part in self._rows_go
+            before = went.get(key, frozenset())
+            gone = reached.get(part, frozenset()) - before
+            went[key] = before | gone
+            if len(gone) < len(archived[part]):
+                left[part] = left_of(reader.in_order(self._number), gone)
+        return Fate(True, left)
 
     def _looked(self, session: Session, values: Mapping[str, Any]) -> list[Row]:
         """Every row that the deletion of a chunk would reach: of each part the sums of its lines."""

@@ -18,7 +18,7 @@ from aishell.registry.touched import GUARDS, Guard, columns_guard
 from aishell.reporting.units import exact, printable
 
 #: The blocks that only look.
-READING = frozenset("find same newest next guard follow check verify leftovers report undone".split())
+READING = frozenset("find same newest next guard stands follow check verify leftovers report undone".split())
 Pieces = tuple[tuple[str, str], ...]
 
 _ALIASED = re.compile(r"\w\.\Z")

@@ -119,7 +119,8 @@ BATCH_FIGURES = frozenset(
 )
 ARCHIVE_FIGURES = frozenset(
     {
-        "archive_path", "archive_id", "rows_archived", "archive_bytes", "rows_left", "rows_loaded",
+        "archive_path", "archive_id", "rows_archived", "archive_bytes", "rows_left", "rows_loaded", "rows_left_out",
+        "rows_in_doubt", "rows_postponed",
         "relatives_archived", "relatives_deleted", "relatives_changed",
     }
 )  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Any
 
 import aishell.databases.mysql
 import aishell.databases.postgresql
+from aishell.archives.fates import Notes
 from aishell.execution.orchestrator import Orchestrator
 from aishell.registry.archive_loads import Loading
 from aishell.registry.objects import Objects
@@ -35,9 +36,9 @@ class Fault:
     """What a command meets, and when.
 
     It is killed, or sent another `signal`, `before` or `after` the N-th commit to state.db, changing `statement` of a tool,
-    `change` of the target by any statement, or chunk of `rows` that is loaded; or at the `begin` of a backup. Of `room`: N
-    kilobytes are left for a backup. Of a `line`: a Ctrl-C comes N lines of Python behind the last step. Of
-    `patience`: others who hold state.db are waited for N seconds.
+    `change` of the target by any statement, chunk of `rows` that is loaded, or `note` of a chunk that was deleted; or at the
+    `begin` of a backup. Of `room`: N kilobytes are left for a backup. Of a `line`: a Ctrl-C comes N lines of Python behind the
+    last step. Of `patience`: others who hold state.db are waited for N seconds.
     """
 
     at: int
@@ -93,16 +94,32 @@ def kill_at_rows(wanted: int, when: str, die: Die) -> None:
     original = Loading._insert
     numbers = itertools.count(1)
 
-    def insert(self: Loading, *arguments: Any) -> int:
+    def insert(self: Loading, *arguments: Any, **named: Any) -> int:
         number = next(numbers)
         if number == wanted and when == "before":
             die()
-        count = original(self, *arguments)
+        count = original(self, *arguments, **named)
         if number == wanted:
             die()
         return count
 
     Loading._insert = insert  # type: ignore[method-assign]
+
+
+def kill_at_note(wanted: int, when: str, die: Die) -> None:
+    """Make the chunk number `wanted` the last of an archive that is deleted: just before that is written down, or just after."""
+    original = Notes.add
+    numbers = itertools.count(1)
+
+    def add(self: Notes, *arguments: Any) -> None:
+        number = next(numbers)
+        if number == wanted and when == "before":
+            die()
+        original(self, *arguments)
+        if number == wanted:
+            die()
+
+    Notes.add = add  # type: ignore[method-assign]
 
 
 def take(ballast: Path, left: int) -> None:
@@ -195,6 +212,7 @@ KILLS = {
     "statement": kill_at_statement,
     "change": kill_at_change,
     "rows": kill_at_rows,
+    "note": kill_at_note,
     "begin": kill_at_begin,
     "room": crowd,
     "patience": hurry,

@@ -17,12 +17,17 @@
 --   archive: {type: string, description: id or folder of the archive}
 --   part: {type: integer, default: 0, description: 'which of its files: 0 is the table it is of, the others are of those whose rows went with it'}
 --   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
+--   more: {type: array, default: [], description: 'numbers of further files, which have rows of the same table'}
+--   within: {type: array, default: [], description: 'foreign keys of the table to itself: {columns, refers_to, nullable}; rows go in after what they refer to'}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
 -- forms: {plain: ':value', text: ':value'}
 -- lists: {names: '{column}', row: '{form}', loaded: ':name'}
 -- returns:
 --   rows_loaded: sum(batches.rows_loaded)
 --   rows_left: {from: sum(batches.rows_left), description: rows that were there already}
+--   rows_left_out: {from: sum(batches.rows_left_out), description: 'archived rows that are not sent: their run did not delete them, or they stand in the archive a second time'}
+--   rows_in_doubt: {from: sum(batches.rows_in_doubt), description: 'rows that were sent, and of which it is not known whether their run deleted them'}
+--   rows_postponed: {from: sum(batches.rows_postponed), description: rows that refer to each other in a circle and went in without that}
 --   batches: sum(batches.batches)
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a chunk may count as there already}
 -- examples:
@@ -32,6 +37,8 @@
 -- Puts the rows of an archive into a table, a chunk a transaction. Rows whose key is there already stay as they are; identity
 -- columns get the archived values. Into a table without such a key all rows go in one transaction. The archive is checked as it
 -- is read.
+-- Rows that the archive's run did not delete are left out. Where the table refers to itself, a row goes in after the one that
+-- it refers to, and rows that do so in a circle without what they refer to.
 
 -- find: the table, and whether no key of archived columns would tell a row that is sent twice
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position,

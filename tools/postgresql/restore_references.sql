@@ -23,6 +23,7 @@
 --   assigned: {each: '{column} = {form}', roles: [changed]}
 --   matched: {each: '{column} = {form}', roles: [key], between: ' AND '}
 --   unset: {each: '{column} IS NOT DISTINCT FROM :left', roles: [changed], between: ' AND '}
+--   differing: {each: '{column} IS DISTINCT FROM {form}', roles: [changed], between: ' OR '}
 -- returns:
 --   rows_loaded: {from: sum(batches.rows_loaded), description: rows that got back what they held}
 --   rows_left: {from: sum(batches.rows_left), description: 'rows that hold something else meanwhile, or are gone'}
@@ -32,7 +33,8 @@
 --       columns: [{column: id, form: plain, role: key}, {column: order_id, form: plain, role: changed}]}
 --
 -- Puts back what rows referred to before the rows they referred to were deleted, a chunk of an archive a transaction. A row that
--- refers to something else meanwhile stays as it is, so that it may be done again after an interruption.
+-- refers to something else meanwhile stays as it is, and so does one that has what it had, so that no trigger fires for it: it may
+-- be done again after an interruption.
 
 -- find: the table
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position, false AS whole
@@ -44,7 +46,7 @@ SELECT to_regclass(format('%I.%I', CAST(:schema AS text), CAST(:table AS text)))
        AND NOT EXISTS (SELECT 1 FROM {schema}.{table} LIMIT 0) AS same
 
 -- do: give a row back what it held
-UPDATE {schema}.{table} SET {assigned} WHERE {matched} AND {unset}
+UPDATE {schema}.{table} SET {assigned} WHERE {matched} AND {unset} AND ({differing})
 
 -- verify: the statements were sent
 SELECT true AS ok

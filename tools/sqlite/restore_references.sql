@@ -22,6 +22,7 @@
 --   assigned: {each: '{column} = {form}', roles: [changed]}
 --   matched: {each: '{column} = {form}', roles: [key], between: ' AND '}
 --   unset: {each: '{column} IS :left', roles: [changed], between: ' AND '}
+--   differing: {each: '{column} IS NOT {form}', roles: [changed], between: ' OR '}
 -- returns:
 --   rows_loaded: {from: sum(batches.rows_loaded), description: rows that got back what they held}
 --   rows_left: {from: sum(batches.rows_left), description: 'rows that hold something else meanwhile, or are gone'}
@@ -31,7 +32,8 @@
 --       columns: [{column: id, form: any, role: key}, {column: order_id, form: any, role: changed}]}
 --
 -- Puts back what rows referred to before the rows they referred to were deleted, a chunk of an archive a transaction. A row that
--- refers to something else meanwhile stays as it is, so that it may be done again after an interruption.
+-- refers to something else meanwhile stays as it is, and so does one that has what it had, so that no trigger fires for it: it may
+-- be done again after an interruption.
 
 -- find: the table
 SELECT l.schema AS schema, l.name AS "table", 0 AS position, 0 AS whole, v.schema_version AS made
@@ -41,7 +43,7 @@ WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
 -- include: same_schema
 
 -- do: give a row back what it held
-UPDATE {schema}.{table} SET {assigned} WHERE {matched} AND {unset}
+UPDATE {schema}.{table} SET {assigned} WHERE {matched} AND {unset} AND ({differing})
 
 -- verify: the statements were sent
 SELECT 1 AS ok

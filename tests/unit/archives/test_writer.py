@@ -6,17 +6,20 @@ import json
 import os
 import re
 import resource
+import shutil
+import subprocess
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from aishell.archives import shelf
 from aishell.archives.converting import converted
-from aishell.archives.manifest import Chunk, Manifest
-from aishell.archives.reader import Reader
+from aishell.archives.manifest import Chunk, Manifest, Piece, Relative
+from aishell.archives.reader import Reader, verify
 from aishell.archives.values import Number, bound, values
 from aishell.archives.writer import INDEX, Writer, checksum
 from aishell.errors import ArchiveError, ParameterError, UnknownNameError
@@ -320,3 +323,21 @@ def test_a_full_disk_is_said_and_nothing_half_made_is_listed(tmp_path, monkeypat
     assert list(shelf.archives(tmp_path)) == []
     monkeypatch.undo()
     writer.discard()
+
+
+@pytest.mark.parametrize("relatives", [0, 1])
+def test_a_file_without_rows_is_an_empty_frame(tmp_path, relatives):
+    """`zstd -d` says of a file of no bytes that it ended too early."""
+    folder = tmp_path / "t" / "public.app_log" / "x-1"
+    others = tuple(Relative("public", f"other{n}", COLUMNS, ("id",)) for n in range(relatives))
+    writer = Writer(folder, manifest(archive_id=folder.name, version=2 if relatives else 1, relatives=others))
+    if relatives:
+        text = lines(1)
+        writer.add(replace(chunk(0, 1, text), pieces=(Piece(0, checksum(b"")),)), text, b"")
+    result = writer.finish(whole=True)
+    empty = folder / result.parts[-1].file
+    assert empty.stat().st_size == result.parts[-1].bytes > 0
+    assert zstandard.ZstdDecompressor().stream_reader(empty.read_bytes()).read() == b""
+    assert verify(folder, shelf.read_manifest(folder)) == relatives
+    if (program := shutil.which("zstd")) is not None:
+        assert subprocess.run([program, "-dc", empty], check=True, capture_output=True).stdout == b""

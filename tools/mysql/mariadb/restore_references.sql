@@ -29,6 +29,7 @@
 --   steady: {each: ', {column} = {column}', roles: [same], between: ''}
 --   matched: {each: '{column} = {form}', roles: [key], between: ' AND '}
 --   unset: {each: '{column} <=> :left', roles: [changed], between: ' AND '}
+--   differing: {each: 'NOT ({column} <=> {form})', roles: [changed], between: ' OR '}
 -- returns:
 --   rows_loaded: {from: sum(batches.rows_loaded), description: rows that got back what they held}
 --   rows_left: {from: sum(batches.rows_left), description: 'rows that hold something else meanwhile, or are gone'}
@@ -38,7 +39,8 @@
 --       columns: [{column: id, form: plain, role: key}, {column: order_id, form: plain, role: changed}]}
 --
 -- Puts back what rows referred to before the rows they referred to were deleted, a chunk of an archive a transaction. A row that
--- refers to something else meanwhile stays as it is, so that it may be done again after an interruption. Columns with ON UPDATE
+-- refers to something else meanwhile stays as it is, and so does one that has what it had, so that no trigger fires for it: it may
+-- be done again after an interruption. Columns with ON UPDATE
 -- CURRENT_TIMESTAMP keep their times.
 
 -- find: the table
@@ -52,7 +54,7 @@ WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table AND t.TABLE_TYPE IN ('B
 
 -- do: give a row back what it held
 SET STATEMENT time_zone = '+00:00' FOR
-UPDATE {schema}.{table} SET {assigned}{steady} WHERE {matched} AND {unset}
+UPDATE {schema}.{table} SET {assigned}{steady} WHERE {matched} AND {unset} AND ({differing})
 
 -- verify: the statements were sent
 SELECT TRUE AS ok

@@ -18,12 +18,14 @@
 --   date_column: {type: identifier, description: the column that tells a row's age}
 --   cutoff: {type: scalar, description: 'rows whose date is before this go: the archive''s own'}
 --   filters: {type: filters, default: [], description: 'further conditions, the archive''s own'}
---   columns: {type: columns, default: null, description: 'the archive''s columns, for the way back: {column, type, form}'}
+--   columns: {type: columns, default: null, description: 'the archive''s columns: {column, type, form}'}
 --   archive: {type: string, description: the archive that has the rows}
 --   watched: {type: identifier_list, default: [], description: 'the tables whose rows go, as {schema, table}'}
 --   acting: {type: integer, default: 0, minimum: 0, description: how many foreign keys that act on a delete point to them}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
 --   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
+-- forms: {plain: '{column}', text: 'CAST({column} AS text)'}
+-- lists: {selected: '{form} AS {column}'}
 -- returns:
 --   rows_deleted: sum(batches.rows_deleted)
 --   batches: sum(batches.batches)
@@ -53,6 +55,19 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
 -- include: same_name
+
+-- stands: the archived rows of these pages that are what they were, by the MD5 of their lines
+SELECT string_agg(CASE WHEN getdatabaseencoding() IN ('UTF8', 'SQL_ASCII') THEN md5(r.line) ELSE md5(convert_to(r.line, 'UTF8')) END, ',')
+         AS sums
+FROM (SELECT row_to_json(t.*)::text AS line
+      FROM (SELECT {selected} FROM ONLY {schema}.{table}
+            WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
+              AND ctid = ANY (ARRAY(
+-- include: places_of_pages
+              ))
+              AND pg_relation_filenode(CAST(CAST(:oid AS text) AS oid)) = CAST(CAST(:filenode AS text) AS oid)
+              AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
+              AND {date_column} < :cutoff{filters}) AS t) AS r
 
 -- do: delete the archived rows of these pages
 DELETE FROM ONLY {schema}.{table}

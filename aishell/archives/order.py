@@ -1,0 +1,93 @@
+"""Rows of a table that refers to itself, in an order in which each can be inserted: after the row that it refers to. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from aishell.archives.values import Lots, Number, Values
+
+
+class ParentsFirst:
+    """The rows of all lots, a lot at a time. A row is put off while one that it refers to is still to come, and the lots are gone
+    through again; rows that refer to each other in a circle come last, as `postponed`.
+
+    `within`: the foreign keys of the table to itself, {columns, refers_to}. Held in memory: of each row a hash of its keys.
+    """
+
+    def __init__(self, lots: Lots, names: Sequence[str], within: Sequence[Mapping[str, Sequence[str]]]) -> None:
+        self.lots = lots
+        self._pairs = [
+            (number, [names.index(c) for c in one["columns"]], [names.index(c) for c in one["refers_to"]])
+            for number, one in enumerate(within)
+        ]
+        self._coming = Counter[int]()  # keys of rows that are still to come
+
+    def __iter__(self) -> Iterator[tuple[list[Values], bool]]:
+        """Lots of rows, and whether these refer to rows that are not there yet: they are to go in without that."""
+        self._coming = Counter(key for lot in self.lots() for row in lot for key in self._own(row))
+        waiting: set[int] | None = None  # numbers of rows that were put off; None: nothing was sent yet
+        while waiting is None or waiting:
+            before = len(waiting) if waiting is not None else None
+            left = set[int]()
+            for lot in self._those(waiting):
+                ready = list(self._ready(lot))
+                left |= {number for number, _ in lot} - {number for number, _ in ready}
+                yield [row for _, row in ready], False
+            waiting = left
+            if len(waiting) == before:
+                break
+        for lot in self._those(waiting) if waiting else ():
+            yield [row for _, row in lot], True
+
+    def _those(self, numbers: set[int] | None) -> Iterator[list[tuple[int, Values]]]:
+        """The rows of these numbers, with them; all for None."""
+        count = itertools.count()
+        for lot in self.lots():
+            numbered = [(next(count), row) for row in lot]
+            yield [one for one in numbered if numbers is None or one[0] in numbers]
+
+    def _ready(self, rows: list[tuple[int, Values]]) -> Iterator[tuple[int, Values]]:
+        """The rows that can go in now, in their order. They are looked through from the front and from the back in turn: a chain
+        may lie either way.
+        """
+        idle = 0
+        for backwards in itertools.cycle((False, True)):
+            left = list[tuple[int, Values]]()
+            for number, row in reversed(rows) if backwards else rows:
+                own = self._own(row)
+                if all(key in own or not self._coming.get(key) for key in self._referred(row)):
+                    self._coming.subtract(own)
+                    yield number, row
+                else:
+                    left.append((number, row))
+            idle = idle + 1 if len(left) == len(rows) else 0
+            if not left or idle == 2:
+                return
+            rows = left[::-1] if backwards else left
+
+    def _own(self, row: Values) -> list[int]:
+        """What others refer to the row by."""
+        return [hash((number, *map(alike, (row[p] for p in places)))) for number, _, places in self._pairs]
+
+    def _referred(self, row: Values) -> Iterator[int]:
+        """What the row refers to; a foreign key with a NULL refers to nothing."""
+        for number, places, _ in self._pairs:
+            if all(row[place] is not None for place in places):
+                yield hash((number, *map(alike, (row[p] for p in places))))
+
+
+def alike(value: Any) -> Any:
+    """The same for all values that a server may take for equal: 1.0 and 1, and texts that differ in case, accents or trailing
+    blanks. Values that are different may be the same here: then a row waits for one that it does not refer to.
+    """
+    if isinstance(value, Number):
+        return Decimal(value)
+    if isinstance(value, str):
+        parts = unicodedata.normalize("NFKD", value).casefold().rstrip()
+        return "".join(c for c in parts if not unicodedata.combining(c))
+    return next(iter(value.values())) if isinstance(value, dict) else value

@@ -1,0 +1,115 @@
+"""What became of an archive's rows: what its run deleted, what it left, and what nobody knows."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aishell.archives import shelf
+from aishell.archives.fates import (
+    DOUBTFUL,
+    GONE,
+    NOTES,
+    STAYED,
+    Fate,
+    Notes,
+    fates,
+    left_of,
+    ranges,
+    share,
+    told,
+    without,
+)
+from aishell.errors import ArchiveError
+from tests.unit.archives.test_writer import made
+
+BEGUN, ENDED = {"begun": 0}, {"ended": True}
+
+
+def line(chunk, gone):
+    return {"chunk": chunk, "gone": gone}
+
+
+#: What happened, as it was written down -> what is known of three chunks.
+STORIES = {
+    "all went": ([BEGUN, line(0, True), line(1, True), line(2, True), ENDED], [GONE, GONE, GONE]),
+    "one stayed": ([BEGUN, line(0, True), line(1, False), line(2, True), ENDED], [GONE, STAYED, GONE]),
+    "the window closed": ([BEGUN, line(0, True), ENDED], [GONE, STAYED, STAYED]),
+    "killed": ([BEGUN, line(0, True)], [GONE, DOUBTFUL, DOUBTFUL]),
+    "killed between the deletion and its line, and resumed": (
+        [BEGUN, line(0, True), {"begun": 1}, line(1, None), line(2, True), ENDED], [GONE, DOUBTFUL, GONE],
+    ),
+    "a line went with the power": ([BEGUN, {"begun": 1}, line(1, True), line(2, True), ENDED], [DOUBTFUL, GONE, GONE]),
+    "the window closed, the next night killed": ([BEGUN, line(0, True), ENDED, {"begun": 1}], [GONE, DOUBTFUL, DOUBTFUL]),
+    "what stayed may have gone with the kill": ([BEGUN, line(0, False), {"begun": 0}], [DOUBTFUL, DOUBTFUL, DOUBTFUL]),
+    "what was gone is not said to have stayed by a later look": (
+        [BEGUN, line(0, True), {"begun": 0}, line(0, False), line(1, None), {"begun": 1}, line(1, False), ENDED],
+        [GONE, DOUBTFUL, STAYED],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_what_is_not_known_to_have_stayed_is_to_be_loaded(story):
+    lines, expected = STORIES[story]
+    assert told(lines, 3) == expected
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(st.booleans(), max_size=5)), max_size=12))
+def test_rows_that_stayed_are_left_out_wherever_they_lie(lots):
+    numbered = [(lot, place) for lot, (_, flags) in enumerate(lots) for place in range(len(flags))]
+    skipped = [n for n, (lot, place) in enumerate(numbered) if lots[lot][1][place]]
+    kept = list(
+        without(([(lot, p) for p in range(len(flags))] for lot, (_, flags) in enumerate(lots)), ranges(skipped))
+    )
+    assert kept == [[(lot, p) for p, left in enumerate(flags) if not left] for lot, (_, flags) in enumerate(lots)]
+
+
+def test_lines_that_did_not_go_are_known_by_their_sums():
+    assert left_of(["a", "b", "c", "d", "e"], ["b", "e"]) == ((0, 0), (2, 3))
+    assert left_of([], []) == ()
+
+
+def noted(folder, *told_, end=True):
+    with Notes(folder) as notes:
+        notes.begin(0)
+        for number, fate in told_:
+            notes.add(number, fate)
+        if end:
+            notes.end()
+
+
+def test_notes_are_read_again_and_tell_what_is_to_be_loaded(tmp_path):
+    folder = tmp_path / "t" / "public.app_log" / "x-1"
+    made(folder, (1, 2, 3), (4, 5), (6,))
+    manifest = shelf.read_manifest(folder)
+    assert fates(folder, manifest) is None
+    assert share(manifest, 0, None) == share(manifest, 0, [DOUBTFUL] * 3)
+    noted(folder, (0, Fate(True, {0: ((1, 1),)})), (1, STAYED), end=False)
+    assert stat.S_IMODE((folder / NOTES).stat().st_mode) == 0o600
+    found = share(manifest, 0, fates(folder, manifest))
+    assert (found.loaded, found.left, found.doubt, found.skipped) == (3, 3, 1, ((1, 1), (3, 4)))
+
+
+def test_a_line_that_was_not_finished_counts_as_none(tmp_path):
+    folder = tmp_path / "t" / "public.app_log" / "x-1"
+    made(folder, (1, 2, 3), (4, 5))
+    noted(folder, (0, GONE), end=False)
+    whole = (folder / NOTES).read_bytes()
+    for cut in range(1, len(whole)):
+        (folder / NOTES).write_bytes(whole[:-cut])
+        assert GONE not in fates(folder, shelf.read_manifest(folder))
+        noted(folder, (1, GONE))  # another process goes on with what is whole
+        assert fates(folder, shelf.read_manifest(folder)) == [STAYED, GONE]
+
+
+@pytest.mark.parametrize("text", ["no JSON\n", '{"chunk": 7, "gone": true}\n', '{"chunk": 0, "gone": "yes"}\n', "[]\n"])
+def test_damaged_notes_are_told(tmp_path, text):
+    folder = tmp_path / "t" / "public.app_log" / "x-1"
+    made(folder, (1,))
+    (folder / NOTES).write_text(text)
+    with pytest.raises(ArchiveError, match="damaged"):
+        fates(folder, shelf.read_manifest(folder))
