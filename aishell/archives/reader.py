@@ -59,14 +59,18 @@ class Reader:
 
     def sums(self, number: int) -> frozenset[str]:
         """The MD5 of every line of the chunk of this number, as the database writes them: of rows that are the very same."""
+        return frozenset(self.ordered_sums(number))
+
+    def ordered_sums(self, number: int) -> list[str]:
+        """The same, in the order of the rows."""
         if self.manifest.format == "jsonl":
             lines = self.lines(self.part.pieces[number])
-            return frozenset(map(checksum, lines.split(b"\n"))) if lines else frozenset()
+            return list(map(checksum, lines.split(b"\n"))) if lines else []
         before = sum(piece.rows for piece in self.part.pieces[:number])
         with self.path.with_name(self.path.name + SUMS).open("rb") as file:
             file.seek(before * SUM)
             text = file.read(self.part.pieces[number].rows * SUM)
-        return frozenset(text[place : place + SUM].hex() for place in range(0, len(text), SUM))
+        return [text[place : place + SUM].hex() for place in range(0, len(text), SUM)]
 
     def verify(self) -> int:
         """Read everything; the number of rows. Raises ArchiveError at the first damage."""

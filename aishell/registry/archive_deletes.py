@@ -34,8 +34,7 @@ class Deleting(Batches):
 
     def run(self, found: Sequence[Row]) -> ToolResult:
         manifest = self._manifest()
-        self.rows_left = 0
-        self.values = {**manifest.extent, **self.values}
+        self.values = {**manifest.extent, "whole": manifest.whole, **self.values}
         with Reader(self._folder(), manifest) as self.reader, ThreadPoolExecutor(1, "archive") as self._pool:
             if manifest.format != "jsonl":
                 self.reader.verify()
@@ -114,8 +113,12 @@ class Deleting(Batches):
             if outcome.count:
                 # A row came in between the two statements: it is not in the archive, and nothing of this is kept.
                 raise DatabaseError("a row came in while archived rows were deleted", kind="serialization")
-        self.rows_left += int(seen["rows"])
+        self._stays(int(seen["rows"]))
         return Outcome()
+
+    def _stays(self, rows: int) -> None:
+        """A chunk that is not what was archived: so many rows of it are left for another night, and known to be after a kill."""
+        self.reached = replace(self.reached, left=self.reached.left + rows, stayed=(*self.reached.stayed, self._number))
 
     def _lose(self) -> None:
         self._doubtful.add(self._number)
@@ -123,9 +126,15 @@ class Deleting(Batches):
     def _finish(self, row: Row, stopped: str | None) -> Row:
         chunks = self.reader.manifest.chunks
         after = super()._finish({**row, "upto": chunks[-1].upto if chunks else 0}, stopped)
-        return {**after, "rows_left": self.rows_left, "ok": not self.rows_left and bool(after.get("ok", True))}
+        left = self.reached.left  # of which a later chunk may have taken some along
+        if after.get("remaining") is not None:
+            left = min(left, int(after["remaining"]))
+        return {**after, "rows_left": left, "ok": not left and bool(after.get("ok", True))}
 
     def _left(self, after: Row) -> str:
-        if self.rows_left:
-            return f"{self.rows_left:,} row(s) stand where something changed since they were archived: the next run takes them"
-        return f"{after.get('remaining')} archived row(s) are there still: the table was rewritten; the next run takes them"
+        if after["rows_left"]:
+            return f"{after['rows_left']:,} row(s) stand where something changed since they were archived: the next run takes them"
+        return (
+            f"{after.get('remaining'):,} old row(s) are there still, which came in or changed since the rest was archived, or the "
+            "table was rewritten: the next run takes them"
+        )

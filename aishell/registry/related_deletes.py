@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from aishell.archives import shelf
+from aishell.archives.chunk_rows import ArchivedRow, ChunkRows, Key
+from aishell.archives.manifest import Manifest
 from aishell.archives.reader import Reader
 from aishell.databases.base import Outcome, Session, Statement
 from aishell.errors import ArchiveError
@@ -15,15 +17,21 @@ from aishell.models import Row
 from aishell.registry.archive_deletes import Deleting
 from aishell.registry.context import ToolResult
 from aishell.registry.following import Following
+from aishell.registry.own_changes import Figures, Member, OwnChanges
+from aishell.registry.reached import Reached
 from aishell.registry.same import demand_same
 
 
 class DeletingRelated(Deleting):
     """`archives: delete` with `relatives`. `guard` tells every row that the deletion of a chunk would reach, by the MD5 of its
-    line; the chunk goes if each of them stands in the archive's own lines of this chunk, else it stays as a whole.
+    line; the chunk goes if each of them stands in the archive's own lines of this chunk, else it stays as a whole. A row that
+    this run itself has changed, by the foreign keys of an earlier chunk, must be what the archive has but for that change.
 
     Both are one transaction in which nothing is touched that came in since (`Session.transaction`): so what the foreign keys
     take along is what was archived, and nothing else. A row that is there no more is none the worse for being archived.
+
+    What a chunk comes to is counted in that transaction and written down before it is committed: after a kill its figures are
+    those if its rows are gone. Only where another run has worked on the target since they may have gone by that one.
     """
 
     def run(self, found: Sequence[Row]) -> ToolResult:
@@ -32,41 +40,107 @@ class DeletingRelated(Deleting):
         ours = [(one["schema"], one["table"]) for one in self.values["relatives"]["tables"]]
         if ours != [(one.schema, one.table) for one in manifest.relatives]:
             raise ArchiveError(f"the archive {manifest.archive_id} has not the tables whose rows go along")
-        self._rows_go = [part for part, one in enumerate(manifest.relatives, 1) if not one.changed]
+        self.own = OwnChanges(self._members(manifest))
+        self._heard: str | None = None
         with ExitStack() as opened:
             parts = range(len(manifest.parts))
             self._readers = [opened.enter_context(Reader(folder, manifest, part)) for part in parts]
             if manifest.format != "jsonl":
                 for reader in self._readers:
                     reader.verify()
+            keys = [manifest.key, *(one.key for one in manifest.relatives)]
+            self._told_apart = {part: ChunkRows(self._readers[part], keys[part]) for part in self.own.parts}
             return super().run(found)
 
-    def _read(self, number: int) -> list[frozenset[str]]:
-        return [reader.sums(number) for reader in self._readers]
+    def _members(self, manifest: Manifest) -> list[Member]:
+        """What the parts are to each other. The rows of a partition that is cleaned up are those of its table."""
+        tables = {(manifest.schema, manifest.table): 0}
+        members = [Member(0)]
+        given = self.values["relatives"]["tables"]
+        for part, (one, told) in enumerate(zip(manifest.relatives, given, strict=True), 1):
+            table = 0 if told.get("itself") else tables.setdefault((one.schema, one.table), part)
+            sets = {column: one.left.get(column) for column in one.changed} if one.changed else None
+            members.append(Member(table, sets))
+        return members
+
+    def _begin(self, row: Row) -> Reached:
+        reached = super()._begin(row)
+        sent = reached.sent if self.context.interrupted or (reached.sent or {}).get("lost") else None
+        if self._told_apart:
+            for number in set(range(reached.position)) - set(reached.stayed):
+                self.own.took({part: [one.key for one in rows.read(number)] for part, rows in self._told_apart.items()})
+        return replace(reached, sent=sent)
+
+    def _read(self, number: int) -> list[Sequence[ArchivedRow] | frozenset[str]]:
+        return [
+            self._told_apart[part].read(number) if part in self._told_apart else reader.sums(number)
+            for part, reader in enumerate(self._readers)
+        ]
 
     def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
-        archived: list[frozenset[str]] = values["checked"]
+        checked: list[Any] = values["checked"]
+        archived: list[Mapping[str, Key] | frozenset[str]] = [
+            self.own.as_they_are(part, rows) if part in self._told_apart else rows for part, rows in enumerate(checked)
+        ]
+        if 0 in self._told_apart and (moved := self.own.moved(checked[0])):
+            values = {**values, "moved": moved}
+            statement = self._render("do", values)
         with session.transaction(steady=True):
             rows = self._looked(session, values)
             demand_same(self.tool, values, self.context, session)
             reached = {int(row["part"]): frozenset(str(row["sums"]).split(",")) for row in rows}
-            own = reached.get(0, frozenset())
-            if not own:  # killed after this chunk's commit and before it was written down, or gone otherwise
-                return Outcome(count=values["chunk"].rows if self._number in self._doubtful else 0)
-            all_there = all(sums <= archived[part] for part, sums in reached.items())
-            if all_there:
-                session.execute(statement)
-        if not all_there:
-            self.rows_left += len(own)
+            if (
+                0 not in reached
+            ):  # an earlier chunk took them, or it was killed behind this one's commit, or they went otherwise
+                return self._before(archived)
+            if not all(sums <= set(archived[part]) for part, sums in reached.items()):
+                self._stays(len(reached[0]))
+                return Outcome()
+            keys = _keys_of(reached, archived)
+            figures = self.own.figures(reached, keys)
+            self._announce(figures)
+            session.execute(statement)
+        self.own.took(keys)
+        return self._count(figures)
+
+    def _before(self, archived: Sequence[Mapping[str, Key] | frozenset[str]]) -> Outcome:
+        """A chunk none of whose rows is there: what was written down of it before a kill, if it is known whose doing that was."""
+        sent = self.reached.sent
+        if sent is None or sent["number"] != self._number:
             return Outcome()
-        gone = {part: len(sums) for part, sums in reached.items() if part}
-        went = sum(count for part, count in gone.items() if part in self._rows_go)
+        if self.context.others_ran():
+            missing = self.reached.assumed + sent["rows"]
+            self.reached = replace(self.reached, uncounted=self.reached.uncounted + 1, assumed=missing, sent=None)
+            return Outcome()
+        self.own.took(_keys_of(dict(enumerate(map(frozenset, archived))), archived))
+        return self._count(Figures(*(sent[name] for name in Figures.__dataclass_fields__)))
+
+    def _announce(self, figures: Figures) -> None:
+        """Have written down what the chunk comes to, with what the one before did. Raises DatabaseError when asked to stop."""
+        self.reached = replace(self.reached, sent={"number": self._number, **asdict(figures)})
+        self._told = {**(self._told or {"upto": self.reached.position, "rows": 0}), "promised": figures.rows}
+        self._heard = self._recorded()
+
+    def _note(self) -> str | None:
+        """Written down with the next chunk's figures, or at the end; why to stop was heard with this one's."""
+        heard, self._heard = self._heard, None
+        return heard
+
+    def _count(self, figures: Figures) -> Outcome:
         self.reached = replace(
             self.reached,
-            relatives=self.reached.relatives + went,
-            changed=self.reached.changed + sum(gone.values()) - went,
+            cascaded=self.reached.cascaded + figures.cascaded,
+            relatives=self.reached.relatives + figures.relatives,
+            changed=self.reached.changed + figures.changed,
+            sent=None,
         )
-        return Outcome(count=len(own))
+        return Outcome(count=figures.rows)
+
+    def _lose(self) -> None:
+        """The connection was lost, perhaps behind the commit: the chunk's figures stand in doubt however this run ends."""
+        if self.reached.sent is not None:
+            self.reached = replace(self.reached, sent={**self.reached.sent, "lost": 1})
+            self._told = self._told or {"upto": self.reached.position, "rows": 0, "lost": True}
 
     def _looked(self, session: Session, values: Mapping[str, Any]) -> list[Row]:
         """Every row that the deletion of a chunk would reach: of each part the sums of its lines."""
@@ -76,5 +150,20 @@ class DeletingRelated(Deleting):
         return Following(self.values["relatives"]["edges"], self._render).look(session, statement, values)
 
     def _figures(self) -> Row:
-        told = {"relatives_deleted": self.reached.relatives, "relatives_changed": self.reached.changed}
+        told = {
+            "rows_cascaded": self.reached.cascaded,
+            "relatives_deleted": self.reached.relatives,
+            "relatives_changed": self.reached.changed,
+        }
         return {**super()._figures(), **told}
+
+
+def _keys_of(
+    reached: Mapping[int, frozenset[str]], archived: Sequence[Mapping[str, Key] | frozenset[str]]
+) -> dict[int, list[Key]]:
+    """The keys of the rows of these sums, in the parts whose rows have to be told apart."""
+    return {
+        part: [known[one] for one in sums]
+        for part, sums in reached.items()
+        if not isinstance(known := archived[part], frozenset)
+    }
