@@ -1,4 +1,4 @@
-"""Schemas of a log table with what refers to it, drawn: chains, references to itself, circles; and what is different afterwards."""
+"""A log table with what refers to it, drawn: chains, references to itself, circles; and what is different afterwards."""
 
 from __future__ import annotations
 

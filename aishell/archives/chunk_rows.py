@@ -51,7 +51,7 @@ class ChunkRows:
         self._passed = first + pieces[number].rows
         return [
             ArchivedRow(_bound([row[place] for place in places]), one, None)
-            for one, row in zip(self.reader.ordered_sums(number), self._rows, strict=False)
+            for one, row in zip(self.reader.in_order(number), self._rows, strict=False)
         ]
 
 

@@ -59,13 +59,13 @@ class Reader:
 
     def sums(self, number: int) -> frozenset[str]:
         """The MD5 of every line of the chunk of this number, as the database writes them: of rows that are the very same."""
-        return frozenset(self.ordered_sums(number))
+        return frozenset(self.in_order(number))
 
-    def ordered_sums(self, number: int) -> list[str]:
-        """The same, in the order of the rows."""
+    def in_order(self, number: int) -> list[str]:
+        """`sums`, line by line. CSV and Parquet of one table alone do not keep them."""
         if self.manifest.format == "jsonl":
             lines = self.lines(self.part.pieces[number])
-            return list(map(checksum, lines.split(b"\n"))) if lines else []
+            return [checksum(line) for line in lines.split(b"\n")] if lines else []
         before = sum(piece.rows for piece in self.part.pieces[:number])
         with self.path.with_name(self.path.name + SUMS).open("rb") as file:
             file.seek(before * SUM)

@@ -98,14 +98,13 @@ class Deleting(Batches):
         if "guard" not in self.tool.blocks:
             outcome = super()._sent(session, statement, values)
             if not outcome.count and self._number in self._doubtful:
-                missing = self.reached.assumed + chunk.rows
-                self.reached = replace(self.reached, uncounted=self.reached.uncounted + 1, assumed=missing)
+                self._miss(chunk.rows)
             return outcome
         with session.transaction():
             seen = session.query(self._render("guard", values))[0]
             demand_same(self.tool, values, self.context, session)
             if not seen["rows"]:  # killed after this chunk's commit and before it was written down, or gone otherwise
-                return Outcome(count=chunk.rows if self._number in self._doubtful else 0)
+                return self._in_doubt(chunk.rows) if self._number in self._doubtful else Outcome()
             same = (int(seen["rows"]), str(seen["guard"])) == (chunk.rows, chunk.guard)
             outcome = session.execute(statement) if same else Outcome()
             if same and outcome.count == chunk.rows:
@@ -115,6 +114,18 @@ class Deleting(Batches):
                 raise DatabaseError("a row came in while archived rows were deleted", kind="serialization")
         self._stays(int(seen["rows"]))
         return Outcome()
+
+    def _in_doubt(self, rows: int) -> Outcome:
+        """Of a chunk that was under way and of which no row is there: it was ours, unless another run may have taken it since."""
+        if self.context.others_ran():
+            self._miss(rows)
+            return Outcome()
+        return Outcome(count=rows)
+
+    def _miss(self, rows: int) -> None:
+        """So many rows may be missing from the count."""
+        missing = self.reached.assumed + rows
+        self.reached = replace(self.reached, uncounted=self.reached.uncounted + 1, assumed=missing)
 
     def _stays(self, rows: int) -> None:
         """A chunk that is not what was archived: so many rows of it are left for another night, and known to be after a kill."""
@@ -133,8 +144,7 @@ class Deleting(Batches):
 
     def _left(self, after: Row) -> str:
         if after["rows_left"]:
-            return f"{after['rows_left']:,} row(s) stand where something changed since they were archived: the next run takes them"
-        return (
-            f"{after.get('remaining'):,} old row(s) are there still, which came in or changed since the rest was archived, or the "
-            "table was rewritten: the next run takes them"
-        )
+            left = f"{after['rows_left']:,} row(s) stand where something changed since they were archived"
+            return f"{left}: the next run takes them"
+        left = f"{after.get('remaining'):,} old row(s) are there still, which came in or changed since the rest was archived"
+        return f"{left}, or the table was rewritten: the next run takes them"

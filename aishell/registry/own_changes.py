@@ -6,13 +6,15 @@ each of these; the parts of one table are taken together here. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aishell.archives.chunk_rows import ArchivedRow, Key, changed_line
 from aishell.archives.writer import checksum
 
+#: So many deleted rows are remembered; of those beyond it is not known that they are why a row is not there to be changed.
+MOST_GONE = 1_000_000
 #: So many rows are named in one statement at most, for PostgreSQL takes 65,535 values; those beyond wait for the next run.
 MOST_MOVED = 10_000
 
@@ -43,6 +45,7 @@ class OwnChanges:
 
     members: Sequence[Member]
     _set: dict[int, dict[Key, dict[str, Any]]] = field(default_factory=dict)
+    _gone: set[tuple[int, Key]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for table in {member.table for member in self.members}:
@@ -55,14 +58,14 @@ class OwnChanges:
         """The parts whose rows have to be told apart by their keys."""
         return [part for part, member in enumerate(self.members) if member.table in self._set]
 
-    def as_they_are(self, part: int, rows: Sequence[ArchivedRow]) -> dict[str, Key]:
+    def as_they_are(self, part: int, rows: Sequence[ArchivedRow]) -> dict[str, ArchivedRow]:
         """The sums that archived rows must have now, if nobody but this run has changed them."""
         known = self._set[self.members[part].table]
         found = {}
         for row in rows:
             sets = known.get(row.key)
-            changed = sets is not None and row.line is not None
-            found[checksum(changed_line(row.line, sets)) if changed else row.sum] = row.key  # type: ignore[arg-type]
+            is_now = row.sum if sets is None or row.line is None else checksum(changed_line(row.line, sets))
+            found[is_now] = row
         return found
 
     def moved(self, rows: Sequence[ArchivedRow]) -> list[Key]:
@@ -87,6 +90,26 @@ class OwnChanges:
             changed += len(staying - going - known.keys()) - len(known.keys() & going)
         return Figures(len(itself), cascaded, sum(map(len, gone.values())), changed)
 
+    def changing(self, keys: Mapping[int, Collection[Key]]) -> Iterator[tuple[int, Key]]:
+        """The rows, by table, that are changed and stay as far as their part tells."""
+        return (
+            (self.members[part].table, key)
+            for part, found in keys.items()
+            if self.members[part].sets is not None
+            for key in found
+        )
+
+    def accounts_for(self, archived: Mapping[int, Collection[Key]], reached: Mapping[int, Collection[Key]]) -> bool:
+        """Whether every row that was to be changed is, but for those that this run has deleted before. Another is one that
+        somebody else has changed so that it does not refer to the deleted rows any more.
+        """
+        missing = set(self.changing(archived)).difference(self.changing(reached))
+        return missing <= self._gone
+
+    def going(self, keys: Mapping[int, Collection[Key]]) -> dict[int, Collection[Key]]:
+        """Without the rows that are changed."""
+        return {part: found for part, found in keys.items() if self.members[part].sets is None}
+
     def took(self, keys: Mapping[int, Collection[Key]]) -> None:
         """A chunk went with which these rows, by part, went or changed."""
         for part, found in keys.items():
@@ -96,6 +119,8 @@ class OwnChanges:
         for table, known in self._set.items():
             for key in self._keys(table, keys)[0]:
                 known.pop(key, None)
+                if len(self._gone) < MOST_GONE:
+                    self._gone.add((table, key))
 
     def _keys(self, table: int, keys: Mapping[int, Collection[Key]]) -> tuple[set[Key], set[Key]]:
         """The rows of a table that go, and those that are changed."""

@@ -16,7 +16,8 @@ class Reached:
     batch and the end of the last, pauses that were asked for aside; `longest`: what the database took for one, in seconds.
 
     `relatives`, `changed`: rows of other tables that went, and rows that were changed, with these; `cascaded`: of `rows`, those
-    that went only because what they refer to did. `left`: archived rows that stay, in the chunks `stayed`. `sent`: the figures of
+    that went only because what they refer to did. `left`: archived rows that stay, in the chunks `stayed`; `partly`: chunks
+    that went of which not every row was there to be changed. `sent`: the figures of
     the chunk whose deletion is under way, written down before it is committed. `uncounted`: interruptions after which a batch
     or two may have taken effect without being counted. Where `max_rows` limits the step: `pending`, the most rows that the batch
     under way may change, written down before it is sent; and `assumed`, what was pending when it was interrupted, which may have
@@ -38,6 +39,7 @@ class Reached:
     cascaded: int = 0
     left: int = 0
     stayed: Sequence[int] = ()
+    partly: Sequence[int] = ()
     sent: Mapping[str, int] | None = None
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
@@ -20,6 +20,9 @@ from aishell.registry.following import Following
 from aishell.registry.own_changes import Figures, Member, OwnChanges
 from aishell.registry.reached import Reached
 from aishell.registry.same import demand_same
+
+#: What is archived of a part in a chunk: sums, and in a part whose rows have to be told apart the row that has each of them now.
+Archived = Mapping[str, ArchivedRow] | frozenset[str]
 
 
 class DeletingRelated(Deleting):
@@ -66,9 +69,10 @@ class DeletingRelated(Deleting):
     def _begin(self, row: Row) -> Reached:
         reached = super()._begin(row)
         sent = reached.sent if self.context.interrupted or (reached.sent or {}).get("lost") else None
-        if self._told_apart:
-            for number in set(range(reached.position)) - set(reached.stayed):
-                self.own.took({part: [one.key for one in rows.read(number)] for part, rows in self._told_apart.items()})
+        for number in range(reached.position) if self._told_apart else ():
+            if number not in reached.stayed:
+                keys = {part: [one.key for one in rows.read(number)] for part, rows in self._told_apart.items()}
+                self.own.took(self.own.going(keys) if number in reached.partly else keys)
         return replace(reached, sent=sent)
 
     def _read(self, number: int) -> list[Sequence[ArchivedRow] | frozenset[str]]:
@@ -79,7 +83,7 @@ class DeletingRelated(Deleting):
 
     def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
         checked: list[Any] = values["checked"]
-        archived: list[Mapping[str, Key] | frozenset[str]] = [
+        archived: list[Archived] = [
             self.own.as_they_are(part, rows) if part in self._told_apart else rows for part, rows in enumerate(checked)
         ]
         if 0 in self._told_apart and (moved := self.own.moved(checked[0])):
@@ -89,52 +93,56 @@ class DeletingRelated(Deleting):
             rows = self._looked(session, values)
             demand_same(self.tool, values, self.context, session)
             reached = {int(row["part"]): frozenset(str(row["sums"]).split(",")) for row in rows}
-            if (
-                0 not in reached
-            ):  # an earlier chunk took them, or it was killed behind this one's commit, or they went otherwise
-                return self._before(archived)
+            if 0 not in reached:
+                return self._gone_before(archived)
             if not all(sums <= set(archived[part]) for part, sums in reached.items()):
                 self._stays(len(reached[0]))
                 return Outcome()
             keys = _keys_of(reached, archived)
             figures = self.own.figures(reached, keys)
-            self._announce(figures)
+            partly = not self.own.accounts_for(_keys_of(_all(archived), archived), keys)
+            self._announce(figures, partly)
             session.execute(statement)
-        self.own.took(keys)
-        return self._count(figures)
+        return self._count(figures, partly, keys)
 
-    def _before(self, archived: Sequence[Mapping[str, Key] | frozenset[str]]) -> Outcome:
-        """A chunk none of whose rows is there: what was written down of it before a kill, if it is known whose doing that was."""
+    def _gone_before(self, archived: Sequence[Archived]) -> Outcome:
+        """A chunk none of whose rows is there: an earlier one took them, they went otherwise, or this run was killed behind its
+        commit; then it comes to what was written down of it before.
+        """
         sent = self.reached.sent
         if sent is None or sent["number"] != self._number:
             return Outcome()
-        if self.context.others_ran():
-            missing = self.reached.assumed + sent["rows"]
-            self.reached = replace(self.reached, uncounted=self.reached.uncounted + 1, assumed=missing, sent=None)
+        if not self._in_doubt(sent["rows"]).count:
+            self.reached = replace(self.reached, sent=None)
             return Outcome()
-        self.own.took(_keys_of(dict(enumerate(map(frozenset, archived))), archived))
-        return self._count(Figures(*(sent[name] for name in Figures.__dataclass_fields__)))
+        keys = _keys_of(_all(archived), archived)
+        figures = Figures(*(sent[name] for name in Figures.__dataclass_fields__))
+        return self._count(figures, bool(sent["partly"]), self.own.going(keys) if sent["partly"] else keys)
 
-    def _announce(self, figures: Figures) -> None:
+    def _announce(self, figures: Figures, partly: bool) -> None:
         """Have written down what the chunk comes to, with what the one before did. Raises DatabaseError when asked to stop."""
-        self.reached = replace(self.reached, sent={"number": self._number, **asdict(figures)})
+        sent = {"number": self._number, **asdict(figures), "partly": int(partly)}
+        self.reached = replace(self.reached, sent=sent)
         self._told = {**(self._told or {"upto": self.reached.position, "rows": 0}), "promised": figures.rows}
         self._heard = self._recorded()
 
-    def _note(self) -> str | None:
-        """Written down with the next chunk's figures, or at the end; why to stop was heard with this one's."""
-        heard, self._heard = self._heard, None
-        return heard
-
-    def _count(self, figures: Figures) -> Outcome:
+    def _count(self, figures: Figures, partly: bool, keys: Mapping[int, Collection[Key]]) -> Outcome:
+        """A chunk is gone, and so are, or changed, the rows of these keys."""
+        self.own.took(keys)
         self.reached = replace(
             self.reached,
             cascaded=self.reached.cascaded + figures.cascaded,
             relatives=self.reached.relatives + figures.relatives,
             changed=self.reached.changed + figures.changed,
+            partly=(*self.reached.partly, self._number) if partly else self.reached.partly,
             sent=None,
         )
         return Outcome(count=figures.rows)
+
+    def _note(self) -> str | None:
+        """Written down with the next chunk's figures, or at the end; why to stop was heard with this one's."""
+        heard, self._heard = self._heard, None
+        return heard
 
     def _lose(self) -> None:
         """The connection was lost, perhaps behind the commit: the chunk's figures stand in doubt however this run ends."""
@@ -158,12 +166,14 @@ class DeletingRelated(Deleting):
         return {**super()._figures(), **told}
 
 
-def _keys_of(
-    reached: Mapping[int, frozenset[str]], archived: Sequence[Mapping[str, Key] | frozenset[str]]
-) -> dict[int, list[Key]]:
+def _all(archived: Sequence[Archived]) -> dict[int, frozenset[str]]:
+    return {part: frozenset(known) for part, known in enumerate(archived)}
+
+
+def _keys_of(reached: Mapping[int, frozenset[str]], archived: Sequence[Archived]) -> dict[int, list[Key]]:
     """The keys of the rows of these sums, in the parts whose rows have to be told apart."""
     return {
-        part: [known[one] for one in sums]
+        part: [known[one].key for one in sums]
         for part, sums in reached.items()
         if not isinstance(known := archived[part], frozenset)
     }
