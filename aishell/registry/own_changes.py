@@ -6,7 +6,7 @@ each of these; the parts of one table are taken together here. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,21 +90,18 @@ class OwnChanges:
             changed += len(staying - going - known.keys()) - len(known.keys() & going)
         return Figures(len(itself), cascaded, sum(map(len, gone.values())), changed)
 
-    def changing(self, keys: Mapping[int, Collection[Key]]) -> Iterator[tuple[int, Key]]:
-        """The rows, by table, that are changed and stay as far as their part tells."""
-        return (
-            (self.members[part].table, key)
-            for part, found in keys.items()
-            if self.members[part].sets is not None
-            for key in found
-        )
-
     def accounts_for(self, archived: Mapping[int, Collection[Key]], reached: Mapping[int, Collection[Key]]) -> bool:
-        """Whether every row that was to be changed is, but for those that this run has deleted before. Another is one that
-        somebody else has changed so that it does not refer to the deleted rows any more.
+        """Whether every row that was to be changed is, but for those that this run has deleted or so changed before. Another is
+        one that somebody else has changed, so that it does not refer to the deleted rows any more.
         """
-        missing = set(self.changing(archived)).difference(self.changing(reached))
-        return missing <= self._gone
+        for part, found in archived.items():
+            table, sets = self.members[part].table, self.members[part].sets
+            if sets is None:
+                continue
+            for key in set(found).difference(reached.get(part, ())):
+                if (table, key) not in self._gone and not sets.keys() <= self._set[table].get(key, {}).keys():
+                    return False
+        return True
 
     def going(self, keys: Mapping[int, Collection[Key]]) -> dict[int, Collection[Key]]:
         """Without the rows that are changed."""
