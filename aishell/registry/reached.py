@@ -56,4 +56,5 @@ class Reached:
 
     @classmethod
     def of(cls, text: str) -> Reached:
-        return cls(**unpack(json.loads(text)))
+        known = unpack(json.loads(text))
+        return cls(**{name: tuple(value) if name in ("stayed", "partly") else value for name, value in known.items()})

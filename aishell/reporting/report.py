@@ -155,7 +155,7 @@ def _relatives(result: StepResult) -> str:
     """The rows of other tables that a step has deleted and changed."""
     output = result.output or {}
     least = "at least " if output.get("uncounted_batches") else ""
-    return f"{least}{output['relatives_deleted']:,}, and {least}{output['relatives_changed']:,} that stay were changed"
+    return f"{least}{output['relatives_deleted']:,}, and {least}{output['relatives_changed']:,} were changed"
 
 
 def _damage(results: Sequence[StepResult]) -> Iterable[str]:

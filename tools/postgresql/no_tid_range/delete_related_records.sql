@@ -79,16 +79,10 @@ WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
 -- guard: every row that the deletion of these pages reaches
 WITH RECURSIVE
-gone (part, relation, place) AS (
-    SELECT 0, own.relation, own.place FROM (
+own (relation, place) AS (
 -- include: archived_places_by_place
-    ) AS own
-     UNION
-    SELECT e.part, e.relation, e.place FROM gone AS g CROSS JOIN LATERAL ({edges}) AS e
 ),
-kept AS (
-    SELECT g.part AS part, CASE g.part {rows} END AS line FROM gone AS g
-)
+-- include: related_rows
 SELECT part, count(*) AS rows,
        string_agg(CASE WHEN getdatabaseencoding() IN ('UTF8', 'SQL_ASCII') THEN md5(line) ELSE md5(convert_to(line, 'UTF8')) END, ',')
          AS sums
