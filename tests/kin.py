@@ -31,7 +31,8 @@ SHAPES: dict[str, dict[str, list[tuple[str, str, str]]]] = {
         "grand": [("child_id", "child", "CASCADE")],
     },
     "both": {
-        "ev": [("parent_id", "ev", "CASCADE"), ("peer_id", "ev", "SET NULL"), ("reply_to", "ev", "SET NULL")],
+        # One SET NULL: of two beside a CASCADE PostgreSQL checks the third key of a row that it has updated itself, and fails.
+        "ev": [("parent_id", "ev", "CASCADE"), ("reply_to", "ev", "SET NULL")],
         "child": [("ev_id", "ev", "CASCADE")],
         "memo": [("ev_id", "ev", "SET NULL"), ("child_id", "child", "SET NULL")],
     },

@@ -126,11 +126,11 @@ def _along(name: str, table: Mapping[str, Any]) -> Iterator[str]:
     least = at_least(table)
     if table.get("rows_cascaded"):
         yield f"Of those of {name} {least}{table['rows_cascaded']:,} went only because a row that they refer to did."
-    if table.get("relatives_deleted") or table.get("relatives_changed"):
-        gone, changed = table["relatives_deleted"], table["relatives_changed"]
-        yield (
-            f"With those of {name} went {least}{gone:,} row(s) of other tables, and {least}{changed:,} that stay were changed."
-        )
+    gone, changed = table.get("relatives_deleted"), table.get("relatives_changed")
+    if gone or (least and gone is not None):
+        yield f"With those of {name} went {least}{gone:,} row(s) of other tables."
+    if changed or (least and changed is not None):
+        yield f"{least.capitalize()}{changed:,} row(s) that stay were changed, because they referred to rows that went."
 
 
 def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:

@@ -145,6 +145,9 @@ class Deleting(Batches):
     def _left(self, after: Row) -> str:
         if after["rows_left"]:
             left = f"{after['rows_left']:,} row(s) stand where something changed since they were archived"
-            return f"{left}: the next run takes them"
+            others = (after.get("remaining") or 0) - after["rows_left"]
+            return (
+                f"{left}{f', and {others:,} more old row(s) are there' if others > 0 else ''}: the next run takes them"
+            )
         left = f"{after.get('remaining'):,} old row(s) are there still, which came in or changed since the rest was archived"
         return f"{left}, or the table was rewritten: the next run takes them"

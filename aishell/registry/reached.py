@@ -56,5 +56,6 @@ class Reached:
 
     @classmethod
     def of(cls, text: str) -> Reached:
-        known = unpack(json.loads(text))
-        return cls(**{name: tuple(value) if name in ("stayed", "partly") else value for name, value in known.items()})
+        known: dict[str, Any] = unpack(json.loads(text))
+        lists = {name: tuple(known.get(name, ())) for name in ("stayed", "partly")}
+        return cls(**{**known, **lists})

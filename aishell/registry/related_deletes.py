@@ -12,7 +12,7 @@ from aishell.archives.chunk_rows import ArchivedRow, ChunkRows, Key
 from aishell.archives.manifest import Manifest
 from aishell.archives.reader import Reader
 from aishell.databases.base import Outcome, Session, Statement
-from aishell.errors import ArchiveError
+from aishell.errors import ArchiveError, DatabaseError
 from aishell.models import Row
 from aishell.registry.archive_deletes import Deleting
 from aishell.registry.context import ToolResult
@@ -82,6 +82,14 @@ class DeletingRelated(Deleting):
         ]
 
     def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+        try:
+            return self._chunk(session, statement, values)
+        except DatabaseError as error:
+            if error.kind != "connection_lost":  # it was rolled back: what was announced did not happen
+                self.reached = replace(self.reached, sent=None)
+            raise
+
+    def _chunk(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
         checked: list[Any] = values["checked"]
         archived: list[Archived] = [
             self.own.as_they_are(part, rows) if part in self._told_apart else rows for part, rows in enumerate(checked)
