@@ -168,6 +168,7 @@ class _Family:
             "load_key": [escaped(column) for column in key],
             "changed": [escaped(column) for column in part.changed],
             "left": self._left(part),
+            **({"itself": True} if part.key == self.log.table.key else {}),
             **({} if part.changed else {"later": self._loaded(part, order)["later"]}),
             "same": self._loaded(part, order)["same"],
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aishell.agents import log_partitions
@@ -40,7 +40,11 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
             if result.output.get("uncounted_batches"):
                 tables[name] |= {key: result.output.get(key) for key in ("uncounted_batches", "rows_uncounted")}
             if "relatives_deleted" in result.output:
-                tables[name] |= {key: result.output[key] for key in ("relatives_deleted", "relatives_changed")}
+                tables[name] |= {
+                    key: result.output[key]
+                    for key in ("relatives_deleted", "relatives_changed", "rows_cascaded")
+                    if key in result.output
+                }
             elif (others := cascaded(result)).rows:
                 tables[name]["cascades_at_most" if others.at_most else "cascades"] = dict(others.rows)
     for name, output in archives.items():
@@ -132,6 +136,18 @@ def _left(name: str, table: Mapping[str, Any]) -> list[str]:
     return []
 
 
+def _along(name: str, table: Mapping[str, Any]) -> Iterator[str]:
+    """What went or changed with the old rows of a table, where an archive tells it."""
+    least = at_least(table)
+    if table.get("rows_cascaded"):
+        yield f"Of those of {name} {least}{table['rows_cascaded']:,} went only because a row that they refer to did."
+    gone, changed = table.get("relatives_deleted"), table.get("relatives_changed")
+    if gone or (least and gone is not None):
+        yield f"With those of {name} went {least}{gone:,} row(s) of other tables."
+    if changed or (least and changed is not None):
+        yield f"{least.capitalize()}{changed:,} row(s) that stay were changed, because they referred to rows that went."
+
+
 def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     if data["rows_deleted"] or data.get("uncounted_batches"):
         each = "; ".join(
@@ -139,7 +155,8 @@ def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
             for name, table in data["tables"].items()
             if table["rows_deleted"] or table.get("uncounted_batches")
         )
-        counted = f"{data['rows_deleted']:,} old row(s) were deleted ({each})."
+        along = any(table.get("rows_cascaded") for table in data["tables"].values())
+        counted = f"{data['rows_deleted']:,} {'' if along else 'old '}row(s) were deleted ({each})."
         sentences = [f"At least {counted} {_missing(data)}" if data.get("uncounted_batches") else counted]
     else:
         sentences = ["No row was deleted."] if not data.get("partitions_dropped") else []
@@ -160,13 +177,9 @@ def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
                 f"With them went or changed at most {number:,} row(s) of {child}: so many referred to the old rows of {name} "
                 "when they were counted, and not all of those are known to have gone."
             )
-        if table.get("relatives_deleted") or table.get("relatives_changed"):
-            gone, changed = table["relatives_deleted"], table["relatives_changed"]
-            sentences.append(
-                f"With those of {name} went {gone:,} row(s) of other tables, and {changed:,} were changed."
-            )
+        sentences += _along(name, table)
         if table.get("archive_path"):
             others = table.get("relatives_archived")
-            more = f", and {others:,} of other tables," if others else ""
+            more = f", and {others:,} line(s) of what goes or changes with them," if others else ""
             sentences.append(f"{table['rows_archived']:,} row(s) of {name}{more} are in {table['archive_path']}.")
     return " ".join([*sentences, *left_over(results)])

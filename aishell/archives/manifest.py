@@ -211,7 +211,8 @@ class Manifest:
         ]
         put_back = [
             {**_step(number, one, _roles(one), restores=True), "later": list(one.later)}
-            for number, one in enumerate(parts)
+            # What was left out first: it goes into rows that have nothing in any of these columns yet.
+            for number, one in sorted(enumerate(parts), key=lambda part: bool(part[1].changed))
             if one.later or one.changed
         ]
         return rows + put_back

@@ -147,14 +147,17 @@ class Session(ABC):
         try:
             yield
         except BaseException:
-            self._say("ROLLBACK")
+            self._roll_back()
             raise
         try:
             self._say("COMMIT")
         except DatabaseError:
             with suppress(DatabaseError):  # SQLite leaves it open when readers are in the way; elsewhere it is over
-                self._say("ROLLBACK")
+                self._roll_back()
             raise
+
+    def _roll_back(self) -> None:
+        self._say("ROLLBACK")
 
     @contextmanager
     def holding(self, lock: Statement) -> Iterator[None]:

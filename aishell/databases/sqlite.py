@@ -215,6 +215,11 @@ class SQLiteSession(Session):
         except sqlite3.Error as error:
             raise map_error(error) from error
 
+    def _roll_back(self) -> None:
+        """SQLite itself does so when a statement that writes is interrupted."""
+        if self._connection.in_transaction:
+            super()._roll_back()
+
     def others_wrote(self) -> bool:
         seen, self._seen = self._seen, int(self.send(_plain("PRAGMA data_version"))[0]["data_version"])
         return seen is not None and seen != self._seen

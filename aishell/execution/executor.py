@@ -319,6 +319,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         patience=wait.patience,
         on_session=session_changed,
         on_batch=batch_ended,
+        others_ran=lambda: run.runs.others_ran(run.id),
         crowded=kept.take_crowd,
         archives=run.job.archives,
         backups=run.job.backups,

@@ -40,8 +40,7 @@ class Deleting(Batches):
 
     def run(self, found: Sequence[Row]) -> ToolResult:
         manifest = self._manifest()
-        self.rows_left = 0
-        self.values = {**manifest.extent, **self.values}
+        self.values = {**manifest.extent, "whole": manifest.whole, **self.values}
         folder = self._folder()
         with (
             Reader(folder, manifest) as self.reader,
@@ -115,15 +114,14 @@ class Deleting(Batches):
         if "guard" not in self.tool.blocks:
             outcome = self._unguarded(session, statement, values)
             if not outcome.count and self._number in self._doubtful:
-                missing = self.reached.assumed + chunk.rows
-                self.reached = replace(self.reached, uncounted=self.reached.uncounted + 1, assumed=missing)
+                self._miss(chunk.rows)
             return outcome
         with session.transaction():
             seen = session.query(self._render("guard", values))[0]
             demand_same(self.tool, values, self.context, session)
             if not seen["rows"]:  # killed after this chunk's commit and before it was written down, or gone otherwise
                 self.fate = self._stayed(None)
-                return Outcome(count=chunk.rows if self._number in self._doubtful else 0)
+                return self._in_doubt(chunk.rows) if self._number in self._doubtful else Outcome()
             same = (int(seen["rows"]), str(seen["guard"])) == (chunk.rows, chunk.guard)
             outcome = session.execute(statement) if same else Outcome()
             if same and outcome.count == chunk.rows:
@@ -132,7 +130,7 @@ class Deleting(Batches):
             if outcome.count:
                 # A row came in between the two statements: it is not in the archive, and nothing of this is kept.
                 raise DatabaseError("a row came in while archived rows were deleted", kind="serialization")
-        self.rows_left += int(seen["rows"])
+        self._stays(int(seen["rows"]))
         self.fate = self._stayed(int(seen["rows"]) >= chunk.rows)
         return Outcome()
 
@@ -159,15 +157,39 @@ class Deleting(Batches):
         """
         return STAYED if standing or self._number not in self._doubtful else DOUBTFUL
 
+    def _in_doubt(self, rows: int) -> Outcome:
+        """Of a chunk that was under way and of which no row is there: it was ours, unless another run may have taken it since."""
+        if self.context.others_ran():
+            self._miss(rows)
+            return Outcome()
+        return Outcome(count=rows)
+
+    def _miss(self, rows: int) -> None:
+        """So many rows may be missing from the count."""
+        missing = self.reached.assumed + rows
+        self.reached = replace(self.reached, uncounted=self.reached.uncounted + 1, assumed=missing)
+
+    def _stays(self, rows: int) -> None:
+        """A chunk that is not what was archived: so many rows of it are left for another night, and known to be after a kill."""
+        self.reached = replace(self.reached, left=self.reached.left + rows, stayed=(*self.reached.stayed, self._number))
+
     def _lose(self) -> None:
         self._doubtful.add(self._number)
 
     def _finish(self, row: Row, stopped: str | None) -> Row:
         chunks = self.reader.manifest.chunks
         after = super()._finish({**row, "upto": chunks[-1].upto if chunks else 0}, stopped)
-        return {**after, "rows_left": self.rows_left, "ok": not self.rows_left and bool(after.get("ok", True))}
+        left = self.reached.left  # of which a later chunk may have taken some along
+        if after.get("remaining") is not None:
+            left = min(left, int(after["remaining"]))
+        return {**after, "rows_left": left, "ok": not left and bool(after.get("ok", True))}
 
     def _left(self, after: Row) -> str:
-        if self.rows_left:
-            return f"{self.rows_left:,} row(s) stand where something changed since they were archived: the next run takes them"
-        return f"{after.get('remaining')} archived row(s) are there still: the table was rewritten; the next run takes them"
+        if after["rows_left"]:
+            left = f"{after['rows_left']:,} row(s) stand where something changed since they were archived"
+            others = (after.get("remaining") or 0) - after["rows_left"]
+            return (
+                f"{left}{f', and {others:,} more old row(s) are there' if others > 0 else ''}: the next run takes them"
+            )
+        left = f"{after.get('remaining'):,} old row(s) are there still, which came in or changed since the rest was archived"
+        return f"{left}, or the table was rewritten: the next run takes them"

@@ -174,8 +174,10 @@ class Batches:
             )
             began = ended
             self.context.so_far = so_far(self.tool, self._figures())
+            if self._told is not None:
+                self._record()
             self._told = {"upto": batch.upto, "rows": rows}
-            stop = None if promised is not None else self._record()
+            stop = None if promised is not None else self._note()
             self._tell(row)
             if batch.last or self._passed(batch.upto):
                 return None
@@ -221,6 +223,10 @@ class Batches:
             self._recorder.submit(self.context.on_batch, self.reached, told or {}),
         )
         return before.result() if before is not None else None
+
+    def _note(self) -> str | None:
+        """A batch is through and not written down yet; why to stop."""
+        return self._record()
 
     def _recorded(self) -> str | None:
         """Wait until what was done is written down. Raises what that raised: a request to stop, or a full disk."""

@@ -21,6 +21,7 @@ OVER = {
     "edge": frozenset({"child", "parent", "on", "child_keys", "itself", "among"}),
     "slots": frozenset({"slot", "own"}),
     "key": frozenset({"column", "slot"}),
+    "moved": frozenset({"named", "key", "keys"}),
 }
 ROLES = ("key", "changed", "same")
 _TOKEN = re.compile(r"\{([a-z_]+)\}|:(name|value|left)\b")
@@ -93,12 +94,16 @@ class Family:
     engine: str
     edge: int = 0
     keys: Sequence[Sequence[Any]] = ()
+    own_key: Sequence[str] = ()
+    moved: Sequence[Sequence[Any]] = ()
 
     @classmethod
     def of(cls, values: Mapping[str, Any], engine: str) -> Family:
         own = {name: values.get(name) for name in ("schema", "table", "columns", "key")}
         tables, edges = values["relatives"]["tables"], values["relatives"]["edges"]
-        return cls([own, *tables], edges, engine, values.get("edge", 0), values.get("keys", ()))
+        own_key = values["relatives"].get("own", {}).get("key") or values.get("key") or ()
+        edge, keys, moved = values.get("edge", 0), values.get("keys", ()), values.get("moved", ())
+        return cls([own, *tables], edges, engine, edge, keys, own_key, moved)
 
     def items(self, over: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, str]]]:
         """What a list goes over: each item, and what stands for its placeholders."""
@@ -107,6 +112,9 @@ class Family:
         elif over == "edge":
             child = self.edges[self.edge]["child"]
             yield self.tables[child], self._edge(self.edges[self.edge]) | self._itself(child)
+        elif over == "moved":
+            if self.own_key and self.moved:
+                yield {}, {"named": self._named(0), "key": ", ".join(map(self._quoted, self.own_key))}
         elif over == "tables":
             for number, table in enumerate(self.tables):
                 yield table, {"number": str(number), "named": self._named(number), "here": self._here("t", number)}
@@ -127,6 +135,15 @@ class Family:
                 write.bind(f"among_{number}_{place}", value)
             write.plain(")")
         write.plain(")")
+
+    def moved_keys(self, write: Write) -> None:
+        """The keys of the table's own rows that were changed, and so are at another place: (…), (…)."""
+        for number, key in enumerate(self.moved):
+            write.plain(", (" if number else "(")
+            for place, value in enumerate(key):
+                write.plain(", " if place else "")
+                write.bind(f"moved_{number}_{place}", value)
+            write.plain(")")
 
     def _edge(self, edge: Mapping[str, Any]) -> dict[str, str]:
         child, parent = edge["child"], edge["parent"]
@@ -200,6 +217,8 @@ class Lists:
         def placeholder(name: str) -> None:
             if name == "among":
                 family.among(self.write)
+            elif name == "keys" and name not in known:
+                family.moved_keys(self.write)
             elif name not in known:
                 self._columns(self.lists[name], item["columns"], f"{known['number']}_")
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -14,7 +15,10 @@ class Reached:
     """`position`: where the next batch begins, in the tool's own terms. `seconds`: all that passed between the begin of the first
     batch and the end of the last, pauses that were asked for aside; `longest`: what the database took for one, in seconds.
 
-    `relatives`, `changed`: rows of other tables that went or changed with these. `uncounted`: interruptions after which a batch
+    `relatives`, `changed`: rows of other tables that went, and rows that were changed, with these; `cascaded`: of `rows`, those
+    that went only because what they refer to did. `left`: archived rows that stay, in the chunks `stayed`; `partly`: chunks
+    that went of which not every row was there to be changed. `sent`: the figures of
+    the chunk whose deletion is under way, written down before it is committed. `uncounted`: interruptions after which a batch
     or two may have taken effect without being counted. Where `max_rows` limits the step: `pending`, the most rows that the batch
     under way may change, written down before it is sent; and `assumed`, what was pending when it was interrupted, which may have
     been changed or not: it counts for the limit, and not in `rows`.
@@ -32,6 +36,11 @@ class Reached:
     assumed: int = 0
     relatives: int = 0
     changed: int = 0
+    cascaded: int = 0
+    left: int = 0
+    stayed: Sequence[int] = ()
+    partly: Sequence[int] = ()
+    sent: Mapping[str, int] | None = None
 
     @property
     def spent(self) -> int:
@@ -47,4 +56,6 @@ class Reached:
 
     @classmethod
     def of(cls, text: str) -> Reached:
-        return cls(**unpack(json.loads(text)))
+        known: dict[str, Any] = unpack(json.loads(text))
+        lists = {name: tuple(known.get(name, ())) for name in ("stayed", "partly")}
+        return cls(**{**known, **lists})

@@ -75,7 +75,7 @@ def _listed(tool: Tool, name: str, engine: str) -> str:
     ]
     table = {"schema": "s", "table": "t", "columns": columns, "key": ["k"]}
     edges = [{"parent": 0, "child": 1, "pairs": [["a", "k"]]}, {"parent": 1, "child": 1, "pairs": [["b", "k"]]}]
-    values = {**table, "relatives": {"tables": [table], "edges": edges}, "edge": 0, "keys": [[0]]}
+    values = {**table, "relatives": {"tables": [table], "edges": edges}, "edge": 0, "keys": [[0]], "moved": [[0]]}
     written = _Sample()
     Lists(tool.lists, tool.forms or {"": ""}, engine, written, tool.name).paste(name, values)
     return "".join(written.pieces)

@@ -105,7 +105,7 @@ BATCH_VALUES = frozenset({"position", "size", "skip", "upto", "most"})
 #: What a tool with a parameter of type `key` may paste: the conditions that a row lies after `position`, and up to `upto`.
 KEY_RANGE = {"after": (">", "position"), "until": ("<=", "upto")}
 #: What an archive remembers of its table, for the deletion of its rows.
-ARCHIVE_VALUES = frozenset({"horizon", "filenode", "archived_rows"})
+ARCHIVE_VALUES = frozenset({"horizon", "filenode", "archived_rows", "whole"})
 PACING = frozenset({"batch_target_ms", "max_rows", "sleep"})
 #: What a deletion is told for the gates, for its approval and for the way back alone: the file rows were archived to, what goes
 #: with them, and how the file has each column.
@@ -121,7 +121,7 @@ ARCHIVE_FIGURES = frozenset(
     {
         "archive_path", "archive_id", "rows_archived", "archive_bytes", "rows_left", "rows_loaded", "rows_left_out",
         "rows_in_doubt", "rows_postponed",
-        "relatives_archived", "relatives_deleted", "relatives_changed",
+        "relatives_archived", "relatives_deleted", "relatives_changed", "rows_cascaded",
     }
 )  # fmt: skip
 _NAMING = frozenset({"identifier", "identifier_list", "columns", "key", "relatives", "array", "object"})

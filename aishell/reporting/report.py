@@ -180,7 +180,8 @@ def _a_day(result: StepResult, left: int | None, days: float | None, dropped: in
 def _relatives(result: StepResult) -> str:
     """The rows of other tables that a step has deleted and changed."""
     output = result.output or {}
-    return f"{output['relatives_deleted']:,}, and {output['relatives_changed']:,} were changed"
+    least = "at least " if output.get("uncounted_batches") else ""
+    return f"{least}{output['relatives_deleted']:,}, and {least}{output['relatives_changed']:,} were changed"
 
 
 def _damage(results: Sequence[StepResult]) -> Iterable[str]:

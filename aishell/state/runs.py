@@ -316,6 +316,15 @@ class Runs:
             made = audit.read(connection.value(sql, {"run": row.id}) or "")
         return bool(made.get("plan") == row.plan_digest and made.get("seal", audit.seal(row)) == audit.seal(row))
 
+    def others_ran(self, run_id: str) -> bool:
+        """Whether another run has worked on the same target since this one wrote down a batch."""
+        sql = """SELECT EXISTS (SELECT 1 FROM events AS e JOIN runs AS other ON other.id = e.run_id
+                JOIN runs AS own ON own.id = :run AND own.target = other.target
+            WHERE e.type = 'batch_committed' AND e.run_id <> :run
+              AND e.id > (SELECT max(id) FROM events WHERE run_id = :run AND type = 'batch_committed'))"""
+        with self.store.read() as connection:
+            return bool(connection.value(sql, {"run": run_id}))
+
     def objects(self, run_id: str, index: int) -> list[Record]:
         """What earlier attempts of a step recorded of its objects."""
         sql = f"SELECT * FROM table_history WHERE {_STEP} ORDER BY id"  # noqa: S608  our own

@@ -52,8 +52,9 @@
 --   own: {over: slots, each: '{own}'}
 -- returns:
 --   rows_deleted: {from: sum(batches.rows_deleted), description: rows of the table itself}
+--   rows_cascaded: {from: sum(batches.rows_cascaded), description: 'of these, those that went only because what they refer to did'}
 --   relatives_deleted: {from: sum(batches.relatives_deleted), description: rows of other tables that went with them}
---   relatives_changed: {from: sum(batches.relatives_changed), description: 'rows of other tables that were changed, because they referred to these'}
+--   relatives_changed: {from: sum(batches.relatives_changed), description: 'rows that stay and were changed, because they referred to these'}
 --   batches: sum(batches.batches)
 --   longest_batch_ms: max(batches.longest_batch_ms)
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
@@ -68,7 +69,8 @@
 --
 -- Deletes the rows that an archive has, a chunk of it at a time, and lets the foreign keys take along or change the rows that the
 -- archive has of other tables. In the transaction of a chunk every row that the deletion would reach is looked up first and
--- compared with the archive's own; where one came in or was changed since, the chunk stays as a whole for the next run. Others
+-- compared with the archive's own, but for what this deletion itself has set to NULL; where one came in or was changed since, the
+-- chunk stays as a whole for the next run. Others
 -- cannot write meanwhile.
 
 -- find: the table

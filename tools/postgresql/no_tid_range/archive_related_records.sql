@@ -83,7 +83,15 @@ WHERE CAST(:position AS bigint) < CAST(:finish AS bigint)
 
 -- do: the old rows of these pages and all that go or change with them, a line each
 WITH RECURSIVE
--- include: related_rows_by_place
+own (relation, place) AS (
+    SELECT tableoid, ctid FROM {schema}.{table}
+     WHERE ctid = ANY (ARRAY(
+-- include: places_of_pages
+     ))
+       AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
+       AND {date_column} < :cutoff{filters}
+),
+-- include: related_rows
 SELECT k.part, k.rows, CASE WHEN octet_length(k.lines) < 67108864 THEN k.lines END AS lines,
        CASE WHEN getdatabaseencoding() IN ('UTF8', 'SQL_ASCII') THEN md5(k.lines)
             ELSE md5(convert_to(k.lines, 'UTF8')) END AS checksum

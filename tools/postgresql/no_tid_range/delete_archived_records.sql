@@ -79,9 +79,8 @@ WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
   AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
   AND {date_column} < :cutoff{filters}
 
--- verify: no row that the archive has is left on its pages
+-- verify: no old row is left on the pages of the archive, on any page where it is of the whole table
 SELECT count(*) = 0 AS ok, count(*) AS remaining
 FROM ONLY {schema}.{table}
-WHERE ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
-  AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
+WHERE ctid < CAST('(' || CASE WHEN CAST(:whole AS boolean) THEN 4294967294 ELSE CAST(:upto AS bigint) END || ',0)' AS tid)
   AND {date_column} < :cutoff{filters}

@@ -40,10 +40,15 @@
 --       SELECT {child_number} AS part, c.tableoid AS relation, c.ctid AS place FROM {parent} AS p JOIN {child} AS c ON {on}
 --       WHERE g.part = {parent_number} AND p.tableoid = g.relation AND p.ctid = g.place
 --     between: ' UNION ALL '
+--   moved:
+--     over: moved
+--     each: >-
+--       UNION ALL SELECT tableoid AS relation, ctid AS place FROM ONLY {named} WHERE ({key}) IN ({keys})
 -- returns:
 --   rows_deleted: {from: sum(batches.rows_deleted), description: rows of the table itself}
+--   rows_cascaded: {from: sum(batches.rows_cascaded), description: 'of these, those that went only because what they refer to did'}
 --   relatives_deleted: {from: sum(batches.relatives_deleted), description: rows of other tables that went with them}
---   relatives_changed: {from: sum(batches.relatives_changed), description: 'rows of other tables that were changed, because they referred to these'}
+--   relatives_changed: {from: sum(batches.relatives_changed), description: 'rows that stay and were changed, because they referred to these'}
 --   batches: sum(batches.batches)
 --   longest_batch_ms: max(batches.longest_batch_ms)
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
@@ -58,7 +63,8 @@
 --
 -- Deletes the rows that an archive has, a chunk of it at a time, and lets the foreign keys take along or change the rows that the
 -- archive has of other tables. In the transaction of a chunk every row that the deletion would reach is looked up first and
--- compared with the archive's own; where one came in or was changed since, the chunk stays as a whole for the next run. The
+-- compared with the archive's own, but for what this deletion itself has set to NULL; where one came in or was changed since, the
+-- chunk stays as a whole for the next run. The
 -- transaction is REPEATABLE READ: a row that comes in after the look makes the deletion fail, and be tried again.
 -- Before PostgreSQL 14 a range of pages can only be found by reading all of them, so every place that a row can have on these
 -- pages is looked up (measured on rows of 230 bytes: about five times as long as reading the range).
@@ -73,7 +79,10 @@ WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
 -- guard: every row that the deletion of these pages reaches
 WITH RECURSIVE
--- include: related_rows_by_place
+own (relation, place) AS (
+-- include: archived_places_by_place
+),
+-- include: related_rows
 SELECT part, count(*) AS rows,
        string_agg(CASE WHEN getdatabaseencoding() IN ('UTF8', 'SQL_ASCII') THEN md5(line) ELSE md5(convert_to(line, 'UTF8')) END, ',')
          AS sums
@@ -82,16 +91,13 @@ FROM kept GROUP BY part
 -- do: delete the archived rows of these pages
 DELETE FROM ONLY {schema}.{table}
 WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
-  AND ctid = ANY (ARRAY(
--- include: places_of_pages
-))
-  AND pg_relation_filenode(CAST(CAST(:oid AS text) AS oid)) = CAST(CAST(:filenode AS text) AS oid)
-  AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
+  AND ctid = ANY (ARRAY(SELECT own.place FROM (
+-- include: archived_places_by_place
+  ) AS own))
   AND {date_column} < :cutoff{filters}
 
--- verify: no row that the archive has is left on its pages
+-- verify: no old row is left on the pages of the archive, on any page where it is of the whole table
 SELECT count(*) = 0 AS ok, count(*) AS remaining
 FROM ONLY {schema}.{table}
-WHERE ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
-  AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
+WHERE ctid < CAST('(' || CASE WHEN CAST(:whole AS boolean) THEN 4294967294 ELSE CAST(:upto AS bigint) END || ',0)' AS tid)
   AND {date_column} < :cutoff{filters}

@@ -1,0 +1,9 @@
+-- The places of the rows of a range of pages that an archive has: old rows in the version they had when it was made; and of
+-- those that this deletion has changed since, which are somewhere else now.
+
+SELECT tableoid AS relation, ctid AS place FROM ONLY {schema}.{table}
+WHERE ctid >= CAST('(' || CAST(:position AS bigint) || ',0)' AS tid) AND ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)
+  AND pg_relation_filenode(CAST(CAST(:oid AS text) AS oid)) = CAST(CAST(:filenode AS text) AS oid)
+  AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
+  AND {date_column} < :cutoff{filters}
+{moved}
