@@ -141,7 +141,7 @@ class Site(SiteFiles):
             try:
                 job.known_server()
             except DatabaseError as error:
-                raise unavailable(credentials, error) from error
+                raise unavailable(credentials, error, target.name) from error
             yield job
         finally:
             job.close()
@@ -258,7 +258,7 @@ class Site(SiteFiles):
         if plan.digest != row.plan_digest or not self.runs.as_told(row):
             raise OutgrownError(
                 f"the stored run {row.id[:8]} was changed after it was made",
-                hint="make a new plan with `aishell run`",
+                hint="plan again",
             )
         task = replace(plan.task, target=url or (request["url"] if "://" in row.target else row.target))
         driver = Driver(self, approve, yes, jobs, deadline, observer)

@@ -9,6 +9,7 @@ import click
 from aishell.cli.common import OUTPUT, open_files
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
+from aishell.commands import command
 from aishell.errors import DeniedError, UsageError
 
 
@@ -107,7 +108,7 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
         if (confirm_target or ask(f"this is reviewed: type the target's name ({printable(target)}): ")) != target:
             raise DeniedError("that is not the target's name; nothing was approved")
     site.approvals.decide(row.id, "approved", by=who(), reason=reason)
-    say(f"approved; go on with: aishell runs resume {row.run_id[:8]}")
+    say(f"approved; go on with: {command('runs', 'resume', row.run_id[:8])}")
 
 
 @approvals.command(epilog="Example:  aishell approvals reject 1b2c --reason 'not before the release'")
@@ -121,4 +122,4 @@ def reject(ctx: click.Context, /, approval: str, reason: str) -> None:
     site = open_files(ctx)
     row = site.approvals.find(approval)
     site.approvals.decide(row.id, "rejected", by=who(), reason=reason)
-    say(f"rejected; go on with: aishell runs resume {row.run_id[:8]}")
+    say(f"rejected; go on with: {command('runs', 'resume', row.run_id[:8])}")

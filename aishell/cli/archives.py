@@ -9,6 +9,7 @@ import click
 from aishell.cli.common import OUTPUT, interactive, open_site, own_target, run_options, target_options
 from aishell.cli.main import LazyGroup, ShowsExamples
 from aishell.cli.streams import say
+from aishell.commands import command
 from aishell.errors import ArchiveError, UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ def list_(ctx: click.Context, /, output: str) -> None:
     for folder, error in damaged:
         say(f"{printable(folder.name)}: {printable(error.message)}", style="red", err=True)
     for path in shelf.unfinished(site.archives):
-        say(f"unfinished: {printable(path)}; `aishell archives prune` removes it when its run has ended", err=True)
+        say(
+            f"unfinished: {printable(path)}; `{command('archives', 'prune')}` removes it when its run has ended",
+            err=True,
+        )
     ctx.exit(1 if damaged else 0)
 
 

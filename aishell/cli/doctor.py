@@ -13,6 +13,7 @@ import click
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
+from aishell.commands import command, on
 from aishell.errors import AishellError, UsageError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _config(site: Site) -> Finding:
     Hooks.load(settings.hooks)
     folder = site.places.config
     if not folder.is_dir():
-        remedy = "`aishell init` makes a site"
+        remedy = f"`{command('init')}` makes a site"
         return Finding(WARNING, "config", f"there is no {folder}: built-in defaults, no targets", remedy)
     default = f", default {settings.default_target}" if settings.default_target else ""
     return Finding(OK, "config", f"{folder}: {len(settings.targets)} target(s){default}, {settings.safety_level}")
@@ -162,7 +163,7 @@ def _residue(site: Site, target: Target, job: Job | None) -> Iterator[Finding]:
 
     try:
         found = residue(job, site.vault, site.archives) if job else leftovers(site.vault, site.archives, target.name)
-        option = f"--target {target.name}" if target.name in site.settings.targets else f"--url {target.name}"
+        option = on(target.name)
         yield from left(target.name, found, option, whole=job is not None)
     except AishellError as error:
         yield failed("residue", error)
@@ -199,7 +200,7 @@ def _backups(site: Site, target: Target | None, identity: str | None) -> Iterato
         return
     now = datetime.now(UTC)
     if target is not None:
-        option = f"--url {target.name}" if target.name not in configured else ""
+        option = on(target.name)
         mine = [entry for entry in entries if entry.target == target.name]
         yield backup(target.name, mine, now, identity=identity, option=option)
     for name in configured:

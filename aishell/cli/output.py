@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from aishell.cli import left_out
 from aishell.cli.console import console
 from aishell.cli.streams import say_lines
+from aishell.commands import command, on
 from aishell.models import RunResult
 from aishell.reporting.units import duration, printable, size
 
@@ -100,10 +101,10 @@ class Screen:
         for text in result.output_data.get("waiting", ()):
             self.out.print(f"waiting: {printable(text)}", style="yellow", markup=False)
         if result.exit_code in (3, 130) or result.state == "paused":
-            self.out.print(f"go on with: aishell runs resume {run}", markup=False)
+            self.out.print(f"go on with: {command('runs', 'resume', run)}", markup=False)
         elif result.exit_code == 4:
-            again = f"`aishell run {result.agent.replace('_', '-')}`"
-            self.out.print(f"the next {again} on this target begins with what was left", markup=False)
+            again = command("run", result.agent.replace("_", "-"), *on(result.target))
+            self.out.print(f"the next `{again}` begins with what was left", markup=False)
         if result.error:
             self.out.print(f"error: {printable(result.error['message'])}", style="red", markup=False)
             if result.error.get("hint"):

@@ -22,6 +22,7 @@ from aishell.cli.common import (
 )
 from aishell.cli.main import LazyGroup, ShowsExamples
 from aishell.cli.streams import say
+from aishell.commands import command
 from aishell.errors import StateError
 from aishell.models import RunState
 
@@ -106,7 +107,7 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
         for waiting in result["output_data"].get("waiting", ()):
             say(f"waiting: {printable(waiting)}")
     if RunState(row.state) in RESUMABLE:
-        say(f"go on with: aishell runs resume {row.id[:8]}")
+        say(f"go on with: {command('runs', 'resume', row.id[:8])}")
 
 
 @runs.command(epilog="Example:  aishell runs resume 3f2a --yes")
@@ -220,7 +221,7 @@ def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
     site = open_site(ctx)
     row = site.runs.find(run_id)
     if RunState(row.state) in RESUMABLE - {RunState.FAILED}:
-        raise StateError(f"the run {row.id[:8]} is {row.state}", hint=f"first: aishell runs cancel {row.id[:8]}")
+        raise StateError(f"the run {row.id[:8]} is {row.state}", hint=f"first: {command('runs', 'cancel', row.id[:8])}")
     texts: dict[str, str] = json.loads(row.tools)
     tools = {
         tool.name: tool for tool in (read_tool(text, source, source.split("/")[1]) for source, text in texts.items())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from aishell.commands import command
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import Params, Risk, digest
 from aishell.registry.lists import Listed
@@ -388,7 +389,7 @@ class Tool:
         missing = [p.name for p in known if p.required and p.name not in params]
         if missing:
             raise ParameterError(
-                f"{self.name} needs the parameter {missing[0]!r}", hint=f"see `aishell tools show {self.name}`"
+                f"{self.name} needs the parameter {missing[0]!r}", hint=f"see `{command('tools', 'show', self.name)}`"
             )
         values = {p.name: params.get(p.name, p.default) for p in known}
         schema = {**self.parameters_schema, "required": [p.name for p in known if p.required]}
