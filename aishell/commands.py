@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import shlex
 
-_TOLD = re.compile(r"`aishell ([^`]+)`")
+#: A command in a sentence; the group is what follows the name of the program.
+TOLD = re.compile(r"`aishell ([^`]+)`")
 #: The options before the command that this process was called with, e.g. `--site /srv/shop`: what is pasted is for the same site.
 _before: list[str] = []
 
@@ -30,4 +31,4 @@ def on(target: str) -> tuple[str, str]:
 
 def addressed(text: str, target: str) -> str:
     """A text of a tool, which knows no targets: each `aishell run …` in it is for this one."""
-    return _TOLD.sub(lambda told: f"`{command(*shlex.split(told[1]), *on(target))}`", text)
+    return TOLD.sub(lambda told: f"`{command(*shlex.split(told[1]), *on(target))}`", text)

@@ -114,8 +114,8 @@ class Screen:
 
     def _markdown(self, text: str) -> None:
         if self.out.is_terminal:
-            from rich.markdown import Markdown
+            from aishell.cli.report_text import show
 
-            self.out.print(Markdown(text))
+            show(self.out, text)
         else:
             say_lines(text)
