@@ -13,7 +13,7 @@ import click
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
-from aishell.commands import command, on
+from aishell.commands import command
 from aishell.errors import AishellError, UsageError
 
 if TYPE_CHECKING:
@@ -163,8 +163,7 @@ def _residue(site: Site, target: Target, job: Job | None) -> Iterator[Finding]:
 
     try:
         found = residue(job, site.vault, site.archives) if job else leftovers(site.vault, site.archives, target.name)
-        option = on(target.name)
-        yield from left(target.name, found, option, whole=job is not None)
+        yield from left(target.name, found, whole=job is not None)
     except AishellError as error:
         yield failed("residue", error)
 
@@ -200,9 +199,8 @@ def _backups(site: Site, target: Target | None, identity: str | None) -> Iterato
         return
     now = datetime.now(UTC)
     if target is not None:
-        option = on(target.name)
         mine = [entry for entry in entries if entry.target == target.name]
-        yield backup(target.name, mine, now, identity=identity, option=option)
+        yield backup(target.name, mine, now, identity=identity)
     for name in configured:
         if target is None or name != target.name:
             yield backup(name, [entry for entry in entries if entry.target == name], now)

@@ -313,27 +313,25 @@ def _release(server: Server, version: tuple[int, ...]) -> tuple[int, ...]:
     return version[: 1 if server.engine == "postgresql" else 2]
 
 
-def left(name: str, found: Sequence[Residue], option: Sequence[str], *, whole: bool) -> Iterator[Finding]:
-    """A line for each thing that killed runs have left of a target, and what removes it. `option` names the target.
+def left(name: str, found: Sequence[Residue], *, whole: bool) -> Iterator[Finding]:
+    """A line for each thing that killed runs have left of a target, and what removes it.
 
     `whole`: the database was looked at too.
     """
     subject = f"residue of {name}" if "://" not in name else "residue"
     for one in found:
-        remedy = command("run", "residue", *option) if one.goes else one.kept
+        remedy = command("run", "residue", *on(name)) if one.goes else one.kept
         yield Finding(WARNING if one.certain else OK, subject, described(one), remedy, residue=one)
     if not found and whole:
         yield Finding(OK, subject, "killed runs have left nothing")
 
 
-def backup(
-    name: str, known: Sequence[Entry], now: datetime, *, identity: str | None = None, option: Sequence[str] = ()
-) -> Finding:
+def backup(name: str, known: Sequence[Entry], now: datetime, *, identity: str | None = None) -> Finding:
     """The age of the last verified backup of a target; silence is an alarm. `known`: its backups, the oldest first.
 
     `identity`: the server that answers there now, where it was asked; a backup of another one is none of it.
     """
-    remedy = command("run", "backup", *(option or on(name)))
+    remedy = command("run", "backup", *on(name))
     subject = f"backup of {name}" if "://" not in name else "backup"
     mine = [one for one in known if identity in (None, one.identity)]
     good = [one for one in mine if one.verified]

@@ -32,7 +32,7 @@ def test_lists_and_shows(aishell, waiting):
     assert row["target"] == "shop"
     assert aishell("runs", "list", "--state", "completed").expect(0).out == "no runs yet\n"
     said = aishell("runs", "show", run_id[:6]).expect(0).out
-    assert f"aishell runs resume {run_id[:8]}" in said
+    assert f"runs resume {run_id[:8]}" in said
     assert approval in said
     names = [row["name"] for row in aishell("runs", "checkpoints", run_id[:6], "--output", "json").expect(0).json]
     assert names[0] == "plan_created"
@@ -54,7 +54,7 @@ def test_an_approval_shows_exactly_what_would_run(aishell, waiting):
 def test_approved_elsewhere_it_runs(aishell, waiting):
     run_id, approval = waiting
     said = aishell("approvals", "approve", approval, "--reason", "window agreed").expect(0)
-    assert f"aishell runs resume {run_id[:8]}" in said.out
+    assert f"runs resume {run_id[:8]}" in said.out
     done = aishell.resume(run_id).expect(0)
     assert set(done.statuses().values()) == {"done"}
     (decided,) = (event for event in aishell.events("approval_decided") if event.get("reason") == "window agreed")
