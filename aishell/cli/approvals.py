@@ -40,7 +40,7 @@ def list_(ctx: click.Context, /, output: str) -> None:
         | ({"run_id": row.run_id, "server": shown(row)["server"]} if output == "json" else {})
         for row in site.approvals.pending()
     ]
-    show_rows(rows, output, empty="nothing waits for an approval")
+    show_rows(rows, output, empty="nothing waits for an approval", least=("step",))
 
 
 @approvals.command(epilog="Example:  aishell approvals show 1b2c")
@@ -104,7 +104,8 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
     target = site.runs.find(row.run_id).target
     if row.level == "review":
         if confirm_target is None and not sys.stdin.isatty():
-            raise UsageError("this is reviewed: the target's name has to be given", hint=f"--confirm-target {target}")
+            answer = command("approvals", "approve", row.id, "--confirm-target", target)
+            raise UsageError("this is reviewed: the target's name has to be given", hint=answer)
         if (confirm_target or ask(f"this is reviewed: type the target's name ({printable(target)}): ")) != target:
             raise DeniedError("that is not the target's name; nothing was approved")
     site.approvals.decide(row.id, "approved", by=who(), reason=reason)

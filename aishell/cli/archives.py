@@ -28,6 +28,7 @@ def archives() -> None:
 @click.pass_context
 def list_(ctx: click.Context, /, output: str) -> None:
     """Every archive of the site, the oldest first."""
+    from aishell.agents.log_dates import as_date
     from aishell.archives import shelf
     from aishell.cli.listing import show_rows
     from aishell.reporting.units import printable, size
@@ -45,14 +46,14 @@ def list_(ctx: click.Context, /, output: str) -> None:
                 "archive": row["archive_id"],
                 "table": f"{row['schema']}.{row['table']}",
                 "target": row["target"],
-                "before": row["cutoff"],
+                "older than": as_date(row["cutoff"]),
                 "rows": f"{row['rows']:,}"
                 + "".join(f" + {one['rows']:,} of {one['table']}" for one in row["relatives"]),
                 "size": size(row["bytes"] + sum(one["bytes"] for one in row["relatives"])),
                 "format": row["format"],
             }
         rows.append(row)
-    show_rows(rows, output, empty=f"there is no archive in {site.archives}")
+    show_rows(rows, output, empty=f"there is no archive in {site.archives}", least=("format", "size", "target"))
     for folder, error in damaged:
         say(f"{printable(folder.name)}: {printable(error.message)}", style="red", err=True)
     for path in shelf.unfinished(site.archives):
@@ -123,9 +124,9 @@ def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) ->
     from aishell.cli.run import run_all
 
     site = open_site(ctx)
-    _, manifest = shelf.find(site.archives, name)
+    folder, manifest = shelf.find(site.archives, name)
     inputs = {
-        "archive": name,
+        "archive": folder.name if folder.name.startswith(name) else name,
         "table": table or f"{manifest.schema}.{manifest.table}",
         "columns": [dict(column) for column in manifest.columns],
         "rows": manifest.rows,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from aishell.backups.catalog import Entry
     from aishell.site import Site
 
+#: Columns of the list that a narrow terminal goes without, the first one first.
+LEAST = ("rests_on", "copies", "size")
 #: The commands that stand in files of their own; as in `aishell.cli.main.COMMANDS`.
 COMMANDS = {
     "verify": (
@@ -56,7 +58,7 @@ def list_(ctx: click.Context, /, target: str | None, output: str) -> None:
     site = open_site(ctx)
     entries = entries_of(site, target)
     rows = [_row(entry) if output == "json" else _line(entry) for entry in entries]
-    show_rows(rows, output, empty=f"there is no backup in {site.vault.repository.root}")
+    show_rows(rows, output, empty=f"there is no backup in {site.vault.repository.root}", least=LEAST)
     damaged = _tell_of_folder(site, target)
     ctx.exit(1 if damaged or any(not entry.folder.is_dir() for entry in entries) else 0)
 

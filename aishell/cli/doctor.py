@@ -217,32 +217,25 @@ def _chosen(site: Site, wanted: str | None) -> Target | None:
 
 
 def _print(findings: Sequence[Finding]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     from aishell.cli.console import console
-    from aishell.reporting.units import holds_command, printable
+    from aishell.cli.listing import entry
+    from aishell.reporting.units import printable
 
     out = console()
     subjects = [printable(finding.subject) for finding in findings]
-    width = max(map(len, subjects))
+    width = max(map(len, subjects)) + 2
     for finding, subject in zip(findings, subjects, strict=True):
         mark, style = _MARKS[finding.level]
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(no_wrap=True, width=width + 2)
-        grid.add_column(overflow="fold")
-        grid.add_row(Text(f"{mark} {subject}", style=style), Text(printable(finding.text)))
-        remedy = Text(f"→ {printable(finding.remedy)}", style="dim" if finding.level == "ok" else "")
-        pasted = holds_command(finding.remedy or "")
-        if finding.remedy and not pasted:
-            grid.add_row("", remedy)
+        remedy = f"→ {printable(finding.remedy)}" if finding.remedy else ""
         if out.is_terminal:
-            out.print(grid)
-            if pasted:
-                out.print(Text(" " * (width + 4)) + remedy, soft_wrap=True)
+            entry(out, f"{mark} {subject}", printable(finding.text), width + 2, style=style)
+            if remedy:
+                entry(out, "", remedy, width + 2, words="dim" if finding.level == "ok" else "")
         else:
-            say(f"{mark} {subject:<{width}}  {printable(finding.text)}")
-            if finding.remedy:
-                say(f"  {'':<{width}}  → {printable(finding.remedy)}")
+            say(f"{mark} {subject:<{width}}{printable(finding.text)}")
+            if remedy:
+                say(f"  {'':<{width}}{remedy}")
         for line in finding.sql:  # never folded: it is there to be copied
-            out.print(Text(f"    {printable(line)}", style="dim" if line.startswith("--") else "cyan"), soft_wrap=True)
+            out.print(
+                f"    {printable(line)}", style="dim" if line.startswith("--") else "cyan", markup=False, soft_wrap=True
+            )

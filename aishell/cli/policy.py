@@ -110,7 +110,7 @@ def _show(document: dict[str, Any]) -> None:
         {
             "constraint": one["type"],
             "then": {"ask": "confirm", "block": "deny"}.get(one.get("on_violation", ""), ""),
-            "as": ", ".join(f"{k}: {v}" for k, v in one.items() if k not in ("type", "on_violation")),
+            "as": ", ".join(f"{k}: {v}" for k, v in one.items() if k not in ("type", "on_violation") and v is not None),
         }
         for one in document["constraints"]
     ]

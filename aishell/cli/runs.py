@@ -57,12 +57,12 @@ def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: i
             "target": row.target,
             "state": row.state,
             "status": json.loads(row.result)["status"] if row.result else None,
-            "created_at": row.created_at[:19],
+            "created_at": row.created_at[:19] if output == "json" else row.created_at[:16].replace("T", " "),
             "requested_by": row.requested_by,
         }
         for row in open_files(ctx).runs.recent(limit=limit, target=target, states=[state] if state else None)
     ]
-    show_rows(rows, output, empty="no runs yet")
+    show_rows(rows, output, empty="no runs yet", least=("requested_by", "status"))
 
 
 @runs.command(epilog="Example:  aishell runs show 3f2a")
@@ -100,7 +100,7 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
         write_json({**head, "plan_digest": row.plan_digest, "steps": steps, "result": result})
         return
     title(f"run {row.id[:8]}  {row.agent} on {row.target}  {row.state}, by {row.requested_by}, {row.created_at[:19]}Z")
-    show_rows(steps, output, empty="no steps")
+    show_rows(steps, output, empty="no steps", least=("index", "attempt", "approved_by"))
     if result:
         title(result["reasoning"])
         left_out.show(console(), result["output_data"].get("left_out", ()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sqlite3
 
 import pytest
@@ -107,6 +108,25 @@ def test_a_review_needs_the_targets_name(aishell, bloated_sqlite):
     aishell("approvals", "approve", asked["id"], "--confirm-target", "shp").expect(5)
     assert aishell("approvals", "list", "--output", "json").json == [asked]
     aishell("approvals", "approve", asked["id"], "--confirm-target", "shop").expect(0)
+
+
+@pytest.mark.parametrize("level", ["confirm", "review"])
+def test_what_a_waiting_run_tells_can_be_pasted(aishell, bloated_sqlite, level):
+    db = bloated_sqlite.make()
+    aishell.configure("targets.yaml", f"targets: {{'the shop': {{url: {db.url!r}, environment: production}}}}")
+    aishell.configure("policy.yaml", f"rules: [{{tool: optimize_table, decision: {level}}}]")
+    said = aishell("run", "maintenance", "--type", "full", "--target", "the shop").expect(3)
+    (told,) = (line for line in said.out.splitlines() if line.startswith("waiting: "))
+    show, approve, resume = told.rpartition("(")[2].rstrip(")").split("; ")
+    (asked,) = aishell("approvals", "list", "--output", "json").expect(0).json
+    if level == "review":
+        again = aishell("approvals", "approve", asked["id"]).expect(2).err.rpartition("→ ")[2].strip()
+        assert again == approve
+    for line in (show, approve, resume):
+        name, *words = shlex.split(line)
+        assert name == "aishell"
+        aishell(*words).expect(0)
+    assert state(aishell, aishell.only_run()) == "completed"
 
 
 @pytest.mark.parametrize(("what", "then"), [("pause", "paused"), ("cancel", "cancelled")])
