@@ -27,6 +27,13 @@ class Reference:
     root: str
     path: tuple[str | int, ...]
 
+    @property
+    def told(self) -> str:
+        """The value in words: `rows_deleted of delete_orders`."""
+        name = ".".join(map(str, self.path))
+        step = f"step {self.step}" if isinstance(self.step, int) else self.step
+        return f"{name} of {step}" if step is not None else f"{name} of the {self.root}"
+
 
 def parse(text: str) -> Reference:
     """The reference between `${` and `}`. Raises PlanError when it is none."""
@@ -109,13 +116,18 @@ def _resolve_text(text: str, lookup: Callable[[Reference], Any]) -> Any:
     return _REFERENCE.sub(replaced, text)
 
 
+def worded(text: str) -> str:
+    """A text with references as people read it, such as a condition."""
+    return _REFERENCE.sub(lambda match: parse(match[2]).told if match[2] is not None else "${", text)
+
+
 def walk(data: Any, reference: Reference) -> Any:
     """The value a reference's path leads to. Raises StepError with the reference's text when there is none."""
     for part in reference.path:
         try:
             data = data[part]
         except (KeyError, IndexError, TypeError) as error:
-            raise StepError(f"${{{reference.text}}} has no value: {part!r} is not there") from error
+            raise StepError(f"{reference.told} is not known: {part!r} is not there") from error
     return data
 
 
