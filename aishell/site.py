@@ -22,7 +22,7 @@ from aishell.databases.urls import read_url
 from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownNameError, UsageError
 from aishell.execution.job import Job
 from aishell.execution.preview import Preview, as_result, preview
-from aishell.models import SAFETY_LEVELS, Plan, RunResult, RunState, Task
+from aishell.models import SAFETY_LEVELS, AgentConfig, Plan, RunResult, RunState, Task
 from aishell.registry.hooks import Hooks
 from aishell.registry.registry import Registry
 from aishell.safety import constraints
@@ -35,6 +35,7 @@ from aishell.site_files import SiteFiles
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from aishell.agents.base import Agent
     from aishell.execution.run import Observer
     from aishell.safety.approval import Approver
 
@@ -74,6 +75,14 @@ class Site(SiteFiles):
         inside = self.places.root is not None and path.is_relative_to(self.places.root.absolute())
         return "local" if url.startswith("sqlite:///") and inside else PRODUCTION
 
+    def governing(
+        self, agent: Agent, safety_level: str | None = None
+    ) -> tuple[AgentConfig, list[constraints.Constraint], str]:
+        """What an agent is bound to: its configuration, the constraints of it and of the policy, and the safety level."""
+        config = load_config(self.places.config, agent.type, agent.defaults)
+        in_force = constraints.build((*self.policy.constraints, *config.constraints), self.known)
+        return config, in_force, tighter(tighter(self.settings.safety_level, config.safety_level), safety_level)
+
     @contextmanager
     def job(
         self, task: Task, *, environment: str | None = None, safety_level: str | None = None, look_only: bool = False
@@ -85,11 +94,9 @@ class Site(SiteFiles):
         agent = load_agent(task.agent)
         target = self.target(task.target, environment=environment)
         agent.check_inputs(task)
-        config = load_config(self.places.config, agent.type, agent.defaults)
+        config, in_force, level = self.governing(agent, safety_level)
         warnings = monitoring.warnings(agent.type, config.monitoring)
         policy = self.policy
-        in_force = constraints.build((*policy.constraints, *config.constraints), self.known)
-        level = tighter(tighter(self.settings.safety_level, config.safety_level), safety_level)
         credentials = parse_url(target.url, password=target.password)
         database = open_database(credentials)
         database.may_write = not look_only

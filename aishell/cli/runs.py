@@ -212,7 +212,7 @@ def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
     Previews and asks as `run` does. `aishell tools show` says of each tool what can be undone, and so did the preview of the run.
     """
     from aishell.cli.run import run_all
-    from aishell.execution.rollback import way_back
+    from aishell.execution.rollback import archives, way_back
     from aishell.models import plain
     from aishell.registry.header import read_tool
     from aishell.state.plans import load_plan
@@ -226,13 +226,19 @@ def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
     tools = {
         tool.name: tool for tool in (read_tool(text, source, source.split("/")[1]) for source, text in texts.items())
     }
-    steps, left = way_back(load_plan(row.plan), site.runs.steps(row.id), tools)
+    done = site.runs.steps(row.id)
+    steps, left = way_back(load_plan(row.plan), done, tools)
+    kept = archives(done, left)
     if not steps:
-        raise StateError(f"nothing of the run {row.id[:8]} can be undone" + (f": {', '.join(left)}" if left else ""))
+        loads = "; ".join(command("archives", "load", name) for name in kept)
+        raise StateError(
+            f"nothing of the run {row.id[:8]} can be undone" + (f": {', '.join(left)}" if left else ""),
+            hint=f"the rows are in an archive, and put back by {loads}" if loads else None,
+        )
     own_target(options, row.target)
     if options["url"] is not None:
         options["environment"] = options["environment"] or json.loads(row.request)["environment"]
-    ctx.exit(run_all(ctx, "undo", {"run": row.id, "steps": plain(steps), "left": left}, **options))
+    ctx.exit(run_all(ctx, "undo", {"run": row.id, "steps": plain(steps), "left": left, "archives": kept}, **options))
 
 
 @runs.command(epilog="Example:  aishell runs events 3f2a")

@@ -98,7 +98,7 @@ def foreseen(job: Job, step: Step, tool: Tool) -> tuple[tuple[Sent, ...], str | 
             found, gone = sorted_out(tool, values, found, job.database, session)
         if gone:
             can = [row for row in found if label_of(tool, values, row) not in gone]
-            return tuple(job.sent(tool, values, can) if can else ()), f"cannot be undone: {told(gone)}"
+            return tuple(job.sent(tool, values, can) if can else ()), f"cannot be undone: {told(gone, len(found))}"
     if tool.runs == "each" and found is None:
         return (as_sent(tool, unresolved(tool.blocks["do"])),), "the objects are looked up when the step runs"
     return tuple(job.sent(tool, values, found)), None

@@ -127,7 +127,7 @@ def walk(data: Any, reference: Reference) -> Any:
         try:
             data = data[part]
         except (KeyError, IndexError, TypeError) as error:
-            raise StepError(f"{reference.told} is not known: {part!r} is not there") from error
+            raise StepError(f"${{{reference.text}}} has no value: {part!r} is not there") from error
     return data
 
 

@@ -303,7 +303,10 @@ class Tool:
     @property
     def undo_text(self) -> str:
         """What can be undone of it and what cannot, plainly."""
-        return f"can be undone: {self.undo.how}" if self.undo else "cannot be undone"
+        if self.undo:
+            return f"can be undone: {self.undo.how}"
+        archived = self.deletes and "archive" in self.parameters
+        return "cannot be undone" + ("; `archives load` puts the rows of its archive back" if archived else "")
 
     @cached_property
     def version(self) -> str:

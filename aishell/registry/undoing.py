@@ -36,7 +36,7 @@ def objects(tool: Tool, values: Mapping[str, Any], found: Sequence[Row], context
     with context.reading() as session:
         left, gone = sorted_out(tool, values, list(reversed(found)), context.database, session)
     if gone and len(gone) == len(left):
-        raise StepError(f"cannot be undone: {told(gone)}")
+        raise StepError(f"cannot be undone: {told(gone, len(left))}")
     return left
 
 
@@ -50,8 +50,10 @@ def sorted_out(
     return [row for row, _ in left], gone
 
 
-def told(gone: Mapping[str, str]) -> str:
-    """Why objects cannot be taken back: the names once for each reason."""
+def told(gone: Mapping[str, str], objects: int) -> str:
+    """Why some of so many objects cannot be taken back: their names for each reason; of a single one it is clear which."""
+    if objects == 1:
+        return next(iter(gone.values()))
     names = {why: [name for name, reason in gone.items() if reason == why] for why in gone.values()}
     return "; ".join(f"{why}: {few(of, NAMED)}" for why, of in names.items())
 
