@@ -48,7 +48,8 @@ def parent_of(
 
 def full_first(context: Context, *options: str) -> str:
     """What to do where an increment has nothing to go on from."""
-    return f"make a full backup first: {command('run', 'backup', '--type', 'full', *options, *on(context.target))}"
+    kind = "full physical" if PHYSICAL in options else "full"
+    return f"make a {kind} backup first: {command('run', 'backup', '--type', 'full', *options, *on(context.target))}"
 
 
 def newest_by(context: Context, method: str) -> Manifest | None:
