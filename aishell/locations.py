@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from aishell.commands import command
 from aishell.errors import UsageError
 
 
@@ -36,7 +37,7 @@ def find(site: str | Path | None = None) -> Places:
         root = Path(named).expanduser()
         if not (root / "config").is_dir():
             raise UsageError(
-                f"{root} is no site: it has no folder `config`", hint=f"make one with `aishell init {root}`"
+                f"{root} is no site: it has no folder `config`", hint=f"make one with `{command('init', root)}`"
             )
         return _of(root)
     if Path("config/aishell.yaml").is_file():

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from aishell.databases.urls import read_url, tells_password
 from aishell.errors import SettingsError, UnknownNameError, UsageError
 from aishell.models import AgentConfig, Risk, canonical, digest
-from aishell.schema import Known, check, wrong
+from aishell.schema import Known, Schema, check, wrong
 from aishell.settings_schemas import AISHELL, BACKUP_RETENTION, POLICY, TARGETS, agent
 from aishell.trust import secret_text
 from aishell.verdicts import Decision
@@ -23,7 +23,7 @@ from aishell.yamlfile import Document, parse
 
 PRODUCTION = "production"
 #: The files of a config folder, beside those of `agents/`.
-FILES = ("aishell.yaml", "targets.yaml", "policy.yaml")
+FILES = {"aishell.yaml": AISHELL, "targets.yaml": TARGETS, "policy.yaml": POLICY}
 #: What a file's name ends with that may be meant as configuration.
 _READ = (".yaml", ".yml", ".json", ".toml")
 
@@ -183,10 +183,10 @@ def read(path: Path, shown: str) -> Document | None:
 def load_settings(config: Path) -> Settings:
     """`aishell.yaml` and `targets.yaml` of a config folder. Raises SettingsError, with file and line, for what is wrong."""
     document = _document(config, "targets.yaml")
-    given = check(document, TARGETS).get("targets") or {}
+    given = _checked(document, TARGETS).get("targets") or {}
     targets = {str(name): _target(str(name), data, document, config) for name, data in given.items()}
     main = _document(config, "aishell.yaml")
-    settings = Settings(targets=targets, **_fields(check(main, AISHELL, {"target": lambda: targets})))
+    settings = Settings(targets=targets, **_fields(_checked(main, AISHELL, {"target": lambda: targets})))
     for number, copy in enumerate(settings.backup_copies):
         if tells_password(copy):  # it is shown, and stands in the catalogue
             message = "a second place of backups has a password in its URL"
@@ -200,7 +200,7 @@ def load_policy(config: Path, known: Known | None = None) -> Policy:
     document = read(config / "policy.yaml", str(config / "policy.yaml"))
     if document is None:
         return DEFAULT_POLICY
-    data = check(document, POLICY, known)
+    data = _checked(document, POLICY, known)
     matrix = {level: dict(row) for level, row in DEFAULT_POLICY.matrix.items()}
     for level, row in (data.get("matrix") or {}).items():
         for risk, said in (row or {}).items():
@@ -224,7 +224,7 @@ def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentCon
     if document is None:
         return defaults
     name = f"{agent_type}_agent"
-    data = check(document, agent(agent_type)).get(name) or {}
+    data = _checked(document, agent(agent_type)).get(name) or {}
     chosen = _fields(data.get("default_config") or {})
     given = {key: data[key] for key in ("agent_id", "create_backup") if data.get(key) is not None}
     if data.get("monitoring") is not None:
@@ -254,6 +254,15 @@ def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentCon
     )
 
 
+def _checked(document: Document, schema: Schema, known: Known | None = None) -> dict[str, Any]:
+    """What a file says. Raises SettingsError: of a key that is at home in another file, that file is named."""
+    for key in document.data if isinstance(document.data, dict) else ():
+        home = next((name for name, other in FILES.items() if key in other["properties"]), None)
+        if home is not None and key not in schema["properties"]:
+            raise wrong(document, key, message=f"unknown key {key!r}", hint=f"it belongs in {home}")
+    return check(document, schema, known)
+
+
 def check_files(config: Path, built_in: Collection[str], agents: Callable[[], Collection[str]]) -> None:
     """Raises SettingsError for a file in the folder that nothing reads: a misspelt name would be no configuration at all.
 
@@ -264,7 +273,7 @@ def check_files(config: Path, built_in: Collection[str], agents: Callable[[], Co
     for path in sorted({*config.glob("*"), *own.glob("*")} - usual):
         if path.name.startswith(".") or not (path.suffix in _READ or (path.parent == own and path.is_dir())):
             continue
-        known = FILES if path.parent == config else [f"{name}.yaml" for name in agents()]
+        known = list(FILES) if path.parent == config else [f"{name}.yaml" for name in agents()]
         if path.name not in known:
             near = UnknownNameError("file", path.name, known)
             raise SettingsError(f"{path}:1: {near.message}: nothing reads it", hint=near.hint)

@@ -24,7 +24,7 @@ from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownName
 from aishell.execution.job import Job
 from aishell.execution.preview import Preview, as_result, preview
 from aishell.execution.rules import Rereading, Rules
-from aishell.models import SAFETY_LEVELS, Plan, RunResult, RunState, Task
+from aishell.models import SAFETY_LEVELS, AgentConfig, Plan, RunResult, RunState, Task
 from aishell.registry.hooks import Hooks
 from aishell.registry.registry import Registry
 from aishell.safety import constraints
@@ -37,6 +37,7 @@ from aishell.site_files import SiteFiles
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from aishell.agents.base import Agent
     from aishell.execution.run import Observer
     from aishell.safety.approval import Approver
 
@@ -90,6 +91,14 @@ class Site(SiteFiles):
         inside = self.places.root is not None and path.is_relative_to(self.places.root.absolute())
         return "local" if url.startswith("sqlite:///") and inside else PRODUCTION
 
+    def governing(
+        self, agent: Agent, safety_level: str | None = None
+    ) -> tuple[AgentConfig, list[constraints.Constraint], str]:
+        """What an agent is bound to: its configuration, the constraints of it and of the policy, and the safety level."""
+        config = load_config(self.places.config, agent.type, agent.defaults)
+        in_force = constraints.build((*self.policy.constraints, *config.constraints), self.known)
+        return config, in_force, tighter(tighter(self.settings.safety_level, config.safety_level), safety_level)
+
     @contextmanager
     def job(
         self, task: Task, *, environment: str | None = None, safety_level: str | None = None, look_only: bool = False
@@ -103,10 +112,9 @@ class Site(SiteFiles):
         agent.check_inputs(task)
         own_path = self.places.config / "agents" / f"{agent.type}.yaml"
         own_stamp = locations.stamp(own_path)
-        config = load_config(self.places.config, agent.type, agent.defaults)
+        config, in_force, level = self.governing(agent, safety_level)
         warnings = monitoring.warnings(agent.type, config.monitoring)
         policy = self.policy
-        in_force = constraints.build((*policy.constraints, *config.constraints), self.known)
 
         def read_anew() -> Rules:
             for path in (self.policy_path, own_path):
@@ -116,7 +124,6 @@ class Site(SiteFiles):
             return Rules(now, constraints.build((*now.constraints, *own.constraints), self.known))
 
         rereading = Rereading({self.policy_path: self.policy_stamp, own_path: own_stamp}, read_anew)
-        level = tighter(tighter(self.settings.safety_level, config.safety_level), safety_level)
         credentials = parse_url(target.url, password=target.password)
         database = open_database(credentials)
         database.may_write = not look_only
@@ -169,7 +176,7 @@ class Site(SiteFiles):
             try:
                 job.known_server()
             except DatabaseError as error:
-                raise unavailable(credentials, error) from error
+                raise unavailable(credentials, error, target.name) from error
             yield job
         finally:
             job.close()
@@ -286,7 +293,7 @@ class Site(SiteFiles):
         if plan.digest != row.plan_digest or not self.runs.as_told(row):
             raise OutgrownError(
                 f"the stored run {row.id[:8]} was changed after it was made",
-                hint="make a new plan with `aishell run`",
+                hint="plan again",
             )
         task = replace(plan.task, target=url or (request["url"] if "://" in row.target else row.target))
         driver = Driver(self, approve, yes, jobs, deadline, observer)

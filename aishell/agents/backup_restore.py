@@ -54,7 +54,7 @@ class BackupRestoreAgent(Agent):
         for name in ("backup", "place", "manifest", *(("kept",) if data.get("in_place") else ())):
             if name not in data:
                 raise ParameterError(
-                    f"the backup_restore task needs {name}", hint="`aishell backups restore` fills it in"
+                    f"the backup_restore task needs {name}", hint="the command `backups restore` fills it in"
                 )
         made, place = data["manifest"], data["place"]
         if made["engine"] != server.engine:

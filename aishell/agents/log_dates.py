@@ -21,6 +21,8 @@ _SHOWN = 40
 _TEXT = re.compile(r"^\d{4}-\d\d-\d\d(?:([ T])\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(Z|[+-]\d\d:?\d\d)?$")
 _ULID = re.compile(r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", re.IGNORECASE)
 _UUID7 = re.compile(r"^[0-9a-f]{8}-?[0-9a-f]{4}-?7[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$", re.IGNORECASE)
+#: The end of a UUID of version 7 as a cut-off has it: the least of its millisecond.
+_NO_RANDOM = "-0000-0000-000000000000"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 #: What a declared type begins with -> how its dates are written; whole numbers and texts are told by their values.
 _BY_TYPE = {
@@ -117,7 +119,7 @@ def written(kind: str, cutoff: Cutoff) -> str | int:
     name, _, case = kind.partition(":")
     if name == "uuid7":
         digits = f"{milliseconds:012x}"
-        text = f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
+        text = f"{digits[:8]}-{digits[8:]}{_NO_RANDOM}"
         return text.upper() if case == "upper" else text
     if name == "ulid":
         text = "".join(_CROCKFORD[milliseconds >> shift & 31] for shift in range(45, -1, -5)) + "0" * 16
@@ -156,6 +158,15 @@ def seconds_of(kind: str, value: str) -> float | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except ValueError:
         return None
+
+
+def as_date(cutoff: object) -> str:
+    """A cut-off as people read it; one that a column of numbers or ids compares with tells its moment."""
+    text = str(cutoff)
+    kind = "uuid7:" if text.endswith(_NO_RANDOM) else _kind_of_value(text) or ""
+    if kind.partition(":")[0] not in (*_UNITS, "ulid", "uuid7"):
+        return text
+    return f"{datetime.fromtimestamp(seconds_of(kind, text) or 0, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _may_hold_time(declared: str) -> bool:

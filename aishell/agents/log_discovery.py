@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from aishell.agents.log_dates import Cutoff, could_be_time, kind_of_type, seconds_of, written
 from aishell.agents.log_rules import Rule
 from aishell.agents.log_tables import LogTable, choose
+from aishell.commands import command
 from aishell.errors import UsageError
 from aishell.models import Row, Table
 
@@ -312,12 +312,12 @@ def estimated(answer: Mapping[str, list[Row]]) -> int | None:
 
 def suggested(candidate: Candidate, place: Sequence[str], retention_days: int) -> str:
     """The command that would clean it up, shown and not yet run."""
-    words = ["aishell", "run", "log-cleanup", "--table", f"{candidate.schema}.{candidate.table}"]
-    words += ["--date-column", str(candidate.date_column), "--retention-days", str(retention_days), *place, "--dry-run"]
-    return shlex.join(words)
+    table, column, days = f"{candidate.schema}.{candidate.table}", str(candidate.date_column), str(retention_days)
+    options = ("--table", table, "--date-column", column, "--retention-days", days)
+    return command("run", "log-cleanup", *options, *place, "--dry-run")
 
 
 def looking(names: Sequence[str], place: Sequence[str]) -> str:
     """The command that looks at tables which were not measured."""
     tables = [word for name in names for word in ("--table", name)]
-    return shlex.join(["aishell", "run", "log-cleanup", "--discover", *tables, *place])
+    return command("run", "log-cleanup", "--discover", *tables, *place)

@@ -163,7 +163,7 @@ def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     for result in results:
         if result.status is StepStatus.PENDING:
             sentences.append(
-                f"The step {result.step_id} was stopped before its end: `aishell runs resume` goes on with it."
+                f"The step {result.step_id} was stopped before its end: it goes on when the run is resumed."
             )
     for name, table in data["tables"].items():
         sentences += _left(name, table)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from aishell.agents.base import Agent, Draft
+from aishell.commands import command
 from aishell.models import CAPABILITIES, AgentConfig, Estimate, Inventory, Step, StepResult, StepStatus, Task
 
 
@@ -21,6 +22,7 @@ class UndoAgent(Agent):
         "run": {"type": "string", "minLength": 1},
         "steps": {"type": "array", "items": {"type": "object"}, "minItems": 1},
         "left": {"type": "array", "items": {"type": "string"}},
+        "archives": {"type": "array", "items": {"type": "string"}},
     }
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
@@ -31,7 +33,8 @@ class UndoAgent(Agent):
             made = Step(**{**one, "estimate": Estimate(**one["estimate"]), "found": found, "index": number})
             steps.append(replace(made, needs=needs))
         left = (f"{name} cannot be undone: it stays" for name in task.input_data.get("left", ()))
-        return Draft(tuple(steps), tuple(left))
+        loads = (command("archives", "load", name) for name in task.input_data.get("archives", ()))
+        return Draft(tuple(steps), (*left, *(f"rows that stay deleted are put back by {load}" for load in loads)))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         done = [r.step_id.removeprefix("undo_") for r in results if r.status is StepStatus.DONE]

@@ -77,12 +77,15 @@ def begun_by(folder: Path) -> str | None:
 
 
 def find(root: Path, name: str) -> tuple[Path, Manifest]:
-    """An archive by its id or its folder. Raises UnknownNameError or ArchiveError."""
+    """An archive by its id, the beginning of it, or its folder. Raises UnknownNameError or ArchiveError."""
     direct = Path(name)
     if (direct / MANIFEST).is_file():
         return direct, read_manifest(direct)
     known = [path for path, _ in archives(root)]
-    for path in known:
-        if path.name == name:
-            return path, read_manifest(path)
-    raise UnknownNameError("archive", name, (path.name for path in known), str(root))
+    found = [path for path in known if path.name == name] or [
+        path for path in known if name and path.name.startswith(name)
+    ]
+    if len(found) != 1:
+        kind = "archive (ambiguous)" if found else "archive"
+        raise UnknownNameError(kind, name, (path.name for path in found or known), str(root))
+    return found[0], read_manifest(found[0])

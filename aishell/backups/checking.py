@@ -18,6 +18,7 @@ from aishell.backups.manifest import Manifest
 from aishell.backups.methods import ELSEWHERE, Chain, method_of
 from aishell.backups.repository import writing
 from aishell.backups.vault import vault_of
+from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError, ParameterError
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
@@ -113,7 +114,7 @@ def refuse(manifest: Manifest, found: Sequence[str]) -> None:
     if found:
         raise BackupError(
             f"{manifest.backup_id} is not sound: {few(found)}",
-            hint="restore another one; `aishell backups list` shows which are verified",
+            hint=f"restore another one; {command('backups', 'list')} shows which are verified",
         )
 
 

@@ -18,6 +18,7 @@ from aishell.backups.manifest import File, Manifest
 from aishell.backups.methods import ELSEWHERE
 from aishell.backups.repository import MANIFEST, Repository, writing
 from aishell.backups.vault import Vault, vault_of
+from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError
 from aishell.folders import folder_name
 from aishell.registry.context import Context
@@ -55,7 +56,7 @@ def verify(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     chosen = [vault.catalog.find(name)] if name else vault.entries(context.target)
     due = _ago(params["days"])
     copies = [(_read_at(entry, place), entry, place) for entry in chosen for place in entry.copies]
-    read, copied, size, unreached, damaged = [], [], 0, set[str](), list[str]()
+    read, copied, size, unreached, damaged, broken = [], [], 0, set[str](), list[str](), list[str]()
     for at, entry, place in sorted(copies, key=lambda one: one[0]):  # the longest unread first
         fresh = params["days"] and at > due and place in entry.sound_copies
         if fresh or place in unreached:
@@ -65,6 +66,7 @@ def verify(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         except NotAtHandError as error:
             unreached.add(place)
             damaged.append(error.message)
+            broken.append(entry.backup_id)
             continue
         problem = few(found) if found else None
         vault.catalog.copy_read(entry.backup_id, place, problem)
@@ -77,10 +79,12 @@ def verify(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             copied.append({"backup_id": entry.backup_id, "place": place})
         elif found:
             damaged.append(f"{entry.backup_id} in {place}: {problem}")
+            broken.append(entry.backup_id)
     if damaged:
         kind = NotAtHandError if unreached and len(unreached) == len(damaged) else BackupError
         raise kind(
-            f"copies are not as they should be: {few(damaged)}", hint="`aishell backups show` tells of each copy"
+            f"copies are not as they should be: {few(damaged)}",
+            hint=f"{command('backups', 'show', broken[0])} tells of each copy",
         )
     return {"read": read, "copied": copied, "bytes": size}
 

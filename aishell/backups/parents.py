@@ -8,21 +8,24 @@ from typing import Any
 from aishell.backups.catalog import Entry
 from aishell.backups.manifest import Manifest
 from aishell.backups.vault import vault_of
+from aishell.commands import command, on
 from aishell.errors import BackupError
 from aishell.models import Server
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 
-FULL_FIRST = "make a full backup first: aishell run backup --type full"
+#: The option of backups that are copies of the server's files.
+PHYSICAL = "--physical"
 
 
 def parent_of(
-    tool: Tool, params: Mapping[str, Any], context: Context, method: str, *, hint: str = FULL_FIRST
+    tool: Tool, params: Mapping[str, Any], context: Context, method: str, *options: str
 ) -> tuple[Entry, Manifest]:
     """The parent that is named, else the newest verified backup of this very server by the same method.
 
-    Raises BackupError where there is none, or where it is not of this server: a full backup comes first.
+    Raises BackupError where there is none, or where it is not of this server: a full backup, with `options`, comes first.
     """
+    hint = full_first(context, *options)
     vault, server = vault_of(context), context.facts.get("server")
     identity = server.identity if isinstance(server, Server) else ""
     if params.get("parent"):
@@ -41,6 +44,12 @@ def parent_of(
     if not entry.verified:
         raise BackupError(f"{entry.backup_id} is not verified: {entry.wrong or entry.rung}", hint=hint)
     return entry, vault.chain(entry)[-1][1]
+
+
+def full_first(context: Context, *options: str) -> str:
+    """What to do where an increment has nothing to go on from."""
+    kind = "full physical" if PHYSICAL in options else "full"
+    return f"make a {kind} backup first: {command('run', 'backup', '--type', 'full', *options, *on(context.target))}"
 
 
 def newest_by(context: Context, method: str) -> Manifest | None:

@@ -18,6 +18,7 @@ from aishell.backups.methods import ELSEWHERE, method_of
 from aishell.backups.repository import TRASH
 from aishell.backups.retention import Decision, Kept, Rules, decide
 from aishell.backups.vault import Vault, vault_of
+from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError, ParameterError, UnknownNameError
 from aishell.folders import folder_name
 from aishell.models import Server
@@ -36,7 +37,8 @@ WorkOf = Callable[[Manifest], AbstractContextManager[Work]]
 def without_programs(manifest: Manifest) -> AbstractContextManager[Work]:
     """Raises BackupError: to remove this backup takes a program."""
     raise BackupError(
-        f"more of {manifest.backup_id} than its folder has to go", hint="`aishell backups prune` removes all of it"
+        f"more of {manifest.backup_id} than its folder has to go",
+        hint=f"{command('backups', 'prune', '--target', manifest.target)} removes all of it",
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aishell.backups.catalog import WRITTEN, Standing
 from aishell.backups.vault import Vault
+from aishell.commands import command
 from aishell.errors import BackupError
 
 
@@ -37,9 +38,10 @@ def rebuild(vault: Vault, *, all_gone: bool = False) -> Rebuilt:
     before = {entry.backup_id: entry for entry in vault.catalog.all()}
     found = list(vault.repository.all())
     if before and not all_gone and not before.keys() & {folder.name for folder, _ in found}:
+        forget = command("backups", "rebuild-catalog", "--all-gone", "--yes")
         raise BackupError(
             f"none of the {len(before)} backup(s) that are known is in {root}: nothing was changed",
-            hint="is its disk mounted? if they are gone for good: aishell backups rebuild-catalog --all-gone --yes",
+            hint=f"is its disk mounted? if they are gone for good: {forget}",
         )
     told, seen = Rebuilt(), dict[str, Path]()
     for folder, manifest in found:

@@ -11,6 +11,7 @@ from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest, Print
 from aishell.backups.methods import Method, method_of
 from aishell.backups.restoring import differences
+from aishell.commands import command, on
 from aishell.errors import BackupError, DatabaseError
 
 
@@ -19,6 +20,17 @@ def restored(work: Work) -> tuple[Method, Manifest, Manifest]:
     entry = work.vault.catalog.find(work.params["backup_id"])
     chain = work.vault.chain(entry)
     return method_of(entry.method), chain[0][1], chain[-1][1]
+
+
+def anew(work: Work) -> str:
+    """What begins the whole restore anew."""
+    again = command("backups", "restore", work.params["backup_id"], "--in-place", *on(work.context.target))
+    return f"begin anew: {again}"
+
+
+def stop_first(work: Work) -> str:
+    """What to do about others who are in the database."""
+    return f"stop the application, then {command('runs', 'resume', work.context.run_id[:8])}"
 
 
 def require_safety(work: Work) -> None:
@@ -30,7 +42,7 @@ def require_safety(work: Work) -> None:
     if not entry.verified or entry.identity != work.server.identity:
         raise BackupError(
             f"{name} is no verified backup of this database: {entry.wrong or entry.rung}",
-            hint="begin anew: `aishell backups restore --in-place` makes another",
+            hint=f"{anew(work)}, and makes another",
         )
 
 

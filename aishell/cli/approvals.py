@@ -9,6 +9,7 @@ import click
 from aishell.cli.common import OUTPUT, open_files
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
+from aishell.commands import command
 from aishell.errors import DeniedError, UsageError
 
 
@@ -39,7 +40,7 @@ def list_(ctx: click.Context, /, output: str) -> None:
         | ({"run_id": row.run_id, "server": shown(row)["server"]} if output == "json" else {})
         for row in site.approvals.pending()
     ]
-    show_rows(rows, output, empty="nothing waits for an approval")
+    show_rows(rows, output, empty="nothing waits for an approval", least=("step",))
 
 
 @approvals.command(epilog="Example:  aishell approvals show 1b2c")
@@ -103,11 +104,12 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
     target = site.runs.find(row.run_id).target
     if row.level == "review":
         if confirm_target is None and not sys.stdin.isatty():
-            raise UsageError("this is reviewed: the target's name has to be given", hint=f"--confirm-target {target}")
+            answer = command("approvals", "approve", row.id, "--confirm-target", target)
+            raise UsageError("this is reviewed: the target's name has to be given", hint=answer)
         if (confirm_target or ask(f"this is reviewed: type the target's name ({printable(target)}): ")) != target:
             raise DeniedError("that is not the target's name; nothing was approved")
     site.approvals.decide(row.id, "approved", by=who(), reason=reason)
-    say(f"approved; go on with: aishell runs resume {row.run_id[:8]}")
+    say(f"approved; go on with: {command('runs', 'resume', row.run_id[:8])}")
 
 
 @approvals.command(epilog="Example:  aishell approvals reject 1b2c --reason 'not before the release'")
@@ -121,4 +123,4 @@ def reject(ctx: click.Context, /, approval: str, reason: str) -> None:
     site = open_files(ctx)
     row = site.approvals.find(approval)
     site.approvals.decide(row.id, "rejected", by=who(), reason=reason)
-    say(f"rejected; go on with: aishell runs resume {row.run_id[:8]}")
+    say(f"rejected; go on with: {command('runs', 'resume', row.run_id[:8])}")

@@ -9,6 +9,7 @@ import click
 from aishell.cli.common import OUTPUT, interactive, open_site, own_target, run_options, target_options
 from aishell.cli.main import LazyGroup, ShowsExamples
 from aishell.cli.streams import say
+from aishell.commands import command
 from aishell.errors import ArchiveError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def archives() -> None:
 @click.pass_context
 def list_(ctx: click.Context, /, output: str) -> None:
     """Every archive of the site, the oldest first."""
+    from aishell.agents.log_dates import as_date
     from aishell.archives import fates, shelf
     from aishell.cli.listing import show_rows
     from aishell.reporting.units import printable, size
@@ -54,7 +56,7 @@ def list_(ctx: click.Context, /, output: str) -> None:
                 "archive": row["archive_id"],
                 "table": f"{row['schema']}.{row['table']}",
                 "target": row["target"],
-                "before": row["cutoff"],
+                "older than": as_date(row["cutoff"]),
                 "rows": f"{row['rows']:,}"
                 + "".join(f" + {one['rows']:,} of {one['table']}" for one in row["relatives"])
                 + _told(told),
@@ -62,11 +64,14 @@ def list_(ctx: click.Context, /, output: str) -> None:
                 "format": row["format"],
             }
         rows.append(row)
-    show_rows(rows, output, empty=f"there is no archive in {site.archives}")
+    show_rows(rows, output, empty=f"there is no archive in {site.archives}", least=("format", "size", "target"))
     for folder, error in damaged:
         say(f"{printable(folder.name)}: {printable(error.message)}", style="red", err=True)
     for path in shelf.unfinished(site.archives):
-        say(f"unfinished: {printable(path)}; `aishell archives prune` removes it when its run has ended", err=True)
+        say(
+            f"unfinished: {printable(path)}; `{command('archives', 'prune')}` removes it when its run has ended",
+            err=True,
+        )
     ctx.exit(1 if damaged else 0)
 
 
@@ -139,7 +144,7 @@ def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) ->
     own = f"{manifest.schema}.{manifest.table}"
     notes = _notes(found if noted else None)
     inputs: dict[str, Any] = {
-        "archive": name,
+        "archive": folder.name if folder.name.startswith(name) else name,
         "table": table or own,
         "columns": [dict(column) for column in manifest.columns],
         "rows": counts[0],

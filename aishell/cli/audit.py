@@ -12,6 +12,7 @@ import click
 from aishell.cli.common import OUTPUT, open_files
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
+from aishell.commands import command
 from aishell.errors import UsageError
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _copy(path: Path) -> Anchor | list[dict[str, Any]]:
     if kept is None:
         raise UsageError(
             f"{path} is neither an export of an audit log nor the head of one",
-            hint="give what `aishell audit export` wrote, a copy of state.db.head, or a head that was printed",
+            hint=f"give what `{command('audit', 'export')}` wrote, a copy of state.db.head, or a head that was printed",
         )
     return kept
 

@@ -12,6 +12,7 @@ import click
 from aishell.cli.common import open_site, own_target, parse_inputs, run_options
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
+from aishell.commands import command
 from aishell.errors import ParameterError, TargetUnavailableError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _moment(site: Site, entry: Entry, manifest: Manifest, text: str) -> str:
     if not datetime.fromisoformat(first) <= moment <= datetime.fromisoformat(last):
         raise UsageError(
             f"{entry.backup_id} reaches from {first[:19]}Z to {last[:19]}Z, not to {moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            hint="`aishell backups list` shows the others; a later increment reaches further",
+            hint=f"`{command('backups', 'list')}` shows the others; a later increment reaches further",
         )
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 

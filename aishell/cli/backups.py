@@ -9,12 +9,15 @@ import click
 from aishell.cli.common import OUTPUT, interactive, open_site
 from aishell.cli.main import LazyGroup, ShowsExamples
 from aishell.cli.streams import say
+from aishell.commands import command
 from aishell.errors import BackupError
 
 if TYPE_CHECKING:
     from aishell.backups.catalog import Entry
     from aishell.site import Site
 
+#: Columns of the list that a narrow terminal goes without, the first one first.
+LEAST = ("rests_on", "copies", "size")
 #: The commands that stand in files of their own; as in `aishell.cli.main.COMMANDS`.
 COMMANDS = {
     "verify": (
@@ -55,7 +58,7 @@ def list_(ctx: click.Context, /, target: str | None, output: str) -> None:
     site = open_site(ctx)
     entries = entries_of(site, target)
     rows = [_row(entry) if output == "json" else _line(entry) for entry in entries]
-    show_rows(rows, output, empty=f"there is no backup in {site.vault.repository.root}")
+    show_rows(rows, output, empty=f"there is no backup in {site.vault.repository.root}", least=LEAST)
     damaged = _tell_of_folder(site, target)
     ctx.exit(1 if damaged or any(not entry.folder.is_dir() for entry in entries) else 0)
 
@@ -80,11 +83,16 @@ def _tell_of_folder(site: Site, target: str | None) -> bool:
             text = "its manifest is another one than when it was made"
             say(f"{printable(folder.name)}: {text}", style="red", err=True)
     if new:
-        say(f"{new} backup(s) in the folder are not in the catalog: `aishell backups rebuild-catalog`", err=True)
+        say(
+            f"{new} backup(s) in the folder are not in the catalog: `{command('backups', 'rebuild-catalog')}`", err=True
+        )
     for path in site.vault.repository.unfinished():
-        say(f"unfinished: {printable(path)}; `aishell backups prune` removes it when its run has ended", err=True)
+        say(
+            f"unfinished: {printable(path)}; `{command('backups', 'prune')}` removes it when its run has ended",
+            err=True,
+        )
     for path in site.vault.repository.trash():
-        say(f"half removed: {printable(path)}; `aishell backups prune` removes the rest", err=True)
+        say(f"half removed: {printable(path)}; `{command('backups', 'prune')}` removes the rest", err=True)
     return damaged
 
 
@@ -123,8 +131,8 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
     }
     for name, value in lines.items():
         say(f"{name:<9} {printable(value)}")
-    for command in document["commands"]:
-        say(f"{'ran':<9} {printable(command)}")
+    for line in document["commands"]:
+        say(f"{'ran':<9} {printable(line)}")
 
 
 def _document(site: Site, entry: Entry) -> dict[str, Any]:
@@ -215,7 +223,9 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
         for folder, problem in told.damaged:
             say(f"✗ {printable(folder)}: {printable(problem)}", style="red")
         for name in told.unnoted:
-            say(f"! {name} is pinned: its note cannot be read, and it may have been; `aishell backups unpin`")
+            say(
+                f"! {name} is pinned: its note cannot be read, and it may have been; `{command('backups', 'unpin', name)}`"
+            )
         left = (
             f"; {len(told.gone)} not in the folder any more stay: --yes forgets them" if told.gone and not yes else ""
         )

@@ -11,6 +11,7 @@ import click
 
 from aishell.cli.common import chosen_targets, on_each, open_site
 from aishell.cli.console import console
+from aishell.commands import on
 from aishell.errors import AishellError, UsageError
 from aishell.models import Task, plain
 from aishell.reporting.units import printable, size
@@ -60,7 +61,7 @@ def _discovered(site: Site, name: str, inputs: dict[str, Any], environment: str 
     with site.job(Task("log_cleanup", name, input_data=inputs), environment=environment, look_only=True) as job:
         # Without its password, and without the stars that stand for it: the driver's own files and variables may have it.
         url = str(replace(job.database.credentials.url, password=None))
-        place = ("--url", url) if "://" in name else ("--target", job.target.name)
+        place = on(url if "://" in name else job.target.name)
         return discover(
             job,
             [*([inputs["table"]] if "table" in inputs else []), *inputs.get("tables", ())],

@@ -13,6 +13,7 @@ import click
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
+from aishell.commands import command
 from aishell.errors import AishellError, UsageError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _config(site: Site) -> Finding:
     Hooks.load(settings.hooks)
     folder = site.places.config
     if not folder.is_dir():
-        remedy = "`aishell init` makes a site"
+        remedy = f"`{command('init')}` makes a site"
         return Finding(WARNING, "config", f"there is no {folder}: built-in defaults, no targets", remedy)
     default = f", default {settings.default_target}" if settings.default_target else ""
     return Finding(OK, "config", f"{folder}: {len(settings.targets)} target(s){default}, {settings.safety_level}")
@@ -162,8 +163,7 @@ def _residue(site: Site, target: Target, job: Job | None) -> Iterator[Finding]:
 
     try:
         found = residue(job, site.vault, site.archives) if job else leftovers(site.vault, site.archives, target.name)
-        option = f"--target {target.name}" if target.name in site.settings.targets else f"--url {target.name}"
-        yield from left(target.name, found, option, whole=job is not None)
+        yield from left(target.name, found, whole=job is not None)
     except AishellError as error:
         yield failed("residue", error)
 
@@ -199,9 +199,8 @@ def _backups(site: Site, target: Target | None, identity: str | None) -> Iterato
         return
     now = datetime.now(UTC)
     if target is not None:
-        option = f"--url {target.name}" if target.name not in configured else ""
         mine = [entry for entry in entries if entry.target == target.name]
-        yield backup(target.name, mine, now, identity=identity, option=option)
+        yield backup(target.name, mine, now, identity=identity)
     for name in configured:
         if target is None or name != target.name:
             yield backup(name, [entry for entry in entries if entry.target == name], now)
@@ -218,32 +217,25 @@ def _chosen(site: Site, wanted: str | None) -> Target | None:
 
 
 def _print(findings: Sequence[Finding]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     from aishell.cli.console import console
-    from aishell.reporting.units import holds_command, printable
+    from aishell.cli.listing import entry
+    from aishell.reporting.units import printable
 
     out = console()
     subjects = [printable(finding.subject) for finding in findings]
-    width = max(map(len, subjects))
+    width = max(map(len, subjects)) + 2
     for finding, subject in zip(findings, subjects, strict=True):
         mark, style = _MARKS[finding.level]
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(no_wrap=True, width=width + 2)
-        grid.add_column(overflow="fold")
-        grid.add_row(Text(f"{mark} {subject}", style=style), Text(printable(finding.text)))
-        remedy = Text(f"→ {printable(finding.remedy)}", style="dim" if finding.level == "ok" else "")
-        pasted = holds_command(finding.remedy or "")
-        if finding.remedy and not pasted:
-            grid.add_row("", remedy)
+        remedy = f"→ {printable(finding.remedy)}" if finding.remedy else ""
         if out.is_terminal:
-            out.print(grid)
-            if pasted:
-                out.print(Text(" " * (width + 4)) + remedy, soft_wrap=True)
+            entry(out, f"{mark} {subject}", printable(finding.text), width + 2, style=style)
+            if remedy:
+                entry(out, "", remedy, width + 2, words="dim" if finding.level == "ok" else "")
         else:
-            say(f"{mark} {subject:<{width}}  {printable(finding.text)}")
-            if finding.remedy:
-                say(f"  {'':<{width}}  → {printable(finding.remedy)}")
+            say(f"{mark} {subject:<{width}}{printable(finding.text)}")
+            if remedy:
+                say(f"  {'':<{width}}{remedy}")
         for line in finding.sql:  # never folded: it is there to be copied
-            out.print(Text(f"    {printable(line)}", style="dim" if line.startswith("--") else "cyan"), soft_wrap=True)
+            out.print(
+                f"    {printable(line)}", style="dim" if line.startswith("--") else "cyan", markup=False, soft_wrap=True
+            )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
 
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
+from aishell.commands import before, command
 
 README = """# An aishell site
 
@@ -53,11 +53,11 @@ def init(folder: Path) -> None:
     for title, names in (("made", made), ("kept as it was", kept)):
         for name in names:
             say(f"{title}: {printable(folder / name)}")
-    site = "" if folder.resolve() == Path.cwd() else f" --site {shlex.quote(str(folder))}"
+    before(*(() if folder.resolve() == Path.cwd() else ("--site", str(folder))))
     say()
     say("next:")
-    say(printable(f"  aishell{site} doctor"))
-    say(printable(f"  aishell{site} run maintenance --type full --dry-run"))
+    say(printable(f"  {command('doctor')}"))
+    say(printable(f"  {command('run', 'maintenance', '--type', 'full', '--dry-run')}"))
 
 
 def _files() -> dict[str, str]:

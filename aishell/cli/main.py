@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from aishell import __version__
+from aishell.commands import before
 
 #: Command -> (module, attribute, what the list in `--help` says).
 COMMANDS = {
@@ -100,6 +101,8 @@ class LazyGroup(ShowsExamples, click.Group):
 @click.pass_context
 def cli(ctx: click.Context, site: str | None, state: str | None, trust_site: bool, debug: bool) -> None:
     """Database maintenance that previews, asks, survives and proves: PostgreSQL, MySQL/MariaDB, SQLite."""
+    given = (("--site", site), ("--state", state))
+    before(*(word for option, value in given if value for word in (option, value)), *(["--trust-site"] * trust_site))
     ctx.obj = {"site": site, "state": state, "trust_site": trust_site}
 
 

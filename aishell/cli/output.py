@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from aishell.cli import left_out
 from aishell.cli.console import console
 from aishell.cli.streams import say_lines
+from aishell.commands import command, on
 from aishell.models import RunResult
 from aishell.reporting.units import duration, printable, size
 
@@ -101,14 +102,11 @@ class Screen:
         for text in result.output_data.get("waiting", ()):
             self.out.print(f"waiting: {printable(text)}", style="yellow", markup=False)
         if result.exit_code in (3, 130) or result.state == "paused":
-            self.out.print(f"go on with: aishell runs resume {run}", markup=False)
+            self.out.print(f"go on with: {command('runs', 'resume', run)}", markup=False)
         elif result.exit_code == 4:
-            run_again = result.agent not in ("archive_load", "backup_restore")  # these are no commands of `aishell run`
-            again = (
-                f"the next `aishell run {result.agent.replace('_', '-')}` on this target"
-                if run_again
-                else "the same command"
-            )
+            again = "the same command"
+            if result.agent not in ("archive_load", "backup_restore"):  # these are no commands of `aishell run`
+                again = f"the next `{command('run', result.agent.replace('_', '-'), *on(result.target))}`"
             self.out.print(f"{again} begins with what was left", markup=False)
         if result.error:
             self.out.print(f"error: {printable(result.error['message'])}", style="red", markup=False)
@@ -119,8 +117,8 @@ class Screen:
 
     def _markdown(self, text: str) -> None:
         if self.out.is_terminal:
-            from rich.markdown import Markdown
+            from aishell.cli.report_text import show
 
-            self.out.print(Markdown(text))
+            show(self.out, text)
         else:
             say_lines(text)

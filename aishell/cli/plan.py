@@ -11,6 +11,7 @@ from aishell.cli import run as runs
 from aishell.cli.common import chosen_targets, on_each, open_site
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
+from aishell.commands import command
 from aishell.errors import UsageError
 from aishell.models import Task
 
@@ -95,7 +96,7 @@ def plan_all(
         if out is not None:
             saved.write(planned.plan, out)
             name = printable(out)
-            say(f"saved to {name}; execute it with: aishell apply {name}", err=True)
+            say(f"saved to {name}; execute it with: {command('apply', name)}", err=True)
         return contract(site.preview_result(planned)), 0
 
     return runs.worst(on_each(names, work, runs.failure, output))

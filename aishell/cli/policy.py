@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from aishell.site import Site
 
 
+#: The agents that usually use tools of a category; maintenance those of the others.
+AGENTS = {
+    "backup": "backup",
+    "restore": "backup_restore",
+    "database_read": "log_cleanup",
+    "database_write": "log_cleanup",
+    "database_ddl": "log_cleanup",
+}
+
+
 @click.group(cls=LazyGroup)
 def policy() -> None:
     """What runs, what asks, what is refused."""
@@ -30,6 +40,9 @@ def policy() -> None:
 @click.option("--tool", "name", required=True, metavar="NAME", help="A tool of `aishell tools list`.")
 @click.option("--target", metavar="T", help="A target of config/targets.yaml; else the site's default.")
 @click.option("--url", metavar="URL", help="A database that is not configured.")
+@click.option(
+    "--agent", metavar="NAME", help="The agent that is to use it, e.g. log-cleanup; else one that usually does."
+)
 @click.option("--environment", metavar="E", help="What the database is; production unless said otherwise.")
 @click.option("--safety-level", type=click.Choice(SAFETY_LEVELS), help="Tighten the configured level.")
 @OUTPUT
@@ -40,6 +53,7 @@ def test(
     name: str,
     target: str | None,
     url: str | None,
+    agent: str | None,
     environment: str | None,
     safety_level: str | None,
     output: str,
@@ -47,25 +61,27 @@ def test(
     """Print the decision on a tool and each rule that made it. No database is reached.
 
     What is only known of a step (its tables, the hour, the disk) can make a decision stricter, never milder: the constraints
-    that look at it are listed too.
+    that look at it are listed too, those of the policy and those of the agent.
     """
+    from aishell.agents.loading import load_agent
     from aishell.cli.console import write_json
     from aishell.errors import UsageError
-    from aishell.safety import constraints
-    from aishell.safety.policy import decide, tighter
+    from aishell.safety.policy import decide
 
     if target is not None and url is not None:
         raise UsageError("--target and --url exclude each other")
     site = open_site(ctx)
     chosen = site.target(url or target, environment=environment)
-    level = tighter(site.settings.safety_level, safety_level)
-    judged = [(tool, tuple(decide(tool, chosen, site.policy, level))) for tool in _variants(site, name, chosen)]
+    variants = _variants(site, name, chosen)
+    bound = load_agent(agent or AGENTS.get(variants[0].category, "maintenance"))
+    _, in_force, level = site.governing(bound, safety_level)
+    judged = [(tool, tuple(decide(tool, chosen, site.policy, level))) for tool in variants]
     tool, reasons = max(judged, key=lambda one: max(reason.decision.rank for reason in one[1]))
-    in_force = constraints.build(site.policy.constraints, site.known)
     document = {
         "tool": tool.name,
         "source": tool.source,
         "risk_level": tool.risk_level,
+        "agent": bound.type,
         "target": chosen.name,
         "environment": chosen.environment,
         "safety_level": level,
@@ -76,7 +92,7 @@ def test(
     if output == "json":
         write_json(document)
         return
-    _show(document)
+    _show(document, assumed=agent is None)
 
 
 def _variants(site: Site, name: str, target: Target) -> Sequence[Tool]:
@@ -98,19 +114,20 @@ def _constraint(one: Constraint) -> dict[str, Any]:
     return {"type": one.type, **{key: value for key, value in vars(one).items() if key != "where"}}
 
 
-def _show(document: dict[str, Any]) -> None:
+def _show(document: dict[str, Any], *, assumed: bool) -> None:
     from aishell.cli.listing import show_rows, title
 
     where = f"{document['environment']}, {document['safety_level']}"
     title(f"{document['decision']}: {document['tool']} ({document['risk_level']}) on {document['target']} ({where})")
     rows = [{"decision": one.decision, "rule": one.rule, "why": one.text} for one in document["reasons"]]
     show_rows(rows, "table", empty="")
-    title("Of a step can make it stricter:")
+    told = "assumed; --agent names another" if assumed else "as given"
+    title(f"Of a step of the agent {document['agent']} ({told}) can make it stricter:")
     limits = [
         {
             "constraint": one["type"],
             "then": {"ask": "confirm", "block": "deny"}.get(one.get("on_violation", ""), ""),
-            "as": ", ".join(f"{k}: {v}" for k, v in one.items() if k not in ("type", "on_violation")),
+            "as": ", ".join(f"{k}: {v}" for k, v in one.items() if k not in ("type", "on_violation") and v is not None),
         }
         for one in document["constraints"]
     ]

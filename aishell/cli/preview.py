@@ -13,6 +13,7 @@ from aishell.cli.styled import Console
 from aishell.execution.preview import Preview, StepPreview
 from aishell.models import Evidence, Sent, Step
 from aishell.planning.estimates import total
+from aishell.planning.variables import worded
 from aishell.registry.tool import Tool
 from aishell.reporting.units import about, printable, size
 from aishell.verdicts import Decision
@@ -109,7 +110,7 @@ def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]
     if len(step.evidence) > 6 and not verbose:
         out.print(f"     · … and {len(step.evidence) - 6} more", style="dim")
     if step.when:
-        out.print(f"     only if {printable(step.when)}", style="dim", markup=False)
+        out.print(f"     only if {printable(worded(step.when))}", style="dim", markup=False)
     changes = not item.tool.read_only
     if changes or verbose:
         _statements(out, item, verbose)

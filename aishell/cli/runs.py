@@ -22,6 +22,7 @@ from aishell.cli.common import (
 )
 from aishell.cli.main import LazyGroup, ShowsExamples
 from aishell.cli.streams import say
+from aishell.commands import command
 from aishell.errors import StateError
 from aishell.models import RunState
 
@@ -56,12 +57,12 @@ def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: i
             "target": row.target,
             "state": row.state,
             "status": json.loads(row.result)["status"] if row.result else None,
-            "created_at": row.created_at[:19],
+            "created_at": row.created_at[:19] if output == "json" else row.created_at[:16].replace("T", " "),
             "requested_by": row.requested_by,
         }
         for row in open_files(ctx).runs.recent(limit=limit, target=target, states=[state] if state else None)
     ]
-    show_rows(rows, output, empty="no runs yet")
+    show_rows(rows, output, empty="no runs yet", least=("requested_by", "status"))
 
 
 @runs.command(epilog="Example:  aishell runs show 3f2a")
@@ -99,14 +100,14 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
         write_json({**head, "plan_digest": row.plan_digest, "steps": steps, "result": result})
         return
     title(f"run {row.id[:8]}  {row.agent} on {row.target}  {row.state}, by {row.requested_by}, {row.created_at[:19]}Z")
-    show_rows(steps, output, empty="no steps")
+    show_rows(steps, output, empty="no steps", least=("index", "attempt", "approved_by"))
     if result:
         title(result["reasoning"])
         left_out.show(console(), result["output_data"].get("left_out", ()))
         for waiting in result["output_data"].get("waiting", ()):
             say(f"waiting: {printable(waiting)}")
     if RunState(row.state) in RESUMABLE:
-        say(f"go on with: aishell runs resume {row.id[:8]}")
+        say(f"go on with: {command('runs', 'resume', row.id[:8])}")
 
 
 @runs.command(epilog="Example:  aishell runs resume 3f2a --yes")
@@ -211,7 +212,7 @@ def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
     Previews and asks as `run` does. `aishell tools show` says of each tool what can be undone, and so did the preview of the run.
     """
     from aishell.cli.run import run_all
-    from aishell.execution.rollback import way_back
+    from aishell.execution.rollback import archives, way_back
     from aishell.models import plain
     from aishell.registry.header import read_tool
     from aishell.state.plans import load_plan
@@ -220,18 +221,24 @@ def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
     site = open_site(ctx)
     row = site.runs.find(run_id)
     if RunState(row.state) in RESUMABLE - {RunState.FAILED}:
-        raise StateError(f"the run {row.id[:8]} is {row.state}", hint=f"first: aishell runs cancel {row.id[:8]}")
+        raise StateError(f"the run {row.id[:8]} is {row.state}", hint=f"first: {command('runs', 'cancel', row.id[:8])}")
     texts: dict[str, str] = json.loads(row.tools)
     tools = {
         tool.name: tool for tool in (read_tool(text, source, source.split("/")[1]) for source, text in texts.items())
     }
-    steps, left = way_back(load_plan(row.plan), site.runs.steps(row.id), tools)
+    done = site.runs.steps(row.id)
+    steps, left = way_back(load_plan(row.plan), done, tools)
+    kept = archives(done, left)
     if not steps:
-        raise StateError(f"nothing of the run {row.id[:8]} can be undone" + (f": {', '.join(left)}" if left else ""))
+        loads = "; ".join(command("archives", "load", name) for name in kept)
+        raise StateError(
+            f"nothing of the run {row.id[:8]} can be undone" + (f": {', '.join(left)}" if left else ""),
+            hint=f"the rows are in an archive, and put back by {loads}" if loads else None,
+        )
     own_target(options, row.target)
     if options["url"] is not None:
         options["environment"] = options["environment"] or json.loads(row.request)["environment"]
-    ctx.exit(run_all(ctx, "undo", {"run": row.id, "steps": plain(steps), "left": left}, **options))
+    ctx.exit(run_all(ctx, "undo", {"run": row.id, "steps": plain(steps), "left": left, "archives": kept}, **options))
 
 
 @runs.command(epilog="Example:  aishell runs events 3f2a")

@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from aishell.commands import command
 from aishell.errors import AishellError, UsageError
 from aishell.reporting.units import code, visible
 
@@ -82,7 +83,7 @@ class Output(Stream):
         except OSError as error:
             raise AishellError(
                 f"could not write to standard output: {error.strerror}",
-                hint="a run that began is in `aishell runs list`",
+                hint=f"a run that began is in `{command('runs', 'list')}`",
             ) from error
 
 

@@ -9,6 +9,7 @@ import click
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
+from aishell.commands import command
 from aishell.errors import AishellError, DatabaseError, UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def list_(ctx: click.Context, /, output: str) -> None:
         }
         for name, target in known.targets.items()
     ]
-    show_rows(rows, output, empty=f"no targets in {site.places.config / 'targets.yaml'}; `aishell init` makes a sample")
+    show_rows(
+        rows, output, empty=f"no targets in {site.places.config / 'targets.yaml'}; `{command('init')}` makes a sample"
+    )
 
 
 @targets.command(epilog="Examples:  aishell targets test   ·   aishell targets test shop wiki --output json")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.padding import Padding
 from rich.text import Text
 
 from aishell.cli.console import console
-from aishell.cli.listing import show_rows
+from aishell.cli.listing import entry, show_rows
 from aishell.cli.streams import say
 from aishell.cli.styled import Console
 from aishell.registry.tool import STAGES, Tool
@@ -57,23 +56,36 @@ def contract(tool: Tool) -> dict[str, Any]:
 
 
 def write_list(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Tools by name: two lines each on a terminal, one when piped."""
+    """Tools by name: a line each and what it does below it on a terminal, one line when piped."""
     out = console()
     if not rows:
         out.print("no tool is like that")
         return
-    width = max(len(row["name"]) for row in rows)
-    for row in rows:
-        engines = "every engine" if len(row["engines"]) == 3 else ", ".join(row["engines"])
-        sentence = printable(row["description"].partition(". ")[0].split("  ")[0].rstrip("."))
-        line = Text(f"{row['name']:<{width}}  ", style="bold")
-        line.append(f"{row['risk_level']:<8}  ", style=RISK_STYLES[row["risk_level"]])
-        line.append(f"{row['category']:<13} {engines:<17}", style="not bold")
-        if out.is_terminal:
-            out.print(line)
-            out.print(Padding(Text(sentence, style="dim"), (0, 0, 0, 4)))
-        else:
-            say(f"{line.plain}  {sentence}")
+    heads = [
+        {
+            "name": row["name"],
+            "risk": str(row["risk_level"]),
+            "category": row["category"],
+            "engines": "every engine" if len(row["engines"]) == 3 else ", ".join(row["engines"]),
+        }
+        for row in rows
+    ]
+    widths = {name: max(len(head[name]) for head in heads) for name in heads[0]}
+    for row, head in zip(rows, heads, strict=True):
+        told = printable(row["description"].partition(". ")[0].split("  ")[0].rstrip("."))
+        sentence = f"{told} (on {row['described']})" if row["described"] else told
+        cells = {name: f"{text:<{widths[name]}}" for name, text in head.items()}
+        if not out.is_terminal:
+            say(f"{'  '.join(cells.values())}  {sentence}")
+            continue
+        line = Text(cells["name"], style="bold")
+        line.append(f"  {cells['risk']}", style=RISK_STYLES[row["risk_level"]])
+        line.append(f"  {cells['category']}  {cells['engines'].rstrip()}", style="not bold")
+        if len(line.plain) > out.width:
+            line = Text(head["name"], style="bold")
+            sentence = f"{head['risk']}, {head['category']}, {head['engines']}: {sentence}"
+        out.print(line, soft_wrap=True)
+        entry(out, "", sentence, 4, words="dim")
 
 
 def write(variants: Sequence[Tool]) -> None:

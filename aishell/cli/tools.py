@@ -67,7 +67,10 @@ def list_(
         by_name.setdefault(tool.name, []).append(tool)
     rows = [_summary(variants) for variants in by_name.values()]
     if output == "table":
-        write_list(rows)
+        told = [
+            {**row, "described": _described(variants)} for row, variants in zip(rows, by_name.values(), strict=True)
+        ]
+        write_list(told)
     else:
         show_rows(rows, output, empty="")
 
@@ -85,6 +88,12 @@ def _summary(variants: list[Tool]) -> dict[str, Any]:
         "description": first.description,
         "sources": [tool.source for tool in variants],
     }
+
+
+def _described(variants: list[Tool]) -> str:
+    """The engine that a description is of, where those of the others are different."""
+    alike = len({tool.engine for tool in variants}) == 1 or len({tool.description for tool in variants}) == 1
+    return "" if alike else min(variants, key=_place).engine
 
 
 @tools.command(epilog="Example:  aishell tools show optimize_table --engine postgresql")

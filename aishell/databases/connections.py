@@ -9,6 +9,7 @@ from typing import Any
 
 import pybreaker
 
+from aishell.commands import command, on
 from aishell.databases.urls import HIDDEN, URL, read_url
 from aishell.errors import DatabaseError, TargetUnavailableError, UsageError
 
@@ -89,7 +90,7 @@ class Pools:
             raise DatabaseError(
                 f"not tried: the last {FAILURES_BEFORE_OPEN} connections failed",
                 kind="connect",
-                hint=f"aishell tries again after {BREAKER_RESET} s; check the server, then `aishell runs resume`",
+                hint=f"aishell tries again after {BREAKER_RESET} s; check the server, then resume the run",
             ) from error
 
     def close(self) -> None:
@@ -106,9 +107,8 @@ def server_pool(connect: Callable[[], Any]) -> Any:
     return QueuePool(connect, pool_size=4, max_overflow=12, reset_on_return=None)
 
 
-def unavailable(credentials: Credentials, error: DatabaseError) -> TargetUnavailableError:
+def unavailable(credentials: Credentials, error: DatabaseError, target: str) -> TargetUnavailableError:
     """The usage error for a target that cannot be reached before anything was done."""
-    return TargetUnavailableError(
-        f"no connection to {credentials.display}: {error.message}",
-        hint=error.hint or "check host, port, user and password; `aishell doctor` explains each",
-    )
+    doubtful = "the path, and what is there" if credentials.engine == "sqlite" else "host, port, user and password"
+    remedy = f"check {doubtful}; `{command('doctor', *on(target))}` explains each"
+    return TargetUnavailableError(f"no connection to {credentials.display}: {error.message}", hint=error.hint or remedy)

@@ -80,7 +80,7 @@ class _Met:
             raise DatabaseError(
                 f"the server has changed: it was {self}, and now it is {found}",
                 kind="moved",
-                hint="see that the failover is through, then `aishell runs resume`, or make a new plan",
+                hint="see that the failover is through, then resume the run, or make a new plan",
             )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from aishell.commands import command
 from aishell.errors import OutgrownError, ParameterError, StepError, WaitingError
 from aishell.execution.job import table_of
 from aishell.execution.preview import foreseen
@@ -166,7 +167,7 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
     if run.job.refresh().identity != identity:
         raise OutgrownError(
             f"the target is another database now (was {identity}, is {run.job.known_server().identity})",
-            hint="check the target, and make a new plan with `aishell run`",
+            hint="check the target, and plan again",
         )
     if isinstance(answer, approval.Approve):
         if _binding(run, tool, cleared, _facts(run, tool, cleared.values)) != cleared.digest:
@@ -238,8 +239,15 @@ def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]
     )
     raise WaitingError(
         f"step {step.id!r} ({tool.name}) waits for an approval: {name}",
-        hint=f"aishell approvals show {name}; aishell approvals approve {name}; aishell runs resume {run.id[:8]}",
+        hint="; ".join(decide(name, request.level, run.job.target.name, run.id)),
     )
+
+
+def decide(approval_: str, level: str, target: str, run_id: str) -> tuple[str, str, str]:
+    """The commands that show a request, approve it, and go on. A review is approved with the target's name."""
+    named = ("--confirm-target", target) if level == "review" else ()
+    approve = command("approvals", "approve", approval_, *named)
+    return command("approvals", "show", approval_), approve, command("runs", "resume", run_id[:8])
 
 
 def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from aishell.commands import command
 from aishell.databases.base import TargetLock
 from aishell.errors import AishellError, OutgrownError, StateError
 from aishell.execution import recovery, rollback
@@ -74,7 +75,7 @@ class Driver:
             raise OutgrownError(
                 "the target is not the database the plan was made for "
                 f"(was {plan.target_identity}, is {job.known_server().identity})",
-                hint="check the target, or make a new plan with `aishell run`",
+                hint="check the target, or plan again",
             )
         if state is RunState.FAILED:
             self._refuse_rolled_back(row, plan)
@@ -104,14 +105,16 @@ class Driver:
             told = unexpected(error)
             run.warn([told])
             run.enter(RunState.FAILED, reason=told.message)
-            told.hint = f"{told.hint}; go on with `aishell runs resume {run.id[:8]}`"
+            told.hint = f"{told.hint}; go on with `{command('runs', 'resume', run.id[:8])}`"
             raise told from error
 
     def _look_at_the_log(self) -> None:
         """Say, and write down, what was taken out of the audit log since the last run ended."""
         problem = self.site.runs.check_anchor()
         if problem is not None:
-            (self.observer or Silent()).said(f"the audit log is not whole: {problem}; see `aishell audit verify`")
+            (self.observer or Silent()).said(
+                f"the audit log is not whole: {problem}; see `{command('audit', 'verify')}`"
+            )
 
     def _run(self, run_id: str, owner: str, job: Job, plan: Plan, yes: bool) -> Run:
         limit = time.monotonic() + job.config.max_duration if job.config.max_duration else None
@@ -129,7 +132,7 @@ class Driver:
         """Raises StateError for a run that was rolled back: what it says of its steps is not so any more."""
         known = {step.step_id: recovery.result_of(plan, step) for step in self.site.runs.steps(row.id)}
         if rollback.over(plan, known):
-            raise StateError(f"the run {row.id[:8]} was rolled back", hint="make a new plan with `aishell run`")
+            raise StateError(f"the run {row.id[:8]} was rolled back", hint="plan again")
 
     def _recovered(self, run: Run, *, again: bool, in_doubt: str | None) -> dict[str, Earlier]:
         """What is through, into the run's results; what was begun. A run that is being rolled back tries only that again."""

@@ -127,6 +127,8 @@ _REMEDIES = (
         "Access denied",
         "check user and password (password_env, password_file, ~/.my.cnf); the account includes the host",
     ),
+    ("file is not a database", "check the path: what is there is no SQLite file, or an encrypted one"),
+    ("unable to open database file", "check the path, and whether this user can read the file and its folder"),
     ("does not exist", "check the name of the database and of the user"),
     ("Unknown database", "check the name of the database"),
     ("could not translate host name", "check the name of the host"),

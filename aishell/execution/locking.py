@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from aishell.commands import command
 from aishell.databases.base import Database, HeldError, TargetLock
 from aishell.errors import StateError, TargetBusyError
 from aishell.execution.job import Job
@@ -56,7 +57,7 @@ def _file_lock(path: Path, run_id: str, busy: str) -> FileLock:
     except FileLockHeldError as error:
         known = {"run_id": "unknown", "host": socket.gethostname(), "pid": "?", "since": "just now", **error.holder}
         text = "run {run_id} on {host}, process {pid}, since {since}".format(**known)
-        raise TargetBusyError(f"{busy}: {text}", hint=_WAIT) from error
+        raise TargetBusyError(f"{busy}: {text}", hint=_wait(known["run_id"])) from error
 
 
 def _hold(database: Database, run_id: str, name: str) -> TargetLock:
@@ -66,7 +67,8 @@ def _hold(database: Database, run_id: str, name: str) -> TargetLock:
             return database.hold(run_id)
         except HeldError as error:
             if error.holder.run_id != run_id[:8] or time.monotonic() > deadline:
-                raise TargetBusyError(f"the target {name!r} is in use: {error.holder}", hint=_WAIT) from error
+                text = f"the target {name!r} is in use: {error.holder}"
+                raise TargetBusyError(text, hint=_wait(error.holder.run_id)) from error
             time.sleep(0.2)  # our own orphan: the server has not noticed yet that its client is gone
 
 
@@ -85,4 +87,11 @@ def target_file(folder: Path, identity: str, path: Path | None = None) -> Path:
 
 
 _WRITABLE = "give this user write permission on the folder; the lock keeps a second run away"
-_WAIT = "wait for it, or see `aishell runs show` and `aishell runs cancel`"
+
+
+def _wait(run_id: object) -> str:
+    """What to do about the run that holds a target; another site's is not known here, nor is its id always."""
+    run = str(run_id)[:8]
+    if run == "unknown":
+        return "wait for it"
+    return f"wait for it, or see `{command('runs', 'show', run)}` and `{command('runs', 'cancel', run)}`"

@@ -107,7 +107,7 @@ class Orchestrator:
                 return
             if not self.lock.alive():
                 self.broken = AishellError(
-                    "the lock in the target was lost", hint="see what ended the session, then `aishell runs resume`"
+                    "the lock in the target was lost", hint="see what ended the session, then resume the run"
                 )
                 return
             try:

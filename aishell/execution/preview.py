@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aishell.execution.inspection import inspect
-from aishell.execution.job import Job, as_sent
+from aishell.execution.job import INSPECTION, Job, as_sent
 from aishell.models import History, Inventory, Plan, Row, RunResult, RunState, Sent, Step, Table
 from aishell.planning import checks
 from aishell.planning.estimates import total
 from aishell.planning.undoing import with_undos
 from aishell.planning.variables import named_tables, references, resolve
+from aishell.registry.context import label_of
 from aishell.registry.render import unresolved
 from aishell.registry.tool import FROZEN, Tool
+from aishell.registry.undoing import sorted_out, told
 from aishell.verdicts import Verdict
 
 
@@ -84,13 +86,19 @@ def _step(job: Job, step: Step, tool: Tool, tables: Mapping[tuple[str, str], Tab
 
 def foreseen(job: Job, step: Step, tool: Tool) -> tuple[tuple[Sent, ...], str | None]:
     """The statements of a step that has not begun, and why they cannot be shown exactly (None: they are exact)."""
-    open_references = [r.text for r in references(dict(step.params))]
+    open_references = [r.told for r in references(dict(step.params))]
     if open_references:
         # Of what depends on steps before it, what a program tool will send itself can be shown as it stands in its file.
         sent = [block for name, block in tool.blocks.items() if tool.runs == "program" and name.startswith("do_")]
-        return tuple(as_sent(tool, unresolved(block)) for block in sent), f"depends on ${{{open_references[0]}}}"
+        return tuple(as_sent(tool, unresolved(block)) for block in sent), f"depends on {open_references[0]}"
     values = tool.prepare(resolve(dict(step.params), lambda reference: None))
     found = known_objects(tool, step, values)
+    if tool.undoing and found:
+        with job.database.session(INSPECTION) as session:
+            found, gone = sorted_out(tool, values, found, job.database, session)
+        if gone:
+            can = [row for row in found if label_of(tool, values, row) not in gone]
+            return tuple(job.sent(tool, values, can) if can else ()), f"cannot be undone: {told(gone, len(found))}"
     if tool.runs == "each" and found is None:
         return (as_sent(tool, unresolved(tool.blocks["do"])),), "the objects are looked up when the step runs"
     return tuple(job.sent(tool, values, found)), None

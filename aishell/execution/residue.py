@@ -12,6 +12,7 @@ from pathlib import Path
 from aishell.backups.leftovers import fates_of, leftovers
 from aishell.backups.manifest import Manifest
 from aishell.backups.vault import Vault
+from aishell.commands import command
 from aishell.execution.job import INSPECTION, Job
 from aishell.models import Residue, Row, RunState
 from aishell.packing import unpack
@@ -112,7 +113,8 @@ def _slots(job: Job, vault: Vault, rows: Sequence[Row], fates: Fates) -> Iterato
             )
         elif len(whole) < len(made):
             one = replace(
-                one, kept="the manifest of a backup cannot be read: it may need it; see `aishell backups verify`"
+                one,
+                kept=f"the manifest of a backup cannot be read: it may need it; {command('backups', 'verify')} tells",
             )
         else:  # one that is resumed may have made its backup
             waits = next((told for told in runs if told.fate is Fate.RESUMABLE), None)

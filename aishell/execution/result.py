@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from aishell.commands import command
 from aishell.errors import AishellError, StateError
 from aishell.execution import rollback
 from aishell.interrupts import uninterrupted
@@ -150,5 +151,5 @@ def _error(run: Run, outcome: Outcome, failures: list[StepResult]) -> dict[str, 
         "type": "StepError",
         "message": first.error or "failed",
         "step_id": first.step_id,
-        "hint": f"see `aishell runs show {run.id[:8]}`",
+        "hint": f"see `{command('runs', 'show', run.id[:8])}`",
     }

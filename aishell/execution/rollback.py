@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from aishell.models import Cause, Plan, Step, StepResult, StepStatus
@@ -101,6 +102,12 @@ def way_back(plan: Plan, rows: Sequence[Record], tools: Mapping[str, Tool]) -> t
         found = unpack(json.loads(row.found)) if row.found else [{}]
         steps.append(afterwards(step, tool.undo, *values, found, plan.target_identity))
     return steps, left
+
+
+def archives(rows: Sequence[Record], left: Collection[str]) -> list[str]:
+    """The archives of what steps have deleted that cannot be taken back: loading them puts the rows back."""
+    given = (json.loads(row.params) for row in rows if row.step_id in left and row.params)
+    return [PurePath(params["archive"]).name for params in given if params.get("archive")]
 
 
 def sentence(rollback: Rollback) -> str:

@@ -137,9 +137,7 @@ class Run:
             step = self.graph.referenced(reference)
             result = self.results.get(step.id) if step else None
             if result is None or result.output is None:
-                raise NoOutputError(
-                    f"${{{reference.text}}} has no value: step {step.id if step else '?'} gave no output"
-                )
+                raise NoOutputError(f"{reference.told} is not known: the step gave no output")
             return walk(result.output, reference)
         return walk(self._root(reference.root), reference)
 

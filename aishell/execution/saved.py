@@ -68,7 +68,7 @@ def present_saved(job: Job, plan: Plan) -> Preview:
         found = list(_objects(job, plan, server))
         changed = list(_changed(plan.objects, found))
     if changed:
-        raise OutgrownError(f"the plan no longer fits: {'; '.join(changed)}", hint="plan again: `aishell plan …`")
+        raise OutgrownError(f"the plan no longer fits: {'; '.join(changed)}", hint="plan again")
     tables = tuple(table_of(row) for row in found if row["kind"] != _DATABASE)
     bound = replace(plan, task=replace(plan.task, target=job.target.name))
     return present(job, bound, Inventory(server, tables, (), now()))

@@ -9,7 +9,7 @@ from typing import Any
 from simpleeval import DEFAULT_OPERATORS, EvalWithCompoundTypes, InvalidExpression
 
 from aishell.errors import PlanError, StepError, UnknownNameError
-from aishell.planning.variables import _REFERENCE, Reference, parse
+from aishell.planning.variables import _REFERENCE, Reference, parse, worded
 
 _ALLOWED = (
     ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Not, ast.USub, ast.Name, ast.Load, ast.Constant, ast.And, ast.Or,
@@ -83,8 +83,11 @@ def holds(condition: str, lookup: Callable[[Reference], Any]) -> bool:
 
 
 def described(condition: str, lookup: Callable[[Reference], Any]) -> str:
-    """The condition with the values in place, for the reason of a skipped step."""
-    return _REFERENCE.sub(lambda match: repr(lookup(parse(match[2]))) if match[2] is not None else "${", condition)
+    """The condition and what its values are, for the reason of a skipped step: `only if rows of count_log > 0, and it is 0`."""
+    _, references = _named(condition)
+    known = {reference.told: repr(lookup(reference)) for reference in references.values()}
+    values = [f"{'it' if len(known) == 1 else name} is {value}" for name, value in known.items()]
+    return f"only if {worded(condition)}" + (f", and {', '.join(values)}" if values else "")
 
 
 def _named(condition: str) -> tuple[str, dict[str, Reference]]:

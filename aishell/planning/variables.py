@@ -27,6 +27,13 @@ class Reference:
     root: str
     path: tuple[str | int, ...]
 
+    @property
+    def told(self) -> str:
+        """The value in words: `rows_deleted of delete_orders`."""
+        name = ".".join(map(str, self.path))
+        step = f"step {self.step}" if isinstance(self.step, int) else self.step
+        return f"{name} of {step}" if step is not None else f"{name} of the {self.root}"
+
 
 def parse(text: str) -> Reference:
     """The reference between `${` and `}`. Raises PlanError when it is none."""
@@ -107,6 +114,11 @@ def _resolve_text(text: str, lookup: Callable[[Reference], Any]) -> Any:
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
     return _REFERENCE.sub(replaced, text)
+
+
+def worded(text: str) -> str:
+    """A text with references as people read it, such as a condition."""
+    return _REFERENCE.sub(lambda match: parse(match[2]).told if match[2] is not None else "${", text)
 
 
 def walk(data: Any, reference: Reference) -> Any:

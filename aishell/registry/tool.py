@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from aishell.commands import command
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import Params, Risk, digest
 from aishell.registry.lists import Listed
@@ -304,7 +305,10 @@ class Tool:
     @property
     def undo_text(self) -> str:
         """What can be undone of it and what cannot, plainly."""
-        return f"can be undone: {self.undo.how}" if self.undo else "cannot be undone"
+        if self.undo:
+            return f"can be undone: {self.undo.how}"
+        archived = self.deletes and "archive" in self.parameters
+        return "cannot be undone" + ("; `archives load` puts the rows of its archive back" if archived else "")
 
     @cached_property
     def version(self) -> str:
@@ -390,7 +394,7 @@ class Tool:
         missing = [p.name for p in known if p.required and p.name not in params]
         if missing:
             raise ParameterError(
-                f"{self.name} needs the parameter {missing[0]!r}", hint=f"see `aishell tools show {self.name}`"
+                f"{self.name} needs the parameter {missing[0]!r}", hint=f"see `{command('tools', 'show', self.name)}`"
             )
         values = {p.name: params.get(p.name, p.default) for p in known}
         schema = {**self.parameters_schema, "required": [p.name for p in known if p.required]}

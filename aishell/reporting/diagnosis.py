@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from aishell.agents.residue import described
+from aishell.commands import command, on
 from aishell.databases.quoting import quote
 from aishell.errors import AishellError
 from aishell.models import Residue, Server
@@ -312,34 +313,37 @@ def _release(server: Server, version: tuple[int, ...]) -> tuple[int, ...]:
     return version[: 1 if server.engine == "postgresql" else 2]
 
 
-def left(name: str, found: Sequence[Residue], option: str, *, whole: bool) -> Iterator[Finding]:
-    """A line for each thing that killed runs have left of a target, and what removes it. `option` names the target.
+def left(name: str, found: Sequence[Residue], *, whole: bool) -> Iterator[Finding]:
+    """A line for each thing that killed runs have left of a target, and what removes it.
 
     `whole`: the database was looked at too.
     """
     subject = f"residue of {name}" if "://" not in name else "residue"
     for one in found:
-        remedy = f"aishell run residue {option}" if one.goes else one.kept
+        remedy = command("run", "residue", *on(name)) if one.goes else one.kept
         yield Finding(WARNING if one.certain else OK, subject, described(one), remedy, residue=one)
     if not found and whole:
         yield Finding(OK, subject, "killed runs have left nothing")
 
 
-def backup(
-    name: str, known: Sequence[Entry], now: datetime, *, identity: str | None = None, option: str = ""
-) -> Finding:
+def backup(name: str, known: Sequence[Entry], now: datetime, *, identity: str | None = None) -> Finding:
     """The age of the last verified backup of a target; silence is an alarm. `known`: its backups, the oldest first.
 
     `identity`: the server that answers there now, where it was asked; a backup of another one is none of it.
     """
-    remedy = f"aishell run backup {option or f'--target {name}'}"
+    remedy = command("run", "backup", *on(name))
     subject = f"backup of {name}" if "://" not in name else "backup"
     mine = [one for one in known if identity in (None, one.identity)]
     good = [one for one in mine if one.verified]
     if not good:
         other = f"; {len(known) - len(mine)} of another server under this name" if len(mine) < len(known) else ""
         text = f"none is verified, of {len(mine)}" if mine else "there is none"
-        return Finding(WARNING, subject, f"{text}{other}", f"aishell backups verify, or {remedy}" if mine else remedy)
+        return Finding(
+            WARNING,
+            subject,
+            f"{text}{other}",
+            f"{command('backups', 'verify', '--target', name)}, or {remedy}" if mine else remedy,
+        )
     last = good[-1]
     age = max(0.0, (now - datetime.fromisoformat(last.started_at)).total_seconds())
     old = duration(age) if age < 2 * DAY else f"{age / DAY:.0f} days"

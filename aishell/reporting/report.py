@@ -9,6 +9,7 @@ from aishell.agents.cascaded import cascaded
 from aishell.agents.log_left import left_of
 from aishell.agents.log_partitions import TOOLS as PARTITION_TOOLS
 from aishell.agents.summary import roughly
+from aishell.commands import TOLD, addressed
 from aishell.models import Plan, Server, StepResult, StepStatus, now
 from aishell.registry.context import Context
 from aishell.reporting.markdown import literal
@@ -43,7 +44,7 @@ def maintenance_report(params: Mapping[str, Any], context: Context) -> dict[str,
         f"{_name(f'{server.product} {server.version_text}')}, database {_name(server.database)}; "
         f"run {context.run_id[:8]}, {now()[:19]}Z",
         "",
-        *_findings(results),
+        *_findings(results, context.target),
         *_steps(plan, results),
         *_logs(plan, results),
         *_damage(results),
@@ -53,14 +54,14 @@ def maintenance_report(params: Mapping[str, Any], context: Context) -> dict[str,
     return {"report": "\n".join(lines), "format": "markdown"}
 
 
-def _findings(results: Sequence[StepResult]) -> Iterable[str]:
+def _findings(results: Sequence[StepResult], target: str) -> Iterable[str]:
     found = [f for r in results if r.tool == "analyze_database_health" for f in (r.output or {}).get("findings", [])]
     if not found:
         return ["## Findings", "", "None.", ""]
     found.sort(key=lambda f: _SEVERITIES.index(f["severity"]) if f["severity"] in _SEVERITIES else len(_SEVERITIES))
     acted = _acted_on(results)
     lines = [
-        f"- **{_name(f['severity'])}** {_name(f['finding'])} {_name(f.get('object'))}: {_told(f, acted.get(_about(f)))}"
+        f"- **{_name(f['severity'])}** {_name(f['finding'])} {_name(f.get('object'))}: {_told(f, acted.get(_about(f)), target)}"
         for f in found
     ]
     return ["## Findings, before anything was done", "", *_cut(lines), ""]
@@ -71,11 +72,17 @@ def _about(finding: Mapping[str, Any]) -> str:
     return WHOLE_FILE if finding["finding"] == "free_space" else str(finding.get("object"))
 
 
-def _told(finding: Mapping[str, Any], acted: Sequence[str] | None) -> str:
+def _told(finding: Mapping[str, Any], acted: Sequence[str] | None, target: str) -> str:
     """What a finding says; what it advises is out of date where the run has changed the object since."""
     if acted:
         return f"{_name(finding.get('value'))}; since then {', '.join(acted)}"
-    return _name(finding.get("detail") or finding.get("value"))
+    return _advice(str(finding.get("detail") or finding.get("value") or ""), target)
+
+
+def _advice(text: str, target: str) -> str:
+    """A sentence of a tool; the commands in it are for this target, and are code: nothing in them is mark-up."""
+    pieces = TOLD.split(addressed(text, target))
+    return "".join(f"`aishell {printable(one)}`" if n % 2 else _name(one) for n, one in enumerate(pieces))
 
 
 def _acted_on(results: Sequence[StepResult]) -> dict[str, list[str]]:
@@ -159,7 +166,7 @@ def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
     if not rows:
         return []
     head = [
-        "| table | rows before | deleted | left | bytes | rows a day | bytes a day |",
+        "| table | older than | deleted | left | bytes | rows a day | bytes a day |",
         "|---|---|---|---|---|---|---|",
     ]
     return ["## Log tables", "", *head, *_cut(rows), ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _UNUSUAL = re.compile(r"[^\x20-\x7e]")
 _UNUSUAL_BUT_LINES = re.compile(r"[^\x20-\x7e\n]")
@@ -50,6 +51,12 @@ def about(seconds: float | None) -> str:
     if seconds is None:
         return "unknown"
     return f"about {duration(seconds)}" if seconds >= 0.05 else "less than 0.1 s"
+
+
+def few(texts: Sequence[str], most: int = 5) -> str:
+    """The first of them, and how many more there are: `a; b and 3 more`."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return "; ".join(texts[:most]) + more
 
 
 def printable(text: object) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol
 
+from aishell.commands import command, on
 from aishell.errors import SettingsError, UnknownNameError
 from aishell.models import Risk, Server, Step, Table
 from aishell.plugins import entry_points, load
@@ -282,8 +283,7 @@ class BackupRequired(_Base):
     def check(self, step: Step, context: Context) -> Violation | None:
         if step.tool not in self.before_operations:
             return None
-        option = "--url" if "://" in context.target.name else "--target"
-        remedy = f"`aishell run backup {option} {context.target.name}` makes one"
+        remedy = f"`{command('run', 'backup', *on(context.target.name))}` makes one"
         if context.last_backup is None:
             return self.violated(f"there is no verified backup of this database; {remedy}")
         hours = (context.now.astimezone(UTC) - context.last_backup.astimezone(UTC)).total_seconds() / 3600

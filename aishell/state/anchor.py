@@ -39,7 +39,7 @@ def read(path: Path) -> Anchor | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StateError(
             f"{path} cannot be read as the head of an audit log: {error}",
-            hint="check the log with `aishell audit verify --against`, then move the file away",
+            hint="check the log against a copy of its head, then move the file away",
         ) from error
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from aishell.commands import command
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import canonical, now
 from aishell.state import audit
@@ -111,7 +112,7 @@ class Approvals:
             if row is not None and not _told(connection, row):
                 raise StateError(
                     f"the approval {row.id} is {row.status}, and the audit log does not tell who answered so",
-                    hint="see `aishell audit verify`; `aishell runs cancel` ends the run",
+                    hint=f"see `{command('audit', 'verify')}`; `{command('runs', 'cancel', run_id[:8])}` ends the run",
                 )
             return row
 

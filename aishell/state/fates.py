@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from aishell.commands import command
 from aishell.errors import UnknownNameError
 from aishell.models import RunState
 from aishell.state.connection import Record
@@ -48,7 +49,7 @@ class Told:
         if self.run is None:
             return "this site knows no such run: another one's, or pruned; if nobody uses it, remove it by hand"
         begun = self.run.id[:8]
-        return f"its run is {self.run.state}: resume it, or give it up with `aishell runs cancel {begun}`"
+        return f"its run is {self.run.state}: resume it, or give it up with `{command('runs', 'cancel', begun)}`"
 
 
 @dataclass(frozen=True)

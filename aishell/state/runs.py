@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from aishell.commands import command
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import RunState, StepStatus, canonical, digest, now
 from aishell.state import anchor, audit, history
@@ -388,7 +389,8 @@ class Runs:
         )
         if row is None:
             raise StateError(
-                f"the run {run_id} is now driven by another process", hint="`aishell runs show` tells which"
+                f"the run {run_id} is now driven by another process",
+                hint=f"{command('runs', 'show', run_id[:8])} tells how far it is",
             )
         return _asked(row)
 

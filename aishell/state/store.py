@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aishell.commands import command
 from aishell.errors import StateError
 from aishell.interrupts import uninterrupted
 from aishell.pool import Pool
@@ -133,7 +134,7 @@ class Store:
         if _inode(self.path) != self._inode:
             raise StateError(
                 f"{self.path} was deleted or replaced while aishell had it open; nothing further was started",
-                hint="restore the file; `aishell doctor` checks it",
+                hint=f"restore the file; {command('doctor')} checks it",
             )
 
     def close(self) -> None:
@@ -181,7 +182,7 @@ def _state_error(path: Path, error: sqlite3.Error) -> StateError:
         )
     return StateError(
         f"{path} cannot be written: {text}",
-        hint="free disk space or name another state store, then `aishell runs resume`",
+        hint="free disk space, then resume the run",
     )
 
 

@@ -48,9 +48,11 @@ def test_archived_deleted_and_put_back(aishell, log_db, kind):
     assert {stat.S_IMODE(path.parent.stat().st_mode) for path in files} == {0o700}
     assert (archive["rows"], archive["format"], archive["whole"]) == (ROWS // 2, kind, True)
     assert archive["archive_id"] in result["reasoning"]
+    begins = archive["archive_id"][:24]
+    assert "✓" in aishell("archives", "verify", begins).expect(0).out
     checked = aishell("archives", "verify").expect(0)
     assert f"✓ {archive['archive_id']}: 1,000 rows, as the database counted them" in checked.out
-    load = ("archives", "load", archive["archive_id"], "--url", log_db.url, "--environment", "test")
+    load = ("archives", "load", begins, "--url", log_db.url, "--environment", "test")
     assert aishell(*load, "--dry-run", "--output", "json").expect(0).json["status"] == "preview"
     assert logs.left(log_db) == logs.kept(ROWS)
     loaded = aishell(*load, "--yes", "--output", "json").expect(0).json
@@ -118,6 +120,7 @@ def test_what_is_wrong_is_said_before_anything_is_touched(aishell, log_db):
     assert "archives:" in outside.err
     assert "unknown archive 'x'" in aishell("archives", "load", "x", "--url", log_db.url).expect(2).err
     assert "unknown archive 'x'" in aishell("archives", "verify", "x").expect(2).err
+    assert "unknown archive ''" in aishell("archives", "verify", "").expect(2).err
     assert "'xml'" in aishell("run", "log-cleanup", "--archive-format", "xml").expect(2).err
     assert logs.left(log_db) == list(range(1, ROWS + 1))
     assert not (aishell.site / "archives").exists()

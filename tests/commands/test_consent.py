@@ -264,7 +264,7 @@ def test_quit_ends_the_asking(night: Night, answer: str) -> None:
         window.type(answer)
         assert window.end() == 3
         assert window.screen.count(ASKED) == 1
-        assert "aishell runs resume" in window.screen
+        assert "runs resume" in window.screen
     assert night.untouched()
     assert len(night.events("step_started")) == 1  # the count before the first question; not the report either
     with night.command("runs", "list", "--output", "json") as window:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -175,3 +176,26 @@ def test_the_command_shows_no_password_and_no_stars_for_it(pg_current: Any, aish
     words = shlex.split(found["candidates"][0]["command"])
     assert pg_current.url_as("app") in words
     aishell(*words[1:], "--environment", "test", PGPASSWORD="secret").expect(0)
+
+
+def test_an_undo_shows_what_can_be_taken_back_and_names_what_cannot(pg: Any, aishell: Aishell) -> None:
+    """Seven partitions were dropped: none can be attached again, and all seven are told of."""
+    first = OLD.replace(day=1) - timedelta(days=400)
+    edges = [f"{first + timedelta(days=30 * n):%Y-%m-%d}" for n in range(8)]
+    pg.execute("CREATE TABLE readings (id bigint, at timestamp NOT NULL) PARTITION BY RANGE (at)")
+    for n, (begin, end) in enumerate(pairwise(edges)):
+        pg.execute(f"CREATE TABLE r{n} PARTITION OF readings FOR VALUES FROM ('{begin}') TO ('{end}')")
+    pg.execute(f"CREATE TABLE now PARTITION OF readings FOR VALUES FROM ('{edges[-1]}') TO (MAXVALUE)")
+    pg.execute(
+        f"INSERT INTO readings SELECT n, timestamp '{edges[0]}' + n * interval '1 day' FROM generate_series(0, 200) AS n"
+    )
+    aishell.configure("policy.yaml", POLICY)
+    run = aishell(*CLEAN, "--url", pg.url, "--yes", "--output", "json").expect(0).json["run_id"]
+    undo = ("runs", "undo", run, "--url", pg.url, "--environment", "test")
+    shown = aishell(*undo, "--dry-run").expect(0).out
+    assert "ATTACH PARTITION" not in shown
+    assert "cannot be undone: it was dropped: " in shown
+    failed = aishell(*undo, "--yes", "--output", "json").expect(1).json["error"]["message"]
+    for text in (shown, failed):
+        assert text.count("public.r") == 5
+        assert "and 2 more" in text

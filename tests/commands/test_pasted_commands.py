@@ -56,7 +56,7 @@ def screen(site: Path) -> Screen:
         command = [sys.executable, "-m", "aishell", "--site", str(site), *words]
         env = {**os.environ, "XDG_CONFIG_HOME": str(site), "XDG_STATE_HOME": str(site), "NO_COLOR": "1"}
         with Terminal(command, env=env, cwd=str(site), columns=columns) as window:
-            if "maintenance" in words:
+            if "full" in words:
                 window.until("decide later")
                 window.write("\x04")
             window.end()
@@ -77,10 +77,11 @@ def commands(text: str) -> set[str]:
     [
         ("run", "log-cleanup", "--discover", "--target", "the_shop_of_the_north"),
         ("run", "maintenance", "--type", "full", "--target", "the_shop_of_the_north"),
+        ("run", "maintenance", "--type", "emergency", "--target", "the_shop_of_the_north"),
         ("run", "backup", "--type", "incremental", "--target", "the_shop_of_the_north", "--yes"),
         ("doctor",),
     ],
-    ids=lambda words: " ".join(words[:3]),
+    ids=lambda words: " ".join(words[:4]),
 )
 def test_a_command_stands_whole_on_a_line(screen: Screen, words: tuple[str, ...]) -> None:
     wide = commands(screen(WIDE, *words))

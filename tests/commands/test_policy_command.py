@@ -63,13 +63,38 @@ def test_as_people_read_it(site):
     said = site("policy", "test", "--tool", "rebuild_table", "--target", "shop").expect(0)
     assert "deny: rebuild_table (high) on shop (production, moderate)" in said.out
     assert "policy rule 'never'" in said.out
-    assert "Of a step can make it stricter:" in said.out
+    assert "Of a step of the agent maintenance (assumed; --agent names another) can make it stricter:" in said.out
+    given = site("policy", "test", "--tool", "rebuild_table", "--target", "shop", "--agent", "log-cleanup").expect(0)
+    assert "Of a step of the agent log_cleanup (as given)" in given.out
+
+
+AGENT = """\
+maintenance_agent:
+  default_config: {safety_level: strict}
+  safety_constraints:
+    - {type: max_table_size, max_rows: 5000000}
+    - {type: production_hours}
+    - {type: backup_required, before_operations: [rebuild_table]}
+"""
+
+
+def test_what_binds_the_agent_is_known(site):
+    site.configure("agents/maintenance.yaml", AGENT)
+    bound = asked(site, "--tool", "rebuild_table", "--target", "crm")
+    found = {one["type"]: one for one in bound["constraints"]}
+    assert (bound["agent"], bound["safety_level"]) == ("maintenance", "strict")
+    assert found["max_table_size"]["max_rows"] == 5_000_000
+    assert {"production_hours", "backup_required", "max_load"} <= found.keys()
+    other = asked(site, "--tool", "rebuild_table", "--target", "crm", "--agent", "log-cleanup")
+    assert (other["agent"], other["safety_level"]) == ("log_cleanup", "moderate")
+    assert "backup_required" not in {one["type"] for one in other["constraints"]}
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--tool", "rebuild_tabel", "--target", "shop"), "did you mean 'rebuild_table'"),
+        (("--tool", "rebuild_table", "--target", "shop", "--agent", "maintenence"), "did you mean 'maintenance'"),
         (("--tool", "rebuild_table", "--target", "shpo"), "did you mean 'shop'"),
         (("--tool", "drop_old_partitions", "--target", "shop"), "does not exist for sqlite"),
         (("--tool", "rebuild_table", "--url", "sqlite:///x.db", "--environment", "prdouction"), "did you mean 'production'"),

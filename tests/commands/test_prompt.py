@@ -204,7 +204,7 @@ def test_quit_waits_and_resume_asks_again(terminal: Opens, shop: Path) -> None:
         window.until(QUESTION)
         window.type("q")
         assert window.end() == 3
-        run = window.screen.split("aishell runs resume ")[-1].split()[0]
+        run = window.screen.split("runs resume ")[-1].split()[0]
     assert free_pages(shop) > 0
     with terminal("runs", "resume", run) as window:
         window.until(QUESTION)

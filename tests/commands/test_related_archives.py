@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from datetime import date
 
@@ -56,6 +57,9 @@ def test_what_a_deletion_takes_along_comes_back(aishell, family, kind):
     (archive,) = archives_of(aishell)
     assert {one["table"] for one in archive["relatives"]} >= set(families.tables(engine)) - {"orders"}
     aishell("archives", "verify").expect(0)
+    undo = ("runs", "undo", result["run_id"], "--url", db.url)
+    hint = aishell(*undo).expect(2).err.rpartition("put back by ")[2]
+    assert shlex.split(hint)[-3:] == ["archives", "load", archive["archive_id"]]
     loaded = load(aishell, db, archive).json
     assert loaded["status"] == "success"
     assert families.prints(db, engine) == before

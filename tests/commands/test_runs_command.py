@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sqlite3
 
 import pytest
@@ -32,7 +33,7 @@ def test_lists_and_shows(aishell, waiting):
     assert row["target"] == "shop"
     assert aishell("runs", "list", "--state", "completed").expect(0).out == "no runs yet\n"
     said = aishell("runs", "show", run_id[:6]).expect(0).out
-    assert f"aishell runs resume {run_id[:8]}" in said
+    assert f"runs resume {run_id[:8]}" in said
     assert approval in said
     names = [row["name"] for row in aishell("runs", "checkpoints", run_id[:6], "--output", "json").expect(0).json]
     assert names[0] == "plan_created"
@@ -54,7 +55,7 @@ def test_an_approval_shows_exactly_what_would_run(aishell, waiting):
 def test_approved_elsewhere_it_runs(aishell, waiting):
     run_id, approval = waiting
     said = aishell("approvals", "approve", approval, "--reason", "window agreed").expect(0)
-    assert f"aishell runs resume {run_id[:8]}" in said.out
+    assert f"runs resume {run_id[:8]}" in said.out
     done = aishell.resume(run_id).expect(0)
     assert set(done.statuses().values()) == {"done"}
     (decided,) = (event for event in aishell.events("approval_decided") if event.get("reason") == "window agreed")
@@ -107,6 +108,25 @@ def test_a_review_needs_the_targets_name(aishell, bloated_sqlite):
     aishell("approvals", "approve", asked["id"], "--confirm-target", "shp").expect(5)
     assert aishell("approvals", "list", "--output", "json").json == [asked]
     aishell("approvals", "approve", asked["id"], "--confirm-target", "shop").expect(0)
+
+
+@pytest.mark.parametrize("level", ["confirm", "review"])
+def test_what_a_waiting_run_tells_can_be_pasted(aishell, bloated_sqlite, level):
+    db = bloated_sqlite.make()
+    aishell.configure("targets.yaml", f"targets: {{'the shop': {{url: {db.url!r}, environment: production}}}}")
+    aishell.configure("policy.yaml", f"rules: [{{tool: optimize_table, decision: {level}}}]")
+    said = aishell("run", "maintenance", "--type", "full", "--target", "the shop").expect(3)
+    (told,) = (line for line in said.out.splitlines() if line.startswith("waiting: "))
+    show, approve, resume = told.rpartition("(")[2].rstrip(")").split("; ")
+    (asked,) = aishell("approvals", "list", "--output", "json").expect(0).json
+    if level == "review":
+        again = aishell("approvals", "approve", asked["id"]).expect(2).err.rpartition("→ ")[2].strip()
+        assert again == approve
+    for line in (show, approve, resume):
+        name, *words = shlex.split(line)
+        assert name == "aishell"
+        aishell(*words).expect(0)
+    assert state(aishell, aishell.only_run()) == "completed"
 
 
 @pytest.mark.parametrize(("what", "then"), [("pause", "paused"), ("cancel", "cancelled")])

@@ -167,7 +167,7 @@ def test_a_step_that_raises_has_failed_and_the_run_can_be_resumed(visited: Aishe
 def test_an_agent_that_cannot_sum_up_leaves_a_run_that_can_be_resumed(visited: Aishell, exception: str) -> None:
     ended = visit(visited, f"summarise:{exception}").expect(1)
     run_id = visited.only_run()
-    assert f"aishell runs resume {run_id[:8]}" in told(ended, exception)["hint"]
+    assert f"runs resume {run_id[:8]}" in told(ended, exception)["hint"]
     assert visited.state_of(run_id) == "failed"
     visited.resume(run_id).expect(0)
 

@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("models", "verdicts", "errors", "interrupts", "pool", "traces", "trust", "plugins"),
+    ("models", "verdicts", "errors", "commands", "interrupts", "pool", "traces", "trust", "plugins"),
     ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
     ("settings", "settings_schemas", "databases", "archives"),
     ("registry",),
@@ -40,7 +40,8 @@ ONLY = {
     "traces": ("errors",),
     "trust": ("errors",),
     "plugins": ("errors", "traces", "trust"),
-    "state": ("models", "errors", "interrupts", "pool", "state"),
+    "commands": (),
+    "state": ("models", "errors", "commands", "interrupts", "pool", "state"),
 }
 
 

@@ -11,6 +11,7 @@ from aishell.errors import SettingsError, UntrustedError
 from aishell.models import Risk
 from aishell.settings import (
     DEFAULT_POLICY,
+    FILES,
     PgBackRest,
     Rule,
     Settings,
@@ -84,6 +85,19 @@ def test_a_target_is_read_with_all_it_says(config):
     )
     assert (settings.default_target, settings.safety_level) == ("shop", "strict")
     assert (settings.jobs, settings.hooks) == (4, ("a:b",))
+
+
+KEYS = [(home, key) for home, schema in FILES.items() for key in schema["properties"]]
+
+
+@pytest.mark.parametrize(("home", "key"), KEYS)
+def test_a_key_of_another_file_is_told_where_it_belongs(config, home, key):
+    for name in FILES.keys() - {home}:
+        (config / name).write_text(f"{key}: 1\n", encoding="utf-8")
+        with pytest.raises(SettingsError, match=f"{name}:1: unknown key '{key}'") as caught:
+            load_policy(config) if name == "policy.yaml" else load_settings(config)
+        assert caught.value.hint == f"it belongs in {home}"
+        (config / name).unlink()
 
 
 def test_a_target_without_an_environment_is_production(config):

@@ -76,7 +76,7 @@ SELECT 'wraparound_table' AS finding,
        CASE WHEN a.age >= least(2 * a.ceiling, 1500000000) THEN 'critical' ELSE 'warning' END AS severity,
        a.object AS object,
        round(100.0 * a.age / a.ceiling, 1) || ' % (' || a.age || ' ' || a.what || ')' AS value,
-       'optimize_table freezes it; without that autovacuum will force a full VACUUM at 100 %.' AS detail
+       '`aishell run maintenance --type standard` freezes it; without that autovacuum will force a full VACUUM at 100 %.' AS detail
 FROM age AS a WHERE a.age >= 0.9 * a.ceiling
 ORDER BY a.age::numeric / a.ceiling DESC
 
@@ -85,7 +85,7 @@ SELECT 'checksum_failures' AS finding, 'critical' AS severity, coalesce(d.datnam
        d.checksum_failures || ' pages' AS value,
        'Pages with a bad checksum were read, the last at '
          || coalesce(to_char(d.checksum_last_failure AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), 'an unknown time')
-         || ' UTC: check the tables (check_table_corruption), the disk and the backups.' AS detail
+         || ' UTC: check the tables (`aishell run maintenance --type emergency`), the disk and the backups.' AS detail
 FROM pg_stat_database AS d
 WHERE CAST(:check_corruption AS boolean) AND d.checksum_failures > 0
 UNION ALL
@@ -345,7 +345,7 @@ SELECT 'autovacuum_lagging' AS finding, CASE WHEN r.dead > 2 * r.threshold THEN 
        r.dead || ' dead rows' AS value,
        'Autovacuum should begin at ' || ceil(r.threshold) || '; last vacuum: '
          || coalesce(to_char(r.vacuumed AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC', 'never')
-         || '. optimize_table now; for good: more autovacuum workers, or less throttled ones.' AS detail
+         || '. Now: `aishell run maintenance --type standard`; for good: more autovacuum workers, or less throttled ones.' AS detail
 FROM relation AS r WHERE r.dead > r.threshold
 UNION ALL
 SELECT 'autovacuum_disabled', 'warning', r.object, 'autovacuum_enabled = off',
@@ -374,7 +374,7 @@ WHERE (current_setting('server_version_num')::int BETWEEN 140000 AND 140003)
 
 -- never_analyzed: tables that the query planner knows nothing about
 SELECT 'never_analyzed' AS finding, 'info' AS severity, NULL AS object, count(*) || ' tables' AS value,
-       'The query planner guesses for them: batch_update_statistics. The largest: '
+       'The query planner guesses for them until `aishell run maintenance --type quick`. The largest: '
          || string_agg(r.object, ', ' ORDER BY r.live DESC) FILTER (WHERE r.place <= 5) || '.' AS detail
 FROM (
   SELECT n.nspname || '.' || c.relname AS object, s.live, row_number() OVER (ORDER BY s.live DESC, n.nspname, c.relname) AS place

@@ -37,7 +37,7 @@ SELECT (SELECT count(*) FROM main.sqlite_schema
 -- Only the first: asked for more it raises "malformed" at a damaged page, and nothing would be known. An index that
 -- disagrees with its table is found by check_table_corruption only.
 SELECT 'corruption' AS finding, 'critical' AS severity, NULL AS object, q.quick_check AS value,
-       'The file is damaged: stop writing, run check_table_corruption on all tables, and compare with the last good backup.' AS detail
+       'The file is damaged: stop writing, see what is damaged with `aishell run maintenance --type emergency`, and compare with the last good backup.' AS detail
   FROM pragma_quick_check AS q
  WHERE :check_corruption AND q.quick_check <> 'ok'
  LIMIT 1
@@ -49,14 +49,14 @@ SELECT 'free_space' AS finding,
        printf('%d of %d bytes, %.0f %%', f.freelist_count * s.page_size, c.page_count * s.page_size,
               100.0 * f.freelist_count / c.page_count) AS value,
        CASE v.auto_vacuum
-            WHEN 2 THEN 'SQLite will reuse these pages; incremental_vacuum gives them back to the disk.'
-            ELSE 'SQLite will reuse these pages; VACUUM (optimize_table) gives them back to the disk.' END AS detail
+            WHEN 2 THEN 'SQLite will reuse these pages; `aishell run maintenance --type full` gives them back to the disk.'
+            ELSE 'SQLite will reuse these pages; `aishell run maintenance --type full` gives them back to the disk (VACUUM).' END AS detail
   FROM pragma_page_count AS c, pragma_page_size AS s, pragma_freelist_count AS f, pragma_auto_vacuum AS v
  WHERE 5 * f.freelist_count >= c.page_count AND f.freelist_count > 0
 
 -- statistics: a file in which ANALYZE never ran
 SELECT 'no_statistics' AS finding, 'warning' AS severity, NULL AS object, 'sqlite_stat1 does not exist' AS value,
-       'ANALYZE never ran: queries choose indexes by rules of thumb. Run batch_update_statistics.' AS detail
+       'ANALYZE never ran: queries choose indexes by rules of thumb. Run `aishell run maintenance --type quick`.' AS detail
  WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_stat1')
    AND EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'index')
 

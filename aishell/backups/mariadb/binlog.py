@@ -18,7 +18,7 @@ from aishell.backups.mariadb.full import BLOCK, Counting, gtid, own_database
 from aishell.backups.mariadb.login import login
 from aishell.backups.mariadb.moments import Position, snapshot
 from aishell.backups.mariadb.prints import structure
-from aishell.backups.parents import FULL_FIRST
+from aishell.backups.parents import full_first
 from aishell.backups.repository import writing
 from aishell.errors import BackupError, DatabaseError
 
@@ -120,15 +120,17 @@ def _start(work: Work, parent: Manifest) -> Position:
         )
     at = parent.position
     if not at:
-        raise BackupError(f"{parent.backup_id} has no position in the binary log", hint=FULL_FIRST)
+        raise BackupError(f"{parent.backup_id} has no position in the binary log", hint=full_first(work.context))
     file, position = (at["file"], at["position"]) if parent.kind == FULL else (at["next"], FIRST)
     if file not in _logs(work):
         raise BackupError(
             f"the server no longer has the binary log {file}, which {parent.backup_id} has to be gone on from",
-            hint=FULL_FIRST,
+            hint=full_first(work.context),
         )
     if at["gtid"] != gtid(work, file, position):
-        raise BackupError(f"the server has begun its binary log anew since {parent.backup_id}", hint=FULL_FIRST)
+        raise BackupError(
+            f"the server has begun its binary log anew since {parent.backup_id}", hint=full_first(work.context)
+        )
     return file, position
 
 

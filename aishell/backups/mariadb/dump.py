@@ -50,7 +50,7 @@ def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
 def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_database_incremental`: from where the parent that is named ends, else the newest verified backup."""
     method = _goes_on(params, context)
-    parent = parent_of(tool, params, context, method)
+    parent = parent_of(tool, params, context, method, *(["--physical"] if method == PHYSICAL else []))
     if method == PHYSICAL:
         from aishell.backups.mariadb import physical as mariadb_backup
 

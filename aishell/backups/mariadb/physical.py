@@ -19,7 +19,7 @@ from aishell.backups.mariadb.files import Files
 from aishell.backups.mariadb.login import login
 from aishell.backups.mariadb.prepared import BLOCK, STREAM, TOLD, Prepared, checkpoints, run
 from aishell.backups.methods import Chain, Method
-from aishell.backups.parents import FULL_FIRST
+from aishell.backups.parents import PHYSICAL, full_first
 from aishell.backups.repository import writing
 from aishell.errors import BackupError
 from aishell.registry.context import Context
@@ -67,7 +67,8 @@ class MariadbBackup(Method):
         files, parent = Files.of(work), work.parent[1]
         if parent.details["files"] != files.incarnation:
             raise BackupError(
-                f"the server's files are not those any more that {parent.backup_id} was made of", hint=FULL_FIRST
+                f"the server's files are not those any more that {parent.backup_id} was made of",
+                hint=full_first(work.context, PHYSICAL),
             )
         return self._copied(work, files, int(parent.position["lsn"]))
 
@@ -139,7 +140,8 @@ class MariadbBackup(Method):
         begins, ends = checkpoints(told)
         if begins != since or ends < since:
             raise BackupError(
-                f"what was copied reaches from {begins} to {ends} in the log, and should from {since}", hint=FULL_FIRST
+                f"what was copied reaches from {begins} to {ends} in the log, and should from {since}",
+                hint=full_first(work.context, PHYSICAL),
             )
         binlog = [match[1] for path in sorted(told.iterdir()) for match in _BINLOG.finditer(path.read_text("utf-8"))]
         details = {

@@ -33,7 +33,7 @@ from aishell.backups.mariadb.definitions import (
 from aishell.backups.mariadb.dump import quietly
 from aishell.backups.mariadb.prints import structure
 from aishell.backups.mariadb.undoing import lend, rehearse, tables_in, undone_where_it_fails
-from aishell.backups.replacing import expected, nothing_replaced, refuse_other, require_safety, restored, told
+from aishell.backups.replacing import anew, expected, nothing_replaced, refuse_other, require_safety, restored, told
 from aishell.backups.restoring import differences
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
@@ -65,7 +65,7 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
         elif not _there(work, params["kept"]):
             raise BackupError(
                 f"the database {place} is not there any more",
-                hint="`aishell backups restore --in-place` begins anew",
+                hint=anew(work),
             )
         removal = render(tool, tool.blocks["removal"], params, context.database).text
         return told(work, compared=params["compare"], kept=params["kept"], removal=removal, notes=notes)

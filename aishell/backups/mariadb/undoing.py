@@ -25,6 +25,7 @@ from aishell.backups.mariadb.definitions import (
     unchanged,
 )
 from aishell.backups.mariadb.dump import quietly
+from aishell.commands import command
 from aishell.databases.base import Session
 from aishell.errors import AishellError, BackupError, DatabaseError
 from aishell.models import Row
@@ -90,7 +91,7 @@ def undone_where_it_fails(work: Work, rows: Sequence[Row], about: Mapping[str, A
             raise BackupError(
                 f"{error.message}; the tables of the backup are in {database}, and those that were there in {kept}; "
                 "views, routines, triggers and events may be missing",
-                hint="`aishell runs resume` goes on with it",
+                hint=f"{command('runs', 'resume', work.context.run_id[:8])} goes on with it",
             ) from error
         try:
             missing = _undo(work, rows, about)

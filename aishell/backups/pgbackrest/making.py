@@ -9,7 +9,7 @@ from contextlib import suppress
 from aishell.backups.catalog import Entry
 from aishell.backups.making import Work, Written
 from aishell.backups.manifest import FULL, INCREMENTAL, Manifest
-from aishell.backups.parents import parent_of
+from aishell.backups.parents import full_first, parent_of
 from aishell.backups.pgbackrest.info import EMPTY, OK, Set, Stanza, percent, warnings
 from aishell.backups.pgbackrest.reach import Reach, account_of, version_of
 from aishell.backups.postgresql import wal
@@ -18,7 +18,6 @@ from aishell.errors import BackupError
 from aishell.models import Row
 
 NAME = "pgbackrest"
-FULL_FIRST = "make a full backup with aishell: aishell run backup --type full"
 #: Our kinds of backup -> pgbackrest's.
 TYPES = {FULL: "full", INCREMENTAL: "incr"}
 #: What a backup has of all databases, as for pg_basebackup.
@@ -60,15 +59,15 @@ def parent_in(work: Work, stanza: Stanza) -> tuple[Entry, Manifest]:
     """The catalog's entry of the set that pgbackrest will go on from. Raises BackupError where it has none that is verified."""
     newest, reach = stanza.newest, _reach(work, work.query("cluster")[0])
     if newest is None:
-        raise BackupError(f"there is no backup in {reach.named} to go on from", hint=FULL_FIRST)
+        raise BackupError(f"there is no backup in {reach.named} to go on from", hint=full_first(work.context))
     for entry, manifest in _known(work):
         there = manifest.position["label"], manifest.details["stanza"], manifest.details["repo"]
         if there == (newest.label, reach.stanza, reach.repo):
             named = {**work.params, "parent": entry.backup_id}
-            return parent_of(work.tool, named, work.context, NAME, hint=FULL_FIRST)
+            return parent_of(work.tool, named, work.context, NAME)
     raise BackupError(
         f"the newest set in {reach.named}, {newest.label}, was not made by aishell, and pgbackrest would go on from it",
-        hint=FULL_FIRST,
+        hint=full_first(work.context),
     )
 
 
@@ -151,12 +150,13 @@ def _require_ours(work: Work, kind: str, made: Set, after: Row) -> None:
     if (made.kind, made.prior) != (TYPES[kind], prior):
         raise BackupError(
             f"pgbackrest made {made.label} on {made.prior or 'nothing'}, not on {prior}: there was another backup meanwhile",
-            hint=FULL_FIRST,
+            hint=full_first(work.context),
         )
     made_since = set(after["tablespaces"] or {}) - made.tablespaces
     if made_since:
         raise BackupError(
-            f"a tablespace was made while {made.label} was: {', '.join(sorted(made_since))}", hint=FULL_FIRST
+            f"a tablespace was made while {made.label} was: {', '.join(sorted(made_since))}",
+            hint=full_first(work.context),
         )
 
 

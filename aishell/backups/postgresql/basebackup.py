@@ -13,7 +13,7 @@ from aishell.backups.encryption import opened
 from aishell.backups.making import Work, Written, make, total
 from aishell.backups.manifest import INCREMENTAL, Manifest, Print
 from aishell.backups.methods import Chain, Method
-from aishell.backups.parents import newest_by, parent_of
+from aishell.backups.parents import PHYSICAL, full_first, newest_by, parent_of
 from aishell.backups.postgresql import recovery, wal
 from aishell.backups.postgresql.libpq import reached, use_programs
 from aishell.backups.postgresql.recovery import BASE
@@ -54,7 +54,7 @@ def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict
     """`backup_database_incremental`: onto the parent named, else the newest verified physical backup of this server."""
     work = Work(tool, params, context, Path())
     _state(work)
-    parent = parent_of(tool, params, context, PgBasebackup.name, hint=wal.FULL_FIRST)
+    parent = parent_of(tool, params, context, PgBasebackup.name, PHYSICAL)
     made = make(tool, params, context, PgBasebackup(), kind=INCREMENTAL, parent=parent)
     # Not up to the new one: should that turn out to be damaged, it can be made again from the same parent, which is verified.
     if parent[1].details["slot"]:
@@ -99,10 +99,13 @@ class PgBasebackup(Method):
         if parent.details["increments"] == LOG:
             return self._log(work, state, parent, kept)
         if parent.details["increments"] == NONE:
-            raise BackupError(f"{parent.backup_id} was made to go without increments", hint=wal.FULL_FIRST)
+            raise BackupError(
+                f"{parent.backup_id} was made to go without increments", hint=full_first(work.context, PHYSICAL)
+            )
         if not state["summarizes"]:
             raise BackupError(
-                "the server does not summarize its WAL", hint=f"set summarize_wal = on, or {wal.FULL_FIRST}"
+                "the server does not summarize its WAL",
+                hint=f"set summarize_wal = on, or {full_first(work.context, PHYSICAL)}",
             )
         with opened(work.vault, work.folder, [(work.parent[0].folder, parent)]) as ((folder, _),):
             ended = self._base(work, state, folder / BASE / recovery.MANIFEST)
@@ -187,7 +190,7 @@ class PgBasebackup(Method):
         if state["timeline"] != parent.position["timeline"]:
             raise BackupError(
                 f"the server is on timeline {state['timeline']} and {parent.backup_id} is of {parent.position['timeline']}",
-                hint=wal.FULL_FIRST,
+                hint=full_first(work.context, PHYSICAL),
             )
         wal.require_kept(work, kept["slot"], begin, parent.backup_id)
         with reached(work.context.database.here) as (dbname, descriptors):
@@ -196,7 +199,9 @@ class PgBasebackup(Method):
         if _spaces(state)["tablespaces"].items() - parent.details["tablespaces"].items() or wal.makes_tablespace(
             work, segments
         ):
-            raise BackupError(f"a tablespace was made since {parent.backup_id}", hint=wal.FULL_FIRST)
+            raise BackupError(
+                f"a tablespace was made since {parent.backup_id}", hint=full_first(work.context, PHYSICAL)
+            )
         position = {"lsn": wal.text_of(segments.end), "timeline": segments.timeline}
         details = {
             "from": wal.text_of(segments.begin),

@@ -11,7 +11,7 @@ from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest
 from aishell.backups.postgresql import place as pg_place
 from aishell.backups.postgresql.dump import with_owners
-from aishell.backups.replacing import nothing_replaced, refuse_other, require_safety, restored, told
+from aishell.backups.replacing import anew, nothing_replaced, refuse_other, require_safety, restored, stop_first, told
 from aishell.databases.base import Database, Session, Statement
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
@@ -77,7 +77,7 @@ def _is_done(work: Work, door: Database) -> bool:
     there = ", ".join(f"{name} ({number})" for name, number in sorted(found.items())) or "none of them"
     raise BackupError(
         f"{place} is not the database {oid} that was restored, or {database} was renamed meanwhile; there are: {there}",
-        hint="look which database is which; `aishell backups restore --in-place` begins anew",
+        hint=f"look which database is which; {anew(work)}",
     )
 
 
@@ -87,7 +87,7 @@ def _refuse_sessions(work: Work, door: Database) -> list[str]:
     if sessions and not work.params["terminate"]:
         raise BackupError(
             f"{len(sessions)} session(s) are in {work.params['database']}: {few(sessions)}",
-            hint="stop the application, then `aishell runs resume`; or begin anew with --terminate, which ends them",
+            hint=f"{stop_first(work)}; or begin anew with --terminate, which ends them",
         )
     return sessions
 
@@ -119,7 +119,7 @@ def _rename(work: Work, door: Database) -> None:
                 if not left:
                     raise BackupError(
                         f"{work.params['database']} is entered again and again: {error.message}",
-                        hint="stop the application, then `aishell runs resume`",
+                        hint=stop_first(work),
                     ) from error
 
 

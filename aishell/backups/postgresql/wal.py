@@ -10,13 +10,13 @@ from pathlib import Path
 
 from aishell.backups.making import Work
 from aishell.backups.manifest import Manifest
+from aishell.backups.parents import PHYSICAL, full_first
 from aishell.backups.postgresql.libpq import use_programs
 from aishell.backups.repository import writing
 from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
 
-FULL_FIRST = "make a full physical backup first: aishell run backup --physical"
 WAL = "wal"
 _HALF = 1 << 32
 
@@ -117,17 +117,18 @@ def drop(work: Work, slot: str) -> None:
 def require_kept(work: Work, slot: str | None, begin: int, parent: str) -> None:
     """Raises BackupError where the server may have removed WAL since the parent."""
     known = None if slot is None else found(work, slot)
+    hint = full_first(work.context, PHYSICAL)
     if known is None:
-        raise BackupError(f"no replication slot keeps the WAL since {parent} on the server", hint=FULL_FIRST)
+        raise BackupError(f"no replication slot keeps the WAL since {parent} on the server", hint=hint)
     if lost(known):
         raise BackupError(
             f"the server has removed WAL since {parent}: its slot {slot} had more to keep than max_slot_wal_keep_size",
-            hint=FULL_FIRST,
+            hint=hint,
         )
     if number_of(known["restart_lsn"]) > begin:
         raise BackupError(
             f"the slot {slot} keeps WAL from {known['restart_lsn']} on only, and {parent} ends at {text_of(begin)}",
-            hint=FULL_FIRST,
+            hint=hint,
         )
 
 

@@ -35,7 +35,7 @@ STEP = 8192
 _NUMBER = struct.Struct(">I")
 #: What SQLite says of an index by a function or a collation that is the application's own.
 _APPLICATIONS = ("unknown function", "no such collation sequence")
-_UNREADABLE = "`aishell run maintenance` looks for damage; --no-compare makes a backup all the same"
+_UNREADABLE = "a full maintenance looks for damage; --no-compare makes a backup all the same"
 #: Pages compared at a time.
 _RUN = 256
 #: Rows of a fingerprint that are read at a time, and the format they are put into: 2 is the last that writes the same value the

@@ -13,7 +13,7 @@ from urllib.parse import quote as percent_encode
 
 from aishell.backups.checking import few, working
 from aishell.backups.making import Work
-from aishell.backups.replacing import nothing_replaced, refuse_other, require_safety, restored, told
+from aishell.backups.replacing import anew, nothing_replaced, refuse_other, require_safety, restored, stop_first, told
 from aishell.backups.repository import writing
 from aishell.backups.restoring import differences
 from aishell.backups.sqlite.copy import STEP, SQLiteCopy, open_file, prints_of
@@ -26,7 +26,6 @@ from aishell.registry.tool import Tool
 #: Seconds that SQLite waits for a lock between two looks at whether to go on.
 LOOK = 0.25
 _HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_STOP = "stop the application, then `aishell runs resume`"
 
 
 def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
             with writing(place):
                 place.unlink()
         elif not kept.exists() and params["safety"] is not None:
-            raise BackupError(f"{place} is not there any more", hint="`aishell backups restore --in-place` begins anew")
+            raise BackupError(f"{place} is not there any more", hint=anew(work))
         there = kept.exists()
         removal = f"rm {shlex.quote(str(kept))}" if there else None
         return told(work, compared=compared, kept=str(kept) if there else None, removal=removal, notes=notes)
@@ -124,7 +123,7 @@ def _write(work: Work, source: sqlite3.Connection, target: sqlite3.Connection) -
         if status & 0xFF not in _HELD:  # the primary result code
             moved = time.monotonic()
         elif time.monotonic() > moved + limit:
-            raise DatabaseError(f"others have held the database for {limit:.0f} s", kind="busy", hint=_STOP)
+            raise DatabaseError(f"others have held the database for {limit:.0f} s", kind="busy", hint=stop_first(work))
         work.context.progress(pages - remaining, pages, "pages written")
 
     try:
@@ -139,7 +138,7 @@ def _refuse_page_size(source: sqlite3.Connection, target: sqlite3.Connection, li
     if size != there and target.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
         raise BackupError(
             f"{live} has pages of {there} bytes and the backup of {size}, which cannot be changed in WAL mode",
-            hint="stop the application, run PRAGMA journal_mode = DELETE on it, then `aishell runs resume`",
+            hint="stop the application, run PRAGMA journal_mode = DELETE on it, then resume the run",
         )
 
 

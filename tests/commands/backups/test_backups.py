@@ -220,11 +220,8 @@ def test_doctor_tells_the_age_of_the_last_verified_backup(aishell, shop):
         return next(one for one in found if one["subject"] == "backup of shop")
 
     first = finding()
-    assert (first["level"], first["text"], first["remedy"]) == (
-        "warning",
-        "there is none",
-        "aishell run backup --target shop",
-    )
+    assert (first["level"], first["text"]) == ("warning", "there is none")
+    assert first["remedy"].endswith(" run backup --target shop")
     assert not aishell.state.exists(), "a check makes no state"
     full = back_up(aishell, "--restore-test")
     second = finding()

@@ -150,7 +150,7 @@ def test_what_runs_have_left_goes_when_they_are_over(aishell, shop):
     arguments = ("--set", "count=1", "--yes")
     set_state(aishell, "executing")
     kept = {row["path"]: row["kept"] for row in prune(aishell, *arguments)["unfinished"]}
-    assert f"aishell runs cancel {run[:8]}" in kept[str(mine)]
+    assert f"runs cancel {run[:8]}" in kept[str(mine)]
     assert "this site knows no such run" in kept[str(alien)]
     set_state(aishell, "cancelled")
     assert "say so with --yes" in aishell("backups", "prune", "--set", "count=1").expect(2).err

@@ -126,7 +126,9 @@ def test_two_values_that_cannot_be_compared_fail_with_the_conditions_text():
 
 def test_a_skipped_step_is_told_the_figures():
     condition = "${steps.a.output.rate} > 30 and ${task.task_id} == 'it'"
-    assert conditions.described(condition, look_up) == "29.5 > 30 and 'it' == 'it'"
+    told = "only if rate of a > 30 and task_id of the task == 'it', and rate of a is 29.5, task_id of the task is 'it'"
+    assert conditions.described(condition, look_up) == told
+    assert conditions.described("${steps.a.output.rate} > 30", look_up) == "only if rate of a > 30, and it is 29.5"
 
 
 @given(st.text())

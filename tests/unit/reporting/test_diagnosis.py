@@ -145,7 +145,7 @@ def test_the_age_of_the_last_verified_backup(known, level, told):
 
 def test_a_target_that_was_not_asked_goes_by_its_name():
     assert backup("shop", [made(2, identity="other")], NOW).level == "ok"
-    nameless = backup("sqlite:///x", [], NOW, option="--url sqlite:///x")
+    nameless = backup("sqlite:///x", [], NOW)
     assert (nameless.subject, nameless.remedy) == ("backup", "aishell run backup --url sqlite:///x")
 
 

@@ -19,7 +19,7 @@ SELECT 'setting' AS finding,
             WHEN 'innodb_checksum_algorithm' THEN 'Damaged pages go unnoticed: no check of corruption means anything.'
             WHEN 'innodb_flush_log_at_trx_commit' THEN 'A crash loses up to about a second of committed transactions.'
             WHEN 'innodb_stats_persistent' THEN 'ANALYZE holds only until the next restart, and query plans may change by chance.'
-            WHEN 'innodb_stats_auto_recalc' THEN 'Statistics are refreshed by ANALYZE only: run batch_update_statistics regularly.'
+            WHEN 'innodb_stats_auto_recalc' THEN 'Statistics are refreshed by ANALYZE only: `aishell run maintenance --type quick` does that; run it regularly.'
             WHEN 'innodb_file_per_table' THEN 'New tables go to the shared tablespace, which never gives space back: OPTIMIZE frees nothing on the disk.'
             WHEN 'innodb_optimize_fulltext_only' THEN 'OPTIMIZE only tidies up FULLTEXT indexes and rewrites no table.' END AS detail
   FROM performance_schema.global_variables AS v

@@ -50,7 +50,7 @@ WITH named AS (
 )
 SELECT 'free_space_in_file' AS finding, 'info' AS severity, s.TABLE_NAME AS object,
        CONCAT(ROUND(s.DATA_FREE / 1048576), ' of ', ROUND(s.total / 1048576), ' MB are free extents') AS value,
-       'At least this much would go back to the disk: see analyze_table_fragmentation, then optimize_table.' AS detail
+       'At least this much would go back to the disk: `aishell run maintenance --type full` looks, and rewrites what is worth it.' AS detail
   FROM slack AS s
  WHERE s.place <= 10
  UNION ALL

@@ -31,7 +31,7 @@ SELECT CASE WHEN t.TABLE_TYPE = 'VIEW' THEN 'broken_view' ELSE 'unreadable_table
 
 -- corruption: what a query can know of damage, and what it cannot
 SELECT 'corruption_not_visible' AS finding, 'info' AS severity, NULL AS object, 'InnoDB pages' AS value,
-       'Damaged pages show in no catalog table: only what the server could not open is listed; check_table_corruption reads the tables themselves.' AS detail
+       'Damaged pages show in no catalog table: only what the server could not open is listed; `aishell run maintenance --type emergency` reads the tables themselves.' AS detail
   FROM (SELECT 1 AS one) AS d
  WHERE :check_corruption
 
