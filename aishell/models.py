@@ -359,13 +359,17 @@ def _digested(step: Step) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A statement as a person reads it, with the lock it takes and the file it comes from; `shown` is it on a screen."""
+    """A statement as a person reads it, with the lock it takes and the file it comes from; `shown` is it on a screen.
+
+    `note`: in which database it is sent, or that it is sent only where something fails.
+    """
 
     sql: str
     lock: str
     source: str
     shown: str = ""
     locks_too: Mapping[str, str] = field(default_factory=dict)  # on other tables, in words
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

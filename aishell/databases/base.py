@@ -34,6 +34,8 @@ class Statement:
     source: str = ""
     block: str = ""
     reads: bool = False
+    #: What people are told of it before it is sent: in which database, or only where something fails.
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
