@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.agents.backup_steps import BackupSteps
+from aishell.backups.manifest import SAFETY as SAFETY_STEP
 from aishell.errors import ParameterError
 from aishell.models import Inventory, Server, Step
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 
 STEP, TOOL = "replace", "replace_database"
-SAFETY = BackupSteps("size", "safety", "validate", "A safety backup of the state that is about to be lost.")
+SAFETY = BackupSteps("size", SAFETY_STEP, "validate", "A safety backup of the state that is about to be lost.")
 #: Methods whose backups are of one database, which another can take the place of.
 METHODS = ("pg_dump", "mariadb-dump", "sqlite")
 #: Options of the restore that the exchange has to know too.

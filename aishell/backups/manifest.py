@@ -14,6 +14,8 @@ from aishell.packing import pack, unpack
 #: Raised when an older aishell could not read what this one writes.
 VERSION = 1
 FULL, INCREMENTAL = "full", "incremental"
+#: The step that makes the backup of what a restore in place is about to replace. The backup's id ends with it.
+SAFETY = "safety"
 
 
 @dataclass(frozen=True, slots=True)
