@@ -17,6 +17,8 @@ from uuid import UUID
 
 Params = Mapping[str, Any]
 Row = dict[str, Any]
+#: The step that makes the backup of what a restore in place is about to replace; the backup's id ends with it.
+SAFETY_STEP = "safety"
 
 
 class Risk(StrEnum):

@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.agents.backup_steps import BackupSteps
-from aishell.backups.manifest import SAFETY as SAFETY_STEP
 from aishell.errors import ParameterError
-from aishell.models import Inventory, Server, Step
+from aishell.models import SAFETY_STEP, Inventory, Server, Step
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 
@@ -44,7 +43,7 @@ def steps(data: Mapping[str, Any], inventory: Inventory, restore: Step) -> list[
         params |= {name: options[name] for name in _SHARED if name in options}
         params |= {"oid": "${steps.restore.output.identity}", "terminate": bool(data.get("terminate"))}
         params["becomes"] = f"{prefix}${{steps.restore.output.identity}}{suffix}"
-    bytes_ = made.get("source_bytes") or made["bytes"]
+    bytes_ = made.get("needs_bytes") or made.get("source_bytes") or made["bytes"]
     exchange = Step(
         id=STEP,
         tool=TOOL,

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.manifest import FULL, SAFETY, Manifest
+from aishell.backups.manifest import FULL, Manifest
 from aishell.backups.repository import inside
 from aishell.errors import NotAtHandError, UnknownNameError
-from aishell.models import now
+from aishell.models import SAFETY_STEP, now
 from aishell.state.connection import Record, marks
 from aishell.state.store import Store
 
@@ -90,7 +90,7 @@ class Entry:
     @property
     def replaced(self) -> bool:
         """Whether it was made of what a restore in place was about to replace: it stands in for no other backup."""
-        return self.backup_id.endswith(f"-{SAFETY}")
+        return self.backup_id.endswith(f"-{SAFETY_STEP}")
 
     @property
     def wrong(self) -> str | None:

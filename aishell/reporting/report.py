@@ -56,11 +56,13 @@ def _findings(results: Sequence[StepResult]) -> Iterable[str]:
         return ["## Findings", "", "None.", ""]
     found.sort(key=lambda f: _SEVERITIES.index(f["severity"]) if f["severity"] in _SEVERITIES else len(_SEVERITIES))
     acted = _acted_on(results)
-    lines = [
-        f"- **{_name(f['severity'])}** {_name(f['finding'])} {_name(f.get('object'))}: {_told(f, acted.get(_about(f)))}"
-        for f in found
-    ]
+    lines = [f"- **{_name(f['severity'])}** {_subject(f)}: {_told(f, acted.get(_about(f)))}" for f in found]
     return ["## Findings, before anything was done", "", *_cut(lines), ""]
+
+
+def _subject(finding: Mapping[str, Any]) -> str:
+    """What was found, and of which object where it is of one."""
+    return " ".join(filter(None, (_name(finding["finding"]), _name(finding.get("object")))))
 
 
 def _about(finding: Mapping[str, Any]) -> str:
@@ -69,10 +71,11 @@ def _about(finding: Mapping[str, Any]) -> str:
 
 
 def _told(finding: Mapping[str, Any], acted: Sequence[str] | None) -> str:
-    """What a finding says; what it advises is out of date where the run has changed the object since."""
+    """The value of a finding, and what it says; that advice is out of date where the run has changed the object since."""
+    value, detail = _name(finding.get("value")), _name(finding.get("detail"))
     if acted:
-        return f"{_name(finding.get('value'))}; since then {', '.join(acted)}"
-    return _name(finding.get("detail") or finding.get("value"))
+        return f"{value}; since then {', '.join(acted)}"
+    return ". ".join(filter(None, (value, detail)))
 
 
 def _acted_on(results: Sequence[StepResult]) -> dict[str, list[str]]:
