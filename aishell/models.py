@@ -250,6 +250,9 @@ class Inventory:
     history: Mapping[tuple[str, str], History] = field(default_factory=dict)  # (tool, object) -> cost
     answers: Mapping[str, Mapping[str, list[Row]]] = field(default_factory=dict)  # by question: block -> rows
     guarded: frozenset[str] = frozenset()  # tools that a backup has to come before, for a task that wants one
+    rebuilt: Mapping[tuple[str, str], tuple[str, ...]] = field(
+        default_factory=dict
+    )  # table -> indexes our runs rebuilt
     residue: tuple[Residue, ...] = ()  # what killed runs have left, for an agent that asks for it
     last_backup: Mapping[str, str] | None = None  # backup_id and started_at of the one that is young enough for them
     access: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # what the connected role may do: block -> rows
