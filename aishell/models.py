@@ -17,6 +17,8 @@ from uuid import UUID
 
 Params = Mapping[str, Any]
 Row = dict[str, Any]
+#: The step that makes the backup of what a restore in place is about to replace; the backup's id ends with it.
+SAFETY_STEP = "safety"
 
 
 class Risk(StrEnum):
@@ -263,6 +265,9 @@ class Inventory:
     history: Mapping[tuple[str, str], History] = field(default_factory=dict)  # (tool, object) -> cost
     answers: Mapping[str, Mapping[str, list[Row]]] = field(default_factory=dict)  # by question: block -> rows
     guarded: frozenset[str] = frozenset()  # tools that a backup has to come before, for a task that wants one
+    rebuilt: Mapping[tuple[str, str], tuple[str, ...]] = field(
+        default_factory=dict
+    )  # table -> indexes our runs rebuilt
     residue: tuple[Residue, ...] = ()  # what killed runs have left, for an agent that asks for it
     last_backup: Mapping[str, str] | None = None  # backup_id and started_at of the one that is young enough for them
     access: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # what the connected role may do: block -> rows
@@ -374,13 +379,17 @@ def _digested(step: Step) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A statement as a person reads it, with the lock it takes and the file it comes from; `shown` is it on a screen."""
+    """A statement as a person reads it, with the lock it takes and the file it comes from; `shown` is it on a screen.
+
+    `note`: in which database it is sent, or that it is sent only where something fails.
+    """
 
     sql: str
     lock: str
     source: str
     shown: str = ""
     locks_too: Mapping[str, str] = field(default_factory=dict)  # on other tables, in words
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

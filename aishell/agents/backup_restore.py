@@ -72,14 +72,20 @@ class BackupRestoreAgent(Agent):
         chosen["compare"] = bool(data.get("compare", True)) and made.get("compared", False) and len(chosen) == 2
         options = data.get("options", {})
         chosen |= {name: escaped(value) if isinstance(value, str) else value for name, value in options.items()}
-        bytes_ = made.get("source_bytes") or made["bytes"]
+        bytes_, increments = _needs(made), made.get("rests_on", 0)
+        which = f", with the {increments + 1} that it is made of" if increments else ""
         step = Step(
             id="restore",
             tool="restore_backup",
             params=chosen,
             rationale=f"Into {place}, a new place: nothing that is there is touched. The backup is checked once more before.",
             evidence=(
-                Evidence("backup_bytes", made["bytes"], "the backup's manifest", made["finished_at"]),
+                Evidence(
+                    "backup_bytes",
+                    made.get("chain_bytes", made["bytes"]),
+                    f"the backup's manifest{which}",
+                    made["finished_at"],
+                ),
                 Evidence("proven", data.get("rung", "written"), "the catalog", data.get("rung_at") or "never"),
             ),
             # A path lies on this host, of whose disks nothing is known here.
@@ -177,6 +183,11 @@ def _check_place(place: str, server: Server) -> None:
         )
 
 
+def _needs(made: Mapping[str, Any]) -> int:
+    """Bytes that what is restored has, as far as the manifests tell: of an increment those of all that it rests on too."""
+    return int(made.get("needs_bytes") or made.get("source_bytes") or made["bytes"])
+
+
 def _warnings(data: Mapping[str, Any], server: Server) -> list[str]:
     """What may be in the way."""
     made, told = data["manifest"], []
@@ -191,5 +202,5 @@ def _warnings(data: Mapping[str, Any], server: Server) -> list[str]:
         told.append("the backup was not verified yet: it is read from beginning to end before anything is restored")
     if not made.get("compared"):
         told.append("the backup was made without fingerprints: what comes back cannot be compared with what it saw")
-    told.append(f"{size(made.get('source_bytes') or made['bytes'])} as of {made['started_at'][:19]}Z")
+    told.append(f"{size(_needs(made))} as of {made['started_at'][:19]}Z")
     return told

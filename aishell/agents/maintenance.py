@@ -13,6 +13,7 @@ from aishell.agents.maintenance_backup import backed_up
 from aishell.models import AgentConfig, Evidence, Index, Inventory, Step, StepResult, Table, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
+from aishell.reporting.units import size
 from aishell.settings_schemas import MOST_BYTES, number, whole
 
 TYPES = ("quick", "standard", "full", "emergency")
@@ -30,6 +31,8 @@ TAKES_BINLOG = frozenset({"optimize_table", "optimize_offline_table", "batch_upd
 OFFLINE_ENGINES = frozenset({"myisam", "aria"})
 #: SQLite loads all statistics anew after each ANALYZE: 0.1 s a table in a file of 10,000, 0.2 s for all of them at once.
 ANALYZE_ALL_ABOVE = 50
+#: PostgreSQL: what a rewrite has to gain, in percent of the table and in bytes; above the second it is proposed unasked.
+REWRITE_PERCENT, REWRITE_BYTES = 40.0, 1 << 30
 USELESS_RUNS = 3  # a tool that gained nothing so often is left alone until the object changes
 
 
@@ -52,6 +55,7 @@ class MaintenanceAgent(Agent):
         "exclude": {"type": "array", "items": {"type": "string", "minLength": 1}},
         "rebuild_indexes": {"type": "boolean"},
         "update_stats": {"type": "boolean"},
+        "rebuild_tables": {"type": "boolean"},
         "fragmentation_threshold": number(0, 100),
         "optimize_threshold": number(0, 100),
         "min_index_size": whole(0, MOST_BYTES),
@@ -92,6 +96,9 @@ class _Planner:
         self.min_index_size = int(data.get("min_index_size", MIN_TABLE_BYTES))
         self.rebuild_indexes = data.get("rebuild_indexes", self.kind == "full")
         self.update_stats = data.get("update_stats", self.kind != "emergency")
+        self.rebuild_tables: bool | None = data.get("rebuild_tables")  # PostgreSQL; None: those with much to gain
+        self.fresh: set[tuple[str, str]] = set()  # tables whose statistics another step refreshes
+        self.unwritten: list[tuple[Table, float]] = []  # worth a rewrite that nobody asked for
         self.chosen = bool(data.get("tables") or data.get("exclude"))
         self.stored = [t for t in inventory.tables if t.kind in STORED]
         self.indexes: dict[tuple[str, str], list[Index]] = defaultdict(list)
@@ -119,6 +126,8 @@ class _Planner:
             else:
                 for table in sorted(self.stored, key=self._priority):
                     self._table(table)
+        if self.unwritten:
+            self.warnings.append(_unwritten(self.unwritten))
         if self.update_stats:
             self._statistics()
         self._report()
@@ -142,32 +151,103 @@ class _Planner:
         """The steps for one table: measure, vacuum or rewrite, rebuild its bloated indexes, drop what our builds left."""
         reasons = self._optimize_reasons(table) if self.engine != "sqlite" else []
         bloated = self._bloated(table) if self.rebuild_indexes else []
-        rewrites = self.engine == "mysql" and bool(reasons)  # OPTIMIZE rebuilds every index of the table as well
-        measured = None
-        if reasons:
+        rewritten = self._rewrite_reasons(table)
+        blind = self._blind(table)
+        # OPTIMIZE of MySQL and a rewrite of PostgreSQL make every index of the table anew as well.
+        rewrites = bool(rewritten or blind) or (self.engine == "mysql" and bool(reasons))
+        reasons = reasons or blind
+        if reasons or rewritten:
+            first = (self._refresh(table),) if blind else ()
             measured = self._add(
                 "measure",
                 "analyze_table_fragmentation",
                 self._of(table),
                 "Measure again, exactly, just before the change.",
                 table=table,
+                needs=first,
                 size=None if table.bytes is None else table.bytes + (table.index_bytes or 0),
             )
-            self._optimize(table, reasons, measured)
+            vacuumed = (self._optimize(table, reasons, measured),) if reasons else ()
+            if rewritten:
+                self._rewrite(table, rewritten, (measured, *vacuumed))
         if bloated and not rewrites:
             self._rebuild(table, bloated)
         invalid = [index for index in self.indexes[table.key] if not index.valid]
         if invalid and self.kind == "full" and "drop_invalid_indexes" in self.inventory.tools:
-            names = ", ".join(index.index_name for index in invalid)
-            self._change(
-                "invalid",
-                "drop_invalid_indexes",
-                self._of(table),
-                f"Invalid indexes on the table: {names}. Only what our own failed builds left is dropped, others are reported.",
-                table=table,
-                evidence=[self._evidence("invalid_indexes", len(invalid), "catalog")],
-                size=sum(index.bytes for index in invalid),
+            self._drop_invalid(table, invalid)
+
+    def _drop_invalid(self, table: Table, invalid: list[Index]) -> None:
+        """Drop what rebuilds of ours left. Whose the others are nobody knows, so they are told and stay."""
+        names, recorded = ", ".join(index.index_name for index in invalid), self.inventory.rebuilt.get(table.key, ())
+        if not recorded:
+            self.warnings.append(
+                f"{table.schema}.{table.table}: invalid and left as they are: {names}; no run of this site has rebuilt an "
+                "index of the table: if nobody builds them now, DROP INDEX CONCURRENTLY removes them"
             )
+            return
+        self._change(
+            "invalid",
+            "drop_invalid_indexes",
+            {**self._of(table), "recorded": [escaped(name) for name in recorded]},
+            f"Invalid indexes on the table: {names}. Only what our own failed builds left is dropped, others are reported.",
+            table=table,
+            evidence=[self._evidence("invalid_indexes", len(invalid), "catalog")],
+            size=sum(index.bytes for index in invalid),
+        )
+
+    def _rewrite_reasons(self, table: Table) -> list[Evidence]:
+        """Why a table of PostgreSQL should be written anew: VACUUM gives nothing of its free space back."""
+        percent, kinds = table.fragmentation_percent or 0.0, ("table", "partition")
+        if self.engine != "postgresql" or self.kind != "full" or table.kind not in kinds:
+            return []
+        gain = (table.bytes or 0) * percent / 100
+        if percent <= REWRITE_PERCENT or gain < MIN_TABLE_BYTES or "rebuild_table" not in self.inventory.tools:
+            return []
+        if not (self.rebuild_tables or (self.rebuild_tables is None and gain >= REWRITE_BYTES)):
+            self.unwritten.append((table, percent))
+            return []
+        if self._useless("rebuild_table", table):
+            return []
+        return [self._evidence("fragmentation_percent", percent, table.fragmentation_method or "estimate")]
+
+    def _rewrite(self, table: Table, reasons: list[Evidence], needs: tuple[str, ...]) -> None:
+        """VACUUM FULL, if the table is still worth it when it is measured; it asks, since nobody can use the table meanwhile."""
+        size = (table.bytes or 0) + (table.index_bytes or 0)
+        self._change(
+            "rewrite",
+            "rebuild_table",
+            self._of(table),
+            f"Write the table and its indexes anew: about {reasons[0].value:.0f} % of it is unused, and VACUUM gives none back. "
+            "Nobody can read or write it meanwhile.",
+            table=table,
+            evidence=reasons,
+            needs=needs,
+            when=f"${{steps.{needs[0]}.output.fragmentation_percent}} > {REWRITE_PERCENT:g}",
+            size=size,
+            scratch=size,
+        )
+
+    def _blind(self, table: Table) -> list[Evidence]:
+        """MySQL: why a table is measured anew though nothing is known of it: its statistics are from before a clean-up."""
+        if self.engine != "mysql" or self.kind != "full" or not table.withheld or not stale_statistics(table):
+            return []
+        if (table.bytes or 0) + (table.index_bytes or 0) < MIN_TABLE_BYTES or self._useless("optimize_table", table):
+            return []
+        return [
+            Evidence("fragmentation_percent", None, "not known yet", self.inventory.measured_at, None, table.withheld)
+        ]
+
+    def _refresh(self, table: Table) -> str:
+        """The statistics first: what the table's figure is told by."""
+        self.fresh.add(table.key)
+        return self._change(
+            "refresh",
+            "batch_update_statistics",
+            {"tables": self._named([table])},
+            "How much of the table is unused can be told only by fresh statistics.",
+            table=table,
+            size=table.bytes,
+        )
 
     def _optimize_reasons(self, table: Table) -> list[Evidence]:
         """Why a table should be vacuumed (PostgreSQL) or rewritten (MySQL); nothing when it should not."""
@@ -192,12 +272,14 @@ class _Planner:
             )
         return found
 
-    def _optimize(self, table: Table, reasons: list[Evidence], measured: str) -> None:
+    def _optimize(self, table: Table, reasons: list[Evidence], measured: str) -> str:
         vacuum = self.engine == "postgresql"
         at_risk = any(item.metric == "freeze_age_percent" for item in reasons)
         condition = f"${{steps.{measured}.output.fragmentation_percent}} > {self.optimize_threshold:g}"
         size = None if table.bytes is None else table.bytes + (table.index_bytes or 0)
-        self._change(
+        if vacuum:
+            self.fresh.add(table.key)  # VACUUM (ANALYZE)
+        return self._change(
             "optimize",
             "optimize_offline_table" if table.storage.lower() in OFFLINE_ENGINES else "optimize_table",
             self._of(table),
@@ -301,6 +383,7 @@ class _Planner:
         stale = (
             self.stored if self.task.input_data.get("all_tables") else [t for t in self.stored if stale_statistics(t)]
         )
+        stale = [table for table in stale if table.key not in self.fresh]
         if not stale:
             return
         counts = [self._evidence("stale_tables", len(stale), "rows changed since the last ANALYZE")]
@@ -405,6 +488,17 @@ class _Planner:
 
     def _named(self, tables: Sequence[Table]) -> list[dict[str, Any]]:
         return [self._of(table) for table in tables]
+
+
+def _unwritten(found: Sequence[tuple[Table, float]]) -> str:
+    """What nobody asked for, those with most to gain first: with what it would bring, and how to ask."""
+    worst = sorted(found, key=lambda one: -(one[0].bytes or 0) * one[1])
+    named = ", ".join(f"{t.schema}.{t.table} {percent:.0f} % of {size(t.bytes)}" for t, percent in worst[:5])
+    more = f" and {len(worst) - 5} more" if len(worst) > 5 else ""
+    return (
+        f"{len(worst)} table(s) are mostly unused space, which VACUUM does not give back: {named}{more}; "
+        "--set rebuild_tables=true plans to write them anew, which asks: nobody can use a table meanwhile"
+    )
 
 
 def _live(table: Table) -> int:

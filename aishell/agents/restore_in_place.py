@@ -9,12 +9,12 @@ from typing import Any
 
 from aishell.agents.backup_steps import BackupSteps
 from aishell.errors import ParameterError
-from aishell.models import Inventory, Server, Step
+from aishell.models import SAFETY_STEP, Inventory, Server, Step
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 
 STEP, TOOL = "replace", "replace_database"
-SAFETY = BackupSteps("size", "safety", "validate", "A safety backup of the state that is about to be lost.")
+SAFETY = BackupSteps("size", SAFETY_STEP, "validate", "A safety backup of the state that is about to be lost.")
 #: Methods whose backups are of one database, which another can take the place of.
 METHODS = ("pg_dump", "mariadb-dump", "sqlite")
 #: Options of the restore that the exchange has to know too.
@@ -43,7 +43,7 @@ def steps(data: Mapping[str, Any], inventory: Inventory, restore: Step) -> list[
         params |= {name: options[name] for name in _SHARED if name in options}
         params |= {"oid": "${steps.restore.output.identity}", "terminate": bool(data.get("terminate"))}
         params["becomes"] = f"{prefix}${{steps.restore.output.identity}}{suffix}"
-    bytes_ = made.get("source_bytes") or made["bytes"]
+    bytes_ = made.get("needs_bytes") or made.get("source_bytes") or made["bytes"]
     exchange = Step(
         id=STEP,
         tool=TOOL,

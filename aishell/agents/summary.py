@@ -7,6 +7,7 @@ from typing import Any
 
 from aishell.models import Cause, StepResult, StepStatus, Task
 
+_REWRITES = ("rebuild_table",)
 _OPTIMIZES = ("optimize_table", "optimize_offline_table", "incremental_vacuum")
 _SHRINKS = (
     "optimize_table",
@@ -26,7 +27,7 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
     before, after = (
         sum(_number(r, key) for r in done if r.tool in _SHRINKS) for key in ("bytes_before", "bytes_after")
     )
-    rewritten = {r.table for r in done if r.tool in _OPTIMIZES}
+    rewritten = {r.table for r in done if r.tool in (*_OPTIMIZES, *_REWRITES)}
     processed = {r.table for r in done if r.table}
     processed |= {
         f"{t['schema']}.{t['table']}"
@@ -75,10 +76,14 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     sentences += _unchecked(results)
     optimised = [r for r in results if r.tool in _OPTIMIZES and r.status is StepStatus.DONE]
     tables = [r for r in optimised if r.table]
+    rewrites = sum(1 for r in results if r.tool in _REWRITES and r.status is StepStatus.DONE)
+    dropped = sum(_number(r, "indexes_dropped") for r in results if r.status is StepStatus.DONE)
     did = [
         f"optimised {len(tables)} table(s)" if tables else "",
+        f"rewrote {rewrites} table(s)" if rewrites else "",
         "rewrote the file" if len(optimised) > len(tables) else "",
         f"rebuilt {data['indexes_rebuilt']} index(es)" if data["indexes_rebuilt"] else "",
+        f"dropped {dropped} index(es) that a rebuild had left" if dropped else "",
         f"refreshed the statistics of {data['statistics_updated']} table(s)" if data["statistics_updated"] else "",
     ]
     done = [text for text in did if text]

@@ -11,7 +11,7 @@ from typing import Any
 from aishell.backups.manifest import FULL, Manifest
 from aishell.backups.repository import inside
 from aishell.errors import NotAtHandError, UnknownNameError
-from aishell.models import now
+from aishell.models import SAFETY_STEP, now
 from aishell.state.connection import Record, marks
 from aishell.state.store import Store
 
@@ -86,6 +86,11 @@ class Entry:
     def verified(self) -> bool:
         """Whether it counts as a backup: it is readable, and comes back as it was as far as that was tried."""
         return self.readable and self.differs is None
+
+    @property
+    def replaced(self) -> bool:
+        """Whether it was made of what a restore in place was about to replace: it stands in for no other backup."""
+        return self.backup_id.endswith(f"-{SAFETY_STEP}")
 
     @property
     def wrong(self) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -100,6 +100,22 @@ class Manifest:
         left_out = ("files", "prints", "commands", "version")
         shown = {f.name: getattr(self, f.name) for f in fields(replace(self)) if f.name not in left_out}
         return {**shown, "bytes": self.bytes, "files": len(self.files), "compared": self.prints is not None}
+
+
+def of_chain(chain: Sequence[Manifest]) -> dict[str, Any]:
+    """What a restore of the last of a chain is told: its summary, and of the whole chain the bytes that it reads and may need.
+
+    Increments are replayed on the full one, or are later states of it: what comes of them has no more than both together, nor
+    less than the largest state that one of them saw.
+    """
+    full, *increments = chain
+    together = (full.source_bytes or full.bytes) + sum(one.bytes for one in increments)
+    sizes = {
+        "rests_on": len(increments),
+        "chain_bytes": sum(one.bytes for one in chain),
+        "needs_bytes": max(together, *(one.source_bytes or 0 for one in chain)),
+    }
+    return {**chain[-1].summary(), **sizes}
 
 
 def _digest(body: str) -> str:

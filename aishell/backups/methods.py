@@ -20,6 +20,16 @@ METHODS: Mapping[str, str] = {
     "mariadb-dump": "aishell.backups.mariadb.dump:MariadbDump",
     "mariadb-backup": "aishell.backups.mariadb.physical:MariadbBackup",
 }
+#: Method -> the client programs that restore what it made, and read it before that.
+PROGRAMS: Mapping[str, frozenset[str]] = {
+    "pg_dump": frozenset({"pg_restore"}),
+    "pg_basebackup": frozenset({"pg_verifybackup", "pg_waldump", "pg_combinebackup", "postgres", "pg_amcheck"}),
+    "pgbackrest": frozenset({"pgbackrest", "postgres", "pg_amcheck"}),
+    "mariadb-dump": frozenset({"mariadb", "mariadb-binlog"}),
+    "mariadb-backup": frozenset({"mbstream", "mariadb-backup", "innochecksum", "mariadbd"}),
+}
+#: Those of them that only an increment takes.
+ON_INCREMENTS = frozenset({"pg_combinebackup", "mariadb-binlog"})
 #: Those that keep more than the backup's folder, and have to be asked when it goes (see `Method.release`).
 ELSEWHERE = frozenset({"pgbackrest"})
 

@@ -206,4 +206,5 @@ def _kept(entry: Entry) -> Kept:
         pinned=entry.pinned,
         differs=entry.readable and entry.differs is not None,
         copied=bool(entry.sound_copies),
+        replaced=entry.replaced,
     )

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aishell.backups.catalog import COMPARED, Entry
 from aishell.backups.checking import check, few, working
 from aishell.backups.encryption import opened
 from aishell.backups.making import Work
-from aishell.backups.manifest import Print
-from aishell.backups.methods import Chain, Method, method_of
+from aishell.backups.manifest import FULL, Print
+from aishell.backups.methods import ON_INCREMENTS, PROGRAMS, Chain, Method, method_of
+from aishell.backups.vault import vault_of
+from aishell.databases.base import Statement
 from aishell.errors import BackupError, NotAtHandError, NotTakenError
 from aishell.models import Server
 from aishell.registry.context import Context
+from aishell.registry.foreseen import program
 from aishell.registry.tool import Tool
 
 #: How the programs and servers say that a disk is full: it says nothing of the backup.
@@ -82,6 +86,16 @@ def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dic
             work.vault.proven(entry.backup_id, COMPARED)
         rung = work.vault.catalog.find(entry.backup_id).rung
         return {"backup_id": entry.backup_id, "compared": compared or 0, "differences": [], "rung": rung}
+
+
+def foresee(tool: Tool, params: Mapping[str, Any], context: Context) -> list[Statement]:
+    """What a restore will run: the programs of the method that the backup was made by."""
+    entry = vault_of(context).catalog.find(params["backup_id"])
+    used = PROGRAMS.get(entry.method, frozenset())
+    if entry.kind == FULL:
+        used -= ON_INCREMENTS
+    programs = {name: words for name, words in tool.programs.items() if words[0] in used}
+    return program(replace(tool, programs=programs), params, context.database)
 
 
 def _came_back(work: Work, chain: Chain) -> int | None:

@@ -5,7 +5,8 @@ what the rules keep (the newest `count` full ones with their increments, those o
 the newest of each of so many days, weeks, months and years), and whatever the rules say: of each database the newest sound full
 backup, the newest that was restored and compared, the newest with a second copy, what is newer than that full one, what was
 never looked at, what is pinned, and what a kept one rests on. What is known to be damaged counts for nothing, and so pushes
-nothing out. What reads whole and did not come back as it was counts for nothing either, and stays as long as if it did.
+nothing out. What reads whole and did not come back as it was counts for nothing either, and stays as long as if it did; and so
+does what was made of a state that a restore in place was about to replace: nobody wants that in the place of a good one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Kept:
     """A backup as retention sees it, `at` in UTC.
 
     `verified`: checksummed and fully read; `damaged`: found to be wrong; `differs`: it was read in full too, and did not come
-    back as it was when that was tried; `copied`: a second place has it, and was as it should be when it was last read.
+    back as it was when that was tried; `copied`: a second place has it, and was as it should be when it was last read;
+    `replaced`: it is of what a restore in place was about to replace.
     """
 
     backup_id: str
@@ -48,6 +50,7 @@ class Kept:
     pinned: bool = False
     differs: bool = False
     copied: bool = False
+    replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,16 +106,19 @@ def decide(
         groups[backup.group].append(backup)
         if not asked(backup):
             why[backup.backup_id].append("not asked about")
-    sound, readable = _sound(known), _sound(known, differing=True)
+    readable = _sound(known, differing=True)
+    counting = _sound(known) - {backup.backup_id for backup in newest_first if backup.replaced}
     for mine in groups.values():
-        _guard(mine, sound, rules, now, why)
-        _keep(mine, sound, rules, now, why)
+        _guard(mine, counting, rules, now, why)
+        _keep(mine, counting, rules, now, why)
         for backup in mine:
-            # What came back otherwise than it was stays as long as it would if it counted, and pushes nothing out.
-            if backup.backup_id in readable - sound:
+            # What came back otherwise than it was, or was replaced by a restore, stays as long as it would if it counted, and
+            # pushes nothing out.
+            if backup.backup_id in readable - counting:
                 alone: dict[str, list[str]] = defaultdict(list)
-                _keep(mine, sound | _below(backup, known), rules, now, alone)
-                why[backup.backup_id] += alone[backup.backup_id]
+                _keep(mine, counting | _below(backup, known), rules, now, alone)
+                told = alone[backup.backup_id]
+                why[backup.backup_id] += [f"if it counted: {reason}" for reason in told] if backup.replaced else told
     _support(known, why)
     candidates = [backup for backup in newest_first if not why[backup.backup_id]]
     waits = {backup.backup_id: reason for backup in candidates if (reason := frozen(backup)) is not None}

@@ -127,13 +127,17 @@ class Vault:
         return found[-1] if found else None
 
     def latest(self, identity: str, target: str, databases: Collection[str]) -> Entry | None:
-        """The newest verified backup of this very server, by the target's name or, whatever it is called, of the database."""
+        """The newest verified backup of this very server, by the target's name or, whatever it is called, of the database.
+
+        One of what a restore in place was about to replace is none.
+        """
         found = [
             entry
             for entry in self.entries()
             if identity
             and entry.identity == identity
             and entry.verified
+            and not entry.replaced
             and (entry.target == target or entry.database in databases)
         ]
         return found[-1] if found else None

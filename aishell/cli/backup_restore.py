@@ -13,7 +13,7 @@ from aishell.cli.common import open_site, own_target, parse_inputs, run_options
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
-from aishell.errors import ParameterError, TargetUnavailableError, UnknownNameError, UsageError
+from aishell.errors import BackupError, ParameterError, TargetUnavailableError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from aishell.backups.catalog import Entry
@@ -82,17 +82,18 @@ def restore(
     Every file of it, and of what it rests on, is checked again before. Previews and asks as `run` does. A SQLite file or a
     server's data directory needs no database for that: where its own cannot be reached any more it is restored all the same.
     """
+    from aishell.backups.manifest import of_chain
     from aishell.cli.run import run_all
 
     site = open_site(ctx)
     entry = site.vault.catalog.find(backup)
     if entry.engine == "sqlite" and (point_in_time is not None or only is not None):
         raise ParameterError("a SQLite backup is restored as a whole, as of its own time")
-    manifest = site.vault.repository.manifest(entry.folder)
+    manifest, chain = site.vault.repository.manifest(entry.folder), _chain(site, entry)
     inputs: dict[str, Any] = {
         "backup": entry.backup_id,
         "place": _place(site, entry, place),
-        "manifest": manifest.summary(),
+        "manifest": of_chain(chain) if chain else manifest.summary(),
         "rung": _told(entry),
         "rung_at": entry.rung_at,
         "compare": not no_compare,
@@ -118,6 +119,14 @@ def restore(
         if in_place or entry.method not in PATHS or target is not None or url is not None or options["dry_run"]:
             raise
     ctx.exit(_by_hand(site, entry, inputs, yes=options["yes"], output=options["output"]))
+
+
+def _chain(site: Site, entry: Entry) -> list[Manifest]:
+    """The manifests of all that it rests on, and its own; none where one is missing or other, which the restore says then."""
+    try:
+        return [manifest for _, manifest in site.vault.chain(entry)]
+    except BackupError:
+        return []
 
 
 def _told(entry: Entry) -> str:

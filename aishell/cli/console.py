@@ -28,5 +28,9 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def sql_lines(sent: Sent) -> list[str]:
-    """A statement as it can be printed: the lines of the tool's file, with every name and value exactly as it is."""
-    return (sent.shown or printable(sent.sql)).split("\n")
+    """A statement as it can be printed: the lines of the tool's file, with every name and value exactly as it is.
+
+    What is to be known of it stands before it, as a comment.
+    """
+    lines = (sent.shown or printable(sent.sql)).split("\n")
+    return [f"-- {printable(sent.note)}:", *lines] if sent.note else lines

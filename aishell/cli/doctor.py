@@ -37,7 +37,7 @@ def doctor(ctx: click.Context, /, target: str | None, url: str | None, output: s
     """Check state store, configuration, tools, connection, version, privileges, extensions, client programs, disk, backups.
 
     And what killed runs have left. Each finding comes with its remedy; for roles and grants, the SQL to copy. Nothing is
-    changed. Exit 1 with a problem.
+    changed. Exit 1 with a problem. Without --target and --url the backups of every target are looked at.
     """
     if target is not None and url is not None:
         raise UsageError("--target and --url exclude each other")
@@ -139,6 +139,7 @@ def _target(site: Site, wanted: str | None) -> Iterator[Finding]:
         yield from _backups(site, None, None)
         yield from _others(site, None)
         return
+    alone = wanted is not None  # who names one asks about that one
     identity: str | None = None
     try:
         with site.look(target) as job:
@@ -151,8 +152,9 @@ def _target(site: Site, wanted: str | None) -> Iterator[Finding]:
                 yield inspector(job)
     except AishellError as error:
         yield failed("connection", error)
-    yield from _backups(site, target, identity)
-    yield from _others(site, target)
+    yield from _backups(site, target, identity, alone=alone)
+    if not alone:
+        yield from _others(site, target)
 
 
 def _residue(site: Site, target: Target, job: Job | None) -> Iterator[Finding]:
@@ -186,8 +188,8 @@ def _programs(site: Site) -> Path | None:
         return None  # told as a finding about the configuration
 
 
-def _backups(site: Site, target: Target | None, identity: str | None) -> Iterator[Finding]:
-    """The last verified backup of every target, first of the one that was looked at, where `identity` answered."""
+def _backups(site: Site, target: Target | None, identity: str | None, *, alone: bool = False) -> Iterator[Finding]:
+    """The last verified backup of the one that was looked at, where `identity` answered, and of every other but `alone`."""
     from datetime import UTC, datetime
 
     from aishell.reporting.diagnosis import backup, failed
@@ -201,7 +203,7 @@ def _backups(site: Site, target: Target | None, identity: str | None) -> Iterato
     if target is not None:
         mine = [entry for entry in entries if entry.target == target.name]
         yield backup(target.name, mine, now, identity=identity)
-    for name in configured:
+    for name in () if alone else configured:
         if target is None or name != target.name:
             yield backup(name, [entry for entry in entries if entry.target == name], now)
 

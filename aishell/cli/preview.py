@@ -123,7 +123,7 @@ def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]
 
 def _statements(out: Console, item: StepPreview, verbose: bool) -> None:
     for sent in item.statements[: None if verbose else MAX_STATEMENTS]:
-        lines = sql_lines(sent) if verbose else [_brief(sent)]
+        lines = sql_lines(sent) if verbose else _brief(sent)
         for line in lines:  # never wrapped here: where rich breaks a line, it drops the blanks of a name
             out.print(f"       {line}", style="cyan", markup=False, soft_wrap=True)
     if len(item.statements) > MAX_STATEMENTS and not verbose:
@@ -138,10 +138,13 @@ def _statements(out: Console, item: StepPreview, verbose: bool) -> None:
         out.print(f"       lock {printable(text)}{source}", style="dim", markup=False)
 
 
-def _brief(sent: Sent) -> str:
-    """A statement on one line: the line breaks of its file go, its names and values stay as they are."""
-    text = " ".join(line.strip(" ") for line in sql_lines(sent))
-    return text if len(text) <= MAX_STATEMENT else f"{text[:MAX_STATEMENT]} … ({len(text):,} characters, --verbose)"
+def _brief(sent: Sent) -> list[str]:
+    """A statement on one line: the line breaks of its file go, its names and values stay as they are; before it its note."""
+    lines = sql_lines(sent)
+    note, said = (lines[:1], lines[1:]) if sent.note else ([], lines)
+    text = " ".join(line.strip(" ") for line in said)
+    short = text if len(text) <= MAX_STATEMENT else f"{text[:MAX_STATEMENT]} … ({len(text):,} characters, --verbose)"
+    return [*note, short]
 
 
 def _estimate(item: StepPreview) -> str:

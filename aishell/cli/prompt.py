@@ -18,8 +18,8 @@ from aishell.safety.gates import locks_told
 from aishell.state.runs import who
 
 _LETTERS = {"a": "approve", "e": "edit", "s": "skip", "r": "reject", "d": "details", "q": "quit"}
-#: Shown of a step; the rest is in its details.
-MAX_STATEMENTS = 5
+#: Shown of a step, and of one that is reviewed; the rest is in its details.
+MAX_STATEMENTS, MAX_REVIEWED = 5, 50
 
 
 class Prompt:
@@ -130,9 +130,10 @@ class Prompt:
         )
         out.print(printable(request.server), style="dim", markup=False)
         out.print(printable(step.rationale), markup=False)
-        self._statements(request.statements[:MAX_STATEMENTS])
-        if len(request.statements) > MAX_STATEMENTS:
-            out.print(f"  … and {len(request.statements) - MAX_STATEMENTS} more: [d]etails", style="dim", markup=False)
+        most = MAX_REVIEWED if request.level == "review" else MAX_STATEMENTS
+        self._statements(request.statements[:most])
+        if len(request.statements) > most:
+            out.print(f"  … and {len(request.statements) - most} more: [d]etails", style="dim", markup=False)
         if not request.statements:
             out.print("  its statements cannot be previewed", style="yellow")
         for text in locks_told(request.tool, request.step.found):

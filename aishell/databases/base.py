@@ -36,6 +36,8 @@ class Statement:
     reads: bool = False
     #: Looks at it in the transaction in which it is sent next, and raises where it must not be (registry/touched.py).
     guard: Callable[[Session, Statement], None] | None = field(default=None, compare=False, repr=False)
+    #: What people are told of it before it is sent: in which database, or only where something fails.
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,7 +290,7 @@ def _by(run: Run, step: Step, cleared: Cleared, by: str, reason: str) -> Cleared
 
 def _binding(run: Run, tool: Tool, cleared: Cleared, objects: Sequence[Row]) -> str:
     """Bound to the objects' names and definitions, not to their figures: sizes move while a person thinks."""
-    texts = [s.text for s in runners.statements(tool, cleared.values, cleared.found, run.job.database)]
+    texts = [s.text for s in run.job.statements(tool, cleared.values, cleared.found)]
     job = run.job
     rules = approval.governing(job.policy, job.config, job.target, job.level)
     return approval.binding(tool, plain(cleared.values), texts, job.known_server().identity, plain(objects), rules)

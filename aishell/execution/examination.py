@@ -206,13 +206,13 @@ def _version_of(name: str, folder: Path | None) -> str | None:
 
 
 def ollama() -> Finding:
-    """Whether a local model server answers; nothing but `aishell ask` will need one, so its absence is no fault."""
+    """Whether a local model server answers; no command asks one, so its absence is no fault."""
     import ollama as client
 
     try:
         models = [model.model for model in client.Client(timeout=PATIENCE).list().models]
     except Exception:  # whatever httpx raises for a server that is no Ollama: none of it is a fault here
-        return Finding(OK, "ollama", "no server answers; only plain-language requests need one")
+        return Finding(OK, "ollama", "no server answers; no command of aishell asks one")
     return Finding(
         OK, "ollama", f"{len(models)} model(s): {', '.join(filter(None, models[:5]))}" if models else "no model yet"
     )

@@ -48,6 +48,10 @@ def inspect(
     )
     if job.task.input_data.get("create_backup"):
         inventory = replace(inventory, guarded=_guarded(job), last_backup=_young_backup(job))
+    if any(not index.valid for index in inventory.indexes) and isinstance(job.backups, Vault):
+        from aishell.execution.residue import rebuilt  # where one has failed to build
+
+        inventory = replace(inventory, rebuilt=rebuilt(job.backups, job.target.name))
     if job.agent.clears and isinstance(job.backups, Vault) and job.archives is not None:
         from aishell.execution.residue import residue  # of this agent alone
 

@@ -20,7 +20,9 @@ from aishell.execution.rules import Rereading, Rules
 from aishell.execution.sending import Sending
 from aishell.interrupts import uninterrupted
 from aishell.models import AgentConfig, Risk, Row, Sent, Server, Step, Table, Task
+from aishell.plugins import load
 from aishell.registry import runners
+from aishell.registry.context import Context as Reading
 from aishell.registry.hooks import Hooks
 from aishell.registry.registry import Registry
 from aishell.registry.render import render
@@ -255,14 +257,28 @@ class Job:
         limit = tool.max_execution_time if tool.max_execution_time is not None else self.config.timeout_seconds
         return SessionOptions(tool.read_only, wait_of(tool).seconds, float(limit))
 
+    def statements(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None) -> list[Statement]:
+        """The statements of a step. A program tool that can look at the database for them is asked; it only reads."""
+        if tool.foresees is None:
+            return runners.statements(tool, values, found, self.database)
+        context = Reading(
+            self.database,
+            f"aishell:inspect {tool.source}",
+            replace(INSPECTION, lock_timeout=self.options(tool).lock_timeout),
+            target=self.target.name,
+            facts={"server": self.known_server()},
+            backups=self.backups,
+        )
+        return list(load(tool.foresees, f"foresees of {tool.name},")(tool, values, context))
+
     def sent(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None) -> list[Sent]:
         """The statements of a step as people read them."""
-        return [as_sent(tool, statement) for statement in runners.statements(tool, values, found, self.database)]
+        return [as_sent(tool, statement) for statement in self.statements(tool, values, found)]
 
 
 def as_sent(tool: Tool, statement: Statement) -> Sent:
     """A statement of a tool as people read it."""
-    return Sent(statement.text, tool.lock, tool.source, statement.shown, locks_elsewhere(tool))
+    return Sent(statement.text, tool.lock, tool.source, statement.shown, locks_elsewhere(tool), statement.note)
 
 
 def choose(names: Sequence[str], tables: Sequence[Table]) -> tuple[Table, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +12,10 @@ from aishell.models import History, Inventory, Plan, Row, RunResult, RunState, S
 from aishell.planning import checks
 from aishell.planning.estimates import total
 from aishell.planning.undoing import with_undos
-from aishell.planning.variables import named_tables, references, resolve
+from aishell.planning.variables import Reference, named_tables, references, resolve
 from aishell.registry.context import label_of
-from aishell.registry.render import unresolved
+from aishell.registry.foreseen import blocks
+from aishell.registry.foreseen import foreseen as partly
 from aishell.registry.tool import FROZEN, Tool
 from aishell.registry.undoing import sorted_out, told
 from aishell.verdicts import Verdict
@@ -65,7 +66,8 @@ def present(job: Job, plan: Plan, inventory: Inventory) -> Preview:
     )
     checks.check(plan, job.config, job.pick)
     by_key = {table.key: table for table in inventory.tables}
-    return Preview(job, plan, inventory, tuple(_step(job, step, tools[step.tool], by_key) for step in plan.steps))
+    seen = tuple(_step(job, step, tools[step.tool], by_key, plan.steps) for step in plan.steps)
+    return Preview(job, plan, inventory, seen)
 
 
 def _bound(job: Job, step: Step, tool: Tool, inventory: Inventory) -> Step:
@@ -77,20 +79,27 @@ def _bound(job: Job, step: Step, tool: Tool, inventory: Inventory) -> Step:
     return frozen(job, step, inventory)
 
 
-def _step(job: Job, step: Step, tool: Tool, tables: Mapping[tuple[str, str], Table]) -> StepPreview:
-    statements, unseen = foreseen(job, step, tool)
+def _step(
+    job: Job, step: Step, tool: Tool, tables: Mapping[tuple[str, str], Table], steps: Sequence[Step]
+) -> StepPreview:
+    statements, unseen = foreseen(job, step, tool, steps)
     params = step.params if any(references(dict(step.params))) else resolve(dict(step.params), lambda reference: None)
     named = [tables[key] for key in named_tables(params) if key in tables]
     return StepPreview(step, tool, statements, job.judge(step, tool, named), unseen)
 
 
-def foreseen(job: Job, step: Step, tool: Tool) -> tuple[tuple[Sent, ...], str | None]:
-    """The statements of a step that has not begun, and why they cannot be shown exactly (None: they are exact)."""
+def foreseen(job: Job, step: Step, tool: Tool, before: Sequence[Step] = ()) -> tuple[tuple[Sent, ...], str | None]:
+    """The statements of a step that has not begun, and why they cannot be shown exactly (None: they are exact).
+
+    `before`: the steps of its plan, whose parameters tell some of what it is given.
+    """
     open_references = [r.told for r in references(dict(step.params))]
     if open_references:
-        # Of what depends on steps before it, what a program tool will send itself can be shown as it stands in its file.
-        sent = [block for name, block in tool.blocks.items() if tool.runs == "program" and name.startswith("do_")]
-        return tuple(as_sent(tool, unresolved(block)) for block in sent), f"depends on {open_references[0]}"
+        unseen = f"depends on {open_references[0]}"
+        if tool.runs != "program":
+            return (), unseen
+        sent = blocks(tool, known_values(tool, step, before), job.database)
+        return tuple(as_sent(tool, statement) for statement in sent), unseen
     values = tool.prepare(resolve(dict(step.params), lambda reference: None))
     found = known_objects(tool, step, values)
     if tool.undoing and found:
@@ -100,8 +109,30 @@ def foreseen(job: Job, step: Step, tool: Tool) -> tuple[tuple[Sent, ...], str | 
             can = [row for row in found if label_of(tool, values, row) not in gone]
             return tuple(job.sent(tool, values, can) if can else ()), f"cannot be undone: {told(gone, len(found))}"
     if tool.runs == "each" and found is None:
-        return (as_sent(tool, unresolved(tool.blocks["do"])),), "the objects are looked up when the step runs"
+        statement = partly(tool, tool.blocks["do"], values, job.database)
+        return (as_sent(tool, statement),), "the objects are looked up when the step runs"
     return tuple(job.sent(tool, values, found)), None
+
+
+def known_values(tool: Tool, step: Step, steps: Sequence[Step]) -> dict[str, Any]:
+    """The parameters that are known before it runs; a result that has a parameter's name is what that parameter was."""
+    by_id = {one.id: one for one in steps}
+
+    def given(reference: Reference) -> Any:
+        earlier = by_id.get(str(reference.step))
+        value = earlier.params.get(str(reference.path[0])) if earlier and len(reference.path) == 1 else None
+        return value if value is not None and not any(references(value)) else reference
+
+    params = {name: resolve(value, given) if _whole(value) else value for name, value in step.params.items()}
+    later = {name for name, value in params.items() if isinstance(value, Reference) or any(references(value))}
+    known = {name: value for name, value in params.items() if name not in later}
+    return tool.prepare(resolve(known, lambda reference: None), later)
+
+
+def _whole(value: object) -> bool:
+    """Whether a value is one reference and nothing else."""
+    found = list(references(value)) if isinstance(value, str) else []
+    return len(found) == 1 and value == f"${{{found[0].text}}}"
 
 
 def known_objects(tool: Tool, step: Step, values: Mapping[str, Any]) -> list[Row] | None:
@@ -170,7 +201,7 @@ def as_contract(preview: Preview) -> dict[str, Any]:
                 "rationale": item.step.rationale,
                 "evidence": item.step.evidence,
                 "statements": [
-                    {"sql": s.sql, "lock": s.lock, "source": s.source, "locks_too": s.locks_too}
+                    {"sql": s.sql, "lock": s.lock, "source": s.source, "locks_too": s.locks_too, "note": s.note}
                     for s in item.statements
                 ],
                 "unseen": item.unseen,

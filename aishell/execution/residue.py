@@ -54,7 +54,7 @@ def in_database(job: Job, vault: Vault) -> list[Residue]:
         *listed,
         *_kept(job, rows[KEPT], fates),
         *_slots(job, vault, rows[SLOT], fates),
-        *_indexes(job, rows[INDEX], fates),
+        *_indexes(job, vault, rows[INDEX], fates),
     ]
 
 
@@ -122,20 +122,27 @@ def _slots(job: Job, vault: Vault, rows: Sequence[Row], fates: Fates) -> Iterato
         yield one
 
 
-def _indexes(job: Job, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
+def rebuilt(vault: Vault, target: str) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The indexes that a run of this site has begun to rebuild on a target, by their tables."""
+    names: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for _, params, found in fates_of(vault).rebuilding(target):
+        names[params["schema"], params["table"]] |= {row["index_name"] for row in unpack(found)}
+    return {table: tuple(sorted(some)) for table, some in names.items()}
+
+
+def _indexes(job: Job, vault: Vault, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
     """Copies that a rebuild of ours made, by what `drop_invalid_indexes` itself finds; others may be anybody's."""
     if not rows:
         return
     runs: dict[tuple[str, str], list[Told]] = defaultdict(list)
-    names: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for told, params, found in fates.rebuilding(job.target.name):
+    for told, params, _ in fates.rebuilding(job.target.name):
         runs[params["schema"], params["table"]].append(told)
-        names[params["schema"], params["table"]] |= {row["index_name"] for row in unpack(found)}
+    names = rebuilt(vault, job.target.name)
     tool = job.pick("drop_invalid_indexes")
     ours: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         table = row["schema"], row["table"]
-        params = {"schema": row["schema"], "table": row["table"], "recorded": sorted(names[table])}
+        params = {"schema": row["schema"], "table": row["table"], "recorded": list(names.get(table, ()))}
         if table not in ours:
             context = Context(job.inspector or job.database, f"aishell:inspect {tool.source}", INSPECTION)
             ours[table] = {str(one["oid"]) for one in runners.find(tool, tool.prepare(params), context) or ()}

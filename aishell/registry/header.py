@@ -183,6 +183,7 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
             requires_approval=bool(data.get("requires_approval")),
             rate_limit=data.get("rate_limit"),
             implementation=data.get("implementation"),
+            foresees=data.get("foresees"),
             programs=dict(data.get("programs") or {}),
             examples=tuple(data.get("examples") or ()),
             privileges=_privileges(data.get("privileges") or (), engine),
@@ -278,6 +279,8 @@ def _clauses(text: str, engine: str) -> tuple[Clause, ...]:
 def _check_blocks(tool: Tool, document: Document) -> None:
     """Declared = used, the blocks fit the way of running, and what drops data says so."""
     source = tool.source
+    if tool.foresees is not None and tool.runs != "program":
+        raise ToolFileError(source, document.line("foresees"), "`foresees` is for a tool with `runs: program`")
     if tool.runs in ("program", "python"):
         if not tool.implementation or ":" not in tool.implementation:
             needed_ = "`implementation: package.module:function`"

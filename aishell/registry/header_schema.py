@@ -74,6 +74,7 @@ HEADER: dict[str, Any] = {
         "batch": {"type": "integer", "minimum": 1, "maximum": 10_000_000},
         **{name: {"type": "boolean"} for name in ("idempotent", "requires_approval", "deletes")},
         "implementation": {"type": "string", "format": "code", "title": "implementation"},
+        "foresees": {"type": "string", "format": "code", "title": "foresees"},
         "programs": {
             "type": "object",
             "additionalProperties": {"type": "array", "items": {"type": "string"}, "minItems": 1},

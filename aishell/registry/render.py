@@ -132,11 +132,6 @@ class _Text:
         self.shown.append(exact(piece))
 
 
-def unresolved(block: Block) -> Statement:
-    """A block as it stands in its file, where the values of its placeholders are not known yet. It cannot be sent."""
-    return Statement("", {}, block.text, "\n".join(map(printable, block.text.split("\n"))))
-
-
 def guarded(tool: Tool, block: str) -> bool:
     """Whether the server is asked what a block touches: a site's, which runs unasked and must only read."""
     return (
@@ -158,7 +153,7 @@ def render(
 ) -> Statement:
     """The statement of `block` with `values`: parameters, and columns of the `find` row where the block may use them.
 
-    The values of `later` are known only when it runs: their names stand in the text for people. Raises ParameterError for a
+    What is named in `later` is known only when it runs: the names stand in the text for people. Raises ParameterError for a
     value that cannot be pasted.
     """
     text, aliased = _Text(database), list[str]()
@@ -169,6 +164,8 @@ def render(
             text.later(piece, piece)
         elif kind == "bind":
             text.bind(piece, values[piece])
+        elif piece in later:
+            text.plain(f"{{{piece}}}")
         elif tool.keyed and piece in KEY_RANGE:
             _range(text, piece, values, later)
         elif piece in tool.lists:

@@ -10,9 +10,9 @@ from aishell.models import Row
 from aishell.plugins import load
 from aishell.registry.batches import Batches
 from aishell.registry.context import Context, ToolResult
+from aishell.registry.foreseen import program
 from aishell.registry.objects import Objects, groups
-from aishell.registry.programs import shown
-from aishell.registry.render import render, unresolved
+from aishell.registry.render import render
 from aishell.registry.returns import aggregate
 from aishell.registry.schemas import check_schema
 from aishell.registry.stages import Stages
@@ -71,15 +71,7 @@ def statements(
     if tool.runs == "python":
         return []
     if tool.runs == "program":
-        lines = [shown(words, values) for words in tool.programs.values()]
-        sent = [block for name, block in tool.blocks.items() if name.startswith("do_")]
-        return [
-            *(Statement(line, {}, line) for line in lines),
-            *(
-                render(tool, block, values, database) if block.names <= values.keys() else unresolved(block)
-                for block in sent
-            ),
-        ]
+        return program(tool, values, database)
     if tool.runs == "query":
         return [render(tool, block, values, database) for block in tool.blocks.values()]
     if tool.runs == "batched":

@@ -288,6 +288,7 @@ class Tool:
     requires_approval: bool = False
     rate_limit: int | None = None
     implementation: str | None = None
+    foresees: str | None = None  # program: the callable that tells what will be sent, where the file alone does not
     programs: Mapping[str, Sequence[str]] = field(default_factory=dict)  # name -> client program and its arguments
     examples: tuple[Mapping[str, Any], ...] = ()
     undone_by: Undo | None = None  # another call, where no block `undo` of its own takes it back

@@ -334,22 +334,21 @@ def backup(name: str, known: Sequence[Entry], now: datetime, *, identity: str | 
     remedy = command("run", "backup", *on(name))
     subject = f"backup of {name}" if "://" not in name else "backup"
     mine = [one for one in known if identity in (None, one.identity)]
-    good = [one for one in mine if one.verified]
+    good = [one for one in mine if one.verified and not one.replaced]
     if not good:
         other = f"; {len(known) - len(mine)} of another server under this name" if len(mine) < len(known) else ""
-        text = f"none is verified, of {len(mine)}" if mine else "there is none"
-        return Finding(
-            WARNING,
-            subject,
-            f"{text}{other}",
-            f"{command('backups', 'verify', '--target', name)}, or {remedy}" if mine else remedy,
-        )
+        verified = any(one.verified for one in mine)  # those are of what a restore replaced
+        none = f"none of {len(mine)} is of what a restore put back" if verified else f"none is verified, of {len(mine)}"
+        text = none if mine else "there is none"
+        again = f"{command('backups', 'verify', '--target', name)}, or {remedy}" if mine else remedy
+        return Finding(WARNING, subject, f"{text}{other}", again)
     last = good[-1]
     age = max(0.0, (now - datetime.fromisoformat(last.started_at)).total_seconds())
     old = duration(age) if age < 2 * DAY else f"{age / DAY:.0f} days"
     text = f"{old} old, {last.rung.replace('-', ' ')}: {last.backup_id}"
     if mine[-1] is not last:
-        bad = mine[-1].wrong or "it was not verified"
+        replaced = "it is of what a restore in place was to replace" if mine[-1].verified else "it was not verified"
+        bad = mine[-1].wrong or replaced
         return Finding(WARNING, subject, f"{text}; the newest, {mine[-1].backup_id}, is none: {bad}", remedy)
     if age > STALE:
         return Finding(WARNING, subject, text, remedy)

@@ -60,11 +60,13 @@ def _findings(results: Sequence[StepResult], target: str) -> Iterable[str]:
         return ["## Findings", "", "None.", ""]
     found.sort(key=lambda f: _SEVERITIES.index(f["severity"]) if f["severity"] in _SEVERITIES else len(_SEVERITIES))
     acted = _acted_on(results)
-    lines = [
-        f"- **{_name(f['severity'])}** {_name(f['finding'])} {_name(f.get('object'))}: {_told(f, acted.get(_about(f)), target)}"
-        for f in found
-    ]
+    lines = [f"- **{_name(f['severity'])}** {_subject(f)}: {_told(f, acted.get(_about(f)), target)}" for f in found]
     return ["## Findings, before anything was done", "", *_cut(lines), ""]
+
+
+def _subject(finding: Mapping[str, Any]) -> str:
+    """What was found, and of which object where it is of one."""
+    return " ".join(filter(None, (_name(finding["finding"]), _name(finding.get("object")))))
 
 
 def _about(finding: Mapping[str, Any]) -> str:
@@ -73,10 +75,11 @@ def _about(finding: Mapping[str, Any]) -> str:
 
 
 def _told(finding: Mapping[str, Any], acted: Sequence[str] | None, target: str) -> str:
-    """What a finding says; what it advises is out of date where the run has changed the object since."""
+    """The value of a finding, and what it says; that advice is out of date where the run has changed the object since."""
+    value = _name(finding.get("value"))
     if acted:
-        return f"{_name(finding.get('value'))}; since then {', '.join(acted)}"
-    return _advice(str(finding.get("detail") or finding.get("value") or ""), target)
+        return f"{value}; since then {', '.join(acted)}"
+    return ". ".join(filter(None, (value, _advice(str(finding.get("detail") or ""), target))))
 
 
 def _advice(text: str, target: str) -> str:

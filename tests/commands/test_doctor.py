@@ -45,6 +45,16 @@ def test_the_default_target_is_looked_at_and_printed_for_people(aishell, sqlite)
     assert str(sqlite.path) in said.out
 
 
+def test_who_names_a_target_is_told_of_that_one_alone(aishell, sqlite):
+    aishell.configure("targets.yaml", f"targets: {{shop: {{url: {sqlite.url!r}}}, other: {{url: 'sqlite:////x.db'}}}}")
+    aishell.configure("aishell.yaml", "default_target: shop")
+    both = {"backup of shop", "backup of other"}
+    assert both & doctor(aishell).keys() == both
+    assert both & doctor(aishell, "--target", "shop").keys() == {"backup of shop"}
+    assert both & doctor(aishell, "--target", "other", code=1).keys() == {"backup of other"}
+    assert not both & doctor(aishell, "--url", sqlite.url).keys()
+
+
 def test_without_a_target_the_rest_is_still_checked(aishell):
     found = doctor(aishell)
     assert found["target"]["level"] == "warning"

@@ -89,7 +89,7 @@ def make_index(name: str = "orders_pkey", table: str = "orders", schema: str = "
 
 
 def make_inventory(*tables: Table, server: Server | None = None, **facts: Any) -> Inventory:
-    tools = frozenset({"drop_invalid_indexes"})
+    tools = frozenset({"drop_invalid_indexes", "rebuild_table"})
     known: dict[str, Any] = {"indexes": (), "measured_at": "2026-11-21T00:00:00Z", "tools": tools}
     return Inventory(server or make_server(), tables, **{**known, **facts})
 

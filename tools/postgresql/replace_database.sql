@@ -45,6 +45,16 @@
 -- refuse, unless they are to be ended; whoever connects in that moment waits for the end of it. Before that the place is
 -- compared once more with what the backup saw, and analysed. Whoever connects by the name afterwards is in the restored one.
 
+-- do_analyse: in what was restored, since a dump has no statistics; not on the way back
+ANALYZE
+
+-- do_leave: end our own sessions in both, and those of others in the database that is replaced where that is wanted
+SELECT count(pg_terminate_backend(a.pid)) AS sessions
+FROM pg_stat_activity AS a
+WHERE a.datname IN (:database, :place) AND a.pid <> pg_backend_pid()
+  AND ((CAST(:terminate AS boolean) AND a.datname = :database)
+       OR coalesce(starts_with(a.application_name, :ours) OR (a.application_name ~ '^aishell(:inspect.*)?$' AND a.state = 'idle'), false))
+
 -- do_unmark: what told whose the restored database was; its restore is recorded
 ALTER DATABASE {place} RESET aishell.restored_by
 
@@ -65,16 +75,6 @@ FROM pg_stat_activity AS a
 WHERE a.datname = :database AND a.pid <> pg_backend_pid() AND a.backend_type IS DISTINCT FROM 'autovacuum worker'
   AND NOT coalesce(starts_with(a.application_name, :ours) OR (a.application_name ~ '^aishell(:inspect.*)?$' AND a.state = 'idle'), false)
 ORDER BY a.backend_start
-
--- leave: end our own sessions in both, and those of others in the database that is replaced where that is wanted
-SELECT count(pg_terminate_backend(a.pid)) AS sessions
-FROM pg_stat_activity AS a
-WHERE a.datname IN (:database, :place) AND a.pid <> pg_backend_pid()
-  AND ((CAST(:terminate AS boolean) AND a.datname = :database)
-       OR coalesce(starts_with(a.application_name, :ours) OR (a.application_name ~ '^aishell(:inspect.*)?$' AND a.state = 'idle'), false))
-
--- analyse: a dump has no statistics
-ANALYZE
 
 -- removal: what a person sends, once the old one is not wanted any more; it is shown and never sent
 DROP DATABASE {kept}

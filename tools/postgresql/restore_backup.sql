@@ -5,6 +5,7 @@
 -- capabilities: [database_read, file_write, backup_restore]
 -- runs: program
 -- implementation: aishell.backups.restoring:restore
+-- foresees: aishell.backups.restoring:foresee
 -- programs:
 --   read: [pg_restore, --file=/dev/null, ':folder']
 --   contents: [pg_restore, --list, ':folder']

@@ -213,6 +213,6 @@ def _make(work: Work, session: Session, one: Definition) -> None:
         work.query("zone", session, zone=one.zone)
     try:
         work.query("prepare", session)
-        work.query("do_define", session)
+        work.query("define", session)
     finally:
         work.query("plainly", session)

@@ -13,10 +13,8 @@ from typing import Any
 
 from aishell.backups.checking import few, working
 from aishell.backups.making import Work
-from aishell.backups.manifest import INCREMENTAL
 from aishell.backups.mariadb.definitions import (
     ABOUT,
-    EVENT,
     EVERY_KIND,
     REPLACED,
     RESTORED,
@@ -31,6 +29,7 @@ from aishell.backups.mariadb.definitions import (
     unchanged,
 )
 from aishell.backups.mariadb.dump import quietly
+from aishell.backups.mariadb.exchange import looked, moves
 from aishell.backups.mariadb.prints import structure
 from aishell.backups.mariadb.undoing import lend, rehearse, tables_in, undone_where_it_fails
 from aishell.backups.replacing import anew, expected, nothing_replaced, refuse_other, require_safety, restored, told
@@ -51,7 +50,7 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
         place, notes = params["place"], list[str]()
         if _there(work, place):
             with nothing_replaced():
-                rows = _noted(work) or (_turn(work) if params["back"] else _begin(work))
+                rows = _noted(work) or _begin(work)
                 about = json.loads(noted(rows, ABOUT)[0].statement)
                 if not _is_moved(work, about):
                     rehearse(work, rows)
@@ -73,46 +72,21 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
 
 def _begin(work: Work) -> list[Row]:
     """Refuse what must not be, and write down what has to be made again: nothing of the database is touched."""
-    method, first, manifest = restored(work)
-    database, place = work.params["database"], work.params["place"]
-    require_safety(work)
+    if not work.params["back"]:
+        require_safety(work)
     _refuse_obstacles(work)
-    refuse_other(work, method, manifest, place)
-    with inside(work, database) as session:
-        before = definitions(work, session)
-        enabled = {row["name"] for row in work.query("events", session) if row["status"] == "ENABLED"}
-        defaults = work.query("defaults", session)[0]
-    with inside(work, place) as session:
-        after, wished = definitions(work, session), work.query("defaults", session)[0]
-    wanted = set(first.details.get("enabled_events", ())) & {one.name for one in after if one.kind == EVENT}
+    if not work.params["back"]:
+        method, _, manifest = restored(work)
+        refuse_other(work, method, manifest, work.params["place"])
+    found = looked(work)
     about = {
-        "restored": len(tables_in(work, place)),
-        # Whether the binary log has disabled one since the full backup is not known: then today's counts too.
-        "enable": sorted(wanted & enabled if manifest.kind == INCREMENTAL else wanted),
-        "asleep": sorted(wanted - enabled if manifest.kind == INCREMENTAL else ()),
-        "defaults": dict(wished),
-        "before": dict(defaults),
+        "restored": len(tables_in(work, work.params["place"])),
+        "enable": found.enable,
+        "asleep": found.asleep,
+        "defaults": dict(found.wished),
+        "before": dict(found.defaults),
     }
-    return _write_down(work, before, after, about, defaults)
-
-
-def _turn(work: Work) -> list[Row]:
-    """The same for the exchange back: what has to be made again was written down beside the tables that were replaced."""
-    database, place = work.params["database"], work.params["place"]
-    _refuse_obstacles(work)
-    with inside(work, database) as session:
-        before, defaults = definitions(work, session), work.query("defaults", session)[0]
-    with inside(work, place) as session:
-        wished = work.query("defaults", session)[0]
-    after = noted(work.query("noted", kept=place), REPLACED)
-    about = {
-        "restored": len(tables_in(work, place)),
-        "enable": [],
-        "asleep": [],
-        "defaults": dict(wished),
-        "before": dict(defaults),
-    }
-    return _write_down(work, before, after, about, defaults)
+    return _write_down(work, found.before, found.after, about, found.defaults)
 
 
 def _refuse_obstacles(work: Work) -> None:
@@ -146,14 +120,13 @@ def _is_moved(work: Work, about: Mapping[str, Any]) -> bool:
 
 def _move(work: Work, rows: Sequence[Row]) -> None:
     """The tables, in one statement. Triggers are in its way, and come back at once when it fails."""
-    database, place, kept = (work.params[name] for name in ("database", "place", "kept"))
-    moves = [((database, name), (kept, name)) for name in tables_in(work, database)]
-    moves += [((place, name), (database, name)) for name in tables_in(work, place)]
+    database, place = work.params["database"], work.params["place"]
+    chosen = moves(work)
     with inside(work, database) as session, inside(work, place) as beside:
         drop(work, session, (TRIGGER,))
         with quietly(work, beside):
             drop(work, beside, (TRIGGER,))
-        statement = render(work.tool, work.tool.blocks["do_move"], {"moves": moves}, work.context.database)
+        statement = render(work.tool, work.tool.blocks["do_move"], {"moves": chosen}, work.context.database)
         work.context.on_sent(statement, session)
         try:
             work.context.in_slices(lambda: session.execute(statement))

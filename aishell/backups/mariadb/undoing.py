@@ -137,7 +137,7 @@ def _undo(work: Work, rows: Sequence[Row], about: Mapping[str, Any]) -> list[str
             make(work, beside, (one for one in noted(rows, RESTORED) if one.kind == TRIGGER))
     if not missing:
         with work.context.writing() as session, quietly(work, session):
-            work.query("do_drop_kept", session)
+            work.query("back_drop_kept", session)
     return missing
 
 

@@ -100,7 +100,7 @@ def _prepare(work: Work, door: Database, manifest: Manifest) -> None:
         pg_place.endow(work, door, place, today["itself"])
     with pg_place.opened(work, place) as database, database.session(work.context.options) as session:
         session.mark(work.context.marker)
-        session.execute(_statement(work, database, "analyse"))
+        session.execute(_statement(work, database, "do_analyse"))
 
 
 def _rename(work: Work, door: Database) -> None:
@@ -125,7 +125,7 @@ def _rename(work: Work, door: Database) -> None:
 
 def _exchange(work: Work, door: Database, session: Session) -> None:
     with session.transaction():
-        session.query(_statement(work, door, "leave", ours=_ours(work)))
+        session.query(_statement(work, door, "do_leave", ours=_ours(work)))
         for block in ("do_unmark", "do_keep", "do_replace"):
             statement = _statement(work, door, block)
             work.context.on_sent(statement, session)

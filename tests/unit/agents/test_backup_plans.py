@@ -171,6 +171,15 @@ def test_a_restore_is_one_step_into_a_new_place():
     assert "shop_restored" in step.rationale
 
 
+def test_a_restore_of_an_increment_reckons_with_all_that_it_rests_on():
+    chain = {"chain_bytes": 170 * MB, "needs_bytes": 180 * MB, "rests_on": 2}
+    plan = restore(made={**POSTGRESQL, **chain})
+    (step,) = plan.steps
+    assert step.estimate.bytes == 180 * MB
+    assert (step.evidence[0].metric, step.evidence[0].value) == ("backup_bytes", 170 * MB)
+    assert "180.0 MB as of" in plan.warnings[-1]
+
+
 def test_only_all_of_a_backup_as_of_its_own_time_is_compared():
     assert restore(compare=False).steps[0].params["compare"] is False
     assert restore(only=["public.orders"]).steps[0].params["compare"] is False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,7 +144,92 @@ def test_one_step_rebuilds_the_bloated_indexes_of_a_table_worst_first_and_no_oth
 @pytest.mark.parametrize(("kind", "dropped"), [("standard", False), ("full", True), ("emergency", False)])
 def test_what_failed_builds_left_is_dropped_by_a_full_run(kind, dropped):
     inventory = on("postgresql", make_table(), indexes=(make_index("orders_pkey_ccnew", valid=False),))
+    inventory = replace(inventory, rebuilt={("public", "orders"): ("orders_pkey",)})
     assert ("invalid_orders" in ids(inventory, kind)) is dropped
+    if dropped:
+        assert maintenance(inventory, kind).step("invalid_orders").params["recorded"] == ["orders_pkey"]
+
+
+def test_an_invalid_index_that_no_run_of_ours_can_have_left_is_told_and_stays():
+    inventory = on("postgresql", make_table(), indexes=(make_index("orders_n", valid=False),))
+    plan = maintenance(inventory, "full")
+    assert [step.id for step in plan.steps] == ["health", "corruption", "report"]
+    assert "public.orders: invalid and left as they are: orders_n" in plan.warnings[0]
+
+
+@pytest.mark.parametrize("kind", ["standard", "full"])
+def test_what_a_vacuum_analyzes_is_not_analyzed_again(kind):
+    plan = maintenance(on("postgresql", make_table(**DEAD, last_analyze=None), make_table("other", **STALE)), kind)
+    assert "optimize_orders" in [step.id for step in plan.steps]
+    assert [one["table"] for one in plan.step("statistics").params["tables"]] == ["other"]
+    alone = on("postgresql", make_table(**DEAD, last_analyze=None))
+    assert "statistics" not in ids(alone, kind), "nothing is left to analyze"
+
+
+WORN = {"bytes": 100 * MB, "fragmentation_percent": 85.0, "fragmentation_method": "pgstattuple"}
+
+
+@pytest.mark.parametrize(
+    ("table", "inputs", "planned"),
+    [
+        (WORN, {"rebuild_tables": True}, True),
+        (WORN, {}, False),
+        (WORN, {"rebuild_tables": False}, False),
+        ({**WORN, "bytes": 2000 * MB}, {}, True),
+        ({**WORN, "bytes": 2000 * MB}, {"rebuild_tables": False}, False),
+        ({**WORN, "bytes": 1000 * MB}, {}, False),  # 850 MB to gain
+    ],
+)
+def test_a_table_of_unused_space_is_rewritten_when_asked_or_when_it_is_much_and_else_named(table, inputs, planned):
+    inventory = on("postgresql", make_table(**table), indexes=(make_index(**BLOATED),))
+    plan = maintenance(inventory, "full", **inputs)
+    steps = [step.id for step in plan.steps]
+    assert ("rewrite_orders" in steps) is planned
+    assert ("rebuild_orders" in steps) is not planned, "a rewrite makes the indexes anew as well"
+    assert (
+        any("public.orders 85 % of" in text and "rebuild_tables=true" in text for text in plan.warnings) is not planned
+    )
+    if planned:
+        step = plan.step("rewrite_orders")
+        assert "${steps.measure_orders.output.fragmentation_percent} > 40" in str(step.when)
+        assert {"measure_orders", "corruption"} <= set(step.needs)
+        assert step.estimate.bytes
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {**WORN, "fragmentation_percent": 40.0},
+        {**WORN, "fragmentation_percent": None, "withheld": "stale statistics"},
+        {**WORN, "bytes": MB},
+        {**WORN, "kind": "matview"},
+    ],
+)
+def test_what_gains_little_or_is_not_known_is_neither_rewritten_nor_named(table):
+    plan = maintenance(on("postgresql", make_table(**table)), "full", rebuild_tables=True)
+    assert "rewrite_orders" not in [step.id for step in plan.steps]
+    assert not [
+        text for text in maintenance(on("postgresql", make_table(**table)), "full").warnings if "unused" in text
+    ]
+
+
+def test_only_a_full_run_rewrites():
+    for kind in ("quick", "standard", "emergency"):
+        assert "rewrite_orders" not in ids(on("postgresql", make_table(**WORN)), kind, rebuild_tables=True)
+
+
+def test_mysql_measures_behind_fresh_statistics_what_stale_ones_hide():
+    """Right after a clean-up nothing is known of a table: one run refreshes, measures and rewrites."""
+    table = make_table(withheld="the statistics are stale", modified_rows=80_000)
+    inventory = on("mysql", table)
+    steps = ["health", "corruption", "refresh_orders", "measure_orders", "optimize_orders", "report"]
+    assert ids(inventory, "full") == steps
+    plan = maintenance(inventory, "full")
+    assert "refresh_orders" in plan.step("measure_orders").needs
+    assert "${steps.measure_orders.output.fragmentation_percent} > 20" in str(plan.step("optimize_orders").when)
+    assert ids(inventory, "standard") == ["health", "statistics", "report"]
+    fresh = on("mysql", make_table(withheld="row format COMPRESSED"))
+    assert ids(fresh, "full") == ["health", "corruption", "report"], "what no statistics will tell"
 
 
 @pytest.mark.parametrize("kind", ["view", "foreign", "temporary", "virtual", "partitioned"])

@@ -53,7 +53,21 @@ def test_a_finding_that_the_run_has_acted_on_gives_no_advice_of_before():
     assert "optimize_table now" not in lines[0]
     assert "since then optimize_table_1" in lines[0]
     assert "dead rows 100 → 0" in lines[0]
-    assert lines[1].endswith("public.other: optimize_table now")
+    assert lines[1].endswith("public.other: 100 dead rows. optimize_table now")
+
+
+@pytest.mark.parametrize("object_", ["public.orders", None])
+@pytest.mark.parametrize("value", ["60 MB of 141 MB", None])
+@pytest.mark.parametrize("detail", ["Every write maintains both.", None])
+def test_a_finding_is_told_with_its_value(object_, value, detail):
+    found = {**FINDING, "object": object_, "value": value, "detail": detail}
+    (line,) = (
+        line
+        for line in reported(result(0, "analyze_database_health", findings=[found])).splitlines()
+        if "lagging" in line
+    )
+    subject = " ".join(filter(None, ("- **warning** autovacuum_lagging", object_)))
+    assert line.replace("\\_", "_") == f"{subject}: {'. '.join(filter(None, (value, detail)))}"
 
 
 def test_space_that_the_run_gave_back_is_not_found_free():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aishell.backups.manifest import VERSION, File, Manifest, Print
+from aishell.backups.manifest import VERSION, File, Manifest, Print, of_chain
 from aishell.errors import BackupError
 from tests.unit.backups.made import manifest
 
@@ -70,6 +70,24 @@ def test_one_of_a_newer_aishell_is_not_guessed_at():
     with pytest.raises(BackupError, match=f"is of version {VERSION + 1}") as caught:
         Manifest.of(sealed({"version": VERSION + 1}), "here")
     assert "newer aishell" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "needs"),
+    [
+        ([(10, 100)], 100),
+        ([(10, None)], 10),
+        ([(10, 100), (500, 500), (1, 1)], 601),  # logs, replayed on the full one
+        ([(10, 100), (5, 300)], 300),  # pages: what it saw was larger
+        ([(10, 100), (50, None)], 150),
+    ],
+)
+def test_what_a_restore_reads_and_needs_is_that_of_the_whole_chain(sizes, needs):
+    chain = [manifest(files=(File("f", mine, "0"),), source_bytes=source) for mine, source in sizes]
+    told = of_chain(chain)
+    assert told["chain_bytes"] == sum(mine for mine, _ in sizes)
+    assert (told["needs_bytes"], told["rests_on"]) == (needs, len(sizes) - 1)
+    assert told["bytes"] == sizes[-1][0], "its own, as in every list"
 
 
 def test_a_summary_says_whether_it_can_be_compared():

@@ -15,18 +15,21 @@ from aishell.backups.manifest import FULL, INCREMENTAL
 from aishell.backups.retention import Decision, Kept, Rules, decide
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-#: What somebody found out about a backup: sound, compared, copied, never looked at, damaged, not as it was when it was restored.
+#: What somebody found out about a backup: sound, compared, copied, never looked at, damaged, not as it was when it was restored,
+#: and whether it is of what a restore replaced.
 STANDINGS = (
     {"verified": True},
     {"verified": True, "compared": True},
     {"verified": True, "copied": True},
+    {"verified": True, "replaced": True},
+    {"verified": True, "replaced": True, "copied": True},
     {"verified": False},
     {"verified": False, "damaged": True},
     {"verified": True, "damaged": True},
     {"verified": False, "differs": True},
     {"verified": False, "differs": True, "damaged": True, "copied": True},
 )
-BAD = [standing for standing in STANDINGS if not standing["verified"] or standing.get("damaged")]
+BAD = [standing for standing in STANDINGS if not standing["verified"] or standing.keys() & {"damaged", "replaced"}]
 
 
 @st.composite
@@ -73,7 +76,8 @@ def sound(history: Iterable[Kept], *, differing: bool = False) -> set[str]:
 
 def expected(history: list[Kept], rules: Rules) -> set[str]:
     """What has to stay, by the sentences of the documentation and as slowly as they read."""
-    good, readable = sound(history), sound(history, differing=True)
+    readable = sound(history, differing=True)
+    good = sound(history) - {b.backup_id for b in history if b.replaced}
     stay = {b.backup_id for b in history if b.pinned or b.at > NOW or never_looked_at(b)}
     for group in "ab":
         mine = sorted((b for b in history if b.group == group), key=lambda b: (b.at, b.backup_id))
@@ -150,7 +154,7 @@ def test_exactly_what_has_to_stay_has_a_reason(history, rules):
 def test_what_is_promised_never_goes(history, rules):
     """The sentences of the guarantee, without the rules: each looked up by itself."""
     gone = {d.backup.backup_id for d in decide(history, rules, NOW) if d.goes}
-    good = sound(history)
+    good = sound(history) - {b.backup_id for b in history if b.replaced}
     for group in "ab":
         mine = [b for b in history if b.group == group]
         usable = [b for b in mine if b.backup_id in good and b.at <= NOW]
@@ -244,6 +248,17 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
     ("history", "rules", "told"),
     [
         ([], Rules(count=1), {}),
+        (
+            [day(1, replaced=True), day(2), increment(1.5, "d2"), day(9, replaced=True)],
+            Rules(count=1),
+            {
+                "d1": "newer than the newest verified full; if it counted: newest verified full; "
+                "if it counted: number 1 of the newest 1",
+                "i1.5": "newer than the newest verified full; rests on number 1 of the newest 1",
+                "d2": "newest verified full; number 1 of the newest 1; i1.5 rests on it",
+                "d9": "goes",
+            },
+        ),
         ([day(1), day(2)], Rules(), {"d1": "no rule is set; newest verified full", "d2": "no rule is set"}),
         (
             [day(1), day(2), day(3)],

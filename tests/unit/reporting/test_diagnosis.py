@@ -114,7 +114,7 @@ def made(hours: float, **facts: Any) -> Entry:
     known = {"target": "shop", "identity": "it", "engine": "sqlite", "kind": "full", "method": "sqlite", "parent": None}
     known |= {"database": "d", "started_at": at, "finished_at": at, "path": "/b", "bytes": 1, "source_bytes": 1}
     known |= {"run_id": "r", "digest": "d", "rung": "readable", "rung_at": at}
-    return Entry(f"b{hours:g}", **{**known, **facts})
+    return Entry(**{"backup_id": f"b{hours:g}", **known, **facts})
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,12 @@ def made(hours: float, **facts: Any) -> Entry:
             "warning",
             "9 h 0 min old, readable: b9; the newest, b2, is none: it was not verified",
         ),
+        (
+            [made(9), made(2, backup_id="x-safety")],
+            "warning",
+            "9 h 0 min old, readable: b9; the newest, x-safety, is none: it is of what a restore in place was to replace",
+        ),
+        ([made(2, backup_id="x-safety")], "warning", "none of 1 is of what a restore put back"),
         ([made(2, identity="other")], "warning", "there is none; 1 of another server under this name"),
         ([made(9), made(2, identity="other")], "ok", "9 h 0 min old, readable: b9"),
         ([made(-1)], "ok", "0.0 s old, readable: b-1"),

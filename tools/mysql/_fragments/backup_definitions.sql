@@ -26,7 +26,7 @@ SET SESSION sql_mode = :sql_mode, character_set_client = :charset, collation_con
 -- prepare: what was said
 PREPARE aishell_text FROM @aishell_text
 
--- do_define: a view, routine, trigger or event as the server has shown it
+-- define: a view, routine, trigger or event as the server has shown it
 EXECUTE aishell_text
 
 -- plainly: what is sent from now on is in the session's own manner again

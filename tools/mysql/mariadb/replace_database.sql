@@ -5,6 +5,7 @@
 -- capabilities: [database_read, database_write, backup_restore]
 -- runs: program
 -- implementation: aishell.backups.mariadb.replace:replace
+-- foresees: aishell.backups.mariadb.exchange:foresee
 -- lock: MDL EXCLUSIVE
 -- lock_timeout: 5
 -- max_execution_time: 86400
@@ -55,7 +56,7 @@ ALTER DATABASE {database} CHARACTER SET {charset} COLLATE {collation}
 -- do_drop_place: nothing is in it any more
 DROP DATABASE IF EXISTS {place}
 
--- do_drop_kept: the same, once what was moved there was moved back
+-- back_drop_kept: the same, once what was moved there was moved back
 DROP DATABASE IF EXISTS {kept}
 
 -- obstacles: what would be lost or broken by it
