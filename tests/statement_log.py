@@ -63,6 +63,8 @@ def _of_mariadb(text: str, dbname: str) -> list[str]:
 def _reads(sql: str) -> bool:
     bare = re.sub(r"/\*.*?\*/|--[^\n]*", " ", sql, flags=re.DOTALL).strip()
     words = re.sub(r"'(?:[^'\\]|''|\\.)*'", "''", bare).upper()
+    if re.fullmatch(r"SAVEPOINT \w+|ROLLBACK TO SAVEPOINT \w+|SET LOCAL SEARCH_PATH = PG_CATALOG", words):
+        return True  # how a column's name is looked up (registry/touched.py)
     if words in ("BEGIN READ ONLY", "SET SESSION TRANSACTION READ ONLY", "START TRANSACTION READ ONLY", "ROLLBACK"):
         return True
     if not re.match(r"(SELECT|SHOW|WITH|EXPLAIN\s+(\(FORMAT JSON\)\s+)?SELECT)\b", words):

@@ -28,7 +28,7 @@ def left_of(result: StepResult, results: Sequence[StepResult]) -> int | None:
     The deletion of an archive looks for the archive's own rows alone. These are all where the archive came to the table's end.
     """
     archive = archive_of(result, results)
-    if archive is not None and ("max_rows" in archive.params or archive.status is not StepStatus.DONE):
+    if archive is not None and (archive.params.get("max_rows") is not None or archive.status is not StepStatus.DONE):
         return None
     remaining = (result.output or {}).get("remaining")
     return None if remaining is None else int(remaining)

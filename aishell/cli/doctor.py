@@ -14,7 +14,7 @@ from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
-from aishell.errors import AishellError, UsageError
+from aishell.errors import AishellError, SettingsError, UsageError
 
 if TYPE_CHECKING:
     from aishell.execution.job import Job
@@ -209,9 +209,20 @@ def _backups(site: Site, target: Target | None, identity: str | None, *, alone: 
 
 
 def _chosen(site: Site, wanted: str | None) -> Target | None:
-    """The target to look at; None when none is named, or the configuration that would say cannot be read."""
-    if wanted is not None:
-        return site.target(wanted)
+    """The target to look at; None when none is named, or the configuration that would say cannot be read.
+
+    Of a broken configuration nobody knows which target a URL leads to: its database is looked at all the same.
+    """
+    from aishell.databases.urls import read_url
+    from aishell.settings import PRODUCTION, Target
+
+    try:
+        if wanted is not None:
+            return site.target(wanted)
+    except SettingsError:
+        if wanted is None or "://" not in wanted:
+            raise
+        return Target(str(read_url(wanted)), wanted, PRODUCTION)
     try:
         return site.target(None) if site.settings.default_target else None
     except UsageError:

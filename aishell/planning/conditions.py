@@ -85,7 +85,8 @@ def holds(condition: str, lookup: Callable[[Reference], Any]) -> bool:
 def described(condition: str, lookup: Callable[[Reference], Any]) -> str:
     """The condition and what its values are, for the reason of a skipped step: `only if rows of count_log > 0, and it is 0`."""
     _, references = _named(condition)
-    known = {reference.told: repr(lookup(reference)) for reference in references.values()}
+    found = {reference.told: lookup(reference) for reference in references.values()}
+    known = {name: "not known" if value is None else repr(value) for name, value in found.items()}
     values = [f"{'it' if len(known) == 1 else name} is {value}" for name, value in known.items()]
     return f"only if {worded(condition)}" + (f", and {', '.join(values)}" if values else "")
 

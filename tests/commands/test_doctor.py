@@ -52,7 +52,8 @@ def test_who_names_a_target_is_told_of_that_one_alone(aishell, sqlite):
     assert both & doctor(aishell).keys() == both
     assert both & doctor(aishell, "--target", "shop").keys() == {"backup of shop"}
     assert both & doctor(aishell, "--target", "other", code=1).keys() == {"backup of other"}
-    assert not both & doctor(aishell, "--url", sqlite.url).keys()
+    assert both & doctor(aishell, "--url", sqlite.url).keys() == {"backup of shop"}  # it is that target
+    assert not both & doctor(aishell, "--url", f"sqlite:///{aishell.site / 'new.db'}", code=1).keys()
 
 
 def test_without_a_target_the_rest_is_still_checked(aishell):

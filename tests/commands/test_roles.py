@@ -158,4 +158,7 @@ def test_a_grant_adds_to_the_pattern_that_is_in_force(aishell, wiki):
     for statement in finding["sql"]:
         wiki.execute(statement)
     assert doctor(aishell, "--url", app)["maintenance"]["level"] == "ok"
-    assert set(run(aishell, app).expect(0).statuses().values()) == {"done"}
+    statuses = run(aishell, app).expect(0).statuses()
+    # What InnoDB's own statistics would tell, which this account may not read, is looked for and not found.
+    assert statuses.pop("optimize_orders") == "skipped"
+    assert set(statuses.values()) == {"done"}

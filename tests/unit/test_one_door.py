@@ -16,7 +16,7 @@ APART = {"backups/sqlite/without_aishell.py"}
 ASKED = {"isatty", "flush", "fileno", "encoding"}
 PASSED_ON = {"registry/foreign.py": {"write"}}
 #: Of rich, what is laid out; the console that prints it is the door's.
-LAID_OUT = {"rich.table", "rich.text", "rich.padding", "rich.progress", "rich.markdown"}
+LAID_OUT = {"rich.cells", "rich.table", "rich.text", "rich.padding", "rich.progress", "rich.markdown"}
 PRINTS = {"print", "input", "breakpoint", "exec"}
 CLICK = set("echo secho style prompt confirm pause progressbar echo_via_pager clear edit get_text_stream".split())
 ANYWHERE = set(
