@@ -23,7 +23,7 @@ from aishell.yamlfile import Document, parse
 
 PRODUCTION = "production"
 #: The files of a config folder, beside those of `agents/`.
-FILES = ("aishell.yaml", "targets.yaml", "policy.yaml")
+FILES = ("aishell.yaml", "targets.yaml", "policy.yaml", "schedules.yaml")
 #: What a file's name ends with that may be meant as configuration.
 _READ = (".yaml", ".yml", ".json", ".toml")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from aishell.models import AgentConfig, Risk, Step
 from aishell.registry.tool import Tool
+from aishell.safety.approval import Standing
 from aishell.safety.constraints import Constraint, Context
 from aishell.safety.locks import ROLES, felt, lock_of, locks_of, wait_of
 from aishell.safety.policy import decide
@@ -46,6 +47,12 @@ def judge(
 def preapproved(verdict: Verdict, yes: bool, policy: Policy) -> bool:
     """Whether `--yes` answers for this step: a confirmation, and its risk within what policy lets be pre-approved."""
     return yes and verdict.decision is Decision.CONFIRM and verdict.risk_level.rank <= policy.preapprove_max_risk.rank
+
+
+def standing_for(verdict: Verdict, standing: Standing | None, policy: Policy) -> bool:
+    """Whether a standing approval answers for this step: what `--yes` would, and its risk within its own limit."""
+    within = standing is not None and verdict.risk_level.rank <= standing.up_to.rank
+    return preapproved(verdict, within, policy)
 
 
 def mitigations(tool: Tool) -> Iterable[str]:
