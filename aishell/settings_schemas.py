@@ -214,10 +214,10 @@ _ZONE: dict[str, Any] = {"type": "string", "format": "time-zone", "title": "time
 _DURATION: dict[str, Any] = {
     "anyOf": [
         whole(0, YEAR),
-        {"type": "string", "pattern": r"\d{1,9}[smhd]?", "title": "a duration such as 90s, 30m, 26h, 7d"},
+        {"type": "string", "pattern": r"[0-9]{1,9}[smhd]?", "title": "a duration such as 90s, 30m, 26h, 7d"},
     ]
 }
-_DAY: dict[str, Any] = {"type": "string", "pattern": r"\d{4}-\d\d-\d\d", "title": "a day such as 2026-12-24"}
+_DAY: dict[str, Any] = {"type": "string", "pattern": r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "title": "a day such as 2026-12-24"}
 #: What becomes of times at which nothing was there to run them.
 MISSED = ("skip", "once", "once_if_open")
 _SCHEDULE = mapping(
@@ -227,7 +227,7 @@ _SCHEDULE = mapping(
         "time_zone": _ZONE,
         "window": {
             "type": "string",
-            "pattern": r"\d{1,2}:\d\d\s*-\s*\d{1,2}:\d\d",
+            "pattern": r"[0-9]{1,2}:[0-9]{2}\s*-\s*[0-9]{1,2}:[0-9]{2}",
             "title": "a window such as 22:00-05:30",
         },
         "agent": _TEXT,

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from aishell.agents.base import COMMON_INPUTS
 from aishell.agents.loading import BUILT_IN, load_agent
 from aishell.errors import UnknownNameError, UsageError
 from aishell.models import Risk, Task, digest
 from aishell.scheduling.times import Cron, Every, Timing, Window, seconds
-from aishell.schema import Known, check, wrong
+from aishell.schema import Known, check, faults, wrong
 from aishell.settings import Settings, read
 from aishell.settings_schemas import SCHEDULES
 from aishell.yamlfile import Document
@@ -179,7 +180,8 @@ def _schedule(
         given = [key for key in (one, other) if data.get(key) is not None]
         if len(given) != 1:
             message = f"the schedule {name!r} has {'both' if given else 'neither'} `{one}` {'and' if given else 'nor'} `{other}`"
-            raise wrong(document, *at, *given[1:], message=message, hint=f"write one of them: it says {why}")
+            later = sorted(given, key=lambda key: document.line(*at, key))[1:]
+            raise wrong(document, *at, *later, message=message, hint=f"write one of them: it says {why}")
     timing = _timing(document, at, data, data.get("time_zone") or zone)
     missed = data.get("missed") or ("once_if_open" if timing.window else "skip")
     if missed == "once_if_open" and timing.window is None:
@@ -248,7 +250,10 @@ def _check_agent(
     if agent not in known - _BY_HAND:
         near = UnknownNameError("agent", agent, known - _BY_HAND)
         raise wrong(document, *at, "agent", message=near.message, hint=near.hint)
+    taken = {**COMMON_INPUTS, **load_agent(agent).inputs}
     for key, value in (data.get("input") or {}).items():
+        for fault in faults(value, taken.get(str(key), {}), {}, (*at, "input", key)):
+            raise wrong(document, *fault.at, message=fault.message, hint=fault.hint)
         try:
             load_agent(agent).check_inputs(Task(agent, "", {str(key): value}))
         except UsageError as error:

@@ -28,8 +28,10 @@ NICKNAMES = {
 }
 _FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
 #: A field: numbers, names, `*` and ranges, the last two with steps. Debian's cron has neither `L`, `#`, `?` nor seconds.
-_RANGE = r"(\d{1,2}|[A-Z]{3}|(\*|(\d{1,2}|[A-Z]{3})-(\d{1,2}|[A-Z]{3}))(/\d{1,2})?)"
+_RANGE = r"([0-9]{1,2}|[A-Z]{3}|(\*|([0-9]{1,2}|[A-Z]{3})-([0-9]{1,2}|[A-Z]{3}))(/[0-9]{1,2})?)"
 _FIELD = re.compile(rf"{_RANGE}(,{_RANGE}){{0,60}}")
+#: A range of one value: with a step, cronsim reads `5-5/2` as `5-59/2`, and cron as `5`.
+_ONE = re.compile(r"(?<![^,])0?([0-9]{1,2}|[A-Z]{3})-0?\1(/0?[1-9][0-9]?)?(?![^,])")
 #: No clock is put back by more.
 _REPEATED = timedelta(hours=3)
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -39,7 +41,7 @@ _INSTANT = timedelta(microseconds=1)
 
 def seconds(text: str | int) -> int:
     """A duration: `90s`, `30m`, `26h`, `7d`, or a number of seconds. Raises ValueError."""
-    found = re.fullmatch(r"(\d{1,9})([smhd]?)", str(text))
+    found = re.fullmatch(r"([0-9]{1,9})([smhd]?)", str(text))
     if found is None:
         raise ValueError(f"invalid duration {text!r}")
     return int(found[1]) * _UNITS[found[2]]
@@ -81,7 +83,7 @@ class Cron:
 
     @cached_property
     def fields(self) -> list[str]:
-        return NICKNAMES.get(self.text.lower(), self.text).upper().split()
+        return [_ONE.sub(r"\1", field) for field in NICKNAMES.get(self.text.lower(), self.text).upper().split()]
 
     @property
     def fixed(self) -> bool:
@@ -146,7 +148,7 @@ class Window:
     @classmethod
     def parse(cls, text: str) -> Window:
         """`22:00-05:30`. Raises ValueError."""
-        found = re.fullmatch(r"(\d{1,2}):(\d\d)\s*-\s*(\d{1,2}):(\d\d)", text)
+        found = re.fullmatch(r"([0-9]{1,2}):([0-9]{2})\s*-\s*([0-9]{1,2}):([0-9]{2})", text)
         if found is None:
             raise ValueError(f"invalid window {text!r}")
         first, second, third, fourth = (int(part) for part in found.groups())
