@@ -76,8 +76,10 @@ def _ended(site: Site, row: Record) -> bool:
     run = _run_of(site, row)
     if run is None or RunState(run.state) not in _OVER:
         return False
-    result = json.loads(run.result) if run.result else {}
-    outcome = result.get("status") or {"cancelled": "cancelled", "failed": "failure"}.get(run.state)
+    # What is written of a run that was cancelled where no process drove it is how it stood before.
+    cancelled = run.state == RunState.CANCELLED
+    result = json.loads(run.result) if run.result and not cancelled else {}
+    outcome = "cancelled" if cancelled else result.get("status", "failure")
     site.ledger.close(row.id, "done", exit_code=result.get("exit_code"), outcome=outcome)
     return True
 

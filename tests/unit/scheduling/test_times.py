@@ -32,7 +32,7 @@ def daily(at: str) -> Cron:
 
 def year_of(zone: ZoneInfo) -> tuple[datetime, datetime]:
     """Just before the year begins, and when it ends."""
-    begin, end = (instant(datetime(year, 1, 1), zone) for year in (2026, 2027))
+    begin, end = (instant(datetime(year, 1, 1), zone) for year in (2026, 2027))  # noqa: DTZ001
     return begin - timedelta(seconds=1), end
 
 
@@ -199,7 +199,7 @@ def test_two_ways_of_writing_the_same(name, same):
     assert first == second
 
 
-@given(st.integers(1, 10**7), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))
+@given(st.integers(1, 10**7), st.datetimes(timezones=st.just(UTC)).filter(lambda moment: 1990 < moment.year < 2100))
 def test_an_interval_is_the_same_wherever_it_is_begun(length, begin):
     first, second = islice(Every(length).after(begin, ZoneInfo("UTC")), 2)
     assert begin < first <= begin + timedelta(seconds=length)
@@ -214,7 +214,7 @@ def test_a_moment_is_in_a_window_by_what_clocks_show(opens, closes, name, data):
     if opens == closes:
         return
     zone, window = ZoneInfo(name), Window(opens, closes)
-    moment = data.draw(st.datetimes(datetime(2026, 1, 2), datetime(2026, 12, 30), timezones=st.just(UTC)))
+    moment = datetime(2026, 1, 2, tzinfo=UTC) + timedelta(minutes=data.draw(st.integers(0, 360 * 1440)))
     end = window.end(moment, zone)
     wall = moment.astimezone(zone)
     inside = opens <= wall.time() < closes if opens < closes else wall.time() >= opens or wall.time() < closes
