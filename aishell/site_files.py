@@ -108,7 +108,7 @@ class SiteFiles:
         from aishell.agents.loading import agent_types
         from aishell.scheduling.schedules import load_schedules
 
-        return load_schedules(self.places.config, self.known, agent_types)
+        return load_schedules(self.places.config, self.known, agent_types, lambda: self.policy.preapprove_max_risk)
 
     @cached_property
     def store(self) -> Store:

@@ -179,6 +179,7 @@ def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
     """Run a schedule at once, paused or not, and wait for it. It ends where its window closes, if that is open."""
     from aishell.cli.run import worst
     from aishell.errors import UnknownNameError
+    from aishell.reporting.units import printable
 
     site = open_files(ctx)
     one, now = site.schedules.named(name), datetime.now(UTC)
@@ -194,7 +195,16 @@ def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
     window = one.timing.window
     until = window.end(now, one.timing.zone) if window else None
     numbers = site.ledger.ask(name, targets or known, now, one.timing.local(now), until)
-    ctx.exit(worst([0, *_starter(ctx, site).run(numbers)]))
+    codes = [0, *_starter(ctx, site).run(numbers)]
+    for row in (site.ledger.row(number) for number in numbers):
+        if row.status == "due" and row.pid is None and row.reason == "run-now":
+            say(
+                printable(
+                    f"{name} {row.target}: in use, or as many run as may; the next `run-due` within an hour begins it"
+                )
+            )
+            codes.append(6)
+    ctx.exit(worst(codes))
 
 
 @schedule.command(

@@ -90,9 +90,12 @@ class Schedules:
         return self.by_name[name]
 
 
-def load_schedules(config: Path, known: Known, agents: Callable[[], Collection[str]]) -> Schedules:
-    """The schedules of a config folder; none where there is no file. `known`: the targets and labels there are.
+def load_schedules(
+    config: Path, known: Known, agents: Callable[[], Collection[str]], most: Callable[[], Risk]
+) -> Schedules:
+    """The schedules of a config folder; none where there is no file.
 
+    `known`: the targets and labels there are; `agents`: the types of agents; `most`: what the policy lets be approved beforehand.
     Raises SettingsError, with file and line, for whatever would be found out at two in the morning.
     """
     path = str(config / FILE)
@@ -105,6 +108,11 @@ def load_schedules(config: Path, known: Known, agents: Callable[[], Collection[s
     given = data.get("schedules") or {}
     blackouts = tuple(_blackout(document, number, one, given) for number, one in enumerate(data.get("blackouts") or ()))
     zone = data.get("time_zone") or "UTC"
+    for name, one in given.items():
+        if one.get("approve_up_to") and Risk(one["approve_up_to"]).rank > most().rank:
+            message = f"`approve_up_to: {one['approve_up_to']}` is more than the policy lets be approved beforehand"
+            hint = f"write {most()}, or raise preapprove_max_risk in policy.yaml"
+            raise wrong(document, "schedules", name, "approve_up_to", message=message, hint=hint)
     made = {str(name): _schedule(document, str(name), one, zone, blackouts, agents) for name, one in given.items()}
     return Schedules(made, data.get("max_concurrent") or Schedules.max_concurrent, path)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from aishell.errors import StateError, UnknownNameError
@@ -20,16 +20,20 @@ from aishell.state.store import Store
 
 #: A row whose process was killed so often is tried no more.
 MOST_ATTEMPTS = 3
+#: What a person asked to be run at once is not run later than that.
+ASKED = timedelta(hours=1)
 #: What is there to be done: due; waiting with an answer, or with a run that somebody has ended; running, perhaps orphaned.
 _OPEN = """SELECT * FROM schedule_runs AS s WHERE status IN ('due', 'running')
     OR status = 'waiting' AND NOT EXISTS (
         SELECT 1 FROM runs AS r WHERE r.id = s.run_id AND r.state = 'waiting_approval' AND NOT (
             (s.until IS NULL OR s.until > :now) AND EXISTS (
-                SELECT 1 FROM approvals AS a WHERE a.run_id = r.id AND a.status IN ('approved', 'modified', 'rejected'))))
+                SELECT 1 FROM approvals AS a WHERE a.run_id = r.id
+                    AND (a.status = 'rejected' OR a.status IN ('approved', 'modified') AND a.expires_at >= :now))))
     ORDER BY nominal_at, id"""
-_CLAIM = """UPDATE schedule_runs SET status = 'running', attempts = attempts + :again, run_id = COALESCE(run_id, :run),
-        pid = :pid, started_at = COALESCE(started_at, :now), ended_at = NULL
-    WHERE id = :id AND status IN ('due', 'running', 'waiting') AND attempts < :most AND (until IS NULL OR until > :now)
+_CLAIM = """UPDATE schedule_runs SET status = 'running', attempts = attempts + (status <> 'waiting'),
+        run_id = COALESCE(run_id, :run), pid = :pid, started_at = COALESCE(started_at, :now), ended_at = NULL
+    WHERE id = :id AND status IN ('due', 'running', 'waiting') AND (attempts < :most OR status = 'waiting')
+        AND (until IS NULL OR until > :now)
         AND (SELECT count(*) FROM schedule_runs AS o WHERE o.status = 'running' AND o.id <> :id) < :limit
         AND NOT EXISTS (SELECT 1 FROM schedule_runs AS o
                         WHERE o.status = 'running' AND o.id <> :id AND o.target = schedule_runs.target)
@@ -231,12 +235,13 @@ class ScheduleRuns:
             connection.execute(f"DELETE FROM schedules WHERE name {gone}", values)  # noqa: S608
 
     def expire(self, at: datetime) -> list[Record]:
-        """What was due and whose window has closed before its turn is missed; those rows."""
+        """What was due and whose window has closed before its turn is missed, and what was asked for long ago; those rows."""
         sql = """UPDATE schedule_runs SET status = 'missed', ended_at = :now,
-                reason = 'the window closed before its turn' || iif(reason = '', '', ': ' || reason)
-            WHERE status = 'due' AND until <= :at RETURNING *"""
+                reason = iif(until <= :at, 'the window closed before its turn', 'its turn did not come in time')
+                    || iif(reason = '', '', ': ' || reason)
+            WHERE status = 'due' AND (until <= :at OR asked_by IS NOT NULL AND nominal_at <= :asked) RETURNING *"""
         with self.store.write() as connection:
-            rows = connection.all(sql, {"now": now(), "at": stamp(at)})
+            rows = connection.all(sql, {"now": now(), "at": stamp(at), "asked": stamp(at - ASKED)})
             for row in rows:
                 _tell(connection, row.schedule, "missed", nominal=row.nominal_at, target=row.target, reason=row.reason)
         return rows
@@ -266,7 +271,6 @@ class ScheduleRuns:
             "now": stamp(at),
             "most": MOST_ATTEMPTS,
             "limit": limit,
-            "again": 1,
         }
         with self.store.write() as connection:
             row = connection.first(_CLAIM, values)

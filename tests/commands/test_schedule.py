@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from aishell.execution.locking import target_file
+from aishell.state.locks import FileLock
 from tests.fix_aishell import Aishell
 from tests.scheduled import back, nightly, rows
 
@@ -160,6 +162,48 @@ def test_a_schedule_answers_up_to_what_its_file_and_the_policy_say(site: Aishell
     assert decided
     assert all(event["by"].startswith("schedule nightly (schedules.yaml sha256:") for event in decided)
     assert all("pre-approved up to medium" in event["reason"] for event in decided)
+
+
+def test_a_target_in_use_has_its_turn_again(site: Aishell):
+    back(site, "nightly", days=1)
+    held = FileLock(target_file(site.state.parent, "", site.site / "shop.db"), "another run")
+    site("schedule", "run-due").expect(6)
+    (row,) = rows(site)
+    assert (row.status, row.attempts) == ("due", 0)
+    assert "run another run on" in row.reason
+    held.release()
+    site("schedule", "run-due").expect(0)
+    assert [(row.status, row.outcome, row.attempts) for row in rows(site)] == [("done", "success", 1)]
+
+
+def test_what_a_person_asks_for_and_cannot_begin_is_told(site: Aishell):
+    nightly(site, "sqlite:///shop.db", top="max_concurrent: 1")
+    back(site, "nightly", days=1)
+    with sqlite3.connect(site.state) as state:
+        state.execute(
+            """INSERT INTO schedule_runs (id, schedule, nominal_at, target, local_at, status, reason, times, attempts, decided_at)
+               VALUES (99, 'nightly', '2026-01-01', 'crm', '', 'running', '', 1, 1, '')"""
+        )
+    state.close()
+    held = FileLock(site.state.parent / ".aishell-locks" / "schedule-99.lock", "another")
+    assert "the next `run-due`" in site("schedule", "run-now", "nightly").expect(6).out
+    held.release()
+
+
+def test_a_night_over_many_targets_is_a_run_for_each(site: Aishell):
+    names = [f"shop{number}" for number in range(5)]
+    nightly(site, "sqlite:///shop.db", targets=f"[{', '.join(names)}]", top="max_concurrent: 2")
+    for name in names:
+        with sqlite3.connect(site.site / f"{name}.db") as shop:
+            shop.execute("CREATE TABLE t (i INTEGER PRIMARY KEY)")
+        shop.close()
+    lines = (f"  {name}: {{url: 'sqlite:///{name}.db', environment: test, labels: [small]}}\n" for name in names)
+    site.configure("targets.yaml", "targets:\n" + "".join(lines))
+    back(site, "nightly", days=1)
+    site("schedule", "run-due").expect(0)
+    assert {row.target: (row.status, row.outcome) for row in rows(site)} == dict.fromkeys(names, ("done", "success"))
+    spans = site.rows("SELECT started_at, ended_at FROM schedule_runs WHERE target <> ''")
+    assert max(sum(begin < at <= end for begin, end in spans) for at, _ in spans) <= 2
 
 
 def test_an_answer_given_elsewhere_lets_the_night_go_on(site: Aishell):

@@ -141,6 +141,7 @@ FURTHER: list[tuple[str, str, int, str]] = [
             ("agent: maintenance\n    every: 1h\n    input:\n      maintenance_type: fulll", 7, "'full'"),
             ("agent: log-cleanup\n    every: 1h\n    input:\n      retention_days: 0", 7, "1"),
             ("agent: maintenance\n    every: 1h\n    approve_up_to: critical", 6, "known: "),
+            ("agent: maintenance\n    every: 1h\n    approve_up_to: high", 6, "preapprove_max_risk"),
             ("workflow: nightly\n    every: 1h", 4, "agent: maintenance"),
         )
     ),

@@ -11,7 +11,7 @@ import pytest
 
 from aishell.errors import StateError
 from aishell.state import audit
-from aishell.state.schedule_runs import MOST_ATTEMPTS, ScheduleRuns, stamp
+from aishell.state.schedule_runs import ASKED, MOST_ATTEMPTS, ScheduleRuns, stamp
 from aishell.state.store import Store
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -161,6 +161,22 @@ def test_no_more_run_than_may_and_never_two_on_one_target(ledger):
     assert claimed(ledger, rows[2].id, limit=2) is not None
     ledger.close(rows[0].id, "done", exit_code=0, outcome="success")
     assert claimed(ledger, rows[1].id, limit=2) is not None
+
+
+def test_a_run_that_waits_for_many_answers_has_not_been_tried_often(ledger):
+    hourly(ledger, NOON)
+    (row,) = hourly(ledger, NOON + HOUR)
+    for _ in range(2 * MOST_ATTEMPTS):
+        assert claimed(ledger, row.id) is not None
+        ledger.close(row.id, "waiting", exit_code=3, outcome="waiting_approval")
+    assert ledger.row(row.id).attempts == 1
+
+
+def test_what_was_asked_for_is_not_begun_hours_later(ledger):
+    (number,) = ledger.ask("hourly", ["shop"], NOON, "12:00", None)
+    assert ledger.expire(NOON + ASKED / 2) == []
+    assert [row.id for row in ledger.expire(NOON + ASKED)] == [number]
+    assert ledger.row(number).reason == "its turn did not come in time: run-now"
 
 
 def test_what_could_not_begin_has_its_turn_again_and_that_was_no_attempt(ledger):
