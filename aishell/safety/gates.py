@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aishell.models import AgentConfig, Risk, Step
 from aishell.registry.tool import Tool
-from aishell.safety.approval import Standing
 from aishell.safety.constraints import Constraint, Context
 from aishell.safety.locks import ROLES, felt, lock_of, locks_of, wait_of
 from aishell.safety.policy import decide
 from aishell.settings import Policy
 from aishell.verdicts import Decision, Reason, Verdict
+
+if TYPE_CHECKING:
+    from aishell.safety.approval import Standing
 
 
 def judge(

@@ -14,6 +14,7 @@ import pytest
 
 from aishell.scheduling.starting import settle_all
 from aishell.site import Site
+from aishell.state.locks import is_held
 from aishell.state.schedule_runs import MOST_ATTEMPTS
 from tests.bloated import Bloated
 from tests.faults.killed import Fault
@@ -147,5 +148,7 @@ def test_a_run_goes_on_when_what_started_it_is_killed(aishell, bloated_sqlite):
     wait_until(lambda: rows(site)[0].status != "due", "the night is claimed")
     os.killpg(looking.process.pid, signal.SIGKILL)  # with all that is of its group, as a terminal or cron would
     looking.wait()
-    wait_until(lambda: rows(site)[0].status not in ("due", "running"), "the night is over")
+    lock = site.state.parent / ".aishell-locks" / "schedule-1.lock"
+    wait_until(lambda: rows(site)[0].status != "running" or not is_held(lock), "the night is over")
+    assert rows(site)[0].status == "done"
     assert (rows(site)[0].outcome, rows(site)[0].attempts) == ("success", 1), rows(site)[0].reason
