@@ -16,14 +16,14 @@ from aishell.databases.urls import read_url, tells_password
 from aishell.errors import SettingsError, UnknownNameError, UsageError
 from aishell.models import AgentConfig, Risk, canonical, digest
 from aishell.schema import Known, Schema, check, wrong
-from aishell.settings_schemas import AISHELL, BACKUP_RETENTION, POLICY, TARGETS, agent
+from aishell.settings_schemas import AISHELL, BACKUP_RETENTION, POLICY, SCHEDULES, TARGETS, agent
 from aishell.trust import secret_text
 from aishell.verdicts import Decision
 from aishell.yamlfile import Document, parse
 
 PRODUCTION = "production"
 #: The files of a config folder, beside those of `agents/`.
-FILES = {"aishell.yaml": AISHELL, "targets.yaml": TARGETS, "policy.yaml": POLICY}
+FILES = {"aishell.yaml": AISHELL, "targets.yaml": TARGETS, "policy.yaml": POLICY, "schedules.yaml": SCHEDULES}
 #: What a file's name ends with that may be meant as configuration.
 _READ = (".yaml", ".yml", ".json", ".toml")
 

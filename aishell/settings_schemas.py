@@ -207,3 +207,46 @@ def agent(agent_type: str) -> dict[str, Any]:
         "monitoring": _MONITORING,
     }
     return mapping({f"{agent_type}_agent": mapping({**keys, **_OWN.get(agent_type, {})})})
+
+
+_NAMES: dict[str, Any] = {"type": "array", "items": _TEXT, "minItems": 1, "unique": ()}
+_ZONE: dict[str, Any] = {"type": "string", "format": "time-zone", "title": "time zone"}
+_DURATION: dict[str, Any] = {
+    "anyOf": [
+        whole(0, YEAR),
+        {"type": "string", "pattern": r"[0-9]{1,9}[smhd]?", "title": "a duration such as 90s, 30m, 26h, 7d"},
+    ]
+}
+_DAY: dict[str, Any] = {"type": "string", "pattern": r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "title": "a day such as 2026-12-24"}
+#: What becomes of times at which nothing was there to run them.
+MISSED = ("skip", "once", "once_if_open")
+_SCHEDULE = mapping(
+    {
+        "cron": _TEXT,
+        "every": _DURATION,
+        "time_zone": _ZONE,
+        "window": {
+            "type": "string",
+            "pattern": r"[0-9]{1,2}:[0-9]{2}\s*-\s*[0-9]{1,2}:[0-9]{2}",
+            "title": "a window such as 22:00-05:30",
+        },
+        "agent": _TEXT,
+        "input": {"type": "object"},
+        "targets": {**_NAMES, "items": {**_TEXT, "names": "target"}},
+        "label": {**_TEXT, "names": "label"},
+        "missed": {"enum": list(MISSED)},
+        "grace": _DURATION,
+        "approve_up_to": {"enum": [str(risk) for risk in Risk if risk not in (Risk.SAFE, Risk.CRITICAL)]},
+    },
+    "agent",
+    title="a schedule",
+)
+_BLACKOUT = mapping({"from": _DAY, "to": _DAY, "reason": _TEXT, "schedules": _NAMES}, "from", "to", title="a blackout")
+SCHEDULES = mapping(
+    {
+        "time_zone": _ZONE,
+        "max_concurrent": whole(1, 1000),
+        "blackouts": {"type": "array", "items": {"anyOf": [_DAY, _BLACKOUT]}, "unique": ()},
+        "schedules": {"type": "object", "additionalProperties": _SCHEDULE},
+    }
+)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from aishell.agents.base import Agent
     from aishell.execution.run import Observer
-    from aishell.safety.approval import Approver
+    from aishell.safety.approval import Approver, Standing
 
 
 class Site(SiteFiles):
@@ -250,18 +250,21 @@ class Site(SiteFiles):
         deadline: float | None = None,
         observer: Observer | None = None,
         on_created: Any = None,
+        standing: Standing | None = None,
+        run_id: str | None = None,
     ) -> RunResult:
         """Execute a plan, or plan a task and execute that. `approve` answers for steps that ask; without it they wait.
 
-        `deadline` in seconds of the monotonic clock. Raises TargetBusyError when another run holds the target.
+        `standing` answers up to a risk; `run_id` is the id of the run, where it was chosen before. `deadline` in seconds of the
+        monotonic clock. Raises TargetBusyError when another run holds the target.
         """
         from aishell.execution.driving import Driver
 
         if isinstance(planned, Task):
             planned = self.plan(planned)
-        driver = Driver(self, approve, yes, jobs, deadline, observer)
+        driver = Driver(self, approve, yes, jobs, deadline, observer, standing)
         try:
-            return driver.begin(planned, on_created)
+            return driver.begin(planned, on_created, run_id)
         finally:
             planned.job.close()
 
@@ -276,6 +279,7 @@ class Site(SiteFiles):
         observer: Observer | None = None,
         url: str | None = None,
         in_doubt: str | None = None,
+        standing: Standing | None = None,
     ) -> RunResult:
         """Go on where a run stopped: finished steps are not repeated, started ones are looked up in the database.
 
@@ -296,7 +300,7 @@ class Site(SiteFiles):
                 hint="plan again",
             )
         task = replace(plan.task, target=url or (request["url"] if "://" in row.target else row.target))
-        driver = Driver(self, approve, yes, jobs, deadline, observer)
+        driver = Driver(self, approve, yes, jobs, deadline, observer, standing)
         # A configured target is what its configuration says now: it may have become production since.
         environment = request["environment"] if "://" in task.target else None
         with self.job(task, environment=environment, safety_level=request["safety_level"]) as job:

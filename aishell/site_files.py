@@ -12,10 +12,12 @@ from aishell.trust import Trust, check_secret
 
 if TYPE_CHECKING:
     from aishell.backups.vault import Vault
+    from aishell.scheduling.schedules import Schedules
     from aishell.schema import Known
     from aishell.settings import Policy, Settings, Target
     from aishell.state.approvals import Approvals
     from aishell.state.runs import Runs
+    from aishell.state.schedule_runs import ScheduleRuns
     from aishell.state.store import Store
 
 
@@ -108,6 +110,13 @@ class SiteFiles:
         }
 
     @cached_property
+    def schedules(self) -> Schedules:
+        from aishell.agents.loading import agent_types
+        from aishell.scheduling.schedules import load_schedules
+
+        return load_schedules(self.places.config, self.known, agent_types, lambda: self.policy.preapprove_max_risk)
+
+    @cached_property
     def store(self) -> Store:
         from aishell.state.store import Store
 
@@ -124,6 +133,12 @@ class SiteFiles:
         from aishell.state.approvals import Approvals
 
         return Approvals(self.store)
+
+    @cached_property
+    def ledger(self) -> ScheduleRuns:
+        from aishell.state.schedule_runs import ScheduleRuns
+
+        return ScheduleRuns(self.store)
 
     @property
     def archives(self) -> Path:
@@ -142,6 +157,10 @@ class SiteFiles:
     def run_lock(self, run_id: str) -> Path:
         """The file that the process driving a run holds locked."""
         return self.locks / f"run-{run_id}.lock"
+
+    def schedule_lock(self, number: int) -> Path:
+        """The file that the process working on a row of the ledger holds locked."""
+        return self.locks / f"schedule-{number}.lock"
 
     @property
     def locks(self) -> Path:

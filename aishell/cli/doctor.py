@@ -60,7 +60,8 @@ def doctor(ctx: click.Context, /, target: str | None, url: str | None, output: s
 
 def _site(site: Site) -> Iterator[Finding]:
     """What has nothing to do with a target."""
-    for subject, look in (("state", _state), ("config", _config), ("policy", _policy), ("tools", _tools)):
+    looks = (("state", _state), ("config", _config), ("policy", _policy), ("schedules", _schedules), ("tools", _tools))
+    for subject, look in looks:
         yield _looked(subject, lambda look=look: look(site))  # type: ignore[misc]
 
 
@@ -118,6 +119,13 @@ def _policy(site: Site) -> Finding:
         constraints.build((*site.policy.constraints, *config.constraints), site.known)
     mode = f"{len(site.policy.rules)} rule(s), {site.policy.mode}, --yes up to {site.policy.preapprove_max_risk} risk"
     return Finding(OK, "policy", f"{mode}; agents: {', '.join(sorted(names))}")
+
+
+def _schedules(site: Site) -> Finding:
+    from aishell.reporting.diagnosis import OK, Finding
+
+    names = ", ".join(site.schedules.by_name)
+    return Finding(OK, "schedules", f"{names}; `aishell schedule next` tells when" if names else "none")
 
 
 def _tools(site: Site) -> Finding:

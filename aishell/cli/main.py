@@ -26,6 +26,7 @@ COMMANDS = {
     "plan": ("aishell.cli.plan", "plan", "Make a plan and show or save it; nothing is executed."),
     "apply": ("aishell.cli.apply", "apply", "Execute a saved plan."),
     "runs": ("aishell.cli.runs", "runs", "List, show, resume, pause and cancel runs."),
+    "schedule": ("aishell.cli.schedule", "schedule", "What runs when, what became of it, and what is due now."),
     "approvals": ("aishell.cli.approvals", "approvals", "Answer what waits for a person."),
     "policy": ("aishell.cli.policy", "policy", "What the policy says of a tool on a target, and why."),
     "tools": ("aishell.cli.tools", "tools", "What aishell can do to a database, and how often it did."),
@@ -80,7 +81,8 @@ class LazyGroup(ShowsExamples, click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing the lazy ones."""
         rows = [(name, text) for name, (_, _, text) in self.lazy.items()]
-        rows += [(name, command.get_short_help_str(90)) for name, command in self.commands.items()]
+        shown = {name: command for name, command in self.commands.items() if not command.hidden}
+        rows += [(name, command.get_short_help_str(90)) for name, command in shown.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

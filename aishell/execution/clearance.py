@@ -19,7 +19,7 @@ from aishell.registry import runners
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 from aishell.safety import approval
-from aishell.safety.gates import preapproved
+from aishell.safety.gates import preapproved, standing_for
 from aishell.state.runs import who
 from aishell.verdicts import Decision, Verdict
 
@@ -141,13 +141,16 @@ def calm(run: Run, step: Step, tool: Tool) -> str | None:
 
 
 def _approved(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
-    """The answer to a step that asks: from `--yes`, from an earlier decision bound to this very digest, or from a person."""
+    """The answer to a step that asks: from `--yes`, a schedule, a decision bound to this very digest, or a person."""
     bound = _binding(run, tool, cleared, objects)
     cleared = replace(cleared, digest=bound)
     verdict = cleared.verdict
     facts = [reason.text for reason in verdict.reasons if reason.decision.rank >= Decision.CONFIRM.rank]
     if preapproved(verdict, run.options.yes, run.job.policy):
         return _by(run, step, cleared, f"{who()} (--yes)", f"pre-approved by --yes: {'; '.join(facts)}")
+    standing = run.options.standing
+    if standing is not None and standing_for(verdict, standing, run.job.policy):
+        return _by(run, step, cleared, standing.by, f"pre-approved up to {standing.up_to}: {'; '.join(facts)}")
     decided = _decided(run, step, tool, cleared, objects)
     if decided is not None:
         return decided

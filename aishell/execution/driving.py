@@ -21,7 +21,7 @@ from aishell.execution.preview import Preview, as_contract
 from aishell.execution.result import concluded
 from aishell.execution.run import Observer, Options, Run, Silent
 from aishell.models import Plan, RunResult, RunState, plain
-from aishell.safety.approval import Approver
+from aishell.safety.approval import Approver, Standing
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.runs import who
@@ -39,11 +39,17 @@ class Driver:
     jobs: int | None = None
     deadline: float | None = None
     observer: Observer | None = None
+    standing: Standing | None = None
     started: float = field(default_factory=time.monotonic)
 
-    def begin(self, planned: Preview, on_created: Callable[[str], None] | None = None) -> RunResult:
-        """Record a run of what was planned, and drive it. Raises TargetBusyError when another run holds the target."""
-        job, plan, run_id = planned.job, planned.plan, uuid.uuid4().hex
+    def begin(
+        self, planned: Preview, on_created: Callable[[str], None] | None = None, run_id: str | None = None
+    ) -> RunResult:
+        """Record a run of what was planned, and drive it. Raises TargetBusyError when another run holds the target.
+
+        `run_id`: one that was chosen before. There is one run of an id, whoever tries.
+        """
+        job, plan, run_id = planned.job, planned.plan, run_id or uuid.uuid4().hex
         with holding(job, run_id, self.site.locks) as lock:
             owner = uuid.uuid4().hex
             texts = {tool.source: tool.text for tool in {item.tool.name: item.tool for item in planned.steps}.values()}
@@ -120,7 +126,7 @@ class Driver:
         limit = time.monotonic() + job.config.max_duration if job.config.max_duration else None
         ends = [end for end in (self.deadline, limit) if end is not None]
         jobs = max(1, self.jobs or self.site.settings.jobs)
-        options = Options(yes, self.approve is not None, jobs, min(ends) if ends else None)
+        options = Options(yes, self.approve is not None, jobs, min(ends) if ends else None, self.standing)
         return Run(run_id, owner, job, plan, self.site.runs, self.site.approvals, options, self.observer or Silent())
 
     def _successors(self, run_id: str) -> set[str]:

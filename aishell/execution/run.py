@@ -15,7 +15,7 @@ from aishell.execution.job import Job
 from aishell.models import Plan, RunState, Step, StepResult
 from aishell.planning.graph import Graph
 from aishell.planning.variables import Reference, walk
-from aishell.safety.approval import Answer, Approve, Later, Request
+from aishell.safety.approval import Answer, Approve, Later, Request, Standing
 from aishell.state.approvals import Approvals
 from aishell.state.runs import Runs
 from aishell.traces import unexpected
@@ -73,6 +73,7 @@ class Options:
     interactive: bool = False
     jobs: int = 1
     deadline: float | None = None
+    standing: Standing | None = None
 
 
 class NoOutputError(StepError):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aishell.models import AgentConfig, Sent, Step, Table, digest
+from aishell.models import AgentConfig, Risk, Sent, Step, Table, digest
 from aishell.registry.tool import Tool
 from aishell.settings import Policy, Target, in_force
 from aishell.verdicts import Verdict
@@ -48,6 +48,14 @@ class Request:
     def level(self) -> str:
         """`confirm` or `review`."""
         return self.verdict.decision.value
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What answers for confirmations when nobody is there: up to a risk, in the name of a file that says so."""
+
+    by: str
+    up_to: Risk
 
 
 @dataclass(frozen=True)

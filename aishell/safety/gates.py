@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aishell.models import AgentConfig, Risk, Step
 from aishell.registry.tool import Tool
@@ -12,6 +12,9 @@ from aishell.safety.locks import ROLES, felt, lock_of, locks_of, wait_of
 from aishell.safety.policy import decide
 from aishell.settings import Policy
 from aishell.verdicts import Decision, Reason, Verdict
+
+if TYPE_CHECKING:
+    from aishell.safety.approval import Standing
 
 
 def judge(
@@ -46,6 +49,12 @@ def judge(
 def preapproved(verdict: Verdict, yes: bool, policy: Policy) -> bool:
     """Whether `--yes` answers for this step: a confirmation, and its risk within what policy lets be pre-approved."""
     return yes and verdict.decision is Decision.CONFIRM and verdict.risk_level.rank <= policy.preapprove_max_risk.rank
+
+
+def standing_for(verdict: Verdict, standing: Standing | None, policy: Policy) -> bool:
+    """Whether a standing approval answers for this step: what `--yes` would, and its risk within its own limit."""
+    within = standing is not None and verdict.risk_level.rank <= standing.up_to.rank
+    return preapproved(verdict, within, policy)
 
 
 def mitigations(tool: Tool) -> Iterable[str]:

@@ -57,6 +57,40 @@ COSTS = (
 )""",
     "CREATE INDEX step_costs_object ON step_costs (target, tool, object, id)",
 )
+#: The ledger of schedules: each nominal time of each schedule on each target, once.
+SCHEDULES = (
+    """CREATE TABLE schedules (
+    name TEXT NOT NULL PRIMARY KEY,
+    timing TEXT NOT NULL, -- all that decides its times
+    settled TEXT NOT NULL, -- up to here each nominal time has been decided: since it was seen, edited or looked at
+    paused_at TEXT,
+    paused_until TEXT,
+    paused_by TEXT,
+    pause_reason TEXT
+)""",
+    """CREATE TABLE schedule_runs (
+    id INTEGER NOT NULL PRIMARY KEY,
+    schedule TEXT NOT NULL,
+    nominal_at TEXT NOT NULL,
+    target TEXT NOT NULL, -- empty: the time as a whole, for which nothing ran
+    local_at TEXT NOT NULL, -- what clocks of its zone show at nominal_at
+    status TEXT NOT NULL, -- due | running | waiting | done | failed | missed | skipped
+    reason TEXT NOT NULL,
+    times INTEGER NOT NULL, -- so many nominal times, of which nominal_at is the last
+    until TEXT, -- when its work has to be over
+    asked_by TEXT, -- who asked for it, or left it out
+    attempts INTEGER NOT NULL,
+    run_id TEXT, -- chosen when it is claimed, before the run exists
+    pid INTEGER,
+    decided_at TEXT NOT NULL,
+    started_at TEXT,
+    ended_at TEXT,
+    exit_code INTEGER,
+    outcome TEXT, -- the status of the run's result
+    UNIQUE (schedule, nominal_at, target)
+)""",
+    "CREATE INDEX schedule_runs_status ON schedule_runs (status)",
+)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -169,6 +203,7 @@ TABLES = (
     *BACKUPS,
     *PROOFS,
     *COSTS,
+    *SCHEDULES,
 )
 
 
@@ -221,6 +256,11 @@ def _costs(connection: sqlite3.Connection) -> None:
     )
 
 
+def _schedules(connection: sqlite3.Connection) -> None:
+    for statement in SCHEDULES:
+        connection.execute(statement)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _deferred_objects,
@@ -229,6 +269,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _causes,
     _proofs,
     _costs,
+    _schedules,
 )
 VERSION = 1 + len(MIGRATIONS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,8 @@ from aishell.schema import FORMATS, TYPES, Schema
 _VALUES: tuple[Any, ...] = ("a text", 5, 2.5, True, ["a"], {"a": 1})
 #: A text that fits what a schema wants of it.
 _FITTING = {"time-zone": "UTC", "place": "/mnt/backups", "code": "module:name"}
+#: One of these fits each pattern.
+_PATTERNED = ("age1qqqq", "2026-12-24", "22:00-05:30", "90s", "sqlite")
 #: The name of whatever may have any.
 NAME = "shop"
 
@@ -77,7 +80,9 @@ def valid(schema: Schema) -> Any:
         return True
     if "format" in schema:
         return _FITTING[schema["format"]]
-    return "age1qqqq" if "age1" in schema.get("pattern", "") else "sqlite:///shop.db"
+    if "pattern" in schema:
+        return next(text for text in _PATTERNED if re.fullmatch(schema["pattern"], text))
+    return "sqlite:///shop.db"
 
 
 def built(schema: Schema, at: tuple[object, ...], value: Any) -> Any:

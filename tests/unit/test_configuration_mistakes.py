@@ -23,7 +23,7 @@ from aishell.registry.tool import OPERATORS
 from aishell.safety.constraints import _BUILT_IN as CONSTRAINTS
 from aishell.safety.constraints import schema_of
 from aishell.schema import KEYWORDS
-from aishell.settings_schemas import AISHELL, POLICY, TARGETS, agent
+from aishell.settings_schemas import AISHELL, POLICY, SCHEDULES, TARGETS, agent
 from aishell.settings_schemas import OPERATORS as NAMED
 from aishell.site import Site
 from aishell.yamlfile import parse
@@ -35,6 +35,7 @@ FILES = {
     "aishell.yaml": AISHELL,
     "targets.yaml": TARGETS,
     "policy.yaml": POLICY,
+    "schedules.yaml": SCHEDULES,
     **{f"agents/{name}.yaml": agent(name) for name in AGENTS},
 }
 #: The site that is right but for one mistake; there is no such database: who reaches for it says so, without file and line.
@@ -114,6 +115,42 @@ FURTHER: list[tuple[str, str, int, str]] = [
             ("__import__(\"os\")", "allowed"),
         )
     ),
+    *(
+        ("schedules.yaml", f"schedules:\n  nightly:\n    targets: [shop]\n    {text}\n", line, known)
+        for text, line, known in (
+            ("agent: maintenance\n    cron: '30 2 * *'", 5, "five fields"),
+            ("agent: maintenance\n    cron: '30 26 * * *'", 5, "five fields"),
+            ("agent: maintenance\n    cron: '0 0 30 2 *'", 5, "five fields"),
+            ("agent: maintenance\n    cron: '0 0 * * fri-mon'", 5, "five fields"),
+            ("agent: maintenance\n    cron: '@reboot'", 5, "five fields"),
+            ("agent: maintenance\n    every: 0s", 5, "15m"),
+            ("agent: maintenance\n    every: 367d", 5, "366d"),
+            ("agent: maintenance\n    every: 1h\n    cron: '@daily'", 6, "one of them"),
+            ("agent: maintenance", 2, "one of them"),
+            ("agent: maintenance\n    every: 1h\n    label: nightly", 6, "one of them"),
+            ("agent: maintenance\n    every: 1h\n    label: nightyl", 6, "'nightly'"),
+            ("agent: maintenance\n    every: 1h\n    missed: once_if_open", 6, "a window"),
+            ("agent: maintenance\n    every: 1h\n    missed: twice", 6, "known: "),
+            ("agent: maintenance\n    cron: 0 12 * * *\n    window: 22:00-05:30", 6, "`cron`"),
+            ("agent: maintenance\n    cron: 0 12 * * *\n    window: 05:30-05:30", 6, "22:00-05:30"),
+            ("agent: maintenance\n    cron: 0 12 * * *\n    window: 22:00-25:30", 6, "22:00-05:30"),
+            ("agent: maintenance\n    cron: 0 12 * * *\n    time_zone: Europe/Berlni", 6, "Europe/Berlin"),
+            ("agent: maintenence\n    every: 1h", 4, "'maintenance'"),
+            ("agent: backup_restore\n    every: 1h", 4, "'backup'"),
+            ("agent: maintenance\n    every: 1h\n    input: {maintenance_typ: full}", 6, "'maintenance_type'"),
+            ("agent: maintenance\n    every: 1h\n    input:\n      maintenance_type: fulll", 7, "'full'"),
+            ("agent: log-cleanup\n    every: 1h\n    input:\n      retention_days: 0", 7, "1"),
+            ("agent: maintenance\n    every: 1h\n    approve_up_to: critical", 6, "known: "),
+            ("agent: maintenance\n    every: 1h\n    approve_up_to: high", 6, "preapprove_max_risk"),
+            ("workflow: nightly\n    every: 1h", 4, "agent: maintenance"),
+        )
+    ),
+    ("schedules.yaml", "schedules:\n  nightly: {cron: '@daily', agent: maintenance, targets: [shpo]}\n", 2, "'shop'"),
+    ("schedules.yaml", "schedules:\n  'night ly': {cron: '@daily', agent: maintenance, targets: [shop]}\n", 2, "letters"),
+    ("schedules.yaml", "blackouts:\n  - 2026-12-24\n  - 2026-13-24\n", 3, ""),
+    ("schedules.yaml", "blackouts:\n  - 2026-12-24\n  - '2026-02-30'\n", 3, "2026-12-24"),
+    ("schedules.yaml", "blackouts:\n  - {from: 2026-12-24, to: 2026-12-23}\n", 2, "2026-12-24"),
+    ("schedules.yaml", "blackouts:\n  - {from: 2026-12-24, to: 2026-12-26, schedules: [nigthly]}\n", 2, "no schedule"),
     *((f"{name}", "", 1, known) for name, known in (
         ("polciy.yaml", "'policy.yaml'"), ("target.yaml", "'targets.yaml'"), ("aishell.yml", "'aishell.yaml'"),
         ("agents/maintenence.yaml", "'maintenance.yaml'"), ("agents/backup.yml", "'backup.yaml'"),
@@ -136,6 +173,8 @@ def used(config: Path, name: str) -> None:
     kind = Path(name).stem if name.startswith("agents/") else ""
     task = Task(kind if kind in AGENTS else "maintenance", "shop")
     with Site.open(config.parent, state=config.parent / "state.db") as site:
+        if name == "schedules.yaml":
+            assert site.schedules is not None
         site.plan(task, look_only=True)
 
 
@@ -262,7 +301,9 @@ def test_the_command_line_says_so_and_touches_nothing(aishell: Aishell, name):
     before = (aishell.config / name).read_text() if (aishell.config / name).exists() else None
     for mistake in list(kinds.values())[:2]:
         path = aishell.configure(name, yaml.safe_dump(mistake.document, sort_keys=False))
-        ended = aishell("run", kind.replace("_", "-"), "--target", "shop", "--dry-run", "--output", "json").expect(2)
+        command = ("run", kind.replace("_", "-"), "--target", "shop", "--dry-run")
+        command = ("schedule", "list") if name == "schedules.yaml" else command
+        ended = aishell(*command, "--output", "json").expect(2)
         assert ended.json["error"]["message"].startswith(f"{path}:")
         assert ended.json["error"]["hint"] in ended.err
     assert not aishell.state.exists()

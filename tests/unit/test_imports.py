@@ -22,12 +22,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("safety",),
     ("planning",),
     ("agents",),
+    ("scheduling",),
     ("state",),
     ("backups",),
     ("reporting",),
     ("site_files",),
     ("execution",),
     ("site",),
+    ("scheduling.working", "scheduling.starting"),
     ("cli", "sample", "__main__", ""),
 )
 #: Layers that see less than all below them.

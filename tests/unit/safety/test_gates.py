@@ -8,6 +8,7 @@ import pytest
 
 from aishell.models import Estimate, Risk, Step
 from aishell.safety import constraints, gates
+from aishell.safety.approval import Standing
 from aishell.safety.locks import wait_of
 from aishell.settings import DEFAULT_POLICY, Rule
 from aishell.verdicts import Decision, Verdict
@@ -110,6 +111,17 @@ def test_critical_work_is_reviewed_at_every_level():
 def test_yes_answers_confirmations_up_to_what_the_policy_lets_be_preapproved(risk, decision, yes, limit, expected):
     verdict = Verdict(risk, decision, True)
     assert gates.preapproved(verdict, yes, replace(DEFAULT_POLICY, preapprove_max_risk=limit)) is expected
+
+
+@pytest.mark.parametrize("risk", Risk)
+@pytest.mark.parametrize("up_to", [None, Risk.LOW, Risk.MEDIUM, Risk.HIGH])
+@pytest.mark.parametrize("decision", Decision)
+def test_a_standing_approval_answers_what_yes_would_and_within_its_own_limit(risk, up_to, decision):
+    verdict, standing = Verdict(risk, decision, True), None if up_to is None else Standing("schedule nightly", up_to)
+    for most in (Risk.LOW, Risk.MEDIUM, Risk.HIGH):
+        policy = replace(DEFAULT_POLICY, preapprove_max_risk=most)
+        within = up_to is not None and risk.rank <= up_to.rank and risk.rank <= most.rank
+        assert gates.standing_for(verdict, standing, policy) is (within and decision is Decision.CONFIRM)
 
 
 def test_mitigations_are_those_really_in_force():

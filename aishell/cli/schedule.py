@@ -1,0 +1,308 @@
+"""`aishell schedule`: what runs when, what became of it, and what is due now."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aishell.cli.common import OUTPUT, hear_sigterm, open_files, open_site
+from aishell.cli.main import LazyGroup
+from aishell.cli.streams import say
+from aishell.errors import DeniedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aishell.scheduling.schedules import Schedule
+    from aishell.site_files import SiteFiles
+    from aishell.state.connection import Record
+
+#: Nominal times that are looked through for one that is not left out.
+_AHEAD = 10_000
+
+
+@click.group(cls=LazyGroup)
+def schedule() -> None:
+    """Runs at times of config/schedules.yaml. Plain cron starts them: `* * * * * aishell --site DIR schedule run-due`."""
+
+
+@schedule.command("list", epilog="Examples:  aishell schedule list   ·   aishell schedule list --output json")
+@OUTPUT
+@click.pass_context
+def list_(ctx: click.Context, /, output: str) -> None:
+    """Every schedule: when it runs, on what, and when next. Exit 2 where the file is wrong."""
+    from aishell.cli.listing import show_rows
+
+    site = open_files(ctx)
+    now, known, rows = datetime.now(UTC), _known(site), []
+    for one in site.schedules.by_name.values():
+        pause = known.get(one.name)
+        following = next(_coming(site, one, now), None)
+        rows.append(
+            {
+                "schedule": one.name,
+                "when": one.timing.text,
+                "agent": one.agent,
+                "targets": one.on(site.settings) if output == "json" else ", ".join(one.on(site.settings)),
+                "missed": one.missed,
+                "next": None if following is None else one.timing.local(following),
+                "paused": pause.text if pause is not None and pause.holds(now) else None,
+            }
+        )
+    show_rows(rows, output, empty=f"no schedules in {site.schedules.path}")
+
+
+@schedule.command("next", epilog="Examples:  aishell schedule next   ·   aishell schedule next nightly --count 10")
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option("--count", type=click.IntRange(1, 1000), default=5, show_default=True, help="So many times of each.")
+@OUTPUT
+@click.pass_context
+def next_(ctx: click.Context, /, name: str | None, count: int, output: str) -> None:
+    """The coming nominal times, without those that a blackout, a pause or `skip` leaves out."""
+    from aishell.cli.listing import show_rows
+
+    site = open_files(ctx)
+    chosen = [site.schedules.named(name)] if name is not None else list(site.schedules.by_name.values())
+    now = datetime.now(UTC)
+    found = [(moment, one) for one in chosen for moment in islice(_coming(site, one, now), count)]
+    rows = [
+        {
+            "local": one.timing.local(moment),
+            "nominal_at": moment.isoformat(),
+            "schedule": one.name,
+            "targets": one.on(site.settings) if output == "json" else ", ".join(one.on(site.settings)),
+        }
+        for moment, one in sorted(found, key=lambda pair: pair[0])
+    ]
+    show_rows(rows, output, empty=f"no schedules in {site.schedules.path}")
+
+
+@schedule.command(epilog="Examples:  aishell schedule history   ·   aishell schedule history nightly --limit 100")
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option("--limit", type=click.IntRange(1), default=30, show_default=True)
+@OUTPUT
+@click.pass_context
+def history(ctx: click.Context, /, name: str | None, limit: int, output: str) -> None:
+    """Every nominal time and what became of it, the newest first; those missed and left out too, with the reason."""
+    from aishell.cli.listing import show_rows
+
+    site = open_files(ctx)
+    found = site.ledger.history(name, limit=limit) if site.state_path.exists() else []
+    if name is not None and not found:
+        site.schedules.named(name)  # raises for a name there is not
+    rows = [
+        {
+            "id": row.id,
+            "schedule": row.schedule,
+            "local": row.local_at,
+            "target": row.target or None,
+            "status": row.status,
+            "outcome": row.outcome,
+            "exit_code": row.exit_code,
+            "run_id": (row.run_id if output == "json" else row.run_id[:8]) if row.run_id else None,
+            "reason": row.reason or None,
+            **(
+                {"nominal_at": row.nominal_at, "attempts": row.attempts, "times": row.times} if output == "json" else {}
+            ),
+        }
+        for row in found
+    ]
+    show_rows(rows, output, empty="nothing was due yet")
+
+
+@schedule.command(epilog="Example:  aishell schedule pause nightly --until 2026-12-01 --reason 'migration'")
+@click.argument("name", metavar="NAME")
+@click.option("--until", metavar="TIME", help="Day, or day and time, of the schedule's zone, e.g. '2026-12-01 06:00'.")
+@click.option("--reason", default="", metavar="TEXT")
+@click.pass_context
+def pause(ctx: click.Context, /, name: str, until: str | None, reason: str) -> None:
+    """No runs of a schedule until then, or until `schedule resume`. What runs goes on."""
+    site = open_files(ctx)
+    one = site.schedules.named(name)
+    end = _moment(one, until) if until is not None else None
+    if end is not None and end <= datetime.now(UTC):
+        raise UsageError(f"--until {until!r} is over", hint="write a time that is to come")
+    site.ledger.pause(name, one.timing.text, end, reason)
+    say(f"{name} is paused {f'until {one.timing.local(end)}' if end else 'until `aishell schedule resume`'}")
+
+
+@schedule.command(epilog="Example:  aishell schedule resume nightly")
+@click.argument("name", metavar="NAME")
+@click.pass_context
+def resume(ctx: click.Context, /, name: str) -> None:
+    """Undo a pause. Times that came meanwhile stay left out."""
+    from aishell.scheduling.starting import settle_one
+
+    site = open_files(ctx)
+    one = site.schedules.named(name)
+    settle_one(site, one, datetime.now(UTC))
+    if not site.ledger.resume(name):
+        raise UsageError(f"the schedule {name} is not paused", hint="see `aishell schedule list`")
+    following = next(_coming(site, one, datetime.now(UTC)), None)
+    say(f"{name} runs again{f', next at {one.timing.local(following)}' if following else ''}")
+
+
+@schedule.command(
+    epilog="Examples:  aishell schedule skip nightly   ·   aishell schedule skip nightly --at '2026-12-24 02:30'"
+)
+@click.argument("name", metavar="NAME")
+@click.option("--at", metavar="TIME", help="The nominal time, in the schedule's zone; the next one when not given.")
+@click.option("--reason", default="", metavar="TEXT")
+@click.pass_context
+def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
+    """Leave one nominal time out: the next, or the one named."""
+    site = open_files(ctx)
+    one = site.schedules.named(name)
+    now = datetime.now(UTC)
+    moment = next(_coming(site, one, now), None) if at is None else _moment(one, at)
+    if moment is None:
+        raise UsageError(f"the schedule {name} has no time to come", hint="see `aishell schedule next`")
+    if moment <= now or next(one.timing.after(moment - timedelta(microseconds=1))) != moment:
+        raise UsageError(
+            f"{one.timing.local(moment)} is not a coming time of the schedule {name}",
+            hint=f"see `aishell schedule next {name}`",
+        )
+    site.ledger.skip(name, moment, one.timing.local(moment), reason)
+    say(f"{name} does not run at {one.timing.local(moment)}")
+
+
+@schedule.command(
+    "run-now", epilog="Examples:  aishell schedule run-now nightly   ·   aishell schedule run-now nightly --target shop"
+)
+@click.argument("name", metavar="NAME")
+@click.option("--target", "targets", multiple=True, metavar="T", help="Only these of its targets.")
+@click.pass_context
+def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
+    """Run a schedule at once, paused or not, and wait for it. It ends where its window closes, if that is open."""
+    from aishell.cli.run import worst
+    from aishell.errors import UnknownNameError
+    from aishell.reporting.units import printable
+
+    site = open_files(ctx)
+    one, now = site.schedules.named(name), datetime.now(UTC)
+    known = one.on(site.settings)
+    for target in targets:
+        if target not in known:
+            raise UnknownNameError("target", target, known, f"the schedule {name}")
+    blackout = one.blackout(now)
+    if blackout is not None:
+        raise DeniedError(
+            f"the schedule {name} does not run: {blackout.text}", hint="`aishell run` does what you ask now"
+        )
+    window = one.timing.window
+    until = window.end(now, one.timing.zone) if window else None
+    numbers = site.ledger.ask(name, targets or known, now, one.timing.local(now), until)
+    codes = [0, *_starter(ctx, site).run(numbers)]
+    for row in (site.ledger.row(number) for number in numbers):
+        if row.status == "due" and row.pid is None and row.reason == "run-now":
+            say(
+                printable(
+                    f"{name} {row.target}: in use, or as many run as may; the next `run-due` within an hour begins it"
+                )
+            )
+            codes.append(6)
+    ctx.exit(worst(codes))
+
+
+@schedule.command(
+    "run-due", epilog="Examples:  aishell schedule run-due   ·   aishell --site /srv/shop schedule run-due"
+)
+@click.pass_context
+def run_due(ctx: click.Context, /) -> None:
+    """Run what is due, go on with what was killed, wait for both, and end. Made for plain cron, each minute.
+
+    Several may run at a time: each night runs once. Nothing is printed where nothing is due. Exit 4 where a time was missed.
+    """
+    from aishell.cli.run import worst
+    from aishell.scheduling.starting import remove_old_logs, settle_all
+
+    site = open_files(ctx)
+    hear_sigterm()
+    codes = [0]
+    for row in settle_all(site, datetime.now(UTC)):
+        if row.status in ("missed", "skipped"):
+            _tell(site, row)
+            codes.append(4 if row.status == "missed" else 0)
+    codes += _starter(ctx, site).run()
+    remove_old_logs(site)
+    ctx.exit(worst(codes))
+
+
+@schedule.command(hidden=True, epilog="Example:  aishell schedule work 17")
+@click.argument("number", metavar="ID", type=click.IntRange(1))
+@click.pass_context
+def work(ctx: click.Context, /, number: int) -> None:
+    """What `run-due` starts as a process of its own: one row of the ledger."""
+    from aishell.cli.output import Screen
+    from aishell.scheduling import working
+
+    hear_sigterm()
+    screen = Screen("table")
+    with screen.progress() as observer:
+        result = working.work(open_site(ctx), number, observer)
+    if result is None:
+        say(f"there is nothing to do for {number} now: see `aishell schedule history`")
+        return
+    screen.result(result)
+    ctx.exit(result.exit_code)
+
+
+def _starter(ctx: click.Context, site: SiteFiles) -> Any:
+    """What starts rows, with the options that this command was given before its name."""
+    from aishell.scheduling.starting import Starter
+
+    given = ctx.find_root().obj or {}
+    root = site.places.root
+    options = [] if root is None else ["--site", str(root.absolute())]
+    options += ["--state", str(site.state_path.absolute())]
+    options += ["--trust-site"] if given.get("trust_site") else []
+    return Starter(site, options, lambda row, code: _tell(site, row))
+
+
+def _tell(site: SiteFiles, row: Record) -> None:
+    """A line about a row that came to an end, or did not."""
+    from aishell.reporting.units import printable
+    from aishell.scheduling.starting import log_of
+
+    ended = f"{row.outcome or ''} (exit {row.exit_code})" if row.exit_code is not None else row.status
+    run = f" run {row.run_id[:8]}" if row.run_id and row.exit_code is not None else ""
+    why = f": {row.reason}" if row.reason else ""
+    say(printable(f"{row.schedule} {row.local_at}{f' {row.target}' if row.target else ''}: {ended}{run}{why}"))
+    if row.exit_code or row.status == "running":
+        say(printable(f"  → {log_of(site, row.id)}"))
+
+
+def _known(site: SiteFiles) -> dict[str, Any]:
+    """The pauses there are, by schedule; a store is not made for that."""
+    from aishell.scheduling.starting import paused
+
+    known = site.ledger.known() if site.state_path.exists() else {}
+    return {name: found for name, one in known.items() if (found := paused(one)) is not None}
+
+
+def _coming(site: SiteFiles, one: Schedule, after: datetime) -> Iterator[datetime]:
+    """The times of a schedule at which it will run, as far as is known now."""
+    from aishell.scheduling.due import left_out
+    from aishell.state.schedule_runs import stamp
+
+    held = _known(site).get(one.name)
+    skipped = site.ledger.left_out(one.name) if site.state_path.exists() else set[str]()
+    for moment in islice(one.timing.after(after), _AHEAD):
+        if left_out(one, moment, held) is None and stamp(moment) not in skipped:
+            yield moment
+
+
+def _moment(one: Schedule, text: str) -> datetime:
+    """`2026-12-24` or `2026-12-24 02:30`, of the schedule's zone. Raises UsageError."""
+    from aishell.scheduling.times import instant
+
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            f"invalid time {text!r}", hint="write a day or a day and a time: '2026-12-24 02:30'"
+        ) from error
+    return given.astimezone(UTC) if given.tzinfo else instant(given, one.timing.zone)

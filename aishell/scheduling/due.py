@@ -1,0 +1,106 @@
+"""What becomes of the nominal times that have come: due, missed or skipped, each with its reason. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
+
+from aishell.scheduling.schedules import Schedule
+
+#: Times that are written down each on its own; more are one entry that says how many.
+MOST = 366
+
+
+@dataclass(frozen=True)
+class Pause:
+    """No runs since a moment, by a person; `until` None: until it is taken back."""
+
+    since: datetime
+    by: str
+    until: datetime | None = None
+    reason: str = ""
+
+    def holds(self, moment: datetime) -> bool:
+        return self.since <= moment and (self.until is None or moment < self.until)
+
+    @property
+    def text(self) -> str:
+        return f"paused by {self.by}{f': {self.reason}' if self.reason else ''}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A nominal time and what becomes of it. `status`: due | missed | skipped.
+
+    `until`: when its work has to be over, None for no limit. `times`: how many it stands for, the last of them `nominal`.
+    """
+
+    nominal: datetime
+    status: str
+    reason: str = ""
+    until: datetime | None = None
+    times: int = 1
+
+
+def settle(schedule: Schedule, since: datetime, now: datetime, pause: Pause | None = None) -> list[Entry]:
+    """What becomes of each nominal time after `since` that has come by `now`, oldest first. At most one is due."""
+    recent: deque[datetime] = deque(maxlen=MOST)
+    count, first = 0, None
+    for moment in takewhile(lambda one: one <= now, schedule.timing.after(since)):
+        first = first or moment
+        recent.append(moment)
+        count += 1
+    if first is None:
+        return []
+    entries = list(_entries(schedule, recent, now, pause))
+    if count > len(recent):
+        times = count - len(recent) + 1
+        reason = f"{times} times since {schedule.timing.local(first)}: nothing looked for them"
+        entries[0] = Entry(entries[0].nominal, "missed", reason, times=times)
+    return entries
+
+
+def _entries(schedule: Schedule, times: deque[datetime], now: datetime, pause: Pause | None) -> Iterator[Entry]:
+    kept = [moment for moment in times if left_out(schedule, moment, pause) is None]
+    for moment in times:
+        why = left_out(schedule, moment, pause)
+        if why is not None:
+            yield Entry(moment, "skipped", why)
+        elif moment != kept[-1]:
+            yield Entry(moment, "missed", f"{_unseen(schedule, now)}; a later time had come")
+        else:
+            yield _newest(schedule, moment, now, pause)
+
+
+def left_out(schedule: Schedule, moment: datetime, pause: Pause | None) -> str | None:
+    """Why a schedule is not to run at a moment; None where it is."""
+    blackout = schedule.blackout(moment)
+    if blackout is not None:
+        return blackout.text
+    return pause.text if pause is not None and pause.holds(moment) else None
+
+
+def _newest(schedule: Schedule, moment: datetime, now: datetime, pause: Pause | None) -> Entry:
+    """The newest time that was not left out: run on time, run late, or missed."""
+    timing, window = schedule.timing, schedule.timing.window
+    closes = window.end(now, timing.zone) if window else None
+    is_open = window is None or closes is not None
+    if is_open and now - moment <= schedule.grace:
+        held = pause is not None and pause.holds(now)
+        return Entry(moment, "skipped", pause.text) if pause and held else Entry(moment, "due", until=closes)
+    unseen = _unseen(schedule, now)
+    if schedule.missed == "skip":
+        return Entry(moment, "missed", f"{unseen}, and `missed` is skip")
+    if why := left_out(schedule, now, pause):
+        return Entry(moment, "missed", f"{unseen}, and then: {why}")
+    if schedule.missed == "once_if_open" and not is_open:
+        return Entry(moment, "missed", f"{unseen}, and the window was closed then")
+    # Out of the window it may take as long as the window is.
+    return Entry(moment, "due", "late", closes or (now + window.length if window else None))
+
+
+def _unseen(schedule: Schedule, now: datetime) -> str:
+    return f"nothing looked for it until {schedule.timing.local(now)}"

@@ -1,0 +1,269 @@
+"""`config/schedules.yaml` as values: what runs when, on which targets, and on which days nothing does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aishell.agents.base import COMMON_INPUTS
+from aishell.agents.loading import BUILT_IN, load_agent
+from aishell.errors import UnknownNameError, UsageError
+from aishell.models import Risk, Task, digest
+from aishell.scheduling.times import Cron, Every, Timing, Window, seconds
+from aishell.schema import Known, check, faults, wrong
+from aishell.settings import Settings, read
+from aishell.settings_schemas import SCHEDULES
+from aishell.yamlfile import Document
+
+FILE = "schedules.yaml"
+GRACE = timedelta(minutes=15)
+#: Agents whose work is about one backup, archive or run: nobody does that every night.
+_BY_HAND = frozenset({"backup_restore", "archive_load", "undo"})
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_PLANNED = "workflows do not work yet; name an agent: agent: maintenance"
+
+
+@dataclass(frozen=True)
+class Blackout:
+    """Days on which schedules do not run, the first and the last counted; `schedules` empty: all of them."""
+
+    first: date
+    last: date
+    reason: str = ""
+    schedules: frozenset[str] = frozenset()
+
+    def covers(self, schedule: str, day: date) -> bool:
+        return self.first <= day <= self.last and (not self.schedules or schedule in self.schedules)
+
+    @property
+    def text(self) -> str:
+        """For people: which days, and why."""
+        days = f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
+        return f"blackout {days}{f': {self.reason}' if self.reason else ''}"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One agent, when, and on what. `missed`: skip | once | once_if_open (docs/schedules.md)."""
+
+    name: str
+    timing: Timing
+    agent: str
+    input: Mapping[str, Any] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
+    label: str | None = None
+    missed: str = "skip"
+    grace: timedelta = GRACE
+    approve_up_to: Risk | None = None
+    blackouts: tuple[Blackout, ...] = ()
+    digest: str = ""  # of the file that says so
+
+    def on(self, settings: Settings) -> list[str]:
+        """The names of its targets as they are now configured."""
+        if self.label is None:
+            return list(self.targets)
+        return [name for name, target in settings.targets.items() if self.label in target.labels]
+
+    def blackout(self, moment: datetime) -> Blackout | None:
+        """The blackout that a moment's day is in."""
+        day = self.timing.day(moment)
+        return next((one for one in self.blackouts if one.covers(self.name, day)), None)
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """All schedules of a site by name, in the order of the file."""
+
+    by_name: Mapping[str, Schedule] = field(default_factory=dict)
+    max_concurrent: int = 4
+    path: str = FILE
+
+    def named(self, name: str) -> Schedule:
+        """Raises UnknownNameError."""
+        if name not in self.by_name:
+            raise UnknownNameError("schedule", name, self.by_name, self.path)
+        return self.by_name[name]
+
+
+def load_schedules(
+    config: Path, known: Known, agents: Callable[[], Collection[str]], most: Callable[[], Risk]
+) -> Schedules:
+    """The schedules of a config folder; none where there is no file.
+
+    `known`: the targets and labels there are; `agents`: the types of agents; `most`: what the policy lets be approved beforehand.
+    Raises SettingsError, with file and line, for whatever would be found out at two in the morning.
+    """
+    path = str(config / FILE)
+    document = read(config / FILE, path)
+    if document is None:
+        return Schedules(path=path)
+    document = replace(document, data=_days_as_text(document.data))
+    _refuse_workflows(document)
+    data = check(document, SCHEDULES, known)
+    given = data.get("schedules") or {}
+    blackouts = tuple(_blackout(document, number, one, given) for number, one in enumerate(data.get("blackouts") or ()))
+    zone = data.get("time_zone") or "UTC"
+    for name, one in given.items():
+        if one.get("approve_up_to") and Risk(one["approve_up_to"]).rank > most().rank:
+            message = f"`approve_up_to: {one['approve_up_to']}` is more than the policy lets be approved beforehand"
+            hint = f"write {most()}, or raise preapprove_max_risk in policy.yaml"
+            raise wrong(document, "schedules", name, "approve_up_to", message=message, hint=hint)
+    made = {str(name): _schedule(document, str(name), one, zone, blackouts, agents) for name, one in given.items()}
+    return Schedules(made, data.get("max_concurrent") or Schedules.max_concurrent, path)
+
+
+def _days_as_text(value: Any) -> Any:
+    """YAML reads `2026-12-24` as a date: here days are texts until they are looked at."""
+    if isinstance(value, dict):
+        return {key: _days_as_text(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_days_as_text(item) for item in value]
+    return value.isoformat() if type(value) is date else value
+
+
+def _refuse_workflows(document: Document) -> None:
+    given = document.data.get("schedules") if isinstance(document.data, dict) else None
+    for name, one in given.items() if isinstance(given, dict) else ():
+        if isinstance(one, dict) and "workflow" in one:
+            raise wrong(
+                document,
+                "schedules",
+                name,
+                "workflow",
+                message="a schedule of a workflow is not supported",
+                hint=_PLANNED,
+            )
+
+
+def _day(document: Document, text: str, *at: object) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise wrong(document, *at, message=f"invalid day {text!r}: {error}", hint="write e.g. 2026-12-24") from error
+
+
+def _blackout(document: Document, number: int, given: Any, schedules: Collection[Any]) -> Blackout:
+    at = ("blackouts", number)
+    if isinstance(given, str):
+        day = _day(document, given, *at)
+        return Blackout(day, day)
+    first, last = (_day(document, given[key], *at, key) for key in ("from", "to"))
+    if last < first:
+        raise wrong(
+            document,
+            *at,
+            "to",
+            message=f"the blackout ends on {last}, before it begins",
+            hint=f"write {first} or later",
+        )
+    for place, name in enumerate(given.get("schedules") or ()):
+        if name not in map(str, schedules):
+            near = UnknownNameError("schedule", name, map(str, schedules))
+            raise wrong(document, *at, "schedules", place, message=near.message, hint=near.hint)
+    return Blackout(first, last, given.get("reason") or "", frozenset(given.get("schedules") or ()))
+
+
+def _schedule(
+    document: Document,
+    name: str,
+    data: Mapping[str, Any],
+    zone: str,
+    blackouts: tuple[Blackout, ...],
+    agents: Callable[[], Collection[str]],
+) -> Schedule:
+    at = ("schedules", name)
+    if not _NAME.fullmatch(name):
+        raise wrong(
+            document,
+            *at,
+            message=f"invalid name of a schedule {name!r}",
+            hint="write letters, digits, `_`, `.` and `-`",
+        )
+    for one, other, why in (("cron", "every", "when it runs"), ("targets", "label", "on what it runs")):
+        given = [key for key in (one, other) if data.get(key) is not None]
+        if len(given) != 1:
+            message = f"the schedule {name!r} has {'both' if given else 'neither'} `{one}` {'and' if given else 'nor'} `{other}`"
+            later = sorted(given, key=lambda key: document.line(*at, key))[1:]
+            raise wrong(document, *at, *later, message=message, hint=f"write one of them: it says {why}")
+    timing = _timing(document, at, data, data.get("time_zone") or zone)
+    missed = data.get("missed") or ("once_if_open" if timing.window else "skip")
+    if missed == "once_if_open" and timing.window is None:
+        message = "`missed: once_if_open` needs a window"
+        raise wrong(document, *at, "missed", message=message, hint='add window: "22:00-05:30", or write skip or once')
+    agent = str(data["agent"]).replace("-", "_")
+    _check_agent(document, at, agent, data, agents)
+    return Schedule(
+        name=name,
+        timing=timing,
+        agent=agent,
+        input=data.get("input") or {},
+        targets=tuple(data.get("targets") or ()),
+        label=data.get("label"),
+        missed=missed,
+        grace=_duration(document, data["grace"], *at, "grace") if data.get("grace") is not None else GRACE,
+        approve_up_to=Risk(data["approve_up_to"]) if data.get("approve_up_to") else None,
+        blackouts=blackouts,
+        digest=digest(document.data),
+    )
+
+
+def _timing(document: Document, at: tuple[object, ...], data: Mapping[str, Any], zone: str) -> Timing:
+    rule: Cron | Every
+    if data.get("cron") is not None:
+        try:
+            rule = Cron(data["cron"])
+        except ValueError as error:
+            message = f"invalid cron expression {data['cron'][:60]!r}: {error}"
+            hint = 'write five fields, e.g. "30 2 * * mon-fri": minute, hour, day of the month, month, day of the week'
+            raise wrong(document, *at, "cron", message=message, hint=hint) from error
+    else:
+        rule = Every(int(_duration(document, data["every"], *at, "every").total_seconds()))
+        if not rule.seconds:
+            raise wrong(document, *at, "every", message="an interval of 0 s never ends", hint="write e.g. 15m")
+    window = None
+    if data.get("window") is not None:
+        try:
+            window = Window.parse(data["window"])
+        except ValueError as error:
+            raise wrong(document, *at, "window", message=str(error), hint='write e.g. "22:00-05:30"') from error
+    timing = Timing(rule, ZoneInfo(zone), window)
+    if not timing.opens_ever(datetime.now(UTC)):
+        key = "cron" if data.get("cron") is not None else "every"
+        message = f"the window {data['window']} never opens for this schedule: none of its times is in it"
+        raise wrong(document, *at, "window", message=message, hint=f"change `window` or `{key}`; both are in {zone}")
+    return timing
+
+
+def _duration(document: Document, text: Any, *at: object) -> timedelta:
+    length = timedelta(seconds=seconds(text))
+    if length > timedelta(days=366):
+        raise wrong(document, *at, message=f"{at[-1]} is out of range: {text}", hint="write at most 366d")
+    return length
+
+
+def _check_agent(
+    document: Document,
+    at: tuple[object, ...],
+    agent: str,
+    data: Mapping[str, Any],
+    agents: Callable[[], Collection[str]],
+) -> None:
+    """Raises SettingsError for an agent there is not, and for an input that it does not take."""
+    known = set(BUILT_IN) if agent in BUILT_IN else set(agents())
+    if agent not in known - _BY_HAND:
+        near = UnknownNameError("agent", agent, known - _BY_HAND)
+        raise wrong(document, *at, "agent", message=near.message, hint=near.hint)
+    taken = {**COMMON_INPUTS, **load_agent(agent).inputs}
+    for key, value in (data.get("input") or {}).items():
+        for fault in faults(value, taken.get(str(key), {}), {}, (*at, "input", key)):
+            raise wrong(document, *fault.at, message=fault.message, hint=fault.hint)
+        try:
+            load_agent(agent).check_inputs(Task(agent, "", {str(key): value}))
+        except UsageError as error:
+            hint = error.hint or f"`aishell run {agent.replace('_', '-')} --help` lists what it takes"
+            raise wrong(document, *at, "input", key, message=error.message, hint=hint) from error

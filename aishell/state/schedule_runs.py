@@ -1,0 +1,319 @@
+"""The ledger of schedules: each nominal time is decided once, and claimed by one process. Every method is one transaction.
+
+What is decided is asked of the caller, inside the transaction that writes it down: two processes never decide the same time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from aishell.errors import StateError, UnknownNameError
+from aishell.models import now
+from aishell.state import audit
+from aishell.state.connection import Connection, Record, marks
+from aishell.state.runs import who
+from aishell.state.store import Store
+
+#: A row whose process was killed so often is tried no more.
+MOST_ATTEMPTS = 3
+#: What a person asked to be run at once is not run later than that.
+ASKED = timedelta(hours=1)
+#: What is there to be done: due; waiting with an answer, or with a run that somebody has ended; running, perhaps orphaned.
+_OPEN = """SELECT * FROM schedule_runs AS s WHERE status IN ('due', 'running')
+    OR status = 'waiting' AND NOT EXISTS (
+        SELECT 1 FROM runs AS r WHERE r.id = s.run_id AND r.state = 'waiting_approval' AND NOT (
+            (s.until IS NULL OR s.until > :now) AND EXISTS (
+                SELECT 1 FROM approvals AS a WHERE a.run_id = r.id
+                    AND (a.status = 'rejected' OR a.status IN ('approved', 'modified') AND a.expires_at >= :now))))
+    ORDER BY nominal_at, id"""
+_CLAIM = """UPDATE schedule_runs SET status = 'running', attempts = attempts + (status <> 'waiting'),
+        run_id = COALESCE(run_id, :run), pid = :pid, started_at = COALESCE(started_at, :now), ended_at = NULL
+    WHERE id = :id AND status IN ('due', 'running', 'waiting') AND (attempts < :most OR status = 'waiting')
+        AND (until IS NULL OR until > :now)
+        AND (SELECT count(*) FROM schedule_runs AS o WHERE o.status = 'running' AND o.id <> :id) < :limit
+        AND NOT EXISTS (SELECT 1 FROM schedule_runs AS o
+                        WHERE o.status = 'running' AND o.id <> :id AND o.target = schedule_runs.target)
+    RETURNING *"""
+
+
+class Decided(Protocol):
+    """A nominal time and what becomes of it (`aishell.scheduling.due.Entry`)."""
+
+    @property
+    def nominal(self) -> datetime: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def until(self) -> datetime | None: ...
+    @property
+    def times(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the store knows of a schedule: up to when its times are decided, and whether it is paused."""
+
+    settled: datetime
+    paused_at: datetime | None = None
+    paused_until: datetime | None = None
+    paused_by: str = ""
+    pause_reason: str = ""
+
+
+Decide = Callable[[Known], Iterable[Decided]]
+
+
+def stamp(moment: datetime) -> str:
+    """A moment as the store writes it: UTC, microseconds; texts compare as the moments do."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+class ScheduleRuns:
+    """The ledger in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def settle(
+        self,
+        name: str,
+        timing: str,
+        at: datetime,
+        decide: Decide,
+        *,
+        targets: Collection[str],
+        local: Callable[[datetime], str],
+    ) -> list[Record]:
+        """Decide the nominal times of a schedule that have come by `at`; the rows that were written.
+
+        Times count from the last one that was decided, or from now where the schedule is new or its `timing` another.
+        """
+        with self.store.write() as connection:
+            row = connection.first("SELECT * FROM schedules WHERE name = :name", {"name": name})
+            if row is None or row.timing != timing:
+                self._begin(connection, name, timing, at, "first_seen" if row is None else "edited")
+                return []
+            known = _known(row)
+            if known.settled > at:
+                self._take_back(connection, name, at)
+                return []
+            written = [made for one in decide(known) for made in self._write(connection, name, one, targets, local)]
+            if written:
+                connection.update("schedules", "name = :name", {"name": name}, {"settled": written[-1].nominal_at})
+            return written
+
+    def _begin(self, connection: Connection, name: str, timing: str, at: datetime, decision: str) -> None:
+        row = {"name": name, "timing": timing, "settled": stamp(at)}
+        again = "ON CONFLICT (name) DO UPDATE SET timing = excluded.timing, settled = excluded.settled"
+        connection.insert("schedules", row, known=again)
+        _tell(connection, name, decision, timing=timing)
+
+    def _take_back(self, connection: Connection, name: str, at: datetime) -> None:
+        """The clock was put back: what nothing has begun of the time that is to come again is forgotten."""
+        gone = connection.execute(
+            """DELETE FROM schedule_runs WHERE schedule = :name AND nominal_at > :at AND run_id IS NULL AND asked_by IS NULL""",
+            {"name": name, "at": stamp(at)},
+        ).rowcount
+        connection.update("schedules", "name = :name", {"name": name}, {"settled": stamp(at)})
+        _tell(connection, name, "clock_put_back", at=stamp(at), taken_back=gone)
+
+    def _write(
+        self,
+        connection: Connection,
+        name: str,
+        one: Decided,
+        targets: Collection[str],
+        local: Callable[[datetime], str],
+    ) -> list[Record]:
+        nominal = stamp(one.nominal)
+        place = {"name": name, "nominal": nominal}
+        there = "SELECT * FROM schedule_runs WHERE schedule = :name AND nominal_at = :nominal"
+        if (before := connection.all(there, place)) != []:
+            return before  # a person left it out
+        if one.status == "due":
+            passed = """UPDATE schedule_runs SET status = 'missed', ended_at = :now,
+                    reason = 'its next time came before its turn' || iif(reason = '', '', ': ' || reason)
+                WHERE schedule = :name AND status = 'due' AND asked_by IS NULL RETURNING *"""
+            for row in connection.all(passed, {"name": name, "now": now()}):
+                _tell(connection, name, "missed", nominal=row.nominal_at, target=row.target, reason=row.reason)
+        made = {
+            "schedule": name,
+            "nominal_at": nominal,
+            "local_at": local(one.nominal),
+            "status": one.status,
+            "reason": one.reason,
+            "times": one.times,
+            "until": stamp(one.until) if one.until else None,
+            "attempts": 0,
+            "decided_at": now(),
+        }
+        rows = [{**made, "target": target} for target in (targets if one.status == "due" else ("",))]
+        connection.insert("schedule_runs", *rows)
+        _tell(connection, name, one.status, nominal=nominal, reason=one.reason, targets=[r["target"] for r in rows])
+        return connection.all(there, place)
+
+    def ask(self, name: str, targets: Collection[str], at: datetime, local: str, until: datetime | None) -> list[int]:
+        """A run that a person asks for, outside of its times; the ids of its rows."""
+        row: dict[str, Any] = {
+            "schedule": name,
+            "nominal_at": stamp(at),
+            "local_at": local,
+            "status": "due",
+            "reason": "run-now",
+        }
+        row |= {"times": 1, "until": stamp(until) if until else None, "asked_by": who(), "attempts": 0}
+        row["decided_at"] = now()
+        with self.store.write() as connection:
+            connection.insert("schedule_runs", *({**row, "target": target} for target in targets))
+            _tell(connection, name, "due", nominal=stamp(at), reason="run-now", by=who(), targets=list(targets))
+            there = "SELECT id FROM schedule_runs WHERE schedule = :name AND nominal_at = :at ORDER BY id"
+            return [found.id for found in connection.all(there, {"name": name, "at": stamp(at)})]
+
+    def skip(self, name: str, nominal: datetime, local: str, reason: str) -> None:
+        """Leave a nominal time out that is still to come. Raises StateError where it has been decided."""
+        row: dict[str, Any] = {
+            "schedule": name,
+            "nominal_at": stamp(nominal),
+            "target": "",
+            "local_at": local,
+            "status": "skipped",
+        }
+        told = f"left out by {who()}{f': {reason}' if reason else ''}"
+        row |= {"reason": told, "times": 1, "asked_by": who(), "attempts": 0, "decided_at": now()}
+        with self.store.write() as connection:
+            there = "SELECT status FROM schedule_runs WHERE schedule = :name AND nominal_at = :at"
+            before = connection.value(there, {"name": name, "at": stamp(nominal)})
+            if before is not None:
+                raise StateError(f"the time {local} of {name} is {before}", hint="see `aishell schedule history`")
+            connection.insert("schedule_runs", row)
+            _tell(connection, name, "skipped", nominal=stamp(nominal), reason=told, by=who())
+
+    def left_out(self, name: str) -> set[str]:
+        """The nominal times that persons leave out of a schedule."""
+        sql = "SELECT nominal_at FROM schedule_runs WHERE schedule = :name AND status = 'skipped' AND asked_by IS NOT NULL"
+        with self.store.read() as connection:
+            return {row.nominal_at for row in connection.all(sql, {"name": name})}
+
+    def pause(self, name: str, timing: str, until: datetime | None, reason: str) -> None:
+        """No runs of a schedule until then, or until `resume`."""
+        with self.store.write() as connection:
+            if connection.first("SELECT 1 FROM schedules WHERE name = :name", {"name": name}) is None:
+                self._begin(connection, name, timing, datetime.now(UTC), "first_seen")
+            values = {"paused_at": now(), "paused_until": stamp(until) if until else None, "paused_by": who()}
+            connection.update("schedules", "name = :name", {"name": name}, {**values, "pause_reason": reason})
+            _tell(connection, name, "paused", until=values["paused_until"], reason=reason, by=who())
+
+    def resume(self, name: str) -> bool:
+        """Undo a pause; whether there was one. Times that came meanwhile are to be settled before."""
+        with self.store.write() as connection:
+            values = dict.fromkeys(("paused_at", "paused_until", "paused_by", "pause_reason"))
+            there = connection.update("schedules", "name = :name AND paused_at IS NOT NULL", {"name": name}, values)
+            if there:
+                _tell(connection, name, "resumed", by=who())
+        return bool(there)
+
+    def known(self) -> dict[str, Known]:
+        """What the store knows of each schedule."""
+        with self.store.read() as connection:
+            return {row.name: _known(row) for row in connection.all("SELECT * FROM schedules")}
+
+    def forget(self, configured: Collection[str]) -> None:
+        """Schedules that are configured no more: what is due of them is missed, and if one comes back it is new."""
+        wanted, values = marks(configured)
+        gone = f"NOT IN ({wanted})" if configured else "IS NOT NULL"
+        with self.store.write() as connection:
+            sql = f"""UPDATE schedule_runs SET status = 'missed', reason = 'the schedule is no longer configured', ended_at = :now
+                WHERE status = 'due' AND schedule {gone} RETURNING schedule, nominal_at, target"""  # noqa: S608  nothing but marks
+            for row in connection.all(sql, {**values, "now": now()}):
+                _tell(connection, row.schedule, "missed", nominal=row.nominal_at, reason="no longer configured")
+            connection.execute(f"DELETE FROM schedules WHERE name {gone}", values)  # noqa: S608
+
+    def expire(self, at: datetime) -> list[Record]:
+        """What was due and whose window has closed before its turn is missed, and what was asked for long ago; those rows."""
+        sql = """UPDATE schedule_runs SET status = 'missed', ended_at = :now,
+                reason = iif(until <= :at, 'the window closed before its turn', 'its turn did not come in time')
+                    || iif(reason = '', '', ': ' || reason)
+            WHERE status = 'due' AND (until <= :at OR asked_by IS NOT NULL AND nominal_at <= :asked) RETURNING *"""
+        with self.store.write() as connection:
+            rows = connection.all(sql, {"now": now(), "at": stamp(at), "asked": stamp(at - ASKED)})
+            for row in rows:
+                _tell(connection, row.schedule, "missed", nominal=row.nominal_at, target=row.target, reason=row.reason)
+        return rows
+
+    def open(self, at: datetime) -> list[Record]:
+        """What there is to be done, oldest first; those that are running among it, also where their process is there."""
+        with self.store.read() as connection:
+            return connection.all(_OPEN, {"now": stamp(at)})
+
+    def row(self, number: int) -> Record:
+        """Raises UnknownNameError."""
+        with self.store.read() as connection:
+            row = connection.first("SELECT * FROM schedule_runs WHERE id = :id", {"id": number})
+        if row is None:
+            raise UnknownNameError("run of a schedule", str(number), [])
+        return row
+
+    def claim(self, number: int, run_id: str, at: datetime, limit: int) -> Record | None:
+        """Make a row this process's, which holds its lock; None where it is no longer there to be run, or not yet.
+
+        The row has the id that its run is to have: whoever takes it over begins, or goes on with, that very run.
+        """
+        values = {
+            "id": number,
+            "run": run_id,
+            "pid": os.getpid(),
+            "now": stamp(at),
+            "most": MOST_ATTEMPTS,
+            "limit": limit,
+        }
+        with self.store.write() as connection:
+            row = connection.first(_CLAIM, values)
+            if row is not None:
+                told = {"nominal": row.nominal_at, "target": row.target, "attempt": row.attempts, "run": row.run_id}
+                _tell(connection, row.schedule, "claimed", **told)
+        return row
+
+    def put_back(self, number: int, reason: str) -> None:
+        """What was claimed could not begin: its turn comes again, and this was no attempt."""
+        sql = """UPDATE schedule_runs SET status = 'due', reason = :reason, attempts = attempts - 1, pid = NULL
+            WHERE id = :id AND status = 'running' RETURNING *"""
+        with self.store.write() as connection:
+            row = connection.first(sql, {"id": number, "reason": reason})
+            if row is not None:
+                _tell(connection, row.schedule, "due", nominal=row.nominal_at, target=row.target, reason=reason)
+
+    def close(
+        self, number: int, status: str, *, reason: str = "", exit_code: int | None = None, outcome: str | None = None
+    ) -> None:
+        """What became of a row that was claimed, or that cannot be: done | waiting | failed | missed."""
+        values: Mapping[str, Any] = {"status": status, "reason": reason, "exit_code": exit_code, "outcome": outcome}
+        with self.store.write() as connection:
+            place = {"id": number}
+            connection.update("schedule_runs", "id = :id", place, {**values, "pid": None, "ended_at": now()})
+            row = connection.first("SELECT * FROM schedule_runs WHERE id = :id", place)
+            if row is not None:
+                told = {"nominal": row.nominal_at, "target": row.target, "run": row.run_id, "exit_code": exit_code}
+                decision = "ended" if status == "done" else status
+                _tell(connection, row.schedule, decision, **told, outcome=outcome, reason=reason)
+
+    def history(self, name: str | None = None, *, limit: int = 50) -> list[Record]:
+        """The ledger, the newest first."""
+        sql = """SELECT * FROM schedule_runs WHERE (:name IS NULL OR schedule = :name)
+            ORDER BY nominal_at DESC, id DESC LIMIT :limit"""
+        with self.store.read() as connection:
+            return connection.all(sql, {"name": name, "limit": limit})
+
+
+def _known(row: Record) -> Known:
+    at, until = (datetime.fromisoformat(text) if text else None for text in (row.paused_at, row.paused_until))
+    return Known(datetime.fromisoformat(row.settled), at, until, row.paused_by or "", row.pause_reason or "")
+
+
+def _tell(connection: Connection, schedule: str, decision: str, **told: Any) -> None:
+    audit.append(connection, "schedule_decided", {"schedule": schedule, "decision": decision, **told})
