@@ -3,6 +3,9 @@
 An archive has rows that its run did not delete: a chunk that changed in between stays. Loaded, they would be older versions of
 rows that are there, or come back after somebody else deleted them. What is not written down counts as deleted, and as doubtful:
 a row too many can be seen, one too few is lost. So a line that is lost with a power cut does no harm, and is not synced.
+
+The first line says how far the run may have come, and is on the disk before a chunk is deleted: chunks beyond it were never
+begun, whatever became of the run.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ from aishell.errors import ArchiveError
 
 T = TypeVar("T")
 NOTES = "deleted.jsonl"
+#: The first line, of the same length whatever it says: it is written again in its place.
+_REACH = '{{"upto": {:>12}}}\n'
+_WIDTH = len(_REACH.format(0))
 
 #: First and last of a number of rows that follow each other, counted from 0.
 Ranges = tuple[tuple[int, int], ...]
@@ -69,14 +75,26 @@ class Notes:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             text = os.pread(self._file, os.fstat(self._file).st_size, 0)
             whole = text.rfind(b"\n") + 1  # behind it lies what a killed process did not finish
-            os.ftruncate(self._file, whole)
-            os.lseek(self._file, whole, os.SEEK_SET)
+            self._upto = _reach(self._path, text[:whole])
+            if not whole:
+                os.pwrite(self._file, _REACH.format(self._upto).encode(), 0)
+            os.ftruncate(self._file, whole or _WIDTH)
+            os.lseek(self._file, 0, os.SEEK_END)
+        self._lines = text[:whole].count(b"\n") - bool(whole)
 
     def __enter__(self) -> Notes:
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
+
+    def reserve(self, chunk: int) -> None:
+        """Chunks up to this one may be deleted from now on. On the disk when this returns; called from any one thread."""
+        if chunk > self._upto:
+            with writing(self._path):
+                os.pwrite(self._file, _REACH.format(chunk).encode(), 0)
+                os.fdatasync(self._file)
+            self._upto = chunk
 
     def begin(self, chunk: int) -> None:
         """From here on chunks may be deleted, this one first. On the disk before the first is."""
@@ -89,13 +107,14 @@ class Notes:
         """No chunk is under way. What was written before is on the disk first: a line that is lost must not count as none."""
         with writing(self._path):
             os.fsync(self._file)
-        self._write({"ended": True}, durable=True)
+        self._write({"ended": True, "lines": self._lines}, durable=True)
 
     def _write(self, line: Mapping[str, Any], *, durable: bool = False) -> None:
         with writing(self._path):
             rest = memoryview(json.dumps(line).encode() + b"\n")
             while rest:
                 rest = rest[os.write(self._file, rest) :]
+            self._lines += 1
             if durable:
                 os.fsync(self._file)
 
@@ -112,20 +131,41 @@ def fates(folder: Path, manifest: Manifest) -> list[Fate] | None:
         return None
     except OSError as error:
         raise ArchiveError(f"{path} cannot be read: {error.strerror}") from error
+    upto = _reach(path, text)
     try:
-        lines = [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
-        return told(lines, len(manifest.chunks))
-    except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise ArchiveError(
-            f"{path} is damaged: {error!r}",
-            hint=f"remove it: what its run deleted is then unknown, and the load takes every row; keep a copy of {NOTES}",
-        ) from error
+        lines = [json.loads(line) for line in text[_WIDTH : text.rfind(b"\n") + 1].splitlines()]
+        return told(lines, len(manifest.chunks), upto)
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+        raise _damaged(path, repr(error)) from error
 
 
-def told(lines: Iterable[Mapping[str, Any]], chunks: int) -> list[Fate]:
-    """What the lines say of so many chunks. Pure."""
+def _reach(path: Path, text: bytes) -> int:
+    """The last chunk that may have been begun, by the first line; -1 of an empty file. Raises ArchiveError."""
+    if not text:
+        return -1
+    try:
+        upto = json.loads(text[:_WIDTH])["upto"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(path, "its first line does not say how far the run came") from error
+    if not isinstance(upto, int):
+        raise _damaged(path, f"its first line says {upto!r}")
+    return upto
+
+
+def _damaged(path: Path, why: str) -> ArchiveError:
+    return ArchiveError(
+        f"{path} is damaged: {why}",
+        hint=f"remove it: what its run deleted is then unknown, and the load takes every row; keep a copy of {NOTES}",
+    )
+
+
+def told(lines: Iterable[Mapping[str, Any]], chunks: int, upto: int) -> list[Fate]:
+    """What the lines say of so many chunks, of which those behind `upto` were never begun. Pure.
+
+    Raises ValueError, TypeError, KeyError or IndexError for what no run has written.
+    """
     found: list[Fate | None] = [None] * chunks
-    for line in lines:
+    for place, line in enumerate(lines):
         if "begun" in line:
             # What has no line before that was lost; what stayed from there on may go now.
             for number, fate in enumerate(found):
@@ -134,11 +174,14 @@ def told(lines: Iterable[Mapping[str, Any]], chunks: int) -> list[Fate]:
                 elif fate is not None and fate.gone is False:
                     found[number] = None
         elif "ended" in line:
-            found = [fate or STAYED for fate in found]
+            if line["lines"] == place:  # else a line is gone that may have told of a deletion
+                found = [fate or STAYED for fate in found]
         else:
             number, fate = line["chunk"], Fate.of(line)
+            if number not in range(upto + 1):
+                raise ValueError(f"the chunk {number!r} was never begun")
             found[number] = max(found[number] or STAYED, fate, key=_sureness)
-    return [fate or DOUBTFUL for fate in found]
+    return [fate or (DOUBTFUL if number <= upto else STAYED) for number, fate in enumerate(found)]
 
 
 def _sureness(fate: Fate) -> int:

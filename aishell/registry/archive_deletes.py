@@ -101,8 +101,13 @@ class Deleting(Batches):
         """
         for ahead in (number, number + 1):
             if ahead < len(self.reader.manifest.chunks) and ahead not in self._reading:
-                self._reading[ahead] = self._pool.submit(self._read, ahead)
+                self._reading[ahead] = self._pool.submit(self._ready, ahead)
         return self._reading.pop(number).result()
+
+    def _ready(self, number: int) -> object:
+        """What was read of a chunk, once it stands in the notes that it may be deleted."""
+        self.notes.reserve(number)
+        return self._read(number)
 
     def _read(self, number: int) -> object:
         """Read a chunk back; what is not of lines was read as a whole."""
@@ -130,6 +135,8 @@ class Deleting(Batches):
             if outcome.count:
                 # A row came in between the two statements: it is not in the archive, and nothing of this is kept.
                 raise DatabaseError("a row came in while archived rows were deleted", kind="serialization")
+        if self._number in self._doubtful and int(seen["rows"]) < chunk.rows:
+            self._miss(chunk.rows)  # it may have gone, and what is there have come in since
         self._stays(int(seen["rows"]))
         self.fate = self._stayed(int(seen["rows"]) >= chunk.rows)
         return Outcome()

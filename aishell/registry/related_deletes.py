@@ -102,9 +102,9 @@ class DeletingRelated(Deleting):
             rows = self._looked(session, values)
             demand_same(self.tool, values, self.context, session)
             reached = {int(row["part"]): frozenset(str(row["sums"]).split(",")) for row in rows}
-            if 0 not in reached:
+            if 0 not in reached or (self._was_sent and reached[0].isdisjoint(archived[0])):
                 self.fate = self._stayed(None)
-                return self._gone_before(archived)
+                return self._gone_before(archived)  # what is there came in since: the end looks for what is left
             if not all(sums <= set(archived[part]) for part, sums in reached.items()):
                 self._stays(len(reached[0]))
                 self.fate = self._stayed(not reached[0].isdisjoint(archived[0]))
@@ -122,7 +122,7 @@ class DeletingRelated(Deleting):
         commit; then it comes to what was written down of it before.
         """
         sent = self.reached.sent
-        if sent is None or sent["number"] != self._number:
+        if sent is None or not self._was_sent:
             return Outcome()
         if not self._in_doubt(sent["rows"]).count:
             self.reached = replace(self.reached, sent=None)
@@ -130,6 +130,11 @@ class DeletingRelated(Deleting):
         keys = _keys_of(_all(archived), archived)
         figures = Figures(*(sent[name] for name in Figures.__dataclass_fields__))
         return self._count(figures, bool(sent["partly"]), self.own.going(keys) if sent["partly"] else keys)
+
+    @property
+    def _was_sent(self) -> bool:
+        """Whether this chunk was announced before the process was killed, or lost its server, and may have gone."""
+        return self.reached.sent is not None and self.reached.sent["number"] == self._number
 
     def _announce(self, figures: Figures, partly: bool) -> None:
         """Have written down what the chunk comes to, with what the one before did. Raises DatabaseError when asked to stop."""

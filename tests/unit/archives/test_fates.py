@@ -27,6 +27,7 @@ from aishell.errors import ArchiveError
 from tests.unit.archives.test_writer import made
 
 BEGUN, ENDED = {"begun": 0}, {"ended": True}
+UPTO = 2  # the last of three chunks may have been begun
 
 
 def line(chunk, gone):
@@ -55,7 +56,19 @@ STORIES = {
 @pytest.mark.parametrize("story", STORIES)
 def test_what_is_not_known_to_have_stayed_is_to_be_loaded(story):
     lines, expected = STORIES[story]
-    assert told(lines, 3) == expected
+    numbered = [{**one, "lines": place} if one is ENDED else one for place, one in enumerate(lines)]
+    assert told(numbered, 3, UPTO) == expected
+
+
+def test_what_was_never_begun_stays_whatever_became_of_the_run():
+    assert told([BEGUN, line(0, True)], 4, 1) == [GONE, DOUBTFUL, STAYED, STAYED]
+    assert told([], 2, -1) == [STAYED, STAYED]
+
+
+def test_an_end_that_counts_other_lines_says_nothing_of_them():
+    """`only the end is there`, and a line lost in the middle: what it told of may have been a deletion."""
+    assert told([{"ended": True, "lines": 3}], 3, 2) == [DOUBTFUL] * 3
+    assert told([BEGUN, line(2, True), {"ended": True, "lines": 4}], 3, 2) == [DOUBTFUL, DOUBTFUL, GONE]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.lists(st.booleans(), max_size=5)), max_size=12))
@@ -75,6 +88,7 @@ def test_lines_that_did_not_go_are_known_by_their_sums():
 
 def noted(folder, *told_, end=True):
     with Notes(folder) as notes:
+        notes.reserve(max(number for number, _ in told_))
         notes.begin(0)
         for number, fate in told_:
             notes.add(number, fate)
@@ -91,6 +105,10 @@ def test_notes_are_read_again_and_tell_what_is_to_be_loaded(tmp_path):
     noted(folder, (0, Fate(True, {0: ((1, 1),)})), (1, STAYED), end=False)
     assert stat.S_IMODE((folder / NOTES).stat().st_mode) == 0o600
     found = share(manifest, 0, fates(folder, manifest))
+    assert (found.loaded, found.left, found.doubt, found.skipped) == (2, 4, 0, ((1, 1), (3, 4), (5, 5)))
+    with Notes(folder) as notes:
+        notes.reserve(2)  # and killed
+    found = share(manifest, 0, fates(folder, manifest))
     assert (found.loaded, found.left, found.doubt, found.skipped) == (3, 3, 1, ((1, 1), (3, 4)))
 
 
@@ -99,17 +117,24 @@ def test_a_line_that_was_not_finished_counts_as_none(tmp_path):
     made(folder, (1, 2, 3), (4, 5))
     noted(folder, (0, GONE), end=False)
     whole = (folder / NOTES).read_bytes()
-    for cut in range(1, len(whole)):
+    first = whole.index(b"\n") + 1
+    for cut in range(1, len(whole) - first):
         (folder / NOTES).write_bytes(whole[:-cut])
         assert GONE not in fates(folder, shelf.read_manifest(folder))
         noted(folder, (1, GONE))  # another process goes on with what is whole
         assert fates(folder, shelf.read_manifest(folder)) == [STAYED, GONE]
 
 
-@pytest.mark.parametrize("text", ["no JSON\n", '{"chunk": 7, "gone": true}\n', '{"chunk": 0, "gone": "yes"}\n', "[]\n"])
-def test_damaged_notes_are_told(tmp_path, text):
+@pytest.mark.parametrize("text", [
+    "no JSON\n", '{"chunk": 7, "gone": true}\n', '{"chunk": 0, "gone": "yes"}\n', "[]\n", '{"chunk": -1, "gone": true}\n',
+    "[" * 100_000 + "\n", '{"ended": true}\n',
+])  # fmt: skip
+@pytest.mark.parametrize("first", [True, False])
+def test_damaged_notes_are_told(tmp_path, text, first):
     folder = tmp_path / "t" / "public.app_log" / "x-1"
     made(folder, (1,))
-    (folder / NOTES).write_text(text)
+    noted(folder, (0, GONE), end=False)
+    whole = (folder / NOTES).read_text()
+    (folder / NOTES).write_text((whole[: whole.index("\n") + 1] if first else "") + text)
     with pytest.raises(ArchiveError, match="damaged"):
         fates(folder, shelf.read_manifest(folder))
