@@ -80,7 +80,7 @@ def divided(task: Task, inventory: Inventory) -> tuple[list[LogTable], list[Left
     for table, rule in ruled.values():
         closed = role.refused("delete", ALONG, table.key, READ)
         if closed is None:
-            log = choose(table, rule, answers_of(inventory))
+            log = choose(table, rule, answers_of(inventory), inventory.server.engine)
             others = (role.refused("delete", ALONG, (c["child_schema"], c["child_table"]), READ) for c in log.cascading)
             closed = next((_beside(one, log) for one in others if one is not None), None)
         if closed is None:

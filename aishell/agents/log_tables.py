@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from aishell.agents.log_dates import Cutoff, could_be_time, kind_of, refuse_type, seconds_of, written
+from aishell.agents.log_filters import fitted
 from aishell.agents.log_rules import Rule
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import Inventory, Row, Table
@@ -117,8 +118,12 @@ class LogTable:
         return None if self.old.rows is None else max(0, self.old.rows - self.elsewhere)
 
 
-def choose(table: Table, rule: Rule, answer: Mapping[str, list[Row]]) -> LogTable:
-    """The table with its date column. Raises UnknownNameError or ParameterError, naming what could be meant."""
+def choose(table: Table, rule: Rule, answer: Mapping[str, list[Row]], engine: str = "") -> LogTable:
+    """The table with its date column, and the values of the rule's filters as the types of their columns have them.
+
+    `engine` tells what its types mean, and is needed for filters. Raises UnknownNameError or ParameterError, naming what could be
+    meant.
+    """
     if table.kind in _REFUSED:
         raise ParameterError(f"{table.schema}.{table.table} {_REFUSED[table.kind]}")
     mine = {
@@ -134,13 +139,14 @@ def choose(table: Table, rule: Rule, answer: Mapping[str, list[Row]]) -> LogTabl
     for condition in rule.filters:
         if condition["column"] not in columns:
             raise UnknownNameError("column", condition["column"], columns, f"a filter on {where}")
+    filters = tuple(fitted(one, str(columns[one["column"]]["type"] or ""), engine, where) for one in rule.filters)
     key = sorted((row for row in columns.values() if row.get("key_position")), key=lambda row: row["key_position"])
     row_id = columns[column].get(
         "row_id"
     )  # SQLite: what the table is kept in the order of, whatever its primary key is
     return LogTable(
         table,
-        rule,
+        replace(rule, filters=filters),
         column,
         declared,
         bool(columns[column]["indexed"]),

@@ -125,7 +125,7 @@ def _schedules(site: Site) -> Finding:
     from aishell.reporting.diagnosis import OK, Finding
 
     names = ", ".join(site.schedules.by_name)
-    return Finding(OK, "schedules", f"{names}; `aishell schedule next` tells when" if names else "none")
+    return Finding(OK, "schedules", f"{names}; `{command('schedule', 'next')}` tells when" if names else "none")
 
 
 def _tools(site: Site) -> Finding:

@@ -113,6 +113,9 @@ def condition(text: str) -> dict[str, Any]:
     column, value = text[:at].strip(), parse(text[at + len(sign) :], "--where").data
     if value is None:
         return {"column": column, "operator": {"=": "is null", "!=": "is not null"}.get(sign, sign)}
+    written = text[at + len(sign) :].strip()
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and str(value) != written:
+        value = written  # 007 and 12:30 are numbers to YAML, and may be texts to the column
     if isinstance(value, list):
         return {"column": column, "operator": {"=": "in", "!=": "not in"}.get(sign, sign), "value": value}
     return {"column": column, "operator": sign, "value": value}

@@ -11,6 +11,7 @@ import click
 from aishell.cli.common import OUTPUT, hear_sigterm, open_files, open_site
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
+from aishell.commands import command
 from aishell.errors import DeniedError, UsageError
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ def pause(ctx: click.Context, /, name: str, until: str | None, reason: str) -> N
     if end is not None and end <= datetime.now(UTC):
         raise UsageError(f"--until {until!r} is over", hint="write a time that is to come")
     site.ledger.pause(name, one.timing.text, end, reason)
-    say(f"{name} is paused {f'until {one.timing.local(end)}' if end else 'until `aishell schedule resume`'}")
+    until = f"until {one.timing.local(end)}" if end else f"until `{command('schedule', 'resume', name)}`"
+    say(f"{name} is paused {until}")
 
 
 @schedule.command(epilog="Example:  aishell schedule resume nightly")
@@ -140,7 +142,7 @@ def resume(ctx: click.Context, /, name: str) -> None:
     one = site.schedules.named(name)
     settle_one(site, one, datetime.now(UTC))
     if not site.ledger.resume(name):
-        raise UsageError(f"the schedule {name} is not paused", hint="see `aishell schedule list`")
+        raise UsageError(f"the schedule {name} is not paused", hint=f"see `{command('schedule', 'list')}`")
     following = next(_coming(site, one, datetime.now(UTC)), None)
     say(f"{name} runs again{f', next at {one.timing.local(following)}' if following else ''}")
 
@@ -159,11 +161,11 @@ def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
     now = datetime.now(UTC)
     moment = next(_coming(site, one, now), None) if at is None else _moment(one, at)
     if moment is None:
-        raise UsageError(f"the schedule {name} has no time to come", hint="see `aishell schedule next`")
+        raise UsageError(f"the schedule {name} has no time to come", hint=f"see `{command('schedule', 'next')}`")
     if moment <= now or next(one.timing.after(moment - timedelta(microseconds=1))) != moment:
         raise UsageError(
             f"{one.timing.local(moment)} is not a coming time of the schedule {name}",
-            hint=f"see `aishell schedule next {name}`",
+            hint=f"see `{command('schedule', 'next', name)}`",
         )
     site.ledger.skip(name, moment, one.timing.local(moment), reason)
     say(f"{name} does not run at {one.timing.local(moment)}")
@@ -189,9 +191,8 @@ def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
             raise UnknownNameError("target", target, known, f"the schedule {name}")
     blackout = one.blackout(now)
     if blackout is not None:
-        raise DeniedError(
-            f"the schedule {name} does not run: {blackout.text}", hint="`aishell run` does what you ask now"
-        )
+        now_ = command("run", one.agent.replace("_", "-"))
+        raise DeniedError(f"the schedule {name} does not run: {blackout.text}", hint=f"`{now_}` does it now")
     window = one.timing.window
     until = window.end(now, one.timing.zone) if window else None
     numbers = site.ledger.ask(name, targets or known, now, one.timing.local(now), until)
@@ -244,7 +245,7 @@ def work(ctx: click.Context, /, number: int) -> None:
     with screen.progress() as observer:
         result = working.work(open_site(ctx), number, observer)
     if result is None:
-        say(f"there is nothing to do for {number} now: see `aishell schedule history`")
+        say(f"there is nothing to do for {number} now: see `{command('schedule', 'history')}`")
         return
     screen.result(result)
     ctx.exit(result.exit_code)

@@ -32,7 +32,8 @@ def frozen(job: Job, step: Step, inventory: Inventory) -> Step:
         raise UnknownNameError("table", f"{schema}.{name}", (".".join(key) for key in tables), "the inventory")
     named = {"schema": schema, "table": name}
     answer = job.read("inspect_log_tables", {"tables": [named]})
-    log = choose(tables[schema, name], Rule(name, days, column), answer)
+    rule = Rule(name, days, column, tuple(given.get("filters") or ()))
+    log = choose(tables[schema, name], rule, answer, job.database.engine)
     told = job.read("compute_cutoff", {"retention_days": days})["cutoff"][0]
     cutoff = Cutoff(told["utc"], told["local"], told["zone"], told["now"])
     log = aged(log, job.read("measure_log_age", {**named, "date_column": log.column}), cutoff, job.database.engine)
@@ -40,4 +41,5 @@ def frozen(job: Job, step: Step, inventory: Inventory) -> Step:
     if before is None:
         raise ParameterError(f"no row of {log.name} shows how {column!r} writes its dates", hint="give cutoff instead")
     kept = {key: value for key, value in step.params.items() if key != "retention_days"}
-    return replace(step, params={**kept, "cutoff": before})
+    filters = {"filters": list(log.rule.filters)} if log.rule.filters else {}
+    return replace(step, params={**kept, **filters, "cutoff": before})

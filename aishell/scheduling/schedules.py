@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from aishell.agents.base import COMMON_INPUTS
 from aishell.agents.loading import BUILT_IN, load_agent
+from aishell.commands import command
 from aishell.errors import UnknownNameError, UsageError
 from aishell.models import Risk, Task, digest
 from aishell.scheduling.times import Cron, Every, Timing, Window, seconds
@@ -265,5 +266,5 @@ def _check_agent(
         try:
             load_agent(agent).check_inputs(Task(agent, "", {str(key): value}))
         except UsageError as error:
-            hint = error.hint or f"`aishell run {agent.replace('_', '-')} --help` lists what it takes"
+            hint = error.hint or f"`{command('run', agent.replace('_', '-'), '--help')}` lists what it takes"
             raise wrong(document, *at, "input", key, message=error.message, hint=hint) from error

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from aishell.commands import command
 from aishell.errors import AishellError, StateError, TargetBusyError, UnknownNameError
 from aishell.execution.run import Observer
 from aishell.models import RunResult, RunState, Task
@@ -93,7 +94,7 @@ def _give_up(site: Site, row: Record, now: datetime) -> None:
     if _run_of(site, row) is None:
         site.ledger.close(row.id, "missed", reason=f"its process was killed before the run began, and {why}")
     elif row.status == "running":
-        hint = f"go on with `aishell runs resume {row.run_id[:8]}`"
+        hint = f"go on with `{command('runs', 'resume', row.run_id[:8])}`"
         site.ledger.close(row.id, "failed", reason=f"its process was killed, and {why}; {hint}", outcome="failure")
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from aishell.commands import command
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import now
 from aishell.state import audit
@@ -190,7 +191,9 @@ class ScheduleRuns:
             there = "SELECT status FROM schedule_runs WHERE schedule = :name AND nominal_at = :at"
             before = connection.value(there, {"name": name, "at": stamp(nominal)})
             if before is not None:
-                raise StateError(f"the time {local} of {name} is {before}", hint="see `aishell schedule history`")
+                raise StateError(
+                    f"the time {local} of {name} is {before}", hint=f"see `{command('schedule', 'history')}`"
+                )
             connection.insert("schedule_runs", row)
             _tell(connection, name, "skipped", nominal=stamp(nominal), reason=told, by=who())
 

@@ -33,6 +33,8 @@ def parsed(words: list[str], *, whole: bool = True) -> None:
     `whole`: it is to be pasted as it is; else it may name a group of commands, and lack what has to be given.
     """
     context, at, rest = click.Context(cli, info_name="aishell"), cli, list(words)
+    while rest and rest[0] in ("--site", "--state"):
+        rest = rest[2:]
     while isinstance(at, click.Group) and rest:
         name = rest.pop(0)
         found = at.get_command(context, at.list_commands(context)[0] if name == SOME else name)
@@ -46,6 +48,8 @@ def parsed(words: list[str], *, whole: bool = True) -> None:
         return
     try:
         at.make_context(str(context.info_name), rest, parent=context.parent).close()
+    except click.exceptions.Exit:  # --help
+        return
     except click.MissingParameter:
         if whole:
             raise
