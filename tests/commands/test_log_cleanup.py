@@ -97,3 +97,33 @@ def test_a_table_that_lost_half_its_rows_is_rewritten_on_mariadb(mariadb: Any, a
     ended = clean(aishell, mariadb, "--set", "table=app_log", "--shrink").expect(0)
     assert ended.statuses()["optimize_app_log"] == "done"
     assert tools(ended)["optimize_app_log"] == "optimize_table"
+
+
+@pytest.mark.parametrize("fixture", FILL)
+def test_a_filter_is_compared_with_values_of_the_columns_type(
+    request: pytest.FixtureRequest, aishell: Aishell, fixture: str
+) -> None:
+    """`id>abc` emptied a table: MariaDB takes abc for 0, SQLite has every text behind every number."""
+    db = request.getfixturevalue(fixture)
+    time = {"mariadb": "datetime", "sqlite": "text", "pg_current": "timestamptz"}[fixture]
+    db.execute(f"CREATE TABLE typed (id int PRIMARY KEY, level varchar(9), at {time})")
+    db.execute(f"INSERT INTO typed (level, id, at) {FILL[fixture].format(rows=20)}")
+    db.execute("UPDATE typed SET level = '0' WHERE id = 3")
+    db.execute("UPDATE typed SET level = '007' WHERE id = 5")
+    for wrong in ("id>abc", "id=12abc", "id<abc", "id=[1, x]"):
+        ended = clean(aishell, db, "--table", "typed", "--where", wrong)
+        assert ended.code == 2
+        assert "invalid value" in ended.err
+    assert db.execute("SELECT count(*) FROM typed") == [(20,)]
+    clean(aishell, db, "--table", "typed", "--where", "level=0").expect(0)
+    clean(aishell, db, "--table", "typed", "--where", "level=007").expect(0)
+    clean(aishell, db, "--table", "typed", "--where", 'id="7"').expect(0)
+    assert [row[0] for row in db.execute("SELECT id FROM typed ORDER BY id") if row[0] % 2] == [
+        1,
+        9,
+        11,
+        13,
+        15,
+        17,
+        19,
+    ]
