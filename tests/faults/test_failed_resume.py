@@ -115,6 +115,29 @@ def assert_reported(site: Aishell, ended: Ended) -> None:
             assert f"{least}{told['rows_deleted']:,} row(s) deleted" in json.loads(output)["report"]
 
 
+@pytest.mark.sampled
+@pytest.mark.parametrize("cancelled", [False, True], ids=["killed", "cancelled"])
+@pytest.mark.parametrize("how", STOPS)
+@pytest.mark.parametrize("kind", ["deleted", "archived"])
+def test_a_run_that_is_not_resumed_shows_what_is_known_to_be_gone(
+    log_db: tuple[Any, str], aishell: Aishell, kind: str, how: str, cancelled: bool
+) -> None:
+    db, engine = log_db
+    renewed(db, engine)
+    if not stop(aishell, db, () if kind == "deleted" else ("--archive",), how):
+        pytest.skip("it was over")
+    if cancelled:
+        aishell("runs", "cancel", aishell.only_run()).expect(0)
+    shown = aishell("runs", "show", aishell.only_run(), "--output", "json").expect(0).json
+    (told,) = [step["so_far"] for step in shown["steps"] if "so_far" in step]
+    assert told["at_least"] == (how != "sigterm")
+    assert 0 < told["rows_deleted"] <= gone(db)
+    assert told["at_least"] or told["rows_deleted"] == gone(db)
+    least = "at least " if told["at_least"] else ""
+    text = aishell("runs", "show", aishell.only_run()).expect(0)
+    assert f"has deleted {least}{told['rows_deleted']:,} row(s) so far" in text.out + text.err
+
+
 def assert_relatives_told(ended: Ended, went: int) -> None:
     told = ended.json["output_data"]
     (table,) = told["tables"].values()
