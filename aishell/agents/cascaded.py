@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aishell.models import StepResult
 
@@ -20,6 +21,11 @@ class Cascaded:
         return f"{'at most ' if self.at_most else ''}{self.rows[table]:,}"
 
 
+def worked(output: Mapping[str, Any]) -> bool:
+    """Whether a step has deleted rows, or may have."""
+    return bool(output.get("rows_deleted") or output.get("uncounted_batches"))
+
+
 def cascaded(result: StepResult) -> Cascaded:
     """What went with the rows that a step deleted; nothing where the step itself has counted it, or deleted no row.
 
@@ -27,7 +33,6 @@ def cascaded(result: StepResult) -> Cascaded:
     DELETE tells the rows of its own table. An archive may have a part of the old rows only.
     """
     output, params = result.output or {}, result.params
-    worked = output.get("rows_deleted") or output.get("uncounted_batches")
-    if not worked or "relatives_deleted" in output:
+    if not worked(output) or "relatives_deleted" in output:
         return Cascaded({})
     return Cascaded(dict(params.get("cascades") or {}), at_most=output.get("remaining") != 0 or "archive" in params)

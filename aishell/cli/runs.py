@@ -74,11 +74,13 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
     from aishell.cli import left_out
     from aishell.cli.console import console, write_json
     from aishell.cli.listing import show_rows, title
+    from aishell.reporting.so_far import so_far
     from aishell.reporting.units import printable
     from aishell.state.transitions import RESUMABLE
 
     site = open_files(ctx)
     row = site.runs.find(run_id)
+    begun = {step.step_index: done for step in site.runs.steps(row.id) if (done := so_far(step)) is not None}
     steps = [
         {
             "index": step.step_index,
@@ -97,7 +99,8 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
         head = {
             name: getattr(row, name) for name in ("id", "agent", "target", "engine", "state", "created_at", "ended_at")
         }
-        write_json({**head, "plan_digest": row.plan_digest, "steps": steps, "result": result})
+        told = [{**step, "so_far": begun[step["index"]]} if step["index"] in begun else step for step in steps]
+        write_json({**head, "plan_digest": row.plan_digest, "steps": told, "result": result})
         return
     title(f"run {row.id[:8]}  {row.agent} on {row.target}  {row.state}, by {row.requested_by}, {row.created_at[:19]}Z")
     show_rows(steps, output, empty="no steps", least=("index", "attempt", "approved_by"))
@@ -106,6 +109,10 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
         left_out.show(console(), result["output_data"].get("left_out", ()))
         for waiting in result["output_data"].get("waiting", ()):
             say(f"waiting: {printable(waiting)}")
+    for step in steps:
+        if (done := begun.get(step["index"])) is not None:
+            least = "at least " if done["at_least"] else ""
+            say(f"{printable(step['step'])} has deleted {least}{done['rows_deleted']:,} row(s) so far")
     if RunState(row.state) in RESUMABLE:
         say(f"go on with: {command('runs', 'resume', row.id[:8])}")
 

@@ -133,8 +133,8 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
 
 
 def _idle(run: Run, step: Step, tool: Tool, values: dict[str, Any], result: StepResult, reason: str) -> StepResult:
-    """Skipped, with the figures of a step that found no object."""
-    output = conclude(tool, values, [], _context(run, step, tool)).output
+    """Skipped, with the figures of a step that found no object, or of what it had done when it found some."""
+    output = conclude(tool, values, [], _context(run, step, tool)).output if step.id not in run.begun else None
     return record(run, step, replace(result, status=StepStatus.SKIPPED, cause=Cause.IDLE, output=output, reason=reason))
 
 
@@ -159,11 +159,12 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
                 if done:
                     outcome = conclude(tool, values, [*done, *outcome.objects], context)
     except InDoubtError as error:
-        return record(run, step, replace(result, status=StepStatus.IN_DOUBT, error=error.message), record_)
+        doubtful = replace(_failed(result, error, context, started), status=StepStatus.IN_DOUBT, error=error.message)
+        return record(run, step, doubtful, record_)
     except DatabaseError as error:
         result = replace(result, output=_so_far(context), execution_time=time.monotonic() - started)
         if error.kind == "cancelled" and (run.cancelled.is_set() or run.asked_to):
-            stopped = replace(result, status=StepStatus.PENDING, reason="interrupted")
+            stopped = _with_figures(run, step, replace(result, status=StepStatus.PENDING, reason="interrupted"))
             _interrupted(run, step, record_, stopped)
             raise InterruptedStepError(f"{step.id} was interrupted", stopped) from error
         if error.kind == "statement_timeout":
@@ -198,6 +199,12 @@ def _failed(result: StepResult, error: AishellError, context: Context, started: 
 def _so_far(context: Context) -> dict[str, Any] | None:
     """The figures of a step that did not come to its end; None where nothing was counted."""
     return plain(dict(context.so_far)) if context.so_far is not None else None
+
+
+def _with_figures(run: Run, step: Step, result: StepResult) -> StepResult:
+    """A step that an earlier process had begun tells what that had done, where this one has no figures of its own."""
+    begun = run.begun.get(step.id)
+    return replace(result, output=begun.output) if begun is not None and result.output is None else result
 
 
 def _prepare(run: Run, step: Step, tool: Tool, params: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
@@ -331,6 +338,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
 
 def record(run: Run, step: Step, result: StepResult, record_: _Record | None = None) -> StepResult:
     """Commit a step's outcome: row, checkpoint, history and events in one transaction."""
+    result = _with_figures(run, step, result)
     values = {
         "status": result.status,
         "attempt": result.attempts,

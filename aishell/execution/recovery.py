@@ -8,18 +8,21 @@ from typing import Any
 
 from aishell.execution.executor import Earlier, record
 from aishell.execution.run import Run
-from aishell.models import Cause, Plan, Row, StepResult, StepStatus
+from aishell.models import Cause, Plan, Row, StepResult, StepStatus, plain
 from aishell.packing import unpack
 from aishell.registry.context import ALL_OR_NONE, Context, ObjectResult, label_of
 from aishell.registry.objects import clean, wait_for_end
 from aishell.registry.reached import Reached
 from aishell.registry.render import render
+from aishell.registry.returns import so_far
 from aishell.registry.tool import Tool
 from aishell.state.connection import Record
 from aishell.state.runs import who
 
 #: What a person may say of a step in doubt.
 DECISIONS = ("retry", "done", "abort")
+#: Batches that may have run after the last one that was written down: one while that was done, and the next.
+UNSEEN = 2
 UNKNOWN = "it is not known whether the statement took effect"
 
 
@@ -74,10 +77,12 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
     through = {result.label for result in done}
     left = [item for item in found or [{}] if label_of(tool, values, item) not in through]
     ended = row.status in (StepStatus.PENDING, StepStatus.FAILED)  # the statement's end was seen: there is no doubt
-    reached = Reached.of(row.reached) if row.reached else None
-    if reached is not None and not ended:
-        reached = reached.interrupted()
-    earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by, reached, interrupted=not ended)
+    ended = ended or (
+        row.status == StepStatus.SKIPPED and tool.runs == "batched"
+    )  # its doubt stands in what it reached
+    reached = _reached(run, row, tool, ended=ended)
+    unseen = not ended or (reached is not None and reached.unseen > 0)
+    earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by, reached, interrupted=unseen)
     # Written down before the first batch is through: the one transaction of rows that no key tells apart was being committed.
     committing = tool.archives == "load" and reached is not None and not reached.batches and not ended
     if not committing and (ended or tool.runs in ("query", "program", "python") or tool.read_only or tool.idempotent):
@@ -103,6 +108,32 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
     if decision == "done" and committing and reached is not None:
         return replace(earlier, reached=replace(reached, batches=1))  # what it came to is looked up in the table
     return record(run, step, _said(run, row, decision, ALL_OR_NONE if committing else UNKNOWN))
+
+
+def _reached(run: Run, row: Record, tool: Tool, *, ended: bool) -> Reached | None:
+    """How far a batched step had come; what it had done is told whatever becomes of it now.
+
+    A doubt is written down before anything else is done: the step may fail before it comes to the batch in question.
+    """
+    reached = Reached.of(row.reached) if row.reached else None
+    if not ended and tool.runs == "batched" and tool.archives != "write":  # of an archive's chunks the files tell
+        if reached is None and tool.archives != "load":
+            reached = Reached(None)
+        if reached is not None:
+            reached = reached.looked_up(UNSEEN) if tool.archives == "delete" else reached.interrupted()
+            asked = run.runs.step_cut_off(run.id, run.owner, row.step_index, reached.text())
+            run.asked_to = run.asked_to or asked
+    if reached is not None:
+        output = plain(so_far(tool, reached.figures()))
+        run.begun[row.step_id] = replace(
+            result_of(run.plan, row),
+            status=StepStatus.PENDING,
+            output=output,
+            error=None,
+            reason="interrupted",
+            cause=None,
+        )
+    return reached
 
 
 def _said(run: Run, row: Record, decision: str | None, why: str) -> StepResult:

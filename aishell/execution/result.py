@@ -69,7 +69,8 @@ def conclude(run: Run, outcome: Outcome, *, alarming: bool = False) -> tuple[str
 
 def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> tuple[RunResult, RunState]:
     """The result of the JSON contract."""
-    results = tuple(run.results[step.id] for step in run.plan.steps if step.id in run.results)
+    known = {**run.begun, **run.results}  # a step that was begun and not come to again has done something too
+    results = tuple(known[step.id] for step in run.plan.steps if step.id in known)
     data, reasoning = run.job.agent.summarise(run.plan.task, (*results, *without(run.plan)))
     alarming = run.job.agent.alarming(data) or bool(run.plan.left_out)
     status, state, code = conclude(run, outcome, alarming=alarming)

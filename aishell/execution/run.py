@@ -94,6 +94,9 @@ class Run:
     observer: Observer
     ask: Callable[[Request], Answer] = lambda request: Later("nobody is there to ask")
     results: dict[str, StepResult] = field(default_factory=dict)
+    begun: dict[str, StepResult] = field(
+        default_factory=dict
+    )  # batched steps of earlier processes, with what those had done
     warnings: list[str] = field(default_factory=list)
     waited: float = 0.0  # seconds in which nothing ran but a question stood on the screen
     cancelled: threading.Event = field(default_factory=threading.Event)

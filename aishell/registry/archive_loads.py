@@ -191,6 +191,3 @@ class Loading(Batches):
     def _left(self, after: Row) -> str:
         there, archived = int(after["rows_now"]), int(self.values["archived_rows"])
         return f"the table has {there:,} row(s), the archive {archived:,}: some went while it was loaded; load it again"
-
-    def _figures(self) -> Row:
-        return {**super()._figures(), "rows_loaded": self.reached.rows}

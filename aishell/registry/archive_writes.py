@@ -210,9 +210,6 @@ class Writing(Batches):
         convert = partial(converted, wanted=self.values["format"])
         return self._archived(self.writer.finish(whole=stopped is None, convert=convert))
 
-    def _figures(self) -> Row:
-        return {**super()._figures(), "rows_deleted": 0, "rows_archived": self.reached.rows}
-
     def _archived(self, made: Manifest) -> Row:
         place = self._folder({"schema": made.schema, "table": made.table}) / made.archive_id
         return {

@@ -113,6 +113,8 @@ class Batches:
         while True:
             stopped = self._sweep(row)
             self._recorded()
+            if stopped is None:
+                self.reached = replace(self.reached, unseen=0)  # there is no chunk that was not looked at
             after = self._finish(row, stopped)
             label = label_of(self.tool, self.values, row)
             seconds = time.monotonic() - started
@@ -132,8 +134,14 @@ class Batches:
         return self._taken_up(row.get("position"))
 
     def _taken_up(self, start: Any) -> Reached:
-        """What an earlier process wrote down; where it was killed before that, its first batches may have run all the same."""
-        return self.context.reached or Reached(start, uncounted=int(self.context.interrupted))
+        """What an earlier process wrote down; where it was killed before that, its first batches may have run all the same.
+
+        What has to be looked up is an interruption like any other here: who looks takes it back.
+        """
+        known = self.context.reached or Reached(start, uncounted=int(self.context.interrupted))
+        if known.position is None and not known.batches:
+            known = replace(known, position=start)
+        return replace(known, uncounted=known.uncounted + 1) if known.unseen else known
 
     def _finish(self, row: Row, stopped: str | None) -> Row:
         """What is to be said at the end of a sweep; `ok` when there is nothing left."""
@@ -171,6 +179,7 @@ class Batches:
                 longest=max(self.reached.longest, batch.seconds),
                 size=self.pace.size,
                 pending=0,
+                unseen=max(0, self.reached.unseen - 1),
             )
             began = ended
             self.context.so_far = so_far(self.tool, self._figures())
@@ -316,8 +325,9 @@ class Batches:
                     raise
                 # Sent again it deletes what is left: the same rows, or none when it had taken effect.
                 self._close()
-                wait_for_end(self.context)
                 self._lose()
+                self._look_up()
+                wait_for_end(self.context)
                 raise DatabaseError(error.message, kind="connect", code=error.code) from error
             finally:
                 self.context.on_session(None)
@@ -330,6 +340,13 @@ class Batches:
         self.reached = replace(self.reached.interrupted(), pending=self.reached.pending)
         self.context.so_far = so_far(self.tool, self._figures())
         self._told = {"upto": self.reached.position, "rows": 0, "lost": True}
+
+    def _look_up(self) -> None:
+        """Of an archive: the chunk is looked at when it is sent again. Where it never is, it stands in doubt."""
+        if self.tool.archives == "delete":
+            self.reached = self.reached.looked_up(1)
+            self.context.so_far = so_far(self.tool, self._figures())
+            self._told = self._told or {"upto": self.reached.position, "rows": 0, "lost": True}
 
     def _keeps_half(self, values: Mapping[str, Any]) -> bool:
         """Whether a statement that is cancelled leaves what it has done: no engine of MariaDB but InnoDB takes it back."""
@@ -361,14 +378,7 @@ class Batches:
         return dict(rows[0]) if rows else {}
 
     def _figures(self) -> Row:
-        return {
-            "rows_deleted": self.reached.rows,
-            "batches": self.reached.batches,
-            "seconds": round(self.reached.seconds, 3),
-            "longest_batch_ms": round(self.reached.longest * 1000, 1),
-            "uncounted_batches": self.reached.uncounted,
-            "rows_uncounted": 0 if not self.reached.uncounted else self.reached.assumed or None,
-        }
+        return self.reached.figures()
 
     def _tell(self, row: Row) -> None:
         """How far, how fast, how much longer."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from aishell.models import Row
 from aishell.packing import pack, unpack
 
 
@@ -17,11 +18,14 @@ class Reached:
 
     `relatives`, `changed`: rows of other tables that went, and rows that were changed, with these; `cascaded`: of `rows`, those
     that went only because what they refer to did. `left`: archived rows that stay, in the chunks `stayed`; `partly`: chunks
-    that went of which not every row was there to be changed. `sent`: the figures of
-    the chunk whose deletion is under way, written down before it is committed. `uncounted`: interruptions after which a batch
-    or two may have taken effect without being counted. Where `max_rows` limits the step: `pending`, the most rows that the batch
-    under way may change, written down before it is sent; and `assumed`, what was pending when it was interrupted, which may have
-    been changed or not: it counts for the limit, and not in `rows`.
+    that went of which not every row was there to be changed. `sent`: the figures of the chunk whose deletion is under way,
+    written down before it is committed. `uncounted`: interruptions after which a batch or two may have taken effect without being
+    counted. `unseen`: of an archive, whose chunks tell whether they are gone, how many
+    from `position` on have to be looked at after an interruption; until then it may have left some uncounted.
+
+    Where `max_rows` limits the step: `pending`, the most rows that the batch under way may change, written down before it is
+    sent; and `assumed`, what was pending when it was interrupted, which may have been changed or not: it counts for the limit,
+    and not in `rows`.
     """
 
     position: Any
@@ -41,6 +45,7 @@ class Reached:
     stayed: Sequence[int] = ()
     partly: Sequence[int] = ()
     sent: Mapping[str, int] | None = None
+    unseen: int = 0
 
     @property
     def spent(self) -> int:
@@ -50,6 +55,25 @@ class Reached:
     def interrupted(self) -> Reached:
         """As it is to be taken after an interruption that nobody saw the end of: what may have run is assumed to have run."""
         return replace(self, uncounted=self.uncounted + 1, assumed=self.assumed + self.pending, pending=0)
+
+    def looked_up(self, chunks: int) -> Reached:
+        """As it is to be taken after an interruption, where so many chunks can be asked whether they are gone."""
+        return replace(self, unseen=max(self.unseen, chunks))
+
+    def figures(self) -> Row:
+        """What was done by now, in the terms of `batches` in a tool's `returns`: the rows by what the tool does with them."""
+        uncounted = self.uncounted + bool(self.unseen)
+        return {
+            **dict.fromkeys(("rows_deleted", "rows_archived", "rows_loaded"), self.rows),
+            "rows_cascaded": self.cascaded,
+            "relatives_deleted": self.relatives,
+            "relatives_changed": self.changed,
+            "batches": self.batches,
+            "seconds": round(self.seconds, 3),
+            "longest_batch_ms": round(self.longest * 1000, 1),
+            "uncounted_batches": uncounted,
+            "rows_uncounted": 0 if not uncounted else None if self.unseen else self.assumed or None,
+        }
 
     def text(self) -> str:
         return json.dumps(pack(asdict(self)), ensure_ascii=False)

@@ -190,14 +190,6 @@ class DeletingRelated(Deleting):
             return session.query(statement)
         return Following(self.values["relatives"]["edges"], self._render).look(session, statement, values)
 
-    def _figures(self) -> Row:
-        told = {
-            "rows_cascaded": self.reached.cascaded,
-            "relatives_deleted": self.reached.relatives,
-            "relatives_changed": self.reached.changed,
-        }
-        return {**super()._figures(), **told}
-
 
 def _all(archived: Sequence[Archived]) -> dict[int, frozenset[str]]:
     return {part: frozenset(known) for part, known in enumerate(archived)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from aishell.agents.cascaded import cascaded
+from aishell.agents.cascaded import cascaded, worked
 from aishell.agents.log_left import left_of
 from aishell.agents.log_partitions import TOOLS as PARTITION_TOOLS
 from aishell.agents.summary import roughly
@@ -116,7 +116,7 @@ def _steps(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
 def _effect(result: StepResult) -> str:
     """What a step changed, in figures it measured itself."""
     output = result.output or {}
-    if result.status is not StepStatus.DONE and not output.get("rows_deleted"):
+    if result.status is not StepStatus.DONE and not worked(output):
         return ""
     parts = []
     if output.get("bytes_before") is not None and output.get("bytes_after") is not None:
@@ -141,7 +141,7 @@ def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
     rows = []
     for result in results:
         gone = (result.output or {}).get("rows_deleted")
-        if gone is None or (result.status is not StepStatus.DONE and not gone):
+        if gone is None or (result.status is not StepStatus.DONE and not worked(result.output or {})):
             continue
         least = "at least " if (result.output or {}).get("uncounted_batches") else ""
         evidence = by_id[result.step_id].evidence

@@ -224,6 +224,13 @@ class Runs:
                 audit.append(connection, kind, data, run_id=run_id, step_index=index)
         return asked
 
+    def step_cut_off(self, run_id: str, owner: str, index: int, reached: str) -> str | None:
+        """Nobody saw the end of a batch: how far the step has come, with that doubt; what another process asks of the run."""
+        with self.store.write() as connection:
+            asked = self._claim(connection, run_id, owner)
+            self._set_step(connection, run_id, index, {"reached": reached})
+        return asked
+
     def event(
         self, kind: str, data: Mapping[str, Any], *, run_id: str | None = None, step_index: int | None = None
     ) -> None:

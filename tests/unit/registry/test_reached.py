@@ -45,6 +45,13 @@ def test_what_may_have_run_counts_for_the_limit_and_not_for_the_figures():
     assert (again.rows, again.spent, again.uncounted) == (5, 25, 2), "nothing was under way the second time"
 
 
+def test_a_chunk_that_was_not_looked_at_is_a_doubt_and_no_more_than_one():
+    killed = Reached(7, rows=5, uncounted=1, assumed=3)
+    assert (killed.figures()["uncounted_batches"], killed.figures()["rows_uncounted"]) == (1, 3)
+    again = Reached.of(killed.looked_up(2).text()).looked_up(2).figures()
+    assert (again["rows_deleted"], again["uncounted_batches"], again["rows_uncounted"]) == (5, 2, None)
+
+
 def test_an_older_text_without_newer_fields_is_read():
     assert Reached.of('{"position": 7, "rows": 5}') == Reached(7, rows=5)
 
