@@ -392,13 +392,18 @@ SEEN_THROUGH = {
         CREATE FOREIGN TABLE app.far PARTITION OF app.parted FOR VALUES IN (1) SERVER elsewhere
     """,
     "mysql": """
-        DROP VIEW IF EXISTS w1, w2, w3, w4
+        DROP VIEW IF EXISTS w1, w2, w3, w4, w7
         DROP FUNCTION IF EXISTS sent
+        DROP FUNCTION IF EXISTS regexp_like
+        DROP FUNCTION IF EXISTS `count`
         CREATE FUNCTION sent() RETURNS int BEGIN SELECT 1 INTO OUTFILE '{file}'; RETURN 1; END
+        CREATE FUNCTION regexp_like(a text, b text) RETURNS int RETURN sent()
+        CREATE FUNCTION `count`(a int) RETURNS int RETURN sent()
         CREATE VIEW w1 AS SELECT sent() AS x
         CREATE VIEW w2 AS SELECT w1.x FROM t JOIN w1 ON t.id = w1.x
         CREATE VIEW w3 AS SELECT SLEEP(0) AS x
         CREATE VIEW w4 AS SELECT LOAD_FILE('{file}') AS x
+        CREATE VIEW w7 AS SELECT REGEXP_LIKE('a', 'b') AS x
     """,
 }
 ASKED = {
@@ -420,6 +425,9 @@ asked | foreign table | SELECT x FROM app.ft
 asked | foreign table as a partition | SELECT x FROM app.parted
 """,
     "mysql": """
+asked | stored function with a listed name | SELECT REGEXP_LIKE('a', 'b') AS x
+asked | the same, behind a blank | SELECT COUNT (1) AS x
+asked | view on a function with a listed name | SELECT x FROM w7
 asked | view on a function | SELECT x FROM w1
 asked | view on a view on a function | SELECT x FROM w2
 asked | view on the server's own function | SELECT x FROM w3

@@ -78,6 +78,12 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS name, t.ENGINE AS engine, t.T
   FROM information_schema.TABLES AS t LEFT JOIN information_schema.VIEWS AS v USING (TABLE_SCHEMA, TABLE_NAME)
  WHERE t.TABLE_SCHEMA = COALESCE(%(schema)s, DATABASE()) AND t.TABLE_NAME = %(name)s
 """
+# A listed name is the server's own on one product or version, or without a blank behind it (IGNORE_SPACE). Else it is that of a
+# function in the schema of the statement or the view: views keep the schema of a function only where it was written.
+_STORED = """
+SELECT ROUTINE_SCHEMA AS `schema`, ROUTINE_NAME AS name FROM information_schema.ROUTINES
+ WHERE ROUTINE_SCHEMA = COALESCE(%(schema)s, DATABASE()) AND ROUTINE_TYPE = 'FUNCTION'
+"""
 
 
 def _postgresql(session: Session, statement: Statement) -> None:
@@ -135,11 +141,15 @@ def oids(trees: Iterable[str]) -> dict[str, list[int]]:
 
 
 def _mysql(session: Session, statement: Statement) -> None:
-    """Refuse views that are not made of reading alone, and tables that are elsewhere: a view is looked at as a block is."""
+    """Refuse stored functions with listed names, views that do more than read, and tables that are elsewhere.
+
+    A view is looked at as a block is.
+    """
     from aishell.registry import parsing
 
-    found, seen = list[str](), set[tuple[str | None, str]]()
-    todo = parsing.tables(_BIND.sub("0", statement.sql).replace("%%", "%"), "mysql")
+    sql = _BIND.sub("0", statement.sql).replace("%%", "%")
+    found, seen = _stored(session, None, sql), set[tuple[str | None, str]]()
+    todo = parsing.tables(sql, "mysql")
     while todo:
         schema, name = todo.pop()
         if (schema, name) in seen:
@@ -150,21 +160,34 @@ def _mysql(session: Session, statement: Statement) -> None:
             if str(row["engine"]).upper() in _ELSEWHERE:
                 found.append(f"the {row['engine']} table {table}")
             elif row["kind"] == "VIEW":
-                found += _view(table, str(row["sql_text"] or ""))
-                todo += parsing.tables(str(row["sql_text"] or ""), "mysql")
+                definition = str(row["sql_text"] or "")
+                found += _view(table, definition) or _stored(session, row["schema"], definition)
+                todo += parsing.tables(definition, "mysql")
     _refuse(statement, found)
+
+
+def _stored(session: Session, schema: str | None, sql: str) -> list[str]:
+    """Functions of a schema, or of the session's, whose names are called without it."""
+    from aishell.registry import parsing
+    from aishell.registry.functions import SYS
+
+    names = parsing.called(sql, "mysql") - (SYS if schema == "sys" else set())
+    rows = session.send(Statement(_STORED, {"schema": schema}, _STORED)) if names else []
+    return [f"the stored function {row['schema']}.{row['name']}" for row in rows if row["name"].lower() in names]
 
 
 def _view(name: str, definition: str) -> list[str]:
     from aishell.registry import parsing
+    from aishell.registry.functions import SYS
 
     if not definition:
         return [f"the view {name}, whose definition this account may not see (SHOW VIEW)"]
     try:
-        called = parsing.unlisted(definition, "mysql")
+        called = parsing.unlisted(definition, "mysql", kept=True)
     except parsing.NotReadingError as error:
         return [f"the view {name} ({error})"]
-    return [f"the view {name}, which calls {one}" for one in called]
+    own = {f"{one}()" for one in SYS} if name.startswith("sys.") else set()
+    return [f"the view {name}, which calls {one}" for one in called if one not in own]
 
 
 def _refuse(statement: Statement, found: Iterable[str]) -> None:
