@@ -60,6 +60,8 @@ _POSTGRESQL = """
     txid_visible_in_snapshot unnest upper var_pop var_samp variance version width_bucket xmlagg xmlforest xpath_exists
     _pg_expandarray
     bt_index_check bt_index_parent_check gin_index_check verify_heapam
+    gen_random_uuid pg_buffercache_pages pg_buffercache_summary pg_buffercache_usage_counts pg_freespace pg_stat_statements
+    pg_stat_statements_info pg_visibility pg_visibility_map pg_visibility_map_summary random
 """
 _MYSQL = """
     abs acos adddate addtime ascii asin atan avg bin bit_and bit_count bit_length bit_or bit_xor cast ceil ceiling char
@@ -98,6 +100,9 @@ FUNCTIONS = {
     "mysql": frozenset(_MYSQL.split()),
     "sqlite": frozenset(_SQLITE.split()),
 }
+
+#: Of those, what computes an index, whose expressions may be somebody's own: no site's tool calls them unasked.
+OF_AN_INDEX = frozenset({"bt_index_check", "bt_index_parent_check", "gin_index_check"})
 
 #: Functions of the schema sys of MySQL and MariaDB, which its views call; an administrator's to replace only.
 SYS = frozenset(

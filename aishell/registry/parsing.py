@@ -124,7 +124,14 @@ def tables(sql: str, engine: str) -> list[tuple[str | None, str]]:
     """(schema or None, name) of all that a statement which passed `unlisted` reads from; names of CTEs are among them."""
     trees = _DIALECTS[engine].parse(sql)
     found = (table for tree in trees if tree is not None for table in tree.find_all(exp.Table))
-    return [(table.db or None, table.name) for table in found if table.name]
+    return [(_folded(table.args.get("db"), engine), name) for table in found if (name := _folded(table.this, engine))]
+
+
+def _folded(name: exp.Expr | None, engine: str) -> str | None:
+    """An identifier as the server keeps it; None for none, and for the call of a function."""
+    if not isinstance(name, exp.Identifier) or not name.name:
+        return None
+    return name.name.lower() if engine == "postgresql" and not name.quoted else name.name
 
 
 def _check_tokens(tokens: Sequence[Token], sql: str, engine: str, kept: bool) -> None:
