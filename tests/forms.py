@@ -407,6 +407,9 @@ SEEN_THROUGH = {
         CREATE OPERATOR CLASS app.evilops FOR TYPE int USING btree AS OPERATOR 1 pg_catalog.<, FUNCTION 1 app.cmp(int, int)
         CREATE TABLE app.ti (x int)
         CREATE INDEX ix ON app.ti (x app.evilops)
+        CREATE TYPE app.c2range AS RANGE (SUBTYPE = app.c2, SUBTYPE_OPCLASS = app.c2ops)
+        CREATE TABLE app.tr (r app.c2range)
+        CREATE INDEX ixi ON app.ti (app.cmp(x, x))
         DROP FOREIGN DATA WRAPPER IF EXISTS elsewhere CASCADE
         CREATE FOREIGN DATA WRAPPER elsewhere
         CREATE SERVER elsewhere FOREIGN DATA WRAPPER elsewhere
@@ -460,6 +463,9 @@ asked | view with a record of a domain | SELECT x FROM app.w6
 asked | foreign table | SELECT x FROM app.ft
 asked | foreign table as a partition | SELECT x FROM app.parted
 asked | operator class of an index | SELECT t.x AS x FROM app.ti AS t WHERE t.x = 77
+asked | comparison of ranges | SELECT t.r < u.r AS x FROM app.tr AS t CROSS JOIN app.tr AS u
+asked | comparison in a list | SELECT array_position(array_agg(t.a), t.a) AS x FROM app.t2 AS t GROUP BY t.a
+asked | check of an index of an expression | SELECT count(bt_index_check('app.ixi'::regclass, true)) AS x
 """,
     "mysql": """
 asked | stored function with a listed name | SELECT REGEXP_LIKE('a', 'b') AS x
