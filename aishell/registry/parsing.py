@@ -173,7 +173,9 @@ def _calls(tokens: Sequence[Token], tree: exp.Expr, engine: str) -> list[str]:
         quoted = token.token_type is TokenType.IDENTIFIER
         name = token.text if quoted else token.text.lower()
         if before is not None:
-            own = name in _OWN_SCHEMAS.get((engine, before.text.lower()), ())
+            # To MySQL and MariaDB `SYS` is another database's name than `sys`, where the file system tells them apart.
+            schema = before.text if engine == "mysql" else before.text.lower()
+            own = name in _OWN_SCHEMAS.get((engine, schema), ())
             found += [] if own else [f"{before.text}.{token.text}"]
         elif name not in FUNCTIONS[engine] and (quoted or name.split()[-1] not in WORDS):
             if with_columns[name.lower()] > 0:
