@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import PurePath
@@ -447,12 +447,14 @@ def now() -> str:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON types: dataclasses to dicts, tuples to lists, dates to ISO 8601, bytes to hex, NaN and infinity to null."""
+    """`value` as JSON types: dataclasses to dicts, tuples to lists, dates and times to ISO 8601, intervals to seconds, network
+    addresses to text, bytes to hex, NaN and infinity to null. Raises TypeError for what has no such form.
+    """
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, (str, PurePath, UUID)):
+    if isinstance(value, (str, PurePath, UUID)) or type(value).__module__ == "ipaddress":  # which takes time to import
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
@@ -466,8 +468,10 @@ def plain(value: Any) -> Any:
         if not value.is_finite():
             return None
         return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, (datetime, date)):
+    if isinstance(value, (datetime, date, time)):
         return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).hex()
     raise TypeError(f"{type(value).__name__} has no JSON form")

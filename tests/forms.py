@@ -384,6 +384,32 @@ SEEN_THROUGH = {
         CREATE VIEW app.w4 AS SELECT table_to_xml('app.w1', true, true, '') AS x
         CREATE VIEW app.w5 AS SELECT a::app.sending AS x FROM generate_series(1, 2) AS a
         CREATE VIEW app.w6 AS SELECT x.a AS x FROM json_to_record('{"a": 1}') AS x (a app.sending)
+        CREATE FUNCTION app.checked(text) RETURNS boolean LANGUAGE sql AS 'SELECT app.sent() IS NOT NULL'
+        CREATE DOMAIN app.dom AS text CHECK (app.checked(value))
+        CREATE TYPE app.ct AS (d app.dom, n int)
+        CREATE DOMAIN app.over AS app.ct
+        CREATE TABLE app.tc (id int, c app.ct, da app.dom[], o app.over)
+        CREATE TABLE app.td (id int, d app.dom)
+        CREATE VIEW app.w8 AS SELECT count(domain_in('x'::cstring, 'app.dom'::regtype::oid, -1)) AS x
+        CREATE TYPE app.mood AS ENUM ('sad', 'ok')
+        CREATE FUNCTION app.mood_json(app.mood) RETURNS json LANGUAGE sql AS 'SELECT to_json(app.sent())'
+        CREATE CAST (app.mood AS json) WITH FUNCTION app.mood_json (app.mood)
+        CREATE DOMAIN app.moody AS app.mood
+        CREATE TABLE app.tm (id int, m app.mood, many app.mood[], y app.moody)
+        INSERT INTO app.tm VALUES (1, 'sad', '{sad}', 'ok')
+        CREATE VIEW app.w9 AS SELECT json_build_object('m', m) AS x FROM app.tm
+        CREATE TYPE app.c2 AS (n int)
+        CREATE FUNCTION app.c2cmp(app.c2, app.c2) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT length(app.sent())'
+        CREATE OPERATOR CLASS app.c2ops DEFAULT FOR TYPE app.c2 USING btree AS FUNCTION 1 app.c2cmp(app.c2, app.c2)
+        CREATE TABLE app.t2 (id int, a app.c2)
+        INSERT INTO app.t2 VALUES (1, '(1)'), (2, '(2)')
+        CREATE FUNCTION app.cmp(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT length(app.sent())'
+        CREATE OPERATOR CLASS app.evilops FOR TYPE int USING btree AS OPERATOR 1 pg_catalog.<, FUNCTION 1 app.cmp(int, int)
+        CREATE TABLE app.ti (x int)
+        CREATE INDEX ix ON app.ti (x app.evilops)
+        CREATE TYPE app.c2range AS RANGE (SUBTYPE = app.c2, SUBTYPE_OPCLASS = app.c2ops)
+        CREATE TABLE app.tr (r app.c2range)
+        CREATE INDEX ixi ON app.ti (app.cmp(x, x))
         DROP FOREIGN DATA WRAPPER IF EXISTS elsewhere CASCADE
         CREATE FOREIGN DATA WRAPPER elsewhere
         CREATE SERVER elsewhere FOREIGN DATA WRAPPER elsewhere
@@ -392,13 +418,18 @@ SEEN_THROUGH = {
         CREATE FOREIGN TABLE app.far PARTITION OF app.parted FOR VALUES IN (1) SERVER elsewhere
     """,
     "mysql": """
-        DROP VIEW IF EXISTS w1, w2, w3, w4
+        DROP VIEW IF EXISTS w1, w2, w3, w4, w7
         DROP FUNCTION IF EXISTS sent
+        DROP FUNCTION IF EXISTS regexp_like
+        DROP FUNCTION IF EXISTS `count`
         CREATE FUNCTION sent() RETURNS int BEGIN SELECT 1 INTO OUTFILE '{file}'; RETURN 1; END
+        CREATE FUNCTION regexp_like(a text, b text) RETURNS int RETURN sent()
+        CREATE FUNCTION `count`(a int) RETURNS int RETURN sent()
         CREATE VIEW w1 AS SELECT sent() AS x
         CREATE VIEW w2 AS SELECT w1.x FROM t JOIN w1 ON t.id = w1.x
         CREATE VIEW w3 AS SELECT SLEEP(0) AS x
         CREATE VIEW w4 AS SELECT LOAD_FILE('{file}') AS x
+        CREATE VIEW w7 AS SELECT REGEXP_LIKE('a', 'b') AS x
     """,
 }
 ASKED = {
@@ -410,6 +441,19 @@ asked | operator of a row | SELECT t < 1 AS x FROM app.t AS t
 asked | implicit cast of a row | SELECT length(t) AS x FROM app.t AS t
 asked | aggregate with a listed name | SELECT max(t) AS x FROM app.t AS t
 asked | a listed function that makes a domain | SELECT json_populate_record(r, '{"p": {"a": 1}}') AS x FROM app.r AS r
+asked | cast to json by to_json | SELECT to_json(t.m) AS x FROM app.tm AS t
+asked | the same, of a row | SELECT row_to_json(t) AS x FROM app.tm AS t
+asked | the same, of a list | SELECT json_agg(t.many) AS x FROM app.tm AS t
+asked | the same, of a domain | SELECT jsonb_agg(t.y) AS x FROM app.tm AS t
+asked | the same, in a view | SELECT x FROM app.w9
+asked | view that makes a domain by its number | SELECT x FROM app.w8
+asked | literal of a row with a domain | SELECT COALESCE(t.c, '(hello,1)') AS x FROM app.tc AS t
+asked | literal of a list of a domain | SELECT t.id AS x FROM app.tc AS t WHERE t.da = '{world}'
+asked | literal of a domain of a row | SELECT COALESCE(t.o, '(hello,1)') AS x FROM app.tc AS t
+asked | literal of a row in a UNION | SELECT t.c AS x FROM app.tc AS t UNION ALL SELECT '(u,1)'
+asked | literal of a table's row | SELECT COALESCE(t, '(1,u)') AS x FROM app.td AS t
+asked | comparison by an operator class | SELECT GREATEST(t.a, t.a) AS x FROM app.t2 AS t
+asked | the same, in a row | SELECT DISTINCT ROW(t.a) AS x FROM app.t2 AS t
 asked | view on a function | SELECT x FROM app.w1
 asked | view on a view on a function | SELECT x FROM app.w2
 asked | view on the server's own function | SELECT x FROM app.w3
@@ -418,8 +462,15 @@ asked | view with a cast to a domain | SELECT x FROM app.w5
 asked | view with a record of a domain | SELECT x FROM app.w6
 asked | foreign table | SELECT x FROM app.ft
 asked | foreign table as a partition | SELECT x FROM app.parted
+asked | operator class of an index | SELECT t.x AS x FROM app.ti AS t WHERE t.x = 77
+asked | comparison of ranges | SELECT t.r < u.r AS x FROM app.tr AS t CROSS JOIN app.tr AS u
+asked | comparison in a list | SELECT array_position(array_agg(t.a), t.a) AS x FROM app.t2 AS t GROUP BY t.a
+asked | check of an index of an expression | SELECT count(bt_index_check('app.ixi'::regclass, true)) AS x
 """,
     "mysql": """
+asked | stored function with a listed name | SELECT REGEXP_LIKE('a', 'b') AS x
+asked | the same, behind a blank | SELECT COUNT (1) AS x
+asked | view on a function with a listed name | SELECT x FROM w7
 asked | view on a function | SELECT x FROM w1
 asked | view on a view on a function | SELECT x FROM w2
 asked | view on the server's own function | SELECT x FROM w3

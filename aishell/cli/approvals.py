@@ -55,7 +55,7 @@ def show(ctx: click.Context, /, approval: str, output: str) -> None:
     from aishell.reporting.units import printable
     from aishell.state.approvals import shown
 
-    row = open_files(ctx).approvals.find(approval)
+    row = open_files(ctx).approvals.as_asked(approval)
     asked = shown(row)
     if output == "json":
         write_json(
@@ -100,7 +100,7 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
     from aishell.state.runs import who
 
     site = open_files(ctx)
-    row = site.approvals.find(approval)
+    row = site.approvals.as_asked(approval)
     target = site.runs.find(row.run_id).target
     if row.level == "review":
         if confirm_target is None and not sys.stdin.isatty():

@@ -1,11 +1,16 @@
-"""Whether two URLs mean the same database, however each is written."""
+"""Whether a URL leads to the database of a configured target, however each is written and whatever the environment adds."""
 
 from __future__ import annotations
 
 import getpass
+import os
 import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
+from aishell.databases.libpq import keywords
 from aishell.databases.urls import URL, Host
 
 _PORTS = {"postgresql": 5432, "mysql": 3306}
@@ -13,20 +18,36 @@ _PORTS = {"postgresql": 5432, "mysql": 3306}
 _HERE = "localhost"
 
 
-def same_database(one: URL, other: URL) -> bool:
-    """Whether both lead to one file, or to one database of one server: by name, address, link or socket.
+@dataclass(frozen=True)
+class _Place:
+    """Where a driver would go. A database or a port of None is one that cannot be told before it is reached."""
 
+    host: Host
+    database: str | None
+
+    def may_be(self, other: _Place) -> bool:
+        pairs = (self.database, other.database), (self.host.port, other.host.port)
+        if not all(None in pair or pair[0] == pair[1] for pair in pairs):
+            return False
+        # Names are looked up only where all else is the same.
+        return self.host.name == other.host.name or bool(_addresses(self.host) & _addresses(other.host))
+
+
+def same_database(url: URL, known: URL) -> bool:
+    """Whether both lead to one file, or to one database of one server: by name, address, link, socket, service or environment.
+
+    What is `known` counts as it is written too: an environment that leads it elsewhere makes of its own database no other's.
     Users, passwords and options do not matter. What a tunnel or a proxy leads to cannot be seen here.
     """
-    if one.engine != other.engine:
+    if url.engine != known.engine:
         return False
-    if one.engine == "sqlite":
-        return _same_file(Path(one.database or ""), Path(other.database or ""))
-    if _database(one) != _database(other):
+    if url.engine == "sqlite":
+        return _same_file(Path(url.database or ""), Path(known.database or ""))
+    sockets = [Path(one.options["unix_socket"]) for one in (url, known) if "unix_socket" in one.options]
+    if len(sockets) == 2 and not _same_file(*sockets):
         return False
-    pairs = [(mine, its) for mine in _hosts(one) for its in _hosts(other) if _port(one, mine) == _port(other, its)]
-    # Names are looked up only where all else is the same.
-    return any(mine.name == its.name or _addresses(mine) & _addresses(its) for mine, its in pairs)
+    here, there = [*_reached(url)], [*_reached(known), *_written(known)]
+    return any(mine.may_be(its) for mine in here for its in there)
 
 
 def _same_file(one: Path, other: Path) -> bool:
@@ -36,17 +57,43 @@ def _same_file(one: Path, other: Path) -> bool:
         return one.resolve() == other.resolve()
 
 
-def _database(url: URL) -> str:
-    return url.database or (url.user or getpass.getuser() if url.engine == "postgresql" else "")
+def _reached(url: URL) -> Iterator[_Place]:
+    """Where the driver goes with a URL in this environment."""
+    return _resolved(url) if url.engine == "postgresql" else _written(url)
 
 
-def _hosts(url: URL) -> tuple[Host, ...]:
+def _written(url: URL) -> Iterator[_Place]:
+    """Where a URL leads by itself, with the defaults of its engine."""
+    database = url.database or (url.user or getpass.getuser() if url.engine == "postgresql" else None)
+    if "unix_socket" in url.options:
+        yield _Place(Host(_HERE), database)
+        return
     address = url.options.get("hostaddr")
-    return (Host(address, url.port),) if address else url.hosts or (Host(""),)
+    for host in (Host(address, url.port),) if address else url.hosts or (Host(""),):
+        yield _Place(Host(host.name, host.port or _PORTS[url.engine]), database)
 
 
-def _port(url: URL, host: Host) -> int | None:
-    return None if "unix_socket" in url.options else host.port or _PORTS[url.engine]
+def _resolved(url: URL) -> Iterator[_Place]:
+    """As libpq itself resolves a URL: with its environment, and the service that either names.
+
+    It is told to connect with an sslmode that there is not: it puts all options together and stops before it looks for a host.
+    A service that is not known leads nowhere, as the connection will say.
+    """
+    from psycopg.conninfo import make_conninfo
+    from psycopg.pq import PGconn
+
+    stopped = PGconn.connect_start(os.fsencode(make_conninfo("", **{**keywords(url), "sslmode": "none"})))
+    try:
+        found = {one.keyword.decode(): os.fsdecode(one.val or b"") for one in stopped.info}
+    finally:
+        stopped.finish()
+    if not found["port"]:
+        return
+    names, addresses, ports = (found[name].split(",") for name in ("host", "hostaddr", "port"))
+    several = max(len(names), len(addresses))
+    for _, name, address, port in zip(range(several), cycle(names), cycle(addresses), cycle(ports), strict=False):
+        number = int(port) if port.strip().isdigit() else _PORTS[url.engine]
+        yield _Place(Host(address or name, number), found["dbname"])
 
 
 def _addresses(host: Host) -> frozenset[str]:

@@ -60,6 +60,8 @@ _POSTGRESQL = """
     txid_visible_in_snapshot unnest upper var_pop var_samp variance version width_bucket xmlagg xmlforest xpath_exists
     _pg_expandarray
     bt_index_check bt_index_parent_check gin_index_check verify_heapam
+    gen_random_uuid pg_buffercache_pages pg_buffercache_summary pg_buffercache_usage_counts pg_freespace pg_stat_statements
+    pg_stat_statements_info pg_visibility pg_visibility_map pg_visibility_map_summary random
 """
 _MYSQL = """
     abs acos adddate addtime ascii asin atan avg bin bit_and bit_count bit_length bit_or bit_xor cast ceil ceiling char
@@ -73,7 +75,7 @@ _MYSQL = """
     json_overlaps json_pretty json_query json_quote json_remove json_replace json_search json_set json_storage_size json_table
     json_type json_unquote json_valid json_value lag last_day last_value lcase lead least left length ln locate log log10 log2
     lower lpad ltrim make_set makedate maketime max md5 microsecond mid min minute mod month monthname now nth_value ntile nullif
-    nvl nvl2 oct octet_length ord percent_rank period_add period_diff pi position pow power quarter quote radians rank
+    nvl nvl2 oct octet_length ord percent_rank period_add period_diff pi position pow power quarter quote radians rand rank
     regexp_instr regexp_like regexp_replace regexp_substr repeat replace reverse right round row_count row_number rpad rtrim
     schema sec_to_time second session_user sha sha1 sha2 sign sin soundex space sqrt std stddev stddev_pop stddev_samp str_to_date
     strcmp subdate substr substring substring_index subtime sum sysdate system_user tan time time_format time_to_sec timediff
@@ -98,6 +100,18 @@ FUNCTIONS = {
     "mysql": frozenset(_MYSQL.split()),
     "sqlite": frozenset(_SQLITE.split()),
 }
+
+#: Of those, what computes an index, whose expressions may be somebody's own: no site's tool calls them unasked.
+OF_AN_INDEX = frozenset({"bt_index_check", "bt_index_parent_check", "gin_index_check"})
+
+#: Functions of the schema sys of MySQL and MariaDB, which its views call; an administrator's to replace only.
+SYS = frozenset(
+    """
+    extract_schema_from_file_name extract_table_from_file_name format_bytes format_path format_statement format_time
+    list_add list_drop ps_thread_account ps_thread_id ps_thread_stack ps_thread_trx_info quote_identifier sys_get_config
+    version_major version_minor version_patch
+    """.split()
+)
 
 #: Words of the language and names of types that stand before a parenthesis without being called.
 WORDS = frozenset(

@@ -24,7 +24,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from aishell.databases.quoting import STRING
 from aishell.databases.sqlite_guard import ASKED, TOLD
-from aishell.registry.functions import COLUMNS, FUNCTIONS, TYPES, WORDS
+from aishell.registry.functions import COLUMNS, FUNCTIONS, SYS, TYPES, WORDS
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it warns of what it does not know, which is refused here
 
@@ -74,12 +74,18 @@ _WORD = re.compile(r"[^\W\d]|[\\\"`]")
 _NO_WORDS = {TokenType.STRING, TokenType.NUMBER, TokenType.BYTE_STRING, TokenType.HEX_STRING, TokenType.NATIONAL_STRING}
 _PRAGMA = re.compile(r"PRAGMA\s+(?:[\w\"]+\s*\.\s*)?(\w+)\s*(\([\w\s'\"]*\))?", re.IGNORECASE)
 _PRAGMA_TABLE = re.compile(r"pragma_(\w+)", re.IGNORECASE)
-#: Schemas whose functions are the server's own.
-_OWN_SCHEMAS = {"postgresql": {"pg_catalog", "information_schema"}}
+#: Schemas whose functions are the server's own, and which of them only read.
+_OWN_SCHEMAS = {
+    ("postgresql", "pg_catalog"): FUNCTIONS["postgresql"],
+    ("postgresql", "information_schema"): FUNCTIONS["postgresql"],
+    ("mysql", "sys"): SYS,
+}
 
 
-def unlisted(sql: str, engine: str) -> list[str]:
+def unlisted(sql: str, engine: str, *, kept: bool = False) -> list[str]:
     """The functions that a reading statement calls and that are not on the list of its engine, and casts to types that are not.
+
+    `kept` is the text of a view as the server keeps it.
 
     Raises NotReadingError for what is not one reading statement, or cannot be parsed.
     """
@@ -92,7 +98,7 @@ def unlisted(sql: str, engine: str) -> list[str]:
         tokens = dialect.tokenize(sql)
         if not tokens or tokens[0].token_type not in _BEGINS:
             raise NotReadingError(_NOT_ONE)
-        _check_tokens(tokens, sql, engine)
+        _check_tokens(tokens, sql, engine, kept)
         trees = dialect.parser().parse(tokens, sql)
     except ParseError as error:
         told = error.errors[0] if error.errors else {}
@@ -108,14 +114,27 @@ def unlisted(sql: str, engine: str) -> list[str]:
     return _calls(tokens, trees[0], engine)
 
 
+def called(sql: str, engine: str) -> set[str]:
+    """All that stands unqualified before a parenthesis, in lower case: calls, and words of the language."""
+    words = _named(_DIALECTS[engine].tokenize(sql))
+    return {token.text.lower() for before, token, after in words if before is None and after is TokenType.L_PAREN}
+
+
 def tables(sql: str, engine: str) -> list[tuple[str | None, str]]:
     """(schema or None, name) of all that a statement which passed `unlisted` reads from; names of CTEs are among them."""
     trees = _DIALECTS[engine].parse(sql)
     found = (table for tree in trees if tree is not None for table in tree.find_all(exp.Table))
-    return [(table.db or None, table.name) for table in found if table.name]
+    return [(_folded(table.args.get("db"), engine), name) for table in found if (name := _folded(table.this, engine))]
 
 
-def _check_tokens(tokens: Sequence[Token], sql: str, engine: str) -> None:
+def _folded(name: exp.Expr | None, engine: str) -> str | None:
+    """An identifier as the server keeps it; None for none, and for the call of a function."""
+    if not isinstance(name, exp.Identifier) or not name.name:
+        return None
+    return name.name.lower() if engine == "postgresql" and not name.quoted else name.name
+
+
+def _check_tokens(tokens: Sequence[Token], sql: str, engine: str, kept: bool) -> None:
     """Raises NotReadingError for text between the words, for a literal that may end elsewhere, and for INTO."""
     position = 0
     for token in tokens:
@@ -124,7 +143,8 @@ def _check_tokens(tokens: Sequence[Token], sql: str, engine: str) -> None:
         raw, position = sql[token.start : token.end + 1], token.end + 1
         if raw[-1] in "'\"`$" and not re.fullmatch(STRING[engine], raw, re.DOTALL) and not _PREFIXED.match(raw):
             raise NotReadingError(f"the literal {raw[:40]!r} may end elsewhere")
-        if engine == "mysql" and raw[0] in "'\"" and _ESCAPED_QUOTE.search(raw):
+        # A view's text is written with backslashes, and read so whatever sql_mode says (sql/sql_view.cc, mysql_make_view).
+        if engine == "mysql" and not kept and raw[0] in "'\"" and _ESCAPED_QUOTE.search(raw):
             raise NotReadingError(f"the end of {raw[:40]!r} hangs on the server's sql_mode: write the quote twice")
         if token.token_type is TokenType.HINT or raw.upper() == "INTO":
             raise NotReadingError(f"{raw} does not belong into a statement that reads")
@@ -153,7 +173,9 @@ def _calls(tokens: Sequence[Token], tree: exp.Expr, engine: str) -> list[str]:
         quoted = token.token_type is TokenType.IDENTIFIER
         name = token.text if quoted else token.text.lower()
         if before is not None:
-            own = before.text.lower() in _OWN_SCHEMAS.get(engine, ()) and name in FUNCTIONS[engine]
+            # To MySQL and MariaDB `SYS` is another database's name than `sys`, where the file system tells them apart.
+            schema = before.text if engine == "mysql" else before.text.lower()
+            own = name in _OWN_SCHEMAS.get((engine, schema), ())
             found += [] if own else [f"{before.text}.{token.text}"]
         elif name not in FUNCTIONS[engine] and (quoted or name.split()[-1] not in WORDS):
             if with_columns[name.lower()] > 0:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aishell.databases.base import Session, Statement
+from aishell.databases.quoting import quote
 from aishell.errors import StepError
 from aishell.models import Row
 
@@ -28,25 +29,42 @@ _KINDS = (
 # From 16384 on oids are given to what was made after initdb (access/transam.h). A function of an extension counts where its name
 # is listed or nothing hangs on when it is called; of the server's own only those that always may do something are refused.
 _FACTS = """
-WITH RECURSIVE types (oid) AS (
-    SELECT unnest(%(types)s::oid[])
+WITH RECURSIVE parts (oid, made) AS (
+    SELECT unnest(%(types)s::oid[]), true
+    UNION  -- a literal may be made a row of a table that is named
+    SELECT c.reltype, true FROM pg_class AS c WHERE c.oid = ANY (%(named)s) AND c.reltype <> 0
     UNION  -- to read a column of a domain runs nothing; its row, or a list of them, may be made anew
-    SELECT t.oid FROM unnest(%(columns)s::oid[]) AS c (oid) JOIN pg_type AS t ON t.oid = c.oid WHERE t.typtype <> 'd'
+    SELECT t.oid, t.typtype <> 'd' FROM unnest(%(columns)s::oid[]) AS c (oid) JOIN pg_type AS t ON t.oid = c.oid
     UNION
-    SELECT part.oid
-      FROM types AS made JOIN pg_type AS t ON t.oid = made.oid
+    SELECT part.oid, parts.made OR p.typtype <> 'd'
+      FROM parts JOIN pg_type AS t ON t.oid = parts.oid
            LEFT JOIN pg_range AS r ON t.oid IN (r.rngtypid, (to_jsonb(r) ->> 'rngmultitypid')::oid)
            LEFT JOIN pg_attribute AS a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
            CROSS JOIN LATERAL (VALUES (t.typbasetype), (t.typelem), (r.rngsubtype), (a.atttypid)) AS part (oid)
-     WHERE part.oid <> 0
+           JOIN pg_type AS p ON p.oid = part.oid
 ), relations (oid) AS (
     SELECT unnest(%(relations)s::oid[])
     UNION
     SELECT i.inhrelid FROM relations AS r JOIN pg_inherits AS i ON i.inhparent = r.oid
+), families (oid) AS (  -- by which the server compares what it is not told to: in rows, lists, ranges and indexes
+    SELECT c.opcfamily FROM pg_opclass AS c
+     WHERE c.oid >= 16384
+       AND NOT EXISTS (SELECT FROM pg_depend AS d
+                        WHERE d.classid = 'pg_opclass'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+       AND (c.opcdefault AND c.opcintype IN (SELECT oid FROM parts)
+            OR c.oid IN (SELECT r.rngsubopc FROM pg_range AS r JOIN parts ON parts.oid = r.rngtypid)
+            OR EXISTS (SELECT FROM relations AS r JOIN pg_index AS i ON i.indrelid = r.oid WHERE c.oid = ANY (i.indclass)))
 ), functions (oid) AS (
     SELECT unnest(%(functions)s::oid[])
     UNION
     SELECT o.oprcode FROM pg_operator AS o WHERE o.oid = ANY (%(operators)s::oid[])
+    UNION  -- to_json and its like look for a cast by themselves
+    SELECT c.castfunc FROM parts JOIN pg_cast AS c ON c.castsource = parts.oid
+     WHERE c.casttarget IN ('json'::regtype, 'jsonb'::regtype)
+    UNION
+    SELECT a.amproc FROM families JOIN pg_amproc AS a ON a.amprocfamily = families.oid
+    UNION
+    SELECT o.oprcode FROM families JOIN pg_amop AS a ON a.amopfamily = families.oid JOIN pg_operator AS o ON o.oid = a.amopopr
 )
 SELECT 'function' AS kind, p.oid::regprocedure::text AS name, NULL AS tree
   FROM functions JOIN pg_proc AS p ON p.oid = functions.oid
@@ -54,12 +72,20 @@ SELECT 'function' AS kind, p.oid::regprocedure::text AS name, NULL AS tree
  WHERE CASE WHEN p.oid >= 16384 AND d.objid IS NULL THEN true
             WHEN p.proname = ANY (%(listed)s) THEN false
             WHEN p.oid >= 16384 THEN p.provolatile <> 'i'
-            ELSE p.provolatile = 'v' OR p.proname ~ '_to_xml' END
+            -- what makes a value of a type that it is told by number, and what makes XML of a whole table
+            ELSE p.provolatile = 'v' OR p.proname ~ '_to_xml|^(domain|record|array|range|multirange)_(in|recv)$' END
 UNION ALL
 SELECT 'foreign table', c.oid::regclass::text, NULL
   FROM relations JOIN pg_class AS c ON c.oid = relations.oid WHERE c.relkind = 'f'
 UNION ALL
-SELECT 'check', NULL, c.conbin::text FROM types JOIN pg_constraint AS c ON c.contypid = types.oid WHERE c.conbin IS NOT NULL
+SELECT 'check', NULL, c.conbin::text FROM parts JOIN pg_constraint AS c ON c.contypid = parts.oid
+ WHERE parts.made AND c.conbin IS NOT NULL
+"""
+# Qualified, since the session's own search path is what the names are looked up by.
+_REGCLASS = """
+SELECT pg_catalog.to_regclass(told.name)::pg_catalog.oid AS oid
+  FROM pg_catalog.unnest(%(names)s::pg_catalog.text[]) AS told (name)
+ WHERE pg_catalog.to_regclass(told.name) IS NOT NULL
 """
 _NO_COLUMNS = """
 SELECT told.name FROM unnest(%(names)s::text[]) AS told (name)
@@ -71,6 +97,8 @@ SELECT told.name FROM unnest(%(names)s::text[]) AS told (name)
 _BACK = "ROLLBACK TO SAVEPOINT aishell_facts"
 #: Engines of tables that are somewhere else, or are read by code of their own.
 _ELSEWHERE = ("CONNECT", "FEDERATED", "SPIDER", "S3")
+#: What a literal of a text begins with.
+_QUOTE = re.compile(r"['$]")
 #: How a bound value stands in a statement for the driver.
 _BIND = re.compile(r"%\(\w+\)s")
 _DEFINITIONS = """
@@ -78,21 +106,45 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS name, t.ENGINE AS engine, t.T
   FROM information_schema.TABLES AS t LEFT JOIN information_schema.VIEWS AS v USING (TABLE_SCHEMA, TABLE_NAME)
  WHERE t.TABLE_SCHEMA = COALESCE(%(schema)s, DATABASE()) AND t.TABLE_NAME = %(name)s
 """
+# A listed name is the server's own on one product or version, or without a blank behind it (IGNORE_SPACE). Else it is that of a
+# function in the schema of the statement or the view: views keep the schema of a function only where it was written.
+_STORED = """
+SELECT ROUTINE_SCHEMA AS `schema`, ROUTINE_NAME AS name FROM information_schema.ROUTINES
+ WHERE ROUTINE_SCHEMA = COALESCE(%(schema)s, DATABASE()) AND ROUTINE_TYPE = 'FUNCTION'
+"""
 
 
 def _postgresql(session: Session, statement: Statement) -> None:
-    """Refuse functions and foreign tables. Views are unfolded in its tree, policies stand in it."""
-    from aishell.registry.functions import FUNCTIONS
+    """Refuse functions and foreign tables. Views are unfolded in its tree, policies stand in it.
+
+    To make the tree the server reads literals, as rows and lists of what the statement names: these are looked at before.
+    """
+    if _QUOTE.search(statement.sql):
+        _refuse(statement, _of_somebody(session, [], _named(session, statement)))
+    _refuse(statement, _of_somebody(session, [session.analysed(statement)], []))
+
+
+def _named(session: Session, statement: Statement) -> list[int]:
+    """The tables and views that a statement may mean, by the search path that it is sent with."""
+    from aishell.registry import parsing
+
+    found = parsing.tables(_BIND.sub("0", statement.sql).replace("%%", "%"), "postgresql")
+    names = [".".join(quote(part, "postgresql") for part in (schema, name) if part) for schema, name in found]
+    return [row["oid"] for row in session.send(Statement(_REGCLASS, {"names": names}, _REGCLASS))]
+
+
+def _of_somebody(session: Session, trees: list[str], named: list[int]) -> list[str]:
+    """What is somebody's own in trees and in the rows of the tables that are named, and in all that hangs on it."""
+    from aishell.registry.functions import FUNCTIONS, OF_AN_INDEX
 
     found, seen = list[str](), set[str]()
-    trees = [session.analysed(statement)]
-    while trees:
+    while trees or named:
         seen |= {*trees}
-        values = {**oids(trees), "listed": sorted(FUNCTIONS["postgresql"])}
+        values = {**oids(trees), "named": named, "listed": sorted(FUNCTIONS["postgresql"] - OF_AN_INDEX)}
         rows = _looked_up(session, Statement(_FACTS, values, _FACTS))
         found += [f"the {row['kind']} {row['name']}" for row in rows if row["tree"] is None]
-        trees = [row["tree"] for row in rows if row["tree"] is not None and row["tree"] not in seen]
-    _refuse(statement, found)
+        trees, named = [row["tree"] for row in rows if row["tree"] is not None and row["tree"] not in seen], []
+    return found
 
 
 def columns_guard(engine: str, names: Sequence[str], values: Mapping[str, object]) -> Guard | None:
@@ -135,11 +187,15 @@ def oids(trees: Iterable[str]) -> dict[str, list[int]]:
 
 
 def _mysql(session: Session, statement: Statement) -> None:
-    """Refuse views that are not made of reading alone, and tables that are elsewhere: a view is looked at as a block is."""
+    """Refuse stored functions with listed names, views that do more than read, and tables that are elsewhere.
+
+    A view is looked at as a block is.
+    """
     from aishell.registry import parsing
 
-    found, seen = list[str](), set[tuple[str | None, str]]()
-    todo = parsing.tables(_BIND.sub("0", statement.sql).replace("%%", "%"), "mysql")
+    sql = _BIND.sub("0", statement.sql).replace("%%", "%")
+    found, seen = _stored(session, None, sql), set[tuple[str | None, str]]()
+    todo = parsing.tables(sql, "mysql")
     while todo:
         schema, name = todo.pop()
         if (schema, name) in seen:
@@ -150,21 +206,34 @@ def _mysql(session: Session, statement: Statement) -> None:
             if str(row["engine"]).upper() in _ELSEWHERE:
                 found.append(f"the {row['engine']} table {table}")
             elif row["kind"] == "VIEW":
-                found += _view(table, str(row["sql_text"] or ""))
-                todo += parsing.tables(str(row["sql_text"] or ""), "mysql")
+                definition = str(row["sql_text"] or "")
+                found += _view(table, definition) or _stored(session, row["schema"], definition)
+                todo += parsing.tables(definition, "mysql")
     _refuse(statement, found)
+
+
+def _stored(session: Session, schema: str | None, sql: str) -> list[str]:
+    """Functions of a schema, or of the session's, whose names are called without it."""
+    from aishell.registry import parsing
+    from aishell.registry.functions import SYS
+
+    names = parsing.called(sql, "mysql") - (SYS if schema == "sys" else set())
+    rows = session.send(Statement(_STORED, {"schema": schema}, _STORED)) if names else []
+    return [f"the stored function {row['schema']}.{row['name']}" for row in rows if row["name"].lower() in names]
 
 
 def _view(name: str, definition: str) -> list[str]:
     from aishell.registry import parsing
+    from aishell.registry.functions import SYS
 
     if not definition:
         return [f"the view {name}, whose definition this account may not see (SHOW VIEW)"]
     try:
-        called = parsing.unlisted(definition, "mysql")
+        called = parsing.unlisted(definition, "mysql", kept=True)
     except parsing.NotReadingError as error:
         return [f"the view {name} ({error})"]
-    return [f"the view {name}, which calls {one}" for one in called]
+    own = {f"{one}()" for one in SYS} if name.startswith("sys.") else set()
+    return [f"the view {name}, which calls {one}" for one in called if one not in own]
 
 
 def _refuse(statement: Statement, found: Iterable[str]) -> None:

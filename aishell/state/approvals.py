@@ -61,7 +61,7 @@ class Approvals:
             audit.append(
                 connection,
                 "approval_requested",
-                {"approval": approval, "digest": digest, "level": level},
+                {"approval": approval, "digest": digest, "level": level, "seal": audit.seal_request(asked)},
                 run_id=run_id,
                 step_index=step_index,
             )
@@ -70,8 +70,11 @@ class Approvals:
     def decide(
         self, approval: str, status: str, *, by: str, reason: str = "", modifications: Mapping[str, Any] | None = None
     ) -> None:
-        """Record a person's answer: `approved`, `modified` or `rejected`. Raises StateError when it is no longer asked."""
-        row = self.find(approval)
+        """Record a person's answer: `approved`, `modified` or `rejected`.
+
+        Raises StateError when it is no longer asked, or is not what was asked.
+        """
+        row = self.as_asked(approval)
         if row.status != "pending" or row.expires_at < now():
             state = "expired" if row.status == "pending" else row.status
             raise StateError(f"the approval {approval} is {state}; it cannot be decided any more")
@@ -100,7 +103,8 @@ class Approvals:
     def decided(self, run_id: str, step_index: int) -> Record | None:
         """The newest answer for a step that has not been used yet; an expired yes is none.
 
-        Raises StateError for an answer that the audit log does not tell of: nobody gave it.
+        Raises StateError for an answer that the audit log does not tell of: nobody gave it. So it does for one whose question
+        was changed: it was another that was answered, or it would have expired.
         """
         with self.store.read() as connection:
             row = connection.first(
@@ -114,6 +118,8 @@ class Approvals:
                     f"the approval {row.id} is {row.status}, and the audit log does not tell who answered so",
                     hint=f"see `{command('audit', 'verify')}`; `{command('runs', 'cancel', run_id[:8])}` ends the run",
                 )
+            if row is not None:
+                _require_asked(connection, row)
             return row
 
     def close(self, approval: str, status: str) -> None:
@@ -144,10 +150,29 @@ class Approvals:
                 raise UnknownNameError("approval", approval, [row.id for row in _pending(connection)])
             return rows[0]
 
+    def as_asked(self, approval: str) -> Record:
+        """An approval as `find` finds it. Raises StateError for one that is not what the audit log has the digest of."""
+        row = self.find(approval)
+        with self.store.read() as connection:
+            _require_asked(connection, row)
+        return row
+
     def pending(self) -> list[Record]:
         """What waits for a person now."""
         with self.store.read() as connection:
             return _pending(connection)
+
+
+def _require_asked(connection: Connection, row: Record) -> None:
+    """Raises StateError where what is asked, its level, or until when, is not what it was when the log told of it."""
+    sql = "SELECT data FROM events WHERE run_id = :run AND step_index = :step AND type = 'approval_requested'"
+    told = [audit.read(event.data) for event in connection.execute(sql, {"run": row.run_id, "step": row.step_index})]
+    asked = next((data for data in told if data.get("approval") == row.id), None)
+    if asked is None or asked.get("seal", audit.seal_request(row)) != audit.seal_request(row):
+        raise StateError(
+            f"the approval {row.id} is not what was asked: it was changed in the state store",
+            hint=f"see `{command('audit', 'verify')}`; `{command('runs', 'cancel', row.run_id[:8])}` ends the run",
+        )
 
 
 def _told(connection: Connection, row: Record) -> bool:

@@ -24,11 +24,18 @@ BROKEN = "audit_broken"
 _STEP_SEALED = (
     "step_id", "tool", "status", "attempt", "params", "digest", "output", "error", "reason", "approved_by", "deferred", "cause",
 )  # fmt: skip
+#: What of a request for an approval, and of a run, was written when it was made and never changes.
+_REQUEST_SEALED = (
+    "run_id", "step_index", "step_id", "digest", "level", "request", "requested_by", "requested_at", "expires_at",
+)  # fmt: skip
+_RUN_SEALED = ("task_id", "parent_id", "agent", "target", "engine", "created_at", "plan")
 _STEP_EVENTS = ("step_started", "step_completed", "step_failed", "step_skipped")
 #: As text, whatever somebody put there; a blob was changed after it was written, whatever stands in it.
 _EVENTS = """SELECT id, run_id, step_index, CAST(type AS TEXT) AS type, CAST(at AS TEXT) AS at,
                     iif(typeof(data) = 'text', data, hex(data)) AS data,
                     CAST(previous AS TEXT) AS previous, CAST(hash AS TEXT) AS hash FROM events ORDER BY id"""
+#: A plan that is no JSON any more has no steps to be counted; its digest shows it.
+_RUNS = "SELECT *, iif(json_valid(plan), json_array_length(plan, '$.steps'), NULL) AS steps FROM runs"
 _LAST = "SELECT id, hash FROM events ORDER BY id DESC LIMIT 1"
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credential)", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):\S+@")  # up to the last @: a password may hold / and @
@@ -130,6 +137,16 @@ def seal(run: Mapping[str, Any] | Record) -> str:
     return digest([run["request"], run["plan_digest"], run["tools"], run["requested_by"]])
 
 
+def seal_made(run: Mapping[str, Any] | Record) -> str:
+    """What else a run was made with, its plan word for word: a second digest, which older logs do not have."""
+    return digest([run[name] for name in _RUN_SEALED])
+
+
+def seal_request(approval: Mapping[str, Any] | Record) -> str:
+    """What a person is asked, shown and bound to, as one digest: the log has it from when it was asked; older logs do not."""
+    return digest([approval[name] for name in _REQUEST_SEALED])
+
+
 def seal_step(step: Record) -> str:
     """What stands of a step, as one digest: the log has it from each of its events."""
     return digest([step[name] for name in _STEP_SEALED])
@@ -148,6 +165,7 @@ def verify_records(connection: Connection) -> list[Problem]:
     """Whether the log tells of every run, step and approval what their tables say."""
     state, step, broken, pruned = dict[str, str](), dict[tuple[str, int], str](), list[Problem](), 0
     known, seals, answers = set[str](), dict[str, str](), dict[str, tuple[str, str, str]]()
+    made, requests, given = dict[str, str](), dict[str, str](), dict[str, tuple[Any, Any]]()
     sealed, ends = dict[tuple[str, int], str](), dict[str, str]()
     for row in connection.execute(_EVENTS):
         data = read(row.data)
@@ -157,6 +175,7 @@ def verify_records(connection: Connection) -> list[Problem]:
             state[row.run_id] = data["to"]
             if "seal" in data:
                 seals[row.run_id] = data["seal"]
+                made[row.run_id] = data.get("made", "")
             ends[row.run_id] = data.get("result", "")
         elif row.type in ("approval_requested", "approval_decided") and "approval" in data:
             before = answers.get(data["approval"], (row.run_id, "", ""))
@@ -165,6 +184,10 @@ def verify_records(connection: Connection) -> list[Problem]:
                 str(data.get("status", "pending")),
                 str(data.get("by") or before[2]),
             )
+            if row.type == "approval_requested":
+                requests[data["approval"]] = data.get("seal", "")
+            elif "reason" in data:
+                given[data["approval"]] = data["reason"], data.get("modifications")
         elif row.type in _STEP_EVENTS:
             step[row.run_id, row.step_index] = (
                 StepStatus.STARTED if row.type == "step_started" else data.get("status", "")
@@ -174,20 +197,22 @@ def verify_records(connection: Connection) -> list[Problem]:
             broken.append(Problem(row.id, f"a run found on {row.at[:19]}Z: {data.get('found')}"))
         pruned += int(data.get("pruned_runs") or 0) if row.type == "state_changed" else 0
     problems, runs = broken, dict[str, str]()
-    for row in connection.execute("SELECT *, json_array_length(plan, '$.steps') AS steps FROM runs"):
+    for row in connection.execute(_RUNS):
         runs[row.id] = row.state
-        if seals.get(row.id, seal(row)) != seal(row):
+        told_made = made.get(row.id) or seal_made(row)
+        if seals.get(row.id, seal(row)) != seal(row) or told_made != seal_made(row):
             problems.append(Problem(0, f"what the run {row.id[:8]} was asked for, or its plan or tools, was changed"))
         if ends.get(row.id) and digest(row.result) != ends[row.id]:
             problems.append(
                 Problem(0, f"the result of the run {row.id[:8]} is not the one that the log has the digest of")
             )
         there = connection.value("SELECT count(*) FROM steps WHERE run_id = :run", {"run": row.id})
-        if there != row.steps:
+        if row.steps is not None and there != row.steps:
             problems.append(Problem(0, f"the run {row.id[:8]} has {there} steps, its plan {row.steps}"))
-    asked = {row.id: row for row in connection.execute("SELECT id, status, decided_by FROM approvals")}
+    asked = {row.id: row for row in connection.execute("SELECT * FROM approvals")}
     for name, row in asked.items():
         _, status, by = answers.get(name, ("", "", ""))
+        reason, modifications = given.get(name, ("", None))
         if status != row.status:
             told = f"the log says {status}" if status else "no event tells of it"
             problems.append(Problem(0, f"the approval {name} is {row.status}, and {told}"))
@@ -195,6 +220,10 @@ def verify_records(connection: Connection) -> list[Problem]:
             problems.append(
                 Problem(0, f"the approval {name} was answered by {by or 'nobody'}, not by {row.decided_by}")
             )
+        elif requests.get(name) and requests[name] != seal_request(row):
+            problems.append(Problem(0, f"the approval {name} asks for something else than the log has the digest of"))
+        elif redact(row.reason or "") != reason or redact(_kept(row.modifications)) != modifications:
+            problems.append(Problem(0, f"the answer to the approval {name} is not the one that the log tells of"))
     for name, (run, _, _) in answers.items():
         if name not in asked and run in runs:
             problems.append(Problem(0, f"the approval {name} of the run {run[:8]} is no longer there"))
@@ -223,6 +252,14 @@ def verify_records(connection: Connection) -> list[Problem]:
     if missing > pruned:
         problems.append(Problem(0, f"{missing} run(s) of the log are no longer there, and {pruned} were pruned"))
     return problems
+
+
+def _kept(text: str | None) -> Any:
+    """What a column of JSON holds; the text itself where somebody put what is none."""
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return text
 
 
 def redact(value: Any) -> Any:

@@ -86,6 +86,7 @@ class Runs:
                         "plan": request["plan_digest"],
                         "by": request["requested_by"],
                         "seal": audit.seal(run),
+                        "made": audit.seal_made(run),
                     },
                     run_id=run_id,
                 )
@@ -322,7 +323,8 @@ class Runs:
         sql = "SELECT data FROM events WHERE run_id = :run AND type = 'state_changed' ORDER BY id LIMIT 1"
         with self.store.read() as connection:
             made = audit.read(connection.value(sql, {"run": row.id}) or "")
-        return bool(made.get("plan") == row.plan_digest and made.get("seal", audit.seal(row)) == audit.seal(row))
+        seals = {"plan": row.plan_digest, "seal": audit.seal(row), "made": audit.seal_made(row)}
+        return "plan" in made and all(made.get(name, seal) == seal for name, seal in seals.items())
 
     def others_ran(self, run_id: str) -> bool:
         """Whether another run has worked on the same target since this one wrote down a batch."""

@@ -255,6 +255,68 @@ def test_a_run_that_was_asked_for_otherwise_is_not_gone_on_with(
     assert path.read_bytes() == before
 
 
+MADE = {
+    "plan": "replace(plan, 'VACUUM', 'ANALYZE')",
+    "target": "'another'",
+    "agent": "'another'",
+    "task_id": "'another'",
+    "created_at": "'2020-01-01T00:00:00+00:00'",
+}
+
+
+def test_what_a_run_was_made_with_is_covered(bloated_sqlite: Bloated, aishell: Aishell) -> None:
+    run, path = waiting(aishell, bloated_sqlite)
+    before = path.read_bytes()
+    for column, value in MADE.items():
+        ((kept,),) = aishell.rows(f"SELECT {column} FROM runs")
+        change(aishell, f"UPDATE runs SET {column} = {value}")
+        if column == "plan":
+            change(aishell, "UPDATE runs SET plan = replace(plan, '\"steps\"', '\"steps\" ')")
+        assert "or its plan or tools, was changed" in broken(aishell), column
+        assert aishell.resume(run).code in (1, 2), column
+        change(aishell, f"UPDATE runs SET {column} = '{kept.replace(chr(39), chr(39) * 2)}'")
+        aishell("audit", "verify").expect(0)
+    for column in ("plan", "target"):
+        ((kept,),) = aishell.rows(f"SELECT {column} FROM runs")
+        for value in ("x'ff00'", "'no JSON'"):
+            change(aishell, f"UPDATE runs SET {column} = {value}")
+            assert "was changed" in broken(aishell), (column, value)
+        change(aishell, f"UPDATE runs SET {column} = '{kept.replace(chr(39), chr(39) * 2)}'")
+    assert path.read_bytes() == before
+
+
+ASKED = (
+    "request = replace(request, 'VACUUM', 'ANALYZE')",
+    "expires_at = '2099-01-01T00:00:00+00:00'",
+    "level = 'review'",
+)
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["asked", "answered"])
+def test_a_question_that_was_changed_is_neither_shown_nor_answered_nor_used(
+    bloated_sqlite: Bloated, aishell: Aishell, answered: bool
+) -> None:
+    run, path = waiting(aishell, bloated_sqlite)
+    (asked,) = aishell("approvals", "list", "--output", "json").expect(0).json
+    if answered:
+        aishell("approvals", "approve", asked["id"]).expect(0)
+    before, ((whole, until, level),) = (
+        path.read_bytes(),
+        aishell.rows("SELECT request, expires_at, level FROM approvals"),
+    )
+    for edit in (*ASKED, "request = x'ff00'"):
+        change(aishell, f"UPDATE approvals SET {edit}")
+        assert "asks for something else than the log has the digest of" in broken(aishell)
+        shown = aishell("approvals", "show", asked["id"])
+        approved = aishell("approvals", "approve", asked["id"], "--confirm-target", "x")
+        for ended in (shown, approved, *([aishell.resume(run)] if answered else [])):
+            assert "is not what was asked" in ended.expect(2).out + ended.err
+        request = whole.replace("'", "''")
+        change(aishell, f"UPDATE approvals SET request = '{request}', expires_at = '{until}', level = '{level}'")
+        aishell("audit", "verify").expect(0)
+    assert path.read_bytes() == before
+
+
 def test_a_rewritten_chain_shows_against_what_was_kept_elsewhere(kept: Aishell, tmp_path: Path) -> None:
     exported = tmp_path / "export.jsonl"
     exported.write_text(kept("audit", "export").expect(0).out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fix_tools import ENGINES, label
+from tests.servers import HOST
 
 
 @pytest.fixture(params=ENGINES, ids=label)
@@ -89,6 +90,27 @@ def test_a_standby_is_told(aishell, pg_standby):
 def test_an_unknown_name_is_answered_with_the_nearest(aishell, sqlite):
     configure(aishell, shop=sqlite.url)
     assert "did you mean 'shop'" in aishell("targets", "test", "shopp").expect(2).err
+
+
+@pytest.mark.parametrize("way", ["port", "address", "all", "service", "socket", "no database"])
+def test_a_url_that_its_surroundings_lead_to_a_target_is_that_target(aishell, pg_current, mariadb, way, tmp_path):
+    """What libpq takes from the environment and a service file counts as if it stood in the URL, and so does a socket."""
+    database = mariadb if way in ("socket", "no database") else pg_current
+    port, name, host = str(database.server.port), database.dbname, HOST
+    services = tmp_path / "services"
+    services.write_text(f"[prod]\nhost={host}\nport={port}\ndbname={name}\nuser=postgres\n", encoding="utf-8")
+    url, environment = {
+        "port": (f"postgresql://postgres@{host}/{name}", {"PGPORT": port}),
+        "address": (f"postgresql://postgres@nowhere.invalid:{port}/{name}", {"PGHOSTADDR": host}),
+        "all": ("postgresql://", {"PGHOST": host, "PGPORT": port, "PGDATABASE": name, "PGUSER": "postgres"}),
+        "service": ("postgresql:///?service=prod", {"PGSERVICEFILE": str(services)}),
+        "socket": (f"mysql://root@localhost/{name}?unix_socket={mariadb.server.socket}", {}),
+        "no database": (f"mysql://root@{host}:{port}", {}),
+    }[way]
+    aishell.configure("targets.yaml", f"targets: {{prod: {{url: {database.url!r}}}}}")
+    run = ("run", "maintenance", "--url", url, "--environment", "local", "--dry-run", "--output", "json")
+    refused = aishell(*run, **environment).expect(2)
+    assert refused.json["error"]["message"] == "the target prod is production, not local"
 
 
 @pytest.mark.parametrize("way", ["as it is", "another way"])

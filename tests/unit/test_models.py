@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,10 @@ JSON = st.recursive(
         (Decimal("3.25"), 3.25),
         (datetime(2026, 11, 21, 1, 2, 3, tzinfo=UTC), "2026-11-21T01:02:03+00:00"),
         (date(2026, 11, 21), "2026-11-21"),
+        (time(1, 2, 3), "01:02:03"),
+        (timedelta(days=1, seconds=2, milliseconds=500), 86402.5),
+        (ip_address("::1"), "::1"),
+        (ip_network("10.0.0.0/8"), "10.0.0.0/8"),
         (b"\x00\xff", "00ff"),
         (memoryview(b"ab"), "6162"),
         (Path("a/b"), "a/b"),

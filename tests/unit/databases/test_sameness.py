@@ -17,6 +17,9 @@ SAME = (
     ("postgresql://nowhere.example/shop?hostaddr=127.0.0.1", "postgresql://localhost/shop"),
     ("postgresql://shop@[::1]/", "postgresql://localhost/shop"),
     ("mysql://a@localhost/shop", "mariadb://127.0.0.1:3306/shop"),
+    ("mysql://a@localhost/shop?unix_socket=/run/a.sock", "mysql://127.0.0.1:3307/shop"),
+    ("mysql://a@localhost/", "mysql://127.0.0.1/shop"),
+    ("mysql://a@localhost?unix_socket=/run/../run/a.sock", "mysql://localhost/shop?unix_socket=/run/a.sock"),
 )
 OTHERS = (
     ("postgresql://localhost/shop", "postgresql://localhost/wiki"),
@@ -24,6 +27,9 @@ OTHERS = (
     ("postgresql://localhost/shop", "mysql://localhost/shop"),
     ("postgresql://localhost/shop", "postgresql://192.0.2.1/shop"),
     ("postgresql://a.invalid/shop", "postgresql://b.invalid/shop"),
+    ("mysql://localhost/shop?unix_socket=/run/a.sock", "mysql://localhost/wiki"),
+    ("mysql://localhost/shop?unix_socket=/run/a.sock", "mysql://192.0.2.1/shop"),
+    ("mysql://localhost/shop?unix_socket=/run/a.sock", "mysql://localhost/shop?unix_socket=/run/b.sock"),
 )
 
 
@@ -36,6 +42,40 @@ def test_urls_that_mean_one_database(one, other):
 @pytest.mark.parametrize(("one", "other"), OTHERS)
 def test_urls_that_mean_two(one, other):
     assert not same_database(read_url(one), read_url(other))
+
+
+KNOWN = "postgresql://a@127.0.0.1:5439/shop"
+SERVICE = "[prod]\nhost=localhost\nport=5439\ndbname=shop\n"
+#: A URL, what the environment adds to it, and whether libpq then goes where KNOWN leads.
+ADDED = (
+    ("postgresql://127.0.0.1/shop", {"PGPORT": "5439"}, True),
+    ("postgresql://a@/shop", {"PGHOST": "localhost", "PGPORT": "5439"}, True),
+    ("postgresql://", {"PGHOST": "127.1", "PGPORT": "5439", "PGDATABASE": "shop"}, True),
+    ("postgresql://localhost:5439", {"PGUSER": "shop"}, True),
+    ("postgresql://nowhere.invalid:5439/shop", {"PGHOSTADDR": "127.0.0.1"}, True),
+    ("postgresql://a.invalid,b.invalid:5439/shop", {"PGHOSTADDR": "192.0.2.1,127.0.0.1"}, True),
+    ("postgresql:///?service=prod", {}, True),
+    ("postgresql://a@127.0.0.1/shop", {"PGSERVICE": "prod"}, True),
+    ("postgresql://127.0.0.1:5439/shop", {"PGPORT": "1", "PGDATABASE": "wiki", "PGHOST": "192.0.2.1"}, True),
+    ("postgresql:///wiki?service=prod", {}, False),
+    ("postgresql:///?service=nobody", {}, False),
+    ("postgresql://127.0.0.1/shop", {"PGPORT": "5440"}, False),
+    ("postgresql://localhost:5439/shop", {"PGHOSTADDR": "192.0.2.1"}, False),
+)
+
+
+@pytest.mark.parametrize(("url", "environment", "same"), ADDED)
+def test_what_libpq_adds_to_a_url(tmp_path, monkeypatch, url, environment, same):
+    (tmp_path / "services").write_text(SERVICE, encoding="utf-8")
+    for name, value in {"PGSERVICEFILE": str(tmp_path / "services"), **environment}.items():
+        monkeypatch.setenv(name, value)
+    known = KNOWN if "PGHOSTADDR" not in environment else KNOWN + "?hostaddr=127.0.0.1"
+    assert same_database(read_url(url), read_url(known)) is same
+
+
+def test_an_environment_does_not_lead_a_target_away_from_its_own_database(monkeypatch):
+    monkeypatch.setenv("PGPORT", "5440")
+    assert same_database(read_url("postgresql://127.0.0.1:5432/shop"), read_url("postgresql://127.0.0.1/shop"))
 
 
 @pytest.mark.parametrize("way", ["link", "hard link", "dots", "relative"])

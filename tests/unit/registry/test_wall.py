@@ -78,6 +78,8 @@ def test_the_lists_hold_nothing_that_writes(engine):
         ("postgresql", "SELECT pg_reload_conf() AS ok", "pg_reload_conf()"),
         ("postgresql", "SELECT app.mine(1) AS ok", "app.mine()"),
         ("mysql", "SELECT SLEEP(1) AS ok", "SLEEP()"),
+        ("mysql", "SELECT sys.ps_setup_save(1) AS ok", "sys.ps_setup_save()"),
+        ("mysql", "SELECT SYS.format_bytes(1) AS ok", "SYS.format_bytes()"),
         ("mysql", "SELECT `sleep`(1) AS ok", "sleep()"),
         ("sqlite", "SELECT my_function(1) AS ok", "my_function()"),
         ("sqlite", "SELECT [load_extension]('x') AS ok", "load_extension()"),

@@ -45,7 +45,8 @@ def test_a_request_waits_and_shows_what_was_asked_without_secrets(store, approva
     (row,) = approvals.pending()
     assert (row.id, row.status, row.level, row.digest) == (approval, "pending", "confirm", "d1")
     assert shown(row) == {"sql": "ANALYZE", "password": "***"}
-    assert told(store, "approval_requested") == [{"approval": approval, "digest": "d1", "level": "confirm"}]
+    (event,) = told(store, "approval_requested")
+    assert event == {"approval": approval, "digest": "d1", "level": "confirm", "seal": audit.seal_request(row)}
     assert approvals.decided(run_id, 0) is None
 
 
@@ -136,6 +137,72 @@ def test_an_approval_nobody_asked_for_is_unknown(approvals, run_id, text):
     ask(approvals, run_id)
     with pytest.raises(UnknownNameError):
         approvals.find(text)
+
+
+CHANGED = {
+    "request": '{"sql":"VACUUM"}',
+    "level": "auto",
+    "expires_at": "2999-01-01T00:00:00+00:00",
+    "requested_at": "2020-01-01T00:00:00+00:00",
+    "requested_by": "x",
+    "digest": "d2",
+    "step_id": "x",
+    "step_index": 1,
+    "run_id": "another",
+}
+UNANSWERED = {"reason": "x", "modifications": "{}", "decided_by": "x", "status": "approved"}
+
+
+def change(store: Store, approval: str, column: str, value: object) -> None:
+    with store.write() as connection:
+        connection.update("approvals", "id = :asked", {"asked": approval}, {column: value})
+
+
+@pytest.mark.parametrize("column", CHANGED)
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_question_that_was_changed_is_not_answered_and_its_answer_not_used(
+    store, approvals, run_id, column, answered
+):
+    other = start_run(store)[1]
+    approval = ask(approvals, run_id)
+    if answered:
+        approvals.decide(approval, "approved", by="kim")
+    value = other if column == "run_id" else CHANGED[column]
+    change(store, approval, column, value)
+    with pytest.raises(StateError):
+        approvals.as_asked(approval)
+    with pytest.raises(StateError):
+        approvals.decide(approval, "approved", by="kim")
+    if answered:
+        with pytest.raises(StateError):
+            approvals.decided(other if column == "run_id" else run_id, 1 if column == "step_index" else 0)
+    with store.read() as connection:
+        assert [one for one in audit.verify_records(connection) if approval in one.text]
+
+
+@pytest.mark.parametrize("column", UNANSWERED)
+def test_an_answer_that_nobody_gave_is_seen(store, approvals, run_id, column):
+    approval = ask(approvals, run_id)
+    with store.read() as connection:
+        assert audit.verify_records(connection) == []
+    change(store, approval, column, UNANSWERED[column])
+    with store.read() as connection:
+        assert [one for one in audit.verify_records(connection) if approval in one.text]
+
+
+def test_what_an_older_aishell_asked_is_still_answered(store, approvals, run_id, monkeypatch):
+    """Its log has no digest of the question."""
+    append = audit.append
+
+    def without_seal(connection, kind, data, **more):
+        return append(connection, kind, {key: data[key] for key in data if key != "seal"}, **more)
+
+    monkeypatch.setattr(audit, "append", without_seal)
+    approval = ask(approvals, run_id)
+    approvals.decide(approval, "modified", by="kim", reason="smaller", modifications={"table": "u", "password": "pw"})
+    assert approvals.decided(run_id, 0).id == approval
+    with store.read() as connection:
+        assert audit.verify_records(connection) == []
 
 
 def test_the_chain_holds(store, approvals, run_id):
