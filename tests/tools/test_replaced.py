@@ -171,8 +171,9 @@ def test_no_row_of_a_table_that_took_the_name_between_two_batches_goes(cleaner, 
     cleaner.on_batch, cleaner.before_run = swap, lambda: None
     with pytest.raises((ReplacedError, DatabaseError)) as told:
         cleaner.delete(batch_target_ms=1, **({"max_rows": limit} if limit else {}))
-    if isinstance(told.value, DatabaseError):  # the next batch came between the DROP and the CREATE
-        assert told.value.kind == "missing_object"
+    if isinstance(told.value, DatabaseError):
+        # The next batch came between the DROP and the CREATE, or MariaDB ended it because each held what the other waited for.
+        assert told.value.kind in ("missing_object", "deadlock")
     else:
         assert re.search(MOVED, told.value.message)
     assert swapped
