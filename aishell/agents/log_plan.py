@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.agents import log_partitions
-from aishell.agents.base import Draft, is_excluded
+from aishell.agents.base import Draft, Question, is_excluded
 from aishell.agents.log_archives import columns_of, key_of
 from aishell.agents.log_evidence import evidence_of
-from aishell.agents.log_questions import aged_leaves, aged_tables, divided, referring
+from aishell.agents.log_questions import aged_leaves, aged_tables, alongs, divided
 from aishell.agents.log_relatives import Relatives, relatives_of
 from aishell.agents.log_tables import LogTable, child_name, references
 from aishell.agents.log_ways import ALONG, way_of
@@ -128,13 +128,21 @@ class Planner:
         self.deletions[log.name] = tuple(steps)
 
     def _cascades(self, log: LogTable) -> dict[str, Any]:
-        """Rows of other tables that go or change with the old ones, by table; nothing where there are none."""
-        found: dict[str, int] = {}
-        for child in log.cascading:
-            rows = self.inventory.answers[referring(log, child).name]["referring"][0]["rows"]
-            found[child_name(child)] = found.get(child_name(child), 0) + int(rows)
-        counted = {name: rows for name, rows in found.items() if rows}
-        return {"cascades": counted} if counted else {}
+        """Rows of other tables that go or change with the old ones, and of these those that only change, by table; nothing
+        where there are none.
+        """
+        cascades: dict[str, int] = {}
+        changes: dict[str, int] = {}
+        for along in alongs(log):
+            rows = self._counted(along.rows)
+            # Two looks at a table that is written to: no more go than were counted.
+            stay = rows - min(rows, self._counted(along.goes)) if along.goes else rows * along.changes
+            cascades |= {along.name: rows} if rows else {}
+            changes |= {along.name: stay} if stay else {}
+        return {**({"cascades": cascades} if cascades else {}), **({"changes": changes} if changes else {})}
+
+    def _counted(self, question: Question) -> int:
+        return int(self.inventory.answers[question.name]["referring"][0]["rows"])
 
     def _drop(self, log: LogTable, parts: log_partitions.Partitions, needs: tuple[str, ...]) -> str:
         """Whole partitions. A failure may leave one detached, which only a resume of this run finds: so it fails the run."""
