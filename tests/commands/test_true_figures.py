@@ -275,3 +275,22 @@ def test_a_vacuum_rewrites_nothing(pg_current: Any, aishell: Aishell) -> None:
     assert "rewritten" not in ended.json["reasoning"]
     if grew > 0:
         assert f"What was worked on grew by {grew:,} bytes" in ended.json["reasoning"]
+
+
+@pytest.mark.parametrize("more", [(), ("--archive",)], ids=["deleted", "archived"])
+@pytest.mark.parametrize("fixture", [name for name in ENGINES if name.startswith("pg")], ids=label)
+def test_a_vacuum_tells_the_rows_that_were_just_deleted(
+    request: pytest.FixtureRequest, fixture: str, aishell: Aishell, more: tuple[str, ...]
+) -> None:
+    """The session that deleted them would have kept their number to itself for a while."""
+    db = request.getfixturevalue(fixture)
+    if db.server.major < 15:
+        pytest.skip("its counters cannot be asked to be up to date")
+    fill(db)
+    db.execute("ALTER TABLE app_log SET (autovacuum_enabled = off)")
+    ended = clean(aishell, db, *more)
+    gone = MINUTES - rows(db)
+    (vacuumed,) = (a["output"] for a in ended.json["actions_taken"] if a["tool"] == "optimize_table")
+    assert (vacuumed["dead_rows_before"], vacuumed["dead_rows_after"]) == (gone, 0)
+    told = db.execute("SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'app_log'")[0][0]
+    assert told == 0, "and none of them is counted behind it"
