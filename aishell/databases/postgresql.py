@@ -359,7 +359,9 @@ class PostgreSQLSession(Session):
         them counted as dead behind it. Before version 15 nothing can be asked to do so.
         """
         if self._connection.info.server_version >= 150000:
-            with contextlib.suppress(psycopg.Error):  # counters only; what the connection is worth shows when it is used
+            with contextlib.suppress(
+                psycopg.Error
+            ):  # counters only; what the connection is worth shows when it is used
                 self._connection.execute(b"SELECT pg_stat_force_next_flush()", prepare=False)
 
     def _mapped(self, error: psycopg.Error) -> DatabaseError:

@@ -116,6 +116,19 @@ def test_a_limited_run_says_what_is_left_and_what_comes_in_a_day(db: Any, aishel
     assert number(cells(whole)["rows a day"]) == pytest.approx(A_DAY, rel=0.1)
 
 
+def test_one_limited_run_after_the_other_tells_the_same_rate(db: Any, aishell: Aishell) -> None:
+    """Between them the statistics stay as they were: they know of dates that have gone."""
+    fill(db)
+    if engine_of(db) == "postgresql":
+        db.execute("ALTER TABLE app_log SET (autovacuum_enabled = off)")
+    analyse(db)
+    for run in range(4):
+        ended = clean(aishell, db, "--max-rows", "1900")
+        assert rows(db) == MINUTES - 1900 * (run + 1)
+        assert number(cells(ended)["rows a day"]) == pytest.approx(A_DAY, rel=0.06), run
+        assert "1,900" in cells(ended)["deleted"]
+
+
 def test_rows_that_a_filter_chooses_have_no_rate(db: Any, aishell: Aishell) -> None:
     """How long they have been coming is not what the dates of all rows tell: those of yesterday's clean-up are gone."""
     fill(db)
