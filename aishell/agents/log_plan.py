@@ -284,8 +284,9 @@ class Planner:
             if not self.task.input_data.get(
                 "shrink"
             ):  # at its end an online rewrite keeps writers waiting (0.6 s for 250 MB)
-                if (log.old_share or 0) >= WORTH_REWRITE:
-                    self.warnings.append(f"{log.name} keeps its size, {KEPT_SPACE}")
+                if self._may(log, deleted) and (log.share_by_rows or 0) >= WORTH_REWRITE:
+                    what = f"what stays of {log.name}" if log.elsewhere else log.name
+                    self.warnings.append(f"{what} keeps its size, {KEPT_SPACE}")
                 return
             size = (log.table.bytes or 0) + (log.table.index_bytes or 0)
             self._add(
@@ -298,6 +299,11 @@ class Planner:
                 when=f"{gone} >= {max(1, round(rows * WORTH_REWRITE))}",
                 estimate=estimate(self.inventory, "optimize_table", log.name, size, scratch=size),
             )
+
+    def _may(self, log: LogTable, deleted: str) -> bool:
+        """Whether the role has what a deletion of the draft needs; else the plan leaves it out."""
+        step = next(step for step in self.steps if step.id == deleted)
+        return self.role.refused(step.id, step.tool, log.table.key, self.inventory.requires(step.tool)) is None
 
     def _shrink_file(self) -> None:
         """SQLite rewrites its whole file or nothing: one step for all tables, if what went is much of the file.
