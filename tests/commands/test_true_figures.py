@@ -307,3 +307,21 @@ def test_a_vacuum_tells_the_rows_that_were_just_deleted(
     assert (vacuumed["dead_rows_before"], vacuumed["dead_rows_after"]) == (gone, 0)
     told = db.execute("SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'app_log'")[0][0]
     assert told == 0, "and none of them is counted behind it"
+
+
+def test_what_the_run_has_read_is_not_advised_to_be_read(mariadb: Any, aishell: Aishell) -> None:
+    fill(mariadb, last=50)
+    words = ("run", "maintenance", "--type", "emergency", "--url", mariadb.url, "--environment", "test", "--yes")
+    ended = aishell(*words, "--output", "json").expect(0)
+    report = next(a["output"]["report"] for a in ended.json["actions_taken"] if "report" in (a["output"] or {}))
+    assert "No damage was found" in report
+    (line,) = (
+        one for one in report.split("\n") if "corruption\\_not\\_visible" in one or "corruption_not_visible" in one
+    )
+    assert "the tables were read" in line
+    assert "--type emergency" not in line
+
+
+def test_a_run_that_finds_no_residue_says_so(db: Any, aishell: Aishell) -> None:
+    planned = aishell("run", "residue", "--url", db.url, "--dry-run").expect(0)
+    assert "note: killed runs have left nothing here" in planned.out
