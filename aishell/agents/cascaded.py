@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aishell.models import StepResult
@@ -11,14 +11,20 @@ from aishell.models import StepResult
 
 @dataclass(frozen=True)
 class Cascaded:
-    """`rows` by table. `at_most`: these refer to all old rows, and not all of those are known to have gone."""
+    """`rows` that went or changed by table, and of these those that only `changed`. `at_most`: these refer to all old rows, and
+    not all of those are known to have gone: then a row that was to go may have been changed instead.
+    """
 
     rows: Mapping[str, int]
+    changed: Mapping[str, int] = field(default_factory=dict)
     at_most: bool = False
 
     def words(self, table: str) -> str:
-        """`at most 8,681`, or `330`."""
-        return f"{'at most ' if self.at_most else ''}{self.rows[table]:,}"
+        """`330`, `330, and 1 were changed,`, or `at most 8,681`."""
+        changed = self.changed.get(table, 0)
+        if self.at_most:
+            return f"at most {self.rows[table]:,}{' gone or changed,' if changed else ''}"
+        return f"{self.rows[table] - changed:,}" + (f", and {changed:,} were changed," if changed else "")
 
 
 def worked(output: Mapping[str, Any]) -> bool:
@@ -35,4 +41,5 @@ def cascaded(result: StepResult) -> Cascaded:
     output, params = result.output or {}, result.params
     if not worked(output) or "relatives_deleted" in output:
         return Cascaded({})
-    return Cascaded(dict(params.get("cascades") or {}), at_most=output.get("remaining") != 0 or "archive" in params)
+    rows, changed = (dict(params.get(name) or {}) for name in ("cascades", "changes"))
+    return Cascaded(rows, changed, at_most=output.get("remaining") != 0 or "archive" in params)

@@ -138,12 +138,25 @@ def _spread(log: LogTable, answer: Mapping[str, list[Row]]) -> Spread | None:
 
 
 def _days(log: LogTable, spread: Spread | None) -> float | None:
-    """Days over which the old rows came, but for those far before the others; None where that cannot be told."""
-    moment = seconds_of(log.kind, str(log.before))
+    """Days over which the old rows came, but for those far before the others; None where that cannot be told.
+
+    What the sample has from before the oldest date has gone since. The bound where the days begin may lie well behind the rows
+    that are left out: so the days from there on are those of the share that lies there, and no other.
+    """
+    moment, first = (None if text is None else seconds_of(log.kind, str(text)) for text in (log.before, log.oldest))
     if spread is None or moment is None:
         return None
-    begin = spread.quantile(STRAY * spread.below(moment))
-    return None if begin is None or begin >= moment else round((moment - begin) / (1 - STRAY) / DAY, 1)
+    gone = spread.below(first) if first is not None else 0.0
+    part = spread.below(moment) - gone
+    begin = spread.quantile(gone + STRAY * part)
+    if begin is None or max(begin, first or begin) >= moment:
+        return None
+    begin = max(begin, first or begin)
+    here = spread.below(moment) - spread.below(begin)
+    if here <= 0:
+        return None
+    days = (moment - begin) * part / here
+    return round((days if first is None else min(days, moment - first)) / DAY, 1)
 
 
 def _seconds(log: LogTable, date: Any) -> float | None:

@@ -16,7 +16,7 @@ def evidence_of(log: LogTable, at: str) -> tuple[Evidence, ...]:
         Evidence("cutoff", str(log.cutoff), f"{rule.retention_days} days before the database's clock", at),
         Evidence("retention_days", rule.retention_days, "as asked", at),
         _old_rows(log, at),
-        Evidence("old_days", log.old.days, "as the old rows came, but for a few far before the others", at),
+        _old_days(log, at),
         _row_bytes(table, at),
         Evidence("table_bytes", size, "size of the table and its indexes", at),
     )
@@ -30,6 +30,14 @@ def _row_bytes(table: Table, at: str) -> Evidence:
             "bytes_per_row", None, method, at, withheld=table.withheld or "how much is free was not looked at"
         )
     return Evidence("bytes_per_row", round(size), method, at, table.row_bytes_method)
+
+
+def _old_days(log: LogTable, at: str) -> Evidence:
+    """In how many days the old rows came, or why nobody knows."""
+    method, why = "as the old rows came, but for a few far before the others", None
+    if log.old.days is None:
+        why = "there is no sample of its dates, or one with too few that are old"
+    return Evidence("old_days", log.old.days, method, at, withheld=why)
 
 
 def _old_rows(log: LogTable, at: str) -> Evidence:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.agents import log_partitions
-from aishell.agents.base import Draft, is_excluded
+from aishell.agents.base import Draft, Question, is_excluded
 from aishell.agents.log_archives import columns_of, key_of
 from aishell.agents.log_evidence import evidence_of
-from aishell.agents.log_questions import aged_leaves, aged_tables, divided, referring
+from aishell.agents.log_questions import aged_leaves, aged_tables, alongs, divided
 from aishell.agents.log_relatives import Relatives, relatives_of
 from aishell.agents.log_tables import LogTable, child_name, references
 from aishell.agents.log_ways import ALONG, way_of
@@ -128,13 +128,21 @@ class Planner:
         self.deletions[log.name] = tuple(steps)
 
     def _cascades(self, log: LogTable) -> dict[str, Any]:
-        """Rows of other tables that go or change with the old ones, by table; nothing where there are none."""
-        found: dict[str, int] = {}
-        for child in log.cascading:
-            rows = self.inventory.answers[referring(log, child).name]["referring"][0]["rows"]
-            found[child_name(child)] = found.get(child_name(child), 0) + int(rows)
-        counted = {name: rows for name, rows in found.items() if rows}
-        return {"cascades": counted} if counted else {}
+        """Rows of other tables that go or change with the old ones, and of these those that only change, by table; nothing
+        where there are none.
+        """
+        cascades: dict[str, int] = {}
+        changes: dict[str, int] = {}
+        for along in alongs(log):
+            rows = self._counted(along.rows)
+            # Two looks at a table that is written to: no more go than were counted.
+            stay = rows - min(rows, self._counted(along.goes)) if along.goes else rows * along.changes
+            cascades |= {along.name: rows} if rows else {}
+            changes |= {along.name: stay} if stay else {}
+        return {**({"cascades": cascades} if cascades else {}), **({"changes": changes} if changes else {})}
+
+    def _counted(self, question: Question) -> int:
+        return int(self.inventory.answers[question.name]["referring"][0]["rows"])
 
     def _drop(self, log: LogTable, parts: log_partitions.Partitions, needs: tuple[str, ...]) -> str:
         """Whole partitions. A failure may leave one detached, which only a resume of this run finds: so it fails the run."""
@@ -276,8 +284,9 @@ class Planner:
             if not self.task.input_data.get(
                 "shrink"
             ):  # at its end an online rewrite keeps writers waiting (0.6 s for 250 MB)
-                if (log.old_share or 0) >= WORTH_REWRITE:
-                    self.warnings.append(f"{log.name} keeps its size, {KEPT_SPACE}")
+                if self._may(log, deleted) and (log.share_by_rows or 0) >= WORTH_REWRITE:
+                    what = f"what stays of {log.name}" if log.elsewhere else log.name
+                    self.warnings.append(f"{what} keeps its size, {KEPT_SPACE}")
                 return
             size = (log.table.bytes or 0) + (log.table.index_bytes or 0)
             self._add(
@@ -290,6 +299,11 @@ class Planner:
                 when=f"{gone} >= {max(1, round(rows * WORTH_REWRITE))}",
                 estimate=estimate(self.inventory, "optimize_table", log.name, size, scratch=size),
             )
+
+    def _may(self, log: LogTable, deleted: str) -> bool:
+        """Whether the role has what a deletion of the draft needs; else the plan leaves it out."""
+        step = next(step for step in self.steps if step.id == deleted)
+        return self.role.refused(step.id, step.tool, log.table.key, self.inventory.requires(step.tool)) is None
 
     def _shrink_file(self) -> None:
         """SQLite rewrites its whole file or nothing: one step for all tables, if what went is much of the file.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from aishell.agents import log_ages, log_partitions, log_relatives
 from aishell.agents.base import Question, is_excluded
@@ -56,7 +56,7 @@ def questions(task: Task, inventory: Inventory) -> list[Question]:
         asked += log_relatives.questions(log, inventory) if log.rule.archive else ()
     if _answered(asked, inventory):
         with_age = [leaf for log in aged for leaf in aged_leaves(log, inventory, limited=limited)]
-        asked += [referring(leaf, child) for leaf in with_age if leaf.has_old for child in leaf.cascading]
+        asked += [one for leaf in with_age if leaf.has_old for along in alongs(leaf) for one in along.questions()]
         asked += [question for leaf in with_age for question in log_ages.questions(leaf, inventory)]
     return asked
 
@@ -125,25 +125,62 @@ def aged_leaves(log: LogTable, inventory: Inventory, *, limited: bool) -> list[L
     ]
 
 
-def referring(log: LogTable, child: Row) -> Question:
-    """How many rows go or change with the old ones. Raises ParameterError where the database could not do it in time."""
-    ours, theirs = json.loads(child["parent_columns"]), json.loads(child["child_columns"])
-    if not child["indexed"]:
-        raise ParameterError(
-            f"{references(child)} refers to {log.name} without an index: each deleted row would read all of it",
-            hint="create the index first",
-        )
+@dataclass(frozen=True)
+class Along:
+    """A table whose rows go or change with the old ones. `goes`: how many of them go; None where all of them do, or none does."""
+
+    name: str
+    rows: Question
+    goes: Question | None
+    changes: bool  # where there is nothing to ask: whether they are changed
+
+    def questions(self) -> Iterator[Question]:
+        yield self.rows
+        if self.goes is not None:
+            yield self.goes
+
+
+def alongs(log: LogTable) -> Iterator[Along]:
+    """The tables that refer to a log table, each once, by whichever of its foreign keys.
+
+    Raises ParameterError where the database could not delete in time.
+    """
+    for name in dict.fromkeys(map(child_name, log.cascading)):
+        children = [child for child in log.cascading if child_name(child) == name]
+        cascading = [child for child in children if child["on_delete"] == "cascade"]
+        both = 0 < len(cascading) < len(children)
+        goes = _referring(log, cascading) if both else None
+        yield Along(name, _referring(log, children), goes, changes=not cascading)
+
+
+def _referring(log: LogTable, children: Sequence[Row]) -> Question:
+    """How many rows of one table refer to the old ones by any of these foreign keys."""
+    for child in children:
+        if not child["indexed"]:
+            raise ParameterError(
+                f"{references(child)} refers to {log.name} without an index: each deleted row would read all of it",
+                hint="create the index first",
+            )
+    pairs = [
+        list(zip(json.loads(child["child_columns"]), json.loads(child["parent_columns"]), strict=True))
+        for child in children
+    ]
+    child = {"schema": children[0]["child_schema"], "table": children[0]["child_table"]}
+    ours = dict.fromkeys(column for key in pairs for column, _ in key)
     params = {
         **names_of(log),
         "date_column": log.column,
         "cutoff": log.before,
         "filters": list(log.rule.filters),
-        "key_column": ours[0],
-        "child_schema": child["child_schema"],
-        "child_table": child["child_table"],
-        "child_column": theirs[0],
+        "child_schema": child["schema"],
+        "child_table": child["table"],
+        "relatives": {
+            "tables": [{**child, "columns": [{"column": column, "form": "any"} for column in ours], "key": []}],
+            "edges": [{"parent": 0, "child": 1, "pairs": [list(pair) for pair in key]} for key in pairs],
+        },
     }
-    return Question(f"rows of {child_name(child)} by {child['name']} of {log.name}", "count_referring_rows", params)
+    by = ", ".join(str(child["name"]) for child in children)
+    return Question(f"rows of {child_name(children[0])} by {by} of {log.name}", "count_referring_rows", params)
 
 
 def _age_of(log: LogTable) -> Question:

@@ -47,6 +47,8 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
                 }
             elif (others := cascaded(result)).rows:
                 tables[name]["cascades_at_most" if others.at_most else "cascades"] = dict(others.rows)
+                if others.changed and not others.at_most:
+                    tables[name]["cascades_changed"] = dict(others.changed)
     for name, output in archives.items():
         table = tables.setdefault(name, {"rows_deleted": 0, "remaining": None, "cutoff": None, "seconds": 0.0})
         figures = ("rows_archived", "relatives_archived", "archive_path", "archive_bytes")
@@ -171,7 +173,11 @@ def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
             figures = f"{_rows_of(table['partitions'])}, {roughly(table)}{size(table['bytes_dropped'])}"
             sentences.append(f"{table['partitions_dropped']} old partition(s) of {name} were dropped ({figures}).")
         for child, number in table.get("cascades", {}).items():
-            sentences.append(f"With them went or changed {number:,} row(s) of {child}, as counted before.")
+            changed = table.get("cascades_changed", {}).get(child, 0)
+            if number > changed:
+                sentences.append(f"With them went {number - changed:,} row(s) of {child}, as counted before.")
+            if changed:
+                sentences.append(f"{changed:,} row(s) of {child} stay and were changed, as counted before.")
         for child, number in table.get("cascades_at_most", {}).items():
             sentences.append(
                 f"With them went or changed at most {number:,} row(s) of {child}: so many referred to the old rows of {name} "

@@ -103,6 +103,12 @@ class LogTable:
         return min(1.0, self.old.rows / self.table.rows)
 
     @property
+    def share_by_rows(self) -> float | None:
+        """The share of the rows that no partition takes along that are deleted one by one; None where nobody knows."""
+        stay = (self.table.rows or 0) - self.elsewhere
+        return None if self.old_rows is None or stay <= 0 else min(1.0, self.old_rows / stay)
+
+    @property
     def blockers(self) -> list[Row]:
         """Foreign keys that keep rows of this table from being deleted."""
         return [row for row in self.children if row["on_delete"] == "no action"]

@@ -65,7 +65,10 @@ class ResidueAgent(Agent):
                 )
             )
         left = [one for one in inventory.residue if not one.goes]
-        return Draft(tuple(steps), tuple(f"{described(one)} stays: {one.kept}" for one in left), {"left": len(left)})
+        notes = [f"{described(one)} stays: {one.kept}" for one in left]
+        if not inventory.residue:
+            notes.append("killed runs have left nothing here")
+        return Draft(tuple(steps), tuple(notes), {"left": len(left)})
 
     def validate_safety(self, step: Step) -> Verdict | None:
         asks = Reason("residue", "what a killed run has left is removed only when a person agrees", Decision.CONFIRM)

@@ -35,7 +35,9 @@ def parent_of(
             e for e in vault.catalog.all(context.target) if e.verified and e.identity == identity and e.method == method
         ]
         if not known:
-            raise BackupError(f"there is no verified backup of {context.target} to go on from", hint=hint)
+            others = any(e.verified and e.identity == identity for e in vault.catalog.all(context.target))
+            why = f"by {method}" if others else "that is of this very database"
+            raise BackupError(f"there is no verified backup of {context.target} {why}, to go on from", hint=hint)
         entry = known[-1]
     if entry.method != method or entry.identity != identity:
         raise BackupError(

@@ -93,7 +93,9 @@ def show(out: Console, found: Discovery) -> None:
 
 def _grown(growth: float, tables: int, unknown: int) -> str:
     """How fast all of them grow together; a table of which that is unknown is no table that does not grow."""
-    if tables and unknown == tables:
+    if not tables:
+        return "there is no table"
+    if unknown == tables:
         return "how fast these tables grow is unknown"
     without = f", without {unknown} of which that is unknown" if unknown else ""
     return (f"these tables grow by {size(growth)} a day" if growth else "these tables do not grow") + without

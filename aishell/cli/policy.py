@@ -131,4 +131,7 @@ def _show(document: dict[str, Any], *, assumed: bool) -> None:
         }
         for one in document["constraints"]
     ]
-    show_rows(limits, "table", empty="nothing")
+    once = [
+        row for number, row in enumerate(limits) if row not in limits[:number]
+    ]  # the agent may say what the policy does
+    show_rows(once, "table", empty="nothing")

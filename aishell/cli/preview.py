@@ -41,7 +41,7 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
     head.append(f"  {target.environment}", style="red" if target.environment == "production" else "cyan")
     if server.standby or server.read_only:
         head.append("  standby" if server.standby else "  read-only", style="bold red")
-    out.print(head)
+    out.print(head, hang=2)
     out.print(_inventory(planned), style="dim", markup=False)
     out.print()
     shared = _shared_risks(planned.steps)
@@ -51,13 +51,13 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
         for item in planned.steps:
             _step(out, item, verbose, shared)
     for risk in sorted(shared):
-        out.print(f"every step that asks: {printable(risk)}", style="yellow", markup=False)
+        out.print(f"every step that asks: {printable(risk)}", style="yellow", markup=False, hang=2)
     left_out.show(out, planned.plan.left_out, verbose=verbose)
     for warning in planned.plan.warnings[: None if verbose else 5]:
-        out.print(f"note: {printable(warning)}", style="yellow", markup=False)
+        out.print(f"note: {printable(warning)}", style="yellow", markup=False, hang=6)
     if len(planned.plan.warnings) > 5 and not verbose:
         out.print(f"… and {len(planned.plan.warnings) - 5} more notes (--verbose)", style="dim")
-    out.print(f"plan {planned.plan.digest[:19]}  {_total(planned.steps)}", style="dim", markup=False)
+    out.print(f"plan {planned.plan.digest[:19]}  {_total(planned.steps)}", style="dim", markup=False, hang=5)
     out.print()
 
 
@@ -103,7 +103,7 @@ def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]
     line.append(f"  {verdict.risk_level:<8}", style=_RISK[verdict.risk_level])
     line.append(f"  {word:<8}", style=colour)
     line.append(f"  {_estimate(item)}", style="dim")
-    out.print(line)
+    out.print(line, hang=5)
     out.print(f"     {printable(step.rationale)}", markup=False)
     for evidence in step.evidence[: None if verbose else 6]:
         out.print(f"     · {_evidence(evidence)}", style="dim", markup=False)

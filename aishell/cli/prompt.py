@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,7 +12,7 @@ from aishell.cli.asking import ask, meant
 from aishell.cli.console import sql_lines
 from aishell.cli.styled import Console
 from aishell.errors import AishellError
-from aishell.models import Sent
+from aishell.models import Sent, plain
 from aishell.reporting.units import about, exact, printable, size
 from aishell.safety.approval import Answer, Approve, Edit, Later, Reject, Request, Skip
 from aishell.safety.gates import locks_told
@@ -172,9 +173,13 @@ class Prompt:
         self._statements(request.statements, source=True)
         for evidence in request.step.evidence:
             how = ", ".join(filter(None, (evidence.method, evidence.error, f"{evidence.measured_at[:19]}Z")))
-            out.print(printable(f"evidence: {evidence.metric} {evidence.value} ({how})"), markup=False)
+            value = "unknown" if evidence.value is None else evidence.value
+            how = f"{evidence.withheld}; {how}" if evidence.withheld else how
+            out.print(printable(f"evidence: {evidence.metric} {value} ({how})"), markup=False)
         for name, value in request.params.items():
-            out.print(f"parameter {name} = {printable(value)}", markup=False)
+            if value not in (None, [], {}):  # those that were left out
+                said = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
+                out.print(f"parameter {name} = {printable(said)}", markup=False)
         for risk in request.verdict.risks:
             out.print(f"risk: {printable(risk)}", style="yellow", markup=False)
         for mitigation in request.verdict.mitigations:

@@ -5,6 +5,7 @@ Styles are given as arguments and as rich's `Text`, never inside of a text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, cast
@@ -16,6 +17,9 @@ from rich.text import Text
 
 from aishell.cli.streams import passing
 from aishell.reporting.units import holds_command, visible
+
+#: What a line is indented by: blanks, and the mark of an item.
+_INDENT = re.compile(r"^ *(?:[·!-] )?")
 
 
 class Console(rich.console.Console):
@@ -30,11 +34,26 @@ class Console(rich.console.Console):
             width=None if seen else 110,
         )
 
-    def print(self, *objects: Any, **how: Any) -> None:
-        """Prose is wrapped at words. A line with a command is left to the terminal, which copies it as the one line it is."""
+    def print(self, *objects: Any, hang: int | None = None, **how: Any) -> None:
+        """Prose is wrapped at words, and goes on below where it began: by its own indent, or `hang`.
+
+        A line with a command is left to the terminal, which copies it as the one line it is.
+        """
         if how.get("soft_wrap") is None and any(holds_command(str(one)) for one in objects):
             how["soft_wrap"] = True
+        soft = self.soft_wrap if how.get("soft_wrap") is None else how["soft_wrap"]
+        if not soft and len(objects) == 1 and isinstance(objects[0], (str, Text)):
+            text = self.render_str(objects[0]) if isinstance(objects[0], str) else objects[0]
+            indent = len(text.plain) - len(_INDENT.sub("", text.plain)) if hang is None else hang
+            objects = (self._hanging(text, indent),)
         super().print(*objects, **how)
+
+    def _hanging(self, text: Text, indent: int) -> Text:
+        """A text whose further lines begin where the first does behind its indent; as it is where it is of one line."""
+        if not 0 < indent < self.width // 2 or text.cell_len <= self.width or "\n" in text.plain:
+            return text
+        first, *more = text[indent:].wrap(self, self.width - indent)
+        return Text("\n").join([text[:indent] + first, *(Text(" " * indent) + line for line in more)])
 
     def render_str(self, text: str, **how: Any) -> Text:
         """A string is one line without mark-up: a line end in it is shown."""

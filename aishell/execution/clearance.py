@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from aishell.commands import command
-from aishell.errors import OutgrownError, ParameterError, StepError, WaitingError
+from aishell.errors import DatabaseError, OutgrownError, ParameterError, StepError, WaitingError
 from aishell.execution.job import table_of
 from aishell.execution.preview import foreseen
 from aishell.execution.run import Run
@@ -77,7 +78,10 @@ def clear(
 
 
 def _facts(run: Run, tool: Tool, values: Mapping[str, Any]) -> list[Row]:
-    """The server and the named objects as they are now; tools that only read need neither."""
+    """The server and the named objects as they are now; tools that only read need neither, but for a report on the server."""
+    if tool.category == "report":
+        with suppress(DatabaseError):  # it is told of a server that is gone as well: as it was last seen
+            run.job.refresh()
     if tool.read_only or tool.runs == "python":
         return []
     run.job.refresh()

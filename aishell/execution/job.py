@@ -182,6 +182,7 @@ class Job:
             disk_seen=visible,
             calls_last_minute=calls,
             cascade_children=dict(step.params.get("cascades") or {}),
+            cascade_changes=dict(step.params.get("changes") or {}),
             model_proposed=bool(self.task.metadata.get("model")),
             last_backup=self._last_backup(step),
         )

@@ -109,8 +109,8 @@ KEY_RANGE = {"after": (">", "position"), "until": ("<=", "upto")}
 ARCHIVE_VALUES = frozenset({"horizon", "filenode", "archived_rows", "whole"})
 PACING = frozenset({"batch_target_ms", "max_rows", "sleep"})
 #: What a deletion is told for the gates, for its approval and for the way back alone: the file rows were archived to, what goes
-#: with them, and how the file has each column.
-ACKNOWLEDGED = frozenset({"archive", "cascades", "columns"})
+#: or changes with them, and how the file has each column.
+ACKNOWLEDGED = frozenset({"archive", "cascades", "changes", "columns"})
 #: What the name of a tool begins with that is made of the block `undo` of another.
 UNDO = "undo_"
 #: What a plan freezes: a step that is planned with the first gets the second (see `execution.cutoffs`).

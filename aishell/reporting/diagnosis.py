@@ -329,14 +329,15 @@ def left(name: str, found: Sequence[Residue], *, whole: bool) -> Iterator[Findin
 def backup(name: str, known: Sequence[Entry], now: datetime, *, identity: str | None = None) -> Finding:
     """The age of the last verified backup of a target; silence is an alarm. `known`: its backups, the oldest first.
 
-    `identity`: the server that answers there now, where it was asked; a backup of another one is none of it.
+    `identity`: the database that answers there now, where it was asked; a backup of another one is none of it. One that a restore
+    in place has put in its stead is another one too.
     """
     remedy = command("run", "backup", *on(name))
     subject = f"backup of {name}" if "://" not in name else "backup"
     mine = [one for one in known if identity in (None, one.identity)]
     good = [one for one in mine if one.verified and not one.replaced]
     if not good:
-        other = f"; {len(known) - len(mine)} of another server under this name" if len(mine) < len(known) else ""
+        other = f"; {len(known) - len(mine)} of another database under this name" if len(mine) < len(known) else ""
         verified = any(one.verified for one in mine)  # those are of what a restore replaced
         none = f"none of {len(mine)} is of what a restore put back" if verified else f"none is verified, of {len(mine)}"
         text = none if mine else "there is none"

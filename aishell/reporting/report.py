@@ -31,6 +31,8 @@ _COUNTS = {
 }
 #: What a step of SQLite works on that names no table.
 WHOLE_FILE = "whole file"
+#: The finding that damage shows in no catalog: it is out of date where the run has read the tables.
+UNSEEN_DAMAGE = "corruption_not_visible"
 MAX_LINES = 40  # per section; the rest is counted
 
 
@@ -60,6 +62,8 @@ def _findings(results: Sequence[StepResult], target: str) -> Iterable[str]:
         return ["## Findings", "", "None.", ""]
     found.sort(key=lambda f: _SEVERITIES.index(f["severity"]) if f["severity"] in _SEVERITIES else len(_SEVERITIES))
     acted = _acted_on(results)
+    if any(r.tool == "check_table_corruption" and r.status is StepStatus.DONE for r in results):
+        acted[UNSEEN_DAMAGE] = ["the tables were read, see below"]
     lines = [f"- **{_name(f['severity'])}** {_subject(f)}: {_told(f, acted.get(_about(f)), target)}" for f in found]
     return ["## Findings, before anything was done", "", *_cut(lines), ""]
 
@@ -71,6 +75,8 @@ def _subject(finding: Mapping[str, Any]) -> str:
 
 def _about(finding: Mapping[str, Any]) -> str:
     """What a finding is about: a table by its name, or the whole file."""
+    if finding["finding"] == UNSEEN_DAMAGE:
+        return UNSEEN_DAMAGE
     return WHOLE_FILE if finding["finding"] == "free_space" else str(finding.get("object"))
 
 
@@ -110,6 +116,8 @@ def _steps(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
         rows.append(
             f"| {_name(result.step_id)} | {mark} | {_effect(result)} | {predicted} | {result.execution_time:.1f} s |"
         )
+    if not rows:
+        return ["## Steps", "", "None was run.", ""]
     return ["## Steps", "", "| step | result | effect | predicted | took |", "|---|---|---|---|---|", *_cut(rows), ""]
 
 

@@ -16,6 +16,12 @@ _UNSEEN = frozenset(
     )
 )  # fmt: skip
 
+#: The pieces of a definition's text: what is quoted, a comment, or code. What MariaDB runs in a comment is code.
+_PIECE = re.compile(
+    r"""(?P<quoted>`[^`]*`|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|--[^\n]*|\#[^\n]*|/\*(?!M?!).*?\*/|[^-`'"#/]+|.""",
+    re.DOTALL,
+)
+
 
 def size(number: float | None) -> str:
     """Bytes: `12.3 MB`; `-` when not known."""
@@ -103,6 +109,19 @@ def _is_seen(found: re.Match[str]) -> bool:
 def exact(name: str) -> str:
     """A name or a value inside of a statement: blanks in a row are named too, which a screen may fold."""
     return re.sub(" {2,}", lambda blanks: "<U+0020>" * len(blanks[0]), printable(name))
+
+
+def definition(text: str) -> str:
+    """The text of a definition, in the lines that it has: what is quoted is exact, the blanks that indent code stand.
+
+    A tab of code is four blanks, and its line ends are plain ones: no name has one without quotes.
+    """
+    return "".join(
+        exact(found["quoted"])
+        if found["quoted"]
+        else "\n".join(map(printable, found[0].replace("\r\n", "\n").replace("\t", "    ").split("\n")))
+        for found in _PIECE.finditer(text)
+    )
 
 
 def holds_command(text: str) -> bool:

@@ -41,7 +41,8 @@ class Context:
     free_disk: int | None = None
     disk_seen: bool = False
     calls_last_minute: int = 0
-    cascade_children: Mapping[str, int] = field(default_factory=dict)
+    cascade_children: Mapping[str, int] = field(default_factory=dict)  # rows that go or change, by table
+    cascade_changes: Mapping[str, int] = field(default_factory=dict)  # of these, those that stay
     model_proposed: bool = False
     last_backup: datetime | None = None  # when the newest verified backup of this very database was begun
 
@@ -217,15 +218,21 @@ class NoLongTransactions(_Base):
 
 @dataclass(frozen=True)
 class NoCascade(_Base):
-    """Deleting parents with ON DELETE CASCADE children is asked for, with the children's row counts."""
+    """Deleting rows that those of other tables go or change with is asked for, with how many of which."""
 
     type: ClassVar[str] = "no_cascade"
 
     def check(self, step: Step, context: Context) -> Violation | None:
         if not context.cascade_children:
             return None
-        children = ", ".join(f"{name} ({rows:,} rows)" for name, rows in context.cascade_children.items())
-        return self.violated(f"rows of other tables go too: {children}")
+        changes = context.cascade_changes
+        goes = {name: rows - changes.get(name, 0) for name, rows in context.cascade_children.items()}
+        said = [
+            f"rows of other tables {what}: {', '.join(f'{name} ({n:,} rows)' for name, n in rows.items() if n)}"
+            for what, rows in (("go too", goes), ("stay and are changed", changes))
+            if any(rows.values())
+        ]
+        return self.violated("; ".join(said))
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,30 @@ def test_mariadb_shows_the_exchange_as_it_is_sent(aishell: Aishell, shop: Mariad
         assert [text for text in sent(place, begins) if text in shown_ones] == shown_ones
 
 
+def test_a_definition_is_shown_as_it_was_written(aishell: Aishell, shop: MariadbDatabase) -> None:
+    """Its blanks are those of the one who wrote it; a name's are told one by one."""
+    place = InPlace(aishell, shop.url)
+    fill_small(shop)
+    body = "BEGIN\n    IF NEW.id > 0 THEN\n\tSET @a = 'two  blanks';\n        SET @`b  c` = 1;\n    END IF;\nEND"
+    shop.execute(f"CREATE TRIGGER `in  dented` BEFORE INSERT ON child FOR EACH ROW {body}")
+    backup = place.back_up()
+    shop.execute("DROP TRIGGER `in  dented`")
+    place.restore(backup).expect(3)
+    (waiting,) = place.run("approvals", "list", "--output", "json").expect(0).json
+    lines = place.run("approvals", "show", waiting["id"]).expect(0).out.split("\n")
+    (first,) = [
+        number for number, line in enumerate(lines) if "TRIGGER `in<U+0020><U+0020>dented`" in line and "CREATE" in line
+    ]
+    assert lines[first - 1].strip().startswith("-- made again in")
+    assert [line.removeprefix("  ") for line in lines[first + 1 : first + 6]] == [
+        "    IF NEW.id > 0 THEN",
+        "    SET @a = 'two<U+0020><U+0020>blanks';",
+        "        SET @`b<U+0020><U+0020>c` = 1;",
+        "    END IF;",
+        "END",
+    ]
+
+
 def test_postgresql_shows_the_exchange_with_its_names(elsewhere: InPlace, pg: PostgresqlDatabase) -> None:
     fill(pg)
     backup = elsewhere.back_up()
@@ -93,3 +117,9 @@ def test_postgresql_shows_the_exchange_with_its_names(elsewhere: InPlace, pg: Po
     assert not [text for text in statements if PLACEHOLDER.search(text)]
     elsewhere.approved(waiting).expect(0)
     assert [text for text in sent(elsewhere, "ALTER DATABASE") if "RENAME TO" in text][-2:] == renames
+    (told,) = (
+        one["text"]
+        for one in elsewhere.run("doctor", "--url", pg.url, "--output", "json").json["findings"]
+        if one["subject"].startswith("backup")
+    )
+    assert told == "there is none; 2 of another database under this name", "of this very server"

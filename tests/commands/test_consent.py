@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+import re
 import sqlite3
 import sys
 import time
@@ -307,3 +308,24 @@ def test_the_words_are_many() -> None:
     assert {"later", "l", "ap", "APPROVE", "Q", "a a", "ALL"} <= set(words)
     assert not {*MENU, *LETTERS, "all"} & set(words)
     assert all(len(list(same)) == 1 for _, same in itertools.groupby(words))
+
+
+def test_the_details_are_no_values_of_a_program(tmp_path: Path) -> None:
+    """A parameter that was left out is not there, a list is one of words, and what is not known is called so."""
+    night = Night(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "logs.db")) as db:
+        db.execute("CREATE TABLE app_log (id INTEGER PRIMARY KEY, at TEXT)")
+        db.execute("INSERT INTO app_log (at) VALUES ('2020-01-01 00:00:00'), ('2099-01-01 00:00:00')")
+        db.commit()
+    words = ("run", "log-cleanup", "--url", f"sqlite:///{tmp_path / 'logs.db'}", "--table", "app_log")
+    with night.command(*words, "--retention-days", "3") as window:
+        window.until(QUESTION)
+        window.type("d")
+        shown = window.until(QUESTION)
+        window.type("q")
+        assert window.end() == 3
+    told = dict(re.findall(r"parameter (\w+) = (.*?)\r?\n", shown))
+    assert told["key"] == '["id"]'
+    assert told["table"] == "app_log"
+    assert not [value for value in told.values() if value in ("None", "[]", "{}") or "'" in value]
+    assert " None" not in shown

@@ -102,3 +102,20 @@ def test_what_is_left_out_is_told(site: Path) -> None:
 def test_a_cutoff_of_seconds_is_a_date(site: Path) -> None:
     (row,) = (line for line in screens(site, WIDE)["archives list"] if "the_shop" in line)
     assert re.search(r" 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC ", row)
+
+
+#: What begins a line of a preview; all else goes on below something.
+HEADS = re.compile(r"every step|note: |plan |… and |$")
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_preview_goes_on_below_where_it_began(site: Path, columns: int) -> None:
+    words = "run maintenance --type full --dry-run".split()
+    command = [sys.executable, "-m", "aishell", "--site", str(site), *words]
+    with Terminal(command, env={**os.environ, "NO_COLOR": "1"}, cwd=str(site), columns=columns) as window:
+        window.end()
+    lines = STYLES.sub("", window.screen).replace("\r", "").split("\n")
+    first = next(number for number, line in enumerate(lines) if re.match(r" +\d+  \w", line))
+    lines = lines[first:]
+    assert [line for line in lines if not line.startswith("  ") and not HEADS.match(line)] == []
+    assert any(line.startswith("       ") and line.strip()[0].islower() for line in lines), "there are lines that go on"

@@ -199,3 +199,26 @@ def test_an_undo_shows_what_can_be_taken_back_and_names_what_cannot(pg: Any, ais
     for text in (shown, failed):
         assert text.count("public.r") == 5
         assert "and 2 more" in text
+
+
+@pytest.mark.parametrize("what", ["gone with its partition", "one by one", "both", "not allowed"])
+def test_what_keeps_its_size_is_what_rows_are_deleted_from(mariadb: Any, aishell: Aishell, what: str) -> None:
+    """The files of dropped partitions go, and a deletion that is left out frees nothing."""
+    make(mariadb, "mysql", "columns", analysed=True)
+    url = mariadb.url
+    if what != "gone with its partition":
+        many = f"SELECT seq, NOW() - INTERVAL 350 DAY, NULL FROM seq_1_to_{2 * ROWS}"
+        mariadb.execute(f"INSERT INTO readings {many}")
+    if what == "one by one":
+        mariadb.execute("ALTER TABLE readings DROP PARTITION old")
+    if what == "not allowed":
+        url = mariadb.make_user("looks", "x", "SELECT, DROP")
+    mariadb.execute("ALTER TABLE readings ADD KEY (at)")
+    mariadb.execute("ANALYZE TABLE readings")
+    planned = aishell(*CLEAN, "--url", url, "--dry-run", "--output", "json").expect(0).json
+    steps = {step["tool"] for step in planned["plan"]["steps"]}
+    assert any(tool.startswith("delete_old") for tool in steps) == (what != "not allowed")
+    said = [note for note in planned["output_data"]["warnings"] if "its size" in note]
+    assert [note.split(",")[0].replace(mariadb.dbname, "it") for note in said] == {
+        "one by one": ["it.readings keeps its size"], "both": ["what stays of it.readings keeps its size"],
+    }.get(what, [])  # fmt: skip

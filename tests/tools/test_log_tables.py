@@ -92,18 +92,42 @@ def test_an_index_on_the_referring_column_is_seen(engine):
     assert (bool(row["indexed"]), json.loads(row["parent_columns"])) == (True, ["id"])
 
 
+def referring(engine: Engine, table: str, columns: tuple[str, ...], *keys: list[list[str]], **more: object) -> int:
+    """How many rows of `child` refer to old rows of a table, as the tool counts them: by keys of [its column, theirs] pairs."""
+    listed = [{"column": column, "form": "any"} for column in columns]
+    child = {"schema": engine.schema, "table": "child", "columns": listed, "key": []}
+    edges = [{"parent": 0, "child": 1, "pairs": key} for key in keys]
+    names = {"schema": engine.schema, "child_schema": engine.schema, "table": table, "child_table": "child"}
+    relatives = {"tables": [child], "edges": edges}
+    dates = {"date_column": "at", "cutoff": "2026-05-01"}
+    return engine.call("count_referring_rows", **names, **dates, relatives=relatives, **more).output["rows"]
+
+
 def test_rows_that_go_along_are_counted(engine):
     s = engine.samples
-    s.do(f"CREATE TABLE parent ({PARENT[engine.name]})", "CREATE TABLE child (p integer)")
+    s.do(f"CREATE TABLE parent ({PARENT[engine.name]})", "CREATE TABLE child (p integer, q integer)")
     s.do(
         "INSERT INTO parent (id, at, note) VALUES (1, '2026-01-01', 'a'), (2, '2026-01-01', 'b'), (3, '2026-10-01', 'a')"
     )
-    s.do("INSERT INTO child VALUES (1), (1), (2), (3), (4), (NULL)")
-    names = {"schema": engine.schema, "child_schema": engine.schema, "table": "parent", "child_table": "child"}
-    columns = {"date_column": "at", "key_column": "id", "child_column": "p", "cutoff": "2026-05-01"}
-    assert engine.call("count_referring_rows", **names, **columns).output == {"rows": 3}
+    s.do("INSERT INTO child VALUES (1, 1), (1, 3), (2, 3), (3, 2), (4, 3), (NULL, 2), (NULL, NULL)")
+    first, second = [["p", "id"]], [["q", "id"]]
+    assert referring(engine, "parent", ("p",), first) == 3
+    assert referring(engine, "parent", ("q",), second) == 3
+    assert referring(engine, "parent", ("p", "q"), first, second) == 5, "a row that refers to two is one row"
     only = [{"column": "note", "operator": "=", "value": "a"}]
-    assert engine.call("count_referring_rows", **names, **columns, filters=only).output == {"rows": 2}
+    assert referring(engine, "parent", ("p",), first, filters=only) == 2
+    assert referring(engine, "parent", ("p", "q"), first, second, filters=only) == 2
+
+
+def test_a_key_of_several_columns_refers_by_all_of_them(engine):
+    s = engine.samples
+    s.do("CREATE TABLE log (a integer, b integer, at varchar(20), PRIMARY KEY (a, b))")
+    s.do("CREATE TABLE child (x integer, y integer)")
+    s.do(
+        "INSERT INTO log VALUES (1, 1, '2026-01-01'), (1, 2, '2026-10-01')",
+        "INSERT INTO child VALUES (1, 1), (1, 2), (1, NULL)",
+    )
+    assert referring(engine, "log", ("x", "y"), [["x", "a"], ["y", "b"]]) == 1
 
 
 def test_the_ends_of_the_dates(engine):

@@ -23,7 +23,8 @@
 --   watched: {type: identifier_list, default: [], description: 'the tables whose rows go, as {schema, table}'}
 --   acting: {type: integer, default: 0, minimum: 0, description: how many foreign keys that act on a delete point to them}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
---   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
+--   cascades: {type: object, default: {}, description: 'rows of other tables that go or change with the deleted ones, by table'}
+--   changes: {type: object, default: {}, description: 'of these, rows that stay and are changed, by table'}
 -- forms: {plain: '{column}', text: 'CAST({column} AS text)'}
 -- lists: {selected: '{form} AS {column}'}
 -- returns:

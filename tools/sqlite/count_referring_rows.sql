@@ -14,24 +14,30 @@
 --   date_column: {type: identifier}
 --   cutoff: {type: scalar}
 --   filters: {type: filters, default: []}
---   key_column: {type: identifier, description: the column of the table that is referred to}
 --   child_schema: {type: identifier}
 --   child_table: {type: identifier}
---   child_column: {type: identifier, description: the column that refers to it}
+--   relatives: {type: relatives, description: 'that table, number 1, and its foreign keys that are looked along'}
+-- lists:
+--   refers:
+--     over: edges
+--     each: EXISTS (SELECT 1 FROM old AS p WHERE {on})
+--     between: ' OR '
 -- returns:
 --   rows: first(referring.rows)
 -- examples:
---   - params: {schema: main, table: app_log, date_column: created_at, cutoff: '2026-01-01', key_column: id,
---       child_schema: main, child_table: app_log_detail, child_column: log_id}
+--   - params: {schema: main, table: app_log, date_column: created_at, cutoff: '2026-01-01', child_schema: main, child_table: app_log_detail,
+--       relatives: {tables: [{schema: main, table: app_log_detail, columns: [{column: log_id, form: any}], key: []}],
+--         edges: [{parent: 0, child: 1, pairs: [[log_id, id]]}]}}
 --
--- How many rows of another table refer to the rows of this one that are older than the cut-off: they go, or are changed, with
--- them. Reads both tables.
+-- How many rows of another table refer to the rows of this one that are older than the cut-off, by any of some foreign keys: they go,
+-- or are changed, with them. A row that refers to several is counted once. Reads both tables.
 
 -- referring: the rows that depend on old ones
+WITH old AS (
+    SELECT * FROM {schema}.{table}
+     WHERE
+           -- include: old_rows
+)
 SELECT count(*) AS rows
   FROM {child_schema}.{child_table} AS c
- WHERE c.{child_column} IN (
-       SELECT {key_column} FROM {schema}.{table}
-        WHERE
-              -- include: old_rows
-       )
+ WHERE {refers}

@@ -26,7 +26,7 @@ from aishell.models import Row
 from aishell.registry.context import Context
 from aishell.registry.foreseen import ONLY_BACK, foreseen, program
 from aishell.registry.tool import Tool
-from aishell.reporting.units import exact
+from aishell.reporting.units import definition, exact
 
 Move = tuple[tuple[str, str], tuple[str, str]]
 
@@ -83,7 +83,8 @@ def foresee(tool: Tool, params: Mapping[str, Any], context: Context) -> list[Sta
 
 def _told(work: Work, found: Exchange, database: Database) -> Iterator[Statement]:
     tool, params = work.tool, work.params
-    here = f"in {exact(params['database'])}"
+    named = exact(params["database"])
+    goes, made_again = f"what is replaced goes from {named}", f"made again in {named}, as the server tells it"
 
     def one(block: str, note: str, **values: Any) -> Statement:
         return replace(foreseen(tool, tool.blocks[block], {**params, **values}, database), note=note)
@@ -93,19 +94,19 @@ def _told(work: Work, found: Exchange, database: Database) -> Iterator[Statement
     yield one("keep", "what is replaced goes there, and its definitions are written down", **found.defaults)
     for each in found.before:
         if each.kind == TRIGGER:
-            yield one("drop_trigger", here, name=each.name)
+            yield one("drop_trigger", f"{goes}: its table is moved", name=each.name)
     yield one("do_move", "the tables of the one out, those of the other in, at once", moves=there)
     for each in found.before:
         if each not in same and each.kind not in (TRIGGER, "package body"):  # a body goes with its package
-            yield one(f"drop_{each.kind}", here, name=each.name)
+            yield one(f"drop_{each.kind}", goes, name=each.name)
     yield one("do_adopt", "what new tables take over", **found.wished)
-    yield from (_text(each, here) for each in found.after if each not in same)
-    yield from (one("enable", here, name=name) for name in found.enable)
+    yield from (_text(each, made_again) for each in found.after if each not in same)
+    yield from (one("enable", f"enabled again in {named}", name=name) for name in found.enable)
     yield one("do_drop_place", "nothing is in it any more")
     yield one("do_move", f"{ONLY_BACK}: the tables as they were", moves=_backwards(there, params["database"]))
     if found.before:
         made = [each for each in found.before if each not in same]
-        yield from (_text(each, f"{ONLY_BACK}, {here}") for each in made)
+        yield from (_text(each, f"{ONLY_BACK}: {made_again}") for each in made)
     yield one("do_adopt", ONLY_BACK, **found.defaults)
     yield one("back_drop_kept", f"{ONLY_BACK}, once nothing is in it any more")
 
@@ -118,4 +119,4 @@ def _backwards(moves: Sequence[Move], database: str) -> list[Move]:
 
 def _text(wanted: Definition, note: str) -> Statement:
     """A definition as the server has shown it, which is how it is made again."""
-    return Statement("", {}, wanted.statement, "\n".join(map(exact, wanted.statement.split("\n"))), note=note)
+    return Statement("", {}, wanted.statement, definition(wanted.statement), note=note)

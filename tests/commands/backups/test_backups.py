@@ -233,7 +233,7 @@ def test_doctor_tells_the_age_of_the_last_verified_backup(aishell, shop):
     back_up(aishell)
     shutil.copy(shop.path, shop.path.with_name("copy.db"))
     shop.path.with_name("copy.db").rename(shop.path)
-    assert "of another server under this name" in finding()["text"]
+    assert "of another database under this name" in finding()["text"]
     aishell.configure("aishell.yaml", "safety_level: moderate")
     assert finding()["level"] == "ok", "a target that was not asked goes by its name"
 

@@ -77,6 +77,18 @@ def test_a_stray_date_stretches_nothing(engine, stray):
     assert not found.exact
 
 
+@pytest.mark.parametrize("gone", [0, 1, 40, 150, 230])
+@pytest.mark.parametrize("bounds", [100, 101, 137, 500])
+def test_the_days_are_those_of_the_rows_that_are_there(gone, bounds):
+    """The sample may have been taken before so many of its old dates went, and its bounds lie days apart."""
+    dates = even(bounds)
+    first = datetime.fromisoformat(even(500)[gone])
+    found = old("postgresql", answer("postgresql", log_ages.COUNTED["postgresql"], dates), log(oldest=str(first)))
+    true = (datetime.fromisoformat(CUTOFF.local) - first).days
+    assert found.days == pytest.approx(true, abs=1.5)
+    assert found.days <= true + 1
+
+
 @given(
     st.sampled_from(ENGINES), st.lists(DATES, min_size=log_ages.FEWEST, max_size=150), st.integers(1, ROWS),
     st.integers(0, 5 * ROWS), st.booleans(),

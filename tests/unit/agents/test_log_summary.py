@@ -51,7 +51,16 @@ CASCADES = {"public.detail": 330}
 def test_all_old_rows_took_along_what_the_plan_counted():
     data, text = told({"rows_deleted": 5000, "remaining": 0}, cascades=CASCADES)
     assert data["tables"]["public.app_log"]["cascades"] == CASCADES
-    assert "With them went or changed 330 row(s) of public.detail, as counted before." in text
+    assert "With them went 330 row(s) of public.detail, as counted before." in text
+
+
+def test_rows_that_stay_are_told_from_those_that_went():
+    data, text = told({"rows_deleted": 5000, "remaining": 0}, cascades=CASCADES, changes={"public.detail": 30})
+    table = data["tables"]["public.app_log"]
+    assert (table["cascades"], table["cascades_changed"]) == (CASCADES, {"public.detail": 30})
+    assert "With them went 300 row(s) of public.detail, as counted before. 30 row(s) of public.detail stay and" in text
+    data, text = told({"rows_deleted": 5, "remaining": 4995}, cascades=CASCADES, changes=CASCADES)
+    assert "cascades_changed" not in data["tables"]["public.app_log"]
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def made(hours: float, **facts: Any) -> Entry:
             "9 h 0 min old, readable: b9; the newest, x-safety, is none: it is of what a restore in place was to replace",
         ),
         ([made(2, backup_id="x-safety")], "warning", "none of 1 is of what a restore put back"),
-        ([made(2, identity="other")], "warning", "there is none; 1 of another server under this name"),
+        ([made(2, identity="other")], "warning", "there is none; 1 of another database under this name"),
         ([made(9), made(2, identity="other")], "ok", "9 h 0 min old, readable: b9"),
         ([made(-1)], "ok", "0.0 s old, readable: b-1"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aishell.reporting.units import duration, exact, printable, size, visible, visible_json
+from aishell.reporting.units import definition, duration, exact, printable, size, visible, visible_json
 from tests.hostile_text import PIECES, raw
 
 
@@ -101,3 +101,34 @@ def test_a_document_that_leaves_is_the_same(text, indent):
     shown = visible_json(json.dumps(document, ensure_ascii=False, indent=indent))
     assert raw(shown) == []
     assert json.loads(shown) == document
+
+
+def test_a_definition_stands_in_its_lines_and_names_are_exact():
+    text = (
+        "CREATE TRIGGER `a  b` AFTER UPDATE ON `t`\r\n\tBEGIN\n        -- don't  fold\n"
+        "        SET x = 'a  \nb', y = \"c\td\";\n/*!50003  `e  f` */ END"
+    )
+    assert definition(text).split("\n") == [
+        "CREATE TRIGGER `a<U+0020><U+0020>b` AFTER UPDATE ON `t`",
+        "    BEGIN",
+        "        -- don't  fold",
+        "        SET x = 'a<U+0020><U+0020><U+000A>b', y = \"c<U+0009>d\";",
+        "/*!50003  `e<U+0020><U+0020>f` */ END",
+    ]
+
+
+@settings(max_examples=200)
+@given(HOSTILE)
+def test_nothing_of_a_definition_is_lost_or_obeyed(text):
+    """Even of one that no server would take: all that is not said as it is is a tab, or the end of a line."""
+    shown = definition(text)
+    assert raw(visible(shown, lines=True)) == []
+    back = re.sub(r"<U\+([0-9A-F]+)>", lambda code: chr(int(code[1], 16)), shown)
+    assert re.sub(r"\t|    ", "\t", back).replace("\r\n", "\n") == re.sub(r"\t|    ", "\t", text).replace("\r\n", "\n")
+
+
+@settings(max_examples=200)
+@given(HOSTILE)
+def test_a_quoted_name_in_a_definition_is_exact(name):
+    quoted = "`" + name.replace("`", "``") + "`"
+    assert exact(quoted) in definition(f"CREATE VIEW {quoted} AS\n  SELECT 1").replace("\n", "")

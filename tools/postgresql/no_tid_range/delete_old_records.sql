@@ -24,7 +24,8 @@
 --   batch_target_ms: {type: number, default: 50, minimum: 1, description: how long a batch may take}
 --   max_rows: {type: integer, default: null, minimum: 1, description: no more than these}
 --   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
---   cascades: {type: object, default: {}, description: 'rows that go with the deleted ones, by table'}
+--   cascades: {type: object, default: {}, description: 'rows of other tables that go or change with the deleted ones, by table'}
+--   changes: {type: object, default: {}, description: 'of these, rows that stay and are changed, by table'}
 -- returns:
 --   rows_deleted: sum(batches.rows_deleted)
 --   batches: sum(batches.batches)
