@@ -76,7 +76,10 @@ def parameters_of(tool: Tool, engine: Engine, table: str) -> dict[str, Any]:
         **dict.fromkeys(("cutoff", "start"), "2020-01-01 00:00:00"),
         "finish": "2020-02-01 00:00:00",
         "key": "id",
-        **dict.fromkeys(("key_column", "child_column"), "id"),
+        "relatives": {
+            "tables": [{**engine.named(table)[0], "columns": [{"column": "id", "form": "any"}], "key": []}],
+            "edges": [{"parent": 0, "child": 1, "pairs": [["id", "id"]]}],
+        },
         "child_schema": engine.schema,
         "child_table": table,
         **{"database": "aishell_scratch_00000000", "slot": "aishell_00000000", "mark": "nobody's"},  # there are none
