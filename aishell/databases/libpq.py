@@ -53,7 +53,6 @@ def keywords(url: URL) -> dict[str, str]:
     said = {**{key: value for key, value in parts.items() if value}, **url.options}
     if "service" in said:
         return said
+    # PGHOSTADDR too, where the URL names a host: libpq takes it then, and its programs must go where the sessions go.
     inherited = {key: os.environ[name] for key, name in _VARIABLES.items() if os.environ.get(name)}
-    if "host" in said:
-        inherited.pop("hostaddr", None)  # an address goes before the host's name
     return {**inherited, **said}
