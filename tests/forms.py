@@ -464,7 +464,7 @@ asked | foreign table | SELECT x FROM app.ft
 asked | foreign table as a partition | SELECT x FROM app.parted
 asked | operator class of an index | SELECT t.x AS x FROM app.ti AS t WHERE t.x = 77
 asked | comparison of ranges | SELECT t.r < u.r AS x FROM app.tr AS t CROSS JOIN app.tr AS u
-asked | comparison in a list | SELECT array_position(array_agg(t.a), t.a) AS x FROM app.t2 AS t GROUP BY t.a
+asked | comparison in a list | SELECT array_position(ARRAY[t.a], t.a) AS x FROM app.t2 AS t
 asked | check of an index of an expression | SELECT count(bt_index_check('app.ixi'::regclass, true)) AS x
 """,
     "mysql": """

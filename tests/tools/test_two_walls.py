@@ -285,7 +285,7 @@ def test_what_only_reads_is_sent_when_the_server_was_asked(engine):
     for name in sorted({tool.name for tool in registry() if tool.runs == "query" and tool.engine == engine.name}):
         tool = engine.pick(name)
         needed = {name for name, one in tool.parameters.items() if one.required}
-        if tool.risk_level is not Risk.SAFE or not needed <= names.keys() or tool.grouped:
+        if tool.runs != "query" or tool.risk_level is not Risk.SAFE or not needed <= names.keys() or tool.grouped:
             continue
         values = tool.prepare({name: names[name] for name in needed})
         with engine.context(tool).reading() as session:
@@ -329,6 +329,8 @@ def test_what_was_refused_for_nothing_is_sent(engine):
         if sql.startswith("CREATE"):
             engine.samples.do(sql)
             continue
+        if engine.name == "postgresql" and engine.database.version < (13,):
+            sql = sql.replace("gen_random_uuid()", "1")
         assert not refused_at_load(Form(engine.name, "", sql, (sql,)))
         with engine.database.session(SessionOptions(read_only=True)) as session:
             guarded = Statement(sql, {}, sql, source="tools/form.sql", block="first", guard=GUARDS[engine.name])
