@@ -183,10 +183,10 @@ def read(path: Path, shown: str) -> Document | None:
 def load_settings(config: Path) -> Settings:
     """`aishell.yaml` and `targets.yaml` of a config folder. Raises SettingsError, with file and line, for what is wrong."""
     document = _document(config, "targets.yaml")
-    given = _checked(document, TARGETS).get("targets") or {}
+    given = checked(document, TARGETS).get("targets") or {}
     targets = {str(name): _target(str(name), data, document, config) for name, data in given.items()}
     main = _document(config, "aishell.yaml")
-    settings = Settings(targets=targets, **_fields(_checked(main, AISHELL, {"target": lambda: targets})))
+    settings = Settings(targets=targets, **_fields(checked(main, AISHELL, {"target": lambda: targets})))
     for number, copy in enumerate(settings.backup_copies):
         if tells_password(copy):  # it is shown, and stands in the catalogue
             message = "a second place of backups has a password in its URL"
@@ -200,7 +200,7 @@ def load_policy(config: Path, known: Known | None = None) -> Policy:
     document = read(config / "policy.yaml", str(config / "policy.yaml"))
     if document is None:
         return DEFAULT_POLICY
-    data = _checked(document, POLICY, known)
+    data = checked(document, POLICY, known)
     matrix = {level: dict(row) for level, row in DEFAULT_POLICY.matrix.items()}
     for level, row in (data.get("matrix") or {}).items():
         for risk, said in (row or {}).items():
@@ -224,7 +224,7 @@ def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentCon
     if document is None:
         return defaults
     name = f"{agent_type}_agent"
-    data = _checked(document, agent(agent_type)).get(name) or {}
+    data = checked(document, agent(agent_type)).get(name) or {}
     chosen = _fields(data.get("default_config") or {})
     given = {key: data[key] for key in ("agent_id", "create_backup") if data.get(key) is not None}
     if data.get("monitoring") is not None:
@@ -254,7 +254,7 @@ def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentCon
     )
 
 
-def _checked(document: Document, schema: Schema, known: Known | None = None) -> dict[str, Any]:
+def checked(document: Document, schema: Schema, known: Known | None = None) -> dict[str, Any]:
     """What a file says. Raises SettingsError: of a key that is at home in another file, that file is named."""
     for key in document.data if isinstance(document.data, dict) else ():
         home = next((name for name, other in FILES.items() if key in other["properties"]), None)

@@ -16,8 +16,8 @@ from aishell.commands import command
 from aishell.errors import UnknownNameError, UsageError
 from aishell.models import Risk, Task, digest
 from aishell.scheduling.times import Cron, Every, Timing, Window, seconds
-from aishell.schema import Known, check, faults, wrong
-from aishell.settings import Settings, read
+from aishell.schema import Known, faults, wrong
+from aishell.settings import Settings, checked, read
 from aishell.settings_schemas import SCHEDULES
 from aishell.yamlfile import Document
 
@@ -105,7 +105,7 @@ def load_schedules(
         return Schedules(path=path)
     document = replace(document, data=_days_as_text(document.data))
     _refuse_workflows(document)
-    data = check(document, SCHEDULES, known)
+    data = checked(document, SCHEDULES, known)
     given = data.get("schedules") or {}
     blackouts = tuple(_blackout(document, number, one, given) for number, one in enumerate(data.get("blackouts") or ()))
     zone = data.get("time_zone") or "UTC"

@@ -88,7 +88,7 @@ class Starter:
 
     def _process(self, row: Record) -> subprocess.Popen[bytes]:
         """An exec'd process in a session of its own, whose output goes to a file: neither our end nor a closed pipe ends it."""
-        command = [sys.executable, "-P", "-m", "aishell", *self.options, "schedule", "work", str(row.id)]
+        ourselves = [sys.executable, "-P", "-m", "aishell", *self.options, "schedule", "work", str(row.id)]
         path = log_of(self.site, row.id)
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -97,7 +97,7 @@ class Starter:
             raise StateError(f"{path} cannot be written: {error.strerror}") from error
         try:
             return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True
+                ourselves, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True
             )
         finally:
             os.close(handle)

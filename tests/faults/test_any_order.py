@@ -45,6 +45,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.site = Aishell(home, self.db.url)
         self.content = self.bloated.content(self.db)
         self.spoken = 0
+        self.expired: set[str] = set()
 
     def command(self, *arguments: str, kill: tuple[int, str] = (0, "before")) -> Ended:
         return self.site(*arguments, fault=Fault(*kill) if kill[0] else None)
@@ -87,7 +88,8 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: self.pending())
     @rule()
     def let_expire(self) -> None:
-        """A day goes by."""
+        """A day goes by for what is asked; nothing but time may do so, and the audit log says that this was not time."""
+        self.expired.update(self.pending())
         with sqlite3.connect(self.site.state) as connection:
             connection.execute(
                 "UPDATE approvals SET expires_at = '2020-01-01T00:00:00.000000+00:00' WHERE status = 'pending'"
@@ -150,7 +152,10 @@ class AnyOrder(RuleBasedStateMachine):
             for run in self.unfinished():
                 self.command("runs", "resume", run, "--output", "json")
         assert self.unfinished() == []
-        assert self.command("audit", "verify").code == 0
+        verified = self.command("audit", "verify", "--output", "json")
+        assert {problem["text"] for problem in verified.json["problems"]} == {
+            f"the approval {name} asks for something else than the log has the digest of" for name in self.expired
+        }
         self.the_data_is_what_it_was()
         self.every_outcome_is_recorded_once()
 

@@ -112,7 +112,7 @@ def test_what_is_killed_is_not_taken_up_when_its_window_has_closed(aishell, bloa
     assert row.status == ("missed" if commit == 1 else "failed")
     assert "the window has closed" in row.reason
     if row.status == "failed":
-        assert f"aishell runs resume {row.run_id[:8]}" in row.reason
+        assert f"runs resume {row.run_id[:8]}`" in row.reason
         site("runs", "resume", row.run_id).expect(0)
 
 

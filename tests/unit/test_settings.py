@@ -9,6 +9,7 @@ import pytest
 from aishell.agents.maintenance import MaintenanceAgent
 from aishell.errors import SettingsError, UntrustedError
 from aishell.models import Risk
+from aishell.scheduling.schedules import load_schedules
 from aishell.settings import (
     DEFAULT_POLICY,
     FILES,
@@ -35,6 +36,7 @@ LOAD = {
     "aishell.yaml": load_settings,
     "targets.yaml": load_settings,
     "policy.yaml": load_policy,
+    "schedules.yaml": lambda config: load_schedules(config, {}, tuple, lambda: Risk.LOW),
     "agents/maintenance.yaml": lambda config: load_agent(config, "maintenance", MaintenanceAgent.defaults),
 }
 
@@ -95,7 +97,7 @@ def test_a_key_of_another_file_is_told_where_it_belongs(config, home, key):
     for name in FILES.keys() - {home}:
         (config / name).write_text(f"{key}: 1\n", encoding="utf-8")
         with pytest.raises(SettingsError, match=f"{name}:1: unknown key '{key}'") as caught:
-            load_policy(config) if name == "policy.yaml" else load_settings(config)
+            LOAD[name](config)
         assert caught.value.hint == f"it belongs in {home}"
         (config / name).unlink()
 
