@@ -6,6 +6,7 @@
     │   ├── UntrustedError           a file that is run or holds a secret can be changed or read by others
     │   ├── ToolFileError            a file in tools/ is wrong (file and line)
     │   ├── UnknownNameError         a name that is not known, with the nearest one that is
+    │   ├── AmbiguousNameError       the beginning of several names
     │   ├── ParameterError           a parameter a tool does not take, or a value outside its schema
     │   ├── PlanError                a plan that cannot run: cycle, unknown need or reference, capability missing
     │   ├── TargetUnavailableError   no connection could be made to the target
@@ -84,6 +85,15 @@ class UnknownNameError(UsageError):
             hint = f"there is no {kind} here"
         self.value, self.nearest = value, near[0] if near else None
         super().__init__(f"unknown {kind} {value!r}{place}", hint=hint)
+
+
+class AmbiguousNameError(UsageError):
+    """Several names begin so."""
+
+    def __init__(self, kind: str, beginning: str, names: Iterable[str]) -> None:
+        several = sorted(names)
+        shown = ", ".join(several[:12]) + (", …" if len(several) > 12 else "")
+        super().__init__(f"ambiguous {kind} {beginning!r}", hint=f"these begin so: {shown}")
 
 
 class ParameterError(UsageError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aishell.archives.manifest import Manifest
 from aishell.archives.writer import MANIFEST, PARTIAL
-from aishell.errors import ArchiveError, ParameterError, UnknownNameError
+from aishell.errors import AmbiguousNameError, ArchiveError, ParameterError, UnknownNameError
 
 _BEGUN = re.compile(rf"\d{{8}}T\d{{6}}Z-(?P<run>[0-9a-f]{{8}})-.+{re.escape(PARTIAL)}")
 
@@ -77,7 +77,7 @@ def begun_by(folder: Path) -> str | None:
 
 
 def find(root: Path, name: str) -> tuple[Path, Manifest]:
-    """An archive by its id, the beginning of it, or its folder. Raises UnknownNameError or ArchiveError."""
+    """An archive by its id, the beginning of it, or its folder. Raises UnknownNameError, AmbiguousNameError or ArchiveError."""
     direct = Path(name)
     if (direct / MANIFEST).is_file():
         return direct, read_manifest(direct)
@@ -85,7 +85,8 @@ def find(root: Path, name: str) -> tuple[Path, Manifest]:
     found = [path for path in known if path.name == name] or [
         path for path in known if name and path.name.startswith(name)
     ]
-    if len(found) != 1:
-        kind = "archive (ambiguous)" if found else "archive"
-        raise UnknownNameError(kind, name, (path.name for path in found or known), str(root))
+    if len(found) > 1:
+        raise AmbiguousNameError("archive", name, (path.name for path in found))
+    if not found:
+        raise UnknownNameError("archive", name, (path.name for path in known), str(root))
     return found[0], read_manifest(found[0])

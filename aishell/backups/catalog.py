@@ -10,7 +10,7 @@ from typing import Any
 
 from aishell.backups.manifest import FULL, Manifest
 from aishell.backups.repository import inside
-from aishell.errors import NotAtHandError, UnknownNameError
+from aishell.errors import AmbiguousNameError, NotAtHandError, UnknownNameError
 from aishell.models import SAFETY_STEP, now
 from aishell.state.connection import Record, marks
 from aishell.state.store import Store
@@ -172,14 +172,15 @@ class Catalog:
         return [entry for entry in entries if target in (None, entry.target)]
 
     def find(self, name: str) -> Entry:
-        """A backup by its id or the beginning of it. Raises UnknownNameError."""
+        """A backup by its id or the beginning of it. Raises UnknownNameError and AmbiguousNameError."""
         known = self.all()
         found = [entry for entry in known if entry.backup_id == name] or [
             entry for entry in known if name and entry.backup_id.startswith(name)
         ]
-        if len(found) != 1:
-            kind = "backup (ambiguous)" if found else "backup"
-            raise UnknownNameError(kind, name, (entry.backup_id for entry in found or known), "the catalog")
+        if len(found) > 1:
+            raise AmbiguousNameError("backup", name, (entry.backup_id for entry in found))
+        if not found:
+            raise UnknownNameError("backup", name, (entry.backup_id for entry in known), "the catalog")
         return found[0]
 
     def at(self, folder: Path) -> Entry:

@@ -118,7 +118,9 @@ def decide(
                 alone: dict[str, list[str]] = defaultdict(list)
                 _keep(mine, counting | _below(backup, known), rules, now, alone)
                 told = alone[backup.backup_id]
-                why[backup.backup_id] += [f"if it counted: {reason}" for reason in told] if backup.replaced else told
+                if backup.replaced and told:
+                    told = [f"of what a restore replaced; kept as the others are ({', '.join(told)})"]
+                why[backup.backup_id] += told
     _support(known, why)
     candidates = [backup for backup in newest_first if not why[backup.backup_id]]
     waits = {backup.backup_id: reason for backup in candidates if (reason := frozen(backup)) is not None}

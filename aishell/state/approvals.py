@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aishell.commands import command
-from aishell.errors import StateError, UnknownNameError
+from aishell.errors import AmbiguousNameError, StateError, UnknownNameError
 from aishell.models import canonical, now
 from aishell.state import audit
 from aishell.state.connection import Connection, Record, beginning
@@ -142,11 +142,13 @@ class Approvals:
             )
 
     def find(self, approval: str) -> Record:
-        """An approval by id or the beginning of one. Raises UnknownNameError."""
+        """An approval by id or the beginning of one. Raises UnknownNameError and AmbiguousNameError."""
         with self.store.read() as connection:
-            like = "SELECT * FROM approvals WHERE id LIKE :beginning ESCAPE '/' LIMIT 2"
-            rows = connection.all(like, {"beginning": beginning(approval)})
-            if len(rows) != 1 or not approval:
+            like = "SELECT * FROM approvals WHERE id LIKE :beginning ESCAPE '/' LIMIT 13"
+            rows = connection.all(like, {"beginning": beginning(approval)}) if approval else []
+            if len(rows) > 1:
+                raise AmbiguousNameError("approval", approval, [row.id for row in rows])
+            if not rows:
                 raise UnknownNameError("approval", approval, [row.id for row in _pending(connection)])
             return rows[0]
 

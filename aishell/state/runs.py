@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aishell.commands import command
-from aishell.errors import StateError, UnknownNameError
+from aishell.errors import AmbiguousNameError, StateError, UnknownNameError
 from aishell.models import RunState, StepStatus, canonical, digest, now
 from aishell.state import anchor, audit, history
 from aishell.state.connection import Connection, Record, beginning, marks
@@ -281,13 +281,15 @@ class Runs:
             return _asked(self._row(connection, run_id))
 
     def find(self, run_id: str) -> Record:
-        """A run by id or by an unambiguous beginning of it. Raises UnknownNameError."""
+        """A run by id or by an unambiguous beginning of it. Raises UnknownNameError and AmbiguousNameError."""
         with self.store.read() as connection:
-            like = "SELECT * FROM runs WHERE id LIKE :beginning ESCAPE '/' LIMIT 2"
-            rows = connection.all(like, {"beginning": beginning(run_id)})
-            if len(rows) != 1 or not run_id:
+            like = "SELECT * FROM runs WHERE id LIKE :beginning ESCAPE '/' LIMIT 13"
+            rows = connection.all(like, {"beginning": beginning(run_id)}) if run_id else []
+            if len(rows) > 1:
+                raise AmbiguousNameError("run", run_id, [run.id[: max(8, len(run_id) + 4)] for run in rows])
+            if not rows:
                 known = connection.all("SELECT id FROM runs ORDER BY created_at DESC LIMIT 12")
-                raise UnknownNameError("run" if not rows else "run (ambiguous)", run_id, [run.id[:8] for run in known])
+                raise UnknownNameError("run", run_id, [run.id[:8] for run in known])
             return rows[0]
 
     def recent(

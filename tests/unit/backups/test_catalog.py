@@ -13,7 +13,7 @@ from aishell.backups.catalog import COMPARED, GONE, RUNGS, VERIFIED, WRITTEN
 from aishell.backups.rebuilding import rebuild
 from aishell.backups.repository import MANIFEST, STANDING, Repository
 from aishell.backups.vault import Vault
-from aishell.errors import BackupError, ParameterError, UnknownNameError
+from aishell.errors import AmbiguousNameError, BackupError, ParameterError, UnknownNameError
 from tests.unit.backups.made import manifest, put, vault
 
 
@@ -96,9 +96,12 @@ def test_a_name_may_be_short_as_long_as_it_is_one(here):
     first, second = put(here, 1), put(here, 2)
     assert here.catalog.find("20261101") == first
     assert here.catalog.find(second.backup_id) == second
-    for name, said in (("2026", "ambiguous"), ("x", "unknown"), ("", "unknown")):
-        with pytest.raises(UnknownNameError, match=said):
+    for name in ("x", ""):
+        with pytest.raises(UnknownNameError, match="unknown backup"):
             here.catalog.find(name)
+    with pytest.raises(AmbiguousNameError, match="ambiguous backup '2026'") as caught:
+        here.catalog.find("2026")
+    assert all(one.backup_id in (caught.value.hint or "") for one in (first, second))
 
 
 def test_pins_and_copies_are_kept_beside_the_backup_too(here):

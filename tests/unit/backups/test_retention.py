@@ -252,8 +252,8 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
             [day(1, replaced=True), day(2), increment(1.5, "d2"), day(9, replaced=True)],
             Rules(count=1),
             {
-                "d1": "newer than the newest verified full; if it counted: newest verified full; "
-                "if it counted: number 1 of the newest 1",
+                "d1": "newer than the newest verified full; of what a restore replaced; "
+                "kept as the others are (newest verified full, number 1 of the newest 1)",
                 "i1.5": "newer than the newest verified full; rests on number 1 of the newest 1",
                 "d2": "newest verified full; number 1 of the newest 1; i1.5 rests on it",
                 "d9": "goes",

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from aishell.errors import StateError, UnknownNameError
+from aishell.errors import AmbiguousNameError, StateError, UnknownNameError
 from aishell.models import RunState, Step, StepStatus, digest
 from aishell.state import audit
 from aishell.state.runs import Runs
@@ -166,10 +166,12 @@ def test_a_run_is_found_by_the_beginning_of_its_id(store):
     start_run(store, run_id="x%y")
     assert runs.find("abc1").id == "abc111"
     assert runs.find("x%").id == "x%y"
-    for text, said in (("abc", "ambiguous"), ("nobody", "unknown run"), ("%", "unknown run"), ("a_c1", "unknown run")):
-        with pytest.raises(UnknownNameError) as caught:
+    for text in ("nobody", "%", "a_c1", ""):
+        with pytest.raises(UnknownNameError, match="unknown run"):
             runs.find(text)
-        assert said in caught.value.message
+    with pytest.raises(AmbiguousNameError, match="ambiguous run 'abc'") as caught:
+        runs.find("abc")
+    assert caught.value.hint == "these begin so: abc111, abc222"
 
 
 def test_runs_are_listed_newest_first_by_target_and_state(store):
