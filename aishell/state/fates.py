@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from aishell.commands import command
-from aishell.errors import UnknownNameError
+from aishell.errors import AmbiguousNameError, UnknownNameError
 from aishell.models import RunState
 from aishell.state.connection import Record
 from aishell.state.locks import folder_of, is_held
@@ -64,7 +64,7 @@ class Fates:
             return Told(Fate.UNKNOWN)
         try:
             return self._told(Runs(self.store).find(begins))
-        except UnknownNameError:
+        except (UnknownNameError, AmbiguousNameError):
             return Told(Fate.UNKNOWN)
 
     def on(self, target: str, agent: str | None = None) -> Iterator[Told]:
