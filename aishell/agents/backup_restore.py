@@ -16,6 +16,8 @@ from aishell.reporting.units import size
 
 #: What takes the mark of a restore out of a database, and the methods whose restores leave one.
 RESET, MARKS = "reset_restore_mark", ("pg_dump", "mariadb-dump")
+#: The methods whose backups single tables can be taken from.
+BY_TABLE = ("pg_dump",)
 
 
 class BackupRestoreAgent(Agent):
@@ -68,6 +70,7 @@ class BackupRestoreAgent(Agent):
         chosen |= {name: [escaped(one) for one in data[name]] for name in ("only",) if name in data}
         if server.engine == "sqlite" and len(chosen) > 2:
             raise ParameterError("a SQLite backup is restored as a whole, as of its own time")
+        _check_tables(data.get("only", ()), made["method"])
         # A part of a backup, or a later moment, is not what its fingerprints are of.
         chosen["compare"] = bool(data.get("compare", True)) and made.get("compared", False) and len(chosen) == 2
         options = data.get("options", {})
@@ -116,6 +119,17 @@ class BackupRestoreAgent(Agent):
                 sentences.append("Every object is what the backup saw.")
             sentences += [f"Note: {note}." for note in output.get("notes") or ()]
         return data, " ".join([*sentences, *left_over(results)])
+
+
+def _check_tables(only: Sequence[str], method: str) -> None:
+    """Raises ParameterError where a restore of these tables would fail when it has begun."""
+    if only and method not in BY_TABLE:
+        raise ParameterError(
+            f"single tables cannot be restored from a {method} backup",
+            hint="restore it into a database of its own, and take them from there",
+        )
+    if bare := [table for table in only if "." not in table]:
+        raise ParameterError(f"the table {bare[0]!r} has no schema", hint="name it as schema.table")
 
 
 def _with_reset(restore: Step, made: Mapping[str, Any], place: str, inventory: Inventory) -> list[Step]:

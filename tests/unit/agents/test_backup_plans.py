@@ -157,6 +157,8 @@ def test_the_summary_names_the_rung_that_was_reached():
 
 POSTGRESQL = manifest(engine="postgresql", product="postgresql", server_version="15.4", database="shop").summary()
 
+DUMP = {**POSTGRESQL, "method": "pg_dump"}
+
 
 def restore(place: str = "shop_restored", made: dict[str, Any] | None = None, server=SERVER, **inputs: Any) -> Plan:
     known = {"backup": ID, "place": place, "manifest": made or POSTGRESQL, "rung": "readable"}
@@ -182,7 +184,7 @@ def test_a_restore_of_an_increment_reckons_with_all_that_it_rests_on():
 
 def test_only_all_of_a_backup_as_of_its_own_time_is_compared():
     assert restore(compare=False).steps[0].params["compare"] is False
-    assert restore(only=["public.orders"]).steps[0].params["compare"] is False
+    assert restore(made=DUMP, only=["public.orders"]).steps[0].params["compare"] is False
     moment = restore(until="2026-11-21T03:15:00+00:00").steps[0].params
     assert (moment["compare"], moment["until"]) == (False, "2026-11-21T03:15:00+00:00")
     assert restore(made={**POSTGRESQL, "compared": False}).steps[0].params["compare"] is False
@@ -205,6 +207,8 @@ SQLITE = make_server("sqlite", version=(3, 40, 1), database="/srv/shop.db", data
         ({"made": manifest().summary(), "server": SQLITE, "place": "copy.db"}, "is no path"),
         ({"made": manifest().summary(), "server": SQLITE, "place": "/x", "only": ["t"]}, "as a whole"),
         ({"made": manifest().summary(), "server": SQLITE, "place": "/x", "until": "2026-11-21"}, "as a whole"),
+        ({"made": {**DUMP, "method": "pg_basebackup"}, "only": ["public.orders"]}, "from a pg_basebackup backup"),
+        ({"made": DUMP, "only": ["public.orders", "nope"]}, "the table 'nope' has no schema"),
         ({"place": ""}, "place"),
     ],
 )
