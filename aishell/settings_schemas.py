@@ -250,3 +250,34 @@ SCHEDULES = mapping(
         "schedules": {"type": "object", "additionalProperties": _SCHEDULE},
     }
 )
+
+#: What the failure of a stage means for the stages on the same target that need it.
+ON_FAILURE = ("stop", "continue")
+_STAGE = mapping(
+    {
+        "agent": _TEXT,
+        "input": {"type": "object"},
+        "output": {"type": "string", "pattern": r"[A-Za-z_][A-Za-z0-9_-]{0,99}", "title": "a name"},
+        "targets": {**_NAMES, "items": {**_TEXT, "names": "target"}},
+        "label": {**_TEXT, "names": "label"},
+        "needs": _TEXTS,
+        "when": _TEXT,
+        "parallel": {"type": "boolean"},
+        "max_concurrent": whole(1, 1000),
+        "timeout": _DURATION,
+        "retries": whole(0, 10),
+        "on_failure": {"enum": list(ON_FAILURE)},
+    },
+    "agent",
+    title="a stage",
+)
+WORKFLOW = mapping(
+    {
+        "description": _TEXT,
+        "time_zone": _ZONE,
+        "max_concurrent": whole(1, 1000),
+        "max_concurrent_per_host": whole(1, 1000),
+        "stages": {"type": "object", "additionalProperties": _STAGE},
+    },
+    "stages",
+)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, hear_sigterm, open_files, open_site
+from aishell.cli.common import OUTPUT, before_command, hear_sigterm, open_files, open_site
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
-from aishell.errors import DeniedError, UsageError
+from aishell.errors import DeniedError, UsageError, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,7 +179,6 @@ def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
 @click.pass_context
 def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
     """Run a schedule at once, paused or not, and wait for it. It ends where its window closes, if that is open."""
-    from aishell.cli.run import worst
     from aishell.errors import UnknownNameError
     from aishell.reporting.units import printable
 
@@ -217,7 +216,6 @@ def run_due(ctx: click.Context, /) -> None:
 
     Several may run at a time: each night runs once. Nothing is printed where nothing is due. Exit 4 where a time was missed.
     """
-    from aishell.cli.run import worst
     from aishell.scheduling.starting import remove_old_logs, settle_all
 
     site = open_files(ctx)
@@ -255,12 +253,7 @@ def _starter(ctx: click.Context, site: SiteFiles) -> Any:
     """What starts rows, with the options that this command was given before its name."""
     from aishell.scheduling.starting import Starter
 
-    given = ctx.find_root().obj or {}
-    root = site.places.root
-    options = [] if root is None else ["--site", str(root.absolute())]
-    options += ["--state", str(site.state_path.absolute())]
-    options += ["--trust-site"] if given.get("trust_site") else []
-    return Starter(site, options, lambda row, code: _tell(site, row))
+    return Starter(site, before_command(ctx, site), lambda row, code: _tell(site, row))
 
 
 def _tell(site: SiteFiles, row: Record) -> None:

@@ -10,21 +10,17 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from aishell.agents.base import COMMON_INPUTS
-from aishell.agents.loading import BUILT_IN, load_agent
-from aishell.commands import command
-from aishell.errors import UnknownNameError, UsageError
-from aishell.models import Risk, Task, digest
+from aishell.agents.checking import check_task
+from aishell.errors import UnknownNameError
+from aishell.models import Risk, digest
 from aishell.scheduling.times import Cron, Every, Timing, Window, seconds
-from aishell.schema import Known, faults, wrong
+from aishell.schema import Known, wrong
 from aishell.settings import Settings, checked, read
 from aishell.settings_schemas import SCHEDULES
 from aishell.yamlfile import Document
 
 FILE = "schedules.yaml"
 GRACE = timedelta(minutes=15)
-#: Agents whose work is about one backup, archive or run: nobody does that every night.
-_BY_HAND = frozenset({"backup_restore", "archive_load", "undo"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _PLANNED = "workflows do not work yet; name an agent: agent: maintenance"
 
@@ -196,8 +192,7 @@ def _schedule(
     if missed == "once_if_open" and timing.window is None:
         message = "`missed: once_if_open` needs a window"
         raise wrong(document, *at, "missed", message=message, hint='add window: "22:00-05:30", or write skip or once')
-    agent = str(data["agent"]).replace("-", "_")
-    _check_agent(document, at, agent, data, agents)
+    agent = check_task(document, at, data, agents)
     return Schedule(
         name=name,
         timing=timing,
@@ -245,26 +240,3 @@ def _duration(document: Document, text: Any, *at: object) -> timedelta:
     if length > timedelta(days=366):
         raise wrong(document, *at, message=f"{at[-1]} is out of range: {text}", hint="write at most 366d")
     return length
-
-
-def _check_agent(
-    document: Document,
-    at: tuple[object, ...],
-    agent: str,
-    data: Mapping[str, Any],
-    agents: Callable[[], Collection[str]],
-) -> None:
-    """Raises SettingsError for an agent there is not, and for an input that it does not take."""
-    known = set(BUILT_IN) if agent in BUILT_IN else set(agents())
-    if agent not in known - _BY_HAND:
-        near = UnknownNameError("agent", agent, known - _BY_HAND)
-        raise wrong(document, *at, "agent", message=near.message, hint=near.hint)
-    taken = {**COMMON_INPUTS, **load_agent(agent).inputs}
-    for key, value in (data.get("input") or {}).items():
-        for fault in faults(value, taken.get(str(key), {}), {}, (*at, "input", key)):
-            raise wrong(document, *fault.at, message=fault.message, hint=fault.hint)
-        try:
-            load_agent(agent).check_inputs(Task(agent, "", {str(key): value}))
-        except UsageError as error:
-            hint = error.hint or f"`{command('run', agent.replace('_', '-'), '--help')}` lists what it takes"
-            raise wrong(document, *at, "input", key, message=error.message, hint=hint) from error

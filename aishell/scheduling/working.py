@@ -6,9 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 from aishell.commands import command
 from aishell.errors import AishellError, StateError, TargetBusyError, UnknownNameError
@@ -18,7 +16,7 @@ from aishell.safety.approval import Standing
 from aishell.scheduling.schedules import Schedule
 from aishell.site import Site
 from aishell.state.connection import Record
-from aishell.state.locks import FileLock, FileLockHeldError
+from aishell.state.locks import soon
 from aishell.state.schedule_runs import MOST_ATTEMPTS
 
 #: A run that a signal ended, as at a shutdown, is gone on with by whoever looks next.
@@ -39,7 +37,7 @@ def work(
 
     Raises whatever kept the run from beginning.
     """
-    lock = _lock(site.schedule_lock(number), number)
+    lock = soon(site.schedule_lock(number), f"schedule {number}")
     if lock is None:
         return None
     try:
@@ -53,15 +51,6 @@ def work(
         return _driven(site, claimed, observer, clock)
     finally:
         lock.release()
-
-
-def _lock(path: Path, number: int) -> FileLock | None:
-    """The lock of a row. Who looks whether it is held holds it for a moment: so it is tried for a while."""
-    for _ in range(40):
-        with suppress(FileLockHeldError):
-            return FileLock(path, f"schedule {number}")
-        time.sleep(0.05)
-    return None
 
 
 def _run_of(site: Site, row: Record) -> Record | None:
