@@ -138,7 +138,8 @@ def _became(row: Record) -> str:
     """What became of a stage on a target, in a few words."""
     ended = f"{row.outcome} (exit {row.exit_code})" if row.outcome else row.status
     run = f" run {row.run_id[:8]}" if row.run_id and row.attempts else ""
-    return f"{ended}{run}{f': {row.reason}' if row.reason else ''}"
+    attempt = f", attempt {row.attempts}" if row.attempts > 1 else ""
+    return f"{ended}{run}{attempt}{f': {row.reason}' if row.reason else ''}"
 
 
 def show(result: Mapping[str, Any]) -> None:
