@@ -231,6 +231,7 @@ _SCHEDULE = mapping(
             "title": "a window such as 22:00-05:30",
         },
         "agent": _TEXT,
+        "workflow": _TEXT,
         "input": {"type": "object"},
         "targets": {**_NAMES, "items": {**_TEXT, "names": "target"}},
         "label": {**_TEXT, "names": "label"},
@@ -238,7 +239,6 @@ _SCHEDULE = mapping(
         "grace": _DURATION,
         "approve_up_to": {"enum": [str(risk) for risk in Risk if risk not in (Risk.SAFE, Risk.CRITICAL)]},
     },
-    "agent",
     title="a schedule",
 )
 _BLACKOUT = mapping({"from": _DAY, "to": _DAY, "reason": _TEXT, "schedules": _NAMES}, "from", "to", title="a blackout")

@@ -116,7 +116,8 @@ class SiteFiles:
         from aishell.agents.loading import agent_types
         from aishell.scheduling.schedules import load_schedules
 
-        return load_schedules(self.places.config, self.known, agent_types, lambda: self.policy.preapprove_max_risk)
+        most = lambda: self.policy.preapprove_max_risk  # noqa: E731
+        return load_schedules(self.places.config, self.known, agent_types, most, self.workflow)
 
     @property
     def workflow_files(self) -> Mapping[str, Path]:

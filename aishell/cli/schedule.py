@@ -46,7 +46,8 @@ def list_(ctx: click.Context, /, output: str) -> None:
             {
                 "schedule": one.name,
                 "when": one.timing.text,
-                "agent": one.agent,
+                "agent": one.agent or None,
+                "workflow": one.workflow,
                 "targets": one.on(site.settings) if output == "json" else ", ".join(one.on(site.settings)),
                 "missed": one.missed,
                 "next": None if following is None else one.timing.local(following),
@@ -190,7 +191,7 @@ def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
             raise UnknownNameError("target", target, known, f"the schedule {name}")
     blackout = one.blackout(now)
     if blackout is not None:
-        now_ = command("run", one.agent.replace("_", "-"))
+        now_ = command("run", "workflow", one.workflow) if one.workflow else command("run", one.agent.replace("_", "-"))
         raise DeniedError(f"the schedule {name} does not run: {blackout.text}", hint=f"`{now_}` does it now")
     window = one.timing.window
     until = window.end(now, one.timing.zone) if window else None
@@ -235,18 +236,23 @@ def run_due(ctx: click.Context, /) -> None:
 @click.pass_context
 def work(ctx: click.Context, /, number: int) -> None:
     """What `run-due` starts as a process of its own: one row of the ledger."""
+    from aishell.cli import workflow
     from aishell.cli.output import Screen
+    from aishell.models import RunResult
     from aishell.scheduling import working
 
     hear_sigterm()
-    screen = Screen("table")
+    site, screen = open_site(ctx), Screen("table")
     with screen.progress() as observer:
-        result = working.work(open_site(ctx), number, observer)
+        result = working.work(site, number, observer, options=before_command(ctx, site))
     if result is None:
         say(f"there is nothing to do for {number} now: see `{command('schedule', 'history')}`")
         return
-    screen.result(result)
-    ctx.exit(result.exit_code)
+    if isinstance(result, RunResult):
+        screen.result(result)
+        ctx.exit(result.exit_code)
+    workflow.show(result)
+    ctx.exit(result["exit_code"])
 
 
 def _starter(ctx: click.Context, site: SiteFiles) -> Any:

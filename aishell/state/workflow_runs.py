@@ -43,7 +43,7 @@ class WorkflowRuns:
         options: Mapping[str, Any],
         until: str | None,
     ) -> None:
-        """Record a workflow with all its stages pending, unless it is there; `placed`: pairs of a stage and a target."""
+        """Record a workflow with all its stages pending; `placed`: pairs of a stage and a target."""
         row = {
             "id": workflow_id,
             "workflow": name,
@@ -67,8 +67,6 @@ class WorkflowRuns:
             for stage, target in placed
         ]
         with self.store.write() as connection:
-            if connection.first("SELECT 1 FROM workflow_runs WHERE id = :id", {"id": workflow_id}) is not None:
-                return
             _tell(connection, workflow_id, "begun", workflow=name, seal=_seal(row), by=who(), stages=list(placed))
             connection.insert("workflow_runs", {**row, "event": audit.head(connection)[0]})
             if stages:
@@ -103,6 +101,11 @@ class WorkflowRuns:
                 kind = "workflow run (ambiguous)" if rows else "workflow run"
                 raise UnknownNameError(kind, workflow_id, [row.id[:8] for row in known])
             return rows[0]
+
+    def there(self, workflow_id: str) -> bool:
+        """Whether a workflow of this id was begun."""
+        with self.store.read() as connection:
+            return connection.value("SELECT 1 FROM workflow_runs WHERE id = :id", {"id": workflow_id}) is not None
 
     def recent(self, name: str | None = None, *, limit: int = 20) -> list[Record]:
         """Runs of workflows, the newest first."""

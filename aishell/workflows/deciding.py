@@ -163,14 +163,14 @@ def concluded(rows: Sequence[Row], *, interrupted: bool = False) -> tuple[str, i
         if row.status == Status.RUNNING:
             codes.append(130)
         elif row.status == Status.WAITING:
-            codes.append(4 if row.exit_code == 4 else 3)
+            codes.append(row.exit_code if row.exit_code is not None else 3)
         elif row.status == Status.SKIPPED:
             codes.append(4 if row.cause == Why.DEFERRED else 0)
         elif row.exit_code is not None:
             codes.append(row.exit_code)
     code = worst(codes)
+    if code in (1, 3, 4, 5) and any(row.status == Status.WAITING for row in rows):
+        return "waiting_approval", code
     if code in (1, 2, 6):
         return ("partial" if any(row.status == Status.DONE for row in rows) else "failure"), code
-    words = {130: "cancelled", 5: "rejected", 3: "waiting_approval", 4: "partial", 0: "success"}
-    waits = any(row.status == Status.WAITING for row in rows)
-    return ("waiting_approval" if waits and code == 5 else words[code]), code
+    return {130: "cancelled", 5: "rejected", 4: "partial", 0: "success"}[code], code

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,8 @@ from aishell.execution.locking import target_file
 from aishell.state.locks import FileLock
 from tests.fix_aishell import Aishell
 from tests.scheduled import back, nightly, rows
+from tests.servers import wait_until
+from tests.workflows import TWO, assert_each_stage_once, held, targets, workflow, worn
 
 
 @pytest.fixture
@@ -234,3 +238,62 @@ def test_the_shipped_file_and_its_example_are_right(site: Aishell):
     )
     (own,) = site("schedule", "list", "--output", "json").expect(0).json
     assert (own["schedule"], own["missed"]) == ("nightly", "once_if_open")
+
+
+@pytest.fixture
+def of_workflow(site: Aishell) -> Aishell:
+    """A site whose nights are a workflow of two stages on two targets; one night is due."""
+    return workflow_due(site, "test")
+
+
+def workflow_due(site: Aishell, environment: str) -> Aishell:
+    paths = {name: site.site / f"{name}.db" for name in ("small", "other")}
+    targets(
+        site, {name: f"sqlite:///{path if path.exists() else worn(path)}" for name, path in paths.items()}, environment
+    )
+    workflow(site, TWO)
+    site.configure(
+        "schedules.yaml",
+        "schedules:\n  nightly: {cron: '30 2 * * *', workflow: night, targets: [small, other], missed: once}\n",
+    )
+    back(site, "nightly", days=1)
+    return site
+
+
+def test_a_workflow_is_run_on_each_target_once_a_night(of_workflow: Aishell):
+    site = of_workflow
+    site("schedule", "run-due").expect(0)
+    found = rows(site)
+    assert [(row.status, row.outcome, row.attempts) for row in found] == [("done", "success", 1)] * 2
+    assert {row.run_id for row in found} == {name for (name,) in site.rows("SELECT id FROM workflow_runs")}
+    assert_each_stage_once(site)
+    assert site("schedule", "run-due").expect(0).out == ""
+    (told,) = site("schedule", "list", "--output", "json").json
+    assert (told["workflow"], told["agent"]) == ("night", None)
+
+
+def test_a_workflow_that_is_killed_goes_on_at_the_next_look(of_workflow: Aishell):
+    site = of_workflow
+    with held(site.site / "small.db"):
+        looking = site.start("schedule", "run-due")
+        wait_until(lambda: site.rows("SELECT 1 FROM workflow_stages WHERE status = 'running'") != [], "a stage runs")
+        for row in rows(site):
+            if row.pid is not None:
+                os.kill(row.pid, signal.SIGKILL)
+        looking.wait().expect(1)
+    site("schedule", "run-due").expect(0)
+    assert [(row.status, row.outcome) for row in rows(site)] == [("done", "success")] * 2
+    assert len(site.rows("SELECT id FROM workflow_runs")) == 2
+    assert_each_stage_once(site)
+
+
+def test_a_workflow_that_asks_goes_on_when_it_was_answered(site: Aishell):
+    workflow_due(site, "production")
+    site("schedule", "run-due").expect(3)
+    assert [row.status for row in rows(site)] == ["waiting"] * 2
+    assert site("schedule", "run-due").expect(0).out == "", "it waits for a person"
+    for (name,) in site.rows("SELECT id FROM approvals"):
+        site("approvals", "approve", name).expect(0)
+    site("schedule", "run-due").expect(0)
+    assert [(row.status, row.outcome) for row in rows(site)] == [("done", "success")] * 2
+    assert_each_stage_once(site)

@@ -145,7 +145,10 @@ FURTHER: list[tuple[str, str, int, str]] = [
             ("agent: log-cleanup\n    every: 1h\n    input:\n      retention_days: 0", 7, "1"),
             ("agent: maintenance\n    every: 1h\n    approve_up_to: critical", 6, "known: "),
             ("agent: maintenance\n    every: 1h\n    approve_up_to: high", 6, "preapprove_max_risk"),
-            ("workflow: nightly\n    every: 1h", 4, "agent: maintenance"),
+            ("workflow: nigthly\n    every: 1h", 4, "'nightly'"),
+            ("workflow: nightly\n    agent: maintenance\n    every: 1h", 5, "one of them"),
+            ("workflow: nightly\n    every: 1h\n    input: {maintenance_type: full}", 6, "stages"),
+            ("every: 1h", 2, "`agent` nor `workflow`"),
         )
     ),
     ("schedules.yaml", "schedules:\n  nightly: {cron: '@daily', agent: maintenance, targets: [shpo]}\n", 2, "'shop'"),
