@@ -91,6 +91,6 @@ def assert_each_stage_once(site: Aishell) -> None:
                 run_id,
                 index,
             )
-            if kind in ("step_completed", "step_skipped"):
+            if kind == "step_completed":  # what was left out when another failed has its turn after all
                 ended.add(index)
     site("audit", "verify").expect(0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from aishell.errors import worst
 from aishell.workflows.workflows import Stage, Workflow
@@ -85,72 +85,82 @@ def is_over(row: Row, stage: Stage) -> bool:
     return row.status in (Status.DONE, Status.FAILED, Status.SKIPPED) and retry_at(row, stage) is None
 
 
-def needed(row: Row, workflow: Workflow, rows: Sequence[Row]) -> list[Row]:
-    """What has to be over before: the stages it needs on its target; one that does not run there, on all of its targets."""
-    found: list[Row] = []
-    for name in workflow.stage(row.stage).needs:
-        others = [one for one in rows if one.stage == name]
-        found += [one for one in others if one.target == row.target] or others
-    return found
+class Board(Generic[R]):
+    """All stages on all targets at one moment, and what may be done with each."""
 
+    def __init__(self, workflow: Workflow, rows: Sequence[R]) -> None:
+        self.workflow, self.rows = workflow, rows
+        self._stages = {stage.name: stage for stage in workflow.stages}
+        self._places = {(row.stage, row.target): row for row in rows}
+        self._of: dict[str, list[R]] = {name: [] for name in self._stages}
+        for row in rows:
+            self._of[row.stage].append(row)
 
-def hindered(row: Row, workflow: Workflow, rows: Sequence[Row]) -> str | None:
-    """Why a stage is not run on a target, where what it needs did not do its work; in the words of its `reason`."""
-    for need in needed(row, workflow, rows):
-        stage = workflow.stage(need.stage)
-        place = need.stage if need.target == row.target else f"{need.stage} on {need.target}"
-        if need.status == Status.SKIPPED and need.cause != Why.CONDITION:
-            return f"needs {place}, which was not run"
-        if need.status in (Status.DONE, Status.FAILED) and need.exit_code and stage.on_failure != "continue":
-            became = "left work for later" if need.exit_code == 4 else f"failed (exit {need.exit_code})"
-            return f"needs {place}, which {became}"
-    return None
+    def needed(self, row: R) -> list[R]:
+        """What has to be over before: the stages it needs on its target; one that does not run there, on all of its targets."""
+        found: list[R] = []
+        for name in self._stages[row.stage].needs:
+            there = self._places.get((name, row.target))
+            found += self._of[name] if there is None else [there]
+        return found
 
+    def hindered(self, row: R) -> str | None:
+        """Why a stage is not run on a target, where what it needs did not do its work; in the words of its `reason`."""
+        for need in self.needed(row):
+            place = need.stage if need.target == row.target else f"{need.stage} on {need.target}"
+            if need.status == Status.SKIPPED and need.cause != Why.CONDITION:
+                return f"needs {place}, which was not run"
+            ended = need.status in (Status.DONE, Status.FAILED)
+            if ended and need.exit_code and self._stages[need.stage].on_failure != "continue":
+                became = "left work for later" if need.exit_code == 4 else f"failed (exit {need.exit_code})"
+                return f"needs {place}, which {became}"
+        return None
 
-def ready(workflow: Workflow, rows: Sequence[R], now: datetime) -> list[R]:
-    """What all needs of are over, and that is to be started, looked after or left out."""
-    found = []
-    for row in rows:
-        again = retry_at(row, workflow.stage(row.stage))
-        wanted = again <= now if again is not None else row.status in (Status.PENDING, Status.RUNNING, Status.WAITING)
-        if wanted and all(is_over(one, workflow.stage(one.stage)) for one in needed(row, workflow, rows)):
-            found.append(row)
-    return found
+    def ready(self, now: datetime) -> list[R]:
+        """What all needs of are over, and that is to be started, looked after or left out."""
+        found = []
+        for row in self.rows:
+            again = retry_at(row, self._stages[row.stage])
+            wanted = row.status in (Status.PENDING, Status.RUNNING, Status.WAITING) if again is None else again <= now
+            if wanted and all(self.is_over(one) for one in self.needed(row)):
+                found.append(row)
+        return found
 
+    def is_over(self, row: R) -> bool:
+        """Whether nothing more becomes of a stage on a target."""
+        return is_over(row, self._stages[row.stage])
 
-def next_retry(workflow: Workflow, rows: Sequence[Row]) -> datetime | None:
-    """When the next of those that failed is tried again."""
-    return min((at for row in rows if (at := retry_at(row, workflow.stage(row.stage)))), default=None)
+    def next_retry(self, after: datetime) -> datetime | None:
+        """When the next of those that failed is to be tried again. One whose time has come waits for something to end."""
+        moments = (retry_at(row, self._stages[row.stage]) for row in self.rows)
+        return min((at for at in moments if at is not None and at > after), default=None)
 
+    def startable(self, candidates: Sequence[R], working: Collection[int], limits: Limits) -> list[R]:
+        """Which of the candidates begin now, beside those that are `working`: never two on a target, and within all limits.
 
-def startable(
-    candidates: Sequence[R], workflow: Workflow, rows: Sequence[R], working: Collection[int], limits: Limits
-) -> list[R]:
-    """Which of the candidates begin now, beside those that are `working`: never two on a target, and within all limits.
+        First the target with the most work left, by what each of its stages took before; what never ran counts as the longest.
+        """
+        taken = [row for row in self.rows if row.id in working]
+        targets, stages = {row.target for row in taken}, Counter(row.stage for row in taken)
+        hosts, chosen, left = Counter(limits.host(row.target) for row in taken), list[R](), self._left(limits)
+        for row in sorted(candidates, key=lambda one: -left[one.target]):
+            host, most = limits.host(row.target), self._stages[row.stage].limit
+            free = len(taken) + len(chosen) < limits.total and hosts[host] < limits.per_host
+            if free and row.target not in targets and (most is None or stages[row.stage] < most):
+                chosen.append(row)
+                targets.add(row.target)
+                hosts[host] += 1
+                stages[row.stage] += 1
+        return chosen
 
-    First the target with the most work left, by what each of its stages took before; what has never run counts as the longest.
-    """
-    busy = [row for row in rows if row.id in working]
-    left = _left(workflow, rows, limits)
-    chosen: list[R] = []
-    for row in sorted(candidates, key=lambda one: -left[one.target]):
-        taken = [*busy, *chosen]
-        hosts, stages = Counter(limits.host(one.target) for one in taken), Counter(one.stage for one in taken)
-        most = workflow.stage(row.stage).limit
-        free = len(taken) < limits.total and hosts[limits.host(row.target)] < limits.per_host
-        if free and (most is None or stages[row.stage] < most) and row.target not in {one.target for one in taken}:
-            chosen.append(row)
-    return chosen
-
-
-def _left(workflow: Workflow, rows: Sequence[Row], limits: Limits) -> Mapping[str, float]:
-    """Seconds of work that each target has left, infinite where nobody knows."""
-    left: dict[str, float] = {row.target: 0.0 for row in rows}
-    for row in rows:
-        if not is_over(row, workflow.stage(row.stage)):
-            took = limits.seconds(workflow.stage(row.stage).agent, row.target)
-            left[row.target] += float("inf") if took is None else took
-    return left
+    def _left(self, limits: Limits) -> Mapping[str, float]:
+        """Seconds of work that each target has left, infinite where nobody knows."""
+        left: dict[str, float] = {row.target: 0.0 for row in self.rows}
+        for row in self.rows:
+            if not self.is_over(row):
+                took = limits.seconds(self._stages[row.stage].agent, row.target)
+                left[row.target] += float("inf") if took is None else took
+        return left
 
 
 def concluded(rows: Sequence[Row], *, interrupted: bool = False) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -14,26 +14,15 @@ from typing import Any
 
 from aishell import processes
 from aishell.databases.urls import read_url
-from aishell.errors import OutgrownError, StepError, TargetBusyError
+from aishell.errors import AishellError, OutgrownError, StateError, TargetBusyError
 from aishell.planning.conditions import described, holds
 from aishell.planning.variables import Reference
 from aishell.site import Site
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.locks import is_held, soon
-from aishell.workflows.deciding import (
-    Limits,
-    Row,
-    Status,
-    Why,
-    concluded,
-    hindered,
-    is_over,
-    next_retry,
-    ready,
-    startable,
-)
-from aishell.workflows.working import kept, lookup, settled
+from aishell.workflows.deciding import Board, Limits, Status, Why, concluded
+from aishell.workflows.working import INTERRUPTED, kept, lookup, settled
 
 #: So many logs of stages are kept, the newest.
 LOGS = 1000
@@ -76,7 +65,8 @@ class Driver:
             self._limits = self._bounds()
             self._walk()
             rows = self.site.workflow_runs.stages(self.workflow_id)
-            status, code = concluded(rows, interrupted=self.interrupted)
+            cut_off = self.interrupted or any(row.id in self._let_be for row in rows if row.status == Status.PENDING)
+            status, code = concluded(rows, interrupted=cut_off)
             self.site.workflow_runs.end(self.workflow_id, status, code)
             return status, code
         finally:
@@ -96,7 +86,7 @@ class Driver:
                     self._wait(LOOK if orphans else self._patience())
                 elif orphans:
                     time.sleep(LOOK)
-                elif (pause := self._patience()) is not None and not self.interrupted:
+                elif (pause := self._patience()) is not None:
                     time.sleep(pause)
                 else:
                     return
@@ -110,47 +100,46 @@ class Driver:
     def _start(self) -> bool:
         """Start what can be; whether a process that an earlier one has left is still at work."""
         while True:
-            rows = self.site.workflow_runs.stages(self.workflow_id)
-            candidates = [row for row in ready(self._workflow, rows, datetime.now(UTC)) if row.id not in self._let_be]
+            self._looked = datetime.now(UTC)
+            self._board = Board(self._workflow, self.site.workflow_runs.stages(self.workflow_id))
+            candidates = [row for row in self._board.ready(self._looked) if row.id not in self._let_be]
             left = {row.id for row in candidates if row.id not in self._children and self._is_held(row)}
             fresh = [row for row in candidates if row.id not in left and row.id not in self._children]
             # What is left out lets others be left out, or begin.
-            if not [row for row in fresh if self._left_out(row, rows)]:
+            if not [row for row in fresh if self._left_out(row)]:
                 break
-        for row in startable(fresh, self._workflow, rows, {*left, *self._children}, self._limits):
+        for row in self._board.startable(fresh, {*left, *self._children}, self._limits):
             timeout = self._workflow.stage(row.stage).timeout
             self._children[row.id] = self._process(row)
             if timeout is not None:
                 self._ends[row.id] = time.monotonic() + timeout
         return bool(left)
 
-    def _is_held(self, row: Row) -> bool:
+    def _is_held(self, row: Record) -> bool:
         return is_held(self.site.stage_lock(row.id))
 
-    def _left_out(self, row: Record, rows: Sequence[Record]) -> bool:
+    def _left_out(self, row: Record) -> bool:
         """Close a row of which nothing is to be run: it is over already, or something stands against it."""
-        if settled(self.site, row):
-            self.told(self.site.workflow_runs.stage(row.id))
-            return True
-        if row.status in (Status.RUNNING, Status.WAITING):
-            return False  # it was begun
-        try:
-            against = self._against(row, rows)
-        except StepError as error:
-            self.site.workflow_runs.close(row.id, Status.FAILED, reason=error.message, exit_code=1, outcome="failure")
-            self.told(self.site.workflow_runs.stage(row.id))
-            return True
-        if against is None:
-            return False
-        cause, reason = against
-        self.site.workflow_runs.close(row.id, Status.SKIPPED, reason=reason, cause=cause)
+        if not settled(self.site, row):
+            if row.status in (Status.RUNNING, Status.WAITING):
+                return False  # it was begun
+            try:
+                against = self._against(row)
+            except StateError:
+                raise
+            except AishellError as error:
+                self._fail(row, error.message, error.exit_code)
+            else:
+                if against is None:
+                    return False
+                self.site.workflow_runs.close(row.id, Status.SKIPPED, cause=against[0], reason=against[1])
         self.told(self.site.workflow_runs.stage(row.id))
         return True
 
-    def _against(self, row: Record, rows: Sequence[Record]) -> tuple[Why, str] | None:
-        """Why a stage is not to run on a target. Raises StepError for a condition that cannot be decided."""
+    def _against(self, row: Record) -> tuple[Why, str] | None:
+        """Why a stage is not to run on a target. Raises AishellError for a condition that cannot be decided."""
         stage = self._workflow.stage(row.stage)
-        need = hindered(row, self._workflow, rows)
+        need = self._board.hindered(row)
         if need is not None:
             return Why.NEED, need
         if self._row.until is not None and datetime.fromisoformat(self._row.until) <= datetime.now(UTC):
@@ -163,6 +152,9 @@ class Driver:
             return Why.CONDITION, described(stage.when, value)
         return None
 
+    def _fail(self, row: Record, reason: str, exit_code: int = 1) -> None:
+        self.site.workflow_runs.close(row.id, Status.FAILED, reason=reason, exit_code=exit_code, outcome="failure")
+
     def _process(self, row: Record) -> subprocess.Popen[bytes]:
         words = [*self.options, "run", "workflow", "--stage", str(row.id)]
         return processes.start(words, log_of(self.site, row.id))
@@ -170,13 +162,13 @@ class Driver:
     def _patience(self) -> float | None:
         """Seconds until something is to be done though no process has ended: a time that is over, a retry. None: nothing is."""
         moments = [end - time.monotonic() for end in self._ends.values()]
-        rows = [row for row in self.site.workflow_runs.stages(self.workflow_id) if row.id not in self._let_be]
-        again = next_retry(self._workflow, rows)
-        if again is not None and not self.interrupted:
+        again = None if self.interrupted else self._board.next_retry(self._looked)
+        if again is not None:
             moments.append((again - datetime.now(UTC)).total_seconds())
         return max(0.01, min(moments)) if moments else None
 
     def _wait(self, timeout: float | None) -> None:
+        """Wait for a process to end, or so long, and see whose time is over."""
         for number in processes.ended(self._children, timeout):
             code = self._children.pop(number).wait()
             self._ends.pop(number, None)
@@ -198,19 +190,19 @@ class Driver:
 
     def _ended(self, row: Record, code: int) -> None:
         """A process has ended: its row says what became of it, unless it was stopped before it could."""
-        failed: str | None = None
-        if row.status in (Status.PENDING, Status.RUNNING) and not settled(self.site, row):
-            if row.id in self._overdue:
-                failed = f"it took longer than {self._workflow.stage(row.stage).timeout} s"
-            elif code < 0:
-                failed = f"its process was killed (signal {-code})"
-            elif row.status == Status.PENDING:
-                failed = f"its process ended with exit {code} before it began"
+        over = row.id in self._overdue
         self._overdue.discard(row.id)
-        if failed is not None and not self.interrupted:
-            self.site.workflow_runs.close(row.id, Status.FAILED, reason=failed, exit_code=1, outcome="failure")
+        if row.status in (Status.PENDING, Status.RUNNING) and not settled(self.site, row):
+            if self._is_held(row):
+                return  # by a process that was left, and was faster
+            if over and not self.interrupted:
+                self._fail(row, f"it took longer than {self._workflow.stage(row.stage).timeout} s")
+            elif code < 0 and not self.interrupted:
+                self._fail(row, f"its process was killed (signal {-code})")
+            elif code != INTERRUPTED and not self.interrupted:
+                self._fail(row, f"its process ended with exit {code}; what it said is in {log_of(self.site, row.id)}")
         row = self.site.workflow_runs.stage(row.id)
-        if not is_over(row, self._workflow.stage(row.stage)) and row.status != Status.FAILED:
+        if row.status in (Status.PENDING, Status.RUNNING, Status.WAITING):
             self._let_be.add(row.id)
         self.told(row)
 

@@ -26,7 +26,7 @@ from aishell.workflows.deciding import Status
 from aishell.workflows.workflows import ROOTS, Stage, Workflow
 
 #: A run that a signal ended is gone on with by whoever resumes the workflow.
-_INTERRUPTED = 130
+INTERRUPTED = 130
 #: The run is over and nothing goes on with it: what is tried again is a run of its own.
 _OVER = frozenset({RunState.COMPLETED, RunState.CANCELLED})
 
@@ -101,7 +101,7 @@ def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
         reason = f"{error.message}; {error.hint}" if error.hint else error.message
         site.workflow_runs.close(row.id, Status.FAILED, reason=reason, exit_code=error.exit_code, outcome="failure")
         raise
-    if result.exit_code == _INTERRUPTED:
+    if result.exit_code == INTERRUPTED:
         return result
     if result.state in (RunState.WAITING_APPROVAL, RunState.PAUSED):
         reason = "; ".join(result.output_data.get("waiting", ())) or "paused"

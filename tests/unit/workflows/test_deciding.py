@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 
 from aishell.workflows.deciding import (
     LONGEST,
+    Board,
     Limits,
     Status,
     Why,
     concluded,
-    hindered,
     is_over,
-    ready,
     retry_at,
-    startable,
 )
 from aishell.workflows.workflows import Workflow
 
@@ -54,6 +52,14 @@ def night(**changes: dict[str, Any]) -> Workflow:
 def rows(*targets: str) -> list[Row]:
     places = [(stage, target) for stage in NIGHT for target in targets or ("shop",)]
     return [Row(number, stage, target) for number, (stage, target) in enumerate(places)]
+
+
+def ready(workflow: Workflow, known: list[Row], now: datetime) -> list[Row]:
+    return Board(workflow, known).ready(now)
+
+
+def hindered(row: Row, workflow: Workflow, known: list[Row]) -> str | None:
+    return Board(workflow, known).hindered(row)
 
 
 def names(found: list[Row]) -> list[tuple[str, str]]:
@@ -127,7 +133,7 @@ def limits(total: int = 99, per_host: int = 99, **took: float) -> Limits:
 
 def test_the_target_with_the_most_left_begins_and_what_never_ran_before_all():
     known = rows("a", "b", "c")
-    begun = startable(ready(night(), known, NOW), night(), known, (), limits(total=2, a=5, b=60))
+    begun = Board(night(), known).startable(ready(night(), known, NOW), (), limits(total=2, a=5, b=60))
     assert names(begun) == [("backup", "c"), ("backup", "b")]
 
 
@@ -143,7 +149,7 @@ def test_no_limit_is_ever_passed_and_none_is_left_unused(targets, working, most)
     known, bounds = rows(*targets), limits(total, per_host)
     at_work = [row for row in known if row.id in working]
     candidates = [row for row in known if row.id not in working]
-    begun = startable(candidates, workflow, known, {row.id for row in at_work}, bounds)
+    begun = Board(workflow, known).startable(candidates, {row.id for row in at_work}, bounds)
     before, after = _loads(at_work), _loads([*at_work, *begun])
     for load, most_ in (("", total), *((host, per_host) for host in "abc"), ("backup", per_stage)):
         assert after[load] <= max(most_, before[load])
