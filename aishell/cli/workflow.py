@@ -68,16 +68,27 @@ def workflow(
         ctx.exit(_resume(ctx, again, dry_run, options))
     site = open_site(ctx)
     chosen = site.workflow(str(name))
-    given = chosen_targets(site, {**options, "url": None})
-    placed = chosen.placed(None if given == [None] else [str(one) for one in given], site.settings)
-    for target in dict.fromkeys(target for _, target in placed):
-        site.target(target)  # raises for one there is not, before anything is done
+    placed = chosen.placed(_targets(site, options), site.settings)
     if dry_run:
         ctx.exit(_preview(site, chosen, placed, options))
     workflow_id = uuid.uuid4().hex
     kept = {key: options[key] for key in ("yes", "jobs", "safety_level") if options[key]}
     site.workflow_runs.begin(workflow_id, chosen.name, chosen.data, placed, kept, _until(chosen, options))
     ctx.exit(_drive(ctx, site, workflow_id, options["output"]))
+
+
+def _targets(site: Site, options: dict[str, Any]) -> list[str] | None:
+    """The targets that are named, each once; None where none is. Raises UsageError for one that is not configured."""
+    named = chosen_targets(site, {**options, "url": None})
+    if named == [None]:
+        return None
+    for target in named:
+        if "://" in str(target):  # it may have a password, and what is to be done is written down
+            raise UsageError(
+                "a workflow runs on configured targets", hint="give the database a name in config/targets.yaml"
+            )
+        site.target(target)  # raises for one there is not
+    return [str(target) for target in dict.fromkeys(named)]
 
 
 def _resume(ctx: click.Context, again: str, dry_run: bool, options: dict[str, Any]) -> int:

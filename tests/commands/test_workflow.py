@@ -176,7 +176,7 @@ def test_stages_with_targets_of_their_own_run_there(site: Aishell):
     workflow(site, only_crm)
     assert "no target is named for the stage 'tidy'" in site(*RUN).expect(2).err
     assert placed("--all") == [("backup", "crm"), ("tidy", "shop"), ("tidy", "crm")]
-    assert placed("--target", "shop") == [("tidy", "shop")]
+    assert placed("--target", "shop", "--target", "shop") == [("tidy", "shop")]
     site.configure("aishell.yaml", "default_target: shop\n")
     assert placed() == [("backup", "crm"), ("tidy", "shop")]
     workflow(site, only_crm.replace("needs: [backup]", "when: '${stages.backup.output.backup_bytes} > 0'"))
@@ -198,13 +198,16 @@ def test_what_is_wrong_is_told_before_anything_is_run(site: Aishell):
         ("nigth",): "did you mean 'night",
         ("night", "--target", "shpo"): "did you mean 'shop'",
         ("night", "--label", "nihgt"): "did you mean 'night'",
+        ("night", "--target", "mysql://u:secret@h/d"): "config/targets.yaml",
         ("night", "--all", "--target", "shop"): "exclude each other",
         (): "--resume ID",
         ("night", "--resume", "1"): "--resume ID",
         ("--resume", "1", "--all"): "leave --dry-run",
     }
     for words, hint in cases.items():
-        assert hint in site("run", "workflow", *words).expect(2).err
+        told = site("run", "workflow", *words).expect(2).err
+        assert hint in told
+        assert "secret" not in told
     path = workflow(site, TWO + "    needs: [bakcup]\n")
     for command in (RUN, ("workflows", "list"), ("doctor",)):
         ended = site(*command)
