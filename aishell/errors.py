@@ -31,7 +31,15 @@ do next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+
+#: Of several exit codes the one that counts (model.md, Exit codes).
+PRECEDENCE = (130, 1, 6, 5, 3, 4, 2, 0)
+
+
+def worst(codes: Collection[int]) -> int:
+    """The exit code of several runs together."""
+    return next(code for code in PRECEDENCE if code in codes)
 
 
 class AishellError(Exception):

@@ -277,6 +277,10 @@ def check_files(config: Path, built_in: Collection[str], agents: Callable[[], Co
         if path.name not in known:
             near = UnknownNameError("file", path.name, known)
             raise SettingsError(f"{path}:1: {near.message}: nothing reads it", hint=near.hint)
+    for path in sorted((config / "workflows").glob("*")):
+        if path.suffix in _READ and path.suffix != ".yaml" and not path.name.startswith("."):
+            near = UnknownNameError("file", path.name, [f"{path.stem}.yaml"])
+            raise SettingsError(f"{path}:1: {near.message}: nothing reads it", hint=near.hint)
 
 
 def check_environment(environment: str) -> str:

@@ -231,6 +231,7 @@ _SCHEDULE = mapping(
             "title": "a window such as 22:00-05:30",
         },
         "agent": _TEXT,
+        "workflow": _TEXT,
         "input": {"type": "object"},
         "targets": {**_NAMES, "items": {**_TEXT, "names": "target"}},
         "label": {**_TEXT, "names": "label"},
@@ -238,7 +239,6 @@ _SCHEDULE = mapping(
         "grace": _DURATION,
         "approve_up_to": {"enum": [str(risk) for risk in Risk if risk not in (Risk.SAFE, Risk.CRITICAL)]},
     },
-    "agent",
     title="a schedule",
 )
 _BLACKOUT = mapping({"from": _DAY, "to": _DAY, "reason": _TEXT, "schedules": _NAMES}, "from", "to", title="a blackout")
@@ -249,4 +249,35 @@ SCHEDULES = mapping(
         "blackouts": {"type": "array", "items": {"anyOf": [_DAY, _BLACKOUT]}, "unique": ()},
         "schedules": {"type": "object", "additionalProperties": _SCHEDULE},
     }
+)
+
+#: What the failure of a stage means for the stages on the same target that need it.
+ON_FAILURE = ("stop", "continue")
+_STAGE = mapping(
+    {
+        "agent": _TEXT,
+        "input": {"type": "object"},
+        "output": {"type": "string", "pattern": r"[A-Za-z_][A-Za-z0-9_-]{0,99}", "title": "a name"},
+        "targets": {**_NAMES, "items": {**_TEXT, "names": "target"}},
+        "label": {**_TEXT, "names": "label"},
+        "needs": _TEXTS,
+        "when": _TEXT,
+        "parallel": {"type": "boolean"},
+        "max_concurrent": whole(1, 1000),
+        "timeout": _DURATION,
+        "retries": whole(0, 10),
+        "on_failure": {"enum": list(ON_FAILURE)},
+    },
+    "agent",
+    title="a stage",
+)
+WORKFLOW = mapping(
+    {
+        "description": _TEXT,
+        "time_zone": _ZONE,
+        "max_concurrent": whole(1, 1000),
+        "max_concurrent_per_host": whole(1, 1000),
+        "stages": {"type": "object", "additionalProperties": _STAGE},
+    },
+    "stages",
 )

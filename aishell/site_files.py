@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from aishell.state.runs import Runs
     from aishell.state.schedule_runs import ScheduleRuns
     from aishell.state.store import Store
+    from aishell.state.workflow_runs import WorkflowRuns
+    from aishell.workflows.workflows import Workflow
 
 
 class SiteFiles:
@@ -114,7 +116,22 @@ class SiteFiles:
         from aishell.agents.loading import agent_types
         from aishell.scheduling.schedules import load_schedules
 
-        return load_schedules(self.places.config, self.known, agent_types, lambda: self.policy.preapprove_max_risk)
+        most = lambda: self.policy.preapprove_max_risk  # noqa: E731
+        return load_schedules(self.places.config, self.known, agent_types, most, self.workflow)
+
+    @property
+    def workflow_files(self) -> Mapping[str, Path]:
+        """The workflows there are: those of the site before those that come with aishell."""
+        from aishell.workflows.workflows import names
+
+        return names(self.places.config, locations.built_in("config"))
+
+    def workflow(self, name: str) -> Workflow:
+        """A workflow by its name, checked. Raises UnknownNameError and SettingsError."""
+        from aishell.agents.loading import agent_types
+        from aishell.workflows.workflows import load_workflow
+
+        return load_workflow(name, self.workflow_files, self.known, agent_types)
 
     @cached_property
     def store(self) -> Store:
@@ -140,6 +157,12 @@ class SiteFiles:
 
         return ScheduleRuns(self.store)
 
+    @cached_property
+    def workflow_runs(self) -> WorkflowRuns:
+        from aishell.state.workflow_runs import WorkflowRuns
+
+        return WorkflowRuns(self.store)
+
     @property
     def archives(self) -> Path:
         """The folder of archives: as configured, else `archives` beside the state."""
@@ -161,6 +184,14 @@ class SiteFiles:
     def schedule_lock(self, number: int) -> Path:
         """The file that the process working on a row of the ledger holds locked."""
         return self.locks / f"schedule-{number}.lock"
+
+    def workflow_lock(self, workflow_id: str) -> Path:
+        """The file that the process driving a workflow holds locked."""
+        return self.locks / f"workflow-{workflow_id}.lock"
+
+    def stage_lock(self, number: int) -> Path:
+        """The file that the process working on a stage of a workflow on a target holds locked."""
+        return self.locks / f"stage-{number}.lock"
 
     @property
     def locks(self) -> Path:

@@ -91,7 +91,8 @@ class Aishell:
         self.site = home / "site"
         self.state = home / "state" / "state.db"
         self.config = self.site / "config"
-        (self.config / "agents").mkdir(parents=True)
+        for name in ("agents", "workflows"):
+            (self.config / name).mkdir(parents=True)
         self.state.parent.mkdir()
         self._running: list[Running] = []
         self._number = 0

@@ -57,6 +57,15 @@ def _opened(ctx: click.Context, kind: type[S]) -> S:
     return site
 
 
+def before_command(ctx: click.Context, site: SiteFiles) -> list[str]:
+    """The options before its name that a process of ours is given, so that it works on the same site."""
+    given = ctx.find_root().obj or {}
+    root = site.places.root
+    options = [] if root is None else ["--site", str(root.absolute())]
+    options += ["--state", str(site.state_path.absolute())]
+    return options + (["--trust-site"] if given.get("trust_site") else [])
+
+
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Which databases."""
     for option in reversed(

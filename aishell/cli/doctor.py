@@ -60,7 +60,14 @@ def doctor(ctx: click.Context, /, target: str | None, url: str | None, output: s
 
 def _site(site: Site) -> Iterator[Finding]:
     """What has nothing to do with a target."""
-    looks = (("state", _state), ("config", _config), ("policy", _policy), ("schedules", _schedules), ("tools", _tools))
+    looks = (
+        ("state", _state),
+        ("config", _config),
+        ("policy", _policy),
+        ("schedules", _schedules),
+        ("workflows", _workflows),
+        ("tools", _tools),
+    )
     for subject, look in looks:
         yield _looked(subject, lambda look=look: look(site))  # type: ignore[misc]
 
@@ -126,6 +133,13 @@ def _schedules(site: Site) -> Finding:
 
     names = ", ".join(site.schedules.by_name)
     return Finding(OK, "schedules", f"{names}; `{command('schedule', 'next')}` tells when" if names else "none")
+
+
+def _workflows(site: Site) -> Finding:
+    from aishell.reporting.diagnosis import OK, Finding
+
+    names = ", ".join(site.workflow(name).name for name in sorted(site.workflow_files))
+    return Finding(OK, "workflows", names)
 
 
 def _tools(site: Site) -> Finding:

@@ -12,7 +12,7 @@ from aishell.cli.common import chosen_targets, on_each, open_site
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
-from aishell.errors import UsageError
+from aishell.errors import UsageError, worst
 from aishell.models import Task
 
 #: Options of `aishell run` that say how to execute.
@@ -40,7 +40,7 @@ class PlanGroup(runs.AgentGroup):
         return planning(known) if isinstance(known, runs.AgentCommand) else known
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return runs.run.list_commands(ctx)
+        return [name for name in runs.run.list_commands(ctx) if name not in runs.WORKFLOW]
 
 
 @click.group(cls=PlanGroup, lazy=runs.AGENTS)
@@ -99,4 +99,4 @@ def plan_all(
             say(f"saved to {name}; execute it with: {command('apply', name)}", err=True)
         return contract(site.preview_result(planned)), 0
 
-    return runs.worst(on_each(names, work, runs.failure, output))
+    return worst(on_each(names, work, runs.failure, output))

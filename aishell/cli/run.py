@@ -21,7 +21,7 @@ from aishell.cli.common import (
     target_options,
 )
 from aishell.cli.main import LazyGroup, ShowsExamples
-from aishell.errors import AishellError
+from aishell.errors import AishellError, worst
 from aishell.models import RunResult, Task
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from aishell.execution.preview import Preview
     from aishell.site import Site
 
-#: With several targets, the code of the worst (model.md, Exit codes).
-PRECEDENCE = (130, 1, 6, 5, 3, 4, 2, 0)
-
-
+#: What is no agent: it runs several.
+WORKFLOW = {
+    "workflow": ("aishell.cli.workflow", "workflow", "Stages over agents and targets: config/workflows/NAME.yaml.")
+}
 #: The agents whose commands stand in files of their own; as in `aishell.cli.main.COMMANDS`.
 AGENTS = {
     "backup": ("aishell.cli.backup", "backup", "Back a database up, and prove that the backup can be read."),
@@ -72,7 +72,7 @@ class AgentGroup(LazyGroup):
         return custom(wanted) if any(point.name == wanted for point in entry_points(group="aishell.agents")) else None
 
 
-@click.group(cls=AgentGroup, lazy=AGENTS)
+@click.group(cls=AgentGroup, lazy=AGENTS | WORKFLOW)
 def run() -> None:
     """Inspect a database, preview what would be done, ask for what is risky, and do it."""
 
@@ -178,11 +178,6 @@ def run_all(ctx: click.Context, agent: str, inputs: dict[str, Any], *, output: s
         return contract(result), result.exit_code
 
     return worst(on_each(names, work, failure, output))
-
-
-def worst(codes: list[int]) -> int:
-    """The exit code of several targets together."""
-    return next(code for code in PRECEDENCE if code in codes)
 
 
 def failure(target: str, error: AishellError) -> dict[str, Any]:

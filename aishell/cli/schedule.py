@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, hear_sigterm, open_files, open_site
+from aishell.cli.common import OUTPUT, before_command, hear_sigterm, open_files, open_site
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
-from aishell.errors import DeniedError, UsageError
+from aishell.errors import DeniedError, UsageError, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,8 @@ def list_(ctx: click.Context, /, output: str) -> None:
             {
                 "schedule": one.name,
                 "when": one.timing.text,
-                "agent": one.agent,
+                "agent": one.agent or None,
+                "workflow": one.workflow,
                 "targets": one.on(site.settings) if output == "json" else ", ".join(one.on(site.settings)),
                 "missed": one.missed,
                 "next": None if following is None else one.timing.local(following),
@@ -179,7 +180,6 @@ def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
 @click.pass_context
 def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
     """Run a schedule at once, paused or not, and wait for it. It ends where its window closes, if that is open."""
-    from aishell.cli.run import worst
     from aishell.errors import UnknownNameError
     from aishell.reporting.units import printable
 
@@ -191,7 +191,7 @@ def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
             raise UnknownNameError("target", target, known, f"the schedule {name}")
     blackout = one.blackout(now)
     if blackout is not None:
-        now_ = command("run", one.agent.replace("_", "-"))
+        now_ = command("run", "workflow", one.workflow) if one.workflow else command("run", one.agent.replace("_", "-"))
         raise DeniedError(f"the schedule {name} does not run: {blackout.text}", hint=f"`{now_}` does it now")
     window = one.timing.window
     until = window.end(now, one.timing.zone) if window else None
@@ -217,7 +217,6 @@ def run_due(ctx: click.Context, /) -> None:
 
     Several may run at a time: each night runs once. Nothing is printed where nothing is due. Exit 4 where a time was missed.
     """
-    from aishell.cli.run import worst
     from aishell.scheduling.starting import remove_old_logs, settle_all
 
     site = open_files(ctx)
@@ -237,30 +236,30 @@ def run_due(ctx: click.Context, /) -> None:
 @click.pass_context
 def work(ctx: click.Context, /, number: int) -> None:
     """What `run-due` starts as a process of its own: one row of the ledger."""
+    from aishell.cli import workflow
     from aishell.cli.output import Screen
+    from aishell.models import RunResult
     from aishell.scheduling import working
 
     hear_sigterm()
-    screen = Screen("table")
+    site, screen = open_site(ctx), Screen("table")
     with screen.progress() as observer:
-        result = working.work(open_site(ctx), number, observer)
+        result = working.work(site, number, observer, options=before_command(ctx, site))
     if result is None:
         say(f"there is nothing to do for {number} now: see `{command('schedule', 'history')}`")
         return
-    screen.result(result)
-    ctx.exit(result.exit_code)
+    if isinstance(result, RunResult):
+        screen.result(result)
+        ctx.exit(result.exit_code)
+    workflow.show(result)
+    ctx.exit(result["exit_code"])
 
 
 def _starter(ctx: click.Context, site: SiteFiles) -> Any:
     """What starts rows, with the options that this command was given before its name."""
     from aishell.scheduling.starting import Starter
 
-    given = ctx.find_root().obj or {}
-    root = site.places.root
-    options = [] if root is None else ["--site", str(root.absolute())]
-    options += ["--state", str(site.state_path.absolute())]
-    options += ["--trust-site"] if given.get("trust_site") else []
-    return Starter(site, options, lambda row, code: _tell(site, row))
+    return Starter(site, before_command(ctx, site), lambda row, code: _tell(site, row))
 
 
 def _tell(site: SiteFiles, row: Record) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from aishell.errors import PlanError, UnknownNameError
 from aishell.models import Step
-from aishell.planning.variables import Reference, references
+from aishell.planning.variables import OF_WORKFLOWS, Reference, references
 
 
 class Graph:
@@ -24,7 +24,9 @@ class Graph:
         self.sorter()
 
     def referenced(self, reference: Reference) -> Step | None:
-        """The step a reference points to, None for other roots."""
+        """The step a reference points to, None for other roots. Raises PlanError for what only a workflow knows."""
+        if reference.root in OF_WORKFLOWS:
+            raise PlanError(f"${{{reference.text}}} is for workflows", hint="write ${steps.<id>.output.<field>}")
         if reference.step is None:
             return None
         if isinstance(reference.step, int):

@@ -16,14 +16,16 @@ from aishell.errors import PlanError, StepError
 _REFERENCE = re.compile(r"\$(\$\{)|\$\{([^{}]*)\}")
 _PART = re.compile(r"(?:^|\.)([A-Za-z_][\w-]*)|\[(\d+)\]")
 ROOTS = ("task", "target", "run")
+#: What only a workflow refers to: an earlier stage's output, and the configuration of the stage's agent.
+OF_WORKFLOWS = ("stage", "agent")
 
 
 @dataclass(frozen=True)
 class Reference:
-    """`path` of keys and list positions below a root: a step's output, the task, the target or the run."""
+    """`path` of keys and list positions below a root: the output of a step or a stage, the task, the target or the run."""
 
     text: str
-    step: str | int | None  # id, or index for `${step_0…}`
+    step: str | int | None  # id, or index for `${step_0…}`; of a stage its name
     root: str
     path: tuple[str | int, ...]
 
@@ -55,7 +57,11 @@ def parse(text: str) -> Reference:
         if len(parts) < 2:
             raise PlanError(f"${{{text}}} names no step")
         return _of_step(text, str(parts[1]), parts[2:])
-    if first not in ROOTS:
+    if first == "stages":
+        if len(parts) < 4 or parts[2] != "output":
+            raise PlanError(f"${{{text}}} must name an output", hint="write ${stages.<name>.output.<field>}")
+        return Reference(text, str(parts[1]), "stage", tuple(parts[3:]))
+    if first not in (*ROOTS, "agent"):
         raise PlanError(
             f"${{{text}}}: unknown variable {first!r}", hint=f"known: steps.<id>, step_<n>, {', '.join(ROOTS)}"
         )

@@ -10,23 +10,18 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from aishell.agents.base import COMMON_INPUTS
-from aishell.agents.loading import BUILT_IN, load_agent
-from aishell.commands import command
-from aishell.errors import UnknownNameError, UsageError
-from aishell.models import Risk, Task, digest
+from aishell.agents.checking import check_task
+from aishell.errors import UnknownNameError
+from aishell.models import Risk, digest
 from aishell.scheduling.times import Cron, Every, Timing, Window, seconds
-from aishell.schema import Known, faults, wrong
+from aishell.schema import Known, wrong
 from aishell.settings import Settings, checked, read
 from aishell.settings_schemas import SCHEDULES
 from aishell.yamlfile import Document
 
 FILE = "schedules.yaml"
 GRACE = timedelta(minutes=15)
-#: Agents whose work is about one backup, archive or run: nobody does that every night.
-_BY_HAND = frozenset({"backup_restore", "archive_load", "undo"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_PLANNED = "workflows do not work yet; name an agent: agent: maintenance"
 
 
 @dataclass(frozen=True)
@@ -50,11 +45,15 @@ class Blackout:
 
 @dataclass(frozen=True)
 class Schedule:
-    """One agent, when, and on what. `missed`: skip | once | once_if_open (docs/schedules.md)."""
+    """One agent, when, and on what. `missed`: skip | once | once_if_open (docs/schedules.md).
+
+    `workflow`: the name of one that is run instead, on each target; `agent` is empty then.
+    """
 
     name: str
     timing: Timing
     agent: str
+    workflow: str | None = None
     input: Mapping[str, Any] = field(default_factory=dict)
     targets: tuple[str, ...] = ()
     label: str | None = None
@@ -92,11 +91,16 @@ class Schedules:
 
 
 def load_schedules(
-    config: Path, known: Known, agents: Callable[[], Collection[str]], most: Callable[[], Risk]
+    config: Path,
+    known: Known,
+    agents: Callable[[], Collection[str]],
+    most: Callable[[], Risk],
+    workflow: Callable[[str], object],
 ) -> Schedules:
     """The schedules of a config folder; none where there is no file.
 
-    `known`: the targets and labels there are; `agents`: the types of agents; `most`: what the policy lets be approved beforehand.
+    `known`: the targets and labels there are; `agents`: the types of agents; `most`: what the policy lets be approved beforehand;
+    `workflow` raises for a workflow there is not, and for one that is wrong.
     Raises SettingsError, with file and line, for whatever would be found out at two in the morning.
     """
     path = str(config / FILE)
@@ -104,7 +108,6 @@ def load_schedules(
     if document is None:
         return Schedules(path=path)
     document = replace(document, data=_days_as_text(document.data))
-    _refuse_workflows(document)
     data = checked(document, SCHEDULES, known)
     given = data.get("schedules") or {}
     blackouts = tuple(_blackout(document, number, one, given) for number, one in enumerate(data.get("blackouts") or ()))
@@ -114,7 +117,9 @@ def load_schedules(
             message = f"`approve_up_to: {one['approve_up_to']}` is more than the policy lets be approved beforehand"
             hint = f"write {most()}, or raise preapprove_max_risk in policy.yaml"
             raise wrong(document, "schedules", name, "approve_up_to", message=message, hint=hint)
-    made = {str(name): _schedule(document, str(name), one, zone, blackouts, agents) for name, one in given.items()}
+    made = {
+        str(name): _schedule(document, str(name), one, zone, blackouts, agents, workflow) for name, one in given.items()
+    }
     return Schedules(made, data.get("max_concurrent") or Schedules.max_concurrent, path)
 
 
@@ -125,20 +130,6 @@ def _days_as_text(value: Any) -> Any:
     if isinstance(value, list):
         return [_days_as_text(item) for item in value]
     return value.isoformat() if type(value) is date else value
-
-
-def _refuse_workflows(document: Document) -> None:
-    given = document.data.get("schedules") if isinstance(document.data, dict) else None
-    for name, one in given.items() if isinstance(given, dict) else ():
-        if isinstance(one, dict) and "workflow" in one:
-            raise wrong(
-                document,
-                "schedules",
-                name,
-                "workflow",
-                message="a schedule of a workflow is not supported",
-                hint=_PLANNED,
-            )
 
 
 def _day(document: Document, text: str, *at: object) -> date:
@@ -176,6 +167,7 @@ def _schedule(
     zone: str,
     blackouts: tuple[Blackout, ...],
     agents: Callable[[], Collection[str]],
+    workflow: Callable[[str], object],
 ) -> Schedule:
     at = ("schedules", name)
     if not _NAME.fullmatch(name):
@@ -185,7 +177,12 @@ def _schedule(
             message=f"invalid name of a schedule {name!r}",
             hint="write letters, digits, `_`, `.` and `-`",
         )
-    for one, other, why in (("cron", "every", "when it runs"), ("targets", "label", "on what it runs")):
+    pairs = (
+        ("cron", "every", "when it runs"),
+        ("agent", "workflow", "what is run"),
+        ("targets", "label", "on what it runs"),
+    )
+    for one, other, why in pairs:
         given = [key for key in (one, other) if data.get(key) is not None]
         if len(given) != 1:
             message = f"the schedule {name!r} has {'both' if given else 'neither'} `{one}` {'and' if given else 'nor'} `{other}`"
@@ -196,12 +193,16 @@ def _schedule(
     if missed == "once_if_open" and timing.window is None:
         message = "`missed: once_if_open` needs a window"
         raise wrong(document, *at, "missed", message=message, hint='add window: "22:00-05:30", or write skip or once')
-    agent = str(data["agent"]).replace("-", "_")
-    _check_agent(document, at, agent, data, agents)
+    agent = ""
+    if data.get("workflow") is None:
+        agent = check_task(document, at, data, agents)
+    else:
+        _check_workflow(document, at, data, workflow)
     return Schedule(
         name=name,
         timing=timing,
         agent=agent,
+        workflow=data.get("workflow"),
         input=data.get("input") or {},
         targets=tuple(data.get("targets") or ()),
         label=data.get("label"),
@@ -211,6 +212,19 @@ def _schedule(
         blackouts=blackouts,
         digest=digest(document.data),
     )
+
+
+def _check_workflow(
+    document: Document, at: tuple[object, ...], data: Mapping[str, Any], workflow: Callable[[str], object]
+) -> None:
+    """Raises SettingsError for a workflow there is not, of its own file where that is wrong, and for inputs."""
+    if data.get("input"):
+        message, hint = "`input` is of an agent, and a workflow has several", "write it into the stages of the workflow"
+        raise wrong(document, *at, "input", message=message, hint=hint)
+    try:
+        workflow(data["workflow"])
+    except UnknownNameError as error:
+        raise wrong(document, *at, "workflow", message=error.message, hint=error.hint) from error
 
 
 def _timing(document: Document, at: tuple[object, ...], data: Mapping[str, Any], zone: str) -> Timing:
@@ -245,26 +259,3 @@ def _duration(document: Document, text: Any, *at: object) -> timedelta:
     if length > timedelta(days=366):
         raise wrong(document, *at, message=f"{at[-1]} is out of range: {text}", hint="write at most 366d")
     return length
-
-
-def _check_agent(
-    document: Document,
-    at: tuple[object, ...],
-    agent: str,
-    data: Mapping[str, Any],
-    agents: Callable[[], Collection[str]],
-) -> None:
-    """Raises SettingsError for an agent there is not, and for an input that it does not take."""
-    known = set(BUILT_IN) if agent in BUILT_IN else set(agents())
-    if agent not in known - _BY_HAND:
-        near = UnknownNameError("agent", agent, known - _BY_HAND)
-        raise wrong(document, *at, "agent", message=near.message, hint=near.hint)
-    taken = {**COMMON_INPUTS, **load_agent(agent).inputs}
-    for key, value in (data.get("input") or {}).items():
-        for fault in faults(value, taken.get(str(key), {}), {}, (*at, "input", key)):
-            raise wrong(document, *fault.at, message=fault.message, hint=fault.hint)
-        try:
-            load_agent(agent).check_inputs(Task(agent, "", {str(key): value}))
-        except UsageError as error:
-            hint = error.hint or f"`{command('run', agent.replace('_', '-'), '--help')}` lists what it takes"
-            raise wrong(document, *at, "input", key, message=error.message, hint=hint) from error

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import select
 import subprocess
-import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from aishell.errors import StateError
+from aishell import processes
 from aishell.scheduling.due import Entry, Pause, settle
 from aishell.scheduling.schedules import Schedule
 from aishell.scheduling.working import wall_clock
@@ -87,34 +84,12 @@ class Starter:
         return is_held(self.site.schedule_lock(row.id))
 
     def _process(self, row: Record) -> subprocess.Popen[bytes]:
-        """An exec'd process in a session of its own, whose output goes to a file: neither our end nor a closed pipe ends it."""
-        ourselves = [sys.executable, "-P", "-m", "aishell", *self.options, "schedule", "work", str(row.id)]
-        path = log_of(self.site, row.id)
-        try:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StateError(f"{path} cannot be written: {error.strerror}") from error
-        try:
-            return subprocess.Popen(
-                ourselves, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True
-            )
-        finally:
-            os.close(handle)
+        return processes.start([*self.options, "schedule", "work", str(row.id)], log_of(self.site, row.id))
 
     def _wait(self) -> list[int]:
         """Wait until one of them has ended; the codes of those that have, 1 for one that was killed."""
-        watched = {os.pidfd_open(child.pid): number for number, child in self._children.items()}
-        try:
-            ready = select.poll()
-            for handle in watched:
-                ready.register(handle, select.POLLIN)
-            over = [watched[handle] for handle, _ in ready.poll()]
-        finally:
-            for handle in watched:
-                os.close(handle)
         codes = []
-        for number in over:
+        for number in processes.ended(self._children):
             code = self._children.pop(number).wait()
             codes.append(code if code >= 0 else 1)
             self.ended(self.site.ledger.row(number), codes[-1])
@@ -128,8 +103,4 @@ def log_of(site: SiteFiles, number: int) -> Path:
 
 def remove_old_logs(site: SiteFiles) -> None:
     """Keep the newest LOGS of them."""
-    logs = sorted(
-        (path for path in log_of(site, 0).parent.glob("*.log") if path.stem.isdigit()), key=lambda p: int(p.stem)
-    )
-    for path in logs[:-LOGS]:
-        path.unlink(missing_ok=True)
+    processes.remove_old_logs(log_of(site, 0).parent, LOGS)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
 from aishell.commands import command
 from aishell.errors import AishellError, StateError, TargetBusyError, UnknownNameError
@@ -18,8 +17,9 @@ from aishell.safety.approval import Standing
 from aishell.scheduling.schedules import Schedule
 from aishell.site import Site
 from aishell.state.connection import Record
-from aishell.state.locks import FileLock, FileLockHeldError
+from aishell.state.locks import soon
 from aishell.state.schedule_runs import MOST_ATTEMPTS
+from aishell.workflows.driving import Driver, result_of
 
 #: A run that a signal ended, as at a shutdown, is gone on with by whoever looks next.
 _INTERRUPTED = 130
@@ -33,13 +33,18 @@ def wall_clock() -> datetime:
 
 
 def work(
-    site: Site, number: int, observer: Observer | None = None, clock: Callable[[], datetime] = wall_clock
-) -> RunResult | None:
+    site: Site,
+    number: int,
+    observer: Observer | None = None,
+    clock: Callable[[], datetime] = wall_clock,
+    options: Collection[str] = (),
+) -> RunResult | Mapping[str, Any] | None:
     """Run what a row of the ledger stands for, or go on with its run; None where another process does, or it is not its turn.
 
+    The result of a run, or the document of a workflow, whose stages are processes that get `options`.
     Raises whatever kept the run from beginning.
     """
-    lock = _lock(site.schedule_lock(number), number)
+    lock = soon(site.schedule_lock(number), f"schedule {number}")
     if lock is None:
         return None
     try:
@@ -50,18 +55,9 @@ def work(
         if claimed is None:
             _give_up(site, row, clock())
             return None
-        return _driven(site, claimed, observer, clock)
+        return _driven(site, claimed, observer, clock, options)
     finally:
         lock.release()
-
-
-def _lock(path: Path, number: int) -> FileLock | None:
-    """The lock of a row. Who looks whether it is held holds it for a moment: so it is tried for a while."""
-    for _ in range(40):
-        with suppress(FileLockHeldError):
-            return FileLock(path, f"schedule {number}")
-        time.sleep(0.05)
-    return None
 
 
 def _run_of(site: Site, row: Record) -> Record | None:
@@ -91,16 +87,23 @@ def _give_up(site: Site, row: Record, now: datetime) -> None:
     if row.status == "due" or not (over or row.attempts >= MOST_ATTEMPTS):
         return
     why = "the window has closed" if over else f"that was attempt {row.attempts}"
-    if _run_of(site, row) is None:
+    of_workflow = row.run_id is not None and site.workflow_runs.there(row.run_id)
+    if _run_of(site, row) is None and not of_workflow:
         site.ledger.close(row.id, "missed", reason=f"its process was killed before the run began, and {why}")
     elif row.status == "running":
-        hint = f"go on with `{command('runs', 'resume', row.run_id[:8])}`"
+        run = row.run_id[:8]
+        again = command("run", "workflow", "--resume", run) if of_workflow else command("runs", "resume", run)
+        hint = f"go on with `{again}`"
         site.ledger.close(row.id, "failed", reason=f"its process was killed, and {why}; {hint}", outcome="failure")
 
 
-def _driven(site: Site, row: Record, observer: Observer | None, clock: Callable[[], datetime]) -> RunResult:
+def _driven(
+    site: Site, row: Record, observer: Observer | None, clock: Callable[[], datetime], options: Collection[str]
+) -> RunResult | Mapping[str, Any]:
     try:
         schedule = site.schedules.named(row.schedule)
+        if schedule.workflow is not None:
+            return _night(site, row, schedule, schedule.workflow, options)
         deadline = None
         if row.until is not None:
             deadline = time.monotonic() + (datetime.fromisoformat(row.until) - clock()).total_seconds()
@@ -124,6 +127,24 @@ def _driven(site: Site, row: Record, observer: Observer | None, clock: Callable[
         status = "waiting" if result.state == RunState.WAITING_APPROVAL else "done"
         site.ledger.close(row.id, status, exit_code=result.exit_code, outcome=result.status)
     return result
+
+
+def _night(site: Site, row: Record, schedule: Schedule, name: str, options: Collection[str]) -> Mapping[str, Any]:
+    """A workflow on the target of a row, begun or gone on with; its id is the one that was chosen with the claim."""
+    runs, given = site.workflow_runs, standing(schedule)
+    approved = {} if given is None else {"standing": {"by": given.by, "up_to": str(given.up_to)}}
+
+    def resumed() -> None:
+        runs.take_up(row.run_id, until=row.until, options=approved)
+
+    there = runs.there(row.run_id)
+    if not there:
+        chosen = site.workflow(name)
+        runs.begin(row.run_id, name, chosen.data, chosen.placed([row.target], site.settings), approved, row.until)
+    status, code = Driver(site, row.run_id, options).drive(resumed if there else lambda: None)
+    if code != _INTERRUPTED:
+        site.ledger.close(row.id, "waiting" if status == "waiting_approval" else "done", exit_code=code, outcome=status)
+    return result_of(site, row.run_id)
 
 
 def standing(schedule: Schedule) -> Standing | None:

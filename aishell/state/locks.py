@@ -9,6 +9,8 @@ import fcntl
 import json
 import os
 import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from aishell.models import now
@@ -50,6 +52,15 @@ class FileLock:
         self.path.unlink(missing_ok=True)
         os.close(self._handle)
         self._handle = -1
+
+
+def soon(path: Path, holder: str) -> FileLock | None:
+    """The lock, tried for two seconds: who looks whether it is held holds it for a moment. None where another process has it."""
+    for _ in range(40):
+        with suppress(FileLockHeldError):
+            return FileLock(path, holder)
+        time.sleep(0.05)
+    return None
 
 
 def folder_of(state: Path) -> Path:

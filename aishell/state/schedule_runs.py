@@ -26,7 +26,8 @@ ASKED = timedelta(hours=1)
 #: What is there to be done: due; waiting with an answer, or with a run that somebody has ended; running, perhaps orphaned.
 _OPEN = """SELECT * FROM schedule_runs AS s WHERE status IN ('due', 'running')
     OR status = 'waiting' AND NOT EXISTS (
-        SELECT 1 FROM runs AS r WHERE r.id = s.run_id AND r.state = 'waiting_approval' AND NOT (
+        SELECT 1 FROM runs AS r WHERE r.state = 'waiting_approval' AND (r.id = s.run_id OR r.id IN (
+            SELECT w.run_id FROM workflow_stages AS w WHERE w.workflow_id = s.run_id AND w.status = 'waiting')) AND NOT (
             (s.until IS NULL OR s.until > :now) AND EXISTS (
                 SELECT 1 FROM approvals AS a WHERE a.run_id = r.id
                     AND (a.status = 'rejected' OR a.status IN ('approved', 'modified') AND a.expires_at >= :now))))

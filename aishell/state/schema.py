@@ -91,6 +91,39 @@ SCHEDULES = (
 )""",
     "CREATE INDEX schedule_runs_status ON schedule_runs (status)",
 )
+WORKFLOWS = (
+    """CREATE TABLE workflow_runs (
+    id TEXT NOT NULL PRIMARY KEY,
+    workflow TEXT NOT NULL,
+    definition TEXT NOT NULL, -- what its file said when it began: JSON
+    options TEXT NOT NULL, -- how its runs are run: JSON
+    status TEXT NOT NULL, -- running | that of its result
+    until TEXT, -- when its work has to be over
+    requested_by TEXT NOT NULL,
+    host TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    ended_at TEXT,
+    exit_code INTEGER,
+    event INTEGER NOT NULL -- of the log: what it was made of
+)""",
+    """CREATE TABLE workflow_stages (
+    id INTEGER NOT NULL PRIMARY KEY,
+    workflow_id TEXT NOT NULL REFERENCES workflow_runs (id) ON DELETE CASCADE,
+    stage TEXT NOT NULL,
+    target TEXT NOT NULL,
+    status TEXT NOT NULL, -- pending | running | waiting | done | failed | skipped
+    reason TEXT NOT NULL,
+    cause TEXT, -- why it was skipped: need | condition | deferred
+    attempts INTEGER NOT NULL,
+    run_id TEXT, -- chosen when it is claimed, before the run exists
+    pid INTEGER,
+    started_at TEXT,
+    ended_at TEXT,
+    exit_code INTEGER,
+    outcome TEXT, -- the status of the run's result
+    UNIQUE (workflow_id, stage, target)
+)""",
+)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -204,6 +237,7 @@ TABLES = (
     *PROOFS,
     *COSTS,
     *SCHEDULES,
+    *WORKFLOWS,
 )
 
 
@@ -261,6 +295,11 @@ def _schedules(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _workflows(connection: sqlite3.Connection) -> None:
+    for statement in WORKFLOWS:
+        connection.execute(statement)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _deferred_objects,
@@ -270,6 +309,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _proofs,
     _costs,
     _schedules,
+    _workflows,
 )
 VERSION = 1 + len(MIGRATIONS)
 

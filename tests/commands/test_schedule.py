@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,8 @@ from aishell.execution.locking import target_file
 from aishell.state.locks import FileLock
 from tests.fix_aishell import Aishell
 from tests.scheduled import back, nightly, rows
+from tests.servers import wait_until
+from tests.workflows import TWO, assert_each_stage_once, held, targets, workflow, worn
 
 
 @pytest.fixture
@@ -234,3 +238,44 @@ def test_the_shipped_file_and_its_example_are_right(site: Aishell):
     )
     (own,) = site("schedule", "list", "--output", "json").expect(0).json
     assert (own["schedule"], own["missed"]) == ("nightly", "once_if_open")
+
+
+def workflow_due(site: Aishell, environment: str) -> None:
+    """Make the nights of a site a workflow of two stages, of which one is due."""
+    targets(site, {"small": f"sqlite:///{worn(site.site / 'small.db')}"}, environment)
+    workflow(site, TWO)
+    site.configure(
+        "schedules.yaml",
+        "schedules:\n  nightly: {cron: '30 2 * * *', workflow: night, targets: [small], missed: once}\n",
+    )
+    back(site, "nightly", days=1)
+    return site
+
+
+def test_a_workflow_that_is_killed_goes_on_at_the_next_look(site: Aishell):
+    workflow_due(site, "test")
+    (told,) = site("schedule", "list", "--output", "json").json
+    assert (told["workflow"], told["agent"]) == ("night", None)
+    with held(site.site / "small.db"):
+        looking = site.start("schedule", "run-due")
+        wait_until(lambda: site.rows("SELECT 1 FROM workflow_stages WHERE status = 'running'") != [], "a stage runs")
+        os.kill(rows(site)[0].pid, signal.SIGKILL)
+        looking.wait().expect(1)
+    site("schedule", "run-due").expect(0)
+    (row,) = rows(site)
+    assert (row.status, row.outcome, row.attempts) == ("done", "success", 2)
+    assert site.rows("SELECT id FROM workflow_runs") == [(row.run_id,)]
+    assert_each_stage_once(site)
+    assert site("schedule", "run-due").expect(0).out == ""
+
+
+def test_a_workflow_that_asks_goes_on_when_it_was_answered(site: Aishell):
+    workflow_due(site, "production")
+    site("schedule", "run-due").expect(3)
+    assert [row.status for row in rows(site)] == ["waiting"]
+    assert site("schedule", "run-due").expect(0).out == "", "it waits for a person"
+    for (name,) in site.rows("SELECT id FROM approvals"):
+        site("approvals", "approve", name).expect(0)
+    site("schedule", "run-due").expect(0)
+    assert [(row.status, row.outcome) for row in rows(site)] == [("done", "success")]
+    assert_each_stage_once(site)

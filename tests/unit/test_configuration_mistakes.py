@@ -23,7 +23,7 @@ from aishell.registry.tool import OPERATORS
 from aishell.safety.constraints import _BUILT_IN as CONSTRAINTS
 from aishell.safety.constraints import schema_of
 from aishell.schema import KEYWORDS
-from aishell.settings_schemas import AISHELL, POLICY, SCHEDULES, TARGETS, agent
+from aishell.settings_schemas import AISHELL, POLICY, SCHEDULES, TARGETS, WORKFLOW, agent
 from aishell.settings_schemas import OPERATORS as NAMED
 from aishell.site import Site
 from aishell.yamlfile import parse
@@ -36,6 +36,7 @@ FILES = {
     "targets.yaml": TARGETS,
     "policy.yaml": POLICY,
     "schedules.yaml": SCHEDULES,
+    "workflows/weekend.yaml": WORKFLOW,
     **{f"agents/{name}.yaml": agent(name) for name in AGENTS},
 }
 #: The site that is right but for one mistake; there is no such database: who reaches for it says so, without file and line.
@@ -62,6 +63,8 @@ MADE: list[tuple[str, Mistake]] = [
         _constraints(f"agents/{name}.yaml", (f"{name}_agent", "safety_constraints", 0)) for name in ("maintenance",)
     ),
 ]
+#: A workflow whose second stage goes on.
+WEEKEND = "stages:\n  first: {agent: backup}\n  second:\n    agent: maintenance\n"
 #: What a schema cannot say.
 FURTHER: list[tuple[str, str, int, str]] = [
     ("aishell.yaml", "default_target: shpo\n", 1, "'shop'"),
@@ -142,7 +145,10 @@ FURTHER: list[tuple[str, str, int, str]] = [
             ("agent: log-cleanup\n    every: 1h\n    input:\n      retention_days: 0", 7, "1"),
             ("agent: maintenance\n    every: 1h\n    approve_up_to: critical", 6, "known: "),
             ("agent: maintenance\n    every: 1h\n    approve_up_to: high", 6, "preapprove_max_risk"),
-            ("workflow: nightly\n    every: 1h", 4, "agent: maintenance"),
+            ("workflow: nigthly\n    every: 1h", 4, "'nightly'"),
+            ("workflow: nightly\n    agent: maintenance\n    every: 1h", 5, "one of them"),
+            ("workflow: nightly\n    every: 1h\n    input: {maintenance_type: full}", 6, "stages"),
+            ("every: 1h", 2, "`agent` nor `workflow`"),
         )
     ),
     ("schedules.yaml", "schedules:\n  nightly: {cron: '@daily', agent: maintenance, targets: [shpo]}\n", 2, "'shop'"),
@@ -151,6 +157,40 @@ FURTHER: list[tuple[str, str, int, str]] = [
     ("schedules.yaml", "blackouts:\n  - 2026-12-24\n  - '2026-02-30'\n", 3, "2026-12-24"),
     ("schedules.yaml", "blackouts:\n  - {from: 2026-12-24, to: 2026-12-23}\n", 2, "2026-12-24"),
     ("schedules.yaml", "blackouts:\n  - {from: 2026-12-24, to: 2026-12-26, schedules: [nigthly]}\n", 2, "no schedule"),
+    *(
+        ("workflows/weekend.yaml", f"{WEEKEND}    {text}\n", line, known)
+        for text, line, known in (
+            ("needs: [frist]", 5, "'first'"),
+            ("needs:\n      - first\n      - second", 5, "second → second"),
+            ("needs: [first]\n  third: {agent: backup, needs: [fourth]}\n  fourth: {agent: backup, needs: [third]}", 6, "→"),
+            ("when: ${stages.fourth.output.a} > 1\n  third: {agent: backup, needs: [second]}\n"
+             "  fourth: {agent: backup, needs: [third]}", 3, "→"),
+            ("when: ${stages.frist.output.rows} > 1", 5, "'first'"),
+            ("when: ${stages.first.rows} > 1", 5, "output"),
+            ("when: ${steps.first.output.rows} > 1", 5, "${stages."),
+            ("when: ${target.engin} == 'sqlite'", 5, "'target.engine'"),
+            ("when: ${agent.retntion} == []", 5, "'agent.retention'"),
+            ("when: ${run.id} == 1", 5, "${stages."),
+            ("when: backup_id > 1", 5, "bare word"),
+            ("when: ${stages.first.output.rows > 1", 5, "}"),
+            ("input: {maintenance_typ: full}", 5, "'maintenance_type'"),
+            ("input:\n      maintenance_type: fulll", 6, "'full'"),
+            ("input: {tables: ['${stages.frist.output.a}']}", 5, "'first'"),
+            ("output: first", 5, "a name of its own"),
+            ("targets: [shpo]", 5, "'shop'"),
+            ("label: nigthly", 5, "'nightly'"),
+            ("targets: [shop]\n    label: nightly", 6, "one"),
+            ("parallel: false\n    max_concurrent: 2", 6, "one of them"),
+            ("timeout: 0s", 5, "2h"),
+            ("on_failure: rollback", 5, "known: "),
+            ("review: true", 5, "unknown key 'review'"),
+        )
+    ),
+    ("workflows/weekend.yaml", "stages:\n  first: {agent: maintenence}\n", 2, "'maintenance'"),
+    ("workflows/weekend.yaml", "stages:\n  first: {agent: archive_load}\n", 2, "known: "),
+    ("workflows/weekend.yaml", "stages:\n  'first one': {agent: backup}\n", 2, "letters"),
+    ("workflows/weekend.yaml", "description: nothing\nstages: {}\n", 2, "backup: {agent: backup}"),
+    ("workflows/weekend.yml", "", 1, "'weekend.yaml'"),
     *((f"{name}", "", 1, known) for name, known in (
         ("polciy.yaml", "'policy.yaml'"), ("target.yaml", "'targets.yaml'"), ("aishell.yml", "'aishell.yaml'"),
         ("agents/maintenence.yaml", "'maintenance.yaml'"), ("agents/backup.yml", "'backup.yaml'"),
@@ -162,7 +202,8 @@ FURTHER: list[tuple[str, str, int, str]] = [
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     folder = tmp_path / "config"
-    (folder / "agents").mkdir(parents=True)
+    for name in ("agents", "workflows"):
+        (folder / name).mkdir(parents=True)
     for name, text in RIGHT.items():
         (folder / name).write_text(text)
     return folder
@@ -175,6 +216,8 @@ def used(config: Path, name: str) -> None:
     with Site.open(config.parent, state=config.parent / "state.db") as site:
         if name == "schedules.yaml":
             assert site.schedules is not None
+        if name in FILES and name.startswith("workflows/") and (config / name).exists():
+            assert site.workflow(Path(name).stem) is not None
         site.plan(task, look_only=True)
 
 
@@ -303,6 +346,7 @@ def test_the_command_line_says_so_and_touches_nothing(aishell: Aishell, name):
         path = aishell.configure(name, yaml.safe_dump(mistake.document, sort_keys=False))
         command = ("run", kind.replace("_", "-"), "--target", "shop", "--dry-run")
         command = ("schedule", "list") if name == "schedules.yaml" else command
+        command = ("run", "workflow", Path(name).stem, "--dry-run") if name.startswith("workflows/") else command
         ended = aishell(*command, "--output", "json").expect(2)
         assert ended.json["error"]["message"].startswith(f"{path}:")
         assert ended.json["error"]["hint"] in ended.err

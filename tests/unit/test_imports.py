@@ -15,21 +15,21 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("models", "verdicts", "errors", "commands", "interrupts", "pool", "traces", "trust", "plugins"),
+    ("models", "verdicts", "errors", "commands", "interrupts", "pool", "traces", "trust", "plugins", "processes"),
     ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
     ("settings", "settings_schemas", "databases", "archives"),
     ("registry",),
     ("safety",),
     ("planning",),
     ("agents",),
-    ("scheduling",),
+    ("scheduling", "workflows"),
     ("state",),
     ("backups",),
     ("reporting",),
     ("site_files",),
     ("execution",),
     ("site",),
-    ("scheduling.working", "scheduling.starting"),
+    ("scheduling.working", "scheduling.starting", "workflows.working", "workflows.driving"),
     ("cli", "sample", "__main__", ""),
 )
 #: Layers that see less than all below them.

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from aishell import errors
-from aishell.cli.run import PRECEDENCE
+from aishell.errors import PRECEDENCE
 from aishell.execution.orchestrator import Outcome
 from aishell.execution.recovery import finished
 from aishell.execution.result import conclude, deferred

@@ -1,0 +1,237 @@
+"""`aishell run workflow`: stages over agents and targets, previewed, run side by side, and gone on with."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aishell.cli.common import OUTPUT, before_command, chosen_targets, clock_time, deadline, hear_sigterm, open_site
+from aishell.cli.main import ShowsExamples
+from aishell.cli.streams import say
+from aishell.commands import command
+from aishell.errors import AishellError, StateError, UsageError, worst
+from aishell.models import SAFETY_LEVELS
+from aishell.planning.variables import worded
+from aishell.reporting.units import printable
+
+if TYPE_CHECKING:
+    from aishell.cli.output import Screen
+    from aishell.site import Site
+    from aishell.state.connection import Record
+    from aishell.workflows.workflows import Stage, Workflow
+
+_COLOURS = {"success": "green", "preview": "cyan", "partial": "yellow", "waiting_approval": "yellow"}
+
+
+@click.command(
+    "workflow",
+    cls=ShowsExamples,
+    epilog="Examples:  aishell run workflow nightly --all --dry-run   ·   aishell run workflow nightly --label prod --yes   ·   "
+    "aishell run workflow --resume 3f2a",
+)
+@click.argument("name", metavar="NAME", required=False)
+@click.option(
+    "--resume", "again", metavar="ID", help="Go on with a run of a workflow; what failed in it is tried again."
+)
+@click.option("--target", "targets", multiple=True, metavar="T", help="Only on this target; may be repeated.")
+@click.option("--all", "every", is_flag=True, help="On every configured target.")
+@click.option("--label", metavar="L", help="On every target with this label.")
+@click.option("--dry-run", is_flag=True, help="Preview every stage on every target; write nothing to them.")
+@click.option("--yes", is_flag=True, help="Approve what policy lets be pre-approved (risk medium by default).")
+@click.option("--until", metavar="HH:MM", callback=clock_time, help="End before this time of the workflow's zone.")
+@click.option("--max-duration", type=click.FloatRange(min=0), metavar="SECONDS", help="Start nothing past this.")
+@click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Steps of a stage at a time.")
+@click.option("--safety-level", type=click.Choice(SAFETY_LEVELS), help="Tighten the configured level.")
+@OUTPUT
+@click.option("-v", "--verbose", is_flag=True, help="Show every step of a preview in full.")
+@click.option("--stage", "number", type=click.IntRange(1), hidden=True)
+@click.pass_context
+def workflow(
+    ctx: click.Context, /, name: str | None, again: str | None, number: int | None, dry_run: bool, **options: Any
+) -> None:
+    """Stages over agents and targets, as config/workflows/NAME.yaml has them.
+
+    Each stage on a target is a run and a process of its own; what asks waits for `aishell approvals` (exit 3). Killed at any
+    moment, it goes on where it stopped with --resume, each stage once.
+    """
+    hear_sigterm()
+    if number is not None:
+        ctx.exit(_work(open_site(ctx), number))
+    if (name is None) == (again is None):
+        raise UsageError("give the name of a workflow, or --resume ID", hint=f"see `{command('workflows', 'list')}`")
+    if again is not None:
+        ctx.exit(_resume(ctx, again, dry_run, options))
+    site = open_site(ctx)
+    chosen = site.workflow(str(name))
+    placed = chosen.placed(_targets(site, options), site.settings)
+    if dry_run:
+        ctx.exit(_preview(site, chosen, placed, options))
+    workflow_id = uuid.uuid4().hex
+    kept = {key: options[key] for key in ("yes", "jobs", "safety_level") if options[key]}
+    site.workflow_runs.begin(workflow_id, chosen.name, chosen.data, placed, kept, _until(chosen, options))
+    ctx.exit(_drive(ctx, site, workflow_id, options["output"]))
+
+
+def _targets(site: Site, options: dict[str, Any]) -> list[str] | None:
+    """The targets that are named, each once; None where none is. Raises UsageError for one that is not configured."""
+    named = chosen_targets(site, {**options, "url": None})
+    if named == [None]:
+        return None
+    for target in named:
+        if "://" in str(target):  # it may have a password, and what is to be done is written down
+            raise UsageError(
+                "a workflow runs on configured targets", hint="give the database a name in config/targets.yaml"
+            )
+        site.target(target)  # raises for one there is not
+    return [str(target) for target in dict.fromkeys(named)]
+
+
+def _resume(ctx: click.Context, again: str, dry_run: bool, options: dict[str, Any]) -> int:
+    """Go on with a workflow; the exit code."""
+    from aishell.workflows.working import kept
+
+    if dry_run or options["every"] or options["targets"] or options["label"] or options["safety_level"]:
+        raise UsageError("--resume goes on with what was begun", hint="leave --dry-run, --safety-level and targets out")
+    site = open_site(ctx)
+    row = site.workflow_runs.find(again)
+    if row.status == "success":
+        raise StateError(f"the workflow run {row.id[:8]} is a success; there is nothing to resume")
+    added = {key: options[key] for key in ("yes", "jobs") if options[key]}
+    until = _until(kept(row), options)
+
+    def resumed() -> None:
+        site.workflow_runs.take_up(row.id, until=until, options=added, again=True)
+
+    return _drive(ctx, site, row.id, options["output"], resumed)
+
+
+def _until(chosen: Workflow, options: dict[str, Any]) -> str | None:
+    """When its work has to be over, as the store writes it."""
+    ends = deadline(options["until"], options["max_duration"], chosen.zone)
+    if ends is None:
+        return None
+    return (datetime.now(UTC) + timedelta(seconds=ends - time.monotonic())).isoformat(timespec="microseconds")
+
+
+def _drive(
+    ctx: click.Context, site: Site, workflow_id: str, output: str, resumed: Callable[[], None] = lambda: None
+) -> int:
+    """Drive a workflow to its end and show what became of it; the exit code."""
+    from aishell.cli.console import write_json
+    from aishell.processes import remove_old_logs
+    from aishell.workflows.driving import LOGS, Driver, log_of, result_of
+
+    def told(row: Record) -> None:
+        said = f"{row.stage} {row.target}: {_became(row)}"
+        say(printable(said), style=_COLOURS.get(row.outcome or ""), err=True)
+        if row.exit_code:
+            say(printable(f"  → {log_of(site, row.id)}"), err=True)
+
+    say(f"workflow run {workflow_id[:8]}", err=True)
+    _, code = Driver(site, workflow_id, before_command(ctx, site), told).drive(resumed)
+    remove_old_logs(log_of(site, 0).parent, LOGS)
+    result = result_of(site, workflow_id)
+    if output == "json":
+        write_json(result)
+    else:
+        show(result)
+        if code:
+            say(f"go on with: {command('run', 'workflow', '--resume', workflow_id[:8])}")
+    return code
+
+
+def _became(row: Record) -> str:
+    """What became of a stage on a target, in a few words."""
+    ended = f"{row.outcome} (exit {row.exit_code})" if row.outcome else row.status
+    run = f" run {row.run_id[:8]}" if row.run_id and row.attempts else ""
+    attempt = f", attempt {row.attempts}" if row.attempts > 1 else ""
+    return f"{ended}{run}{attempt}{f': {row.reason}' if row.reason else ''}"
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """A workflow's result as a table, and its outcome in a line."""
+    from aishell.cli.listing import show_rows
+
+    rows = [
+        {
+            "stage": one["stage"],
+            "target": one["target"],
+            "status": one["outcome"] or one["status"],
+            "exit_code": one["exit_code"],
+            "run": one["run_id"][:8] if one["run_id"] else None,
+            "reason": one["reason"],
+        }
+        for one in result["stages"]
+    ]
+    show_rows(rows, "table", empty="no stage runs on any target")
+    say()
+    text = f"{result['status']}  workflow {result['workflow']}  run {result['workflow_id'][:8]}"
+    say(text, style=_COLOURS.get(result["status"], "red"))
+
+
+def _work(site: Site, number: int) -> int:
+    """What a driver starts as a process of its own: one stage on one target."""
+    from aishell.cli.output import Screen
+    from aishell.workflows.working import work
+
+    screen = Screen("table")
+    with screen.progress() as observer:
+        result = work(site, number, observer)
+    if result is None:
+        say(f"there is nothing to do for stage {number} now")
+        return 0
+    screen.result(result)
+    return result.exit_code
+
+
+def _preview(site: Site, chosen: Workflow, placed: Sequence[tuple[str, str]], options: dict[str, Any]) -> int:
+    """Preview each stage on each target, as far as it is known before the others have run; the exit code."""
+    from aishell.cli.console import write_json
+    from aishell.cli.listing import title
+    from aishell.cli.output import Screen
+
+    screen = Screen(options["output"], verbose=options["verbose"])
+    codes, documents = [0], []
+    for name, target in placed:
+        stage = chosen.stage(name)
+        if not screen.json:
+            needs = f"  after {', '.join(stage.needs)}" if stage.needs else ""
+            title(f"{name} on {target}{needs}{f'  only if {worded(stage.when)}' if stage.when else ''}")
+        try:
+            plan, why = _planned(site, screen, stage, target, options["safety_level"])
+            code, error = 0, None
+        except AishellError as caught:
+            plan, why, code = None, caught.message, caught.exit_code
+            error = {"type": type(caught).__name__, "message": caught.message, "hint": caught.hint}
+            say(f"{printable(name)} on {printable(target)}: {printable(caught.message)}", style="red", err=True)
+        if why and error is None and not screen.json:
+            say(printable(why))
+        codes.append(code)
+        head = {"stage": name, "target": target, "agent": stage.agent, "needs": stage.needs, "when": stage.when}
+        documents.append(
+            {**head, "status": "preview" if code == 0 else "failure", "plan": plan, "reason": why, "error": error}
+        )
+    if screen.json:
+        write_json(
+            {"workflow_id": None, "workflow": chosen.name, "dry_run": True, "status": "preview", "stages": documents}
+        )
+    return worst(codes)
+
+
+def _planned(site: Site, screen: Screen, stage: Stage, target: str, safety_level: str | None) -> tuple[Any, str | None]:
+    """The plan of a stage on a target, which is shown; without one, the reason."""
+    from aishell.execution.preview import as_contract
+    from aishell.workflows.working import foreseen
+
+    known = foreseen(site, stage, target)
+    if isinstance(known, str):
+        return None, known
+    with screen.working(f"inspecting {target}"):
+        planned = site.plan(known, safety_level=safety_level, look_only=True)
+    screen.preview(planned)
+    return as_contract(planned), None

@@ -1,0 +1,53 @@
+"""Processes of our own that go on when this one ends, and the wait for them."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from aishell.errors import StateError
+
+
+def start(words: Collection[str], log: Path) -> subprocess.Popen[bytes]:
+    """`aishell` with these words, in a session of its own; its output goes to a file, for a closed pipe would end it.
+
+    Raises StateError where the file cannot be written.
+    """
+    try:
+        log.parent.mkdir(mode=0o700, exist_ok=True)
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateError(f"{log} cannot be written: {error.strerror}") from error
+    try:
+        ourselves = [sys.executable, "-P", "-m", "aishell", *words]
+        return subprocess.Popen(
+            ourselves, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True
+        )
+    finally:
+        os.close(handle)
+
+
+def ended(children: Mapping[int, subprocess.Popen[bytes]], timeout: float | None = None) -> list[int]:
+    """Wait until one of them has ended, or for so many seconds; the keys of those that have."""
+    watched: dict[int, int] = {}
+    try:
+        ready = select.poll()
+        for key, child in children.items():
+            handle = os.pidfd_open(child.pid)
+            watched[handle] = key
+            ready.register(handle, select.POLLIN)
+        return [watched[handle] for handle, _ in ready.poll(None if timeout is None else timeout * 1000)]
+    finally:
+        for handle in watched:
+            os.close(handle)
+
+
+def remove_old_logs(folder: Path, keep: int) -> None:
+    """Keep the newest of the logs that are named by a number."""
+    logs = sorted((path for path in folder.glob("*.log") if path.stem.isdigit()), key=lambda path: int(path.stem))
+    for path in logs[: max(0, len(logs) - keep)]:
+        path.unlink(missing_ok=True)

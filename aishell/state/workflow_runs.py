@@ -1,0 +1,199 @@
+"""Runs of workflows, and what became of each stage on each target. Every method is one transaction, its audit event included."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from aishell.errors import UnknownNameError
+from aishell.models import canonical, digest, now
+from aishell.state import audit
+from aishell.state.connection import Connection, Record, beginning
+from aishell.state.runs import who
+from aishell.state.store import Store
+
+#: What is claimed has a process that holds its lock; the id of its run is kept, unless another is given.
+_CLAIM = """UPDATE workflow_stages SET status = 'running', attempts = attempts + (status <> 'waiting'), run_id = :run,
+        pid = :pid, started_at = COALESCE(started_at, :now), ended_at = NULL, exit_code = NULL, outcome = NULL, reason = ''
+    WHERE id = :id AND status IN ('pending', 'running', 'waiting', 'failed') RETURNING *"""
+#: What a person wants tried again: whatever did not do all of its work, and what was left out for that.
+_REOPEN = """UPDATE workflow_stages SET status = 'pending', reason = '', cause = NULL, attempts = 0
+    WHERE workflow_id = :id AND (status = 'failed' OR status = 'done' AND exit_code <> 0
+        OR status = 'skipped' AND cause <> 'condition')"""
+#: What an agent's runs on a target took, the newest of them.
+_TOOK = """SELECT (julianday(ended_at) - julianday(created_at)) * 86400 FROM runs
+    WHERE agent = :agent AND target = :target AND state = 'completed' ORDER BY created_at DESC LIMIT 1"""
+
+
+class WorkflowRuns:
+    """The workflows in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def begin(
+        self,
+        workflow_id: str,
+        name: str,
+        definition: Mapping[str, Any],
+        placed: Collection[tuple[str, str]],
+        options: Mapping[str, Any],
+        until: str | None,
+    ) -> None:
+        """Record a workflow with all its stages pending; `placed`: pairs of a stage and a target."""
+        row = {
+            "id": workflow_id,
+            "workflow": name,
+            "definition": canonical(definition),
+            "options": canonical(options),
+            "status": "running",
+            "until": until,
+            "requested_by": who(),
+            "host": socket.gethostname(),
+            "created_at": now(),
+        }
+        stages = [
+            {
+                "workflow_id": workflow_id,
+                "stage": stage,
+                "target": target,
+                "status": "pending",
+                "reason": "",
+                "attempts": 0,
+            }
+            for stage, target in placed
+        ]
+        with self.store.write() as connection:
+            _tell(connection, workflow_id, "begun", workflow=name, seal=_seal(row), by=who(), stages=list(placed))
+            connection.insert("workflow_runs", {**row, "event": audit.head(connection)[0]})
+            if stages:
+                connection.insert("workflow_stages", *stages)
+
+    def take_up(
+        self, workflow_id: str, *, until: str | None, options: Mapping[str, Any] | None = None, again: bool = False
+    ) -> None:
+        """A process drives a workflow from here on. `again`: what failed or was left out for that is tried once more.
+
+        `options` are added to those that it began with.
+        """
+        with self.store.write() as connection:
+            place = {"id": workflow_id}
+            row = connection.first("SELECT * FROM workflow_runs WHERE id = :id", place)
+            if row is None:
+                raise UnknownNameError("workflow run", workflow_id, [])
+            given = {**json.loads(row.options), **(options or {})}
+            values = {"status": "running", "until": until, "ended_at": None, "exit_code": None}
+            connection.update("workflow_runs", "id = :id", place, {**values, "options": canonical(given)})
+            if again:
+                connection.execute(_REOPEN, place)
+            _tell(connection, workflow_id, "resumed", by=who(), again=again, options=given)
+
+    def find(self, workflow_id: str) -> Record:
+        """A run of a workflow by id or by an unambiguous beginning of it. Raises UnknownNameError."""
+        with self.store.read() as connection:
+            like = "SELECT * FROM workflow_runs WHERE id LIKE :beginning ESCAPE '/' LIMIT 2"
+            rows = connection.all(like, {"beginning": beginning(workflow_id)})
+            if len(rows) != 1 or not workflow_id:
+                known = connection.all("SELECT id FROM workflow_runs ORDER BY created_at DESC LIMIT 12")
+                kind = "workflow run (ambiguous)" if rows else "workflow run"
+                raise UnknownNameError(kind, workflow_id, [row.id[:8] for row in known])
+            return rows[0]
+
+    def there(self, workflow_id: str) -> bool:
+        """Whether a workflow of this id was begun."""
+        with self.store.read() as connection:
+            return connection.value("SELECT 1 FROM workflow_runs WHERE id = :id", {"id": workflow_id}) is not None
+
+    def recent(self, name: str | None = None, *, limit: int = 20) -> list[Record]:
+        """Runs of workflows, the newest first."""
+        sql = """SELECT * FROM workflow_runs WHERE (:name IS NULL OR workflow = :name)
+            ORDER BY created_at DESC LIMIT :limit"""
+        with self.store.read() as connection:
+            return connection.all(sql, {"name": name, "limit": limit})
+
+    def as_told(self, row: Record) -> bool:
+        """Whether a workflow is still what the log says that it was made of."""
+        sql = "SELECT data FROM events WHERE id = :event AND type = 'workflow_decided'"
+        with self.store.read() as connection:
+            made = audit.read(connection.value(sql, {"event": row.event}) or "")
+        return made.get("workflow_id") == row.id and made.get("seal") == _seal(row)
+
+    def stages(self, workflow_id: str) -> list[Record]:
+        """What became of each stage on each target, in the order in which they were placed."""
+        with self.store.read() as connection:
+            return connection.all(
+                "SELECT * FROM workflow_stages WHERE workflow_id = :id ORDER BY id", {"id": workflow_id}
+            )
+
+    def stage(self, number: int) -> Record:
+        """One of these rows. Raises UnknownNameError."""
+        with self.store.read() as connection:
+            row = connection.first("SELECT * FROM workflow_stages WHERE id = :id", {"id": number})
+        if row is None:
+            raise UnknownNameError("stage of a workflow", str(number), [])
+        return row
+
+    def output(self, workflow_id: str, stage: str, target: str) -> Mapping[str, Any] | None:
+        """What the run of a stage gave on a target; None where it gave nothing, or is pruned."""
+        sql = """SELECT r.result FROM workflow_stages AS s JOIN runs AS r ON r.id = s.run_id
+            WHERE s.workflow_id = :id AND s.stage = :stage AND s.target = :target"""
+        with self.store.read() as connection:
+            text = connection.value(sql, {"id": workflow_id, "stage": stage, "target": target})
+        return None if text is None else dict(json.loads(text)["output_data"])
+
+    def seconds(self, agent: str, target: str) -> float | None:
+        """What the last run of an agent on a target took, None where there is none."""
+        with self.store.read() as connection:
+            found = connection.value(_TOOK, {"agent": agent, "target": target})
+        return None if found is None else float(found)
+
+    def claim(self, number: int, run_id: str) -> Record | None:
+        """Make a row this process's, which holds its lock; None where there is nothing more to do.
+
+        Its run is to have `run_id`: whoever takes the row over begins, or goes on with, that very run.
+        """
+        with self.store.write() as connection:
+            row = connection.first(_CLAIM, {"id": number, "run": run_id, "pid": os.getpid(), "now": now()})
+            if row is not None:
+                told = {"stage": row.stage, "target": row.target, "attempt": row.attempts, "run": row.run_id}
+                _tell(connection, row.workflow_id, "claimed", **told)
+        return row
+
+    def close(
+        self,
+        number: int,
+        status: str,
+        *,
+        reason: str = "",
+        cause: str | None = None,
+        exit_code: int | None = None,
+        outcome: str | None = None,
+    ) -> None:
+        """What became of a stage on a target."""
+        values = {"status": status, "reason": reason, "cause": cause, "exit_code": exit_code, "outcome": outcome}
+        with self.store.write() as connection:
+            place = {"id": number}
+            connection.update("workflow_stages", "id = :id", place, {**values, "pid": None, "ended_at": now()})
+            row = connection.first("SELECT * FROM workflow_stages WHERE id = :id", place)
+            if row is not None:
+                told = {"stage": row.stage, "target": row.target, "run": row.run_id, "exit_code": exit_code}
+                _tell(connection, row.workflow_id, status, **told, outcome=outcome, reason=reason)
+
+    def end(self, workflow_id: str, status: str, exit_code: int) -> None:
+        """Nothing drives a workflow any more; what its result says."""
+        with self.store.write() as connection:
+            values = {"status": status, "exit_code": exit_code, "ended_at": now()}
+            connection.update("workflow_runs", "id = :id", {"id": workflow_id}, values)
+            _tell(connection, workflow_id, "ended", status=status, exit_code=exit_code)
+
+
+def _seal(row: Mapping[str, Any] | Record) -> str:
+    """What decides what a workflow does; the log has it from the beginning."""
+    return digest([row["workflow"], row["definition"]])
+
+
+def _tell(connection: Connection, workflow_id: str, decision: str, **told: Any) -> None:
+    audit.append(connection, "workflow_decided", {"workflow_id": workflow_id, "decision": decision, **told})

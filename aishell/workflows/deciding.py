@@ -1,0 +1,186 @@
+"""What is done next with each stage on each target: started, left out with its reason, or waited for. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
+
+from aishell.errors import worst
+from aishell.workflows.workflows import Stage, Workflow
+
+#: Before the first retry; twice as long before each further one, up to LONGEST (durability.md, Retries).
+FIRST, LONGEST = timedelta(seconds=1), timedelta(seconds=60)
+#: Exit codes of what may go well another time: it failed, its target could not be reached, its target was in use.
+_AGAIN = (1, 2, 6)
+
+
+class Status(StrEnum):
+    """Of a stage on a target."""
+
+    PENDING = "pending"
+    RUNNING = "running"  # claimed; its process may be gone
+    WAITING = "waiting"  # its run waits for a person, or was paused
+    DONE = "done"  # its run ended: exit code 0, or 4 where work was deferred
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Why(StrEnum):
+    """Why a stage was left out on a target."""
+
+    NEED = "need"  # what it needs did not do its work
+    CONDITION = "condition"  # its `when` is false
+    DEFERRED = "deferred"  # the window has closed
+
+
+class Row(Protocol):
+    """A stage on a target, as the store has it."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def stage(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def cause(self) -> str | None: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def exit_code(self) -> int | None: ...
+    @property
+    def ended_at(self) -> str | None: ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many at a time, and where each target is. `seconds`: what an agent took on a target; None: nobody knows."""
+
+    total: int
+    per_host: int
+    host: Callable[[str], str]
+    seconds: Callable[[str, str], float | None] = lambda agent, target: None
+
+
+def retry_at(row: Row, stage: Stage) -> datetime | None:
+    """When a stage that failed is tried again; None where it is not."""
+    if row.status != Status.FAILED or row.exit_code not in _AGAIN or not 0 < row.attempts <= stage.retries:
+        return None
+    assert row.ended_at is not None  # noqa: S101  what failed has ended
+    pause: timedelta = min(LONGEST, FIRST * 2 ** (row.attempts - 1))
+    return datetime.fromisoformat(row.ended_at) + pause
+
+
+def is_over(row: Row, stage: Stage) -> bool:
+    """Whether nothing more becomes of a stage on a target."""
+    return row.status in (Status.DONE, Status.FAILED, Status.SKIPPED) and retry_at(row, stage) is None
+
+
+class Board(Generic[R]):
+    """All stages on all targets at one moment, and what may be done with each."""
+
+    def __init__(self, workflow: Workflow, rows: Sequence[R]) -> None:
+        self.workflow, self.rows = workflow, rows
+        self._stages = {stage.name: stage for stage in workflow.stages}
+        self._places = {(row.stage, row.target): row for row in rows}
+        self._of: dict[str, list[R]] = {name: [] for name in self._stages}
+        for row in rows:
+            self._of[row.stage].append(row)
+
+    def needed(self, row: R) -> list[R]:
+        """What has to be over before: the stages it needs on its target; one that does not run there, on all of its targets."""
+        found: list[R] = []
+        for name in self._stages[row.stage].needs:
+            there = self._places.get((name, row.target))
+            found += self._of[name] if there is None else [there]
+        return found
+
+    def hindered(self, row: R) -> str | None:
+        """Why a stage is not run on a target, where what it needs did not do its work; in the words of its `reason`."""
+        for need in self.needed(row):
+            place = need.stage if need.target == row.target else f"{need.stage} on {need.target}"
+            if need.status == Status.SKIPPED and need.cause != Why.CONDITION:
+                return f"needs {place}, which was not run"
+            ended = need.status in (Status.DONE, Status.FAILED)
+            if ended and need.exit_code and self._stages[need.stage].on_failure != "continue":
+                became = "left work for later" if need.exit_code == 4 else f"failed (exit {need.exit_code})"
+                return f"needs {place}, which {became}"
+        return None
+
+    def ready(self, now: datetime) -> list[R]:
+        """What all needs of are over, and that is to be started, looked after or left out."""
+        found = []
+        for row in self.rows:
+            again = retry_at(row, self._stages[row.stage])
+            wanted = row.status in (Status.PENDING, Status.RUNNING, Status.WAITING) if again is None else again <= now
+            if wanted and all(self.is_over(one) for one in self.needed(row)):
+                found.append(row)
+        return found
+
+    def is_over(self, row: R) -> bool:
+        """Whether nothing more becomes of a stage on a target."""
+        return is_over(row, self._stages[row.stage])
+
+    def next_retry(self, after: datetime) -> datetime | None:
+        """When the next of those that failed is to be tried again. One whose time has come waits for something to end."""
+        moments = (retry_at(row, self._stages[row.stage]) for row in self.rows)
+        return min((at for at in moments if at is not None and at > after), default=None)
+
+    def startable(self, candidates: Sequence[R], working: Collection[int], limits: Limits) -> list[R]:
+        """Which of the candidates begin now, beside those that are `working`: never two on a target, and within all limits.
+
+        First the target with the most work left, by what each of its stages took before; what never ran counts as the longest.
+        """
+        taken = [row for row in self.rows if row.id in working]
+        targets, stages = {row.target for row in taken}, Counter(row.stage for row in taken)
+        hosts, chosen, left = Counter(limits.host(row.target) for row in taken), list[R](), self._left(limits)
+        for row in sorted(candidates, key=lambda one: -left[one.target]):
+            host, most = limits.host(row.target), self._stages[row.stage].limit
+            free = len(taken) + len(chosen) < limits.total and hosts[host] < limits.per_host
+            if free and row.target not in targets and (most is None or stages[row.stage] < most):
+                chosen.append(row)
+                targets.add(row.target)
+                hosts[host] += 1
+                stages[row.stage] += 1
+        return chosen
+
+    def _left(self, limits: Limits) -> Mapping[str, float]:
+        """Seconds of work that each target has left, infinite where nobody knows."""
+        left: dict[str, float] = {row.target: 0.0 for row in self.rows}
+        for row in self.rows:
+            if not self.is_over(row):
+                took = limits.seconds(self._stages[row.stage].agent, row.target)
+                left[row.target] += float("inf") if took is None else took
+        return left
+
+
+def concluded(rows: Sequence[Row], *, interrupted: bool = False) -> tuple[str, int]:
+    """Status and exit code of a workflow of which nothing is driven any more; the words are those of a run's result.
+
+    A row that is still `running` was interrupted; one that is `pending` waits for it or for a person.
+    """
+    codes = [130 if interrupted else 0]
+    for row in rows:
+        if row.status == Status.RUNNING:
+            codes.append(130)
+        elif row.status == Status.WAITING:
+            codes.append(row.exit_code if row.exit_code is not None else 3)
+        elif row.status == Status.SKIPPED:
+            codes.append(4 if row.cause == Why.DEFERRED else 0)
+        elif row.exit_code is not None:
+            codes.append(row.exit_code)
+    code = worst(codes)
+    if code in (1, 3, 4, 5) and any(row.status == Status.WAITING for row in rows):
+        return "waiting_approval", code
+    if code in (1, 2, 6):
+        return ("partial" if any(row.status == Status.DONE for row in rows) else "failure"), code
+    return {130: "cancelled", 5: "rejected", 4: "partial", 0: "success"}[code], code

@@ -1,0 +1,246 @@
+"""A workflow, driven to its end: each stage on each target a process of its own, which goes on when this one ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from aishell import processes
+from aishell.databases.urls import read_url
+from aishell.errors import AishellError, OutgrownError, StateError, TargetBusyError
+from aishell.planning.conditions import described, holds
+from aishell.planning.variables import Reference
+from aishell.site import Site
+from aishell.site_files import SiteFiles
+from aishell.state.connection import Record
+from aishell.state.locks import is_held, soon
+from aishell.workflows.deciding import Board, Limits, Status, Why, concluded
+from aishell.workflows.working import INTERRUPTED, kept, lookup, settled
+
+#: So many logs of stages are kept, the newest.
+LOGS = 1000
+#: Seconds between two looks at a process that an earlier one has left, whose end nobody tells.
+LOOK = 0.5
+#: Seconds that a stage whose time is over has, from the interrupt on, to have its statement cancelled on the server.
+GRACE = 60.0
+
+
+@dataclass
+class Driver:
+    """Drives one workflow. `options`: those before the command; `told` hears of each stage that has ended on a target."""
+
+    site: Site
+    workflow_id: str
+    options: Collection[str]
+    told: Callable[[Record], None] = lambda row: None
+    interrupted: bool = False
+    _children: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _ends: dict[int, float] = field(default_factory=dict)  # when a child is interrupted, on the monotonic clock
+    _overdue: set[int] = field(default_factory=set)
+    _let_be: set[int] = field(default_factory=set)  # what waits, or was interrupted: for whoever resumes
+
+    def drive(self, resumed: Callable[[], None] = lambda: None) -> tuple[str, int]:
+        """Status and exit code at the end. `resumed` writes down that it is gone on with, as soon as no other process drives it.
+
+        Raises TargetBusyError where another process drives it, OutgrownError where what is stored of it was changed.
+        """
+        lock = soon(self.site.workflow_lock(self.workflow_id), self.workflow_id)
+        if lock is None:
+            short = self.workflow_id[:8]
+            raise TargetBusyError(f"the workflow run {short} is being driven by another process", hint="wait for it")
+        try:
+            if not self.site.workflow_runs.as_told(self.site.workflow_runs.find(self.workflow_id)):
+                short = self.workflow_id[:8]
+                raise OutgrownError(f"the stored workflow run {short} was changed after it began", hint="run it anew")
+            resumed()
+            self._row = self.site.workflow_runs.find(self.workflow_id)
+            self._workflow = kept(self._row)
+            self._limits = self._bounds()
+            self._walk()
+            rows = self.site.workflow_runs.stages(self.workflow_id)
+            cut_off = self.interrupted or any(row.id in self._let_be for row in rows if row.status == Status.PENDING)
+            status, code = concluded(rows, interrupted=cut_off)
+            self.site.workflow_runs.end(self.workflow_id, status, code)
+            return status, code
+        finally:
+            lock.release()
+
+    def _bounds(self) -> Limits:
+        workflow, runs = self._workflow, self.site.workflow_runs
+        host = cache(lambda target: host_of(self.site, target))
+        return Limits(workflow.max_concurrent, workflow.max_concurrent_per_host, host, cache(runs.seconds))
+
+    def _walk(self) -> None:
+        """Start what can be started, until nothing runs and nothing more is to."""
+        while True:
+            try:
+                orphans = False if self.interrupted else self._start()
+                if self._children:
+                    self._wait(LOOK if orphans else self._patience())
+                elif orphans:
+                    time.sleep(LOOK)
+                elif (pause := self._patience()) is not None:
+                    time.sleep(pause)
+                else:
+                    return
+            except KeyboardInterrupt:
+                if self.interrupted:
+                    raise  # twice: the children go on, or end, by themselves
+                self.interrupted = True
+                for child in self._children.values():
+                    child.terminate()
+
+    def _start(self) -> bool:
+        """Start what can be; whether a process that an earlier one has left is still at work."""
+        while True:
+            self._looked = datetime.now(UTC)
+            self._board = Board(self._workflow, self.site.workflow_runs.stages(self.workflow_id))
+            candidates = [row for row in self._board.ready(self._looked) if row.id not in self._let_be]
+            left = {row.id for row in candidates if row.id not in self._children and self._is_held(row)}
+            fresh = [row for row in candidates if row.id not in left and row.id not in self._children]
+            # What is left out lets others be left out, or begin.
+            if not [row for row in fresh if self._left_out(row)]:
+                break
+        for row in self._board.startable(fresh, {*left, *self._children}, self._limits):
+            timeout = self._workflow.stage(row.stage).timeout
+            self._children[row.id] = self._process(row)
+            if timeout is not None:
+                self._ends[row.id] = time.monotonic() + timeout
+        return bool(left)
+
+    def _is_held(self, row: Record) -> bool:
+        return is_held(self.site.stage_lock(row.id))
+
+    def _left_out(self, row: Record) -> bool:
+        """Close a row of which nothing is to be run: it is over already, or something stands against it."""
+        if not settled(self.site, row):
+            if row.status in (Status.RUNNING, Status.WAITING):
+                return False  # it was begun
+            try:
+                against = self._against(row)
+            except StateError:
+                raise
+            except AishellError as error:
+                self._fail(row, error.message, error.exit_code)
+            else:
+                if against is None:
+                    return False
+                self.site.workflow_runs.close(row.id, Status.SKIPPED, cause=against[0], reason=against[1])
+        self.told(self.site.workflow_runs.stage(row.id))
+        return True
+
+    def _against(self, row: Record) -> tuple[Why, str] | None:
+        """Why a stage is not to run on a target. Raises AishellError for a condition that cannot be decided."""
+        stage = self._workflow.stage(row.stage)
+        need = self._board.hindered(row)
+        if need is not None:
+            return Why.NEED, need
+        if self._row.until is not None and datetime.fromisoformat(self._row.until) <= datetime.now(UTC):
+            return Why.DEFERRED, "deferred: the window has closed"
+
+        def value(reference: Reference) -> Any:
+            return lookup(self.site, self.workflow_id, self._workflow, stage, row.target, reference)
+
+        if stage.when is not None and not holds(stage.when, value):
+            return Why.CONDITION, described(stage.when, value)
+        return None
+
+    def _fail(self, row: Record, reason: str, exit_code: int = 1) -> None:
+        self.site.workflow_runs.close(row.id, Status.FAILED, reason=reason, exit_code=exit_code, outcome="failure")
+
+    def _process(self, row: Record) -> subprocess.Popen[bytes]:
+        words = [*self.options, "run", "workflow", "--stage", str(row.id)]
+        return processes.start(words, log_of(self.site, row.id))
+
+    def _patience(self) -> float | None:
+        """Seconds until something is to be done though no process has ended: a time that is over, a retry. None: nothing is."""
+        moments = [end - time.monotonic() for end in self._ends.values()]
+        again = None if self.interrupted else self._board.next_retry(self._looked)
+        if again is not None:
+            moments.append((again - datetime.now(UTC)).total_seconds())
+        return max(0.01, min(moments)) if moments else None
+
+    def _wait(self, timeout: float | None) -> None:
+        """Wait for a process to end, or so long, and see whose time is over."""
+        for number in processes.ended(self._children, timeout):
+            code = self._children.pop(number).wait()
+            self._ends.pop(number, None)
+            self._ended(self.site.workflow_runs.stage(number), code)
+        for number, end in list(self._ends.items()):
+            if time.monotonic() >= end:
+                self._out_of_time(number)
+
+    def _out_of_time(self, number: int) -> None:
+        """Interrupt a stage whose time is over; kill one that does not hear it: what it did is looked up when it is resumed."""
+        child = self._children[number]
+        if number in self._overdue:
+            child.kill()
+            del self._ends[number]
+        else:
+            child.terminate()
+            self._overdue.add(number)
+            self._ends[number] = time.monotonic() + GRACE
+
+    def _ended(self, row: Record, code: int) -> None:
+        """A process has ended: its row says what became of it, unless it was stopped before it could."""
+        over = row.id in self._overdue
+        self._overdue.discard(row.id)
+        if row.status in (Status.PENDING, Status.RUNNING) and not settled(self.site, row):
+            if self._is_held(row):
+                return  # by a process that was left, and was faster
+            if over and not self.interrupted:
+                self._fail(row, f"it took longer than {self._workflow.stage(row.stage).timeout} s")
+            elif code < 0 and not self.interrupted:
+                self._fail(row, f"its process was killed (signal {-code})")
+            elif code != INTERRUPTED and not self.interrupted:
+                self._fail(row, f"its process ended with exit {code}; what it said is in {log_of(self.site, row.id)}")
+        row = self.site.workflow_runs.stage(row.id)
+        if row.status in (Status.PENDING, Status.RUNNING, Status.WAITING):
+            self._let_be.add(row.id)
+        self.told(row)
+
+
+def host_of(site: SiteFiles, target: str) -> str:
+    """The machine that a target's work is a load on: the first host of its URL; empty for this one and for files."""
+    known = site.settings.targets.get(target)
+    url = None if known is None else read_url(known.url)
+    return "" if url is None or url.local else url.host or ""
+
+
+def log_of(site: SiteFiles, number: int) -> Path:
+    """Where the process of a stage on a target writes what it says."""
+    return site.state_path.parent / "workflow-logs" / f"{number}.log"
+
+
+def result_of(site: Site, workflow_id: str) -> Mapping[str, Any]:
+    """A workflow as the document of `--output json`: its status, and each stage on each target with what its run gave."""
+    row = site.workflow_runs.find(workflow_id)
+    workflow = kept(row)
+    stages = [
+        {
+            "stage": one.stage,
+            "target": one.target,
+            "agent": workflow.stage(one.stage).agent,
+            "needs": workflow.stage(one.stage).needs,
+            "status": one.status,
+            "reason": one.reason or None,
+            "outcome": one.outcome,
+            "exit_code": one.exit_code,
+            "attempts": one.attempts,
+            "run_id": one.run_id if one.attempts else None,
+            "started_at": one.started_at,
+            "ended_at": one.ended_at,
+            "output_data": site.workflow_runs.output(row.id, one.stage, one.target),
+        }
+        for one in site.workflow_runs.stages(row.id)
+    ]
+    head = {"workflow_id": row.id, "workflow": row.workflow, "dry_run": False, "status": row.status}
+    times = {"created_at": row.created_at, "ended_at": row.ended_at, "until": row.until}
+    return {**head, "exit_code": row.exit_code, **times, "options": json.loads(row.options), "stages": stages}

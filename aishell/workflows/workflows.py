@@ -1,0 +1,256 @@
+"""`config/workflows/NAME.yaml` as values: stages over agents and targets, and what each waits for."""
+
+from __future__ import annotations
+
+import graphlib
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aishell.agents.checking import check_task
+from aishell.errors import PlanError, UnknownNameError, UsageError
+from aishell.planning import conditions
+from aishell.planning.variables import Reference, references
+from aishell.scheduling.times import seconds
+from aishell.schema import Known, wrong
+from aishell.settings import Settings, checked, read
+from aishell.settings_schemas import WORKFLOW
+from aishell.yamlfile import Document
+
+FOLDER = "workflows"
+#: What a stage can refer to of its target and of its agent's configuration; of an earlier stage, its output.
+ROOTS: Mapping[str, tuple[str, ...]] = {
+    "target": ("name", "engine", "environment", "labels"),
+    "agent": ("retention", "create_backup", "exclude"),
+}
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One agent on targets. `needs`: what comes before it, the stages whose output it refers to among them.
+
+    `timeout`: seconds of one attempt. `limit`: so many of its targets at a time; None: as many as the workflow may.
+    """
+
+    name: str
+    agent: str
+    input: Mapping[str, Any] = field(default_factory=dict)
+    output: str = ""
+    targets: tuple[str, ...] = ()
+    label: str | None = None
+    needs: tuple[str, ...] = ()
+    when: str | None = None
+    limit: int | None = None
+    timeout: int | None = None
+    retries: int = 0
+    on_failure: str = "stop"
+
+    def among(self, names: Sequence[str], settings: Settings) -> list[str]:
+        """Those of the targets that it runs on."""
+        if self.targets:
+            return [name for name in names if name in self.targets]
+        if self.label is None:
+            return list(names)
+        return [name for name in names if name in settings.targets and self.label in settings.targets[name].labels]
+
+    def referred(self) -> Iterator[Reference]:
+        """What its condition and its input refer to."""
+        yield from references(self.when or "")
+        yield from references(self.input)
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """The stages in the order of the file. `data` is what they are made of: it is kept with each run of the workflow."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    data: Mapping[str, Any]
+    description: str = ""
+    time_zone: str = "UTC"
+    max_concurrent: int = 4
+    max_concurrent_per_host: int = 2
+
+    @classmethod
+    def of(cls, name: str, data: Mapping[str, Any]) -> Workflow:
+        """A workflow of what its file says, which was checked."""
+        given = {key: value for key, value in data.items() if key != "stages" and value is not None}
+        stages = tuple(_stage(str(key), one) for key, one in data["stages"].items())
+        outputs = {stage.output: stage.name for stage in stages}
+        waiting = tuple(_with_implied(stage, outputs) for stage in stages)
+        return cls(name, waiting, data, **given)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    def stage(self, name: str) -> Stage:
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def source(self, reference: Reference) -> Stage | None:
+        """The stage whose output a reference is to; None for other roots."""
+        return next((one for one in self.stages if reference.root == "stage" and one.output == reference.step), None)
+
+    def placed(self, chosen: Sequence[str] | None, settings: Settings) -> list[tuple[str, str]]:
+        """Which stage runs on which target, in the order of the file.
+
+        `chosen`: the targets that were named; without them a stage with targets of its own runs on those, and others on the
+        site's default. Raises UsageError where there is none, and where a stage refers to the output of one that does not run
+        on its target.
+        """
+        found: list[tuple[str, str]] = []
+        for stage in self.stages:
+            if chosen is not None:
+                names: Sequence[str] = chosen
+            elif stage.targets or stage.label is not None:
+                names = list(settings.targets)
+            elif settings.default_target is not None:
+                names = [settings.default_target]
+            else:
+                raise UsageError(
+                    f"no target is named for the stage {stage.name!r} of {self.name}",
+                    hint="give --target, --all or --label",
+                )
+            found += [(stage.name, name) for name in stage.among(names, settings)]
+        for name, target in found:
+            for reference in self.stage(name).referred():
+                source = self.source(reference)
+                if source is not None and (source.name, target) not in found:
+                    raise UsageError(
+                        f"the stage {name!r} refers to the output of {source.name!r}, which does not run on {target}",
+                        hint="give both the same targets",
+                    )
+        return found
+
+
+def names(config: Path, shipped: Path) -> dict[str, Path]:
+    """The workflows there are, with their files: those of a config folder before those that come with aishell."""
+    found: dict[str, Path] = {}
+    for folder in (shipped, config):
+        found |= {path.stem: path for path in sorted((folder / FOLDER).glob("*.yaml"))}
+    return found
+
+
+def load_workflow(
+    name: str, files: Mapping[str, Path], known: Known, agents: Callable[[], Collection[str]]
+) -> Workflow:
+    """A workflow by its name.
+
+    `known`: the targets and labels there are; `agents`: the types of agents. Raises UnknownNameError, and SettingsError with file
+    and line for whatever would be found out at two in the morning.
+    """
+    if name not in files:
+        raise UnknownNameError("workflow", name, files, f"config/{FOLDER}")
+    path = str(files[name])
+    document = read(files[name], path) or Document(path, {})
+    stages = checked(document, WORKFLOW, known)["stages"]
+    if not stages:
+        raise wrong(document, "stages", message="the workflow has no stages", hint="write one: backup: {agent: backup}")
+    outputs = _outputs(document, stages)
+    for key, one in stages.items():
+        at = ("stages", key)
+        _check_names(document, at, one, stages)
+        _check_references(document, at, one, outputs)
+        check_task(document, at, one, agents, later=_refers)
+    workflow = Workflow.of(name, document.data)
+    _check_order(document, workflow)
+    return workflow
+
+
+def _stage(name: str, data: Mapping[str, Any]) -> Stage:
+    given: dict[str, Any] = {"output": name}
+    given |= {key: tuple(one) if isinstance(one, list) else one for key, one in data.items() if one is not None}
+    most, parallel, timeout = (given.pop(key, None) for key in ("max_concurrent", "parallel", "timeout"))
+    given["agent"] = given["agent"].replace("-", "_")
+    limit = 1 if parallel is False else most
+    return Stage(name=name, limit=limit, timeout=None if timeout is None else seconds(timeout), **given)
+
+
+def _with_implied(stage: Stage, outputs: Mapping[Any, str]) -> Stage:
+    """A stage that is referred to comes before the one that refers to it."""
+    implied = (outputs[one.step] for one in stage.referred() if one.root == "stage" and one.step in outputs)
+    return replace(stage, needs=tuple(dict.fromkeys((*stage.needs, *implied))))
+
+
+def _outputs(document: Document, stages: Mapping[Any, Any]) -> set[str]:
+    """The names of outputs. Raises SettingsError where two are alike."""
+    found: set[str] = set()
+    for key, one in stages.items():
+        name = one.get("output") or str(key)
+        if name in found:
+            message = f"two stages give the output {name!r}"
+            raise wrong(document, "stages", key, "output", message=message, hint="give each a name of its own")
+        found.add(name)
+    return found
+
+
+def _check_names(
+    document: Document, at: tuple[object, ...], data: Mapping[str, Any], stages: Mapping[Any, Any]
+) -> None:
+    """Raises SettingsError for a name that cannot be one, a need there is not, and keys that contradict each other."""
+    if not _NAME.fullmatch(str(at[-1])):
+        message, hint = f"invalid name of a stage {at[-1]!r}", "write letters, digits, `_` and `-`"
+        raise wrong(document, *at, message=message, hint=hint)
+    for number, need in enumerate(data.get("needs") or ()):
+        if need not in map(str, stages):
+            near = UnknownNameError("stage", need, map(str, stages))
+            raise wrong(document, *at, "needs", number, message=near.message, hint=near.hint)
+    if data.get("targets") and data.get("label"):
+        message, hint = (
+            f"the stage {at[-1]!r} has both `targets` and `label`",
+            "write one: it says on what the stage runs",
+        )
+        raise wrong(document, *at, "label", message=message, hint=hint)
+    if data.get("parallel") is False and (data.get("max_concurrent") or 1) > 1:
+        message, hint = "`parallel: false` and `max_concurrent` contradict each other", "write one of them"
+        raise wrong(document, *at, "max_concurrent", message=message, hint=hint)
+    if data.get("timeout") is not None and not seconds(data["timeout"]):
+        raise wrong(document, *at, "timeout", message="a timeout of 0 s lets nothing run", hint="write e.g. 2h")
+
+
+def _check_references(document: Document, at: tuple[object, ...], data: Mapping[str, Any], outputs: set[str]) -> None:
+    """Raises SettingsError for what is no reference or no condition, and for one to what a stage does not know."""
+    condition = data.get("when") or ""
+    given: list[tuple[tuple[object, ...], Any]] = [(("when",), condition)]
+    given += [(("input", key), value) for key, value in (data.get("input") or {}).items()]
+    for place, value in given:
+        try:
+            for reference in references(value):
+                _check_reference(reference, outputs)
+            if place == ("when",) and condition:
+                conditions.check(condition)
+        except UsageError as error:
+            hint = error.hint or "write e.g. ${stages.backup.output.backup_id}"
+            raise wrong(document, *at, *place, message=error.message, hint=hint) from error
+
+
+def _check_reference(reference: Reference, outputs: set[str]) -> None:
+    where = f"${{{reference.text}}}"
+    if reference.root == "stage":
+        if reference.step not in outputs:
+            raise UnknownNameError("stage", str(reference.step), outputs, where)
+    elif reference.root not in ROOTS:
+        raise PlanError(f"{where} is not known to a workflow", hint="write ${stages.<name>.output.<field>}")
+    elif not reference.path or reference.path[0] not in ROOTS[reference.root]:
+        known = [f"{reference.root}.{one}" for one in ROOTS[reference.root]]
+        raise UnknownNameError("variable", ".".join(map(str, (reference.root, *reference.path))), known, where)
+
+
+def _refers(value: Any) -> bool:
+    return any(True for _ in references(value))
+
+
+def _check_order(document: Document, workflow: Workflow) -> None:
+    """Raises SettingsError, naming the circle, at the first stage of the file that is in one."""
+    needs = {stage.name: stage.needs for stage in workflow.stages}
+    try:
+        graphlib.TopologicalSorter(needs).prepare()
+    except graphlib.CycleError as error:
+        circle = error.args[1]
+        first = next(name for name in needs if name in circle)
+        message = f"the stages wait for each other: {' → '.join(circle)}"
+        raise wrong(document, "stages", first, "needs", message=message, hint="take one of these needs out") from error

@@ -1,0 +1,194 @@
+"""One stage on one target, by the process that has its lock: claimed, run or gone on with, and closed."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from aishell.agents.loading import load_agent
+from aishell.databases.urls import read_url
+from aishell.errors import AishellError, StateError, StepError, UnknownNameError
+from aishell.execution.run import Observer
+from aishell.models import Risk, RunResult, RunState, Task
+from aishell.planning.conditions import described, holds
+from aishell.planning.variables import Reference, resolve, walk
+from aishell.safety.approval import Standing
+from aishell.settings import load_agent as load_config
+from aishell.site import Site
+from aishell.state.connection import Record
+from aishell.state.locks import soon
+from aishell.workflows.deciding import Status
+from aishell.workflows.workflows import ROOTS, Stage, Workflow
+
+#: A run that a signal ended is gone on with by whoever resumes the workflow.
+INTERRUPTED = 130
+#: The run is over and nothing goes on with it: what is tried again is a run of its own.
+_OVER = frozenset({RunState.COMPLETED, RunState.CANCELLED})
+
+
+def kept(row: Record) -> Workflow:
+    """A workflow as it was when it began."""
+    return Workflow.of(row.workflow, json.loads(row.definition))
+
+
+def work(site: Site, number: int, observer: Observer | None = None) -> RunResult | None:
+    """Run a stage on its target, or go on with its run; None where another process does, or there is nothing to do.
+
+    Raises whatever kept the run from beginning.
+    """
+    lock = soon(site.stage_lock(number), f"stage {number}")
+    if lock is None:
+        return None
+    try:
+        row = site.workflow_runs.stage(number)
+        if row.status not in (Status.PENDING, Status.RUNNING, Status.WAITING, Status.FAILED) or settled(site, row):
+            return None
+        run = run_of(site, row)
+        anew = row.run_id is None or (run is not None and RunState(run.state) in _OVER)
+        claimed = site.workflow_runs.claim(number, uuid.uuid4().hex if anew else row.run_id)
+        return None if claimed is None else _driven(site, claimed, observer)
+    finally:
+        lock.release()
+
+
+def run_of(site: Site, row: Record) -> Record | None:
+    """The run that has the row's id, None where it was never begun."""
+    try:
+        return site.runs.find(row.run_id) if row.run_id else None
+    except UnknownNameError:
+        return None
+
+
+def settled(site: Site, row: Record) -> bool:
+    """Whether the run of a claimed row is over, which is then closed: its process was killed, or a person went on with it."""
+    run = run_of(site, row) if row.status in (Status.RUNNING, Status.WAITING) else None
+    if run is None or RunState(run.state) not in (*_OVER, RunState.FAILED):
+        return False
+    # What is written of a run that was cancelled where no process drove it is how it stood before.
+    cancelled = run.state == RunState.CANCELLED
+    result = json.loads(run.result) if run.result and not cancelled else {}
+    outcome = "cancelled" if cancelled else result.get("status", "failure")
+    _close(site, row, result.get("exit_code", 1), outcome)
+    return True
+
+
+def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
+    head = site.workflow_runs.find(row.workflow_id)
+    workflow, options = kept(head), json.loads(head.options)
+    stage = workflow.stage(row.stage)
+    try:
+        ends = _deadline(stage, head.until)
+        driven: dict[str, Any] = {
+            "yes": bool(options.get("yes")),
+            "jobs": options.get("jobs"),
+            "deadline": ends,
+            "observer": observer,
+            "standing": _standing(options),
+        }
+        if run_of(site, row) is None:
+            planned = site.plan(task(site, head, workflow, stage, row.target), safety_level=options.get("safety_level"))
+            result = site.run(planned, run_id=row.run_id, **driven)
+        else:
+            result = site.resume(row.run_id, **driven)
+    except StateError:
+        raise  # what cannot be written is not closed either: whoever resumes the workflow takes it up
+    except AishellError as error:
+        reason = f"{error.message}; {error.hint}" if error.hint else error.message
+        site.workflow_runs.close(row.id, Status.FAILED, reason=reason, exit_code=error.exit_code, outcome="failure")
+        raise
+    if result.exit_code == INTERRUPTED:
+        return result
+    if result.state in (RunState.WAITING_APPROVAL, RunState.PAUSED):
+        reason = "; ".join(result.output_data.get("waiting", ())) or "paused"
+        code, outcome = result.exit_code, result.status
+        site.workflow_runs.close(row.id, Status.WAITING, reason=reason, exit_code=code, outcome=outcome)
+    else:
+        _close(site, row, result.exit_code, result.status, (result.error or {}).get("message", ""))
+    return result
+
+
+def _close(site: Site, row: Record, exit_code: int, outcome: str, reason: str = "") -> None:
+    status = Status.DONE if exit_code in (0, 4) else Status.FAILED
+    site.workflow_runs.close(row.id, status, exit_code=exit_code, outcome=outcome, reason=reason)
+
+
+def _deadline(stage: Stage, until: str | None) -> float | None:
+    """When no further step begins, on the monotonic clock: after the stage's time, or when that of the workflow is over."""
+    ends = [] if stage.timeout is None else [time.monotonic() + stage.timeout]
+    if until is not None:
+        ends.append(time.monotonic() + (datetime.fromisoformat(until) - datetime.now(UTC)).total_seconds())
+    return min(ends, default=None)
+
+
+def _standing(options: Mapping[str, Any]) -> Standing | None:
+    given = options.get("standing")
+    return None if given is None else Standing(given["by"], Risk(given["up_to"]))
+
+
+def task(site: Site, head: Record, workflow: Workflow, stage: Stage, target: str) -> Task:
+    """What a stage is to do on a target, its references resolved. Raises StepError for an output that is not there."""
+    return Task(
+        stage.agent,
+        target,
+        resolve(stage.input, lambda reference: lookup(site, head.id, workflow, stage, target, reference)),
+        workflow_id=head.id,
+        parent_task_id=head.id,
+        metadata={"workflow": workflow.name, "stage": stage.name},
+    )
+
+
+class NotYetError(StepError):
+    """The output of an earlier stage is not known before that has run."""
+
+
+def foreseen(site: Site, stage: Stage, target: str) -> Task | str:
+    """What a stage is to do on a target as far as that is known before anything runs, or why it is not, in a sentence."""
+    known = known_before(site, stage, target)
+
+    def value(reference: Reference) -> Any:
+        if reference.root not in known:
+            raise NotYetError(f"not known before the stage {reference.step} has run: {reference.told}")
+        return walk(known[reference.root], reference)
+
+    with suppress(NotYetError):  # then it may run
+        if stage.when is not None and not holds(stage.when, value):
+            return f"left out: {described(stage.when, value)}"
+    try:
+        return Task(stage.agent, target, resolve(stage.input, value))
+    except NotYetError as later:
+        return later.message
+
+
+def lookup(site: Site, workflow_id: str, workflow: Workflow, stage: Stage, target: str, reference: Reference) -> Any:
+    """The value of a reference of a stage. Raises StepError where there is none."""
+    if reference.root in ROOTS:
+        return walk(known_before(site, stage, target)[reference.root], reference)
+    source = workflow.source(reference)
+    found = None if source is None else site.workflow_runs.output(workflow_id, source.name, target)
+    if found is None:
+        raise StepError(f"{reference.told} is not known: the stage gave no output on {target}")
+    return walk(found, reference)
+
+
+def known_before(site: Site, stage: Stage, target: str) -> Mapping[str, Mapping[str, Any]]:
+    """What a stage can refer to before anything runs: the fields of `workflows.ROOTS`."""
+    config = load_config(site.places.config, stage.agent, load_agent(stage.agent).defaults)
+    known = site.target(target)
+    return {
+        "target": {
+            "name": known.name,
+            "engine": read_url(known.url).engine,
+            "environment": known.environment,
+            "labels": list(known.labels),
+        },
+        "agent": {
+            "retention": list(config.retention),
+            "create_backup": config.create_backup,
+            "exclude": list(config.exclude),
+        },
+    }

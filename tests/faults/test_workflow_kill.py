@@ -1,0 +1,132 @@
+"""Workflows that are killed with -9, what drives them and their stages: gone on with, each stage is run once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aishell.site import Site
+from tests.bloated import Bloated
+from tests.faults.killing import KILLED, SWEEPS, Sweep, new_site
+from tests.fix_aishell import Aishell, bloated_on
+from tests.seed import dice
+from tests.workflows import TWO, assert_each_stage_once, stages, targets, workflow, workflow_id, worn
+
+RUN = ("run", "workflow", "night", "--yes", "--target", "shop")
+#: What became of both stages in the end.
+BOTH = {("backup", "shop"): ("done", 0), ("tidy", "shop"): ("done", 0)}
+
+
+def a_site(aishell: Aishell, name: str) -> Aishell:
+    site = new_site(aishell, name, "")
+    targets(site, {"shop": f"sqlite:///{worn(site.site / 'shop.db', rows=400)}"})
+    workflow(site, TWO)
+    return site
+
+
+def alive(site: Aishell) -> list[int]:
+    """The processes of stages that are at work."""
+    found = site.rows("SELECT pid FROM workflow_stages WHERE status = 'running' AND pid IS NOT NULL")
+    return [pid for (pid,) in found if Path(f"/proc/{pid}").exists()]
+
+
+@SWEEPS
+def test_what_drives_it_is_killed_at_a_commit_and_each_stage_is_run_once(aishell, sweep: Sweep):
+    """Its stages are processes of their own: they go on, and are waited for by who resumes."""
+    for fault in sweep.faults(4):
+        site = a_site(aishell, str(fault))
+        workflow(
+            site, f"{TWO}  other: {{agent: maintenance, needs: [tidy], when: \"${{target.engine}} == 'mysql'\"}}\n"
+        )
+        ended = site(*RUN, fault=fault)
+        if not site.state.exists() or not site.rows("SELECT id FROM workflow_runs"):
+            site(*RUN).expect(0)
+        elif ended.code == KILLED and site.rows("SELECT status FROM workflow_runs") != [("success",)]:
+            site("run", "workflow", "--resume", workflow_id(site)).expect(0)
+        assert stages(site) == {**BOTH, ("other", "shop"): ("skipped", None)}
+        assert_each_stage_once(site)
+        if ended.code != KILLED:
+            break
+
+
+@SWEEPS
+def test_a_stage_that_is_killed_at_a_commit_is_run_once(aishell, sweep: Sweep):
+    for fault in sweep.faults(8):
+        site = a_site(aishell, str(fault))
+        with Site.open(site.site, state=site.state) as opened:
+            night = opened.workflow("night")
+            places = night.placed(["shop"], opened.settings)
+            opened.workflow_runs.begin("a" * 32, "night", night.data, places, {"yes": True}, None)
+        ended = site("run", "workflow", "--stage", "1", fault=fault)
+        assert stages(site)["tidy", "shop"] == ("pending", None)
+        site("run", "workflow", "--resume", "a" * 32).expect(0)
+        assert stages(site) == BOTH
+        assert_each_stage_once(site)
+        if ended.code != KILLED:
+            break
+
+
+@pytest.fixture
+def three(request: pytest.FixtureRequest, aishell: Aishell) -> Any:
+    """A worn database of each engine, by the name of its target, and a site for the shipped workflow."""
+    with contextlib.ExitStack() as made:
+        makers = {
+            name: made.enter_context(bloated_on(request, name)) for name in ("pg_distribution", "mariadb", "sqlite")
+        }
+        found = {name: (maker, maker.make()) for name, maker in makers.items()}
+        for _, db in found.values():
+            db.execute("CREATE TABLE app_log (id integer PRIMARY KEY, created_at timestamp, line varchar(80))")
+            for number, year in ((1, 2020), (2, 2021), (3, 2036)):
+                db.execute(f"INSERT INTO app_log VALUES ({number}, '{year}-01-01 00:00:00', 'x')")
+        aishell.configure(
+            "agents/log_cleanup.yaml", "log_cleanup_agent:\n  retention:\n    - {tables: app_log, retention_days: 30}\n"
+        )
+        # The three engines are on this host.
+        shipped = (Path(__file__).parents[2] / "config" / "workflows" / "nightly.yaml").read_text()
+        one, other = "max_concurrent_per_host: 2", "max_concurrent_per_host: 3"
+        assert one in shipped
+        aishell.configure("workflows/nightly.yaml", shipped.replace(one, other))
+        targets(aishell, {name: db.url for name, (_, db) in found.items()})
+        yield found
+
+
+def assert_the_night_is_done(site: Aishell, three: dict[str, tuple[Bloated, Any]]) -> None:
+    done = {(stage, name): ("done", 0) for stage in ("backup", "log_cleanup", "maintenance") for name in three}
+    assert stages(site) == done
+    for maker, db in three.values():
+        assert db.execute("SELECT id FROM app_log") == [(3,)]
+        assert maker.left_behind(db) == []
+    assert_each_stage_once(site)
+
+
+@pytest.mark.parametrize(
+    "kills", [1, pytest.param(0, marks=pytest.mark.thorough), pytest.param(3, marks=pytest.mark.thorough)]
+)
+def test_the_shipped_night_on_three_engines_at_once_runs_each_stage_once(aishell, three, kills):
+    """At random moments what drives it is killed, and every stage that is at work."""
+    random = dice("moments")
+    command: tuple[str, ...] = ("run", "workflow", "nightly", "--all", "--yes")
+    running = aishell.start(*command)
+    for _ in range(kills):
+        time.sleep(random.uniform(1.0, 4.0))
+        if running.ended:
+            break
+        running.kill()
+        for pid in alive(aishell) if aishell.state.exists() else []:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if aishell.state.exists() and aishell.rows("SELECT id FROM workflow_runs"):
+            command = ("run", "workflow", "--resume", workflow_id(aishell))
+        running = aishell.start(*command)
+    running.wait().expect(0)
+    assert aishell.rows("SELECT status FROM workflow_runs") == [("success",)]
+    assert_the_night_is_done(aishell, three)
+    if kills == 0:
+        first = aishell.rows("SELECT started_at, ended_at FROM workflow_stages WHERE stage = 'backup'")
+        assert max(begin for begin, _ in first) < min(end for _, end in first), "all three at once"
