@@ -139,6 +139,13 @@ class Policy:
 
 
 @dataclass(frozen=True)
+class DaemonSettings:
+    """`daemon:` of aishell.yaml."""
+
+    shutdown_grace: str | int = 0  # at its end runs are asked to pause, and waited for so long; 0: they go on alone
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything a site configures."""
 
@@ -155,6 +162,7 @@ class Settings:
     backup_copies: tuple[str, ...] = ()  # second places of backups: absolute paths, or URLs that fsspec knows
     backup_copies_days: float = 30  # a copy in a second place is read again when it was not for so many days
     programs: str | None = None  # the folder of the client programs; None: those on the path
+    daemon: DaemonSettings = field(default_factory=lambda: DaemonSettings())
 
 
 _MATRIX = {
@@ -186,7 +194,10 @@ def load_settings(config: Path) -> Settings:
     given = checked(document, TARGETS).get("targets") or {}
     targets = {str(name): _target(str(name), data, document, config) for name, data in given.items()}
     main = _document(config, "aishell.yaml")
-    settings = Settings(targets=targets, **_fields(checked(main, AISHELL, {"target": lambda: targets})))
+    fields = _fields(checked(main, AISHELL, {"target": lambda: targets}))
+    if "daemon" in fields:
+        fields["daemon"] = DaemonSettings(**_fields(fields["daemon"]))
+    settings = Settings(targets=targets, **fields)
     for number, copy in enumerate(settings.backup_copies):
         if tells_password(copy):  # it is shown, and stands in the catalogue
             message = "a second place of backups has a password in its URL"

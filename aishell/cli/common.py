@@ -35,11 +35,11 @@ def clock_time(_: click.Context, __: click.Parameter, value: str | None) -> cloc
         raise UsageError(f"--until {value!r} is no time of day", hint="write HH:MM, e.g. --until 05:30") from error
 
 
-def open_site(ctx: click.Context) -> Site:
-    """The site that the options before the command name; closed with the command."""
+def open_site(ctx: click.Context, config: str | None = None) -> Site:
+    """The site that the options before the command name, with another folder of configuration; closed with the command."""
     from aishell.site import Site
 
-    return _opened(ctx, Site)
+    return _opened(ctx, Site, config)
 
 
 def open_files(ctx: click.Context) -> SiteFiles:
@@ -49,10 +49,10 @@ def open_files(ctx: click.Context) -> SiteFiles:
     return _opened(ctx, SiteFiles)
 
 
-def _opened(ctx: click.Context, kind: type[S]) -> S:
+def _opened(ctx: click.Context, kind: type[S], config: str | None = None) -> S:
     given = ctx.find_root().obj or {}
-    state = given.get("state")
-    site = kind.open(given.get("site"), state=state_file(state) if state else None, trust=bool(given.get("trust_site")))
+    state = state_file(given["state"]) if given.get("state") else None
+    site = kind.open(given.get("site"), state=state, trust=bool(given.get("trust_site")), config=config)
     ctx.call_on_close(site.close)
     return site
 

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from aishell.commands import command
@@ -16,20 +16,16 @@ from aishell.execution.run import Observer
 from aishell.models import RunResult, RunState, Task
 from aishell.safety.approval import Standing
 from aishell.scheduling.schedules import Schedule
+from aishell.scheduling.times import wall_clock
 from aishell.site import Site
 from aishell.state.connection import Record
 from aishell.state.locks import FileLock, FileLockHeldError
-from aishell.state.schedule_runs import MOST_ATTEMPTS
+from aishell.state.schedule_runs import MOST_ATTEMPTS, SHUTDOWN
 
 #: A run that a signal ended, as at a shutdown, is gone on with by whoever looks next.
 _INTERRUPTED = 130
 #: The run of a row is over: what became of it is the row's outcome.
 _OVER = frozenset({RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED})
-
-
-def wall_clock() -> datetime:
-    """What the host's clock says, in UTC."""
-    return datetime.now(UTC)
 
 
 def work(
@@ -120,7 +116,9 @@ def _driven(site: Site, row: Record, observer: Observer | None, clock: Callable[
     except AishellError as error:
         site.ledger.close(row.id, "failed", reason=error.message, exit_code=error.exit_code, outcome="failure")
         raise
-    if result.exit_code != _INTERRUPTED:
+    if result.state == RunState.PAUSED and site.ledger.row(row.id).reason == SHUTDOWN:
+        site.ledger.put_back(row.id, SHUTDOWN)
+    elif result.exit_code != _INTERRUPTED:
         status = "waiting" if result.state == RunState.WAITING_APPROVAL else "done"
         site.ledger.close(row.id, status, exit_code=result.exit_code, outcome=result.status)
     return result
