@@ -42,7 +42,21 @@ _DURATION: dict[str, Any] = {
     ]
 }
 #: What `aishell schedule start` goes by.
-DAEMON = mapping({"shutdown_grace": _DURATION}, title="the daemon")
+DAEMON = mapping(
+    {
+        "shutdown_grace": _DURATION,
+        "socket": _TEXT,
+        "socket_group": _TEXT,
+        "listen": {
+            "type": "string",
+            "pattern": r"([\w.-]+|\[[0-9a-f:]+\]):[0-9]{1,5}",
+            "title": "an address such as 127.0.0.1:9187",
+        },
+        "token_env": {"type": "string", "pattern": r"[A-Za-z_]\w*", "title": "the name of an environment variable"},
+        "token_file": _TEXT,
+    },
+    title="the daemon",
+)
 AISHELL = mapping(
     {
         "default_target": {**_TEXT, "names": "target"},

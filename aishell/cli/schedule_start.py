@@ -13,8 +13,12 @@ from aishell.cli.common import open_files
 from aishell.cli.main import ShowsExamples
 from aishell.cli.schedule import options, told
 from aishell.cli.streams import say
+from aishell.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aishell.scheduling.daemon import Daemon
     from aishell.state.connection import Record
 
 
@@ -43,7 +47,7 @@ def start(ctx: click.Context, /) -> None:
     configuration = Configuration(open_files(ctx))
     site = configuration.site
     starter = Starter(site, options(ctx, site), lambda row, code: log_row(row))
-    daemon = Daemon(configuration, starter, log, log_row)
+    daemon = Daemon(configuration, starter, log, log_row, serve=lambda daemon: _serve(daemon, log))
 
     def hear(number: int, _: FrameType | None) -> None:
         daemon.end(signal.Signals(number).name)
@@ -52,3 +56,31 @@ def start(ctx: click.Context, /) -> None:
         signal.signal(number, hear)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes; files are read again by themselves
     daemon.run()
+
+
+def _serve(daemon: Daemon, log: Callable[[str], None]) -> Callable[[], None]:
+    """Open the sockets; what closes them. Raises SettingsError.
+
+    Without the extra a daemon still runs the nights: it says that it serves nothing, unless it was configured to.
+    """
+    from importlib.util import find_spec
+
+    site = daemon.site
+    settings = site.settings.daemon
+    if not (find_spec("uvicorn") and find_spec("starlette")):
+        if settings.socket or settings.listen:
+            message = "`daemon:` in aishell.yaml names a socket or `listen`, and what serves them is not installed"
+            raise SettingsError(message, hint="pip install 'aishell[daemon]', or leave them out")
+        log("no socket: pip install 'aishell[daemon]' for approvals from other users, /health and /ready")
+        return lambda: None
+    from aishell.serving.app import application
+    from aishell.serving.server import Server, bound, listening, socket_path
+
+    settings.token()  # raises where it cannot be read
+    path = socket_path(site)
+    opened = [bound(path, settings.socket_group)]
+    port = listening(settings)
+    server = Server(application(daemon, settings.token), [*opened, *([port] if port else [])], path)
+    server.start()
+    log(f"answers at {path}{f' and {settings.listen}' if port else ''}")
+    return server.stop

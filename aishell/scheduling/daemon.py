@@ -31,6 +31,8 @@ from aishell.traces import unexpected
 TICK = timedelta(seconds=30)
 #: Seconds between two looks whether something has changed: files, state.db, processes.
 LOOK = 1.0
+#: Seconds without a look after which it is stuck.
+STUCK = 60.0
 #: A trouble that lasts is told again when so much time has gone by.
 TROUBLE = timedelta(minutes=10)
 
@@ -61,6 +63,9 @@ class Daemon:
     clockwork: Clockwork = field(default_factory=Clockwork)
     #: When it last looked what is due, and found out: for /ready.
     ticked: datetime | None = None
+    #: What is started under the lock, before anything else, and ended last: its result is called for that.
+    serve: Callable[[Daemon], Callable[[], None]] = lambda daemon: lambda: None
+    _turned: float = 0.0
     _ending: str | None = None
     _next: datetime | None = None  # the first nominal time that is to come
     _told: dict[str, datetime] = field(default_factory=dict)
@@ -74,11 +79,15 @@ class Daemon:
         lock = self._alone()
         changes = Changes(self.site.state_path)
         try:
-            self.begin()
-            while self._ending is None:
-                self.turn(changes)
-                self.starter.wait(LOOK)
-            self.close(self._ending)
+            stop = self.serve(self)
+            try:
+                self.begin()
+                while self._ending is None:
+                    self.turn(changes)
+                    self.starter.wait(LOOK)
+                self.close(self._ending)
+            finally:
+                stop()
         finally:
             changes.close()
             lock.release()
@@ -90,6 +99,11 @@ class Daemon:
     @property
     def ending(self) -> bool:
         return self._ending is not None
+
+    @property
+    def turning(self) -> bool:
+        """Whether it has looked up in the last minute: where not, a disk or a lock holds it."""
+        return time.monotonic() - self._turned < STUCK
 
     def _alone(self) -> FileLock:
         try:
@@ -121,6 +135,7 @@ class Daemon:
     def turn(self, changes: Changes) -> None:
         """Look once at everything that may have changed."""
         now = self.clock()
+        self._turned = time.monotonic()
         self._guarded("reading the configuration", self._reread)
         if self._next is not None and now >= self._next:
             self._guarded("looking what is due", self._tick)

@@ -259,6 +259,11 @@ class ScheduleRuns:
         with self.store.read() as connection:
             return connection.all(_OPEN, {"now": stamp(at)})
 
+    def of_run(self, run_id: str) -> bool:
+        """Whether a run is one of a schedule's."""
+        with self.store.read() as connection:
+            return connection.first("SELECT 1 FROM schedule_runs WHERE run_id = :run", {"run": run_id}) is not None
+
     def row(self, number: int) -> Record:
         """Raises UnknownNameError."""
         with self.store.read() as connection:
