@@ -441,11 +441,11 @@ def requesters() -> list[int]:
 
 
 def who() -> str:
-    """The user of this process, as the audit names it: name@host."""
-    import getpass
+    """The user of this process, as the audit names it: name@host. The kernel says who that is, not the environment."""
+    import pwd
 
     try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # no passwd entry, as in a bare container
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # no passwd entry, as in a bare container
         name = f"uid{os.getuid()}"
     return f"{name}@{socket.gethostname()}"
