@@ -67,7 +67,10 @@ def application(daemon: Daemon, token: Callable[[], str | None], more: Iterable[
 
     def guarded(route: Callable[[Request], Response]) -> Callable[[Request], Response]:
         def checked(request: Request) -> Response:
-            wanted = None if _person(request) else token()
+            try:
+                wanted = None if _person(request) else token()
+            except AishellError as error:  # its file is gone: nobody is let in
+                return JSONResponse({"error": {"message": error.message}}, 503)
             given = request.headers.get("authorization", "")
             if wanted is not None and not hmac.compare_digest(given.encode(), f"Bearer {wanted}".encode()):
                 return JSONResponse({"error": {"message": "the token is missing or wrong"}}, 401)

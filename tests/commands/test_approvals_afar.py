@@ -255,6 +255,9 @@ def test_monitors_read_health_at_a_port_and_decide_nothing_there(site: Aishell, 
         code, found = get(port, "/ready", "s3cret")
     assert (code, found["ready"]) == (503, False)
     assert "state.db cannot be written" in found["problems"][0]
+    token = (site.home / "token").rename(site.home / "elsewhere")
+    assert get(port, "/health", "s3cret")[0] == 503
+    token.rename(site.home / "token")
     site.configure("schedules.yaml", "schedules: {nightly: {}}\n")
     wait_until(lambda: "agent" in get(port, "/ready", "s3cret")[1]["configuration"], "the file is refused")
     daemon_.kill()

@@ -29,7 +29,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("site_files",),
     ("execution",),
     ("site",),
-    ("scheduling.working", "scheduling.starting", "scheduling.clockwork", "scheduling.configuration", "scheduling.daemon"),
+    (
+        "scheduling.working",
+        "scheduling.starting",
+        "scheduling.clockwork",
+        "scheduling.configuration",
+        "scheduling.daemon",
+    ),
     ("serving",),
     ("cli", "sample", "__main__", ""),
 )
