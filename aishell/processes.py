@@ -8,8 +8,17 @@ import subprocess
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from aishell.errors import StateError
+
+
+class Child(Protocol):
+    """What a `subprocess.Popen` is waited for by."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
 
 
 def start(words: Collection[str], log: Path) -> subprocess.Popen[bytes]:
@@ -31,7 +40,7 @@ def start(words: Collection[str], log: Path) -> subprocess.Popen[bytes]:
         os.close(handle)
 
 
-def ended(children: Mapping[int, subprocess.Popen[bytes]], timeout: float | None = None) -> list[int]:
+def ended(children: Mapping[int, Child], timeout: float | None = None) -> list[int]:
     """Wait until one of them has ended, or for so many seconds; the keys of those that have."""
     watched: dict[int, int] = {}
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -139,6 +140,51 @@ class Policy:
 
 
 @dataclass(frozen=True)
+class DaemonSettings:
+    """`daemon:` of aishell.yaml."""
+
+    shutdown_grace: str | int = 0  # at its end runs are asked to pause, and waited for so long; 0: they go on alone
+    socket: str | None = None  # relative to the site; None: daemon.sock beside the state
+    socket_group: str | None = None  # who may answer at it beside its owner
+    listen: str | None = None  # host:port of what monitors read; None: it is on the socket alone
+    token_env: str | None = None  # where the token stands that callers of `listen` have to know
+    token_file: str | None = None
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port of `listen`."""
+        host, _, port = (self.listen or "").rpartition(":")
+        return (host.strip("[]"), int(port)) if host else None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether nobody but this host can reach what listens."""
+        host = self.address[0] if self.address else "localhost"
+        try:
+            return host == "localhost" or ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+    def token(self) -> str | None:
+        """What callers have to know; None where it is not needed. Raises SettingsError."""
+        if self.token_env is not None:
+            value = os.environ.get(self.token_env)
+            if not value:
+                raise SettingsError(f"daemon: the environment variable {self.token_env} is not set")
+            return value
+        if self.token_file is None:
+            return None
+        path = Path(self.token_file).expanduser()
+        try:
+            value = secret_text(path, "daemon: the token file").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"daemon: {path} cannot be read: {error}") from error
+        if not value:
+            raise SettingsError(f"daemon: the token file {path} is empty")
+        return value
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything a site configures."""
 
@@ -155,6 +201,7 @@ class Settings:
     backup_copies: tuple[str, ...] = ()  # second places of backups: absolute paths, or URLs that fsspec knows
     backup_copies_days: float = 30  # a copy in a second place is read again when it was not for so many days
     programs: str | None = None  # the folder of the client programs; None: those on the path
+    daemon: DaemonSettings = field(default_factory=lambda: DaemonSettings())
 
 
 _MATRIX = {
@@ -186,7 +233,10 @@ def load_settings(config: Path) -> Settings:
     given = checked(document, TARGETS).get("targets") or {}
     targets = {str(name): _target(str(name), data, document, config) for name, data in given.items()}
     main = _document(config, "aishell.yaml")
-    settings = Settings(targets=targets, **_fields(checked(main, AISHELL, {"target": lambda: targets})))
+    fields = _fields(checked(main, AISHELL, {"target": lambda: targets}))
+    if "daemon" in fields:
+        fields["daemon"] = _daemon(fields["daemon"], main)
+    settings = Settings(targets=targets, **fields)
     for number, copy in enumerate(settings.backup_copies):
         if tells_password(copy):  # it is shown, and stands in the catalogue
             message = "a second place of backups has a password in its URL"
@@ -292,6 +342,23 @@ def check_environment(environment: str) -> str:
 
 def _document(config: Path, name: str) -> Document:
     return read(config / name, str(config / name)) or Document(str(config / name), {})
+
+
+def _daemon(data: Mapping[str, Any], document: Document) -> DaemonSettings:
+    """Raises SettingsError for a port that is none, and for one that other hosts can reach without a token."""
+    daemon = DaemonSettings(**_fields(data))
+    if daemon.address is not None and not 0 < daemon.address[1] < 65536:
+        message = f"listen is out of range: port {daemon.address[1]}"
+        raise wrong(document, "daemon", "listen", message=message, hint="write a port from 1 to 65535")
+    if not daemon.loopback and daemon.token_env is None and daemon.token_file is None:
+        message = f"other hosts can reach {daemon.listen}, and no token is asked for"
+        raise wrong(
+            document, "daemon", "listen", message=message, hint="name token_file or token_env, or listen on 127.0.0.1"
+        )
+    if daemon.token_env is not None and daemon.token_file is not None:
+        message = "the token is named in two places: token_env, token_file"
+        raise wrong(document, "daemon", "token_file", message=message, hint="name it in one")
+    return daemon
 
 
 def _fields(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,28 @@ def number(minimum: float, maximum: float) -> dict[str, Any]:
     return {"type": "number", "minimum": minimum, "maximum": maximum}
 
 
+_DURATION: dict[str, Any] = {
+    "anyOf": [
+        whole(0, YEAR),
+        {"type": "string", "pattern": r"[0-9]{1,9}[smhd]?", "title": "a duration such as 90s, 30m, 26h, 7d"},
+    ]
+}
+#: What `aishell schedule start` goes by.
+DAEMON = mapping(
+    {
+        "shutdown_grace": _DURATION,
+        "socket": _TEXT,
+        "socket_group": _TEXT,
+        "listen": {
+            "type": "string",
+            "pattern": r"([\w.-]+|\[[0-9a-f:]+\]):[0-9]{1,5}",
+            "title": "an address such as 127.0.0.1:9187",
+        },
+        "token_env": {"type": "string", "pattern": r"[A-Za-z_]\w*", "title": "the name of an environment variable"},
+        "token_file": _TEXT,
+    },
+    title="the daemon",
+)
 AISHELL = mapping(
     {
         "default_target": {**_TEXT, "names": "target"},
@@ -57,6 +79,7 @@ AISHELL = mapping(
         },
         "backup_copies_days": {**number(0, YEAR / 86400), "exclusiveMinimum": 0},
         "programs": _TEXT,
+        "daemon": DAEMON,
     }
 )
 
@@ -211,12 +234,6 @@ def agent(agent_type: str) -> dict[str, Any]:
 
 _NAMES: dict[str, Any] = {"type": "array", "items": _TEXT, "minItems": 1, "unique": ()}
 _ZONE: dict[str, Any] = {"type": "string", "format": "time-zone", "title": "time zone"}
-_DURATION: dict[str, Any] = {
-    "anyOf": [
-        whole(0, YEAR),
-        {"type": "string", "pattern": r"[0-9]{1,9}[smhd]?", "title": "a duration such as 90s, 30m, 26h, 7d"},
-    ]
-}
 _DAY: dict[str, Any] = {"type": "string", "pattern": r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "title": "a day such as 2026-12-24"}
 #: What becomes of times at which nothing was there to run them.
 MISSED = ("skip", "once", "once_if_open")

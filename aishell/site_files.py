@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -34,12 +35,30 @@ class SiteFiles:
         self._check()
 
     @classmethod
-    def open(cls, path: str | Path | None = None, *, state: Path | None = None, trust: bool = False) -> Self:
+    def open(
+        cls,
+        path: str | Path | None = None,
+        *,
+        state: Path | None = None,
+        trust: bool = False,
+        config: str | Path | None = None,
+    ) -> Self:
         """The site at `path`, or the one found as `locations.find` says. Reads nothing yet.
 
+        `config`: another folder of configuration than its own, beside that.
         Raises UntrustedError when others could have written it, unless `trust` says that this is as it should be.
         """
-        return cls(locations.find(path), state=state, trust=Trust(everything=trust, once=True))
+        places = locations.find(path)
+        if config is not None:
+            places = replace(places, config=Path(config))
+        return cls(places, state=state, trust=Trust(everything=trust, once=True))
+
+    def again(self) -> Self:
+        """The same site, whose configuration is read anew; the open state store goes on. Raises UntrustedError."""
+        trust = Trust(everything=self.trust.everything, once=self.trust.once)
+        fresh = type(self)(self.places, state=self.state_path, trust=trust)
+        fresh.__dict__.update({name: self.__dict__[name] for name in ("store",) if name in self.__dict__})
+        return fresh
 
     def _check(self) -> None:
         """Configuration, tools and the plans in the state store are what is run: nobody else may write them."""
@@ -192,6 +211,11 @@ class SiteFiles:
     def stage_lock(self, number: int) -> Path:
         """The file that the process working on a stage of a workflow on a target holds locked."""
         return self.locks / f"stage-{number}.lock"
+
+    @property
+    def daemon_lock(self) -> Path:
+        """The file that the daemon of the site holds locked."""
+        return self.locks / "daemon.lock"
 
     @property
     def locks(self) -> Path:

@@ -1,16 +1,22 @@
-"""`aishell approvals`: answer what waits, from any shell of the same user."""
+"""`aishell approvals`: answer what waits, from a shell of the site's user, or of another one at a daemon's socket."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
-from aishell.cli.common import OUTPUT, open_files
+from aishell.cli.common import OUTPUT, open_files, parse_inputs
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import DeniedError, UsageError
+
+SOCKET = click.option(
+    "--socket", "socket_", metavar="PATH", help="Answer at a daemon's socket, as the user you are; no site is opened."
+)
 
 
 @click.group(cls=LazyGroup)
@@ -18,58 +24,44 @@ def approvals() -> None:
     """Steps that wait for a person."""
 
 
-@approvals.command("list", epilog="Example:  aishell approvals list --output json")
+@approvals.command(
+    "list",
+    epilog="Examples:  aishell approvals list --output json   ·   aishell approvals list --socket /run/aishell/shop.sock",
+)
+@SOCKET
 @OUTPUT
 @click.pass_context
-def list_(ctx: click.Context, /, output: str) -> None:
+def list_(ctx: click.Context, /, socket_: str | None, output: str) -> None:
     """What waits now."""
+    from aishell.cli.afar import call
     from aishell.cli.listing import show_rows
-    from aishell.state.approvals import shown
+    from aishell.serving.answers import waiting
 
-    site = open_files(ctx)
-    rows = [
-        {
-            "id": row.id,
-            "run": row.run_id[:8],
-            "target": site.runs.find(row.run_id).target,
-            "step": row.step_id,
-            "tool": shown(row)["tool"],
-            "level": row.level,
-            "expires_at": row.expires_at[:19],
-        }
-        | ({"run_id": row.run_id, "server": shown(row)["server"]} if output == "json" else {})
-        for row in site.approvals.pending()
-    ]
-    show_rows(rows, output, empty="nothing waits for an approval", least=("step",))
+    found = call(socket_, "approvals") if socket_ else waiting(open_files(ctx))
+    left = () if output == "json" else ("run_id", "server", "people")
+    rows = [{key: value for key, value in row.items() if key not in left} for row in found]
+    show_rows(rows, output, empty="nothing waits for an approval", least=("step", "asked_at"))
 
 
-@approvals.command(epilog="Example:  aishell approvals show 1b2c")
+@approvals.command(
+    epilog="Examples:  aishell approvals show 1b2c   ·   aishell approvals show 1b2c --socket /run/aishell/shop.sock"
+)
 @click.argument("approval", metavar="ID")
+@SOCKET
 @OUTPUT
 @click.pass_context
-def show(ctx: click.Context, /, approval: str, output: str) -> None:
+def show(ctx: click.Context, /, approval: str, socket_: str | None, output: str) -> None:
     """Exactly what would run, why it asks, and what it is bound to."""
     from aishell.cli.console import sql_lines, write_json
     from aishell.cli.listing import title
     from aishell.models import Sent
     from aishell.reporting.units import printable
-    from aishell.state.approvals import shown
 
-    row = open_files(ctx).approvals.as_asked(approval)
-    asked = shown(row)
+    asked = _asked(ctx, socket_, approval)
     if output == "json":
-        write_json(
-            {
-                "id": row.id,
-                "run_id": row.run_id,
-                "status": row.status,
-                "level": row.level,
-                "digest": row.digest,
-                **asked,
-            }
-        )
+        write_json(asked)
         return
-    title(f"approval {row.id}  {row.status}  {asked['tool']} ({asked['risk']} risk), {row.level}")
+    title(f"approval {asked['id']}  {asked['status']}  {asked['tool']} ({asked['risk']} risk), {asked['level']}")
     say(printable(asked["server"]))
     for sent in asked["statements"]:
         for line in sql_lines(Sent(**sent)):
@@ -82,45 +74,102 @@ def show(ctx: click.Context, /, approval: str, output: str) -> None:
             say(f"asks because: {printable(reason['text'])} ({printable(reason['rule'])})")
     for risk in asked["risks"]:
         say(f"risk: {printable(risk)}")
-    say(
-        f"run {row.run_id[:8]}, step {printable(row.step_id)}; asked {row.requested_at[:19]}Z, expires {row.expires_at[:19]}Z"
-    )
-    say(f"digest {row.digest}")
+    if asked.get("people", 1) > 1:
+        before = f"; {printable(asked['approved_by'][0])} has" if asked["approved_by"] else ""
+        say(f"two people have to approve, neither of them {printable(asked['requested_by'])}{before}")
+    since, until = asked["requested_at"][:19], asked["expires_at"][:19]
+    say(f"run {asked['run_id'][:8]}, step {printable(asked['step'])}; asked {since}Z, expires {until}Z")
+    say(f"digest {asked['digest']}")
 
 
 @approvals.command(epilog="Example:  aishell approvals approve 1b2c --reason 'window agreed with the shop team'")
 @click.argument("approval", metavar="ID")
 @click.option("--reason", default="", metavar="TEXT")
 @click.option("--confirm-target", metavar="NAME", help="The target's name, which a review asks for.")
+@SOCKET
 @click.pass_context
-def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: str | None) -> None:
+def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: str | None, socket_: str | None) -> None:
     """Approve a step exactly as shown; what has changed until it runs voids the answer."""
+    from aishell.cli.afar import call
     from aishell.cli.asking import ask
     from aishell.reporting.units import printable
-    from aishell.state.runs import who
+    from aishell.serving import answers
 
-    site = open_files(ctx)
-    row = site.approvals.as_asked(approval)
-    target = site.runs.find(row.run_id).target
-    if row.level == "review":
+    asked = _asked(ctx, socket_, approval)
+    target = asked["target"]
+    if asked["level"] == "review":
         if confirm_target is None and not sys.stdin.isatty():
-            answer = command("approvals", "approve", row.id, "--confirm-target", target)
+            at = ("--socket", socket_) if socket_ else ()
+            answer = command("approvals", "approve", asked["id"], "--confirm-target", target, *at)
             raise UsageError("this is reviewed: the target's name has to be given", hint=answer)
-        if (confirm_target or ask(f"this is reviewed: type the target's name ({printable(target)}): ")) != target:
+        confirm_target = confirm_target or ask(f"this is reviewed: type the target's name ({printable(target)}): ")
+        if confirm_target != target:
             raise DeniedError("that is not the target's name; nothing was approved")
-    site.approvals.decide(row.id, "approved", by=who(), reason=reason)
-    say(f"approved; go on with: {command('runs', 'resume', row.run_id[:8])}")
+    if socket_:
+        said = {"reason": reason, "confirm_target": confirm_target}
+        told = call(socket_, "approvals", asked["id"], "approve", said=said)
+    else:
+        me = answers.Person.here()
+        told = answers.approve(open_files(ctx), asked["id"], me, reason=reason, target=confirm_target)
+    if told["status"] == "pending":
+        say("approved; a second person has to approve it too")
+    else:
+        _say_how_it_goes_on("approved", told, socket_)
+
+
+@approvals.command(
+    epilog="Example:  aishell approvals edit 1b2c --set fragmentation_threshold=50 --reason 'the worst only'"
+)
+@click.argument("approval", metavar="ID")
+@click.option("--set", "pairs", multiple=True, required=True, metavar="KEY=VALUE", help="A parameter of the step.")
+@click.option("--reason", default="", metavar="TEXT")
+@SOCKET
+@click.pass_context
+def edit(ctx: click.Context, /, approval: str, pairs: tuple[str, ...], reason: str, socket_: str | None) -> None:
+    """Other parameters for a step. It is asked about again with its new statements, under a new digest.
+
+    Which objects it is done to cannot be edited.
+    """
+    from aishell.cli.afar import call
+    from aishell.serving import answers
+
+    params = parse_inputs(pairs)
+    if socket_:
+        told = call(socket_, "approvals", approval, "edit", said={"params": params, "reason": reason})
+    else:
+        told = answers.edit(open_files(ctx), approval, params, answers.Person.here(), reason=reason)
+    _say_how_it_goes_on("edited: it asks again when the run goes on", told, socket_)
 
 
 @approvals.command(epilog="Example:  aishell approvals reject 1b2c --reason 'not before the release'")
 @click.argument("approval", metavar="ID")
 @click.option("--reason", required=True, metavar="TEXT")
+@SOCKET
 @click.pass_context
-def reject(ctx: click.Context, /, approval: str, reason: str) -> None:
+def reject(ctx: click.Context, /, approval: str, reason: str, socket_: str | None) -> None:
     """Refuse a step; the run goes on without it."""
-    from aishell.state.runs import who
+    from aishell.cli.afar import call
+    from aishell.serving import answers
 
-    site = open_files(ctx)
-    row = site.approvals.find(approval)
-    site.approvals.decide(row.id, "rejected", by=who(), reason=reason)
-    say(f"rejected; go on with: {command('runs', 'resume', row.run_id[:8])}")
+    if socket_:
+        told = call(socket_, "approvals", approval, "reject", said={"reason": reason})
+    else:
+        told = answers.reject(open_files(ctx), approval, answers.Person.here(), reason=reason)
+    _say_how_it_goes_on("rejected", told, socket_)
+
+
+def _asked(ctx: click.Context, socket_: str | None, approval: str) -> dict[str, Any]:
+    from aishell.cli.afar import call
+    from aishell.serving.answers import asked
+
+    found: dict[str, Any] = call(socket_, "approvals", approval) if socket_ else asked(open_files(ctx), approval)
+    return found
+
+
+def _say_how_it_goes_on(answer: str, told: Mapping[str, Any], socket_: str | None) -> None:
+    if socket_ and told["scheduled"]:
+        say(f"{answer}; the daemon goes on with the run {told['run_id'][:8]} while its window is open")
+    elif socket_:
+        say(f"{answer}; the run {told['run_id'][:8]} is gone on with by whoever began it: `runs resume`")
+    else:
+        say(f"{answer}; go on with: {command('runs', 'resume', told['run_id'][:8])}")

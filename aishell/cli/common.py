@@ -51,8 +51,8 @@ def open_files(ctx: click.Context) -> SiteFiles:
 
 def _opened(ctx: click.Context, kind: type[S]) -> S:
     given = ctx.find_root().obj or {}
-    state = given.get("state")
-    site = kind.open(given.get("site"), state=state_file(state) if state else None, trust=bool(given.get("trust_site")))
+    state = state_file(given["state"]) if given.get("state") else None
+    site = kind.open(given.get("site"), state=state, trust=bool(given.get("trust_site")), config=given.get("config"))
     ctx.call_on_close(site.close)
     return site
 
@@ -63,6 +63,7 @@ def before_command(ctx: click.Context, site: SiteFiles) -> list[str]:
     root = site.places.root
     options = [] if root is None else ["--site", str(root.absolute())]
     options += ["--state", str(site.state_path.absolute())]
+    options += ["--config", given["config"]] if given.get("config") else []
     return options + (["--trust-site"] if given.get("trust_site") else [])
 
 

@@ -18,16 +18,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aishell.scheduling.schedules import Schedule
+    from aishell.scheduling.starting import Starter
     from aishell.site_files import SiteFiles
     from aishell.state.connection import Record
 
 #: Nominal times that are looked through for one that is not left out.
 _AHEAD = 10_000
+#: What times come to for which nothing is started, and the exit code of `run-due` for it.
+OVER = {"missed": 4, "skipped": 0, "failed": 1}
 
 
-@click.group(cls=LazyGroup)
+@click.group(
+    cls=LazyGroup,
+    lazy={"start": ("aishell.cli.schedule_start", "start", "The daemon: start what is due, until it is told to end.")},
+)
 def schedule() -> None:
-    """Runs at times of config/schedules.yaml. Plain cron starts them: `* * * * * aishell --site DIR schedule run-due`."""
+    """Runs at times of config/schedules.yaml.
+
+    The daemon starts them (`start`), or plain cron: `* * * * * aishell --site DIR schedule run-due`.
+    """
 
 
 @schedule.command("list", epilog="Examples:  aishell schedule list   ·   aishell schedule list --output json")
@@ -223,9 +232,9 @@ def run_due(ctx: click.Context, /) -> None:
     hear_sigterm()
     codes = [0]
     for row in settle_all(site, datetime.now(UTC)):
-        if row.status in ("missed", "skipped"):
+        if row.status in OVER:
             _tell(site, row)
-            codes.append(4 if row.status == "missed" else 0)
+            codes.append(OVER[row.status])
     codes += _starter(ctx, site).run()
     remove_old_logs(site)
     ctx.exit(worst(codes))
@@ -235,7 +244,7 @@ def run_due(ctx: click.Context, /) -> None:
 @click.argument("number", metavar="ID", type=click.IntRange(1))
 @click.pass_context
 def work(ctx: click.Context, /, number: int) -> None:
-    """What `run-due` starts as a process of its own: one row of the ledger."""
+    """What `run-due` and the daemon start as a process of its own: one row of the ledger."""
     from aishell.cli import workflow
     from aishell.cli.output import Screen
     from aishell.models import RunResult
@@ -255,24 +264,29 @@ def work(ctx: click.Context, /, number: int) -> None:
     ctx.exit(result["exit_code"])
 
 
-def _starter(ctx: click.Context, site: SiteFiles) -> Any:
-    """What starts rows, with the options that this command was given before its name."""
+def _starter(ctx: click.Context, site: SiteFiles) -> Starter:
     from aishell.scheduling.starting import Starter
 
     return Starter(site, before_command(ctx, site), lambda row, code: _tell(site, row))
 
 
-def _tell(site: SiteFiles, row: Record) -> None:
-    """A line about a row that came to an end, or did not."""
+def told(site: SiteFiles, row: Record) -> list[str]:
+    """Lines about a row that came to an end, or did not."""
     from aishell.reporting.units import printable
     from aishell.scheduling.starting import log_of
 
     ended = f"{row.outcome or ''} (exit {row.exit_code})" if row.exit_code is not None else row.status
     run = f" run {row.run_id[:8]}" if row.run_id and row.exit_code is not None else ""
     why = f": {row.reason}" if row.reason else ""
-    say(printable(f"{row.schedule} {row.local_at}{f' {row.target}' if row.target else ''}: {ended}{run}{why}"))
+    lines = [f"{row.schedule} {row.local_at}{f' {row.target}' if row.target else ''}: {ended}{run}{why}"]
     if row.exit_code or row.status == "running":
-        say(printable(f"  → {log_of(site, row.id)}"))
+        lines.append(f"  → {log_of(site, row.id)}")
+    return [printable(line) for line in lines]
+
+
+def _tell(site: SiteFiles, row: Record) -> None:
+    for line in told(site, row):
+        say(line)
 
 
 def _known(site: SiteFiles) -> dict[str, Any]:

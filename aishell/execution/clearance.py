@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aishell.commands import command
-from aishell.errors import DatabaseError, OutgrownError, ParameterError, StepError, WaitingError
+from aishell.errors import DatabaseError, OutgrownError, StepError, WaitingError
 from aishell.execution.job import table_of
 from aishell.execution.preview import foreseen
 from aishell.execution.run import Run
@@ -21,7 +21,7 @@ from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 from aishell.safety import approval
 from aishell.safety.gates import preapproved, standing_for
-from aishell.state.runs import who
+from aishell.state.runs import requesters, who
 from aishell.verdicts import Decision, Verdict
 
 #: Replicas and load are waited for this long before the step is put off; seconds.
@@ -46,12 +46,20 @@ class Cleared:
 
 
 def clear(
-    run: Run, step: Step, tool: Tool, values: dict[str, Any], found: list[Row] | None, *, approved_by: str | None = None
+    run: Run,
+    step: Step,
+    tool: Tool,
+    values: dict[str, Any],
+    found: list[Row] | None,
+    *,
+    approved_by: str | None = None,
+    again: bool = False,
 ) -> Cleared:
     """Judge a step on the facts of this moment and get the approval it needs.
 
-    `approved_by` is set when an earlier attempt of the same step was approved: one approval covers all attempts.
-    Raises WaitingError when nobody could decide, StepError when a table it names is gone.
+    `again`: the parameters are those of the question before. `approved_by` is set when an earlier attempt of the same step was
+    approved: one approval covers all attempts. Raises WaitingError when nobody could decide, StepError when a table it names is
+    gone.
     """
     objects = _facts(run, tool, values)
     verdict = _verdict(run, step, tool, objects)
@@ -74,7 +82,18 @@ def clear(
         return cleared
     if approved_by is not None:
         return replace(cleared, approved_by=approved_by)
+    if not again:
+        cleared = _with_edit(run, step, tool, cleared)
     return _approved(run, step, tool, cleared, objects)
+
+
+def _with_edit(run: Run, step: Step, tool: Tool, cleared: Cleared) -> Cleared:
+    """The step with the parameters that a person gave it elsewhere: it is asked about with these, under a digest of their own."""
+    edit = run.approvals.edited(run.id, step.index)
+    values = cleared.values if edit is None else approval.edited(tool, cleared.values, edit)
+    if values == cleared.values:
+        return cleared
+    return replace(cleared, values=values, found=_found(run, step, tool, values, cleared.found))
 
 
 def _facts(run: Run, tool: Tool, values: Mapping[str, Any]) -> list[Row]:
@@ -158,7 +177,7 @@ def _approved(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[
     decided = _decided(run, step, tool, cleared, objects)
     if decided is not None:
         return decided
-    if not run.options.interactive:
+    if not run.options.interactive or _people(run, verdict) > 1:
         return _wait(run, step, tool, cleared, objects)
     return _asked(run, step, tool, cleared, objects)
 
@@ -179,21 +198,22 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
     if isinstance(answer, approval.Approve):
         if _binding(run, tool, cleared, _facts(run, tool, cleared.values)) != cleared.digest:
             run.observer.said(f"{step.id}: what was asked about has changed since; asking again")
-            return clear(run, step, tool, cleared.values, _found(run, step, tool, cleared.values, cleared.found))
+            found = _found(run, step, tool, cleared.values, cleared.found)
+            return clear(run, step, tool, cleared.values, found, again=True)
         now = run.job.judge(step, tool, objects)
         if now.decision.rank > cleared.verdict.decision.rank:
             run.observer.said(f"{step.id}: the rules have become stricter since it was asked about")
-            return clear(run, step, tool, cleared.values, cleared.found)
+            return clear(run, step, tool, cleared.values, cleared.found, again=True)
         return _by(run, step, cleared, answer.by, answer.reason or "approved at the prompt")
     if isinstance(answer, approval.Edit):
-        values = _edited(tool, cleared.values, answer.params)
+        values = approval.edited(tool, cleared.values, answer.params)
         run.runs.event(
             "approval_decided",
             {"status": "modified", "by": answer.by, "params": plain(answer.params)},
             run_id=run.id,
             step_index=step.index,
         )
-        return clear(run, step, tool, values, _found(run, step, tool, values, cleared.found))
+        return clear(run, step, tool, values, _found(run, step, tool, values, cleared.found), again=True)
     if isinstance(answer, approval.Skip):
         return replace(cleared, status=StepStatus.SKIPPED, reason=f"skipped by {answer.by}")
     if isinstance(answer, approval.Reject):
@@ -210,16 +230,10 @@ def _found(run: Run, step: Step, tool: Tool, values: Mapping[str, Any], before: 
     return runners.find(tool, values, Context(run.job.database, run.marker(step), run.job.options(tool)))
 
 
-def _edited(tool: Tool, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Other parameters for the same objects. Raises ParameterError where others are named: nobody looked at those."""
-    values = tool.prepare(after)
-    other = [name for name, one in tool.parameters.items() if not one.editable and values.get(name) != before.get(name)]
-    if other:
-        raise ParameterError(
-            f"an edit of {tool.name} cannot change {', '.join(other)}",
-            hint="they say what it is done to: skip the step, and make a plan for the others",
-        )
-    return values
+def _people(run: Run, verdict: Verdict) -> int:
+    """How many have to approve: two where a critical step is reviewed at the strict level, neither of them who asked for it."""
+    reviewed = verdict.decision is Decision.REVIEW and verdict.risk_level is Risk.CRITICAL
+    return 2 if reviewed and run.job.level == "strict" else 1
 
 
 def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
@@ -240,6 +254,8 @@ def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]
         "risks": cleared.verdict.risks,
         "undo": tool.undo_text,
         "objects": objects,
+        "people": _people(run, cleared.verdict),
+        "requesters": sorted({*requesters(), *json.loads(run.runs.find(run.id).request).get("requesters", ())}),
     }
     name = run.approvals.ask(
         run.id, step.index, step.id, cleared.digest or "", request.level, plain(shown), run.job.policy.approval_hours
@@ -265,12 +281,12 @@ def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[R
     if row.status == "rejected":
         run.approvals.close(row.id, "consumed")
         return replace(cleared, status=StepStatus.REJECTED, reason=f"rejected by {row.decided_by}: {row.reason}")
+    if row.status == "modified":  # its parameters are in `cleared`, and nobody has seen what they come to
+        run.approvals.close(row.id, "consumed")
+        return None
     shown = json.loads(row.request)
     frozen, moved = shown["found"], None
-    if row.status == "modified":
-        cleared = replace(cleared, values=_edited(tool, cleared.values, json.loads(row.modifications)))
-        frozen = None
-    elif frozen is not None and cleared.found is not None:
+    if frozen is not None and cleared.found is not None:
         # Only what was approved is worked on; what has come since waits for another night.
         now_found = tool.among(frozen, cleared.found)
         named = [{name: row.get(name) for name in tool.key} for row in frozen]
@@ -279,7 +295,7 @@ def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[R
         cleared = replace(cleared, found=now_found)
     bound = _binding(run, tool, replace(cleared, found=frozen if frozen is not None else cleared.found), objects)
     grown = moved or approval.outgrown(shown["objects"], objects)
-    if (row.status == "approved" and bound != row.digest) or grown:
+    if bound != row.digest or grown:
         run.approvals.close(row.id, "void")
         run.observer.said(
             f"{step.id}: the approval {row.id} is void: {grown or 'what it was bound to has changed'}; asking again"

@@ -24,7 +24,7 @@ from aishell.models import Plan, RunResult, RunState, plain
 from aishell.safety.approval import Approver, Standing
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
-from aishell.state.runs import who
+from aishell.state.runs import requesters, who
 from aishell.state.transitions import check_transition
 from aishell.traces import unexpected
 
@@ -59,6 +59,7 @@ class Driver:
                 "environment": job.target.environment,
                 "safety_level": job.level,
                 "requested_by": who(),
+                "requesters": requesters(),
                 "plan_digest": plan.digest,
                 "yes": self.yes,
                 "contract": as_contract(planned),

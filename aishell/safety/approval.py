@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aishell.errors import ParameterError
 from aishell.models import AgentConfig, Risk, Sent, Step, Table, digest
 from aishell.registry.tool import Tool
 from aishell.settings import Policy, Target, in_force
@@ -125,6 +126,18 @@ def governing(policy: Policy, config: AgentConfig, target: Target, level: str) -
     what the policy goes by of the target."""
     agent = [in_force(config.constraints), config.capabilities]
     return [policy.version, *agent, level, target.name, target.environment, sorted(target.labels)]
+
+
+def edited(tool: Tool, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Other parameters for the same objects. Raises ParameterError where others are named: nobody looked at those."""
+    values = tool.prepare(after)
+    other = [name for name, one in tool.parameters.items() if not one.editable and values.get(name) != before.get(name)]
+    if other:
+        raise ParameterError(
+            f"an edit of {tool.name} cannot change {', '.join(other)}",
+            hint="they say what it is done to: skip the step, and make a plan for the others",
+        )
+    return values
 
 
 def outgrown(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> str | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from aishell import processes
+from aishell.processes import Child
 from aishell.scheduling.due import Entry, Pause, settle
 from aishell.scheduling.schedules import Schedule
-from aishell.scheduling.working import wall_clock
+from aishell.scheduling.times import wall_clock
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.locks import is_held
@@ -50,50 +50,84 @@ def settle_one(site: SiteFiles, schedule: Schedule, at: datetime) -> list[Record
 
 @dataclass
 class Starter:
-    """Starts rows of the ledger, waits for them, and tells of each that has ended. `options`: those before the command."""
+    """Starts rows of the ledger, waits for them, and tells of each that has ended. `options`: those before the command.
+
+    `config`: the folder of configuration that the processes read, None for the site's own.
+    """
 
     site: SiteFiles
     options: Collection[str]
     ended: Callable[[Record, int], None]
     clock: Callable[[], datetime] = wall_clock
-    _children: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
-    _tried: set[int] = field(default_factory=set)
+    config: Path | None = None
+    #: Rows that processes work on which somebody else started: an earlier daemon, a line of cron, a person.
+    others: set[int] = field(default_factory=set)
+    _children: dict[int, Child] = field(default_factory=dict)
+    #: Rows that were started -> when they had ended before. A row that waits again, and was answered, is another try.
+    _tried: dict[int, str | None] = field(default_factory=dict)
 
     def run(self, only: Collection[int] | None = None) -> list[int]:
         """Start what there is to be done, or `only` these rows, as many at a time as may be; the exit codes."""
         codes: list[int] = []
         while True:
-            self._start(only)
+            self.start(only)
             if not self._children:
                 return codes
-            codes += self._wait()
+            self.wait()
+            codes += self.reap()
 
-    def _start(self, only: Collection[int] | None) -> None:
+    @property
+    def running(self) -> tuple[int, ...]:
+        """The rows whose processes this one has started and that have not ended."""
+        return tuple(self._children)
+
+    def try_again(self) -> None:
+        """What could not begin, or was killed, may be started once more."""
+        self._tried.clear()
+
+    def start(self, only: Collection[int] | None = None) -> None:
+        """Start what there is to be done and was not tried, as many processes as may be."""
         rows = self.site.ledger.open(self.clock())
-        working = {row.id for row in rows if row.id in self._children or self._is_held(row)}
+        held = {row.id for row in rows if row.id not in self._children and self._is_held(row)}
+        self.others |= held  # until `left` has told of them
+        working = held | self._children.keys()
         busy = {row.target for row in rows if row.id in working}
         for row in rows:
-            wanted = row.id not in self._tried | working and (only is None or row.id in only)
+            tried = row.id in self._tried and self._tried[row.id] == row.ended_at
+            wanted = not tried and row.id not in working and (only is None or row.id in only)
             if wanted and row.target not in busy and len(working) < self.site.schedules.max_concurrent:
-                self._tried.add(row.id)
+                self._tried[row.id] = row.ended_at
                 self._children[row.id] = self._process(row)
                 working.add(row.id)
                 busy.add(row.target)
 
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until a process that was started here has ended, or for so long."""
+        processes.ended(self._children, seconds)
+
+    def reap(self) -> list[int]:
+        """Tell of the processes that have ended; the codes of those that were started here, 1 for one that was killed."""
+        codes = []
+        for number, child in list(self._children.items()):
+            code = child.poll()
+            if code is not None:
+                del self._children[number]
+                codes.append(code if code >= 0 else 1)
+                self.ended(self.site.ledger.row(number), codes[-1])
+        return codes
+
+    def left(self) -> list[Record]:
+        """The rows of others whose processes have ended since the last look."""
+        over = [number for number in self.others if not is_held(self.site.schedule_lock(number))]
+        self.others.difference_update(over)
+        return [self.site.ledger.row(number) for number in over]
+
     def _is_held(self, row: Record) -> bool:
         return is_held(self.site.schedule_lock(row.id))
 
-    def _process(self, row: Record) -> subprocess.Popen[bytes]:
-        return processes.start([*self.options, "schedule", "work", str(row.id)], log_of(self.site, row.id))
-
-    def _wait(self) -> list[int]:
-        """Wait until one of them has ended; the codes of those that have, 1 for one that was killed."""
-        codes = []
-        for number in processes.ended(self._children):
-            code = self._children.pop(number).wait()
-            codes.append(code if code >= 0 else 1)
-            self.ended(self.site.ledger.row(number), codes[-1])
-        return codes
+    def _process(self, row: Record) -> Child:
+        words = [*self.options, *(("--config", str(self.config)) if self.config is not None else ())]
+        return processes.start([*words, "schedule", "work", str(row.id)], log_of(self.site, row.id))
 
 
 def log_of(site: SiteFiles, number: int) -> Path:

@@ -39,6 +39,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT = timedelta(microseconds=1)
 
 
+def wall_clock() -> datetime:
+    """What the host's clock says, in UTC."""
+    return datetime.now(UTC)
+
+
 def seconds(text: str | int) -> int:
     """A duration: `90s`, `30m`, `26h`, `7d`, or a number of seconds. Raises ValueError."""
     found = re.fullmatch(r"([0-9]{1,9})([smhd]?)", str(text))

@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from aishell.commands import command
@@ -15,21 +15,17 @@ from aishell.execution.run import Observer
 from aishell.models import RunResult, RunState, Task
 from aishell.safety.approval import Standing
 from aishell.scheduling.schedules import Schedule
+from aishell.scheduling.times import wall_clock
 from aishell.site import Site
 from aishell.state.connection import Record
 from aishell.state.locks import soon
-from aishell.state.schedule_runs import MOST_ATTEMPTS
+from aishell.state.schedule_runs import MOST_ATTEMPTS, SHUTDOWN
 from aishell.workflows.driving import Driver, result_of
 
 #: A run that a signal ended, as at a shutdown, is gone on with by whoever looks next.
 _INTERRUPTED = 130
 #: The run of a row is over: what became of it is the row's outcome.
 _OVER = frozenset({RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED})
-
-
-def wall_clock() -> datetime:
-    """What the host's clock says, in UTC."""
-    return datetime.now(UTC)
 
 
 def work(
@@ -123,7 +119,9 @@ def _driven(
     except AishellError as error:
         site.ledger.close(row.id, "failed", reason=error.message, exit_code=error.exit_code, outcome="failure")
         raise
-    if result.exit_code != _INTERRUPTED:
+    if result.state == RunState.PAUSED and site.ledger.row(row.id).reason == SHUTDOWN:
+        site.ledger.put_back(row.id, SHUTDOWN)
+    elif result.exit_code != _INTERRUPTED:
         status = "waiting" if result.state == RunState.WAITING_APPROVAL else "done"
         site.ledger.close(row.id, status, exit_code=result.exit_code, outcome=result.status)
     return result

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aishell.commands import command
-from aishell.errors import AmbiguousNameError, StateError, UnknownNameError
+from aishell.errors import AmbiguousNameError, DeniedError, StateError, UnknownNameError
 from aishell.models import canonical, now
 from aishell.state import audit
 from aishell.state.connection import Connection, Record, beginning
@@ -68,17 +68,35 @@ class Approvals:
         return approval
 
     def decide(
-        self, approval: str, status: str, *, by: str, reason: str = "", modifications: Mapping[str, Any] | None = None
-    ) -> None:
-        """Record a person's answer: `approved`, `modified` or `rejected`.
+        self,
+        approval: str,
+        status: str,
+        *,
+        by: str,
+        uid: int | None = None,
+        reason: str = "",
+        modifications: Mapping[str, Any] | None = None,
+        place: str | None = None,
+    ) -> str:
+        """Record a person's answer: `approved`, `modified` or `rejected`; the status that the request has then.
 
-        Raises StateError when it is no longer asked, or is not what was asked.
+        `uid`: who it is, as the kernel says; `place`: where it was said, when not at the terminal of this process. Where two have
+        to approve, the first leaves it `pending`. Raises StateError when it is no longer asked, or is not what was asked, and
+        DeniedError where this person may not approve it.
         """
         row = self.as_asked(approval)
         if row.status != "pending" or row.expires_at < now():
             state = "expired" if row.status == "pending" else row.status
             raise StateError(f"the approval {approval} is {state}; it cannot be decided any more")
         with self.store.write() as connection:
+            if status == "approved" and shown(row).get("people", 1) > 1:
+                before = _require_another(connection, row, uid)
+                told = {"approval": row.id, "status": "pending", "by": by, "uid": uid, "reason": reason}
+                if not before:
+                    told |= {"digest": row.digest, "terminal": place or terminal()}
+                    audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
+                    return "pending"
+                by = f"{before[0]['by']} and {by}"
             answer = {
                 "status": status,
                 "decided_by": by,
@@ -93,12 +111,19 @@ class Approvals:
                 "approval": row.id,
                 "status": status,
                 "by": by,
+                "uid": uid,
                 "reason": reason,
                 "digest": row.digest,
                 "modifications": modifications,
-                "terminal": terminal(),
+                "terminal": place or terminal(),
             }
             audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
+        return status
+
+    def first_answers(self, row: Record) -> list[dict[str, Any]]:
+        """Who has approved a request that waits for another person too."""
+        with self.store.read() as connection:
+            return _first_answers(connection, row)
 
     def decided(self, run_id: str, step_index: int) -> Record | None:
         """The newest answer for a step that has not been used yet; an expired yes is none.
@@ -121,6 +146,30 @@ class Approvals:
             if row is not None:
                 _require_asked(connection, row)
             return row
+
+    def edited(self, run_id: str, step_index: int) -> dict[str, Any] | None:
+        """The parameters that a person gave a step instead of those of the plan, the newest. Raises StateError as `decided`."""
+        with self.store.read() as connection:
+            row = connection.first(
+                """SELECT * FROM approvals WHERE run_id = :run AND step_index = :step
+                   AND status IN ('modified', 'consumed') AND modifications IS NOT NULL ORDER BY decided_at DESC LIMIT 1""",
+                {"run": run_id, "step": step_index},
+            )
+            if row is None:
+                return None
+            kept: dict[str, Any] = json.loads(row.modifications)
+            told = {
+                "status": "modified",
+                "by": row.decided_by,
+                "digest": row.digest,
+                "modifications": audit.redact(kept),
+            }
+            if not any(all(one.get(name) == told[name] for name in told) for one in _answers(connection, row)):
+                raise StateError(
+                    f"the parameters of the approval {row.id} are not those that the audit log tells of",
+                    hint=f"see `{command('audit', 'verify')}`; `{command('runs', 'cancel', run_id[:8])}` ends the run",
+                )
+            return kept
 
     def close(self, approval: str, status: str) -> None:
         """`consumed`, `void` or `expired`. Raises StateError for one that is closed already: it is used once."""
@@ -177,11 +226,31 @@ def _require_asked(connection: Connection, row: Record) -> None:
         )
 
 
-def _told(connection: Connection, row: Record) -> bool:
-    """Whether the newest event of an approval is this very answer."""
+def _first_answers(connection: Connection, row: Record) -> list[dict[str, Any]]:
+    return [data for data in _answers(connection, row) if data.get("status") == "pending"]
+
+
+def _require_another(connection: Connection, row: Record, uid: int | None) -> list[dict[str, Any]]:
+    """The first answer of two, if there is one. Raises DeniedError for who asked for the step, and for who gave that answer."""
+    others = command("approvals", "approve", row.id, "--socket", "PATH")
+    hint = f"others approve through the daemon's socket: `{others}`"
+    if uid is None or uid in shown(row).get("requesters", ()):
+        raise DeniedError("two people have to approve this, and neither may be who asked for it", hint=hint)
+    before = _first_answers(connection, row)
+    if any(answer["uid"] == uid for answer in before):
+        raise DeniedError("you have approved this; a second person has to", hint=hint)
+    return before
+
+
+def _answers(connection: Connection, row: Record) -> list[dict[str, Any]]:
     sql = "SELECT data FROM events WHERE run_id = :run AND step_index = :step AND type = 'approval_decided' ORDER BY id"
     told = [audit.read(event.data) for event in connection.execute(sql, {"run": row.run_id, "step": row.step_index})]
-    answers = [data for data in told if data.get("approval") == row.id]
+    return [data for data in told if data.get("approval") == row.id]
+
+
+def _told(connection: Connection, row: Record) -> bool:
+    """Whether the newest event of an approval is this very answer."""
+    answers = _answers(connection, row)
     kept = json.loads(row.modifications) if row.modifications else None
     answer = {"status": row.status, "by": row.decided_by, "digest": row.digest, "modifications": audit.redact(kept)}
     return bool(answers) and all(answers[-1].get(name) == value for name, value in answer.items())

@@ -6,8 +6,10 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from aishell.commands import command
@@ -431,12 +433,21 @@ def _asked(row: Record) -> str | None:
     return "cancel" if row.cancel_requested else "pause" if row.pause_requested else None
 
 
+def requesters() -> list[int]:
+    """The users behind this process, as the kernel knows them: its own, and who logged in before a `sudo`; never by name."""
+    found = {os.getuid()}
+    with suppress(OSError, ValueError):  # a kernel without it
+        login = int(Path("/proc/self/loginuid").read_text(encoding="ascii"))
+        found |= {login} - {2**32 - 1}  # nobody logged in, as for a service
+    return sorted(found)
+
+
 def who() -> str:
-    """The user of this process, as the audit names it: name@host."""
-    import getpass
+    """The user of this process, as the audit names it: name@host. The kernel says who that is, not the environment."""
+    import pwd
 
     try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # no passwd entry, as in a bare container
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # no passwd entry, as in a bare container
         name = f"uid{os.getuid()}"
     return f"{name}@{socket.gethostname()}"

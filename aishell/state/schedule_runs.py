@@ -23,6 +23,8 @@ from aishell.state.store import Store
 MOST_ATTEMPTS = 3
 #: What a person asked to be run at once is not run later than that.
 ASKED = timedelta(hours=1)
+#: Why a row is put back whose run a daemon paused when it ended: the next one goes on with it.
+SHUTDOWN = "paused by a shutdown"
 #: What is there to be done: due; waiting with an answer, or with a run that somebody has ended; running, perhaps orphaned.
 _OPEN = """SELECT * FROM schedule_runs AS s WHERE status IN ('due', 'running')
     OR status = 'waiting' AND NOT EXISTS (
@@ -33,7 +35,8 @@ _OPEN = """SELECT * FROM schedule_runs AS s WHERE status IN ('due', 'running')
                     AND (a.status = 'rejected' OR a.status IN ('approved', 'modified') AND a.expires_at >= :now))))
     ORDER BY nominal_at, id"""
 _CLAIM = """UPDATE schedule_runs SET status = 'running', attempts = attempts + (status <> 'waiting'),
-        run_id = COALESCE(run_id, :run), pid = :pid, started_at = COALESCE(started_at, :now), ended_at = NULL
+        run_id = COALESCE(run_id, :run), pid = :pid, started_at = COALESCE(started_at, :now), ended_at = NULL,
+        reason = iif(reason = :shutdown, '', reason)
     WHERE id = :id AND status IN ('due', 'running', 'waiting') AND (attempts < :most OR status = 'waiting')
         AND (until IS NULL OR until > :now)
         AND (SELECT count(*) FROM schedule_runs AS o WHERE o.status = 'running' AND o.id <> :id) < :limit
@@ -240,20 +243,27 @@ class ScheduleRuns:
 
     def expire(self, at: datetime) -> list[Record]:
         """What was due and whose window has closed before its turn is missed, and what was asked for long ago; those rows."""
-        sql = """UPDATE schedule_runs SET status = 'missed', ended_at = :now,
+        sql = """UPDATE schedule_runs SET ended_at = :now,
+                status = iif(EXISTS (SELECT 1 FROM runs AS r WHERE r.id = run_id), 'failed', 'missed'),
                 reason = iif(until <= :at, 'the window closed before its turn', 'its turn did not come in time')
                     || iif(reason = '', '', ': ' || reason)
             WHERE status = 'due' AND (until <= :at OR asked_by IS NOT NULL AND nominal_at <= :asked) RETURNING *"""
         with self.store.write() as connection:
             rows = connection.all(sql, {"now": now(), "at": stamp(at), "asked": stamp(at - ASKED)})
             for row in rows:
-                _tell(connection, row.schedule, "missed", nominal=row.nominal_at, target=row.target, reason=row.reason)
+                told = {"nominal": row.nominal_at, "target": row.target, "run": row.run_id, "reason": row.reason}
+                _tell(connection, row.schedule, row.status, **told)
         return rows
 
     def open(self, at: datetime) -> list[Record]:
         """What there is to be done, oldest first; those that are running among it, also where their process is there."""
         with self.store.read() as connection:
             return connection.all(_OPEN, {"now": stamp(at)})
+
+    def of_run(self, run_id: str) -> bool:
+        """Whether a run is one of a schedule's."""
+        with self.store.read() as connection:
+            return connection.first("SELECT 1 FROM schedule_runs WHERE run_id = :run", {"run": run_id}) is not None
 
     def row(self, number: int) -> Record:
         """Raises UnknownNameError."""
@@ -275,6 +285,7 @@ class ScheduleRuns:
             "now": stamp(at),
             "most": MOST_ATTEMPTS,
             "limit": limit,
+            "shutdown": SHUTDOWN,
         }
         with self.store.write() as connection:
             row = connection.first(_CLAIM, values)
@@ -282,6 +293,13 @@ class ScheduleRuns:
                 told = {"nominal": row.nominal_at, "target": row.target, "attempt": row.attempts, "run": row.run_id}
                 _tell(connection, row.schedule, "claimed", **told)
         return row
+
+    def shut_down(self, number: int) -> str | None:
+        """Mark what is running as paused by a shutdown; the id of its run, None where it is over."""
+        sql = "UPDATE schedule_runs SET reason = :reason WHERE id = :id AND status = 'running' RETURNING run_id"
+        with self.store.write() as connection:
+            row = connection.first(sql, {"id": number, "reason": SHUTDOWN})
+        return None if row is None else str(row.run_id)
 
     def put_back(self, number: int, reason: str) -> None:
         """What was claimed could not begin: its turn comes again, and this was no attempt."""

@@ -29,7 +29,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("site_files",),
     ("execution",),
     ("site",),
-    ("scheduling.working", "scheduling.starting", "workflows.working", "workflows.driving"),
+    (
+        "scheduling.working",
+        "scheduling.starting",
+        "scheduling.clockwork",
+        "scheduling.configuration",
+        "scheduling.daemon",
+        "workflows.working",
+        "workflows.driving",
+    ),
+    ("serving",),
     ("cli", "sample", "__main__", ""),
 )
 #: Layers that see less than all below them.

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from aishell.errors import StateError, UnknownNameError
+from aishell.errors import DeniedError, StateError, UnknownNameError
 from aishell.state import audit
 from aishell.state.approvals import Approvals, shown
 from aishell.state.store import Store
@@ -211,3 +211,51 @@ def test_the_chain_holds(store, approvals, run_id):
     approvals.close(approval, "consumed")
     with store.read() as connection:
         assert audit.verify(connection) == []
+
+
+def ask_two(approvals: Approvals, run_id: str) -> str:
+    asked = {"people": 2, "requesters": [1000, 0]}
+    return approvals.ask(run_id, 0, "a", "d1", "review", asked, 24)
+
+
+def test_two_people_approve_and_neither_is_who_asked(store, approvals, run_id):
+    approval = ask_two(approvals, run_id)
+    for uid in (1000, 0, None):
+        with pytest.raises(DeniedError, match="neither may be who asked"):
+            approvals.decide(approval, "approved", by="mallory", uid=uid)
+    assert approvals.decide(approval, "approved", by="kim", uid=1001) == "pending"
+    assert approvals.decided(run_id, 0) is None
+    with pytest.raises(DeniedError, match="a second person"):
+        approvals.decide(approval, "approved", by="another name of kim", uid=1001)
+    assert approvals.decide(approval, "approved", by="lee", uid=1002) == "approved"
+    assert approvals.decided(run_id, 0).decided_by == "kim and lee"
+    assert [(event["status"], event["uid"]) for event in told(store, "approval_decided")] == [
+        ("pending", 1001),
+        ("approved", 1002),
+    ]
+
+
+@pytest.mark.parametrize("uid", [1000, 1001])
+def test_one_person_is_enough_to_reject_what_two_have_to_approve(approvals, run_id, uid):
+    approval = ask_two(approvals, run_id)
+    approvals.decide(approval, "approved", by="kim", uid=1001)
+    assert approvals.decide(approval, "rejected", by="someone", uid=uid, reason="no") == "rejected"
+
+
+def test_a_first_approval_is_of_one_request_alone(approvals, run_id):
+    approvals.decide(ask_two(approvals, run_id), "approved", by="kim", uid=1001)
+    other = approvals.ask(run_id, 0, "a", "d2", "review", {"people": 2, "requesters": [0]}, 24)
+    assert approvals.decide(other, "approved", by="lee", uid=1002) == "pending"
+
+
+def test_the_newest_edit_counts_and_one_that_nobody_made_is_refused(store, approvals, run_id):
+    assert approvals.edited(run_id, 0) is None
+    for value in (1, 2):
+        approval = ask(approvals, run_id, f"d{value}")
+        approvals.decide(approval, "modified", by="kim", modifications={"threshold": value})
+        approvals.close(approval, "consumed")
+    assert approvals.edited(run_id, 0) == {"threshold": 2}
+    with store.write() as connection:
+        connection.execute("UPDATE approvals SET modifications = '{\"threshold\":9}'")
+    with pytest.raises(StateError, match="not those that the audit log tells of"):
+        approvals.edited(run_id, 0)

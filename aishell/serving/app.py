@@ -1,0 +1,172 @@
+"""The HTTP application of a daemon: `/health` and `/ready` for monitors, `/approvals` for people of this host.
+
+What decides anything needs a peer that the kernel vouches for: it is there on the unix socket, and is not found (404) elsewhere.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from aishell.errors import AishellError, DeniedError, StateError, UnknownNameError, UsageError
+from aishell.scheduling.daemon import TICK, Daemon
+from aishell.serving import answers
+from aishell.serving.answers import Person
+from aishell.state.heartbeat import beat
+from aishell.traces import unexpected
+
+#: What people say is short.
+MOST_BYTES = 65_536
+_STATUS: tuple[tuple[type[AishellError], int], ...] = (
+    (UnknownNameError, 404),
+    (DeniedError, 403),
+    (StateError, 409),
+    (UsageError, 400),
+)
+
+
+def application(daemon: Daemon, token: Callable[[], str | None], more: Iterable[Route] = ()) -> Starlette:
+    """The application. `token`: what callers from elsewhere than the socket have to know; `more`: further routes."""
+
+    def health(request: Request) -> Response:
+        """200 as long as the daemon's own thread turns."""
+        return JSONResponse({"status": "alive" if daemon.turning else "stuck"}, 200 if daemon.turning else 503)
+
+    def ready(request: Request) -> Response:
+        """200 where it can take work: state takes a commit, it looks what is due, and another run may begin."""
+        found = readiness(daemon)
+        return JSONResponse(found, 200 if found["ready"] else 503)
+
+    def waiting(request: Request, person: Person) -> Any:
+        return answers.waiting(daemon.site)
+
+    def show(request: Request, person: Person) -> Any:
+        return answers.asked(daemon.site, request.path_params["id"])
+
+    def approve(request: Request, person: Person, said: dict[str, Any]) -> Any:
+        target = said.get("confirm_target")
+        reason = str(said.get("reason") or "")
+        return answers.approve(daemon.site, request.path_params["id"], person, reason=reason, target=target)
+
+    def reject(request: Request, person: Person, said: dict[str, Any]) -> Any:
+        return answers.reject(daemon.site, request.path_params["id"], person, reason=str(said.get("reason") or ""))
+
+    def edit(request: Request, person: Person, said: dict[str, Any]) -> Any:
+        params, reason = said.get("params"), str(said.get("reason") or "")
+        if not isinstance(params, dict):
+            raise UsageError("an edit needs `params`")
+        return answers.edit(daemon.site, request.path_params["id"], params, person, reason=reason)
+
+    def guarded(route: Callable[[Request], Response]) -> Callable[[Request], Response]:
+        def checked(request: Request) -> Response:
+            try:
+                wanted = None if _person(request) else token()
+            except AishellError as error:  # its file is gone: nobody is let in
+                return JSONResponse({"error": {"message": error.message}}, 503)
+            given = request.headers.get("authorization", "")
+            if wanted is not None and not hmac.compare_digest(given.encode(), f"Bearer {wanted}".encode()):
+                return JSONResponse({"error": {"message": "the token is missing or wrong"}}, 401)
+            return route(request)
+
+        return checked
+
+    return Starlette(
+        routes=[
+            Route("/health", guarded(health)),
+            Route("/ready", guarded(ready)),
+            Route("/approvals", _for_people(waiting)),
+            Route("/approvals/{id}", _for_people(show)),
+            Route("/approvals/{id}/approve", _with_body(approve), methods=["POST"]),
+            Route("/approvals/{id}/edit", _with_body(edit), methods=["POST"]),
+            Route("/approvals/{id}/reject", _with_body(reject), methods=["POST"]),
+            *more,
+        ]
+    )
+
+
+def readiness(daemon: Daemon) -> dict[str, Any]:
+    """What `/ready` says. Raises nothing."""
+    now = daemon.clock()
+    late = daemon.ticked is None or not timedelta(0) <= now - daemon.ticked <= 3 * TICK
+    running = len({*daemon.starter.running, *daemon.starter.others})
+    problems = ["it is ending"] if daemon.ending else []
+    problems += ["it does not look what is due"] if late else []
+    problems += ["as many run as may"] if running >= daemon.site.schedules.max_concurrent else []
+    try:
+        beat(daemon.site.state_path)
+    except StateError as error:
+        problems.append(error.message)
+    refused = daemon.configuration.refused
+    return {
+        "ready": not problems,
+        "problems": problems,
+        "running": running,
+        "max_concurrent": daemon.site.schedules.max_concurrent,
+        "configuration": "valid" if refused is None else refused.message,
+    }
+
+
+def _person(request: Request) -> Person | None:
+    """Who is at the other end, as the kernel says; None from elsewhere than the socket."""
+    uid = getattr(request.state, "peer", None)
+    return None if uid is None else Person(uid, "socket")
+
+
+def _answered(work: Callable[[], Any]) -> Response:
+    try:
+        return JSONResponse(work())
+    except Exception as error:
+        known = error if isinstance(error, AishellError) else unexpected(error)
+        status = next((status for kind, status in _STATUS if isinstance(known, kind)), 500)
+        told = {
+            "type": type(known).__name__,
+            "message": known.message,
+            "hint": known.hint,
+            "exit_code": known.exit_code,
+        }
+        return JSONResponse({"error": told}, status)
+
+
+def _for_people(route: Callable[[Request, Person], Any]) -> Callable[[Request], Response]:
+    def checked(request: Request) -> Response:
+        person = _person(request)
+        return Response("Not Found", 404) if person is None else _answered(lambda: route(request, person))
+
+    return checked
+
+
+def _with_body(route: Callable[[Request, Person, dict[str, Any]], Any]) -> Callable[[Request], Any]:
+    async def read(request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
+
+        person = _person(request)
+        if person is None:
+            return Response("Not Found", 404)
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > MOST_BYTES:
+                return JSONResponse({"error": {"message": "the request is too long"}}, 413)
+        return await run_in_threadpool(_answered, lambda: route(request, person, _said(body)))
+
+    return read
+
+
+def _said(body: bytes) -> dict[str, Any]:
+    """The reason and what else is told, as texts; `params` may be a mapping. Raises UsageError."""
+    try:
+        said: Any = json.loads(body or b"{}")
+    except ValueError as error:
+        raise UsageError(f"this is no JSON: {error}") from error
+    told: dict[str, Any] = said if isinstance(said, dict) else {"": said}
+    if not all(key == "params" or value is None or isinstance(value, str) for key, value in told.items()) or "" in told:
+        raise UsageError("this is no JSON object of texts")
+    return told

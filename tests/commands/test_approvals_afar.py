@@ -1,0 +1,281 @@
+"""Approvals at the daemon's socket: who answers is who the kernel says, and the run goes on in the database."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aishell.cli.afar import call
+from aishell.errors import AishellError
+from aishell.serving.answers import NOBODY
+from tests.commands.test_daemon import fill, over, started
+from tests.fix_aishell import Aishell, Running
+from tests.scheduled import back, nightly, rows
+from tests.servers import wait_until
+
+#: Users there need not be: the kernel knows them by their number. Their group is that of the socket.
+ALICE, BOB, GROUP = 61001, 61002, 61000
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that every user of the host may enter."""
+    made = Path(tempfile.mkdtemp(dir="/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def site(aishell: Aishell, place: Path) -> Aishell:
+    """A night that asks, of a daemon with a socket."""
+    fill(aishell.site / "shop.db")
+    nightly(aishell, "sqlite:///shop.db", environment="production", kind="full", approve="")
+    aishell.configure("aishell.yaml", f"daemon: {{socket: {place}/shop.sock, shutdown_grace: 0}}\n")
+    back(aishell, "nightly", days=1)
+    return aishell
+
+
+@pytest.fixture
+def path(site: Aishell, place: Path) -> Iterator[str]:
+    """The socket of a daemon whose run waits."""
+    daemon = waits(site)
+    (place / "shop.sock").chmod(0o666)
+    yield str(place / "shop.sock")
+    daemon.signal(signal.SIGTERM)
+    daemon.wait().expect(0)
+    assert not (place / "shop.sock").exists()
+
+
+def waits(site: Aishell) -> Running:
+    daemon = started(site)
+    wait_until(lambda: rows(site) and rows(site)[-1].status == "waiting", "the run waits")
+    return daemon
+
+
+def as_user(uid: int, path: str, *names: str, said: dict[str, str | None] | None = None) -> Any:
+    """What `call` answers another user, or the error it raises."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            os.setgroups([])
+            os.setgid(GROUP)
+            os.setuid(uid)
+            try:
+                told: Any = call(path, *names, said=said)
+            except AishellError as error:
+                told = {"refused": error.message, "exit_code": error.exit_code}
+            os.write(writing, json.dumps(told).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        text = answer.read()
+    os.waitpid(child, 0)
+    return json.loads(text)
+
+
+def answers(site: Aishell) -> list[dict[str, Any]]:
+    return [
+        event for event in site.events("approval_decided") if event["status"] in ("approved", "rejected", "pending")
+    ]
+
+
+@as_root
+def test_another_user_approves_and_the_night_goes_on_within_seconds(site: Aishell, path: str):
+    found = as_user(ALICE, path, "approvals")
+    assert found
+    before = (site.site / "shop.db").stat().st_size
+    for one in found:
+        shown = as_user(ALICE, path, "approvals", one["id"])
+        assert shown["statements"]
+        assert shown["digest"].startswith("sha256:")
+        told = as_user(ALICE, path, "approvals", one["id"], "approve", said={"reason": "agreed"})
+        assert (told["status"], told["scheduled"]) == ("approved", True)
+    wait_until(lambda: over(site), "the night is over")
+    decided = site.rows("SELECT max(at) FROM events WHERE type = 'approval_decided' AND data LIKE '%agreed%'")[0][0]
+    resumed = site.rows("SELECT at FROM events WHERE type = 'state_changed' AND data LIKE '%resumed%'")[0][0]
+    taken = datetime.fromisoformat(resumed) - datetime.fromisoformat(decided)
+    assert taken.total_seconds() < 60, "seconds; a machine under test may be slow"
+    assert (site.site / "shop.db").stat().st_size < before, "the step has taken effect"
+    for event in answers(site):
+        assert (event["uid"], event["terminal"]) == (ALICE, "socket")
+        assert event["by"].endswith(f"(uid {ALICE})")
+    assert [row.outcome for row in rows(site)] == ["success"]
+    site("audit", "verify").expect(0)
+
+
+@as_root
+def test_a_rejection_has_a_reason_and_ends_the_night_with_5(site: Aishell, path: str):
+    for one in as_user(BOB, path, "approvals"):
+        refused = as_user(BOB, path, "approvals", one["id"], "reject", said={"reason": " "})
+        assert (refused["exit_code"], "reason" in refused["refused"]) == (2, True)
+        as_user(BOB, path, "approvals", one["id"], "reject", said={"reason": "not before the release"})
+        again = as_user(ALICE, path, "approvals", one["id"], "approve", said={})
+        assert "it cannot be decided any more" in again["refused"]
+    wait_until(lambda: over(site), "the night is over")
+    assert [(row.exit_code, row.outcome) for row in rows(site)] == [(5, "rejected")]
+
+
+@pytest.fixture
+def fragmented(aishell: Aishell, place: Path, bloated_pg) -> Iterator[Aishell]:
+    """The same on PostgreSQL, whose rebuilt indexes have a threshold to be edited."""
+    nightly(aishell, bloated_pg.make().url, environment="production", kind="full", approve="")
+    aishell.configure("aishell.yaml", f"daemon: {{socket: {place}/shop.sock}}\n")
+    back(aishell, "nightly", days=1)
+    daemon = waits(aishell)
+    yield aishell
+    daemon.signal(signal.SIGTERM)
+    daemon.wait().expect(0)
+
+
+def test_an_edited_step_is_asked_about_again_as_it_would_run_then(fragmented: Aishell, place: Path):
+    path = f"{place}/shop.sock"
+    (one,) = (one for one in call(path, "approvals") if one["tool"] == "rebuild_fragmented_indexes")
+    before = call(path, "approvals", one["id"])
+    edit = ("approvals", "edit", one["id"], "--socket", path, "--set")
+    assert "cannot change table" in fragmented(*edit, "table=other").expect(2).err
+    assert "unknown" in fragmented(*edit, "fragmentation_treshold=1").expect(2).err
+    assert "the parameters it has" in fragmented(*edit, f"schema={before['params']['schema']}").expect(2).err
+    assert "fragmentation_threshold" in fragmented(*edit, "fragmentation_threshold=101").expect(2).err
+    said = fragmented(*edit, "fragmentation_threshold=1").expect(0).out
+    assert said.startswith("edited: it asks again")
+
+    def asked_again() -> list[dict[str, Any]]:
+        found = [call(path, "approvals", o["id"]) for o in call(path, "approvals") if o["step"] == one["step"]]
+        return [o for o in found if o["id"] != one["id"]]
+
+    wait_until(asked_again, "it asks again")
+    (after,) = asked_again()
+    assert after["params"] == {**before["params"], "fragmentation_threshold": 1}
+    assert after["digest"] != before["digest"]
+    for waiting in call(path, "approvals"):
+        fragmented("approvals", "approve", waiting["id"], "--socket", path).expect(0)
+    wait_until(lambda: over(fragmented), "the night is over")
+    ran = fragmented.rows("SELECT params, approved_by FROM steps WHERE step_id = ?", one["step"])
+    assert [json.loads(params)["fragmentation_threshold"] for params, _ in ran] == [1]
+    assert f"(uid {os.getuid()})" in ran[0][1]
+    assert [row.outcome for row in rows(fragmented)] == ["success"]
+    fragmented("audit", "verify").expect(0)
+
+
+@as_root
+def test_nobody_decides_nothing_and_names_of_the_environment_count_for_nothing(site: Aishell, path: str):
+    (first, *_) = as_user(NOBODY, path, "approvals")
+    refused = as_user(NOBODY, path, "approvals", first["id"], "approve", said={})
+    assert (refused["exit_code"], "decides nothing" in refused["refused"]) == (5, True)
+    assert answers(site) == []
+    site("approvals", "approve", first["id"], LOGNAME="mallory", USER="mallory").expect(0)
+    (event,) = answers(site)
+    assert event["uid"] == os.getuid()
+    assert "mallory" not in event["by"]
+
+
+def test_the_command_asks_a_daemon_and_opens_no_site(site: Aishell, path: str, aishell: Aishell):
+    listed = site("approvals", "list", "--output", "json").expect(0).json
+    aishell.configure("targets.yaml", "nonsense")
+    aishell.site.chmod(0o777)  # no site that anybody would open
+    assert aishell("approvals", "list", "--socket", path, "--output", "json").expect(0).json == listed
+    (first, *_) = listed
+    shown = aishell("approvals", "show", first["id"], "--socket", path).expect(0).out
+    assert "lock " in shown
+    assert "the daemon goes on" in aishell("approvals", "approve", first["id"], "--socket", path).expect(0).out
+    assert (
+        "cannot be decided"
+        in aishell("approvals", "reject", first["id"], "--socket", path, "--reason", "x").expect(2).err
+    )
+    assert "no daemon answers at" in aishell("approvals", "list", "--socket", f"{path}.gone").expect(2).err
+    assert "unknown approval" in aishell("approvals", "show", "ffff", "--socket", path).expect(2).err
+    aishell.site.chmod(0o755)
+
+
+@pytest.mark.parametrize("answer", ["{", "[]", '{"reason": 5}', " " * 70_000])
+def test_what_is_no_answer_is_refused(site: Aishell, path: str, answer: str):
+    (first, *_) = call(path, "approvals")
+    connection = http.client.HTTPConnection("aishell")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(path)
+    connection.request("POST", f"/approvals/{first['id']}/approve", answer)
+    assert connection.getresponse().status in (400, 413)
+    connection.close()
+    assert answers(site) == []
+
+
+def get(port: int, address: str, token: str | None = None) -> tuple[int, Any]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{address}")
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            text = error.read()
+        return error.code, json.loads(text) if text.startswith(b"{") else text
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def test_monitors_read_health_at_a_port_and_decide_nothing_there(site: Aishell, place: Path):
+    port = free_port()
+    (site.home / "token").write_text("s3cret\n")
+    (site.home / "token").chmod(0o600)
+    daemon = f"socket: {place}/shop.sock, listen: '127.0.0.1:{port}', token_file: {site.home}/token"
+    site.configure("aishell.yaml", f"daemon: {{{daemon}}}\n")
+    daemon_ = waits(site)
+    assert get(port, "/health")[0] == 401
+    assert get(port, "/health", "S3cret")[0] == 401
+    assert get(port, "/health", "s3cret") == (200, {"status": "alive"})
+    wait_until(lambda: get(port, "/ready", "s3cret")[0] == 200, "it is ready")
+    approval = call(f"{place}/shop.sock", "approvals")[0]["id"]
+    for address in ("/approvals", f"/approvals/{approval}", "/nothing"):
+        assert get(port, address, "s3cret")[0] == 404
+    with closing(sqlite3.connect(site.state, isolation_level=None)) as held:
+        held.execute("BEGIN IMMEDIATE")
+        code, found = get(port, "/ready", "s3cret")
+    assert (code, found["ready"]) == (503, False)
+    assert "state.db cannot be written" in found["problems"][0]
+    token = (site.home / "token").rename(site.home / "elsewhere")
+    assert get(port, "/health", "s3cret")[0] == 503
+    token.rename(site.home / "token")
+    site.configure("schedules.yaml", "schedules: {nightly: {}}\n")
+    wait_until(lambda: "agent" in get(port, "/ready", "s3cret")[1]["configuration"], "the file is refused")
+    daemon_.kill()
+    again = started(site)
+    assert again.ended or call(f"{place}/shop.sock", "health") == {"status": "alive"}
+
+
+@pytest.mark.parametrize(
+    ("daemon", "told"),
+    [
+        ("listen: '0.0.0.0:9187'", "no token is asked for"),
+        ("listen: '127.0.0.1:99999'", "port 99999"),
+        ("listen: '127.0.0.1:9187', token_env: NOT_SET_ANYWHERE", "NOT_SET_ANYWHERE is not set"),
+        ("socket: /nowhere/shop.sock", "/nowhere/shop.sock cannot be made"),
+        ("socket_group: nobody-has-this-group", "nobody-has-this-group"),
+    ],
+)
+def test_a_daemon_that_could_be_reached_by_others_or_not_at_all_does_not_start(site: Aishell, daemon: str, told: str):
+    site.configure("aishell.yaml", f"daemon: {{{daemon}}}\n")
+    assert told in site("schedule", "start").expect(2).err
+    assert "started: process" not in site("schedule", "list").err
