@@ -246,24 +246,34 @@ def test_a_clock_that_is_put_back_silences_nothing(machine: Machine, hours: int)
 
 
 def test_a_night_begins_at_its_second_and_what_is_due_is_looked_for_each_half_minute(machine: Machine):
+    machine.now += timedelta(seconds=7)  # its half minutes are others than the night's
     machine.boot()
     assert machine.daemon is not None
-    machine.now = datetime(2026, 6, 2, 0, 29, 59, tzinfo=UTC)
-    machine.turn()
-    before = machine.daemon.ticked
-    machine.now += timedelta(seconds=1)
-    machine.turn()
-    assert machine.daemon.ticked == machine.now != before
-    assert len(machine.daemon.starter.running) == 2
-    machine.now += TICK - timedelta(seconds=1)
-    machine.turn()
-    assert machine.daemon.ticked != machine.now
-    machine.now += timedelta(seconds=1)
-    machine.turn()
-    assert machine.daemon.ticked == machine.now
+    looked = []
+    for second in (-1, 0, 6, 7, 36, 37):
+        machine.now = datetime(2026, 6, 2, 0, 30, tzinfo=UTC) + timedelta(seconds=second)
+        machine.turn()
+        looked.append(machine.daemon.ticked == machine.now)
+        assert len(machine.daemon.starter.running) == (2 if second >= 0 else 0)
+    assert looked == [True, True, False, True, False, True]
 
 
-def test_what_is_killed_is_taken_up_at_most_three_times_and_not_at_once(machine: Machine):
+def test_what_was_killed_is_tried_again_when_the_next_half_minute_comes(machine: Machine):
+    machine.boot()
+    assert machine.daemon is not None
+    machine.now = datetime(2026, 6, 2, 0, 30, tzinfo=UTC)
+    machine.turn()
+    machine.now += timedelta(seconds=10)
+    for process in machine.processes:
+        process.end(-9)
+    for second, processes in ((0, 2), (5, 2), (19, 2), (20, 4)):
+        machine.now = datetime(2026, 6, 2, 0, 30, 10 + second, tzinfo=UTC)
+        machine.turn()
+        assert len(machine.processes) == processes
+    assert [row.attempts for row in machine.ledger()] == [2, 2]
+
+
+def test_what_is_killed_is_taken_up_at_most_three_times(machine: Machine):
     machine.deadly = 1
     machine.boot()
     machine.go(datetime(2026, 6, 2, 9, tzinfo=UTC), lambda: timedelta(seconds=90))
@@ -285,6 +295,7 @@ def test_a_run_of_an_earlier_daemon_is_watched_and_not_started_again(machine: Ma
     machine.go(machine.now + timedelta(hours=2), lambda: timedelta(minutes=1))
     assert [(row.status, row.attempts) for row in machine.ledger()] == [("done", 1)] * 2
     assert sum("which others started: success" in line for line in machine.said) == 2
+    assert not [line for line in machine.said if " failed: " in line], "it did not try to start them"
 
 
 def test_schedules_that_overlap_take_turns_on_a_target(machine: Machine):
