@@ -82,8 +82,8 @@ class Starter:
         return tuple(self._children)
 
     def try_again(self) -> None:
-        """What could not begin, or was killed, may be started once more."""
-        self._tried.clear()
+        """What could not begin, or was killed, may be started once more; what runs is tried now."""
+        self._tried = {number: ended for number, ended in self._tried.items() if number in self._children}
 
     def start(self, only: Collection[int] | None = None) -> None:
         """Start what there is to be done and was not tried, as many processes as may be."""

@@ -139,10 +139,7 @@ class Approvals:
                 {"run": run_id, "step": step_index, "now": now()},
             )
             if row is not None and not _told(connection, row):
-                raise StateError(
-                    f"the approval {row.id} is {row.status}, and the audit log does not tell who answered so",
-                    hint=f"see `{command('audit', 'verify')}`; `{command('runs', 'cancel', run_id[:8])}` ends the run",
-                )
+                raise _nobodys(row)
             if row is not None:
                 _require_asked(connection, row)
             return row
@@ -165,10 +162,7 @@ class Approvals:
                 "modifications": audit.redact(kept),
             }
             if not any(all(one.get(name) == told[name] for name in told) for one in _answers(connection, row)):
-                raise StateError(
-                    f"the parameters of the approval {row.id} are not those that the audit log tells of",
-                    hint=f"see `{command('audit', 'verify')}`; `{command('runs', 'cancel', run_id[:8])}` ends the run",
-                )
+                raise _nobodys(row)
             return kept
 
     def close(self, approval: str, status: str) -> None:
@@ -224,6 +218,13 @@ def _require_asked(connection: Connection, row: Record) -> None:
             f"the approval {row.id} is not what was asked: it was changed in the state store",
             hint=f"see `{command('audit', 'verify')}`; `{command('runs', 'cancel', row.run_id[:8])}` ends the run",
         )
+
+
+def _nobodys(row: Record) -> StateError:
+    return StateError(
+        f"the approval {row.id} is {row.status}, and the audit log does not tell who answered so",
+        hint=f"see `{command('audit', 'verify')}`; `{command('runs', 'cancel', row.run_id[:8])}` ends the run",
+    )
 
 
 def _first_answers(connection: Connection, row: Record) -> list[dict[str, Any]]:

@@ -257,5 +257,5 @@ def test_the_newest_edit_counts_and_one_that_nobody_made_is_refused(store, appro
     assert approvals.edited(run_id, 0) == {"threshold": 2}
     with store.write() as connection:
         connection.execute("UPDATE approvals SET modifications = '{\"threshold\":9}'")
-    with pytest.raises(StateError, match="not those that the audit log tells of"):
+    with pytest.raises(StateError, match="does not tell who answered so"):
         approvals.edited(run_id, 0)
