@@ -102,29 +102,26 @@ class Workflow:
         site's default. Raises UsageError where there is none, and where a stage refers to the output of one that does not run
         on its target.
         """
-        found: list[tuple[str, str]] = []
+        on = {stage.name: stage.among(self._open_to(stage, chosen, settings), settings) for stage in self.stages}
         for stage in self.stages:
-            if chosen is not None:
-                names: Sequence[str] = chosen
-            elif stage.targets or stage.label is not None:
-                names = list(settings.targets)
-            elif settings.default_target is not None:
-                names = [settings.default_target]
-            else:
-                raise UsageError(
-                    f"no target is named for the stage {stage.name!r} of {self.name}",
-                    hint="give --target, --all or --label",
-                )
-            found += [(stage.name, name) for name in stage.among(names, settings)]
-        for name, target in found:
-            for reference in self.stage(name).referred():
-                source = self.source(reference)
-                if source is not None and (source.name, target) not in found:
+            for source in filter(None, map(self.source, stage.referred())):
+                for target in sorted(set(on[stage.name]) - set(on[source.name])):
                     raise UsageError(
-                        f"the stage {name!r} refers to the output of {source.name!r}, which does not run on {target}",
+                        f"the stage {stage.name!r} refers to the output of {source.name!r}, which does not run on {target}",
                         hint="give both the same targets",
                     )
-        return found
+        return [(name, target) for name, targets in on.items() for target in targets]
+
+    def _open_to(self, stage: Stage, chosen: Sequence[str] | None, settings: Settings) -> Sequence[str]:
+        """The targets among which a stage has its own."""
+        if chosen is not None:
+            return chosen
+        if stage.targets or stage.label is not None:
+            return list(settings.targets)
+        if settings.default_target is not None:
+            return [settings.default_target]
+        message = f"no target is named for the stage {stage.name!r} of {self.name}"
+        raise UsageError(message, hint="give --target, --all or --label")
 
 
 def names(config: Path, shipped: Path) -> dict[str, Path]:
