@@ -1,0 +1,136 @@
+"""What of a night needs a person, and the command that helps. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aishell.commands import command, on
+from aishell.models import RunState, StepStatus
+from aishell.reporting.night import KINDS, BackupTold, Need, RunTold, StepTold
+
+if TYPE_CHECKING:
+    from aishell.state.connection import Record
+    from aishell.state.nights import Rows
+
+_ORDER = list(KINDS)
+
+
+def sorted_needs(found: Iterable[Need]) -> list[Need]:
+    """The most urgent kind first, and within it the newest."""
+    newest = sorted(found, key=lambda need: need.at or "", reverse=True)
+    return sorted(newest, key=lambda need: _ORDER.index(need.kind))
+
+
+def of_runs(runs: Sequence[RunTold], rows: Rows, until: str) -> Iterator[Need]:
+    """What the runs themselves ask for. `until` decides whether a question has expired."""
+    results = {row.id: json.loads(row.result) if row.result else {} for row in rows.runs}
+    outputs: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
+    for row in rows.steps:
+        if row.output:
+            outputs.setdefault(row.run_id, []).append((row, json.loads(row.output)))
+    asked: dict[str, list[Record]] = {}
+    for row in rows.approvals:
+        asked.setdefault(row.run_id, []).append(row)
+    for run in runs:
+        counted = {step.step_id for step in run.steps if step.counted}
+        for row, output in outputs.get(run.run_id, []):
+            if row.step_id in counted:
+                yield from _seen(run, row, output)
+        if run.state == RunState.CANCELLED or run.running:
+            continue
+        yield from _failed(run, results[run.run_id])
+        yield from _stopped(run)
+        yield from _questions(run, asked.get(run.run_id, []), until)
+        left_out = results[run.run_id].get("output_data", {}).get("left_out") or []
+        if left_out and run.state == RunState.COMPLETED:
+            more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+            text = f"{run.agent} went without {left_out[0].get('step')}{more}: {left_out[0].get('reason')}"
+            yield _need("privileges", run, text, command("doctor", *on(run.target)))
+
+
+def of_site(rows: Rows, backups: Iterable[BackupTold]) -> Iterator[Need]:
+    """What no run can tell: nights that did not come, backups that are not there, a log that was changed."""
+    for row in rows.alarms:
+        found = json.loads(row.data).get("found")
+        yield Need("audit", "", f"the audit log was changed: {found}", row.at, command("audit", "verify"))
+    for row in rows.ledger:
+        times = f" ({row.times} times)" if row.times > 1 else ""
+        text = f"schedule {row.schedule} of {row.local_at}{times}: {row.status}, {row.reason}"
+        at = row.ended_at or row.decided_at
+        yield Need("missed", row.target, text, at, command("schedule", "history", row.schedule), row.run_id)
+    for one in backups:
+        if not one.ok:
+            yield Need("backup", one.target, one.text, one.started_at, command("run", "backup", *on(one.target)))
+
+
+def _need(kind: str, run: RunTold, text: str, remedy: str) -> Need:
+    return Need(kind, run.target, text, run.ended_at or run.created_at, remedy, run.run_id)
+
+
+def _seen(run: RunTold, step: Any, output: dict[str, Any]) -> Iterator[Need]:
+    """Damage, and what is critical by the health check."""
+    damaged = output.get("corrupted_tables") or () if step.tool == "check_table_corruption" else ()
+    for row in damaged:
+        name = ".".join(str(row[key]) for key in ("schema", "table") if row.get(key))
+        text = f"{name} is damaged: {row.get('reason')}"
+        yield Need(
+            "damage", run.target, text, step.ended_at, command("backups", "list", "--target", run.target), run.run_id
+        )
+    findings = output.get("findings") or () if step.tool == "analyze_database_health" else ()
+    for one in findings:
+        if one.get("severity") == "critical":
+            text = " ".join(str(one[key]) for key in ("finding", "object", "value") if one.get(key))
+            detail = f": {one['detail']}" if one.get("detail") else ""
+            yield _need("finding", run, f"{text}{detail}", command("runs", "report", run.run_id[:8]))
+
+
+def _failed(run: RunTold, result: dict[str, Any]) -> Iterator[Need]:
+    """Steps that failed or were refused, one line a run: the first, and how many more."""
+    error = result.get("error") or {}
+    show = command("runs", "show", run.run_id[:8])
+    failed = [step for step in run.steps if step.status == StepStatus.FAILED]
+    if failed:
+        yield _need("failure", run, f"{run.agent}, {_first(failed, 'failed')}", show)
+    elif run.status == "failure":
+        yield _need("failure", run, f"{run.agent}: {error.get('message') or 'it ended before its first step'}", show)
+    rejected = [step for step in run.steps if step.status == StepStatus.REJECTED]
+    if rejected:
+        yield _need("refused", run, f"{run.agent}, {_first(rejected, 'refused')}", show)
+
+
+def _first(steps: Sequence[StepTold], word: str) -> str:
+    more = f"; {len(steps) - 1} more step(s) {word}" if len(steps) > 1 else ""
+    return f"step {steps[0].step_id}: {steps[0].why or word}{more}"
+
+
+def _stopped(run: RunTold) -> Iterator[Need]:
+    """What no process works on, and is not over."""
+    resume = command("runs", "resume", run.run_id[:8])
+    doubtful = [step for step in run.steps if step.status == StepStatus.IN_DOUBT]
+    if doubtful:
+        text = f"{run.agent}: whether {doubtful[0].step_id} ({doubtful[0].tool}) took effect is not known"
+        yield _need("in_doubt", run, text, resume)
+    elif run.state in (RunState.PLANNING, RunState.EXECUTING, RunState.CHECKPOINTING):
+        yield _need("killed", run, f"{run.agent} is {run.state}, and no process works on it", resume)
+    elif run.state == RunState.PAUSED:
+        yield _need("paused", run, f"{run.agent} was stopped before its end", resume)
+
+
+def _questions(run: RunTold, asked: Sequence[Record], until: str) -> Iterator[Need]:
+    """What waits for an answer; an expired question is asked again when the run is resumed."""
+    for row in asked:
+        request = json.loads(row.request)
+        what = f"{row.step_id} ({request.get('tool')}, {request.get('risk')} risk)"
+        if row.expires_at >= until:
+            text = f"{run.agent} asks for {what} until {row.expires_at[:16].replace('T', ' ')} UTC"
+            show = command("approvals", "show", row.id)
+            yield Need("approval", run.target, text, row.requested_at, show, run.run_id)
+        else:
+            text = (
+                f"{run.agent} asked for {what}, and nobody answered until {row.expires_at[:16].replace('T', ' ')} UTC"
+            )
+            yield Need(
+                "expired", run.target, text, row.requested_at, command("runs", "resume", run.run_id[:8]), run.run_id
+            )
