@@ -62,7 +62,7 @@ def of_site(rows: Rows, backups: Iterable[BackupTold]) -> Iterator[Need]:
         yield Need("missed", row.target, text, at, command("schedule", "history", row.schedule), row.run_id)
     for one in backups:
         if not one.ok:
-            yield Need("backup", one.target, one.text, one.started_at, command("run", "backup", *on(one.target)))
+            yield Need("backup", one.target, f"the newest verified backup: {one.text}", one.started_at, command("run", "backup", *on(one.target)))
 
 
 def _need(kind: str, run: RunTold, text: str, remedy: str) -> Need:

@@ -91,8 +91,10 @@ def _fill(shown: str, before: str = "") -> list[str]:
     """A text in lines; one with a command to paste stays whole."""
     if "`aishell " in shown:
         return [f"{before}{shown}"]
-    options = {"break_long_words": False, "break_on_hyphens": False}
-    return textwrap.wrap(shown, WIDTH, initial_indent=before, subsequent_indent=before, **options) or [""]
+    wrapper = textwrap.TextWrapper(
+        WIDTH, initial_indent=before, subsequent_indent=before, break_long_words=False, break_on_hyphens=False
+    )
+    return wrapper.wrap(shown) or [""]
 
 
 def markdown(page: Page) -> str:
