@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aishell.cli.common import open_files
 from aishell.cli.main import ShowsExamples
 from aishell.cli.reports import deliver, report_options
-from aishell.errors import StateError, UsageError
+from aishell.commands import command
+from aishell.errors import SettingsError, StateError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aishell.reporting.night import Need
+    from aishell.site_files import SiteFiles
 
 
 @click.command(
@@ -48,8 +56,21 @@ def digest(ctx: click.Context, /, since: str, form: str | None, out: Path | None
         targets=site.settings.targets,
         backups=site.vault.entries(),
         running=lambda run_id: is_held(site.run_lock(run_id)),
+        further=_schedules(site, until),
     )
     deliver(lambda: pages.digest(night), lambda: document(night), form, out)
+
+
+def _schedules(site: SiteFiles, until: datetime) -> Iterator[Need]:
+    """Schedules that nothing looks at, or that cannot be read: a night is reported all the same."""
+    from aishell.reporting.needs import overlooked
+    from aishell.reporting.night import Need
+    from aishell.scheduling.starting import paused
+
+    try:
+        yield from overlooked(site.schedules.by_name.values(), site.ledger.known(), paused, until)
+    except SettingsError as error:
+        yield Need("missed", "", f"no schedule runs: {error.message}", None, command("schedule", "list"))
 
 
 def moment(text: str, now: datetime) -> datetime:

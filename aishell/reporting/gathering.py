@@ -16,6 +16,7 @@ from aishell.reporting.night import (
     Effect,
     Finding,
     LeftTold,
+    Need,
     Night,
     NightSum,
     RunReport,
@@ -51,10 +52,12 @@ def gather_night(
     targets: Iterable[str],
     backups: Sequence[Entry],
     running: Callable[[str], bool],
+    further: Iterable[Need] = (),
 ) -> Night:
     """What was done after `since` until `until`, both in UTC, and what is open.
 
-    `targets`: those whose backups are looked at; `running`: whether a process holds the lock of a run.
+    `targets`: those whose backups are looked at; `running`: whether a process holds the lock of a run; `further`: what else
+    needs a person.
     """
     first, last = _stamp(since), _stamp(until)
     rows, past = nights.night(store, first, last, _stamp(until - LONG * DAY))
@@ -64,7 +67,7 @@ def gather_night(
     return Night(
         since=first,
         until=last,
-        needs=tuple(needs.sorted_needs([*needs.of_runs(runs, rows, last), *needs.of_site(rows, kept)])),
+        needs=tuple(needs.sorted_needs([*needs.of_runs(runs, rows, last), *needs.of_site(rows, kept), *further])),
         runs=tuple(runs),
         sizes=tuple(_sizes(rows.objects)),
         tools=tuple(_tools(counted)),
@@ -82,7 +85,7 @@ def gather_run(store: Store, run_id: str, until: datetime, *, running: Callable[
     outputs = [(row, _object(row.output)) for row in rows.steps]
     return RunReport(
         run=run,
-        needs=tuple(needs.sorted_needs(needs.of_runs([run], rows, _stamp(until)))),
+        needs=tuple(needs.sorted_needs(needs.of_runs([run], rows, _stamp(until), whole=True))),
         sizes=tuple(_sizes(rows.objects)),
         tools=tuple(_tools(run.steps)),
         left=tuple(_left(rows.runs)),

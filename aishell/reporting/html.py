@@ -14,6 +14,8 @@ from aishell.reporting.page import Bars, Block, Facts, Figure, Items, Page, Para
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 #: With more columns than that, a row is a block of its own on a phone.
 NARROW = 3
+#: Words of a cell that are longer may be broken anywhere.
+LONG = 32
 
 
 def html(page: Page) -> str:
@@ -127,9 +129,10 @@ def _table(table: Table, title: str) -> Element:
 
 
 def _cell(table: Table, number: int, text: str) -> Element:
+    kind = "long" if max(map(len, text.split(" "))) > LONG else _kind(table, number)
     if number == 0:
-        return element("th", text, scope="row", role="rowheader")
-    return element("td", text, role="cell", class_=_kind(table, number), data_name=table.columns[number])
+        return element("th", text, scope="row", role="rowheader", class_=kind)
+    return element("td", text, role="cell", class_=kind, data_name=table.columns[number])
 
 
 def _kind(table: Table, number: int) -> str | None:

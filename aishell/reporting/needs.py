@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from aishell.commands import command, on
 from aishell.models import RunState, StepStatus
 from aishell.reporting.night import KINDS, BackupTold, Need, RunTold, StepTold
+from aishell.scheduling.due import Pause, settle
 
 if TYPE_CHECKING:
+    from aishell.scheduling.schedules import Schedule
     from aishell.state.connection import Record
     from aishell.state.nights import Rows
+    from aishell.state.schedule_runs import Known
 
 _ORDER = list(KINDS)
 
@@ -23,8 +27,11 @@ def sorted_needs(found: Iterable[Need]) -> list[Need]:
     return sorted(newest, key=lambda need: _ORDER.index(need.kind))
 
 
-def of_runs(runs: Sequence[RunTold], rows: Rows, until: str) -> Iterator[Need]:
-    """What the runs themselves ask for. `until` decides whether a question has expired."""
+def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = False) -> Iterator[Need]:
+    """What the runs themselves ask for. `until` decides whether a question has expired.
+
+    `whole`: the findings are told in full beside it, so that nothing leads there.
+    """
     results = {row.id: json.loads(row.result) if row.result else {} for row in rows.runs}
     outputs: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
     for row in rows.steps:
@@ -37,7 +44,7 @@ def of_runs(runs: Sequence[RunTold], rows: Rows, until: str) -> Iterator[Need]:
         counted = {step.step_id for step in run.steps if step.counted}
         for row, output in outputs.get(run.run_id, []):
             if row.step_id in counted:
-                yield from _seen(run, row, output)
+                yield from _seen(run, row, output, whole)
         if run.state == RunState.CANCELLED or run.running:
             continue
         yield from _failed(run, results[run.run_id])
@@ -55,21 +62,49 @@ def of_site(rows: Rows, backups: Iterable[BackupTold]) -> Iterator[Need]:
     for row in rows.alarms:
         found = json.loads(row.data).get("found")
         yield Need("audit", "", f"the audit log was changed: {found}", row.at, command("audit", "verify"))
+    known = {row.id for row in rows.runs}
     for row in rows.ledger:
+        if row.run_id in known:
+            continue  # the run itself tells
         times = f" ({row.times} times)" if row.times > 1 else ""
         text = f"schedule {row.schedule} of {row.local_at}{times}: {row.status}, {row.reason}"
-        at = row.ended_at or row.decided_at
-        yield Need("missed", row.target, text, at, command("schedule", "history", row.schedule), row.run_id)
+        at, history = row.ended_at or row.decided_at, command("schedule", "history", row.schedule)
+        yield Need("missed" if row.status == "missed" else "failure", row.target, text, at, history, row.run_id)
     for one in backups:
         if not one.ok:
-            yield Need("backup", one.target, f"the newest verified backup: {one.text}", one.started_at, command("run", "backup", *on(one.target)))
+            yield Need(
+                "backup",
+                one.target,
+                f"the newest verified backup: {one.text}",
+                one.started_at,
+                command("run", "backup", *on(one.target)),
+            )
 
 
-def _need(kind: str, run: RunTold, text: str, remedy: str) -> Need:
+def overlooked(
+    schedules: Iterable[Schedule], known: Mapping[str, Known], paused: Callable[[Known], Pause | None], until: datetime
+) -> Iterator[Need]:
+    """Times of schedules that have come and that nothing has looked for: cron, or what else is to call `run-due`, is silent."""
+    run_due = command("schedule", "run-due")
+    for one in schedules:
+        seen = known.get(one.name)
+        if seen is None:
+            text = f"schedule {one.name}: nothing has looked yet whether it is due"
+            yield Need("missed", "", text, None, run_due)
+            continue
+        entries = settle(one, seen.settled, until - one.grace, paused(seen))
+        come = [entry for entry in entries if entry.status != "skipped"]
+        if come:
+            times, first = sum(entry.times for entry in come), one.timing.local(come[0].nominal)
+            text = f"schedule {one.name}: nothing looks whether it is due; {times} time(s) have come, {first} the first"
+            yield Need("missed", "", text, come[-1].nominal.isoformat(), run_due)
+
+
+def _need(kind: str, run: RunTold, text: str, remedy: str | None) -> Need:
     return Need(kind, run.target, text, run.ended_at or run.created_at, remedy, run.run_id)
 
 
-def _seen(run: RunTold, step: Any, output: dict[str, Any]) -> Iterator[Need]:
+def _seen(run: RunTold, step: Any, output: dict[str, Any], whole: bool) -> Iterator[Need]:
     """Damage, and what is critical by the health check."""
     damaged = output.get("corrupted_tables") or () if step.tool == "check_table_corruption" else ()
     for row in damaged:
@@ -83,7 +118,8 @@ def _seen(run: RunTold, step: Any, output: dict[str, Any]) -> Iterator[Need]:
         if one.get("severity") == "critical":
             text = " ".join(str(one[key]) for key in ("finding", "object", "value") if one.get(key))
             detail = f": {one['detail']}" if one.get("detail") else ""
-            yield _need("finding", run, f"{text}{detail}", command("runs", "report", run.run_id[:8]))
+            remedy = None if whole else command("runs", "report", run.run_id[:8])
+            yield _need("finding", run, f"{text}{detail}", remedy)
 
 
 def _failed(run: RunTold, result: dict[str, Any]) -> Iterator[Need]:

@@ -62,7 +62,9 @@ def run_report(report: RunReport, until: str) -> Page:
         *_findings(report.findings),
     ]
     if report.own_report:
-        sections.append(Section("The report that the run wrote", (Verbatim("in Markdown", report.own_report),)))
+        sections.append(
+            Section("The report that the run wrote", (Verbatim("as Markdown: --format markdown", report.own_report),))
+        )
     return Page(
         f"{run.agent} on {run.target}", f"run {run.run_id[:8]}, {period}, by {asked}", tuple(sections), _foot(until)
     )
