@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +58,7 @@ def digest(ctx: click.Context, /, since: str, form: str | None, out: Path | None
         backups=site.vault.entries(),
         running=lambda run_id: is_held(site.run_lock(run_id)),
         further=_schedules(site, until),
+        site=f"{socket.gethostname()}:{(site.places.root or site.state_path.parent).absolute()}",
     )
     deliver(lambda: pages.digest(night), lambda: document(night), form, out)
 

@@ -53,11 +53,12 @@ def gather_night(
     backups: Sequence[Entry],
     running: Callable[[str], bool],
     further: Iterable[Need] = (),
+    site: str = "",
 ) -> Night:
     """What was done after `since` until `until`, both in UTC, and what is open.
 
     `targets`: those whose backups are looked at; `running`: whether a process holds the lock of a run; `further`: what else
-    needs a person.
+    needs a person; `site`: whose night it is.
     """
     first, last = _stamp(since), _stamp(until)
     rows, past = nights.night(store, first, last, _stamp(until - LONG * DAY))
@@ -75,6 +76,7 @@ def gather_night(
         backups=tuple(kept),
         nights=tuple(_sums(past.effects, until)),
         trends=tuple(_trends(past, until)),
+        site=site,
     )
 
 

@@ -33,6 +33,7 @@ def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = Fa
     `whole`: the findings are told in full beside it, so that nothing leads there.
     """
     results = {row.id: json.loads(row.result) if row.result else {} for row in rows.runs}
+    inputs = {row.id: row.input for row in rows.runs}
     outputs: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
     for row in rows.steps:
         if row.output:
@@ -47,7 +48,7 @@ def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = Fa
                 yield from _seen(run, row, output, whole)
         if run.state == RunState.CANCELLED or run.running:
             continue
-        yield from _failed(run, results[run.run_id])
+        yield from _failed(run, results[run.run_id], _made_up(run, runs, inputs))
         yield from _stopped(run)
         yield from _questions(run, asked.get(run.run_id, []), until)
         left_out = results[run.run_id].get("output_data", {}).get("left_out") or []
@@ -116,21 +117,37 @@ def _seen(run: RunTold, step: Any, output: dict[str, Any], whole: bool) -> Itera
     findings = output.get("findings") or () if step.tool == "analyze_database_health" else ()
     for one in findings:
         if one.get("severity") == "critical":
-            text = " ".join(str(one[key]) for key in ("finding", "object", "value") if one.get(key))
+            value = str(one.get("value") or "")
+            name = "" if str(one.get("object")) in value else one.get("object")
+            text = " ".join(filter(None, (one.get("finding"), name, value)))
             detail = f": {one['detail']}" if one.get("detail") else ""
             remedy = None if whole else command("runs", "report", run.run_id[:8])
             yield _need("finding", run, f"{text}{detail}", remedy)
 
 
-def _failed(run: RunTold, result: dict[str, Any]) -> Iterator[Need]:
+def _made_up(run: RunTold, runs: Sequence[RunTold], inputs: Mapping[str, str]) -> str:
+    """That the same was asked for again later, and succeeded. It is told all the same: what failed once may fail again."""
+    again = [
+        one.run_id[:8]
+        for one in runs
+        if (one.agent, one.target, inputs[one.run_id]) == (run.agent, run.target, inputs[run.run_id])
+        and one.status == "success"
+        and one.created_at > run.created_at
+    ]
+    return f" (the run {again[-1]} asked for the same later, and succeeded)" if again else ""
+
+
+def _failed(run: RunTold, result: dict[str, Any], made_up: str) -> Iterator[Need]:
     """Steps that failed or were refused, one line a run: the first, and how many more."""
     error = result.get("error") or {}
     show = command("runs", "show", run.run_id[:8])
     failed = [step for step in run.steps if step.status == StepStatus.FAILED]
     if failed:
-        yield _need("failure", run, f"{run.agent}, {_first(failed, 'failed')}", show)
+        yield _need("failure", run, f"{run.agent}, {_first(failed, 'failed')}{made_up}", show)
     elif run.status == "failure":
-        yield _need("failure", run, f"{run.agent}: {error.get('message') or 'it ended before its first step'}", show)
+        yield _need(
+            "failure", run, f"{run.agent}: {error.get('message') or 'it ended before its first step'}{made_up}", show
+        )
     rejected = [step for step in run.steps if step.status == StepStatus.REJECTED]
     if rejected:
         yield _need("refused", run, f"{run.agent}, {_first(rejected, 'refused')}", show)

@@ -216,6 +216,7 @@ class Night:
     backups: tuple[BackupTold, ...]
     nights: tuple[NightSum, ...]
     trends: tuple[Trend, ...]
+    site: str = ""  # host:folder, for who reads those of several
 
     @property
     def effect(self) -> Effect:

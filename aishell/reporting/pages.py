@@ -27,7 +27,7 @@ def digest(night: Night) -> Page:
     period = f"{moment(night.since)} to {moment(night.until)} UTC"
     return Page(
         "Digest of the night",
-        f"{period}, {_targets(night.targets)}",
+        ", ".join(filter(None, (night.site, period, _targets(night.targets)))),
         (
             Section("At a glance", (Facts(tuple(_glance(night))),)),
             Section("What needs a person", tuple(_needs(night.needs))),
@@ -79,7 +79,7 @@ def _targets(names: Sequence[str]) -> str:
 
 
 def _glance(night: Night) -> Iterator[Fact]:
-    yield Fact(str(len(night.needs)), "need a person", bool(night.needs))
+    yield Fact(str(len(night.needs)), "needs a person" if len(night.needs) == 1 else "need a person", bool(night.needs))
     bad = sum(1 for run in night.runs if run.status == "failure")
     yield Fact(str(len(night.runs)), f"run(s), {bad} failed" if bad else "run(s), none failed", bool(bad))
     yield from _effects(night.effect)

@@ -199,6 +199,17 @@ def test_each_kind_is_found_and_the_most_urgent_comes_first(made):
     assert (told["backup"].target, told["backup"].text) == ("shop", "the newest verified backup: there is none")
 
 
+def test_a_failure_that_was_made_up_for_is_told_with_that(made):
+    failed = {"status": "failed", "error": "no disk"}
+    first = made.run(failed, state="failed", status="failure", hours_ago=6)
+    other = made.run(failed, state="failed", status="failure", hours_ago=6, agent="backup")
+    again = made.run(hours_ago=5)
+    made.run(hours_ago=5, target="crm", agent="backup")
+    found = {need.run_id: need.text for need in made.night().needs}
+    assert found[first].endswith(f"no disk (the run {again[:8]} asked for the same later, and succeeded)")
+    assert found[other].endswith("no disk")
+
+
 def test_a_run_that_is_at_work_needs_nobody(made):
     run = made.run(state="executing", status=None)
     night = made.night(running=lambda one: one == run)

@@ -76,6 +76,7 @@ def night(name: str) -> Night:
             BackupTold("old", False, name, name, "written", EARLIER, 86_400.0 * 30, 5_000),
         ),
         nights=(NightSum(EARLIER, 3, 1, 5.0, -70_000, 5), NightSum(UNTIL, 4, 0, 6.0, 90_000, 7)),
+        site=name,
         trends=tuple(
             Trend(name, name, metric, ((EARLIER, 4.0), (UNTIL, 8.0)))
             for metric in ("database_bytes", "object_bytes", "fragmentation_percent")
@@ -247,7 +248,7 @@ def test_json_has_names_as_they_are() -> None:
     assert told["needs"][0]["text"] == HOSTILE
     assert told["runs"][0]["bytes_reclaimed"] == 6_000_000
     assert set(told) == {
-        *("since", "until", "needs", "runs", "sizes", "tools", "left", "backups", "nights", "trends", "totals"),
+        *("since", "until", "site", "needs", "runs", "sizes", "tools", "left", "backups", "nights", "trends", "totals"),
     }
 
 
