@@ -16,9 +16,6 @@ from aishell.errors import UsageError
 if TYPE_CHECKING:
     from aishell.reporting.page import Page
 
-#: Format -> how the names of its files end.
-ENDINGS = {"text": (".txt", ".text"), "markdown": (".md", ".markdown"), "json": (".json",), "html": (".html", ".htm")}
-
 
 def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """In which format, and where to."""
@@ -27,7 +24,7 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--format",
                 "form",
-                type=click.Choice([*ENDINGS]),
+                type=click.Choice(["text", "markdown", "json", "html"]),
                 help="text when not given, or as the name of FILE ends. html: one page that needs nothing else.",
             ),
             click.option(
@@ -39,42 +36,21 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def deliver(
-    page: Callable[[], Page], document: Callable[[], dict[str, Any]], form: str | None, out: Path | None
-) -> None:
+def deliver(page: Page, document: dict[str, Any], form: str | None, out: Path | None) -> None:
     """Print a report, or write it to a file, mode 0600. Raises UsageError where that cannot be written."""
-    form = form or _meant(out)
-    if form == "json" and out is None:
-        from aishell.cli.console import write_json
-
-        write_json(document())
-        return
-    text = written(form, page, document)
-    if out is None:
-        say_lines(text.removesuffix("\n"))
-        return
-    _write(out, text)
+    from aishell.reporting.formats import JSON, meant, written
     from aishell.reporting.units import printable
 
-    say(f"written: {printable(out)}")
+    form = form or meant(out)
+    if out is not None:
+        _write(out, written(form, page, document))
+        say(f"written: {printable(out)}")
+    elif form == JSON:
+        from aishell.cli.console import write_json
 
-
-def written(form: str, page: Callable[[], Page], document: Callable[[], dict[str, Any]]) -> str:
-    """A report in one of the formats."""
-    from aishell.reporting import html, plain_page
-
-    if form == "json":
-        import json
-
-        return json.dumps(document(), ensure_ascii=True, indent=2) + "\n"
-    render = {"text": plain_page.text, "markdown": plain_page.markdown, "html": html.html}
-    return render[form](page())
-
-
-def _meant(out: Path | None) -> str:
-    if out is None:
-        return "text"
-    return next((form for form, endings in ENDINGS.items() if out.suffix.lower() in endings), "text")
+        write_json(document)
+    else:
+        say_lines(written(form, page, document).removesuffix("\n"))
 
 
 def _write(path: Path, text: str) -> None:

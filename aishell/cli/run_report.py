@@ -31,4 +31,4 @@ def report(ctx: click.Context, /, run_id: str, form: str | None, out: Path | Non
     now = datetime.now(UTC)
     row = site.runs.find(run_id)
     told = gather_run(site.store, row.id, now, running=lambda one: is_held(site.run_lock(one)))
-    deliver(lambda: pages.run_report(told, now.isoformat()), lambda: document(told), form, out)
+    deliver(pages.run_report(told, now.isoformat()), document(told), form, out)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from aishell import __version__
 from aishell.reporting import figures
 from aishell.reporting.figures import deleted, given_back, moment
 from aishell.reporting.night import KINDS, Effect, Finding, LeftTold, Need, Night, RunReport, RunTold, StepTold
@@ -71,7 +70,7 @@ def run_report(report: RunReport, until: str) -> Page:
 
 
 def _foot(until: str) -> str:
-    return f"aishell {__version__}, from what stood in state.db on {moment(until)} UTC. Times are UTC, 1 kB is 1,024 bytes."
+    return f"By aishell, from what stood in state.db on {moment(until)} UTC. Times are UTC, 1 kB is 1,024 bytes."
 
 
 def _targets(names: Sequence[str]) -> str:

@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("site_files",),
     ("execution",),
     ("site",),
-    ("scheduling.working", "scheduling.starting"),
+    ("scheduling.working", "scheduling.starting", "digest"),
     ("cli", "sample", "__main__", ""),
 )
 #: Layers that see less than all below them.

@@ -94,10 +94,11 @@ def test_what_belongs_to_a_night_is_what_ended_in_it(made, hours_ago, counted):
 
 
 def test_a_run_that_went_on_counts_in_this_night_for_what_it_did_in_this_night(made):
-    made.run(sized(30, 10), {"step_id": "before", **sized(7, 2), "ended_at": at(30)})
+    earlier = {"step_id": "before", **sized(7, 2), "ended_at": at(30)}
+    made.run(sized(30, 10), earlier, {**earlier, "step_id": "at its end", "ended_at": at(24)})
     night = made.night()
     assert night.effect.bytes_reclaimed == 20
-    assert [step.counted for step in night.runs[0].steps] == [True, False]
+    assert [step.counted for step in night.runs[0].steps] == [True, False, False]
 
 
 def test_sizes_go_from_the_first_measurement_to_the_last(made):

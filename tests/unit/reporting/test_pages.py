@@ -193,7 +193,8 @@ def test_markdown_has_no_markup_of_a_name() -> None:
     assert not [token for token in tokens if token.type.startswith("html")]
 
 
-@given(st.text("`a b", min_size=1))
+@settings(max_examples=40)
+@given(st.text("`a b", min_size=1, max_size=12))
 def test_a_command_is_code_whatever_is_in_it(command: str) -> None:
     shown = f"x{command}x"
     ((inline),) = [token for token in MarkdownIt("commonmark").parse(code(shown)) if token.type == "inline"]
@@ -212,6 +213,27 @@ def test_bars_are_as_long_as_what_they_stand_for() -> None:
     assert widths[1] / widths[2] == pytest.approx(30, rel=0.05)
     assert widths[2] < float(limit.attributes["x1"]) < widths[1]
     assert [node.attributes["class"] for node in ages.all("rect")] == ["after", "after over", "after"]
+
+
+@pytest.mark.parametrize("most", [0, 1, 10**15])
+def test_nothing_is_drawn_outside_of_a_plot(most: int) -> None:
+    told = dataclasses.replace(
+        night("shop"),
+        sizes=(SizeTold("shop", "a", most, 0), SizeTold("shop", "b", 0, 0)),
+        nights=(NightSum(EARLIER, bytes_reclaimed=-most), NightSum(UNTIL, bytes_reclaimed=most)),
+    )
+    for drawing in read(html(pages.digest(told))).all("svg"):
+        _, _, width, height = map(float, drawing.attributes["viewBox"].split())
+        for one in drawing.all("rect"):
+            x, y, wide, high = (float(one.attributes[name]) for name in ("x", "y", "width", "height"))
+            assert 0 <= x <= x + wide <= width
+            assert 0 <= y <= y + high <= height
+        for one in drawing.all("circle"):
+            assert 0 < float(one.attributes["cx"]) < width
+            assert 0 < float(one.attributes["cy"]) < height
+        for one in drawing.all("text"):
+            assert 0 <= float(one.attributes["x"]) <= width
+            assert 0 < float(one.attributes["y"]) <= height
 
 
 def test_a_sum_below_nothing_hangs_below_the_axis() -> None:
