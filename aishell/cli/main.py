@@ -28,6 +28,7 @@ COMMANDS = {
     "runs": ("aishell.cli.runs", "runs", "List, show, resume, pause and cancel runs."),
     "schedule": ("aishell.cli.schedule", "schedule", "What runs when, what became of it, and what is due now."),
     "workflows": ("aishell.cli.workflows", "workflows", "Stages over agents and targets, and what became of them."),
+    "digest": ("aishell.cli.digest", "digest", "One report of a night over all targets; what needs a person first."),
     "approvals": ("aishell.cli.approvals", "approvals", "Answer what waits for a person."),
     "policy": ("aishell.cli.policy", "policy", "What the policy says of a tool on a target, and why."),
     "tools": ("aishell.cli.tools", "tools", "What aishell can do to a database, and how often it did."),

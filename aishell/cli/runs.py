@@ -31,9 +31,13 @@ if TYPE_CHECKING:
 
 #: Characters of an event's data in a table.
 MAX_DATA = 160
+#: The commands that stand in files of their own; as in `aishell.cli.main.COMMANDS`.
+COMMANDS = {
+    "report": ("aishell.cli.run_report", "report", "What a run found and did, as text, Markdown, JSON or HTML."),
+}
 
 
-@click.group(cls=LazyGroup)
+@click.group(cls=LazyGroup, lazy=COMMANDS)
 def runs() -> None:
     """Runs of this site. An id may be cut short as long as it is unambiguous."""
 

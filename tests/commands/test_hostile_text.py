@@ -78,6 +78,9 @@ runs show X
 runs resume X
 runs undo X
 runs events X
+runs report X
+digest --since X
+digest --since 1h --out X
 approvals show X
 approvals approve X
 archives verify X
@@ -122,7 +125,7 @@ def printed(aishell: Aishell, output: str, *words: str) -> None:
 @pytest.mark.parametrize("line", LINES)
 def test_what_is_typed(aishell: Aishell, shop: Path, line: str, output: str) -> None:
     words = [word.replace("X", TEXT) for word in line.split()]
-    as_text = words[0] in ("audit", "init", "approvals")  # which know no --output, or not in each command
+    as_text = words[0] in ("audit", "init", "approvals", "digest") or words[1:2] == ["report"]  # which know no --output
     printed(aishell, "text" if as_text else output, *words)
 
 

@@ -50,3 +50,4 @@ def test_a_site_made_by_the_wheel_maintains_its_sample(installed: Path, tmp_path
     shown = run(installed, tmp_path / "shop", call.format(["run", "maintenance", "--type", "full", "--output", "json"]))
     assert '"status": "success"' in shown
     assert "sample.db" in shown
+    assert "prefers-color-scheme" in run(installed, tmp_path / "shop", call.format(["digest", "--format", "html"]))

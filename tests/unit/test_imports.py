@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "scheduling.daemon",
         "workflows.working",
         "workflows.driving",
+        "digest",
     ),
     ("serving",),
     ("cli", "sample", "__main__", ""),

@@ -1,0 +1,60 @@
+"""`aishell digest`: one report of a night, over all targets."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from aishell.cli.common import open_files
+from aishell.cli.main import ShowsExamples
+from aishell.cli.reports import deliver, report_options
+from aishell.errors import UsageError
+
+
+@click.command(
+    cls=ShowsExamples,
+    epilog="Examples:  aishell digest   ·   aishell digest -o night.html   ·   aishell digest --since 7d --format markdown",
+)
+@click.option(
+    "--since",
+    default="24h",
+    show_default=True,
+    metavar="WHEN",
+    help="How long ago, as 12h or 7d, or a day or a time in UTC, as 2026-11-22 or '2026-11-22 18:00'.",
+)
+@report_options
+@click.pass_context
+def digest(ctx: click.Context, /, since: str, form: str | None, out: Path | None) -> None:
+    """One report of a night over all targets: what needs a person, what was done, how that compares.
+
+    It is made of what stands in state.db; no database is connected to. What is open is told whenever it began.
+    """
+    from aishell.digest import night_of
+    from aishell.reporting import pages
+    from aishell.reporting.night import document
+
+    site, until = open_files(ctx), datetime.now(UTC)
+    night = night_of(site, moment(since, until), until)
+    deliver(pages.digest(night), document(night), form, out)
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """When `--since` is, in UTC: a duration before `now`, a day or a time. Raises UsageError."""
+    from aishell.scheduling.times import seconds
+
+    hint = "write a duration (12h, 7d), a day, or a day and a time: '2026-11-22 18:00'"
+    try:
+        begin = now - timedelta(seconds=seconds(text))
+    except OverflowError as error:
+        raise UsageError(f"--since {text!r} is before all times", hint=hint) from error
+    except ValueError:
+        try:
+            given = datetime.fromisoformat(text)
+            begin = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
+        except (ValueError, OverflowError) as error:
+            raise UsageError(f"invalid time {text!r}", hint=hint) from error
+    if begin >= now:
+        raise UsageError(f"--since {text!r} is not over yet", hint=hint)
+    return begin

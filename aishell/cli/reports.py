@@ -1,0 +1,65 @@
+"""What the commands that report share: formats, and where a report goes."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aishell.cli.streams import say, say_lines
+from aishell.errors import UsageError
+
+if TYPE_CHECKING:
+    from aishell.reporting.page import Page
+
+
+def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """In which format, and where to."""
+    for option in reversed(
+        (
+            click.option(
+                "--format",
+                "form",
+                type=click.Choice(["text", "markdown", "json", "html"]),
+                help="text when not given, or as the name of FILE ends. html: one page that needs nothing else.",
+            ),
+            click.option(
+                "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it to FILE."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def deliver(page: Page, document: dict[str, Any], form: str | None, out: Path | None) -> None:
+    """Print a report, or write it to a file, mode 0600. Raises UsageError where that cannot be written."""
+    from aishell.reporting.formats import JSON, meant, written
+    from aishell.reporting.units import printable
+
+    form = form or meant(out)
+    if out is not None:
+        _write(out, written(form, page, document))
+        say(f"written: {printable(out)}")
+    elif form == JSON:
+        from aishell.cli.console import write_json
+
+        write_json(document)
+    else:
+        say_lines(written(form, page, document).removesuffix("\n"))
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: names and errors of databases are for their owner."""
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise UsageError(f"the report cannot be written to {path}: {error.strerror}") from error

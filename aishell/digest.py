@@ -1,0 +1,40 @@
+"""The night of a site: what its store, its configuration and its locks say of it, together."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from datetime import datetime
+
+from aishell.commands import command
+from aishell.errors import SettingsError, StateError
+from aishell.reporting.gathering import gather_night
+from aishell.reporting.needs import overlooked
+from aishell.reporting.night import Need, Night
+from aishell.scheduling.starting import paused
+from aishell.site_files import SiteFiles
+from aishell.state.locks import is_held
+
+
+def night_of(site: SiteFiles, since: datetime, until: datetime) -> Night:
+    """What was done after `since` until `until`, both in UTC, and what is open. Raises StateError where nothing was ever done."""
+    if not site.state_path.exists():
+        raise StateError("there is nothing to report: no run was made yet", hint=f"there is no {site.state_path}")
+    return gather_night(
+        site.store,
+        since,
+        until,
+        targets=site.settings.targets,
+        backups=site.vault.entries(),
+        running=lambda run_id: is_held(site.run_lock(run_id)),
+        further=_schedules(site, until),
+        site=f"{socket.gethostname()}:{(site.places.root or site.state_path.parent).absolute()}",
+    )
+
+
+def _schedules(site: SiteFiles, until: datetime) -> Iterator[Need]:
+    """Schedules that nothing looks at, or that cannot be read: a night is reported all the same."""
+    try:
+        yield from overlooked(site.schedules.by_name.values(), site.ledger.known(), paused, until)
+    except SettingsError as error:
+        yield Need("missed", "", f"no schedule runs: {error.message}", None, command("schedule", "list"))

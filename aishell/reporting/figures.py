@@ -1,0 +1,162 @@
+"""The figures of a report: plots with their tables, made of the values of `reporting.night`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from aishell.reporting.diagnosis import DAY, STALE
+from aishell.reporting.night import BackupTold, Effect, NightSum, SizeTold, ToolTold, Trend
+from aishell.reporting.page import MAX_BARS, MAX_TRENDS, Bar, Bars, Figure, Line, Lines, Table
+from aishell.reporting.units import duration, size
+
+#: Metric of a trend -> its title, how a value is written, and what was measured.
+_TRENDS: dict[str, tuple[str, Callable[[float], str], str]] = {
+    "database_bytes": ("Size of databases", size, "as a run found it, before it did anything"),
+    "object_bytes": ("Size of tables and indexes", size, "after the steps that worked on them"),
+    "fragmentation_percent": ("Bloat", lambda value: f"{value:.1f} %", "as a run found it, before it did anything"),
+}
+
+
+def moment(at: str) -> str:
+    """`2026-11-22 02:30`."""
+    return at[:16].replace("T", " ")
+
+
+def given_back(effect: Effect) -> str:
+    """Bytes that steps gave back: `24.2 MB`, `about -72.0 kB`; empty where none was measured."""
+    if effect.bytes_reclaimed is None:
+        return ""
+    return f"{'about ' if effect.bytes_method == 'statistics' else ''}{size(effect.bytes_reclaimed)}"
+
+
+def deleted(effect: Effect) -> str:
+    """Rows: `1,250`, `at least 1,250`; empty where there were none."""
+    if not effect.rows_deleted and not effect.rows_at_least:
+        return ""
+    return f"{'at least ' if effect.rows_at_least else ''}{effect.rows_deleted:,}"
+
+
+def age(seconds: float) -> str:
+    """`5 h 12 min`, `9 days`."""
+    return duration(seconds) if seconds < 2 * DAY else f"{seconds / DAY:.0f} days"
+
+
+def place(target: str, name: str, several: bool = True) -> str:
+    """An object, behind its target where there are several."""
+    return f"{target}: {name}" if several and name else name or target
+
+
+def sizes(told: Sequence[SizeTold], *, several: bool) -> Figure:
+    """Each object before and after."""
+    rows = [
+        (
+            place(one.target, one.object, several),
+            _about(one, one.bytes_before),
+            _about(one, one.bytes_after),
+            _about(one, one.bytes_before - one.bytes_after),
+        )
+        for one in told
+    ]
+    bars = tuple(
+        Bar(row[0], (one.bytes_before, one.bytes_after)) for row, one in zip(rows, told[:MAX_BARS], strict=False)
+    )
+    return Figure(
+        "Bytes before and after",
+        f"{len(told)} object(s) that were worked on, those that changed most first{_drawn(len(told), MAX_BARS)}",
+        Bars(bars, size, ("before", "after")),
+        Table.of("object|before|after|given back", rows, 1, 2, 3),
+    )
+
+
+def _about(one: SizeTold, number: int) -> str:
+    return f"{'about ' if one.bytes_method == 'statistics' else ''}{size(number)}"
+
+
+def tools(told: Sequence[ToolTold]) -> Figure:
+    """Time by step."""
+    return Figure(
+        "Time by step",
+        f"what the steps of each tool took together, the longest first{_drawn(len(told), MAX_BARS)}",
+        Bars(tuple(Bar(one.tool, (one.execution_time,)) for one in told[:MAX_BARS]), duration),
+        Table.of("tool|steps|time", [(one.tool, str(one.steps), duration(one.execution_time)) for one in told], 1, 2),
+    )
+
+
+def backups(told: Sequence[BackupTold]) -> Figure:
+    """The age of the newest verified backup of each target, the oldest first; first of all those without one."""
+    ordered = sorted(told, key=lambda one: (one.age is not None, -(one.age or 0.0), one.target))
+    rows = [
+        (
+            one.target,
+            "none" if one.age is None else age(one.age),
+            (one.rung or "").replace("-", " "),
+            "" if one.bytes is None else size(one.bytes),
+            one.backup_id or one.text,
+        )
+        for one in ordered
+    ]
+    return Figure(
+        "Age of the newest verified backup",
+        f"by target, with a line at {STALE // DAY} days{_drawn(len(told), MAX_BARS)}",
+        Bars(
+            tuple(Bar(one.target, (one.age,)) for one in ordered[:MAX_BARS]),
+            age,
+            limit=(float(STALE), f"{STALE // DAY} days"),
+        ),
+        Table.of("target|age|proven|size|backup", rows, 1, 3),
+    )
+
+
+def nights(told: Sequence[NightSum]) -> Figure:
+    """Sums of days."""
+    kinds: tuple[tuple[str, Callable[[NightSum], float], Callable[[float], str]], ...] = (
+        ("given back", lambda night: night.bytes_reclaimed, size),
+        ("rows deleted", lambda night: night.rows_deleted, lambda value: f"{value:,.0f}"),
+        ("time of steps", lambda night: night.execution_time, duration),
+    )
+    lines = [Line(name, tuple((night.until, of(night)) for night in told), show, True) for name, of, show in kinds]
+    rows = [
+        (
+            moment(night.until),
+            str(night.steps),
+            str(night.failed),
+            size(night.bytes_reclaimed),
+            f"{night.rows_deleted:,}",
+            duration(night.execution_time),
+        )
+        for night in reversed(told)
+    ]
+    return Figure(
+        "Nights",
+        f"the sums of the last {len(told)} days, each until the time that is named",
+        Lines(tuple(lines)),
+        Table.of("day until|steps|failed|given back|rows deleted|time of steps", rows, 1, 2, 3, 4, 5),
+    )
+
+
+def trends(told: Sequence[Trend]) -> Iterator[Figure]:
+    """A figure for each thing that is measured, the largest of its last values first."""
+    for metric, (title, show, what) in _TRENDS.items():
+        mine = sorted((one for one in told if one.metric == metric), key=lambda one: -one.points[-1][1])
+        if mine:
+            named = [(place(one.target, one.object), one.points) for one in mine]
+            yield Figure(
+                title,
+                f"{what}; the last of each day{_drawn(len(mine), MAX_TRENDS)}",
+                Lines(tuple(Line(name, points, show) for name, points in named[:MAX_TRENDS])),
+                Table.of("of|first|last|days measured", [_ends(*one, show) for one in named], 1, 2, 3),
+                Table.of(
+                    "of|measured|value",
+                    [(name, moment(at), show(value)) for name, points in named[:MAX_TRENDS] for at, value in points],
+                    2,
+                    most=MAX_TRENDS * 31,
+                ),
+            )
+
+
+def _ends(name: str, points: Sequence[tuple[str, float]], show: Callable[[float], str]) -> tuple[str, ...]:
+    return name, show(points[0][1]), show(points[-1][1]), str(len(points))
+
+
+def _drawn(number: int, most: int) -> str:
+    return f"; the first {most} are drawn" if number > most else ""

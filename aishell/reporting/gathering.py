@@ -1,0 +1,274 @@
+"""Gathers a night, or one run, from `state.db` into the values of `reporting.night`."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from aishell.agents.summary import roughly
+from aishell.models import RunState, StepStatus
+from aishell.reporting import needs
+from aishell.reporting.night import (
+    BackupTold,
+    Effect,
+    Finding,
+    LeftTold,
+    Need,
+    Night,
+    NightSum,
+    RunReport,
+    RunTold,
+    SizeTold,
+    StepTold,
+    ToolTold,
+    Trend,
+)
+from aishell.reporting.so_far import so_far
+from aishell.state import nights
+
+if TYPE_CHECKING:
+    from aishell.backups.catalog import Entry
+    from aishell.state.connection import Record
+    from aishell.state.store import Store
+
+#: Days that sums and trends go back.
+LONG = 30
+DAY = timedelta(days=1)
+#: Figures of a step that count something else than rows.
+COUNTS = ("indexes_rebuilt", "statistics_updated", "indexes_dropped", "partitions_dropped")
+_AT_WORK = (RunState.PLANNING, RunState.EXECUTING, RunState.CHECKPOINTING)
+
+Period = tuple[str, str]
+
+
+def gather_night(
+    store: Store,
+    since: datetime,
+    until: datetime,
+    *,
+    targets: Iterable[str],
+    backups: Sequence[Entry],
+    running: Callable[[str], bool],
+    further: Iterable[Need] = (),
+    site: str = "",
+) -> Night:
+    """What was done after `since` until `until`, both in UTC, and what is open.
+
+    `targets`: those whose backups are looked at; `running`: whether a process holds the lock of a run; `further`: what else
+    needs a person; `site`: whose night it is.
+    """
+    first, last = _stamp(since), _stamp(until)
+    rows, past = nights.night(store, first, last, _stamp(until - LONG * DAY))
+    runs = _runs(rows, (first, last), running)
+    kept = [_backup(name, [one for one in backups if one.target == name], until) for name in targets]
+    counted = [step for run in runs for step in run.steps if step.counted]
+    return Night(
+        since=first,
+        until=last,
+        needs=tuple(needs.sorted_needs([*needs.of_runs(runs, rows, last), *needs.of_site(rows, kept), *further])),
+        runs=tuple(runs),
+        sizes=tuple(_sizes(rows.objects)),
+        tools=tuple(_tools(counted)),
+        left=tuple(_left(rows.runs)),
+        backups=tuple(kept),
+        nights=tuple(_sums(past.effects, until)),
+        trends=tuple(_trends(past, until)),
+        site=site,
+    )
+
+
+def gather_run(store: Store, run_id: str, until: datetime, *, running: Callable[[str], bool]) -> RunReport:
+    """One run, by its whole id, with all that it did since it was made."""
+    rows = nights.of_run(store, run_id)
+    (run,) = _runs(rows, None, running)
+    outputs = [(row, _object(row.output)) for row in rows.steps]
+    return RunReport(
+        run=run,
+        needs=tuple(needs.sorted_needs(needs.of_runs([run], rows, _stamp(until), whole=True))),
+        sizes=tuple(_sizes(rows.objects)),
+        tools=tuple(_tools(run.steps)),
+        left=tuple(_left(rows.runs)),
+        findings=tuple(one for row, output in outputs for one in findings(run.target, row.tool, output)),
+        own_report=next((str(output["report"]) for _, output in reversed(outputs) if output.get("report")), None),
+    )
+
+
+def findings(target: str, tool: str, output: Mapping[str, Any]) -> Iterator[Finding]:
+    """What a health check found."""
+    for one in output.get("findings") or () if tool == "analyze_database_health" else ():
+        told = {name: one.get(name) for name in ("severity", "finding", "object")}
+        yield Finding(target, **told, value=str(one.get("value") or ""), detail=str(one.get("detail") or ""))
+
+
+def _runs(rows: nights.Rows, period: Period | None, running: Callable[[str], bool]) -> list[RunTold]:
+    steps: dict[str, list[StepTold]] = defaultdict(list)
+    for row in rows.steps:
+        steps[row.run_id].append(_step(row, period))
+    return [_run(row, tuple(steps[row.id]), running) for row in rows.runs]
+
+
+def _run(row: Record, steps: tuple[StepTold, ...], running: Callable[[str], bool]) -> RunTold:
+    result = _object(row.result)
+    works = row.state in _AT_WORK and running(row.id)
+    return RunTold(
+        run_id=row.id,
+        agent=row.agent,
+        target=row.target,
+        engine=row.engine,
+        state=row.state,
+        # The result of an earlier part says nothing of a run that goes on, or was killed meanwhile.
+        status=None if row.state in _AT_WORK else "cancelled" if _given_up(row) else result.get("status"),
+        requested_by=row.requested_by,
+        schedule=row.schedule,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+        execution_time=result.get("execution_time"),
+        reasoning=str(result.get("reasoning") or ""),
+        steps=steps,
+        running=works,
+    )
+
+
+def _given_up(row: Record) -> bool:
+    """A person's `runs cancel` leaves the result of a waiting run as it was."""
+    return bool(row.state == RunState.CANCELLED)
+
+
+def _step(row: Record, period: Period | None) -> StepTold:
+    params, output = _object(row.params), _object(row.output)
+    begun = so_far(row)
+    ended = row.ended_at or (row.started_at if begun else None)
+    if begun is not None:
+        output = {**output, "rows_deleted": begun["rows_deleted"], "uncounted_batches": int(begun["at_least"])}
+    return StepTold(
+        run_id=row.run_id,
+        step_id=row.step_id,
+        tool=row.tool,
+        table=f"{params.get('schema')}.{params['table']}" if params.get("table") else "",
+        status=row.status,
+        ended_at=row.ended_at,
+        execution_time=float(row.seconds or 0.0),
+        effect=effect(row.status, output),
+        why=row.error or row.reason,
+        approved_by=row.approved_by,
+        counted=period is None or (ended is not None and period[0] < ended <= period[1]),
+    )
+
+
+def effect(status: str, output: Mapping[str, Any]) -> Effect:
+    """What a step came to: sizes and counts of one that is done, and the rows that any has deleted."""
+    done = status == StepStatus.DONE
+    before, after = ((_whole(output.get(name)) if done else None) for name in ("bytes_before", "bytes_after"))
+    sized = before is not None and after is not None
+    return Effect(
+        before if sized else None,
+        after if sized else None,
+        ("statistics" if roughly(output) else "file size") if sized else None,
+        _whole(output.get("rows_deleted")) or 0,
+        bool(output.get("uncounted_batches")) and "rows_deleted" in output,
+        {name: number for name in COUNTS if done and (number := _whole(output.get(name)))},
+    )
+
+
+def _sizes(objects: Iterable[Record]) -> Iterator[SizeTold]:
+    """Each object once, what changed most first."""
+    found: dict[tuple[str, str], SizeTold] = {}
+    for row in objects:
+        if row.bytes_before is None or row.bytes_after is None:
+            continue
+        key = row.target, row.object
+        first = found[key].bytes_before if key in found else row.bytes_before
+        guessed = "statistics" in (row.bytes_method, found[key].bytes_method if key in found else None)
+        found[key] = SizeTold(*key, first, row.bytes_after, "statistics" if guessed else "file size")
+    yield from sorted(
+        found.values(), key=lambda one: (-abs(one.bytes_before - one.bytes_after), -one.bytes_before, one.object)
+    )
+
+
+def _tools(steps: Iterable[StepTold]) -> Iterator[ToolTold]:
+    """What took longest first; steps that were never begun take nothing."""
+    took: dict[str, list[float]] = defaultdict(list)
+    for step in steps:
+        if step.execution_time > 0:
+            took[step.tool].append(step.execution_time)
+    told = [ToolTold(tool, len(times), sum(times)) for tool, times in took.items()]
+    yield from sorted(told, key=lambda one: (-one.execution_time, one.tool))
+
+
+def _left(runs: Iterable[Record]) -> Iterator[LeftTold]:
+    for row in runs:
+        for one in _object(row.result).get("output_data", {}).get("deferred") or ():
+            name = one.get("object") or one.get("step_id") or ""
+            yield LeftTold(row.target, row.id, str(name), str(one.get("reason") or ""))
+
+
+def _backup(name: str, entries: Sequence[Entry], until: datetime) -> BackupTold:
+    """The newest backup of a target that counts, with the judgement of `doctor`."""
+    from aishell.reporting.diagnosis import OK, backup
+
+    found = backup(name, entries, until)
+    good = [one for one in entries if one.verified and not one.replaced]
+    if not good:
+        return BackupTold(name, False, found.text)
+    last = good[-1]
+    age = max(0.0, (until - datetime.fromisoformat(last.started_at)).total_seconds())
+    known = {"backup_id": last.backup_id, "rung": last.rung, "started_at": last.started_at}
+    return BackupTold(name, found.level == OK, found.text, **known, age=age, bytes=last.bytes)
+
+
+def _sums(effects: Sequence[Record], until: datetime) -> Iterator[NightSum]:
+    """A sum for each day before `until`, the oldest first, beginning with the first in which something was done."""
+    days: dict[int, list[Record]] = defaultdict(list)
+    for row in effects:
+        days[_days_before(row.ended_at, until)].append(row)
+    for number in range(max(days, default=-1), -1, -1):
+        told = [row for row in days[number] if row.seconds]
+        sized = [
+            row for row in told if row.status == StepStatus.DONE and None not in (row.bytes_before, row.bytes_after)
+        ]
+        yield NightSum(
+            until=_stamp(until - number * DAY),
+            steps=len(told),
+            failed=sum(1 for row in told if row.status == StepStatus.FAILED),
+            execution_time=sum(row.seconds for row in told),
+            bytes_reclaimed=sum(row.bytes_before - row.bytes_after for row in sized),
+            rows_deleted=sum(_whole(row.rows_deleted) or 0 for row in days[number]),
+        )
+
+
+def _trends(past: nights.Past, until: datetime) -> Iterator[Trend]:
+    """The last measurement of each day, of what was measured on two days at least."""
+    series: dict[tuple[str, str, str], dict[int, tuple[str, float]]] = defaultdict(dict)
+    for row in past.databases:
+        series["database_bytes", row.target, ""][_days_before(row.at, until)] = row.at, float(row.value)
+    for row in past.bloat:
+        name = f"{row.schema}.{row.table}" if row.table else ""
+        series["fragmentation_percent", row.target, name][_days_before(row.at, until)] = row.at, float(row.value)
+    for row in past.objects:
+        if row.bytes_after is not None:
+            series["object_bytes", row.target, row.object][_days_before(row.at, until)] = row.at, float(row.bytes_after)
+    for (metric, target, name), days in sorted(series.items()):
+        if len(days) > 1:
+            yield Trend(target, name, metric, tuple(days[number] for number in sorted(days, reverse=True)))
+
+
+def _days_before(at: str, until: datetime) -> int:
+    """Into which day before `until` a moment falls; 0 is the last one."""
+    return max(0, (until - datetime.fromisoformat(at)) // DAY)
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    return dict(json.loads(text)) if text else {}
+
+
+def _whole(value: Any) -> int | None:
+    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _stamp(moment: datetime) -> str:
+    from aishell.state.schedule_runs import stamp
+
+    return stamp(moment)

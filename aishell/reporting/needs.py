@@ -1,0 +1,189 @@
+"""What of a night needs a person, and the command that helps. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from aishell.commands import command, on
+from aishell.models import RunState, StepStatus
+from aishell.reporting.night import KINDS, BackupTold, Need, RunTold, StepTold
+from aishell.scheduling.due import Pause, settle
+
+if TYPE_CHECKING:
+    from aishell.scheduling.schedules import Schedule
+    from aishell.state.connection import Record
+    from aishell.state.nights import Rows
+    from aishell.state.schedule_runs import Known
+
+_ORDER = list(KINDS)
+
+
+def sorted_needs(found: Iterable[Need]) -> list[Need]:
+    """The most urgent kind first, and within it the newest."""
+    newest = sorted(found, key=lambda need: need.at or "", reverse=True)
+    return sorted(newest, key=lambda need: _ORDER.index(need.kind))
+
+
+def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = False) -> Iterator[Need]:
+    """What the runs themselves ask for. `until` decides whether a question has expired.
+
+    `whole`: the findings are told in full beside it, so that nothing leads there.
+    """
+    results = {row.id: json.loads(row.result) if row.result else {} for row in rows.runs}
+    inputs = {row.id: row.input for row in rows.runs}
+    outputs: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
+    for row in rows.steps:
+        if row.output:
+            outputs.setdefault(row.run_id, []).append((row, json.loads(row.output)))
+    asked: dict[str, list[Record]] = {}
+    for row in rows.approvals:
+        asked.setdefault(row.run_id, []).append(row)
+    for run in runs:
+        counted = {step.step_id for step in run.steps if step.counted}
+        for row, output in outputs.get(run.run_id, []):
+            if row.step_id in counted:
+                yield from _seen(run, row, output, whole)
+        if run.state == RunState.CANCELLED or run.running:
+            continue
+        yield from _failed(run, results[run.run_id], _made_up(run, runs, inputs))
+        yield from _stopped(run)
+        yield from _questions(run, asked.get(run.run_id, []), until)
+        left_out = results[run.run_id].get("output_data", {}).get("left_out") or []
+        if left_out and run.state == RunState.COMPLETED:
+            more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+            text = f"{run.agent} went without {left_out[0].get('step')}{more}: {left_out[0].get('reason')}"
+            yield _need("privileges", run, text, command("doctor", *on(run.target)))
+
+
+def of_site(rows: Rows, backups: Iterable[BackupTold]) -> Iterator[Need]:
+    """What no run can tell: nights that did not come, backups that are not there, a log that was changed."""
+    for row in rows.alarms:
+        found = json.loads(row.data).get("found")
+        yield Need("audit", "", f"the audit log was changed: {found}", row.at, command("audit", "verify"))
+    known = {row.id for row in rows.runs}
+    for row in rows.ledger:
+        if row.run_id in known:
+            continue  # the run itself tells
+        times = f" ({row.times} times)" if row.times > 1 else ""
+        text = f"schedule {row.schedule} of {row.local_at}{times}: {row.status}, {row.reason}"
+        at, history = row.ended_at or row.decided_at, command("schedule", "history", row.schedule)
+        yield Need("missed" if row.status == "missed" else "failure", row.target, text, at, history, row.run_id)
+    for one in backups:
+        if not one.ok:
+            yield Need(
+                "backup",
+                one.target,
+                f"the newest verified backup: {one.text}",
+                one.started_at,
+                command("run", "backup", *on(one.target)),
+            )
+
+
+def overlooked(
+    schedules: Iterable[Schedule], known: Mapping[str, Known], paused: Callable[[Known], Pause | None], until: datetime
+) -> Iterator[Need]:
+    """Times of schedules that have come and that nothing has looked for: cron, or what else is to call `run-due`, is silent."""
+    run_due = command("schedule", "run-due")
+    for one in schedules:
+        seen = known.get(one.name)
+        if seen is None:
+            text = f"schedule {one.name}: nothing has looked yet whether it is due"
+            yield Need("missed", "", text, None, run_due)
+            continue
+        entries = settle(one, seen.settled, until - one.grace, paused(seen))
+        come = [entry for entry in entries if entry.status != "skipped"]
+        if come:
+            times, first = sum(entry.times for entry in come), one.timing.local(come[0].nominal)
+            text = f"schedule {one.name}: nothing looks whether it is due; {times} time(s) have come, {first} the first"
+            yield Need("missed", "", text, come[-1].nominal.isoformat(), run_due)
+
+
+def _need(kind: str, run: RunTold, text: str, remedy: str | None) -> Need:
+    return Need(kind, run.target, text, run.ended_at or run.created_at, remedy, run.run_id)
+
+
+def _seen(run: RunTold, step: Any, output: dict[str, Any], whole: bool) -> Iterator[Need]:
+    """Damage, and what is critical by the health check."""
+    damaged = output.get("corrupted_tables") or () if step.tool == "check_table_corruption" else ()
+    for row in damaged:
+        name = ".".join(str(row[key]) for key in ("schema", "table") if row.get(key))
+        text = f"{name} is damaged: {row.get('reason')}"
+        yield Need(
+            "damage", run.target, text, step.ended_at, command("backups", "list", "--target", run.target), run.run_id
+        )
+    findings = output.get("findings") or () if step.tool == "analyze_database_health" else ()
+    for one in findings:
+        if one.get("severity") == "critical":
+            value = str(one.get("value") or "")
+            name = "" if str(one.get("object")) in value else one.get("object")
+            text = " ".join(filter(None, (one.get("finding"), name, value)))
+            detail = f": {one['detail']}" if one.get("detail") else ""
+            remedy = None if whole else command("runs", "report", run.run_id[:8])
+            yield _need("finding", run, f"{text}{detail}", remedy)
+
+
+def _made_up(run: RunTold, runs: Sequence[RunTold], inputs: Mapping[str, str]) -> str:
+    """That the same was asked for again later, and succeeded. It is told all the same: what failed once may fail again."""
+    again = [
+        one.run_id[:8]
+        for one in runs
+        if (one.agent, one.target, inputs[one.run_id]) == (run.agent, run.target, inputs[run.run_id])
+        and one.status == "success"
+        and one.created_at > run.created_at
+    ]
+    return f" (the run {again[-1]} asked for the same later, and succeeded)" if again else ""
+
+
+def _failed(run: RunTold, result: dict[str, Any], made_up: str) -> Iterator[Need]:
+    """Steps that failed or were refused, one line a run: the first, and how many more."""
+    error = result.get("error") or {}
+    show = command("runs", "show", run.run_id[:8])
+    failed = [step for step in run.steps if step.status == StepStatus.FAILED]
+    if failed:
+        yield _need("failure", run, f"{run.agent}, {_first(failed, 'failed')}{made_up}", show)
+    elif run.status == "failure":
+        yield _need(
+            "failure", run, f"{run.agent}: {error.get('message') or 'it ended before its first step'}{made_up}", show
+        )
+    rejected = [step for step in run.steps if step.status == StepStatus.REJECTED]
+    if rejected:
+        yield _need("refused", run, f"{run.agent}, {_first(rejected, 'refused')}", show)
+
+
+def _first(steps: Sequence[StepTold], word: str) -> str:
+    more = f"; {len(steps) - 1} more step(s) {word}" if len(steps) > 1 else ""
+    return f"step {steps[0].step_id}: {steps[0].why or word}{more}"
+
+
+def _stopped(run: RunTold) -> Iterator[Need]:
+    """What no process works on, and is not over."""
+    resume = command("runs", "resume", run.run_id[:8])
+    doubtful = [step for step in run.steps if step.status == StepStatus.IN_DOUBT]
+    if doubtful:
+        text = f"{run.agent}: whether {doubtful[0].step_id} ({doubtful[0].tool}) took effect is not known"
+        yield _need("in_doubt", run, text, resume)
+    elif run.state in (RunState.PLANNING, RunState.EXECUTING, RunState.CHECKPOINTING):
+        yield _need("killed", run, f"{run.agent} is {run.state}, and no process works on it", resume)
+    elif run.state == RunState.PAUSED:
+        yield _need("paused", run, f"{run.agent} was stopped before its end", resume)
+
+
+def _questions(run: RunTold, asked: Sequence[Record], until: str) -> Iterator[Need]:
+    """What waits for an answer; an expired question is asked again when the run is resumed."""
+    for row in asked:
+        request = json.loads(row.request)
+        what = f"{row.step_id} ({request.get('tool')}, {request.get('risk')} risk)"
+        if row.expires_at >= until:
+            text = f"{run.agent} asks for {what} until {row.expires_at[:16].replace('T', ' ')} UTC"
+            show = command("approvals", "show", row.id)
+            yield Need("approval", run.target, text, row.requested_at, show, run.run_id)
+        else:
+            text = (
+                f"{run.agent} asked for {what}, and nobody answered until {row.expires_at[:16].replace('T', ' ')} UTC"
+            )
+            yield Need(
+                "expired", run.target, text, row.requested_at, command("runs", "resume", run.run_id[:8]), run.run_id
+            )

@@ -1,0 +1,281 @@
+"""A night as values: what was done on which targets, what it came to, what needs a person, and how that compares. Pure.
+
+Moments are ISO 8601 in UTC, sizes bytes, times seconds. A name or a message is as it came; who shows it makes it safe to show.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+#: What needs a person, the most urgent first; the words stand in the digest.
+KINDS = {
+    "damage": "damage",
+    "audit": "audit log",
+    "in_doubt": "in doubt",
+    "failure": "failed",
+    "killed": "killed",
+    "approval": "waits for approval",
+    "expired": "approval expired",
+    "refused": "refused",
+    "paused": "paused",
+    "finding": "finding",
+    "missed": "missed",
+    "backup": "backup",
+    "privileges": "privileges",
+}
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing that a person has to look at. `remedy`: a command to paste. `kind`: one of KINDS."""
+
+    kind: str
+    target: str
+    text: str
+    at: str | None = None
+    remedy: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What steps came to.
+
+    `bytes_method`: `statistics` where one of the sizes is the engine's guess; None where none was measured. `rows_at_least`:
+    batches may be missing from the count.
+    """
+
+    bytes_before: int | None = None
+    bytes_after: int | None = None
+    bytes_method: str | None = None
+    rows_deleted: int = 0
+    rows_at_least: bool = False
+    counts: dict[str, int] = field(default_factory=dict)  # indexes_rebuilt, statistics_updated, …
+
+    @property
+    def bytes_reclaimed(self) -> int | None:
+        """Less than nothing where what was worked on has grown."""
+        if self.bytes_before is None or self.bytes_after is None:
+            return None
+        return self.bytes_before - self.bytes_after
+
+    @classmethod
+    def total(cls, parts: Iterable[Effect]) -> Effect:
+        """Of several steps."""
+        parts = list(parts)
+        sized = [one for one in parts if one.bytes_reclaimed is not None]
+        counts: Counter[str] = Counter()
+        for one in parts:
+            counts.update(one.counts)
+        return cls(
+            sum(one.bytes_before or 0 for one in sized) if sized else None,
+            sum(one.bytes_after or 0 for one in sized) if sized else None,
+            ("statistics" if any(one.bytes_method == "statistics" for one in sized) else "file size")
+            if sized
+            else None,
+            sum(one.rows_deleted for one in parts),
+            any(one.rows_at_least for one in parts),
+            dict(counts),
+        )
+
+
+@dataclass(frozen=True)
+class StepTold:
+    """A step of a run. `counted`: it ended in the period that is told of, so its effect belongs to that."""
+
+    run_id: str
+    step_id: str
+    tool: str
+    table: str  # `schema.table`, empty where it was for none
+    status: str
+    ended_at: str | None
+    execution_time: float
+    effect: Effect
+    why: str | None = None  # the error, or the reason why it was not run
+    approved_by: str | None = None
+    counted: bool = True
+
+
+@dataclass(frozen=True)
+class RunTold:
+    """A run. `status` is that of its result, None where it has none: its process was killed, or works on it now."""
+
+    run_id: str
+    agent: str
+    target: str
+    engine: str
+    state: str
+    status: str | None
+    requested_by: str
+    schedule: str | None
+    created_at: str
+    ended_at: str | None
+    execution_time: float | None
+    reasoning: str
+    steps: tuple[StepTold, ...]
+    running: bool = False
+
+    @property
+    def effect(self) -> Effect:
+        """Of the steps that are counted."""
+        return Effect.total(step.effect for step in self.steps if step.counted)
+
+
+@dataclass(frozen=True)
+class SizeTold:
+    """A table, an index or a file: before the first step that measured it, and after the last."""
+
+    target: str
+    object: str
+    bytes_before: int
+    bytes_after: int
+    bytes_method: str | None = None
+
+
+@dataclass(frozen=True)
+class ToolTold:
+    """What the steps of one tool took, together."""
+
+    tool: str
+    steps: int
+    execution_time: float
+
+
+@dataclass(frozen=True)
+class LeftTold:
+    """Work that was left for another night."""
+
+    target: str
+    run_id: str
+    object: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class BackupTold:
+    """The newest verified backup of a target; `backup_id` is None where there is none. `ok`: as `aishell doctor` says."""
+
+    target: str
+    ok: bool
+    text: str
+    backup_id: str | None = None
+    rung: str | None = None
+    started_at: str | None = None
+    age: float | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Trend:
+    """One measurement over nights, the last of each: `points` are (moment, value)."""
+
+    target: str
+    object: str  # empty: the whole database
+    metric: str  # database_bytes | object_bytes | fragmentation_percent
+    points: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class NightSum:
+    """What the steps came to that ended within a day before `until`."""
+
+    until: str
+    steps: int = 0
+    failed: int = 0
+    execution_time: float = 0.0
+    bytes_reclaimed: int = 0
+    rows_deleted: int = 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a look at the health of a target found."""
+
+    target: str
+    severity: str
+    finding: str
+    object: str | None
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Night:
+    """What was done after `since` until `until`, on all targets, and what is open; `nights` and `trends` go further back."""
+
+    since: str
+    until: str
+    needs: tuple[Need, ...]
+    runs: tuple[RunTold, ...]
+    sizes: tuple[SizeTold, ...]
+    tools: tuple[ToolTold, ...]
+    left: tuple[LeftTold, ...]
+    backups: tuple[BackupTold, ...]
+    nights: tuple[NightSum, ...]
+    trends: tuple[Trend, ...]
+    site: str = ""  # host:folder, for who reads those of several
+
+    @property
+    def effect(self) -> Effect:
+        return Effect.total(run.effect for run in self.runs)
+
+    @property
+    def execution_time(self) -> float:
+        """Of all steps, as if one came after the other."""
+        return sum(tool.execution_time for tool in self.tools)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Those that something ran on."""
+        return tuple(dict.fromkeys(run.target for run in self.runs))
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """One run, whole. `own_report` is the Markdown that it wrote itself, where it came so far."""
+
+    run: RunTold
+    needs: tuple[Need, ...]
+    sizes: tuple[SizeTold, ...]
+    tools: tuple[ToolTold, ...]
+    left: tuple[LeftTold, ...]
+    findings: tuple[Finding, ...]
+    own_report: str | None = None
+
+
+def document(told: Night | RunReport) -> dict[str, Any]:
+    """The same as JSON types, with the sums that the pages show. Fields are added and never renamed."""
+    from aishell.models import plain
+
+    found: dict[str, Any] = plain(told)
+    if isinstance(told, RunReport):
+        found["run"] |= _sums(told.run.effect)
+        return found
+    for one, run in zip(found["runs"], told.runs, strict=True):
+        one |= _sums(run.effect)
+    statuses = Counter(run.status or "none" for run in told.runs)
+    found["totals"] = {
+        "runs": len(told.runs),
+        "targets": len(told.targets),
+        "by_status": dict(statuses),
+        "steps": sum(tool.steps for tool in told.tools),
+        "execution_time": told.execution_time,
+        **_sums(told.effect),
+    }
+    return found
+
+
+def _sums(effect: Effect) -> dict[str, Any]:
+    names = (
+        "bytes_before",
+        "bytes_after",
+        "bytes_reclaimed",
+        "bytes_method",
+        "rows_deleted",
+        "rows_at_least",
+        "counts",
+    )
+    return {name: getattr(effect, name) for name in names}

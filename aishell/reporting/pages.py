@@ -1,0 +1,206 @@
+"""What a digest and the report of a run say, in which order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from aishell.reporting import figures
+from aishell.reporting.figures import deleted, given_back, moment
+from aishell.reporting.night import KINDS, Effect, Finding, LeftTold, Need, Night, RunReport, RunTold, StepTold
+from aishell.reporting.page import Block, Fact, Facts, Item, Items, Page, Paragraph, Section, Table, Verbatim
+from aishell.reporting.units import duration, size
+
+_SEVERITIES = ("critical", "warning", "info")
+#: What a status is called in a report; the others are called what they are.
+_WORDS = {"waiting_approval": "waits", "failure": "failed", "in_doubt": "in doubt"}
+_COUNTED = {
+    "indexes_rebuilt": "index(es) rebuilt",
+    "statistics_updated": "table(s) analysed",
+    "indexes_dropped": "left-over index(es) dropped",
+    "partitions_dropped": "partition(s) dropped",
+}
+
+
+def digest(night: Night) -> Page:
+    """The report of a night: what needs a person, what was done, how that compares."""
+    period = f"{moment(night.since)} to {moment(night.until)} UTC"
+    return Page(
+        "Digest of the night",
+        ", ".join(filter(None, (night.site, period, _targets(night.targets)))),
+        (
+            Section("At a glance", (Facts(tuple(_glance(night))),)),
+            Section("What needs a person", tuple(_needs(night.needs))),
+            *_left(night.left, several=True),
+            *_done(night),
+            *_compared(night),
+        ),
+        _foot(night.until),
+    )
+
+
+def run_report(report: RunReport, until: str) -> Page:
+    """The report of one run."""
+    run = report.run
+    period = (
+        f"{moment(run.created_at)} to {moment(run.ended_at)} UTC"
+        if run.ended_at
+        else f"since {moment(run.created_at)} UTC"
+    )
+    asked = f"schedule {run.schedule}" if run.schedule else run.requested_by
+    blocks: list[Block] = [Facts(tuple(_figures(run)))]
+    if run.reasoning:
+        blocks.append(Paragraph(run.reasoning))
+    plots = [figures.sizes(report.sizes, several=False)] if report.sizes else []
+    plots += [figures.tools(report.tools)] if report.tools else []
+    sections = [
+        Section("At a glance", tuple(blocks)),
+        Section("What needs a person", tuple(_needs(report.needs))),
+        *_left(report.left, several=False),
+        Section("Steps", (_steps(run.steps),)),
+        *([Section("Figures", tuple(plots))] if plots else []),
+        *_findings(report.findings),
+    ]
+    if report.own_report:
+        sections.append(
+            Section("The report that the run wrote", (Verbatim("as Markdown: --format markdown", report.own_report),))
+        )
+    return Page(
+        f"{run.agent} on {run.target}", f"run {run.run_id[:8]}, {period}, by {asked}", tuple(sections), _foot(until)
+    )
+
+
+def _foot(until: str) -> str:
+    return f"By aishell, from what stood in state.db on {moment(until)} UTC. Times are UTC, 1 kB is 1,024 bytes."
+
+
+def _targets(names: Sequence[str]) -> str:
+    return "nothing ran" if not names else f"{len(names)} target(s)"
+
+
+def _glance(night: Night) -> Iterator[Fact]:
+    yield Fact(str(len(night.needs)), "needs a person" if len(night.needs) == 1 else "need a person", bool(night.needs))
+    bad = sum(1 for run in night.runs if run.status == "failure")
+    yield Fact(str(len(night.runs)), f"run(s), {bad} failed" if bad else "run(s), none failed", bool(bad))
+    yield from _effects(night.effect)
+    yield Fact(duration(night.execution_time), "time of steps")
+
+
+def _figures(run: RunTold) -> Iterator[Fact]:
+    wrong = run.status in ("failure", "partial", "rejected", "waiting_approval") or (
+        run.status is None and not run.running
+    )
+    yield Fact(_status(run), "outcome", wrong)
+    yield from _effects(run.effect)
+    if run.execution_time is not None:
+        yield Fact(duration(run.execution_time), "time")
+
+
+def _effects(effect: Effect) -> Iterator[Fact]:
+    yield Fact(given_back(effect) or size(0), "given back")
+    yield Fact(deleted(effect) or "0", "rows deleted")
+
+
+def _status(run: RunTold) -> str:
+    if run.status is None:
+        return "running" if run.running else "killed"
+    return _WORDS.get(run.status, run.status)
+
+
+def _needs(needs: Sequence[Need]) -> Iterator[Block]:
+    if not needs:
+        yield Paragraph("Nothing needs a person.", good=True)
+        return
+    yield Items(tuple(Item(KINDS[one.kind], one.text, _place(one), one.remedy) for one in needs))
+
+
+def _place(need: Need) -> str:
+    return ", ".join(filter(None, (need.target, f"{moment(need.at)}" if need.at else "")))
+
+
+def _left(left: Sequence[LeftTold], *, several: bool) -> Iterator[Section]:
+    if left:
+        rows = [(one.target, one.object, one.reason) if several else (one.object, one.reason) for one in left]
+        columns = "target|what|why" if several else "what|why"
+        yield Section("Left for another night", (Table.of(columns, rows),))
+
+
+def _done(night: Night) -> Iterator[Section]:
+    """What ran, by target, and what it came to."""
+    if not night.runs:
+        yield Section("What was done", (Paragraph("No run was at work."),))
+        return
+    plots: list[Block] = [figures.sizes(night.sizes, several=True)] if night.sizes else []
+    plots += [figures.tools(night.tools)] if night.tools else []
+    yield Section("What was done", tuple(plots) or (Paragraph("No step ended."),))
+    for target in night.targets:
+        mine = [run for run in night.runs if run.target == target]
+        yield Section(target, tuple(_ran(mine)), level=3)
+
+
+def _ran(runs: Sequence[RunTold]) -> Iterator[Block]:
+    rows = [
+        (
+            moment(run.created_at),
+            run.agent,
+            _status(run),
+            duration(run.execution_time),
+            given_back(run.effect),
+            deleted(run.effect),
+            run.run_id[:8],
+        )
+        for run in runs
+    ]
+    yield Table.of("begun|agent|outcome|time|given back|rows deleted|run", rows, 3, 4, 5)
+    for run in runs:
+        if run.reasoning and any(step.counted for step in run.steps):  # else it tells of an earlier night
+            yield Paragraph(f"{run.run_id[:8]}: {run.reasoning}")
+
+
+def _compared(night: Night) -> Iterator[Section]:
+    if night.backups:
+        yield Section("Backups", (figures.backups(night.backups),))
+    plots: list[Block] = [figures.nights(night.nights)] if len(night.nights) > 1 else []
+    plots += figures.trends(night.trends)
+    if plots:
+        yield Section("Over the nights", tuple(plots))
+
+
+def _steps(steps: Iterable[StepTold]) -> Block:
+    rows = [
+        (
+            step.step_id,
+            _WORDS.get(step.status, step.status),
+            step.tool,
+            step.table,
+            _effect(step.effect),
+            duration(step.execution_time),
+            ". ".join(filter(None, (step.why, f"approved by {step.approved_by}" if step.approved_by else ""))),
+        )
+        for step in steps
+    ]
+    return (
+        Table.of("step|outcome|tool|table|effect|time|why", rows, 5, most=500)
+        if rows
+        else Paragraph("The run has no steps.")
+    )
+
+
+def _effect(effect: Effect) -> str:
+    parts = []
+    if effect.bytes_before is not None and effect.bytes_after is not None:
+        about = "about " if effect.bytes_method == "statistics" else ""
+        parts.append(f"{about}{size(effect.bytes_before)} → {size(effect.bytes_after)}")
+    if deleted(effect):
+        parts.append(f"{deleted(effect)} row(s) deleted")
+    parts += [f"{number:,} {_COUNTED[name]}" for name, number in effect.counts.items()]
+    return ", ".join(parts)
+
+
+def _findings(found: Sequence[Finding]) -> Iterator[Section]:
+    if found:
+        order = {name: number for number, name in enumerate(_SEVERITIES)}
+        worst = sorted(found, key=lambda one: order.get(one.severity, len(order)))
+        rows = [(one.severity, one.finding, one.object or "", one.value, one.detail) for one in worst]
+        yield Section(
+            "Findings, before anything was done", (Table.of("severity|finding|object|value|what it means", rows),)
+        )

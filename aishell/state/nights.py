@@ -1,0 +1,113 @@
+"""What the store holds of a night, or of one run: rows as they are, read in one transaction. Moments are texts in UTC."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from aishell.models import RunState, StepStatus
+from aishell.state.connection import Connection, Record, marks
+from aishell.state.store import Store
+
+_ENDED = (RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED)
+#: However many there are: SQLite bounds the values that a statement binds.
+_THESE = "(SELECT value FROM json_each(:runs))"
+_RUNS = """SELECT id, agent, target, engine, state, requested_by, created_at, ended_at, result,
+        json_extract(plan, '$.task.metadata.schedule') AS schedule, json_extract(plan, '$.task.input_data') AS input
+    FROM runs WHERE """
+_STEPS = """SELECT run_id, step_index, step_id, tool, status, attempt, params, output, error, reason, cause, approved_by,
+        started_at, ended_at, seconds, reached FROM steps WHERE """
+_OBJECTS = """SELECT run_id, target, object, tool, status, at, bytes_before, bytes_after,
+        COALESCE(json_extract("after", '$.bytes_method'), json_extract("before", '$.bytes_method')) AS bytes_method
+    FROM table_history WHERE """
+#: Of each step that ended since then, what is added up over nights.
+_EFFECTS = """SELECT ended_at, status, seconds, json_extract(output, '$.bytes_before') AS bytes_before,
+        json_extract(output, '$.bytes_after') AS bytes_after, json_extract(output, '$.rows_deleted') AS rows_deleted
+    FROM steps WHERE ended_at > :since AND ended_at <= :until ORDER BY ended_at"""
+_DATABASES = """SELECT r.target, s.ended_at AS at, json_extract(s.output, '$.database_bytes') AS value
+    FROM steps AS s JOIN runs AS r ON r.id = s.run_id
+    WHERE s.tool = 'analyze_database_health' AND s.ended_at > :since AND s.ended_at <= :until AND value IS NOT NULL
+    ORDER BY s.ended_at"""
+_BLOAT = """SELECT r.target, json_extract(s.params, '$.schema') AS "schema", json_extract(s.params, '$.table') AS "table",
+        s.ended_at AS at, json_extract(s.output, '$.fragmentation_percent') AS value
+    FROM steps AS s JOIN runs AS r ON r.id = s.run_id
+    WHERE s.tool = 'analyze_table_fragmentation' AND s.ended_at > :since AND s.ended_at <= :until AND value IS NOT NULL
+    ORDER BY s.ended_at"""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of `runs`, with all `steps` of them, the `objects` these worked on, and requests for an approval that are open.
+
+    `ledger`: nominal times that were missed or given up; `alarms`: events that say that the audit log was changed.
+    """
+
+    runs: tuple[Record, ...] = ()
+    steps: tuple[Record, ...] = ()
+    objects: tuple[Record, ...] = ()
+    approvals: tuple[Record, ...] = ()
+    ledger: tuple[Record, ...] = ()
+    alarms: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True)
+class Past:
+    """What steps did over many nights: `effects` of each, and measurements of databases, of bloat and of objects."""
+
+    effects: tuple[Record, ...] = ()
+    databases: tuple[Record, ...] = ()
+    bloat: tuple[Record, ...] = ()
+    objects: tuple[Record, ...] = ()
+
+
+def night(store: Store, since: str, until: str, long_ago: str) -> tuple[Rows, Past]:
+    """What was done after `since` until `until`, and what is open whenever it began; what was measured since `long_ago`."""
+    period = {"since": since, "until": until}
+    over, states = marks(_ENDED)
+    during = f"""ended_at > :since AND ended_at <= :until OR created_at > :since AND created_at <= :until
+        OR state NOT IN ({over}) AND created_at <= :until
+        OR id IN (SELECT run_id FROM steps WHERE ended_at > :since AND ended_at <= :until)
+        OR state = '{RunState.FAILED}' AND id IN (SELECT run_id FROM steps WHERE status = '{StepStatus.IN_DOUBT}')
+        ORDER BY created_at"""  # noqa: S608  our own
+    ledger = """SELECT * FROM schedule_runs WHERE status IN ('missed', 'failed')
+        AND COALESCE(ended_at, decided_at) > :since AND COALESCE(ended_at, decided_at) <= :until ORDER BY nominal_at, id"""
+    alarms = "SELECT id, at, data FROM events WHERE type = 'audit_broken' AND at > :since AND at <= :until ORDER BY id"
+    worked = f"{_OBJECTS} status = 'ok' AND at > :since AND at <= :until ORDER BY id"
+    with store.read() as connection:
+        runs = connection.all(f"{_RUNS} {during}", {**period, **states})
+        rows = Rows(
+            tuple(runs),
+            _steps(connection, runs),
+            tuple(connection.all(worked, period)),
+            _approvals(connection, runs),
+            tuple(connection.all(ledger, period)),
+            tuple(connection.all(alarms, period)),
+        )
+        ago = {"since": long_ago, "until": until}
+        found = (connection.all(sql, ago) for sql in (_EFFECTS, _DATABASES, _BLOAT, worked))
+        return rows, Past(*map(tuple, found))
+
+
+def of_run(store: Store, run_id: str) -> Rows:
+    """What the store holds of one run."""
+    wanted = {"run": run_id}
+    with store.read() as connection:
+        runs = connection.all(f"{_RUNS} id = :run", wanted)
+        objects = connection.all(f"{_OBJECTS} status = 'ok' AND run_id = :run ORDER BY id", wanted)
+        return Rows(tuple(runs), _steps(connection, runs), tuple(objects), _approvals(connection, runs))
+
+
+def _steps(connection: Connection, runs: list[Record]) -> tuple[Record, ...]:
+    return tuple(connection.all(f"{_STEPS} run_id IN {_THESE} ORDER BY run_id, step_index", _ids(runs)))
+
+
+def _approvals(connection: Connection, runs: list[Record]) -> tuple[Record, ...]:
+    """The newest request of each step that waits, an expired one too."""
+    sql = f"""SELECT * FROM approvals AS a WHERE run_id IN {_THESE} AND status = 'pending' AND requested_at =
+        (SELECT max(requested_at) FROM approvals AS b WHERE b.run_id = a.run_id AND b.step_index = a.step_index)
+        ORDER BY requested_at"""  # noqa: S608  our own
+    return tuple(connection.all(sql, _ids([run for run in runs if run.state == RunState.WAITING_APPROVAL])))
+
+
+def _ids(runs: list[Record]) -> dict[str, str]:
+    return {"runs": json.dumps([run.id for run in runs])}
