@@ -86,6 +86,7 @@ class Context:
     archives: Path | None = None  # the folder that archives may be written to
     backups: object = None  # what tools that make or restore backups keep them in (backups.vault)
     holders: Callable[[Mapping[str, Any]], str] = lambda names: ""  # who has locks on the table they name
+    backlog: Callable[[], str] = lambda: ""  # whether what windows left undone grows or shrinks, for a report
     rest: Callable[[float], object] = time.sleep  # between two batches; an interrupt ends it
 
     def told(self, error: DatabaseError, names: Mapping[str, Any]) -> str:

@@ -50,7 +50,7 @@ def work(
         if claimed is None:
             _give_up(site, row, clock())
             return None
-        return _driven(site, claimed, observer, clock)
+        return _driven(site, claimed, observer)
     finally:
         lock.release()
 
@@ -98,20 +98,16 @@ def _give_up(site: Site, row: Record, now: datetime) -> None:
         site.ledger.close(row.id, "failed", reason=f"its process was killed, and {why}; {hint}", outcome="failure")
 
 
-def _driven(site: Site, row: Record, observer: Observer | None, clock: Callable[[], datetime]) -> RunResult:
+def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
     try:
         schedule = site.schedules.named(row.schedule)
-        deadline = None
-        if row.until is not None:
-            deadline = time.monotonic() + (datetime.fromisoformat(row.until) - clock()).total_seconds()
+        until = None if row.until is None else datetime.fromisoformat(row.until)
         if _run_of(site, row) is None:
             task = Task(schedule.agent, row.target, dict(schedule.input), metadata={"schedule": row.schedule})
             planned = site.plan(task)
-            result = site.run(
-                planned, deadline=deadline, observer=observer, standing=standing(schedule), run_id=row.run_id
-            )
+            result = site.run(planned, until=until, observer=observer, standing=standing(schedule), run_id=row.run_id)
         else:
-            result = site.resume(row.run_id, deadline=deadline, observer=observer, standing=standing(schedule))
+            result = site.resume(row.run_id, until=until, observer=observer, standing=standing(schedule))
     except TargetBusyError as error:
         site.ledger.put_back(row.id, error.message)
         raise
