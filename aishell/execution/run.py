@@ -16,7 +16,7 @@ from aishell.databases.base import Session
 from aishell.errors import AishellError, StepError
 from aishell.execution.job import Job
 from aishell.models import Plan, RunState, Step, StepResult, digest
-from aishell.planning.backlog import called_for
+from aishell.planning.backlog import called_for, work_of
 from aishell.planning.graph import Graph
 from aishell.planning.variables import Reference, walk
 from aishell.safety.approval import Answer, Approve, Later, Request, Standing
@@ -131,7 +131,7 @@ class Run:
     def facts(self) -> Facts:
         """The run as the backlog sees it, when it begins."""
         # What the role may not do is needed all the same.
-        kept = {(one.tool, name): None for one in self.plan.left_out for name in (one.object, "")}
+        kept = {(work_of(one.tool), name): None for one in self.plan.left_out for name in (one.object, "")}
         return Facts(
             target=self.job.target.name,
             agent=self.job.agent.type,

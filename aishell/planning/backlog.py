@@ -17,14 +17,28 @@ from aishell.reporting.units import about, duration
 Key = tuple[str, str]
 #: Tools that change nothing and are work all the same. What others only measure is measured anew by each plan.
 CHECKS = frozenset({"check_table_corruption"})
+#: Which of these is taken depends on the table as it is that night: its key, its statistics, what refers to it. The work is one.
+_SAME = {
+    "delete_old_records_by_date": "delete_old_records",
+    "delete_old_records_without_key": "delete_old_records",
+    "archive_related_records": "archive_old_records",
+    "delete_related_records": "delete_archived_records",
+    "optimize_offline_table": "optimize_table",
+    "update_all_statistics": "batch_update_statistics",
+}
 #: The field in which a tool counts the rows that it went through.
 ROWS = ("rows_deleted", "rows_archived", "rows_loaded")
 
 
 def keys_of(tool: str, params: Mapping[str, Any]) -> frozenset[Key]:
-    """What a step is in the backlog: its tool on its object, and on each table of its list."""
+    """What a step is in the backlog: its work on its object, and on each table of its list."""
     tables = {f"{schema}.{table}" for schema, table in named_tables(params)}
-    return frozenset((tool, name) for name in {label_of(params), *tables})
+    return frozenset((work_of(tool), name) for name in {label_of(params), *tables})
+
+
+def work_of(tool: str) -> str:
+    """The tool by whose name the work of a tool stands in the backlog."""
+    return _SAME.get(tool, tool)
 
 
 def called_for(steps: Sequence[Step]) -> dict[Key, float | None]:
@@ -44,10 +58,8 @@ def shift(step: Step, result: StepResult, *, read_only: bool) -> Shift | None:
     """
     if read_only and step.tool not in CHECKS:
         return None
-    own, keys = label_of(result.params), keys_of(step.tool, result.params)
-    left = {
-        name if (step.tool, name := item["object"]) in keys else own: str(item["reason"]) for item in result.deferred
-    }
+    own, work, keys = label_of(result.params), work_of(step.tool), keys_of(step.tool, result.params)
+    left = {name if (work, name := item["object"]) in keys else own: str(item["reason"]) for item in result.deferred}
     if result.cause is Cause.DEFERRED and not left:
         left = {own: result.reason or ""}
     through = result.status is StepStatus.DONE or result.cause in (Cause.IDLE, Cause.CONDITION, Cause.DEFERRED)
@@ -56,12 +68,10 @@ def shift(step: Step, result: StepResult, *, read_only: bool) -> Shift | None:
     # A step that ran and left some objects has said which: the others are done.
     gone = keys if result.cause is not Cause.DEFERRED or result.deferred else frozenset()
     items = tuple(
-        Left(
-            step.tool, name, reason.removeprefix("deferred: "), seconds=forecast(step, result) if name == own else None
-        )
+        Left(work, name, reason.removeprefix("deferred: "), seconds=forecast(step, result) if name == own else None)
         for name, reason in left.items()
     )
-    return Shift(tuple(sorted(gone - {(step.tool, name) for name in left})), items)
+    return Shift(tuple(sorted(gone - {(work, name) for name in left})), items)
 
 
 def forecast(step: Step, result: StepResult) -> float | None:

@@ -41,6 +41,15 @@ def test_the_names_of_a_step_are_its_object_and_each_of_its_list():
     }  # fmt: skip
 
 
+def test_another_way_to_the_same_end_is_the_same_work():
+    by_date, by_key = (keys_of(f"delete_old_records{way}", ORDERS) for way in ("_by_date", ""))
+    assert by_date == by_key == {("delete_old_records", "public.orders")}
+    found = shift(
+        Step("s", "optimize_offline_table"), replace(ended(ORDERS), tool="optimize_offline_table"), read_only=False
+    )
+    assert found == Shift((("optimize_table", "public.orders"),))
+
+
 def test_a_name_with_a_reference_s_beginning_is_the_same_in_a_plan_and_in_a_result():
     planned = step({"schema": "public", "table": "odd$${x}"})
     assert called_for([planned]).keys() == keys_of("touch", {"schema": "public", "table": "odd${x}"})
