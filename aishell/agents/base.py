@@ -63,6 +63,8 @@ class Agent(ABC):
     inputs: ClassVar[Mapping[str, Mapping[str, Any]]]
     #: Whether its inventory is to tell what killed runs have left.
     clears: ClassVar[bool] = False
+    #: Whether its work is about one backup, archive or run, so that no later plan takes up what a window left of it.
+    by_hand: ClassVar[bool] = False
 
     def check_inputs(self, task: Task) -> None:
         """Raises UnknownNameError or ParameterError for an input this agent does not take."""

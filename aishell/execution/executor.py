@@ -35,6 +35,7 @@ from aishell.state import audit
 from aishell.state.history import size
 from aishell.traces import unexpected
 
+CLOSED = "the window has closed"
 #: Seconds between two looks at replicas and load while batches go by.
 CALM_CHECK = 1.0
 
@@ -273,8 +274,6 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         run.runs.objects_ended(run.id, step.index, rows, kept.take())
 
     checked = time.monotonic()
-    pause = step.params.get("sleep")
-    pause = float(pause) if isinstance(pause, (int, float)) else 0.0  # between two batches
 
     def batch_ended(reached: Reached, batch: Mapping[str, Any]) -> str | None:
         nonlocal checked
@@ -283,8 +282,8 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         run.asked_to = run.asked_to or asked
         if run.cancelled.is_set() or run.asked_to:
             raise DatabaseError("stopped between two batches", kind="cancelled")
-        if run.options.left < 2 * (reached.longest + pause):  # one more batch has begun when this is heard
-            return "the window has closed"
+        if run.options.left < 0:
+            return CLOSED
         if time.monotonic() < checked + CALM_CHECK:
             return None
         why = calm(run, step, tool)
@@ -336,6 +335,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         expected_rows=next((item.value for item in step.evidence if item.metric == "old_rows"), None),
         holders=partial(holders, run.job),
         backlog=partial(nights.sentence, run),
+        closes=lambda seconds: CLOSED if run.options.left < seconds else None,
         rest=run.cancelled.wait,
     )
 
@@ -385,7 +385,7 @@ def _commit(
         happened=[*kept.happened, *read],
         objects=kept.objects,
         cost=cost,
-        shift=None if shift is None else (run.facts, shift),
+        shift=None if shift is None or run.facts is None else (run.facts, shift),
     )
     run.asked_to = run.asked_to or asked
 

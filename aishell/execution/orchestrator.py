@@ -16,7 +16,7 @@ from typing import Any
 from aishell.databases.base import TargetLock
 from aishell.errors import AishellError, DatabaseError, WaitingError
 from aishell.execution import rollback
-from aishell.execution.executor import Earlier, InterruptedStepError, execute, skipped
+from aishell.execution.executor import CLOSED, Earlier, InterruptedStepError, execute, skipped
 from aishell.execution.run import Run
 from aishell.models import Cause, Step, StepResult, StepStatus, plain
 from aishell.planning.variables import named_tables
@@ -216,7 +216,7 @@ class Orchestrator:
             return None
         left = self.run.options.left
         if left <= 0:
-            return Cause.DEFERRED, "deferred: the window has closed"
+            return Cause.DEFERRED, f"deferred: {CLOSED}"
         if (step.estimate.seconds or 0) > left and not self._can_stop(step):
             needed = f"about {step.estimate.seconds:.0f} s of work do not fit into the {left:.0f} s left"
             return Cause.DEFERRED, f"deferred: {needed}"
@@ -224,7 +224,7 @@ class Orchestrator:
 
     def _can_stop(self, step: Step) -> bool:
         """Whether a step can be left off at any time, and done to its end another night: what goes in batches."""
-        return self.run.job.pick(step.tool).runs == "batched"
+        return self.run.job.pick(step.tool).runs == "batched" and not self.run.job.agent.by_hand
 
     def _keys(self, step: Step) -> frozenset[Key]:
         """What a step keeps others away from: its tables; everything on SQLite, where one writes at a time."""

@@ -128,8 +128,10 @@ class Run:
         self._agreed: dict[str, tuple[str, frozenset[str]]] = {}
 
     @cached_property
-    def facts(self) -> Facts:
-        """The run as the backlog sees it, when it begins."""
+    def facts(self) -> Facts | None:
+        """The run as the backlog sees it, when it begins; None where no later plan would take up what it leaves."""
+        if self.job.agent.by_hand:
+            return None
         # What the role may not do is needed all the same.
         kept = {(work_of(one.tool), name): None for one in self.plan.left_out for name in (one.object, "")}
         return Facts(

@@ -81,6 +81,7 @@ class Context:
         None  # batched: the figures of what has run, for a step that does not come to its end
     )
     on_batch: Callable[[Reached, Mapping[str, Any]], str | None] = lambda reached, batch: None  # why to stop now
+    closes: Callable[[float], str | None] = lambda seconds: None  # why not to begin what takes so many seconds
     others_ran: Callable[[], bool] = lambda: False  # whether another run of the target began since this one did
     crowded: Callable[[], bool] = lambda: False  # whether somebody waited for our last batches
     archives: Path | None = None  # the folder that archives may be written to
