@@ -75,11 +75,13 @@ def shift(step: Step, result: StepResult, *, read_only: bool) -> Shift | None:
 
 
 def forecast(step: Step, result: StepResult) -> float | None:
-    """Seconds for what a step left: by the pace of what it has done; else what was expected of all of it. None: no basis."""
-    done = counted(result)
-    if done and step.estimate.work is not None and step.estimate.unit == "rows" and result.execution_time:
-        return round(max(0, step.estimate.work - done) * result.execution_time / done, 3)
-    return step.estimate.seconds
+    """Seconds for what a step left: its share of what was expected of all of it, or by the pace of what it has done where that
+    was slower; a first batch has no pause. None: no basis."""
+    done, expected = counted(result), step.estimate
+    if not done or not expected.work or expected.unit != "rows":
+        return expected.seconds
+    left = max(0, expected.work - done)
+    return round(max(left * result.execution_time / done, (expected.seconds or 0.0) * left / expected.work), 3)
 
 
 def counted(result: StepResult) -> int | None:
