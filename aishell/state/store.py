@@ -65,9 +65,8 @@ class Store:
         _make_private(unfinished)
         store = cls(unfinished)
         try:
-            with store._transaction("BEGIN IMMEDIATE") as connection:  # nobody else knows of it yet
+            with store.write() as connection:
                 migrate(connection, 0)
-                connection.commit()
             store.close()
             with contextlib.closing(sqlite3.connect(unfinished)) as finished:
                 finished.execute("PRAGMA journal_mode = WAL")  # stays with the file; its WAL goes with this connection
@@ -77,7 +76,7 @@ class Store:
             raise _state_error(path, error) from error
         finally:
             store.close()
-            for suffix in ("", "-wal", "-shm"):
+            for suffix in ("", "-wal", "-shm", "-turn"):
                 unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
 
     def _prepare(self) -> None:
