@@ -35,6 +35,7 @@ from aishell.state import audit
 from aishell.state.history import size
 from aishell.traces import unexpected
 
+#: Why nothing more begins behind the end of the window.
 CLOSED = "the window has closed"
 #: Seconds between two looks at replicas and load while batches go by.
 CALM_CHECK = 1.0

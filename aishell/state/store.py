@@ -94,10 +94,8 @@ class Store:
                 )
             if version == VERSION:
                 return
-        with turn(
-            self.path, PATIENCE
-        ):  # another process may have been faster, and what it left is the copy that counts
-            with self.read() as connection:
+        with turn(self.path, PATIENCE):
+            with self.read() as connection:  # another process may have been faster
                 version = connection.value("PRAGMA user_version")
             if version == VERSION:
                 return
@@ -152,9 +150,7 @@ class Store:
         with uninterrupted(), self._writer, turn(self.path, PATIENCE), self._transaction("") as connection:
             if vacuum:
                 connection.execute("VACUUM")
-            connection.execute(
-                "PRAGMA wal_checkpoint(TRUNCATE)"
-            ).fetchall()  # who reads meanwhile keeps it for the next time
+            connection.all("PRAGMA wal_checkpoint(TRUNCATE)")  # who reads meanwhile keeps it for the next time
             return int(connection.value("PRAGMA page_count")) * int(connection.value("PRAGMA page_size"))
 
     @contextmanager
