@@ -251,6 +251,40 @@ class Residue:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """Work that a window left undone: what a tool was to do to an object (`schema.table`; empty: the whole database).
+
+    `seconds`: what it is expected to take, None where nothing tells; `since`: when it was left first; `nights`: by so many runs.
+    """
+
+    tool: str
+    object: str
+    reason: str
+    since: str = ""
+    nights: int = 1
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """What a step that ended takes out of the backlog (tool, object), and what it puts there."""
+
+    gone: tuple[tuple[str, str], ...] = ()
+    left: tuple[Left, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a backlog stands: so many items, of which `unknown` have no forecast, the others `seconds` together."""
+
+    items: int = 0
+    seconds: float = 0.0
+    unknown: int = 0
+    oldest: str | None = None  # since when the oldest is there
+    longest: Left | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """What inspection found, in a fixed number of queries."""
 
@@ -261,7 +295,7 @@ class Inventory:
     tools: Container[str] = frozenset()  # names of the tools that exist for this server
     queries: int = 0
     warnings: tuple[str, ...] = ()
-    deferred: frozenset[str] = frozenset()  # objects the last run on this target left undone
+    backlog: tuple[Left, ...] = ()  # what windows of this agent left undone on this target
     history: Mapping[tuple[str, str], History] = field(default_factory=dict)  # (tool, object) -> cost
     answers: Mapping[str, Mapping[str, list[Row]]] = field(default_factory=dict)  # by question: block -> rows
     guarded: frozenset[str] = frozenset()  # tools that a backup has to come before, for a task that wants one

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownName
 from aishell.execution.job import Job
 from aishell.execution.preview import Preview, as_result, preview
 from aishell.execution.rules import Rereading, Rules
-from aishell.models import SAFETY_LEVELS, AgentConfig, Plan, RunResult, RunState, Task
+from aishell.models import SAFETY_LEVELS, AgentConfig, Left, Plan, RunResult, RunState, Task
 from aishell.registry.hooks import Hooks
 from aishell.registry.registry import Registry
 from aishell.safety import constraints
@@ -36,6 +36,7 @@ from aishell.site_files import SiteFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from aishell.agents.base import Agent
     from aishell.execution.run import Observer
@@ -207,8 +208,8 @@ class Site(SiteFiles):
         if isinstance(task, Task):
             with self.job(task, environment=environment, safety_level=safety_level, look_only=look_only) as job:
                 return self.plan(job)
-        past, left = self._memory(task.target.name)
-        return preview(task, history=past, deferred=left)
+        past, left = self._memory(task.target.name, task.agent.type)
+        return preview(task, history=past, backlog=left)
 
     def present(
         self,
@@ -229,12 +230,12 @@ class Site(SiteFiles):
         with self.job(task, environment=environment, safety_level=safety_level, look_only=look_only) as job:
             return saved.present_saved(job, plan)
 
-    def _memory(self, target: str) -> tuple[Mapping[Any, Any], frozenset[str]]:
+    def _memory(self, target: str, agent: str) -> tuple[Mapping[Any, Any], Sequence[Left]]:
         if not self.state_path.exists():
-            return {}, frozenset()
+            return {}, ()
         from aishell.state import history
 
-        return history.load(self.store, target), history.deferred(self.store, target)
+        return history.load(self.store, target), self.backlog.items(target, agent)
 
     def preview_result(self, planned: Preview) -> RunResult:
         """A plan as a result of its own: `--dry-run`."""
@@ -248,6 +249,7 @@ class Site(SiteFiles):
         yes: bool = False,
         jobs: int | None = None,
         deadline: float | None = None,
+        until: datetime | None = None,
         observer: Observer | None = None,
         on_created: Any = None,
         standing: Standing | None = None,
@@ -255,14 +257,15 @@ class Site(SiteFiles):
     ) -> RunResult:
         """Execute a plan, or plan a task and execute that. `approve` answers for steps that ask; without it they wait.
 
-        `standing` answers up to a risk; `run_id` is the id of the run, where it was chosen before. `deadline` in seconds of the
-        monotonic clock. Raises TargetBusyError when another run holds the target.
+        `standing` answers up to a risk; `run_id` is the id of the run, where it was chosen before. No step begins that does not
+        fit before `deadline`, in seconds of the monotonic clock, and `until`, an instant of the wall clock (aware), which goes on
+        while the host sleeps. Raises TargetBusyError when another run holds the target.
         """
         from aishell.execution.driving import Driver
 
         if isinstance(planned, Task):
             planned = self.plan(planned)
-        driver = Driver(self, approve, yes, jobs, deadline, observer, standing)
+        driver = Driver(self, approve, yes, jobs, deadline, observer, standing, until)
         try:
             return driver.begin(planned, on_created, run_id)
         finally:
@@ -276,6 +279,7 @@ class Site(SiteFiles):
         yes: bool = False,
         jobs: int | None = None,
         deadline: float | None = None,
+        until: datetime | None = None,
         observer: Observer | None = None,
         url: str | None = None,
         in_doubt: str | None = None,
@@ -300,7 +304,7 @@ class Site(SiteFiles):
                 hint="plan again",
             )
         task = replace(plan.task, target=url or (request["url"] if "://" in row.target else row.target))
-        driver = Driver(self, approve, yes, jobs, deadline, observer, standing)
+        driver = Driver(self, approve, yes, jobs, deadline, observer, standing, until)
         # A configured target is what its configuration says now: it may have become production since.
         environment = request["environment"] if "://" in task.target else None
         with self.job(task, environment=environment, safety_level=request["safety_level"]) as job:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aishell.schema import Known
     from aishell.settings import Policy, Settings, Target
     from aishell.state.approvals import Approvals
+    from aishell.state.backlog import Backlog
     from aishell.state.runs import Runs
     from aishell.state.schedule_runs import ScheduleRuns
     from aishell.state.store import Store
@@ -169,6 +170,12 @@ class SiteFiles:
         from aishell.state.approvals import Approvals
 
         return Approvals(self.store)
+
+    @cached_property
+    def backlog(self) -> Backlog:
+        from aishell.state.backlog import Backlog
+
+        return Backlog(self.store)
 
     @cached_property
     def ledger(self) -> ScheduleRuns:

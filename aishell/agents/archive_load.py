@@ -24,6 +24,7 @@ class ArchiveLoadAgent(Agent):
     """
 
     type: ClassVar[str] = "archive_load"
+    by_hand: ClassVar[bool] = True
     defaults: ClassVar[AgentConfig] = AgentConfig(
         agent_id="archive_load_agent",
         agent_type="archive_load",

@@ -24,6 +24,7 @@ class BackupRestoreAgent(Agent):
     """One backup into one new database of a server, for SQLite into a new file; `in_place`: and that into the old one's place."""
 
     type: ClassVar[str] = "backup_restore"
+    by_hand: ClassVar[bool] = True
     defaults: ClassVar[AgentConfig] = AgentConfig(
         agent_id="backup_restore_agent",
         agent_type="backup_restore",

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from aishell.errors import UnknownNameError
 from aishell.models import ON_ERROR, AgentConfig, Inventory, LeftOut, Params, Plan, Step, StepResult, Table, Task
+from aishell.planning.backlog import first
 from aishell.planning.estimates import remembered
 from aishell.planning.leaving_out import leave_out
 from aishell.verdicts import Verdict
@@ -62,6 +63,8 @@ class Agent(ABC):
     inputs: ClassVar[Mapping[str, Mapping[str, Any]]]
     #: Whether its inventory is to tell what killed runs have left.
     clears: ClassVar[bool] = False
+    #: Whether its work is about one backup, archive or run, so that no later plan takes up what a window left of it.
+    by_hand: ClassVar[bool] = False
 
     def check_inputs(self, task: Task) -> None:
         """Raises UnknownNameError or ParameterError for an input this agent does not take."""
@@ -94,11 +97,11 @@ class Agent(ABC):
         draft = self.draft(task, inventory)
         asked = task.input_data.get("on_error")
         able, left = leave_out(draft.steps, draft.serving, inventory)
-        steps = (step if step.always or asked is None else replace(step, on_error=asked) for step in able)
-        steps = (remembered(step, inventory) for step in steps)
+        failing = (step if step.always or asked is None else replace(step, on_error=asked) for step in able)
+        steps = tuple(remembered(step, inventory) for step in failing)
         return Plan(
             task=task,
-            steps=tuple(steps),
+            steps=first(steps, inventory.backlog, self.urgent),
             created_at=inventory.measured_at,
             inventory_digest=inventory.digest,
             target_identity=inventory.server.identity,
@@ -113,6 +116,10 @@ class Agent(ABC):
 
     def alarming(self, data: Mapping[str, Any]) -> bool:
         """Whether `output_data` tells of something that no run may end as a success on (exit 1)."""
+        return False
+
+    def urgent(self, step: Step) -> bool:
+        """Whether a step goes before what earlier windows have left undone."""
         return False
 
     def validate_safety(self, step: Step) -> Verdict | None:

@@ -83,6 +83,9 @@ class MaintenanceAgent(Agent):
     def alarming(self, data: Mapping[str, Any]) -> bool:
         return bool(data["corruption_found"])
 
+    def urgent(self, step: Step) -> bool:
+        return any(item.metric == "freeze_age_percent" for item in step.evidence)
+
 
 class _Planner:
     """Collects the steps of one plan."""
@@ -138,14 +141,13 @@ class _Planner:
             frozenset(step.id for step in self.steps if step.tool == "analyze_table_fragmentation"),
         )
 
-    def _priority(self, table: Table) -> tuple[int, int, float]:
-        """Wraparound first, then what the last night left, then benefit per second."""
+    def _priority(self, table: Table) -> tuple[int, float]:
+        """Wraparound first, then benefit per second."""
         at_risk = (table.freeze_age_percent or 0) >= WRAPAROUND_PERCENT
-        left = f"{table.schema}.{table.table}" in self.inventory.deferred
         gain = (table.bytes or 0) * (table.fragmentation_percent or 0) / 100
         gain += sum(index.reclaimable_bytes or 0 for index in self.indexes[table.key])
         cost = estimate(self.inventory, "optimize_table", f"{table.schema}.{table.table}", table.bytes).seconds or 0.01
-        return (not at_risk, not left, -gain / cost)
+        return (not at_risk, -gain / cost)
 
     def _table(self, table: Table) -> None:
         """The steps for one table: measure, vacuum or rewrite, rebuild its bloated indexes, drop what our builds left."""

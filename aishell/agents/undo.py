@@ -15,6 +15,7 @@ class UndoAgent(Agent):
     """The steps are given: those that take the steps of the run back, the last one first."""
 
     type: ClassVar[str] = "undo"
+    by_hand: ClassVar[bool] = True
     defaults: ClassVar[AgentConfig] = AgentConfig(
         agent_id="undo_agent", agent_type="undo", capabilities=frozenset(CAPABILITIES)
     )

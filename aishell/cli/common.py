@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from datetime import time as clock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -202,15 +202,16 @@ def parse_inputs(pairs: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def deadline(until: clock | None, max_duration: float | None, zone: Any) -> float | None:
-    """The earlier of `--until` (today, or tomorrow when it has passed) and `--max-duration`, on the monotonic clock."""
-    ends = [time.monotonic() + max_duration] if max_duration is not None else []
-    if until is not None:
-        moment = datetime.now(zone).replace(hour=until.hour, minute=until.minute, second=0, microsecond=0)
-        if moment <= datetime.now(zone):
-            moment += timedelta(days=1)
-        ends.append(time.monotonic() + moment.timestamp() - time.time())
-    return min(ends) if ends else None
+def ends(until: clock | None, max_duration: float | None, zone: tzinfo | None) -> dict[str, Any]:
+    """`--max-duration` and `--until` (today, or tomorrow when it has passed; of the host where `zone` is None) as `Site.run`
+    takes them: `deadline` of the monotonic clock and `until` of the wall clock."""
+    deadline = time.monotonic() + max_duration if max_duration is not None else None
+    if until is None:
+        return {"deadline": deadline, "until": None}
+    moment = datetime.now(zone).replace(hour=until.hour, minute=until.minute, second=0, microsecond=0)
+    if moment <= datetime.now(zone):
+        moment += timedelta(days=1)
+    return {"deadline": deadline, "until": datetime.fromtimestamp(moment.timestamp(), UTC)}
 
 
 def interactive(non_interactive: bool, output: str) -> bool:

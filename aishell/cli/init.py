@@ -21,7 +21,17 @@ One operation per file, `<engine>/<name>.sql` with engine `postgresql`, `mysql`,
 leading comment, then named blocks of SQL. `aishell tools show update_table_statistics` prints one that came with aishell;
 `aishell tools check` names file and line of what is wrong here. A file here is loaded beside those; it replaces none of them.
 """
-IGNORED = "state.db*\nsample.db*\n.aishell-locks/\n.aishell-config-*/\ndaemon.sock\narchives/\nbackups/\nschedule-logs/\nworkflow-logs/\n"
+IGNORED = """\
+state.db*
+sample.db*
+.aishell-locks/
+.aishell-config-*/
+daemon.sock
+archives/
+backups/
+schedule-logs/
+workflow-logs/
+"""
 
 
 @click.command(cls=ShowsExamples, epilog="Examples:  aishell init   ·   aishell init /srv/shop")

@@ -11,7 +11,7 @@ import click
 
 from aishell.cli.common import (
     chosen_targets,
-    deadline,
+    ends,
     hear_sigterm,
     interactive,
     on_each,
@@ -221,11 +221,11 @@ def execute(
 ) -> RunResult:
     """Run what was previewed, and show what became of it."""
     job = planned.job
-    ends = deadline(until, max_duration, job.target.zone)
+    window = ends(until, max_duration, job.target.zone)
     approve = screen.approver(job.policy.prompt_seconds) if interactive(non_interactive, output) else None
     with screen.progress() as observer:
         result = site.run(
-            planned, approve=approve, yes=yes, jobs=jobs, deadline=ends, observer=observer, on_created=screen.created
+            planned, approve=approve, yes=yes, jobs=jobs, observer=observer, on_created=screen.created, **window
         )
     screen.result(result)
     return result

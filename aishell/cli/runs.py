@@ -11,7 +11,7 @@ import click
 from aishell.cli.common import (
     OUTPUT,
     clock_time,
-    deadline,
+    ends,
     hear_sigterm,
     interactive,
     open_files,
@@ -164,10 +164,10 @@ def resume(
             approve=approve,
             yes=yes,
             jobs=jobs,
-            deadline=deadline(until, max_duration, zone),
             observer=observer,
             url=url,
             in_doubt=in_doubt,
+            **ends(until, max_duration, zone),
         )
     screen.result(result)
     if output == "json":
@@ -311,7 +311,15 @@ def checkpoints(ctx: click.Context, /, run_id: str, output: str) -> None:
 )
 @click.pass_context
 def prune(ctx: click.Context, /, keep: int | None, older_than: int) -> None:
-    """Remove old finished runs; never one that waits, is in doubt or goes on. The audit log stays whole."""
+    """Remove old finished runs; never one that waits, is in doubt or goes on. The audit log stays whole.
+
+    With them goes what is as old: ended rows of the ledger of schedules, and what is remembered of objects and nights, but for
+    the newest of each, by which the next plans go.
+    """
+    from aishell.state.pruning import prune as pruned
+
     site = open_files(ctx)
-    kept = keep if keep is not None else site.settings.keep_runs
-    say(f"{site.runs.prune(keep=kept, older_than_days=older_than)} run(s) removed")
+    gone = pruned(site.store, keep=keep if keep is not None else site.settings.keep_runs, older_than_days=older_than)
+    say(f"{gone.runs} run(s) removed")
+    if gone.rows:
+        say(f"and {gone.schedule_runs} row(s) of the ledger, {gone.objects} of objects, {gone.nights} of nights")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, before_command, chosen_targets, clock_time, deadline, hear_sigterm, open_site
+from aishell.cli.common import OUTPUT, before_command, chosen_targets, clock_time, ends, hear_sigterm, open_site
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
@@ -112,10 +111,10 @@ def _resume(ctx: click.Context, again: str, dry_run: bool, options: dict[str, An
 
 def _until(chosen: Workflow, options: dict[str, Any]) -> str | None:
     """When its work has to be over, as the store writes it."""
-    ends = deadline(options["until"], options["max_duration"], chosen.zone)
-    if ends is None:
-        return None
-    return (datetime.now(UTC) + timedelta(seconds=ends - time.monotonic())).isoformat(timespec="microseconds")
+    given = [] if options["max_duration"] is None else [datetime.now(UTC) + timedelta(seconds=options["max_duration"])]
+    until = ends(options["until"], None, chosen.zone)["until"]
+    moment = min([*given, *([until] if until else [])], default=None)
+    return None if moment is None else moment.isoformat(timespec="microseconds")
 
 
 def _drive(

@@ -140,9 +140,7 @@ def _verdict(run: Run, step: Step, tool: Tool, objects: Sequence[Row]) -> Verdic
     while True:
         verdict = run.job.judge(step, tool, objects, run.calls_last_minute(tool.name))
         denied = {r.rule for r in verdict.reasons if r.decision is Decision.DENY}
-        late = time.monotonic() > deadline or (
-            run.options.deadline is not None and time.monotonic() > run.options.deadline
-        )
+        late = time.monotonic() > deadline or run.options.left < 0
         if not denied or not denied <= (_PASSING | {"rate_limit"}) or late or run.cancelled.wait(0):
             return verdict
         if not told:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from aishell.models import Step, StepResult, StepStatus, now
+from aishell.planning.backlog import counted
 from aishell.planning.estimates import label_of
-
-#: The field in which a tool counts the rows that it went through; what the plan expected is of no interest then.
-_ROWS = ("rows_deleted", "rows_archived", "rows_loaded")
 
 
 def cost_of(target: str, step: Step, result: StepResult) -> dict[str, Any] | None:
@@ -16,9 +14,9 @@ def cost_of(target: str, step: Step, result: StepResult) -> dict[str, Any] | Non
     if result.status is not StepStatus.DONE or result.attempts != 1 or result.deferred or result.execution_time <= 0:
         return None
     work, unit = step.estimate.work, step.estimate.unit
-    counted = next((n for name in _ROWS if isinstance(n := (result.output or {}).get(name), int)), None)
-    if counted is not None:
-        work, unit = counted, "rows"
+    rows = counted(result)  # what the plan expected is of no interest then
+    if rows is not None:
+        work, unit = rows, "rows"
     return {
         "target": target,
         "tool": step.tool,

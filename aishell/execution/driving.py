@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from aishell.commands import command
@@ -31,7 +32,7 @@ from aishell.traces import unexpected
 
 @dataclass(frozen=True)
 class Driver:
-    """How the runs of a site are driven. `deadline` in seconds of the monotonic clock."""
+    """How the runs of a site are driven. `deadline` in seconds of the monotonic clock, `until` an instant of the wall clock."""
 
     site: SiteFiles
     approve: Approver | None = None
@@ -40,6 +41,7 @@ class Driver:
     deadline: float | None = None
     observer: Observer | None = None
     standing: Standing | None = None
+    until: datetime | None = None
     started: float = field(default_factory=time.monotonic)
 
     def begin(
@@ -65,12 +67,18 @@ class Driver:
                 "contract": as_contract(planned),
             }
             self._look_at_the_log()
+            run = self._run(run_id, owner, job, plan, self.yes)
             self.site.runs.create(
-                run_id=run_id, owner=owner, plan=plain(plan), tools=texts, request=request, happened=job.sending.rest()
+                run_id=run_id,
+                owner=owner,
+                plan=plain(plan),
+                tools=texts,
+                request=request,
+                happened=job.sending.rest(),
+                facts=run.facts,
             )
             if on_created is not None:
                 on_created(run_id)
-            run = self._run(run_id, owner, job, plan, self.yes)
             run.enter(RunState.EXECUTING)
             return self._driven(run, lock, request["contract"], lambda: {})
 
@@ -125,9 +133,9 @@ class Driver:
 
     def _run(self, run_id: str, owner: str, job: Job, plan: Plan, yes: bool) -> Run:
         limit = time.monotonic() + job.config.max_duration if job.config.max_duration else None
-        ends = [end for end in (self.deadline, limit) if end is not None]
+        ends = (end for end in (self.deadline, limit) if end is not None)
         jobs = max(1, self.jobs or self.site.settings.jobs)
-        options = Options(yes, self.approve is not None, jobs, min(ends) if ends else None, self.standing)
+        options = Options(yes, self.approve is not None, jobs, min(ends, default=None), self.standing, self.until)
         return Run(run_id, owner, job, plan, self.site.runs, self.site.approvals, options, self.observer or Silent())
 
     def _successors(self, run_id: str) -> set[str]:

@@ -12,15 +12,16 @@ from typing import Any
 
 from aishell.databases.base import Session, Statement
 from aishell.errors import AishellError, DatabaseError, StepError, UnexpectedError
+from aishell.execution import nights
 from aishell.execution.blocking import holders
 from aishell.execution.clearance import Cleared, calm, clear
 from aishell.execution.costs import cost_of
 from aishell.execution.progress import watched
 from aishell.execution.retry import retrying
 from aishell.execution.run import NoOutputError, Run
-from aishell.models import Cause, Row, Step, StepResult, StepStatus, canonical, now, plain
+from aishell.models import Cause, Row, Shift, Step, StepResult, StepStatus, canonical, now, plain
 from aishell.packing import pack, unpack
-from aishell.planning import conditions
+from aishell.planning import backlog, conditions
 from aishell.planning.variables import resolve
 from aishell.registry import runners, undoing
 from aishell.registry.context import Context, InDoubtError, ObjectResult, ToolResult, label_of
@@ -34,6 +35,8 @@ from aishell.state import audit
 from aishell.state.history import size
 from aishell.traces import unexpected
 
+#: Why nothing more begins behind the end of the window.
+CLOSED = "the window has closed"
 #: Seconds between two looks at replicas and load while batches go by.
 CALM_CHECK = 1.0
 
@@ -88,7 +91,7 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
             return skipped(run, step, Cause.CONDITION, f"not needed: {conditions.described(step.when, run.lookup)}")
         params = earlier.params if earlier else resolve(dict(step.params), run.lookup)
     except NoOutputError as error:
-        return skipped(run, step, Cause.CONDITION, error.message)
+        return skipped(run, step, _given_up(run, step), error.message)
     except StepError as error:
         return record(
             run, step, StepResult(step.index, step.id, step.tool, step.params, StepStatus.FAILED, error=error.message)
@@ -280,8 +283,8 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         run.asked_to = run.asked_to or asked
         if run.cancelled.is_set() or run.asked_to:
             raise DatabaseError("stopped between two batches", kind="cancelled")
-        if run.options.deadline is not None and time.monotonic() > run.options.deadline:
-            return "the window has closed"
+        if run.options.left < 0:
+            return CLOSED
         if time.monotonic() < checked + CALM_CHECK:
             return None
         why = calm(run, step, tool)
@@ -332,6 +335,8 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         backups=run.job.backups,
         expected_rows=next((item.value for item in step.evidence if item.metric == "old_rows"), None),
         holders=partial(holders, run.job),
+        backlog=partial(nights.sentence, run),
+        closes=lambda seconds: CLOSED if run.options.left < seconds else None,
         rest=run.cancelled.wait,
     )
 
@@ -350,7 +355,8 @@ def record(run: Run, step: Step, result: StepResult, record_: _Record | None = N
         "seconds": result.execution_time,
         "deferred": canonical(result.deferred) if result.deferred else None,
     }
-    _commit(run, step, values, record_ or _Record(), cost_of(run.job.target.name, step, result))
+    moved = backlog.shift(step, result, read_only=run.job.pick(step.tool).read_only)
+    _commit(run, step, values, record_ or _Record(), cost_of(run.job.target.name, step, result), moved)
     run.observer.step_ended(step, result)
     return result
 
@@ -362,7 +368,12 @@ def _interrupted(run: Run, step: Step, kept: _Record, result: StepResult) -> Non
 
 
 def _commit(
-    run: Run, step: Step, values: Mapping[str, Any], kept: _Record, cost: Mapping[str, Any] | None = None
+    run: Run,
+    step: Step,
+    values: Mapping[str, Any],
+    kept: _Record,
+    cost: Mapping[str, Any] | None = None,
+    shift: Shift | None = None,
 ) -> None:
     read = run.job.sending.close(run.marker(step))
     asked = run.runs.step_ended(
@@ -375,6 +386,7 @@ def _commit(
         happened=[*kept.happened, *read],
         objects=kept.objects,
         cost=cost,
+        shift=None if shift is None or run.facts is None else (run.facts, shift),
     )
     run.asked_to = run.asked_to or asked
 
@@ -385,6 +397,13 @@ def skipped(run: Run, step: Step, cause: Cause, reason: str) -> StepResult:
         step.index, step.id, step.tool, plain(step.params), StepStatus.SKIPPED, reason=reason, cause=cause
     )
     return record(run, step, result)
+
+
+def _given_up(run: Run, step: Step) -> Cause:
+    """Why there is no output of a step that this one refers to: what was left for another night leaves this one too."""
+    causes = {run.results[need].cause for need in run.graph.needs[step.id] if need in run.results}
+    passed_on = (Cause.DEFERRED, Cause.STOPPED, Cause.NEED)
+    return next((cause for cause in passed_on if cause in causes), Cause.CONDITION)
 
 
 def _cause(outcome: ToolResult) -> Cause | None:

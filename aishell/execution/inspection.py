@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from aishell.agents.base import Question, is_excluded
 from aishell.backups.vault import Vault
 from aishell.errors import DatabaseError
 from aishell.execution.job import Job, choose, table_of
-from aishell.models import History, Index, Inventory, Risk, Row, Table, now
+from aishell.models import History, Index, Inventory, Left, Risk, Row, Table, now
 from aishell.safety.constraints import BackupRequired
 
 #: Above this a table is estimated, not measured: pgstattuple reads it (0.33 s for 669 MB, approximately 0.21 s).
@@ -21,7 +21,7 @@ MEASURE_MAX_TABLES = 5000
 
 
 def inspect(
-    job: Job, *, history: Mapping[tuple[str, str], History] | None = None, deferred: frozenset[str] = frozenset()
+    job: Job, *, history: Mapping[tuple[str, str], History] | None = None, backlog: Sequence[Left] = ()
 ) -> Inventory:
     """What is in the target. Reads only.
 
@@ -41,7 +41,7 @@ def inspect(
         indexes=tuple(index for index in indexes if (index.schema, index.table) in keys),
         measured_at=now(),
         tools=tools,
-        deferred=deferred,
+        backlog=tuple(backlog),
         history=history or {},
         access=job.access(),
         requires=lambda name: job.pick(name).privileges if name in tools else (),

@@ -16,7 +16,7 @@ from typing import Any
 from aishell.databases.base import TargetLock
 from aishell.errors import AishellError, DatabaseError, WaitingError
 from aishell.execution import rollback
-from aishell.execution.executor import Earlier, InterruptedStepError, execute, skipped
+from aishell.execution.executor import CLOSED, Earlier, InterruptedStepError, execute, skipped
 from aishell.execution.run import Run
 from aishell.models import Cause, Step, StepResult, StepStatus, plain
 from aishell.planning.variables import named_tables
@@ -212,16 +212,19 @@ class Orchestrator:
                 if earlier in (StepStatus.FAILED, StepStatus.REJECTED):
                     became = "failed" if earlier is StepStatus.FAILED else "was refused"
                     return Cause.NEED, f"needs step {need!r}, which {became}"
-        deadline = self.run.options.deadline
-        if deadline is None or step.always:
+        if step.always:
             return None
-        left = deadline - time.monotonic()
+        left = self.run.options.left
         if left <= 0:
-            return Cause.DEFERRED, "deferred: the window has closed"
-        if (step.estimate.seconds or 0) > left:
+            return Cause.DEFERRED, f"deferred: {CLOSED}"
+        if (step.estimate.seconds or 0) > left and not self._can_stop(step):
             needed = f"about {step.estimate.seconds:.0f} s of work do not fit into the {left:.0f} s left"
             return Cause.DEFERRED, f"deferred: {needed}"
         return None
+
+    def _can_stop(self, step: Step) -> bool:
+        """Whether a step can be left off at any time, and done to its end another night: what goes in batches."""
+        return self.run.job.pick(step.tool).runs == "batched" and not self.run.job.agent.by_hand
 
     def _keys(self, step: Step) -> frozenset[Key]:
         """What a step keeps others away from: its tables; everything on SQLite, where one writes at a time."""

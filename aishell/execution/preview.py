@@ -8,7 +8,7 @@ from typing import Any
 
 from aishell.execution.inspection import inspect
 from aishell.execution.job import INSPECTION, Job, as_sent
-from aishell.models import History, Inventory, Plan, Row, RunResult, RunState, Sent, Step, Table
+from aishell.models import History, Inventory, Left, Plan, Row, RunResult, RunState, Sent, Step, Table
 from aishell.planning import checks
 from aishell.planning.estimates import total
 from aishell.planning.undoing import with_undos
@@ -43,11 +43,11 @@ class Preview:
 
 
 def preview(
-    job: Job, *, history: Mapping[tuple[str, str], History] | None = None, deferred: frozenset[str] = frozenset()
+    job: Job, *, history: Mapping[tuple[str, str], History] | None = None, backlog: Sequence[Left] = ()
 ) -> Preview:
     """Inspect the target, plan, check and judge. Writes nothing."""
     job.agent.check_inputs(job.task)
-    inventory = inspect(job, history=history, deferred=deferred)
+    inventory = inspect(job, history=history, backlog=backlog)
     return present(job, job.agent.plan(job.task, inventory), inventory)
 
 

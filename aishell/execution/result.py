@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from aishell.commands import command
 from aishell.errors import AishellError, StateError
-from aishell.execution import rollback
+from aishell.execution import nights, rollback
+from aishell.execution.nights import deferred
 from aishell.interrupts import uninterrupted
 from aishell.models import Cause, Plan, RunResult, RunState, StepResult, StepStatus, plain
 
@@ -82,6 +83,9 @@ def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> t
         data |= {"rolled_back": list(back.undone), "not_rolled_back": list(back.left)}
         reasoning = f"{reasoning} {rollback.sentence(back)}"
     data["left_out"] = list(run.plan.left_out)
+    if outcome.stopped is None and outcome.broken is None and (told := nights.told(run, results)) is not None:
+        data["backlog"], sentences = told
+        reasoning = " ".join([reasoning, *sentences])
     data.setdefault("actions_count", sum(1 for r in results if r.status is StepStatus.DONE))
     result = RunResult(
         run_id=run.id,
@@ -120,11 +124,6 @@ def contract(result: RunResult) -> dict[str, Any]:
     """The result as the document of `--output json`."""
     document: dict[str, Any] = plain(result)
     return document
-
-
-def deferred(result: StepResult) -> bool:
-    """Whether a step, or some of its objects, was left for another night."""
-    return result.cause is Cause.DEFERRED or bool(result.deferred)
 
 
 def _deferred(result: StepResult) -> list[dict[str, Any]]:

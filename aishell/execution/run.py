@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 from aishell.databases.base import Session
 from aishell.errors import AishellError, StepError
 from aishell.execution.job import Job
-from aishell.models import Plan, RunState, Step, StepResult
+from aishell.models import Plan, RunState, Step, StepResult, digest
+from aishell.planning.backlog import called_for, work_of
 from aishell.planning.graph import Graph
 from aishell.planning.variables import Reference, walk
 from aishell.safety.approval import Answer, Approve, Later, Request, Standing
 from aishell.state.approvals import Approvals
+from aishell.state.backlog import Facts
 from aishell.state.runs import Runs
 from aishell.traces import unexpected
 
@@ -67,13 +72,24 @@ class Shielded:
 
 @dataclass(frozen=True)
 class Options:
-    """How a run may behave. `deadline` in seconds of the monotonic clock."""
+    """How a run may behave. `deadline` in seconds of the monotonic clock; `until` an instant of the wall clock."""
 
     yes: bool = False
     interactive: bool = False
     jobs: int = 1
     deadline: float | None = None
     standing: Standing | None = None
+    until: datetime | None = None
+
+    @property
+    def left(self) -> float:
+        """Seconds in which further steps may begin, by the clock that says less; infinite where nothing bounds the run.
+
+        Linux stops the monotonic clock in suspend, so that a night would go on into the day. The wall clock can be put back.
+        """
+        ends = [] if self.deadline is None else [self.deadline - time.monotonic()]
+        ends += [] if self.until is None else [self.until.timestamp() - time.time()]
+        return min(ends, default=math.inf)
 
 
 class NoOutputError(StepError):
@@ -110,6 +126,21 @@ class Run:
         self._guard = threading.Lock()
         #: step id -> by whom it was approved with an earlier step, and the statements that were shown then
         self._agreed: dict[str, tuple[str, frozenset[str]]] = {}
+
+    @cached_property
+    def facts(self) -> Facts | None:
+        """The run as the backlog sees it, when it begins; None where no later plan would take up what it leaves."""
+        if self.job.agent.by_hand:
+            return None
+        # What the role may not do is needed all the same.
+        kept = {(work_of(one.tool), name): None for one in self.plan.left_out for name in (one.object, "")}
+        return Facts(
+            target=self.job.target.name,
+            agent=self.job.agent.type,
+            inputs=digest(self.plan.task.input_data),
+            called_for={**kept, **called_for(self.plan.steps)},
+            window=left if math.isfinite(left := self.options.left) else None,
+        )
 
     @property
     def task_id(self) -> str:

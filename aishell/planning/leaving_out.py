@@ -41,7 +41,7 @@ def leave_out(
             gone.add(step_id)
             if need is not None:
                 left.append(LeftOut(step.id, step.tool, _about(step), f"it needs {need}, which is left out"))
-    numbered = (_named(step, ids, gone) for step in kept.values())
+    numbered = (by_ids(step, ids, gone) for step in kept.values())
     return tuple(replace(step, index=number) for number, step in enumerate(numbered)), tuple(left)
 
 
@@ -123,7 +123,7 @@ def _about(step: Step) -> str:
     return ".".join(named[0]) if named else "the database"
 
 
-def _named(step: Step, ids: Sequence[str], gone: set[str]) -> Step:
+def by_ids(step: Step, ids: Sequence[str], gone: Collection[str] = ()) -> Step:
     """A step that refers to others by their ids, since their numbers change, and needs none that is gone."""
 
     def by_id(value: Any) -> Any:

@@ -153,7 +153,9 @@ class Batches:
 
     def _sweep(self, row: Row) -> str | None:
         """Batch after batch from the position on; why it stopped before the end, None at the end."""
-        limit = self.values.get("max_rows")
+        limit, pause = self.values.get("max_rows"), float(self.values.get("sleep") or 0)
+        if (closed := self.context.closes(self.reached.longest)) is not None:
+            return closed
         began = time.monotonic()
         while True:
             size, most = self._share(row, None if limit is None else max(0, int(limit) - self.reached.spent))
@@ -194,9 +196,11 @@ class Batches:
                 return stop
             if self.context.crowded():
                 self.pace.slower()
+            if (closed := self.context.closes(pause + self.reached.longest)) is not None:
+                return closed
             self._make_room()
-            if self.values.get("sleep"):
-                self.context.rest(float(self.values["sleep"]))
+            if pause:
+                self.context.rest(pause)
                 began = time.monotonic()
 
     def _share(self, row: Row, left: int | None) -> tuple[int, int | None]:

@@ -81,11 +81,13 @@ class Context:
         None  # batched: the figures of what has run, for a step that does not come to its end
     )
     on_batch: Callable[[Reached, Mapping[str, Any]], str | None] = lambda reached, batch: None  # why to stop now
+    closes: Callable[[float], str | None] = lambda seconds: None  # why not to begin what takes so many seconds
     others_ran: Callable[[], bool] = lambda: False  # whether another run of the target began since this one did
     crowded: Callable[[], bool] = lambda: False  # whether somebody waited for our last batches
     archives: Path | None = None  # the folder that archives may be written to
     backups: object = None  # what tools that make or restore backups keep them in (backups.vault)
     holders: Callable[[Mapping[str, Any]], str] = lambda names: ""  # who has locks on the table they name
+    backlog: Callable[[], str] = lambda: ""  # whether what windows left undone grows or shrinks, for a report
     rest: Callable[[float], object] = time.sleep  # between two batches; an interrupt ends it
 
     def told(self, error: DatabaseError, names: Mapping[str, Any]) -> str:

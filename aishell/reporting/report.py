@@ -51,6 +51,7 @@ def maintenance_report(params: Mapping[str, Any], context: Context) -> dict[str,
         *_logs(plan, results),
         *_damage(results),
         *_left(plan, results),
+        *_backlog(context.backlog()),
         *_figures(results, server),
     ]
     return {"report": "\n".join(lines), "format": "markdown"}
@@ -220,6 +221,11 @@ def _damage(results: Sequence[StepResult]) -> Iterable[str]:
     if damaged:
         lines.append("Nothing was rewritten. Restore what is damaged from a backup that was compared.")
     return ["## Corruption check", "", *_cut(lines), ""]
+
+
+def _backlog(told: str) -> Iterable[str]:
+    """Whether what windows left undone grows or shrinks."""
+    return ["## Backlog", "", _name(told), ""] if told else []
 
 
 def _left(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -51,7 +50,7 @@ def work(
         if claimed is None:
             _give_up(site, row, clock())
             return None
-        return _driven(site, claimed, observer, clock, options)
+        return _driven(site, claimed, observer, options)
     finally:
         lock.release()
 
@@ -94,23 +93,19 @@ def _give_up(site: Site, row: Record, now: datetime) -> None:
 
 
 def _driven(
-    site: Site, row: Record, observer: Observer | None, clock: Callable[[], datetime], options: Collection[str]
+    site: Site, row: Record, observer: Observer | None, options: Collection[str]
 ) -> RunResult | Mapping[str, Any]:
     try:
         schedule = site.schedules.named(row.schedule)
         if schedule.workflow is not None:
             return _night(site, row, schedule, schedule.workflow, options)
-        deadline = None
-        if row.until is not None:
-            deadline = time.monotonic() + (datetime.fromisoformat(row.until) - clock()).total_seconds()
+        until = None if row.until is None else datetime.fromisoformat(row.until)
         if _run_of(site, row) is None:
             task = Task(schedule.agent, row.target, dict(schedule.input), metadata={"schedule": row.schedule})
             planned = site.plan(task)
-            result = site.run(
-                planned, deadline=deadline, observer=observer, standing=standing(schedule), run_id=row.run_id
-            )
+            result = site.run(planned, until=until, observer=observer, standing=standing(schedule), run_id=row.run_id)
         else:
-            result = site.resume(row.run_id, deadline=deadline, observer=observer, standing=standing(schedule))
+            result = site.resume(row.run_id, until=until, observer=observer, standing=standing(schedule))
     except TargetBusyError as error:
         site.ledger.put_back(row.id, error.message)
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -48,17 +47,6 @@ def load(store: Store, target: str) -> dict[tuple[str, str], History]:
         basis = "this table's history" if key[1] else "this tool's history on this target"
         found[key] = History(tuple(took.get(key, ())[:SEEN]), streak, basis)
     return found
-
-
-def deferred(store: Store, target: str) -> frozenset[str]:
-    """The objects that the last finished run on this target left for another night."""
-    sql = "SELECT result FROM runs WHERE target = :target AND result IS NOT NULL ORDER BY created_at DESC LIMIT 1"
-    with store.read() as connection:
-        text = connection.value(sql, {"target": target})
-    if text is None:
-        return frozenset()
-    left = json.loads(text).get("output_data", {}).get("deferred", [])
-    return frozenset(str(item.get("object", "")) for item in left)
 
 
 def last_failure(store: Store, target: str, tools: Collection[str]) -> tuple[str, str] | None:

@@ -8,14 +8,13 @@ import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from aishell.commands import command
 from aishell.errors import AmbiguousNameError, StateError, UnknownNameError
-from aishell.models import RunState, StepStatus, canonical, digest, now
-from aishell.state import anchor, audit, history
+from aishell.models import RunState, Shift, StepStatus, canonical, digest, now
+from aishell.state import anchor, audit, backlog, history
 from aishell.state.connection import Connection, Record, beginning, marks
 from aishell.state.store import Store
 from aishell.state.transitions import check_transition
@@ -39,8 +38,12 @@ class Runs:
         tools: Mapping[str, str],
         request: Mapping[str, Any],
         happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
+        facts: backlog.Facts | None = None,
     ) -> None:
-        """Record a run with its plan and all steps pending: the checkpoint `plan_created`; `happened` until then."""
+        """Record a run with its plan and all steps pending: the checkpoint `plan_created`; `happened` until then.
+
+        `facts`: the run as the backlog sees it.
+        """
         task = plan["task"]
         with self.store.write() as connection:
             run = {
@@ -77,6 +80,8 @@ class Runs:
             ]
             if rows:
                 connection.insert("steps", *rows)
+            if facts is not None:
+                backlog.begin(connection, run_id, facts)
             self._checkpoint(connection, run_id, task["task_id"], "plan_created", None, len(rows))
             for old, new in ((RunState.IDLE, RunState.PLANNING),):
                 audit.append(
@@ -164,10 +169,11 @@ class Runs:
         happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
         objects: Iterable[Mapping[str, Any]] = (),
         cost: Mapping[str, Any] | None = None,
+        shift: tuple[backlog.Facts, Shift] | None = None,
     ) -> str | None:
         """Outcome, checkpoint, history and audit events in one transaction; what another process asks of the run.
 
-        `cost`: what the step took, as `history.remember` takes it.
+        `cost`: what the step took, as `history.remember` takes it; `shift`: what it makes of the backlog.
         """
         status = values["status"]
         name = {StepStatus.DONE: "completed", StepStatus.FAILED: "failed"}.get(status, "skipped")
@@ -178,6 +184,8 @@ class Runs:
                 connection.insert("table_history", row)
             if cost is not None:
                 history.remember(connection, cost)
+            if shift is not None:
+                backlog.change(connection, run_id, *shift)
             if status is not StepStatus.IN_DOUBT:
                 self._checkpoint(connection, run_id, task_id, f"step_{index}_{name}", index, total)
             for kind, data in happened:
@@ -263,19 +271,6 @@ class Runs:
             values = {"state": new, "ended_at": ended, "pause_requested": 0, "cancel_requested": 0}
             connection.update("runs", _RUN, {"run": run_id}, values)
             audit.append(connection, "state_changed", {"from": old, "to": new, "by": who()}, run_id=run_id)
-
-    def prune(self, *, keep: int, older_than_days: int) -> int:
-        """Remove finished runs beyond the newest `keep` that are older; events stay. How many were removed."""
-        before = (datetime.now(UTC) - timedelta(days=older_than_days)).isoformat(timespec="microseconds")
-        states, values = marks((RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED))
-        doubtful, doubts = marks((StepStatus.IN_DOUBT, StepStatus.STARTED), "d")
-        sql = f"""DELETE FROM runs WHERE state IN ({states}) AND created_at < :before
-            AND id NOT IN (SELECT id FROM runs WHERE state IN ({states}) ORDER BY created_at DESC LIMIT :keep)
-            AND id NOT IN (SELECT run_id FROM steps WHERE status IN ({doubtful}))"""  # noqa: S608  nothing but marks
-        with self.store.write() as connection:
-            removed = connection.execute(sql, {**values, **doubts, "before": before, "keep": keep}).rowcount
-            audit.append(connection, "state_changed", {"pruned_runs": removed, "by": who()})
-        return removed
 
     def requested(self, run_id: str) -> str | None:
         """What another process asked of this run: `cancel`, `pause` or nothing."""

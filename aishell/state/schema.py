@@ -124,6 +124,38 @@ WORKFLOWS = (
     UNIQUE (workflow_id, stage, target)
 )""",
 )
+#: What windows left undone, and how each run found and left it: by that it shows whether a window is too small.
+BACKLOG = (
+    """CREATE TABLE backlog (
+    id INTEGER NOT NULL PRIMARY KEY,
+    target TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    object TEXT NOT NULL, -- a table; empty: the whole database
+    reason TEXT NOT NULL, -- of the run that left it last
+    inputs TEXT NOT NULL, -- of that run: JSON. A plan by the same that does not call for it shows that it is not needed
+    since TEXT NOT NULL,
+    run_id TEXT NOT NULL, -- that left it last
+    nights INTEGER NOT NULL, -- so many runs have left it
+    seconds FLOAT, -- what it is expected to take
+    UNIQUE (target, agent, tool, object)
+)""",
+    """CREATE TABLE backlog_nights (
+    run_id TEXT NOT NULL PRIMARY KEY,
+    target TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    at TEXT NOT NULL,
+    "window" FLOAT, -- seconds that it had; NULL: no end
+    items_before INTEGER NOT NULL,
+    seconds_before FLOAT NOT NULL,
+    needless FLOAT NOT NULL, -- seconds of what stood there and its plan does not call for
+    worked FLOAT, -- seconds that its steps took together; NULL until it has ended
+    cut INTEGER, -- 0 | 1: it left something undone
+    items_after INTEGER,
+    seconds_after FLOAT
+)""",
+    "CREATE INDEX backlog_nights_target ON backlog_nights (target, agent, at)",
+)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -238,6 +270,7 @@ TABLES = (
     *COSTS,
     *SCHEDULES,
     *WORKFLOWS,
+    *BACKLOG,
 )
 
 
@@ -300,6 +333,11 @@ def _workflows(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _backlog(connection: sqlite3.Connection) -> None:
+    for statement in BACKLOG:
+        connection.execute(statement)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _deferred_objects,
@@ -310,6 +348,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _costs,
     _schedules,
     _workflows,
+    _backlog,
 )
 VERSION = 1 + len(MIGRATIONS)
 

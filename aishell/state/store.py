@@ -1,4 +1,4 @@
-"""`state.db`: opened safely, written in short immediate transactions, checked before each step.
+"""`state.db`: opened safely, written in short immediate transactions, one process after the other, checked before each step.
 
 Measured (bench/bench_step_overhead.py): a FULL-synchronous commit costs 0.15-1 ms; nothing is skipped to get below that.
 """
@@ -21,10 +21,14 @@ from aishell.pool import Pool
 from aishell.state import anchor
 from aishell.state.connection import BUSY_TIMEOUT, Connection, connect, is_store
 from aishell.state.schema import VERSION, migrate
+from aishell.state.turns import turn
+
+#: Seconds that a writer waits for its turn; then it does without, and SQLite's own wait begins.
+PATIENCE = 30.0
 
 
 class Store:
-    """The state store. One writer at a time in this process; other processes wait for BUSY_TIMEOUT."""
+    """The state store. One writer at a time in this process; others wait for their turn, then for BUSY_TIMEOUT."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -72,7 +76,7 @@ class Store:
             raise _state_error(path, error) from error
         finally:
             store.close()
-            for suffix in ("", "-wal", "-shm"):
+            for suffix in ("", "-wal", "-shm", "-turn"):
                 unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
 
     def _prepare(self) -> None:
@@ -80,7 +84,7 @@ class Store:
             version = connection.value("PRAGMA user_version")
             if not is_store(connection):
                 raise StateError(
-                    f"{self.path} is not an aishell state store",
+                    f"{self.path} is not a state store of aishell",
                     hint="name another file with --state, or move this one away",
                 )
             if version > VERSION:
@@ -90,9 +94,15 @@ class Store:
                 )
             if version == VERSION:
                 return
-        self._copy(self.path.with_name(f"{self.path.name}.v{version}"))
-        with self.write() as connection:
-            migrate(connection, version)
+        with turn(self.path, PATIENCE):
+            with self.read() as connection:  # another process may have been faster
+                version = connection.value("PRAGMA user_version")
+            if version == VERSION:
+                return
+            self._copy(self.path.with_name(f"{self.path.name}.v{version}"))
+            with self._transaction("BEGIN IMMEDIATE") as connection:
+                migrate(connection, version)
+                connection.commit()
 
     def _copy(self, copy: Path) -> None:
         """By SQLite itself: what was committed last may still stand in the write-ahead log."""
@@ -100,12 +110,22 @@ class Store:
         _make_private(copy)
         with self.read() as connection, contextlib.closing(sqlite3.connect(copy)) as target:
             connection.backup(target)
+            problem = target.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if problem != "ok":
+            raise StateError(
+                f"{self.path} is damaged: {problem}", hint=f"it was not migrated; restore it, or mend it from {copy}"
+            )
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One immediate transaction, committed durably at the end. Raises StateError when state cannot be written."""
         # A deferred transaction that turns into a writer fails at once, whatever the timeout.
-        with uninterrupted(), self._writer, self._transaction("BEGIN IMMEDIATE") as connection:
+        with (
+            uninterrupted(),
+            self._writer,
+            turn(self.path, PATIENCE),
+            self._transaction("BEGIN IMMEDIATE") as connection,
+        ):
             yield connection
             connection.commit()
 
@@ -115,14 +135,33 @@ class Store:
         with uninterrupted(), self._transaction("BEGIN") as connection:
             yield connection
 
+    def check(self) -> list[str]:
+        """What is wrong with the file, as SQLite finds it; nothing where it is whole."""
+        with self.read() as connection:
+            found = [row[0] for row in connection.all("PRAGMA integrity_check(20)") if row[0] != "ok"]
+            lost = connection.all("PRAGMA foreign_key_check")
+        return [*found, *(f"a row of {row[0]} belongs to none of {row[2]}" for row in lost[:20])]
+
+    def compact(self, *, vacuum: bool) -> int:
+        """Empty the write-ahead log, after the file was written anew (`vacuum`); the bytes of the file then.
+
+        Other writers wait. Raises StateError where there is no room.
+        """
+        with uninterrupted(), self._writer, turn(self.path, PATIENCE), self._transaction("") as connection:
+            if vacuum:
+                connection.execute("VACUUM")
+            connection.all("PRAGMA wal_checkpoint(TRUNCATE)")  # who reads meanwhile keeps it for the next time
+            return int(connection.value("PRAGMA page_count")) * int(connection.value("PRAGMA page_size"))
+
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[Connection]:
-        """What is not committed in it is rolled back. An error of SQLite is raised as StateError."""
+        """What is not committed in it is rolled back. An error of SQLite is raised as StateError. Nothing is begun by `""`."""
         self._still_there()
         try:
             lent = self._pool.connect()
             try:
-                lent.driver_connection.execute(begin)
+                if begin:
+                    lent.driver_connection.execute(begin)
                 yield lent.driver_connection
             finally:
                 lent.driver_connection.rollback()

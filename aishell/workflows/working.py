@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from aishell.agents.loading import load_agent
@@ -82,11 +82,11 @@ def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
     workflow, options = kept(head), json.loads(head.options)
     stage = workflow.stage(row.stage)
     try:
-        ends = _deadline(stage, head.until)
         driven: dict[str, Any] = {
             "yes": bool(options.get("yes")),
             "jobs": options.get("jobs"),
-            "deadline": ends,
+            "deadline": None if stage.timeout is None else time.monotonic() + stage.timeout,
+            "until": None if head.until is None else datetime.fromisoformat(head.until),
             "observer": observer,
             "standing": _standing(options),
         }
@@ -115,14 +115,6 @@ def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
 def _close(site: Site, row: Record, exit_code: int, outcome: str, reason: str = "") -> None:
     status = Status.DONE if exit_code in (0, 4) else Status.FAILED
     site.workflow_runs.close(row.id, status, exit_code=exit_code, outcome=outcome, reason=reason)
-
-
-def _deadline(stage: Stage, until: str | None) -> float | None:
-    """When no further step begins, on the monotonic clock: after the stage's time, or when that of the workflow is over."""
-    ends = [] if stage.timeout is None else [time.monotonic() + stage.timeout]
-    if until is not None:
-        ends.append(time.monotonic() + (datetime.fromisoformat(until) - datetime.now(UTC)).total_seconds())
-    return min(ends, default=None)
 
 
 def _standing(options: Mapping[str, Any]) -> Standing | None:

@@ -34,7 +34,7 @@ def test_a_sample_never_becomes_a_state_store(aishell, sqlite, tmp_path, earlier
         words = [word.format(db=sqlite.path) for word in command]
         ended = aishell("--state", str(path), *words)
         assert ended.code == (1 if command == ("doctor",) else 2), ended.err
-        assert "is not an aishell state store" in ended.err + ended.out
+        assert "is not a state store of aishell" in ended.err + ended.out
         assert path.read_bytes() == before
     sample.make(path)  # in its place
     with closing(sqlite3.connect(path)) as connection:

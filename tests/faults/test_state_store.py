@@ -63,7 +63,7 @@ def somebody_elses(path: Path) -> None:
         (overwritten, "is damaged"),
         (damaged_inside, "is damaged"),
         (newer, "was written by a newer aishell"),
-        (somebody_elses, "is not an aishell state store"),
+        (somebody_elses, "is not a state store of aishell"),
     ],
 )
 @pytest.mark.parametrize("command", ["run", "list"])

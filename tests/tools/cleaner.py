@@ -73,6 +73,7 @@ class Cleaner:
         self.engine, self.way = engine, way
         engine.version = way.version
         self.on_batch: Callable[[Reached], str | None] = lambda reached: None
+        self.closes: Callable[[float], str | None] = lambda seconds: None
         #: What happens once the table was found, as late as a run waits where it is too young.
         self.before_run: Callable[[], None] | None = None
 
@@ -105,6 +106,7 @@ class Cleaner:
         values = tool.prepare({**given, **told, **self.way.key(date, key), **params})
         context = self.engine.context(tool)
         context.on_batch = lambda reached, batch: self.on_batch(reached)
+        context.closes = lambda seconds: self.closes(seconds)
         if self.before_run is None:
             return runners.run(tool, values, runners.find(tool, values, context), context)
         found = settled(lambda: runners.find(tool, values, context) or [], time.sleep)

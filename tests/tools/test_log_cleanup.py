@@ -206,6 +206,27 @@ def test_it_stops_where_it_is_told_to_and_goes_on_from_there(cleaner):
     assert cleaner.left() == list(range(2, 4001, 2))
 
 
+def test_no_batch_begins_that_the_window_does_not_hold_with_the_pause_before_it(cleaner):
+    cleaner.log()
+    cleaner.many(4000)
+    asked: list[float] = []
+    written: list[Reached] = []
+
+    def closes(seconds: float) -> str | None:
+        asked.append(seconds)
+        return "the window has closed" if len(asked) == 3 else None
+
+    cleaner.closes, cleaner.on_batch = closes, written.append
+    result = cleaner.delete(sleep=0.05)
+    assert written[-1].batches == len(asked) - 1 == 2  # asked before the first, and behind each
+    assert asked[0] == 0
+    assert asked[1:] == [0.05 + one.longest for one in written]
+    assert 0 < result.output["rows_deleted"] == 4000 - len(cleaner.left()) < 2000
+    assert result.objects[0].status == "deferred"
+    cleaner.closes = lambda seconds: None
+    assert cleaner.delete().output["remaining"] == 0
+
+
 KEYS = {
     "text": ("varchar(40)", lambda n: f"k'{n % 7}%s:{n}"),
     "uuid": ("uuid", lambda n: str(uuid.UUID(int=n * 7919 << 90))),

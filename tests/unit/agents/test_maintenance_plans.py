@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aishell.models import Index, Inventory, Table
+from aishell.models import Index, Inventory, Left, Table
 from tests.unit.making import maintenance, make_index, make_inventory, make_server, make_table
 
 MB = 1 << 20
@@ -276,6 +276,9 @@ def optimized(inventory: Inventory, kind: str = "standard") -> list[str]:
     return [s.params["table"] for s in maintenance(inventory, kind).steps if s.tool == "optimize_table"]
 
 
+LEFT = ("left", "left_near_wraparound")
+
+
 def test_wraparound_goes_first_then_what_was_left_then_what_gains_most():
     tables = (
         make_table("gains_little", fragmentation_percent=1.0, **DEAD),
@@ -284,11 +287,11 @@ def test_wraparound_goes_first_then_what_was_left_then_what_gains_most():
         make_table("near_wraparound", freeze_age_percent=95.0),
         make_table("left_near_wraparound", freeze_age_percent=91.0),
     )
-    deferred = frozenset({"public.left", "public.left_near_wraparound"})
-    inventory = make_inventory(*tables, deferred=deferred)
+    backlog = tuple(Left("optimize_table", f"public.{name}", "the window has closed") for name in LEFT)
+    inventory = make_inventory(*tables, backlog=backlog)
     expected = ["left_near_wraparound", "near_wraparound", "left", "gains_much", "gains_little"]
     assert optimized(inventory) == expected
-    assert optimized(make_inventory(*tables[::-1], deferred=deferred)) == expected
+    assert optimized(make_inventory(*tables[::-1], backlog=backlog)) == expected
 
 
 def test_mysql_rewrites_only_in_a_full_run_and_not_the_indexes_again():

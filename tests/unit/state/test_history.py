@@ -1,10 +1,10 @@
-"""What is remembered of earlier runs: what steps took, streaks without gain, what was left for another night."""
+"""What is remembered of earlier runs: what steps took, and streaks without gain."""
 
 from __future__ import annotations
 
 import pytest
 
-from aishell.models import RunState, StepStatus, Took, now
+from aishell.models import StepStatus, Took, now
 from aishell.state import history
 from aishell.state.store import Store
 from tests.unit.making import start_run
@@ -81,24 +81,6 @@ def test_other_targets_and_failures_are_left_out(store):
 def test_the_last_runs_in_a_row_that_gained_nothing_are_counted(store, gains, streak):
     remember(store, *(("a", 1, before * MB, after * MB) for before, after in gains))
     assert history.load(store, "shop")["touch", "a"].idle_runs == streak
-
-
-def finish(store: Store, *left: str, target: str = "shop") -> None:
-    runs, run_id, owner = start_run(store, target=target)
-    runs.change_state(run_id, owner, RunState.EXECUTING)
-    deferred = [{"object": name, "reason": "the window closed"} for name in left]
-    runs.change_state(run_id, owner, RunState.COMPLETED, result={"output_data": {"deferred": deferred}})
-
-
-def test_what_the_last_finished_run_of_a_target_left_is_deferred(store):
-    assert history.deferred(store, "shop") == frozenset()
-    finish(store, "public.old")
-    finish(store, "public.a", "public.b")
-    finish(store, "public.other", target="other")
-    start_run(store)
-    assert history.deferred(store, "shop") == {"public.a", "public.b"}
-    finish(store)
-    assert history.deferred(store, "shop") == frozenset()
 
 
 @pytest.mark.parametrize(

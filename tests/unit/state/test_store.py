@@ -65,7 +65,7 @@ def test_it_is_private_whatever_the_umask(path, umask):
         store.close()
     finally:
         os.umask(before)
-    assert modes == dict.fromkeys(("state.db", "state.db-wal", "state.db-shm"), 0o600)
+    assert modes == dict.fromkeys(("state.db", "state.db-wal", "state.db-shm", "state.db-turn"), 0o600)
 
 
 def test_every_connection_is_durable(store):
@@ -146,7 +146,7 @@ PARTS = (
 )
 def test_somebody_elses_database_is_refused_and_not_a_byte_of_it_changed(path, statements):
     before = foreign(path, *statements)
-    assert "is not an aishell state store" in refused(path).message
+    assert "is not a state store of aishell" in refused(path).message
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == ["state.db"]
 

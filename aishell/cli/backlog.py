@@ -1,0 +1,65 @@
+"""`aishell backlog`: what windows left undone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from aishell.cli.common import OUTPUT, open_files
+from aishell.cli.main import LazyGroup
+from aishell.cli.streams import say
+
+
+@click.group(cls=LazyGroup)
+def backlog() -> None:
+    """What the windows of runs left undone. The next run of the same agent on the same target begins with it."""
+
+
+@backlog.command(
+    "list", epilog="Examples:  aishell backlog list --target shop   ·   aishell backlog list --output json"
+)
+@click.option("--target", metavar="T", help="Only what was left on this target.")
+@click.option("--agent", metavar="A", help="Only what this agent left.")
+@OUTPUT
+@click.pass_context
+def list_(ctx: click.Context, /, target: str | None, agent: str | None, output: str) -> None:
+    """Every item: since when and why it waits, how many runs left it, and what it is expected to take."""
+    from aishell.cli.listing import show_rows, title
+    from aishell.reporting.units import about, duration
+
+    site = open_files(ctx)
+    found = site.backlog.rows(target, agent.replace("-", "_") if agent else None) if site.state_path.exists() else []
+    now = datetime.now(UTC)
+    rows: list[dict[str, Any]] = []
+    for row in found:
+        age = (now - datetime.fromisoformat(row.since)).total_seconds()
+        item = {name: row[name] for name in ("id", "target", "agent", "tool", "object")}
+        if output == "json":
+            more = {name: row[name] for name in ("reason", "since", "nights", "run_id")}
+            rows.append({**item, **more, "age_seconds": round(age), "forecast_seconds": row.seconds})
+        else:
+            waits = {"forecast": about(row.seconds), "age": duration(age), "left_by": f"{row.nights} run(s)"}
+            rows.append({**item, "object": row.object or "the database", **waits, "reason": row.reason})
+    show_rows(rows, output, empty="nothing was left undone", least=("left_by", "agent", "age"))
+    if output != "json" and rows:
+        known = [row.seconds for row in found if row.seconds is not None]
+        unknown = f", {len(found) - len(known)} of unknown length" if len(known) < len(found) else ""
+        title(f"{len(found)} item(s), {about(sum(known)) if known else 'time unknown'}{unknown if known else ''}")
+
+
+@backlog.command(
+    epilog="Examples:  aishell backlog drop 3   ·   aishell backlog drop 3 4 --reason 'the table is retired'"
+)
+@click.argument("numbers", metavar="ID...", nargs=-1, required=True, type=click.IntRange(1))
+@click.option("--reason", default="", metavar="TEXT", help="Why, for the audit log.")
+@click.pass_context
+def drop(ctx: click.Context, /, numbers: tuple[int, ...], reason: str) -> None:
+    """Forget items. Work that a later plan calls for, and its window leaves undone, comes back."""
+    from aishell.reporting.units import printable
+    from aishell.state.runs import who
+
+    for row in open_files(ctx).backlog.drop(numbers, who(), reason):
+        name = row.object or "the database"
+        say(f"dropped: {printable(row.tool)} of {printable(name)} on {printable(row.target)}")

@@ -1,0 +1,45 @@
+"""`aishell state`: the state store itself."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from aishell.cli.common import OUTPUT, open_files
+from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.cli.streams import say
+from aishell.errors import StateError
+
+
+@click.group(cls=LazyGroup)
+def state() -> None:
+    """`state.db`, in which runs, approvals, schedules and the audit log stand."""
+
+
+@state.command(
+    cls=ShowsExamples,
+    epilog="Examples:  aishell state maintain   ·   aishell state maintain --compact",
+)
+@click.option("--compact", is_flag=True, help="Write the file anew in any case, not only where a tenth of it is free.")
+@OUTPUT
+@click.pass_context
+def maintain(ctx: click.Context, /, compact: bool, output: str) -> None:
+    """Check the whole file, write it anew where much of it is free, and empty its write-ahead log.
+
+    Runs go on meanwhile; what they write waits. A damaged file is left as it is (exit 2).
+    """
+    from aishell.cli.console import write_json
+    from aishell.reporting.units import duration, printable, size
+    from aishell.state.upkeep import maintain as maintained
+
+    site = open_files(ctx)
+    if not site.state_path.exists():
+        raise StateError(f"there is no state store at {site.state_path}", hint="the first run makes it")
+    done = maintained(site.store, compact=compact)
+    if output == "json":
+        write_json({"path": str(site.state_path), "problems": [], **asdict(done)})
+        return
+    say(f"{printable(site.state_path)} is whole: {size(done.bytes_before)}, {size(done.free_before)} of it free")
+    if done.compacted:
+        say(f"written anew in {duration(done.seconds)}: {size(done.bytes_after)} now")

@@ -1,0 +1,172 @@
+"""The backlog: what windows left undone. What a step leaves and what it makes good, and the order of a plan by it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from aishell.models import Cause, Evidence, Left, Shift, Standing, Step, StepResult, StepStatus
+from aishell.planning.estimates import label_of
+from aishell.planning.graph import Graph
+from aishell.planning.leaving_out import by_ids
+from aishell.planning.variables import named_tables, resolve
+from aishell.reporting.units import about, duration
+
+#: A tool and an object (`schema.table`; empty: the whole database): by this an item is found again in a later plan.
+Key = tuple[str, str]
+#: Tools that change nothing and are work all the same. What others only measure is measured anew by each plan.
+CHECKS = frozenset({"check_table_corruption"})
+#: Which of these is taken depends on the table as it is that night: its key, its statistics, what refers to it. The work is one.
+_SAME = {
+    "delete_old_records_by_date": "delete_old_records",
+    "delete_old_records_without_key": "delete_old_records",
+    "archive_related_records": "archive_old_records",
+    "delete_related_records": "delete_archived_records",
+    "optimize_offline_table": "optimize_table",
+    "update_all_statistics": "batch_update_statistics",
+}
+#: The field in which a tool counts the rows that it went through.
+ROWS = ("rows_deleted", "rows_archived", "rows_loaded")
+
+
+def keys_of(tool: str, params: Mapping[str, Any]) -> frozenset[Key]:
+    """What a step is in the backlog: its work on its object, and on each table of its list."""
+    tables = {f"{schema}.{table}" for schema, table in named_tables(params)}
+    return frozenset((work_of(tool), name) for name in {label_of(params), *tables})
+
+
+def work_of(tool: str) -> str:
+    """The tool by whose name the work of a tool stands in the backlog."""
+    return _SAME.get(tool, tool)
+
+
+def called_for(steps: Sequence[Step]) -> dict[Key, float | None]:
+    """All that a plan calls for, with the seconds that it is expected to take: of a list of tables only all together."""
+    return {
+        key: step.estimate.seconds if key[1] == label_of(params) else None
+        for step in steps
+        for params in (_plain(step),)
+        for key in keys_of(step.tool, params)
+    }
+
+
+def shift(step: Step, result: StepResult, *, read_only: bool) -> Shift | None:
+    """What a step that ended takes out of the backlog, and what it puts there; None where nothing changes.
+
+    What failed, was refused or waits for another step says nothing of whether the work is needed.
+    """
+    if read_only and step.tool not in CHECKS:
+        return None
+    own, work, keys = label_of(result.params), work_of(step.tool), keys_of(step.tool, result.params)
+    left = {name if (work, name := item["object"]) in keys else own: str(item["reason"]) for item in result.deferred}
+    if result.cause is Cause.DEFERRED and not left:
+        left = {own: result.reason or ""}
+    through = result.status is StepStatus.DONE or result.cause in (Cause.IDLE, Cause.CONDITION, Cause.DEFERRED)
+    if not through:
+        return None
+    # A step that ran and left some objects has said which: the others are done.
+    gone = keys if result.cause is not Cause.DEFERRED or result.deferred else frozenset()
+    items = tuple(
+        Left(work, name, reason.removeprefix("deferred: "), seconds=forecast(step, result) if name == own else None)
+        for name, reason in left.items()
+    )
+    return Shift(tuple(sorted(gone - {(work, name) for name in left})), items)
+
+
+def forecast(step: Step, result: StepResult) -> float | None:
+    """Seconds for what a step left: its share of what was expected of all of it, or by the pace of what it has done where that
+    was slower; a first batch has no pause. None: no basis."""
+    done, expected = counted(result), step.estimate
+    if not done or not expected.work or expected.unit != "rows":
+        return expected.seconds
+    left = max(0, expected.work - done)
+    return round(max(left * result.execution_time / done, (expected.seconds or 0.0) * left / expected.work), 3)
+
+
+def counted(result: StepResult) -> int | None:
+    """The rows that a step has gone through; None for one that counts none."""
+    return next((n for name in ROWS if isinstance(n := (result.output or {}).get(name), int)), None)
+
+
+def first(steps: Sequence[Step], backlog: Collection[Left], urgent: Callable[[Step], bool]) -> tuple[Step, ...]:
+    """The steps with those first that are urgent, then those of the backlog, the oldest first; each with the steps that it needs.
+    A step of the backlog says why."""
+    known = {(item.tool, item.object): item for item in backlog}
+    if not known:
+        return tuple(steps)
+    owed = {step.id: items for step in steps if (items := [known[k] for k in _keys(step) if k in known])}
+    if not owed:
+        return tuple(steps)
+    needs = Graph(steps).needs
+    ranks = {step.id: _rank(urgent(step), owed.get(step.id)) for step in steps}
+    for step in reversed(steps):  # needs stand before what needs them
+        if not step.always:
+            ranks |= {need: min(ranks[need], ranks[step.id]) for need in needs[step.id] if need in ranks}
+    ids = [step.id for step in steps]
+    told = (_told(step, owed[step.id]) if step.id in owed else step for step in steps)
+    ordered = sorted((by_ids(step, ids) for step in told), key=lambda step: (ranks[step.id], step.index))
+    return tuple(replace(step, index=number) for number, step in enumerate(ordered))
+
+
+def sentences(
+    before: Standing, after: Standing, nights: Sequence[tuple[float, float]], window: float | None
+) -> list[str]:
+    """Whether the backlog grows or shrinks, and whether the window is too small.
+
+    `nights`: seconds of work that arose and that was done, of each of the last nights, where that shows a window too small.
+    """
+    if not before.items and not after.items:
+        return []
+    if not after.items:
+        told = [f"The backlog is empty again: {before.items} item(s) stood in it."]
+    elif after.items == before.items:
+        told = [f"The backlog stays at {_items(after)}."]
+    else:
+        way = "grew" if after.items > before.items else "shrank"
+        told = [f"The backlog {way} from {before.items} to {_items(after)}."]
+    if window is not None and after.longest is not None and (after.longest.seconds or 0) > window:
+        item = after.longest
+        whole = f"more than the whole window of {duration(window)}"
+        told.append(f"{item.tool} of {item.object or 'the database'} alone takes {about(item.seconds)}, {whole}.")
+    if nights:
+        arose, done = (sum(column) / len(nights) for column in zip(*nights, strict=True))
+        told.append(
+            f"The window is too small: over the last {len(nights)} nights {about(arose)} of work arose a night, "
+            f"and {duration(done)} were done."
+        )
+    return told
+
+
+def _items(standing: Standing) -> str:
+    unknown = (
+        f" and {standing.unknown} of unknown length" if standing.unknown and standing.unknown < standing.items else ""
+    )
+    time = "time unknown" if standing.unknown == standing.items else about(standing.seconds)
+    return f"{standing.items} item(s), {time}{unknown}"
+
+
+def _rank(urgent: bool, items: Sequence[Left] | None) -> tuple[int, str]:
+    since = min((item.since for item in items or ()), default="~")  # what was left goes before what was not
+    return 0 if urgent else 1 if items else 2, since
+
+
+def _told(step: Step, items: Sequence[Left]) -> Step:
+    """The step with why it comes first."""
+    item = min(items, key=lambda one: (one.since, one.object))
+    nights = max(one.nights for one in items)
+    told = f"backlog, since {item.since[:16].replace('T', ' ')}Z: {item.reason}"
+    why = Evidence("nights_left_undone", nights, told, item.since)
+    return replace(
+        step, rationale=f"Left undone before, so it comes first. {step.rationale}", evidence=(why, *step.evidence)
+    )
+
+
+def _keys(step: Step) -> list[Key]:
+    return sorted(keys_of(step.tool, _plain(step)))
+
+
+def _plain(step: Step) -> dict[str, Any]:
+    """The parameters as they will be; what refers to another step's result stays None."""
+    params: dict[str, Any] = resolve(dict(step.params), lambda reference: None)
+    return params

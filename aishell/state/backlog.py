@@ -1,0 +1,193 @@
+"""The backlog in the store: what windows left undone, and how each run found and left it.
+
+A step's share is written in the transaction of the step's outcome, so that a kill neither loses nor doubles an item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aishell.errors import UnknownNameError
+from aishell.models import Left, Shift, Standing, now
+from aishell.state import audit
+from aishell.state.connection import Connection, Record, marks
+from aishell.state.store import Store
+
+#: So many nights at most tell whether a window is large enough, the last ones; fewer than the second tell nothing.
+NIGHTS, LEAST_NIGHTS = 7, 3
+#: Forecasts become better from run to run: only growth above this share of the backlog is growth.
+GROWTH = 0.1
+
+_ON = "target = :target AND agent = :agent"
+_LEAVE = """INSERT INTO backlog (target, agent, tool, object, reason, inputs, since, run_id, nights, seconds)
+    VALUES (:target, :agent, :tool, :object, :reason, :inputs, :since, :run_id, 1, :seconds)
+    ON CONFLICT (target, agent, tool, object) DO UPDATE SET reason = excluded.reason, inputs = excluded.inputs,
+        seconds = excluded.seconds, nights = nights + (run_id <> excluded.run_id), run_id = excluded.run_id"""
+_GONE = f"DELETE FROM backlog WHERE {_ON} AND tool = :tool AND object = :object"  # noqa: S608  our own
+_EXPECT = f"UPDATE backlog SET seconds = :seconds WHERE {_ON} AND tool = :tool AND object = :object"  # noqa: S608  our own
+#: Runs that had an end and came to it, the newest first.
+_MEASURED = f"""SELECT * FROM backlog_nights WHERE {_ON} AND "window" IS NOT NULL AND worked IS NOT NULL
+    ORDER BY at DESC LIMIT {NIGHTS}"""  # noqa: S608  our own
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run as its backlog sees it: of which inputs (a digest), and what its plan calls for (tool, object), with the seconds
+    that it expects that to take.
+
+    `window`: the seconds that it has, None where nothing ends it.
+    """
+
+    target: str
+    agent: str
+    inputs: str
+    called_for: Mapping[tuple[str, str], float | None] = field(default_factory=dict)
+    window: float | None = None
+
+
+@dataclass(frozen=True)
+class Night:
+    """How a run found the backlog and left it. `short`: (seconds that arose, seconds that were done) of each of the last
+    nights, where they show that the window is too small; else nothing."""
+
+    before: Standing
+    after: Standing
+    window: float | None
+    short: tuple[tuple[float, float], ...] = ()
+
+
+def begin(connection: Connection, run_id: str, facts: Facts) -> None:
+    """Take out what is no longer needed, and write down how the run found the backlog, by what is expected of it now.
+
+    No longer needed is what a plan by the inputs of the run that left it does not call for: that one looked for it.
+    """
+    forecasts = [
+        {"target": facts.target, "agent": facts.agent, "tool": tool, "object": name, "seconds": seconds}
+        for (tool, name), seconds in facts.called_for.items()
+        if seconds is not None
+    ]
+    connection.executemany(_EXPECT, forecasts)
+    items = _items(connection, facts.target, facts.agent)
+    needless = [i for i in items if i.inputs == facts.inputs and (i.tool, i.object) not in facts.called_for]
+    found = standing(items)
+    connection.executemany("DELETE FROM backlog WHERE id = :id", [{"id": item.id} for item in needless])
+    night = {
+        "run_id": run_id,
+        "target": facts.target,
+        "agent": facts.agent,
+        "at": now(),
+        "window": facts.window,
+        "items_before": found.items,
+        "seconds_before": found.seconds,
+        "needless": standing(needless).seconds,
+    }
+    connection.insert("backlog_nights", night)
+
+
+def change(connection: Connection, run_id: str, facts: Facts, shift: Shift) -> None:
+    """What a step of a run makes of the backlog, in the transaction of its outcome."""
+    which = {"target": facts.target, "agent": facts.agent}
+    for tool, name in shift.gone:
+        connection.execute(_GONE, {**which, "tool": tool, "object": name})
+    for item in shift.left:
+        left = {"tool": item.tool, "object": item.object, "reason": item.reason, "seconds": item.seconds}
+        connection.execute(_LEAVE, {**which, **left, "inputs": facts.inputs, "since": now(), "run_id": run_id})
+
+
+def standing(items: Iterable[Record]) -> Standing:
+    """How a backlog of these rows stands."""
+    rows = list(items)
+    known = [row for row in rows if row.seconds is not None]
+    return Standing(
+        items=len(rows),
+        seconds=round(sum(row.seconds for row in known), 3),
+        unknown=len(rows) - len(known),
+        oldest=min((row.since for row in rows), default=None),
+        longest=_left(max(known, key=lambda row: row.seconds)) if known else None,
+    )
+
+
+class Backlog:
+    """What windows left undone in a store. Every method is one transaction."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def items(self, target: str, agent: str) -> tuple[Left, ...]:
+        """What an agent left undone on a target, the oldest first: with that its next plan begins."""
+        with self.store.read() as connection:
+            return tuple(map(_left, _items(connection, target, agent)))
+
+    def rows(self, target: str | None = None, agent: str | None = None) -> list[Record]:
+        """The items of a target, of an agent, or all, by target and age."""
+        sql = """SELECT * FROM backlog WHERE (:target IS NULL OR target = :target) AND (:agent IS NULL OR agent = :agent)
+            ORDER BY target, since, id"""
+        with self.store.read() as connection:
+            return connection.all(sql, {"target": target, "agent": agent})
+
+    def standings(self) -> dict[str, Standing]:
+        """How the backlog of each target stands that has one."""
+        rows = self.rows()
+        return {
+            name: standing(row for row in rows if row.target == name) for name in dict.fromkeys(r.target for r in rows)
+        }
+
+    def drop(self, numbers: Collection[int], by: str, reason: str = "") -> list[Record]:
+        """Forget items; the rows as they were. Raises UnknownNameError, and forgets none, where one is not there."""
+        wanted, values = marks(numbers)
+        with self.store.write() as connection:
+            known = connection.all("SELECT * FROM backlog ORDER BY id")
+            rows = [row for row in known if row.id in set(numbers)]
+            missing = set(numbers) - {row.id for row in rows}
+            if missing:
+                raise UnknownNameError("item of the backlog", str(min(missing)), [str(row.id) for row in known])
+            connection.execute(f"DELETE FROM backlog WHERE id IN ({wanted})", values)  # noqa: S608  nothing but marks
+            for row in rows:
+                told = {name: row[name] for name in ("target", "agent", "tool", "object", "nights", "since")}
+                audit.append(connection, "backlog_dropped", {**told, "by": by, "reason": reason})
+        return rows
+
+    def ended(self, run_id: str, worked: float, *, cut: bool) -> Night | None:
+        """Write down how a run left the backlog, and how it found it; None for a run that never looked at it.
+
+        `worked`: seconds of its steps together; `cut`: it left something undone.
+        """
+        with self.store.write() as connection:
+            night = connection.first("SELECT * FROM backlog_nights WHERE run_id = :run", {"run": run_id})
+            if night is None:
+                return None
+            after = standing(_items(connection, night.target, night.agent))
+            values = {"worked": worked, "cut": int(cut), "items_after": after.items, "seconds_after": after.seconds}
+            connection.update("backlog_nights", "run_id = :run", {"run": run_id}, values)
+            measured = connection.all(_MEASURED, {"target": night.target, "agent": night.agent})
+        before = Standing(night.items_before, night.seconds_before)
+        return Night(before, after, night.window, _short(measured) if cut else ())
+
+
+def _short(nights: Sequence[Record]) -> tuple[tuple[float, float], ...]:
+    """What arose and what was done in each of the last nights, the newest first, where the backlog grew through them all.
+
+    Those count that began with a backlog and left one, without a night between that did not: the first night of all finds the
+    work of years, and says nothing of what arises.
+    """
+    counted = []
+    for night in nights:
+        if not (night.cut and night.items_before):
+            break
+        counted.append(night)
+    if len(counted) < LEAST_NIGHTS:
+        return ()
+    grown = [night.seconds_after - night.seconds_before + night.needless for night in counted]
+    if sum(grown) <= GROWTH * counted[-1].seconds_before:
+        return ()
+    return tuple((night.worked + more, night.worked) for night, more in zip(counted, grown, strict=True))
+
+
+def _items(connection: Connection, target: str, agent: str) -> list[Record]:
+    sql = f"SELECT * FROM backlog WHERE {_ON} ORDER BY since, id"  # noqa: S608  our own
+    return connection.all(sql, {"target": target, "agent": agent})
+
+
+def _left(row: Record) -> Left:
+    return Left(row.tool, row.object, row.reason, row.since, row.nights, row.seconds)

@@ -1,0 +1,68 @@
+"""What grows in the store, and goes when it is old: runs, the ledger of schedules, the memory of objects and of nights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+
+from aishell.models import RunState, StepStatus
+from aishell.state import audit
+from aishell.state.connection import marks
+from aishell.state.runs import who
+from aishell.state.store import Store
+
+#: Of each object and tool, and of each agent on a target, so many rows stay, however old: plans and measures go by the last ones.
+KEPT = 10
+
+#: Steps and checkpoints go with their runs, and so do answered requests.
+_RUNS = """DELETE FROM runs WHERE state IN ({states}) AND created_at < :before
+    AND id NOT IN (SELECT id FROM runs WHERE state IN ({states}) ORDER BY created_at DESC LIMIT :keep)
+    AND id NOT IN (SELECT run_id FROM steps WHERE status IN ({doubtful}))"""
+#: The last row of each outcome stays: since when a schedule has had no success is told by it.
+_LEDGER = """DELETE FROM schedule_runs WHERE status NOT IN ('due', 'running', 'waiting') AND nominal_at < :before
+    AND decided_at < :before
+    AND id NOT IN (SELECT max(id) FROM schedule_runs GROUP BY schedule, target, status, outcome)"""
+#: What a run that is still there recorded stays with it: it may be resumed, or taken back.
+_OBJECTS = """DELETE FROM table_history WHERE at < :before AND run_id NOT IN (SELECT id FROM runs)
+    AND id NOT IN (SELECT id FROM (SELECT id, row_number() OVER
+        (PARTITION BY target, tool, object ORDER BY id DESC) AS number FROM table_history) WHERE number <= :kept)"""
+_NIGHTS = """DELETE FROM backlog_nights WHERE at < :before AND run_id NOT IN (SELECT id FROM runs)
+    AND run_id NOT IN (SELECT run_id FROM (SELECT run_id, row_number() OVER
+        (PARTITION BY target, agent ORDER BY at DESC) AS number FROM backlog_nights) WHERE number <= :kept)"""
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """How many rows went: runs, rows of the ledger, of the memory of objects, and of nights."""
+
+    runs: int
+    schedule_runs: int
+    objects: int
+    nights: int
+
+    @property
+    def rows(self) -> int:
+        """Those beside the runs."""
+        return self.schedule_runs + self.objects + self.nights
+
+
+def prune(store: Store, *, keep: int, older_than_days: int) -> Pruned:
+    """Remove finished runs beyond the newest `keep` that are older, and what else is as old and of no use; events stay.
+
+    One transaction. A run that is in doubt, waits or goes on stays, whatever its age.
+    """
+    before = (datetime.now(UTC) - timedelta(days=older_than_days)).isoformat(timespec="microseconds")
+    states, values = marks((RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED))
+    doubtful, doubts = marks((StepStatus.IN_DOUBT, StepStatus.STARTED), "d")
+    with store.write() as connection:
+        runs = _RUNS.format(states=states, doubtful=doubtful)
+        limits = {"before": before, "kept": KEPT}
+        removed = Pruned(
+            connection.execute(runs, {**values, **doubts, "before": before, "keep": keep}).rowcount,
+            connection.execute(_LEDGER, limits).rowcount,
+            connection.execute(_OBJECTS, limits).rowcount,
+            connection.execute(_NIGHTS, limits).rowcount,
+        )
+        told = {"pruned_runs": removed.runs, "by": who()}
+        audit.append(connection, "state_changed", {**told, "pruned": asdict(removed)} if removed.rows else told)
+    return removed
