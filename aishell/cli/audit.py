@@ -120,7 +120,7 @@ def _copy(path: Path) -> Anchor | list[dict[str, Any]]:
 
 @audit.command(
     epilog="Examples:  aishell audit export --run 3f2a > run.jsonl   ·   "
-    "aishell audit export --seal /mnt/audit/2026-q3.jsonl --older-than-days 90"
+    "aishell audit export --seal /mnt/audit/2026-q3.jsonl --older-than 90"
 )
 @click.option("--run", "run_id", metavar="ID", help="Only the events of one run.")
 @click.option(
@@ -131,8 +131,9 @@ def _copy(path: Path) -> Anchor | list[dict[str, Any]]:
     help="Move the older part of the log into a new file, out of the state store.",
 )
 @click.option(
-    "--older-than-days",
+    "--older-than",
     "days",
+    metavar="DAYS",
     type=click.FloatRange(0, 36_525),
     help=f"With --seal: what is moved; {SEALED_AFTER} if not said.",
 )
@@ -146,7 +147,7 @@ def export(ctx: click.Context, /, run_id: str | None, path: Path | None, days: f
     from aishell.cli.console import write_json
 
     if path is None and days is not None:
-        raise UsageError("--older-than-days says what --seal moves", hint="add --seal FILE")
+        raise UsageError("--older-than says what --seal moves", hint="add --seal FILE")
     if path is not None and run_id is not None:
         raise UsageError(
             "--run and --seal exclude each other", hint="whole runs are sealed, and all that are old enough"

@@ -20,6 +20,8 @@ from aishell.state.connection import Connection, Record, beginning
 from aishell.state.seals import Seal, newest_seal
 
 GENESIS = "0" * 64
+#: The columns of an event.
+EVENT = "id, run_id, step_index, type, at, data, previous, hash"
 #: The event by which a run tells that the log was not what the anchor says; it stays in the log.
 BROKEN = "audit_broken"
 #: Not what changes without an event of the step's own: how far it has come, and times.
@@ -83,13 +85,14 @@ def head(connection: Connection) -> tuple[int, str]:
     return (row.id, row.hash) if row else (0, GENESIS)
 
 
-def follows(row: Record, last: int, previous: str) -> bool:
-    """Whether an event is the next one after number `last`, whose hash is `previous`, and as it was written."""
+def follows(event: tuple[Any, ...], last: int, head_: str) -> bool:
+    """Whether an event, as `EVENT` has its columns, is the next one after number `last` with the hash `head_`, and is whole."""
+    number, run_id, step_index, kind, at, data, previous, hash_ = event
     try:
-        expected = _hash(row.previous, row.run_id, row.step_index, row.type, row.at, row.data)
+        whole = hash_ == _hash(previous, run_id, step_index, kind, at, data)
     except TypeError:  # a blob, which no event has
         return False
-    return bool(row.id == last + 1 and row.previous == previous and row.hash == expected)
+    return bool(whole and number == last + 1 and previous == head_)
 
 
 def verify(connection: Connection, expected_head: str | None = None) -> list[Problem]:

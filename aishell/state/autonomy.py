@@ -15,14 +15,14 @@ from typing import Any
 from aishell.errors import StateError
 from aishell.models import Subject, Tally, plain
 from aishell.state import anchor, audit
-from aishell.state.connection import Connection, Record
+from aishell.state.connection import Connection
 from aishell.state.seals import Seal, newest_seal
 from aishell.state.store import Store
 
 #: As many are counted as a rule can ask for.
 MOST = 1000
 _OVER = ("completed", "failed", "cancelled")
-_NEWER = "SELECT id, run_id, step_index, type, at, data, previous, hash FROM events WHERE id > :last ORDER BY id"
+_NEWER = f"SELECT {audit.EVENT} FROM events WHERE id > :last ORDER BY id"  # noqa: S608  our own columns
 
 Place = tuple[str, int]  # a run and the index of a step
 
@@ -65,17 +65,17 @@ class Book:
             for subject, runs in self.counted.items()
         ]
 
-    def add(self, row: Record) -> None:
-        """The next event: checked against the one before it, and counted."""
-        whole = audit.follows(row, self.number, self.head)
-        self.number, self.head = row.id, row.hash
+    def add(self, event: tuple[Any, ...]) -> None:
+        """The next event, by its columns: checked against the one before it, and counted."""
+        number, run_id, step_index, kind, _, data, _, head = event
+        whole = audit.follows(event, self.number, self.head)
+        self.number, self.head = number, head
         if not whole:
-            self._break(row.id, "was changed, or events before it are missing")
-        elif row.type == audit.BROKEN:
-            self._break(row.id, "tells that the log was cut")
-        elif row.type in _COUNTING and isinstance(row.run_id, str):
-            data = audit.read(row.data)
-            _COUNTING[row.type](self, (row.run_id, row.step_index), data, row.id)
+            self._break(number, "was changed, or events before it are missing")
+        elif kind == audit.BROKEN:
+            self._break(number, "tells that the log was cut")
+        elif kind in _COUNTING and run_id is not None:
+            _COUNTING[kind](self, (run_id, step_index), audit.read(data), number)
 
     def tally(self, subject: Subject, run_id: str | None = None) -> Tally:
         """What is counted for a subject; `run_id` is the run that asks. A subject without an identity is any database's."""
@@ -194,7 +194,7 @@ class Autonomy:
         if self._book is None or not _stands(connection, self._book):
             self._book = Book.after(newest_seal(connection))
         for row in connection.execute(_NEWER, {"last": self._book.number}):
-            self._book.add(row)
+            self._book.add(tuple(row))
         return self._book
 
     def _cut_off(self, connection: Connection) -> str | None:

@@ -26,7 +26,7 @@ from aishell.state.store import Store
 _OVER = (RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED)
 _SPANS = """SELECT e.run_id, min(e.id) AS first, max(e.id) AS last, r.state FROM events AS e
     LEFT JOIN runs AS r ON r.id = e.run_id WHERE e.run_id IS NOT NULL GROUP BY e.run_id ORDER BY first DESC"""
-_OLD = "SELECT * FROM events WHERE id <= :through ORDER BY id"
+_OLD = f"SELECT {audit.EVENT} FROM events WHERE id <= :through ORDER BY id"  # noqa: S608  our own columns
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _carried(connection: Connection, part: Part) -> dict[str, Any]:
     book, runs, pruned = Book.after(before), set(before.runs if before else ()), before.pruned if before else 0
     broken = list(before.broken if before else ())
     for row in connection.execute(_OLD, {"through": part.through}):
-        book.add(row)
+        book.add(tuple(row))
         if row.run_id is not None:
             runs.add(row.run_id)
         if row.type == audit.BROKEN:

@@ -190,57 +190,66 @@ def test_what_no_person_looked_at_earns_nothing(on_sqlite, options):
 
 def test_a_failure_takes_it_away_and_the_log_tells(nights):
     nights.earn(3)
-    with locked(nights):
-        result = nights.night()
-    assert nights.step(result).status in ("failed", "skipped"), nights.step(result)
-    if nights.step(result).status == "skipped":
-        pytest.skip("a lock that is held puts it off on this server, and that is no failure")
+    with broken(nights) as before:
+        result = nights.night(before=before)
+    assert nights.step(result).status == "failed", nights.step(result)
     (lost,) = nights.aishell.events("autonomy_reset")
-    assert lost["count"] == 3
+    assert (lost["count"], lost["subject"]["tool"]) == (2, "optimize_table")  # the third night had earned it
+    assert "failed" in lost["because"]
     asks(nights)
 
 
 @contextlib.contextmanager
-def locked(nights: Nights) -> Iterator[None]:
-    """Somebody else writes to the SQLite file, and does not end."""
-    if nights.bloated.engine != "sqlite":
-        yield
+def broken(nights: Nights) -> Iterator[Callable[[], None]]:
+    """What comes between the plan and the step: somebody holds the file, or the table has another name."""
+    if nights.bloated.engine == "postgresql":
+        yield lambda: nights.db.execute("ALTER TABLE orders RENAME TO elsewhere")
+        nights.db.execute("ALTER TABLE elsewhere RENAME TO orders")
         return
     with contextlib.closing(sqlite3.connect(nights.db.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
+        yield lambda: other.execute("BEGIN IMMEDIATE") and None
 
 
-@pytest.mark.parametrize(
-    ("what", "change"),
-    [
-        ("another name", lambda nights: setattr(nights, "name", "crm")),
-        ("a rule for another target", lambda nights: None),
-        ("a constraint that asks", lambda nights: None),
-        ("a scoped rule that asks", lambda nights: None),
-        ("no longer production", lambda nights: None),
-    ],
-)
-def test_what_was_earned_is_for_that_target_and_that_kind_of_question(on_sqlite, what, change):
+PRODUCTION, OWN = "production", RULE.replace("}", ", target: shop}")
+#: The name of the target, its environment, the rule that fits it then, what else the policy says, and whether it still asks.
+CHANGES = {
+    "the same": ("shop", PRODUCTION, RULE, "", False),
+    "a rule for this target": ("shop", PRODUCTION, OWN, "", False),
+    "another name": ("crm", PRODUCTION, RULE, "", True),
+    "a rule for another target": ("shop", PRODUCTION, RULE.replace("}", ", target: crm}"), "", True),
+    "a rule that asks for more": ("shop", PRODUCTION, RULE.replace("2", "3"), "", True),
+    "no rule": ("shop", PRODUCTION, "", "", True),
+    "a constraint that asks": (
+        "shop",
+        PRODUCTION,
+        RULE,
+        "constraints: [{type: backup_required, before_operations: [optimize_table], on_violation: ask}]\n",
+        True,
+    ),
+    "a scoped rule that asks": ("shop", PRODUCTION, RULE, "rules: [{tool: optimize_table, decision: confirm}]\n", True),
+    "another environment": (
+        "shop",
+        "test",
+        RULE.replace(PRODUCTION, "test"),
+        "matrix: {moderate: {medium: confirm}}\n",
+        True,
+    ),
+}
+
+
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_was_earned_is_for_that_target_and_that_kind_of_question(on_sqlite, change):
     on_sqlite.earn()
-    change(on_sqlite)
-    more, rule = "", RULE
-    if what == "a constraint that asks":
-        more = "constraints:\n  - {type: max_table_size, max_rows: 1, on_violation: ask}\n"
-    if what == "a scoped rule that asks":
-        more = "rules:\n  - {tool: optimize_table, decision: confirm}\n"
-    if what == "a rule for another target":
-        rule = RULE.replace("}", ", target: shop}")
-    if what == "no longer production":
-        more = "matrix: {moderate: {medium: confirm}}\n"
-        rule = RULE.replace("production", "test")
-        on_sqlite.configure(rule, more, "test")
+    on_sqlite.name, environment, rule, more, still_asks = CHANGES[change]
+    on_sqlite.configure(rule, more, environment)
+    if "target: crm" in rule:
+        with (on_sqlite.aishell.config / "targets.yaml").open("a") as file:
+            file.write("  crm: {url: 'sqlite:///x.db', environment: test}\n")
+    if still_asks:
+        asks(on_sqlite)
     else:
-        on_sqlite.configure(rule, more)
-    if what == "a rule for another target":
         assert on_sqlite.night().status == "success"
-        return
-    asks(on_sqlite)
 
 
 def test_another_database_under_the_name_has_earned_nothing(on_sqlite):
@@ -250,20 +259,20 @@ def test_another_database_under_the_name_has_earned_nothing(on_sqlite):
     asks(on_sqlite)
 
 
+def begun(nights: Nights) -> dict[str, Any]:
+    """What the steps are of, as the log tells it."""
+    told = (event["subject"] for event in nights.aishell.events("step_started") if "subject" in event)
+    return next(subject for subject in told if subject["tool"] == "optimize_table")
+
+
 def test_what_is_lost_between_the_plan_and_the_step_is_not_granted(on_sqlite):
-    """Another run is rejected after this one was planned: it looks again when the step is about to start."""
+    """Another run's step is rejected after this one was planned: it is judged again when the step is about to start."""
     on_sqlite.earn()
 
     def rejected() -> None:
-        with contextlib.closing(sqlite3.connect(on_sqlite.aishell.state)) as state:
-            (run,) = state.execute(
-                "SELECT run_id FROM events WHERE type = 'approval_decided' ORDER BY id DESC"
-            ).fetchone()
         with Site.open(on_sqlite.aishell.site, state=on_sqlite.aishell.state) as site:
-            subject = json.loads(on_sqlite.aishell.rows(
-                "SELECT data FROM events WHERE type = 'step_started' AND data LIKE '%optimize_table%' ORDER BY id DESC"
-            )[0][0])["subject"]  # fmt: skip
-            site.runs.event("approval_decided", {"status": "rejected", "subject": subject}, run_id=run, step_index=1)
+            told = {"status": "rejected", "subject": begun(on_sqlite)}
+            site.runs.event("approval_decided", told, run_id="another", step_index=0)
 
     result = on_sqlite.night(before=rejected)
     assert on_sqlite.verdict().earned.granted, "as it was planned"
@@ -280,10 +289,7 @@ def test_what_is_lost_after_the_gates_is_not_granted_either(on_sqlite, monkeypat
     def start(run: Any, step: Any, tool: Any, *more: Any) -> None:
         if tool.name == "optimize_table" and not lost:
             lost.append(step.id)
-            told = {"status": "rejected", "subject": on_sqlite.aishell.events("step_started")[-1].get("subject")}
-            told["subject"] = next(
-                one["subject"] for one in on_sqlite.aishell.events("step_started") if "subject" in one
-            )
+            told = {"status": "rejected", "subject": begun(on_sqlite)}
             run.runs.event("approval_decided", told, run_id="another", step_index=0)
         original(run, step, tool, *more)
 
@@ -294,6 +300,7 @@ def test_what_is_lost_after_the_gates_is_not_granted_either(on_sqlite, monkeypat
     assert on_sqlite.aishell.events("autonomy_used") == []
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("edit", ["counted", "reset", "anchor"])
 def test_an_edited_log_has_earned_nothing(on_sqlite, edit):
     on_sqlite.earn()

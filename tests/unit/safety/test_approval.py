@@ -9,7 +9,7 @@ import pytest
 
 from aishell.models import AgentConfig, Risk
 from aishell.safety.approval import GROWTH_TOLERANCE, binding, governing, outgrown
-from aishell.settings import Earned, DEFAULT_POLICY, Policy, Rule, Target
+from aishell.settings import DEFAULT_POLICY, Earned, Policy, Rule, Target
 from aishell.verdicts import Decision
 from tests.unit.making import make_tool
 

@@ -161,8 +161,8 @@ nights = st.builds(
 )
 
 
-@settings(max_examples=60)
-@given(st.lists(nights, max_size=9))
+@settings(max_examples=40)
+@given(st.lists(nights, max_size=8))
 def test_whatever_happened_no_more_is_counted_than_the_rule_says(history):
     """After each night, by one process that has looked all along and by one that looks for the first time."""
     with tempfile.TemporaryDirectory() as folder, contextlib.closing(Store.open(Path(folder) / "state.db")) as store:
@@ -174,7 +174,7 @@ def test_whatever_happened_no_more_is_counted_than_the_rule_says(history):
         assert all(log.count(subject) == expected(history, subject) for subject in (SHOP, *OTHERS))
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(nights, max_size=5), st.lists(nights, max_size=4), st.lists(nights, max_size=3))
 def test_sealing_carries_the_counts_on(first, then, last):
     """Sealed twice, with runs after each time: what is counted is as if nothing had been sealed."""
@@ -238,7 +238,7 @@ EDITS = {
 }
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(nights, min_size=1, max_size=5), st.sampled_from(list(EDITS)), st.integers(0, 10**6))
 def test_what_stands_before_a_change_of_the_log_counts_for_nothing(history, how, drawn):
     """Whichever event is edited: only what a whole chain leads up to is counted. The newest one's end is the anchor's."""
