@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -116,6 +117,8 @@ def _judged(
     if earned is None:
         return decision, reasons, None
     told = autonomy.told(earned, tally)
+    if earned.events:
+        told = replace(told, text=f"{told.text}, if it is still the same database")
     return told.decision, (*reasons, told), earned
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from aishell.commands import command
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import Subject, canonical, now, plain
-from aishell.state import audit
+from aishell.state import anchor, audit
 from aishell.state.autonomy import Autonomy, reset, subject_of
 from aishell.state.connection import Connection, Record, beginning
 from aishell.state.runs import who
@@ -114,6 +114,17 @@ class Approvals:
             for kind, data in lost:
                 audit.append(connection, kind, data, run_id=row.run_id, step_index=row.step_index)
             audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
+        if lost:
+            self._keep_head()
+
+    def _keep_head(self) -> None:
+        """Leave the head of the log beside the store, so that a rejection cannot be cut off it; not over one that shows a cut."""
+        path = anchor.path_of(self.store.path)
+        with self.store.read() as connection:
+            whole = not audit.verify_anchor(connection, anchor.read(path))
+            number, newest = audit.head(connection)
+        if whole:
+            anchor.write(path, number, newest)
 
     def _lost(self, row: Record, by: str) -> list[tuple[str, dict[str, Any]]]:
         """What a rejection takes away of earned autonomy, as events; nothing where no rule of the policy asks for it."""

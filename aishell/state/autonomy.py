@@ -81,7 +81,9 @@ class Book:
         """What is counted for a subject; `run_id` is the run that asks. A subject without an identity is any database's."""
         for (other, _), begun in self._began.items():
             if other != run_id and _concerns(subject, begun):
-                return Tally(problem=f"a step of {subject.tool} in the run {other[:8]} has begun and not ended")
+                return Tally(
+                    problem=f"{begun.tool} has begun in the run {other[:8]} and not ended: resume or cancel that run"
+                )
         if subject.identity:
             runs = self.counted.get(subject, [])
         else:

@@ -17,6 +17,8 @@ from aishell.safety.approval import Answer, Approve, Reject, Request
 from aishell.site import Site
 from tests.bloated import Bloated
 from tests.commands.terminal import Terminal
+from tests.faults.killed import Fault
+from tests.faults.killing import KILLED
 from tests.fix_aishell import Aishell, bloated_on
 from tests.fix_tools import label
 
@@ -259,7 +261,7 @@ def test_another_database_under_the_name_has_earned_nothing(on_sqlite):
     asks(on_sqlite)
 
 
-def begun(nights: Nights) -> dict[str, Any]:
+def subject(nights: Nights) -> dict[str, Any]:
     """What the steps are of, as the log tells it."""
     told = (event["subject"] for event in nights.aishell.events("step_started") if "subject" in event)
     return next(subject for subject in told if subject["tool"] == "optimize_table")
@@ -271,7 +273,7 @@ def test_what_is_lost_between_the_plan_and_the_step_is_not_granted(on_sqlite):
 
     def rejected() -> None:
         with Site.open(on_sqlite.aishell.site, state=on_sqlite.aishell.state) as site:
-            told = {"status": "rejected", "subject": begun(on_sqlite)}
+            told = {"status": "rejected", "subject": subject(on_sqlite)}
             site.runs.event("approval_decided", told, run_id="another", step_index=0)
 
     result = on_sqlite.night(before=rejected)
@@ -289,7 +291,7 @@ def test_what_is_lost_after_the_gates_is_not_granted_either(on_sqlite, monkeypat
     def start(run: Any, step: Any, tool: Any, *more: Any) -> None:
         if tool.name == "optimize_table" and not lost:
             lost.append(step.id)
-            told = {"status": "rejected", "subject": begun(on_sqlite)}
+            told = {"status": "rejected", "subject": subject(on_sqlite)}
             run.runs.event("approval_decided", told, run_id="another", step_index=0)
         original(run, step, tool, *more)
 
@@ -298,6 +300,31 @@ def test_what_is_lost_after_the_gates_is_not_granted_either(on_sqlite, monkeypat
     assert lost
     assert result.status == "waiting_approval"
     assert on_sqlite.aishell.events("autonomy_used") == []
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_a_killed_step_that_nobody_was_asked_about_is_counted_anew(on_sqlite, still):
+    """Killed when it had begun: resumed it runs unasked where it is still earned, and asks where it is not."""
+    on_sqlite.earn()
+    aishell = on_sqlite.aishell
+    for statement in BLOAT["sqlite"]:
+        on_sqlite.db.execute(statement)
+    run = ("run", "maintenance", "--target", "shop", "--type", "full", "--table", "orders")
+    begun_by = (
+        "SELECT run_id FROM steps WHERE tool = 'optimize_table' AND status = 'started' AND approved_by LIKE 'earned%'"
+    )
+    for commit in range(5, 12):
+        assert aishell(*run, fault=Fault(commit, "after")).code == KILLED
+        if begun := aishell.rows(begun_by):
+            break
+        ((waiting,),) = aishell.rows("SELECT id FROM runs WHERE state = 'executing'")
+        aishell("runs", "cancel", waiting).expect(0)
+    ((run_id,),) = begun
+    said = aishell("policy", "test", "--tool", "optimize_table", "--target", "shop").expect(0).out
+    assert "resume or cancel that run" in said, "nothing else is earned meanwhile"
+    if not still:
+        on_sqlite.configure("")
+    assert aishell.resume(run_id).code == (0 if still else 3)
 
 
 @pytest.mark.sampled(2)

@@ -222,7 +222,7 @@ def test_a_step_that_has_begun_elsewhere_and_not_ended_holds_it_up(log):
     runs.change_state(run_id, owner, RunState.EXECUTING)
     runs.step_started(run_id, owner, 0, {"attempt": 1}, task_id="t1", total=1, subject=SHOP)
     autonomy = Autonomy(log.store)
-    assert "has begun and not ended" in str(autonomy.tally(SHOP).problem)
+    assert "has begun in the run" in str(autonomy.tally(SHOP).problem)
     assert autonomy.tally(SHOP, run_id).count == 1  # to the run itself it is no hindrance
     runs.settle(run_id, "cancel")
     assert (autonomy.tally(SHOP).count, autonomy.tally(SHOP).problem) == (0, None)
@@ -304,6 +304,21 @@ def test_what_is_lost_is_told_where_an_answer_elsewhere_takes_it(log):
         (row,) = connection.all("SELECT data FROM events WHERE type = 'autonomy_reset'")
     told = json.loads(row.data)
     assert (told["count"], told["subject"]["tool"], told["because"]) == (2, SHOP.tool, "rejected by kim")
+
+
+def test_a_rejection_elsewhere_cannot_be_cut_off_unseen(log):
+    """No run has ended since: the answer itself leaves the head of the log beside the store."""
+    for _ in range(2):
+        log.night(SUPERVISED)
+    runs, run_id, owner = start_run(log.store, Step("s0", SHOP.tool))
+    runs.change_state(run_id, owner, RunState.EXECUTING)
+    asked = log.approvals.ask(run_id, 0, "s0", "d", "confirm", {"earned": True}, 24, subject=SHOP)
+    whole = runs.head()[0]
+    log.approvals.decide(asked, "rejected", by="kim", reason="no")
+    with log.store.write() as connection:
+        connection.execute("DELETE FROM events WHERE id > :id", {"id": whole})
+    tally = Autonomy(log.store).tally(SHOP)
+    assert (tally.count, "cut off" in str(tally.problem)) == (0, True)
 
 
 def test_many_threads_can_ask_at_once(log):
