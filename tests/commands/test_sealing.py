@@ -129,7 +129,7 @@ def test_a_run_that_is_not_over_keeps_itself_and_what_came_after(site):
     said = sealed(site, site.home / "first.jsonl").expect(2).err
     assert "not whole" in said, "what the log does not tell of is not sealed"
     edited(site, "UPDATE runs SET state = 'completed'")
-    path = site.configure("policy.yaml", "rules: [{tool: check_table_corruption, decision: confirm}]\n")
+    path = site.configure("policy.yaml", "rules: [{tool: analyze_database_health, decision: confirm}]\n")
     assert site.maintenance("quick", yes=False).code == 3
     path.unlink()
     assert site.maintenance("quick").code == 0

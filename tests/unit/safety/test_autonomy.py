@@ -142,7 +142,6 @@ def test_it_is_granted_where_nothing_but_the_risk_confirms_and_enough_is_counted
 #: Every shipped tool that can earn it; a tool that comes to be here was looked at by somebody.
 ABLE = {
     "batch_update_statistics",
-    "checkpoint_wal",
     "incremental_vacuum",
     "optimize_table",
     "rebuild_fragmented_indexes",
