@@ -208,6 +208,7 @@ def broken(nights: Nights) -> Iterator[Callable[[], None]]:
         yield lambda: nights.db.execute("ALTER TABLE orders RENAME TO elsewhere")
         nights.db.execute("ALTER TABLE elsewhere RENAME TO orders")
         return
+    nights.aishell.configure("agents/maintenance.yaml", "maintenance_agent: {default_config: {max_retries: 1}}\n")
     with contextlib.closing(sqlite3.connect(nights.db.path, isolation_level=None)) as other:
         yield lambda: other.execute("BEGIN IMMEDIATE") and None
 
