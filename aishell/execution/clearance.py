@@ -72,6 +72,7 @@ def clear(
         return replace(cleared, status=StepStatus.REJECTED, reason=f"refused: {reasons}")
     if verdict.earned is not None and verdict.earned.granted:
         by = f"{RULE}: {verdict.earned.count} supervised runs"
+        run.observer.said(f"{step.id}: {tool.name} runs unasked by {by}")
         return replace(cleared, approved_by=by, digest=_binding(run, tool, cleared, objects))
     if verdict.decision is Decision.NOTIFY:
         run.observer.said(f"{step.id}: {tool.name} runs by a policy that only notifies")

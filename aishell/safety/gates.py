@@ -42,6 +42,7 @@ def judge(
     said = list(decide(tool, context.target, policy, level))
     facts = list(_facts(step, tool, context))
     reasons = [*others, *said, *facts]
+    risks = tuple(_risks(step, tool, context, reasons))
     decision = max((reason.decision for reason in reasons), key=lambda d: d.rank)
     rule = autonomy.rule_for(policy, tool, context.target)
     earned = autonomy.earning(rule, tally, said, (*others, *facts))
@@ -53,7 +54,7 @@ def judge(
         decision=decision,
         safe=decision is not Decision.DENY,
         reasons=tuple(reasons),
-        risks=tuple(_risks(step, tool, context, reasons)),
+        risks=risks,
         mitigations=tuple(mitigations(tool)),
         earned=earned,
     )

@@ -52,6 +52,7 @@ def test_less_than_that_asks_on_and_says_how_much_there_is(tally):
     assert verdict.earned is not None
     assert (verdict.earned.granted, verdict.earned.count) == (False, tally.count)
     assert (tally.problem or f"{tally.count} of 3") in verdict.reasons[-1].text
+    assert verdict.reasons[-1].text not in verdict.risks
 
 
 class Impostor(constraints.Constraint):

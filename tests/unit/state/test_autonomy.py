@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aishell.models import RunState, Step, StepStatus, Subject, plain
+from aishell.settings_schemas import MOST_SUPERVISED
 from aishell.state import audit
 from aishell.state.approvals import Approvals
-from aishell.state.autonomy import Autonomy
+from aishell.state.autonomy import MOST, Autonomy
 from aishell.state.runs import Runs
 from aishell.state.sealing import seal
 from aishell.state.store import Store
@@ -329,6 +330,10 @@ def test_a_rejection_elsewhere_cannot_be_cut_off_unseen(log):
         connection.execute("DELETE FROM events WHERE id > :id", {"id": whole})
     tally = Autonomy(log.store).tally(SHOP)
     assert (tally.count, "cut off" in str(tally.problem)) == (0, True)
+
+
+def test_as_many_are_kept_as_a_rule_can_ask_for():
+    assert MOST == MOST_SUPERVISED
 
 
 def test_many_threads_can_ask_at_once(log):
