@@ -14,7 +14,7 @@ from typing import Any
 from aishell.state.connection import Connection
 
 SEALED = "audit_sealed"
-_NEWEST = "SELECT data FROM events WHERE type = 'audit_sealed' ORDER BY id DESC LIMIT 1"
+_ALL = "SELECT data FROM events WHERE type = 'audit_sealed'"
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,22 @@ class Seal:
 def newest_seal(connection: Connection) -> Seal | None:
     """What was sealed until now, None where the log still begins with its first event.
 
-    What is no seal is none: the chain then does not begin where it should, and shows it.
+    Each seal takes the events before it away, so that one alone ends where the log begins. Where none does, or two, there is
+    none: the chain then does not begin where it should, and shows it.
     """
     first = connection.value("SELECT min(id) FROM events")
     if first is None or first == 1:
         return None
-    text = connection.value(_NEWEST)
+    found = [
+        seal for row in connection.all(_ALL) if (seal := _read(row.data)) is not None and seal.through == first - 1
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _read(text: str) -> Seal | None:
+    """A seal as its event tells it; None for what is none."""
     try:
-        data = json.loads(text or "")
+        data = json.loads(text)
         parts = [Part(**part) for part in data["parts"]]
         seal = Seal(parts, frozenset(data["runs"]), data["missing"], data["pruned"], data["broken"], data["earned"])
     except (ValueError, KeyError, TypeError):

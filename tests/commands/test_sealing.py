@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from aishell.state import audit
+from aishell.state.store import Store
 from tests.faults.killed import Fault
 from tests.fix_aishell import Aishell, Ended
 
@@ -102,6 +104,15 @@ def test_a_sealed_file_that_was_changed_shows(site, edit, said):
 def test_what_is_changed_in_the_log_after_sealing_shows(site, edit):
     sealed(site, site.home / "first.jsonl").expect(0)
     edited(site, edit)
+    assert problems(site)
+
+
+def test_a_seal_that_sealed_nothing_is_none(site):
+    """It is appended as any event is, and carries what was never counted."""
+    sealed(site, site.home / "first.jsonl").expect(0)
+    ((told,),) = site.rows("SELECT data FROM events WHERE type = 'audit_sealed'")
+    with contextlib.closing(Store.open(site.state)) as store, store.write() as connection:
+        audit.append(connection, "audit_sealed", json.loads(told))
     assert problems(site)
 
 
