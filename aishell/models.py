@@ -475,6 +475,36 @@ class RunResult:
     audit_head: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a step that may change something is of, as the audit log tells it: supervised runs are counted by it.
+
+    `version` is the digest of the tool's file; `takes_back` the tool whose work the step undoes.
+    """
+
+    tool: str
+    version: str
+    target: str
+    identity: str  # of the database; empty where it is not known
+    environment: str
+    takes_back: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The supervised runs of a tool on a target that ended verified, each by the event that says so, the newest last.
+
+    `problem`: why none of them counts, though there may have been some.
+    """
+
+    events: tuple[int, ...] = ()
+    problem: str | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self.events)
+
+
 def now() -> str:
     """The time in UTC, ISO 8601 with microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds")

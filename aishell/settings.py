@@ -111,6 +111,17 @@ class Rule:
     environment: str = "*"
 
 
+@dataclass(frozen=True)
+class Earned:
+    """A tool that runs unasked on a target after so many supervised runs there. None is every target of the environment."""
+
+    tool: str
+    after: int
+    environment: str
+    max_risk: Risk
+    target: str | None = None
+
+
 def in_force(constraints: Iterable[Mapping[str, Any]]) -> list[str]:
     """Constraints as what they ask for: not by where they stand in a file, and in no order."""
     return sorted({canonical({key: value for key, value in one.items() if key != "where"}) for one in constraints})
@@ -125,6 +136,7 @@ class Policy:
     constraints: tuple[Mapping[str, Any], ...] = ()
     mode: str = "interactive"  # interactive | unattended
     preapprove_max_risk: Risk = Risk.MEDIUM
+    earned: tuple[Earned, ...] = ()
     approval_hours: float = 24
     prompt_seconds: float = 300
 
@@ -136,7 +148,10 @@ class Policy:
         order things stand decides nothing.
         """
         rules = sorted({(rule.decision, rule.tool, rule.target, rule.label, rule.environment) for rule in self.rules})
-        return digest([self.matrix, rules, in_force(self.constraints), self.mode, self.preapprove_max_risk])
+        decides = [self.matrix, rules, in_force(self.constraints), self.mode, self.preapprove_max_risk]
+        if self.earned:  # a policy without them keeps the digest that it had before there were any
+            decides.append(sorted(canonical(rule) for rule in set(self.earned)))
+        return digest(decides)
 
 
 @dataclass(frozen=True)
@@ -245,8 +260,13 @@ def load_settings(config: Path) -> Settings:
     return settings
 
 
-def load_policy(config: Path, known: Known | None = None) -> Policy:
-    """`policy.yaml`; the built-in defaults where it is absent or silent. `known`: what its rules can name (see `schema`)."""
+def load_policy(
+    config: Path, known: Known | None = None, unearnable: Callable[[Earned], str | None] = lambda rule: None
+) -> Policy:
+    """`policy.yaml`; the built-in defaults where it is absent or silent. `known`: what its rules can name (see `schema`).
+
+    `unearnable` says why a rule of `earned` could never let its tool run unasked.
+    """
     document = read(config / "policy.yaml", str(config / "policy.yaml"))
     if document is None:
         return DEFAULT_POLICY
@@ -263,6 +283,7 @@ def load_policy(config: Path, known: Known | None = None) -> Policy:
         tuple(_rule(rule, number) for number, rule in enumerate(data.get("rules") or ())),
         _placed(document, "constraints"),
         preapprove_max_risk=Risk(data.get("preapprove_max_risk") or "medium"),
+        earned=_earned(document, unearnable),
         **values,
     )
 
@@ -385,6 +406,19 @@ def _target(name: str, data: Mapping[str, Any], document: Document, config: Path
 
 def _rule(data: Mapping[str, Any], number: int) -> Rule:
     return Rule(**{"name": f"rule {number + 1}", **_fields(data), "decision": Decision(data["decision"])})
+
+
+def _earned(document: Document, unearnable: Callable[[Earned], str | None]) -> tuple[Earned, ...]:
+    rules = []
+    for number, data in enumerate(document.data.get("earned") or () if document.data else ()):
+        rule = Earned(**{**_fields(data), "max_risk": Risk(data["max_risk"])})
+        if (why := unearnable(rule)) is not None:
+            hint = (
+                "remove the rule: tools that maintain, ask by their risk alone, delete nothing and verify can earn it"
+            )
+            raise wrong(document, "earned", number, message=f"{rule.tool} cannot run unasked: {why}", hint=hint)
+        rules.append(rule)
+    return tuple(rules)
 
 
 def _placed(document: Document, *at: str) -> tuple[Mapping[str, Any], ...]:

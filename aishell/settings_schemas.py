@@ -11,6 +11,8 @@ from aishell.verdicts import Decision
 ENVIRONMENTS = ("production", "staging", "test", "development", "local")
 #: Bytes and seconds that nothing has more of: what a bigint holds, a year.
 MOST_BYTES, YEAR = 2**63 - 1, 366 * 86400
+#: Supervised runs that can be asked for before a tool runs unasked; as many are counted.
+MOST_SUPERVISED = 1000
 
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 _URL: dict[str, Any] = {**_TEXT, "secret": True}  # it may have a password
@@ -129,6 +131,18 @@ _RULE = mapping(
     "decision",
     title="a rule",
 )
+_EARNED = mapping(
+    {
+        **{kind: {**_TEXT, "names": kind} for kind in ("tool", "environment", "target")},
+        "after": whole(1, MOST_SUPERVISED),
+        "max_risk": {"enum": [str(Risk.LOW), str(Risk.MEDIUM)]},
+    },
+    "tool",
+    "after",
+    "environment",
+    "max_risk",
+    title="a rule of what is earned",
+)
 _BY_ENVIRONMENT = {
     "type": "object",
     "properties": {"default": _DECISION},
@@ -144,6 +158,7 @@ POLICY = mapping(
         "prompt_seconds": number(0, 86400),
         "matrix": mapping(dict.fromkeys(SAFETY_LEVELS, _ROW)),
         "rules": {"type": "array", "items": _RULE, "unique": ("tool", "target", "label", "environment")},
+        "earned": {"type": "array", "items": _EARNED, "unique": ("tool", "target", "environment")},
         "constraints": _CONSTRAINTS,
     }
 )

@@ -121,7 +121,7 @@ class Site(SiteFiles):
             for path in (self.policy_path, own_path):
                 self.trust.check(path)
             own = load_config(self.places.config, agent.type, agent.defaults)
-            now = load_policy(self.places.config, self.known)
+            now = load_policy(self.places.config, self.known, self.unearnable)
             return Rules(now, constraints.build((*now.constraints, *own.constraints), self.known))
 
         rereading = Rereading({self.policy_path: self.policy_stamp, own_path: own_stamp}, read_anew)
@@ -156,6 +156,7 @@ class Site(SiteFiles):
             task, agent=agent.type, target=target.name, task_id=task.task_id or uuid.uuid4().hex, input_data=inputs
         )
         job = Job(
+            autonomy=self.autonomy if policy.earned and self.state_path.exists() else None,
             task=named,
             target=target,
             database=database,
@@ -297,6 +298,11 @@ class Site(SiteFiles):
         state = RunState(row.state)
         if state not in RESUMABLE:
             raise StateError(f"the run {row.id[:8]} is {state.value}; there is nothing to resume")
+        if self.runs.is_sealed(row.id):
+            raise StateError(
+                f"what the audit log told of the run {row.id[:8]} was sealed, and it cannot be resumed",
+                hint="plan again",
+            )
         plan, request = load_plan(row.plan), json.loads(row.request)
         if plan.digest != row.plan_digest or not self.runs.as_told(row):
             raise OutgrownError(

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from aishell.backups.vault import Vault
     from aishell.scheduling.schedules import Schedules
     from aishell.schema import Known
-    from aishell.settings import Policy, Settings, Target
+    from aishell.settings import Earned, Policy, Settings, Target
     from aishell.state.approvals import Approvals
+    from aishell.state.autonomy import Autonomy
     from aishell.state.backlog import Backlog
     from aishell.state.runs import Runs
     from aishell.state.schedule_runs import ScheduleRuns
@@ -113,7 +114,15 @@ class SiteFiles:
         from aishell.settings import load_policy
 
         self.policy_stamp = locations.stamp(self.policy_path)
-        return load_policy(self.places.config, self.known)
+        return load_policy(self.places.config, self.known, self.unearnable)
+
+    def unearnable(self, rule: Earned) -> str | None:
+        """Why a rule of `earned` could never let its tool run unasked, by the tool's files; None where it could."""
+        from aishell.registry.registry import Registry
+        from aishell.safety.autonomy import fault
+        from aishell.safety.locks import contradiction
+
+        return fault(rule, Registry.load(self.places.tools, lock_check=contradiction).variants(rule.tool))
 
     @property
     def known(self) -> Known:
@@ -170,6 +179,12 @@ class SiteFiles:
         from aishell.state.approvals import Approvals
 
         return Approvals(self.store)
+
+    @cached_property
+    def autonomy(self) -> Autonomy:
+        from aishell.state.autonomy import Autonomy
+
+        return Autonomy(self.store)
 
     @cached_property
     def backlog(self) -> Backlog:

@@ -32,6 +32,16 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Earning:
+    """How far a step's tool has come on a target towards running unasked: a rule of the policy, and what is counted for it."""
+
+    after: int  # so many supervised runs are asked for
+    count: int
+    events: tuple[int, ...]  # of the audit log: what the count rests on, the newest last
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the gates say of a step."""
 
@@ -41,6 +51,7 @@ class Verdict:
     reasons: tuple[Reason, ...] = ()
     risks: tuple[str, ...] = ()
     mitigations: tuple[str, ...] = ()
+    earned: Earning | None = None  # where a rule of `earned` fits and no more than its kind of confirmation is asked
 
     @property
     def requires_approval(self) -> bool:

@@ -16,9 +16,12 @@ from aishell.commands import command
 from aishell.errors import UsageError
 
 if TYPE_CHECKING:
+    from aishell.site_files import SiteFiles
     from aishell.state.anchor import Anchor
 
 
+#: Days after which events are sealed, unless it is said otherwise.
+SEALED_AFTER = 90
 _HEAD = re.compile(r"[0-9a-f]{16,64}")
 
 
@@ -38,11 +41,15 @@ def audit() -> None:
 @OUTPUT
 @click.pass_context
 def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], output: str) -> None:
-    """Check the log: its hashes, the runs and steps it tells of, the head that the last run left. Exit 1 when broken."""
+    """Check the log: its hashes, the runs and steps it tells of, the head that the last run left. Exit 1 when broken.
+
+    Events that were sealed are checked where their files are given with --against.
+    """
     from aishell.cli.console import write_json
     from aishell.reporting.units import printable
-    from aishell.state import anchor
+    from aishell.state import anchor, sealing
     from aishell.state import audit as log
+    from aishell.state.seals import newest_seal
 
     heads: list[str] = [] if head is None else [head]
     copies: list[Anchor | list[dict[str, Any]]] = []
@@ -59,38 +66,49 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
             )
     site = open_files(ctx)
     with site.store.read() as connection:
-        problems = log.verify(connection)
+        problems, seal = log.verify(connection), newest_seal(connection)
+        wrong, sealed = sealing.verify_files(seal, [copy for copy in copies if isinstance(copy, list)])
+        problems += wrong
         for one in heads:
-            problems += log.verify_head(connection, one)
+            problems += log.verify_head(connection, one, sealed)
         problems += log.verify_anchor(connection, anchor.read(anchor.path_of(site.state_path)))
         for copy in copies:
             problems += (
-                log.verify_copy(connection, copy) if isinstance(copy, list) else log.verify_anchor(connection, copy)
+                log.verify_copy(connection, copy)
+                if isinstance(copy, list)
+                else log.verify_anchor(connection, copy, sealed)
             )
-        problems += log.verify_records(connection)
+        problems += log.verify_records(connection, sealed)
         number, newest = log.head(connection)
+    through = seal.through if seal is not None else 0
     if output == "json":
-        write_json({"events": number, "head": newest, "problems": problems})
+        parts = seal.parts if seal is not None else []
+        write_json({"events": number, "head": newest, "sealed": parts, "problems": problems})
     else:
         for problem in problems:
             text = printable(problem.text)
             say(f"event {problem.event_id}: {text}" if problem.event_id else text, style="red")
-        if not problems:
+        if not problems and not through:
             say(f"the chain of {number} events is whole; head {newest}")
+        elif not problems:
+            looked = "checked too" if sealed else "not looked at: give --against each sealed file"
+            say(f"the chain is whole from event {through + 1} to {number}; head {newest}")
+            say(f"events up to {through} were sealed into {len(seal.parts) if seal else 0} file(s), {looked}")
     ctx.exit(1 if problems else 0)
 
 
 def _copy(path: Path) -> Anchor | list[dict[str, Any]]:
-    """What an export or an anchor holds. Raises UsageError for any other file."""
+    """What an export, a sealed file or an anchor holds. Raises UsageError for any other file."""
     from aishell.errors import StateError
-    from aishell.state import anchor
+    from aishell.state import anchor, sealing
 
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        if lines and all("id" in line and "hash" in line for line in lines):
-            return lines
+        return sealing.read(path)
+    except (OSError, ValueError):
+        pass
+    try:
         kept = anchor.read(path)
-    except (OSError, ValueError, TypeError, StateError):
+    except StateError:
         kept = None
     if kept is None:
         raise UsageError(
@@ -100,16 +118,62 @@ def _copy(path: Path) -> Anchor | list[dict[str, Any]]:
     return kept
 
 
-@audit.command(epilog="Example:  aishell audit export --run 3f2a > run.jsonl")
+@audit.command(
+    epilog="Examples:  aishell audit export --run 3f2a > run.jsonl   ·   "
+    "aishell audit export --seal /mnt/audit/2026-q3.jsonl --older-than 90"
+)
 @click.option("--run", "run_id", metavar="ID", help="Only the events of one run.")
+@click.option(
+    "--seal",
+    "path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Move the older part of the log into a new file, out of the state store.",
+)
+@click.option(
+    "--older-than",
+    "days",
+    metavar="DAYS",
+    type=click.FloatRange(0, 36_525),
+    help=f"With --seal: what is moved; {SEALED_AFTER} if not said.",
+)
 @click.pass_context
-def export(ctx: click.Context, /, run_id: str | None) -> None:
-    """Every event as a line of JSON, hashes included."""
+def export(ctx: click.Context, /, run_id: str | None, path: Path | None, days: float | None) -> None:
+    """Every event as a line of JSON, hashes included.
+
+    With --seal the older part, whole runs that are over, is moved into FILE; the log stays whole, and FILE can be checked
+    against it with `audit verify --against FILE`.
+    """
     from aishell.cli.console import write_json
 
+    if path is None and days is not None:
+        raise UsageError("--older-than says what --seal moves", hint="add --seal FILE")
+    if path is not None and run_id is not None:
+        raise UsageError(
+            "--run and --seal exclude each other", hint="whole runs are sealed, and all that are old enough"
+        )
     site = open_files(ctx)
+    if path is not None:
+        _seal(site, path, SEALED_AFTER if days is None else days)
+        return
     run = site.runs.find(run_id).id if run_id is not None else None
     with site.store.read() as connection:
         sql = "SELECT * FROM events WHERE :run IS NULL OR run_id = :run ORDER BY id"
         for row in connection.execute(sql, {"run": run}):
             write_json({**dict(row), "data": json.loads(row["data"])}, indent=None)
+
+
+def _seal(site: SiteFiles, path: Path, days: float) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    from aishell.reporting.units import printable
+    from aishell.state.sealing import seal
+
+    before = datetime.now(UTC) - timedelta(days=days)
+    cut, part = seal(site.store, path, before.isoformat(timespec="microseconds"))
+    if part is None:
+        say(f"nothing is sealed: no whole run that is over ended before {before:%Y-%m-%d %H:%M} UTC")
+    else:
+        say(f"{cut.count} events, {part.first} to {part.through}, are in {printable(path)} now; head {part.head}")
+    if cut.held is not None:
+        say(printable(cut.held))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from aishell.safety.constraints import Constraint
     from aishell.settings import Target
     from aishell.site import Site
+    from aishell.verdicts import Decision, Earning, Reason
 
 
 #: The agents that usually use tools of a category; maintenance those of the others.
@@ -75,8 +77,10 @@ def test(
     variants = _variants(site, name, chosen)
     bound = load_agent(agent or AGENTS.get(variants[0].category, "maintenance"))
     _, in_force, level = site.governing(bound, safety_level)
-    judged = [(tool, tuple(decide(tool, chosen, site.policy, level))) for tool in variants]
-    tool, reasons = max(judged, key=lambda one: max(reason.decision.rank for reason in one[1]))
+    judged = [
+        (tool, *_judged(site, tool, chosen, tuple(decide(tool, chosen, site.policy, level)))) for tool in variants
+    ]
+    tool, decision, reasons, earned = max(judged, key=lambda one: one[1].rank)
     document = {
         "tool": tool.name,
         "source": tool.source,
@@ -85,14 +89,37 @@ def test(
         "target": chosen.name,
         "environment": chosen.environment,
         "safety_level": level,
-        "decision": max((reason.decision for reason in reasons), key=lambda decision: decision.rank),
+        "decision": decision,
         "reasons": reasons,
+        **({"earned": earned} if earned is not None else {}),
         "constraints": [_constraint(one) for one in in_force],
     }
     if output == "json":
         write_json(document)
         return
     _show(document, assumed=agent is None)
+
+
+def _judged(
+    site: Site, tool: Tool, target: Target, reasons: tuple[Reason, ...]
+) -> tuple[Decision, tuple[Reason, ...], Earning | None]:
+    """The decision and its reasons with what was earned, on whatever database the target was when that was counted."""
+    from aishell.models import Subject, Tally
+    from aishell.safety import autonomy
+
+    decision = max((reason.decision for reason in reasons), key=lambda one: one.rank)
+    rule = autonomy.rule_for(site.policy, tool, target)
+    if rule is None:
+        return decision, reasons, None
+    subject = Subject(tool.name, tool.version, target.name, "", target.environment)
+    tally = site.autonomy.tally(subject) if site.state_path.exists() else Tally()
+    earned = autonomy.earning(rule, tally, reasons, ())
+    if earned is None:
+        return decision, reasons, None
+    told = autonomy.told(earned, tally)
+    if earned.events:
+        told = replace(told, text=f"{told.text}, if it is still the same database")
+    return told.decision, (*reasons, told), earned
 
 
 def _variants(site: Site, name: str, target: Target) -> Sequence[Tool]:

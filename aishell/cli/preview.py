@@ -16,6 +16,7 @@ from aishell.planning.estimates import total
 from aishell.planning.variables import worded
 from aishell.registry.tool import Tool
 from aishell.reporting.units import about, printable, size
+from aishell.safety.autonomy import RULE
 from aishell.verdicts import Decision
 
 #: Above this many steps the preview is a summary; `--verbose` shows all.
@@ -116,6 +117,9 @@ def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]
         _statements(out, item, verbose)
     if changes:
         out.print(f"       {printable(item.tool.undo_text)}", style="dim", markup=False)
+    for reason in verdict.reasons:
+        if reason.rule == RULE:
+            out.print(f"     · {RULE}: {printable(reason.text)}", style="dim", markup=False)
     if changes and verdict.decision.rank >= Decision.CONFIRM.rank:
         for risk in (risk for risk in verdict.risks if risk not in shared):
             out.print(f"     ! {printable(risk)}", style="yellow", markup=False)

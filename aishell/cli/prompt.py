@@ -16,6 +16,7 @@ from aishell.models import Sent, plain
 from aishell.reporting.units import about, exact, printable, size
 from aishell.safety.approval import Answer, Approve, Edit, Later, Reject, Request, Skip
 from aishell.safety.gates import locks_told
+from aishell.state.approvals import terminal
 from aishell.state.runs import who
 
 _LETTERS = {"a": "approve", "e": "edit", "s": "skip", "r": "reject", "d": "details", "q": "quit"}
@@ -70,9 +71,9 @@ class Prompt:
     def _answer(self, word: str, request: Request) -> Answer | None:
         match word:
             case "approve":
-                return Approve(who()) if self._reviewed(request) else None
+                return Approve(who(), terminal=terminal()) if self._reviewed(request) else None
             case "all":
-                return Approve(who(), all_of_tool=True)
+                return Approve(who(), all_of_tool=True, terminal=terminal())
             case "edit":
                 return self._edited(request)
             case "skip":

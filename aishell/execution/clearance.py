@@ -11,6 +11,7 @@ from typing import Any
 
 from aishell.commands import command
 from aishell.errors import DatabaseError, OutgrownError, StepError, WaitingError
+from aishell.execution.earning import lost
 from aishell.execution.job import table_of
 from aishell.execution.preview import foreseen
 from aishell.execution.run import Run
@@ -20,6 +21,7 @@ from aishell.registry import runners
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 from aishell.safety import approval
+from aishell.safety.autonomy import RULE, rules_for
 from aishell.safety.gates import preapproved, standing_for
 from aishell.state.runs import requesters, who
 from aishell.verdicts import Decision, Verdict
@@ -76,11 +78,15 @@ def clear(
         if putting_off:
             return replace(cleared, status=StepStatus.SKIPPED, cause=Cause.DEFERRED, reason=f"deferred: {reasons}")
         return replace(cleared, status=StepStatus.REJECTED, reason=f"refused: {reasons}")
+    if verdict.earned is not None and verdict.earned.granted:
+        by = f"{RULE}: {verdict.earned.count} supervised runs"
+        run.observer.said(f"{step.id}: {tool.name} runs unasked by {by}")
+        return replace(cleared, approved_by=by, digest=_binding(run, tool, cleared, objects))
     if verdict.decision is Decision.NOTIFY:
         run.observer.said(f"{step.id}: {tool.name} runs by a policy that only notifies")
     if not verdict.requires_approval:
         return cleared
-    if approved_by is not None:
+    if approved_by is not None and not approved_by.startswith(RULE):  # what was earned is counted anew each time
         return replace(cleared, approved_by=approved_by)
     if not again:
         cleared = _with_edit(run, step, tool, cleared)
@@ -138,7 +144,7 @@ def _verdict(run: Run, step: Step, tool: Tool, objects: Sequence[Row]) -> Verdic
     deadline = time.monotonic() + WAIT_FOR_CALM
     told = False
     while True:
-        verdict = run.job.judge(step, tool, objects, run.calls_last_minute(tool.name))
+        verdict = run.job.judge(step, tool, objects, run.calls_last_minute(tool.name), run.id)
         denied = {r.rule for r in verdict.reasons if r.decision is Decision.DENY}
         late = time.monotonic() > deadline or run.options.left < 0
         if not denied or not denied <= (_PASSING | {"rate_limit"}) or late or run.cancelled.wait(0):
@@ -198,11 +204,11 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
             run.observer.said(f"{step.id}: what was asked about has changed since; asking again")
             found = _found(run, step, tool, cleared.values, cleared.found)
             return clear(run, step, tool, cleared.values, found, again=True)
-        now = run.job.judge(step, tool, objects)
+        now = run.job.judge(step, tool, objects, run_id=run.id)
         if now.decision.rank > cleared.verdict.decision.rank:
             run.observer.said(f"{step.id}: the rules have become stricter since it was asked about")
             return clear(run, step, tool, cleared.values, cleared.found, again=True)
-        return _by(run, step, cleared, answer.by, answer.reason or "approved at the prompt")
+        return _by(run, step, cleared, answer.by, answer.reason or "approved at the prompt", answer.terminal)
     if isinstance(answer, approval.Edit):
         values = approval.edited(tool, cleared.values, answer.params)
         run.runs.event(
@@ -216,7 +222,12 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
         return replace(cleared, status=StepStatus.SKIPPED, reason=f"skipped by {answer.by}")
     if isinstance(answer, approval.Reject):
         told = {"status": "rejected", "by": answer.by, "reason": answer.reason, "digest": cleared.digest}
-        run.runs.event("approval_decided", told, run_id=run.id, step_index=step.index)
+        subject = run.job.subject(tool)
+        happened = [
+            ("approval_decided", told | {"subject": plain(subject)}),
+            *lost(run, subject, f"rejected by {answer.by}"),
+        ]
+        run.runs.tell(run.id, step.index, happened)
         return replace(cleared, status=StepStatus.REJECTED, reason=f"rejected by {answer.by}: {answer.reason}")
     return _wait(run, step, tool, cleared, objects)
 
@@ -254,9 +265,17 @@ def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]
         "objects": objects,
         "people": _people(run, cleared.verdict),
         "requesters": sorted({*requesters(), *json.loads(run.runs.find(run.id).request).get("requesters", ())}),
+        "earned": bool(rules_for(run.job.policy, tool.name, run.job.target)),
     }
     name = run.approvals.ask(
-        run.id, step.index, step.id, cleared.digest or "", request.level, plain(shown), run.job.policy.approval_hours
+        run.id,
+        step.index,
+        step.id,
+        cleared.digest or "",
+        request.level,
+        plain(shown),
+        run.job.policy.approval_hours,
+        subject=run.job.subject(tool),
     )
     raise WaitingError(
         f"step {step.id!r} ({tool.name}) waits for an approval: {name}",
@@ -303,8 +322,8 @@ def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[R
     return replace(cleared, approved_by=row.decided_by, digest=bound)
 
 
-def _by(run: Run, step: Step, cleared: Cleared, by: str, reason: str) -> Cleared:
-    told = {"status": "approved", "by": by, "reason": reason, "digest": cleared.digest}
+def _by(run: Run, step: Step, cleared: Cleared, by: str, reason: str, terminal: str | None = None) -> Cleared:
+    told = {"status": "approved", "by": by, "reason": reason, "digest": cleared.digest, "terminal": terminal}
     run.runs.event("approval_decided", told, run_id=run.id, step_index=step.index)
     return replace(cleared, approved_by=by)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from aishell.databases.base import Session, Statement
 from aishell.errors import AishellError, DatabaseError, StepError, UnexpectedError
-from aishell.execution import nights
+from aishell.execution import earning, nights
 from aishell.execution.blocking import holders
 from aishell.execution.clearance import Cleared, calm, clear
 from aishell.execution.costs import cost_of
@@ -32,6 +32,7 @@ from aishell.registry.same import settled
 from aishell.registry.tool import Tool
 from aishell.safety.locks import lock_of, wait_of
 from aishell.state import audit
+from aishell.state.connection import Connection
 from aishell.state.history import size
 from aishell.traces import unexpected
 
@@ -144,7 +145,11 @@ def _idle(run: Run, step: Step, tool: Tool, values: dict[str, Any], result: Step
 def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult, earlier: Earlier | None) -> StepResult:
     values, found = cleared.values, cleared.found
     started = time.monotonic()  # here: what a person takes to approve is not the step's
-    _start(run, step, tool, cleared, result, earlier)
+    try:
+        _start(run, step, tool, cleared, result, earlier)
+    except earning.NoLongerEarnedError as error:
+        run.observer.said(f"{step.id}: {error.message}; it is judged anew")
+        return execute(run, step, earlier)
     record_ = _Record()
     context = _context(run, step, tool, record_, result.attempts)
     if earlier:
@@ -255,7 +260,27 @@ def _start(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResul
         "found": canonical(pack(found)) if found is not None else None,
         "approved_by": cleared.approved_by,
     }
-    run.runs.step_started(run.id, run.owner, step.index, values, task_id=run.task_id, total=run.total)
+    subject = earning.begun(run, step, tool)
+    earned = cleared.verdict.earned if cleared.verdict.earned is not None and cleared.verdict.earned.granted else None
+    lost = (
+        earning.lost(run, subject, f"{step.id} takes its work back")
+        if subject is not None and subject.takes_back
+        else []
+    )
+
+    def told(connection: Connection) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        return [*lost, *(earning.used(run, tool, earned, connection) if earned is not None else ())]
+
+    run.runs.step_started(
+        run.id,
+        run.owner,
+        step.index,
+        values,
+        task_id=run.task_id,
+        total=run.total,
+        subject=subject,
+        before=told,
+    )
     run.observer.step_started(step, run.total)
 
 
@@ -376,6 +401,8 @@ def _commit(
     shift: Shift | None = None,
 ) -> None:
     read = run.job.sending.close(run.marker(step))
+    subject = earning.failed(run, step, values["status"])
+    lost = earning.lost(run, subject, f"{step.id} of the run {run.id[:8]}: {values['status']}")
     asked = run.runs.step_ended(
         run.id,
         run.owner,
@@ -383,10 +410,11 @@ def _commit(
         {**values, "server_session": kept.server_session},
         task_id=run.task_id,
         total=run.total,
-        happened=[*kept.happened, *read],
+        happened=[*kept.happened, *read, *lost],
         objects=kept.objects,
         cost=cost,
         shift=None if shift is None or run.facts is None else (run.facts, shift),
+        subject=subject,
     )
     run.asked_to = run.asked_to or asked
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aishell.agents.base import Agent
 from aishell.backups.catalog import Entry
@@ -19,19 +19,22 @@ from aishell.errors import PlanError, UnknownNameError, UsageError
 from aishell.execution.rules import Rereading, Rules
 from aishell.execution.sending import Sending
 from aishell.interrupts import uninterrupted
-from aishell.models import AgentConfig, Risk, Row, Sent, Server, Step, Table, Task
+from aishell.models import AgentConfig, Risk, Row, Sent, Server, Step, Subject, Table, Tally, Task
 from aishell.plugins import load
 from aishell.registry import runners
 from aishell.registry.context import Context as Reading
 from aishell.registry.hooks import Hooks
 from aishell.registry.registry import Registry
 from aishell.registry.render import render
-from aishell.registry.tool import Tool
-from aishell.safety import gates
+from aishell.registry.tool import UNDO, Tool
+from aishell.safety import autonomy, gates
 from aishell.safety.constraints import Constraint, Context
 from aishell.safety.locks import locks_elsewhere, wait_of
 from aishell.settings import Policy, Target
 from aishell.verdicts import Decision, Reason, Verdict
+
+if TYPE_CHECKING:
+    from aishell.state.autonomy import Autonomy
 
 #: Inspection may look this long at a catalog; seconds.
 INSPECTION = SessionOptions(read_only=True, lock_timeout=2.0, statement_timeout=60.0)
@@ -69,6 +72,7 @@ class Job:
     backups: object = None  # the vault that backups are kept in
     warnings: Sequence[str] = ()  # what every plan of it says
     rereading: Rereading = field(default_factory=Rereading)
+    autonomy: Autonomy | None = None  # what was earned, where a rule of the policy asks for it
     sending: Sending = field(default_factory=Sending)
 
     def __post_init__(self) -> None:
@@ -166,8 +170,16 @@ class Job:
         named = [{"schema": schema, "table": table} for schema, table in tables]
         return next(iter(self.read("identify_objects", {"tables": named}).values()))
 
-    def judge(self, step: Step, tool: Tool, tables: Sequence[Row | Table], calls: int = 0) -> Verdict:
-        """The verdict on a step, given the objects it names."""
+    def subject(self, tool: Tool, undoes: str | None = None) -> Subject:
+        """What a step of a tool is of, as the audit log tells it; `undoes` is the tool whose step it takes back."""
+        takes_back = undoes or (tool.name.removeprefix(UNDO) if tool.undoing else None)
+        identity = self.known_server().identity
+        return Subject(tool.name, tool.version, self.target.name, identity, self.target.environment, takes_back)
+
+    def judge(
+        self, step: Step, tool: Tool, tables: Sequence[Row | Table], calls: int = 0, run_id: str | None = None
+    ) -> Verdict:
+        """The verdict on a step, given the objects it names; `run_id` is the run that is about to take it."""
         seen = tuple(table if isinstance(table, Table) else table_of(table) for table in tables)
         busy = sum(int(row.get("busy_sessions") or 0) for row in tables if not isinstance(row, Table))
         free, visible = self.free_backup_disk() if tool.category == "backup" else self.free_disk()
@@ -186,10 +198,10 @@ class Job:
             model_proposed=bool(self.task.metadata.get("model")),
             last_backup=self._last_backup(step),
         )
-        verdict = self._strictest(step, tool, context)
         objection = self.agent.validate_safety(step)
         if objection is None:
-            return verdict
+            return self._strictest(step, tool, context, self._counted(tool, run_id))
+        verdict = self._strictest(step, tool, context)  # what the agent objects to is not answered by what was earned
         return replace(
             verdict,
             decision=max(verdict.decision, objection.decision, key=lambda decision: decision.rank),
@@ -198,7 +210,13 @@ class Job:
             risks=(*verdict.risks, *(reason.text for reason in objection.reasons)),
         )
 
-    def _strictest(self, step: Step, tool: Tool, context: Context) -> Verdict:
+    def _counted(self, tool: Tool, run_id: str | None) -> Tally | None:
+        """The supervised runs of a tool, where a rule of the policy wants them counted."""
+        if autonomy.rule_for(self.policy, tool, self.target) is None:
+            return None
+        return self.autonomy.tally(self.subject(tool), run_id) if self.autonomy is not None else Tally()
+
+    def _strictest(self, step: Step, tool: Tool, context: Context, tally: Tally | None = None) -> Verdict:
         """By the rules that the run began with, and by those that were written since, where these are stricter."""
 
         def judged(rules: Rules) -> Verdict:
@@ -210,6 +228,7 @@ class Job:
                 constraints=rules.constraints,
                 policy=rules.policy,
                 level=self.level,
+                tally=tally,
             )
 
         verdict = judged(Rules(self.policy, self.constraints))

@@ -224,4 +224,5 @@ def verdict_contract(verdict: Verdict) -> dict[str, Any]:
         "risks": verdict.risks,
         "mitigations": verdict.mitigations,
         "reasons": verdict.reasons,
+        **({"earned": verdict.earned} if verdict.earned is not None else {}),
     }

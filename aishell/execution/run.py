@@ -124,8 +124,8 @@ class Run:
         self._sessions: set[Session] = set()
         self._calls: dict[str, deque[float]] = {}
         self._guard = threading.Lock()
-        #: step id -> by whom it was approved with an earlier step, and the statements that were shown then
-        self._agreed: dict[str, tuple[str, frozenset[str]]] = {}
+        #: step id -> by whom it was approved with an earlier step, the statements that were shown then, and on which terminal
+        self._agreed: dict[str, tuple[str, frozenset[str], str | None]] = {}
 
     @cached_property
     def facts(self) -> Facts | None:
@@ -195,15 +195,16 @@ class Run:
         """Remember what an answer for all of a tool covers beside the step that it was given to."""
         if isinstance(answer, Approve) and answer.all_of_tool:
             by = f"{answer.by} (all {request.tool.name}, at {request.step.id})"
-            self._agreed |= {o.step_id: (by, frozenset(s.sql for s in o.statements)) for o in request.others}
+            shown = ((o.step_id, frozenset(s.sql for s in o.statements)) for o in request.others)
+            self._agreed |= {step_id: (by, statements, answer.terminal) for step_id, statements in shown}
 
     def agreed(self, request: Request) -> Approve | None:
         """The answer that was given with an earlier step, if this one sends what was shown then, and is not reviewed."""
-        by, shown = self._agreed.get(request.step.id, ("", frozenset[str]()))
+        by, shown, terminal = self._agreed.get(request.step.id, ("", frozenset[str](), None))
         sent = {statement.sql for statement in request.statements}
         if not sent or not sent <= shown or request.level != "confirm":
             return None
-        return Approve(by, reason="approved with an earlier step of this tool")
+        return Approve(by, reason="approved with an earlier step of this tool", terminal=terminal)
 
     def session(self, session: Session, active: bool) -> None:
         """Remember a session while it runs a statement, so that an interrupt can cancel it on the server."""

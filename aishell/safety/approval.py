@@ -66,6 +66,7 @@ class Approve:
     by: str
     all_of_tool: bool = False
     reason: str = ""
+    terminal: str | None = None  # where it was typed; an answer of a program has none, and earns nothing
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aishell.models import AgentConfig, Risk, Step
+from aishell.models import AgentConfig, Risk, Step, Tally
 from aishell.registry.tool import Tool
+from aishell.safety import autonomy
 from aishell.safety.constraints import Constraint, Context
 from aishell.safety.locks import ROLES, felt, lock_of, locks_of, wait_of
 from aishell.safety.policy import decide
@@ -26,23 +27,36 @@ def judge(
     constraints: Iterable[Constraint],
     policy: Policy,
     level: str,
+    tally: Tally | None = None,
 ) -> Verdict:
-    """What safety says of a step. The strictest reason decides; `safe` is false when a gate refuses."""
-    reasons = [*_contract(tool, config)]
+    """What safety says of a step. The strictest reason decides; `safe` is false when a gate refuses.
+
+    `tally`: the supervised runs of its tool on its target, where a rule of the policy wants them counted. As many as that asks
+    for answer what the policy asks by the risk alone.
+    """
+    others = [*_contract(tool, config)]
     for constraint in constraints:
         violation = constraint.check(step, context)
         if violation is not None:
-            reasons.append(Reason(violation.rule, violation.text, violation.decision))
-    reasons += decide(tool, context.target, policy, level)
-    reasons += _facts(step, tool, context)
+            others.append(Reason(violation.rule, violation.text, violation.decision))
+    said = list(decide(tool, context.target, policy, level))
+    facts = list(_facts(step, tool, context))
+    reasons = [*others, *said, *facts]
+    risks = tuple(_risks(step, tool, context, reasons))
     decision = max((reason.decision for reason in reasons), key=lambda d: d.rank)
+    rule = autonomy.rule_for(policy, tool, context.target)
+    earned = autonomy.earning(rule, tally, said, (*others, *facts))
+    if earned is not None and tally is not None:
+        reasons.append(autonomy.told(earned, tally))
+        decision = reasons[-1].decision
     return Verdict(
         risk_level=tool.risk_level,
         decision=decision,
         safe=decision is not Decision.DENY,
         reasons=tuple(reasons),
-        risks=tuple(_risks(step, tool, context, reasons)),
+        risks=risks,
         mitigations=tuple(mitigations(tool)),
+        earned=earned,
     )
 
 

@@ -10,6 +10,9 @@ from aishell.registry.tool import Tool
 from aishell.settings import PRODUCTION, Policy, Target
 from aishell.verdicts import Decision, Reason
 
+#: The reasons that earned autonomy can answer: what the risk asks for, and nothing that is known of the step.
+MATRIX, FLOOR = "policy matrix", "production"
+
 
 def tighter(configured: str, asked: str | None) -> str:
     """The stricter of two safety levels: `--safety-level` may only tighten."""
@@ -33,9 +36,9 @@ def decide(tool: Tool, target: Target, policy: Policy, level: str) -> Iterator[R
     for rule in rules:
         yield Reason(f"policy rule {rule.name!r}", f"{tool.name} on {target.name}", rule.decision)
     if not rules or usual is Decision.DENY:  # a scoped rule goes before the matrix, but `deny` always wins
-        yield Reason("policy matrix", f"{tool.risk_level} risk, {target.environment}, {level}", usual)
+        yield Reason(MATRIX, f"{tool.risk_level} risk, {target.environment}, {level}", usual)
     if target.environment == PRODUCTION and tool.risk_level.rank >= Risk.MEDIUM.rank:
-        yield Reason("production", f"{tool.risk_level} risk on a production target", Decision.CONFIRM)
+        yield Reason(FLOOR, f"{tool.risk_level} risk on a production target", Decision.CONFIRM)
     if tool.category == "database_ddl":
         yield Reason("schema change", f"{tool.name} changes the schema", Decision.CONFIRM)
     if tool.requires_approval:

@@ -11,8 +11,9 @@ from typing import Any
 
 from aishell.commands import command
 from aishell.errors import AmbiguousNameError, DeniedError, StateError, UnknownNameError
-from aishell.models import canonical, now
-from aishell.state import audit
+from aishell.models import Subject, canonical, now, plain
+from aishell.state import anchor, audit
+from aishell.state.autonomy import Autonomy, reset, subject_of
 from aishell.state.connection import Connection, Record, beginning
 from aishell.state.runs import who
 from aishell.state.store import Store
@@ -33,8 +34,13 @@ class Approvals:
         level: str,
         shown: Mapping[str, Any],
         hours: float,
+        *,
+        subject: Subject | None = None,
     ) -> str:
-        """Record a pending request (or find the one that already waits under this digest); its id."""
+        """Record a pending request (or find the one that already waits under this digest); its id.
+
+        `subject`: what the step is of, by which an answer is counted (`state.autonomy`).
+        """
         with self.store.write() as connection:
             found = connection.value(
                 """SELECT id FROM approvals WHERE run_id = :run AND step_index = :step AND digest = :digest
@@ -61,7 +67,13 @@ class Approvals:
             audit.append(
                 connection,
                 "approval_requested",
-                {"approval": approval, "digest": digest, "level": level, "seal": audit.seal_request(asked)},
+                {
+                    "approval": approval,
+                    "digest": digest,
+                    "level": level,
+                    "seal": audit.seal_request(asked),
+                    **({"subject": plain(subject)} if subject is not None else {}),
+                },
                 run_id=run_id,
                 step_index=step_index,
             )
@@ -88,6 +100,7 @@ class Approvals:
         if row.status != "pending" or row.expires_at < now():
             state = "expired" if row.status == "pending" else row.status
             raise StateError(f"the approval {approval} is {state}; it cannot be decided any more")
+        lost = self._lost(row, by) if status == "rejected" else []
         with self.store.write() as connection:
             if status == "approved" and shown(row).get("people", 1) > 1:
                 before = _require_another(connection, row, uid)
@@ -117,13 +130,37 @@ class Approvals:
                 "modifications": modifications,
                 "terminal": place or terminal(),
             }
+            for kind, data in lost:
+                audit.append(connection, kind, data, run_id=row.run_id, step_index=row.step_index)
             audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
+        if lost:
+            self._keep_head()
         return status
 
     def first_answers(self, row: Record) -> list[dict[str, Any]]:
         """Who has approved a request that waits for another person too."""
         with self.store.read() as connection:
             return _first_answers(connection, row)
+
+    def _keep_head(self) -> None:
+        """Leave the head of the log beside the store, so that a rejection cannot be cut off it; not over one that shows a cut."""
+        path = anchor.path_of(self.store.path)
+        with self.store.read() as connection:
+            whole = not audit.verify_anchor(connection, anchor.read(path))
+            number, newest = audit.head(connection)
+        if whole:
+            anchor.write(path, number, newest)
+
+    def _lost(self, row: Record, by: str) -> list[tuple[str, dict[str, Any]]]:
+        """What a rejection takes away of earned autonomy, as events; nothing where no rule of the policy asks for it."""
+        if not shown(row).get("earned"):
+            return []
+        with self.store.read() as connection:
+            subject = _asked_of(connection, row)
+            if subject is None:
+                return []
+            stakes = Autonomy(self.store).at_stake(subject.tool, subject, connection)
+        return [reset(one, tally, f"rejected by {by}") for one, tally in stakes]
 
     def decided(self, run_id: str, step_index: int) -> Record | None:
         """The newest answer for a step that has not been used yet; an expired yes is none.
@@ -218,6 +255,13 @@ def _require_asked(connection: Connection, row: Record) -> None:
             f"the approval {row.id} is not what was asked: it was changed in the state store",
             hint=f"see `{command('audit', 'verify')}`; `{command('runs', 'cancel', row.run_id[:8])}` ends the run",
         )
+
+
+def _asked_of(connection: Connection, row: Record) -> Subject | None:
+    """What the step of an approval is of, as the log tells it."""
+    sql = "SELECT data FROM events WHERE run_id = :run AND step_index = :step AND type = 'approval_requested'"
+    told = [audit.read(event.data) for event in connection.execute(sql, {"run": row.run_id, "step": row.step_index})]
+    return next((subject_of(data) for data in told if data.get("approval") == row.id), None)
 
 
 def _nobodys(row: Record) -> StateError:

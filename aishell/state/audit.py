@@ -11,13 +11,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from aishell.models import StepStatus, canonical, digest, now
 from aishell.state.anchor import Anchor
 from aishell.state.connection import Connection, Record, beginning
+from aishell.state.seals import Seal, newest_seal
 
 GENESIS = "0" * 64
+#: The columns of an event.
+EVENT = "id, run_id, step_index, type, at, data, previous, hash"
 #: The event by which a run tells that the log was not what the anchor says; it stays in the log.
 BROKEN = "audit_broken"
 #: Not what changes without an event of the step's own: how far it has come, and times.
@@ -81,9 +85,20 @@ def head(connection: Connection) -> tuple[int, str]:
     return (row.id, row.hash) if row else (0, GENESIS)
 
 
+def follows(event: tuple[Any, ...], last: int, head_: str) -> bool:
+    """Whether an event, as `EVENT` has its columns, is the next one after number `last` with the hash `head_`, and is whole."""
+    number, run_id, step_index, kind, at, data, previous, hash_ = event
+    try:
+        whole = hash_ == _hash(previous, run_id, step_index, kind, at, data)
+    except TypeError:  # a blob, which no event has
+        return False
+    return bool(whole and number == last + 1 and previous == head_)
+
+
 def verify(connection: Connection, expected_head: str | None = None) -> list[Problem]:
     """Edits, deletions and gaps in the chain; `expected_head` (a printed copy) shows a cut tail or a rewritten chain."""
-    problems, previous, last = list[Problem](), GENESIS, 0
+    problems, seal_ = list[Problem](), newest_seal(connection)
+    previous, last = (seal_.head, seal_.through) if seal_ is not None else (GENESIS, 0)
     for row in connection.execute(_EVENTS):
         if last and row.id != last + 1:
             problems.append(Problem(row.id, f"{row.id - last - 1} event(s) before it are missing"))
@@ -95,19 +110,32 @@ def verify(connection: Connection, expected_head: str | None = None) -> list[Pro
     return problems + (verify_head(connection, expected_head) if expected_head is not None else [])
 
 
-def verify_head(connection: Connection, expected: str) -> list[Problem]:
-    """Whether an event has this hash, or one that begins so."""
+def verify_head(connection: Connection, expected: str, sealed: Sequence[Mapping[str, Any]] = ()) -> list[Problem]:
+    """Whether an event has this hash, or one that begins so; `sealed`: the events that stand in sealed files."""
     like = "SELECT id FROM events WHERE hash LIKE :beginning ESCAPE '/'"
     if connection.first(like, {"beginning": beginning(expected)}) is not None:
+        return []
+    seal_ = newest_seal(connection)
+    known = (
+        [*(part.head for part in seal_.parts if seal_ is not None), *(event["hash"] for event in sealed)]
+        if seal_
+        else []
+    )
+    if any(str(one).startswith(expected) for one in known):
         return []
     text = f"no event has the hash {expected}: the tail was cut off or the chain rewritten"
     return [Problem(head(connection)[0], text)]
 
 
-def verify_anchor(connection: Connection, anchor: Anchor | None) -> list[Problem]:
-    """Whether the event that was the newest when a run ended is still there, with all before it."""
+def verify_anchor(
+    connection: Connection, anchor: Anchor | None, sealed: Sequence[Mapping[str, Any]] = ()
+) -> list[Problem]:
+    """Whether the event that was the newest when a run ended is still there, with all before it, or in the `sealed` events."""
     if anchor is None or anchor.events == 0:
         return []
+    seal_ = newest_seal(connection)
+    if seal_ is not None and anchor.events <= seal_.through:
+        return _sealed_anchor(seal_, anchor, sealed)
     row = connection.first("SELECT hash FROM events WHERE id = :id", {"id": anchor.events})
     if row is not None and row.hash == anchor.head:
         return []
@@ -117,13 +145,30 @@ def verify_anchor(connection: Connection, anchor: Anchor | None) -> list[Problem
     return [Problem(anchor.events, f"{text}: its tail was cut off, or it was replaced")]
 
 
+def _sealed_anchor(seal_: Seal, anchor: Anchor, sealed: Sequence[Mapping[str, Any]]) -> list[Problem]:
+    """An older copy of the anchor names an event that was sealed since: its file, or the end of one, knows it."""
+    known = {part.through: part.head for part in seal_.parts} | {event["id"]: event["hash"] for event in sealed}
+    if known.get(anchor.events) == anchor.head:
+        return []
+    if anchor.events in known:
+        text = f"event {anchor.events} was {anchor.head[:16]} on {anchor.at[:19]}Z, and the sealed one is another"
+        return [Problem(anchor.events, f"{text}: the log was replaced")]
+    part = next(part for part in seal_.parts if anchor.events <= part.through)
+    return [Problem(anchor.events, f"it was sealed: give --against {part.file} too")]
+
+
 def verify_copy(connection: Connection, copy: Sequence[Mapping[str, Any]]) -> list[Problem]:
-    """Whether every event of an exported copy is there as it was, and says in the copy what its hash is of."""
+    """Whether every event of an exported copy is there as it was, and says in the copy what its hash is of.
+
+    Those that were sealed are not looked for here: `sealing.verify_files` has them.
+    """
+    seal_ = newest_seal(connection)
+    through = seal_.through if seal_ is not None else 0
     there = {row.id: row.hash for row in connection.execute("SELECT id, hash FROM events")}
     gone = [
         int(event["id"])
         for event in copy
-        if there.get(event["id"]) != event["hash"] or _hash_of(event) != event["hash"]
+        if not event["id"] <= through and (there.get(event["id"]) != event["hash"] or hash_of(event) != event["hash"])
     ]
     if not gone:
         return []
@@ -161,13 +206,36 @@ def read(text: str) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def verify_records(connection: Connection) -> list[Problem]:
-    """Whether the log tells of every run, step and approval what their tables say."""
-    state, step, broken, pruned = dict[str, str](), dict[tuple[str, int], str](), list[Problem](), 0
-    known, seals, answers = set[str](), dict[str, str](), dict[str, tuple[str, str, str]]()
+def found_broken(at: str, data: Mapping[str, Any]) -> str:
+    """What an event says that a run found wrong with the log."""
+    return f"a run found on {at[:19]}Z: {data.get('found')}"
+
+
+def told_broken(connection: Connection) -> list[Problem]:
+    """What runs have found wrong with the log; those whose events were sealed are carried on."""
+    seal_ = newest_seal(connection)
+    sealed = [Problem(one["event"], str(one["text"])) for one in (seal_.broken if seal_ is not None else ())]
+    rows = connection.execute("SELECT id, at, data FROM events WHERE type = :broken ORDER BY id", {"broken": BROKEN})
+    return [*sealed, *(Problem(row.id, found_broken(row.at, read(row.data))) for row in rows)]
+
+
+def pruned_runs(kind: str, data: Mapping[str, Any]) -> int:
+    """How many runs an event tells to have been pruned."""
+    return int(data.get("pruned_runs") or 0) if kind == "state_changed" else 0
+
+
+def verify_records(connection: Connection, sealed: Sequence[Mapping[str, Any]] = ()) -> list[Problem]:
+    """Whether the log tells of every run, step and approval what their tables say.
+
+    `sealed`: all the events that were sealed. Without them, what they told of is taken as it stands.
+    """
+    seal_ = newest_seal(connection) if not sealed else None
+    away = seal_.runs if seal_ is not None else frozenset[str]()
+    state, step, pruned = dict[str, str](), dict[tuple[str, int], str](), seal_.pruned if seal_ is not None else 0
+    known, seals, answers = set(away), dict[str, str](), dict[str, tuple[str, str, str]]()
     made, requests, given = dict[str, str](), dict[str, str](), dict[str, tuple[Any, Any]]()
-    sealed, ends = dict[tuple[str, int], str](), dict[str, str]()
-    for row in connection.execute(_EVENTS):
+    stands, ends = dict[tuple[str, int], str](), dict[str, str]()
+    for row in (*map(_as_row, sealed), *connection.execute(_EVENTS)):
         data = read(row.data)
         if row.run_id is not None:
             known.add(row.run_id)
@@ -192,11 +260,9 @@ def verify_records(connection: Connection) -> list[Problem]:
             step[row.run_id, row.step_index] = (
                 StepStatus.STARTED if row.type == "step_started" else data.get("status", "")
             )
-            sealed[row.run_id, row.step_index] = data.get("seal", "")
-        elif row.type == BROKEN:
-            broken.append(Problem(row.id, f"a run found on {row.at[:19]}Z: {data.get('found')}"))
-        pruned += int(data.get("pruned_runs") or 0) if row.type == "state_changed" else 0
-    problems, runs = broken, dict[str, str]()
+            stands[row.run_id, row.step_index] = data.get("seal", "")
+        pruned += pruned_runs(row.type, data)
+    problems, runs = told_broken(connection), dict[str, str]()
     for row in connection.execute(_RUNS):
         runs[row.id] = row.state
         told_made = made.get(row.id) or seal_made(row)
@@ -211,6 +277,8 @@ def verify_records(connection: Connection) -> list[Problem]:
             problems.append(Problem(0, f"the run {row.id[:8]} has {there} steps, its plan {row.steps}"))
     asked = {row.id: row for row in connection.execute("SELECT * FROM approvals")}
     for name, row in asked.items():
+        if row.run_id in away:
+            continue
         _, status, by = answers.get(name, ("", "", ""))
         reason, modifications = given.get(name, ("", None))
         if status != row.status:
@@ -228,6 +296,8 @@ def verify_records(connection: Connection) -> list[Problem]:
         if name not in asked and run in runs:
             problems.append(Problem(0, f"the approval {name} of the run {run[:8]} is no longer there"))
     for run, there in runs.items():
+        if run in away:
+            continue
         if run not in known:
             problems.append(Problem(0, f"the run {run[:8]} is {there}, and no event tells of it"))
         elif state.get(run) != there:
@@ -237,21 +307,28 @@ def verify_records(connection: Connection) -> list[Problem]:
     for row in connection.execute("SELECT * FROM steps"):
         place = row.run_id, row.step_index
         told = step.get(place, StepStatus.PENDING)
+        if row.run_id in away:
+            continue
         if row.run_id in known and told != row.status:
             problems.append(
                 Problem(0, f"step {row.step_index} of run {row.run_id[:8]} is {row.status}, the log says {told}")
             )
-        elif sealed.get(place) and sealed[place] != seal_step(row):
+        elif stands.get(place) and stands[place] != seal_step(row):
             problems.append(
                 Problem(
                     0,
                     f"what stands of step {row.step_index} of run {row.run_id[:8]} is not what the log has the digest of",
                 )
             )
-    missing = len(known - runs.keys())
+    missing = len(known - runs.keys()) + (seal_.missing if seal_ is not None else 0)
     if missing > pruned:
         problems.append(Problem(0, f"{missing} run(s) of the log are no longer there, and {pruned} were pruned"))
     return problems
+
+
+def _as_row(event: Mapping[str, Any]) -> SimpleNamespace:
+    """An exported event as the row that it was."""
+    return SimpleNamespace(**{**event, "data": canonical(event["data"])})
 
 
 def _kept(text: str | None) -> Any:
@@ -273,7 +350,7 @@ def redact(value: Any) -> Any:
     return value
 
 
-def _hash_of(event: Mapping[str, Any]) -> str:
+def hash_of(event: Mapping[str, Any]) -> str:
     """The hash that an exported event must have."""
     previous, kind, at = (str(event.get(name)) for name in ("previous", "type", "at"))
     return _hash(previous, event.get("run_id"), event.get("step_index"), kind, at, canonical(event.get("data")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import Any
 
 from aishell.commands import command
 from aishell.errors import AmbiguousNameError, StateError, UnknownNameError
-from aishell.models import RunState, Shift, StepStatus, canonical, digest, now
+from aishell.models import RunState, Shift, StepStatus, Subject, canonical, digest, now, plain
 from aishell.state import anchor, audit, backlog, history
 from aishell.state.connection import Connection, Record, beginning, marks
+from aishell.state.seals import newest_seal
 from aishell.state.store import Store
 from aishell.state.transitions import check_transition
 
@@ -136,11 +137,26 @@ class Runs:
             connection.update("runs", _RUN, {"run": run_id}, values)
 
     def step_started(
-        self, run_id: str, owner: str, index: int, values: Mapping[str, Any], *, task_id: str, total: int
+        self,
+        run_id: str,
+        owner: str,
+        index: int,
+        values: Mapping[str, Any],
+        *,
+        task_id: str,
+        total: int,
+        subject: Subject | None = None,
+        before: Callable[[Connection], Iterable[tuple[str, Mapping[str, Any]]]] = lambda connection: (),
     ) -> None:
-        """The intent to run a step, durable before anything is sent."""
+        """The intent to run a step, durable before anything is sent.
+
+        `subject`: what it is of, by which it is counted. `before` is asked inside of the transaction what else there is to tell;
+        where it raises, the step has not begun.
+        """
         with self.store.write() as connection:
             self._claim(connection, run_id, owner)
+            for kind, data in before(connection):
+                audit.append(connection, kind, data, run_id=run_id, step_index=index)
             started = {"status": StepStatus.STARTED, "started_at": now(), **values}
             seal = self._set_step(connection, run_id, index, started)
             self._checkpoint(connection, run_id, task_id, f"step_{index}_started", index, total)
@@ -152,6 +168,7 @@ class Runs:
                     "digest": values.get("digest"),
                     "params": json.loads(values.get("params") or "{}"),
                     "seal": seal,
+                    **({"subject": plain(subject)} if subject is not None else {}),
                 },
                 run_id=run_id,
                 step_index=index,
@@ -170,10 +187,12 @@ class Runs:
         objects: Iterable[Mapping[str, Any]] = (),
         cost: Mapping[str, Any] | None = None,
         shift: tuple[backlog.Facts, Shift] | None = None,
+        subject: Subject | None = None,
     ) -> str | None:
         """Outcome, checkpoint, history and audit events in one transaction; what another process asks of the run.
 
-        `cost`: what the step took, as `history.remember` takes it; `shift`: what it makes of the backlog.
+        `cost`: what the step took, as `history.remember` takes it; `shift`: what it makes of the backlog; `subject`: what a step
+        that failed is of.
         """
         status = values["status"]
         name = {StepStatus.DONE: "completed", StepStatus.FAILED: "failed"}.get(status, "skipped")
@@ -196,6 +215,7 @@ class Runs:
                 "reason": values.get("reason"),
                 "seconds": values.get("seconds"),
                 "seal": seal,
+                **({"subject": plain(subject)} if subject is not None else {}),
             }
             audit.append(
                 connection,
@@ -241,6 +261,12 @@ class Runs:
             asked = self._claim(connection, run_id, owner)
             self._set_step(connection, run_id, index, {"reached": reached})
         return asked
+
+    def tell(self, run_id: str, index: int, happened: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Audit events of a step, in one transaction."""
+        with self.store.write() as connection:
+            for kind, data in happened:
+                audit.append(connection, kind, data, run_id=run_id, step_index=index)
 
     def event(
         self, kind: str, data: Mapping[str, Any], *, run_id: str | None = None, step_index: int | None = None
@@ -324,6 +350,12 @@ class Runs:
             made = audit.read(connection.value(sql, {"run": row.id}) or "")
         seals = {"plan": row.plan_digest, "seal": audit.seal(row), "made": audit.seal_made(row)}
         return "plan" in made and all(made.get(name, seal) == seal for name, seal in seals.items())
+
+    def is_sealed(self, run_id: str) -> bool:
+        """Whether the events of a run were moved out of the log."""
+        with self.store.read() as connection:
+            seal = newest_seal(connection)
+            return seal is not None and run_id in seal.runs
 
     def others_ran(self, run_id: str) -> bool:
         """Whether another run has worked on the same target since this one wrote down a batch."""

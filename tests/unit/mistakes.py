@@ -17,6 +17,8 @@ _FITTING = {"time-zone": "UTC", "place": "/mnt/backups", "code": "module:name"}
 _PATTERNED = ("age1qqqq", "2026-12-24", "22:00-05:30", "90s", "127.0.0.1:9187", "sqlite")
 #: The name of whatever may have any.
 NAME = "shop"
+#: What there is of what a text names.
+_NAMED = {"tool": "optimize_table", "target": NAME, "environment": "test"}
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def valid(schema: Schema) -> Any:
         return schema.get("minimum", schema.get("maximum", 1))
     if kind == "boolean":
         return True
+    if "names" in schema and not schema.get("glob"):
+        return _NAMED.get(schema["names"], NAME)
     if "format" in schema:
         return _FITTING[schema["format"]]
     if "pattern" in schema:

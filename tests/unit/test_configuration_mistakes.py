@@ -97,6 +97,21 @@ FURTHER: list[tuple[str, str, int, str]] = [
     ("policy.yaml", "matrix:\n  strict:\n    high: {prodution: deny}\n", 3, "'production'"),
     ("policy.yaml", "rules:\n  - {tool: '*', decision: deny}\n  - {target: '*', decision: confirm}\n", 3, "once"),
     ("policy.yaml", "constraints:\n  - {type: max_laod}\n", 2, "'max_load'"),
+    *(
+        ("policy.yaml", f"earned:\n  - {{tool: {tool}, after: 5, environment: {where}, max_risk: {most}}}\n", 2, told)
+        for tool, where, most, told in (
+            ("delete_old_records", "test", "medium", "its category is database_write"),
+            ("drop_invalid_indexes", "test", "medium", "it deletes"),
+            ("cleanup_old_backups", "test", "medium", "its category is backup"),
+            ("drop_replication_slot", "test", "medium", "requires_approval"),
+            ("rebuild_table", "test", "medium", "its risk is high"),
+            ("optimize_table", "test", "low", "above max_risk: low"),
+            ("inspect_tables", "test", "low", "its category is analysis"),
+            ("optimize_tabel", "test", "medium", "'optimize_table'"),
+            ("optimize_table", "prodution", "medium", "'production'"),
+            ("optimize_table", "test", "high", "medium"),
+        )
+    ),
     ("policy.yaml", "constraints:\n  - {type: business_hours, first_hour: 17, last_hour: 9}\n", 2, "change"),
     ("policy.yaml", "constraints:\n  - type: backup_required\n    before_operations: [rebuild_tabel]\n", 2, "'rebuild_table'"),
     ("agents/backup.yaml", "backup_agent:\n  retention: {}\n", 2, "count: 7"),

@@ -19,6 +19,7 @@ from aishell.models import Task
 from aishell.registry.registry import Registry
 from aishell.safety import constraints
 from aishell.settings import DEFAULT_POLICY, load_agent, load_policy, load_settings
+from aishell.site import Site
 
 SHIPPED = built_in("config")
 
@@ -84,9 +85,12 @@ def test_a_retention_rule_of_backups_that_is_none_is_refused_with_its_line(confi
 
 
 def test_the_commented_rules_work(config):
-    text = (SHIPPED / "policy.yaml").read_text().replace("rules: []\n", "rules:\n")
+    text = (SHIPPED / "policy.yaml").read_text().replace("rules: []\n", "rules:\n").replace("earned: []\n", "earned:\n")
     (config / "policy.yaml").write_text(re.sub(r"^# - \{", "- {", text, flags=re.MULTILINE))
-    assert len(load_policy(config).rules) == 2
+    policy = load_policy(config)
+    assert len(policy.rules) == 2
+    with Site.open(config.parent) as site:
+        assert [site.unearnable(rule) for rule in policy.earned] == [None]
 
 
 def test_the_commented_targets_work(config):

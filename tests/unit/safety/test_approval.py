@@ -9,7 +9,7 @@ import pytest
 
 from aishell.models import AgentConfig, Risk
 from aishell.safety.approval import GROWTH_TOLERANCE, binding, governing, outgrown
-from aishell.settings import DEFAULT_POLICY, Policy, Rule, Target
+from aishell.settings import DEFAULT_POLICY, Earned, Policy, Rule, Target
 from aishell.verdicts import Decision
 from tests.unit.making import make_tool
 
@@ -79,6 +79,7 @@ def test_each_table_is_compared_with_itself():
 RULES = (Rule("a", Decision.CONFIRM, "drop_*"), Rule("b", Decision.DENY, label="eu"))
 LAG = {"type": "max_replica_lag", "max_seconds": 30, "where": "policy.yaml:30"}
 POLICY = replace(DEFAULT_POLICY, rules=RULES, constraints=(LAG, {"type": "free_disk"}))
+EARNED = Earned("optimize_table", 30, "production", Risk.MEDIUM)
 #: Every key of the policy, changed in one way or another, and whether an approval given before still counts.
 POLICIES: dict[str, list[tuple[Policy, bool]]] = {
     "matrix": [
@@ -111,6 +112,13 @@ POLICIES: dict[str, list[tuple[Policy, bool]]] = {
     ],
     "mode": [(replace(POLICY, mode="unattended"), False)],
     "preapprove_max_risk": [(replace(POLICY, preapprove_max_risk=Risk.HIGH), False)],
+    "earned": [
+        (replace(POLICY, earned=(EARNED,)), False),
+        *(
+            (replace(POLICY, earned=(replace(EARNED, **{key: value}),)), False)
+            for key, value in {"after": 2, "target": "x"}.items()
+        ),
+    ],
     "approval_hours": [(replace(POLICY, approval_hours=1), True)],
     "prompt_seconds": [(replace(POLICY, prompt_seconds=1), True)],
 }

@@ -1,0 +1,62 @@
+"""Earned autonomy while a run goes: what its events tell for the count, a last look at it, and what is lost of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from aishell.errors import StepError
+from aishell.models import Step, StepStatus, Subject, plain
+from aishell.registry.tool import Tool
+from aishell.safety import autonomy
+from aishell.verdicts import Earning
+
+if TYPE_CHECKING:
+    from aishell.execution.run import Run
+    from aishell.state.connection import Connection
+
+Happened = list[tuple[str, Mapping[str, Any]]]
+
+
+class NoLongerEarnedError(StepError):
+    """What was counted when the step was judged is not what the log says when it is about to start."""
+
+
+def begun(run: Run, step: Step, tool: Tool) -> Subject | None:
+    """What a step that starts is of; None for one that only reads."""
+    if tool.read_only:
+        return None
+    return run.job.subject(tool, run.plan.step(step.undoes).tool if step.undoes else None)
+
+
+def failed(run: Run, step: Step, status: StepStatus) -> Subject | None:
+    """What a step that failed is of. It needs no tool's file and no server: either may be what failed."""
+    if status not in (StepStatus.FAILED, StepStatus.IN_DOUBT):
+        return None
+    job = run.job
+    identity = job.server.identity if job.server is not None else ""
+    return Subject(step.tool, "", job.target.name, identity, job.target.environment)
+
+
+def lost(run: Run, subject: Subject | None, because: str) -> Happened:
+    """`autonomy_reset` for all that a step takes away, to be committed with what tells of it."""
+    job = run.job
+    tool = (subject.takes_back or subject.tool) if subject is not None else ""
+    if subject is None or job.autonomy is None or not autonomy.rules_for(job.policy, tool, job.target):
+        return []
+    from aishell.state.autonomy import reset
+
+    return [reset(one, tally, because) for one, tally in job.autonomy.at_stake(tool, subject)]
+
+
+def used(run: Run, tool: Tool, earned: Earning, connection: Connection) -> Happened:
+    """`autonomy_used`, by the count inside of the transaction that begins the step.
+
+    Raises NoLongerEarnedError when another run or an answer took it away since the step was judged.
+    """
+    subject = run.job.subject(tool)
+    tally = run.job.autonomy.tally(subject, run.id, connection) if run.job.autonomy is not None else None
+    if tally is None or tally.problem is not None or tally.count < earned.after:
+        raise NoLongerEarnedError(f"{tool.name} may no longer run unasked on {run.job.target.name}")
+    told = {"subject": plain(subject), "count": tally.count, "after": earned.after, "events": list(tally.events)}
+    return [("autonomy_used", told)]

@@ -1,0 +1,102 @@
+"""Earned autonomy: which tools can earn it, which rule of the policy fits, and what a count lets the verdict say. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from aishell.models import Risk, Tally
+from aishell.registry.tool import Tool
+from aishell.safety.policy import FLOOR, MATRIX
+from aishell.settings import Earned, Policy, Target
+from aishell.verdicts import Decision, Earning, Reason
+
+#: The rule that the verdict names; `approved_by` of a step that ran by it begins so.
+RULE = "earned autonomy"
+#: What a statement begins with or holds that takes something away for good.
+_TAKES_AWAY = re.compile(r"\b(DELETE|DROP|TRUNCATE|pg_drop_\w+)\b", re.IGNORECASE)
+
+
+def unearnable(tool: Tool) -> str | None:
+    """Why a tool can never run unasked by what was earned; None for one that can."""
+    if tool.category != "maintenance" or tool.undoing:
+        return f"its category is {tool.category}" if not tool.undoing else "it takes another tool's work back"
+    if tool.requires_approval:
+        return "its file says requires_approval"
+    if tool.risk_level.rank > Risk.MEDIUM.rank:
+        return f"its risk is {tool.risk_level}"
+    work = "".join(text for kind, text in tool.blocks["do"].pieces if kind == "text") if "do" in tool.blocks else ""
+    if tool.deletes or tool.archives or _TAKES_AWAY.search(work):
+        return "it deletes"
+    if "verify" not in tool.blocks:
+        return "nothing verifies what it does"
+    return None
+
+
+def fault(rule: Earned, variants: Iterable[Tool]) -> str | None:
+    """Why a rule could never let any of a tool's files run unasked; None where it could."""
+    faults = [unearnable(tool) or _above(rule, tool) for tool in variants]
+    return faults[0] if faults and all(faults) else None
+
+
+def _above(rule: Earned, tool: Tool) -> str | None:
+    beyond = tool.risk_level.rank > rule.max_risk.rank
+    return f"its risk is {tool.risk_level}, above max_risk: {rule.max_risk}" if beyond else None
+
+
+def rules_for(policy: Policy, tool: str, target: Target) -> list[Earned]:
+    """The rules of a tool, by its name, on a target."""
+    return [
+        rule
+        for rule in policy.earned
+        if rule.tool == tool and rule.environment == target.environment and rule.target in (None, target.name)
+    ]
+
+
+def rule_for(policy: Policy, tool: Tool, target: Target) -> Earned | None:
+    """The rule that counts: of those that fit, the one that asks for most. None where the tool has to ask anyway."""
+    fitting = rules_for(policy, tool.name, target)
+    if not fitting or unearnable(tool) is not None:
+        return None
+    if any(tool.risk_level.rank > rule.max_risk.rank for rule in fitting):
+        return None
+    return max(fitting, key=lambda rule: rule.after)
+
+
+def earning(
+    rule: Earned | None, tally: Tally | None, policy: Iterable[Reason], others: Iterable[Reason]
+) -> Earning | None:
+    """What was earned, where it can answer; None where no rule fits, nothing asks, or something asks that it cannot answer.
+
+    `policy`: what the policy says of the tool; `others`: every other reason. It answers what asks by the risk alone.
+    """
+    asking = [reason for reason in policy if reason.decision.rank >= Decision.CONFIRM.rank]
+    beyond = [
+        reason for reason in asking if reason.rule not in (MATRIX, FLOOR) or reason.decision is not Decision.CONFIRM
+    ]
+    if rule is None or tally is None or not asking or beyond:
+        return None
+    if any(reason.decision.rank >= Decision.CONFIRM.rank for reason in others):
+        return None
+    granted = tally.problem is None and tally.count >= rule.after
+    return Earning(rule.after, tally.count, tally.events, granted)
+
+
+def told(found: Earning, tally: Tally) -> Reason:
+    """The reason that a verdict gives for it, granted or not yet."""
+    runs = (
+        f"{found.count} of {found.after} supervised runs"
+        if found.count < found.after
+        else f"{found.count} supervised runs"
+    )
+    text = tally.problem or f"{runs} ended verified since it last failed here"
+    if found.events and tally.problem is None:
+        text += f" (event{'s' if found.count > 1 else ''} {_few(found.events)} of the audit log)"
+    return Reason(RULE, text, Decision.NOTIFY if found.granted else Decision.CONFIRM)
+
+
+def _few(events: tuple[int, ...]) -> str:
+    """Some by number, and of many the first and the last."""
+    if len(events) <= 5:
+        return ", ".join(map(str, events))
+    return f"{events[0]} to {events[-1]}, {len(events)} of them"

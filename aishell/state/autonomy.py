@@ -1,0 +1,243 @@
+"""Supervised runs, counted from the audit log alone: what a tool has earned on a target, and what took it away again.
+
+A run counts once for a tool, when a person approved a step of the tool at a terminal and the step ended done. One failure, one
+rollback or one rejection of the tool on the target takes away all that was counted until then, by the name of the target and
+by the identity of its database alike. Every event is checked on the way: behind a break of the chain the count begins anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aishell.errors import StateError
+from aishell.models import Subject, Tally, plain
+from aishell.state import anchor, audit
+from aishell.state.connection import Connection
+from aishell.state.seals import Seal, newest_seal
+from aishell.state.store import Store
+
+#: As many are counted as a rule can ask for.
+MOST = 1000
+_OVER = ("completed", "failed", "cancelled")
+_NEWER = f"SELECT {audit.EVENT} FROM events WHERE id > :last ORDER BY id"  # noqa: S608  our own columns
+
+Place = tuple[str, int]  # a run and the index of a step
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One supervised run that ended verified, and the event that says so."""
+
+    run_id: str
+    event: int
+
+
+@dataclass
+class Book:
+    """What the events until now come to. `number` and `head` are those of the newest event that was read."""
+
+    number: int = 0
+    head: str = audit.GENESIS
+    counted: dict[Subject, list[Counted]] = field(default_factory=dict)
+    broken: str | None = None  # the last break of the chain
+    _began: dict[Place, Subject] = field(default_factory=dict)
+    _asked: dict[Place, Subject] = field(default_factory=dict)
+    _approved: set[Place] = field(default_factory=set)
+    _spoiled: set[tuple[str, str]] = field(default_factory=set)  # runs in which a tool failed, by its name
+
+    @classmethod
+    def after(cls, seal: Seal | None) -> Book:
+        """A book that begins where the log does: behind what was sealed, with the counts that were carried on."""
+        if seal is None:
+            return cls()
+        carried = {
+            Subject(**one["subject"]): [Counted(run, event) for run, event in one["counted"]] for one in seal.earned
+        }
+        return cls(seal.through, seal.head, carried)
+
+    def carried(self) -> list[dict[str, Any]]:
+        """What is counted, as a seal carries it on."""
+        return [
+            {"subject": subject, "counted": [[one.run_id, one.event] for one in runs]}
+            for subject, runs in self.counted.items()
+        ]
+
+    def add(self, event: tuple[Any, ...]) -> None:
+        """The next event, by its columns: checked against the one before it, and counted."""
+        number, run_id, step_index, kind, _, data, _, head = event
+        whole = audit.follows(event, self.number, self.head)
+        self.number, self.head = number, head
+        if not whole:
+            self._break(number, "was changed, or events before it are missing")
+        elif kind == audit.BROKEN:
+            self._break(number, "tells that the log was cut")
+        elif kind in _COUNTING and run_id is not None:
+            _COUNTING[kind](self, (run_id, step_index), audit.read(data), number)
+
+    def tally(self, subject: Subject, run_id: str | None = None) -> Tally:
+        """What is counted for a subject; `run_id` is the run that asks. A subject without an identity is any database's."""
+        for (other, _), begun in self._began.items():
+            if other != run_id and _concerns(subject, begun):
+                return Tally(
+                    problem=f"{begun.tool} has begun in the run {other[:8]} and not ended: resume or cancel that run"
+                )
+        if subject.identity:
+            runs = self.counted.get(subject, [])
+        else:
+            same = [runs for one, runs in self.counted.items() if runs and _without_identity(one) == subject]
+            runs = max(same, key=lambda runs: runs[-1].event, default=[])
+        return Tally(tuple(one.event for one in runs), self.broken if not runs else None)
+
+    def _break(self, number: int, why: str) -> None:
+        """Whatever was counted rests on a log that is not whole."""
+        self.broken = f"what was counted before event {number} of the audit log does not count: the event {why}"
+        for kept in (self.counted, self._began, self._asked, self._approved):
+            kept.clear()
+
+    def _lost(self, place: Place, subject: Subject, tool: str | None = None) -> None:
+        """A failure, a rollback or a rejection: nothing is left of what was counted for the tool there."""
+        lost = subject.tool if tool is None else tool
+        self._spoiled.add((place[0], lost))
+        for one in [one for one in self.counted if one.tool == lost and _same_place(one, subject)]:
+            del self.counted[one]
+
+    def _run_over(self, place: Place, data: Mapping[str, Any], number: int) -> None:
+        """A step that began and never ended is no verified one."""
+        if data.get("to") in _OVER:
+            for begun in [one for one in self._began if one[0] == place[0]]:
+                self._lost(begun, self._began.pop(begun))
+
+    def _step_began(self, place: Place, data: Mapping[str, Any], number: int) -> None:
+        subject = subject_of(data)
+        if subject is not None:
+            self._began[place] = subject
+            if subject.takes_back is not None:
+                self._lost(place, subject, subject.takes_back)
+
+    def _step_over(self, place: Place, data: Mapping[str, Any], number: int) -> None:
+        began = self._began.pop(place, None)
+        subject = began or subject_of(data)
+        status, approved = data.get("status"), place in self._approved
+        if subject is None or status == "pending":  # interrupted: it is tried again
+            return
+        self._approved.discard(place)
+        if status in ("failed", "in_doubt"):
+            self._lost(place, subject)
+        elif status == "done" and approved and began is not None and (place[0], subject.tool) not in self._spoiled:
+            runs = self.counted.setdefault(subject, [])
+            if all(one.run_id != place[0] for one in runs):
+                runs.append(Counted(place[0], number))
+                del runs[:-MOST]
+
+    def _requested(self, place: Place, data: Mapping[str, Any], number: int) -> None:
+        subject = subject_of(data)
+        if subject is not None:
+            self._asked[place] = subject
+
+    def _decided(self, place: Place, data: Mapping[str, Any], number: int) -> None:
+        status = data.get("status")
+        subject = subject_of(data) or self._asked.get(place)
+        if status == "rejected" and subject is not None:
+            self._lost(place, subject)
+        if status == "approved" and data.get("terminal"):  # not --yes, a schedule, or a program that answers
+            self._approved.add(place)
+        elif status != "consumed":
+            self._approved.discard(place)
+
+    def _used(self, place: Place, data: Mapping[str, Any], number: int) -> None:
+        self._approved.discard(place)  # it runs unasked now, whatever was said of an attempt before
+
+
+_COUNTING = {
+    "state_changed": Book._run_over,
+    "step_started": Book._step_began,
+    "step_completed": Book._step_over,
+    "step_failed": Book._step_over,
+    "step_skipped": Book._step_over,
+    "approval_requested": Book._requested,
+    "approval_decided": Book._decided,
+    "autonomy_used": Book._used,
+}
+
+
+class Autonomy:
+    """What the log of a store says that was earned. An event is read once in a process; it may be asked from several threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._guard = threading.Lock()
+        self._book: Book | None = None
+
+    def tally(self, subject: Subject, run_id: str | None = None, connection: Connection | None = None) -> Tally:
+        """The count for a subject as the log is now, inside of the transaction of `connection` where one is given."""
+        if connection is None:
+            with self._store.read() as own:
+                return self.tally(subject, run_id, own)
+        with self._guard:
+            problem = self._cut_off(connection)
+            return self._read(connection).tally(subject, run_id) if problem is None else Tally(problem=problem)
+
+    def at_stake(
+        self, tool: str, subject: Subject, connection: Connection | None = None
+    ) -> list[tuple[Subject, Tally]]:
+        """What a failure of a tool loses where a subject is: all that is counted for it there."""
+        if connection is None:
+            with self._store.read() as own:
+                return self.at_stake(tool, subject, own)
+        with self._guard:
+            counted = self._read(connection).counted
+            there = [one for one in counted if one.tool == tool and _same_place(one, subject)]
+            return [(one, Tally(tuple(run.event for run in counted[one]))) for one in there if counted[one]]
+
+    def _read(self, connection: Connection) -> Book:
+        if self._book is None or not _stands(connection, self._book):
+            self._book = Book.after(newest_seal(connection))
+        for row in connection.execute(_NEWER, {"last": self._book.number}):
+            self._book.add(tuple(row))
+        return self._book
+
+    def _cut_off(self, connection: Connection) -> str | None:
+        """What is wrong by the head that the last run left beside the store."""
+        try:
+            kept = anchor.read(anchor.path_of(self._store.path))
+        except StateError as error:
+            return error.message
+        problems = audit.verify_anchor(connection, kept)
+        return problems[0].text if problems else None
+
+
+def reset(subject: Subject, tally: Tally, because: str) -> tuple[str, dict[str, Any]]:
+    """The event that tells what is lost, to be committed with what takes it away."""
+    told = {"subject": plain(subject), "count": tally.count, "events": list(tally.events), "because": because}
+    return "autonomy_reset", told
+
+
+def _stands(connection: Connection, book: Book) -> bool:
+    """Whether the event that was read last is still what it was."""
+    found = connection.value("SELECT hash FROM events WHERE id = :id", {"id": book.number})
+    return bool(found == book.head) if book.number else True
+
+
+def subject_of(data: Mapping[str, Any]) -> Subject | None:
+    """What an event says that it is of; None for an older event, and for one of a step that only reads."""
+    given = data.get("subject")
+    try:
+        return Subject(**given) if isinstance(given, dict) else None
+    except TypeError:
+        return None
+
+
+def _concerns(subject: Subject, other: Subject) -> bool:
+    return subject.tool in (other.tool, other.takes_back) and _same_place(subject, other)
+
+
+def _same_place(one: Subject, other: Subject) -> bool:
+    """The same target by its name, or the same database under another."""
+    return one.target == other.target or (one.identity != "" and one.identity == other.identity)
+
+
+def _without_identity(subject: Subject) -> Subject:
+    return Subject(subject.tool, subject.version, subject.target, "", subject.environment, subject.takes_back)

@@ -1,0 +1,214 @@
+"""Moving the older part of the audit log out of the store into a sealed file, and checking such files against the log.
+
+The file is whole and durable before an event is removed; that happens in one transaction with the event that says so. Killed in
+between, both have the events, and the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aishell.errors import StateError
+from aishell.models import RunState, canonical, now, plain
+from aishell.state import anchor, audit
+from aishell.state.autonomy import Book
+from aishell.state.connection import Connection
+from aishell.state.runs import who
+from aishell.state.seals import SEALED, Part, Seal, newest_seal
+from aishell.state.store import Store
+
+_OVER = (RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED)
+_SPANS = """SELECT e.run_id, min(e.id) AS first, max(e.id) AS last, r.state FROM events AS e
+    LEFT JOIN runs AS r ON r.id = e.run_id WHERE e.run_id IS NOT NULL GROUP BY e.run_id ORDER BY first DESC"""
+_OLD = f"SELECT {audit.EVENT} FROM events WHERE id <= :through ORDER BY id"  # noqa: S608  our own columns
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What can be sealed: events `first` to `through`; `held` says what keeps later ones of that age in the log."""
+
+    first: int
+    through: int
+    held: str | None = None
+
+    @property
+    def count(self) -> int:
+        return max(0, self.through - self.first + 1)
+
+
+def find_cut(connection: Connection, before: str, kept: anchor.Anchor | None) -> Cut:
+    """The longest beginning of the log that is older than `before` and holds none but whole runs that are over.
+
+    The event that the anchor names stays, and so does the newest: the log can be checked against them at any moment.
+    """
+    first = int(connection.value("SELECT min(id) FROM events") or 1)
+    newer = connection.value("SELECT min(id) FROM events WHERE at >= :before", {"before": before})
+    number = audit.head(connection)[0]
+    through = min(number if newer is None else newer, number, kept.events if kept and kept.events else number) - 1
+    held = None
+    for run in connection.all(
+        _SPANS
+    ):  # from the newest: a run that goes over the cut takes it back to before its own first
+        over = run.state is None or run.state in _OVER  # one that was pruned is over
+        if run.first <= through and (run.last > through or not over):
+            through = run.first - 1
+            held = f"the run {run.run_id[:8]}, which is {run.state}," if not over else held
+    return Cut(first, through, f"{held} keeps what came after event {through} in the log" if held else None)
+
+
+def seal(store: Store, path: Path, before: str) -> tuple[Cut, Part | None]:
+    """Move what is older than `before` into a new file; what was cut, and the sealed part (None: there is nothing to seal).
+
+    Raises StateError where the log is not whole, and where the file is there and holds something else.
+    """
+    with store.read() as connection:
+        kept = anchor.read(anchor.path_of(store.path))
+        problems = [
+            *audit.verify(connection),
+            *audit.verify_anchor(connection, kept),
+            *audit.verify_records(connection),
+        ]
+        told = {problem.event_id for problem in audit.told_broken(connection)}
+        problems = [problem for problem in problems if not (problem.event_id and problem.event_id in told)]
+        if problems:
+            raise StateError(
+                f"the audit log is not whole, and is not sealed so: {problems[0].text}",
+                hint="restore state.db from a copy; what is not whole stays where it can be looked at",
+            )
+        cut = find_cut(connection, before, kept)
+        through = _unfinished(connection, path, cut)
+        if through is not None:
+            cut = Cut(cut.first, through, cut.held)
+        if not cut.count:
+            return cut, None
+        if through is None:
+            _write(path, connection.execute(_OLD, {"through": cut.through}))
+    with store.write() as connection:
+        last = connection.first("SELECT hash FROM events WHERE id = :id", {"id": cut.through})
+        there = connection.value("SELECT count(*) FROM events WHERE id <= :through", {"through": cut.through})
+        if last is None or there != cut.count:
+            raise StateError("another process sealed the audit log meanwhile", hint=f"look at it, and remove {path}")
+        part = Part(cut.first, cut.through, last.hash, path.name, now(), who())
+        audit.append(connection, SEALED, _carried(connection, part))
+        connection.execute("DELETE FROM events WHERE id <= :through", {"through": cut.through})
+    return cut, part
+
+
+def _carried(connection: Connection, part: Part) -> dict[str, Any]:
+    """What the log keeps of the events that go: all that counts further on."""
+    before = newest_seal(connection)
+    book, runs, pruned = Book.after(before), set(before.runs if before else ()), before.pruned if before else 0
+    broken = list(before.broken if before else ())
+    for row in connection.execute(_OLD, {"through": part.through}):
+        book.add(tuple(row))
+        if row.run_id is not None:
+            runs.add(row.run_id)
+        if row.type == audit.BROKEN:
+            broken.append({"event": row.id, "text": audit.found_broken(row.at, audit.read(row.data))})
+        pruned += audit.pruned_runs(row.type, audit.read(row.data))
+    there = {row.id for row in connection.execute("SELECT id FROM runs")}
+    return {
+        "parts": [plain(one) for one in (*(before.parts if before else ()), part)],
+        "runs": sorted(runs & there),
+        "missing": len(runs - there) + (before.missing if before else 0),
+        "pruned": pruned,
+        "broken": broken,
+        "earned": plain(book.carried()),
+    }
+
+
+def _unfinished(connection: Connection, path: Path, cut: Cut) -> int | None:
+    """The last event of a file that an earlier try wrote and did not seal; None where there is no file. Raises StateError."""
+    if not path.exists():
+        return None
+    hint = "name a file that is not there"
+    try:
+        copy = read(path)
+    except (OSError, ValueError) as error:
+        raise StateError(f"{path} is there already, and is no part of the audit log", hint=hint) from error
+    last = connection.first("SELECT hash FROM events WHERE id = :id", {"id": copy[-1]["id"] if copy else 0})
+    fits = last is not None and copy[0]["id"] == cut.first and copy[-1]["hash"] == last.hash
+    if not fits or copy[-1]["id"] > cut.through or audit.verify_copy(connection, copy) or len(copy) != _span(copy):
+        raise StateError(f"{path} is there already", hint=hint)
+    return int(copy[-1]["id"])
+
+
+def _span(copy: Sequence[Mapping[str, Any]]) -> int:
+    return int(copy[-1]["id"]) - int(copy[0]["id"]) + 1
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Every event as the line that an export has of it: whole and durable under its name, or not there. Raises StateError."""
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            for row in rows:
+                file.write(canonical({**dict(row), "data": json.loads(row["data"])}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(unfinished, path)  # never in the place of another
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the name
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise StateError(
+            f"{path} cannot be written: {error.strerror}; nothing was removed from the audit log",
+            hint="name a file in a folder that this user can write, on a disk with room for it",
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The events of a file, by their numbers. Raises OSError, and ValueError for what holds anything else."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not lines or not all(
+        isinstance(line, dict) and isinstance(line.get("id"), int) and "hash" in line for line in lines
+    ):
+        raise ValueError("no events")
+    return sorted(lines, key=lambda line: line["id"])
+
+
+def verify_files(
+    seal_: Seal | None, copies: Iterable[Sequence[Mapping[str, Any]]]
+) -> tuple[list[audit.Problem], list[Any]]:
+    """Whether sealed events in files are as they were: what is wrong, and the events, where they go back to the first one.
+
+    Only what was sealed is looked at. Each sealed part that a file has something of must be there whole.
+    """
+    through = seal_.through if seal_ is not None else 0
+    events = {line["id"]: line for copy in copies for line in copy if line["id"] <= through}
+    if seal_ is None or not events:
+        return [], []
+    problems: list[audit.Problem] = []
+    for part in seal_.parts:
+        numbers = range(part.first, part.through + 1)
+        there = [number for number in numbers if number in events]
+        if there:
+            problems += _verify_part(part, [events[number] for number in there])
+    whole = len(events) == through - seal_.parts[0].first + 1 and not problems
+    return problems, [events[number] for number in sorted(events)] if whole else []
+
+
+def _verify_part(part: Part, events: Sequence[Mapping[str, Any]]) -> Iterator[audit.Problem]:
+    """From the last event, whose hash the log has, to the first: each names the hash of the one before it."""
+    name = f"the sealed events {part.first} to {part.through} ({part.file})"
+    missing = part.through - part.first + 1 - len(events)
+    if missing:
+        yield audit.Problem(part.through, f"{name}: {missing} of them are not in the file")
+        return
+    expected = part.head
+    for event in reversed(events):
+        if event["hash"] != expected or audit.hash_of(event) != expected:
+            yield audit.Problem(int(event["id"]), f"{name}: it was changed after it was sealed")
+            return
+        expected = str(event["previous"])
