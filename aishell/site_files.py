@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aishell.schema import Known
     from aishell.settings import Policy, Settings, Target
     from aishell.state.approvals import Approvals
+    from aishell.state.holds import Hold, Holds
     from aishell.state.runs import Runs
     from aishell.state.schedule_runs import ScheduleRuns
     from aishell.state.store import Store
@@ -133,6 +134,16 @@ class SiteFiles:
         from aishell.state.approvals import Approvals
 
         return Approvals(self.store)
+
+    @cached_property
+    def holds(self) -> Holds:
+        from aishell.state.holds import Holds
+
+        return Holds(self.store)
+
+    def held(self) -> list[Hold]:
+        """The holds in force; a store is not made for that."""
+        return self.holds.in_force() if self.state_path.exists() else []
 
     @cached_property
     def ledger(self) -> ScheduleRuns:

@@ -193,6 +193,8 @@ def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
     if blackout is not None:
         now_ = command("run", one.agent.replace("_", "-"))
         raise DeniedError(f"the schedule {name} does not run: {blackout.text}", hint=f"`{now_}` does it now")
+    for target in targets or known:
+        site.holds.refuse(target)
     window = one.timing.window
     until = window.end(now, one.timing.zone) if window else None
     numbers = site.ledger.ask(name, targets or known, now, one.timing.local(now), until)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _STOPPED = {
     "interrupted": ("cancelled", RunState.PAUSED, 130),
     "paused": ("partial", RunState.PAUSED, 4),
+    "held": ("partial", RunState.PAUSED, 4),
     "cancelled": ("cancelled", RunState.CANCELLED, 1),
 }
 
@@ -82,6 +83,8 @@ def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> t
         data |= {"rolled_back": list(back.undone), "not_rolled_back": list(back.left)}
         reasoning = f"{reasoning} {rollback.sentence(back)}"
     data["left_out"] = list(run.plan.left_out)
+    if outcome.stopped == "held":
+        data["held"] = True
     data.setdefault("actions_count", sum(1 for r in results if r.status is StepStatus.DONE))
     result = RunResult(
         run_id=run.id,

@@ -73,7 +73,8 @@ class Starter:
 
     def _start(self, only: Collection[int] | None) -> None:
         rows = self.site.ledger.open(self.clock())
-        working = {row.id for row in rows if row.id in self._children or self._is_held(row)}
+        working = {row.id for row in rows if row.id in self._children or self._is_locked(row)}
+        rows = [row for row in rows if row.id in working or not self._on_hold(row)]
         busy = {row.target for row in rows if row.id in working}
         for row in rows:
             wanted = row.id not in self._tried | working and (only is None or row.id in only)
@@ -83,8 +84,15 @@ class Starter:
                 working.add(row.id)
                 busy.add(row.target)
 
-    def _is_held(self, row: Record) -> bool:
+    def _is_locked(self, row: Record) -> bool:
         return is_held(self.site.schedule_lock(row.id))
+
+    def _on_hold(self, row: Record) -> bool:
+        """Whether its turn has to wait until a hold is released; the ledger says so, and what looks is told once."""
+        hold = self.site.holds.on(row.target)
+        if hold is not None and self.site.ledger.note(row.id, hold.text):
+            self.ended(self.site.ledger.row(row.id), 0)
+        return hold is not None
 
     def _process(self, row: Record) -> subprocess.Popen[bytes]:
         """An exec'd process in a session of its own, whose output goes to a file: neither our end nor a closed pipe ends it."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aishell.commands import command
-from aishell.errors import AishellError, StateError, TargetBusyError, UnknownNameError
+from aishell.errors import AishellError, HeldError, StateError, TargetBusyError, UnknownNameError
 from aishell.execution.run import Observer
 from aishell.models import RunResult, RunState, Task
 from aishell.safety.approval import Standing
@@ -112,7 +112,7 @@ def _driven(site: Site, row: Record, observer: Observer | None, clock: Callable[
             )
         else:
             result = site.resume(row.run_id, deadline=deadline, observer=observer, standing=standing(schedule))
-    except TargetBusyError as error:
+    except (TargetBusyError, HeldError) as error:
         site.ledger.put_back(row.id, error.message)
         raise
     except StateError:
@@ -121,8 +121,9 @@ def _driven(site: Site, row: Record, observer: Observer | None, clock: Callable[
         site.ledger.close(row.id, "failed", reason=error.message, exit_code=error.exit_code, outcome="failure")
         raise
     if result.exit_code != _INTERRUPTED:
-        status = "waiting" if result.state == RunState.WAITING_APPROVAL else "done"
-        site.ledger.close(row.id, status, exit_code=result.exit_code, outcome=result.status)
+        held = "; ".join(map(str, result.output_data["waiting"])) if result.output_data.get("held") else ""
+        status = "waiting" if held or result.state == RunState.WAITING_APPROVAL else "done"
+        site.ledger.close(row.id, status, reason=held, exit_code=result.exit_code, outcome=result.status)
     return result
 
 

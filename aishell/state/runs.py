@@ -13,7 +13,7 @@ from typing import Any
 from aishell.commands import command
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import RunState, StepStatus, canonical, digest, now
-from aishell.state import anchor, audit, history
+from aishell.state import anchor, audit, history, holds
 from aishell.state.connection import Connection, Record, beginning, marks
 from aishell.state.store import Store
 from aishell.state.transitions import check_transition
@@ -131,9 +131,12 @@ class Runs:
     def step_started(
         self, run_id: str, owner: str, index: int, values: Mapping[str, Any], *, task_id: str, total: int
     ) -> None:
-        """The intent to run a step, durable before anything is sent."""
+        """The intent to run a step, durable before anything is sent. Raises HeldError where a hold keeps it from beginning."""
         with self.store.write() as connection:
             self._claim(connection, run_id, owner)
+            hold = holds.of_run(connection, run_id)
+            if hold is not None:
+                raise hold.refusal()
             started = {"status": StepStatus.STARTED, "started_at": now(), **values}
             seal = self._set_step(connection, run_id, index, started)
             self._checkpoint(connection, run_id, task_id, f"step_{index}_started", index, total)
@@ -279,6 +282,11 @@ class Runs:
         """What another process asked of this run: `cancel`, `pause` or nothing."""
         with self.store.read() as connection:
             return _asked(self._row(connection, run_id))
+
+    def held(self, run_id: str) -> holds.Hold | None:
+        """The hold that keeps the next step of a run from beginning."""
+        with self.store.read() as connection:
+            return holds.of_run(connection, run_id)
 
     def find(self, run_id: str) -> Record:
         """A run by id or by an unambiguous beginning of it. Raises UnknownNameError."""

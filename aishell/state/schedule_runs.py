@@ -23,13 +23,14 @@ from aishell.state.store import Store
 MOST_ATTEMPTS = 3
 #: What a person asked to be run at once is not run later than that.
 ASKED = timedelta(hours=1)
-#: What is there to be done: due; waiting with an answer, or with a run that somebody has ended; running, perhaps orphaned.
+#: What is there to be done: due; waiting with an answer, or with a run that somebody has ended or a hold has stopped; running,
+#: perhaps orphaned.
 _OPEN = """SELECT * FROM schedule_runs AS s WHERE status IN ('due', 'running')
     OR status = 'waiting' AND NOT EXISTS (
-        SELECT 1 FROM runs AS r WHERE r.id = s.run_id AND r.state = 'waiting_approval' AND NOT (
-            (s.until IS NULL OR s.until > :now) AND EXISTS (
+        SELECT 1 FROM runs AS r WHERE r.id = s.run_id AND (r.state = 'paused' AND s.until <= :now
+            OR r.state = 'waiting_approval' AND NOT ((s.until IS NULL OR s.until > :now) AND EXISTS (
                 SELECT 1 FROM approvals AS a WHERE a.run_id = r.id
-                    AND (a.status = 'rejected' OR a.status IN ('approved', 'modified') AND a.expires_at >= :now))))
+                    AND (a.status = 'rejected' OR a.status IN ('approved', 'modified') AND a.expires_at >= :now)))))
     ORDER BY nominal_at, id"""
 _CLAIM = """UPDATE schedule_runs SET status = 'running', attempts = attempts + (status <> 'waiting'),
         run_id = COALESCE(run_id, :run), pid = :pid, started_at = COALESCE(started_at, :now), ended_at = NULL
@@ -290,6 +291,13 @@ class ScheduleRuns:
             row = connection.first(sql, {"id": number, "reason": reason})
             if row is not None:
                 _tell(connection, row.schedule, "due", nominal=row.nominal_at, target=row.target, reason=reason)
+
+    def note(self, number: int, reason: str) -> bool:
+        """Say why the turn of a row has not come; whether that is new."""
+        place = {"id": number}
+        with self.store.write() as connection:
+            where = "id = :id AND status = 'due' AND reason <> :why"
+            return bool(connection.update("schedule_runs", where, {**place, "why": reason}, {"reason": reason}))
 
     def close(
         self, number: int, status: str, *, reason: str = "", exit_code: int | None = None, outcome: str | None = None

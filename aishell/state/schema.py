@@ -91,6 +91,15 @@ SCHEDULES = (
 )""",
     "CREATE INDEX schedule_runs_status ON schedule_runs (status)",
 )
+#: The emergency stop: no step begins on a target that stands here, or on any.
+HOLDS = (
+    """CREATE TABLE holds (
+    target TEXT NOT NULL PRIMARY KEY, -- empty: every one
+    reason TEXT NOT NULL,
+    placed_by TEXT NOT NULL,
+    placed_at TEXT NOT NULL
+)""",
+)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -204,6 +213,7 @@ TABLES = (
     *PROOFS,
     *COSTS,
     *SCHEDULES,
+    *HOLDS,
 )
 
 
@@ -261,6 +271,11 @@ def _schedules(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _holds(connection: sqlite3.Connection) -> None:
+    for statement in HOLDS:
+        connection.execute(statement)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _deferred_objects,
@@ -270,6 +285,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _proofs,
     _costs,
     _schedules,
+    _holds,
 )
 VERSION = 1 + len(MIGRATIONS)
 
