@@ -34,6 +34,7 @@ COMMANDS = {
     "tools": ("aishell.cli.tools", "tools", "What aishell can do to a database, and how often it did."),
     "backups": ("aishell.cli.backups", "backups", "List, check, restore and remove backups."),
     "archives": ("aishell.cli.archives", "archives", "List and check archived rows, and put them back."),
+    "metrics": ("aishell.cli.metrics", "metrics", "What monitors read, in Prometheus' text format."),
     "audit": ("aishell.cli.audit", "audit", "Check the audit log."),
 }
 

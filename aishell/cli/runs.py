@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MAX_DATA = 160
 
 
-@click.group(cls=LazyGroup)
+@click.group(cls=LazyGroup, lazy={"watch": ("aishell.cli.watch", "watch", "Follow a run from elsewhere.")})
 def runs() -> None:
     """Runs of this site. An id may be cut short as long as it is unambiguous."""
 

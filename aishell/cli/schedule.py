@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
     from aishell.state.connection import Record
 
-#: Nominal times that are looked through for one that is not left out.
-_AHEAD = 10_000
-
 
 @click.group(cls=LazyGroup)
 def schedule() -> None:
@@ -288,14 +285,10 @@ def _known(site: SiteFiles) -> dict[str, Any]:
 
 def _coming(site: SiteFiles, one: Schedule, after: datetime) -> Iterator[datetime]:
     """The times of a schedule at which it will run, as far as is known now."""
-    from aishell.scheduling.due import left_out
-    from aishell.state.schedule_runs import stamp
+    from aishell.scheduling.due import coming
 
-    held = _known(site).get(one.name)
-    skipped = site.ledger.left_out(one.name) if site.state_path.exists() else set[str]()
-    for moment in islice(one.timing.after(after), _AHEAD):
-        if left_out(one, moment, held) is None and stamp(moment) not in skipped:
-            yield moment
+    skipped = site.ledger.left_out(one.name) if site.state_path.exists() else set[datetime]()
+    return coming(one, after, _known(site).get(one.name), skipped)
 
 
 def _moment(one: Schedule, text: str) -> datetime:

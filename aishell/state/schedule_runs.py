@@ -198,11 +198,11 @@ class ScheduleRuns:
             connection.insert("schedule_runs", row)
             _tell(connection, name, "skipped", nominal=stamp(nominal), reason=told, by=who())
 
-    def left_out(self, name: str) -> set[str]:
+    def left_out(self, name: str) -> set[datetime]:
         """The nominal times that persons leave out of a schedule."""
         sql = "SELECT nominal_at FROM schedule_runs WHERE schedule = :name AND status = 'skipped' AND asked_by IS NOT NULL"
         with self.store.read() as connection:
-            return {row.nominal_at for row in connection.all(sql, {"name": name})}
+            return {datetime.fromisoformat(row.nominal_at) for row in connection.all(sql, {"name": name})}
 
     def pause(self, name: str, timing: str, until: datetime | None, reason: str) -> None:
         """No runs of a schedule until then, or until `resume`."""

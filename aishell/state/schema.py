@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from aishell.state.totals import COUNTED_BEFORE, TOTALS
+
 #: "aish" as a 32-bit number: `file` and `sqlite3` can tell whose database this is.
 APPLICATION_ID = 0x61697368
 
@@ -214,6 +216,7 @@ TABLES = (
     *COSTS,
     *SCHEDULES,
     *HOLDS,
+    *TOTALS,
 )
 
 
@@ -271,8 +274,9 @@ def _schedules(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-def _holds(connection: sqlite3.Connection) -> None:
-    for statement in HOLDS:
+def _monitoring(connection: sqlite3.Connection) -> None:
+    """Holds, and totals with what was there until then."""
+    for statement in (*HOLDS, *TOTALS, *COUNTED_BEFORE):
         connection.execute(statement)
 
 
@@ -285,7 +289,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _proofs,
     _costs,
     _schedules,
-    _holds,
+    _monitoring,
 )
 VERSION = 1 + len(MIGRATIONS)
 

@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("execution",),
     ("site",),
     ("scheduling.working", "scheduling.starting"),
+    ("metrics",),
     ("cli", "sample", "__main__", ""),
 )
 #: Layers that see less than all below them.
