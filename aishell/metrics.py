@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -17,7 +18,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from aishell import __version__
 from aishell.backups.catalog import RUNGS
 from aishell.errors import StateError, UsageError
 from aishell.reporting.health import SEVERITIES, health
@@ -183,7 +183,7 @@ def samples(
     targets, schedules, valid = _configured(site)
     there = site.state_path.exists()
     readings = read(site.store) if there else Readings()
-    found.set("aishell_build_info", 1, version=__version__)
+    found.set("aishell_build_info", 1, version=version("aishell"))
     found.set("aishell_configuration_valid", valid if configuration_valid is None else configuration_valid)
     found.set("aishell_state_bytes", _bytes(site))
     if tick is not None:

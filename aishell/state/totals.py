@@ -14,7 +14,7 @@ _OVER = "n.state IN ('completed', 'failed', 'cancelled')"
 _RAN = "n.status IN ('done', 'failed', 'skipped') AND n.seconds IS NOT NULL"
 #: A run that was cancelled, or that failed unforeseen, has the result of how it stood before.
 _STATUS = """CASE n.state WHEN 'cancelled' THEN 'cancelled' WHEN 'failed' THEN 'failure'
-    ELSE json_extract(n.result, '$.status') END"""
+    ELSE iif(json_valid(n.result), coalesce(json_extract(n.result, '$.status'), ''), '') END"""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ def _gain(metric: str, column: str, figure: str) -> tuple[_Rule, str]:
     """A figure of steps' outputs. `column` has what is counted of a step: one that is gone on with tells all of it anew."""
     known = f"coalesce(CAST({figure} AS INTEGER), 0)"
     target = "'target', (SELECT r.target FROM runs AS r WHERE r.id = n.run_id)"
-    rule = _Rule(metric, "steps", target, f"n.output IS NOT NULL AND {known} > {column}", f"{known} - {column}")
+    rule = _Rule(metric, "steps", target, f"json_valid(n.output) AND {known} > {column}", f"{known} - {column}")
     # Without an alias: SQLite allows none in an UPDATE of a trigger.
-    kept = f"UPDATE steps SET {column} = max({column}, {known}) WHERE output IS NOT NULL AND "  # noqa: S608  our own
+    kept = f"UPDATE steps SET {column} = max({column}, {known}) WHERE json_valid(output) AND "  # noqa: S608  our own
     return rule, kept
 
 
@@ -61,7 +61,7 @@ _ENDED = (
         "runs",
         f"{_RUN}, 'status', {_STATUS}",
         f"{_OVER} AND n.ended_at IS NOT NULL",
-        "CAST(strftime('%s', n.ended_at) AS INTEGER)",
+        "coalesce(CAST(strftime('%s', n.ended_at) AS INTEGER), 0)",
         newest=True,
     ),
 )
@@ -71,8 +71,8 @@ _WORKED = (
         "aishell_run_duration_seconds_sum",
         "runs",
         _RUN,
-        "n.result IS NOT NULL",
-        "json_extract(n.result, '$.execution_time')",
+        "json_valid(n.result)",
+        "coalesce(json_extract(n.result, '$.execution_time'), 0)",
     ),
 )
 _OUTCOMES = (
@@ -132,7 +132,7 @@ TOTALS = (
         _trigger(
             f"steps_{name}",
             "UPDATE OF output ON steps",
-            "NEW.output IS NOT NULL",
+            "json_valid(NEW.output)",
             rule.sql(_THIS),
             f"{kept}rowid = NEW.rowid",
         )
