@@ -27,10 +27,7 @@ LOOK, SO_FAR = 1.0, 10.0
 _ACTIVE = (RunState.IDLE, RunState.PLANNING, RunState.EXECUTING, RunState.CHECKPOINTING)
 
 
-@click.command(
-    cls=ShowsExamples,
-    epilog="Examples:  aishell runs watch 3f2a   ·   aishell runs watch 3f2a && echo 'the night is over'",
-)
+@click.command(cls=ShowsExamples, epilog="Example:  aishell runs watch 3f2a")
 @click.argument("run_id", metavar="ID")
 @click.pass_context
 def watch(ctx: click.Context, /, run_id: str) -> None:

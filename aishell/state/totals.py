@@ -28,12 +28,21 @@ class _Rule:
     value: str = "1"
     newest: bool = False
 
-    def sql(self, only: str = "true") -> str:
-        """The statement that adds what the rows that `only` fits come to."""
-        adding, both = ("max", "max(value, excluded.value)") if self.newest else ("sum", "value + excluded.value")
+    @property
+    def of_all(self) -> str:
+        """The statement that adds what all rows come to."""
+        return self._sql("true")
+
+    @property
+    def of_this(self) -> str:
+        """The statement of a trigger, that adds what its row comes to."""
+        return self._sql("n.rowid = NEW.rowid")
+
+    def _sql(self, only: str) -> str:
+        both = "max(value, excluded.value)" if self.newest else "value + excluded.value"
         return f"""INSERT INTO totals (metric, labels, value)
-            SELECT '{self.metric}', json_object({self.labels}), {adding}({self.value}) FROM {self.table} AS n
-            WHERE {self.when} AND {only} GROUP BY 2
+            SELECT '{self.metric}', json_object({self.labels}), {self.value} FROM {self.table} AS n
+            WHERE {self.when} AND {only}
             ON CONFLICT (metric, labels) DO UPDATE SET value = {both}"""  # noqa: S608  our own
 
 
@@ -43,7 +52,7 @@ def _gain(metric: str, column: str, figure: str) -> tuple[_Rule, str]:
     target = "'target', (SELECT r.target FROM runs AS r WHERE r.id = n.run_id)"
     rule = _Rule(metric, "steps", target, f"json_valid(n.output) AND {known} > {column}", f"{known} - {column}")
     # Without an alias: SQLite allows none in an UPDATE of a trigger.
-    kept = f"UPDATE steps SET {column} = max({column}, {known}) WHERE json_valid(output) AND "  # noqa: S608  our own
+    kept = f"UPDATE steps SET {column} = {known} WHERE json_valid(output) AND {known} > {column} AND "  # noqa: S608  our own
     return rule, kept
 
 
@@ -96,7 +105,6 @@ _LEDGER = (
         "n.times",
     ),
 )
-_THIS = "n.rowid = NEW.rowid"
 
 
 def _trigger(name: str, after: str, when: str, *statements: str) -> str:
@@ -116,40 +124,38 @@ TOTALS = (
         "runs_ended",
         "UPDATE OF state ON runs",
         "NEW.state <> OLD.state",
-        *(rule.sql(_THIS) for rule in _ENDED),
+        *(rule.of_this for rule in _ENDED),
     ),
-    _trigger("runs_worked", "UPDATE OF result ON runs", "true", *(rule.sql(_THIS) for rule in _WORKED)),
+    _trigger("runs_worked", "UPDATE OF result ON runs", "true", *(rule.of_this for rule in _WORKED)),
     _trigger(
         "steps_ended",
         "UPDATE OF ended_at ON steps",
         "NOT (NEW.status = 'in_doubt' AND OLD.status = 'in_doubt')",
-        *(rule.sql(_THIS) for rule in _OUTCOMES),
+        *(rule.of_this for rule in _OUTCOMES),
     ),
-    _trigger(
-        "steps_took", "UPDATE OF ended_at ON steps", "OLD.status = 'started'", *(rule.sql(_THIS) for rule in _TOOK)
-    ),
+    _trigger("steps_took", "UPDATE OF ended_at ON steps", "OLD.status = 'started'", *(rule.of_this for rule in _TOOK)),
     *(
         _trigger(
             f"steps_{name}",
             "UPDATE OF output ON steps",
             "json_valid(NEW.output)",
-            rule.sql(_THIS),
+            rule.of_this,
             f"{kept}rowid = NEW.rowid",
         )
         for name, (rule, kept) in (("bytes", _BYTES), ("rows", _ROWS))
     ),
-    _trigger("schedule_runs_made", "INSERT ON schedule_runs", "true", *(rule.sql(_THIS) for rule in _LEDGER)),
+    _trigger("schedule_runs_made", "INSERT ON schedule_runs", "true", *(rule.of_this for rule in _LEDGER)),
     _trigger(
         "schedule_runs_ended",
         "UPDATE OF status ON schedule_runs",
         "NEW.status <> OLD.status",
-        *(rule.sql(_THIS) for rule in _LEDGER),
+        *(rule.of_this for rule in _LEDGER),
     ),
     # The health checks among the steps, however many there are.
     "CREATE INDEX steps_health ON steps (run_id) WHERE tool = 'analyze_database_health' AND status = 'done'",
 )
 #: Counts what a store has when it gets the table.
 COUNTED_BEFORE = (
-    *(rule.sql() for rule in (*_ENDED, *_WORKED, *_OUTCOMES, *_TOOK, *_LEDGER)),
-    *(statement for rule, kept in (_BYTES, _ROWS) for statement in (rule.sql(), f"{kept}true")),
+    *(rule.of_all for rule in (*_ENDED, *_WORKED, *_OUTCOMES, *_TOOK, *_LEDGER)),
+    *(statement for rule, kept in (_BYTES, _ROWS) for statement in (rule.of_all, f"{kept}true")),
 )

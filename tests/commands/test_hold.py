@@ -18,6 +18,7 @@ from aishell.safety.approval import Approve
 from aishell.scheduling.starting import settle_all
 from aishell.scheduling.working import work
 from aishell.site import Site
+from aishell.state.schedule_runs import stamp
 from tests.bloated import Bloated
 from tests.fix_aishell import Aishell
 from tests.scheduled import back, nightly, rows
@@ -157,6 +158,28 @@ def test_a_hold_that_comes_while_a_step_is_asked_about_stops_that_step(shop: Ais
     assert shop.events("statement_sent") == []
 
 
+def test_nobody_is_asked_about_a_step_that_is_on_hold(shop: Aishell):
+    asked: list[str] = []
+
+    def approve(request: Any) -> Approve:
+        asked.append(request.step.id)
+        return Approve("a test")
+
+    shop.configure("policy.yaml", "rules: [{tool: '*', decision: confirm}]")
+    stop = AfterTheFirst(lambda: shop("hold", "--reason", "stop").expect(0))
+    assert held(shop, stop, approve).state == "paused"
+    assert len(asked) == 1
+
+
+def test_what_was_previewed_before_the_hold_does_not_begin(shop: Aishell):
+    with Site.open(shop.site, state=shop.state) as opened:
+        planned = opened.plan(Task("maintenance", "shop", {"maintenance_type": "quick"}))
+        shop("hold", "--reason", "stop").expect(0)
+        with pytest.raises(HeldError, match="every target is on hold"):
+            opened.run(planned, yes=True)
+    assert shop.rows("SELECT id FROM runs") == []
+
+
 def test_python_is_refused_before_the_target_is_asked_anything(shop: Aishell):
     shop("hold", "--target", "crm", "--reason", "gone").expect(0)
     (shop.site / "crm.db").unlink()
@@ -188,6 +211,14 @@ def test_a_scheduled_run_that_was_stopped_goes_on_by_itself_after_the_release(sh
     (row,) = rows(shop)
     assert (row.status, row.exit_code, "on hold" in row.reason) == ("waiting", 4, True)
     assert shop("schedule", "run-due").expect(0).out == ""
+    with Site.open(shop.site, state=shop.state) as opened:
+        now = datetime.now(UTC)
+        assert [one.id for one in opened.ledger.open(now)] == [1]
+        with opened.store.write() as connection:
+            connection.execute("UPDATE schedule_runs SET until = :until", {"until": stamp(now)})
+        assert opened.ledger.open(now) == [], "its window has closed: it is a person's"
+        with opened.store.write() as connection:
+            connection.execute("UPDATE schedule_runs SET until = NULL")
     shop("release").expect(0)
     assert "success (exit 0)" in shop("schedule", "run-due").expect(0).out
     (row,) = rows(shop)

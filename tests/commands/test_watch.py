@@ -58,6 +58,25 @@ def test_each_step_is_told_as_it_begins_and_ends(shop: Aishell):
     assert result.reasoning in ended.out
 
 
+def test_ctrl_c_ends_the_watching_and_not_the_run(shop: Aishell):
+    class Interrupting(Watched):
+        def created(self, run_id: str) -> None:
+            self.watcher = self.site.start("runs", "watch", run_id, alone=True)
+
+        def step_started(self, step: Any, total: int) -> None:
+            super().step_started(step, total)
+            assert self.watcher is not None
+            self.watcher.signal()
+            assert "the run goes on" in self.watcher.wait().expect(130).err
+            self.step_started = lambda step, total: None  # type: ignore[method-assign]
+
+    watched = Interrupting(shop)
+    with Site.open(shop.site, state=shop.state) as site:
+        planned = site.plan(Task("maintenance", "shop", {"maintenance_type": "quick"}))
+        result = site.run(planned, yes=True, observer=watched, on_created=watched.created)
+    assert result.status == "success"
+
+
 def test_one_that_is_over_is_told_whole_and_nothing_is_written(shop: Aishell):
     run_id = shop.maintenance("quick").expect(0).run_id
 
