@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
+import sqlite3
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -105,6 +107,25 @@ def test_everything_that_is_published_is_told(busy: Aishell):
     assert found["aishell_target_findings"]["critical", "shop"] == 0
     assert 50 <= found["aishell_target_health_score"][("shop",)] < 100
     assert_totals_exact(busy)
+
+
+@pytest.mark.parametrize(
+    ("found", "level", "known", "verified"),
+    [
+        ("rung = 'checksummed'", 1, True, False),
+        ("problem = 'a page is damaged'", 0, False, False),
+        ("pinned = 1", 2, True, True),
+    ],
+)
+def test_a_backup_is_as_old_as_it_is_good(shop: Aishell, found: str, level: int, known: bool, verified: bool):
+    backed_up(shop)
+    with contextlib.closing(sqlite3.connect(shop.state)) as state:
+        state.execute(f"UPDATE backups SET {found}")
+        state.commit()
+    told = metrics(shop)
+    assert told["aishell_backup_verification_level"] == {("shop",): level}
+    assert (told["aishell_backup_age_seconds"][("shop",)] < 600) == known
+    assert (told["aishell_backup_verified_age_seconds"][("shop",)] < 600) == verified
 
 
 def test_it_is_what_the_glossary_says():

@@ -177,3 +177,28 @@ def test_a_total_is_taken_back_with_what_it_is_of(store: Store):
         run.runs.step_ended(run.id, run.owner, 0, values, task_id="t1", total=2, happened=broken)
     assert read(store).totals == before
     assert run.runs.steps(run.id)[0].status == "started"
+
+
+def test_a_step_that_never_began_took_no_time(store: Store):
+    run = Driven(store)
+    run.end(StepStatus.FAILED, seconds=0.0)
+    assert value(store, "aishell_steps_total", status="failed") == 1
+    assert value(store, "aishell_step_duration_seconds_count") == 0
+
+
+def test_a_run_that_is_said_to_be_over_again_counts_once(store: Store):
+    run = Driven(store)
+    for _ in range(2):
+        run.runs.change_state(run.id, run.owner, RunState.COMPLETED, result={"status": "success", "execution_time": 0})
+    assert value(store, "aishell_runs_total") == value(store, "aishell_run_duration_seconds_count") == 1
+
+
+@pytest.mark.parametrize(("tables", "known"), [(None, 1), ([["main", "t"]], 0)])
+def test_health_is_that_of_a_whole_target(store: Store, tables: Any, known: int):
+    runs, run_id, owner = start_run(store, Step("health", "analyze_database_health"))
+    runs.change_state(run_id, owner, RunState.EXECUTING)
+    began = {"attempt": 1, "params": canonical({"tables": tables})}
+    runs.step_started(run_id, owner, 0, began, task_id="t1", total=1)
+    ended = {"status": StepStatus.DONE, "seconds": 1.0, "output": canonical({"findings": []})}
+    runs.step_ended(run_id, owner, 0, ended, task_id="t1", total=1)
+    assert len(read(store).health) == known
