@@ -22,6 +22,7 @@
     ├── OutgrownError            1   a saved plan no longer fits the database
     ├── WaitingError             3   a person has to decide first
     ├── DeniedError              5   refused by policy, a constraint or a person
+    │   └── HeldError                a person has stopped everything, or this target, until the hold is released
     ├── TargetBusyError          6   another run holds the target
     └── InterruptedRunError    130   interrupted by the operator
 
@@ -183,6 +184,10 @@ class DeniedError(AishellError):
     """Refused by policy or by a person."""
 
     exit_code = 5
+
+
+class HeldError(DeniedError):
+    """On hold: no new step begins until a person releases it."""
 
 
 class TargetBusyError(AishellError):

@@ -79,6 +79,14 @@ class Site(SiteFiles):
             return replace(known.without_password(), url=wanted)
         return Target(str(read_url(wanted)), wanted, environment or self._environment(wanted))
 
+    def refuse_held(self, wanted: str | None, *, environment: str | None = None) -> None:
+        """Raises HeldError where no step may begin on a target, before anything is asked of it. `wanted` as `target` takes it."""
+        holds = self.held()
+        name = self.target(wanted, environment=environment).name if holds else ""
+        for hold in holds:
+            if hold.target in ("", name):
+                raise hold.refusal()
+
     def _check_environment(self, known: Target, environment: str | None) -> None:
         if environment not in (None, known.environment):
             raise UsageError(
@@ -260,11 +268,12 @@ class Site(SiteFiles):
 
         `standing` answers up to a risk; `run_id` is the id of the run, where it was chosen before. No step begins that does not
         fit before `deadline`, in seconds of the monotonic clock, and `until`, an instant of the wall clock (aware), which goes on
-        while the host sleeps. Raises TargetBusyError when another run holds the target.
+        while the host sleeps. Raises TargetBusyError when another run holds the target, HeldError when a person has stopped it.
         """
         from aishell.execution.driving import Driver
 
         if isinstance(planned, Task):
+            self.refuse_held(planned.target)
             planned = self.plan(planned)
         driver = Driver(self, approve, yes, jobs, deadline, observer, standing, until)
         try:
@@ -288,7 +297,7 @@ class Site(SiteFiles):
     ) -> RunResult:
         """Go on where a run stopped: finished steps are not repeated, started ones are looked up in the database.
 
-        Raises OutgrownError when the target is another one or the stored plan was changed.
+        Raises OutgrownError when the target is another one or the stored plan was changed, HeldError when the target is on hold.
         """
         from aishell.execution.driving import Driver
         from aishell.state.plans import load_plan
@@ -309,6 +318,7 @@ class Site(SiteFiles):
                 f"the stored run {row.id[:8]} was changed after it was made",
                 hint="plan again",
             )
+        self.holds.refuse(row.target)
         task = replace(plan.task, target=url or (request["url"] if "://" in row.target else row.target))
         driver = Driver(self, approve, yes, jobs, deadline, observer, standing, until)
         # A configured target is what its configuration says now: it may have become production since.

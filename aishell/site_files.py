@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aishell.state.approvals import Approvals
     from aishell.state.autonomy import Autonomy
     from aishell.state.backlog import Backlog
+    from aishell.state.holds import Hold, Holds
     from aishell.state.runs import Runs
     from aishell.state.schedule_runs import ScheduleRuns
     from aishell.state.store import Store
@@ -191,6 +192,16 @@ class SiteFiles:
         from aishell.state.backlog import Backlog
 
         return Backlog(self.store)
+
+    @cached_property
+    def holds(self) -> Holds:
+        from aishell.state.holds import Holds
+
+        return Holds(self.store)
+
+    def held(self) -> list[Hold]:
+        """The holds in force; a store is not made for that."""
+        return self.holds.in_force() if self.state_path.exists() else []
 
     @cached_property
     def ledger(self) -> ScheduleRuns:

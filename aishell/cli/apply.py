@@ -49,6 +49,8 @@ def apply(
     site.trust.check(file)  # a plan says what is run, as a site does
     plan = saved.read(file)
     screen = Screen(output, verbose=verbose)
+    if not dry_run:
+        site.refuse_held(url or plan.task.target, environment=environment)
     with screen.working("looking whether the plan still fits"):
         planned = site.present(plan, url=url, environment=environment, safety_level=safety_level, look_only=dry_run)
     if output == "table":

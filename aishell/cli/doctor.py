@@ -62,6 +62,7 @@ def _site(site: Site) -> Iterator[Finding]:
     """What has nothing to do with a target."""
     looks = (
         ("state", _state),
+        ("hold", _hold),
         ("config", _config),
         ("policy", _policy),
         ("schedules", _schedules),
@@ -96,6 +97,15 @@ def _state(site: Site) -> Finding:
     if path.stat().st_mode & 0o077:
         return Finding(WARNING, "state", f"{text}; others can read it", "it may hold names and figures: chmod 600")
     return Finding(OK, "state", text)
+
+
+def _hold(site: Site) -> Finding:
+    from aishell.reporting.diagnosis import OK, WARNING, Finding
+
+    holds = site.held()
+    if not holds:
+        return Finding(OK, "hold", "nothing is on hold")
+    return Finding(WARNING, "hold", "; ".join(one.text for one in holds), " or ".join(one.way_out for one in holds))
 
 
 def _config(site: Site) -> Finding:

@@ -30,12 +30,15 @@ COMMANDS = {
     "workflows": ("aishell.cli.workflows", "workflows", "Stages over agents and targets, and what became of them."),
     "digest": ("aishell.cli.digest", "digest", "One report of a night over all targets; what needs a person first."),
     "backlog": ("aishell.cli.backlog", "backlog", "What windows left undone, for the next run to begin with."),
+    "hold": ("aishell.cli.hold", "hold", "Emergency stop: no new step begins, anywhere or on one target."),
+    "release": ("aishell.cli.hold", "release", "Lift a hold."),
     "approvals": ("aishell.cli.approvals", "approvals", "Answer what waits for a person."),
     "policy": ("aishell.cli.policy", "policy", "What the policy says of a tool on a target, and why."),
     "tools": ("aishell.cli.tools", "tools", "What aishell can do to a database, and how often it did."),
     "backups": ("aishell.cli.backups", "backups", "List, check, restore and remove backups."),
     "archives": ("aishell.cli.archives", "archives", "List and check archived rows, and put them back."),
     "state": ("aishell.cli.state", "state", "Check state.db, and give its free space back."),
+    "metrics": ("aishell.cli.metrics", "metrics", "What monitors read, in Prometheus' text format."),
     "audit": ("aishell.cli.audit", "audit", "Check the audit log."),
 }
 

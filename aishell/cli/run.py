@@ -201,6 +201,8 @@ def run_one(
     from aishell.cli.output import Screen
 
     screen = Screen(output, verbose=verbose)
+    if not dry_run:
+        site.refuse_held(task.target, environment=environment)
     with screen.working(f"inspecting {task.target}"):
         planned = site.plan(task, environment=environment, safety_level=safety_level, look_only=dry_run)
     screen.preview(planned)

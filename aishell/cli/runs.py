@@ -34,6 +34,7 @@ MAX_DATA = 160
 #: The commands that stand in files of their own; as in `aishell.cli.main.COMMANDS`.
 COMMANDS = {
     "report": ("aishell.cli.run_report", "report", "What a run found and did, as text, Markdown, JSON or HTML."),
+    "watch": ("aishell.cli.watch", "watch", "Follow a run from elsewhere."),
 }
 
 

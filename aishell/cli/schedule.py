@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
     from aishell.state.connection import Record
 
-#: Nominal times that are looked through for one that is not left out.
-_AHEAD = 10_000
 #: What times come to for which nothing is started, and the exit code of `run-due` for it.
 OVER = {"missed": 4, "skipped": 0, "failed": 1}
 
@@ -202,6 +200,8 @@ def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
     if blackout is not None:
         now_ = command("run", "workflow", one.workflow) if one.workflow else command("run", one.agent.replace("_", "-"))
         raise DeniedError(f"the schedule {name} does not run: {blackout.text}", hint=f"`{now_}` does it now")
+    for target in targets or known:
+        site.holds.refuse(target)
     window = one.timing.window
     until = window.end(now, one.timing.zone) if window else None
     numbers = site.ledger.ask(name, targets or known, now, one.timing.local(now), until)
@@ -299,14 +299,10 @@ def _known(site: SiteFiles) -> dict[str, Any]:
 
 def _coming(site: SiteFiles, one: Schedule, after: datetime) -> Iterator[datetime]:
     """The times of a schedule at which it will run, as far as is known now."""
-    from aishell.scheduling.due import left_out
-    from aishell.state.schedule_runs import stamp
+    from aishell.scheduling.due import coming
 
-    held = _known(site).get(one.name)
-    skipped = site.ledger.left_out(one.name) if site.state_path.exists() else set[str]()
-    for moment in islice(one.timing.after(after), _AHEAD):
-        if left_out(one, moment, held) is None and stamp(moment) not in skipped:
-            yield moment
+    skipped = site.ledger.left_out(one.name) if site.state_path.exists() else set[datetime]()
+    return coming(one, after, _known(site).get(one.name), skipped)
 
 
 def _moment(one: Schedule, text: str) -> datetime:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, open_site
+from aishell.cli.common import OUTPUT, open_files, open_site
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
-from aishell.errors import AishellError, DatabaseError, UsageError
+from aishell.errors import AishellError, DatabaseError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from aishell.settings import Target
@@ -102,3 +102,46 @@ def _display(target: Target) -> str:
     from aishell.databases.urls import read_url
 
     return str(read_url(target.url))
+
+
+@targets.command(
+    epilog="Examples:  aishell targets health   ·   aishell targets health shop   ·   aishell targets health --output json"
+)
+@click.argument("names", metavar="[NAME]…", nargs=-1)
+@OUTPUT
+@click.pass_context
+def health(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
+    """The health score of every target, or of those named, and what lowers it: as the newest health check of a run found it.
+
+    100 is the best; below 50 something critical was found. Nothing is asked of the databases now.
+    """
+    from aishell.cli.console import write_json
+    from aishell.reporting.health import health as told
+    from aishell.reporting.units import printable
+    from aishell.state import readings
+
+    site = open_files(ctx)
+    found = readings.read(site.store).health if site.state_path.exists() else ()
+    known = {row.target: told(row.target, row.run_id, row.at, row.output) for row in found}
+    configured = list(site.settings.targets)
+    for name in names:
+        if name not in known and name not in configured:
+            raise UnknownNameError("target", name, {*known, *configured})
+    chosen = list(names) or list(dict.fromkeys((*configured, *known)))
+    if output == "json":
+        write_json([known.get(name) or {"target": name, "score": None} for name in chosen])
+        return
+    for name in chosen:
+        one = known.get(name)
+        if one is None:
+            say(printable(f"{name}: not known: no health check among the runs that are kept"))
+            continue
+        say(printable(f"{name}: {one.score} of 100, by run {one.run_id[:8]} of {one.at[:16].replace('T', ' ')}Z"))
+        for lowered in one.lowered:
+            count = len(lowered.findings)
+            say(f"  −{lowered.points}  {count} {lowered.severity} finding{'s' if count > 1 else ''}")
+            for finding in lowered.findings:
+                about = " ".join(str(finding[key]) for key in ("finding", "object") if finding.get(key))
+                say(printable(f"       {about}: {finding.get('value')}"))
+    if not chosen:
+        say("no targets")

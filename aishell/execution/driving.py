@@ -47,11 +47,14 @@ class Driver:
     def begin(
         self, planned: Preview, on_created: Callable[[str], None] | None = None, run_id: str | None = None
     ) -> RunResult:
-        """Record a run of what was planned, and drive it. Raises TargetBusyError when another run holds the target.
+        """Record a run of what was planned, and drive it.
+
+        Raises TargetBusyError when another run holds the target, HeldError when a person has stopped it.
 
         `run_id`: one that was chosen before. There is one run of an id, whoever tries.
         """
         job, plan, run_id = planned.job, planned.plan, run_id or uuid.uuid4().hex
+        self.site.holds.refuse(job.target.name)
         with holding(job, run_id, self.site.locks) as lock:
             owner = uuid.uuid4().hex
             texts = {tool.source: tool.text for tool in {item.tool.name: item.tool for item in planned.steps}.values()}
@@ -83,7 +86,8 @@ class Driver:
             return self._driven(run, lock, request["contract"], lambda: {})
 
     def go_on(self, job: Job, row: Record, plan: Plan, in_doubt: str | None) -> RunResult:
-        """Drive a run from where it stopped. Raises OutgrownError when the target is another one."""
+        """Drive a run from where it stopped. Raises OutgrownError when the target is another one, HeldError on hold."""
+        self.site.holds.refuse(job.target.name)
         state, request = RunState(row.state), json.loads(row.request)
         job.registry = job.registry.with_texts(json.loads(row.tools))
         if job.refresh().identity not in (plan.target_identity, *self._successors(row.id)):

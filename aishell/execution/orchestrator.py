@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from aishell.databases.base import TargetLock
-from aishell.errors import AishellError, DatabaseError, WaitingError
+from aishell.errors import AishellError, DatabaseError, HeldError, WaitingError
 from aishell.execution import rollback
 from aishell.execution.executor import CLOSED, Earlier, InterruptedStepError, execute, skipped
 from aishell.execution.run import Run
@@ -32,7 +32,7 @@ LOOK_UP = 1.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the walk ended. `stopped`: None | paused | cancelled | interrupted."""
+    """How the walk ended. `stopped`: None | paused | held | cancelled | interrupted."""
 
     waiting: tuple[str, ...] = ()
     stopped: str | None = None
@@ -99,6 +99,10 @@ class Orchestrator:
             keys = self._keys(step)
             if len(self.active) >= self.run.options.jobs or self._conflict(keys):
                 continue
+            hold = self.run.runs.held(self.run.id)
+            if hold is not None:
+                self._held(hold.refusal())
+                return
             self.ready.remove(step)
             hindered = self._hindered(step)
             if hindered is not None:
@@ -147,10 +151,19 @@ class Orchestrator:
             self.run.results[step.id] = what.result
             if self.run.asked_to is None:
                 self.stopped = "interrupted"
+        elif isinstance(what, HeldError):  # it was placed while the step was judged, or asked about
+            self._held(what)
         elif isinstance(what, AishellError):
             self.broken, self.failed_step = what, step.id
         else:
             self.broken, self.failed_step = unexpected(what), step.id
+
+    def _held(self, hold: HeldError) -> None:
+        """Begin nothing more: what runs goes on to its end."""
+        if self.stopped is None:
+            self.stopped = "held"
+            self.waiting.append(f"{hold.message} ({hold.hint})")
+            self.run.observer.said(f"no new step: {hold.message}")
 
     def ask(self, request: Request) -> Answer:
         """Called by a worker: the question is put in the main thread, where a prompt can hear Ctrl-C."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _STOPPED = {
     "interrupted": ("cancelled", RunState.PAUSED, 130),
     "paused": ("partial", RunState.PAUSED, 4),
+    "held": ("partial", RunState.PAUSED, 4),
     "cancelled": ("cancelled", RunState.CANCELLED, 1),
 }
 
@@ -86,6 +87,8 @@ def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> t
     if outcome.stopped is None and outcome.broken is None and (told := nights.told(run, results)) is not None:
         data["backlog"], sentences = told
         reasoning = " ".join([reasoning, *sentences])
+    if outcome.stopped == "held":
+        data["held"] = True
     data.setdefault("actions_count", sum(1 for r in results if r.status is StepStatus.DONE))
     result = RunResult(
         run_id=run.id,

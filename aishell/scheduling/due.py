@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from aishell.scheduling.schedules import Schedule
 
 #: Times that are written down each on its own; more are one entry that says how many.
 MOST = 366
+#: Nominal times that are looked through for one that is not left out.
+AHEAD = 10_000
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,20 @@ def left_out(schedule: Schedule, moment: datetime, pause: Pause | None) -> str |
     if blackout is not None:
         return blackout.text
     return pause.text if pause is not None and pause.holds(moment) else None
+
+
+def coming(
+    schedule: Schedule, after: datetime, pause: Pause | None = None, skipped: Container[datetime] = ()
+) -> Iterator[datetime]:
+    """The nominal times after a moment at which a schedule runs, as far as is known now; `skipped` by persons.
+
+    Of a schedule that is left out for longer than AHEAD of its times, none.
+    """
+    for moment in islice(schedule.timing.after(after), AHEAD):
+        if pause is not None and pause.until is None and pause.holds(moment):
+            return
+        if left_out(schedule, moment, pause) is None and moment not in skipped:
+            yield moment
 
 
 def _newest(schedule: Schedule, moment: datetime, now: datetime, pause: Pause | None) -> Entry:

@@ -88,9 +88,10 @@ class Starter:
     def start(self, only: Collection[int] | None = None) -> None:
         """Start what there is to be done and was not tried, as many processes as may be."""
         rows = self.site.ledger.open(self.clock())
-        held = {row.id for row in rows if row.id not in self._children and self._is_held(row)}
-        self.others |= held  # until `left` has told of them
-        working = held | self._children.keys()
+        locked = {row.id for row in rows if row.id not in self._children and self._is_locked(row)}
+        self.others |= locked  # until `left` has told of them
+        working = locked | self._children.keys()
+        rows = [row for row in rows if row.id in working or not self._on_hold(row)]
         busy = {row.target for row in rows if row.id in working}
         for row in rows:
             tried = row.id in self._tried and self._tried[row.id] == row.ended_at
@@ -122,8 +123,15 @@ class Starter:
         self.others.difference_update(over)
         return [self.site.ledger.row(number) for number in over]
 
-    def _is_held(self, row: Record) -> bool:
+    def _is_locked(self, row: Record) -> bool:
         return is_held(self.site.schedule_lock(row.id))
+
+    def _on_hold(self, row: Record) -> bool:
+        """Whether its turn has to wait until a hold is released; the ledger says so, and what looks is told once."""
+        hold = self.site.holds.on(row.target)
+        if hold is not None and self.site.ledger.note(row.id, hold.text):
+            self.ended(self.site.ledger.row(row.id), 0)
+        return hold is not None
 
     def _process(self, row: Record) -> Child:
         words = [*self.options, *(("--config", str(self.config)) if self.config is not None else ())]

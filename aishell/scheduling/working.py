@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from aishell.commands import command
-from aishell.errors import AishellError, StateError, TargetBusyError, UnknownNameError
+from aishell.errors import AishellError, HeldError, StateError, TargetBusyError, UnknownNameError
 from aishell.execution.run import Observer
 from aishell.models import RunResult, RunState, Task
 from aishell.safety.approval import Standing
@@ -106,7 +106,7 @@ def _driven(
             result = site.run(planned, until=until, observer=observer, standing=standing(schedule), run_id=row.run_id)
         else:
             result = site.resume(row.run_id, until=until, observer=observer, standing=standing(schedule))
-    except TargetBusyError as error:
+    except (TargetBusyError, HeldError) as error:
         site.ledger.put_back(row.id, error.message)
         raise
     except StateError:
@@ -117,8 +117,9 @@ def _driven(
     if result.state == RunState.PAUSED and site.ledger.row(row.id).reason == SHUTDOWN:
         site.ledger.put_back(row.id, SHUTDOWN)
     elif result.exit_code != _INTERRUPTED:
-        status = "waiting" if result.state == RunState.WAITING_APPROVAL else "done"
-        site.ledger.close(row.id, status, exit_code=result.exit_code, outcome=result.status)
+        held = "; ".join(map(str, result.output_data["waiting"])) if result.output_data.get("held") else ""
+        status = "waiting" if held or result.state == RunState.WAITING_APPROVAL else "done"
+        site.ledger.close(row.id, status, reason=held, exit_code=result.exit_code, outcome=result.status)
     return result
 
 

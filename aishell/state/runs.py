@@ -14,7 +14,7 @@ from typing import Any
 from aishell.commands import command
 from aishell.errors import AmbiguousNameError, StateError, UnknownNameError
 from aishell.models import RunState, Shift, StepStatus, Subject, canonical, digest, now, plain
-from aishell.state import anchor, audit, backlog, history
+from aishell.state import anchor, audit, backlog, history, holds
 from aishell.state.connection import Connection, Record, beginning, marks
 from aishell.state.seals import newest_seal
 from aishell.state.store import Store
@@ -151,10 +151,13 @@ class Runs:
         """The intent to run a step, durable before anything is sent.
 
         `subject`: what it is of, by which it is counted. `before` is asked inside of the transaction what else there is to tell;
-        where it raises, the step has not begun.
+        where it raises, the step has not begun. Raises HeldError where a hold keeps it from beginning.
         """
         with self.store.write() as connection:
             self._claim(connection, run_id, owner)
+            hold = holds.of_run(connection, run_id)
+            if hold is not None:
+                raise hold.refusal()
             for kind, data in before(connection):
                 audit.append(connection, kind, data, run_id=run_id, step_index=index)
             started = {"status": StepStatus.STARTED, "started_at": now(), **values}
@@ -302,6 +305,11 @@ class Runs:
         """What another process asked of this run: `cancel`, `pause` or nothing."""
         with self.store.read() as connection:
             return _asked(self._row(connection, run_id))
+
+    def held(self, run_id: str) -> holds.Hold | None:
+        """The hold that keeps the next step of a run from beginning."""
+        with self.store.read() as connection:
+            return holds.of_run(connection, run_id)
 
     def find(self, run_id: str) -> Record:
         """A run by id or by an unambiguous beginning of it. Raises UnknownNameError and AmbiguousNameError."""

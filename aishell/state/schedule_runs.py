@@ -25,14 +25,16 @@ MOST_ATTEMPTS = 3
 ASKED = timedelta(hours=1)
 #: Why a row is put back whose run a daemon paused when it ended: the next one goes on with it.
 SHUTDOWN = "paused by a shutdown"
-#: What is there to be done: due; waiting with an answer, or with a run that somebody has ended; running, perhaps orphaned.
+#: What is there to be done: due; waiting with an answer, or with a run that somebody has ended or a hold has stopped; running,
+#: perhaps orphaned.
 _OPEN = """SELECT * FROM schedule_runs AS s WHERE status IN ('due', 'running')
     OR status = 'waiting' AND NOT EXISTS (
-        SELECT 1 FROM runs AS r WHERE r.state = 'waiting_approval' AND (r.id = s.run_id OR r.id IN (
-            SELECT w.run_id FROM workflow_stages AS w WHERE w.workflow_id = s.run_id AND w.status = 'waiting')) AND NOT (
-            (s.until IS NULL OR s.until > :now) AND EXISTS (
+        SELECT 1 FROM runs AS r WHERE (r.id = s.run_id OR r.id IN (
+            SELECT w.run_id FROM workflow_stages AS w WHERE w.workflow_id = s.run_id AND w.status = 'waiting'))
+            AND (r.state = 'paused' AND s.until <= :now
+            OR r.state = 'waiting_approval' AND NOT ((s.until IS NULL OR s.until > :now) AND EXISTS (
                 SELECT 1 FROM approvals AS a WHERE a.run_id = r.id
-                    AND (a.status = 'rejected' OR a.status IN ('approved', 'modified') AND a.expires_at >= :now))))
+                    AND (a.status = 'rejected' OR a.status IN ('approved', 'modified') AND a.expires_at >= :now)))))
     ORDER BY nominal_at, id"""
 _CLAIM = """UPDATE schedule_runs SET status = 'running', attempts = attempts + (status <> 'waiting'),
         run_id = COALESCE(run_id, :run), pid = :pid, started_at = COALESCE(started_at, :now), ended_at = NULL,
@@ -201,11 +203,11 @@ class ScheduleRuns:
             connection.insert("schedule_runs", row)
             _tell(connection, name, "skipped", nominal=stamp(nominal), reason=told, by=who())
 
-    def left_out(self, name: str) -> set[str]:
+    def left_out(self, name: str) -> set[datetime]:
         """The nominal times that persons leave out of a schedule."""
         sql = "SELECT nominal_at FROM schedule_runs WHERE schedule = :name AND status = 'skipped' AND asked_by IS NOT NULL"
         with self.store.read() as connection:
-            return {row.nominal_at for row in connection.all(sql, {"name": name})}
+            return {datetime.fromisoformat(row.nominal_at) for row in connection.all(sql, {"name": name})}
 
     def pause(self, name: str, timing: str, until: datetime | None, reason: str) -> None:
         """No runs of a schedule until then, or until `resume`."""
@@ -309,6 +311,13 @@ class ScheduleRuns:
             row = connection.first(sql, {"id": number, "reason": reason})
             if row is not None:
                 _tell(connection, row.schedule, "due", nominal=row.nominal_at, target=row.target, reason=reason)
+
+    def note(self, number: int, reason: str) -> bool:
+        """Say why the turn of a row has not come; whether that is new."""
+        place = {"id": number}
+        with self.store.write() as connection:
+            where = "id = :id AND status = 'due' AND reason <> :why"
+            return bool(connection.update("schedule_runs", where, {**place, "why": reason}, {"reason": reason}))
 
     def close(
         self, number: int, status: str, *, reason: str = "", exit_code: int | None = None, outcome: str | None = None

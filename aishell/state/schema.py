@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from aishell.state.totals import COUNTED_BEFORE, TOTALS
+
 #: "aish" as a 32-bit number: `file` and `sqlite3` can tell whose database this is.
 APPLICATION_ID = 0x61697368
 
@@ -156,6 +158,15 @@ BACKLOG = (
 )""",
     "CREATE INDEX backlog_nights_target ON backlog_nights (target, agent, at)",
 )
+#: The emergency stop: no step begins on a target that stands here, or on any.
+HOLDS = (
+    """CREATE TABLE holds (
+    target TEXT NOT NULL PRIMARY KEY, -- empty: every one
+    reason TEXT NOT NULL,
+    placed_by TEXT NOT NULL,
+    placed_at TEXT NOT NULL
+)""",
+)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -271,6 +282,8 @@ TABLES = (
     *SCHEDULES,
     *WORKFLOWS,
     *BACKLOG,
+    *HOLDS,
+    *TOTALS,
 )
 
 
@@ -338,6 +351,12 @@ def _backlog(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _monitoring(connection: sqlite3.Connection) -> None:
+    """Holds, and totals with what was there until then."""
+    for statement in (*HOLDS, *TOTALS, *COUNTED_BEFORE):
+        connection.execute(statement)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _deferred_objects,
@@ -349,6 +368,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _schedules,
     _workflows,
     _backlog,
+    _monitoring,
 )
 VERSION = 1 + len(MIGRATIONS)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from aishell.agents.loading import load_agent
 from aishell.databases.urls import read_url
-from aishell.errors import AishellError, StateError, StepError, UnknownNameError
+from aishell.errors import AishellError, HeldError, StateError, StepError, UnknownNameError
 from aishell.execution.run import Observer
 from aishell.models import Risk, RunResult, RunState, Task
 from aishell.planning.conditions import described, holds
@@ -95,6 +95,9 @@ def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
             result = site.run(planned, run_id=row.run_id, **driven)
         else:
             result = site.resume(row.run_id, **driven)
+    except HeldError as error:
+        site.workflow_runs.close(row.id, Status.WAITING, reason=error.message, exit_code=4, outcome="partial")
+        raise
     except StateError:
         raise  # what cannot be written is not closed either: whoever resumes the workflow takes it up
     except AishellError as error:

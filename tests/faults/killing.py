@@ -14,6 +14,7 @@ import pytest
 from tests.faults.killed import Fault
 from tests.fix_aishell import Aishell, Ended
 from tests.seed import dice
+from tests.totals import assert_totals_exact
 
 KILLED = -9
 
@@ -80,8 +81,9 @@ def finish(site: Aishell, ended: Ended) -> None:
 
 
 def assert_sound(site: Aishell) -> None:
-    """A history without a repetition and without a gap."""
+    """A history without a repetition and without a gap, and totals that are exact."""
     assert_no_finished_step_ran_again(site)
+    assert_totals_exact(site)
     site("audit", "verify").expect(0)
 
 

@@ -9,6 +9,7 @@ from tests.bloated import Bloated, held
 from tests.faults.killed import Fault
 from tests.faults.killing import KILLED, SWEEPS, Sweep, assert_no_finished_step_ran_again, new_site
 from tests.fix_aishell import Aishell
+from tests.totals import assert_totals_exact
 
 
 def assert_as_promised(bloated: Bloated, db: Any, site: Aishell, whole: dict[str, Any], content: Any) -> None:
@@ -18,6 +19,7 @@ def assert_as_promised(bloated: Bloated, db: Any, site: Aishell, whole: dict[str
     assert bloated.left_behind(db) == []
     assert [path for path in site.lock_files() if held(path)] == []
     assert_no_finished_step_ran_again(site)
+    assert_totals_exact(site)
     (site_run,) = site.rows("SELECT id, state FROM runs")
     assert site_run[1] == "completed"
     names = [name for (name,) in site.rows("SELECT name FROM checkpoints ORDER BY id")]

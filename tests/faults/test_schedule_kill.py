@@ -24,6 +24,7 @@ from tests.fix_tools import label
 from tests.scheduled import back, nightly, rows
 from tests.seed import dice
 from tests.servers import wait_until
+from tests.totals import assert_totals_exact
 
 
 @pytest.fixture(params=("sqlite", "pg_current"), ids=label)
@@ -50,6 +51,7 @@ def assert_ran_once(site: Aishell, bloated: Bloated, db: object, whole: object) 
     assert site.rows("SELECT id, state FROM runs") == [(row.run_id, "completed")]
     assert bloated.facts(db) == whole
     assert_no_finished_step_ran_again(site)
+    assert_totals_exact(site)
     site("audit", "verify").expect(0)
     assert site("schedule", "run-due").expect(0).out == ""
 

@@ -39,6 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "workflows.driving",
         "digest",
     ),
+    ("metrics",),
     ("serving",),
     ("cli", "sample", "__main__", ""),
 )
@@ -156,7 +157,7 @@ except SystemExit as ended:
 """
 #: What drives runs, reaches servers, or has the last word on what seldom comes up.
 HEAVY = set(
-    """sqlalchemy psycopg pymysql jsonschema tenacity apscheduler ollama pydantic rich.progress rich.markdown
+    """sqlalchemy psycopg pymysql jsonschema tenacity apscheduler ollama pydantic rich.progress rich.markdown prometheus_client
     aishell.execution.orchestrator aishell.agents.log_cleanup aishell.agents.backup""".split()
 )
 #: What a look at the store has no use for either.

@@ -1,0 +1,101 @@
+"""`aishell hold` and `aishell release`: the emergency stop, and its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from aishell.cli.common import OUTPUT, open_files
+from aishell.cli.main import ShowsExamples
+from aishell.cli.streams import say
+from aishell.commands import command
+from aishell.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from aishell.site_files import SiteFiles
+
+
+@click.command(
+    cls=ShowsExamples,
+    epilog="Examples:  aishell hold --reason 'disk replaced tonight'   ·   aishell hold --target shop --reason 'index damage'"
+    "   ·   aishell hold",
+)
+@click.option("--target", metavar="T", help="A target of config/targets.yaml; every target when not given.")
+@click.option("--reason", metavar="TEXT", help="Why; who meets the hold is told. Without it: the holds in force.")
+@OUTPUT
+@click.pass_context
+def hold(ctx: click.Context, /, target: str | None, reason: str | None, output: str) -> None:
+    """Emergency stop: no new step begins anywhere, or on one target, until `release`. Without options: what is on hold.
+
+    A step that runs comes to its end, and its run stops there and can be resumed. A new run, `resume` and `apply` are refused
+    (exit 5), what schedules have due waits. Dry runs go on.
+    """
+    from aishell.cli.listing import show_rows
+    from aishell.reporting.units import printable
+    from aishell.state.holds import EVERYWHERE
+    from aishell.state.runs import who
+
+    site = open_files(ctx)
+    if reason is None:
+        if target is not None:
+            raise UsageError("a hold has a reason", hint="--reason TEXT says it to whoever meets the hold")
+        rows = [
+            {"target": one.target or None, "since": one.at, "by": one.by, "reason": one.reason}
+            if output == "json"
+            else {"target": one.target or "(every target)", "since": one.at[:19], "by": one.by, "reason": one.reason}
+            for one in site.held()
+        ]
+        show_rows(rows, output, empty="nothing is on hold")
+        return
+    if not reason.strip():
+        raise UsageError("--reason is empty", hint="say why: whoever meets the hold is told")
+    if target is not None and target not in site.settings.targets:
+        everything = command("hold", "--reason", reason)
+        if "://" in target:
+            raise UsageError("--target is a URL, not a configured target", hint=f"`{everything}` stops every target")
+        raise UnknownNameError("target", target, site.settings.targets, str(site.places.config / "targets.yaml"))
+    placed, new = site.holds.place(target or EVERYWHERE, reason.strip(), who())
+    if output == "json":
+        from aishell.cli.console import write_json
+
+        write_json({"target": placed.target or None, "since": placed.at, "by": placed.by, "reason": placed.reason})
+        return
+    say(printable(placed.text if new else f"already so, and this reason is not recorded: {placed.text}"))
+    _working(site, target)
+    say(f"`{placed.way_out}` lifts the hold")
+
+
+def _working(site: SiteFiles, target: str | None) -> None:
+    """The runs whose step comes to its end first."""
+    from aishell.models import RunState
+    from aishell.reporting.units import printable
+
+    for row in site.runs.recent(limit=100, target=target, states=[RunState.EXECUTING]):
+        say(printable(f"run {row.id[:8]} ({row.agent} on {row.target}) stops after the step it is in"))
+        say(f"  → {command('runs', 'pause', row.id[:8])} stops a step in batches after the batch, too")
+
+
+@click.command(
+    cls=ShowsExamples, epilog="Examples:  aishell release   ·   aishell release --target shop   ·   aishell hold"
+)
+@click.option("--target", metavar="T", help="Lift the hold on this target; the one on every target when not given.")
+@click.pass_context
+def release(ctx: click.Context, /, target: str | None) -> None:
+    """Lift a hold. Runs that it stopped go on with `runs resume`; those of schedules by themselves, inside their window."""
+    from aishell.models import RunState
+    from aishell.reporting.units import printable
+    from aishell.state.holds import EVERYWHERE, stopped
+    from aishell.state.runs import who
+
+    site = open_files(ctx)
+    lifted = site.holds.release(target or EVERYWHERE, who())
+    say(printable(f"released: {lifted.text}"))
+    left = site.held()
+    for one in left:
+        say(printable(f"still: {one.text}"))
+    on_hold = {one.target for one in left}
+    for row in site.runs.recent(limit=100, target=target, states=[RunState.PAUSED]):
+        if stopped(row) and not on_hold & {EVERYWHERE, row.target}:
+            say(printable(f"run {row.id[:8]} ({row.agent} on {row.target}) was stopped by a hold"))
+            say(f"  → {command('runs', 'resume', row.id[:8])}")

@@ -1,0 +1,63 @@
+"""The health score of a target: what its newest health check found, as one figure from 0 to 100, and what lowers it. Pure.
+
+    100 − critical − min(40, 5 × warnings) − min(10, 1 × notes), and not below 0
+    critical: 0 where there is none, else 60, and 10 for each further one
+
+So a score below 50 says that something critical was found, and one of 50 and more that nothing was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+SEVERITIES = ("critical", "warning", "info")
+FIRST_CRITICAL, FURTHER_CRITICAL = 60, 10
+#: severity -> what each takes off, and what all of them take off at most.
+_TAKEN = {"warning": (5, 40), "info": (1, 10)}
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """What the findings of one severity take off the score."""
+
+    severity: str
+    points: int
+    findings: tuple[Mapping[str, Any], ...]  # finding, severity, object, value, detail
+
+
+@dataclass(frozen=True)
+class Health:
+    """The score of a target, as of a health check of a run."""
+
+    target: str
+    run_id: str
+    at: str
+    score: int
+    lowered: tuple[Lowered, ...]  # the gravest first
+
+    def count(self, severity: str) -> int:
+        return next((len(one.findings) for one in self.lowered if one.severity == severity), 0)
+
+
+def health(target: str, run_id: str, at: str, output: str) -> Health:
+    """The health that a check's `output`, as the store has it, tells of."""
+    return scored(target, run_id, at, json.loads(output).get("findings") or ())
+
+
+def scored(target: str, run_id: str, at: str, findings: Sequence[Mapping[str, Any]]) -> Health:
+    """The same of its findings. A severity that is not known counts as a warning."""
+    groups: dict[str, list[Mapping[str, Any]]] = {severity: [] for severity in SEVERITIES}
+    for one in findings:
+        groups.get(str(one.get("severity")), groups["warning"]).append(one)
+    lowered = tuple(Lowered(name, _points(name, len(found)), tuple(found)) for name, found in groups.items() if found)
+    return Health(target, run_id, at, max(0, 100 - sum(one.points for one in lowered)), lowered)
+
+
+def _points(severity: str, count: int) -> int:
+    if severity == "critical":
+        return FIRST_CRITICAL + FURTHER_CRITICAL * (count - 1)
+    each, most = _TAKEN[severity]
+    return min(most, each * count)

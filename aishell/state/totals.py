@@ -1,0 +1,161 @@
+"""What metrics count, in a table that pruning does not touch: kept by triggers, so in the transaction of what is counted.
+
+No writer of runs, steps or the ledger can forget it, and a kill leaves both or neither. The same rules count what was there
+before the table, once, when a store is migrated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_RUN = "'agent', n.agent, 'target', n.target"
+_STEP = "'target', (SELECT r.target FROM runs AS r WHERE r.id = n.run_id), 'tool', n.tool"
+_OVER = "n.state IN ('completed', 'failed', 'cancelled')"
+_RAN = "n.status IN ('done', 'failed', 'skipped') AND n.seconds IS NOT NULL"
+#: A run that was cancelled, or that failed unforeseen, has the result of how it stood before.
+_STATUS = """CASE n.state WHEN 'cancelled' THEN 'cancelled' WHEN 'failed' THEN 'failure'
+    ELSE iif(json_valid(n.result), coalesce(json_extract(n.result, '$.status'), ''), '') END"""
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What rows of a table, named `n` here, add to a metric: pieces of SQL. `newest`: the greatest value instead of the sum."""
+
+    metric: str
+    table: str
+    labels: str
+    when: str
+    value: str = "1"
+    newest: bool = False
+
+    @property
+    def of_all(self) -> str:
+        """The statement that adds what all rows come to."""
+        return self._sql("true")
+
+    @property
+    def of_this(self) -> str:
+        """The statement of a trigger, that adds what its row comes to."""
+        return self._sql("n.rowid = NEW.rowid")
+
+    def _sql(self, only: str) -> str:
+        both = "max(value, excluded.value)" if self.newest else "value + excluded.value"
+        return f"""INSERT INTO totals (metric, labels, value)
+            SELECT '{self.metric}', json_object({self.labels}), {self.value} FROM {self.table} AS n
+            WHERE {self.when} AND {only}
+            ON CONFLICT (metric, labels) DO UPDATE SET value = {both}"""  # noqa: S608  our own
+
+
+def _gain(metric: str, column: str, figure: str) -> tuple[_Rule, str]:
+    """A figure of steps' outputs. `column` has what is counted of a step: one that is gone on with tells all of it anew."""
+    known = f"coalesce(CAST({figure} AS INTEGER), 0)"
+    target = "'target', (SELECT r.target FROM runs AS r WHERE r.id = n.run_id)"
+    rule = _Rule(metric, "steps", target, f"json_valid(n.output) AND {known} > {column}", f"{known} - {column}")
+    # Without an alias: SQLite allows none in an UPDATE of a trigger.
+    kept = f"UPDATE steps SET {column} = {known} WHERE json_valid(output) AND {known} > {column} AND "  # noqa: S608  our own
+    return rule, kept
+
+
+_BYTES = _gain(
+    "aishell_bytes_reclaimed_total",
+    "bytes_counted",
+    "json_extract(output, '$.bytes_before') - json_extract(output, '$.bytes_after')",
+)
+_ROWS = _gain("aishell_rows_deleted_total", "rows_counted", "json_extract(output, '$.rows_deleted')")
+_ENDED = (
+    _Rule("aishell_runs_total", "runs", f"{_RUN}, 'status', {_STATUS}", _OVER),
+    _Rule("aishell_run_duration_seconds_count", "runs", _RUN, _OVER),
+    _Rule(
+        "aishell_run_last_end_timestamp_seconds",
+        "runs",
+        f"{_RUN}, 'status', {_STATUS}",
+        f"{_OVER} AND n.ended_at IS NOT NULL",
+        "coalesce(CAST(strftime('%s', n.ended_at) AS INTEGER), 0)",
+        newest=True,
+    ),
+)
+#: What a run worked before it waited or was paused is told by its result then.
+_WORKED = (
+    _Rule(
+        "aishell_run_duration_seconds_sum",
+        "runs",
+        _RUN,
+        "json_valid(n.result)",
+        "coalesce(json_extract(n.result, '$.execution_time'), 0)",
+    ),
+)
+_OUTCOMES = (
+    _Rule(
+        "aishell_steps_total",
+        "steps",
+        f"{_STEP}, 'status', n.status",
+        "n.status IN ('done', 'failed', 'skipped', 'rejected', 'in_doubt')",
+    ),
+)
+_TOOK = (
+    _Rule("aishell_step_duration_seconds_count", "steps", _STEP, _RAN),
+    _Rule("aishell_step_duration_seconds_sum", "steps", _STEP, _RAN, "n.seconds"),
+)
+_LEDGER = (
+    _Rule(
+        "aishell_schedule_runs_total",
+        "schedule_runs",
+        "'schedule', n.schedule, 'status', n.status",
+        "n.status IN ('done', 'failed', 'missed', 'skipped')",
+        "n.times",
+    ),
+)
+
+
+def _trigger(name: str, after: str, when: str, *statements: str) -> str:
+    return f"CREATE TRIGGER {name} AFTER {after} WHEN {when} BEGIN {'; '.join(statements)}; END"
+
+
+TOTALS = (
+    """CREATE TABLE totals (
+    metric TEXT NOT NULL,
+    labels TEXT NOT NULL, -- JSON
+    value NOT NULL,
+    PRIMARY KEY (metric, labels)
+) WITHOUT ROWID""",
+    "ALTER TABLE steps ADD COLUMN bytes_counted INTEGER NOT NULL DEFAULT 0",  # what the totals have of the step
+    "ALTER TABLE steps ADD COLUMN rows_counted INTEGER NOT NULL DEFAULT 0",
+    _trigger(
+        "runs_ended",
+        "UPDATE OF state ON runs",
+        "NEW.state <> OLD.state",
+        *(rule.of_this for rule in _ENDED),
+    ),
+    _trigger("runs_worked", "UPDATE OF result ON runs", "true", *(rule.of_this for rule in _WORKED)),
+    _trigger(
+        "steps_ended",
+        "UPDATE OF ended_at ON steps",
+        "NOT (NEW.status = 'in_doubt' AND OLD.status = 'in_doubt')",
+        *(rule.of_this for rule in _OUTCOMES),
+    ),
+    _trigger("steps_took", "UPDATE OF ended_at ON steps", "OLD.status = 'started'", *(rule.of_this for rule in _TOOK)),
+    *(
+        _trigger(
+            f"steps_{name}",
+            "UPDATE OF output ON steps",
+            "json_valid(NEW.output)",
+            rule.of_this,
+            f"{kept}rowid = NEW.rowid",
+        )
+        for name, (rule, kept) in (("bytes", _BYTES), ("rows", _ROWS))
+    ),
+    _trigger("schedule_runs_made", "INSERT ON schedule_runs", "true", *(rule.of_this for rule in _LEDGER)),
+    _trigger(
+        "schedule_runs_ended",
+        "UPDATE OF status ON schedule_runs",
+        "NEW.status <> OLD.status",
+        *(rule.of_this for rule in _LEDGER),
+    ),
+    # The health checks among the steps, however many there are.
+    "CREATE INDEX steps_health ON steps (run_id) WHERE tool = 'analyze_database_health' AND status = 'done'",
+)
+#: Counts what a store has when it gets the table.
+COUNTED_BEFORE = (
+    *(rule.of_all for rule in (*_ENDED, *_WORKED, *_OUTCOMES, *_TOOK, *_LEDGER)),
+    *(statement for rule, kept in (_BYTES, _ROWS) for statement in (rule.of_all, f"{kept}true")),
+)
