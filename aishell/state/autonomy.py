@@ -142,7 +142,8 @@ class Book:
         subject = subject_of(data) or self._asked.get(place)
         if status == "rejected" and subject is not None:
             self._lost(place, subject)
-        if status == "approved" and data.get("terminal"):  # not --yes, a schedule, or a program that answers
+        # Not --yes, a schedule, a program that answers, nor the daemon's socket, behind which a program can be.
+        if status == "approved" and str(data.get("terminal") or "").startswith("/"):
             self._approved.add(place)
         elif status != "consumed":
             self._approved.discard(place)

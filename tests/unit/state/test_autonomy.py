@@ -34,7 +34,7 @@ OTHERS = (
     replace(SHOP, environment="test"),
 )
 APPROVED = ("prompt", "elsewhere")
-ANSWERS = (*APPROVED, "first asked, then earned", "--yes", "schedule", "program", "earned", "nobody", "edited", "void")
+ANSWERS = (*APPROVED, "first asked, then earned", "--yes", "schedule", "program", "earned", "nobody", "edited", "void", "socket")
 ENDS = (
     "done",
     "failed",
@@ -120,11 +120,13 @@ class Log:
             runs.step_ended(run, owner, index, {"status": StepStatus.DONE}, **fixed)
 
     def _answer(self, runs: Runs, run: str, index: int, subject: Subject, answer: str) -> None:
-        if answer in ("elsewhere", "edited", "void"):
+        if answer in ("elsewhere", "edited", "void", "socket"):
             asked = self.approvals.ask(run, index, "s", f"d{index}", "confirm", {}, 24, subject=subject)
             with typing():
                 status = "modified" if answer == "edited" else "approved"
-                self.approvals.decide(asked, status, by="kim", modifications={} if answer == "edited" else None)
+                given = {} if answer == "edited" else None
+                place = "socket" if answer == "socket" else None
+                self.approvals.decide(asked, status, by="kim", modifications=given, place=place)
             self.approvals.close(asked, "void" if answer == "void" else "consumed")
         elif answer.endswith("earned"):
             if answer.startswith("first"):  # it was killed, and when it is resumed it is earned
