@@ -16,14 +16,20 @@ from aishell.databases.urls import read_url, tells_password
 from aishell.errors import SettingsError, UnknownNameError, UsageError
 from aishell.models import AgentConfig, Risk, canonical, digest
 from aishell.schema import Known, Schema, check, wrong
-from aishell.settings_schemas import AISHELL, BACKUP_RETENTION, POLICY, SCHEDULES, TARGETS, agent
+from aishell.settings_schemas import AISHELL, BACKUP_RETENTION, NOTIFICATIONS, POLICY, SCHEDULES, TARGETS, agent
 from aishell.trust import secret_text
 from aishell.verdicts import Decision
 from aishell.yamlfile import Document, parse
 
 PRODUCTION = "production"
 #: The files of a config folder, beside those of `agents/`.
-FILES = {"aishell.yaml": AISHELL, "targets.yaml": TARGETS, "policy.yaml": POLICY, "schedules.yaml": SCHEDULES}
+FILES = {
+    "aishell.yaml": AISHELL,
+    "targets.yaml": TARGETS,
+    "policy.yaml": POLICY,
+    "schedules.yaml": SCHEDULES,
+    "notifications.yaml": NOTIFICATIONS,
+}
 #: What a file's name ends with that may be meant as configuration.
 _READ = (".yaml", ".yml", ".json", ".toml")
 
@@ -148,6 +154,7 @@ class Settings:
     targets: Mapping[str, Target] = field(default_factory=dict)
     hooks: tuple[str, ...] = ()
     keep_runs: int = 1000
+    keep_notifications: int = 1000
     archives: str | None = None  # the folder of archives, relative to the site
     backups: str | None = None  # the folder of backups, relative to the site
     backup_recipients: tuple[str, ...] = ()  # age keys that backups are encrypted to

@@ -12,10 +12,12 @@ from aishell.trust import Trust, check_secret
 
 if TYPE_CHECKING:
     from aishell.backups.vault import Vault
+    from aishell.notifying.rules import Notifications
     from aishell.scheduling.schedules import Schedules
     from aishell.schema import Known
     from aishell.settings import Policy, Settings, Target
     from aishell.state.approvals import Approvals
+    from aishell.state.outbox import Outbox
     from aishell.state.runs import Runs
     from aishell.state.schedule_runs import ScheduleRuns
     from aishell.state.store import Store
@@ -107,6 +109,7 @@ class SiteFiles:
             "target": lambda: self.settings.targets,
             "label": lambda: {label for target in targets() for label in target.labels},
             "environment": lambda: {*ENVIRONMENTS, *(target.environment for target in targets())},
+            "schedule": lambda: self.schedules.by_name,
         }
 
     @cached_property
@@ -115,6 +118,12 @@ class SiteFiles:
         from aishell.scheduling.schedules import load_schedules
 
         return load_schedules(self.places.config, self.known, agent_types, lambda: self.policy.preapprove_max_risk)
+
+    @cached_property
+    def notifications(self) -> Notifications:
+        from aishell.notifying.rules import load_notifications
+
+        return load_notifications(self.places.config, self.known)
 
     @cached_property
     def store(self) -> Store:
@@ -139,6 +148,12 @@ class SiteFiles:
         from aishell.state.schedule_runs import ScheduleRuns
 
         return ScheduleRuns(self.store)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        from aishell.state.outbox import Outbox
+
+        return Outbox(self.store)
 
     @property
     def archives(self) -> Path:

@@ -27,6 +27,7 @@ COMMANDS = {
     "apply": ("aishell.cli.apply", "apply", "Execute a saved plan."),
     "runs": ("aishell.cli.runs", "runs", "List, show, resume, pause and cancel runs."),
     "schedule": ("aishell.cli.schedule", "schedule", "What runs when, what became of it, and what is due now."),
+    "notify": ("aishell.cli.notify", "notify", "Who is told what: try it, and see what was told and what waits."),
     "approvals": ("aishell.cli.approvals", "approvals", "Answer what waits for a person."),
     "policy": ("aishell.cli.policy", "policy", "What the policy says of a tool on a target, and why."),
     "tools": ("aishell.cli.tools", "tools", "What aishell can do to a database, and how often it did."),

@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("models", "verdicts", "errors", "commands", "interrupts", "pool", "traces", "trust", "plugins"),
+    ("notifying.conditions", "notifying.events", "notifying.sending"),
     ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
     ("settings", "settings_schemas", "databases", "archives"),
     ("registry",),
@@ -26,10 +27,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("state",),
     ("backups",),
     ("reporting",),
+    ("notifying",),
     ("site_files",),
     ("execution",),
     ("site",),
-    ("scheduling.working", "scheduling.starting"),
+    ("scheduling.working", "scheduling.starting", "notifying.telling"),
     ("cli", "sample", "__main__", ""),
 )
 #: Layers that see less than all below them.
