@@ -262,11 +262,11 @@ def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentCon
 
 
 def checked(document: Document, schema: Schema, known: Known | None = None) -> dict[str, Any]:
-    """What a file says. Raises SettingsError: of a key that is at home in another file, that file is named."""
+    """What a file says. Raises SettingsError: of a key that is at home in other files, those are named."""
     for key in document.data if isinstance(document.data, dict) else ():
-        home = next((name for name, other in FILES.items() if key in other["properties"]), None)
-        if home is not None and key not in schema["properties"]:
-            raise wrong(document, key, message=f"unknown key {key!r}", hint=f"it belongs in {home}")
+        homes = [name for name, other in FILES.items() if key in other["properties"]]
+        if homes and key not in schema["properties"]:
+            raise wrong(document, key, message=f"unknown key {key!r}", hint=f"it belongs in {' or '.join(homes)}")
     return check(document, schema, known)
 
 

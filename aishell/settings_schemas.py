@@ -268,19 +268,32 @@ SCHEDULES = mapping(
 
 _EVENT: dict[str, Any] = {"enum": list(EVENTS), "title": "event"}
 #: Where the URL of a service is found; exactly one of these.
-_SERVICE = mapping(
-    {
-        "url_env": {"type": "string", "pattern": r"[A-Za-z_]\w*", "title": "the name of an environment variable"},
-        "url_file": _TEXT,
-        "url_command": {"type": "array", "items": _TEXT, "minItems": 1, "title": "a command, as a list of its words"},
-    },
-    title="a service",
-)
+_SERVICE = {
+    **mapping(
+        {
+            "url_env": {
+                "type": "string",
+                "pattern": r"[A-Za-z_]\w*",
+                "title": "the name of an environment variable",
+                "secret": True,
+            },
+            "url_file": _TEXT,
+            "url_command": {
+                "type": "array",
+                "items": _TEXT,
+                "minItems": 1,
+                "title": "a command, as a list of its words",
+            },
+        },
+        title="a service",
+    ),
+    "secret": True,  # people write the URL itself here
+}
 NOTIFICATIONS = mapping(
     {
         "time_zone": _ZONE,
         "quiet_hours": _WINDOW,
-        "services": {"type": "object", "additionalProperties": _SERVICE},
+        "services": {"type": "object", "additionalProperties": _SERVICE, "secret": True},
         "rules": {
             "type": "array",
             "items": mapping(

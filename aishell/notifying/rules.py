@@ -152,6 +152,9 @@ def _service(document: Document, name: str, data: Mapping[str, Any] | None) -> S
 def _rule(document: Document, number: int, data: Mapping[str, Any], services: Collection[str]) -> Rule:
     at = ("rules", number)
     for place, name in enumerate(data["to"]):
+        if "://" in name:  # a URL holds a secret, which no message shows
+            message, hint = "`to` holds a URL", "name a service, which says where its URL is"
+            raise wrong(document, *at, "to", place, message=message, hint=hint)
         if name not in services:
             near = UnknownNameError("service", name, services)
             raise wrong(document, *at, "to", place, message=near.message, hint=near.hint)

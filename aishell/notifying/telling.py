@@ -115,7 +115,7 @@ def _decide(site: SiteFiles, at: datetime) -> int:
         for standing in judge.standing(rule, *measure(site.store, rule.when.metric, at))
     ]
     names = {rule.name for rule in site.notifications.rules}
-    made = site.outbox.watch(standings, names, {rule.name for rule in watching})
+    made = site.outbox.watch(standings, names, {rule.name for rule in watching}, at)
     return made + site.outbox.decide(TYPES, judge.happened, at)
 
 

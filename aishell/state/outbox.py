@@ -125,9 +125,9 @@ class Outbox:
                 for event in events:
                     for said in judge(event):
                         if isinstance(said, Standing):
-                            made += self._stand(connection, said)
+                            made += self._stand(connection, said, at)
                         else:
-                            made += _put(connection, said)
+                            made += _put(connection, said, at)
                 reached = {"event": events[-1].id if more else newest}
                 if not more:
                     reached["at"] = max(_stamp(at), cursor.at)
@@ -136,7 +136,9 @@ class Outbox:
                 if not more and audit.head(connection)[0] == newest:
                     return made
 
-    def watch(self, standings: Iterable[Standing], rules: Collection[str], watched: Collection[str]) -> int:
+    def watch(
+        self, standings: Iterable[Standing], rules: Collection[str], watched: Collection[str], at: datetime
+    ) -> int:
         """Open and close incidents as it stands now; how many messages that made.
 
         `rules`: all there are; what others had opened is closed. `watched`: those whose every subject is among `standings`.
@@ -145,41 +147,42 @@ class Outbox:
         with self.store.write() as connection:
             for one in standings:
                 seen.add((one.rule, one.subject))
-                made += self._stand(connection, one)
+                made += self._stand(connection, one, at)
             for open_ in connection.all("SELECT * FROM incidents WHERE closed_at IS NULL"):
                 gone = "the rule is no longer configured" if open_.rule not in rules else ""
                 if not gone and open_.rule in watched and (open_.rule, open_.subject) not in seen:
                     gone = "the rule is no longer about it"
                 if gone:
-                    _close(connection, open_, gone)
+                    _close(connection, open_, gone, at)
         return made
 
-    def _stand(self, connection: Connection, one: Standing) -> int:
+    def _stand(self, connection: Connection, one: Standing, at: datetime) -> int:
         place = {"rule": one.rule, "subject": one.subject}
         there = "SELECT * FROM incidents WHERE rule = :rule AND subject = :subject AND closed_at IS NULL"
         known = connection.first(there, place)
         if known is None:
-            return self._open(connection, one, place) if one.holds else 0
+            return self._open(connection, one, place, at) if one.holds else 0
         if not one.holds:
-            _close(connection, known, one.body.partition("\n")[0])
+            _close(connection, known, one.body.partition("\n")[0], at)
             over = _about(one, f"incident {known.id} closed", f"over: {known.title}", "info")
-            return _put(connection, over) if _was_told(connection, known) else 0
+            return _put(connection, over, at) if _was_told(connection, known) else 0
         if one.every is None:
             return 0
-        times = int((datetime.now(UTC) - datetime.fromisoformat(known.opened_at)) / one.every)
+        times = int((at - datetime.fromisoformat(known.opened_at)) / one.every)
         still = _about(
             one, f"incident {known.id}, {times} times {one.every} later", f"still: {one.title}", one.severity
         )
-        return _put(connection, still) if times else 0
+        return _put(connection, still, at) if times else 0
 
-    def _open(self, connection: Connection, one: Standing, place: Mapping[str, str]) -> int:
-        row = {**place, "severity": one.severity, "title": one.title, "about": canonical(one.about), "opened_at": now()}
+    def _open(self, connection: Connection, one: Standing, place: Mapping[str, str], at: datetime) -> int:
+        row = {**place, "severity": one.severity, "title": one.title, "about": canonical(one.about)}
+        row["opened_at"] = _stamp(at)
         connection.insert("incidents", row)
         number = connection.value("SELECT last_insert_rowid()")
         told = {"incident": number, **place, "severity": one.severity, "title": one.title, **one.about}
         audit.append(connection, "incident_opened", told)
         opened = _about(one, f"incident {number} opened", one.title, one.severity)
-        return _put(connection, replace(opened, every=one.every))
+        return _put(connection, replace(opened, every=one.every), at)
 
     def claim(self, held_back: Callable[[str], datetime | None], at: datetime, most: int) -> list[Record]:
         """What is due, for the caller to deliver at once; nobody else gets it within LEASE.
@@ -274,16 +277,16 @@ def _about(one: Standing, cause: str, title: str, severity: str) -> Message:
     return Message(one.rule, cause, one.subject, one.to, severity, title, one.body)
 
 
-def _put(connection: Connection, message: Message) -> int:
+def _put(connection: Connection, message: Message, at: datetime) -> int:
     """Put a message into the outbox, once for each service; whether anything is new."""
     if message.every is not None:
-        after = _stamp(datetime.now(UTC) - message.every)
+        after = _stamp(at - message.every)
         told = """SELECT 1 FROM outbox WHERE kind = :kind AND rule = :rule AND subject = :subject AND decided_at > :after
             LIMIT 1"""
         values = {"kind": message.kind, "rule": message.rule, "subject": message.subject, "after": after}
         if connection.first(told, values) is not None:
             return 0
-    rows = list(_rows(message))
+    rows = list(_rows(message, _stamp(at)))
     before = connection.total_changes
     if rows:
         connection.insert("outbox", *rows, known="ON CONFLICT (kind, rule, cause, service) DO NOTHING")
@@ -294,7 +297,7 @@ def _put(connection: Connection, message: Message) -> int:
     return 1
 
 
-def _rows(message: Message) -> Iterator[dict[str, Any]]:
+def _rows(message: Message, at: str) -> Iterator[dict[str, Any]]:
     for service in dict.fromkeys(message.to):
         yield {
             "kind": message.kind,
@@ -307,8 +310,8 @@ def _rows(message: Message) -> Iterator[dict[str, Any]]:
             "body": audit.redact(message.body),
             "status": "waiting",
             "attempts": 0,
-            "decided_at": now(),
-            "next_at": now(),
+            "decided_at": at,
+            "next_at": at,
         }
 
 
@@ -319,8 +322,8 @@ def _was_told(connection: Connection, incident: Record) -> bool:
     return connection.first(sql, place) is not None
 
 
-def _close(connection: Connection, incident: Record, why: str) -> None:
-    connection.update("incidents", "id = :id", {"id": incident.id}, {"closed_at": now()})
+def _close(connection: Connection, incident: Record, why: str, at: datetime) -> None:
+    connection.update("incidents", "id = :id", {"id": incident.id}, {"closed_at": _stamp(at)})
     told = {"incident": incident.id, "rule": incident.rule, "subject": incident.subject, "title": incident.title}
     audit.append(connection, "incident_closed", {**told, "reason": why, **json.loads(incident.about)})
 
