@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -31,6 +31,9 @@ class SiteFiles:
         self.state_path = state or places.state
         self.trust = trust or Trust(once=True)
         self.policy_stamp: locations.Stamp | None = None  # of the file that `policy` was read from
+        self.at_opening: Callable[[Store], None] | None = (
+            None  # called with the store, before anything is written to it
+        )
         self._check()
 
     @classmethod
@@ -129,7 +132,10 @@ class SiteFiles:
     def store(self) -> Store:
         from aishell.state.store import Store
 
-        return Store.open(self.state_path)
+        store = Store.open(self.state_path)
+        if self.at_opening is not None:
+            self.at_opening(store)
+        return store
 
     @cached_property
     def runs(self) -> Runs:

@@ -23,7 +23,7 @@ from aishell.notifying.sending import Delivery
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.measures import measure
-from aishell.state.outbox import HEARTBEAT
+from aishell.state.outbox import HEARTBEAT, Outbox
 
 Said = Callable[[str], None]
 
@@ -63,23 +63,22 @@ def told_at_end(site: SiteFiles, say: Said, *, scheduled: bool = False) -> Itera
     if not (wanted(site) if scheduled else site.notifications.rules):
         yield
         return
-    fresh = not site.state_path.exists()
-    if not fresh:
+    # Before anything happens, and not before: a run that is refused makes no store.
+    site.at_opening = lambda store: Outbox(store).begin()
+    if "store" in site.__dict__:
         site.outbox.begin()
     try:
         yield
     except KeyboardInterrupt:
         raise  # whoever leaves now waits for nobody's mail server; the next look tells of it
     except BaseException:
-        _tell_or_say(site, say, anew=fresh)
+        _tell_or_say(site, say)
         raise
-    _tell_or_say(site, say, anew=fresh)
+    _tell_or_say(site, say)
 
 
-def _tell_or_say(site: SiteFiles, say: Said, *, anew: bool) -> None:
+def _tell_or_say(site: SiteFiles, say: Said) -> None:
     try:
-        if anew and site.state_path.exists():
-            site.outbox.begin(anew=True)
         told = tell(site)
     except AishellError as error:
         say(f"nobody could be told of it: {error.message}")

@@ -88,14 +88,13 @@ class Outbox:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def begin(self, *, anew: bool = False) -> None:
-        """Tell of what happens from now on; where that was begun, go on. `anew`: of all that is in this store."""
+    def begin(self) -> None:
+        """Tell of what happens from now on; where that was begun, go on."""
         with self.store.read() as connection:
             if connection.first("SELECT 1 FROM outbox_cursor") is not None:
                 return
         with self.store.write() as connection:
-            event = 0 if anew else audit.head(connection)[0]
-            cursor = {"id": 1, "event": event, "at": now()}
+            cursor = {"id": 1, "event": audit.head(connection)[0], "at": now()}
             connection.insert("outbox_cursor", cursor, known="ON CONFLICT (id) DO NOTHING")
 
     def stop(self) -> None:

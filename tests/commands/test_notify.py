@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from aishell.errors import SettingsError
 from aishell.notifying.telling import tell
 from aishell.site import Site
+from tests.faults.killed import Fault
+from tests.faults.killing import KILLED, SWEEPS, Sweep
 from tests.fix_aishell import Aishell, Ended
-from tests.scheduled import back, nightly
+from tests.scheduled import back
 from tests.sinks import Sink, WebSink, mail_sink, web_sink
 
 SECRETS = ("mailsecret", "webhooksecret")
@@ -72,6 +75,9 @@ class Notified:
         with contextlib.closing(sqlite3.connect(self.aishell.site / "shop.db")) as shop:
             shop.execute("DROP TABLE u")
             shop.commit()
+
+    def run_killed(self, fault: Fault) -> Ended:
+        return self("run", "maintenance", "--type", "quick", "--target", "shop", "--yes", fault=fault)
 
     def later(self, **passed: float) -> None:
         """So much time goes by for what waits to be tried again."""
@@ -143,16 +149,13 @@ def test_a_sink_that_is_down_fails_no_run_is_recorded_and_tried_again(site: Noti
 
 def test_no_secret_is_in_any_message_log_or_file(site: Notified):
     site.rules("name: done, event: run_succeeded, to: [admin, hook]")
-    said = []
-    for way in ("", "refusing"):
-        for sink in (site.mail, site.web):
-            if way:
-                getattr(sink, way).set()
-        said += [site.run(), site("notify", "test")]
-        said += [site("notify", "list"), site("--debug", "notify", "list", "--output", "json")]
-        site.later(minutes=5)
-    site.urls["HOOK_URL"] = "jsn://127.0.0.1/webhooksecret"
-    said += [site("notify", "test"), site("notify", "send")]
+    said = [site.run(), site("notify", "list"), site("--debug", "notify", "list", "--output", "json")]
+    site.mail.refusing.set()
+    site.web.refusing.set()
+    said += [
+        site("notify", "test"),
+        site("notify", "test", "--output", "json", HOOK_URL="jsn://127.0.0.1/webhooksecret"),
+    ]
     told = "".join(ended.out + ended.err for ended in said)
     told += "".join(mail.as_string() for mail in site.mail.got) + json.dumps([body for _, body in site.web.got])
     kept = b"".join(path.read_bytes() for path in site.aishell.home.rglob("*") if path.is_file())
@@ -188,3 +191,74 @@ def test_what_fails_is_told_with_its_error_and_what_to_do(site: Notified):
     assert hook["title"] in ("shop: maintenance: partial", "shop: maintenance: failure")
     assert "error: " in hook["message"]
     assert site.mail.got == []
+
+
+def test_a_success_of_a_schedule_is_called_out_once_when_its_last_target_has_ended_well(site: Notified):
+    heartbeat = f"http://127.0.0.1:{site.web.port}/ping/heartbeatsecret"
+    site.aishell.configure(
+        "schedules.yaml",
+        "schedules:\n  nightly:\n    every: 1d\n    agent: maintenance\n    input: {maintenance_type: quick}\n"
+        f"    label: small\n    missed: once\n    approve_up_to: medium\n    heartbeat_url: {heartbeat}\n",
+    )
+    site.rules("name: could not, event: schedule_failed, schedule: night*, to: [hook]")
+    targets = site.aishell.config / "targets.yaml"
+    targets.write_text(
+        targets.read_text() + "  crm: {url: 'sqlite:///missing.db', environment: test, labels: [small]}\n"
+    )
+    back(site.aishell, "nightly", days=1)
+    site("schedule", "run-due").expect(1)
+    ((path, hook),) = site.web.got
+    assert (path, hook["title"]) == ("/hook/webhooksecret", "nightly on crm: could not run")
+    with contextlib.closing(sqlite3.connect(site.aishell.site / "missing.db")) as crm:
+        crm.execute("CREATE TABLE t (i INTEGER PRIMARY KEY)")
+    back(site.aishell, "nightly", days=1)
+    site.web.refusing.set()
+    site("schedule", "run-due").expect(0)
+    assert next((row["kind"], row["status"]) for row in site.outbox()) == ("heartbeat", "waiting")
+    site.web.refusing.clear()
+    site.later(minutes=1)
+    for _ in range(2):
+        site("schedule", "run-due").expect(0)
+    assert site.web.got[1:] == [("/ping/heartbeatsecret", None)]
+    kept = b"".join(path.read_bytes() for path in site.aishell.state.parent.rglob("*") if path.is_file())
+    assert b"heartbeatsecret" not in kept
+
+
+def test_a_missing_extra_is_told_when_a_service_is_configured(site: Notified):
+    site.rules("name: done, event: run_succeeded, to: [admin]")
+    with Site.open(site.aishell.site, state=site.aishell.state) as opened, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aishell.notifying.rules.find_spec", lambda name: None)
+        with pytest.raises(SettingsError, match=r"notifications\.yaml:2: .*not installed") as caught:
+            assert opened.notifications
+    assert caught.value.hint == "pip install 'aishell[notifications]'"
+
+
+def test_wrong_rules_stop_a_run_before_it_begins(site: Notified):
+    site.rules("name: done, when: execution_tmie > 5, to: [admin]")
+    for command in (("run", "maintenance", "--target", "shop"), ("schedule", "run-due"), ("notify", "send")):
+        assert "did you mean 'execution_time'?" in site(*command).expect(2).err
+    assert not site.aishell.state.exists()
+    site("runs", "list").expect(0)
+
+
+@SWEEPS
+def test_a_run_that_is_killed_at_a_commit_is_told_of_by_the_next_look(site: Notified, sweep: Sweep):
+    """Killed before or after each commit of the run and of what tells of it: the outcome is decided once, whoever does."""
+    site.rules("name: done, event: run_succeeded, to: [admin]", "name: never, when: last_backup_age > 1h, to: [admin]")
+    site.urls.clear()  # nothing is delivered: it is about the decisions
+    site("notify", "send").expect(0)
+    for fault in sweep.faults(24):
+        site.aishell.state.unlink(missing_ok=True)
+        for left in site.aishell.state.parent.glob("state.db*"):
+            left.unlink()
+        ended = site.run_killed(fault)
+        if site.aishell.state.exists():
+            for (run_id,) in site.aishell.rows("SELECT id FROM runs WHERE state <> 'completed'"):
+                site("runs", "resume", run_id, "--yes").expect(0)
+            site("notify", "send")
+            completed = site.aishell.rows("SELECT id FROM runs WHERE state = 'completed'")
+            rules = [rule for (rule,) in site.aishell.rows("SELECT rule FROM outbox ORDER BY rule")]
+            assert rules == ["done"] * len(completed) + ["never"], fault
+            site("audit", "verify").expect(0)
+        if ended.code != KILLED:
+            break

@@ -119,7 +119,7 @@ FURTHER: list[tuple[str, str, int, str]] = [
         )
     ),
     *(
-        ("notifications.yaml", f"services:\n  chat: {{url_env: CHAT}}\nrules:\n  - name: one\n    to: [chat]\n{text}", line, known)
+        ("notifications.yaml", f"services:\n  chat: {{url_env: A}}\nrules:\n  - name: one\n    to: [chat]\n{text}", line, known)
         for text, line, known in (
             ("", 4, "one of them"),
             ("    event: run_failed\n    when: execution_time > 5\n", 7, "one of them"),
@@ -145,7 +145,7 @@ FURTHER: list[tuple[str, str, int, str]] = [
     ("notifications.yaml", "services:\n  chat: {}\n", 2, "one of url_env"),
     ("notifications.yaml", "services:\n  chat: json://user:secret@h\n", 2, "a mapping"),
     ("notifications.yaml", "services:\n  chat: {url: 'json://user:secret@h'}\n", 2, "'url_"),
-    ("notifications.yaml", "services:\n  chat: {url_env: A}\nrules:\n  - {name: a, event: run_failed, to: [chta]}\n", 4, "'chat'"),
+    ("notifications.yaml", "services:\n  chat: {url_env: A}\nrules:\n  - {name: a, event: run_failed, to: [cht]}\n", 4, "'chat'"),
     ("notifications.yaml", "services: json://user:secret@h\n", 1, "a mapping"),
     ("notifications.yaml", "services:\n  chat: {url_env: 'json://user:secret@h'}\n", 2, "environment variable"),
     ("notifications.yaml", "rules:\n  - {name: a, event: run_failed, to: ['json://u:secret@h']}\n", 2, "name a service"),

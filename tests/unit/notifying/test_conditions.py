@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from aishell.errors import UsageError
 from aishell.notifying.conditions import METRICS, RUN_METRICS, SECONDS, Condition
 
-MEANING = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne}
+MEANING = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -34,7 +41,12 @@ def test_it_means_what_it_says(metric, compared, number, unit, blank, value):
 
 def test_what_is_not_known_is_not_true_and_what_never_was_is_older_than_anything():
     old = Condition.parse("last_backup_age > 26h")
-    assert (old.holds(None), old.holds(26 * 3600), old.holds(26 * 3600 + 1), old.holds(inf)) == (False, False, True, True)
+    assert (old.holds(None), old.holds(26 * 3600), old.holds(26 * 3600 + 1), old.holds(inf)) == (
+        False,
+        False,
+        True,
+        True,
+    )
     assert not Condition.parse("execution_time != 5").holds(None)
     assert Condition.parse("execution_time >= 1.5m").holds(90.0)
 
