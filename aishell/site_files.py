@@ -31,9 +31,8 @@ class SiteFiles:
         self.state_path = state or places.state
         self.trust = trust or Trust(once=True)
         self.policy_stamp: locations.Stamp | None = None  # of the file that `policy` was read from
-        self.at_opening: Callable[[Store], None] | None = (
-            None  # called with the store, before anything is written to it
-        )
+        #: Called with the store before anything is written to it.
+        self.at_opening: Callable[[Store], None] | None = None
         self._check()
 
     @classmethod
