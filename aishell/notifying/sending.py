@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote_plus, unquote, urlsplit
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from aishell.notifying.events import CRITICAL, INFO
 
@@ -55,13 +55,13 @@ def send(job: dict[str, Any]) -> Iterator[Delivery]:
 
 def without_secrets(text: str, url: str) -> str:
     """A text that has no part of a URL in it any more, whichever way it was encoded, but its scheme and host."""
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        host = ""
     scheme, _, rest = url.partition("://")
+    user, _, place = re.split(r"[/?#]", rest)[0].rpartition("@")
+    host, password = place.partition(":")[0], user.partition(":")[2]
     parts = {part for part in _BETWEEN.split(rest) if len(part) >= _SHORTEST and part.casefold() != host.casefold()}
-    secrets = {form for part in parts for form in (part, unquote(part), quote_plus(unquote(part)))}
+    parts |= {password} - {""}  # however short
+    plain = {form for part in parts for form in (part, unquote(part), unquote_plus(part))}
+    secrets = {form for part in plain for form in (part, quote(part), quote_plus(part))}
     for secret in sorted((url, rest, *secrets), key=len, reverse=True):
         if secret not in ("", scheme, host):
             text = text.replace(secret, "***")
