@@ -111,7 +111,7 @@ def worded(metric: str, value: float | None) -> str:
     if value is None:
         return "not known"
     if value == float("inf"):
-        return "without end: there never was one"
+        return "there never was one"
     return duration(value) if METRICS[metric].unit == SECONDS else f"{value:,.0f} {METRICS[metric].unit}"
 
 

@@ -95,7 +95,8 @@ def _measured(rule: Rule, happening: Happening) -> Iterator[Message | Standing]:
     holds = rule.when.holds(value)
     title = f"{about.target}: {about.agent}: {rule.when.text}"
     told = [
-        f"{metric} is {worded(metric, value)}: {'' if holds else 'no more '}{rule.when.text}",
+        f"{metric}: {worded(metric, value)}",
+        f"condition: {rule.when.text}",
         *figures(happening.metrics, rule.figures),
         happening.body,
         f"rule: {rule.name}",

@@ -136,7 +136,7 @@ def test_a_condition_on_runs_is_told_of_each_run_where_it_holds(place: Place):
     place.run()
     assert [rule for rule, _, _ in place.told()] == ["quick", "quick"]
     ((body,), _) = place.rows("SELECT body FROM outbox")
-    assert "execution_time is 0." in body
+    assert "execution_time: 0." in body
 
 
 def test_every_bounds_how_often_a_rule_tells_of_the_same(place: Place):
