@@ -54,10 +54,8 @@ class Judge:
         for subject, about in self._subjects(rule):
             value = values.get(subject, absent)
             holds = rule.when.holds(value)
-            told = f"{rule.when.metric} {'of ' if subject else ''}{subject} is {worded(rule.when.metric, value)}"
-            body = (
-                f"{told}; {'' if holds else 'no more '}{rule.when.text}\nrule: {rule.name}\n{_more(rule.when.metric)}"
-            )
+            told = f"{rule.when.metric}{f' of {subject}' if subject else ''}: {worded(rule.when.metric, value)}"
+            body = f"{told}\ncondition: {rule.when.text}\nrule: {rule.name}\n{_more(rule.when.metric)}"
             title = f"{f'{subject}: ' if subject else ''}{rule.when.text}"
             yield Standing(rule.name, subject, holds, rule.own_severity, title, body, rule.to, rule.every, about)
 

@@ -91,7 +91,7 @@ class _Service:
             return _NOT_READ
         self._log.lines.clear()
         kind = self._kinds.get(message["severity"], self._otherwise)
-        body, title = message["body"], message["title"]
+        body, title = message["body"], " ".join(message["title"].split())  # of a mail it is a header
         if self._service.notify(body=body, title=title, notify_type=kind, body_format=self._text):
             return None
         return "; ".join(dict.fromkeys(self._log.lines)) or "apprise says no more than that it failed"
