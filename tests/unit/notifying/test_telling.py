@@ -16,6 +16,7 @@ import pytest
 from aishell.models import Task
 from aishell.notifying.telling import Told, tell, told_at_end
 from aishell.site import Site
+from aishell.state.outbox import LEASE
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -29,7 +30,8 @@ class Place:
         (folder / "config" / "agents").mkdir(parents=True)
         with contextlib.closing(sqlite3.connect(folder / "shop.db")) as shop:
             shop.execute("CREATE TABLE t (i INTEGER)")
-        self.write("targets", "targets:\n  shop: {url: 'sqlite:///shop.db', environment: test, labels: [small]}\n")
+        self.write("targets", "targets:\n  shop: {url: 'sqlite:///shop.db', environment: test, labels: [small]}\n"
+                   "  crm: {url: 'sqlite:///crm.db', environment: test, labels: [big]}\n")  # fmt: skip
 
     def write(self, name: str, text: str) -> None:
         (self.folder / "config" / f"{name}.yaml").write_text(text)
@@ -93,6 +95,8 @@ def test_each_rule_is_told_of_its_events_alone_and_once(place: Place):
         "name: severe, event: [run_failed, run_partial, run_rejected], severity: warning, to: [chat]",
         "name: other, event: run_succeeded, target: 's*p', label: '*', schedule: '*', to: [admin]",
         "name: backups, event: backup_failed, to: [admin]",
+        "name: big, event: [run_succeeded, run_failed], label: b*, to: [chat]",
+        "name: crm, event: [run_succeeded, run_failed], target: crm, to: [chat]",
     )
     assert place.run() == "success"
     assert place.fail() in ("partial", "failure")
@@ -103,6 +107,9 @@ def test_each_rule_is_told_of_its_events_alone_and_once(place: Place):
     for _ in range(3):
         place.look()
     assert place.told() == before
+    place.rows("UPDATE outbox SET cause = 'another'")
+    place.look()
+    assert place.told() == before, "a cause is judged once, whatever stands in the outbox"
     assert place.rows("SELECT DISTINCT reason FROM outbox") == [
         ("the service 'chat': the environment variable NOT_SET is not set",),
         ("the service 'admin': the environment variable NOT_SET is not set",),
@@ -240,7 +247,7 @@ def test_quiet_hours_hold_back_what_is_not_critical(place: Place):
     first, last = (f"{NOW + timedelta(hours=by):%H:%M}" for by in (-6, 6))
     place.rules(
         "name: well, event: run_succeeded, to: [chat]",
-        "name: never, when: last_backup_age > 26h, severity: critical, to: [admin]",
+        "name: never, when: last_backup_age > 26h, severity: critical, label: small, to: [admin]",
         top=f"quiet_hours: '{first}-{last}'",
     )
     place.run()
@@ -283,7 +290,8 @@ def test_a_service_that_is_no_longer_configured_is_given_up_at_once(place: Place
     assert (status, reason) == ("failed", "the service 'chat' is no longer configured")
 
 
-def test_an_approval_that_waits_and_one_that_expires_are_told_of(place: Place):
+@pytest.mark.parametrize("answered", [False, True])
+def test_an_approval_that_waits_and_one_that_expires_are_told_of(place: Place, answered: bool):
     place.rules(
         "name: asked, event: approval_requested, to: [chat]",
         "name: expired, event: approval_expired, to: [chat]",
@@ -300,15 +308,20 @@ def test_an_approval_that_waits_and_one_that_expires_are_told_of(place: Place):
     assert [rule for rule, _, _ in place.told()] == ["asked"]
     place.look(NOW + timedelta(minutes=45))
     assert [rule for rule, _, _ in place.told()[1:]] == ["long"]
+    if answered:
+        place.rows("UPDATE approvals SET status = 'approved'")
     for _ in range(2):
         place.look(NOW + timedelta(hours=25))
-    assert [(rule, title) for rule, _, title in place.told()[2:]] == [
-        ("long", "over: shop: approval_waiting > 30m"), ("expired", "shop: an approval expired"),
-    ]  # fmt: skip
+    over = ("long", "over: shop: approval_waiting > 30m")
+    expired = [] if answered else [("expired", "shop: an approval expired")]
+    assert [(rule, title) for rule, _, title in place.told()[2:]] == [over, *expired]
 
 
 def test_several_that_look_at_once_decide_once_and_try_once(place: Place):
-    place.rules("name: well, event: run_succeeded, to: [chat]", "name: never, when: last_backup_age > 1h, to: [admin]")
+    place.rules(
+        "name: well, event: run_succeeded, to: [chat]",
+        "name: never, when: last_backup_age > 1h, target: shop, to: [admin]",
+    )
     with place.open() as site:
         site.outbox.begin()
         site.run(Task("maintenance", "shop", {"maintenance_type": "quick"}), yes=True)
@@ -326,3 +339,29 @@ def test_several_that_look_at_once_decide_once_and_try_once(place: Place):
     assert place.rows("SELECT rule, attempts FROM outbox ORDER BY rule") == [("never", 1), ("well", 1)]
     decided = place.rows("SELECT data FROM events WHERE type = 'notification_decided'")
     assert sorted(json.loads(data)["rule"] for (data,) in decided) == ["never", "well"]
+
+
+def test_who_claims_a_message_has_it_for_a_while(place: Place):
+    place.rules("name: well, event: run_succeeded, to: [chat]")
+    place.run()
+    with place.open() as site:
+        at = NOW + DAY
+        (row,) = site.outbox.claim(lambda severity: None, at, 20)
+        assert site.outbox.claim(lambda severity: None, at + LEASE / 2, 20) == []
+        (again,) = site.outbox.claim(lambda severity: None, at + LEASE, 20)
+        assert (again.id, again.attempts) == (row.id, row.attempts + 1)
+        site.outbox.untried(again.id, at)
+        (known,) = site.outbox.recent(limit=5)
+        assert (known.attempts, known.status) == (again.attempts, "waiting")
+
+
+def test_an_incident_that_nobody_was_told_of_is_not_told_to_be_over(place: Place):
+    """It opens again within `every`: neither that nor its end is told."""
+    place.rules("name: old, when: last_backup_age > 1h, target: shop, every: 1d, to: [chat]")
+    place.run()
+    for hours in (1, 3, 4):
+        backup(place, NOW + timedelta(hours=hours))
+        place.look(NOW + timedelta(hours=hours, minutes=30))
+        place.look(NOW + timedelta(hours=hours, minutes=119))
+    assert [title for _, _, title in place.told()] == ["shop: last_backup_age > 1h", "over: shop: last_backup_age > 1h"]
+    assert len(place.rows("SELECT 1 FROM incidents")) == 4
