@@ -43,9 +43,12 @@ def tell(site: SiteFiles, at: datetime | None = None, *, patience: float = PATIE
     That a service cannot be reached is recorded and tried again, and no error.
     """
     at = at or datetime.now(UTC)
+    asked = wanted(site)
     if not site.state_path.exists():
         return Told()
-    decided = _decide(site, at)
+    decided = _decide(site, at) if asked else 0
+    if not asked:
+        site.outbox.stop()
     sent = failed = 0
     for one in _deliver(site, at, patience):
         sent, failed = sent + one, failed + (not one)
@@ -100,9 +103,6 @@ def _heartbeats(site: SiteFiles) -> dict[str, str]:
 
 
 def _decide(site: SiteFiles, at: datetime) -> int:
-    if not wanted(site):
-        site.outbox.stop()
-        return 0
     site.outbox.begin()
     targets = {name: target.labels for name, target in site.settings.targets.items()}
     judge = Judge(site.notifications, targets, list(site.schedules.by_name), _heartbeats(site))

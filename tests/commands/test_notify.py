@@ -206,7 +206,7 @@ def test_a_success_of_a_schedule_is_called_out_once_when_its_last_target_has_end
         targets.read_text() + "  crm: {url: 'sqlite:///missing.db', environment: test, labels: [small]}\n"
     )
     back(site.aishell, "nightly", days=1)
-    site("schedule", "run-due").expect(1)
+    site("schedule", "run-due").expect(2)
     ((path, hook),) = site.web.got
     assert (path, hook["title"]) == ("/hook/webhooksecret", "nightly on crm: could not run")
     with contextlib.closing(sqlite3.connect(site.aishell.site / "missing.db")) as crm:
