@@ -60,7 +60,14 @@ def doctor(ctx: click.Context, /, target: str | None, url: str | None, output: s
 
 def _site(site: Site) -> Iterator[Finding]:
     """What has nothing to do with a target."""
-    looks = (("state", _state), ("config", _config), ("policy", _policy), ("schedules", _schedules), ("tools", _tools))
+    looks = (
+        ("state", _state),
+        ("config", _config),
+        ("policy", _policy),
+        ("schedules", _schedules),
+        ("notifications", _notifications),
+        ("tools", _tools),
+    )
     for subject, look in looks:
         yield _looked(subject, lambda look=look: look(site))  # type: ignore[misc]
 
@@ -126,6 +133,22 @@ def _schedules(site: Site) -> Finding:
 
     names = ", ".join(site.schedules.by_name)
     return Finding(OK, "schedules", f"{names}; `{command('schedule', 'next')}` tells when" if names else "none")
+
+
+def _notifications(site: Site) -> Finding:
+    from aishell.reporting.diagnosis import OK, WARNING, Finding
+
+    rules, services = len(site.notifications.rules), ", ".join(site.notifications.services)
+    if not rules:
+        return Finding(OK, "notifications", "none: nobody is told when a run fails")
+    text = f"{rules} rule(s), services: {services or 'none'}"
+    late = (
+        [row for row in site.outbox.recent(limit=1000, waiting=True) if row.reason] if site.state_path.exists() else []
+    )
+    if late:
+        why = f"{len(late)} could not be delivered yet; the last: {late[0].service}: {late[0].reason}"
+        return Finding(WARNING, "notifications", f"{text}; {why}", f"see `{command('notify', 'list', '--waiting')}`")
+    return Finding(OK, "notifications", f"{text}; `{command('notify', 'test')}` tries them")
 
 
 def _tools(site: Site) -> Finding:
