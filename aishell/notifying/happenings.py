@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from aishell.commands import command
@@ -168,8 +167,7 @@ def _agent(event: Record) -> str:
 
 def _run(event: Record) -> Iterator[str]:
     """Where to read on."""
-    at = datetime.fromisoformat(event.at)
-    yield f"run {str(event.run_id)[:8]} on host {event.host}, {at:%Y-%m-%d %H:%M} UTC"
+    yield f"run {str(event.run_id)[:8]} on host {event.host}, {str(event.at)[:16].replace('T', ' ')} UTC"
     if event.schedule:
         yield f"schedule: {event.schedule}"
     yield f"more: {command('runs', 'show', str(event.run_id)[:8])}"

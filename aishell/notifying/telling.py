@@ -24,6 +24,7 @@ from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.measures import measure
 from aishell.state.outbox import HEARTBEAT, Outbox
+from aishell.traces import unexpected
 
 Said = Callable[[str], None]
 
@@ -85,6 +86,9 @@ def _tell_or_say(site: SiteFiles, say: Said) -> None:
         told = tell(site)
     except AishellError as error:
         say(f"nobody could be told of it: {error.message}")
+        return
+    except Exception as error:  # whatever it is, the work is done and has its own exit code
+        say(f"nobody could be told of it: {unexpected(error).message}")
         return
     if told.failed:
         say(

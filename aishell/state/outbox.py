@@ -29,11 +29,12 @@ _AT_A_TIME = 200
 _HAPPENED = """SELECT e.id, e.type, e.at, e.data, e.run_id, e.step_index,
         r.agent, r.target, r.result, r.host,
         COALESCE((SELECT s.schedule FROM schedule_runs AS s WHERE s.run_id = e.run_id LIMIT 1), '') AS schedule,
-        (SELECT a.status FROM approvals AS a WHERE a.id = json_extract(e.data, '$.approval')) AS approval,
+        (SELECT a.status FROM approvals AS a WHERE a.id = e.told ->> '$.approval') AS approval,
         NOT EXISTS (SELECT 1 FROM schedule_runs AS s
-            WHERE s.schedule = json_extract(e.data, '$.schedule') AND s.nominal_at = json_extract(e.data, '$.nominal')
+            WHERE s.schedule = e.told ->> '$.schedule' AND s.nominal_at = e.told ->> '$.nominal'
               AND NOT (s.status = 'done' AND s.outcome = 'success')) AS all_well
-    FROM events AS e LEFT JOIN runs AS r ON r.id = e.run_id"""
+    FROM (SELECT *, CASE WHEN json_valid(data) THEN data ELSE 'null' END AS told FROM events) AS e
+        LEFT JOIN runs AS r ON r.id = e.run_id"""
 _NEW = f"{_HAPPENED} WHERE e.id > :after AND e.at > :oldest AND e.type IN ({{types}}) ORDER BY e.id LIMIT {_AT_A_TIME}"
 #: An approval that nobody has answered in time; as an event, for nothing happened that would be in the log.
 _EXPIRED = """SELECT a.id, 'approval_expired' AS type, a.expires_at AS at,

@@ -365,3 +365,16 @@ def test_an_incident_that_nobody_was_told_of_is_not_told_to_be_over(place: Place
         place.look(NOW + timedelta(hours=hours, minutes=119))
     assert [title for _, _, title in place.told()] == ["shop: last_backup_age > 1h", "over: shop: last_backup_age > 1h"]
     assert len(place.rows("SELECT 1 FROM incidents")) == 4
+
+
+def test_an_event_that_somebody_has_damaged_keeps_no_other_from_being_told(place: Place):
+    place.rules("name: well, event: run_succeeded, to: [chat]", "name: missed, event: schedule_missed, to: [chat]")
+    place.run()
+    hash_ = "0" * 64
+    for data in ("no JSON", "[1]", "{}"):
+        for kind in ("state_changed", "schedule_decided", "approval_requested", "incident_opened"):
+            place.rows(
+                "INSERT INTO events VALUES (NULL, 'r', 0, ?, ?, ?, ?, ?)", kind, NOW.isoformat(), data, hash_, hash_
+            )
+    place.run()
+    assert [rule for rule, _, _ in place.told()] == ["well", "well"]
