@@ -111,6 +111,8 @@ NOTIFICATIONS = (
     ended_at TEXT, -- when it was sent, or given up
     UNIQUE (kind, rule, cause, service)
 )""",
+    # The schedule of each run that is told of.
+    "CREATE INDEX schedule_runs_run ON schedule_runs (run_id)",
     "CREATE INDEX outbox_status ON outbox (status, next_at)",
     "CREATE INDEX outbox_subject ON outbox (rule, subject, decided_at)",
     """CREATE TABLE incidents (
