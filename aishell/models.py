@@ -100,7 +100,7 @@ class AgentConfig:
     retention: tuple[Mapping[str, Any], ...] = ()  # log_cleanup: how long the rows of which tables are kept
     create_backup: bool = False  # maintenance: a backup comes before what can hurt
     exclude: tuple[str, ...] = ()  # globs of tables that are left alone
-    monitoring: Mapping[str, Any] | None = None  # read and checked, not acted upon yet
+    monitoring: Mapping[str, Any] | None = None  # metrics and alerts: rules of notifications
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,8 @@ def _text(value: str, schema: Schema, known: Known, at: tuple[object, ...]) -> I
     if len(value) < schema.get("minLength", 0):
         yield Fault(at, f"{_name(at)} is empty", "write a text, or leave the key out")
     elif "pattern" in schema and not re.fullmatch(schema["pattern"], value):
-        yield Fault(at, f"{_name(at)} {value!r} is not {schema['title']}", f"it has to fit {schema['pattern']}")
+        shown = "" if schema.get("secret") else f" {value!r}"
+        yield Fault(at, f"{_name(at)}{shown} is not {schema['title']}", f"it has to fit {schema['pattern']}")
     elif "format" in schema:
         valid, hint = FORMATS[schema["format"]]
         if not valid(value):

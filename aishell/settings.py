@@ -17,14 +17,20 @@ from aishell.databases.urls import read_url, tells_password
 from aishell.errors import SettingsError, UnknownNameError, UsageError
 from aishell.models import AgentConfig, Risk, canonical, digest
 from aishell.schema import Known, Schema, check, wrong
-from aishell.settings_schemas import AISHELL, BACKUP_RETENTION, POLICY, SCHEDULES, TARGETS, agent
+from aishell.settings_schemas import AISHELL, BACKUP_RETENTION, NOTIFICATIONS, POLICY, SCHEDULES, TARGETS, agent
 from aishell.trust import secret_text
 from aishell.verdicts import Decision
 from aishell.yamlfile import Document, parse
 
 PRODUCTION = "production"
 #: The files of a config folder, beside those of `agents/`.
-FILES = {"aishell.yaml": AISHELL, "targets.yaml": TARGETS, "policy.yaml": POLICY, "schedules.yaml": SCHEDULES}
+FILES = {
+    "aishell.yaml": AISHELL,
+    "targets.yaml": TARGETS,
+    "policy.yaml": POLICY,
+    "schedules.yaml": SCHEDULES,
+    "notifications.yaml": NOTIFICATIONS,
+}
 #: What a file's name ends with that may be meant as configuration.
 _READ = (".yaml", ".yml", ".json", ".toml")
 
@@ -209,6 +215,7 @@ class Settings:
     targets: Mapping[str, Target] = field(default_factory=dict)
     hooks: tuple[str, ...] = ()
     keep_runs: int = 1000
+    keep_notifications: int = 1000
     archives: str | None = None  # the folder of archives, relative to the site
     backups: str | None = None  # the folder of backups, relative to the site
     backup_recipients: tuple[str, ...] = ()  # age keys that backups are encrypted to
@@ -326,11 +333,11 @@ def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentCon
 
 
 def checked(document: Document, schema: Schema, known: Known | None = None) -> dict[str, Any]:
-    """What a file says. Raises SettingsError: of a key that is at home in another file, that file is named."""
+    """What a file says. Raises SettingsError: of a key that is at home in other files, those are named."""
     for key in document.data if isinstance(document.data, dict) else ():
-        home = next((name for name, other in FILES.items() if key in other["properties"]), None)
-        if home is not None and key not in schema["properties"]:
-            raise wrong(document, key, message=f"unknown key {key!r}", hint=f"it belongs in {home}")
+        homes = [name for name, other in FILES.items() if key in other["properties"]]
+        if homes and key not in schema["properties"]:
+            raise wrong(document, key, message=f"unknown key {key!r}", hint=f"it belongs in {' or '.join(homes)}")
     return check(document, schema, known)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from aishell.models import CAPABILITIES, SAFETY_LEVELS, Risk
+from aishell.notifying.conditions import ALERT_ACTIONS, RUN_METRICS
+from aishell.notifying.events import EVENTS, SEVERITIES
 from aishell.verdicts import Decision
 
 #: Environments that can be named though no configured target is of them: `--environment` says what a URL is.
@@ -66,6 +68,7 @@ AISHELL = mapping(
         "jobs": whole(1, 64),
         "hooks": {"type": "array", "items": {"type": "string", "format": "code", "title": "hook"}, "unique": ()},
         "keep_runs": whole(0, 10_000_000),
+        "keep_notifications": whole(0, 10_000_000),
         "archives": _TEXT,
         "backups": _TEXT,
         "backup_recipients": {
@@ -214,10 +217,15 @@ _OWN: dict[str, dict[str, Any]] = {
 }
 _MONITORING = mapping(
     {
-        "metrics": {"type": "array", "items": _TEXT, "unique": ()},
+        "metrics": {"type": "array", "items": {"enum": list(RUN_METRICS), "title": "metric"}, "unique": ()},
         "alerts": {
             "type": "array",
-            "items": mapping({"condition": _TEXT, "action": _TEXT}, "condition", "action", title="an alert"),
+            "items": mapping(
+                {"condition": _TEXT, "action": {"enum": list(ALERT_ACTIONS), "title": "action"}},
+                "condition",
+                "action",
+                title="an alert",
+            ),
             "unique": (),
         },
     }
@@ -250,6 +258,11 @@ def agent(agent_type: str) -> dict[str, Any]:
 _NAMES: dict[str, Any] = {"type": "array", "items": _TEXT, "minItems": 1, "unique": ()}
 _ZONE: dict[str, Any] = {"type": "string", "format": "time-zone", "title": "time zone"}
 _DAY: dict[str, Any] = {"type": "string", "pattern": r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "title": "a day such as 2026-12-24"}
+_WINDOW: dict[str, Any] = {
+    "type": "string",
+    "pattern": r"[0-9]{1,2}:[0-9]{2}\s*-\s*[0-9]{1,2}:[0-9]{2}",
+    "title": "a window such as 22:00-05:30",
+}
 #: What becomes of times at which nothing was there to run them.
 MISSED = ("skip", "once", "once_if_open")
 _SCHEDULE = mapping(
@@ -257,11 +270,7 @@ _SCHEDULE = mapping(
         "cron": _TEXT,
         "every": _DURATION,
         "time_zone": _ZONE,
-        "window": {
-            "type": "string",
-            "pattern": r"[0-9]{1,2}:[0-9]{2}\s*-\s*[0-9]{1,2}:[0-9]{2}",
-            "title": "a window such as 22:00-05:30",
-        },
+        "window": _WINDOW,
         "agent": _TEXT,
         "workflow": _TEXT,
         "input": {"type": "object"},
@@ -270,6 +279,12 @@ _SCHEDULE = mapping(
         "missed": {"enum": list(MISSED)},
         "grace": _DURATION,
         "approve_up_to": {"enum": [str(risk) for risk in Risk if risk not in (Risk.SAFE, Risk.CRITICAL)]},
+        "heartbeat_url": {
+            "type": "string",
+            "pattern": r"https?://[^\s/]\S*",
+            "title": "a URL such as https://hc.example/uuid",
+            "secret": True,
+        },
     },
     title="a schedule",
 )
@@ -312,4 +327,55 @@ WORKFLOW = mapping(
         "stages": {"type": "object", "additionalProperties": _STAGE},
     },
     "stages",
+)
+_EVENT: dict[str, Any] = {"enum": list(EVENTS), "title": "event"}
+#: Where the URL of a service is found; exactly one of these.
+_SERVICE = {
+    **mapping(
+        {
+            "url_env": {
+                "type": "string",
+                "pattern": r"[A-Za-z_]\w*",
+                "title": "the name of an environment variable",
+                "secret": True,
+            },
+            "url_file": _TEXT,
+            "url_command": {
+                "type": "array",
+                "items": _TEXT,
+                "minItems": 1,
+                "title": "a command, as a list of its words",
+            },
+        },
+        title="a service",
+    ),
+    "secret": True,  # people write the URL itself here
+}
+NOTIFICATIONS = mapping(
+    {
+        "time_zone": _ZONE,
+        "quiet_hours": _WINDOW,
+        "services": {"type": "object", "additionalProperties": _SERVICE, "secret": True},
+        "rules": {
+            "type": "array",
+            "items": mapping(
+                {
+                    "name": _TEXT,
+                    "event": {"anyOf": [_EVENT, {"type": "array", "items": _EVENT, "minItems": 1, "unique": ()}]},
+                    "when": _TEXT,
+                    "severity": {"enum": list(SEVERITIES)},
+                    **{
+                        kind: {**_TEXT, "names": kind, "glob": True, "default": "*"}
+                        for kind in ("target", "label", "schedule")
+                    },
+                    "to": _NAMES,
+                    "every": _DURATION,
+                },
+                "name",
+                "to",
+                title="a rule",
+            ),
+            "unique": ("name",),
+        },
+    }
 )

@@ -122,7 +122,7 @@ class Site(SiteFiles):
         own_path = self.places.config / "agents" / f"{agent.type}.yaml"
         own_stamp = locations.stamp(own_path)
         config, in_force, level = self.governing(agent, safety_level)
-        warnings = monitoring.warnings(agent.type, config.monitoring)
+        warnings = monitoring.warnings(agent.type, config.monitoring, lambda: self.notifications.services)
         policy = self.policy
 
         def read_anew() -> Rules:

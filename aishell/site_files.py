@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from aishell.trust import Trust, check_secret
 
 if TYPE_CHECKING:
     from aishell.backups.vault import Vault
+    from aishell.notifying.rules import Notifications
     from aishell.scheduling.schedules import Schedules
     from aishell.schema import Known
     from aishell.settings import Earned, Policy, Settings, Target
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from aishell.state.autonomy import Autonomy
     from aishell.state.backlog import Backlog
     from aishell.state.holds import Hold, Holds
+    from aishell.state.outbox import Outbox
     from aishell.state.runs import Runs
     from aishell.state.schedule_runs import ScheduleRuns
     from aishell.state.store import Store
@@ -35,6 +37,8 @@ class SiteFiles:
         self.state_path = state or places.state
         self.trust = trust or Trust(once=True)
         self.policy_stamp: locations.Stamp | None = None  # of the file that `policy` was read from
+        #: Called with the store before anything is written to it.
+        self.at_opening: Callable[[Store], None] | None = None
         self._check()
 
     @classmethod
@@ -139,6 +143,7 @@ class SiteFiles:
             "target": lambda: self.settings.targets,
             "label": lambda: {label for target in targets() for label in target.labels},
             "environment": lambda: {*ENVIRONMENTS, *(target.environment for target in targets())},
+            "schedule": lambda: self.schedules.by_name,
         }
 
     @cached_property
@@ -164,10 +169,19 @@ class SiteFiles:
         return load_workflow(name, self.workflow_files, self.known, agent_types)
 
     @cached_property
+    def notifications(self) -> Notifications:
+        from aishell.notifying.rules import load_notifications
+
+        return load_notifications(self.places.config, self.known)
+
+    @cached_property
     def store(self) -> Store:
         from aishell.state.store import Store
 
-        return Store.open(self.state_path)
+        store = Store.open(self.state_path)
+        if self.at_opening is not None:
+            self.at_opening(store)
+        return store
 
     @cached_property
     def runs(self) -> Runs:
@@ -214,6 +228,12 @@ class SiteFiles:
         from aishell.state.workflow_runs import WorkflowRuns
 
         return WorkflowRuns(self.store)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        from aishell.state.outbox import Outbox
+
+        return Outbox(self.store)
 
     @property
     def archives(self) -> Path:

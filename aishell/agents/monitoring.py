@@ -1,25 +1,38 @@
-"""`monitoring:` of an agent's file: checked, and until something acts upon it, each plan says that nothing does. Pure."""
+"""`monitoring:` of an agent's file, checked: its alerts are rules of that agent (`aishell.notifying.rules`). Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from aishell.errors import PlanError, SettingsError
-from aishell.planning import conditions
+from aishell.errors import SettingsError, UsageError
+from aishell.notifying.conditions import ALERT_ACTIONS, RUN_METRICS, Condition
+
+NOTIFY, INCIDENT = ALERT_ACTIONS
+#: The service that NOTIFY tells.
+ADMIN = "admin"
 
 
-def warnings(agent_type: str, monitoring: Mapping[str, Any] | None) -> Sequence[str]:
-    """What a plan says of it.
+def alerts(monitoring: Mapping[str, Any] | None) -> Iterator[tuple[Condition, str]]:
+    """The alerts of an agent's file: condition and action, NOTIFY or INCIDENT.
 
-    Raises SettingsError, with file and line, for a condition that cannot be read, or is about no metric that is listed.
+    Raises SettingsError, with file and line, for a condition that cannot be read, or names no metric of `metrics`.
     """
-    if not monitoring:
-        return ()
-    metrics = [str(metric) for metric in monitoring.get("metrics") or ()]
-    for alert in monitoring.get("alerts") or ():
+    given = monitoring or {}
+    known = given["metrics"] if given.get("metrics") is not None else RUN_METRICS
+    for alert in given.get("alerts") or ():
         try:
-            conditions.check(alert["condition"], metrics)
-        except PlanError as error:
+            yield Condition.parse(alert["condition"], known), alert["action"]
+        except UsageError as error:
             raise SettingsError(f"{alert['where']}: {error.message}", hint=error.hint) from error
-    return (f"`monitoring:` in config/agents/{agent_type}.yaml is not acted upon yet: nobody is told of alerts",)
+
+
+def warnings(
+    agent_type: str, monitoring: Mapping[str, Any] | None, services: Callable[[], Collection[str]]
+) -> Sequence[str]:
+    """What a plan says of it: that nobody is told where nobody is named. Raises as `alerts`."""
+    actions = {action for _, action in alerts(monitoring)}
+    if NOTIFY not in actions or ADMIN in services():
+        return ()
+    told = f"`{NOTIFY}` in config/agents/{agent_type}.yaml tells nobody"
+    return (f"{told}: config/notifications.yaml has no service `{ADMIN}`",)

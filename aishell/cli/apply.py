@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
-from aishell.cli.common import hear_sigterm, open_site, run_options
+from aishell.cli.common import hear_sigterm, notifying, open_site, run_options
 from aishell.cli.main import ShowsExamples
 from aishell.cli.run import execute
 from aishell.cli.streams import say
@@ -57,7 +58,8 @@ def apply(
         say(f"plan of {plan.created_at[:19]}Z; the database still fits it")
         say()
     screen.preview(planned)
-    result = site.preview_result(planned) if dry_run else execute(site, planned, screen, output=output, **options)
-    if output == "json":
-        write_json(contract(result))
+    with nullcontext() if dry_run else notifying(site):
+        result = site.preview_result(planned) if dry_run else execute(site, planned, screen, output=output, **options)
+        if output == "json":
+            write_json(contract(result))
     ctx.exit(result.exit_code)

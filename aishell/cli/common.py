@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta, tzinfo
 from datetime import time as clock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -187,6 +188,17 @@ def on_each(
     if output == "json":
         write_json(documents[0] if len(names) == 1 else {several: documents})
     return codes
+
+
+def notifying(site: SiteFiles, *, scheduled: bool = False) -> AbstractContextManager[None]:
+    """Tell people of what happens within, at its end, as the site's notifications say. `scheduled`: heartbeats too.
+
+    Raises SettingsError, before anything is done, where they are configured wrongly.
+    """
+    from aishell.notifying.telling import told_at_end
+    from aishell.reporting.units import printable
+
+    return told_at_end(site, lambda text: say(printable(text), style="yellow", err=True), scheduled=scheduled)
 
 
 def parse_inputs(pairs: tuple[str, ...]) -> dict[str, Any]:

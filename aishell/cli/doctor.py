@@ -67,6 +67,7 @@ def _site(site: Site) -> Iterator[Finding]:
         ("policy", _policy),
         ("schedules", _schedules),
         ("workflows", _workflows),
+        ("notifications", _notifications),
         ("tools", _tools),
     )
     for subject, look in looks:
@@ -150,6 +151,22 @@ def _workflows(site: Site) -> Finding:
 
     names = ", ".join(site.workflow(name).name for name in sorted(site.workflow_files))
     return Finding(OK, "workflows", names)
+
+
+def _notifications(site: Site) -> Finding:
+    from aishell.reporting.diagnosis import OK, WARNING, Finding
+
+    rules, services = len(site.notifications.rules), ", ".join(site.notifications.services)
+    if not rules:
+        return Finding(OK, "notifications", "none: nobody is told when a run fails")
+    text = f"{rules} rule(s), services: {services or 'none'}"
+    late = (
+        [row for row in site.outbox.recent(limit=1000, waiting=True) if row.reason] if site.state_path.exists() else []
+    )
+    if late:
+        why = f"{len(late)} could not be delivered yet; the last: {late[0].service}: {late[0].reason}"
+        return Finding(WARNING, "notifications", f"{text}; {why}", f"see `{command('notify', 'list', '--waiting')}`")
+    return Finding(OK, "notifications", f"{text}; `{command('notify', 'test')}` tries them")
 
 
 def _tools(site: Site) -> Finding:

@@ -32,6 +32,7 @@ COMMANDS = {
     "backlog": ("aishell.cli.backlog", "backlog", "What windows left undone, for the next run to begin with."),
     "hold": ("aishell.cli.hold", "hold", "Emergency stop: no new step begins, anywhere or on one target."),
     "release": ("aishell.cli.hold", "release", "Lift a hold."),
+    "notify": ("aishell.cli.notify", "notify", "Who is told what: try it, and see what was told and what waits."),
     "approvals": ("aishell.cli.approvals", "approvals", "Answer what waits for a person."),
     "policy": ("aishell.cli.policy", "policy", "What the policy says of a tool on a target, and why."),
     "tools": ("aishell.cli.tools", "tools", "What aishell can do to a database, and how often it did."),

@@ -14,6 +14,7 @@ from aishell.cli.common import (
     ends,
     hear_sigterm,
     interactive,
+    notifying,
     on_each,
     open_site,
     parse_inputs,
@@ -177,7 +178,10 @@ def run_all(ctx: click.Context, agent: str, inputs: dict[str, Any], *, output: s
         result = run_one(site, Task(agent, name, input_data=inputs), output=output, **options)
         return contract(result), result.exit_code
 
-    return worst(on_each(names, work, failure, output))
+    if options["dry_run"]:
+        return worst(on_each(names, work, failure, output))
+    with notifying(site):
+        return worst(on_each(names, work, failure, output))
 
 
 def failure(target: str, error: AishellError) -> dict[str, Any]:

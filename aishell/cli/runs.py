@@ -14,6 +14,7 @@ from aishell.cli.common import (
     ends,
     hear_sigterm,
     interactive,
+    notifying,
     open_files,
     open_site,
     own_target,
@@ -159,20 +160,21 @@ def resume(
     row = site.runs.find(run_id)
     zone = site.settings.targets[row.target].zone if row.target in site.settings.targets else None
     approve = screen.approver(site.policy.prompt_seconds) if interactive(non_interactive, output) else None
-    with screen.progress() as observer:
-        result = site.resume(
-            row.id,
-            approve=approve,
-            yes=yes,
-            jobs=jobs,
-            observer=observer,
-            url=url,
-            in_doubt=in_doubt,
-            **ends(until, max_duration, zone),
-        )
-    screen.result(result)
-    if output == "json":
-        write_json(contract(result))
+    with notifying(site):
+        with screen.progress() as observer:
+            result = site.resume(
+                row.id,
+                approve=approve,
+                yes=yes,
+                jobs=jobs,
+                observer=observer,
+                url=url,
+                in_doubt=in_doubt,
+                **ends(until, max_duration, zone),
+            )
+        screen.result(result)
+        if output == "json":
+            write_json(contract(result))
     ctx.exit(result.exit_code)
 
 

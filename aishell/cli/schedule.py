@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, before_command, hear_sigterm, open_files, open_site
+from aishell.cli.common import OUTPUT, before_command, hear_sigterm, notifying, open_files, open_site
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
@@ -205,7 +205,8 @@ def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
     window = one.timing.window
     until = window.end(now, one.timing.zone) if window else None
     numbers = site.ledger.ask(name, targets or known, now, one.timing.local(now), until)
-    codes = [0, *_starter(ctx, site).run(numbers)]
+    with notifying(site, scheduled=True):
+        codes = [0, *_starter(ctx, site).run(numbers)]
     for row in (site.ledger.row(number) for number in numbers):
         if row.status == "due" and row.pid is None and row.reason == "run-now":
             say(
@@ -231,11 +232,12 @@ def run_due(ctx: click.Context, /) -> None:
     site = open_files(ctx)
     hear_sigterm()
     codes = [0]
-    for row in settle_all(site, datetime.now(UTC)):
-        if row.status in OVER:
-            _tell(site, row)
-            codes.append(OVER[row.status])
-    codes += _starter(ctx, site).run()
+    with notifying(site, scheduled=True):
+        for row in settle_all(site, datetime.now(UTC)):
+            if row.status in OVER:
+                _tell(site, row)
+                codes.append(OVER[row.status])
+        codes += _starter(ctx, site).run()
     remove_old_logs(site)
     ctx.exit(worst(codes))
 

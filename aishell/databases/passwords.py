@@ -15,13 +15,22 @@ from aishell.errors import DatabaseError
 PATIENCE, LONGEST = 30.0, 65_536
 
 
-def told(command: Sequence[str], patience: float = PATIENCE) -> str:
+def told(
+    command: Sequence[str], patience: float = PATIENCE, *, what: str = "password_command", wanted: str = "the password"
+) -> str:
     """What a program prints, without the line break at its end. It is started without a shell, and what it says as errors is
     not kept, for that may hold secrets too.
 
     Raises DatabaseError (connect) when it cannot be started, fails, takes longer than `patience` seconds, or prints anything but
-    one line of text.
+    one line of text. `what` is how the error calls the program, and `wanted` what it is to print.
     """
+
+    def failed(how: str) -> DatabaseError:
+        # Its arguments are not shown: people write secrets there too.
+        name = shlex.quote(str(command[0]))
+        hint = f"run it by itself as this user: it has to print {wanted}"
+        return DatabaseError(f"{what} {name} {how}", kind="connect", hint=hint)
+
     try:
         with subprocess.Popen(
             list(command),
@@ -38,30 +47,20 @@ def told(command: Sequence[str], patience: float = PATIENCE) -> str:
                     os.killpg(program.pid, signal.SIGKILL)
                 raise
     except subprocess.TimeoutExpired as error:
-        raise _failed(command, f"did not end within {patience:g} s") from error
+        raise failed(f"did not end within {patience:g} s") from error
     except (OSError, ValueError) as error:
-        raise _failed(command, f"cannot be started: {getattr(error, 'strerror', None) or error}") from error
+        raise failed(f"cannot be started: {getattr(error, 'strerror', None) or error}") from error
     if program.returncode:
-        raise _failed(command, f"ended with {program.returncode}")
+        raise failed(f"ended with {program.returncode}")
     try:
         password = said[: LONGEST + 1].decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
-        raise _failed(command, "printed what is no UTF-8") from error
+        raise failed("printed what is no UTF-8") from error
     if not password or len(said) > LONGEST or any(letter in password for letter in "\n\r\0"):
-        raise _failed(command, f"did not print one line of at most {LONGEST} bytes")
+        raise failed(f"did not print one line of at most {LONGEST} bytes")
     return password
 
 
 def _environment() -> dict[str, str]:
     """Ours, which is where vaults and clouds have their own settings, without the passwords that stand there for databases."""
     return {name: value for name, value in os.environ.items() if name not in ("PGPASSWORD", "MYSQL_PWD")}
-
-
-def _failed(command: Sequence[str], how: str) -> DatabaseError:
-    # Its arguments are not shown: people write secrets there too.
-    name = shlex.quote(str(command[0]))
-    return DatabaseError(
-        f"password_command {name} {how}",
-        kind="connect",
-        hint="run it by itself as this user: it has to print the password",
-    )

@@ -61,6 +61,7 @@ class Schedule:
     grace: timedelta = GRACE
     approve_up_to: Risk | None = None
     blackouts: tuple[Blackout, ...] = ()
+    heartbeat_url: str | None = field(default=None, repr=False)  # called after each success
     digest: str = ""  # of the file that says so
 
     def on(self, settings: Settings) -> list[str]:
@@ -210,6 +211,7 @@ def _schedule(
         grace=_duration(document, data["grace"], *at, "grace") if data.get("grace") is not None else GRACE,
         approve_up_to=Risk(data["approve_up_to"]) if data.get("approve_up_to") else None,
         blackouts=blackouts,
+        heartbeat_url=data.get("heartbeat_url"),
         digest=digest(document.data),
     )
 

@@ -167,6 +167,47 @@ HOLDS = (
     placed_at TEXT NOT NULL
 )""",
 )
+#: Notifications: what is to be told and not yet delivered, alarms that are open, and how far the audit log was looked through.
+NOTIFICATIONS = (
+    """CREATE TABLE outbox (
+    id INTEGER NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL, -- message | heartbeat
+    rule TEXT NOT NULL, -- of a heartbeat: empty
+    cause TEXT NOT NULL, -- told once by a rule
+    subject TEXT NOT NULL, -- what it is about: the next cause of the same can wait
+    service TEXT NOT NULL, -- of a heartbeat: the schedule
+    severity TEXT NOT NULL, -- info | warning | critical
+    title TEXT NOT NULL,
+    body TEXT NOT NULL,
+    status TEXT NOT NULL, -- waiting | sent | failed
+    reason TEXT, -- why the last try failed
+    attempts INTEGER NOT NULL,
+    decided_at TEXT NOT NULL,
+    next_at TEXT NOT NULL, -- not tried before
+    ended_at TEXT, -- when it was sent, or given up
+    UNIQUE (kind, rule, cause, service)
+)""",
+    # The schedule of each run that is told of.
+    "CREATE INDEX schedule_runs_run ON schedule_runs (run_id)",
+    "CREATE INDEX outbox_status ON outbox (status, next_at)",
+    "CREATE INDEX outbox_subject ON outbox (rule, subject, decided_at)",
+    """CREATE TABLE incidents (
+    id INTEGER NOT NULL PRIMARY KEY,
+    rule TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    title TEXT NOT NULL,
+    about TEXT NOT NULL, -- target, schedule, agent: JSON
+    opened_at TEXT NOT NULL,
+    closed_at TEXT
+)""",
+    "CREATE UNIQUE INDEX incidents_open ON incidents (rule, subject) WHERE closed_at IS NULL",
+    """CREATE TABLE outbox_cursor (
+    id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    event INTEGER NOT NULL, -- up to here the audit log was looked through
+    at TEXT NOT NULL
+)""",
+)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -284,6 +325,7 @@ TABLES = (
     *BACKLOG,
     *HOLDS,
     *TOTALS,
+    *NOTIFICATIONS,
 )
 
 
@@ -357,6 +399,11 @@ def _monitoring(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _notifications(connection: sqlite3.Connection) -> None:
+    for statement in NOTIFICATIONS:
+        connection.execute(statement)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _deferred_objects,
@@ -369,6 +416,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _workflows,
     _backlog,
     _monitoring,
+    _notifications,
 )
 VERSION = 1 + len(MIGRATIONS)
 

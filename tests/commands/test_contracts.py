@@ -140,13 +140,13 @@ def test_the_contracts_own_configuration_loads(aishell, sqlite):
     aishell(*run).expect(0)
 
 
-def test_monitoring_says_that_nothing_acts_upon_it(aishell, sqlite):
+def test_monitoring_says_where_nobody_is_told(aishell, sqlite):
     text = "maintenance_agent:\n  monitoring:\n    metrics: [execution_time]\n"
     text += "    alerts: [{condition: execution_time > 1800, action: notify_admin}]\n"
     aishell.configure("agents/maintenance.yaml", text)
     run = ("run", "maintenance", "--type", "quick", "--url", sqlite.url, "--environment", "test", "--output", "json")
     for more in (("--dry-run",), ("--yes",)):
         (warning,) = aishell(*run, *more).expect(0).json["output_data"]["warnings"]
-        assert warning.startswith("`monitoring:` in config/agents/maintenance.yaml is not acted upon yet")
-    aishell.configure("agents/maintenance.yaml", "")
+        assert "tells nobody: config/notifications.yaml has no service `admin`" in warning
+    aishell.configure("notifications.yaml", "services: {admin: {url_env: ADMIN_URL}}\n")
     assert aishell(*run, "--dry-run").expect(0).json["output_data"]["warnings"] == []

@@ -23,7 +23,7 @@ from aishell.registry.tool import OPERATORS
 from aishell.safety.constraints import _BUILT_IN as CONSTRAINTS
 from aishell.safety.constraints import schema_of
 from aishell.schema import KEYWORDS
-from aishell.settings_schemas import AISHELL, POLICY, SCHEDULES, TARGETS, WORKFLOW, agent
+from aishell.settings_schemas import AISHELL, NOTIFICATIONS, POLICY, SCHEDULES, TARGETS, WORKFLOW, agent
 from aishell.settings_schemas import OPERATORS as NAMED
 from aishell.site import Site
 from aishell.yamlfile import parse
@@ -37,6 +37,7 @@ FILES = {
     "policy.yaml": POLICY,
     "schedules.yaml": SCHEDULES,
     "workflows/weekend.yaml": WORKFLOW,
+    "notifications.yaml": NOTIFICATIONS,
     **{f"agents/{name}.yaml": agent(name) for name in AGENTS},
 }
 #: The site that is right but for one mistake; there is no such database: who reaches for it says so, without file and line.
@@ -132,12 +133,48 @@ FURTHER: list[tuple[str, str, int, str]] = [
             remedy,
         )
         for condition, remedy in (
-            ("execution_time >", "write a comparison"),
+            ("execution_time >", "execution_time > 30m"),
             ("execution_tmie > 5", "'execution_time'"),
-            ("execution_time.real > 5", "allowed"),
-            ("__import__(\"os\")", "allowed"),
+            ("errors_encountered > 5", "known: execution_time"),  # it is not among `metrics`
+            ("execution_time.real > 5", "execution_time > 30m"),
+            ("execution_time > 5w", "units of time"),
+            ("__import__(\"os\")", "execution_time > 30m"),
         )
     ),
+    *(
+        ("notifications.yaml", f"services:\n  chat: {{url_env: A}}\nrules:\n  - name: one\n    to: [chat]\n{text}", line, known)
+        for text, line, known in (
+            ("", 4, "one of them"),
+            ("    event: run_failed\n    when: execution_time > 5\n", 7, "one of them"),
+            ("    when: execution_time >\n", 6, "execution_time > 30m"),
+            ("    when: exection_time > 5\n", 6, "'execution_time'"),
+            ("    when: health_score < 50\n", 6, "known: "),
+            ("    when: runs_missed > 5d\n", 6, "without a unit"),
+            ("    event: breaker_opened\n", 6, "unknown event"),
+            ("    event: [run_failed, run_faild]\n", 6, "'run_failed'"),
+            ("    event: run_failed\n    target: shpo\n", 7, "'shop'"),
+            ("    event: run_failed\n    target: 'sp*'\n", 7, "shop"),
+            ("    event: run_failed\n    label: nigthly\n", 7, "'nightly'"),
+            ("    event: run_failed\n    schedule: nightly\n", 7, "there is no schedule"),
+            ("    event: run_failed\n    every: 0\n", 7, "366d"),
+            ("    event: audit_broken\n    target: shop\n", 7, "leave target out"),
+            ("    event: schedule_missed\n    label: nightly\n", 7, "choose it by schedule"),
+            ("    when: last_backup_age > 1d\n    schedule: '*'\n", 7, "target or label"),
+            ("    when: notification_waiting > 1h\n    target: shop\n", 7, "leave target out"),
+            ("    event: run_succeeded\n    severity: critical\n", 7, "write info"),
+        )
+    ),
+    ("notifications.yaml", "services:\n  chat: {url_env: A, url_file: /b}\n", 2, "one of url_env"),
+    ("notifications.yaml", "services:\n  chat: {}\n", 2, "one of url_env"),
+    ("notifications.yaml", "services:\n  chat: json://user:secret@h\n", 2, "a mapping"),
+    ("notifications.yaml", "services:\n  chat: {url: 'json://user:secret@h'}\n", 2, "'url_"),
+    ("notifications.yaml", "services:\n  chat: {url_env: A}\nrules:\n  - {name: a, event: run_failed, to: [cht]}\n", 4, "'chat'"),
+    ("notifications.yaml", "services: json://user:secret@h\n", 1, "a mapping"),
+    ("notifications.yaml", "services:\n  chat: {url_env: 'json://user:secret@h'}\n", 2, "environment variable"),
+    ("notifications.yaml", "rules:\n  - {name: a, event: run_failed, to: ['json://u:secret@h']}\n", 2, "name a service"),
+    ("notifications.yaml", "quiet_hours: 22:00-22:00\n", 1, "22:00-06:00"),
+    ("schedules.yaml", "schedules:\n  a:\n    cron: '@daily'\n    agent: maintenance\n    targets: [shop]\n"
+     "    heartbeat_url: ftp://secret\n", 6, "https?://"),
     *(
         ("schedules.yaml", f"schedules:\n  nightly:\n    targets: [shop]\n    {text}\n", line, known)
         for text, line, known in (
@@ -238,6 +275,8 @@ def used(config: Path, name: str) -> None:
             assert site.schedules is not None
         if name in FILES and name.startswith("workflows/") and (config / name).exists():
             assert site.workflow(Path(name).stem) is not None
+        if name == "notifications.yaml":
+            assert site.notifications is not None
         site.plan(task, look_only=True)
 
 
@@ -367,6 +406,7 @@ def test_the_command_line_says_so_and_touches_nothing(aishell: Aishell, name):
         command = ("run", kind.replace("_", "-"), "--target", "shop", "--dry-run")
         command = ("schedule", "list") if name == "schedules.yaml" else command
         command = ("run", "workflow", Path(name).stem, "--dry-run") if name.startswith("workflows/") else command
+        command = ("notify", "test") if name == "notifications.yaml" else command
         ended = aishell(*command, "--output", "json").expect(2)
         assert ended.json["error"]["message"].startswith(f"{path}:")
         assert ended.json["error"]["hint"] in ended.err

@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("models", "verdicts", "errors", "commands", "interrupts", "pool", "traces", "trust", "plugins", "processes"),
+    ("notifying.conditions", "notifying.events", "notifying.sending"),
     ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
     ("settings", "settings_schemas", "databases", "archives"),
     ("registry",),
@@ -26,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("state",),
     ("backups",),
     ("reporting",),
+    ("notifying",),
     ("site_files",),
     ("execution",),
     ("site",),
@@ -38,6 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "workflows.working",
         "workflows.driving",
         "digest",
+        "notifying.telling",
     ),
     ("metrics",),
     ("serving",),

@@ -9,6 +9,7 @@ import pytest
 from aishell.agents.maintenance import MaintenanceAgent
 from aishell.errors import SettingsError, UntrustedError
 from aishell.models import Risk
+from aishell.notifying.rules import load_notifications
 from aishell.scheduling.schedules import load_schedules
 from aishell.settings import (
     DEFAULT_POLICY,
@@ -37,6 +38,7 @@ LOAD = {
     "targets.yaml": load_settings,
     "policy.yaml": load_policy,
     "schedules.yaml": lambda config: load_schedules(config, {}, tuple, lambda: Risk.LOW),
+    "notifications.yaml": lambda config: load_notifications(config, {}),
     "agents/maintenance.yaml": lambda config: load_agent(config, "maintenance", MaintenanceAgent.defaults),
 }
 
@@ -94,11 +96,13 @@ KEYS = [(home, key) for home, schema in FILES.items() for key in schema["propert
 
 @pytest.mark.parametrize(("home", "key"), KEYS)
 def test_a_key_of_another_file_is_told_where_it_belongs(config, home, key):
-    for name in FILES.keys() - {home}:
+    homes = [name for name, schema in FILES.items() if key in schema["properties"]]
+    assert home in homes
+    for name in FILES.keys() - set(homes):
         (config / name).write_text(f"{key}: 1\n", encoding="utf-8")
         with pytest.raises(SettingsError, match=f"{name}:1: unknown key '{key}'") as caught:
             LOAD[name](config)
-        assert caught.value.hint == f"it belongs in {home}"
+        assert caught.value.hint == f"it belongs in {' or '.join(homes)}"
         (config / name).unlink()
 
 

@@ -34,7 +34,18 @@ OTHERS = (
     replace(SHOP, environment="test"),
 )
 APPROVED = ("prompt", "elsewhere")
-ANSWERS = (*APPROVED, "first asked, then earned", "--yes", "schedule", "program", "earned", "nobody", "edited", "void", "socket")
+ANSWERS = (
+    *APPROVED,
+    "first asked, then earned",
+    "--yes",
+    "schedule",
+    "program",
+    "earned",
+    "nobody",
+    "edited",
+    "void",
+    "socket",
+)
 ENDS = (
     "done",
     "failed",

@@ -1,0 +1,109 @@
+"""The outbox delivered: each service by a process of its own, which is ended when it takes too long.
+
+In a process of its own a server that hangs holds nobody up for longer than PATIENCE, apprise stays out of the daemon, and what it
+logs, which can hold the URL, goes nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aishell.databases.passwords import told
+from aishell.errors import AishellError, SettingsError
+from aishell.notifying.rules import Service
+from aishell.notifying.sending import Delivery
+from aishell.trust import secret_text
+
+#: Seconds that one service may take for all its messages, and so many messages at a time.
+PATIENCE, MOST = 30.0, 20
+#: Processes at a time.
+_TOGETHER = 4
+_COMMAND = (sys.executable, "-P", "-m", "aishell", "notify", "deliver")
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """Messages for one URL; `url` is asked when its turn comes. `heartbeat`: it is called, and nothing is said."""
+
+    service: str
+    url: Callable[[], str]
+    messages: Sequence[Mapping[str, str | int]] = field(default_factory=list)
+    heartbeat: bool = False
+
+
+def url_of(service: Service) -> str:
+    """The URL of a service. Raises AishellError, which does not tell it."""
+    what = f"the service {service.name!r}"
+    if service.url_env is not None:
+        url = os.environ.get(service.url_env)
+        if not url:
+            raise SettingsError(f"{what}: the environment variable {service.url_env} is not set")
+        return url.strip()
+    if service.url_file is not None:
+        path = Path(service.url_file).expanduser()
+        try:
+            return secret_text(path, f"{what}: the file of its URL").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"{what}: {path} cannot be read: {getattr(error, 'strerror', None) or error}"
+            ) from error
+    return told(service.url_command, what=f"url_command of {what}", wanted="the URL").strip()
+
+
+def deliver(parcels: Iterable[Parcel], patience: float = PATIENCE) -> Iterator[Delivery]:
+    """Deliver parcels, several at a time; what became of each message that was tried."""
+    waiting = list(parcels)
+    while waiting:
+        now, waiting = waiting[:_TOGETHER], waiting[_TOGETHER:]
+        couriers = [_Courier(parcel, patience) for parcel in now]
+        for courier in couriers:
+            courier.start()
+        for courier in couriers:
+            courier.join()
+            yield from courier.outcome
+
+
+class _Courier(threading.Thread):
+    """Brings one parcel; `outcome` is what became of it."""
+
+    def __init__(self, parcel: Parcel, patience: float) -> None:
+        super().__init__(name=f"aishell-notify-{parcel.service}", daemon=True)
+        self.parcel, self.patience = parcel, patience
+        self.outcome: list[Delivery] = []
+
+    def run(self) -> None:
+        numbers = [int(message["number"]) for message in self.parcel.messages]
+        try:
+            self.outcome = self._brought(self.parcel.url(), numbers)
+        except AishellError as error:
+            self.outcome = [Delivery(number, False, error.message) for number in numbers]
+        except OSError as error:
+            reason = f"no process can be started: {error.strerror}"
+            self.outcome = [Delivery(number, False, reason) for number in numbers]
+
+    def _brought(self, url: str, numbers: Sequence[int]) -> list[Delivery]:
+        job = {"url": url, "heartbeat": self.parcel.heartbeat, "messages": list(self.parcel.messages)}
+        with subprocess.Popen(
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C reaches us alone
+        ) as process:
+            try:
+                out, _ = process.communicate(json.dumps(job).encode(), timeout=self.patience)
+                ended = f"the process that delivers it ended with {process.returncode}"
+            except subprocess.TimeoutExpired:
+                process.kill()
+                out, _ = process.communicate()
+                ended = f"it took longer than {self.patience:g} s"
+        said = [Delivery.read(line) for line in out.splitlines(keepends=True) if line.endswith(b"\n")]
+        left = [number for number in numbers if number not in {one.number for one in said}]
+        return said + [Delivery(number, False, ended) for number in left[:1]]  # those behind it were not come to

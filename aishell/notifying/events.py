@@ -1,0 +1,44 @@
+"""What rules can name as `event:`, how severe each is, and what it is about. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+#: The least first.
+SEVERITIES = ("info", "warning", "critical")
+INFO, WARNING, CRITICAL = SEVERITIES
+#: By what a rule can choose among the events of a kind.
+_RUN = frozenset({"target", "label", "schedule"})
+_SCHEDULE = frozenset({"schedule"})
+
+
+@dataclass(frozen=True)
+class Event:
+    """A kind of event. `severity`: the most that it can have. `chosen_by`: the keys of a rule that it can be chosen by."""
+
+    severity: str
+    chosen_by: frozenset[str]
+
+
+#: docs/glossary.md, "Events". What is not told of anywhere yet is not here.
+EVENTS: Mapping[str, Event] = {
+    "run_succeeded": Event(INFO, _RUN),
+    "run_failed": Event(CRITICAL, _RUN),
+    "run_partial": Event(WARNING, _RUN),
+    "run_rejected": Event(WARNING, _RUN),
+    "run_in_doubt": Event(CRITICAL, _RUN),
+    "backup_failed": Event(CRITICAL, _RUN),
+    "approval_requested": Event(WARNING, _RUN),
+    "approval_expired": Event(WARNING, _RUN),
+    "schedule_missed": Event(WARNING, _SCHEDULE),
+    "schedule_failed": Event(CRITICAL, _SCHEDULE),
+    "audit_broken": Event(CRITICAL, frozenset()),
+    "incident_opened": Event(CRITICAL, _RUN),
+    "incident_closed": Event(INFO, _RUN),
+}
+
+
+def reaches(severity: str, least: str | None) -> bool:
+    """Whether a severity is at least another one."""
+    return least is None or SEVERITIES.index(severity) >= SEVERITIES.index(least)

@@ -1,0 +1,183 @@
+"""An event of the audit log as what rules are asked about, in words that a person can act upon without anything else. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aishell.commands import command
+from aishell.models import RunState
+from aishell.notifying.conditions import METRICS, RUN_METRICS, SECONDS
+from aishell.notifying.events import EVENTS
+from aishell.notifying.rules import Facets
+from aishell.reporting.units import duration, printable
+from aishell.state.connection import Record
+from aishell.state.outbox import data_of, result_of
+
+#: The types of the audit log that are looked at.
+TYPES = (
+    "state_changed", "step_skipped", "approval_requested", "approval_expired", "schedule_decided", "audit_broken",
+    "incident_opened", "incident_closed",
+)  # fmt: skip
+#: What a run that has ended came to, by the status of its result.
+_ENDS = {"success": "run_succeeded", "partial": "run_partial", "rejected": "run_rejected", "failure": "run_failed"}
+#: Characters of a message that are sent; a server can say more.
+_LONGEST = 4000
+
+Labels = Callable[[str], Collection[str]]
+
+
+@dataclass(frozen=True)
+class Happening:
+    """What happened, for rules. `events`: the names it goes by; `metrics`: of a run that has ended, else None."""
+
+    events: tuple[str, ...]
+    cause: str
+    about: Facets
+    title: str
+    body: str
+    severity: str | None = None  # where it is not that of its kind
+    metrics: Mapping[str, float | None] | None = None
+
+    def severity_of(self, event: str) -> str:
+        return self.severity or EVENTS[event].severity
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in a word: the same tomorrow."""
+        return self.about.target or self.about.schedule
+
+
+def read(event: Record, labels: Labels) -> Iterator[Happening]:
+    """What an event means for rules; nothing, mostly. `labels`: those of a target by its name."""
+    data = data_of(event)
+    about = Facets(event.target or "", tuple(labels(event.target or "")), event.schedule, event.agent or "")
+    one = Happening((), f"event {event.id}", about, "", "")
+    match event.type:
+        case "state_changed" if data.get("to") in (RunState.COMPLETED, RunState.FAILED):
+            yield _ended(one, event, data)
+        case "step_skipped" if data.get("status") == "in_doubt":
+            body = _lines(
+                f"A step of {_agent(event)} on {about.target} is in doubt: {data.get('error') or data.get('reason')}",
+                "Nobody saw its end; a person has to look at the database and say what became of it.",
+                *_run(event),
+            )
+            yield replace(one, events=("run_in_doubt",), title=f"{about.target}: a step is in doubt", body=body)
+        case "approval_requested" if event.approval == "pending":
+            body = _lines(
+                f"A step of {_agent(event)} on {about.target} waits for a person.",
+                f"See it with `{command('approvals', 'show', data.get('approval'))}`, answer it with approve or reject.",
+                *_run(event),
+            )
+            yield replace(one, events=(event.type,), title=f"{about.target}: an approval is waited for", body=body)
+        case "approval_expired":
+            body = _lines(
+                f"Nobody has answered the approval {data.get('approval')} of the step {data.get('step')} on {about.target}.",
+                f"`{command('runs', 'resume', event.run_id[:8])}` asks anew.",
+                *_run(event),
+            )
+            cause = f"approval {event.id} expired"
+            yield replace(
+                one, events=(event.type,), cause=cause, title=f"{about.target}: an approval expired", body=body
+            )
+        case "schedule_decided" if data.get("decision") in ("missed", "failed"):
+            yield _schedule(one, data)
+        case "audit_broken":
+            body = _lines(f"The audit log is not whole: {data.get('found')}", f"See `{command('audit', 'verify')}`.")
+            yield replace(one, events=(event.type,), title="the audit log is not whole", body=body)
+        case "incident_opened" | "incident_closed":
+            target, title = str(data.get("target") or ""), str(data.get("title"))
+            about = Facets(target, tuple(labels(target)), str(data.get("schedule") or ""), str(data.get("agent") or ""))
+            opened = event.type == "incident_opened"
+            body = _lines(
+                title if opened else f"It is over: {data.get('reason') or title}", f"rule: {data.get('rule')}"
+            )
+            severity = str(data["severity"]) if data.get("severity") in ("info", "warning", "critical") else None
+            title = f"incident: {title}" if opened else f"incident over: {title}"
+            told = replace(one, about=about, title=_line(title), body=body, severity=severity if opened else None)
+            yield replace(told, events=(event.type,))
+
+
+def figures(metrics: Mapping[str, float | None], names: Collection[str]) -> list[str]:
+    """Figures of a run, a line each."""
+    known = ((name, metrics.get(name)) for name in names)
+    return [f"{name}: {worded(name, value)}" for name, value in known if value is not None]
+
+
+def worded(metric: str, value: float | None) -> str:
+    """A value of a metric with its unit."""
+    if value is None:
+        return "not known"
+    if value == float("inf"):
+        return "there never was one"
+    return duration(value) if METRICS[metric].unit == SECONDS else f"{value:,.0f} {METRICS[metric].unit}"
+
+
+def _ended(one: Happening, event: Record, data: Mapping[str, Any]) -> Happening:
+    result = result_of(event) or {}
+    status = "failure" if data["to"] == RunState.FAILED else str(result.get("status", data.get("reason")))
+    events = [_ENDS[status]] if status in _ENDS else []
+    error = result.get("error") or {}
+    failed = [done for done in result.get("actions_taken") or () if done.get("status") == "failed"]
+    if event.agent == "backup" and (status == "failure" or (status == "partial" and (failed or error))):
+        events.append("backup_failed")
+    metrics = _metrics(result, failed, status)
+    body = _lines(
+        f"{_agent(event)} on {event.target} ended: {status}.",
+        *([f"error: {error.get('message') or data.get('reason')}"] if status == "failure" or error else []),
+        *([f"hint: {error['hint']}"] if error.get("hint") else []),
+        str(result.get("reasoning") or ""),
+        *figures(metrics, ("execution_time", "errors_encountered", "steps_deferred")),
+        *_run(event),
+    )
+    title = _line(f"{event.target}: {_agent(event)}: {status}")
+    return replace(one, events=tuple(events), title=title, body=body, metrics=metrics)
+
+
+def _metrics(result: Mapping[str, Any], failed: Collection[Any], status: str) -> dict[str, float | None]:
+    """The metrics of a run: what its agent does not count is not known."""
+    output = result.get("output_data") or {}
+    known = {name: output.get(name) for name in RUN_METRICS}
+    known["execution_time"] = result.get("execution_time")
+    # A run that could not go on has failed, also where no step of it has.
+    known["errors_encountered"] = len(failed) or int(status == "failure")
+    known["steps_deferred"] = len(output.get("deferred") or ())
+    return {name: value if isinstance(value, (int, float)) else None for name, value in known.items()}
+
+
+def _schedule(one: Happening, data: Mapping[str, Any]) -> Happening:
+    name, target = str(data.get("schedule")), str(data.get("target") or "")
+    missed = data.get("decision") == "missed"
+    what = "was missed" if missed else "failed"
+    body = _lines(
+        f"The time {data.get('nominal')} of the schedule {name}{f' on {target}' if target else ''} {what}: {data.get('reason')}",
+        f"See `{command('schedule', 'history', name)}`.",
+    )
+    title = _line(f"{name}{f' on {target}' if target else ''}: {'missed' if missed else 'could not run'}")
+    about = Facets(schedule=name)
+    return replace(
+        one, events=("schedule_missed" if missed else "schedule_failed",), about=about, title=title, body=body
+    )
+
+
+def _agent(event: Record) -> str:
+    return str(event.agent or "a run").replace("_", " ")
+
+
+def _run(event: Record) -> Iterator[str]:
+    """Where to read on."""
+    yield f"run {str(event.run_id)[:8]} on host {event.host}, {str(event.at)[:16].replace('T', ' ')} UTC"
+    if event.schedule:
+        yield f"schedule: {event.schedule}"
+    yield f"more: {command('runs', 'show', str(event.run_id)[:8])}"
+
+
+def _line(text: str) -> str:
+    """One line: a title goes into a header of a mail."""
+    return printable(text)[:200]
+
+
+def _lines(*lines: str) -> str:
+    text = "\n".join(printable(part) for line in lines for part in line.splitlines() if part)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"

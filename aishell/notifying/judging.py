@@ -1,0 +1,121 @@
+"""Rules asked about what happened, and about how things stand. Pure: what they say is written down by who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from aishell.commands import command
+from aishell.notifying.conditions import RUN, SCHEDULE, TARGET
+from aishell.notifying.happenings import Happening, Labels, figures, read, worded
+from aishell.notifying.rules import Facets, Notifications, Rule
+from aishell.state.connection import Record
+from aishell.state.outbox import HEARTBEAT, Message, Standing, data_of
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The rules of a site, and what is configured. `heartbeats`: the schedules that tell of each success."""
+
+    notifications: Notifications
+    targets: Mapping[str, Collection[str]] = field(default_factory=dict)  # name -> labels
+    schedules: Collection[str] = ()
+    heartbeats: Collection[str] = ()
+
+    def happened(self, event: Record) -> Iterator[Message | Standing]:
+        """What every rule says of an event of the audit log."""
+        yield from self._heartbeat(event)
+        labels: Labels = lambda target: self.targets.get(target, ())  # noqa: E731
+        for happening in read(event, labels):
+            for rule in self.notifications.rules:
+                if rule.when is None:
+                    yield from _told(rule, happening)
+                elif rule.when.of == RUN and happening.metrics is not None and rule.chooses(happening.about):
+                    yield from _measured(rule, happening)
+
+    def _heartbeat(self, event: Record) -> Iterator[Message]:
+        """A success of a schedule: once, when the last target of a nominal time has ended well."""
+        if event.type != "schedule_decided" or not event.all_well:
+            return
+        data = data_of(event)
+        name, nominal = data.get("schedule"), data.get("nominal")
+        if data.get("decision") == "ended" and name in self.heartbeats:
+            cause = f"success of {nominal}"
+            yield Message("", cause, str(name), (str(name),), "info", f"heartbeat of {name}", "", kind=HEARTBEAT)
+
+    @property
+    def watching(self) -> list[Rule]:
+        """The rules about how things stand, whatever happens."""
+        return [rule for rule in self.notifications.rules if rule.when is not None and rule.when.of != RUN]
+
+    def standing(self, rule: Rule, values: Mapping[str, float], absent: float | None) -> Iterator[Standing]:
+        """How it stands with a rule of `watching`; `values` of its metric, `absent` where there is none."""
+        assert rule.when is not None  # noqa: S101  it is one of `watching`
+        for subject, about in self._subjects(rule):
+            value = values.get(subject, absent)
+            holds = rule.when.holds(value)
+            told = f"{rule.when.metric}{f' of {subject}' if subject else ''}: {worded(rule.when.metric, value)}"
+            body = f"{told}\ncondition: {rule.when.text}\nrule: {rule.name}\n{_more(rule.when.metric)}"
+            title = f"{f'{subject}: ' if subject else ''}{rule.when.text}"
+            yield Standing(rule.name, subject, holds, rule.own_severity, title, body, rule.to, rule.every, about)
+
+    def _subjects(self, rule: Rule) -> Iterator[tuple[str, dict[str, str]]]:
+        kind = rule.when.of if rule.when is not None else ""
+        if kind == TARGET:
+            for name, labels in self.targets.items():
+                if rule.chooses(Facets(target=name, labels=labels)):
+                    yield name, {"target": name}
+        elif kind == SCHEDULE:
+            for name in self.schedules:
+                if rule.chooses(Facets(schedule=name)):
+                    yield name, {"schedule": name}
+        else:
+            yield "", {}
+
+
+def _told(rule: Rule, happening: Happening) -> Iterator[Message]:
+    for event in happening.events:
+        severity = happening.severity_of(event)
+        if rule.wants(event, severity, happening.about):
+            about = happening.about
+            subject = " ".join(word for word in (event, about.agent, about.target, about.schedule) if word)
+            body = f"{happening.body}\nrule: {rule.name}"
+            yield Message(rule.name, happening.cause, subject, rule.to, severity, happening.title, body, rule.every)
+            return  # one message, by whatever names it goes
+
+
+def _measured(rule: Rule, happening: Happening) -> Iterator[Message | Standing]:
+    """A condition on runs: told of each run where it holds, or an incident until a run where it does not."""
+    assert rule.when is not None  # noqa: S101  the caller looked
+    assert happening.metrics is not None  # noqa: S101
+    metric, about = rule.when.metric, happening.about
+    value = happening.metrics[metric]
+    holds = rule.when.holds(value)
+    title = f"{about.target}: {about.agent}: {rule.when.text}"
+    told = [
+        f"{metric}: {worded(metric, value)}",
+        f"condition: {rule.when.text}",
+        *figures(happening.metrics, rule.figures),
+        happening.body,
+        f"rule: {rule.name}",
+    ]
+    body = "\n".join(dict.fromkeys(told))
+    if rule.incident:
+        facets = {"target": about.target, "schedule": about.schedule, "agent": about.agent}
+        yield Standing(rule.name, about.target, holds, rule.own_severity, title, body, rule.to, rule.every, facets)
+    elif holds:
+        subject = f"{about.agent} {about.target}"
+        yield Message(rule.name, happening.cause, subject, rule.to, rule.own_severity, title, body, rule.every)
+
+
+def _more(metric: str) -> str:
+    """Where to look further."""
+    looks = {
+        "last_backup_age": command("backups", "list"),
+        "last_verified_backup_age": command("backups", "list"),
+        "approval_waiting": command("approvals", "list"),
+        "schedule_lateness": command("schedule", "history"),
+        "runs_missed": command("schedule", "history"),
+        "notification_waiting": command("notify", "list"),
+    }
+    return f"more: {looks[metric]}"

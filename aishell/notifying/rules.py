@@ -1,0 +1,214 @@
+"""`config/notifications.yaml` as values: services, and the rules that say who is told of what."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aishell.agents.monitoring import ADMIN, INCIDENT, alerts
+from aishell.errors import UnknownNameError, UsageError
+from aishell.models import AgentConfig
+from aishell.notifying.conditions import RUN, SCHEDULE, SITE, TARGET, Condition
+from aishell.notifying.events import CRITICAL, EVENTS, WARNING, reaches
+from aishell.scheduling.times import Window, seconds
+from aishell.schema import Known, wrong
+from aishell.settings import checked, load_agent, read
+from aishell.settings_schemas import NOTIFICATIONS
+from aishell.yamlfile import Document
+
+FILE = "notifications.yaml"
+_UTC = ZoneInfo("UTC")
+#: The keys of a rule that choose among what happens.
+CHOOSING = ("target", "label", "schedule")
+#: By which of them a condition on a metric of a kind can be chosen.
+_CHOSEN_BY = {RUN: CHOOSING, TARGET: ("target", "label"), SCHEDULE: ("schedule",), SITE: ()}
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where the URL of a service is found: it is a secret, and stands in no file of the site. Exactly one of the three is set."""
+
+    name: str
+    url_env: str | None = None
+    url_file: str | None = None
+    url_command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facets:
+    """What something is about, as far as rules choose by it; empty where it is about none."""
+
+    target: str = ""
+    labels: Collection[str] = ()
+    schedule: str = ""
+    agent: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Whom to tell, and of what: of `events`, or when a condition holds. `severity`: of events the least, of a condition its own.
+
+    `agent`: of its runs alone. `incident`: a condition on runs opens an incident, which the next run where it does not hold
+    closes; a condition on anything else than runs always does.
+    """
+
+    name: str
+    to: tuple[str, ...]
+    events: tuple[str, ...] = ()
+    when: Condition | None = None
+    severity: str | None = None
+    target: str = "*"
+    label: str = "*"
+    schedule: str = "*"
+    every: timedelta | None = None
+    agent: str | None = None
+    incident: bool = False
+    figures: tuple[str, ...] = ()  # metrics of a run that go along in its messages
+
+    def chooses(self, about: Facets) -> bool:
+        """Whether it is about what this is about."""
+        return (
+            self.agent in (None, about.agent)
+            and fnmatchcase(about.target, self.target)
+            and (self.label == "*" or any(fnmatchcase(label, self.label) for label in about.labels))
+            and fnmatchcase(about.schedule, self.schedule)
+        )
+
+    def wants(self, event: str, severity: str, about: Facets) -> bool:
+        """Whether it tells of an event."""
+        return event in self.events and reaches(severity, self.severity) and self.chooses(about)
+
+    @property
+    def own_severity(self) -> str:
+        """How severe its condition is."""
+        return self.severity or WARNING
+
+
+@dataclass(frozen=True)
+class Notifications:
+    """Services by name, and rules: those of the file, and the alerts of the agents' files."""
+
+    services: Mapping[str, Service] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    quiet_hours: Window | None = None
+    zone: ZoneInfo = _UTC
+    path: str = FILE
+
+    def named(self, name: str) -> Rule:
+        """Raises UnknownNameError."""
+        found = {rule.name: rule for rule in self.rules}
+        if name not in found:
+            raise UnknownNameError("rule", name, found, self.path)
+        return found[name]
+
+    def held_back(self, severity: str, moment: datetime) -> datetime | None:
+        """When the quiet hours end that keep a message of this severity from being sent now; None where none do."""
+        if self.quiet_hours is None or severity == CRITICAL:
+            return None
+        return self.quiet_hours.end(moment, self.zone)
+
+
+def load_notifications(config: Path, known: Known) -> Notifications:
+    """Services and rules of a config folder, the alerts of its agents' files among them.
+
+    `known`: the targets, labels and schedules there are. Raises SettingsError, with file and line, for what is wrong.
+    """
+    path = str(config / FILE)
+    document = read(config / FILE, path) or Document(path, {})
+    data = checked(document, NOTIFICATIONS, known)
+    services = {str(name): _service(document, str(name), one) for name, one in (data.get("services") or {}).items()}
+    if services and find_spec("apprise") is None:
+        message = "notifications are sent by apprise, which is not installed"
+        raise wrong(document, "services", message=message, hint="pip install 'aishell[notifications]'")
+    rules = [_rule(document, number, one, services) for number, one in enumerate(data.get("rules") or ())]
+    window = None
+    if data.get("quiet_hours") is not None:
+        try:
+            window = Window.parse(data["quiet_hours"])
+        except ValueError as error:
+            raise wrong(document, "quiet_hours", message=str(error), hint='write e.g. "22:00-06:00"') from error
+    zone = ZoneInfo(data.get("time_zone") or "UTC")
+    return Notifications(services, (*rules, *_of_agents(config, services)), window, zone, path)
+
+
+def _service(document: Document, name: str, data: Mapping[str, Any] | None) -> Service:
+    given = {key: value for key, value in (data or {}).items() if value is not None}
+    if len(given) != 1:
+        message = (
+            f"the service {name!r} {'names several places of its URL' if given else 'does not say where its URL is'}"
+        )
+        later = sorted(given, key=lambda key: document.line("services", name, key))[1:2]
+        hint = "write one of url_env, url_file and url_command"
+        raise wrong(document, "services", name, *later, message=message, hint=hint)
+    return Service(name, given.get("url_env"), given.get("url_file"), tuple(given.get("url_command") or ()))
+
+
+def _rule(document: Document, number: int, data: Mapping[str, Any], services: Collection[str]) -> Rule:
+    at = ("rules", number)
+    for place, name in enumerate(data["to"]):
+        if "://" in name:  # a URL holds a secret, which no message shows
+            message, hint = "`to` holds a URL", "name a service, which says where its URL is"
+            raise wrong(document, *at, "to", place, message=message, hint=hint)
+        if name not in services:
+            near = UnknownNameError("service", name, services)
+            raise wrong(document, *at, "to", place, message=near.message, hint=near.hint)
+    given = [key for key in ("event", "when") if data.get(key) is not None]
+    if len(given) != 1:
+        message = f"the rule {data['name']!r} has {'both `event` and' if given else 'neither `event` nor'} `when`"
+        later = sorted(given, key=lambda key: document.line(*at, key))[1:]
+        raise wrong(document, *at, *later, message=message, hint="write one of them: it says of what it tells")
+    events = data.get("event") or ()
+    events = (events,) if isinstance(events, str) else tuple(events)
+    condition = None
+    if data.get("when") is not None:
+        try:
+            condition = Condition.parse(data["when"])
+        except UsageError as error:
+            raise wrong(document, *at, "when", message=error.message, hint=error.hint) from error
+    _check_choice(document, at, data, events, condition)
+    every = timedelta(seconds=seconds(data["every"])) if data.get("every") is not None else None
+    if every is not None and not timedelta(0) < every <= timedelta(days=366):
+        raise wrong(document, *at, "every", message=f"every is out of range: {data['every']}", hint="write 1s to 366d")
+    chosen = {key: data[key] for key in ("severity", *CHOOSING) if data.get(key) is not None}
+    return Rule(data["name"], tuple(data["to"]), events, condition, every=every, **chosen)
+
+
+def _check_choice(
+    document: Document, at: tuple[object, ...], data: Mapping[str, Any], events: tuple[str, ...], when: Condition | None
+) -> None:
+    """Raises SettingsError for a rule that would never tell anything: its events have nothing to be chosen by so."""
+    about = {name: EVENTS[name].chosen_by for name in events} if when is None else {when.metric: _CHOSEN_BY[when.of]}
+    for key in CHOOSING:
+        for name, by in about.items():
+            if data.get(key) is not None and key not in by:
+                hint = f"choose it by {' or '.join(one for one in CHOOSING if one in by)}" if by else f"leave {key} out"
+                raise wrong(document, *at, key, message=f"`{name}` has no {key} to be chosen by", hint=hint)
+    for name in events:
+        if not reaches(EVENTS[name].severity, data.get("severity")):
+            message = f"`{name}` is {EVENTS[name].severity}, which is less severe than {data['severity']}"
+            raise wrong(
+                document, *at, "severity", message=message, hint=f"write {EVENTS[name].severity}, or leave it out"
+            )
+
+
+def _of_agents(config: Path, services: Collection[str]) -> Iterator[Rule]:
+    """The alerts of the agents' files as rules; who is told is the service ADMIN, where there is one."""
+    for path in sorted((config / "agents").glob("*.yaml")):
+        agent = path.stem
+        monitoring = load_agent(config, agent, AgentConfig(agent, agent, frozenset())).monitoring
+        for condition, action in alerts(monitoring):
+            yield Rule(
+                f"{agent}: {condition.text} ({action})",
+                (ADMIN,) if ADMIN in services else (),
+                when=condition,
+                severity=CRITICAL if action == INCIDENT else WARNING,
+                agent=agent,
+                incident=action == INCIDENT,
+                figures=tuple((monitoring or {}).get("metrics") or ()),
+            )

@@ -1,0 +1,120 @@
+"""What a process of its own does that delivers messages to one URL: through apprise, or, for a heartbeat, by a GET.
+
+A URL holds a secret: it comes by standard input and goes nowhere else. Why a message could not be delivered stands only in
+apprise's log; what is told of that has no part of the URL in it but the host.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+from aishell.notifying.events import CRITICAL, INFO
+
+#: Seconds that a connection, and each answer, may take.
+PATIENCE = 5.0
+#: Parts of a URL that are shorter than this are no secrets, but parts of other words.
+_SHORTEST = 4
+#: Parts of a URL: what stands between these.
+_BETWEEN = re.compile(r"[:/@?&=#;,]+")
+_NOT_READ = "the URL of the service is none that apprise reads"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of a message. `reason`: why it was not sent."""
+
+    number: int
+    sent: bool
+    reason: str = ""
+
+    def text(self) -> str:
+        """As a line, which `read` reads."""
+        return json.dumps([self.number, self.sent, self.reason])
+
+    @classmethod
+    def read(cls, line: str | bytes) -> Delivery:
+        number, sent, reason = json.loads(line)
+        return cls(int(number), bool(sent), str(reason))
+
+
+def send(job: dict[str, Any]) -> Iterator[Delivery]:
+    """Deliver messages, one after the other. `job`: {url, heartbeat, messages: [{number, severity, title, body}]}."""
+    deliver = _heartbeat if job["heartbeat"] else _Service(job["url"])
+    for message in job["messages"]:
+        reason = deliver(job["url"], message)
+        yield Delivery(message["number"], reason is None, without_secrets(reason or "", job["url"]))
+
+
+def without_secrets(text: str, url: str) -> str:
+    """A text that has no part of a URL in it any more, whichever way it was encoded, but its scheme and host."""
+    scheme, _, rest = url.partition("://")
+    user, _, place = re.split(r"[/?#]", rest)[0].rpartition("@")
+    host, password = place.partition(":")[0], user.partition(":")[2]
+    parts = {part for part in _BETWEEN.split(rest) if len(part) >= _SHORTEST and part.casefold() != host.casefold()}
+    parts |= {password} - {""}  # however short
+    plain = {form for part in parts for form in (part, unquote(part), unquote_plus(part))}
+    secrets = {form for part in plain for form in (part, quote(part), quote_plus(part))}
+    for secret in sorted((url, rest, *secrets), key=len, reverse=True):
+        if secret not in ("", scheme, host):
+            text = text.replace(secret, "***")
+    return text
+
+
+class _Service:
+    """One service of apprise."""
+
+    def __init__(self, url: str) -> None:
+        import apprise
+
+        self._kinds = {INFO: apprise.NotifyType.INFO, CRITICAL: apprise.NotifyType.FAILURE}
+        self._otherwise, self._text = apprise.NotifyType.WARNING, apprise.NotifyFormat.TEXT
+        self._log = _Kept()
+        logger = logging.getLogger("apprise")
+        logger.setLevel(logging.INFO)  # its DEBUG has the URLs
+        logger.propagate = False
+        logger.addHandler(self._log)
+        self._service = apprise.Apprise.instantiate(url)
+        if self._service is not None:
+            self._service.socket_connect_timeout = self._service.socket_read_timeout = PATIENCE
+
+    def __call__(self, url: str, message: dict[str, Any]) -> str | None:
+        """Deliver one; why that was not possible."""
+        if self._service is None:
+            return _NOT_READ
+        self._log.lines.clear()
+        kind = self._kinds.get(message["severity"], self._otherwise)
+        body, title = message["body"], " ".join(message["title"].split())  # of a mail it is a header
+        if self._service.notify(body=body, title=title, notify_type=kind, body_format=self._text):
+            return None
+        return "; ".join(dict.fromkeys(self._log.lines)) or "apprise says no more than that it failed"
+
+
+class _Kept(logging.Handler):
+    """Keeps what a log says went wrong."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def _heartbeat(url: str, message: dict[str, Any]) -> str | None:
+    """Call a URL; why that was not possible."""
+    try:
+        request = urllib.request.Request(url, headers={"User-Agent": "aishell"})  # noqa: S310  http and https alone, at load
+        with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310
+            return None
+    except urllib.error.HTTPError as error:
+        return f"the server answered {error.code}"
+    except (OSError, ValueError) as error:
+        return f"the URL could not be called: {getattr(error, 'reason', error)}"

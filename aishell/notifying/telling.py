@@ -1,0 +1,180 @@
+"""One look at what is to be told: causes since the last look, how things stand, and what is due. `tell` never raises for that.
+
+The daemon calls `tell` as a job; `aishell run`, `runs resume` and `schedule run-due` do at their end (`told_at_end`).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from aishell.commands import command
+from aishell.errors import AishellError
+from aishell.notifying.delivering import MOST, PATIENCE, Parcel, deliver, url_of
+from aishell.notifying.happenings import TYPES
+from aishell.notifying.judging import Judge
+from aishell.notifying.rules import Rule
+from aishell.notifying.sending import Delivery
+from aishell.site_files import SiteFiles
+from aishell.state.connection import Record
+from aishell.state.measures import measure
+from aishell.state.outbox import HEARTBEAT, Outbox
+from aishell.traces import unexpected
+
+Said = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a look came to: messages that were decided, sent, and not sent."""
+
+    decided: int = 0
+    sent: int = 0
+    failed: int = 0
+
+
+def tell(site: SiteFiles, at: datetime | None = None, *, patience: float = PATIENCE) -> Told:
+    """Decide what is to be told, and deliver what is due. Raises AishellError where configuration or state cannot be read.
+
+    That a service cannot be reached is recorded and tried again, and no error.
+    """
+    at = at or datetime.now(UTC)
+    asked = wanted(site)
+    if not site.state_path.exists():
+        return Told()
+    decided = _decide(site, at) if asked else 0
+    if not asked:
+        site.outbox.stop()
+    sent = failed = 0
+    for one in _deliver(site, at, patience):
+        sent, failed = sent + one, failed + (not one)
+    site.outbox.prune(site.settings.keep_notifications)
+    return Told(decided, sent, failed)
+
+
+@contextmanager
+def told_at_end(site: SiteFiles, say: Said, *, scheduled: bool = False) -> Iterator[None]:
+    """Tell of what happens within when it ends, also by an error; what hinders that is said, and no error.
+
+    `scheduled`: heartbeats of schedules are to be sent, though there are no rules.
+    Raises SettingsError at its beginning, before anything is done, where notifications or schedules are configured wrongly.
+    """
+    if not (wanted(site) if scheduled else site.notifications.rules):
+        yield
+        return
+    # Before anything happens, and not before: a run that is refused makes no store.
+    site.at_opening = lambda store: Outbox(store).begin()
+    if "store" in site.__dict__:
+        site.outbox.begin()
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise  # whoever leaves now waits for nobody's mail server; the next look tells of it
+    except BaseException:
+        _tell_or_say(site, say)
+        raise
+    _tell_or_say(site, say)
+
+
+def _tell_or_say(site: SiteFiles, say: Said) -> None:
+    try:
+        told = tell(site)
+    except AishellError as error:
+        say(f"nobody could be told of it: {error.message}")
+        return
+    except Exception as error:  # whatever it is, the work is done and has its own exit code
+        say(f"nobody could be told of it: {unexpected(error).message}")
+        return
+    if told.failed:
+        say(
+            f"{told.failed} notification(s) could not be delivered and will be tried again: `{command('notify', 'list')}`"
+        )
+
+
+def wanted(site: SiteFiles) -> bool:
+    """Whether anything of the site is to be told to anybody. Raises SettingsError."""
+    return bool(site.notifications.rules or _heartbeats(site))
+
+
+def _heartbeats(site: SiteFiles) -> dict[str, str]:
+    """Schedule -> the URL that is called after each success."""
+    return {name: one.heartbeat_url for name, one in site.schedules.by_name.items() if one.heartbeat_url}
+
+
+def _decide(site: SiteFiles, at: datetime) -> int:
+    site.outbox.begin()
+    targets = {name: target.labels for name, target in site.settings.targets.items()}
+    judge = Judge(site.notifications, targets, list(site.schedules.by_name), _heartbeats(site))
+    watching = judge.watching
+    standings = [
+        standing
+        for rule in watching
+        if rule.when is not None
+        for standing in judge.standing(rule, *measure(site.store, rule.when.metric, at))
+    ]
+    names = {rule.name for rule in site.notifications.rules}
+    made = site.outbox.watch(standings, names, {rule.name for rule in watching}, at)
+    return made + site.outbox.decide(TYPES, judge.happened, at)
+
+
+def _deliver(site: SiteFiles, at: datetime, patience: float) -> Iterator[bool]:
+    """Deliver what is due; whether each that was tried was sent."""
+    due = site.outbox.claim(lambda severity: site.notifications.held_back(severity, at), at, MOST)
+    left = {row.id for row in due}
+    parcels = defaultdict[tuple[str, str], list[Record]](list)
+    heartbeats = _heartbeats(site)
+    for row in due:
+        known = heartbeats if row.kind == HEARTBEAT else site.notifications.services
+        if row.service not in known:
+            what = "heartbeat_url of the schedule" if row.kind == HEARTBEAT else "service"
+            site.outbox.failed(row.id, f"the {what} {row.service!r} is no longer configured", at, for_good=True)
+            left.remove(row.id)
+            continue
+        parcels[row.kind, row.service].append(row)
+    for one in deliver((_parcel(site, *place, rows) for place, rows in parcels.items()), patience):
+        left.discard(one.number)
+        if one.sent:
+            site.outbox.sent(one.number)
+        else:
+            site.outbox.failed(one.number, one.reason, at)
+        yield one.sent
+    for number in left:
+        site.outbox.untried(number, at)
+
+
+def _parcel(site: SiteFiles, kind: str, service: str, rows: list[Record]) -> Parcel:
+    messages = [{"number": row.id, "severity": row.severity, "title": row.title, "body": row.body} for row in rows]
+    if kind == HEARTBEAT:
+        return Parcel(service, partial(_heartbeats(site).__getitem__, service), messages, heartbeat=True)
+    return Parcel(service, partial(url_of, site.notifications.services[service]), messages)
+
+
+def try_out(
+    site: SiteFiles, rules: Iterable[Rule], *, patience: float = PATIENCE
+) -> Iterator[tuple[str, str, Delivery]]:
+    """Send a test message by rules, past the outbox; rule, service and what became of it, in the order of the rules."""
+    asked = [(rule, service) for rule in rules for service in rule.to]
+    parcels = defaultdict[str, list[dict[str, str | int]]](list)
+    for number, (rule, service) in enumerate(asked):
+        told = f"event {', '.join(rule.events)}" if rule.when is None else f"condition {rule.when.text}"
+        body = f"A test of the rule {rule.name} ({told}) on host {socket.gethostname()}. Nothing has happened."
+        message: dict[str, str | int] = {
+            "number": number,
+            "severity": "info",
+            "title": f"test of {rule.name}",
+            "body": body,
+        }
+        parcels[service].append(message)
+    services = site.notifications.services
+    brought = deliver(
+        (Parcel(name, partial(url_of, services[name]), messages) for name, messages in parcels.items()), patience
+    )
+    ended = {one.number: one for one in brought}
+    for number, (rule, service) in enumerate(asked):
+        untried = Delivery(number, False, "not tried: the message before it did not come to an end")
+        yield rule.name, service, ended.get(number, untried)

@@ -1,0 +1,49 @@
+"""Figures that conditions of rules name, of targets, of schedules and of the site, as they stand in the store now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from aishell.state.connection import Record
+from aishell.state.store import Store
+
+#: Missed times count for so long.
+WEEK = timedelta(days=7)
+#: Safety copies of a restore in place stand in for no backup; damaged ones, and those that came back otherwise, for none either.
+_BACKUPS = """SELECT target, max(started_at) AS since FROM backups
+    WHERE problem IS NULL AND differs IS NULL AND backup_id NOT LIKE '%-safety' {verified} GROUP BY target"""
+_QUERIES = {
+    "last_backup_age": _BACKUPS.format(verified=""),
+    "last_verified_backup_age": _BACKUPS.format(verified="AND rung IN ('readable', 'restored-and-compared')"),
+    "approval_waiting": """SELECT r.target, min(a.requested_at) AS since FROM approvals AS a JOIN runs AS r ON r.id = a.run_id
+        WHERE a.status = 'pending' AND a.expires_at > :now GROUP BY r.target""",
+    "schedule_lateness": """SELECT schedule, min(nominal_at) AS since FROM schedule_runs
+        WHERE status = 'due' AND nominal_at <= :now GROUP BY schedule""",
+    "notification_waiting": "SELECT '', min(decided_at) AS since FROM outbox WHERE status = 'waiting'",
+    "runs_missed": """SELECT schedule, sum(times) AS number FROM schedule_runs
+        WHERE status = 'missed' AND nominal_at > :week GROUP BY schedule""",
+}
+#: What it means that nothing is there: a backup that was never made is older than any.
+_ABSENT = {"last_backup_age": float("inf"), "last_verified_backup_age": float("inf"), "runs_missed": 0.0}
+
+
+def measure(store: Store, metric: str, now: datetime) -> tuple[Mapping[str, float], float | None]:
+    """A metric by what it is of (a target, a schedule, '' of the site), and its value where nothing is known of one.
+
+    Ages are in seconds.
+    """
+    stamps = {"now": _stamp(now), "week": _stamp(now - WEEK)}
+    with store.read() as connection:
+        rows = connection.all(_QUERIES[metric], stamps)
+    return {row[0]: value for row in rows if (value := _value(row, now)) is not None}, _ABSENT.get(metric)
+
+
+def _value(row: Record, now: datetime) -> float | None:
+    if row.keys()[1] == "number":
+        return float(row.number)
+    return (now - datetime.fromisoformat(row.since)).total_seconds() if row.since else None
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")

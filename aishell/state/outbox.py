@@ -1,0 +1,332 @@
+"""The outbox: what is to be told, decided once per rule and cause, and delivered at least once. Every method is one transaction.
+
+Causes are events of the audit log, which stand in the transactions of what they tell: the log is looked through from where the
+last look ended, and what a look decides is committed with how far it came. Nothing is told twice by a rule, nothing is passed by,
+whoever is killed when (docs/decisions/0022-notifications.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aishell.models import canonical, now
+from aishell.state import audit
+from aishell.state.connection import Connection, Record, marks
+from aishell.state.store import Store
+
+MESSAGE, HEARTBEAT = "message", "heartbeat"
+#: Who delivers a message has it for so long; after that it is another's turn.
+LEASE = timedelta(minutes=2)
+#: Between two tries: doubled with each, from the first to the last of these; then it is given up. What is older is not
+#: told of at all.
+FIRST_WAIT, LONGEST_WAIT, GIVEN_UP = timedelta(seconds=30), timedelta(hours=1), timedelta(days=3)
+#: So many events are judged in a transaction: no other writer waits longer.
+_AT_A_TIME = 200
+_HAPPENED = """SELECT e.id, e.type, e.at, e.data, e.run_id, e.step_index,
+        r.agent, r.target, r.result, r.host,
+        COALESCE((SELECT s.schedule FROM schedule_runs AS s WHERE s.run_id = e.run_id LIMIT 1), '') AS schedule,
+        (SELECT a.status FROM approvals AS a WHERE a.id = e.told ->> '$.approval') AS approval,
+        NOT EXISTS (SELECT 1 FROM schedule_runs AS s
+            WHERE s.schedule = e.told ->> '$.schedule' AND s.nominal_at = e.told ->> '$.nominal'
+              AND NOT (s.status = 'done' AND s.outcome = 'success')) AS all_well
+    FROM (SELECT *, CASE WHEN json_valid(data) THEN data ELSE 'null' END AS told FROM events) AS e
+        LEFT JOIN runs AS r ON r.id = e.run_id"""
+_NEW = f"{_HAPPENED} WHERE e.id > :after AND e.at > :oldest AND e.type IN ({{types}}) ORDER BY e.id LIMIT {_AT_A_TIME}"
+#: An approval that nobody has answered in time; as an event, for nothing happened that would be in the log.
+_EXPIRED = """SELECT a.id, 'approval_expired' AS type, a.expires_at AS at,
+        json_object('approval', a.id, 'step', a.step_id) AS data, a.run_id, a.step_index, r.agent, r.target, r.result, r.host,
+        COALESCE((SELECT s.schedule FROM schedule_runs AS s WHERE s.run_id = a.run_id LIMIT 1), '') AS schedule,
+        a.status AS approval, 0 AS all_well
+    FROM approvals AS a JOIN runs AS r ON r.id = a.run_id
+    WHERE a.status = 'pending' AND a.expires_at > :since AND a.expires_at <= :now ORDER BY a.expires_at"""
+_DUE = """SELECT * FROM outbox WHERE status = 'waiting' AND next_at <= :now ORDER BY
+    CASE severity WHEN 'critical' THEN 0 ELSE 1 END, id"""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a rule tells its services, once of a cause. `subject`: after one about it, `every` has to pass before the next."""
+
+    rule: str
+    cause: str
+    subject: str
+    to: tuple[str, ...]
+    severity: str
+    title: str
+    body: str
+    every: timedelta | None = None
+    kind: str = MESSAGE
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How it stands with what opens an incident: one of a rule and a subject is open as long as it `holds`.
+
+    `about`: target, schedule and agent, where it has them. `body`: why it holds, or why no more.
+    """
+
+    rule: str
+    subject: str
+    holds: bool
+    severity: str
+    title: str
+    body: str
+    to: tuple[str, ...] = ()
+    every: timedelta | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
+
+
+Judge = Callable[[Record], Iterable[Message | Standing]]
+
+
+class Outbox:
+    """The outbox of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def begin(self) -> None:
+        """Tell of what happens from now on; where that was begun, go on."""
+        with self.store.read() as connection:
+            if connection.first("SELECT 1 FROM outbox_cursor") is not None:
+                return
+        with self.store.write() as connection:
+            cursor = {"id": 1, "event": audit.head(connection)[0], "at": now()}
+            connection.insert("outbox_cursor", cursor, known="ON CONFLICT (id) DO NOTHING")
+
+    def stop(self) -> None:
+        """There are no rules: what happens meanwhile is not told of later."""
+        with self.store.read() as connection:
+            if connection.first("SELECT 1 FROM outbox_cursor") is None:
+                return
+        with self.store.write() as connection:
+            connection.execute("DELETE FROM outbox_cursor")
+
+    def decide(self, types: Collection[str], judge: Judge, at: datetime) -> int:
+        """Judge each event that was not looked at yet, and each approval that has expired since; how many messages that made."""
+        made = 0
+        while True:
+            with self.store.write() as connection:
+                cursor = connection.first("SELECT * FROM outbox_cursor")
+                if cursor is None:
+                    return made
+                names, values = marks(types)
+                newest = audit.head(connection)[0]
+                events = connection.all(
+                    _NEW.format(types=names), {**values, "after": cursor.event, "oldest": _stamp(at - GIVEN_UP)}
+                )
+                more = len(events) == _AT_A_TIME
+                if not more:
+                    events += connection.all(_EXPIRED, {"since": cursor.at, "now": _stamp(at)})
+                for event in events:
+                    for said in judge(event):
+                        if isinstance(said, Standing):
+                            made += self._stand(connection, said, at)
+                        else:
+                            made += _put(connection, said, at)
+                reached = {"event": events[-1].id if more else newest}
+                if not more:
+                    reached["at"] = max(_stamp(at), cursor.at)
+                if more or any(reached[name] != cursor[name] for name in reached):
+                    connection.update("outbox_cursor", "id = :one", {"one": 1}, reached)
+                if not more and audit.head(connection)[0] == newest:
+                    return made
+
+    def watch(
+        self, standings: Iterable[Standing], rules: Collection[str], watched: Collection[str], at: datetime
+    ) -> int:
+        """Open and close incidents as it stands now; how many messages that made.
+
+        `rules`: all there are; what others had opened is closed. `watched`: those whose every subject is among `standings`.
+        """
+        made, seen = 0, set[tuple[str, str]]()
+        with self.store.write() as connection:
+            for one in standings:
+                seen.add((one.rule, one.subject))
+                made += self._stand(connection, one, at)
+            for open_ in connection.all("SELECT * FROM incidents WHERE closed_at IS NULL"):
+                gone = "the rule is no longer configured" if open_.rule not in rules else ""
+                if not gone and open_.rule in watched and (open_.rule, open_.subject) not in seen:
+                    gone = "the rule is no longer about it"
+                if gone:
+                    _close(connection, open_, gone, at)
+        return made
+
+    def _stand(self, connection: Connection, one: Standing, at: datetime) -> int:
+        place = {"rule": one.rule, "subject": one.subject}
+        there = "SELECT * FROM incidents WHERE rule = :rule AND subject = :subject AND closed_at IS NULL"
+        known = connection.first(there, place)
+        if known is None:
+            return self._open(connection, one, place, at) if one.holds else 0
+        if not one.holds:
+            _close(connection, known, one.body.partition("\n")[0], at)
+            over = _about(one, f"incident {known.id} closed", f"over: {known.title}", "info")
+            return _put(connection, over, at) if _was_told(connection, known) else 0
+        if one.every is None:
+            return 0
+        times = int((at - datetime.fromisoformat(known.opened_at)) / one.every)
+        still = _about(
+            one, f"incident {known.id}, {times} times {one.every} later", f"still: {one.title}", one.severity
+        )
+        return _put(connection, still, at) if times else 0
+
+    def _open(self, connection: Connection, one: Standing, place: Mapping[str, str], at: datetime) -> int:
+        row = {**place, "severity": one.severity, "title": one.title, "about": canonical(one.about)}
+        row["opened_at"] = _stamp(at)
+        connection.insert("incidents", row)
+        number = connection.value("SELECT last_insert_rowid()")
+        told = {"incident": number, **place, "severity": one.severity, "title": one.title, **one.about}
+        audit.append(connection, "incident_opened", told)
+        opened = _about(one, f"incident {number} opened", one.title, one.severity)
+        return _put(connection, replace(opened, every=one.every), at)
+
+    def claim(self, held_back: Callable[[str], datetime | None], at: datetime, most: int) -> list[Record]:
+        """What is due, for the caller to deliver at once; nobody else gets it within LEASE.
+
+        `held_back`: until when a severity is not to be told of.
+        """
+        claimed = list[Record]()
+        with self.store.write() as connection:
+            for row in connection.all(_DUE, {"now": _stamp(at)}):
+                until = held_back(row.severity) if row.kind == MESSAGE else None
+                if until is None and len(claimed) == most:
+                    break
+                values: dict[str, Any] = {"next_at": _stamp(until or at + LEASE)}
+                if until is None:
+                    values["attempts"] = row.attempts + 1
+                    claimed.append(row)
+                connection.update("outbox", "id = :id", {"id": row.id}, values)
+        return claimed
+
+    def sent(self, number: int) -> None:
+        """A message was delivered."""
+        self._ended(number, {"status": "sent", "reason": None, "ended_at": now()}, "notification_sent")
+
+    def untried(self, number: int, at: datetime) -> None:
+        """A message was not come to: that was no attempt."""
+        with self.store.write() as connection:
+            sql = "UPDATE outbox SET attempts = attempts - 1, next_at = :at WHERE id = :id AND status = 'waiting'"
+            connection.execute(sql, {"id": number, "at": _stamp(at)})
+
+    def failed(self, number: int, reason: str, at: datetime, *, for_good: bool = False) -> None:
+        """A try failed: there is another one later, unless it is `for_good` or was decided long ago."""
+        with self.store.read() as connection:
+            row = connection.first("SELECT * FROM outbox WHERE id = :id", {"id": number})
+        if row is None:
+            return
+        if for_good or at - datetime.fromisoformat(row.decided_at) > GIVEN_UP:
+            self._ended(number, {"status": "failed", "reason": reason, "ended_at": now()}, "notification_failed")
+            return
+        wait = min(FIRST_WAIT * 2 ** min(row.attempts, 20), LONGEST_WAIT)
+        self._ended(number, {"reason": reason, "next_at": _stamp(at + wait)}, "notification_failed")
+
+    def _ended(self, number: int, values: Mapping[str, Any], event: str) -> None:
+        with self.store.write() as connection:
+            if not connection.update("outbox", "id = :id AND status = 'waiting'", {"id": number}, values):
+                return  # another process, which had it after LEASE, was faster
+            row = connection.first("SELECT * FROM outbox WHERE id = :id", {"id": number})
+            if row is not None:
+                told = {"notification": number, "kind": row.kind, "rule": row.rule, "service": row.service}
+                audit.append(
+                    connection, event, {**told, "attempt": row.attempts, "status": row.status, "reason": row.reason}
+                )
+
+    def prune(self, keep: int) -> None:
+        """Remove what was ended, but the newest `keep` of it."""
+        ended = "SELECT id FROM outbox WHERE status <> 'waiting' ORDER BY id DESC LIMIT -1 OFFSET :keep"
+        with self.store.read() as connection:
+            if connection.first(ended, {"keep": keep}) is None:
+                return
+        with self.store.write() as connection:
+            connection.execute(f"DELETE FROM outbox WHERE id IN ({ended})", {"keep": keep})  # noqa: S608  our own
+
+    def recent(self, *, limit: int, waiting: bool = False) -> list[Record]:
+        """What was decided, the newest first; `waiting`: what is not delivered."""
+        sql = "SELECT * FROM outbox WHERE NOT :waiting OR status = 'waiting' ORDER BY id DESC LIMIT :limit"
+        with self.store.read() as connection:
+            return connection.all(sql, {"waiting": waiting, "limit": limit})
+
+    def incidents(self, *, limit: int, every: bool = False) -> list[Record]:
+        """Incidents that are open, or `every` one, the newest first."""
+        sql = "SELECT * FROM incidents WHERE :every OR closed_at IS NULL ORDER BY id DESC LIMIT :limit"
+        with self.store.read() as connection:
+            return connection.all(sql, {"every": every, "limit": limit})
+
+    def due(self, at: datetime) -> bool:
+        """Whether there is anything to deliver."""
+        with self.store.read() as connection:
+            return connection.first(f"{_DUE} LIMIT 1", {"now": _stamp(at)}) is not None
+
+
+def data_of(event: Record) -> dict[str, Any]:
+    """What an event tells."""
+    return audit.read(event.data)
+
+
+def result_of(event: Record) -> dict[str, Any] | None:
+    """The result of an event's run, as far as it has one."""
+    found: dict[str, Any] | None = json.loads(event.result) if event.result else None
+    return found
+
+
+def _about(one: Standing, cause: str, title: str, severity: str) -> Message:
+    return Message(one.rule, cause, one.subject, one.to, severity, title, one.body)
+
+
+def _put(connection: Connection, message: Message, at: datetime) -> int:
+    """Put a message into the outbox, once for each service; whether anything is new."""
+    if message.every is not None:
+        after = _stamp(at - message.every)
+        told = """SELECT 1 FROM outbox WHERE kind = :kind AND rule = :rule AND subject = :subject AND decided_at > :after
+            LIMIT 1"""
+        values = {"kind": message.kind, "rule": message.rule, "subject": message.subject, "after": after}
+        if connection.first(told, values) is not None:
+            return 0
+    rows = list(_rows(message, _stamp(at)))
+    before = connection.total_changes
+    if rows:
+        connection.insert("outbox", *rows, known="ON CONFLICT (kind, rule, cause, service) DO NOTHING")
+    if connection.total_changes == before:
+        return 0
+    told_ = {"kind": message.kind, "rule": message.rule, "cause": message.cause, "to": message.to}
+    audit.append(connection, "notification_decided", {**told_, "severity": message.severity, "title": message.title})
+    return 1
+
+
+def _rows(message: Message, at: str) -> Iterator[dict[str, Any]]:
+    for service in dict.fromkeys(message.to):
+        yield {
+            "kind": message.kind,
+            "rule": message.rule,
+            "cause": message.cause,
+            "subject": message.subject,
+            "service": service,
+            "severity": message.severity,
+            "title": audit.redact(message.title),
+            "body": audit.redact(message.body),
+            "status": "waiting",
+            "attempts": 0,
+            "decided_at": at,
+            "next_at": at,
+        }
+
+
+def _was_told(connection: Connection, incident: Record) -> bool:
+    """Whether anybody was told that an incident is open: else there is nothing to take back."""
+    sql = "SELECT 1 FROM outbox WHERE rule = :rule AND subject = :subject AND decided_at >= :opened LIMIT 1"
+    place = {"rule": incident.rule, "subject": incident.subject, "opened": incident.opened_at}
+    return connection.first(sql, place) is not None
+
+
+def _close(connection: Connection, incident: Record, why: str, at: datetime) -> None:
+    connection.update("incidents", "id = :id", {"id": incident.id}, {"closed_at": _stamp(at)})
+    told = {"incident": incident.id, "rule": incident.rule, "subject": incident.subject, "title": incident.title}
+    audit.append(connection, "incident_closed", {**told, "reason": why, **json.loads(incident.about)})
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
