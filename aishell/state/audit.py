@@ -116,11 +116,8 @@ def verify_head(connection: Connection, expected: str, sealed: Sequence[Mapping[
     if connection.first(like, {"beginning": beginning(expected)}) is not None:
         return []
     seal_ = newest_seal(connection)
-    known = (
-        [*(part.head for part in seal_.parts if seal_ is not None), *(event["hash"] for event in sealed)]
-        if seal_
-        else []
-    )
+    ends = [part.head for part in seal_.parts] if seal_ is not None else []
+    known = [*ends, *(event["hash"] for event in sealed)]
     if any(str(one).startswith(expected) for one in known):
         return []
     text = f"no event has the hash {expected}: the tail was cut off or the chain rewritten"
