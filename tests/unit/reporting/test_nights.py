@@ -250,11 +250,7 @@ class Hourly:
     name, grace = "hourly", timedelta(minutes=15)
 
     def __init__(self):
-        from aishell.scheduling.schedules import Schedule
-
-        self.missed, self.blackout = "skip", lambda moment: None
-        assert Schedule is not None
-        self.timing = self
+        self.missed, self.blackout, self.timing = "skip", lambda moment: None, self
 
     window = zone = None
 
