@@ -75,13 +75,14 @@ def shift(step: Step, result: StepResult, *, read_only: bool) -> Shift | None:
 
 
 def forecast(step: Step, result: StepResult) -> float | None:
-    """Seconds for what a step left: its share of what was expected of all of it, or by the pace of what it has done where that
-    was slower; a first batch has no pause. None: no basis."""
+    """Seconds for what a step left: its share of what was expected of all of it. None: no basis.
+
+    Not by the pace of this one night: a backlog that is measured anew at each end would grow by its bad nights.
+    """
     done, expected = counted(result), step.estimate
-    if not done or not expected.work or expected.unit != "rows":
+    if not done or not expected.work or expected.unit != "rows" or expected.seconds is None:
         return expected.seconds
-    left = max(0, expected.work - done)
-    return round(max(left * result.execution_time / done, (expected.seconds or 0.0) * left / expected.work), 3)
+    return round(expected.seconds * max(0, expected.work - done) / expected.work, 3)
 
 
 def counted(result: StepResult) -> int | None:

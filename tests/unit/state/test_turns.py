@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -115,23 +114,27 @@ def test_a_write_has_the_turn_and_gives_it_back_whatever_happens(path):
     store.close()
 
 
-def opened(path: Path, begin: object) -> None:
-    begin.wait()  # type: ignore[attr-defined]
-    Store.open(path).close()
-
-
-def test_an_earlier_store_that_several_processes_open_at_once_is_migrated_once(path):
-    """Each had read the old version, and the second migration would have found its column there already."""
+def test_an_earlier_store_that_several_open_at_once_is_migrated_once(path):
+    """Each has read the old version when its turn comes; the second migration would find its column there already."""
     earlier(path, 1).close()
-    fork = multiprocessing.get_context("fork")
-    begin = fork.Event()
-    processes = [fork.Process(target=opened, args=(path, begin)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    begin.set()
-    for process in processes:
-        process.join(HANG)
-    assert [process.exitcode for process in processes] == [0] * 4
+    process, failed = holder(path), list[BaseException]()
+
+    def opened() -> None:
+        try:
+            Store.open(path).close()
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=opened) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    wait_until(
+        lambda: sum(one.name == "aishell-turn" for one in threading.enumerate()) == 3, "three wait for their turn"
+    )
+    process.communicate("")
+    for thread in threads:
+        thread.join(HANG)
+    assert failed == []
     store = Store.open(path)
     with store.read() as connection:
         assert connection.value("PRAGMA user_version") == VERSION
