@@ -36,7 +36,7 @@ LOAD = {
     "aishell.yaml": load_settings,
     "targets.yaml": load_settings,
     "policy.yaml": load_policy,
-    "schedules.yaml": lambda config: load_schedules(config, {}, tuple, lambda: Risk.LOW),
+    "schedules.yaml": lambda config: load_schedules(config, {}, tuple, lambda: Risk.LOW, str),
     "agents/maintenance.yaml": lambda config: load_agent(config, "maintenance", MaintenanceAgent.defaults),
 }
 
