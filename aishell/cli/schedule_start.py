@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -34,8 +34,9 @@ def start(ctx: click.Context, /) -> None:
     """
     from aishell.reporting.units import printable
     from aishell.scheduling.configuration import Configuration
-    from aishell.scheduling.daemon import Daemon
+    from aishell.scheduling.daemon import CHORES, Chore, Daemon
     from aishell.scheduling.starting import Starter
+    from aishell.scheduling.telling import Telling
 
     def log(text: str) -> None:
         say(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z} {printable(text)}", err=True)
@@ -47,7 +48,8 @@ def start(ctx: click.Context, /) -> None:
     configuration = Configuration(open_files(ctx))
     site = configuration.site
     starter = Starter(site, before_command(ctx, site), lambda row, code: log_row(row))
-    daemon = Daemon(configuration, starter, log, log_row, serve=lambda daemon: _serve(daemon, log))
+    chores = (*CHORES, Chore("telling people", timedelta(minutes=1), Telling(starter)))
+    daemon = Daemon(configuration, starter, log, log_row, chores=chores, serve=lambda daemon: _serve(daemon, log))
 
     def hear(number: int, _: FrameType | None) -> None:
         daemon.end(signal.Signals(number).name)

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, before_command, chosen_targets, clock_time, ends, hear_sigterm, open_site
+from aishell.cli.common import (
+    OUTPUT,
+    before_command,
+    chosen_targets,
+    clock_time,
+    ends,
+    hear_sigterm,
+    notifying,
+    open_site,
+)
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
@@ -132,7 +141,8 @@ def _drive(
             say(printable(f"  → {log_of(site, row.id)}"), err=True)
 
     say(f"workflow run {workflow_id[:8]}", err=True)
-    _, code = Driver(site, workflow_id, before_command(ctx, site), told).drive(resumed)
+    with notifying(site):
+        _, code = Driver(site, workflow_id, before_command(ctx, site), told).drive(resumed)
     remove_old_logs(log_of(site, 0).parent, LOGS)
     result = result_of(site, workflow_id)
     if output == "json":

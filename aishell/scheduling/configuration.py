@@ -22,7 +22,7 @@ _COPY = ".aishell-config-"
 
 def load(site: SiteFiles) -> SiteFiles:
     """Read all that a night can meet. Raises SettingsError, with file and line."""
-    policy = site.policy
+    policy, _ = site.policy, site.notifications
     schedules = site.schedules.by_name.values()
     stages = (stage.agent for one in schedules if one.workflow for stage in site.workflow(one.workflow).stages)
     for agent in {*stages, *(one.agent for one in schedules if not one.workflow)}:

@@ -133,9 +133,13 @@ class Starter:
             self.ended(self.site.ledger.row(row.id), 0)
         return hold is not None
 
+    @property
+    def words(self) -> list[str]:
+        """What stands before the command of a process of ours."""
+        return [*self.options, *(("--config", str(self.config)) if self.config is not None else ())]
+
     def _process(self, row: Record) -> Child:
-        words = [*self.options, *(("--config", str(self.config)) if self.config is not None else ())]
-        return processes.start([*words, "schedule", "work", str(row.id)], log_of(self.site, row.id))
+        return processes.start([*self.words, "schedule", "work", str(row.id)], log_of(self.site, row.id))
 
 
 def log_of(site: SiteFiles, number: int) -> Path:

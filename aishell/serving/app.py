@@ -1,4 +1,4 @@
-"""The HTTP application of a daemon: `/health` and `/ready` for monitors, `/approvals` for people of this host.
+"""The HTTP application of a daemon: `/health`, `/ready` and `/metrics` for monitors, `/approvals` for people of this host.
 
 What decides anything needs a peer that the kernel vouches for: it is there on the unix socket, and is not found (404) elsewhere.
 """
@@ -45,6 +45,17 @@ def application(daemon: Daemon, token: Callable[[], str | None], more: Iterable[
         found = readiness(daemon)
         return JSONResponse(found, 200 if found["ready"] else 503)
 
+    def metrics(request: Request) -> Response:
+        """What Prometheus reads."""
+        from aishell import metrics as known  # brings its library with it
+
+        valid = daemon.configuration.refused is None
+        try:
+            text = known.exposition(daemon.site, configuration_valid=valid, tick=daemon.ticked)
+        except StateError as error:
+            return JSONResponse({"error": {"message": error.message}}, 503)
+        return Response(text, media_type=known.CONTENT_TYPE)
+
     def waiting(request: Request, person: Person) -> Any:
         return answers.waiting(daemon.site)
 
@@ -82,6 +93,7 @@ def application(daemon: Daemon, token: Callable[[], str | None], more: Iterable[
         routes=[
             Route("/health", guarded(health)),
             Route("/ready", guarded(ready)),
+            Route("/metrics", guarded(metrics)),
             Route("/approvals", _for_people(waiting)),
             Route("/approvals/{id}", _for_people(show)),
             Route("/approvals/{id}/approve", _with_body(approve), methods=["POST"]),

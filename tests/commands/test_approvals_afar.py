@@ -224,7 +224,8 @@ def get(port: int, address: str, token: str | None = None) -> tuple[int, Any]:
         request.add_header("Authorization", f"Bearer {token}")
     try:
         with urllib.request.urlopen(request) as answer:
-            return answer.status, json.load(answer)
+            text = answer.read()
+            return answer.status, json.loads(text) if text.startswith(b"{") else text
     except urllib.error.HTTPError as error:
         with error:
             text = error.read()
@@ -247,6 +248,8 @@ def test_monitors_read_health_at_a_port_and_decide_nothing_there(site: Aishell, 
     assert get(port, "/health", "S3cret")[0] == 401
     assert get(port, "/health", "s3cret") == (200, {"status": "alive"})
     wait_until(lambda: get(port, "/ready", "s3cret")[0] == 200, "it is ready")
+    assert b"aishell_tick_timestamp_seconds" in get(port, "/metrics", "s3cret")[1]
+    assert get(port, "/metrics")[0] == 401
     approval = call(f"{place}/shop.sock", "approvals")[0]["id"]
     for address in ("/approvals", f"/approvals/{approval}", "/nothing"):
         assert get(port, address, "s3cret")[0] == 404

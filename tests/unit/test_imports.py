@@ -41,6 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "workflows.driving",
         "digest",
         "notifying.telling",
+        "scheduling.telling",
     ),
     ("metrics",),
     ("serving",),

@@ -37,7 +37,7 @@ LOAD = {
     "aishell.yaml": load_settings,
     "targets.yaml": load_settings,
     "policy.yaml": load_policy,
-    "schedules.yaml": lambda config: load_schedules(config, {}, tuple, lambda: Risk.LOW),
+    "schedules.yaml": lambda config: load_schedules(config, {}, tuple, lambda: Risk.LOW, str),
     "notifications.yaml": lambda config: load_notifications(config, {}),
     "agents/maintenance.yaml": lambda config: load_agent(config, "maintenance", MaintenanceAgent.defaults),
 }

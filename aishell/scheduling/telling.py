@@ -1,0 +1,24 @@
+"""What the daemon has told to people: by a process of its own, for a service that hangs must not hold the nights up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from subprocess import Popen
+
+from aishell import processes
+from aishell.notifying.telling import wanted
+from aishell.scheduling.starting import Starter, log_of
+from aishell.site_files import SiteFiles
+
+
+@dataclass
+class Telling:
+    """A chore: look what is to be told and deliver what waits, one process at a time."""
+
+    starter: Starter
+    _child: Popen[bytes] | None = None
+
+    def __call__(self, site: SiteFiles) -> None:
+        if (self._child is None or self._child.poll() is not None) and wanted(site):
+            log = log_of(site, 0).with_name("notifications.log")
+            self._child = processes.start([*self.starter.words, "notify", "send"], log)
