@@ -137,7 +137,8 @@ def _night(site: Site, row: Record, schedule: Schedule, name: str, options: Coll
         runs.begin(row.run_id, name, chosen.data, chosen.placed([row.target], site.settings), approved, row.until)
     status, code = Driver(site, row.run_id, options).drive(resumed if there else lambda: None)
     if code != _INTERRUPTED:
-        site.ledger.close(row.id, "waiting" if status == "waiting_approval" else "done", exit_code=code, outcome=status)
+        waits = any(stage.status == "waiting" for stage in runs.stages(row.run_id))
+        site.ledger.close(row.id, "waiting" if waits else "done", exit_code=code, outcome=status)
     return result_of(site, row.run_id)
 
 

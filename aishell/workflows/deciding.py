@@ -179,7 +179,7 @@ def concluded(rows: Sequence[Row], *, interrupted: bool = False) -> tuple[str, i
         elif row.exit_code is not None:
             codes.append(row.exit_code)
     code = worst(codes)
-    if code in (1, 3, 4, 5) and any(row.status == Status.WAITING for row in rows):
+    if code in (1, 3, 4, 5) and any(row.status == Status.WAITING and row.exit_code != 4 for row in rows):
         return "waiting_approval", code
     if code in (1, 2, 6):
         return ("partial" if any(row.status == Status.DONE for row in rows) else "failure"), code

@@ -237,3 +237,20 @@ def test_a_stage_whose_process_is_killed_is_tried_again_as_the_same_run(site: Ai
     running.wait().expect(0)
     assert "its process was killed (signal 9)" in running.err.read_text()
     assert_each_stage_once(site)
+
+
+def test_a_hold_makes_its_stages_wait_and_the_workflow_goes_on_after_the_release(site: Aishell):
+    site("hold", "--target", "crm", "--reason", "disk replaced").expect(0)
+    result = site(*RUN, "--label", "night", "--output", "json").expect(4).json
+    assert result["status"] == "partial"
+    assert stages(site) == {
+        ("backup", "shop"): ("done", 0),
+        ("backup", "crm"): ("waiting", 4),
+        ("tidy", "shop"): ("done", 0),
+        ("tidy", "crm"): ("pending", None),
+    }
+    (waiting,) = [one for one in result["stages"] if one["status"] == "waiting"]
+    assert "disk replaced" in waiting["reason"]
+    site("release", "--target", "crm").expect(0)
+    site("run", "workflow", "--resume", result["workflow_id"][:8]).expect(0)
+    assert_each_stage_once(site)
