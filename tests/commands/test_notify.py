@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,12 +14,14 @@ from typing import Any
 import pytest
 
 from aishell.errors import SettingsError
+from aishell.models import Task
 from aishell.notifying.telling import tell
 from aishell.site import Site
 from tests.faults.killed import Fault
 from tests.faults.killing import KILLED, SWEEPS, Sweep
 from tests.fix_aishell import Aishell, Ended
 from tests.scheduled import back
+from tests.servers import wait_until
 from tests.sinks import Sink, WebSink, mail_sink, web_sink
 
 SECRETS = ("mailsecret", "webhooksecret")
@@ -262,3 +265,16 @@ def test_a_run_that_is_killed_at_a_commit_is_told_of_by_the_next_look(site: Noti
             site("audit", "verify").expect(0)
         if ended.code != KILLED:
             break
+
+
+def test_a_daemon_has_people_told_though_a_service_hangs(site: Notified):
+    site.rules("name: done, event: run_succeeded, to: [hook, admin]")
+    site.run()
+    with Site.open(site.aishell.site, state=site.aishell.state) as opened:
+        opened.run(Task("maintenance", "shop", {"maintenance_type": "quick"}))  # of which nobody is told by itself
+    assert len(site.web.got) == 1
+    site.mail.hanging.set()
+    daemon = site.aishell.start("schedule", "start", **site.urls)
+    wait_until(lambda: len(site.web.got) == 2, "the second run is told of")
+    daemon.signal(signal.SIGTERM)
+    assert "failed" not in daemon.wait().expect(0).err
