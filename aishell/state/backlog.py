@@ -179,7 +179,8 @@ def _short(nights: Sequence[Record]) -> tuple[tuple[float, float], ...]:
     if len(counted) < LEAST_NIGHTS:
         return ()
     grown = [night.seconds_after - night.seconds_before + night.needless for night in counted]
-    if sum(grown) <= GROWTH * counted[-1].seconds_before:
+    newest = counted[0]  # what is little beside the window says nothing of it
+    if sum(grown) <= GROWTH * counted[-1].seconds_before or newest.seconds_after <= GROWTH * newest.window:
         return ()
     return tuple((night.worked + more, night.worked) for night, more in zip(counted, grown, strict=True))
 
