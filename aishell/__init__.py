@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aishell.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from aishell.models import Task
     from aishell.site import Site
 
-__version__ = "0.1.0"
 __all__ = ["Site", "Task", "__version__"]
 
 

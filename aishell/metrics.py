@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -25,6 +24,7 @@ from aishell.scheduling.due import coming
 from aishell.scheduling.starting import paused
 from aishell.state.readings import Readings, read
 from aishell.state.schedule_runs import Known
+from aishell.version import VERSION
 
 if TYPE_CHECKING:
     from aishell.scheduling.schedules import Schedule
@@ -183,7 +183,7 @@ def samples(
     targets, schedules, valid = _configured(site)
     there = site.state_path.exists()
     readings = read(site.store) if there else Readings()
-    found.set("aishell_build_info", 1, version=version("aishell"))
+    found.set("aishell_build_info", 1, version=VERSION)
     found.set("aishell_configuration_valid", valid if configuration_valid is None else configuration_valid)
     found.set("aishell_state_bytes", _bytes(site))
     if tick is not None:

@@ -262,7 +262,7 @@ def test_monitors_read_health_at_a_port_and_decide_nothing_there(site: Aishell, 
     assert get(port, "/health", "s3cret")[0] == 503
     token.rename(site.home / "token")
     site.configure("schedules.yaml", "schedules: {nightly: {}}\n")
-    wait_until(lambda: "agent" in get(port, "/ready", "s3cret")[1]["configuration"], "the file is refused")
+    wait_until(lambda: "schedules.yaml:1" in get(port, "/ready", "s3cret")[1]["configuration"], "the file is refused")
     daemon_.kill()
     again = started(site)
     assert again.ended or call(f"{place}/shop.sock", "health") == {"status": "alive"}

@@ -15,7 +15,19 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("models", "verdicts", "errors", "commands", "interrupts", "pool", "traces", "trust", "plugins", "processes"),
+    (
+        "models",
+        "verdicts",
+        "errors",
+        "commands",
+        "interrupts",
+        "pool",
+        "traces",
+        "trust",
+        "plugins",
+        "processes",
+        "version",
+    ),
     ("notifying.conditions", "notifying.events", "notifying.sending"),
     ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
     ("settings", "settings_schemas", "databases", "archives"),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aishell.models import RunState, Step, StepStatus, canonical
+from aishell.state.pruning import prune
 from aishell.state.readings import Readings, read
 from aishell.state.store import Store
 from tests.unit.making import start_run
@@ -132,7 +133,7 @@ def test_pruning_takes_nothing_off(store: Store):
     run.end(StepStatus.DONE, {"rows_deleted": 7, "bytes_before": 9, "bytes_after": 1})
     run.runs.change_state(run.id, run.owner, RunState.COMPLETED, result={"status": "success", "execution_time": 2})
     before = read(store).totals
-    assert run.runs.prune(keep=0, older_than_days=0) == 1
+    assert prune(store, keep=0, older_than_days=0).runs == 1
     assert read(store).totals == before
     assert len(before) >= 7
 
