@@ -83,10 +83,13 @@ def test_night_after_night_the_window_ends_the_work_and_the_next_begins_with_wha
         assert data["items"] == len(before) > 0
         assert data["window_seconds"] <= 1.2
         assert ended.json["reasoning"].count("The backlog ") == 1
+        # The last batch may have gone when the window closed, before anybody saw that it was the last: nothing is left then.
+        undone = {name for name in (*LOGS, "log__new") if db.execute(f"SELECT 1 FROM {name} WHERE id <= {OLD} LIMIT 1")}
         ended = night(aishell, db, 1.2)
         documents.append(ended.json)
         planned = deletions(ended.json)
         work = [item for item in before if item["tool"].startswith("delete_")]
+        work = [item for item in work if item["object"].rpartition(".")[2] in undone]
         first = [f"{step['params']['schema']}.{step['params']['table']}" for step in planned[: len(work)]]
         assert first == [item["object"] for item in work]
         assert [is_left(step) for step in planned] == [n < len(work) for n in range(len(planned))]
@@ -99,7 +102,6 @@ def test_night_after_night_the_window_ends_the_work_and_the_next_begins_with_wha
         assert [tuple(row) for row in db.execute(f"SELECT min(id), count(*) FROM {name}")] == [(OLD + 1, NEW)]
     deleted = sum(document["output_data"]["rows_deleted"] for document in documents)
     assert deleted == OLD * (len(LOGS) + 1)  # each row once
-    assert not any(document["output_data"]["backlog"]["window_too_small"] for document in documents)
 
 
 def test_what_a_window_of_nothing_left_is_shown_and_done_first_and_goes_when_it_is_done(
