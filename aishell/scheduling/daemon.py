@@ -208,9 +208,8 @@ class Daemon:
 
     def _pause(self, deadline: float) -> None:
         for number in self.starter.running:
-            run_id = self.site.ledger.shut_down(number)
-            with suppress(UnknownNameError):  # it is still planning: it is not waited for in vain for long
-                if run_id is not None:
+            for run_id in self.site.ledger.shut_down(number):
+                with suppress(UnknownNameError):  # it is still planning, which takes not long, or it is a workflow
                     self.site.runs.request(self.site.runs.find(run_id).id, "pause")
         while self.starter.running and time.monotonic() < deadline:
             self.starter.wait(min(LOOK, max(0.0, deadline - time.monotonic())))

@@ -17,6 +17,7 @@ from aishell.scheduling.schedules import Schedule
 from aishell.scheduling.times import wall_clock
 from aishell.site import Site
 from aishell.state.connection import Record
+from aishell.state.holds import stopped
 from aishell.state.locks import soon
 from aishell.state.schedule_runs import MOST_ATTEMPTS, SHUTDOWN
 from aishell.workflows.driving import Driver, result_of
@@ -136,10 +137,19 @@ def _night(site: Site, row: Record, schedule: Schedule, name: str, options: Coll
         chosen = site.workflow(name)
         runs.begin(row.run_id, name, chosen.data, chosen.placed([row.target], site.settings), approved, row.until)
     status, code = Driver(site, row.run_id, options).drive(resumed if there else lambda: None)
-    if code != _INTERRUPTED:
-        waits = any(stage.status == "waiting" for stage in runs.stages(row.run_id))
+    waiting = [stage for stage in runs.stages(row.run_id) if stage.status == "waiting"]
+    if waiting and site.ledger.row(row.id).reason == SHUTDOWN:
+        site.ledger.put_back(row.id, SHUTDOWN)
+    elif code != _INTERRUPTED:
+        waits = any(_goes_on(site, stage) for stage in waiting)
         site.ledger.close(row.id, "waiting" if waits else "done", exit_code=code, outcome=status)
     return result_of(site, row.run_id)
+
+
+def _goes_on(site: Site, stage: Record) -> bool:
+    """Whether a stage that waits goes on by itself: when it was answered, or a hold was lifted; not where a person paused it."""
+    run = _run_of(site, stage)
+    return run is None or run.state == RunState.WAITING_APPROVAL or stopped(run)
 
 
 def standing(schedule: Schedule) -> Standing | None:

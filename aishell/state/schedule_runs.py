@@ -296,12 +296,15 @@ class ScheduleRuns:
                 _tell(connection, row.schedule, "claimed", **told)
         return row
 
-    def shut_down(self, number: int) -> str | None:
-        """Mark what is running as paused by a shutdown; the id of its run, None where it is over."""
+    def shut_down(self, number: int) -> list[str]:
+        """Mark what is running as paused by a shutdown; the ids of its runs: of a workflow, those of the stages at work."""
         sql = "UPDATE schedule_runs SET reason = :reason WHERE id = :id AND status = 'running' RETURNING run_id"
         with self.store.write() as connection:
             row = connection.first(sql, {"id": number, "reason": SHUTDOWN})
-        return None if row is None else str(row.run_id)
+            if row is None:
+                return []
+            at_work = "SELECT run_id FROM workflow_stages WHERE workflow_id = :run AND status = 'running'"
+            return [str(row.run_id), *(stage.run_id for stage in connection.all(at_work, {"run": row.run_id}))]
 
     def put_back(self, number: int, reason: str) -> None:
         """What was claimed could not begin: its turn comes again, and this was no attempt."""

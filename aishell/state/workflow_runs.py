@@ -8,11 +8,12 @@ import socket
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from aishell.errors import UnknownNameError
+from aishell.errors import AmbiguousNameError, UnknownNameError
 from aishell.models import canonical, digest, now
 from aishell.state import audit
 from aishell.state.connection import Connection, Record, beginning
 from aishell.state.runs import who
+from aishell.state.seals import newest_seal
 from aishell.state.store import Store
 
 #: What is claimed has a process that holds its lock; the id of its run is kept, unless another is given.
@@ -92,14 +93,15 @@ class WorkflowRuns:
             _tell(connection, workflow_id, "resumed", by=who(), again=again, options=given)
 
     def find(self, workflow_id: str) -> Record:
-        """A run of a workflow by id or by an unambiguous beginning of it. Raises UnknownNameError."""
+        """A run of a workflow by id or by an unambiguous beginning of it. Raises UnknownNameError and AmbiguousNameError."""
         with self.store.read() as connection:
-            like = "SELECT * FROM workflow_runs WHERE id LIKE :beginning ESCAPE '/' LIMIT 2"
-            rows = connection.all(like, {"beginning": beginning(workflow_id)})
-            if len(rows) != 1 or not workflow_id:
+            like = "SELECT * FROM workflow_runs WHERE id LIKE :beginning ESCAPE '/' LIMIT 13"
+            rows = connection.all(like, {"beginning": beginning(workflow_id)}) if workflow_id else []
+            if len(rows) > 1:
+                raise AmbiguousNameError("workflow run", workflow_id, [row.id for row in rows])
+            if not rows:
                 known = connection.all("SELECT id FROM workflow_runs ORDER BY created_at DESC LIMIT 12")
-                kind = "workflow run (ambiguous)" if rows else "workflow run"
-                raise UnknownNameError(kind, workflow_id, [row.id[:8] for row in known])
+                raise UnknownNameError("workflow run", workflow_id, [row.id[:8] for row in known])
             return rows[0]
 
     def there(self, workflow_id: str) -> bool:
@@ -120,6 +122,12 @@ class WorkflowRuns:
         with self.store.read() as connection:
             made = audit.read(connection.value(sql, {"event": row.event}) or "")
         return made.get("workflow_id") == row.id and made.get("seal") == _seal(row)
+
+    def is_sealed(self, row: Record) -> bool:
+        """Whether the event that a workflow began with was moved out of the log."""
+        with self.store.read() as connection:
+            seal = newest_seal(connection)
+            return seal is not None and row.event <= seal.through
 
     def stages(self, workflow_id: str) -> list[Record]:
         """What became of each stage on each target, in the order in which they were placed."""

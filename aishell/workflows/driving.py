@@ -49,16 +49,15 @@ class Driver:
     def drive(self, resumed: Callable[[], None] = lambda: None) -> tuple[str, int]:
         """Status and exit code at the end. `resumed` writes down that it is gone on with, as soon as no other process drives it.
 
-        Raises TargetBusyError where another process drives it, OutgrownError where what is stored of it was changed.
+        Raises TargetBusyError where another process drives it, OutgrownError where what is stored of it was changed, and
+        StateError where the log has no longer what it began with.
         """
         lock = soon(self.site.workflow_lock(self.workflow_id), self.workflow_id)
         if lock is None:
             short = self.workflow_id[:8]
             raise TargetBusyError(f"the workflow run {short} is being driven by another process", hint="wait for it")
         try:
-            if not self.site.workflow_runs.as_told(self.site.workflow_runs.find(self.workflow_id)):
-                short = self.workflow_id[:8]
-                raise OutgrownError(f"the stored workflow run {short} was changed after it began", hint="run it anew")
+            self._demand_whole()
             resumed()
             self._row = self.site.workflow_runs.find(self.workflow_id)
             self._workflow = kept(self._row)
@@ -71,6 +70,14 @@ class Driver:
             return status, code
         finally:
             lock.release()
+
+    def _demand_whole(self) -> None:
+        row, short = self.site.workflow_runs.find(self.workflow_id), self.workflow_id[:8]
+        if self.site.workflow_runs.is_sealed(row):
+            message = f"what the audit log told of the workflow run {short} was sealed, and it cannot be resumed"
+            raise StateError(message, hint="run it anew")
+        if not self.site.workflow_runs.as_told(row):
+            raise OutgrownError(f"the stored workflow run {short} was changed after it began", hint="run it anew")
 
     def _bounds(self) -> Limits:
         workflow, runs = self._workflow, self.site.workflow_runs

@@ -16,6 +16,7 @@ from aishell.state.schedule_runs import SHUTDOWN
 from tests.fix_aishell import Aishell, Running
 from tests.scheduled import back, nightly, rows
 from tests.servers import wait_until
+from tests.workflows import assert_each_stage_once, workflow
 
 
 def fill(path: Path) -> None:
@@ -173,6 +174,54 @@ def test_a_person_who_pauses_a_run_of_the_night_is_not_overruled(site: Aishell):
     with locked(site):
         daemon = started(site)
         begun = "SELECT run_id FROM events WHERE type = 'step_started' AND step_index > 0"
+        wait_until(lambda: site.rows(begun), "a step waits for the lock")
+        site("runs", "pause", site.only_run()).expect(0)
+    wait_until(lambda: rows(site)[0].status != "running", "it is paused")
+    time.sleep(2)
+    end(daemon)
+    assert [(row.status, row.exit_code) for row in rows(site)] == [("done", 4)]
+    assert site.state_of(site.only_run()) == "paused"
+
+
+def nightly_workflow(site: Aishell) -> None:
+    """The night of the site is a workflow of two stages, of which the first is the long one."""
+    stages = """
+  tidy: {agent: maintenance, input: {maintenance_type: full}}
+  backup: {agent: backup, needs: [tidy]}
+"""
+    workflow(site, stages)
+    nightly(site, "sqlite:///shop.db")
+    site.configure(
+        "schedules.yaml", "schedules: {nightly: {cron: '30 2 * * *', workflow: night, targets: [shop], missed: once}}"
+    )
+    back(site, "nightly", days=1)
+
+
+def test_a_workflow_is_paused_at_its_end_and_gone_on_with(site: Aishell):
+    site.configure("aishell.yaml", "daemon: {shutdown_grace: 60s}\n")
+    nightly_workflow(site)
+    with locked(site):
+        daemon = started(site)
+        begun = "SELECT 1 FROM events WHERE type = 'step_started' AND step_index > 0"
+        wait_until(lambda: site.rows(begun), "a step waits for the lock")
+        daemon.signal(signal.SIGTERM)
+        wait_until(lambda: site.rows("SELECT 1 FROM runs WHERE pause_requested"), "its stage is asked to pause")
+    daemon.wait().expect(0)
+    (row,) = rows(site)
+    assert (row.status, row.reason, row.attempts) == ("due", SHUTDOWN, 0)
+    assert site.rows("SELECT state FROM runs") == [("paused",)]
+    daemon = started(site)
+    wait_until(lambda: over(site), "the night is over")
+    end(daemon)
+    assert [(row.outcome, row.attempts) for row in rows(site)] == [("success", 1)]
+    assert_each_stage_once(site)
+
+
+def test_a_person_who_pauses_a_stage_of_the_night_is_not_overruled(site: Aishell):
+    nightly_workflow(site)
+    with locked(site):
+        daemon = started(site)
+        begun = "SELECT 1 FROM events WHERE type = 'step_started' AND step_index > 0"
         wait_until(lambda: site.rows(begun), "a step waits for the lock")
         site("runs", "pause", site.only_run()).expect(0)
     wait_until(lambda: rows(site)[0].status != "running", "it is paused")
