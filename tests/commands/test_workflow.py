@@ -254,3 +254,11 @@ def test_a_hold_makes_its_stages_wait_and_the_workflow_goes_on_after_the_release
     site("release", "--target", "crm").expect(0)
     site("run", "workflow", "--resume", result["workflow_id"][:8]).expect(0)
     assert_each_stage_once(site)
+
+
+def test_what_began_in_a_sealed_part_of_the_log_is_not_called_changed(site: Aishell):
+    no_backups_of(site, "crm")
+    failed = site(*RUN, "--label", "night", "--output", "json").expect(1).json
+    site("run", "maintenance", "--type", "quick", "--target", "shop", "--yes").expect(0)
+    site("audit", "export", "--seal", str(site.home / "sealed"), "--older-than", "0").expect(0)
+    assert "was sealed" in site("run", "workflow", "--resume", failed["workflow_id"]).expect(2).err
