@@ -18,7 +18,7 @@ from aishell.state.outbox import data_of, result_of
 #: The types of the audit log that are looked at.
 TYPES = (
     "state_changed", "step_skipped", "approval_requested", "approval_expired", "schedule_decided", "audit_broken",
-    "incident_opened", "incident_closed",
+    "incident_opened", "incident_closed", "workflow_decided",
 )  # fmt: skip
 #: What a run that has ended came to, by the status of its result.
 _ENDS = {"success": "run_succeeded", "partial": "run_partial", "rejected": "run_rejected", "failure": "run_failed"}
@@ -81,6 +81,8 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
             yield replace(
                 one, events=(event.type,), cause=cause, title=f"{about.target}: an approval expired", body=body
             )
+        case "workflow_decided" if data.get("decision") == "failed" and not data.get("run_ended", True):
+            yield _stage(one, event, data, labels)
         case "schedule_decided" if data.get("decision") in ("missed", "failed"):
             yield _schedule(one, data)
         case "audit_broken":
@@ -158,6 +160,25 @@ def _schedule(one: Happening, data: Mapping[str, Any]) -> Happening:
     about = Facets(schedule=name)
     return replace(
         one, events=("schedule_missed" if missed else "schedule_failed",), about=about, title=title, body=body
+    )
+
+
+def _stage(one: Happening, event: Record, data: Mapping[str, Any], labels: Labels) -> Happening:
+    """A stage of a workflow that failed, and no run tells of it: it could not begin, was killed, or took too long."""
+    target, agent, stage = (str(data.get(name) or "") for name in ("target", "agent", "stage"))
+    body = _lines(
+        f"The stage {stage} of the workflow {data.get('workflow')} failed on {target}: {data.get('reason')}",
+        *([f"schedule: {event.schedule}"] if event.schedule else []),
+        f"more: {command('workflows', 'show', str(data.get('workflow_id'))[:8])}",
+    )
+    return replace(
+        one,
+        events=("run_failed", *(("backup_failed",) if agent == "backup" else ())),
+        about=Facets(target, tuple(labels(target)), event.schedule, agent),
+        title=_line(f"{target}: {stage}: failure"),
+        body=body,
+        # Rules of an agent's file, such as `errors_encountered > 0`, are to hear of it too.
+        metrics={**dict.fromkeys(RUN_METRICS), "errors_encountered": 1},
     )
 
 

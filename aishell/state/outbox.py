@@ -28,7 +28,8 @@ FIRST_WAIT, LONGEST_WAIT, GIVEN_UP = timedelta(seconds=30), timedelta(hours=1), 
 _AT_A_TIME = 200
 _HAPPENED = """SELECT e.id, e.type, e.at, e.data, e.run_id, e.step_index,
         r.agent, r.target, r.result, r.host,
-        COALESCE((SELECT s.schedule FROM schedule_runs AS s WHERE s.run_id = e.run_id LIMIT 1), '') AS schedule,
+        COALESCE((SELECT s.schedule FROM schedule_runs AS s WHERE s.run_id IN (e.run_id, e.told ->> '$.workflow_id',
+            (SELECT w.workflow_id FROM workflow_stages AS w WHERE w.run_id = e.run_id)) LIMIT 1), '') AS schedule,
         (SELECT a.status FROM approvals AS a WHERE a.id = e.told ->> '$.approval') AS approval,
         NOT EXISTS (SELECT 1 FROM schedule_runs AS s
             WHERE s.schedule = e.told ->> '$.schedule' AND s.nominal_at = e.told ->> '$.nominal'
@@ -39,7 +40,8 @@ _NEW = f"{_HAPPENED} WHERE e.id > :after AND e.at > :oldest AND e.type IN ({{typ
 #: An approval that nobody has answered in time; as an event, for nothing happened that would be in the log.
 _EXPIRED = """SELECT a.id, 'approval_expired' AS type, a.expires_at AS at,
         json_object('approval', a.id, 'step', a.step_id) AS data, a.run_id, a.step_index, r.agent, r.target, r.result, r.host,
-        COALESCE((SELECT s.schedule FROM schedule_runs AS s WHERE s.run_id = a.run_id LIMIT 1), '') AS schedule,
+        COALESCE((SELECT s.schedule FROM schedule_runs AS s WHERE s.run_id IN (a.run_id,
+            (SELECT w.workflow_id FROM workflow_stages AS w WHERE w.run_id = a.run_id)) LIMIT 1), '') AS schedule,
         a.status AS approval, 0 AS all_well
     FROM approvals AS a JOIN runs AS r ON r.id = a.run_id
     WHERE a.status = 'pending' AND a.expires_at > :since AND a.expires_at <= :now ORDER BY a.expires_at"""

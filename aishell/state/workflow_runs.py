@@ -27,6 +27,10 @@ _REOPEN = """UPDATE workflow_stages SET status = 'pending', reason = '', cause =
 #: What an agent's runs on a target took, the newest of them.
 _TOOK = """SELECT (julianday(ended_at) - julianday(created_at)) * 86400 FROM runs
     WHERE agent = :agent AND target = :target AND state = 'completed' ORDER BY created_at DESC LIMIT 1"""
+#: A stage on a target, with its workflow's name and its agent. `heard`: whether a run of it has ended, which tells of itself.
+_CLOSED = """SELECT s.*, w.workflow, replace(w.definition ->> ('$.stages."' || s.stage || '".agent'), '-', '_') AS agent,
+        EXISTS (SELECT 1 FROM runs AS r WHERE r.id = s.run_id AND r.state IN ('completed', 'failed', 'cancelled')) AS heard
+    FROM workflow_stages AS s JOIN workflow_runs AS w ON w.id = s.workflow_id WHERE s.id = :id"""
 
 
 class WorkflowRuns:
@@ -185,9 +189,10 @@ class WorkflowRuns:
         with self.store.write() as connection:
             place = {"id": number}
             connection.update("workflow_stages", "id = :id", place, {**values, "pid": None, "ended_at": now()})
-            row = connection.first("SELECT * FROM workflow_stages WHERE id = :id", place)
+            row = connection.first(_CLOSED, place)
             if row is not None:
-                told = {"stage": row.stage, "target": row.target, "run": row.run_id, "exit_code": exit_code}
+                told = {"workflow": row.workflow, "stage": row.stage, "agent": row.agent, "target": row.target}
+                told |= {"run": row.run_id, "run_ended": bool(row.heard), "exit_code": exit_code}
                 _tell(connection, row.workflow_id, status, **told, outcome=outcome, reason=reason)
 
     def end(self, workflow_id: str, status: str, exit_code: int) -> None:

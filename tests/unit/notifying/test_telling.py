@@ -116,6 +116,52 @@ def test_each_rule_is_told_of_its_events_alone_and_once(place: Place):
     ]
 
 
+def test_a_stage_that_could_not_begin_is_told_of_and_one_whose_run_failed_once(place: Place):
+    place.rules(
+        "name: ill, event: run_failed, to: [chat]",
+        "name: backups, event: backup_failed, label: big, to: [admin]",
+        "name: of the night, event: run_failed, schedule: night*, to: [admin]",
+    )
+    place.alerts("condition: errors_encountered > 0, action: notify_admin")
+    place.write("schedules", "schedules:\n  nightly: {cron: '0 1 * * *', agent: maintenance, label: big}\n")
+    stages = {"stages": {"save": {"agent": "backup"}, "tidy": {"agent": "maintenance"}}}
+    with place.open() as site:
+        site.outbox.begin()
+        runs = site.workflow_runs
+        runs.begin("w1", "nights", stages, [("save", "crm"), ("tidy", "crm"), ("tidy", "shop")], {}, None)
+        with site.store.write() as connection:
+            row = {"schedule": "nightly", "nominal_at": "2026-01-01T01:00:00.000000+00:00", "target": "crm"}
+            more = {
+                "local_at": "",
+                "decided_at": "",
+                "status": "running",
+                "run_id": "w1",
+                "reason": "",
+                "times": 1,
+                "attempts": 1,
+            }
+            connection.insert("schedule_runs", {**row, **more})
+        save, tidy, other = runs.stages("w1")
+        for row, run_id in ((save, "r1"), (tidy, "r2")):
+            runs.claim(row.id, run_id)
+            runs.close(row.id, "failed", reason="cannot connect to crm", exit_code=2, outcome="failure")
+        assert place.fail() in ("partial", "failure")
+        ((run_id,),) = place.rows("SELECT id FROM runs")
+        runs.claim(other.id, run_id)
+        runs.close(other.id, "failed", exit_code=1, outcome="failure")
+    for _ in range(2):
+        place.look()
+    told = [one for one in place.told() if "crm" in one[2]]
+    assert told == [
+        ("ill", "chat", "crm: save: failure"), ("backups", "admin", "crm: save: failure"),
+        ("of the night", "admin", "crm: save: failure"), ("ill", "chat", "crm: tidy: failure"),
+        ("of the night", "admin", "crm: tidy: failure"),
+        ("maintenance: errors_encountered > 0 (notify_admin)", "admin", "crm: maintenance: errors_encountered > 0"),
+    ]  # fmt: skip
+    assert "cannot connect to crm" in place.rows("SELECT body FROM outbox WHERE title LIKE 'crm: save%'")[0][0]
+    assert len([one for one in place.told() if "shop" in one[2] and one[0] == "ill"]) <= 1
+
+
 def test_what_was_before_the_first_rule_is_not_told_of(place: Place):
     place.run()
     place.rules("name: well, event: run_succeeded, to: [chat]")
