@@ -17,6 +17,7 @@ BUILT_IN = {
     "backup_restore": ("aishell.agents.backup_restore", "BackupRestoreAgent"),
     "log_cleanup": ("aishell.agents.log_cleanup", "LogCleanupAgent"),
     "archive_load": ("aishell.agents.archive_load", "ArchiveLoadAgent"),
+    "restore_test": ("aishell.agents.restore_test", "RestoreTestAgent"),
     "residue": ("aishell.agents.residue", "ResidueAgent"),
     "undo": ("aishell.agents.undo", "UndoAgent"),
 }

@@ -42,6 +42,7 @@ AGENTS = {
         "log_cleanup",
         "Delete the rows of log tables that are older than their retention.",
     ),
+    "restore-test": ("aishell.cli.restore_test", "restore_test", "Restore the backup that waited longest for a proof."),
     "residue": ("aishell.cli.residue", "residue", "Remove what runs that were killed and given up have left."),
 }
 
