@@ -133,6 +133,26 @@ class Backlog:
             name: standing(row for row in rows if row.target == name) for name in dict.fromkeys(r.target for r in rows)
         }
 
+    def nights(self, since: str) -> dict[tuple[str, str], Night]:
+        """How the backlog of each target and agent stands that has one or had one since then, and how the first run since
+        then had found it; where none ran, as it stands."""
+        sql = "SELECT * FROM backlog_nights WHERE at > :since AND worked IS NOT NULL ORDER BY at"
+        with self.store.read() as connection:
+            items, ran = (
+                connection.all("SELECT * FROM backlog ORDER BY since, id"),
+                connection.all(sql, {"since": since}),
+            )
+            found = dict[tuple[str, str], Night]()
+            for key in sorted({(row.target, row.agent) for row in (*items, *ran)}):
+                nights = [row for row in ran if (row.target, row.agent) == key]
+                after = standing(item for item in items if (item.target, item.agent) == key)
+                before = Standing(nights[0].items_before, nights[0].seconds_before) if nights else after
+                if before.items or after.items:
+                    measured = connection.all(_MEASURED, {"target": key[0], "agent": key[1]})
+                    window = nights[-1].window if nights else None
+                    found[key] = Night(before, after, window, _short(measured) if after.items else ())
+        return found
+
     def drop(self, numbers: Collection[int], by: str, reason: str = "") -> list[Record]:
         """Forget items; the rows as they were. Raises UnknownNameError, and forgets none, where one is not there."""
         wanted, values = marks(numbers)
