@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from aishell.commands import command
@@ -28,6 +28,8 @@ from aishell.reporting.units import duration, size
 _SEVERITIES = ("critical", "warning", "info")
 #: What a status is called in a report; the others are called what they are.
 _WORDS = {"waiting_approval": "waits", "failure": "failed", "in_doubt": "in doubt"}
+#: How far a stage can be.
+_STAGES = ("done", "failed", "skipped", "waiting", "running", "pending")
 #: Needs of a gist, and characters of each.
 _FIRST, _SHORT = 8, 240
 _COUNTED = {
@@ -60,7 +62,7 @@ def gist(night: Night) -> Page:
     """The same as short as a chat wants it: what needs a person, and how much there was of the rest."""
     needs: list[Block] = list(_needs([replace(one, text=_shortened(one.text)) for one in night.needs[:_FIRST]]))
     if len(night.needs) > _FIRST:
-        needs.append(Paragraph(f"… and {len(night.needs) - _FIRST:,} more need a person."))
+        needs.append(Paragraph(f"… and {len(night.needs) - _FIRST:,} more."))
     statuses = Counter(_status(run) for run in night.runs)
     ran = ", ".join(f"{number:,} {status}" for status, number in statuses.most_common())
     whole = command("digest", "--since", moment(night.since), "-o", "night.html")
@@ -182,35 +184,35 @@ def _backlog(told: Sequence[BacklogTold]) -> Iterator[Section]:
                 f"{one.items_before:,}",
                 f"{one.items:,}",
                 duration(one.seconds) if one.items else "",
+                _window(one),
                 moment(one.oldest) if one.oldest else "",
-                one.text,
             )
             for one in told
         ]
-        yield Section(
-            "Backlog", (Table.of("target|agent|items before|items now|forecast|oldest|how it goes", rows, 2, 3, 4),)
-        )
+        columns = "target|agent|items before|items now|forecast|window|oldest"
+        yield Section("Backlog", (Table.of(columns, rows, 2, 3, 4),))
+
+
+def _window(told: BacklogTold) -> str:
+    if told.window is None:
+        return ""
+    return f"{duration(told.window)}{', too small' if told.window_too_small else ''}"
 
 
 def _workflows(told: Sequence[WorkflowTold]) -> Iterator[Section]:
-    """Each run of a workflow with its stages, as far as they got on how many targets."""
-    if told:
+    """Each run of a workflow, and on how many targets each of its stages came how far."""
+    blocks: list[Block] = []
+    for one in told:
+        outcome = _WORDS.get(one.status, one.status)
+        head = f"{one.workflow}, begun {moment(one.created_at)}: {outcome}, on {one.targets:,} target(s); {one.workflow_id[:8]}"
+        known = [status for status in _STAGES if any(status in counts for counts in one.stages.values())]
         rows = [
-            (
-                moment(one.created_at),
-                one.workflow,
-                _WORDS.get(one.status, one.status),
-                f"{one.targets:,}",
-                "; ".join(f"{stage}: {_counts(counts)}" for stage, counts in one.stages.items()),
-                one.workflow_id[:8],
-            )
-            for one in told
+            (stage, *(f"{counts[status]:,}" if status in counts else "" for status in known))
+            for stage, counts in one.stages.items()
         ]
-        yield Section("Workflows", (Table.of("begun|workflow|outcome|targets|stages|id", rows, 3),))
-
-
-def _counts(statuses: Mapping[str, int]) -> str:
-    return ", ".join(f"{number:,} {status}" for status, number in sorted(statuses.items()))
+        blocks += [Paragraph(head), Table.of("|".join(("stage", *known)), rows, *range(1, len(known) + 1))]
+    if blocks:
+        yield Section("Workflows", tuple(blocks))
 
 
 def _done(night: Night) -> Iterator[Section]:

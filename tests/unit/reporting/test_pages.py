@@ -294,7 +294,7 @@ def test_a_gist_fits_into_a_chat_and_counts_what_it_leaves_out() -> None:
     )  # fmt: skip
     for shown in (text(pages.gist(many)), markdown(pages.gist(many))):
         assert len(shown) < 4000
-        assert "… and 22 more need a person." in shown
+        assert "… and 22 more." in shown
         assert "500 run(s) on 500 target(s), not listed here: 500 failed." in shown
     quiet = text(pages.gist(dataclasses.replace(told, needs=(), runs=(), tools=())))
     assert "Nothing needs a person." in quiet
