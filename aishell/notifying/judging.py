@@ -113,6 +113,10 @@ def _more(metric: str) -> str:
     looks = {
         "last_backup_age": command("backups", "list"),
         "last_verified_backup_age": command("backups", "list"),
+        "health_score": command("targets", "health"),
+        "backlog_items": command("backlog", "list"),
+        "backlog_age": command("backlog", "list"),
+        "backlog_forecast": command("backlog", "list"),
         "approval_waiting": command("approvals", "list"),
         "schedule_lateness": command("schedule", "history"),
         "runs_missed": command("schedule", "history"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,11 +23,13 @@ from aishell.notifying.rules import Rule
 from aishell.notifying.sending import HTML, TEXT, Delivery
 from aishell.reporting import pages
 from aishell.reporting.formats import ENDINGS, written
+from aishell.reporting.health import health
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.digests import Digests
 from aishell.state.measures import measure
 from aishell.state.outbox import DIGEST, HEARTBEAT, Outbox
+from aishell.state.readings import checks
 from aishell.traces import unexpected
 
 Said = Callable[[str], None]
@@ -121,11 +123,20 @@ def _decide(site: SiteFiles, at: datetime) -> int:
         standing
         for rule in watching
         if rule.when is not None
-        for standing in judge.standing(rule, *measure(site.store, rule.when.metric, at))
+        for standing in judge.standing(rule, *_measured(site, rule.when.metric, at))
     ]
     names = {rule.name for rule in site.notifications.rules}
     made = site.outbox.watch(standings, names, {rule.name for rule in watching}, at)
     return made + site.outbox.decide(TYPES, judge.happened, at)
+
+
+def _measured(site: SiteFiles, metric: str, at: datetime) -> tuple[Mapping[str, float], float | None]:
+    """A metric by what it is of, and its value where nothing is known of one."""
+    if metric == "health_score":
+        return {
+            row.target: float(health(row.target, row.run_id, row.at, row.output).score) for row in checks(site.store)
+        }, None
+    return measure(site.store, metric, at)
 
 
 def _decide_digest(site: SiteFiles, at: datetime) -> int:

@@ -181,8 +181,10 @@ class Backlog:
             values = {"worked": worked, "cut": int(cut), "items_after": after.items, "seconds_after": after.seconds}
             connection.update("backlog_nights", "run_id = :run", {"run": run_id}, values)
             measured = connection.all(_MEASURED, {"target": night.target, "agent": night.agent})
-        before = Standing(night.items_before, night.seconds_before)
-        return Night(before, after, night.window, _short(measured) if cut else ())
+            short = _short(measured) if cut else ()
+            if short:
+                _tell(connection, run_id, short, night.window)
+        return Night(Standing(night.items_before, night.seconds_before), after, night.window, short)
 
 
 def _short(nights: Sequence[Record]) -> tuple[tuple[float, float], ...]:
@@ -203,6 +205,15 @@ def _short(nights: Sequence[Record]) -> tuple[tuple[float, float], ...]:
     if sum(grown) <= GROWTH * counted[-1].seconds_before or newest.seconds_after <= GROWTH * newest.window:
         return ()
     return tuple((night.worked + more, night.worked) for night, more in zip(counted, grown, strict=True))
+
+
+def _tell(connection: Connection, run_id: str, short: Sequence[tuple[float, float]], window: float) -> None:
+    """Write down that a window is too small, once for a run."""
+    known = "SELECT 1 FROM events WHERE run_id = :run AND type = 'window_too_small'"
+    if connection.first(known, {"run": run_id}) is None:
+        arose, done = (round(sum(column) / len(short), 3) for column in zip(*short, strict=True))
+        told = {"nights": len(short), "arose": arose, "done": done, "window": round(window, 3)}
+        audit.append(connection, "window_too_small", told, run_id=run_id)
 
 
 def _items(connection: Connection, target: str, agent: str) -> list[Record]:
