@@ -205,6 +205,9 @@ def samples(
     found.set("aishell_state_bytes", _bytes(site))
     if tick is not None:
         found.set("aishell_tick_timestamp_seconds", tick.timestamp())
+    for target in targets:
+        found.set("aishell_bytes_reclaimed_total", 0, target=target)
+        found.set("aishell_rows_deleted_total", 0, target=target)
     _totals(found, readings, schedules, rules)
     _backlog(found, readings, targets, at)
     _approvals(found, readings, targets, at)

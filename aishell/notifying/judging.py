@@ -99,7 +99,7 @@ def _measured(rule: Rule, happening: Happening) -> Iterator[Message | Standing]:
         happening.body,
         f"rule: {rule.name}",
     ]
-    body = "\n".join(dict.fromkeys(told))
+    body = "\n".join(dict.fromkeys("\n".join(told).splitlines()))  # what a run tells of itself may be among its figures
     if rule.incident:
         facets = {"target": about.target, "schedule": about.schedule, "agent": about.agent}
         yield Standing(rule.name, about.target, holds, rule.own_severity, title, body, rule.to, rule.every, facets)

@@ -138,7 +138,7 @@ def test_what_persons_and_daemons_do_is_told(place: Place):
         "name: held, event: hold_placed, target: s*, label: small, to: [chat]",
         "name: daemon, event: [daemon_started, daemon_stopped, configuration_refused], to: [admin]",
     )
-    place.look()
+    place.run()
     with place.open() as site:
         site.holds.place("shop", "index damage", "ann@db1")
         site.holds.place("crm", "of others", "ann@db1")
