@@ -39,6 +39,10 @@ def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = Fa
     for row in rows.steps:
         if row.output:
             outputs.setdefault(row.run_id, []).append((row, json.loads(row.output)))
+    succeeded: dict[tuple[str, str, str], list[RunTold]] = {}
+    for run in runs:
+        if run.status == "success":
+            succeeded.setdefault((run.agent, run.target, inputs[run.run_id]), []).append(run)
     asked: dict[str, list[Record]] = {}
     for row in rows.approvals:
         asked.setdefault(row.run_id, []).append(row)
@@ -49,7 +53,8 @@ def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = Fa
                 yield from _seen(run, row, output, whole)
         if run.state == RunState.CANCELLED or run.running:
             continue
-        yield from _failed(run, results[run.run_id], _made_up(run, runs, inputs))
+        later = succeeded.get((run.agent, run.target, inputs[run.run_id]), ())
+        yield from _failed(run, results[run.run_id], _made_up(run, later))
         yield from _stopped(run)
         yield from _questions(run, asked.get(run.run_id, []), until)
         left_out = results[run.run_id].get("output_data", {}).get("left_out") or []
@@ -180,15 +185,9 @@ def _seen(run: RunTold, step: Any, output: dict[str, Any], whole: bool) -> Itera
             yield _need("finding", run, f"{text}{detail}", remedy)
 
 
-def _made_up(run: RunTold, runs: Sequence[RunTold], inputs: Mapping[str, str]) -> str:
+def _made_up(run: RunTold, succeeded: Iterable[RunTold]) -> str:
     """That the same was asked for again later, and succeeded. It is told all the same: what failed once may fail again."""
-    again = [
-        one.run_id[:8]
-        for one in runs
-        if (one.agent, one.target, inputs[one.run_id]) == (run.agent, run.target, inputs[run.run_id])
-        and one.status == "success"
-        and one.created_at > run.created_at
-    ]
+    again = [one.run_id[:8] for one in succeeded if one.created_at > run.created_at]
     return f" (the run {again[-1]} asked for the same later, and succeeded)" if again else ""
 
 

@@ -5,6 +5,7 @@ A step's share is written in the transaction of the step's outcome, so that a ki
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -142,10 +143,10 @@ class Backlog:
                 connection.all("SELECT * FROM backlog ORDER BY since, id"),
                 connection.all(sql, {"since": since}),
             )
+            stand, began = _by_agent(items), _by_agent(ran)
             found = dict[tuple[str, str], Night]()
-            for key in sorted({(row.target, row.agent) for row in (*items, *ran)}):
-                nights = [row for row in ran if (row.target, row.agent) == key]
-                after = standing(item for item in items if (item.target, item.agent) == key)
+            for key in sorted(stand.keys() | began.keys()):
+                nights, after = began[key], standing(stand[key])
                 before = Standing(nights[0].items_before, nights[0].seconds_before) if nights else after
                 if before.items or after.items:
                     measured = connection.all(_MEASURED, {"target": key[0], "agent": key[1]})
@@ -205,6 +206,13 @@ def _short(nights: Sequence[Record]) -> tuple[tuple[float, float], ...]:
     if sum(grown) <= GROWTH * counted[-1].seconds_before or newest.seconds_after <= GROWTH * newest.window:
         return ()
     return tuple((night.worked + more, night.worked) for night, more in zip(counted, grown, strict=True))
+
+
+def _by_agent(rows: Iterable[Record]) -> defaultdict[tuple[str, str], list[Record]]:
+    found = defaultdict[tuple[str, str], list[Record]](list)
+    for row in rows:
+        found[row.target, row.agent].append(row)
+    return found
 
 
 def _tell(connection: Connection, run_id: str, short: Sequence[tuple[float, float]], window: float) -> None:
