@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from aishell.state.schedule_runs import Known
 
 _ORDER = list(KINDS)
+#: Tools whose output may tell of something that needs a person.
+_LOOKING = ("check_table_corruption", "analyze_database_health")
 
 
 def sorted_needs(found: Iterable[Need]) -> list[Need]:
@@ -37,7 +39,7 @@ def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = Fa
     inputs = {row.id: row.input for row in rows.runs}
     outputs: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
     for row in rows.steps:
-        if row.output:
+        if row.output and row.tool in _LOOKING:
             outputs.setdefault(row.run_id, []).append((row, json.loads(row.output)))
     succeeded: dict[tuple[str, str, str], list[RunTold]] = {}
     for run in runs:
