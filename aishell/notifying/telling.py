@@ -14,15 +14,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 from aishell.commands import command
-from aishell.digest import night_of
 from aishell.errors import AishellError
 from aishell.notifying.delivering import MOST, PATIENCE, Parcel, deliver, url_of
 from aishell.notifying.happenings import TYPES
 from aishell.notifying.judging import Judge
 from aishell.notifying.rules import Rule
 from aishell.notifying.sending import HTML, TEXT, Delivery
-from aishell.reporting import pages
-from aishell.reporting.formats import ENDINGS, written
+from aishell.reporting.formats import ENDINGS
 from aishell.reporting.health import health
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
@@ -148,6 +146,11 @@ def _decide_digest(site: SiteFiles, at: datetime) -> int:
     since = digests.since(day, due, at)
     if since is None:
         return 0
+    # Once a day, and every run at whose end people are told comes by here.
+    from aishell.digest import night_of
+    from aishell.reporting import pages
+    from aishell.reporting.formats import written
+
     night = night_of(site, since, at, digest.told(day, due, at))
     page = written(digest.format, pages.digest(night), {})
     gist = written(TEXT if digest.format == HTML else digest.format, pages.gist(night), {})
