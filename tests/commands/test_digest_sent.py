@@ -150,24 +150,6 @@ def test_a_look_that_is_killed_at_a_commit_sends_it_all_the_same(site: Notified,
             break
 
 
-@pytest.mark.parametrize(
-    ("digest", "told"),
-    [
-        ('{at: "25:00", to: [admin]}', "notifications.yaml:1"),
-        ("{at: 10:30, to: [admin]}", "notifications.yaml:1"),
-        ('{at: "07:00", to: [nobody]}', "unknown service 'nobody'"),
-        ('{at: "07:00", to: ["mailto://u:secretword@h"]}', "`to` holds a URL"),
-        ('{at: "07:00", to: [admin], format: pdf}', "pdf"),
-        ('{at: "07:00"}', "to"),
-    ],
-)
-def test_a_wrong_digest_is_told_at_load(site: Notified, digest: str, told: str) -> None:
-    site.rules(top=f"digest: {digest}")
-    ended = site("notify", "test").expect(2)
-    assert told in ended.err
-    assert "secretword" not in ended.err
-
-
 def test_a_digest_can_be_tried_out(site: Notified) -> None:
     site.rules(top='digest: {at: "00:00", to: [hook]}')
     site("notify", "test", "digest").expect(0)
