@@ -16,8 +16,11 @@ from aishell.site_files import SiteFiles
 from aishell.state.locks import is_held
 
 
-def night_of(site: SiteFiles, since: datetime, until: datetime) -> Night:
-    """What was done after `since` until `until`, both in UTC, and what is open. Raises StateError where nothing was ever done."""
+def night_of(site: SiteFiles, since: datetime, until: datetime, day: str = "") -> Night:
+    """What was done after `since` until `until`, both in UTC, and what is open; `day` heads it.
+
+    Raises StateError where nothing was ever done.
+    """
     if not site.state_path.exists():
         raise StateError("there is nothing to report: no run was made yet", hint=f"there is no {site.state_path}")
     return gather_night(
@@ -29,6 +32,8 @@ def night_of(site: SiteFiles, since: datetime, until: datetime) -> Night:
         running=lambda run_id: is_held(site.run_lock(run_id)),
         further=_schedules(site, until),
         site=f"{socket.gethostname()}:{(site.places.root or site.state_path.parent).absolute()}",
+        day=day,
+        daemon=lambda: is_held(site.daemon_lock),
     )
 
 

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from aishell.backups.catalog import RUNGS
 from aishell.errors import StateError, UsageError
+from aishell.notifying import events
 from aishell.reporting.health import SEVERITIES, health
 from aishell.scheduling.due import coming
 from aishell.scheduling.starting import paused
@@ -34,6 +35,7 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 #: Statuses that are 0 until they come: a counter that begins at 1 has not increased, says Prometheus.
 RUN_STATUSES = ("success", "partial", "failure", "rejected", "cancelled")
 LEDGER_STATUSES = ("done", "failed", "missed", "skipped")
+DELIVERY_STATUSES = ("sent", "failed")
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,13 @@ FAMILIES = (
         ("target",),
         "Of the newest backup: 0 written or wrong, 1 checksummed, 2 readable, 3 restored and compared.",
     ),
+    Family("aishell_backlog_items", "gauge", ("target",), "What windows left undone."),
+    Family(
+        "aishell_backlog_age_seconds", "gauge", ("target",), "Time since the oldest of it was left; 0: nothing was."
+    ),
+    Family(
+        "aishell_backlog_forecast_seconds", "gauge", ("target",), "What it is expected to take, as far as is known."
+    ),
     Family("aishell_approvals_waiting", "gauge", ("target",), "Steps that wait for a person."),
     Family("aishell_approval_waiting_seconds", "gauge", ("target",), "Time since the oldest of them was asked for."),
     Family(
@@ -114,6 +123,14 @@ FAMILIES = (
     ),
     Family("aishell_target_health_timestamp_seconds", "gauge", ("target",), "When that check was made."),
     Family("aishell_target_findings", "gauge", ("target", "severity"), "Its findings."),
+    Family(
+        "aishell_notifications_total",
+        "counter",
+        ("rule", "status"),
+        "Notifications by what became of them; those of no rule are `digest` and `heartbeat`.",
+    ),
+    Family("aishell_notifications_waiting", "gauge", (), "Notifications that are decided and not yet delivered."),
+    Family("aishell_incidents_open", "gauge", ("severity",), "Alarms whose cause is not gone."),
     Family("aishell_hold", "gauge", ("target",), "1 where no new step begins; the empty target: anywhere."),
     Family("aishell_configuration_valid", "gauge", (), "0 where the files of config/ cannot be used."),
     Family("aishell_state_bytes", "gauge", (), "Size of state.db, its write-ahead log included."),
@@ -180,7 +197,7 @@ def samples(
 ) -> Samples:
     """The values behind it."""
     found = Samples()
-    targets, schedules, valid = _configured(site)
+    targets, schedules, rules, valid = _configured(site)
     there = site.state_path.exists()
     readings = read(site.store) if there else Readings()
     found.set("aishell_build_info", 1, version=VERSION)
@@ -188,8 +205,15 @@ def samples(
     found.set("aishell_state_bytes", _bytes(site))
     if tick is not None:
         found.set("aishell_tick_timestamp_seconds", tick.timestamp())
-    _totals(found, readings, schedules)
+    for target in targets:
+        found.set("aishell_bytes_reclaimed_total", 0, target=target)
+        found.set("aishell_rows_deleted_total", 0, target=target)
+    _totals(found, readings, schedules, rules)
+    _backlog(found, readings, targets, at)
     _approvals(found, readings, targets, at)
+    found.set("aishell_notifications_waiting", readings.undelivered)
+    for severity in events.SEVERITIES:
+        found.set("aishell_incidents_open", (readings.incidents or {}).get(severity, 0), severity=severity)
     _health(found, readings)
     for target in ("", *targets):
         found.set("aishell_hold", 0, target=target)
@@ -201,17 +225,27 @@ def samples(
     return found
 
 
-def _configured(site: SiteFiles) -> tuple[list[str], Mapping[str, Schedule], bool]:
-    """Names of the targets, the schedules, and whether all files can be used; what can be read of them where not."""
+def _configured(site: SiteFiles) -> tuple[list[str], Mapping[str, Schedule], list[str], bool]:
+    """Names of the targets, the schedules, names of what is told, and whether all files can be used.
+
+    What can be read of them where not.
+    """
     targets: list[str] = []
     try:
         targets = list(site.settings.targets)
         _ = site.policy
-        return targets, site.schedules.by_name, True
+        schedules, told = site.schedules.by_name, site.notifications
+        rules = [rule.name for rule in told.trials if rule.to]
+        return (
+            targets,
+            schedules,
+            [*rules, *(["heartbeat"] if any(s.heartbeat_url for s in schedules.values()) else [])],
+            True,
+        )
     except StateError:
         raise
     except UsageError:
-        return targets, {}, False
+        return targets, {}, [], False
 
 
 def _bytes(site: SiteFiles) -> int:
@@ -220,7 +254,10 @@ def _bytes(site: SiteFiles) -> int:
     return sum(path.stat().st_size for path in files if path.exists())
 
 
-def _totals(found: Samples, readings: Readings, schedules: Mapping[str, Schedule]) -> None:
+def _totals(found: Samples, readings: Readings, schedules: Mapping[str, Schedule], rules: list[str]) -> None:
+    for rule in rules:
+        for status in DELIVERY_STATUSES:
+            found.set("aishell_notifications_total", 0, rule=rule, status=status)
     for name in schedules:
         for status in LEDGER_STATUSES:
             found.set("aishell_schedule_runs_total", 0, schedule=name, status=status)
@@ -230,6 +267,16 @@ def _totals(found: Samples, readings: Readings, schedules: Mapping[str, Schedule
                 found.set("aishell_runs_total", 0, **total.labels, status=status)
     for total in readings.totals:
         found.set(total.metric, total.value, **total.labels)
+
+
+def _backlog(found: Samples, readings: Readings, targets: list[str], at: datetime) -> None:
+    for target in targets:
+        for name in ("items", "age_seconds", "forecast_seconds"):
+            found.set(f"aishell_backlog_{name}", 0, target=target)
+    for row in readings.backlog:
+        found.set("aishell_backlog_items", row.items, target=row.target)
+        found.set("aishell_backlog_age_seconds", _since(row.oldest, at), target=row.target)
+        found.set("aishell_backlog_forecast_seconds", row.seconds, target=row.target)
 
 
 def _approvals(found: Samples, readings: Readings, targets: list[str], at: datetime) -> None:

@@ -176,7 +176,8 @@ def _misfit(value: Any, schema: Schema, at: tuple[object, ...]) -> Fault:
     given = (
         TYPES[next(kind for kind in TYPES if _is(value, {"type": kind}))][1] if schema.get("secret") else repr(value)
     )
-    return Fault(at, f"{_name(at)} must be {described(schema)}, not {given}", f"write {described(schema)}")
+    wanted = schema["title"] if "pattern" in schema else described(schema)
+    return Fault(at, f"{_name(at)} must be {wanted}, not {given}", f"write {wanted}")
 
 
 def _unknown(kind: str, value: Any, known: Collection[Any], at: tuple[object, ...]) -> Fault:

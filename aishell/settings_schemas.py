@@ -263,6 +263,11 @@ _WINDOW: dict[str, Any] = {
     "pattern": r"[0-9]{1,2}:[0-9]{2}\s*-\s*[0-9]{1,2}:[0-9]{2}",
     "title": "a window such as 22:00-05:30",
 }
+_TIME_OF_DAY: dict[str, Any] = {
+    "type": "string",
+    "pattern": r"([01]?[0-9]|2[0-3]):[0-5][0-9]",
+    "title": 'a time of day such as "07:00"',
+}
 #: What becomes of times at which nothing was there to run them.
 MISSED = ("skip", "once", "once_if_open")
 _SCHEDULE = mapping(
@@ -351,6 +356,8 @@ _SERVICE = {
     ),
     "secret": True,  # people write the URL itself here
 }
+#: In which a digest is sent.
+DIGEST_FORMATS = ("text", "markdown", "html")
 NOTIFICATIONS = mapping(
     {
         "time_zone": _ZONE,
@@ -377,5 +384,8 @@ NOTIFICATIONS = mapping(
             ),
             "unique": ("name",),
         },
+        "digest": mapping(
+            {"at": _TIME_OF_DAY, "to": _NAMES, "format": {"enum": list(DIGEST_FORMATS), "default": "html"}}, "at", "to"
+        ),
     }
 )

@@ -43,6 +43,7 @@ pytest_plugins = (
     "tests.fix_sqlite",
     "tests.fix_tools",
     "tests.fix_aishell",
+    "tests.fix_notified",
     "tests.fix_versions",
     "tests.logs",
     "tests.fix_tiers",

@@ -19,17 +19,19 @@ def notify() -> None:
     """Notifications of config/notifications.yaml. They are sent at the end of `run`, `runs resume` and `schedule run-due`."""
 
 
-@notify.command(epilog="Examples:  aishell notify test   ·   aishell notify test failures")
+@notify.command(
+    epilog="Examples:  aishell notify test   ·   aishell notify test failures   ·   aishell notify test digest"
+)
 @click.argument("rule", metavar="[RULE]", required=False)
 @OUTPUT
 @click.pass_context
 def test(ctx: click.Context, /, rule: str | None, output: str) -> None:
-    """Send a test message to the services of every rule, or of one. Exit 1 where one cannot be delivered, and why."""
+    """Send a test message to the services of every rule and the digest, or of one. Exit 1 where one fails, and why."""
     from aishell.cli.listing import show_rows
     from aishell.notifying.telling import try_out
 
     site = open_files(ctx)
-    rules = site.notifications.rules if rule is None else (site.notifications.named(rule),)
+    rules = site.notifications.trials if rule is None else (site.notifications.named(rule),)
     tried = [
         {"rule": name, "service": service, "sent": one.sent, "reason": one.reason or None}
         for name, service, one in try_out(site, rules)

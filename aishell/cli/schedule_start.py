@@ -48,7 +48,8 @@ def start(ctx: click.Context, /) -> None:
     configuration = Configuration(open_files(ctx))
     site = configuration.site
     starter = Starter(site, before_command(ctx, site), lambda row, code: log_row(row))
-    chores = (*CHORES, Chore("telling people", timedelta(minutes=1), Telling(starter)))
+    telling = Telling(starter)
+    chores = (*CHORES, Chore("telling people", timedelta(minutes=1), telling))
     daemon = Daemon(configuration, starter, log, log_row, chores=chores, serve=lambda daemon: _serve(daemon, log))
 
     def hear(number: int, _: FrameType | None) -> None:
@@ -58,6 +59,7 @@ def start(ctx: click.Context, /) -> None:
         signal.signal(number, hear)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes; files are read again by themselves
     daemon.run()
+    telling.at_end(daemon.site)
 
 
 def _serve(daemon: Daemon, log: Callable[[str], None]) -> Callable[[], None]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aishell.commands import command
+from aishell.commands import command, on
 from aishell.models import RunState
 from aishell.notifying.conditions import METRICS, RUN_METRICS, SECONDS
 from aishell.notifying.events import EVENTS
@@ -18,7 +18,8 @@ from aishell.state.outbox import data_of, result_of
 #: The types of the audit log that are looked at.
 TYPES = (
     "state_changed", "step_skipped", "approval_requested", "approval_expired", "schedule_decided", "audit_broken",
-    "incident_opened", "incident_closed", "workflow_decided",
+    "incident_opened", "incident_closed", "workflow_decided", "window_too_small", "hold_placed", "configuration_refused",
+    "daemon_started", "daemon_stopped",
 )  # fmt: skip
 #: What a run that has ended came to, by the status of its result.
 _ENDS = {"success": "run_succeeded", "partial": "run_partial", "rejected": "run_rejected", "failure": "run_failed"}
@@ -85,6 +86,26 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
             yield _stage(one, event, data, labels)
         case "schedule_decided" if data.get("decision") in ("missed", "failed"):
             yield _schedule(one, data)
+        case "window_too_small":
+            arose, done = (duration(float(data.get(name) or 0)) for name in ("arose", "done"))
+            body = _lines(
+                f"The window of {_agent(event)} on {about.target} is too small for the work that arises.",
+                f"Over the last {data.get('nights')} nights about {arose} of work arose a night, and {done} were done.",
+                f"See `{command('backlog', 'list')}`.",
+                *_run(event),
+            )
+            yield replace(one, events=(event.type,), title=f"{about.target}: the window is too small", body=body)
+        case "hold_placed":
+            target = str(data.get("target") or "")
+            about, what = Facets(target, tuple(labels(target))), target or "every target"
+            lifts = command("release", *(on(target) if target else ()))
+            body = _lines(
+                f"{data.get('by')} has stopped {what}: {data.get('reason')}",
+                f"No step begins there until `{lifts}`.",
+            )
+            yield replace(one, events=(event.type,), about=about, title=_line(f"{what} is on hold"), body=body)
+        case "configuration_refused" | "daemon_started" | "daemon_stopped":
+            yield _of_daemon(one, event, data)
         case "audit_broken":
             body = _lines(f"The audit log is not whole: {data.get('found')}", f"See `{command('audit', 'verify')}`.")
             yield replace(one, events=(event.type,), title="the audit log is not whole", body=body)
@@ -180,6 +201,23 @@ def _stage(one: Happening, event: Record, data: Mapping[str, Any], labels: Label
         # Rules of an agent's file, such as `errors_encountered > 0`, are to hear of it too.
         metrics={**dict.fromkeys(RUN_METRICS), "errors_encountered": 1},
     )
+
+
+def _of_daemon(one: Happening, event: Record, data: Mapping[str, Any]) -> Happening:
+    if event.type == "configuration_refused":
+        title = "the changed configuration is refused"
+        lines = [
+            f"The one before goes on: {data.get('message')}",
+            *([f"hint: {data['hint']}"] if data.get("hint") else []),
+        ]
+    elif event.type == "daemon_started":
+        title = "the daemon has started"
+        lines = [f"Process {data.get('pid')} on {data.get('host')}, {len(data.get('schedules') or ())} schedule(s)."]
+    else:
+        running, title = len(data.get("running") or ()), "the daemon was stopped"
+        lines = [f"By {data.get('reason')}. No schedule runs until `{command('schedule', 'start')}`."]
+        lines += [f"{running} run(s) go on by themselves."] if running else []
+    return replace(one, events=(event.type,), title=title, body=_lines(*lines))
 
 
 def _agent(event: Record) -> str:

@@ -99,7 +99,7 @@ def _measured(rule: Rule, happening: Happening) -> Iterator[Message | Standing]:
         happening.body,
         f"rule: {rule.name}",
     ]
-    body = "\n".join(dict.fromkeys(told))
+    body = "\n".join(dict.fromkeys("\n".join(told).splitlines()))  # what a run tells of itself may be among its figures
     if rule.incident:
         facets = {"target": about.target, "schedule": about.schedule, "agent": about.agent}
         yield Standing(rule.name, about.target, holds, rule.own_severity, title, body, rule.to, rule.every, facets)
@@ -113,6 +113,10 @@ def _more(metric: str) -> str:
     looks = {
         "last_backup_age": command("backups", "list"),
         "last_verified_backup_age": command("backups", "list"),
+        "health_score": command("targets", "health"),
+        "backlog_items": command("backlog", "list"),
+        "backlog_age": command("backlog", "list"),
+        "backlog_forecast": command("backlog", "list"),
         "approval_waiting": command("approvals", "list"),
         "schedule_lateness": command("schedule", "history"),
         "runs_missed": command("schedule", "history"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +15,7 @@ from aishell.agents.monitoring import ADMIN, INCIDENT, alerts
 from aishell.errors import UnknownNameError, UsageError
 from aishell.models import AgentConfig
 from aishell.notifying.conditions import RUN, SCHEDULE, SITE, TARGET, Condition
+from aishell.notifying.digests import Digest
 from aishell.notifying.events import CRITICAL, EVENTS, WARNING, reaches
 from aishell.scheduling.times import Window, seconds
 from aishell.schema import Known, wrong
@@ -92,17 +93,23 @@ class Rule:
 
 @dataclass(frozen=True)
 class Notifications:
-    """Services by name, and rules: those of the file, and the alerts of the agents' files."""
+    """Services by name, rules (those of the file, and the alerts of the agents' files), and who gets the digest of a night."""
 
     services: Mapping[str, Service] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     quiet_hours: Window | None = None
+    digest: Digest | None = None
     zone: ZoneInfo = _UTC
     path: str = FILE
 
+    @property
+    def trials(self) -> tuple[Rule, ...]:
+        """What can be tried out: the rules, and the digest."""
+        return (*self.rules, *([Rule("digest", self.digest.to)] if self.digest is not None else []))
+
     def named(self, name: str) -> Rule:
         """Raises UnknownNameError."""
-        found = {rule.name: rule for rule in self.rules}
+        found = {rule.name: rule for rule in reversed(self.trials)}
         if name not in found:
             raise UnknownNameError("rule", name, found, self.path)
         return found[name]
@@ -134,7 +141,8 @@ def load_notifications(config: Path, known: Known) -> Notifications:
         except ValueError as error:
             raise wrong(document, "quiet_hours", message=str(error), hint='write e.g. "22:00-06:00"') from error
     zone = ZoneInfo(data.get("time_zone") or "UTC")
-    return Notifications(services, (*rules, *_of_agents(config, services)), window, zone, path)
+    digest = _digest(document, data["digest"], services, zone) if data.get("digest") else None
+    return Notifications(services, (*rules, *_of_agents(config, services)), window, digest, zone, path)
 
 
 def _service(document: Document, name: str, data: Mapping[str, Any] | None) -> Service:
@@ -149,15 +157,28 @@ def _service(document: Document, name: str, data: Mapping[str, Any] | None) -> S
     return Service(name, given.get("url_env"), given.get("url_file"), tuple(given.get("url_command") or ()))
 
 
-def _rule(document: Document, number: int, data: Mapping[str, Any], services: Collection[str]) -> Rule:
-    at = ("rules", number)
-    for place, name in enumerate(data["to"]):
+def _digest(document: Document, data: Mapping[str, Any], services: Collection[str], zone: ZoneInfo) -> Digest:
+    _check_services(document, ("digest",), data["to"], services)
+    hour, minute = data["at"].split(":")
+    return Digest(time(int(hour), int(minute)), tuple(data["to"]), data.get("format") or "html", zone)
+
+
+def _check_services(
+    document: Document, at: tuple[object, ...], names: Collection[str], services: Collection[str]
+) -> None:
+    """Raises SettingsError where `to` names anything but a service."""
+    for place, name in enumerate(names):
         if "://" in name:  # a URL holds a secret, which no message shows
             message, hint = "`to` holds a URL", "name a service, which says where its URL is"
             raise wrong(document, *at, "to", place, message=message, hint=hint)
         if name not in services:
             near = UnknownNameError("service", name, services)
             raise wrong(document, *at, "to", place, message=near.message, hint=near.hint)
+
+
+def _rule(document: Document, number: int, data: Mapping[str, Any], services: Collection[str]) -> Rule:
+    at = ("rules", number)
+    _check_services(document, at, data["to"], services)
     given = [key for key in ("event", "when") if data.get(key) is not None]
     if len(given) != 1:
         message = f"the rule {data['name']!r} has {'both `event` and' if given else 'neither `event` nor'} `when`"

@@ -13,13 +13,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from aishell.notifying.events import CRITICAL, INFO
 
 #: Seconds that a connection, and each answer, may take.
 PATIENCE = 5.0
+#: Formats of a report, and the types of their files.
+TEXT, MARKDOWN, HTML = "text", "markdown", "html"
+_TYPES = {TEXT: "text/plain", MARKDOWN: "text/markdown", HTML: "text/html"}
+#: Characters of a report that a chat is sent; the rest is counted.
+LONGEST = 4000
 #: Parts of a URL that are shorter than this are no secrets, but parts of other words.
 _SHORTEST = 4
 #: Parts of a URL: what stands between these.
@@ -46,7 +51,11 @@ class Delivery:
 
 
 def send(job: dict[str, Any]) -> Iterator[Delivery]:
-    """Deliver messages, one after the other. `job`: {url, heartbeat, messages: [{number, severity, title, body}]}."""
+    """Deliver messages, one after the other.
+
+    `job`: {url, heartbeat, messages: [{number, severity, title, body}]}; with `page`, `format` and `name` in it a message is a
+    report, of which `body` is the gist.
+    """
     deliver = _heartbeat if job["heartbeat"] else _Service(job["url"])
     for message in job["messages"]:
         reason = deliver(job["url"], message)
@@ -68,6 +77,72 @@ def without_secrets(text: str, url: str) -> str:
     return text
 
 
+@dataclass(frozen=True)
+class Takes:
+    """What a service takes: characters of a message, None for as many as there are; files; Markdown."""
+
+    most: int | None = None
+    files: bool = False
+    markdown: bool = False
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message as a service takes it. `attached`: name, content and type of a file."""
+
+    body: str
+    format: str = TEXT
+    attached: tuple[str, str, str] | None = None
+
+
+def shaped(message: dict[str, Any], title: str, takes: Takes) -> Letter:
+    """A message in the form that fits a service; what does not fit is counted.
+
+    A report that is read as it stands goes whole where it is not too long for a chat, else as its gist, with the whole as a file.
+    """
+    room = None if takes.most is None else max(1, takes.most - len(title))  # some count the title in
+    if "page" not in message:
+        return Letter(cut(message["body"], room))
+    form, page = message["format"], message["page"]
+    asked = MARKDOWN if form == MARKDOWN and takes.markdown else TEXT
+    if form != HTML and (room is None or len(page) <= min(room, LONGEST)):
+        return Letter(page, asked)
+    attached = (message["name"], page, _TYPES[form]) if takes.files else None
+    return Letter(cut(message["body"], None if room is None else min(room, LONGEST)), asked, attached)
+
+
+def cut(text: str, most: int | None) -> str:
+    """The first lines of a text that fit into so many characters, and how many more there are."""
+    if most is None or len(text) <= most:
+        return text
+    lines = text.splitlines()
+    for kept in range(len(lines) - 1, 0, -1):
+        more = f"… {len(lines) - kept} more line(s)"
+        shown = "\n".join([*lines[:kept], more])
+        if len(shown) <= most:
+            return shown
+    return f"{text[: most - 2]} …"
+
+
+def _takes(service: Any) -> Takes:
+    """As the plugin of apprise says of itself. A mail is as long as it is."""
+    from apprise.plugins.email import NotifyEmail
+
+    formats = service.notify_format if isinstance(service.notify_format, tuple) else (service.notify_format,)
+    most = None if isinstance(service, NotifyEmail) else service.body_maxlen
+    return Takes(most, service.attachment_support, MARKDOWN in {str(one.value) for one in formats})
+
+
+def _attached(file: tuple[str, str, str]) -> Any:
+    from apprise import AppriseAttachment
+    from apprise.attachment.memory import AttachMemory
+
+    name, content, kind = file
+    made, memory = AppriseAttachment(), cast("Any", AttachMemory)
+    made.add(memory(content, name=name, mimetype=kind))
+    return made
+
+
 class _Service:
     """One service of apprise."""
 
@@ -75,7 +150,7 @@ class _Service:
         import apprise
 
         self._kinds = {INFO: apprise.NotifyType.INFO, CRITICAL: apprise.NotifyType.FAILURE}
-        self._otherwise, self._text = apprise.NotifyType.WARNING, apprise.NotifyFormat.TEXT
+        self._otherwise = apprise.NotifyType.WARNING
         self._log = _Kept()
         logger = logging.getLogger("apprise")
         logger.setLevel(logging.INFO)  # its DEBUG has the URLs
@@ -84,6 +159,7 @@ class _Service:
         self._service = apprise.Apprise.instantiate(url)
         if self._service is not None:
             self._service.socket_connect_timeout = self._service.socket_read_timeout = PATIENCE
+            self._takes = _takes(self._service)
 
     def __call__(self, url: str, message: dict[str, Any]) -> str | None:
         """Deliver one; why that was not possible."""
@@ -91,8 +167,12 @@ class _Service:
             return _NOT_READ
         self._log.lines.clear()
         kind = self._kinds.get(message["severity"], self._otherwise)
-        body, title = message["body"], " ".join(message["title"].split())  # of a mail it is a header
-        if self._service.notify(body=body, title=title, notify_type=kind, body_format=self._text):
+        title = " ".join(message["title"].split())  # of a mail it is a header
+        letter = shaped(message, title, self._takes)
+        attached = _attached(letter.attached) if letter.attached else None
+        if self._service.notify(
+            body=letter.body, title=title, notify_type=kind, body_format=letter.format, attach=attached
+        ):
             return None
         return "; ".join(dict.fromkeys(self._log.lines)) or "apprise says no more than that it failed"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,11 +19,15 @@ from aishell.notifying.delivering import MOST, PATIENCE, Parcel, deliver, url_of
 from aishell.notifying.happenings import TYPES
 from aishell.notifying.judging import Judge
 from aishell.notifying.rules import Rule
-from aishell.notifying.sending import Delivery
+from aishell.notifying.sending import HTML, TEXT, Delivery
+from aishell.reporting.formats import ENDINGS
+from aishell.reporting.health import health
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
+from aishell.state.digests import Digests
 from aishell.state.measures import measure
-from aishell.state.outbox import HEARTBEAT, Outbox
+from aishell.state.outbox import DIGEST, HEARTBEAT, Outbox
+from aishell.state.readings import checks
 from aishell.traces import unexpected
 
 Said = Callable[[str], None]
@@ -50,11 +54,13 @@ def tell(site: SiteFiles, at: datetime | None = None, *, patience: float = PATIE
     decided = _decide(site, at) if asked else 0
     if not asked:
         site.outbox.stop()
-    sent = failed = 0
-    for one in _deliver(site, at, patience):
-        sent, failed = sent + one, failed + (not one)
+    tried = list(_deliver(site, at, patience))
+    if made := _decide_digest(site, at):  # after what was tried: it tells what could not be delivered
+        decided += made
+        tried += _deliver(site, at, patience)
+    Digests(site.store).tidy()
     site.outbox.prune(site.settings.keep_notifications)
-    return Told(decided, sent, failed)
+    return Told(decided, sum(tried), len(tried) - sum(tried))
 
 
 @contextmanager
@@ -98,7 +104,7 @@ def _tell_or_say(site: SiteFiles, say: Said) -> None:
 
 def wanted(site: SiteFiles) -> bool:
     """Whether anything of the site is to be told to anybody. Raises SettingsError."""
-    return bool(site.notifications.rules or _heartbeats(site))
+    return bool(site.notifications.rules or site.notifications.digest or _heartbeats(site))
 
 
 def _heartbeats(site: SiteFiles) -> dict[str, str]:
@@ -115,11 +121,44 @@ def _decide(site: SiteFiles, at: datetime) -> int:
         standing
         for rule in watching
         if rule.when is not None
-        for standing in judge.standing(rule, *measure(site.store, rule.when.metric, at))
+        for standing in judge.standing(rule, *_measured(site, rule.when.metric, at))
     ]
     names = {rule.name for rule in site.notifications.rules}
     made = site.outbox.watch(standings, names, {rule.name for rule in watching}, at)
     return made + site.outbox.decide(TYPES, judge.happened, at)
+
+
+def _measured(site: SiteFiles, metric: str, at: datetime) -> tuple[Mapping[str, float], float | None]:
+    """A metric by what it is of, and its value where nothing is known of one."""
+    if metric == "health_score":
+        return {
+            row.target: float(health(row.target, row.run_id, row.at, row.output).score) for row in checks(site.store)
+        }, None
+    return measure(site.store, metric, at)
+
+
+def _decide_digest(site: SiteFiles, at: datetime) -> int:
+    """Have the digest of a night sent whose time has come."""
+    digest, digests = site.notifications.digest, Digests(site.store)
+    if digest is None:
+        return 0
+    day, due = digest.due(at)
+    since = digests.since(day, due, at)
+    if since is None:
+        return 0
+    # Once a day, and every run at whose end people are told comes by here.
+    from aishell.digest import night_of
+    from aishell.reporting import pages
+    from aishell.reporting.formats import written
+
+    night = night_of(site, since, at, digest.told(day, due, at))
+    page = written(digest.format, pages.digest(night), {})
+    gist = written(TEXT if digest.format == HTML else digest.format, pages.gist(night), {})
+    number = len(night.needs)
+    needs = f"{number} need{'s' if number == 1 else ''} a person" if number else "nothing needs a person"
+    title = f"aishell on {socket.gethostname()}: digest of {day}: {needs}"
+    said = ("warning" if number else "info", title, gist)
+    return digests.decide(day, since, at, page, digest.format, said, digest.to)
 
 
 def _deliver(site: SiteFiles, at: datetime, patience: float) -> Iterator[bool]:
@@ -148,10 +187,22 @@ def _deliver(site: SiteFiles, at: datetime, patience: float) -> Iterator[bool]:
 
 
 def _parcel(site: SiteFiles, kind: str, service: str, rows: list[Record]) -> Parcel:
-    messages = [{"number": row.id, "severity": row.severity, "title": row.title, "body": row.body} for row in rows]
+    messages: list[dict[str, str | int]] = [
+        {"number": row.id, "severity": row.severity, "title": row.title, "body": row.body, **_report(site, row)}
+        for row in rows
+    ]
     if kind == HEARTBEAT:
         return Parcel(service, partial(_heartbeats(site).__getitem__, service), messages, heartbeat=True)
     return Parcel(service, partial(url_of, site.notifications.services[service]), messages)
+
+
+def _report(site: SiteFiles, row: Record) -> dict[str, str]:
+    """What a digest is, beside its gist."""
+    digest = Digests(site.store).of(row.cause) if row.kind == DIGEST else None
+    if digest is None or digest.page is None:
+        return {}
+    name = f"digest-{digest.night}{ENDINGS[digest.format][0]}"
+    return {"page": digest.page, "format": digest.format, "name": name}
 
 
 def try_out(
@@ -161,8 +212,10 @@ def try_out(
     asked = [(rule, service) for rule in rules for service in rule.to]
     parcels = defaultdict[str, list[dict[str, str | int]]](list)
     for number, (rule, service) in enumerate(asked):
-        told = f"event {', '.join(rule.events)}" if rule.when is None else f"condition {rule.when.text}"
-        body = f"A test of the rule {rule.name} ({told}) on host {socket.gethostname()}. Nothing has happened."
+        told = (
+            f"condition {rule.when.text}" if rule.when is not None else ", ".join(rule.events) or "one report a night"
+        )
+        body = f"A test of {rule.name} ({told}) on host {socket.gethostname()}. Nothing has happened."
         message: dict[str, str | int] = {
             "number": number,
             "severity": "info",

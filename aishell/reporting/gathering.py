@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from aishell.agents.summary import roughly
 from aishell.models import RunState, StepStatus
+from aishell.planning.backlog import sentences
 from aishell.reporting import needs
 from aishell.reporting.night import (
+    BacklogTold,
     BackupTold,
     Effect,
     Finding,
@@ -25,9 +27,11 @@ from aishell.reporting.night import (
     StepTold,
     ToolTold,
     Trend,
+    WorkflowTold,
 )
 from aishell.reporting.so_far import so_far
 from aishell.state import nights
+from aishell.state.backlog import Backlog
 
 if TYPE_CHECKING:
     from aishell.backups.catalog import Entry
@@ -54,21 +58,26 @@ def gather_night(
     running: Callable[[str], bool],
     further: Iterable[Need] = (),
     site: str = "",
+    day: str = "",
+    daemon: Callable[[], bool] = lambda: True,
 ) -> Night:
     """What was done after `since` until `until`, both in UTC, and what is open.
 
     `targets`: those whose backups are looked at; `running`: whether a process holds the lock of a run; `further`: what else
-    needs a person; `site`: whose night it is.
+    needs a person; `site`: whose night it is; `day`: which; `daemon`: whether one runs.
     """
     first, last = _stamp(since), _stamp(until)
     rows, past = nights.night(store, first, last, _stamp(until - LONG * DAY))
     runs = _runs(rows, (first, last), running)
     kept = [_backup(name, [one for one in backups if one.target == name], until) for name in targets]
     counted = [step for run in runs for step in run.steps if step.counted]
+    owed = list(_backlog(store, first))
+    wanted = [*needs.of_runs(runs, rows, last), *needs.of_site(rows, kept), *needs.of_backlog(owed)]
+    wanted += [*needs.of_daemon(rows, daemon), *further]
     return Night(
         since=first,
         until=last,
-        needs=tuple(needs.sorted_needs([*needs.of_runs(runs, rows, last), *needs.of_site(rows, kept), *further])),
+        needs=tuple(needs.sorted_needs(wanted)),
         runs=tuple(runs),
         sizes=tuple(_sizes(rows.objects)),
         tools=tuple(_tools(counted)),
@@ -77,6 +86,9 @@ def gather_night(
         nights=tuple(_sums(past.effects, until)),
         trends=tuple(_trends(past, until)),
         site=site,
+        workflows=tuple(_workflows(rows)),
+        backlog=tuple(owed),
+        day=day,
     )
 
 
@@ -129,6 +141,8 @@ def _run(row: Record, steps: tuple[StepTold, ...], running: Callable[[str], bool
         reasoning=str(result.get("reasoning") or ""),
         steps=steps,
         running=works,
+        workflow=row.workflow,
+        stage=row.stage,
     )
 
 
@@ -203,6 +217,35 @@ def _left(runs: Iterable[Record]) -> Iterator[LeftTold]:
         for one in _object(row.result).get("output_data", {}).get("deferred") or ():
             name = one.get("object") or one.get("step_id") or ""
             yield LeftTold(row.target, row.id, str(name), str(one.get("reason") or ""))
+
+
+def _workflows(rows: nights.Rows) -> Iterator[WorkflowTold]:
+    stages: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
+    targets: dict[str, set[str]] = defaultdict(set)
+    for row in rows.stages:
+        stages[row.workflow_id][row.stage][row.status] += 1
+        targets[row.workflow_id].add(row.target)
+    for row in rows.workflows:
+        told = {name: dict(counts) for name, counts in stages[row.id].items()}
+        yield WorkflowTold(row.id, row.workflow, row.status, row.created_at, row.ended_at, len(targets[row.id]), told)
+
+
+def _backlog(store: Store, since: str) -> Iterator[BacklogTold]:
+    for (target, agent), one in Backlog(store).nights(since).items():
+        before, after = one.before, one.after
+        told = " ".join(sentences(before, after, one.short, one.window))
+        yield BacklogTold(
+            target,
+            agent,
+            before.items,
+            after.items,
+            before.seconds,
+            after.seconds,
+            after.oldest,
+            one.window,
+            bool(one.short),
+            told,
+        )
 
 
 def _backup(name: str, entries: Sequence[Entry], until: datetime) -> BackupTold:

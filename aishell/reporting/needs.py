@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from aishell.commands import command, on
 from aishell.models import RunState, StepStatus
-from aishell.reporting.night import KINDS, BackupTold, Need, RunTold, StepTold
+from aishell.reporting.night import KINDS, BacklogTold, BackupTold, Need, RunTold, StepTold
 from aishell.scheduling.due import Pause, settle
+from aishell.state.backlog import GROWTH
 
 if TYPE_CHECKING:
     from aishell.scheduling.schedules import Schedule
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from aishell.state.schedule_runs import Known
 
 _ORDER = list(KINDS)
+#: Tools whose output may tell of something that needs a person.
+_LOOKING = ("check_table_corruption", "analyze_database_health")
 
 
 def sorted_needs(found: Iterable[Need]) -> list[Need]:
@@ -36,8 +39,12 @@ def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = Fa
     inputs = {row.id: row.input for row in rows.runs}
     outputs: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
     for row in rows.steps:
-        if row.output:
+        if row.output and row.tool in _LOOKING:
             outputs.setdefault(row.run_id, []).append((row, json.loads(row.output)))
+    succeeded: dict[tuple[str, str, str], list[RunTold]] = {}
+    for run in runs:
+        if run.status == "success":
+            succeeded.setdefault((run.agent, run.target, inputs[run.run_id]), []).append(run)
     asked: dict[str, list[Record]] = {}
     for row in rows.approvals:
         asked.setdefault(row.run_id, []).append(row)
@@ -48,7 +55,8 @@ def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = Fa
                 yield from _seen(run, row, output, whole)
         if run.state == RunState.CANCELLED or run.running:
             continue
-        yield from _failed(run, results[run.run_id], _made_up(run, runs, inputs))
+        later = succeeded.get((run.agent, run.target, inputs[run.run_id]), ())
+        yield from _failed(run, results[run.run_id], _made_up(run, later))
         yield from _stopped(run)
         yield from _questions(run, asked.get(run.run_id, []), until)
         left_out = results[run.run_id].get("output_data", {}).get("left_out") or []
@@ -80,6 +88,60 @@ def of_site(rows: Rows, backups: Iterable[BackupTold]) -> Iterator[Need]:
                 one.started_at,
                 command("run", "backup", *on(one.target)),
             )
+    yield from _standing(rows)
+    yield from _unbegun(rows, known)
+
+
+def _standing(rows: Rows) -> Iterator[Need]:
+    """What stands until a person, or its cause, ends it: holds, incidents, services that cannot be reached."""
+    for row in rows.holds:
+        what = "no step begins" if row.target else "no step begins on any target"
+        lifts = command("release", *(on(row.target) if row.target else ()))
+        yield Need("hold", row.target, f"{what}, by {row.placed_by}: {row.reason}", row.placed_at, lifts)
+    for row in rows.incidents:
+        target = json.loads(row.about).get("target") or ""
+        title = row.title.removeprefix(f"{target}: ") if target else row.title
+        text = f"{title} ({row.severity}, rule {row.rule})"
+        yield Need("incident", target, text, row.opened_at, command("notify", "incidents"))
+    for row in rows.unsent:
+        became = "given up" if row.status == "failed" else "not delivered yet"
+        since = row.since[:16].replace("T", " ")
+        text = (
+            f"the service {row.service}: {row.number} notification(s) {became}, the first of {since} UTC: {row.reason}"
+        )
+        yield Need("notification", "", text, row.at, command("notify", "list"))
+
+
+def _unbegun(rows: Rows, known: Collection[str]) -> Iterator[Need]:
+    """Stages of workflows that failed without a run that tells of it."""
+    names = {row.id: row.workflow for row in rows.workflows}
+    for row in rows.stages:
+        if row.status == "failed" and row.run_id not in known:
+            text = f"workflow {names[row.workflow_id]}, stage {row.stage}: {row.reason or 'it failed'}"
+            show = command("workflows", "show", row.workflow_id[:8])
+            yield Need("failure", row.target, text, row.ended_at, show, row.run_id)
+
+
+def of_backlog(owed: Iterable[BacklogTold]) -> Iterator[Need]:
+    """What grows from night to night, and windows that are too small for what arises. A first night's backlog is no growth."""
+    for one in owed:
+        if one.window_too_small or (one.items_before and _grew(one)):
+            yield Need("backlog", one.target, f"{one.agent}: {one.text}", one.oldest, command("backlog", "list"))
+
+
+def _grew(one: BacklogTold) -> bool:
+    """By what it is expected to take; by its items where that is not known of any."""
+    if not one.seconds_before and not one.seconds:
+        return one.items > one.items_before
+    return one.seconds > (1 + GROWTH) * one.seconds_before
+
+
+def of_daemon(rows: Rows, alive: Callable[[], bool]) -> Iterator[Need]:
+    """A daemon that is gone, and was not told to end. `alive`: whether one runs now."""
+    if rows.daemon is not None and not alive():
+        told = json.loads(rows.daemon.data)
+        text = f"the daemon on {told.get('host')} (process {told.get('pid')}) is gone, and nobody had told it to end"
+        yield Need("daemon", "", text, rows.daemon.at, command("schedule", "start"))
 
 
 def overlooked(
@@ -125,15 +187,9 @@ def _seen(run: RunTold, step: Any, output: dict[str, Any], whole: bool) -> Itera
             yield _need("finding", run, f"{text}{detail}", remedy)
 
 
-def _made_up(run: RunTold, runs: Sequence[RunTold], inputs: Mapping[str, str]) -> str:
+def _made_up(run: RunTold, succeeded: Iterable[RunTold]) -> str:
     """That the same was asked for again later, and succeeded. It is told all the same: what failed once may fail again."""
-    again = [
-        one.run_id[:8]
-        for one in runs
-        if (one.agent, one.target, inputs[one.run_id]) == (run.agent, run.target, inputs[run.run_id])
-        and one.status == "success"
-        and one.created_at > run.created_at
-    ]
+    again = [one.run_id[:8] for one in succeeded if one.created_at > run.created_at]
     return f" (the run {again[-1]} asked for the same later, and succeeded)" if again else ""
 
 

@@ -14,9 +14,12 @@ from typing import Any
 KINDS = {
     "damage": "damage",
     "audit": "audit log",
+    "daemon": "no daemon",
     "in_doubt": "in doubt",
     "failure": "failed",
     "killed": "killed",
+    "hold": "on hold",
+    "incident": "incident",
     "approval": "waits for approval",
     "expired": "approval expired",
     "refused": "refused",
@@ -24,6 +27,8 @@ KINDS = {
     "finding": "finding",
     "missed": "missed",
     "backup": "backup",
+    "notification": "not delivered",
+    "backlog": "backlog",
     "privileges": "privileges",
 }
 
@@ -117,6 +122,8 @@ class RunTold:
     reasoning: str
     steps: tuple[StepTold, ...]
     running: bool = False
+    workflow: str | None = None
+    stage: str | None = None
 
     @property
     def effect(self) -> Effect:
@@ -152,6 +159,41 @@ class LeftTold:
     run_id: str
     object: str
     reason: str
+
+
+@dataclass(frozen=True)
+class WorkflowTold:
+    """A workflow that was at work. `status`: running, else that of its result.
+
+    `stages`: stage -> status -> on how many targets.
+    """
+
+    workflow_id: str
+    workflow: str
+    status: str
+    created_at: str
+    ended_at: str | None
+    targets: int
+    stages: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class BacklogTold:
+    """What an agent's windows left undone on a target: as the first run of the period found it, and as it stands.
+
+    Seconds are forecasts. `window`: those that its last run had. `text`: how it went, and whether the window is too small.
+    """
+
+    target: str
+    agent: str
+    items_before: int
+    items: int
+    seconds_before: float
+    seconds: float
+    oldest: str | None
+    window: float | None
+    window_too_small: bool
+    text: str
 
 
 @dataclass(frozen=True)
@@ -217,6 +259,9 @@ class Night:
     nights: tuple[NightSum, ...]
     trends: tuple[Trend, ...]
     site: str = ""  # host:folder, for who reads those of several
+    workflows: tuple[WorkflowTold, ...] = ()
+    backlog: tuple[BacklogTold, ...] = ()
+    day: str = ""  # of a digest that is sent: the local day that it is of
 
     @property
     def effect(self) -> Effect:

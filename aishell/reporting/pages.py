@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
+from aishell.commands import command
 from aishell.reporting import figures
 from aishell.reporting.figures import deleted, given_back, moment
-from aishell.reporting.night import KINDS, Effect, Finding, LeftTold, Need, Night, RunReport, RunTold, StepTold
+from aishell.reporting.night import (
+    KINDS,
+    BacklogTold,
+    Effect,
+    Finding,
+    LeftTold,
+    Need,
+    Night,
+    RunReport,
+    RunTold,
+    StepTold,
+    WorkflowTold,
+)
 from aishell.reporting.page import Block, Fact, Facts, Item, Items, Page, Paragraph, Section, Table, Verbatim
 from aishell.reporting.units import duration, size
 
 _SEVERITIES = ("critical", "warning", "info")
 #: What a status is called in a report; the others are called what they are.
 _WORDS = {"waiting_approval": "waits", "failure": "failed", "in_doubt": "in doubt"}
+#: How far a stage can be.
+_STAGES = ("done", "failed", "skipped", "waiting", "running", "pending")
+#: Needs of a gist, and characters of each.
+_FIRST, _SHORT = 8, 240
 _COUNTED = {
     "indexes_rebuilt": "index(es) rebuilt",
     "statistics_updated": "table(s) analysed",
@@ -23,19 +42,51 @@ _COUNTED = {
 
 def digest(night: Night) -> Page:
     """The report of a night: what needs a person, what was done, how that compares."""
-    period = f"{moment(night.since)} to {moment(night.until)} UTC"
     return Page(
-        "Digest of the night",
-        ", ".join(filter(None, (night.site, period, _targets(night.targets)))),
+        _title(night),
+        _subtitle(night),
         (
             Section("At a glance", (Facts(tuple(_glance(night))),)),
             Section("What needs a person", tuple(_needs(night.needs))),
             *_left(night.left, several=True),
+            *_backlog(night.backlog),
+            *_workflows(night.workflows),
             *_done(night),
             *_compared(night),
         ),
         _foot(night.until),
     )
+
+
+def gist(night: Night) -> Page:
+    """The same as short as a chat wants it: what needs a person, and how much there was of the rest."""
+    needs: list[Block] = list(_needs([replace(one, text=_shortened(one.text)) for one in night.needs[:_FIRST]]))
+    if len(night.needs) > _FIRST:
+        needs.append(Paragraph(f"… and {len(night.needs) - _FIRST:,} more."))
+    statuses = Counter(_status(run) for run in night.runs)
+    ran = ", ".join(f"{number:,} {status}" for status, number in statuses.most_common())
+    whole = command("digest", "--since", moment(night.since), "-o", "night.html")
+    sections = [
+        Section("At a glance", (Facts(tuple(_glance(night))),)),
+        Section("What needs a person", tuple(needs)),
+    ]
+    if ran:
+        done = f"{len(night.runs):,} run(s) on {len(night.targets):,} target(s), not listed here: {ran}."
+        sections.append(Section("What was done", (Paragraph(done),)))
+    return Page(_title(night), _subtitle(night), tuple(sections), f"The whole: `{whole}`")
+
+
+def _title(night: Night) -> str:
+    return f"Digest of {night.day}" if night.day else "Digest of the night"
+
+
+def _subtitle(night: Night) -> str:
+    period = f"{moment(night.since)} to {moment(night.until)} UTC"
+    return ", ".join(filter(None, (night.site, period, _targets(night.targets))))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHORT else f"{text[:_SHORT]} …"
 
 
 def run_report(report: RunReport, until: str) -> Page:
@@ -124,6 +175,46 @@ def _left(left: Sequence[LeftTold], *, several: bool) -> Iterator[Section]:
         yield Section("Left for another night", (Table.of(columns, rows),))
 
 
+def _backlog(told: Sequence[BacklogTold]) -> Iterator[Section]:
+    if told:
+        rows = [
+            (
+                one.target,
+                one.agent,
+                f"{one.items_before:,}",
+                f"{one.items:,}",
+                duration(one.seconds) if one.items else "",
+                _window(one),
+                moment(one.oldest) if one.oldest else "",
+            )
+            for one in told
+        ]
+        columns = "target|agent|items before|items now|forecast|window|oldest"
+        yield Section("Backlog", (Table.of(columns, rows, 2, 3, 4),))
+
+
+def _window(told: BacklogTold) -> str:
+    if told.window is None:
+        return ""
+    return f"{duration(told.window)}{', too small' if told.window_too_small else ''}"
+
+
+def _workflows(told: Sequence[WorkflowTold]) -> Iterator[Section]:
+    """Each run of a workflow, and on how many targets each of its stages came how far."""
+    blocks: list[Block] = []
+    for one in told:
+        outcome = _WORDS.get(one.status, one.status)
+        head = f"{one.workflow}, begun {moment(one.created_at)}: {outcome}, on {one.targets:,} target(s); {one.workflow_id[:8]}"
+        known = [status for status in _STAGES if any(status in counts for counts in one.stages.values())]
+        rows = [
+            (stage, *(f"{counts[status]:,}" if status in counts else "" for status in known))
+            for stage, counts in one.stages.items()
+        ]
+        blocks += [Paragraph(head), Table.of("|".join(("stage", *known)), rows, *range(1, len(known) + 1))]
+    if blocks:
+        yield Section("Workflows", tuple(blocks))
+
+
 def _done(night: Night) -> Iterator[Section]:
     """What ran, by target, and what it came to."""
     if not night.runs:
@@ -142,6 +233,7 @@ def _ran(runs: Sequence[RunTold]) -> Iterator[Block]:
         (
             moment(run.created_at),
             run.agent,
+            f"{run.workflow}: {run.stage}" if run.workflow else "",
             _status(run),
             duration(run.execution_time),
             given_back(run.effect),
@@ -150,7 +242,7 @@ def _ran(runs: Sequence[RunTold]) -> Iterator[Block]:
         )
         for run in runs
     ]
-    yield Table.of("begun|agent|outcome|time|given back|rows deleted|run", rows, 3, 4, 5)
+    yield Table.of("begun|agent|workflow: stage|outcome|time|given back|rows deleted|run", rows, 4, 5, 6)
     for run in runs:
         if run.reasoning and any(step.counted for step in run.steps):  # else it tells of an earlier night
             yield Paragraph(f"{run.run_id[:8]}: {run.reasoning}")

@@ -20,5 +20,13 @@ class Telling:
 
     def __call__(self, site: SiteFiles) -> None:
         if (self._child is None or self._child.poll() is not None) and wanted(site):
-            log = log_of(site, 0).with_name("notifications.log")
-            self._child = processes.start([*self.starter.words, "notify", "send"], log)
+            self._start(site)
+
+    def at_end(self, site: SiteFiles) -> None:
+        """Have told that the daemon was stopped, where that is wanted, by a process that outlives it."""
+        if any("daemon_stopped" in rule.events for rule in site.notifications.rules):
+            self._start(site)
+
+    def _start(self, site: SiteFiles) -> None:
+        log = log_of(site, 0).with_name("notifications.log")
+        self._child = processes.start([*self.starter.words, "notify", "send"], log)

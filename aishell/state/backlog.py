@@ -5,6 +5,7 @@ A step's share is written in the transaction of the step's outcome, so that a ki
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -133,6 +134,26 @@ class Backlog:
             name: standing(row for row in rows if row.target == name) for name in dict.fromkeys(r.target for r in rows)
         }
 
+    def nights(self, since: str) -> dict[tuple[str, str], Night]:
+        """How the backlog of each target and agent stands that has one or had one since then, and how the first run since
+        then had found it; where none ran, as it stands."""
+        sql = "SELECT * FROM backlog_nights WHERE at > :since AND worked IS NOT NULL ORDER BY at"
+        with self.store.read() as connection:
+            items, ran = (
+                connection.all("SELECT * FROM backlog ORDER BY since, id"),
+                connection.all(sql, {"since": since}),
+            )
+            stand, began = _by_agent(items), _by_agent(ran)
+            found = dict[tuple[str, str], Night]()
+            for key in sorted(stand.keys() | began.keys()):
+                nights, after = began[key], standing(stand[key])
+                before = Standing(nights[0].items_before, nights[0].seconds_before) if nights else after
+                if before.items or after.items:
+                    measured = connection.all(_MEASURED, {"target": key[0], "agent": key[1]})
+                    window = nights[-1].window if nights else None
+                    found[key] = Night(before, after, window, _short(measured) if after.items else ())
+        return found
+
     def drop(self, numbers: Collection[int], by: str, reason: str = "") -> list[Record]:
         """Forget items; the rows as they were. Raises UnknownNameError, and forgets none, where one is not there."""
         wanted, values = marks(numbers)
@@ -161,8 +182,10 @@ class Backlog:
             values = {"worked": worked, "cut": int(cut), "items_after": after.items, "seconds_after": after.seconds}
             connection.update("backlog_nights", "run_id = :run", {"run": run_id}, values)
             measured = connection.all(_MEASURED, {"target": night.target, "agent": night.agent})
-        before = Standing(night.items_before, night.seconds_before)
-        return Night(before, after, night.window, _short(measured) if cut else ())
+            short = _short(measured) if cut else ()
+            if short:
+                _tell(connection, run_id, short, night.window)
+        return Night(Standing(night.items_before, night.seconds_before), after, night.window, short)
 
 
 def _short(nights: Sequence[Record]) -> tuple[tuple[float, float], ...]:
@@ -183,6 +206,22 @@ def _short(nights: Sequence[Record]) -> tuple[tuple[float, float], ...]:
     if sum(grown) <= GROWTH * counted[-1].seconds_before or newest.seconds_after <= GROWTH * newest.window:
         return ()
     return tuple((night.worked + more, night.worked) for night, more in zip(counted, grown, strict=True))
+
+
+def _by_agent(rows: Iterable[Record]) -> defaultdict[tuple[str, str], list[Record]]:
+    found = defaultdict[tuple[str, str], list[Record]](list)
+    for row in rows:
+        found[row.target, row.agent].append(row)
+    return found
+
+
+def _tell(connection: Connection, run_id: str, short: Sequence[tuple[float, float]], window: float) -> None:
+    """Write down that a window is too small, once for a run."""
+    known = "SELECT 1 FROM events WHERE run_id = :run AND type = 'window_too_small'"
+    if connection.first(known, {"run": run_id}) is None:
+        arose, done = (round(sum(column) / len(short), 3) for column in zip(*short, strict=True))
+        told = {"nights": len(short), "arose": arose, "done": done, "window": round(window, 3)}
+        audit.append(connection, "window_too_small", told, run_id=run_id)
 
 
 def _items(connection: Connection, target: str, agent: str) -> list[Record]:

@@ -18,6 +18,9 @@ _QUERIES = {
     "last_verified_backup_age": _BACKUPS.format(verified="AND rung IN ('readable', 'restored-and-compared')"),
     "approval_waiting": """SELECT r.target, min(a.requested_at) AS since FROM approvals AS a JOIN runs AS r ON r.id = a.run_id
         WHERE a.status = 'pending' AND a.expires_at > :now GROUP BY r.target""",
+    "backlog_items": "SELECT target, count(*) AS number FROM backlog GROUP BY target",
+    "backlog_age": "SELECT target, min(since) AS since FROM backlog GROUP BY target",
+    "backlog_forecast": "SELECT target, coalesce(sum(seconds), 0) AS number FROM backlog GROUP BY target",
     "schedule_lateness": """SELECT schedule, min(nominal_at) AS since FROM schedule_runs
         WHERE status = 'due' AND nominal_at <= :now GROUP BY schedule""",
     "notification_waiting": "SELECT '', min(decided_at) AS since FROM outbox WHERE status = 'waiting'",
@@ -25,7 +28,14 @@ _QUERIES = {
         WHERE status = 'missed' AND nominal_at > :week GROUP BY schedule""",
 }
 #: What it means that nothing is there: a backup that was never made is older than any.
-_ABSENT = {"last_backup_age": float("inf"), "last_verified_backup_age": float("inf"), "runs_missed": 0.0}
+_ABSENT = {
+    "last_backup_age": float("inf"),
+    "last_verified_backup_age": float("inf"),
+    "runs_missed": 0.0,
+    "backlog_items": 0.0,
+    "backlog_age": 0.0,
+    "backlog_forecast": 0.0,
+}
 
 
 def measure(store: Store, metric: str, now: datetime) -> tuple[Mapping[str, float], float | None]:

@@ -13,7 +13,8 @@ _ENDED = (RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED)
 #: However many there are: SQLite bounds the values that a statement binds.
 _THESE = "(SELECT value FROM json_each(:runs))"
 _RUNS = """SELECT id, agent, target, engine, state, requested_by, created_at, ended_at, result,
-        json_extract(plan, '$.task.metadata.schedule') AS schedule, json_extract(plan, '$.task.input_data') AS input
+        json_extract(plan, '$.task.metadata.schedule') AS schedule, json_extract(plan, '$.task.input_data') AS input,
+        json_extract(plan, '$.task.metadata.workflow') AS workflow, json_extract(plan, '$.task.metadata.stage') AS stage
     FROM runs WHERE """
 _STEPS = """SELECT run_id, step_index, step_id, tool, status, attempt, params, output, error, reason, cause, approved_by,
         started_at, ended_at, seconds, reached FROM steps WHERE """
@@ -24,6 +25,17 @@ _OBJECTS = """SELECT run_id, target, object, tool, status, at, bytes_before, byt
 _EFFECTS = """SELECT ended_at, status, seconds, json_extract(output, '$.bytes_before') AS bytes_before,
         json_extract(output, '$.bytes_after') AS bytes_after, json_extract(output, '$.rows_deleted') AS rows_deleted
     FROM steps WHERE ended_at > :since AND ended_at <= :until ORDER BY ended_at"""
+_STAGES = f"SELECT * FROM workflow_stages WHERE workflow_id IN {_THESE} ORDER BY id"  # noqa: S608  our own
+_HOLDS = "SELECT * FROM holds ORDER BY target"
+_INCIDENTS = "SELECT * FROM incidents WHERE closed_at IS NULL ORDER BY id"
+#: Messages to each service that were given up in the period, or that a try has failed of and that wait.
+_UNSENT = """SELECT service, status, count(*) AS number, min(decided_at) AS since, max(decided_at) AS at, max(reason) AS reason
+    FROM outbox WHERE status = 'failed' AND ended_at > :since AND ended_at <= :until
+        OR status = 'waiting' AND reason IS NOT NULL
+    GROUP BY service, status ORDER BY service, status"""
+#: The last event of a daemon, where it is a beginning.
+_DAEMON = """SELECT * FROM (SELECT type, at, data FROM events WHERE type IN ('daemon_started', 'daemon_stopped')
+    ORDER BY id DESC LIMIT 1) WHERE type = 'daemon_started'"""
 _DATABASES = """SELECT r.target, s.ended_at AS at, json_extract(s.output, '$.database_bytes') AS value
     FROM steps AS s JOIN runs AS r ON r.id = s.run_id
     WHERE s.tool = 'analyze_database_health' AND s.ended_at > :since AND s.ended_at <= :until AND value IS NOT NULL
@@ -39,7 +51,9 @@ _BLOAT = """SELECT r.target, json_extract(s.params, '$.schema') AS "schema", jso
 class Rows:
     """Rows of `runs`, with all `steps` of them, the `objects` these worked on, and requests for an approval that are open.
 
-    `ledger`: nominal times that were missed or given up; `alarms`: events that say that the audit log was changed.
+    `ledger`: nominal times that were missed or given up; `alarms`: events that say that the audit log was changed;
+    `workflows` that were at work, with their `stages`; `holds`, `incidents` and messages that could not be sent (`unsent`), as
+    they stand; `daemon`: when one began last, if it has not ended as it was told to.
     """
 
     runs: tuple[Record, ...] = ()
@@ -48,6 +62,12 @@ class Rows:
     approvals: tuple[Record, ...] = ()
     ledger: tuple[Record, ...] = ()
     alarms: tuple[Record, ...] = ()
+    workflows: tuple[Record, ...] = ()
+    stages: tuple[Record, ...] = ()
+    holds: tuple[Record, ...] = ()
+    incidents: tuple[Record, ...] = ()
+    unsent: tuple[Record, ...] = ()
+    daemon: Record | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +92,8 @@ def night(store: Store, since: str, until: str, long_ago: str) -> tuple[Rows, Pa
     ledger = """SELECT * FROM schedule_runs WHERE status IN ('missed', 'failed')
         AND COALESCE(ended_at, decided_at) > :since AND COALESCE(ended_at, decided_at) <= :until ORDER BY nominal_at, id"""
     alarms = "SELECT id, at, data FROM events WHERE type = 'audit_broken' AND at > :since AND at <= :until ORDER BY id"
+    at_work = """SELECT * FROM workflow_runs WHERE created_at <= :until AND (status = 'running' OR ended_at > :since)
+        ORDER BY created_at"""
     worked = f"{_OBJECTS} status = 'ok' AND at > :since AND at <= :until ORDER BY id"
     with store.read() as connection:
         runs = connection.all(f"{_RUNS} {during}", {**period, **states})
@@ -82,6 +104,12 @@ def night(store: Store, since: str, until: str, long_ago: str) -> tuple[Rows, Pa
             _approvals(connection, runs),
             tuple(connection.all(ledger, period)),
             tuple(connection.all(alarms, period)),
+            tuple(workflows := connection.all(at_work, period)),
+            tuple(connection.all(_STAGES, _ids(workflows))),
+            tuple(connection.all(_HOLDS)),
+            tuple(connection.all(_INCIDENTS)),
+            tuple(connection.all(_UNSENT, period)),
+            connection.first(_DAEMON),
         )
         ago = {"since": long_ago, "until": until}
         found = (connection.all(sql, ago) for sql in (_EFFECTS, _DATABASES, _BLOAT, worked))

@@ -18,7 +18,7 @@ from aishell.state import audit
 from aishell.state.connection import Connection, Record, marks
 from aishell.state.store import Store
 
-MESSAGE, HEARTBEAT = "message", "heartbeat"
+MESSAGE, HEARTBEAT, DIGEST = "message", "heartbeat", "digest"
 #: Who delivers a message has it for so long; after that it is another's turn.
 LEASE = timedelta(minutes=2)
 #: Between two tries: doubled with each, from the first to the last of these; then it is given up. What is older is not
@@ -129,7 +129,7 @@ class Outbox:
                         if isinstance(said, Standing):
                             made += self._stand(connection, said, at)
                         else:
-                            made += _put(connection, said, at)
+                            made += put(connection, said, at)
                 reached = {"event": events[-1].id if more else newest}
                 if not more:
                     reached["at"] = max(_stamp(at), cursor.at)
@@ -167,14 +167,14 @@ class Outbox:
         if not one.holds:
             _close(connection, known, one.body.partition("\n")[0], at)
             over = _about(one, f"incident {known.id} closed", f"over: {known.title}", "info")
-            return _put(connection, over, at) if _was_told(connection, known) else 0
+            return put(connection, over, at) if _was_told(connection, known) else 0
         if one.every is None:
             return 0
         times = int((at - datetime.fromisoformat(known.opened_at)) / one.every)
         still = _about(
             one, f"incident {known.id}, {times} times {one.every} later", f"still: {one.title}", one.severity
         )
-        return _put(connection, still, at) if times else 0
+        return put(connection, still, at) if times else 0
 
     def _open(self, connection: Connection, one: Standing, place: Mapping[str, str], at: datetime) -> int:
         row = {**place, "severity": one.severity, "title": one.title, "about": canonical(one.about)}
@@ -184,7 +184,7 @@ class Outbox:
         told = {"incident": number, **place, "severity": one.severity, "title": one.title, **one.about}
         audit.append(connection, "incident_opened", told)
         opened = _about(one, f"incident {number} opened", one.title, one.severity)
-        return _put(connection, replace(opened, every=one.every), at)
+        return put(connection, replace(opened, every=one.every), at)
 
     def claim(self, held_back: Callable[[str], datetime | None], at: datetime, most: int) -> list[Record]:
         """What is due, for the caller to deliver at once; nobody else gets it within LEASE.
@@ -279,7 +279,7 @@ def _about(one: Standing, cause: str, title: str, severity: str) -> Message:
     return Message(one.rule, cause, one.subject, one.to, severity, title, one.body)
 
 
-def _put(connection: Connection, message: Message, at: datetime) -> int:
+def put(connection: Connection, message: Message, at: datetime) -> int:
     """Put a message into the outbox, once for each service; whether anything is new."""
     if message.every is not None:
         after = _stamp(at - message.every)

@@ -25,6 +25,10 @@ _UNBEGUN = """SELECT schedule, min(nominal_at) AS nominal_at FROM schedule_runs
 _SUCCEEDED = """SELECT schedule, max(ended) AS at FROM (
         SELECT schedule, max(ended_at) AS ended FROM schedule_runs WHERE status <> 'skipped'
         GROUP BY schedule, nominal_at HAVING min(status = 'done' AND outcome IS 'success')) GROUP BY schedule"""
+_BACKLOG = """SELECT target, count(*) AS items, min(since) AS oldest, coalesce(sum(seconds), 0) AS seconds FROM backlog
+    GROUP BY target"""
+_UNDELIVERED = "SELECT count(*) FROM outbox WHERE status = 'waiting'"
+_INCIDENTS = "SELECT severity, count(*) AS number FROM incidents WHERE closed_at IS NULL GROUP BY severity"
 _STEPS = """SELECT step_index, step_id, tool, status, attempt, seconds, error, reason, reached FROM steps
     WHERE run_id = :run ORDER BY step_index"""
 
@@ -49,6 +53,9 @@ class Readings:
         None  # schedule -> the oldest nominal time that is due and that nothing has begun
     )
     succeeded: Mapping[str, str] | None = None  # schedule -> when it last succeeded on all of its targets
+    backlog: tuple[Record, ...] = ()  # target, items, oldest, seconds
+    undelivered: int = 0
+    incidents: Mapping[str, int] | None = None  # severity -> how many are open
 
 
 def read(store: Store) -> Readings:
@@ -60,7 +67,16 @@ def read(store: Store) -> Readings:
             health=tuple(connection.all(_HEALTH)),
             unbegun={row.schedule: row.nominal_at for row in connection.all(_UNBEGUN)},
             succeeded={row.schedule: row.at for row in connection.all(_SUCCEEDED)},
+            backlog=tuple(connection.all(_BACKLOG)),
+            undelivered=connection.value(_UNDELIVERED),
+            incidents={row.severity: row.number for row in connection.all(_INCIDENTS)},
         )
+
+
+def checks(store: Store) -> list[Record]:
+    """The newest health check of each whole target: target, run_id, output, at."""
+    with store.read() as connection:
+        return connection.all(_HEALTH)
 
 
 def follow(store: Store, run_id: str) -> tuple[Record, list[Record]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from aishell.state.totals import COUNTED_BEFORE, TOTALS
+from aishell.state.totals import COUNTED_BEFORE, DELIVERED, DELIVERED_BEFORE, TOTALS
 
 #: "aish" as a 32-bit number: `file` and `sqlite3` can tell whose database this is.
 APPLICATION_ID = 0x61697368
@@ -171,8 +171,8 @@ HOLDS = (
 NOTIFICATIONS = (
     """CREATE TABLE outbox (
     id INTEGER NOT NULL PRIMARY KEY,
-    kind TEXT NOT NULL, -- message | heartbeat
-    rule TEXT NOT NULL, -- of a heartbeat: empty
+    kind TEXT NOT NULL, -- message | heartbeat | digest
+    rule TEXT NOT NULL, -- of a heartbeat and a digest: empty
     cause TEXT NOT NULL, -- told once by a rule
     subject TEXT NOT NULL, -- what it is about: the next cause of the same can wait
     service TEXT NOT NULL, -- of a heartbeat: the schedule
@@ -206,6 +206,16 @@ NOTIFICATIONS = (
     id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
     event INTEGER NOT NULL, -- up to here the audit log was looked through
     at TEXT NOT NULL
+)""",
+)
+#: Digests that were sent: one for each local day.
+DIGESTS = (
+    """CREATE TABLE digests (
+    night TEXT NOT NULL PRIMARY KEY, -- the local day at which it was due
+    since TEXT NOT NULL,
+    until TEXT NOT NULL, -- when it was made; the next one begins there
+    format TEXT NOT NULL, -- of page: text | markdown | html
+    page TEXT -- NULL when nobody waits for it
 )""",
 )
 TABLES = (
@@ -326,6 +336,8 @@ TABLES = (
     *HOLDS,
     *TOTALS,
     *NOTIFICATIONS,
+    *DIGESTS,
+    *DELIVERED,
 )
 
 
@@ -404,6 +416,12 @@ def _notifications(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _digests(connection: sqlite3.Connection) -> None:
+    """Digests, and totals of deliveries with what was there until then."""
+    for statement in (*DIGESTS, *DELIVERED, *DELIVERED_BEFORE):
+        connection.execute(statement)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _deferred_objects,
@@ -417,6 +435,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _backlog,
     _monitoring,
     _notifications,
+    _digests,
 )
 VERSION = 1 + len(MIGRATIONS)
 

@@ -105,6 +105,15 @@ _LEDGER = (
         "n.times",
     ),
 )
+#: What is no message of a rule is told by its kind: heartbeat, digest.
+_DELIVERED = (
+    _Rule(
+        "aishell_notifications_total",
+        "outbox",
+        "'rule', iif(n.rule = '', n.kind, n.rule), 'status', n.status",
+        "n.status IN ('sent', 'failed')",
+    ),
+)
 
 
 def _trigger(name: str, after: str, when: str, *statements: str) -> str:
@@ -159,3 +168,9 @@ COUNTED_BEFORE = (
     *(rule.of_all for rule in (*_ENDED, *_WORKED, *_OUTCOMES, *_TOOK, *_LEDGER)),
     *(statement for rule, kept in (_BYTES, _ROWS) for statement in (rule.of_all, f"{kept}true")),
 )
+DELIVERED = (
+    _trigger(
+        "outbox_ended", "UPDATE OF status ON outbox", "NEW.status <> OLD.status", *(rule.of_this for rule in _DELIVERED)
+    ),
+)
+DELIVERED_BEFORE = tuple(rule.of_all for rule in _DELIVERED)

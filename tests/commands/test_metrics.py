@@ -78,6 +78,8 @@ def busy(shop: Aishell, db: Any) -> Aishell:
     db.execute("DELETE FROM orders")
     shop(*waits).expect(3)
     shop("hold", "--target", "shop", "--reason", "a test").expect(0)
+    rule = "{name: held, event: hold_placed, to: [admin]}"
+    shop.configure("notifications.yaml", f"services: {{admin: {{url_env: NOT_SET}}}}\nrules: [{rule}]\n")
     return shop
 
 
@@ -101,6 +103,8 @@ def test_everything_that_is_published_is_told(busy: Aishell):
     assert found["aishell_rows_deleted_total"] == {("shop",): 50}
     assert found["aishell_bytes_reclaimed_total"][("shop",)] > 0
     assert found["aishell_hold"] == {("",): 0, ("shop",): 1}
+    assert found["aishell_notifications_total"] == {("held", "sent"): 0, ("held", "failed"): 0}
+    assert found["aishell_incidents_open"] == {("info",): 0, ("warning",): 0, ("critical",): 0}
     assert found["aishell_approvals_waiting"] == {("shop",): 1}
     assert found["aishell_backup_verification_level"] == {("shop",): 2}
     assert 0 <= found["aishell_backup_verified_age_seconds"][("shop",)] < 600
@@ -157,6 +161,43 @@ def test_no_counter_falls_when_runs_are_pruned(shop: Aishell):
     counters = [f.name for f in FAMILIES if f.kind == "counter"]
     assert {name: after[name] for name in counters} == {name: before[name] for name in counters}
     assert after["aishell_target_health_score"] == {}
+
+
+def test_what_is_told_is_counted_and_what_waits(shop: Aishell):
+    rules = ["{name: done, event: run_succeeded, to: [admin]}", "{name: small, when: backlog_items < 5, to: [admin]}"]
+    shop.configure("notifications.yaml", f"services: {{admin: {{url_env: NOT_SET}}}}\nrules: [{', '.join(rules)}]\n")
+    shop("run", "maintenance", "--type", "quick", "--target", "shop").expect(0)
+    found = metrics(shop)
+    assert found["aishell_notifications_waiting"] == {(): 2}
+    assert found["aishell_incidents_open"][("warning",)] == 1
+    with contextlib.closing(sqlite3.connect(shop.state)) as state:
+        state.execute(
+            "UPDATE outbox SET next_at = '2000', decided_at = '2000-01-01T00:00:00+00:00' WHERE rule = 'done'"
+        )
+        state.commit()
+    shop.configure("aishell.yaml", "keep_notifications: 0\n")
+    shop("notify", "send").expect(1)
+    found = metrics(shop)
+    assert shop.rows("SELECT rule, status FROM outbox") == [("small", "waiting")]  # the other is given up, and pruned
+    assert found["aishell_notifications_total"][("done", "failed")] == 1
+    assert found["aishell_notifications_waiting"] == {(): 1}
+
+
+def test_the_backlog_of_each_target_is_measured(shop: Aishell):
+    shop("run", "maintenance", "--type", "quick", "--target", "shop").expect(0)
+    since = datetime.now(UTC) - timedelta(days=2)
+    with contextlib.closing(sqlite3.connect(shop.state)) as state:
+        for number, seconds in enumerate((600.0, None)):
+            state.execute(
+                "INSERT INTO backlog (target, agent, tool, object, reason, inputs, since, run_id, nights, seconds)"
+                " VALUES ('shop', 'maintenance', 't', ?, '', '', ?, 'r', 1, ?)",
+                [str(number), since.isoformat(), seconds],
+            )
+        state.commit()
+    found = metrics(shop)
+    assert found["aishell_backlog_items"] == {("shop",): 2}
+    assert found["aishell_backlog_forecast_seconds"] == {("shop",): 600}
+    assert 172_800 <= found["aishell_backlog_age_seconds"][("shop",)] < 173_400
 
 
 def test_a_schedule_that_nothing_looks_for_is_late(shop: Aishell):
@@ -255,6 +296,8 @@ def series(name: str, values: str) -> dict[str, str]:
     return {"series": name, "values": values}
 
 
+#: What looks back further than a day is asked later.
+AFTER = {"AishellBacklogGrows": "96h"}
 #: Alert -> series that make it fire after a day of 5-minute steps; with those of the second list instead nothing fires.
 FIRING = {
     "AishellConfigurationInvalid": (["aishell_configuration_valid 0x300"], ["aishell_configuration_valid 1x300"]),
@@ -299,18 +342,37 @@ FIRING = {
     ),
     "AishellHoldForgotten": (['aishell_hold{target=""} 1x300'], ['aishell_hold{target=""} 0x250 1x50']),
     "AishellMetricsMissing": ([], ["aishell_build_info 1x300"]),
+    "AishellBacklogGrows": (
+        [
+            'aishell_backlog_age_seconds{target="t"} 300000x1500',
+            'aishell_backlog_forecast_seconds{target="t"} 60+1x1500',
+        ],
+        [
+            'aishell_backlog_age_seconds{target="t"} 300000x1500',
+            'aishell_backlog_forecast_seconds{target="t"} 9000-1x1500',
+        ],
+    ),
+    "AishellIncidentOpen": (
+        ['aishell_incidents_open{severity="critical"} 1x300'],
+        ['aishell_incidents_open{severity="warning"} 1x300', 'aishell_incidents_open{severity="critical"} 0x300'],
+    ),
+    "AishellNotificationsFail": (
+        ['aishell_notifications_total{rule="r",status="failed"} 0x280 1x20', "aishell_notifications_waiting 0x300"],
+        ['aishell_notifications_total{rule="r",status="failed"} 1x300', "aishell_notifications_waiting 0x200 3x100"],
+    ),
+    "AishellDaemonSilent": (["aishell_tick_timestamp_seconds 3600x300"], ["aishell_tick_timestamp_seconds 0+300x300"]),
 }
 
 
 @pytest.mark.parametrize("alert", FIRING)
 def test_each_alert_fires_and_holds_still(alert: str, tmp_path: Path):
     def tested(given: list[str], fires: int) -> dict[str, object]:
-        there = [*given, *(["aishell_build_info 1x300"] if alert != "AishellMetricsMissing" else [])]
+        there = [*given, *(["aishell_build_info 1x1500"] if alert != "AishellMetricsMissing" else [])]
         named = [series(*one.rsplit("} ", 1)) if "} " in one else series(*one.split(" ", 1)) for one in there]
         named = [{**one, "series": one["series"] + "}" * ("{" in one["series"])} for one in named]
         query = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})'
         wanted = [{"labels": "{}", "value": fires}] if fires else []
-        check = {"expr": query, "eval_time": "24h", "exp_samples": wanted}
+        check = {"expr": query, "eval_time": AFTER.get(alert, "24h"), "exp_samples": wanted}
         return {"interval": "5m", "input_series": named, "promql_expr_test": [check]}
 
     fires, still = FIRING[alert]

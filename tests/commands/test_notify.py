@@ -7,9 +7,7 @@ import json
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -17,88 +15,17 @@ from aishell.errors import SettingsError
 from aishell.models import Task
 from aishell.notifying.telling import tell
 from aishell.site import Site
-from tests.faults.killed import Fault
 from tests.faults.killing import KILLED, SWEEPS, Sweep
-from tests.fix_aishell import Aishell, Ended
+from tests.fix_notified import Notified
 from tests.scheduled import back
 from tests.servers import wait_until
-from tests.sinks import Sink, WebSink, mail_sink, web_sink
 
 SECRETS = ("mailsecret", "webhooksecret")
 
 
 @pytest.fixture
-def mail() -> Iterator[Sink]:
-    with mail_sink() as sink:
-        yield sink
-
-
-@pytest.fixture
-def web() -> Iterator[WebSink]:
-    with web_sink() as sink:
-        yield sink
-
-
-class Notified:
-    """A site with a small database that is told of by mail and by a webhook."""
-
-    def __init__(self, aishell: Aishell, mail: Sink, web: WebSink) -> None:
-        self.aishell, self.mail, self.web = aishell, mail, web
-        self.urls = {"ADMIN_URL": mail.url, "HOOK_URL": web.url}
-        with contextlib.closing(sqlite3.connect(aishell.site / "shop.db")) as shop:
-            shop.execute("CREATE TABLE t (i INTEGER PRIMARY KEY)")
-        self.target()
-
-    def target(self, path: str = "shop.db") -> None:
-        text = f"targets:\n  shop: {{url: 'sqlite:///{path}', environment: test, labels: [small]}}\n"
-        self.aishell.configure("targets.yaml", text)
-
-    def rules(self, *rules: str, top: str = "") -> None:
-        lines = [top, "services:", "  admin: {url_env: ADMIN_URL}", "  hook: {url_env: HOOK_URL}", "rules:"]
-        self.aishell.configure("notifications.yaml", "\n".join([*lines, *(f"  - {{{rule}}}" for rule in rules)]) + "\n")
-
-    def __call__(self, *arguments: str, **more: Any) -> Ended:
-        return self.aishell(*arguments, **(self.urls | more))
-
-    def run(self, code: int = 0, *more: str) -> Ended:
-        return self("run", "maintenance", "--type", "quick", "--target", "shop", "--yes", *more).expect(code)
-
-    def fail(self, code: int = 1) -> Ended:
-        """A run of which a step fails: an index of a function that SQLite does not know without us."""
-        with contextlib.closing(sqlite3.connect(self.aishell.site / "shop.db")) as shop:
-            shop.create_function("ours", 1, lambda value: value, deterministic=True)
-            shop.execute("CREATE TABLE IF NOT EXISTS u (i INTEGER)")
-            shop.execute("CREATE INDEX IF NOT EXISTS f ON u (ours(i))")
-            shop.executemany("INSERT INTO u VALUES (?)", [(number,) for number in range(2000)])
-            shop.commit()
-        return self("run", "maintenance", "--type", "full", "--target", "shop", "--yes").expect(code)
-
-    def mend(self) -> None:
-        """What failed fails no more."""
-        with contextlib.closing(sqlite3.connect(self.aishell.site / "shop.db")) as shop:
-            shop.execute("DROP TABLE u")
-            shop.commit()
-
-    def run_killed(self, fault: Fault) -> Ended:
-        return self("run", "maintenance", "--type", "quick", "--target", "shop", "--yes", fault=fault)
-
-    def later(self, **passed: float) -> None:
-        """So much time goes by for what waits to be tried again."""
-        with contextlib.closing(sqlite3.connect(self.aishell.state)) as state:
-            for number, text in state.execute("SELECT id, next_at FROM outbox").fetchall():
-                moment = datetime.fromisoformat(text) - timedelta(**passed)
-                state.execute(
-                    "UPDATE outbox SET next_at = ? WHERE id = ?", [moment.isoformat(timespec="microseconds"), number]
-                )
-            state.commit()
-
-    def outbox(self) -> list[dict[str, Any]]:
-        return self("notify", "list", "--output", "json").expect(0).json
-
-
-@pytest.fixture
-def site(aishell: Aishell, mail: Sink, web: WebSink) -> Notified:
-    return Notified(aishell, mail, web)
+def site(notified: Notified) -> Notified:
+    return notified
 
 
 def test_a_run_is_told_of_once_by_mail_and_by_webhook(site: Notified):

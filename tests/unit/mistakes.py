@@ -14,7 +14,16 @@ _VALUES: tuple[Any, ...] = ("a text", 5, 2.5, True, ["a"], {"a": 1})
 #: A text that fits what a schema wants of it.
 _FITTING = {"time-zone": "UTC", "place": "/mnt/backups", "code": "module:name"}
 #: One of these fits each pattern.
-_PATTERNED = ("age1qqqq", "2026-12-24", "22:00-05:30", "90s", "127.0.0.1:9187", "sqlite", "https://hc.example/ping")
+_PATTERNED = (
+    "age1qqqq",
+    "2026-12-24",
+    "22:00-05:30",
+    "07:00",
+    "90s",
+    "127.0.0.1:9187",
+    "sqlite",
+    "https://hc.example/ping",
+)
 #: The name of whatever may have any.
 NAME = "shop"
 #: What there is of what a text names.

@@ -179,6 +179,84 @@ def test_what_was_before_the_first_rule_is_not_told_of(place: Place):
     assert place.told() == []
 
 
+def test_what_persons_and_daemons_do_is_told(place: Place):
+    place.rules(
+        "name: held, event: hold_placed, target: s*, label: small, to: [chat]",
+        "name: daemon, event: [daemon_started, daemon_stopped, configuration_refused], to: [admin]",
+    )
+    place.run()
+    with place.open() as site:
+        site.holds.place("shop", "index damage", "ann@db1")
+        site.holds.place("crm", "of others", "ann@db1")
+        site.runs.event("daemon_started", {"pid": 7, "host": "db1", "by": "ann@db1", "schedules": ["nightly"]})
+        site.runs.event("configuration_refused", {"message": "schedules.yaml:3: no cron", "hint": "write five fields"})
+        site.runs.event("daemon_stopped", {"reason": "SIGTERM", "pid": 7, "running": [1, 2]})
+    place.look()
+    told = place.rows("SELECT rule, severity, title, body FROM outbox ORDER BY id")
+    assert [row[:3] for row in told] == [
+        ("held", "warning", "shop is on hold"),
+        ("daemon", "info", "the daemon has started"),
+        ("daemon", "critical", "the changed configuration is refused"),
+        ("daemon", "warning", "the daemon was stopped"),
+    ]
+    bodies = [row[3] for row in told]
+    assert bodies[0].startswith("ann@db1 has stopped shop: index damage\n")
+    assert "release --target shop" in bodies[0]
+    assert bodies[2].startswith("The one before goes on: schedules.yaml:3: no cron\nhint: write five fields")
+    assert "2 run(s) go on by themselves." in bodies[3]
+
+
+def test_a_window_that_is_too_small_is_told_once_for_a_run(place: Place):
+    place.rules("name: small, event: window_too_small, target: shop, to: [chat]")
+    place.run()
+    ((run_id,),) = place.rows("SELECT id FROM runs")
+    for night in range(4):
+        place.rows(
+            "INSERT OR REPLACE INTO backlog_nights VALUES (?, 'shop', 'maintenance', ?, 60, ?, ?, 0, 50, 1, 2, ?)",
+            f"night{night}" if night < 3 else run_id, f"2026-01-0{night + 1}", 2, 100 + 20 * night, 120 + 20 * night,
+        )  # fmt: skip
+    for name in "ab":
+        place.rows(
+            "INSERT INTO backlog (target, agent, tool, object, reason, inputs, since, run_id, nights, seconds)"
+            " VALUES ('shop', 'maintenance', 't', ?, '', '', '2026-01-01', ?, 1, 90)", name, run_id,
+        )  # fmt: skip
+    with place.open() as site:
+        for _ in range(2):
+            night = site.backlog.ended(run_id, 50.0, cut=True)
+            assert night is not None
+            assert night.short
+    place.look()
+    ((rule, severity, title, body),) = place.rows("SELECT rule, severity, title, body FROM outbox")
+    assert (rule, severity, title) == ("small", "warning", "shop: the window is too small")
+    assert "Over the last 4 nights about 1 min 10 s of work arose a night, and 50.0 s were done." in body
+    assert f"run {run_id[:8]}" in body
+
+
+def test_the_score_and_the_backlog_of_a_target_open_incidents(place: Place):
+    place.rules(
+        "name: ill, when: health_score <= 100, target: shop, to: [chat]",
+        "name: well, when: health_score < 0, target: shop, to: [chat]",
+        "name: many, when: backlog_items > 1, to: [chat]",
+        "name: long, when: backlog_forecast > 1h, to: [chat]",
+        "name: old, when: backlog_age > 1d, to: [chat]",
+    )
+    place.look()
+    place.run()
+    assert [rule for rule, _, _ in place.told()] == ["ill"]
+    for name in "ab":
+        place.rows(
+            "INSERT INTO backlog (target, agent, tool, object, reason, inputs, since, run_id, nights, seconds)"
+            " VALUES ('crm', 'maintenance', 't', ?, '', '', ?, 'r', 1, 2000)", name, (NOW - 2 * DAY).isoformat(),
+        )  # fmt: skip
+    place.look()
+    assert sorted(place.rows("SELECT rule, subject FROM incidents WHERE closed_at IS NULL")) == [
+        ("ill", "shop"), ("long", "crm"), ("many", "crm"), ("old", "crm"),
+    ]  # fmt: skip
+    place.rows("DELETE FROM backlog")
+    place.look()
+    assert place.rows("SELECT rule FROM incidents WHERE closed_at IS NULL") == [("ill",)]
+
+
 def test_a_condition_on_runs_is_told_of_each_run_where_it_holds(place: Place):
     place.rules(
         "name: slow, when: execution_time > 30m, to: [chat]",

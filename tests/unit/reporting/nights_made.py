@@ -42,6 +42,8 @@ class Made:
         output: dict[str, Any] | None = None,
         error: dict[str, Any] | None = None,
         schedule: str | None = None,
+        workflow: str | None = None,
+        stage: str | None = None,
     ) -> str:
         """A run that ended so long before the morning, with these steps; its id."""
         self.number += 1
@@ -53,7 +55,8 @@ class Made:
             "output_data": output or {},
             "error": error,
         }
-        task = {"input_data": {}, "metadata": {"schedule": schedule} if schedule else {}}
+        metadata = {"schedule": schedule, "workflow": workflow, "stage": stage}
+        task = {"input_data": {}, "metadata": {name: value for name, value in metadata.items() if value}}
         self.insert(
             "runs", id=run_id, task_id="t", agent=agent, target=target, engine="sqlite", state=state, requested_by="me@here",
             host="here", pid=1, owner="o", created_at=at(hours_ago + 0.1), ended_at=at(hours_ago) if over else None,
@@ -101,7 +104,51 @@ class Made:
         )  # fmt: skip
         return name
 
+    def hold(self, target: str) -> None:
+        self.insert("holds", target=target, reason="index damage", placed_by="me@here", placed_at=at(2))
+
+    def incident(self, title: str, *, target: str = "", closed: bool = False) -> None:
+        self.number += 1
+        about = json.dumps({"target": target} if target else {})
+        self.insert(
+            "incidents", rule="late", subject=str(self.number), severity="critical", about=about, opened_at=at(40),
+            title=f"{target}: {title}" if target else title, closed_at=at(2) if closed else None,
+        )  # fmt: skip
+
+    def message(self, service: str, status: str, *, reason: str | None = "no answer", ended: float = 3) -> None:
+        self.number += 1
+        self.insert(
+            "outbox", kind="message", rule="r", cause=str(self.number), subject="", service=service, severity="info",
+            title="t", body="b", status=status, reason=reason, attempts=1, decided_at=at(4), next_at=at(4),
+            ended_at=None if status == "waiting" else at(ended),
+        )  # fmt: skip
+
+    def owed(self, target: str, *, before: float, after: float, hours_ago: float = 4) -> None:
+        """A run that found so many seconds in the backlog (of one item), and left so many (of two)."""
+        self.number += 1
+        run_id, agent = f"{self.number:032x}", "maintenance"
+        self.insert(
+            "backlog_nights", run_id=run_id, target=target, agent=agent, at=at(hours_ago), window=60.0, needless=0.0,
+            items_before=1 if before else 0, seconds_before=before, worked=50.0, cut=int(after > 0),
+            items_after=2 if after else 0, seconds_after=after,
+        )  # fmt: skip
+        with self.store.write() as connection:
+            connection.execute("DELETE FROM backlog WHERE target = :target", {"target": target})
+        for name in ("a", "b") if after else ():
+            self.insert(
+                "backlog", target=target, agent=agent, tool="rebuild_index", object=name, reason="no time", inputs="i",
+                since=at(50), run_id=run_id, nights=1, seconds=after / 2,
+            )  # fmt: skip
+
     def night(
-        self, *, since: timedelta = DAY, running: Callable[[str], bool] = lambda _: False, targets: Sequence[str] = ()
+        self,
+        *,
+        since: timedelta = DAY,
+        running: Callable[[str], bool] = lambda _: False,
+        targets: Sequence[str] = (),
+        daemon: bool = True,
     ) -> Night:
-        return gather_night(self.store, MORNING - since, MORNING, targets=targets, backups=[], running=running)
+        """`daemon`: whether one runs."""
+        return gather_night(
+            self.store, MORNING - since, MORNING, targets=targets, backups=[], running=running, daemon=lambda: daemon
+        )

@@ -186,7 +186,12 @@ def test_each_kind_is_found_and_the_most_urgent_comes_first(made):
     ledger = {"local_at": "02:30 CET", "times": 3, "attempts": 0, "decided_at": at(3), "nominal_at": at(6)}
     made.insert("schedule_runs", schedule="nightly", target="", status="missed", reason="nobody looked", **ledger)
     made.insert("schedule_runs", schedule="weekly", target="crm", status="failed", reason="unreachable", **ledger)
-    night = made.night(targets=["shop"])
+    made.hold("crm")
+    made.incident("last_verified_backup_age > 26h", target="crm")
+    made.message("chat", "failed")
+    made.owed("shop", before=100.0, after=150.0)
+    made.insert("events", type="daemon_started", at=at(3), data='{"host":"db1","pid":7}', previous="", hash="")
+    night = made.night(targets=["shop"], daemon=False)
     assert list(dict.fromkeys(kinds(night))) == list(KINDS)
     told = {need.kind: need for need in reversed(night.needs)}
     assert told["damage"].text == "m.t is damaged: bad"
@@ -198,6 +203,83 @@ def test_each_kind_is_found_and_the_most_urgent_comes_first(made):
     assert told["approval"].remedy == f"aishell approvals show {asked}"
     assert told["privileges"].text == "maintenance went without optimize_t: not the owner"
     assert (told["backup"].target, told["backup"].text) == ("shop", "the newest verified backup: there is none")
+
+
+def test_a_hold_and_an_incident_stand_until_they_are_lifted(made):
+    made.hold("")
+    made.incident("last_verified_backup_age > 26h", target="crm")
+    made.incident("notification_waiting > 1h", closed=True)
+    hold, incident = made.night().needs
+    assert (hold.text, hold.remedy) == ("no step begins on any target, by me@here: index damage", "aishell release")
+    assert (incident.target, incident.text) == ("crm", "last_verified_backup_age > 26h (critical, rule late)")
+
+
+def test_what_could_not_be_delivered_is_told_by_service(made):
+    made.message("chat", "failed")
+    made.message("chat", "failed", ended=90)  # told in an earlier night
+    made.message("pager", "waiting")
+    made.message("pager", "waiting")
+    made.message("admin", "waiting", reason=None)  # its turn has not come
+    made.message("admin", "sent")
+    assert [need.text for need in made.night().needs if need.kind == "notification"] == [
+        "the service chat: 1 notification(s) given up, the first of 2026-11-22 03:00 UTC: no answer",
+        "the service pager: 2 notification(s) not delivered yet, the first of 2026-11-22 03:00 UTC: no answer",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "needed"),
+    [(100.0, 150.0, True), (100.0, 105.0, False), (100.0, 40.0, False), (0.0, 500.0, False), (100.0, 0.0, False)],
+)
+def test_a_backlog_that_grows_needs_a_person_and_one_that_shrinks_none(made, before, after, needed):
+    made.owed("shop", before=before, after=after)
+    night = made.night()
+    assert (kinds(night) == ["backlog"]) is needed
+    (told,) = night.backlog
+    assert (told.seconds_before, told.seconds, told.items) == (before, after, 2 if after else 0)
+
+
+def test_a_window_that_is_too_small_needs_a_person(made):
+    for number, hours in enumerate((76, 52, 28, 4)):
+        made.owed("shop", before=100.0 + 20 * number, after=120.0 + 20 * number, hours_ago=hours)
+    night = made.night()
+    assert kinds(night) == ["backlog"]
+    assert night.backlog[0].window_too_small
+    assert "The window is too small: over the last 4 nights" in night.needs[0].text
+
+
+def test_a_daemon_that_is_gone_is_missed_and_one_that_was_stopped_is_not(made):
+    made.insert("events", type="daemon_started", at=at(30), data='{"host":"db1","pid":7}', previous="", hash="")
+    assert kinds(made.night(daemon=True)) == []
+    (need,) = made.night(daemon=False).needs
+    assert need.text == "the daemon on db1 (process 7) is gone, and nobody had told it to end"
+    made.insert("events", type="daemon_stopped", at=at(3), data='{"reason":"SIGTERM"}', previous="", hash="")
+    assert kinds(made.night(daemon=False)) == []
+
+
+def test_runs_of_a_workflow_are_told_with_it(made):
+    ours = {"definition": "{}", "options": "{}", "requested_by": "me@here", "host": "here", "event": 1}
+    made.insert(
+        "workflow_runs", id="w" * 32, workflow="nightly", status="partial", created_at=at(5), ended_at=at(4), **ours
+    )
+    made.insert(
+        "workflow_runs", id="o" * 32, workflow="old", status="success", created_at=at(50), ended_at=at(49), **ours
+    )
+    run = made.run(workflow="nightly", stage="backup")
+    for target, stage, status, run_id in (
+        ("shop", "backup", "done", run),
+        ("crm", "backup", "failed", None),
+        ("shop", "tidy", "done", "p" * 32),
+        ("crm", "tidy", "skipped", None),
+    ):
+        made.insert("workflow_stages", workflow_id="w" * 32, stage=stage, target=target, status=status,
+                    reason="no room" if status == "failed" else "", attempts=1, run_id=run_id, ended_at=at(4))  # fmt: skip
+    night = made.night()
+    (told,) = night.workflows
+    assert (told.workflow, told.status, told.targets) == ("nightly", "partial", 2)
+    assert told.stages == {"backup": {"done": 1, "failed": 1}, "tidy": {"done": 1, "skipped": 1}}
+    assert [(run.workflow, run.stage) for run in night.runs] == [("nightly", "backup")]
+    assert [(need.target, need.text) for need in night.needs] == [("crm", "workflow nightly, stage backup: no room")]
 
 
 def test_a_failure_that_was_made_up_for_is_told_with_that(made):

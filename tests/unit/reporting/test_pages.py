@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from aishell.reporting import pages
 from aishell.reporting.html import html
 from aishell.reporting.night import (
+    BacklogTold,
     BackupTold,
     Effect,
     Finding,
@@ -29,6 +30,7 @@ from aishell.reporting.night import (
     StepTold,
     ToolTold,
     Trend,
+    WorkflowTold,
     document,
 )
 from aishell.reporting.page import Page, Table
@@ -60,8 +62,9 @@ def night(name: str) -> Night:
         StepTold("r" * 32, "b", name, "", "failed", UNTIL, 0.5, Effect(), name),
     )
     run = RunTold(
-        "r" * 32, "maintenance", name, "sqlite", "completed", "failure", name, name, EARLIER, UNTIL, 62.0, name, steps
-    )
+        "r" * 32, "maintenance", name, "sqlite", "completed", "failure", name, name, EARLIER, UNTIL, 62.0, name, steps,
+        workflow=name, stage=name,
+    )  # fmt: skip
     return Night(
         since=EARLIER,
         until=UNTIL,
@@ -81,6 +84,13 @@ def night(name: str) -> Night:
             Trend(name, name, metric, ((EARLIER, 4.0), (UNTIL, 8.0)))
             for metric in ("database_bytes", "object_bytes", "fragmentation_percent")
         ),
+        workflows=(
+            WorkflowTold(
+                "w" * 32, name, "partial", EARLIER, UNTIL, 2, {name: {"done": 1, "failed": 1}, "b": {"done": 2}}
+            ),
+        ),
+        backlog=(BacklogTold(name, name, 2, 3, 60.0, 90.0, EARLIER, 3600.0, False, name),),
+        day=name,
     )
 
 
@@ -271,7 +281,32 @@ def test_json_has_names_as_they_are() -> None:
     assert told["runs"][0]["bytes_reclaimed"] == 6_000_000
     assert set(told) == {
         *("since", "until", "site", "needs", "runs", "sizes", "tools", "left", "backups", "nights", "trends", "totals"),
+        *("workflows", "backlog", "day"),
     }
+
+
+def test_a_gist_fits_into_a_chat_and_counts_what_it_leaves_out() -> None:
+    told = night("shop")
+    many = dataclasses.replace(
+        told,
+        needs=tuple(Need("failure", f"target{number}", "it failed " * 200, UNTIL, "aishell runs show 1") for number in range(30)),
+        runs=tuple(dataclasses.replace(told.runs[0], target=f"target{number}") for number in range(500)),
+    )  # fmt: skip
+    for shown in (text(pages.gist(many)), markdown(pages.gist(many))):
+        assert len(shown) < 4000
+        assert "… and 22 more." in shown
+        assert "500 run(s) on 500 target(s), not listed here: 500 failed." in shown
+    quiet = text(pages.gist(dataclasses.replace(told, needs=(), runs=(), tools=())))
+    assert "Nothing needs a person." in quiet
+    assert len(quiet.splitlines()) < 20
+
+
+@pytest.mark.parametrize("hostile", [*PAGE_PIECES, HOSTILE])
+def test_no_text_changes_what_a_gist_is_made_of(hostile: str) -> None:
+    page = pages.gist(night(hostile))
+    assert read(html(page)).shape == read(html(pages.gist(night("plain")))).shape
+    for shown in (text(page), markdown(page)):
+        assert raw(shown) == []
 
 
 def test_the_reader_sees_what_is_wrong() -> None:

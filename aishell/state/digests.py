@@ -1,0 +1,82 @@
+"""Digests that were sent: one for each local day, decided with its rows in the outbox. Every method is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
+
+from aishell.state.connection import Record
+from aishell.state.outbox import DIGEST, Message, put
+from aishell.state.schedule_runs import stamp
+from aishell.state.store import Store
+
+#: A digest goes no further back, however long none was made.
+LONGEST = timedelta(days=7)
+#: The outbox's cause of a digest. Rows that were made when the clock stood later than now do not count: it was put back.
+_CAUSE = "'night ' || night"
+_NEWEST = "SELECT * FROM digests WHERE until <= :now ORDER BY night DESC LIMIT 1"
+_DONE = f"""page IS NOT NULL AND NOT EXISTS (SELECT 1 FROM outbox
+    WHERE kind = '{DIGEST}' AND cause = {_CAUSE} AND status = 'waiting')"""  # noqa: S608  our own
+
+
+class Digests:
+    """The digests of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def since(self, night: date, due: datetime, now: datetime) -> datetime | None:
+        """Where the digest of a night begins: where the one before ended. None where nothing is to be sent.
+
+        Of the first night that is ever asked about nothing is: it is written down, and the next begins where it was due.
+        """
+        with self.store.read() as connection:
+            there = connection.first("SELECT 1 FROM digests WHERE night = :night", {"night": str(night)})
+            newest = connection.first(_NEWEST, {"now": stamp(now)})
+            known = newest or connection.first("SELECT 1 FROM digests")
+        if known is None:
+            with self.store.write() as connection:
+                first = {"night": str(night), "since": stamp(due), "until": stamp(due), "format": "", "page": None}
+                connection.insert("digests", first, known="ON CONFLICT (night) DO NOTHING")
+            return None
+        if there is not None or (newest is not None and newest.night >= str(night)):
+            return None
+        begun = datetime.fromisoformat(newest.until) if newest is not None else due - timedelta(days=1)
+        return max(begun, now - LONGEST)
+
+    def decide(
+        self,
+        night: date,
+        since: datetime,
+        now: datetime,
+        page: str,
+        form: str,
+        message: tuple[str, str, str],
+        to: Collection[str],
+    ) -> int:
+        """Have the digest of a night sent, once to each service; how many messages that made.
+
+        None where another process was faster. `message`: its severity, its title, and what is said where the `page` is too long.
+        """
+        severity, title, brief = message
+        row = {"night": str(night), "since": stamp(since), "until": stamp(now), "format": form, "page": page}
+        with self.store.write() as connection:
+            before = connection.total_changes
+            connection.insert("digests", row, known="ON CONFLICT (night) DO NOTHING")
+            if connection.total_changes == before:
+                return 0
+            told = Message("", f"night {night}", "", tuple(to), severity, title, brief, kind=DIGEST)
+            return put(connection, told, now)
+
+    def of(self, cause: str) -> Record | None:
+        """The digest that a row of the outbox is of."""
+        with self.store.read() as connection:
+            return connection.first(f"SELECT * FROM digests WHERE {_CAUSE} = :cause", {"cause": cause})  # noqa: S608  our own
+
+    def tidy(self) -> None:
+        """Drop the pages that nobody waits for any more; that they were sent is kept."""
+        with self.store.read() as connection:
+            if connection.first(f"SELECT 1 FROM digests WHERE {_DONE}") is None:  # noqa: S608  our own
+                return
+        with self.store.write() as connection:
+            connection.execute(f"UPDATE digests SET page = NULL WHERE {_DONE}")  # noqa: S608  our own
