@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,12 @@ class Entry:
     @property
     def folder(self) -> Path:
         return Path(self.path)
+
+
+def newest(entries: Iterable[Entry], *, verified: bool) -> dict[str, Entry]:
+    """Target -> its newest backup of which no damage is known, or that is verified. What a restore in place replaced is none."""
+    sound = [one for one in entries if not one.replaced and (one.verified if verified else not one.wrong)]
+    return {one.target: one for one in sorted(sound, key=lambda one: one.started_at)}
 
 
 class Catalog:

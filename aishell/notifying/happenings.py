@@ -133,7 +133,7 @@ def worded(metric: str, value: float | None) -> str:
     if value is None:
         return "not known"
     if value == float("inf"):
-        return "there never was one"
+        return "there is none"
     return duration(value) if METRICS[metric].unit == SECONDS else f"{value:,.0f} {METRICS[metric].unit}"
 
 

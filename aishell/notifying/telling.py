@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 
 from aishell.commands import command
 from aishell.errors import AishellError
@@ -31,6 +32,8 @@ from aishell.state.readings import checks
 from aishell.traces import unexpected
 
 Said = Callable[[str], None]
+#: The metrics of backups, and whether they are about verified ones.
+BACKUP_AGES = {"last_backup_age": False, "last_verified_backup_age": True}
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,14 @@ def _measured(site: SiteFiles, metric: str, at: datetime) -> tuple[Mapping[str, 
         return {
             row.target: float(health(row.target, row.run_id, row.at, row.output).score) for row in checks(site.store)
         }, None
+    if metric in BACKUP_AGES:
+        from aishell.backups.catalog import newest
+
+        # Looked for on the disk: one whose folder is gone is none.
+        found = newest(site.vault.entries(), verified=BACKUP_AGES[metric])
+        return {
+            target: (at - datetime.fromisoformat(one.started_at)).total_seconds() for target, one in found.items()
+        }, inf
     return measure(site.store, metric, at)
 
 

@@ -10,12 +10,7 @@ from aishell.state.store import Store
 
 #: Missed times count for so long.
 WEEK = timedelta(days=7)
-#: Safety copies of a restore in place stand in for no backup; damaged ones, and those that came back otherwise, for none either.
-_BACKUPS = """SELECT target, max(started_at) AS since FROM backups
-    WHERE problem IS NULL AND differs IS NULL AND backup_id NOT LIKE '%-safety' {verified} GROUP BY target"""
 _QUERIES = {
-    "last_backup_age": _BACKUPS.format(verified=""),
-    "last_verified_backup_age": _BACKUPS.format(verified="AND rung IN ('readable', 'restored-and-compared')"),
     "approval_waiting": """SELECT r.target, min(a.requested_at) AS since FROM approvals AS a JOIN runs AS r ON r.id = a.run_id
         WHERE a.status = 'pending' AND a.expires_at > :now GROUP BY r.target""",
     "backlog_items": "SELECT target, count(*) AS number FROM backlog GROUP BY target",
@@ -27,10 +22,8 @@ _QUERIES = {
     "runs_missed": """SELECT schedule, sum(times) AS number FROM schedule_runs
         WHERE status = 'missed' AND nominal_at > :week GROUP BY schedule""",
 }
-#: What it means that nothing is there: a backup that was never made is older than any.
+#: What it means that nothing is there.
 _ABSENT = {
-    "last_backup_age": float("inf"),
-    "last_verified_backup_age": float("inf"),
     "runs_missed": 0.0,
     "backlog_items": 0.0,
     "backlog_age": 0.0,

@@ -325,7 +325,8 @@ def test_an_incident_is_recorded_where_there_is_no_admin_and_a_plan_says_that_no
 
 
 def backup(place: Place, at: datetime, rung: str = "readable", problem: str | None = None) -> None:
-    """A backup in the catalogue, where ages are read."""
+    """A backup in the catalogue, and its folder."""
+    (place.folder / "backups" / "p").mkdir(parents=True, exist_ok=True)
     place.rows(
         "INSERT INTO backups VALUES (?, 'shop', 'i', 'sqlite', 'full', 'm', NULL, 'd', ?, ?, 'p', 1, 1, 'r', 'd', ?, ?, NULL,"
         " ?, 0, '[]', NULL, '{}')",
@@ -342,7 +343,7 @@ def test_a_backup_that_grows_old_opens_an_incident_which_a_new_one_closes(place:
     assert [(rule, title) for rule, _, title in place.told()] == [
         ("proven", "shop: last_verified_backup_age > 26h"), ("any", "shop: last_backup_age > 26h"),
     ]  # fmt: skip
-    assert "there never was one" in place.rows("SELECT body FROM outbox")[0][0]
+    assert "there is none" in place.rows("SELECT body FROM outbox")[0][0]
     backup(place, NOW, rung="written")
     backup(place, NOW + timedelta(seconds=1), problem="damaged")
     place.look(NOW + timedelta(hours=1))
@@ -362,6 +363,10 @@ def test_a_backup_that_grows_old_opens_an_incident_which_a_new_one_closes(place:
     assert sorted(title for _, _, title in place.told()[5:]) == [
         "over: shop: last_backup_age > 26h", "over: shop: last_verified_backup_age > 26h",
     ]  # fmt: skip
+    (place.folder / "backups").rename(place.folder / "elsewhere")
+    place.look(NOW + timedelta(days=2, hours=4))
+    still = place.rows("SELECT rule FROM incidents WHERE closed_at IS NULL ORDER BY rule")
+    assert still == [("any",), ("proven",)], "what lies on a disk that is not mounted is no backup"
     severities = place.rows("SELECT DISTINCT severity FROM outbox WHERE rule = 'proven' ORDER BY 1")
     assert severities == [("critical",), ("info",)]
 
