@@ -206,6 +206,15 @@ class DaemonSettings:
 
 
 @dataclass(frozen=True)
+class Logging:
+    """`logging:` of aishell.yaml."""
+
+    format: str = "text"  # text: what people read on standard error | json: a line for each event
+    level: str = "info"  # the least that a line is about: debug | info | warning | error
+    file: str | None = None  # None: standard error
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything a site configures."""
 
@@ -224,6 +233,7 @@ class Settings:
     backup_copies_days: float = 30  # a copy in a second place is read again when it was not for so many days
     programs: str | None = None  # the folder of the client programs; None: those on the path
     daemon: DaemonSettings = field(default_factory=lambda: DaemonSettings())
+    logging: Logging = field(default_factory=Logging)
 
 
 _MATRIX = {
@@ -258,6 +268,8 @@ def load_settings(config: Path) -> Settings:
     fields = _fields(checked(main, AISHELL, {"target": lambda: targets}))
     if "daemon" in fields:
         fields["daemon"] = _daemon(fields["daemon"], main)
+    if "logging" in fields:
+        fields["logging"] = _logging(fields["logging"], main, config)
     settings = Settings(targets=targets, **fields)
     for number, copy in enumerate(settings.backup_copies):
         if tells_password(copy):  # it is shown, and stands in the catalogue
@@ -265,6 +277,12 @@ def load_settings(config: Path) -> Settings:
             hint = "fsspec takes them from its own configuration, ~/.config/fsspec, or from the store's"
             raise wrong(main, "backup_copies", number, message=message, hint=hint)
     return settings
+
+
+def load_logging(config: Path) -> Logging:
+    """`logging:` of `aishell.yaml` alone. Raises SettingsError, as `load_settings` does, for whatever is wrong in the file."""
+    document = _document(config, "aishell.yaml")
+    return _logging(checked(document, AISHELL).get("logging") or {}, document, config)
 
 
 def load_policy(
@@ -387,6 +405,20 @@ def _daemon(data: Mapping[str, Any], document: Document) -> DaemonSettings:
         message = "the token is named in two places: token_env, token_file"
         raise wrong(document, "daemon", "token_file", message=message, hint="name it in one")
     return daemon
+
+
+def _logging(data: Mapping[str, Any], document: Document, config: Path) -> Logging:
+    """Its file is relative to the site. Raises SettingsError for one that cannot be written."""
+    logging = Logging(**_fields(data))
+    if logging.file is None:
+        return logging
+    path = (config.parent / Path(logging.file).expanduser()).absolute()
+    place = path if path.exists() else path.parent
+    if not place.exists() or path.is_dir() or not os.access(place, os.W_OK):
+        why = "there is no such folder" if not place.exists() else "it is no file that can be written"
+        message = f"the log cannot be written to {path}: {why}"
+        raise wrong(document, "logging", "file", message=message, hint="make its folder, or name another file")
+    return replace(logging, file=str(path))
 
 
 def _fields(data: Mapping[str, Any]) -> dict[str, Any]:

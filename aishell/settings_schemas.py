@@ -61,6 +61,10 @@ DAEMON = mapping(
     },
     title="the daemon",
 )
+#: How much a line of the log matters, the least first.
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
+LOGGING = mapping({"format": {"enum": list(LOG_FORMATS)}, "level": {"enum": list(LOG_LEVELS)}, "file": _TEXT})
 AISHELL = mapping(
     {
         "default_target": {**_TEXT, "names": "target"},
@@ -85,6 +89,7 @@ AISHELL = mapping(
         "backup_copies_days": {**number(0, YEAR / 86400), "exclusiveMinimum": 0},
         "programs": _TEXT,
         "daemon": DAEMON,
+        "logging": LOGGING,
     }
 )
 

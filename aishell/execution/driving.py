@@ -12,6 +12,7 @@ from typing import Any
 
 from aishell.commands import command
 from aishell.databases.base import TargetLock
+from aishell.doing import doing
 from aishell.errors import AishellError, OutgrownError, StateError
 from aishell.execution import recovery, rollback
 from aishell.execution.executor import Earlier
@@ -116,8 +117,9 @@ class Driver:
     ) -> RunResult:
         """Drive a run to its end; what nobody foresaw ends it as failed, and it can be resumed."""
         try:
-            outcome = Orchestrator(run, lock, self.approve or run.ask, earlier()).walk()
-            return concluded(run, outcome, contract, self.started)
+            with doing(run_id=run.id, agent=run.job.agent.type, target=run.job.target.name):
+                outcome = Orchestrator(run, lock, self.approve or run.ask, earlier()).walk()
+                return concluded(run, outcome, contract, self.started)
         except AishellError:
             raise
         except (Exception, SystemExit) as error:  # an agent may be somebody else's

@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from aishell.databases.base import TargetLock
+from aishell.doing import doing
 from aishell.errors import AishellError, DatabaseError, HeldError, WaitingError
 from aishell.execution import rollback
 from aishell.execution.executor import CLOSED, Earlier, InterruptedStepError, execute, skipped
@@ -120,11 +122,12 @@ class Orchestrator:
                 self.broken = AishellError(error.message, hint=error.hint)
                 return
             self.active[step.id] = keys
-            pool.submit(self._work, step)
+            pool.submit(copy_context().run, self._work, step)
 
     def _work(self, step: Step) -> None:
         try:
-            self.messages.put(("ended", (step, execute(self.run, step, self.earlier.get(step.id)))))
+            with doing(step_id=step.id, tool=step.tool):
+                self.messages.put(("ended", (step, execute(self.run, step, self.earlier.get(step.id)))))
         except BaseException as error:
             self.messages.put(("raised", (step, error)))
 

@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "verdicts",
         "errors",
         "commands",
+        "doing",
         "interrupts",
         "pool",
         "traces",
@@ -174,6 +175,7 @@ except SystemExit as ended:
 #: What drives runs, reaches servers, or has the last word on what seldom comes up.
 HEAVY = set(
     """sqlalchemy psycopg pymysql jsonschema tenacity apscheduler ollama pydantic rich.progress rich.markdown prometheus_client
+    structlog opentelemetry
     aishell.execution.orchestrator aishell.agents.log_cleanup aishell.agents.backup""".split()
 )
 #: What a look at the store has no use for either.
