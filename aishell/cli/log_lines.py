@@ -78,13 +78,13 @@ class LogLines:
         self._known: dict[Path, Whereabouts] = {}
 
     @classmethod
-    def open(cls, level: str, file: Path | None) -> Self:
+    def open(cls, level: str, file: str | None) -> Self:
         """The log in a file, or on standard error, where then each line for people is a line of it, too, unless they see it.
 
         Raises SettingsError for a file that cannot be written.
         """
         number = logging.getLevelNamesMapping()[level.upper()]
-        made = cls(number, _Handler(file))
+        made = cls(number, _Handler(None if file is None else Path(file).expanduser()))
         if file is None and not sys.stderr.isatty():
             Notices.by_line = made.said
         return made

@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aishell.cli.streams import say
@@ -17,6 +15,8 @@ from aishell.errors import AishellError, SettingsError, UnknownNameError
 from aishell.reporting.units import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aishell.cli.log_lines import LogLines
     from aishell.settings import Logging
     from aishell.site_files import SiteFiles
@@ -46,7 +46,7 @@ def begin(site: SiteFiles, given: str | None) -> None:
         from aishell.cli.log_lines import LogLines
 
         if _Open.lines is None:
-            _Open.lines = LogLines.open(wanted.level, None if wanted.file is None else Path(wanted.file).expanduser())
+            _Open.lines = LogLines.open(wanted.level, wanted.file)
     except SettingsError as error:
         say(printable(f"nothing is logged: {error.message}"), err=True)
         return
@@ -67,6 +67,8 @@ def _chosen(config: Path, given: str | None) -> Logging | None:
     file = config / "aishell.yaml"
     if not any(named.values()) and not _mentions(file):
         return None
+    from dataclasses import replace
+
     from aishell.settings import load_logging
     from aishell.settings_schemas import LOG_FORMATS, LOG_LEVELS
 
