@@ -65,6 +65,12 @@ DAEMON = mapping(
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json")
 LOGGING = mapping({"format": {"enum": list(LOG_FORMATS)}, "level": {"enum": list(LOG_LEVELS)}, "file": _TEXT})
+_VARIABLE: dict[str, Any] = {
+    "type": "string",
+    "pattern": r"[A-Za-z_]\w*",
+    "title": "the name of an environment variable",
+}
+TRACING = mapping({"endpoint": _URL, "endpoint_env": _VARIABLE, "headers_env": _VARIABLE, "headers_file": _TEXT})
 AISHELL = mapping(
     {
         "default_target": {**_TEXT, "names": "target"},
@@ -90,6 +96,7 @@ AISHELL = mapping(
         "programs": _TEXT,
         "daemon": DAEMON,
         "logging": LOGGING,
+        "tracing": TRACING,
     }
 )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aishell.scheduling.schedules import Schedules
     from aishell.schema import Known
     from aishell.settings import Earned, Policy, Settings, Target
+    from aishell.spans import Spans
     from aishell.state.approvals import Approvals
     from aishell.state.autonomy import Autonomy
     from aishell.state.backlog import Backlog
@@ -84,6 +85,8 @@ class SiteFiles:
     def close(self) -> None:
         if "store" in self.__dict__:
             self.store.close()
+        if "spans" in self.__dict__:
+            self.spans.close()
 
     def __enter__(self) -> Self:
         return self
@@ -240,6 +243,18 @@ class SiteFiles:
         from aishell.state.outbox import Outbox
 
         return Outbox(self.store)
+
+    @cached_property
+    def spans(self) -> Spans:
+        """What is traced of runs; sent at the latest when the site is closed. Raises SettingsError."""
+        from aishell.spans import Spans
+
+        tracing = self.settings.tracing
+        if tracing is None:
+            return Spans()
+        from aishell.tracing import Exported
+
+        return Exported(tracing.address(), tracing.headers())
 
     @property
     def archives(self) -> Path:

@@ -56,8 +56,16 @@ def _opened(ctx: click.Context, kind: type[S]) -> S:
     state = state_file(given["state"]) if given.get("state") else None
     site = kind.open(given.get("site"), state=state, trust=bool(given.get("trust_site")), config=given.get("config"))
     ctx.call_on_close(site.close)
+    ctx.call_on_close(lambda: _give_away_spans(site))
     begin(site, given.get("log_format"))
     return site
+
+
+def _give_away_spans(site: SiteFiles) -> None:
+    """What a run has left to be sent, when all else is done."""
+    lost = site.spans.close() if "spans" in site.__dict__ else None
+    if lost is not None:
+        say(lost, style="yellow", err=True)
 
 
 def before_command(ctx: click.Context, site: SiteFiles) -> list[str]:

@@ -20,6 +20,7 @@ from aishell.planning.backlog import called_for, work_of
 from aishell.planning.graph import Graph
 from aishell.planning.variables import Reference, walk
 from aishell.safety.approval import Answer, Approve, Later, Request, Standing
+from aishell.spans import Spans
 from aishell.state.approvals import Approvals
 from aishell.state.backlog import Facts
 from aishell.state.runs import Runs
@@ -117,6 +118,7 @@ class Run:
     waited: float = 0.0  # seconds in which nothing ran but a question stood on the screen
     cancelled: threading.Event = field(default_factory=threading.Event)
     asked_to: str | None = None  # pause | cancel, by another process
+    spans: Spans = field(default_factory=Spans)
 
     def __post_init__(self) -> None:
         self.observer = Shielded(self.observer, self.warn)
