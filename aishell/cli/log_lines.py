@@ -1,7 +1,8 @@
 """The log as lines of JSON: an event of the audit log each, when it is committed, and what libraries log, through structlog.
 
 A line leaves the host, the audit log does not: it has no statement's text and no values, no password, and of a URL no more than
-host and path of a database's. Libraries are heard from INFO on: below, some of them tell URLs and what they send.
+host and path of a database's. Libraries are heard from WARNING on, with `debug` from INFO: below, some of them tell
+URLs and what they send.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class LogLines:
         logger.propagate = False
         logger.handlers = [handler]
         root = logging.getLogger()
-        root.setLevel(max(level, logging.INFO))
+        root.setLevel(logging.INFO if level == logging.DEBUG else max(level, logging.WARNING))
         root.handlers = [handler]
         logging.captureWarnings(True)
         self._logger = structlog.wrap_logger(

@@ -23,6 +23,7 @@ from aishell.safety.approval import Answer, Approve, Later, Request, Standing
 from aishell.spans import Spans
 from aishell.state.approvals import Approvals
 from aishell.state.backlog import Facts
+from aishell.state.headway import Headway
 from aishell.state.runs import Runs
 from aishell.traces import unexpected
 
@@ -144,6 +145,11 @@ class Run:
             window=left if math.isfinite(left := self.options.left) else None,
         )
 
+    @cached_property
+    def headway(self) -> Headway:
+        """How far its steps are, for who looks from elsewhere."""
+        return Headway(self.runs.store, self.id, self.owner)
+
     @property
     def task_id(self) -> str:
         return self.plan.task.task_id
@@ -163,6 +169,11 @@ class Run:
             self.runs.event("error_occurred", {"message": error.message, "hint": error.hint}, run_id=self.id)
             self.warnings.append(error.message)
             self.observer.said(f"{error.message} ({error.hint})" if error.hint else error.message)
+
+    def progress(self, step: Step, done: float, total: float, label: str) -> None:
+        """A step is so far: told to who looks on, and now and then written down for who looks from elsewhere."""
+        self.observer.step_progress(step, done, total, label)
+        self.headway.note(step.index, done, total, label)
 
     def marker(self, step: Step) -> str:
         """What this run's statements for a step are labelled with on the server."""

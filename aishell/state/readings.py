@@ -25,7 +25,7 @@ _UNBEGUN = """SELECT schedule, min(nominal_at) AS nominal_at FROM schedule_runs
 _SUCCEEDED = """SELECT schedule, max(ended) AS at FROM (
         SELECT schedule, max(ended_at) AS ended FROM schedule_runs WHERE status <> 'skipped'
         GROUP BY schedule, nominal_at HAVING min(status = 'done' AND outcome IS 'success')) GROUP BY schedule"""
-_STEPS = """SELECT step_index, step_id, tool, status, attempt, seconds, error, reason, reached FROM steps
+_STEPS = """SELECT step_index, step_id, tool, status, attempt, seconds, error, reason, reached, progress FROM steps
     WHERE run_id = :run ORDER BY step_index"""
 
 

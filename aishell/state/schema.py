@@ -208,6 +208,8 @@ NOTIFICATIONS = (
     at TEXT NOT NULL
 )""",
 )
+#: How far a step is that runs, for who looks from elsewhere: JSON, not audited (`state.headway`).
+PROGRESS = ("ALTER TABLE steps ADD COLUMN progress TEXT",)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -326,6 +328,7 @@ TABLES = (
     *HOLDS,
     *TOTALS,
     *NOTIFICATIONS,
+    *PROGRESS,
 )
 
 
@@ -404,6 +407,11 @@ def _notifications(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _progress(connection: sqlite3.Connection) -> None:
+    for statement in PROGRESS:
+        connection.execute(statement)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _deferred_objects,
@@ -417,6 +425,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _backlog,
     _monitoring,
     _notifications,
+    _progress,
 )
 VERSION = 1 + len(MIGRATIONS)
 

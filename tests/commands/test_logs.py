@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -96,7 +97,9 @@ def test_no_library_is_heard_below_info_and_no_secret_stands_in_any_line(shop: A
     ended = shop(*RUN).expect(0)
     assert SECRET not in ended.err
     logged = [line for line in lines(ended.err) if line["event"] == "logged"]
-    assert {line["level"] for line in logged} == {"info", "warning", "error"}
+    assert {line["level"] for line in logged} == {"info", "warning", "error"}, (
+        "not even of loggers that are set to DEBUG"
+    )
     assert {line["logger"] for line in logged} >= {"psycopg", "apprise", "urllib3.connectionpool", "root"}
     assert "sent to postgresql://db.test/shop and" in logged[0]["text"]
     (lost, *_) = [line for line in logged if line["text"] == "lost"]
@@ -104,6 +107,28 @@ def test_no_library_is_heard_below_info_and_no_secret_stands_in_any_line(shop: A
     # Libraries know no runs; the thread of a step does.
     assert {line["run_id"] for line in logged} == {shop.only_run()}
     assert {(line["step_id"], line["tool"]) for line in logged} <= set(shop.rows("SELECT step_id, tool FROM steps"))
+
+
+@pytest.mark.parametrize("place", ["pg_current", "mariadb"])
+@pytest.mark.parametrize("right", [True, False])
+def test_a_hostile_password_stands_in_no_line(
+    aishell: Aishell, request: pytest.FixtureRequest, place: str, right: bool
+):
+    db = request.getfixturevalue(place)
+    password = "p@ss:w/o?r#d[%]&x=y+z; 'größe\"\\\\"
+    known = password if right else "another one"
+    db.make_role("app", known) if place == "pg_current" else db.make_user("app", known, "ALL")
+    url = f"{db.url.partition(':')[0]}://app:{quote(password, safe='')}@{db.url.partition('@')[2]}"
+    targets(aishell, {"shop": url})
+    ended = aishell(
+        "--log-format", "json", "run", "maintenance", "--target", "shop", "--type", "quick", "--yes",
+        AISHELL_LOG_LEVEL="debug",
+    )  # fmt: skip
+    found = lines(ended.err)
+    assert ("step_completed" if right else "command_failed") in {line["event"] for line in found}
+    texts = " ".join(str(line) for line in found)
+    parts = (password, quote(password, safe=""), quote(password), "größe", "r#d[", quote("größe"))
+    assert not [part for part in parts if part in texts + ended.out + ended.err]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +181,7 @@ def test_all_that_a_daemon_says_is_lines(shop: Aishell):
     found = lines(daemon.wait().expect(0).err)
     assert {"daemon_started", "daemon_stopped", "said"} <= {line["event"] for line in found}
     assert [line for line in found if line["event"] == "said" and line["text"].startswith("answers at ")]
+    assert "logged" not in {line["event"] for line in found}, "what libraries say at INFO is a detail"
 
 
 def test_a_command_that_fails_says_so_in_its_log(shop: Aishell):
