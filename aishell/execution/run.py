@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aishell.databases.base import Session
 from aishell.errors import AishellError, StepError
@@ -23,9 +23,11 @@ from aishell.safety.approval import Answer, Approve, Later, Request, Standing
 from aishell.spans import Spans
 from aishell.state.approvals import Approvals
 from aishell.state.backlog import Facts
-from aishell.state.headway import Headway
 from aishell.state.runs import Runs
 from aishell.traces import unexpected
+
+if TYPE_CHECKING:
+    from aishell.state.headway import Headway
 
 
 class Observer(Protocol):
@@ -148,6 +150,8 @@ class Run:
     @cached_property
     def headway(self) -> Headway:
         """How far its steps are, for who looks from elsewhere."""
+        from aishell.state.headway import Headway  # a dry run needs none
+
         return Headway(self.runs.store, self.id, self.owner)
 
     @property
