@@ -109,6 +109,7 @@ def test_no_library_is_heard_below_info_and_no_secret_stands_in_any_line(shop: A
     assert {(line["step_id"], line["tool"]) for line in logged} <= set(shop.rows("SELECT step_id, tool FROM steps"))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("place", ["pg_current", "mariadb"])
 @pytest.mark.parametrize("right", [True, False])
 def test_a_hostile_password_stands_in_no_line(
