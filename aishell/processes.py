@@ -21,8 +21,10 @@ class Child(Protocol):
     def poll(self) -> int | None: ...
 
 
-def start(words: Collection[str], log: Path) -> subprocess.Popen[bytes]:
+def start(words: Collection[str], log: Path, **environment: str) -> subprocess.Popen[bytes]:
     """`aishell` with these words, in a session of its own; its output goes to a file, for a closed pipe would end it.
+
+    `environment`: variables beside those of this process.
 
     Raises StateError where the file cannot be written.
     """
@@ -34,7 +36,12 @@ def start(words: Collection[str], log: Path) -> subprocess.Popen[bytes]:
     try:
         ourselves = [sys.executable, "-P", "-m", "aishell", *words]
         return subprocess.Popen(
-            ourselves, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True
+            ourselves,
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=handle,
+            start_new_session=True,
+            env={**os.environ, **environment},
         )
     finally:
         os.close(handle)

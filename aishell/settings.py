@@ -6,11 +6,14 @@ Plain dataclasses rather than pydantic: these few files are read at every start,
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 from aishell.databases.urls import read_url, tells_password
@@ -206,6 +209,51 @@ class DaemonSettings:
 
 
 @dataclass(frozen=True)
+class Logging:
+    """`logging:` of aishell.yaml."""
+
+    format: str = "text"  # text: what people read on standard error | json: a line for each event
+    level: str = "info"  # the least that a line is about: debug | info | warning | error
+    file: str | None = None  # None: standard error
+
+
+@dataclass(frozen=True)
+class Tracing:
+    """`tracing:` of aishell.yaml: a collector of OpenTelemetry's that takes spans over HTTP."""
+
+    endpoint: str | None = None  # its address; /v1/traces is added
+    endpoint_env: str | None = None
+    headers_env: str | None = None  # `name=value,name=value`, as OTEL_EXPORTER_OTLP_HEADERS
+    headers_file: str | None = None
+
+    def address(self) -> str:
+        """Where spans are sent to. Raises SettingsError."""
+        address = self.endpoint or os.environ.get(self.endpoint_env or "", "")
+        if not address.startswith(("http://", "https://")):
+            what = f"the environment variable {self.endpoint_env} is" if self.endpoint_env else "endpoint is"
+            raise SettingsError(f"tracing: {what} no URL of http or https")
+        return address if address.endswith("/v1/traces") else f"{address.rstrip('/')}/v1/traces"
+
+    def headers(self) -> dict[str, str]:
+        """What is sent with them. Raises SettingsError, which tells no value."""
+        text = ""
+        if self.headers_env is not None:
+            text = os.environ.get(self.headers_env, "")
+            if not text:
+                raise SettingsError(f"tracing: the environment variable {self.headers_env} is not set")
+        elif self.headers_file is not None:
+            path = Path(self.headers_file).expanduser()
+            try:
+                text = secret_text(path, "tracing: the file of headers").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"tracing: {path} cannot be read: {error}") from error
+        pairs = [pair.partition("=") for pair in re.split(r"[,\n]", text) if pair.strip()]
+        if not all(name.strip() and equals for name, equals, _ in pairs):
+            raise SettingsError("tracing: the headers are not of the form name=value,name=value")
+        return {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything a site configures."""
 
@@ -224,6 +272,8 @@ class Settings:
     backup_copies_days: float = 30  # a copy in a second place is read again when it was not for so many days
     programs: str | None = None  # the folder of the client programs; None: those on the path
     daemon: DaemonSettings = field(default_factory=lambda: DaemonSettings())
+    logging: Logging = field(default_factory=Logging)
+    tracing: Tracing | None = None
 
 
 _MATRIX = {
@@ -258,6 +308,10 @@ def load_settings(config: Path) -> Settings:
     fields = _fields(checked(main, AISHELL, {"target": lambda: targets}))
     if "daemon" in fields:
         fields["daemon"] = _daemon(fields["daemon"], main)
+    if "logging" in fields:
+        fields["logging"] = _logging(fields["logging"], main, config)
+    if "tracing" in fields:
+        fields["tracing"] = _tracing(fields["tracing"], main)
     settings = Settings(targets=targets, **fields)
     for number, copy in enumerate(settings.backup_copies):
         if tells_password(copy):  # it is shown, and stands in the catalogue
@@ -265,6 +319,12 @@ def load_settings(config: Path) -> Settings:
             hint = "fsspec takes them from its own configuration, ~/.config/fsspec, or from the store's"
             raise wrong(main, "backup_copies", number, message=message, hint=hint)
     return settings
+
+
+def load_logging(config: Path) -> Logging:
+    """`logging:` of `aishell.yaml` alone. Raises SettingsError, as `load_settings` does, for whatever is wrong in the file."""
+    document = _document(config, "aishell.yaml")
+    return _logging(checked(document, AISHELL).get("logging") or {}, document, config)
 
 
 def load_policy(
@@ -387,6 +447,46 @@ def _daemon(data: Mapping[str, Any], document: Document) -> DaemonSettings:
         message = "the token is named in two places: token_env, token_file"
         raise wrong(document, "daemon", "token_file", message=message, hint="name it in one")
     return daemon
+
+
+def _logging(data: Mapping[str, Any], document: Document, config: Path) -> Logging:
+    """Its file is relative to the site. Raises SettingsError for one that cannot be written."""
+    logging = Logging(**_fields(data))
+    if logging.file is None:
+        return logging
+    path = (config.parent / Path(logging.file).expanduser()).absolute()
+    place = path if path.exists() else path.parent
+    if not place.exists() or path.is_dir() or not os.access(place, os.W_OK):
+        why = "there is no such folder" if not place.exists() else "it is no file that can be written"
+        message = f"the log cannot be written to {path}: {why}"
+        raise wrong(document, "logging", "file", message=message, hint="make its folder, or name another file")
+    return replace(logging, file=str(path))
+
+
+def _tracing(data: Mapping[str, Any], document: Document) -> Tracing:
+    """Raises SettingsError where it names no collector, or several, and where what sends spans is not installed."""
+    tracing = Tracing(**_fields(data))
+    for names in (("endpoint", "endpoint_env"), ("headers_env", "headers_file")):
+        if len(named := [name for name in names if getattr(tracing, name) is not None]) > 1:
+            message = f"tracing names it in two places: {', '.join(named)}"
+            raise wrong(document, "tracing", named[-1], message=message, hint="name it in one")
+    if tracing.endpoint is None and tracing.endpoint_env is None:
+        message, hint = "tracing names no collector", "write endpoint: http://localhost:4318, or endpoint_env"
+        raise wrong(document, "tracing", message=message, hint=hint)
+    if tracing.endpoint is not None:
+        if "@" in tracing.endpoint or "?" in tracing.endpoint:
+            message = "the endpoint of tracing may hold a secret"
+            raise wrong(document, "tracing", "endpoint", message=message, hint="name it in headers_file or headers_env")
+        try:
+            tracing.address()
+        except SettingsError as error:
+            raise wrong(
+                document, "tracing", "endpoint", message=error.message, hint="write http://host:4318"
+            ) from error
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter.otlp.proto.http") is None:
+        message, hint = "what sends spans is not installed", "pip install 'aishell[tracing]', or leave tracing out"
+        raise wrong(document, "tracing", message=message, hint=hint)
+    return tracing
 
 
 def _fields(data: Mapping[str, Any]) -> dict[str, Any]:

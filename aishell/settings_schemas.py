@@ -61,6 +61,16 @@ DAEMON = mapping(
     },
     title="the daemon",
 )
+#: How much a line of the log matters, the least first.
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
+LOGGING = mapping({"format": {"enum": list(LOG_FORMATS)}, "level": {"enum": list(LOG_LEVELS)}, "file": _TEXT})
+_VARIABLE: dict[str, Any] = {
+    "type": "string",
+    "pattern": r"[A-Za-z_]\w*",
+    "title": "the name of an environment variable",
+}
+TRACING = mapping({"endpoint": _URL, "endpoint_env": _VARIABLE, "headers_env": _VARIABLE, "headers_file": _TEXT})
 AISHELL = mapping(
     {
         "default_target": {**_TEXT, "names": "target"},
@@ -85,6 +95,8 @@ AISHELL = mapping(
         "backup_copies_days": {**number(0, YEAR / 86400), "exclusiveMinimum": 0},
         "programs": _TEXT,
         "daemon": DAEMON,
+        "logging": LOGGING,
+        "tracing": TRACING,
     }
 )
 

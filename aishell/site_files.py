@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from aishell.scheduling.schedules import Schedules
     from aishell.schema import Known
     from aishell.settings import Earned, Policy, Settings, Target
+    from aishell.spans import Spans
     from aishell.state.approvals import Approvals
     from aishell.state.autonomy import Autonomy
     from aishell.state.backlog import Backlog
+    from aishell.state.connection import Told
     from aishell.state.holds import Hold, Holds
     from aishell.state.outbox import Outbox
     from aishell.state.runs import Runs
@@ -39,6 +41,8 @@ class SiteFiles:
         self.policy_stamp: locations.Stamp | None = None  # of the file that `policy` was read from
         #: Called with the store before anything is written to it.
         self.at_opening: Callable[[Store], None] | None = None
+        #: Hears of each event of the audit log; as `Store.hears`, which it becomes, given the store.
+        self.hears: Callable[[Store, Sequence[Told]], None] | None = None
         self._check()
 
     @classmethod
@@ -65,6 +69,7 @@ class SiteFiles:
         trust = Trust(everything=self.trust.everything, once=self.trust.once)
         fresh = type(self)(self.places, state=self.state_path, trust=trust)
         fresh.__dict__.update({name: self.__dict__[name] for name in ("store",) if name in self.__dict__})
+        fresh.hears = self.hears
         return fresh
 
     def _check(self) -> None:
@@ -80,6 +85,8 @@ class SiteFiles:
     def close(self) -> None:
         if "store" in self.__dict__:
             self.store.close()
+        if "spans" in self.__dict__:
+            self.spans.close()
 
     def __enter__(self) -> Self:
         return self
@@ -179,6 +186,8 @@ class SiteFiles:
         from aishell.state.store import Store
 
         store = Store.open(self.state_path)
+        if self.hears is not None:
+            store.hears = partial(self.hears, store)
         if self.at_opening is not None:
             self.at_opening(store)
         return store
@@ -234,6 +243,18 @@ class SiteFiles:
         from aishell.state.outbox import Outbox
 
         return Outbox(self.store)
+
+    @cached_property
+    def spans(self) -> Spans:
+        """What is traced of runs; sent at the latest when the site is closed. Raises SettingsError."""
+        from aishell.spans import Spans
+
+        tracing = self.settings.tracing
+        if tracing is None:
+            return Spans()
+        from aishell.tracing import Exported
+
+        return Exported(tracing.address(), tracing.headers())
 
     @property
     def archives(self) -> Path:

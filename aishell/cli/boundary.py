@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from aishell.cli.logs import log_failure
 from aishell.cli.streams import Output, open_streams, say, say_lines
 from aishell.errors import AishellError, UsageError
 
@@ -42,6 +43,8 @@ def _interrupted() -> NoReturn:
 def _told(error: BaseException) -> int:
     """Say what went wrong: on standard error, and with `--output json` on standard output. The exit code."""
     known = _known(error)
+    if not isinstance(error, click.exceptions.Exit):
+        log_failure(error, known)
     try:
         if "--debug" in sys.argv:
             import traceback

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from aishell.cli.logs import begin
 from aishell.cli.streams import say
 from aishell.errors import AishellError, UsageError
 from aishell.locations import state_file
@@ -55,7 +56,16 @@ def _opened(ctx: click.Context, kind: type[S]) -> S:
     state = state_file(given["state"]) if given.get("state") else None
     site = kind.open(given.get("site"), state=state, trust=bool(given.get("trust_site")), config=given.get("config"))
     ctx.call_on_close(site.close)
+    ctx.call_on_close(lambda: _give_away_spans(site))
+    begin(site, given.get("log_format"))
     return site
+
+
+def _give_away_spans(site: SiteFiles) -> None:
+    """What a run has left to be sent, when all else is done."""
+    lost = site.spans.close() if "spans" in site.__dict__ else None
+    if lost is not None:
+        say(lost, style="yellow", err=True)
 
 
 def before_command(ctx: click.Context, site: SiteFiles) -> list[str]:
@@ -65,6 +75,7 @@ def before_command(ctx: click.Context, site: SiteFiles) -> list[str]:
     options = [] if root is None else ["--site", str(root.absolute())]
     options += ["--state", str(site.state_path.absolute())]
     options += ["--config", given["config"]] if given.get("config") else []
+    options += ["--log-format", given["log_format"]] if given.get("log_format") else []
     return options + (["--trust-site"] if given.get("trust_site") else [])
 
 

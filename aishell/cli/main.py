@@ -107,18 +107,29 @@ class LazyGroup(ShowsExamples, click.Group):
 )
 @click.option("--state", metavar="FILE", help="Another state store than the site's state.db.")
 @click.option("--trust-site", is_flag=True, help="Use the site though others than you and root could have written it.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    help="json: a line for each event, on standard error or in the file of `logging:` in aishell.yaml.",
+)
 @click.option("--debug", is_flag=True, help="Print the whole trace of an error.")
 @click.option(
     "--config", metavar="DIR", hidden=True, help="The configuration of a daemon, while the site's own is wrong."
 )
 @click.pass_context
 def cli(
-    ctx: click.Context, site: str | None, state: str | None, trust_site: bool, debug: bool, config: str | None
+    ctx: click.Context,
+    site: str | None,
+    state: str | None,
+    trust_site: bool,
+    log_format: str | None,
+    debug: bool,
+    config: str | None,
 ) -> None:
     """Database maintenance that previews, asks, survives and proves: PostgreSQL, MySQL/MariaDB, SQLite."""
     given = (("--site", site), ("--state", state))
     before(*(word for option, value in given if value for word in (option, value)), *(["--trust-site"] * trust_site))
-    ctx.obj = {"site": site, "state": state, "trust_site": trust_site, "config": config}
+    ctx.obj = {"site": site, "state": state, "trust_site": trust_site, "config": config, "log_format": log_format}
 
 
 def main() -> None:

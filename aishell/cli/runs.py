@@ -80,13 +80,16 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
     from aishell.cli import left_out
     from aishell.cli.console import console, write_json
     from aishell.cli.listing import show_rows, title
-    from aishell.reporting.so_far import so_far
+    from aishell.reporting.so_far import far, so_far
     from aishell.reporting.units import printable
+    from aishell.state.headway import headway
     from aishell.state.transitions import RESUMABLE
 
     site = open_files(ctx)
     row = site.runs.find(run_id)
-    begun = {step.step_index: done for step in site.runs.steps(row.id) if (done := so_far(step)) is not None}
+    rows = site.runs.steps(row.id)
+    begun = {step.step_index: done for step in rows if (done := so_far(step)) is not None}
+    under_way = {step.step_index: done for step in rows if (done := headway(step)) is not None}
     steps = [
         {
             "index": step.step_index,
@@ -98,14 +101,18 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
             "approved_by": step.approved_by,
             "why": step.error or step.reason,
         }
-        for step in site.runs.steps(row.id)
+        for step in rows
     ]
     result = json.loads(row.result) if row.result else None
     if output == "json":
         head = {
             name: getattr(row, name) for name in ("id", "agent", "target", "engine", "state", "created_at", "ended_at")
         }
-        told = [{**step, "so_far": begun[step["index"]]} if step["index"] in begun else step for step in steps]
+        kinds = {"so_far": begun, "progress": under_way}
+        told = [
+            {**step, **{kind: known[step["index"]] for kind, known in kinds.items() if step["index"] in known}}
+            for step in steps
+        ]
         write_json({**head, "plan_digest": row.plan_digest, "steps": told, "result": result})
         return
     title(f"run {row.id[:8]}  {row.agent} on {row.target}  {row.state}, by {row.requested_by}, {row.created_at[:19]}Z")
@@ -119,6 +126,9 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
         if (done := begun.get(step["index"])) is not None:
             least = "at least " if done["at_least"] else ""
             say(f"{printable(step['step'])} has deleted {least}{done['rows_deleted']:,} row(s) so far")
+    for one in rows:
+        if one.step_index in under_way and one.step_index not in begun:
+            say(f"{printable(one.step_id)} is at {printable(far(one))}")
     if RunState(row.state) in RESUMABLE:
         say(f"go on with: {command('runs', 'resume', row.id[:8])}")
 

@@ -12,7 +12,7 @@ import click
 from aishell.cli.common import before_command, open_files
 from aishell.cli.main import ShowsExamples
 from aishell.cli.schedule import told
-from aishell.cli.streams import say
+from aishell.cli.streams import Notices, say
 from aishell.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ def start(ctx: click.Context, /) -> None:
     from aishell.scheduling.telling import Telling
 
     def log(text: str) -> None:
+        if Notices.by_line is not None:
+            say(printable(text), err=True)  # its line says when
+            return
         say(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z} {printable(text)}", err=True)
 
     def log_row(row: Record) -> None:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -90,7 +90,16 @@ class Output(Stream):
 class Notices(Stream):
     """Standard error: a nightly run does its work although nobody can be told how far it is."""
 
+    #: Who is given each line instead, where standard error is a log of JSON (`aishell.cli.logs`).
+    by_line: ClassVar[Callable[[str], None] | None] = None
+    _begun = ""
+
     def pass_on(self, text: str) -> int:
+        if Notices.by_line is not None:
+            *lines, self._begun = (self._begun + text).split("\n")
+            for line in filter(None, lines):
+                Notices.by_line(line)
+            return len(text)
         with suppress(OSError):
             super().pass_on(text)
         return len(text)

@@ -105,7 +105,7 @@ class _Told:
 
     def __init__(self) -> None:
         self._steps: dict[int, tuple[str, int]] = {}
-        self._so_far: dict[int, tuple[float, int]] = {}
+        self._so_far: dict[int, tuple[float, str]] = {}
 
     def news(self, steps: list[Record], at: float) -> Iterator[str]:
         """A line for each step that has begun or ended since, and now and then how far a deletion is."""
@@ -117,16 +117,16 @@ class _Told:
                 if line is not None:
                     yield line
             if step.status == StepStatus.STARTED:
-                yield from self._deleted(step, at)
+                yield from self._far(step, at)
 
-    def _deleted(self, step: Record, at: float) -> Iterator[str]:
-        from aishell.reporting.so_far import so_far
+    def _far(self, step: Record, at: float) -> Iterator[str]:
+        from aishell.reporting.so_far import far
 
-        said, before = self._so_far.get(step.step_index, (float("-inf"), 0))
-        done = so_far(step)
-        if done is not None and done["rows_deleted"] > before and at >= said + SO_FAR:
-            self._so_far[step.step_index] = (at, done["rows_deleted"])
-            yield printable(f"  {step.step_id}: {done['rows_deleted']:,} row(s) deleted so far")
+        said, before = self._so_far.get(step.step_index, (float("-inf"), ""))
+        told = far(step)
+        if told and told != before and at >= said + SO_FAR:
+            self._so_far[step.step_index] = (at, told)
+            yield printable(f"  {step.step_id}: {told}")
 
 
 def _line(step: Record, total: int) -> str | None:

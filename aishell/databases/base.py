@@ -7,9 +7,10 @@ import socket
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 from aishell.databases.connections import Credentials, Pools, server_pool
 from aishell.errors import DatabaseError
@@ -78,6 +79,7 @@ class Session(ABC):
     marker = ""  # what it is marked with
     read_only = True
     hears: Callable[[Statement, Session], None] | None = None
+    traces: Callable[[Statement, Session], AbstractContextManager[None]] | None = None
     author = ""
 
     def tell(self, statement: Statement) -> None:
@@ -186,6 +188,26 @@ class Session(ABC):
         self.close()
 
 
+S = TypeVar("S", bound=Session)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def sending(method: Callable[Concatenate[S, Statement, P], R]) -> Callable[Concatenate[S, Statement, P], R]:
+    """A method that sends a statement: who listens knows of a tool's one before, who traces how long it took and how it ended."""
+
+    @wraps(method)
+    def sends(self: S, statement: Statement, /, *given: P.args, **named: P.kwargs) -> R:
+        self.tell(statement)
+        source = statement.source or self.author
+        if self.traces is None or not source:
+            return method(self, statement, *given, **named)
+        with self.traces(replace(statement, source=source), self):
+            return method(self, statement, *given, **named)
+
+    return sends
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
     """Who holds a target's lock."""
@@ -210,6 +232,8 @@ class Database(ABC):
         self.credentials = credentials
         #: Told of every statement of a tool, before it is sent.
         self.hears: Callable[[Statement, Session], None] | None = None
+        #: What each statement of a tool is sent within, where that is traced.
+        self.traces: Callable[[Statement, Session], AbstractContextManager[None]] | None = None
         self.author = ""  # the file of the tool whose own Python sends what comes from no block
         self.may_write = True  # False: nothing at all is written, not even what a crashed writer left to be rolled back
         self.pools = Pools(self._connect, self._pool)

@@ -22,6 +22,7 @@ from aishell.databases.base import (
     SessionOptions,
     Statement,
     TargetLock,
+    sending,
     watchdog,
 )
 from aishell.databases.inserts import many_rows
@@ -146,6 +147,7 @@ class MySQLSession(Session):
     def __init__(self, database: MySQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
         self.hears, self.author, self.read_only = database.hears, database.author, options.read_only
+        self.traces = database.traces
         self._connection = _driver(pooled)
         self._marker = ""
         self._cancelled = False
@@ -212,8 +214,8 @@ class MySQLSession(Session):
         rows = [] if told else rows
         return Outcome(rows, tuple(messages), count)
 
+    @sending
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
-        self.tell(statement)
         count = 0
         try:
             with self._connection.cursor() as cursor:
@@ -236,9 +238,9 @@ class MySQLSession(Session):
     def send(self, statement: Statement) -> list[Row]:
         return self._sent(statement)[0]
 
+    @sending
     def _sent(self, statement: Statement) -> tuple[list[Row], int]:
         """What a statement returned, and how many rows it changed."""
-        self.tell(statement)
         # A reading session's limit is watched from here: MySQL's own is for SELECT alone.
         timer = watchdog(self._options.statement_timeout, self.cancel) if self._options.read_only else None
         try:

@@ -26,6 +26,7 @@ from aishell.databases.base import (
     Statement,
     TargetLock,
     lock_label,
+    sending,
 )
 from aishell.databases.connections import CONNECT_TIMEOUT, Credentials
 from aishell.databases.libpq import keywords
@@ -210,6 +211,7 @@ class PostgreSQLSession(Session):
     def __init__(self, database: PostgreSQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
         self.hears, self.author, self.read_only = database.hears, database.author, options.read_only
+        self.traces = database.traces
         self._connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
         self.server_session = str(pooled.info.get("session", ""))
         self.begin = "BEGIN READ ONLY" if options.read_only else "BEGIN"
@@ -255,8 +257,8 @@ class PostgreSQLSession(Session):
             raise DatabaseError("the server does not tell what the statement touches", kind="unsupported")
         return told
 
+    @sending
     def send(self, statement: Statement) -> list[Row]:
-        self.tell(statement)
         # A pipeline goes by the extended protocol, which takes one statement only (safety.md, Read-only modes), without giving it
         # a name: names would be thrown away, by one more statement, after each ROLLBACK.
         try:
@@ -271,13 +273,13 @@ class PostgreSQLSession(Session):
     def _idle(self) -> bool:
         return self._connection.info.transaction_status == TransactionStatus.IDLE
 
+    @sending
     def _alone(self, statement: Statement) -> tuple[list[Row], int]:
         """Rows and count of a statement in a transaction of its own that may write nothing, in one round trip.
 
         Explicit, since what a session has by default a statement before can have changed; and for one statement only, since a
         transaction of ours that idles would keep CONCURRENTLY waiting. Rolled back: not even a setting stays.
         """
-        self.tell(statement)
         try:
             with self._connection.cursor(row_factory=dict_row) as cursor:
                 if statement.guard is not None:
@@ -311,18 +313,23 @@ class PostgreSQLSession(Session):
             if self._options.read_only and self._idle:
                 rows, count = self._alone(statement)
                 return Outcome(rows, tuple(messages), count)
-            self.tell(statement)
-            with self._connection.cursor(row_factory=dict_row) as cursor:
-                cursor.execute(statement.sql.encode(), statement.params)
-                rows = cursor.fetchall() if cursor.description else []
-                return Outcome(rows, tuple(messages), max(cursor.rowcount, 0))
-        except psycopg.Error as error:
-            raise self._mapped(error) from error
+            rows, count = self._executed(statement)
+            return Outcome(rows, tuple(messages), count)
         finally:
             self._connection.remove_notice_handler(keep)
 
+    @sending
+    def _executed(self, statement: Statement) -> tuple[list[Row], int]:
+        """Rows and count of a statement as it is."""
+        try:
+            with self._connection.cursor(row_factory=dict_row) as cursor:
+                cursor.execute(statement.sql.encode(), statement.params)
+                return (cursor.fetchall() if cursor.description else []), max(cursor.rowcount, 0)
+        except psycopg.Error as error:
+            raise self._mapped(error) from error
+
+    @sending
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
-        self.tell(statement)
         try:
             with self._connection.cursor() as cursor:
                 cursor.executemany(statement.sql.encode(), [{**statement.params, **row} for row in rows])

@@ -20,6 +20,7 @@ from aishell.databases.base import (
     SessionOptions,
     Statement,
     TargetLock,
+    sending,
 )
 from aishell.databases.connections import Credentials
 from aishell.databases.sqlite_guard import held, hold
@@ -156,6 +157,7 @@ class SQLiteSession(Session):
     def __init__(self, database: SQLite, pooled: Lent[sqlite3.Connection], options: SessionOptions) -> None:
         self._database, self._pooled, self._options = database, pooled, options
         self.hears, self.author, self.read_only = database.hears, database.author, options.read_only
+        self.traces = database.traces
         self._connection = pooled.driver_connection
         self._marker = ""
         # One that reads first is refused its first write when somebody else wrote meanwhile.
@@ -184,9 +186,9 @@ class SQLiteSession(Session):
     def send(self, statement: Statement) -> list[Row]:
         return self._sent(statement)[0]
 
+    @sending
     def _sent(self, statement: Statement) -> tuple[list[Row], int]:
         """What a statement returned, and how many rows it changed."""
-        self.tell(statement)
         started = time.monotonic()
         limit = self._options.statement_timeout
         self._connection.set_progress_handler(
@@ -205,8 +207,8 @@ class SQLiteSession(Session):
                 raise DatabaseError(f"stopped after {seconds:.0f} s", kind="statement_timeout") from error
             raise mapped from error
 
+    @sending
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
-        self.tell(statement)
         try:
             cursor = self._connection.executemany(
                 self._marker + statement.sql, ({**statement.params, **row} for row in rows)

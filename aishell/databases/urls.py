@@ -40,6 +40,13 @@ _SHAPES = (
 )
 
 
+#: Any URL inside a text; and what stands behind the scheme of a database's that can be read in one way only.
+_ANY = re.compile(r"([A-Za-z][A-Za-z0-9.+-]*)://(\S*)")
+_PLACE = re.compile(
+    r"""(?:[^@?/]*@)?(?P<place>(?:(?:[\w.-]|%[0-9A-Fa-f]{2}|\[[0-9A-Fa-f:.]+\])*(?::[0-9]+)?,?)+(?:/[^@?]*)?)(?:\?[^@]*)?"""
+)
+
+
 class Secret:
     """A text that shows itself to nobody who does not ask for it."""
 
@@ -148,6 +155,20 @@ def read_url(text: str, what: str = "the target URL") -> URL:
 def tells_password(text: str) -> bool:
     """Whether a text holds a URL with a password, of whatever scheme."""
     return any(shape.search(text) for shape in _SHAPES)
+
+
+def without_urls(text: str) -> str:
+    """A text for logs that leave the host: of a database's URL it has host and path, of any other, and in doubt, the scheme."""
+    return _ANY.sub(_cut, text)
+
+
+def _cut(found: re.Match[str]) -> str:
+    scheme, rest = found[1], found[2]
+    engine = SCHEMES.get(scheme.partition("+")[0].lower())
+    if engine == "sqlite":
+        return found[0].partition("?")[0]  # a path
+    place = _PLACE.fullmatch(rest) if engine is not None else None
+    return f"{scheme}://{place['place'] if place is not None else '…'}"
 
 
 def _file(scheme: str, place: str, where: str) -> URL:

@@ -8,10 +8,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from aishell.commands import command
 from aishell.databases.base import TargetLock
+from aishell.doing import doing
 from aishell.errors import AishellError, OutgrownError, StateError
 from aishell.execution import recovery, rollback
 from aishell.execution.executor import Earlier
@@ -21,6 +23,7 @@ from aishell.execution.orchestrator import Orchestrator
 from aishell.execution.preview import Preview, as_contract
 from aishell.execution.result import concluded
 from aishell.execution.run import Observer, Options, Run, Silent
+from aishell.execution.tracing import tracing
 from aishell.models import Plan, RunResult, RunState, plain
 from aishell.safety.approval import Approver, Standing
 from aishell.site_files import SiteFiles
@@ -83,7 +86,7 @@ class Driver:
             if on_created is not None:
                 on_created(run_id)
             run.enter(RunState.EXECUTING)
-            return self._driven(run, lock, request["contract"], lambda: {})
+            return self._driven(run, lock, request["contract"])
 
     def go_on(self, job: Job, row: Record, plan: Plan, in_doubt: str | None) -> RunResult:
         """Drive a run from where it stopped. Raises OutgrownError when the target is another one, HeldError on hold."""
@@ -107,17 +110,30 @@ class Driver:
                 check_transition(state, RunState.EXECUTING)
             run.enter(RunState.EXECUTING, reason="resumed")
             again = state is RunState.FAILED
-            return self._driven(
-                run, lock, request["contract"], lambda: self._recovered(run, again=again, in_doubt=in_doubt)
-            )
+            earlier = partial(self._recovered, run, again=again, in_doubt=in_doubt)
+            return self._driven(run, lock, request["contract"], earlier, resumed=True)
 
     def _driven(
-        self, run: Run, lock: TargetLock, contract: dict[str, Any], earlier: Callable[[], dict[str, Earlier]]
+        self,
+        run: Run,
+        lock: TargetLock,
+        contract: dict[str, Any],
+        earlier: Callable[[], dict[str, Earlier]] = lambda: {},
+        *,
+        resumed: bool = False,
     ) -> RunResult:
         """Drive a run to its end; what nobody foresaw ends it as failed, and it can be resumed."""
         try:
-            outcome = Orchestrator(run, lock, self.approve or run.ask, earlier()).walk()
-            return concluded(run, outcome, contract, self.started)
+            with (
+                doing(run_id=run.id, agent=run.job.agent.type, target=run.job.target.name),
+                tracing(run, resumed=resumed) as span,
+            ):
+                outcome = Orchestrator(run, lock, self.approve or run.ask, earlier()).walk()
+                result = concluded(run, outcome, contract, self.started)
+                span.tell({"aishell.run.status": result.status, "aishell.run.exit_code": result.exit_code})
+                if result.exit_code == 1:  # also a run of which a part succeeded
+                    span.failed(result.status)
+                return result
         except AishellError:
             raise
         except (Exception, SystemExit) as error:  # an agent may be somebody else's
@@ -140,7 +156,8 @@ class Driver:
         ends = (end for end in (self.deadline, limit) if end is not None)
         jobs = max(1, self.jobs or self.site.settings.jobs)
         options = Options(yes, self.approve is not None, jobs, min(ends, default=None), self.standing, self.until)
-        return Run(run_id, owner, job, plan, self.site.runs, self.site.approvals, options, self.observer or Silent())
+        spans, observer = self.site.spans, self.observer or Silent()
+        return Run(run_id, owner, job, plan, self.site.runs, self.site.approvals, options, observer, spans=spans)
 
     def _successors(self, run_id: str) -> set[str]:
         """The identities of what steps of a run were about to put in the target's place."""

@@ -281,6 +281,7 @@ def _start(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResul
         subject=subject,
         before=told,
     )
+    run.headway.begin(step.index)
     run.observer.step_started(step, run.total)
 
 
@@ -346,7 +347,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         on_sent=sent,
         on_program=lambda line, source: kept.happened.append(("program_started", {"line": line, "source": source})),
         on_objects=objects_ended,
-        progress=lambda done, total, label: run.observer.step_progress(step, done, total, label),
+        progress=partial(run.progress, step),
         cancelled=run.cancelled.is_set,
         attempt=retrying(
             min(lock_of(tool).tries, run.job.config.max_retries), retried, wait.patience if wait.sliced else None

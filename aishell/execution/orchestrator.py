@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from aishell.databases.base import TargetLock
+from aishell.doing import doing
 from aishell.errors import AishellError, DatabaseError, HeldError, WaitingError
 from aishell.execution import rollback
 from aishell.execution.executor import CLOSED, Earlier, InterruptedStepError, execute, skipped
@@ -21,6 +23,7 @@ from aishell.execution.run import Run
 from aishell.models import Cause, Step, StepResult, StepStatus, plain
 from aishell.planning.variables import named_tables
 from aishell.safety.approval import Answer, Approver, Later, Request
+from aishell.spans import Value
 from aishell.traces import unexpected
 
 Key = tuple[str, str]
@@ -120,11 +123,25 @@ class Orchestrator:
                 self.broken = AishellError(error.message, hint=error.hint)
                 return
             self.active[step.id] = keys
-            pool.submit(self._work, step)
+            pool.submit(copy_context().run, self._work, step)
 
     def _work(self, step: Step) -> None:
         try:
-            self.messages.put(("ended", (step, execute(self.run, step, self.earlier.get(step.id)))))
+            facts: dict[str, Value | None] = {
+                "aishell.run.id": self.run.id,
+                "aishell.step.id": step.id,
+                "aishell.step.index": step.index,
+                "aishell.tool": step.tool,
+            }
+            with (
+                doing(step_id=step.id, tool=step.tool),
+                self.run.spans.step(step.tool, self.run.marker(step), facts) as span,
+            ):
+                result = execute(self.run, step, self.earlier.get(step.id))
+                span.tell({"aishell.step.status": result.status.value, "aishell.step.attempts": result.attempts})
+                if result.status in (StepStatus.FAILED, StepStatus.IN_DOUBT):
+                    span.failed(result.status.value)
+            self.messages.put(("ended", (step, result)))
         except BaseException as error:
             self.messages.put(("raised", (step, error)))
 

@@ -27,9 +27,7 @@ def watched(run: Run, step: Step, tool: Tool, kept: _Watched) -> Iterator[None]:
     """While inside, look at the step's session from another; nothing is asked of the server in the first moment."""
 
     def progress(row: Row) -> None:
-        run.observer.step_progress(
-            step, float(row.get("done") or 0), float(row.get("total") or 0), str(row.get("phase") or "")
-        )
+        run.progress(step, float(row.get("done") or 0), float(row.get("total") or 0), str(row.get("phase") or ""))
 
     def waiters(row: Row) -> None:
         if row["waiting"]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aishell.databases.base import Session
 from aishell.errors import AishellError, StepError
@@ -20,10 +20,14 @@ from aishell.planning.backlog import called_for, work_of
 from aishell.planning.graph import Graph
 from aishell.planning.variables import Reference, walk
 from aishell.safety.approval import Answer, Approve, Later, Request, Standing
+from aishell.spans import Spans
 from aishell.state.approvals import Approvals
 from aishell.state.backlog import Facts
 from aishell.state.runs import Runs
 from aishell.traces import unexpected
+
+if TYPE_CHECKING:
+    from aishell.state.headway import Headway
 
 
 class Observer(Protocol):
@@ -117,6 +121,7 @@ class Run:
     waited: float = 0.0  # seconds in which nothing ran but a question stood on the screen
     cancelled: threading.Event = field(default_factory=threading.Event)
     asked_to: str | None = None  # pause | cancel, by another process
+    spans: Spans = field(default_factory=Spans)
 
     def __post_init__(self) -> None:
         self.observer = Shielded(self.observer, self.warn)
@@ -142,6 +147,13 @@ class Run:
             window=left if math.isfinite(left := self.options.left) else None,
         )
 
+    @cached_property
+    def headway(self) -> Headway:
+        """How far its steps are, for who looks from elsewhere."""
+        from aishell.state.headway import Headway  # a dry run needs none
+
+        return Headway(self.runs.store, self.id, self.owner)
+
     @property
     def task_id(self) -> str:
         return self.plan.task.task_id
@@ -161,6 +173,11 @@ class Run:
             self.runs.event("error_occurred", {"message": error.message, "hint": error.hint}, run_id=self.id)
             self.warnings.append(error.message)
             self.observer.said(f"{error.message} ({error.hint})" if error.hint else error.message)
+
+    def progress(self, step: Step, done: float, total: float, label: str) -> None:
+        """A step is so far: told to who looks on, and now and then written down for who looks from elsewhere."""
+        self.observer.step_progress(step, done, total, label)
+        self.headway.note(step.index, done, total, label)
 
     def marker(self, step: Step) -> str:
         """What this run's statements for a step are labelled with on the server."""

@@ -1,4 +1,4 @@
-"""What a clean-up has deleted that did not come to its end, told from `state.db` alone."""
+"""How far a step is that did not come to its end, told from `state.db` alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 from aishell.agents.log_summary import DELETES, at_least
 from aishell.models import StepStatus
 from aishell.registry.reached import Reached
+from aishell.reporting.units import duration
 from aishell.state.connection import Record
+from aishell.state.headway import headway
 
 
 def so_far(step: Record) -> dict[str, Any] | None:
@@ -20,3 +22,17 @@ def so_far(step: Record) -> dict[str, Any] | None:
     figures = (Reached.of(step.reached) if step.reached else Reached(None)).figures()
     least = step.status == StepStatus.STARTED or bool(at_least(figures))
     return {"rows_deleted": figures["rows_deleted"], "at_least": least}
+
+
+def far(step: Record) -> str:
+    """How far a step that runs is, in words, e.g. `43 % (vacuuming heap), about 2 min 5 s left`; empty where nothing is known."""
+    parts = []
+    deleted, now = so_far(step), headway(step)
+    if deleted is not None and deleted["rows_deleted"]:
+        parts.append(f"{deleted['rows_deleted']:,} row(s) deleted so far")
+    if now is not None:
+        begun = f"{now['percent']:.0f} %" if now["percent"] is not None else f"{now['done']:,.0f}"
+        label = f" ({now['label']})" if now["label"] else ""
+        left = f", about {duration(now['eta_seconds'])} left" if now["eta_seconds"] is not None else ""
+        parts.append(f"{begun}{label}{left}")
+    return "; ".join(parts)

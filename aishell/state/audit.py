@@ -16,7 +16,7 @@ from typing import Any
 
 from aishell.models import StepStatus, canonical, digest, now
 from aishell.state.anchor import Anchor
-from aishell.state.connection import Connection, Record, beginning
+from aishell.state.connection import Connection, Record, Told, beginning
 from aishell.state.seals import Seal, newest_seal
 
 GENESIS = "0" * 64
@@ -76,6 +76,9 @@ def append(
         "hash": value,
     }
     connection.insert("events", row)
+    if connection.told is not None:
+        number = int(connection.value("SELECT last_insert_rowid()"))
+        connection.told.append(Told(number, kind, at, run_id, step_index, text))
     return value
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from aishell.state.schema import APPLICATION_ID, LASTING
@@ -26,8 +26,22 @@ class Record(sqlite3.Row):
             raise AttributeError(f"the row has no column {name!r}") from None
 
 
+class Told(NamedTuple):
+    """An event of the audit log, as those hear it who want to know of each that was committed. `data`: JSON, redacted."""
+
+    number: int
+    type: str
+    at: str
+    run_id: str | None
+    step_index: int | None
+    data: str
+
+
 class Connection(sqlite3.Connection):
     """Used by one thread at a time. Names of tables and columns are our own; values are always bound."""
+
+    #: What was appended to the audit log in this transaction, where anybody wants to hear of it when it is committed.
+    told: list[Told] | None = None
 
     def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Record]:
         return self.execute(sql, values or {}).fetchall()

@@ -29,7 +29,7 @@ _BACKLOG = """SELECT target, count(*) AS items, min(since) AS oldest, coalesce(s
     GROUP BY target"""
 _UNDELIVERED = "SELECT count(*) FROM outbox WHERE status = 'waiting'"
 _INCIDENTS = "SELECT severity, count(*) AS number FROM incidents WHERE closed_at IS NULL GROUP BY severity"
-_STEPS = """SELECT step_index, step_id, tool, status, attempt, seconds, error, reason, reached FROM steps
+_STEPS = """SELECT step_index, step_id, tool, status, attempt, seconds, error, reason, reached, progress FROM steps
     WHERE run_id = :run ORDER BY step_index"""
 
 

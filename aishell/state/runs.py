@@ -160,7 +160,7 @@ class Runs:
                 raise hold.refusal()
             for kind, data in before(connection):
                 audit.append(connection, kind, data, run_id=run_id, step_index=index)
-            started = {"status": StepStatus.STARTED, "started_at": now(), **values}
+            started = {"status": StepStatus.STARTED, "started_at": now(), "progress": None, **values}
             seal = self._set_step(connection, run_id, index, started)
             self._checkpoint(connection, run_id, task_id, f"step_{index}_started", index, total)
             audit.append(

@@ -218,6 +218,8 @@ DIGESTS = (
     page TEXT -- NULL when nobody waits for it
 )""",
 )
+#: How far a step is that runs, for who looks from elsewhere: JSON, not audited (`state.headway`).
+PROGRESS = ("ALTER TABLE steps ADD COLUMN progress TEXT",)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -338,6 +340,7 @@ TABLES = (
     *NOTIFICATIONS,
     *DIGESTS,
     *DELIVERED,
+    *PROGRESS,
 )
 
 
@@ -422,6 +425,11 @@ def _digests(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _progress(connection: sqlite3.Connection) -> None:
+    for statement in PROGRESS:
+        connection.execute(statement)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _deferred_objects,
@@ -436,6 +444,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _monitoring,
     _notifications,
     _digests,
+    _progress,
 )
 VERSION = 1 + len(MIGRATIONS)
 

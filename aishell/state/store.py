@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from aishell.errors import StateError
 from aishell.interrupts import uninterrupted
 from aishell.pool import Pool
 from aishell.state import anchor
-from aishell.state.connection import BUSY_TIMEOUT, Connection, connect, is_store
+from aishell.state.connection import BUSY_TIMEOUT, Connection, Told, connect, is_store
 from aishell.state.schema import VERSION, migrate
 from aishell.state.turns import turn
 
@@ -35,6 +35,8 @@ class Store:
         self._pool = Pool(lambda: connect(path))
         self._inode = _inode(path)
         self._writer = threading.RLock()
+        #: Hears of the events of the audit log, when they are committed and others may write again. It may not raise.
+        self.hears: Callable[[Sequence[Told]], None] | None = None
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -119,15 +121,15 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One immediate transaction, committed durably at the end. Raises StateError when state cannot be written."""
-        # A deferred transaction that turns into a writer fails at once, whatever the timeout.
-        with (
-            uninterrupted(),
-            self._writer,
-            turn(self.path, PATIENCE),
-            self._transaction("BEGIN IMMEDIATE") as connection,
-        ):
-            yield connection
-            connection.commit()
+        hears, told = self.hears, list[Told]()
+        with uninterrupted():
+            # A deferred transaction that turns into a writer fails at once, whatever the timeout.
+            with self._writer, turn(self.path, PATIENCE), self._transaction("BEGIN IMMEDIATE") as connection:
+                connection.told = None if hears is None else told
+                yield connection
+                connection.commit()
+            if hears is not None and told:
+                hears(told)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -62,11 +62,16 @@ class Driver:
             self._row = self.site.workflow_runs.find(self.workflow_id)
             self._workflow = kept(self._row)
             self._limits = self._bounds()
-            self._walk()
-            rows = self.site.workflow_runs.stages(self.workflow_id)
-            cut_off = self.interrupted or any(row.id in self._let_be for row in rows if row.status == Status.PENDING)
-            status, code = concluded(rows, interrupted=cut_off)
-            self.site.workflow_runs.end(self.workflow_id, status, code)
+            facts = {"aishell.workflow.id": self.workflow_id, "aishell.workflow": self._workflow.name}
+            with self.site.spans.whole(f"workflow {self._workflow.name}", self.workflow_id, facts) as self._span:
+                self._walk()
+                rows = self.site.workflow_runs.stages(self.workflow_id)
+                cut = self.interrupted or any(row.id in self._let_be for row in rows if row.status == Status.PENDING)
+                status, code = concluded(rows, interrupted=cut)
+                self.site.workflow_runs.end(self.workflow_id, status, code)
+                self._span.tell({"aishell.workflow.status": status, "aishell.workflow.exit_code": code})
+                if code == 1:
+                    self._span.failed(status)
             return status, code
         finally:
             lock.release()
@@ -164,7 +169,8 @@ class Driver:
 
     def _process(self, row: Record) -> subprocess.Popen[bytes]:
         words = [*self.options, "run", "workflow", "--stage", str(row.id)]
-        return processes.start(words, log_of(self.site, row.id))
+        above = {"TRACEPARENT": self._span.parent} if self._span.parent is not None else {}
+        return processes.start(words, log_of(self.site, row.id), **above)
 
     def _patience(self) -> float | None:
         """Seconds until something is to be done though no process has ended: a time that is over, a retry. None: nothing is."""

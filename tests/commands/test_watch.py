@@ -115,3 +115,35 @@ def test_one_whose_process_is_gone_is_not_waited_for(shop: Aishell):
 def test_an_unknown_run_is_told(shop: Aishell):
     shop.maintenance("quick").expect(0)
     assert "unknown run" in shop("runs", "watch", "zzz").expect(2).err
+
+
+class Midway(Watched):
+    """Looks from elsewhere while a step is at its third part."""
+
+    seen: dict[str, Any]
+
+    def step_started(self, step: Any, total: int) -> None: ...
+
+    def step_progress(self, step: Any, done: float, total: float, label: str) -> None:
+        if (step.id, done) == ("health", 3):
+            assert self.watcher is not None
+            out = self.watcher.out
+            wait_until(lambda: "  health: " in out.read_text(), "the watcher tells how far it is")
+            self.seen = self.site("runs", "show", self.site.only_run(), "--output", "json").expect(0).json
+
+
+def test_how_far_a_step_is_can_be_seen_while_it_runs(shop: Aishell):
+    watched = Midway(shop)
+    with Site.open(shop.site, state=shop.state) as site:
+        planned = site.plan(Task("maintenance", "shop", {"maintenance_type": "quick"}))
+        site.run(planned, yes=True, observer=watched, on_created=watched.created)
+    assert watched.watcher is not None
+    ended = watched.watcher.wait().expect(0)
+    health = watched.seen["steps"][0]
+    assert (health["status"], health["progress"]["done"]) == ("started", 1)  # the first is written, others later
+    assert health["progress"]["total"] > 3
+    assert health["progress"]["percent"] == round(100 / health["progress"]["total"], 1)
+    assert f"  health: {health['progress']['percent']:.0f} %" in ended.out
+    after = shop("runs", "show", shop.only_run(), "--output", "json").json
+    assert not [one for one in after["steps"] if "progress" in one]
+    shop("audit", "verify").expect(0)

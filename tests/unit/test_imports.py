@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "verdicts",
         "errors",
         "commands",
+        "doing",
         "interrupts",
         "pool",
         "traces",
@@ -30,7 +31,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("notifying.conditions", "notifying.events", "notifying.sending"),
     ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
-    ("settings", "settings_schemas", "databases", "archives"),
+    ("settings", "settings_schemas", "databases", "archives", "spans"),
+    ("tracing",),
     ("registry",),
     ("safety",),
     ("planning",),
@@ -174,6 +176,7 @@ except SystemExit as ended:
 #: What drives runs, reaches servers, or has the last word on what seldom comes up.
 HEAVY = set(
     """sqlalchemy psycopg pymysql jsonschema tenacity apscheduler ollama pydantic rich.progress rich.markdown prometheus_client
+    structlog opentelemetry
     aishell.execution.orchestrator aishell.agents.log_cleanup aishell.agents.backup""".split()
 )
 #: What a look at the store has no use for either.
@@ -209,3 +212,11 @@ def test_the_list_of_runs_imports_no_more_than_the_store(tmp_path: Path, output:
     names = imported(tmp_path, "runs", "list", *output)
     assert "aishell.state.store" in names
     assert names & (HEAVY | WORK) == set()
+
+
+def test_what_starts_the_runs_of_schedules_loads_nothing_for_their_traces(tmp_path: Path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "aishell.yaml").write_text("tracing: {endpoint: 'http://127.0.0.1:9'}\n")
+    names = imported(tmp_path, "schedule", "run-due")
+    assert "aishell.scheduling.starting" in names
+    assert names & {"aishell.tracing", "opentelemetry.sdk", "requests", "google.protobuf"} == set()

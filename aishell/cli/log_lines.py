@@ -1,0 +1,216 @@
+"""The log as lines of JSON: an event of the audit log each, when it is committed, and what libraries log, through structlog.
+
+A line leaves the host, the audit log does not: it has no statement's text and no values, no password, and of a URL no more than
+host and path of a database's. Libraries are heard from WARNING on, with `debug` from INFO: below, some of them tell
+URLs and what they send.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+from structlog.stdlib import ProcessorFormatter
+
+from aishell.cli.streams import Notices, say
+from aishell.databases.urls import without_urls
+from aishell.doing import now_doing
+from aishell.errors import AishellError, SettingsError
+from aishell.models import now
+from aishell.state.audit import redact
+from aishell.state.connection import Told
+from aishell.state.store import Store
+from aishell.state.whereabouts import Whereabouts
+
+OURS = "aishell"
+#: What is no failure and no warning is `info`.
+_ERRORS = {"step_failed", "step_in_doubt", "audit_broken", "configuration_refused", "command_failed"}
+_WARNINGS = set(
+    """error_occurred step_retried step_timeout approval_requested notification_failed incident_opened hold_placed
+    autonomy_reset""".split()
+)
+_DETAILS = {"statement_sent", "statement_repeated", "statements_read", "batch_committed", "program_started"}
+#: What an event decided: a run's state, a stage, a nominal time.
+_BECAME = {"failed": logging.ERROR, "missed": logging.WARNING}
+#: What stands in the audit log alone: texts and values of statements, and what its rows are sealed by.
+_KEPT = {"sql", "values", "params", "modifications", "seal", "made", "subject"}
+#: What an event is about stands beside its name, where its data tells it.
+_ABOUT = ("run_id", "agent", "target", "schedule", "workflow", "workflow_id", "stage")
+_FIRST = ("at", "level", "event", "number", *_ABOUT, "step_index", "step_id", "tool")
+
+
+class LogLines:
+    """The log of this process."""
+
+    def __init__(self, level: int, handler: _Handler) -> None:
+        chain = (_placed, _clean, _ordered)
+        handler.setFormatter(
+            ProcessorFormatter(
+                foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(), _foreign],
+                processors=[
+                    ProcessorFormatter.remove_processors_meta,
+                    structlog.stdlib.add_log_level,
+                    structlog.processors.format_exc_info,
+                    *chain,
+                    structlog.processors.JSONRenderer(ensure_ascii=True),
+                ],
+            )
+        )
+        logger = logging.getLogger(OURS)
+        logger.setLevel(level)
+        logger.propagate = False
+        logger.handlers = [handler]
+        root = logging.getLogger()
+        root.setLevel(logging.INFO if level == logging.DEBUG else max(level, logging.WARNING))
+        root.handlers = [handler]
+        logging.captureWarnings(True)
+        self._logger = structlog.wrap_logger(
+            logger,
+            wrapper_class=structlog.stdlib.BoundLogger,
+            processors=[structlog.stdlib.filter_by_level, ProcessorFormatter.wrap_for_formatter],
+        )
+        self._known: dict[Path, Whereabouts] = {}
+
+    @classmethod
+    def open(cls, level: str, file: str | None) -> Self:
+        """The log in a file, or on standard error, where then each line for people is a line of it, too, unless they see it.
+
+        Raises SettingsError for a file that cannot be written.
+        """
+        number = logging.getLevelNamesMapping()[level.upper()]
+        made = cls(number, _Handler(None if file is None else Path(file).expanduser()))
+        if file is None and not sys.stderr.isatty():
+            Notices.by_line = made.said
+        return made
+
+    def hear(self, store: Store, told: Sequence[Told]) -> None:
+        """Events were committed to the audit log."""
+        known = self._known.setdefault(store.path, Whereabouts(store))
+        for one in told:
+            data = json.loads(one.data)
+            level = _level(one.type, data)
+            if not self._logger.isEnabledFor(level):
+                continue
+            try:
+                whose = known.of(one.run_id, one.step_index)
+            except AishellError:  # state.db is gone, which the run itself tells of
+                whose = {"run_id": one.run_id, "step_index": one.step_index}
+            about = {name: data.pop(name) for name in _ABOUT if isinstance(data.get(name), str) and name not in whose}
+            rest = {name: value for name, value in data.items() if name not in _KEPT and value not in (None, "")}
+            self._logger.log(level, one.type, at=one.at, number=one.number, **whose, **about, data=rest)
+
+    def said(self, text: str) -> None:
+        """A line for people."""
+        self._logger.info("said", text=text)
+
+    def failed(self, error: BaseException, known: AishellError) -> None:
+        """A command ends by an error; with its trace where nobody foresaw it."""
+        told = {
+            "type": type(known).__name__,
+            "message": known.message,
+            "hint": known.hint,
+            "exit_code": known.exit_code,
+        }
+        unforeseen = None if isinstance(error, AishellError) or known.exit_code == 2 else error
+        self._logger.error("command_failed", data=told, exc_info=unforeseen)
+
+
+def _level(kind: str, data: Mapping[str, Any]) -> int:
+    if kind in _DETAILS:
+        return logging.DEBUG
+    if kind in _ERRORS:
+        return logging.ERROR
+    if kind in _WARNINGS:
+        return logging.WARNING
+    return _BECAME.get(str(data.get("decision") or data.get("to")), logging.INFO)
+
+
+def _foreign(_: Any, __: str, told: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What a library logs, as an event of one name with its text, so that names of events are ours alone."""
+    return {"text": told.pop("event"), "event": "logged", **told}
+
+
+def _placed(_: Any, __: str, told: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """When, where, and in which run: of what has no event of its own, as far as the thread knows."""
+    told.setdefault("at", now())
+    return {**now_doing(), **told, "host": socket.gethostname(), "pid": os.getpid()}
+
+
+def _clean(_: Any, __: str, told: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {key: _without(redact(value)) for key, value in told.items()}
+
+
+def _without(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return without_urls(str(value))
+
+
+def _ordered(_: Any, __: str, told: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {
+        **{name: told[name] for name in _FIRST if told.get(name) is not None},
+        **{name: value for name, value in told.items() if name not in _FIRST and value is not None},
+    }
+
+
+class _Handler(logging.Handler):
+    """Writes whole lines: processes that log into one file do not mix them. What cannot be written is told once."""
+
+    def __init__(self, file: Path | None) -> None:
+        super().__init__()
+        self._file = file
+        self._told = False
+        self._number = os.dup(sys.stderr.fileno())
+        if file is not None:
+            try:
+                self._number = self._opened(file)
+            except OSError as error:
+                raise SettingsError(
+                    f"the log file {file} cannot be written: {error.strerror}",
+                    hint="make its folder, or name another `file` in `logging:` of aishell.yaml (AISHELL_LOG_FILE)",
+                ) from error
+
+    def _opened(self, file: Path) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(file, flags, 0o600)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Libraries are not heard below INFO, whatever a logger of theirs was set to."""
+        return (record.name == OURS or record.levelno >= logging.INFO) and bool(super().filter(record))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = f"{self.format(record)}\n".encode("ascii", "backslashreplace")
+            self._reopen_moved()
+            while line:
+                line = line[os.write(self._number, line) :]
+        except Exception as error:  # whatever it is, the work goes on
+            self._say(error)
+
+    def _reopen_moved(self) -> None:
+        """Go on in a new file where a rotation has moved the old one away."""
+        if self._file is None:
+            return
+        try:
+            there = os.path.samestat(self._file.stat(), os.fstat(self._number))
+        except FileNotFoundError:
+            there = False
+        if not there:
+            old, self._number = self._number, self._opened(self._file)
+            os.close(old)
+
+    def _say(self, error: Exception) -> None:
+        if not self._told and self._file is not None:
+            self._told = True
+            say(f"the log {self._file} cannot be written: {error}", err=True)

@@ -1,0 +1,92 @@
+"""How far steps are that run, in a column of their own: written now and then, not audited, for who looks from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aishell.errors import StateError
+from aishell.models import StepStatus, now
+from aishell.state.connection import Record
+from aishell.state.store import Store
+
+#: Seconds between two times that it is written down.
+EVERY = 2.0
+#: Seconds that have to be seen before the rest is foretold by them.
+SEEN = 5.0
+#: Not behind the end of the step, and not of a process that no longer drives the run.
+_WRITE = f"""UPDATE steps SET progress = :progress WHERE run_id = :run AND step_index = :step
+    AND status = '{StepStatus.STARTED}' AND EXISTS (SELECT 1 FROM runs WHERE id = :run AND owner = :owner)"""  # noqa: S608  ours
+
+
+@dataclass
+class _Count:
+    """A count that goes on: where it began, and how far it was last."""
+
+    since: float
+    first: float
+    last: float
+    total: float
+    told: float = float("-inf")
+
+
+class Headway:
+    """How far the steps of one run are, as their process hears it, from whichever thread."""
+
+    def __init__(self, store: Store, run_id: str, owner: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._run, self._owner, self._clock = store, run_id, owner, clock
+        self._counts: dict[int, _Count] = {}
+        self._guard = threading.Lock()
+
+    def begin(self, index: int) -> None:
+        """A step begins, or begins again."""
+        with self._guard:
+            self._counts.pop(index, None)
+
+    def note(self, index: int, done: float, total: float, label: str) -> None:
+        """A step is so far; `total` 0 where that is not known. Written every EVERY seconds; what cannot be is left out."""
+        at = self._clock()
+        with self._guard:
+            count = self._counts.get(index)
+            if count is None or done < count.last or total != count.total:  # another phase, another object
+                told = count.told if count is not None else float("-inf")
+                count = self._counts[index] = _Count(at, done, done, total, told)
+            count.last = done
+            if at < count.told + EVERY:
+                return
+            count.told = at
+        figures = {"done": done, "total": total or None, "label": label, "at": now(), "eta_seconds": _left(count, at)}
+        values = {"run": self._run, "step": index, "owner": self._owner, "progress": json.dumps(figures)}
+        try:
+            with self._store.write() as connection:
+                connection.execute(_WRITE, values)
+        except StateError:
+            return  # whoever has to write what counts is told; this is written again by and by
+
+
+def _left(count: _Count, at: float) -> float | None:
+    """Seconds until a count is through, if it goes on as it went since it began."""
+    went, gone = at - count.since, count.last - count.first
+    if not count.total or gone <= 0 or went < SEEN:
+        return None
+    return round(max(0.0, count.total - count.last) * went / gone, 1)
+
+
+def headway(step: Record) -> dict[str, Any] | None:
+    """`{done, total, percent, label, at, eta_seconds}` of a step that runs; None where nothing is known of it.
+
+    `done` and `total` are in the unit of what runs: blocks, rows, bytes. `eta_seconds` is of the phase, where it has several.
+    """
+    if step.status != StepStatus.STARTED or not step.progress:
+        return None
+    found = json.loads(step.progress)
+    percent = round(min(100.0, 100 * found["done"] / found["total"]), 1) if found["total"] else None
+    return {
+        **{name: found[name] for name in ("done", "total")},
+        "percent": percent,
+        **{name: found[name] for name in ("label", "at", "eta_seconds")},
+    }

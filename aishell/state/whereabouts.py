@@ -1,0 +1,50 @@
+"""Whose an event is: the agent, target, step, schedule and workflow of a run, for those who hear of events as they happen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aishell.state.store import Store
+
+_RUN = "SELECT agent, target FROM runs WHERE id = :run"
+_STAGE = """SELECT s.workflow_id, w.workflow, s.stage FROM workflow_stages AS s
+    JOIN workflow_runs AS w ON w.id = s.workflow_id WHERE s.run_id = :run"""
+#: Of a run, or of the workflow that it is a stage of.
+_SCHEDULE = "SELECT schedule FROM schedule_runs WHERE run_id IN (:run, :workflow) LIMIT 1"
+_STEP = "SELECT step_id, tool FROM steps WHERE run_id = :run AND step_index = :step"
+
+
+class Whereabouts:
+    """What a store knows of runs and steps; each is looked up once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._runs: dict[str, dict[str, Any]] = {}
+        self._steps: dict[tuple[str, int], dict[str, Any]] = {}
+
+    def of(self, run_id: str | None, step_index: int | None) -> dict[str, Any]:
+        """Names and what they are. Raises StateError."""
+        if run_id is None:
+            return {}
+        if run_id not in self._runs:
+            self._runs[run_id] = self._run(run_id)
+        found = {"run_id": run_id, **self._runs[run_id]}
+        if step_index is None:
+            return found
+        if (run_id, step_index) not in self._steps:
+            self._steps[run_id, step_index] = self._step(run_id, step_index)
+        return {**found, "step_index": step_index, **self._steps[run_id, step_index]}
+
+    def _run(self, run_id: str) -> dict[str, Any]:
+        with self._store.read() as connection:
+            run = connection.first(_RUN, {"run": run_id})
+            stage = connection.first(_STAGE, {"run": run_id})
+            workflow = None if stage is None else stage.workflow_id
+            schedule = connection.value(_SCHEDULE, {"run": run_id, "workflow": workflow})
+        known = {**(dict(run) if run is not None else {}), **(dict(stage) if stage is not None else {})}
+        return {**known, **({"schedule": schedule} if schedule is not None else {})}
+
+    def _step(self, run_id: str, step_index: int) -> dict[str, Any]:
+        with self._store.read() as connection:
+            row = connection.first(_STEP, {"run": run_id, "step": step_index})
+        return dict(row) if row is not None else {}
