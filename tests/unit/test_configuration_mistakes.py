@@ -148,7 +148,7 @@ FURTHER: list[tuple[str, str, int, str]] = [
             ("    event: run_failed\n    when: execution_time > 5\n", 7, "one of them"),
             ("    when: execution_time >\n", 6, "execution_time > 30m"),
             ("    when: exection_time > 5\n", 6, "'execution_time'"),
-            ("    when: temperature < 50\n", 6, "known: "),
+            ("    when: temperature < 50\n", 6, "unknown metric"),
             ("    when: runs_missed > 5d\n", 6, "without a unit"),
             ("    event: breaker_opened\n", 6, "unknown event"),
             ("    event: [run_failed, run_faild]\n", 6, "'run_failed'"),
