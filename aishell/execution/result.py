@@ -32,8 +32,7 @@ def concluded(run: Run, outcome: Outcome, plan: dict[str, Any], started: float) 
     """The result of a finished walk, written down. `started` in seconds of the monotonic clock; waiting for people is no work."""
     with uninterrupted():  # all is done: what is left is to write that down
         result, state = build(run, outcome, plan, time.monotonic() - started - run.waited)
-    result = _told(run, result, outcome)  # which a Ctrl-C may cut short
-    with uninterrupted():
+        result = _told(run, result)  # a Ctrl-C ends the hook that runs then
         if state in (RunState.COMPLETED, RunState.FAILED):
             run.runs.workflow_completed(run.id, run.owner, run.task_id, run.total)
             result = replace(result, checkpoints=(*result.checkpoints, "workflow_completed"))
@@ -42,7 +41,7 @@ def concluded(run: Run, outcome: Outcome, plan: dict[str, Any], started: float) 
         return replace(result, audit_head=_anchored(run))
 
 
-def _told(run: Run, result: RunResult, outcome: Outcome) -> RunResult:
+def _told(run: Run, result: RunResult) -> RunResult:
     """Tell the hooks that a run has ended; the result with what failed of all that were called."""
     error = str((result.error or {}).get("message", ""))
     if result.status == "failure" and not due(run.plan, run.results):  # of a step that failed they were told
@@ -112,7 +111,8 @@ def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> t
         reasoning = " ".join([reasoning, *sentences])
     if outcome.refused:
         data["refused"] = [refusal.message for _, refusal in outcome.refused]
-        reasoning = f"{reasoning} Not done: {'; '.join(data['refused'])}."
+        done = reasoning if known else "Nothing was sent."
+        reasoning = f"{done} Not done: {'; '.join(data['refused'])}."
     if outcome.stopped == "held":
         data["held"] = True
     data.setdefault("actions_count", sum(1 for r in results if r.status is StepStatus.DONE))

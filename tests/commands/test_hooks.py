@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from aishell.errors import SettingsError
 from aishell.registry.hook_programs import KEPT
+from aishell.site import Site
 from tests.bloated import Bloated
 from tests.faults.killing import KILLED, SWEEPS, Sweep, assert_no_finished_step_ran_again, new_site
-from tests.faults.test_rollback import Site, step
+from tests.faults.test_rollback import Site as Marks
+from tests.faults.test_rollback import step
 from tests.fix_aishell import Aishell
 from tests.scheduled import back, nightly, rows
 from tests.servers import wait_until
@@ -65,9 +68,9 @@ def hooks(aishell: Aishell) -> Hooks:
     return Hooks(aishell)
 
 
-def with_rescue(aishell: Aishell) -> Site:
+def with_rescue(aishell: Aishell) -> Marks:
     """A site whose tool `rescue` is of low risk: what is of medium risk asks where nobody knows what it takes."""
-    site = Site(aishell)
+    site = Marks(aishell)
     tool = aishell.site / "tools" / "sqlite" / "mark.sql"
     text = tool.read_text().partition("-- undo:")[0].replace("name: mark", "name: rescue")
     tool.with_name("rescue.sql").write_text(text.replace("risk: medium", "risk: low"))
@@ -75,7 +78,7 @@ def with_rescue(aishell: Aishell) -> Site:
 
 
 @pytest.fixture
-def site(aishell: Aishell) -> Site:
+def site(aishell: Aishell) -> Marks:
     return with_rescue(aishell)
 
 
@@ -107,7 +110,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("how", REFUSALS)
-def test_a_run_that_a_hook_refuses_sends_nothing_and_can_be_gone_on_with(site: Site, hooks: Hooks, how: str):
+def test_a_run_that_a_hook_refuses_sends_nothing_and_can_be_gone_on_with(site: Marks, hooks: Hooks, how: str):
     hooks.on("before_run", "after_run", timeout=1)
     before, (then, why) = site.path.stat().st_mtime_ns, REFUSALS[how]
     hooks.then(f'test "$AISHELL_EVENT" = after_run || {{ {then}; }}')
@@ -127,7 +130,7 @@ def test_a_run_that_a_hook_refuses_sends_nothing_and_can_be_gone_on_with(site: S
     site.aishell("audit", "verify").expect(0)
 
 
-def test_a_step_that_a_hook_refuses_waits_while_others_go_on(site: Site, hooks: Hooks):
+def test_a_step_that_a_hook_refuses_waits_while_others_go_on(site: Marks, hooks: Hooks):
     hooks.on("before_step", "after_step")
     hooks.then('test "$AISHELL_STEP_ID" != b || exit 1')
     refused = site.run(step("a"), step("b"), step("c", needs=["b"]), step("d")).expect(5)
@@ -143,7 +146,7 @@ def test_a_step_that_a_hook_refuses_waits_while_others_go_on(site: Site, hooks: 
     assert hooks.events.count("before_step a") == 1
 
 
-def test_gates_are_asked_again_behind_a_hook(site: Site, hooks: Hooks):
+def test_gates_are_asked_again_behind_a_hook(site: Marks, hooks: Hooks):
     """What a hook takes long for may not be allowed any more: here by rules that it writes itself."""
     hooks.on("before_step")
     policy = site.aishell.config / "policy.yaml"
@@ -152,7 +155,7 @@ def test_gates_are_asked_again_behind_a_hook(site: Site, hooks: Hooks):
     assert site.words() == []
 
 
-def test_an_approval_that_a_hook_refuses_is_neither_taken_nor_asked_for(site: Site, hooks: Hooks):
+def test_an_approval_that_a_hook_refuses_is_neither_taken_nor_asked_for(site: Marks, hooks: Hooks):
     hooks.on("before_approval", "after_approval", "before_step")
     hooks.then('test "$AISHELL_EVENT" != before_approval')
     refused = site.run(step("a"), environment="production").expect(5)
@@ -168,7 +171,7 @@ def test_an_approval_that_a_hook_refuses_is_neither_taken_nor_asked_for(site: Si
     assert site.words() == ["a"]
 
 
-def test_what_comes_after_changes_nothing_of_the_outcome(site: Site, hooks: Hooks):
+def test_what_comes_after_changes_nothing_of_the_outcome(site: Marks, hooks: Hooks):
     hooks.on("after_step", "after_run", timeout=1)
     hooks.then(
         'case "$AISHELL_EVENT" in after_run) sleep 600;; *) yes "$(printf %1000s x)" | head -c 3000000; exit 4; esac'
@@ -183,7 +186,7 @@ def test_what_comes_after_changes_nothing_of_the_outcome(site: Site, hooks: Hook
     assert [len(one["output"].encode()) <= KEPT for one in told] == [True, True]
 
 
-def test_a_step_that_fails_is_told_once(site: Site, hooks: Hooks):
+def test_a_step_that_fails_is_told_once(site: Marks, hooks: Hooks):
     hooks.on("on_error", "after_run")
     ended = site.run(step("a"), step("no", needs=["a"])).expect(1)
     assert hooks.events == ["on_error no failed", "after_run failure"]
@@ -194,7 +197,7 @@ def test_a_step_that_fails_is_told_once(site: Site, hooks: Hooks):
 RESCUE = {"on": "on_error", "name": "rescue", "tool": "rescue", "params": {"word": "rescued"}}
 
 
-def test_the_tool_of_a_hook_runs_only_when_a_step_has_failed(site: Site, hooks: Hooks):
+def test_the_tool_of_a_hook_runs_only_when_a_step_has_failed(site: Marks, hooks: Hooks):
     hooks.configure(RESCUE, {"on": "after_step", "command": ["hooks/note.sh"]})
     fine = site.run(step("a")).expect(0)
     assert fine.statuses() == {"a": "done", "on_error_rescue": "skipped"}
@@ -207,7 +210,7 @@ def test_the_tool_of_a_hook_runs_only_when_a_step_has_failed(site: Site, hooks: 
     assert "after_step on_error_rescue done" in hooks.events, "it is a step like any other"
 
 
-def test_the_tool_of_a_hook_goes_through_the_gates(site: Site, hooks: Hooks):
+def test_the_tool_of_a_hook_goes_through_the_gates(site: Marks, hooks: Hooks):
     hooks.configure({**RESCUE, "tool": "note"})
     site.aishell.configure("policy.yaml", "rules: [{tool: note, decision: confirm}]\n")
     failed = site.run(step("no")).expect(1)
@@ -222,7 +225,7 @@ def test_the_tool_of_a_hook_goes_through_the_gates(site: Site, hooks: Hooks):
     assert site.words() == ["rescued"]
 
 
-def test_the_tool_of_a_hook_that_fails_is_told_and_called_for_no_further_hook(site: Site, hooks: Hooks):
+def test_the_tool_of_a_hook_that_fails_is_told_and_called_for_no_further_hook(site: Marks, hooks: Hooks):
     hooks.configure({**RESCUE, "params": {"word": "no"}}, {"on": "on_error", "command": ["hooks/note.sh"]})
     failed = site.run(step("no")).expect(1)
     assert failed.json["error"]["step_id"] == "no"
@@ -249,7 +252,7 @@ def test_killed_anywhere_the_tool_of_a_hook_runs_once(aishell: Aishell, sweep: S
         site.aishell("audit", "verify").expect(0)
 
 
-def test_a_python_hook_is_told_by_name_and_may_raise(site: Site, hooks: Hooks):
+def test_a_python_hook_is_told_by_name_and_may_raise(site: Marks, hooks: Hooks):
     (site.aishell.site / "gate.py").write_text(
         "import json, os, pathlib\n"
         "def check(facts):\n"
@@ -266,7 +269,7 @@ def test_a_python_hook_is_told_by_name_and_may_raise(site: Site, hooks: Hooks):
     assert "cannot be called" in site.run(step("a")).expect(2).err
 
 
-def test_a_hook_is_for_the_targets_that_it_chooses(site: Site, hooks: Hooks):
+def test_a_hook_is_for_the_targets_that_it_chooses(site: Marks, hooks: Hooks):
     url = f"sqlite:///{site.path}"
     named = {name: {"url": url, "environment": "test", "labels": [name[0]]} for name in ("shop", "crm")}
     site.aishell.configure("targets.yaml", json.dumps({"targets": named}))
@@ -280,7 +283,7 @@ def test_a_hook_is_for_the_targets_that_it_chooses(site: Site, hooks: Hooks):
     assert told == "after_run: one (the command hooks/note.sh); after_run: two (the command hooks/note.sh)"
 
 
-def test_a_dry_run_calls_none_and_says_so(site: Site, hooks: Hooks):
+def test_a_dry_run_calls_none_and_says_so(site: Marks, hooks: Hooks):
     hooks.on("before_run", "before_step", "after_run")
     url = f"sqlite:///{site.path}"
     dry = site.aishell("run", "maintenance", "--url", url, "--dry-run", "--output", "json").expect(0)
@@ -290,7 +293,7 @@ def test_a_dry_run_calls_none_and_says_so(site: Site, hooks: Hooks):
     assert hooks.told == []
 
 
-def test_no_secret_of_the_environment_is_passed_on(site: Site, hooks: Hooks):
+def test_no_secret_of_the_environment_is_passed_on(site: Marks, hooks: Hooks):
     hooks.on("before_run")
     hooks.then(f"env > {hooks.aishell.home}/env; pwd >> {hooks.aishell.home}/env")
     secrets = dict.fromkeys(("PGPASSWORD", "MYSQL_PWD", "SHOP_TOKEN"), "very secret")
@@ -305,7 +308,7 @@ def test_no_secret_of_the_environment_is_passed_on(site: Site, hooks: Hooks):
 class TestStopped:
     """What a person or another process asks for while a hook runs is heard."""
 
-    def begun(self, site: Site, hooks: Hooks, on: str) -> Any:
+    def begun(self, site: Marks, hooks: Hooks, on: str) -> Any:
         hooks.on(on, "after_run")
         hooks.then(f'test "$AISHELL_EVENT" != {on} || exec sleep 600')
         url = f"sqlite:///{site.path}"
@@ -315,7 +318,7 @@ class TestStopped:
         return running
 
     @pytest.mark.parametrize("on", ["before_run", "before_step"])
-    def test_by_an_interrupt(self, site: Site, hooks: Hooks, on: str):
+    def test_by_an_interrupt(self, site: Marks, hooks: Hooks, on: str):
         running = self.begun(site, hooks, on)
         running.signal()
         ended = running.wait().expect(130)
@@ -325,7 +328,7 @@ class TestStopped:
         hooks.then("")
         site.aishell.resume(ended.run_id).expect(0)
 
-    def test_an_interrupt_ends_what_comes_after_and_leaves_the_outcome(self, site: Site, hooks: Hooks):
+    def test_an_interrupt_ends_what_comes_after_and_leaves_the_outcome(self, site: Marks, hooks: Hooks):
         running = self.begun(site, hooks, "after_step")
         running.signal()
         assert hooks.events[0] == "after_step health done"
@@ -333,14 +336,14 @@ class TestStopped:
         assert ended.statuses()["health"] == "done"
 
     @pytest.mark.parametrize("on", ["before_run", "before_step"])
-    def test_by_a_pause(self, site: Site, hooks: Hooks, on: str):
+    def test_by_a_pause(self, site: Marks, hooks: Hooks, on: str):
         running = self.begun(site, hooks, on)
         site.aishell("runs", "pause", site.aishell.only_run()).expect(0)
         ended = running.wait().expect(4)
         assert ended.json["state"] == "paused"
         assert {status for _, status in statuses(site.aishell)} == {"pending"}
 
-    def test_by_a_hold(self, site: Site, hooks: Hooks):
+    def test_by_a_hold(self, site: Marks, hooks: Hooks):
         go = hooks.aishell.home / "go"
         hooks.on("before_step", "after_step")
         hooks.then(f"while [ ! -e {go} ]; do sleep 0.05; done")
@@ -354,7 +357,7 @@ class TestStopped:
         assert {status for _, status in statuses(site.aishell)} == {"pending"}
 
 
-def test_a_scheduled_run_that_a_hook_refuses_stands_in_the_ledger(site: Site, hooks: Hooks):
+def test_a_scheduled_run_that_a_hook_refuses_stands_in_the_ledger(site: Marks, hooks: Hooks):
     nightly(site.aishell, f"sqlite:///{site.path}")
     hooks.on("before_run", "after_run")
     hooks.then('test "$AISHELL_EVENT" != before_run || { echo "the standby lags"; exit 1; }')
@@ -369,7 +372,7 @@ def test_a_scheduled_run_that_a_hook_refuses_stands_in_the_ledger(site: Site, ho
     assert [one["kind"] for one in digest["needs"] if "the standby lags" in one["text"]] == ["refused"]
 
 
-def test_the_stages_of_a_scheduled_workflow_have_hooks(site: Site, hooks: Hooks):
+def test_the_stages_of_a_scheduled_workflow_have_hooks(site: Marks, hooks: Hooks):
     nightly(site.aishell, f"sqlite:///{site.path}")
     schedules = site.aishell.config / "schedules.yaml"
     lines = [line for line in schedules.read_text().splitlines() if "input:" not in line]
@@ -408,17 +411,24 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_what_is_wrong_is_said_at_load_with_file_and_line(site: Site, hooks: Hooks, text: str):
+def test_what_is_wrong_is_said_at_load_with_file_and_line(site: Marks, hooks: Hooks, text: str):
     url = f"sqlite:///{site.path}"
     site.aishell.configure("targets.yaml", json.dumps({"targets": {"shop": {"url": url, "environment": "test"}}}))
     site.aishell.configure("aishell.yaml", f"jobs: 1\nhooks:\n  - {text}\n")
-    refused = site.aishell("run", "maintenance", "--target", "shop").expect(2)
-    assert f"aishell.yaml:{3 + text.count(chr(10))}:" in refused.err
-    assert WRONG[text] in refused.err
+    with Site.open(site.aishell.site, state=site.aishell.state) as opened, pytest.raises(SettingsError) as caught:
+        _ = opened.settings
+    assert f"aishell.yaml:{3 + text.count(chr(10))}:" in caught.value.message
+    assert WRONG[text] in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_a_mistake_ends_every_command_before_it_touches_anything(site: Marks, hooks: Hooks):
+    hooks.configure({"on": "before_run", "command": ["hooks/nte.sh"]})
+    for words in (("run", "maintenance", "--url", f"sqlite:///{site.path}"), ("targets", "list")):
+        assert "aishell.yaml:1: the hook" in site.aishell(*words).expect(2).err
     assert not site.aishell.state.exists()
 
 
-def test_a_program_that_others_can_write_is_refused(site: Site, hooks: Hooks):
+def test_a_program_that_others_can_write_is_refused(site: Marks, hooks: Hooks):
     given = site.aishell.home / "given.sh"
     given.write_text("exit 0\n")
     url = f"sqlite:///{site.path}"
@@ -432,7 +442,7 @@ def test_a_program_that_others_can_write_is_refused(site: Site, hooks: Hooks):
         path.chmod(0o755)
 
 
-def test_a_hook_ends_with_what_it_has_started(site: Site, hooks: Hooks):
+def test_a_hook_ends_with_what_it_has_started(site: Marks, hooks: Hooks):
     number = hooks.aishell.home / "pid"
     hooks.on("before_run", timeout=1)
     hooks.then(f"sleep 600 & echo $! > {number}; wait")
@@ -447,7 +457,7 @@ def _zombie(number: Path) -> bool:
         return True
 
 
-def test_what_a_hook_leaves_behind_is_not_waited_for(site: Site, hooks: Hooks):
+def test_what_a_hook_leaves_behind_is_not_waited_for(site: Marks, hooks: Hooks):
     number = hooks.aishell.home / "pid"
     hooks.on("before_run")
     hooks.then(f"sleep 600 & echo $! > {number}")
