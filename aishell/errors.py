@@ -22,7 +22,8 @@
     ├── OutgrownError            1   a saved plan no longer fits the database
     ├── WaitingError             3   a person has to decide first
     ├── DeniedError              5   refused by policy, a constraint or a person
-    │   └── HeldError                a person has stopped everything, or this target, until the hold is released
+    │   ├── HeldError                a person has stopped everything, or this target, until the hold is released
+    │   └── HookError                a hook that comes before something failed, and stopped it
     ├── TargetBusyError          6   another run holds the target
     └── InterruptedRunError    130   interrupted by the operator
 
@@ -188,6 +189,10 @@ class DeniedError(AishellError):
 
 class HeldError(DeniedError):
     """On hold: no new step begins until a person releases it."""
+
+
+class HookError(DeniedError):
+    """A hook that comes before something failed, and stopped it."""
 
 
 class TargetBusyError(AishellError):

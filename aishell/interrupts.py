@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -39,3 +39,30 @@ def uninterrupted() -> Iterator[None]:
             signal.signal(number, handler)
         for arrival in arrived:
             heard[arrival[0]](*arrival)
+
+
+@contextmanager
+def noticing() -> Iterator[Callable[[], bool]]:
+    """Whether one has come since it was asked last; none of them cuts the block off, and none is heard after it.
+
+    For what waits for something that it can end itself. In other threads than the main one none ever comes.
+    """
+    came = threading.Event()
+
+    def asked() -> bool:
+        seen = came.is_set()
+        came.clear()
+        return seen
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    heard = {number: handler for number, handler in handlers.items() if callable(handler)}
+    try:
+        for number in heard:
+            signal.signal(number, lambda number, frame: came.set())
+        yield asked
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)

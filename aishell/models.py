@@ -357,6 +357,7 @@ class Step:
     estimate: Estimate = Estimate()
     found: tuple[Mapping[str, Any], ...] | None = None
     undoes: str | None = None  # the step that this one takes back when the run is rolled back; it runs then only
+    hook: str | None = None  # the hook on errors whose tool it runs, by name; it runs only when a step has failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,7 +404,7 @@ class Plan:
 
 def _digested(step: Step) -> dict[str, Any]:
     """A step as its plan's digest covers it: fields that came later only where they are set, so that older plans keep theirs."""
-    fields = {name: item for name, item in plain(step).items() if name != "undoes" or item}
+    fields = {name: item for name, item in plain(step).items() if name not in ("undoes", "hook") or item}
     later = ("work", "unit")
     fields["estimate"] = {
         name: item for name, item in fields["estimate"].items() if name not in later or item is not None

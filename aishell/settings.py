@@ -20,6 +20,7 @@ from aishell.databases.urls import read_url, tells_password
 from aishell.errors import SettingsError, UnknownNameError, UsageError
 from aishell.models import AgentConfig, Risk, canonical, digest
 from aishell.schema import Known, Schema, check, wrong
+from aishell.settings_hooks import Hook, read_hooks
 from aishell.settings_schemas import AISHELL, BACKUP_RETENTION, NOTIFICATIONS, POLICY, SCHEDULES, TARGETS, agent
 from aishell.trust import secret_text
 from aishell.verdicts import Decision
@@ -261,7 +262,7 @@ class Settings:
     safety_level: str = "moderate"
     jobs: int = 1
     targets: Mapping[str, Target] = field(default_factory=dict)
-    hooks: tuple[str, ...] = ()
+    hooks: tuple[str | Hook, ...] = ()  # `module:attribute`, or a hook of its own
     keep_runs: int = 1000
     keep_notifications: int = 1000
     archives: str | None = None  # the folder of archives, relative to the site
@@ -299,13 +300,19 @@ def read(path: Path, shown: str) -> Document | None:
         raise SettingsError(f"{shown} cannot be read: {error}") from error
 
 
-def load_settings(config: Path) -> Settings:
-    """`aishell.yaml` and `targets.yaml` of a config folder. Raises SettingsError, with file and line, for what is wrong."""
+def load_settings(config: Path, known: Known | None = None) -> Settings:
+    """`aishell.yaml` and `targets.yaml` of a config folder. Raises SettingsError, with file and line, for what is wrong.
+
+    `known`: what hooks can name beside targets and their labels.
+    """
     document = _document(config, "targets.yaml")
     given = checked(document, TARGETS).get("targets") or {}
     targets = {str(name): _target(str(name), data, document, config) for name, data in given.items()}
     main = _document(config, "aishell.yaml")
-    fields = _fields(checked(main, AISHELL, {"target": lambda: targets}))
+    labels = lambda: {label for target in targets.values() for label in target.labels}  # noqa: E731
+    fields = _fields(checked(main, AISHELL, {**(known or {}), "target": lambda: targets, "label": labels}))
+    if "hooks" in fields:
+        fields["hooks"] = read_hooks(main)
     if "daemon" in fields:
         fields["daemon"] = _daemon(fields["daemon"], main)
     if "logging" in fields:

@@ -45,6 +45,32 @@ _DURATION: dict[str, Any] = {
         {"type": "string", "pattern": r"[0-9]{1,9}[smhd]?", "title": "a duration such as 90s, 30m, 26h, 7d"},
     ]
 }
+#: When a hook is called. What comes before something, and fails, stops it.
+BEFORE = ("before_run", "before_step", "before_approval")
+ON_ERROR = "on_error"
+EVENTS_OF_HOOKS = (*BEFORE, "after_run", "after_step", "after_approval", ON_ERROR)
+_CODE: dict[str, Any] = {"type": "string", "format": "code", "title": "hook"}
+#: A hook; exactly one of `command`, `python` and `tool` (`settings_hooks`).
+HOOK = mapping(
+    {
+        "on": {"enum": list(EVENTS_OF_HOOKS), "title": "event"},
+        "name": _TEXT,
+        "command": {
+            "type": "array",
+            "items": _TEXT,
+            "minItems": 1,
+            "title": "a command, as a list of its words",
+        },
+        "python": _CODE,
+        "tool": {**_TEXT, "names": "tool"},
+        "params": {"type": "object"},
+        "target": {**_TEXT, "names": "target", "glob": True},
+        "label": {**_TEXT, "names": "label", "glob": True},
+        "timeout": _DURATION,
+    },
+    "on",
+    title="a hook",
+)
 #: What `aishell schedule start` goes by.
 DAEMON = mapping(
     {
@@ -76,7 +102,7 @@ AISHELL = mapping(
         "default_target": {**_TEXT, "names": "target"},
         "safety_level": _LEVEL,
         "jobs": whole(1, 64),
-        "hooks": {"type": "array", "items": {"type": "string", "format": "code", "title": "hook"}, "unique": ()},
+        "hooks": {"type": "array", "items": {"anyOf": [_CODE, HOOK]}, "unique": ()},
         "keep_runs": whole(0, 10_000_000),
         "keep_notifications": whole(0, 10_000_000),
         "archives": _TEXT,

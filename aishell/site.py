@@ -174,7 +174,7 @@ class Site(SiteFiles):
             policy=policy,
             constraints=in_force,
             level=level,
-            hooks=Hooks.load(self.settings.hooks, self.trust),
+            hooks=Hooks.load(self.settings.hooks, self.trust, self.base),
             archives=self.archives,
             backups=self.vault,
             warnings=warnings,

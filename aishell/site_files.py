@@ -97,16 +97,18 @@ class SiteFiles:
     @cached_property
     def settings(self) -> Settings:
         from aishell.agents.loading import BUILT_IN, agent_types
+        from aishell.registry.registry import tool_names
         from aishell.settings import check_files, load_settings
 
         check_files(self.places.config, BUILT_IN, agent_types)
-        settings = load_settings(self.places.config)
+        settings = load_settings(self.places.config, {"tool": lambda: tool_names(self.places.tools)})
         if settings.backup_identity is not None:
             path = Path(settings.backup_identity).expanduser()
             if path.exists():  # it is at hand for a restore alone
                 check_secret(path.stat(), path, "the key")
         if settings.programs is not None:
             self._check_programs(Path(settings.programs).expanduser())
+        self._check_hooks(settings)
         return settings
 
     def _check_programs(self, folder: Path) -> None:
@@ -116,6 +118,29 @@ class SiteFiles:
         self.trust.check(folder)
         for name in dict.fromkeys(name for names in CLIENTS.values() for name in names):
             self.trust.check(folder / name)
+
+    def _check_hooks(self, settings: Settings) -> None:
+        """Commands that are there and that nobody else can write; tools that take what they are given, and fit each target."""
+        from aishell.settings_hooks import Hook
+
+        for hook in settings.hooks:
+            if isinstance(hook, Hook) and hook.command:
+                hook.check(self.base, self.trust)
+            elif isinstance(hook, Hook) and hook.tool is not None:
+                from aishell.databases.urls import read_url
+                from aishell.planning.hooking import check_hook
+                from aishell.registry.registry import Registry
+                from aishell.safety.locks import contradiction
+
+                chosen = [one for one in settings.targets.values() if hook.chooses(one.name, one.labels)]
+                engines = {one.name: read_url(one.url).engine for one in chosen}
+                registry = Registry.load(self.places.tools, lock_check=contradiction)
+                check_hook(hook, registry.variants(hook.tool), engines)
+
+    @property
+    def base(self) -> Path:
+        """The folder of the site, or of its state where it has none."""
+        return (self.places.root or self.places.state.parent).absolute()
 
     @property
     def policy_path(self) -> Path:

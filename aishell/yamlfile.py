@@ -14,6 +14,7 @@ _LOOK = "look at this line and those above it: quotes, brackets, indentation"
 MOST_VALUES, DEEPEST = 100_000, 100
 #: Characters of a text that is looked through before it is read: libyaml's own stack ends at some 50,000 levels, with aishell.
 _LONG = 5_000
+_BOOLEAN, _TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml: ten times faster where it is compiled in
 
 
@@ -98,6 +99,8 @@ def _walk(
                     f"{path}:{key.start_mark.line + 1}: the key {key.value!r} stands twice", hint="write it once"
                 )
             lines[here] = key.start_mark.line + 1
+            if key.tag == _BOOLEAN:  # YAML 1.1 reads `on`, `off`, `yes` and `no` as such; as a key it is the word
+                key.tag = _TEXT
             _walk(value, here, lines, path, (*above, node))
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):

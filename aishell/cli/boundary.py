@@ -34,9 +34,11 @@ def leave(command: Callable[[], Any]) -> NoReturn:
 def _interrupted() -> NoReturn:
     say("interrupted", err=True)
     sys.stdout.flush()
-    from aishell.backups.clients import end_running
+    from aishell.backups import clients
+    from aishell.registry import hook_programs
 
-    end_running()
+    clients.end_running()
+    hook_programs.end_running()
     os._exit(130)  # a second Ctrl-C leaves at once: a worker may still wait for its server
 
 

@@ -68,6 +68,7 @@ def _site(site: Site) -> Iterator[Finding]:
         ("schedules", _schedules),
         ("workflows", _workflows),
         ("notifications", _notifications),
+        ("hooks", _hooks),
         ("tools", _tools),
     )
     for subject, look in looks:
@@ -110,11 +111,9 @@ def _hold(site: Site) -> Finding:
 
 
 def _config(site: Site) -> Finding:
-    from aishell.registry.hooks import Hooks
     from aishell.reporting.diagnosis import OK, WARNING, Finding
 
     settings = site.settings
-    Hooks.load(settings.hooks)
     folder = site.places.config
     if not folder.is_dir():
         remedy = f"`{command('init')}` makes a site"
@@ -167,6 +166,16 @@ def _notifications(site: Site) -> Finding:
         why = f"{len(late)} could not be delivered yet; the last: {late[0].service}: {late[0].reason}"
         return Finding(WARNING, "notifications", f"{text}; {why}", f"see `{command('notify', 'list', '--waiting')}`")
     return Finding(OK, "notifications", f"{text}; `{command('notify', 'test')}` tries them")
+
+
+def _hooks(site: Site) -> Finding:
+    from aishell.registry.hooks import Hooks
+    from aishell.reporting.diagnosis import OK, Finding
+
+    hooks = Hooks.load(site.settings.hooks, site.trust, site.base)
+    called = [f"{one.on}: {one.name} ({one.what})" for one in hooks.programs]
+    objects = [f"around each step: {name}" for name in hooks.names]
+    return Finding(OK, "hooks", "; ".join((*called, *objects)) or "none")
 
 
 def _tools(site: Site) -> Finding:

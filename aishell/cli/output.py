@@ -101,6 +101,9 @@ class Screen:
             self.out.print(f"given back: {about}{size(reclaimed)}", style="bold")
         for text in result.output_data.get("waiting", ()):
             self.out.print(f"waiting: {printable(text)}", style="yellow", markup=False)
+        for failed in result.output_data.get("hooks_failed", ()):
+            text = f"hook {failed['name']} ({failed['on']}) failed: {failed['reason']}"
+            self.out.print(printable(text), style="yellow", markup=False)
         if result.exit_code in (3, 130) or result.state == "paused":
             self.out.print(f"go on with: {command('runs', 'resume', run)}", markup=False)
         elif result.exit_code == 4:

@@ -58,6 +58,12 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
         out.print(f"note: {printable(warning)}", style="yellow", markup=False, hang=6)
     if len(planned.plan.warnings) > 5 and not verbose:
         out.print(f"… and {len(planned.plan.warnings) - 5} more notes (--verbose)", style="dim")
+    if planned.called:
+        out.print(
+            f"hooks (not in a dry run): {printable(', '.join(one.name for one in planned.called))}",
+            style="dim",
+            markup=False,
+        )
     out.print(f"plan {planned.plan.digest[:19]}  {_total(planned.steps)}", style="dim", markup=False, hang=5)
     out.print()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from aishell.commands import command
 from aishell.errors import DatabaseError, OutgrownError, StepError, WaitingError
+from aishell.execution import hooking
 from aishell.execution.earning import lost
 from aishell.execution.job import table_of
 from aishell.execution.preview import foreseen
@@ -88,9 +89,13 @@ def clear(
         return cleared
     if approved_by is not None and not approved_by.startswith(RULE):  # what was earned is counted anew each time
         return replace(cleared, approved_by=approved_by)
-    if not again:
-        cleared = _with_edit(run, step, tool, cleared)
-    return _approved(run, step, tool, cleared, objects)
+    if again:
+        return _approved(run, step, tool, cleared, objects)
+    hooking.guard(run, "before_approval", step)
+    cleared = _approved(run, step, tool, _with_edit(run, step, tool, cleared), objects)
+    became = cleared.status if cleared.status is not None else "approved"
+    hooking.tell(run, "after_approval", step, status=became, error=cleared.reason or "")
+    return cleared
 
 
 def _with_edit(run: Run, step: Step, tool: Tool, cleared: Cleared) -> Cleared:

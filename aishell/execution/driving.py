@@ -14,18 +14,19 @@ from typing import Any
 from aishell.commands import command
 from aishell.databases.base import TargetLock
 from aishell.doing import doing
-from aishell.errors import AishellError, OutgrownError, StateError
-from aishell.execution import recovery, rollback
+from aishell.errors import AishellError, HookError, InterruptedRunError, OutgrownError, StateError
+from aishell.execution import hooking, recovery, rollback
 from aishell.execution.executor import Earlier
 from aishell.execution.job import Job
 from aishell.execution.locking import holding
-from aishell.execution.orchestrator import Orchestrator
+from aishell.execution.orchestrator import Orchestrator, Outcome
 from aishell.execution.preview import Preview, as_contract
 from aishell.execution.result import concluded
 from aishell.execution.run import Observer, Options, Run, Silent
 from aishell.execution.tracing import tracing
 from aishell.models import Plan, RunResult, RunState, plain
 from aishell.safety.approval import Approver, Standing
+from aishell.settings_schemas import ON_ERROR
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.runs import requesters, who
@@ -128,20 +129,38 @@ class Driver:
                 doing(run_id=run.id, agent=run.job.agent.type, target=run.job.target.name),
                 tracing(run, resumed=resumed) as span,
             ):
-                outcome = Orchestrator(run, lock, self.approve or run.ask, earlier()).walk()
+                outcome = self._allowed(run) or Orchestrator(run, lock, self.approve or run.ask, earlier()).walk()
                 result = concluded(run, outcome, contract, self.started)
                 span.tell({"aishell.run.status": result.status, "aishell.run.exit_code": result.exit_code})
                 if result.exit_code == 1:  # also a run of which a part succeeded
                     span.failed(result.status)
                 return result
-        except AishellError:
+        except AishellError as error:
+            self._broken(run, error)
             raise
         except (Exception, SystemExit) as error:  # an agent may be somebody else's
             told = unexpected(error)
+            self._broken(run, told)
             run.warn([told])
             run.enter(RunState.FAILED, reason=told.message)
             told.hint = f"{told.hint}; go on with `{command('runs', 'resume', run.id[:8])}`"
             raise told from error
+
+    def _allowed(self, run: Run) -> Outcome | None:
+        """Call what comes before a run, whenever one begins or is gone on with; how it ends where that does not let it."""
+        try:
+            hooking.guard(run, "before_run")
+        except HookError as error:
+            return Outcome(refused=((None, error),))
+        except InterruptedRunError:
+            asked = {"cancel": "cancelled", "pause": "paused"}
+            return Outcome(stopped=asked[run.asked_to] if run.asked_to else "interrupted")
+        return None
+
+    def _broken(self, run: Run, error: AishellError) -> None:
+        """Tell the hooks that a run came to no result."""
+        hooking.tell(run, ON_ERROR, status="failure", error=error.message)
+        hooking.tell(run, "after_run", status="failure", error=error.message)
 
     def _look_at_the_log(self) -> None:
         """Say, and write down, what was taken out of the audit log since the last run ended."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from aishell.databases.base import Session, Statement
 from aishell.errors import AishellError, DatabaseError, StepError, UnexpectedError
-from aishell.execution import earning, nights
+from aishell.execution import earning, hooking, nights
 from aishell.execution.blocking import holders
 from aishell.execution.clearance import Cleared, calm, clear
 from aishell.execution.costs import cost_of
@@ -110,6 +110,9 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
         if tool.undoing and not found and not (earlier and earlier.done):
             return _idle(run, step, tool, values, result, "nothing to take back: all is as it was")
         cleared = clear(run, step, tool, values, found, approved_by=earlier.approved_by if earlier else None)
+        idle = cleared.found is not None and not cleared.found and not (earlier and earlier.done)
+        if cleared.status is None and not idle:
+            cleared = _let(run, step, tool, cleared)
         values, found = cleared.values, cleared.found
     except (StepError, DatabaseError, UnexpectedError) as error:
         return record(run, step, replace(result, error=_told(error)))
@@ -129,11 +132,22 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
                 approved_by=cleared.approved_by,
             ),
         )
-    if found is not None and not found and not (earlier and earlier.done):
+    if idle:
         reason = "nothing to do: no object calls for it now" + (f" ({len(extras)} not in the plan)" if extras else "")
         return _idle(run, step, tool, values, result, reason)
     result = replace(result, params=plain(values), approved_by=cleared.approved_by, attempts=before + 1)
     return _run(run, step, tool, cleared, result, earlier)
+
+
+def _let(run: Run, step: Step, tool: Tool, cleared: Cleared) -> Cleared:
+    """What is let through when the hooks before a step have let it: the gates are asked again, for a hook can take an hour."""
+    run.guarded.add(step.id)
+    if not hooking.guard(run, "before_step", step):
+        return cleared
+    if run.options.left <= 0:
+        return replace(cleared, status=StepStatus.SKIPPED, cause=Cause.DEFERRED, reason=f"deferred: {CLOSED}")
+    anew = clear(run, step, tool, cleared.values, cleared.found, approved_by=cleared.approved_by)
+    return replace(anew, digest=anew.digest or cleared.digest)
 
 
 def _idle(run: Run, step: Step, tool: Tool, values: dict[str, Any], result: StepResult, reason: str) -> StepResult:

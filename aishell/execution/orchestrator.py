@@ -10,17 +10,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
 from aishell.databases.base import TargetLock
 from aishell.doing import doing
-from aishell.errors import AishellError, DatabaseError, HeldError, WaitingError
-from aishell.execution import rollback
+from aishell.errors import AishellError, DatabaseError, HeldError, HookError, InterruptedRunError, WaitingError
+from aishell.execution import hooking, rollback
 from aishell.execution.executor import CLOSED, Earlier, InterruptedStepError, execute, skipped
 from aishell.execution.run import Run
 from aishell.models import Cause, Step, StepResult, StepStatus, plain
+from aishell.planning.hooking import due
 from aishell.planning.variables import named_tables
 from aishell.safety.approval import Answer, Approver, Later, Request
 from aishell.spans import Value
@@ -41,6 +42,7 @@ class Outcome:
     stopped: str | None = None
     broken: AishellError | None = None
     error_step: str | None = None
+    refused: tuple[tuple[str | None, HookError], ...] = ()  # by hooks: steps, None for the whole run
 
 
 class Orchestrator:
@@ -53,6 +55,7 @@ class Orchestrator:
         self.active: dict[str, frozenset[Key]] = {}
         self.ready: list[Step] = []
         self.waiting: list[str] = []
+        self.refused: list[tuple[str | None, HookError]] = []
         self.stopped: str | None = None
         self.broken: AishellError | None = None
         self.failed_step: str | None = None
@@ -76,7 +79,7 @@ class Orchestrator:
             pool.shutdown(wait=False, cancel_futures=True)  # a second Ctrl-C leaves at once
         if self.stopped is None and self.run.asked_to:
             self.stopped = "cancelled" if self.run.asked_to == "cancel" else "paused"
-        return Outcome(tuple(self.waiting), self.stopped, self.broken, self.failed_step)
+        return Outcome(tuple(self.waiting), self.stopped, self.broken, self.failed_step, tuple(self.refused))
 
     def _failed_before(self) -> str | None:
         """The step whose failure an earlier process, which was killed right then, has written down and not acted on."""
@@ -141,8 +144,10 @@ class Orchestrator:
                 span.tell({"aishell.step.status": result.status.value, "aishell.step.attempts": result.attempts})
                 if result.status in (StepStatus.FAILED, StepStatus.IN_DOUBT):
                     span.failed(result.status.value)
+            hooking.step_over(self.run, step, result)
             self.messages.put(("ended", (step, result)))
         except BaseException as error:
+            hooking.step_over(self.run, step, None, error)
             self.messages.put(("raised", (step, error)))
 
     def _message(self) -> tuple[str, Any]:
@@ -168,6 +173,15 @@ class Orchestrator:
             self.run.results[step.id] = what.result
             if self.run.asked_to is None:
                 self.stopped = "interrupted"
+        elif isinstance(what, InterruptedRunError):  # while a hook ran: nothing was begun
+            if self.run.asked_to is None:
+                self.stopped = "interrupted"
+        elif isinstance(what, HookError):
+            self.refused.append((step.id, what))
+            known = self.run.begun.get(step.id) or StepResult(
+                step.index, step.id, step.tool, step.params, StepStatus.PENDING
+            )
+            self.run.begun[step.id] = replace(known, reason=what.message)
         elif isinstance(what, HeldError):  # it was placed while the step was judged, or asked about
             self._held(what)
         elif isinstance(what, AishellError):
@@ -234,9 +248,11 @@ class Orchestrator:
         """Why a step whose turn it is must not start."""
         if step.undoes is not None:
             return rollback.hindered(self.run.plan, step, self.run.results, self.run.job.pick(step.tool))
-        if self.failed_step is not None and not step.always:
+        if step.hook is not None and not due(self.run.plan, self.run.results):
+            return Cause.CONDITION, "no step has failed"
+        if self.failed_step is not None and not step.always and step.hook is None:
             return Cause.STOPPED, f"step {self.failed_step!r} failed before it"
-        if not step.always:
+        if not step.always and step.hook is None:
             for need in sorted(self.run.graph.needs[step.id]):
                 earlier = self.run.results[need].status
                 if earlier in (StepStatus.FAILED, StepStatus.REJECTED):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,8 @@ from aishell.execution.inspection import inspect
 from aishell.execution.job import INSPECTION, Job, as_sent
 from aishell.models import History, Inventory, Left, Plan, Row, RunResult, RunState, Sent, Step, Table
 from aishell.planning import checks
-from aishell.planning.estimates import total
+from aishell.planning.estimates import remembered, total
+from aishell.planning.hooking import on_errors, with_hooks
 from aishell.planning.undoing import with_undos
 from aishell.planning.variables import Reference, named_tables, references, resolve
 from aishell.registry.context import label_of
@@ -18,6 +19,8 @@ from aishell.registry.foreseen import blocks
 from aishell.registry.foreseen import foreseen as partly
 from aishell.registry.tool import FROZEN, Tool
 from aishell.registry.undoing import sorted_out, told
+from aishell.settings_hooks import Hook
+from aishell.settings_schemas import ON_ERROR
 from aishell.verdicts import Verdict
 
 
@@ -41,6 +44,17 @@ class Preview:
     inventory: Inventory
     steps: tuple[StepPreview, ...]
 
+    @property
+    def called(self) -> list[Hook]:
+        """The programs that a run of it calls."""
+        target = self.job.target
+        return [one for one in self.job.hooks.programs if one.tool is None and one.chooses(target.name, target.labels)]
+
+
+def not_called(hooks: Sequence[Hook]) -> str:
+    """What a dry run says of hooks."""
+    return f"Hooks that a run calls, and a dry run does not: {', '.join(one.name for one in hooks)}."
+
 
 def preview(
     job: Job, *, history: Mapping[tuple[str, str], History] | None = None, backlog: Sequence[Left] = ()
@@ -48,15 +62,26 @@ def preview(
     """Inspect the target, plan, check and judge. Writes nothing."""
     job.agent.check_inputs(job.task)
     inventory = inspect(job, history=history, backlog=backlog)
-    return present(job, job.agent.plan(job.task, inventory), inventory)
+    plan = job.agent.plan(job.task, inventory)
+    hooks, left_out = on_errors(job.hooks.of(ON_ERROR, job.target), _tool_of(job), job.config)
+    return present(job, replace(plan, warnings=(*plan.warnings, *left_out)), inventory, hooks)
 
 
-def present(job: Job, plan: Plan, inventory: Inventory) -> Preview:
-    """Check a plan statically, bind it to its tools' versions, judge and render every step."""
+def _tool_of(job: Job) -> Callable[[str], Tool | None]:
+    server = job.known_server()
+    return lambda name: job.registry.pick(name, server) if job.registry.has(name, server) else None
+
+
+def present(job: Job, plan: Plan, inventory: Inventory, hooks: Sequence[Hook] = ()) -> Preview:
+    """Check a plan statically, bind it to its tools' versions, judge and render every step.
+
+    `hooks`: those that run a tool on errors. A plan that was saved has those that there were then.
+    """
     checks.check_failures(plan)
-    whole = with_undos(plan.steps, job.pick, inventory.server.identity)
+    whole = with_hooks(with_undos(plan.steps, job.pick, inventory.server.identity), hooks)
     tools = {step.tool: job.pick(step.tool) for step in whole}
     steps = [_bound(job, step, tools[step.tool], inventory) for step in whole]
+    steps = [remembered(step, inventory) if step.hook is not None else step for step in steps]
     plan = replace(
         plan,
         steps=tuple(replace(step, index=number) for number, step in enumerate(steps)),
@@ -153,7 +178,7 @@ def known_objects(tool: Tool, step: Step, values: Mapping[str, Any]) -> list[Row
 
 def as_result(planned: Preview) -> RunResult:
     """A plan as the result of a run in which nothing ran."""
-    job = planned.job
+    job, hooks = planned.job, planned.called
     return RunResult(
         run_id=None,
         task_id=planned.plan.task.task_id,
@@ -171,10 +196,12 @@ def as_result(planned: Preview) -> RunResult:
             "deferred": [],
             "warnings": list(planned.plan.warnings),
             "left_out": list(planned.plan.left_out),
+            **({"hooks": [{"on": one.on, "name": one.name} for one in hooks]} if hooks else {}),
             **planned.plan.summary,
         },
         reasoning=f"{len(planned.steps)} steps would run; nothing was changed."
-        + (f" {len(planned.plan.left_out)} could not and are left out." if planned.plan.left_out else ""),
+        + (f" {len(planned.plan.left_out)} could not and are left out." if planned.plan.left_out else "")
+        + (f" {not_called(hooks)}" if hooks else ""),
         execution_time=0.0,
         checkpoints=(),
     )
@@ -198,6 +225,7 @@ def as_contract(preview: Preview) -> dict[str, Any]:
                 "on_error": item.step.on_error,
                 "undo": item.tool.undo.how if item.tool.undo else None,
                 "undoes": item.step.undoes,
+                "hook": item.step.hook,
                 "rationale": item.step.rationale,
                 "evidence": item.step.evidence,
                 "statements": [

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from aishell.commands import command
 from aishell.errors import AishellError, StateError
-from aishell.execution import nights, rollback
+from aishell.execution import hooking, nights, rollback
 from aishell.execution.nights import deferred
 from aishell.interrupts import uninterrupted
 from aishell.models import Cause, Plan, RunResult, RunState, StepResult, StepStatus, plain
+from aishell.planning.hooking import due, still_to_run, worth_telling
+from aishell.settings_schemas import ON_ERROR
 
 if TYPE_CHECKING:
     from aishell.execution.orchestrator import Outcome
@@ -30,12 +32,25 @@ def concluded(run: Run, outcome: Outcome, plan: dict[str, Any], started: float) 
     """The result of a finished walk, written down. `started` in seconds of the monotonic clock; waiting for people is no work."""
     with uninterrupted():  # all is done: what is left is to write that down
         result, state = build(run, outcome, plan, time.monotonic() - started - run.waited)
+        result = _told(run, result)  # a Ctrl-C ends the hook that runs then
         if state in (RunState.COMPLETED, RunState.FAILED):
             run.runs.workflow_completed(run.id, run.owner, run.task_id, run.total)
             result = replace(result, checkpoints=(*result.checkpoints, "workflow_completed"))
         document = {key: value for key, value in contract(result).items() if key != "plan"}
         run.enter(state, result=document, reason=result.status, happened=run.job.sending.rest())
         return replace(result, audit_head=_anchored(run))
+
+
+def _told(run: Run, result: RunResult) -> RunResult:
+    """Tell the hooks that a run has ended; the result with what failed of all that were called."""
+    error = str((result.error or {}).get("message", ""))
+    if result.status == "failure" and not due(run.plan, run.results):  # of a step that failed they were told
+        hooking.tell(run, ON_ERROR, status=result.status, error=error)
+    hooking.tell(run, "after_run", status=result.status, error=error)
+    if not run.failed_hooks:
+        return result
+    data = {**result.output_data, "warnings": [*run.plan.warnings, *run.warnings], "hooks_failed": run.failed_hooks}
+    return replace(result, output_data=data)
 
 
 def _anchored(run: Run) -> str:
@@ -53,12 +68,12 @@ def conclude(run: Run, outcome: Outcome, *, alarming: bool = False) -> tuple[str
     if outcome.stopped is not None:
         return _STOPPED[outcome.stopped]
     if outcome.broken is not None or outcome.error_step is not None:
-        if outcome.waiting and outcome.broken is None and rollback.rolling(run.plan, run.results):
-            return "waiting_approval", RunState.WAITING_APPROVAL, 1  # what is to be taken back waits for a person
+        if outcome.waiting and outcome.broken is None and _goes_on(run):
+            return "waiting_approval", RunState.WAITING_APPROVAL, 1  # what is done after a failure waits for a person
         return "failure", RunState.FAILED, outcome.broken.exit_code if outcome.broken else 1
     if alarming or any(result.status is StepStatus.FAILED for result in results):
         code, status = 1, "partial"
-    elif any(result.status is StepStatus.REJECTED for result in results):
+    elif outcome.refused or any(result.status is StepStatus.REJECTED for result in results):
         code, status = 5, "rejected"
     elif any(deferred(result) for result in results):
         code, status = 4, "partial"
@@ -66,14 +81,21 @@ def conclude(run: Run, outcome: Outcome, *, alarming: bool = False) -> tuple[str
         code, status = 0, "success"
     if outcome.waiting:
         return "waiting_approval", RunState.WAITING_APPROVAL, code if code in (1, 5) else 3
+    if outcome.refused:
+        return status, RunState.FAILED, code  # not completed: it can be gone on with
     return status, RunState.COMPLETED, code
+
+
+def _goes_on(run: Run) -> bool:
+    """Whether a run whose step has failed has still something to do about that."""
+    return rollback.rolling(run.plan, run.results) or still_to_run(run.plan, run.results)
 
 
 def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> tuple[RunResult, RunState]:
     """The result of the JSON contract."""
     known = {**run.begun, **run.results}  # a step that was begun and not come to again has done something too
     results = tuple(known[step.id] for step in run.plan.steps if step.id in known)
-    data, reasoning = run.job.agent.summarise(run.plan.task, (*results, *without(run.plan)))
+    data, reasoning = run.job.agent.summarise(run.plan.task, (*worth_telling(run.plan, results), *without(run.plan)))
     alarming = run.job.agent.alarming(data) or bool(run.plan.left_out)
     status, state, code = conclude(run, outcome, alarming=alarming)
     left = [item for result in results for item in _deferred(result)]
@@ -87,6 +109,10 @@ def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> t
     if outcome.stopped is None and outcome.broken is None and (told := nights.told(run, results)) is not None:
         data["backlog"], sentences = told
         reasoning = " ".join([reasoning, *sentences])
+    if outcome.refused:
+        data["refused"] = [refusal.message for _, refusal in outcome.refused]
+        done = reasoning if known else "Nothing was sent."
+        reasoning = f"{done} Not done: {'; '.join(data['refused'])}."
     if outcome.stopped == "held":
         data["held"] = True
     data.setdefault("actions_count", sum(1 for r in results if r.status is StepStatus.DONE))
@@ -147,6 +173,9 @@ def _error(run: Run, outcome: Outcome, failures: list[StepResult]) -> dict[str, 
             "step_id": outcome.error_step,
             "hint": error.hint,
         }
+    if not failures and outcome.refused:
+        step, refusal = outcome.refused[0]
+        return {"type": "HookError", "message": refusal.message, "step_id": step, "hint": refusal.hint}
     if not failures:
         return None
     first = failures[0]

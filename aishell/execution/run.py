@@ -118,6 +118,9 @@ class Run:
         default_factory=dict
     )  # batched steps of earlier processes, with what those had done
     warnings: list[str] = field(default_factory=list)
+    failed_hooks: list[dict[str, Any]] = field(default_factory=list)  # {on, name, step_id, reason}
+    told_end: bool = False  # hooks were called after it
+    guarded: set[str] = field(default_factory=set)  # steps that were begun, for which hooks are called when they end
     waited: float = 0.0  # seconds in which nothing ran but a question stood on the screen
     cancelled: threading.Event = field(default_factory=threading.Event)
     asked_to: str | None = None  # pause | cancel, by another process

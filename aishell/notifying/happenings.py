@@ -139,7 +139,9 @@ def worded(metric: str, value: float | None) -> str:
 
 def _ended(one: Happening, event: Record, data: Mapping[str, Any]) -> Happening:
     result = result_of(event) or {}
-    status = "failure" if data["to"] == RunState.FAILED else str(result.get("status", data.get("reason")))
+    status = str(result.get("status", data.get("reason")))
+    if data["to"] == RunState.FAILED and status != "rejected":  # what a hook kept from running can be gone on with
+        status = "failure"
     events = [_ENDS[status]] if status in _ENDS else []
     error = result.get("error") or {}
     failed = [done for done in result.get("actions_taken") or () if done.get("status") == "failed"]

@@ -46,6 +46,7 @@ def called_for(steps: Sequence[Step]) -> dict[Key, float | None]:
     return {
         key: step.estimate.seconds if key[1] == label_of(params) else None
         for step in steps
+        if step.hook is None
         for params in (_plain(step),)
         for key in keys_of(step.tool, params)
     }
@@ -54,9 +55,9 @@ def called_for(steps: Sequence[Step]) -> dict[Key, float | None]:
 def shift(step: Step, result: StepResult, *, read_only: bool) -> Shift | None:
     """What a step that ended takes out of the backlog, and what it puts there; None where nothing changes.
 
-    What failed, was refused or waits for another step says nothing of whether the work is needed.
+    What failed, was refused or waits for another step says nothing of whether the work is needed; nor does the tool of a hook.
     """
-    if read_only and step.tool not in CHECKS:
+    if (read_only and step.tool not in CHECKS) or step.hook is not None:
         return None
     own, work, keys = label_of(result.params), work_of(step.tool), keys_of(step.tool, result.params)
     left = {name if (work, name := item["object"]) in keys else own: str(item["reason"]) for item in result.deferred}

@@ -33,6 +33,14 @@ def check(plan: Plan, config: AgentConfig, pick: Callable[[str], Tool]) -> None:
             _check_reference(reference, step, graph, pick)
 
 
+def check_alone(step: Step, tool: Tool) -> None:
+    """Raises the UsageError of the first parameter that a step, of which no other is known, cannot be given."""
+    graph = Graph((step,))
+    _check_params(step, tool)
+    for reference in references(dict(step.params)):
+        _check_reference(reference, step, graph, lambda name: tool)
+
+
 def check_failures(plan: Plan) -> None:
     """Raises UnknownNameError for an `on_error` that is none: it must not turn out when something has failed."""
     for step in plan.steps:

@@ -133,8 +133,8 @@ def label_of(params: Mapping[str, Any]) -> str:
 
 
 def total(steps: Iterable[Step]) -> Total:
-    """What these steps take together, those that only take others back left out."""
-    seconds = [step.estimate.seconds for step in steps if step.undoes is None]
+    """What these steps take together, those that only take others back, or run on errors, left out."""
+    seconds = [step.estimate.seconds for step in steps if step.undoes is None and step.hook is None]
     known = [one for one in seconds if one is not None]
     return Total(round(sum(known), 3) if known or not seconds else None, len(seconds) - len(known))
 

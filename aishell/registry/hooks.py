@@ -1,4 +1,5 @@
-"""Hooks around each tool call, from `hooks:` in aishell.yaml (`module:attribute`) or the entry point group `aishell.hooks`.
+"""Hooks around each tool call, from `hooks:` in aishell.yaml (`module:attribute`) or the entry point group `aishell.hooks`; and
+those that are called as programs, by an event.
 
 A hook has any of `before(call)`, `after(call, result)` and `on_state_change(run_id, old, new)`. `before` returns None, a
 `Veto`, or other parameters, which pass the gates again.
@@ -8,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from aishell.errors import UnexpectedError
+from aishell.errors import SettingsError, UnexpectedError
 from aishell.plugins import entry_points, load
+from aishell.settings import Target
+from aishell.settings_hooks import Hook
 from aishell.traces import unexpected
 from aishell.trust import Trust
 
@@ -36,15 +40,34 @@ class Veto:
 
 @dataclass
 class Hooks:
-    """The hooks of a site, called in order."""
+    """The hooks of a site, called in order. `programs` are run in the folder `base`."""
 
     hooks: Sequence[Any] = field(default_factory=tuple)
+    programs: Sequence[Hook] = ()
+    base: Path = Path()
 
     @classmethod
-    def load(cls, names: Sequence[str], trust: Trust | None = None) -> Hooks:
+    def load(cls, given: Sequence[str | Hook], trust: Trust | None = None, base: Path = Path()) -> Hooks:
         """Raises SettingsError for a hook that cannot be imported, UntrustedError for one that others can change."""
-        named = [load(str(name), "hook", trust) for name in names]
-        return cls([*named, *(load(point, "hook") for point in entry_points(group="aishell.hooks"))])
+        named = [load(name, "hook", trust) for name in given if isinstance(name, str)]
+        programs = [hook for hook in given if isinstance(hook, Hook)]
+        for hook in programs:
+            if hook.python is not None and not callable(load(hook.python, "hook", trust)):
+                raise SettingsError(
+                    f"{hook.where}: the hook {hook.name!r} names {hook.python}, and it cannot be called",
+                    hint="name a function that takes one argument: what there is to know, by name",
+                )
+        objects = [*named, *(load(point, "hook") for point in entry_points(group="aishell.hooks"))]
+        return cls(objects, programs, base)
+
+    def of(self, on: str, target: Target) -> list[Hook]:
+        """Those that an event calls for a target."""
+        return [hook for hook in self.programs if hook.on == on and hook.chooses(target.name, target.labels)]
+
+    @property
+    def names(self) -> list[str]:
+        """Those that are called around each step."""
+        return [_name(hook) for hook in self.hooks]
 
     def before(self, call: Call) -> tuple[Mapping[str, Any], Veto | None]:
         """The parameters after every hook had its say, or the first veto."""

@@ -207,6 +207,9 @@ def _failed(run: RunTold, result: dict[str, Any], made_up: str) -> Iterator[Need
     rejected = [step for step in run.steps if step.status == StepStatus.REJECTED]
     if rejected:
         yield _need("refused", run, f"{run.agent}, {_first(rejected, 'refused')}", show)
+    elif result.get("output_data", {}).get("refused"):
+        text = "; ".join(map(str, result["output_data"]["refused"]))
+        yield _need("refused", run, f"{run.agent}: {text}", command("runs", "resume", run.run_id[:8]))
 
 
 def _first(steps: Sequence[StepTold], word: str) -> str:

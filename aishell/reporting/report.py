@@ -11,6 +11,7 @@ from aishell.agents.log_partitions import TOOLS as PARTITION_TOOLS
 from aishell.agents.summary import roughly
 from aishell.commands import TOLD, addressed
 from aishell.models import Plan, Server, StepResult, StepStatus, now
+from aishell.planning.hooking import worth_telling
 from aishell.registry.context import Context
 from aishell.reporting.markdown import literal
 from aishell.reporting.units import about, exact, gain, printable, size
@@ -230,7 +231,11 @@ def _backlog(told: str) -> Iterable[str]:
 
 def _left(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
     """What was not done, and what the role may not do, with the statements that would let it."""
-    left = [r for r in results if r.status in (StepStatus.SKIPPED, StepStatus.FAILED, StepStatus.REJECTED)]
+    left = [
+        r
+        for r in worth_telling(plan, results)
+        if r.status in (StepStatus.SKIPPED, StepStatus.FAILED, StepStatus.REJECTED)
+    ]
     lines = [f"- {_name(r.step_id)}: {_name(r.reason or r.error)}" for r in left]
     lines += [f"- {_name(o.step)}, left out: {_name(o.object)}: {_name(o.reason)}" for o in plan.left_out]
     grants = dict.fromkeys(grant for one in plan.left_out for grant in one.grants)

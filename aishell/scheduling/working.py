@@ -119,8 +119,9 @@ def _driven(
         site.ledger.put_back(row.id, SHUTDOWN)
     elif result.exit_code != _INTERRUPTED:
         held = "; ".join(map(str, result.output_data["waiting"])) if result.output_data.get("held") else ""
+        refused = "; ".join(map(str, result.output_data.get("refused", ())))
         status = "waiting" if held or result.state == RunState.WAITING_APPROVAL else "done"
-        site.ledger.close(row.id, status, reason=held, exit_code=result.exit_code, outcome=result.status)
+        site.ledger.close(row.id, status, reason=held or refused, exit_code=result.exit_code, outcome=result.status)
     return result
 
 

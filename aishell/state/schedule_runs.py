@@ -267,6 +267,13 @@ class ScheduleRuns:
         with self.store.read() as connection:
             return connection.first("SELECT 1 FROM schedule_runs WHERE run_id = :run", {"run": run_id}) is not None
 
+    def behind(self, run_id: str) -> Record | None:
+        """The row that a run is of, or the run of the workflow that it is a stage of; the newest where it was asked for again."""
+        sql = """SELECT * FROM schedule_runs
+            WHERE run_id IN (:run, (SELECT parent_id FROM runs WHERE id = :run)) ORDER BY id DESC LIMIT 1"""
+        with self.store.read() as connection:
+            return connection.first(sql, {"run": run_id})
+
     def row(self, number: int) -> Record:
         """Raises UnknownNameError."""
         with self.store.read() as connection:

@@ -1,0 +1,155 @@
+"""Hooks of a run: what comes before something may stop it, what comes after only tells. Each is recorded before it is started."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from aishell.commands import command
+from aishell.errors import HookError, InterruptedRunError, StateError
+from aishell.execution.run import Run
+from aishell.interrupts import noticing
+from aishell.models import Step, StepResult, StepStatus
+from aishell.registry.hook_programs import Ended, call
+from aishell.scheduling.times import seconds
+from aishell.settings_hooks import Hook
+from aishell.settings_schemas import ON_ERROR
+from aishell.state.schedule_runs import ScheduleRuns
+
+AFTER_RUN, AFTER_STEP = "after_run", "after_step"
+#: Seconds between two looks whether another process asks the run to pause or to end.
+LOOK_UP = 1.0
+
+
+def guard(run: Run, on: str, step: Step | None = None) -> bool:
+    """Call what comes before something; whether anything was called.
+
+    Raises HookError when a hook has failed: it must not happen then. Raises InterruptedRunError when the run is to go no further.
+    """
+    hooks = run.job.hooks.of(on, run.job.target)
+    if not hooks:
+        return False
+    with noticing() as interrupted:
+        for hook in hooks:
+            _record(run, "hook_started", hook, step)
+            ended = _called(run, hook, _facts(run, on, step), _stopping(run, interrupted))
+            if ended.problem is not None:
+                _failed(run, hook, step, ended.told, ended)
+            if ended.stopped:
+                raise InterruptedRunError(f"the hook {hook.name!r}: {ended.problem}")
+            if ended.problem is not None:
+                raise HookError(
+                    f"the hook {hook.name!r} ({on}) did not let it go on: {ended.told}",
+                    hint=f"see {hook.where}; when its cause is gone: `{command('runs', 'resume', run.id[:8])}`",
+                )
+            _record(run, "hook_ended", hook, step, seconds=ended.seconds)
+        if interrupted() or _asked_to(run):
+            raise InterruptedRunError("the run was stopped while a hook ran")
+    return True
+
+
+def tell(run: Run, on: str, step: Step | None = None, *, status: str, error: str = "") -> None:
+    """Call what comes after something, or on errors. A hook that fails is told of, and changes nothing.
+
+    What comes after a run is called once in a process, whatever becomes of the run then.
+    """
+    hooks = [hook for hook in run.job.hooks.of(on, run.job.target) if hook.tool is None]  # a tool is a step of the plan
+    if not hooks or (on == AFTER_RUN and run.told_end):
+        return
+    run.told_end = run.told_end or on == AFTER_RUN
+    cancelled = run.cancelled.is_set()  # before it began: it is called because of that, too
+    with noticing() as interrupted:
+        for hook in hooks:
+            with suppress(StateError):  # it is called all the same: what a hook before has done may be for it to undo
+                _record(run, "hook_started", hook, step)
+            facts = _facts(run, on, step, status, error)
+            ended = _called(run, hook, facts, lambda: interrupted() or (run.cancelled.is_set() and not cancelled))
+            try:
+                if ended.problem is not None:
+                    _failed(run, hook, step, ended.told, ended)
+                else:
+                    _record(run, "hook_ended", hook, step, seconds=ended.seconds)
+            except StateError as lost:
+                run.observer.said(f"{lost.message}; {lost.hint}")
+
+
+def _called(run: Run, hook: Hook, facts: Mapping[str, str], stopped: Callable[[], bool]) -> Ended:
+    return call(hook, facts, run.job.hooks.base, seconds(hook.timeout), stopped)
+
+
+def step_over(run: Run, step: Step, result: StepResult | None, error: BaseException | None = None) -> None:
+    """A step has come to its end, or to a stop: what was called before it is followed by what comes after it."""
+    status = result.status if result is not None else StepStatus.PENDING
+    why = (result.error or result.reason or "") if result is not None else str(error)
+    if step.id in run.guarded:
+        run.guarded.discard(step.id)
+        tell(run, AFTER_STEP, step, status=status, error=why)
+    if status is not StepStatus.FAILED:
+        return
+    if step.hook is None:
+        tell(run, ON_ERROR, step, status=status, error=why)
+    else:
+        hook = next((one for one in run.job.hooks.programs if one.name == step.hook), None)
+        hook = hook or Hook(ON_ERROR, step.hook, tool=step.tool)  # it is not configured any more
+        with suppress(StateError):
+            _failed(run, hook, step, why)
+
+
+def _failed(run: Run, hook: Hook, step: Step | None, why: str, ended: Ended | None = None) -> None:
+    """Write down, and say, that a hook has failed."""
+    text = f"the hook {hook.name!r} ({hook.on}) failed: {why}"
+    run.failed_hooks.append(
+        {"on": hook.on, "name": hook.name, "step_id": step.id if step is not None else None, "reason": why}
+    )
+    run.warnings.append(text)
+    run.observer.said(text)
+    more = {} if ended is None else {"seconds": ended.seconds, "output": ended.output}
+    _record(run, "hook_failed", hook, step, reason=why, **more)
+
+
+def _record(run: Run, kind: str, hook: Hook, step: Step | None, **more: Any) -> None:
+    told = {"on": hook.on, "name": hook.name, "calls": hook.what, **more}
+    run.runs.event(kind, told, run_id=run.id, step_index=None if step is None else step.index)
+
+
+def _facts(run: Run, on: str, step: Step | None, status: str = "", error: str = "") -> Mapping[str, str]:
+    """What a hook is told, by the names of its environment. What there is nothing to say of is empty."""
+    behind = None
+    with suppress(StateError):  # of what comes after, nothing is left out because of that
+        behind = ScheduleRuns(run.runs.store).behind(run.id)
+    return {
+        "AISHELL_EVENT": on,
+        "AISHELL_RUN_ID": run.id,
+        "AISHELL_STEP_ID": step.id if step is not None else "",
+        "AISHELL_TOOL": step.tool if step is not None else "",
+        "AISHELL_AGENT": run.job.agent.type,
+        "AISHELL_TARGET": run.job.target.name,
+        "AISHELL_ENVIRONMENT": run.job.target.environment,
+        "AISHELL_SCHEDULE": behind.schedule if behind is not None else "",
+        "AISHELL_NOMINAL_TIME": behind.nominal_at if behind is not None else "",
+        "AISHELL_STATUS": status,
+        "AISHELL_ERROR": error,
+    }
+
+
+def _stopping(run: Run, interrupted: Callable[[], bool]) -> Callable[[], bool]:
+    """Whether a hook before something is to be ended: Ctrl-C, or another process asks for a pause or the end."""
+    looked = time.monotonic()
+
+    def stopped() -> bool:
+        nonlocal looked
+        if run.cancelled.is_set() or interrupted():
+            return True
+        if time.monotonic() < looked + LOOK_UP:
+            return False
+        looked = time.monotonic()
+        return _asked_to(run)
+
+    return stopped
+
+
+def _asked_to(run: Run) -> bool:
+    run.asked_to = run.asked_to or run.runs.requested(run.id)
+    return run.asked_to is not None

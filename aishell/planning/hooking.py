@@ -1,0 +1,104 @@
+"""The tools of hooks on errors as a part of the plan: steps behind all others, which run only when one has failed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from aishell.errors import SettingsError, UsageError
+from aishell.models import AgentConfig, Cause, Plan, Step, StepResult, StepStatus
+from aishell.planning.checks import check_alone
+from aishell.planning.graph import Graph
+from aishell.registry.tool import Tool
+from aishell.settings_hooks import Hook
+
+
+def check_hook(hook: Hook, variants: Sequence[Tool], engines: Mapping[str, str]) -> None:
+    """Raises SettingsError where its tool does not take what it is given, or there is none for one of its targets.
+
+    `variants`: the tool's files; `engines`: the engine of each configured target that the hook is for.
+    """
+    for tool in variants:
+        try:
+            check_alone(_step(hook, "on_error", ()), tool)
+        except UsageError as error:
+            raise SettingsError(f"{hook.where}: the hook {hook.name!r}: {error.message}", hint=error.hint) from error
+    there = {tool.engine for tool in variants}
+    for name, engine in engines.items():
+        if not there & {engine, "common"}:
+            raise SettingsError(
+                f"{hook.where}: the hook {hook.name!r}: there is no {hook.tool} for {engine}, which the target {name} is",
+                hint="choose the targets of the hook with `target` or `label`",
+            )
+
+
+def on_errors(
+    hooks: Sequence[Hook], tool_of: Callable[[str], Tool | None], config: AgentConfig
+) -> tuple[list[Hook], list[str]]:
+    """The hooks whose tools a plan of this agent can hold, and for each other one a sentence that says why it cannot.
+
+    A run is not kept from its work by what it would do if that failed.
+    """
+    fitting, left_out = list[Hook](), list[str]()
+    for hook in hooks:
+        if hook.tool is None:
+            continue
+        tool = tool_of(hook.tool)
+        lacking = tool.required_capabilities - config.capabilities if tool is not None else frozenset[str]()
+        if tool is None:
+            left_out.append(f"the hook {hook.name!r} is left out: there is no {hook.tool} for this server")
+        elif lacking:
+            left_out.append(
+                f"the hook {hook.name!r} is left out: the agent {config.agent_id!r} lacks the capability {min(lacking)!r}"
+            )
+        else:
+            fitting.append(hook)
+    return fitting, left_out
+
+
+def with_hooks(steps: Sequence[Step], hooks: Sequence[Hook]) -> tuple[Step, ...]:
+    """The steps of a plan and, behind those, the tools of hooks; what always comes last (the report) comes after them too."""
+    if not hooks:
+        return tuple(steps)
+    needed = frozenset[str]().union(*Graph(steps).needs.values())
+    last = {step.id for step in steps if step.always and step.id not in needed}
+    before = tuple(step.id for step in steps if step.id not in last)
+    added = list[Step]()
+    for hook in hooks:
+        taken = {step.id for step in (*steps, *added)}
+        name, number = f"on_error_{hook.tool}", 1
+        while (step_id := name if number == 1 else f"{name}_{number}") in taken:
+            number += 1
+        added.append(_step(hook, step_id, before))
+    ids = tuple(step.id for step in added)
+    return (*(replace(step, needs=(*step.needs, *ids)) if step.id in last else step for step in steps), *added)
+
+
+def due(plan: Plan, results: Mapping[str, StepResult]) -> bool:
+    """Whether a step has failed that is not itself a hook's."""
+    return any(
+        step.hook is None and step.id in results and results[step.id].status is StepStatus.FAILED for step in plan.steps
+    )
+
+
+def still_to_run(plan: Plan, results: Mapping[str, StepResult]) -> bool:
+    """Whether the tool of a hook is still to run, since a step has failed."""
+    return due(plan, results) and any(step.hook is not None and step.id not in results for step in plan.steps)
+
+
+def worth_telling(plan: Plan, results: Sequence[StepResult]) -> list[StepResult]:
+    """The results but for what hooks would have done if a step had failed, where none has."""
+    spare = {step.id for step in plan.steps if step.hook is not None}
+    return [one for one in results if not (one.step_id in spare and one.cause is Cause.CONDITION)]
+
+
+def _step(hook: Hook, step_id: str, needs: tuple[str, ...]) -> Step:
+    return Step(
+        id=step_id,
+        tool=str(hook.tool),
+        params=dict(hook.params),
+        rationale=f"Runs only if a step fails: the hook {hook.name}.",
+        needs=needs,
+        on_error="continue",
+        hook=hook.name,
+    )

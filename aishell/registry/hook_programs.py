@@ -1,0 +1,174 @@
+"""A hook as a process of its own: a command, or a callable of Python's, with a time limit and the last of what it printed.
+
+The child that calls Python is `python -m aishell.registry.hook_programs`: it reads a JSON document from standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from aishell.errors import AishellError, SettingsError
+from aishell.plugins import load
+from aishell.registry.programs import environment
+from aishell.settings_hooks import Hook
+from aishell.trust import Trust
+
+#: Seconds between two looks at the limit and at what may stop it.
+LOOK_UP = 0.1
+#: Seconds for what it had printed when it ended.
+LAST_WORDS = 1.0
+#: Bytes of its output that are kept, and bytes of a fact that it is told.
+KEPT, LONGEST = 4096, 16_384
+#: The process groups of those that run now.
+_RUNNING: set[int] = set()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of a hook. `problem`: why it failed, None where it did not; `output`: the last of what it printed.
+
+    `stopped`: it was ended because the run is to go no further.
+    """
+
+    seconds: float
+    problem: str | None = None
+    output: str = ""
+    stopped: bool = False
+
+    @property
+    def told(self) -> str:
+        """Why it failed, with the last line that it printed."""
+        last = next((line for line in reversed(self.output.splitlines()) if line.strip()), "")
+        return f"{self.problem}: {last.strip()}" if last else str(self.problem)
+
+
+def call(hook: Hook, facts: Mapping[str, str], base: Path, limit: float, stopped: Callable[[], bool]) -> Ended:
+    """Run a hook to its end, for `limit` seconds at most, or until `stopped` says so; what it has started is ended with it then.
+
+    `facts` by their names in the environment; `base` is the folder in which it runs. What it could not do is a result.
+    """
+    began = time.monotonic()
+    known = {name: value.replace("\0", "")[:LONGEST] for name, value in facts.items()}
+    output = _Output()
+    try:
+        words, said = _words(hook, known, base)
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=output.pipe,
+            stderr=output.pipe,
+            cwd=base,
+            env={**environment(os.environ), **{name: _encodable(value) for name, value in known.items()}},
+            start_new_session=True,  # Ctrl-C reaches us alone
+        )
+    except (OSError, ValueError, SettingsError) as error:
+        output.close()
+        return Ended(0.0, f"it cannot be started: {getattr(error, 'strerror', None) or error}")
+    _RUNNING.add(process.pid)
+    ended, halted = False, False
+    try:
+        output.keep()
+        _tell(process, said)
+        while not ended and not halted and time.monotonic() < began + limit:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK_UP)
+                ended = True
+            halted = not ended and stopped()
+    finally:
+        if not ended:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        _RUNNING.discard(process.pid)
+    text = output.text()
+    seconds = round(time.monotonic() - began, 3)
+    if halted:
+        return Ended(seconds, "it was ended, since the run was stopped", text, stopped=True)
+    return Ended(seconds, _problem(process.returncode) if ended else f"it did not end within {limit:g} s", text)
+
+
+def end_running() -> None:
+    """End what runs now, for a process that leaves at once."""
+    for group in tuple(_RUNNING):
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+
+
+def _words(hook: Hook, facts: Mapping[str, str], base: Path) -> tuple[list[str], bytes]:
+    """The command, and what it is told on standard input."""
+    if hook.python is None:
+        return [str(hook.program(base)), *hook.command[1:]], b""
+    names = {name.removeprefix("AISHELL_").lower(): value for name, value in facts.items()}
+    told = {"path": sys.path, "python": hook.python, "facts": names}
+    return [sys.executable, "-P", "-m", __name__], json.dumps(told).encode()
+
+
+def _encodable(text: str) -> str:
+    """A text that an environment can hold: a character that has no form there becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _tell(process: subprocess.Popen[bytes], said: bytes) -> None:
+    assert process.stdin is not None  # noqa: S101  a pipe
+    with suppress(BrokenPipeError), process.stdin as pipe:
+        pipe.write(said)
+
+
+def _problem(status: int) -> str | None:
+    if status < 0:
+        return f"it was ended by signal {-status} ({signal.strsignal(-status)})"
+    return f"exit status {status}" if status else None
+
+
+class _Output:
+    """The end of what a process prints. A thread reads it that nobody waits for long: what the process leaves behind may keep
+    the pipe open."""
+
+    def __init__(self) -> None:
+        self._read, self.pipe = os.pipe()
+        self._kept = b""
+        self._thread = threading.Thread(target=self._take, daemon=True)
+
+    def close(self) -> None:
+        os.close(self.pipe)
+        os.close(self._read)
+
+    def keep(self) -> None:
+        os.close(self.pipe)  # the process has it
+        self._thread.start()
+
+    def text(self) -> str:
+        self._thread.join(LAST_WORDS)
+        return self._kept.decode(errors="replace")
+
+    def _take(self) -> None:
+        with os.fdopen(self._read, "rb", buffering=0) as pipe:
+            while said := pipe.read(65_536):
+                self._kept = (self._kept + said)[-KEPT:]
+
+
+def _child(told: IO[Any]) -> None:
+    """Call the Python that the document names; its path was checked by who wrote that."""
+    given = json.load(told)
+    sys.path[:] = given["path"]
+    try:
+        load(given["python"], "hook", Trust(everything=True))(given["facts"])
+    except AishellError as error:
+        sys.exit(error.message)
+    except Exception as error:  # somebody else's code
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    _child(sys.stdin)
