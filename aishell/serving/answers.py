@@ -13,7 +13,7 @@ from typing import Any
 from aishell.commands import command
 from aishell.errors import DeniedError, UsageError
 from aishell.site_files import SiteFiles
-from aishell.state.approvals import shown
+from aishell.state.approvals import expired, shown
 from aishell.state.connection import Record
 
 #: Whom the kernel names where it knows no user: of another namespace, of NFS. Several people may be behind it.
@@ -71,7 +71,7 @@ def asked(site: SiteFiles, approval: str) -> dict[str, Any]:
     return {
         "id": row.id,
         "run_id": row.run_id,
-        "status": row.status,
+        "status": "expired" if expired(row) else row.status,
         "level": row.level,
         "digest": row.digest,
         **shown(row),
