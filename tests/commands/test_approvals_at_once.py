@@ -94,8 +94,7 @@ def test_of_several_answers_at_once_one_counts(site: Aishell, place: Path):
         try:
             return str(call(path, "approvals", one["id"], "reject" if number % 2 else "approve", said=said)["status"])
         except AishellError as error:
-            assert "it cannot be decided any more" in error.message
-            return None
+            return None if "it cannot be decided any more" in error.message else error.message
 
     with ThreadPoolExecutor(8) as pool:
         given = [status for status in pool.map(answer, range(8)) if status is not None]
