@@ -58,6 +58,8 @@ DAEMON = mapping(
         },
         "token_env": {"type": "string", "pattern": r"[A-Za-z_]\w*", "title": "the name of an environment variable"},
         "token_file": _TEXT,
+        "prune_every": _DURATION,
+        "maintain_every": _DURATION,
     },
     title="the daemon",
 )
@@ -68,6 +70,7 @@ AISHELL = mapping(
         "jobs": whole(1, 64),
         "hooks": {"type": "array", "items": {"type": "string", "format": "code", "title": "hook"}, "unique": ()},
         "keep_runs": whole(0, 10_000_000),
+        "keep_days": whole(0, 100_000),
         "keep_notifications": whole(0, 10_000_000),
         "archives": _TEXT,
         "backups": _TEXT,

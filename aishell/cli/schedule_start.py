@@ -37,6 +37,7 @@ def start(ctx: click.Context, /) -> None:
     from aishell.scheduling.daemon import CHORES, Chore, Daemon
     from aishell.scheduling.starting import Starter
     from aishell.scheduling.telling import Telling
+    from aishell.scheduling.upkeep import Upkeep
 
     def log(text: str) -> None:
         say(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z} {printable(text)}", err=True)
@@ -48,7 +49,8 @@ def start(ctx: click.Context, /) -> None:
     configuration = Configuration(open_files(ctx))
     site = configuration.site
     starter = Starter(site, before_command(ctx, site), lambda row, code: log_row(row))
-    chores = (*CHORES, Chore("telling people", timedelta(minutes=1), Telling(starter)))
+    telling = Chore("telling people", timedelta(minutes=1), Telling(starter))
+    chores = (*CHORES, telling, Chore("upkeep", timedelta(minutes=10), Upkeep(starter)))
     daemon = Daemon(configuration, starter, log, log_row, chores=chores, serve=lambda daemon: _serve(daemon, log))
 
     def hear(number: int, _: FrameType | None) -> None:

@@ -20,5 +20,5 @@ class Telling:
 
     def __call__(self, site: SiteFiles) -> None:
         if (self._child is None or self._child.poll() is not None) and wanted(site):
-            log = log_of(site, 0).with_name("notifications.log")
-            self._child = processes.start([*self.starter.words, "notify", "send"], log)
+            words = [*self.starter.words, "notify", "send"]
+            self._child = processes.start(words, log_of(site, "notifications"))
