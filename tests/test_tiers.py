@@ -38,6 +38,8 @@ def functions(*arguments: str) -> set[str]:
 ALONE = {
     "tests/test_tiers.py::test_every_test_has_a_case_in_make_test": "it collects everything twice",
     "tests/commands/test_consent.py::test_every_other_word_is_asked_again": "its product is drawn from beside it",
+    "tests/faults/test_clock_changes.py::"
+    "test_a_real_daemon_runs_each_night_of_a_clock_change_once": "tests/unit/scheduling/test_daemon.py, on a simulated clock",
     "tests/commands/test_approvals_at_once.py::"
     "test_a_run_goes_on_within_five_seconds_of_an_answer_from_another_shell": "others see it go on, and measure no time",
     "tests/commands/test_approvals_at_once.py::"
