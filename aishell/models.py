@@ -74,13 +74,14 @@ ON_ERROR = ("fail", "continue", "rollback")
 
 
 class Cause(StrEnum):
-    """Why a step was skipped. Recovery and exit codes go by it, never by the text beside it."""
+    """Why a step was not run. Recovery and exit codes go by it, never by the text beside it."""
 
     CONDITION = "condition"  # its `when` is false, or what it refers to gave no output
     STOPPED = "stopped"  # a step failed that stops all others
     NEED = "need"  # a step it needs failed or was refused
     DEFERRED = "deferred"  # left for another night
     IDLE = "idle"  # nothing calls for it now
+    EXPIRED = "expired"  # it asked, and nobody answered in time: the step is rejected
     PRIVILEGE = "privilege"  # the connected role may not do it: the plan went without it
 
 

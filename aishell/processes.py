@@ -12,6 +12,9 @@ from typing import Protocol
 
 from aishell.errors import StateError
 
+#: A log that has so many bytes is put aside before a process goes on with it, and the one that was put aside before goes.
+LOG_BYTES = 1_000_000
+
 
 class Child(Protocol):
     """What a `subprocess.Popen` is waited for by."""
@@ -30,6 +33,8 @@ def start(words: Collection[str], log: Path, **environment: str) -> subprocess.P
     """
     try:
         log.parent.mkdir(mode=0o700, exist_ok=True)
+        if log.exists() and log.stat().st_size >= LOG_BYTES:
+            log.replace(_aside(log))
         handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StateError(f"{log} cannot be written: {error.strerror}") from error
@@ -67,3 +72,8 @@ def remove_old_logs(folder: Path, keep: int) -> None:
     logs = sorted((path for path in folder.glob("*.log") if path.stem.isdigit()), key=lambda path: int(path.stem))
     for path in logs[: max(0, len(logs) - keep)]:
         path.unlink(missing_ok=True)
+        _aside(path).unlink(missing_ok=True)
+
+
+def _aside(log: Path) -> Path:
+    return log.with_name(f"{log.name}.1")

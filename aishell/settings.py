@@ -174,6 +174,8 @@ class DaemonSettings:
     listen: str | None = None  # host:port of what monitors read; None: it is on the socket alone
     token_env: str | None = None  # where the token stands that callers of `listen` have to know
     token_file: str | None = None
+    prune_every: str | int = "1d"  # `runs prune` is run so often; 0: not by the daemon
+    maintain_every: str | int = "7d"  # and `state maintain`
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -264,6 +266,7 @@ class Settings:
     targets: Mapping[str, Target] = field(default_factory=dict)
     hooks: tuple[str | Hook, ...] = ()  # `module:attribute`, or a hook of its own
     keep_runs: int = 1000
+    keep_days: int = 30  # no younger run is pruned
     keep_notifications: int = 1000
     archives: str | None = None  # the folder of archives, relative to the site
     backups: str | None = None  # the folder of backups, relative to the site

@@ -84,6 +84,8 @@ DAEMON = mapping(
         },
         "token_env": {"type": "string", "pattern": r"[A-Za-z_]\w*", "title": "the name of an environment variable"},
         "token_file": _TEXT,
+        "prune_every": _DURATION,
+        "maintain_every": _DURATION,
     },
     title="the daemon",
 )
@@ -104,6 +106,7 @@ AISHELL = mapping(
         "jobs": whole(1, 64),
         "hooks": {"type": "array", "items": {"anyOf": [_CODE, HOOK]}, "unique": ()},
         "keep_runs": whole(0, 10_000_000),
+        "keep_days": whole(0, 100_000),
         "keep_notifications": whole(0, 10_000_000),
         "archives": _TEXT,
         "backups": _TEXT,

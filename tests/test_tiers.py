@@ -38,6 +38,12 @@ def functions(*arguments: str) -> set[str]:
 ALONE = {
     "tests/test_tiers.py::test_every_test_has_a_case_in_make_test": "it collects everything twice",
     "tests/commands/test_consent.py::test_every_other_word_is_asked_again": "its product is drawn from beside it",
+    "tests/faults/test_clock_changes.py::"
+    "test_a_real_daemon_runs_each_night_of_a_clock_change_once": "tests/unit/scheduling/test_daemon.py, on a simulated clock",
+    "tests/commands/test_approvals_at_once.py::"
+    "test_a_run_goes_on_within_five_seconds_of_an_answer_from_another_shell": "others see it go on, and measure no time",
+    "tests/commands/test_approvals_at_once.py::"
+    "test_what_was_approved_of_a_table_that_is_another_by_then_is_asked_anew": "test_moved_on.py does so without a daemon",
     "tests/backups/test_exchange_back.py::test_killed_at_any_commit_the_way_back_is_gone_to_its_end": "others draw kills",
     "tests/tools/test_two_walls.py::test_every_form_is_taken_where_no_wall_stands": "it tests the forms, not aishell",
 }

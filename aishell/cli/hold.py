@@ -10,59 +10,60 @@ from aishell.cli.common import OUTPUT, open_files
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
-from aishell.errors import UnknownNameError, UsageError
+from aishell.errors import UsageError
 
 if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
+
+SOCKET = click.option(
+    "--socket", "socket_", metavar="PATH", help="At a daemon's socket, as the user you are; no site is opened."
+)
 
 
 @click.command(
     cls=ShowsExamples,
     epilog="Examples:  aishell hold --reason 'disk replaced tonight'   ·   aishell hold --target shop --reason 'index damage'"
-    "   ·   aishell hold",
+    "   ·   aishell hold   ·   aishell hold --socket /run/aishell/shop.sock --reason 'disk full'",
 )
 @click.option("--target", metavar="T", help="A target of config/targets.yaml; every target when not given.")
 @click.option("--reason", metavar="TEXT", help="Why; who meets the hold is told. Without it: the holds in force.")
+@SOCKET
 @OUTPUT
 @click.pass_context
-def hold(ctx: click.Context, /, target: str | None, reason: str | None, output: str) -> None:
+def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_: str | None, output: str) -> None:
     """Emergency stop: no new step begins anywhere, or on one target, until `release`. Without options: what is on hold.
 
     A step that runs comes to its end, and its run stops there and can be resumed. A new run, `resume` and `apply` are refused
     (exit 5), what schedules have due waits. Dry runs go on.
     """
+    from aishell.cli.afar import call
     from aishell.cli.listing import show_rows
     from aishell.reporting.units import printable
-    from aishell.state.holds import EVERYWHERE
+    from aishell.serving import control
     from aishell.state.runs import who
 
-    site = open_files(ctx)
     if reason is None:
         if target is not None:
             raise UsageError("a hold has a reason", hint="--reason TEXT says it to whoever meets the hold")
-        rows = [
-            {"target": one.target or None, "since": one.at, "by": one.by, "reason": one.reason}
-            if output == "json"
-            else {"target": one.target or "(every target)", "since": one.at[:19], "by": one.by, "reason": one.reason}
-            for one in site.held()
-        ]
+        rows = call(socket_, "hold") if socket_ else control.held(open_files(ctx))
+        if output != "json":
+            rows = [{**row, "target": row["target"] or "(every target)", "since": row["since"][:19]} for row in rows]
         show_rows(rows, output, empty="nothing is on hold")
         return
-    if not reason.strip():
-        raise UsageError("--reason is empty", hint="say why: whoever meets the hold is told")
-    if target is not None and target not in site.settings.targets:
-        everything = command("hold", "--reason", reason)
-        if "://" in target:
-            raise UsageError("--target is a URL, not a configured target", hint=f"`{everything}` stops every target")
-        raise UnknownNameError("target", target, site.settings.targets, str(site.places.config / "targets.yaml"))
-    placed, new = site.holds.place(target or EVERYWHERE, reason.strip(), who())
+    if socket_:
+        told = call(socket_, "hold", said={"reason": reason, "target": target})
+        placed, new = control.read(told), told["new"]
+    else:
+        site = open_files(ctx)
+        placed, new = control.place(site, who(), reason, target)
     if output == "json":
         from aishell.cli.console import write_json
 
-        write_json({"target": placed.target or None, "since": placed.at, "by": placed.by, "reason": placed.reason})
+        write_json(control.told(placed))
         return
     say(printable(placed.text if new else f"already so, and this reason is not recorded: {placed.text}"))
-    _working(site, target)
+    if not socket_:
+        _working(site, target)
     say(f"`{placed.way_out}` lifts the hold")
 
 
@@ -77,19 +78,28 @@ def _working(site: SiteFiles, target: str | None) -> None:
 
 
 @click.command(
-    cls=ShowsExamples, epilog="Examples:  aishell release   ·   aishell release --target shop   ·   aishell hold"
+    cls=ShowsExamples,
+    epilog="Examples:  aishell release   ·   aishell release --target shop   ·   aishell hold"
+    "   ·   aishell release --socket /run/aishell/shop.sock",
 )
 @click.option("--target", metavar="T", help="Lift the hold on this target; the one on every target when not given.")
+@SOCKET
 @click.pass_context
-def release(ctx: click.Context, /, target: str | None) -> None:
+def release(ctx: click.Context, /, target: str | None, socket_: str | None) -> None:
     """Lift a hold. Runs that it stopped go on with `runs resume`; those of schedules by themselves, inside their window."""
+    from aishell.cli.afar import call
     from aishell.models import RunState
     from aishell.reporting.units import printable
+    from aishell.serving import control
     from aishell.state.holds import EVERYWHERE, stopped
     from aishell.state.runs import who
 
+    if socket_:
+        gone = control.read(call(socket_, "hold", "release", said={"target": target}))
+        say(printable(f"released: {gone.text}"))
+        return
     site = open_files(ctx)
-    lifted = site.holds.release(target or EVERYWHERE, who())
+    lifted = control.release(site, who(), target)
     say(printable(f"released: {lifted.text}"))
     left = site.held()
     for one in left:

@@ -55,19 +55,11 @@ def runs() -> None:
 def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: int, output: str) -> None:
     """Runs, the newest first."""
     from aishell.cli.listing import show_rows
+    from aishell.serving import control
 
-    rows = [
-        {
-            "run_id": row.id if output == "json" else row.id[:8],
-            "agent": row.agent,
-            "target": row.target,
-            "state": row.state,
-            "status": json.loads(row.result)["status"] if row.result else None,
-            "created_at": row.created_at[:19] if output == "json" else row.created_at[:16].replace("T", " "),
-            "requested_by": row.requested_by,
-        }
-        for row in open_files(ctx).runs.recent(limit=limit, target=target, states=[state] if state else None)
-    ]
+    found = control.runs(open_files(ctx), limit=limit, target=target, states=[state] if state else None)
+    short = ({"run_id": one["run_id"][:8], "created_at": one["created_at"][:16].replace("T", " ")} for one in found)
+    rows = found if output == "json" else [{**one, **less} for one, less in zip(found, short, strict=True)]
     show_rows(rows, output, empty="no runs yet", least=("requested_by", "status"))
 
 
@@ -317,13 +309,11 @@ def checkpoints(ctx: click.Context, /, run_id: str, output: str) -> None:
 @click.option(
     "--older-than",
     type=click.IntRange(0),
-    default=30,
-    show_default=True,
     metavar="DAYS",
-    help="Never remove a younger one.",
+    help="Never remove a younger one; `keep_days` of the site by default.",
 )
 @click.pass_context
-def prune(ctx: click.Context, /, keep: int | None, older_than: int) -> None:
+def prune(ctx: click.Context, /, keep: int | None, older_than: int | None) -> None:
     """Remove old finished runs; never one that waits, is in doubt or goes on. The audit log stays whole.
 
     With them goes what is as old: ended rows of the ledger of schedules, and what is remembered of objects and nights, but for
@@ -332,7 +322,8 @@ def prune(ctx: click.Context, /, keep: int | None, older_than: int) -> None:
     from aishell.state.pruning import prune as pruned
 
     site = open_files(ctx)
-    gone = pruned(site.store, keep=keep if keep is not None else site.settings.keep_runs, older_than_days=older_than)
+    keep = site.settings.keep_runs if keep is None else keep
+    gone = pruned(site.store, keep=keep, older_than_days=site.settings.keep_days if older_than is None else older_than)
     say(f"{gone.runs} run(s) removed")
     if gone.rows:
         say(f"and {gone.schedule_runs} row(s) of the ledger, {gone.objects} of objects, {gone.nights} of nights")

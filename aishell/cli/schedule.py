@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,8 +15,6 @@ from aishell.commands import command
 from aishell.errors import DeniedError, UsageError, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from aishell.scheduling.schedules import Schedule
     from aishell.scheduling.starting import Starter
     from aishell.site_files import SiteFiles
@@ -43,24 +41,12 @@ def schedule() -> None:
 def list_(ctx: click.Context, /, output: str) -> None:
     """Every schedule: when it runs, on what, and when next. Exit 2 where the file is wrong."""
     from aishell.cli.listing import show_rows
+    from aishell.scheduling.timetable import listed
 
     site = open_files(ctx)
-    now, known, rows = datetime.now(UTC), _known(site), []
-    for one in site.schedules.by_name.values():
-        pause = known.get(one.name)
-        following = next(_coming(site, one, now), None)
-        rows.append(
-            {
-                "schedule": one.name,
-                "when": one.timing.text,
-                "agent": one.agent or None,
-                "workflow": one.workflow,
-                "targets": one.on(site.settings) if output == "json" else ", ".join(one.on(site.settings)),
-                "missed": one.missed,
-                "next": None if following is None else one.timing.local(following),
-                "paused": pause.text if pause is not None and pause.holds(now) else None,
-            }
-        )
+    rows = listed(site, datetime.now(UTC))
+    if output != "json":
+        rows = [{**row, "targets": ", ".join(row["targets"])} for row in rows]
     show_rows(rows, output, empty=f"no schedules in {site.schedules.path}")
 
 
@@ -72,11 +58,12 @@ def list_(ctx: click.Context, /, output: str) -> None:
 def next_(ctx: click.Context, /, name: str | None, count: int, output: str) -> None:
     """The coming nominal times, without those that a blackout, a pause or `skip` leaves out."""
     from aishell.cli.listing import show_rows
+    from aishell.scheduling.timetable import times
 
     site = open_files(ctx)
     chosen = [site.schedules.named(name)] if name is not None else list(site.schedules.by_name.values())
     now = datetime.now(UTC)
-    found = [(moment, one) for one in chosen for moment in islice(_coming(site, one, now), count)]
+    found = [(moment, one) for one in chosen for moment in islice(times(site, one, now), count)]
     rows = [
         {
             "local": one.timing.local(moment),
@@ -145,13 +132,14 @@ def pause(ctx: click.Context, /, name: str, until: str | None, reason: str) -> N
 def resume(ctx: click.Context, /, name: str) -> None:
     """Undo a pause. Times that came meanwhile stay left out."""
     from aishell.scheduling.starting import settle_one
+    from aishell.scheduling.timetable import times
 
     site = open_files(ctx)
     one = site.schedules.named(name)
     settle_one(site, one, datetime.now(UTC))
     if not site.ledger.resume(name):
         raise UsageError(f"the schedule {name} is not paused", hint=f"see `{command('schedule', 'list')}`")
-    following = next(_coming(site, one, datetime.now(UTC)), None)
+    following = next(times(site, one, datetime.now(UTC)), None)
     say(f"{name} runs again{f', next at {one.timing.local(following)}' if following else ''}")
 
 
@@ -164,10 +152,12 @@ def resume(ctx: click.Context, /, name: str) -> None:
 @click.pass_context
 def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
     """Leave one nominal time out: the next, or the one named."""
+    from aishell.scheduling.timetable import times
+
     site = open_files(ctx)
     one = site.schedules.named(name)
     now = datetime.now(UTC)
-    moment = next(_coming(site, one, now), None) if at is None else _moment(one, at)
+    moment = next(times(site, one, now), None) if at is None else _moment(one, at)
     if moment is None:
         raise UsageError(f"the schedule {name} has no time to come", hint=f"see `{command('schedule', 'next')}`")
     if moment <= now or next(one.timing.after(moment - timedelta(microseconds=1))) != moment:
@@ -289,22 +279,6 @@ def told(site: SiteFiles, row: Record) -> list[str]:
 def _tell(site: SiteFiles, row: Record) -> None:
     for line in told(site, row):
         say(line)
-
-
-def _known(site: SiteFiles) -> dict[str, Any]:
-    """The pauses there are, by schedule; a store is not made for that."""
-    from aishell.scheduling.starting import paused
-
-    known = site.ledger.known() if site.state_path.exists() else {}
-    return {name: found for name, one in known.items() if (found := paused(one)) is not None}
-
-
-def _coming(site: SiteFiles, one: Schedule, after: datetime) -> Iterator[datetime]:
-    """The times of a schedule at which it will run, as far as is known now."""
-    from aishell.scheduling.due import coming
-
-    skipped = site.ledger.left_out(one.name) if site.state_path.exists() else set[datetime]()
-    return coming(one, after, _known(site).get(one.name), skipped)
 
 
 def _moment(one: Schedule, text: str) -> datetime:

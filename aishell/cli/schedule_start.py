@@ -37,6 +37,7 @@ def start(ctx: click.Context, /) -> None:
     from aishell.scheduling.daemon import CHORES, Chore, Daemon
     from aishell.scheduling.starting import Starter
     from aishell.scheduling.telling import Telling
+    from aishell.scheduling.upkeep import Upkeep
 
     def log(text: str) -> None:
         if Notices.by_line is not None:
@@ -52,7 +53,11 @@ def start(ctx: click.Context, /) -> None:
     site = configuration.site
     starter = Starter(site, before_command(ctx, site), lambda row, code: log_row(row))
     telling = Telling(starter)
-    chores = (*CHORES, Chore("telling people", timedelta(minutes=1), telling))
+    chores = (
+        *CHORES,
+        Chore("telling people", timedelta(minutes=1), telling),
+        Chore("upkeep", timedelta(minutes=10), Upkeep(starter)),
+    )
     daemon = Daemon(configuration, starter, log, log_row, chores=chores, serve=lambda daemon: _serve(daemon, log))
 
     def hear(number: int, _: FrameType | None) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aishell.commands import command
-from aishell.errors import DatabaseError, OutgrownError, StepError, WaitingError
+from aishell.errors import DatabaseError, OutgrownError, StateError, StepError, WaitingError
 from aishell.execution import hooking
 from aishell.execution.earning import lost
 from aishell.execution.job import table_of
@@ -24,6 +24,7 @@ from aishell.registry.tool import Tool
 from aishell.safety import approval
 from aishell.safety.autonomy import RULE, rules_for
 from aishell.safety.gates import preapproved, standing_for
+from aishell.state.connection import Record
 from aishell.state.runs import requesters, who
 from aishell.verdicts import Decision, Verdict
 
@@ -300,9 +301,9 @@ def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[R
     row = run.approvals.decided(run.id, step.index)
     if row is None:
         return None
-    if row.status == "rejected":
-        run.approvals.close(row.id, "consumed")
-        return replace(cleared, status=StepStatus.REJECTED, reason=f"rejected by {row.decided_by}: {row.reason}")
+    if row.status in ("rejected", "expired"):
+        reason, cause = _refused(run, row)
+        return replace(cleared, status=StepStatus.REJECTED, reason=reason, cause=cause)
     if row.status == "modified":  # its parameters are in `cleared`, and nobody has seen what they come to
         run.approvals.close(row.id, "consumed")
         return None
@@ -325,6 +326,25 @@ def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[R
         return None
     run.approvals.close(row.id, "consumed")
     return replace(cleared, approved_by=row.decided_by, digest=bound)
+
+
+def refusal(run: Run, step: Step) -> tuple[str, Cause | None] | None:
+    """Why a step that asked is not run: a person said no, or nobody answered in time; None where that is not so.
+
+    An answer that nobody gave is left to the step's own turn, which tells of it.
+    """
+    with suppress(StateError):
+        row = run.approvals.decided(run.id, step.index)
+        if row is not None and row.status in ("rejected", "expired"):
+            return _refused(run, row)
+    return None
+
+
+def _refused(run: Run, row: Record) -> tuple[str, Cause | None]:
+    if row.status == "expired":
+        return f"expired: {row.reason}", Cause.EXPIRED
+    run.approvals.close(row.id, "consumed")
+    return f"rejected by {row.decided_by}: {row.reason}", None
 
 
 def _by(run: Run, step: Step, cleared: Cleared, by: str, reason: str, terminal: str | None = None) -> Cleared:

@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -16,7 +16,8 @@ from aishell.databases.base import TargetLock
 from aishell.doing import doing
 from aishell.errors import AishellError, HookError, InterruptedRunError, OutgrownError, StateError
 from aishell.execution import hooking, recovery, rollback
-from aishell.execution.executor import Earlier
+from aishell.execution.clearance import refusal
+from aishell.execution.executor import Earlier, record
 from aishell.execution.job import Job
 from aishell.execution.locking import holding
 from aishell.execution.orchestrator import Orchestrator, Outcome
@@ -24,7 +25,7 @@ from aishell.execution.preview import Preview, as_contract
 from aishell.execution.result import concluded
 from aishell.execution.run import Observer, Options, Run, Silent
 from aishell.execution.tracing import tracing
-from aishell.models import Plan, RunResult, RunState, plain
+from aishell.models import Plan, RunResult, RunState, StepResult, StepStatus, plain
 from aishell.safety.approval import Approver, Standing
 from aishell.settings_schemas import ON_ERROR
 from aishell.site_files import SiteFiles
@@ -200,10 +201,22 @@ class Driver:
                 continue  # what it would take back is tried once more itself
             if recovery.finished(row, again=again and not (back and forward)):
                 run.results[row.step_id] = recovery.result_of(run.plan, row)
-            elif row.attempt:  # started, interrupted, in doubt, or failed and tried again: it may have left something
+                continue
+            if row.attempt:  # started, interrupted, in doubt, or failed and tried again: it may have left something
                 found = recovery.recover(run, row, in_doubt)
-                if isinstance(found, Earlier):
-                    earlier[row.step_id] = found
-                else:
+                if not isinstance(found, Earlier):
                     run.results[row.step_id] = found
+                    continue
+                earlier[row.step_id] = found
+            self._refuse(run, row)
         return earlier
+
+    def _refuse(self, run: Run, row: Record) -> None:
+        """Reject a step that a person has refused, or that nobody has answered in time: now, for its window may have closed."""
+        step = run.plan.steps[row.step_index]
+        refused = refusal(run, step)
+        if refused is not None:
+            reason, cause = refused
+            result = StepResult(row.step_index, row.step_id, row.tool, plain(step.params), StepStatus.REJECTED)
+            result = replace(result, reason=reason, cause=cause, attempts=row.attempt, started_at=row.started_at)
+            run.results[row.step_id] = record(run, step, result)

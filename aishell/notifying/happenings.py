@@ -75,7 +75,8 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
         case "approval_expired":
             body = _lines(
                 f"Nobody has answered the approval {data.get('approval')} of the step {data.get('step')} on {about.target}.",
-                f"`{command('runs', 'resume', event.run_id[:8])}` asks anew.",
+                "It is rejected, and the next run asks anew. The daemon and `run-due` end what a schedule began by themselves;"
+                f" `{command('runs', 'resume', event.run_id[:8])}` ends the run now.",
                 *_run(event),
             )
             cause = f"approval {event.id} expired"

@@ -169,6 +169,7 @@ def _step(row: Record, period: Period | None) -> StepTold:
         why=row.error or row.reason,
         approved_by=row.approved_by,
         counted=period is None or (ended is not None and period[0] < ended <= period[1]),
+        cause=row.cause,
     )
 
 

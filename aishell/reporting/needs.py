@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from aishell.commands import command, on
-from aishell.models import RunState, StepStatus
+from aishell.models import Cause, RunState, StepStatus
 from aishell.reporting.night import KINDS, BacklogTold, BackupTold, Need, RunTold, StepTold
 from aishell.scheduling.due import Pause, settle
 from aishell.state.backlog import GROWTH
@@ -204,7 +204,10 @@ def _failed(run: RunTold, result: dict[str, Any], made_up: str) -> Iterator[Need
         yield _need(
             "failure", run, f"{run.agent}: {error.get('message') or 'it ended before its first step'}{made_up}", show
         )
-    rejected = [step for step in run.steps if step.status == StepStatus.REJECTED]
+    expired = [step for step in run.steps if step.cause == Cause.EXPIRED]
+    if expired:
+        yield _need("expired", run, f"{run.agent}, {_first(expired, 'expired')}", show)
+    rejected = [step for step in run.steps if step.status == StepStatus.REJECTED and step not in expired]
     if rejected:
         yield _need("refused", run, f"{run.agent}, {_first(rejected, 'refused')}", show)
     elif result.get("output_data", {}).get("refused"):
@@ -231,7 +234,7 @@ def _stopped(run: RunTold) -> Iterator[Need]:
 
 
 def _questions(run: RunTold, asked: Sequence[Record], until: str) -> Iterator[Need]:
-    """What waits for an answer; an expired question is asked again when the run is resumed."""
+    """What waits for an answer; what has expired is rejected when the run is gone on with."""
     for row in asked:
         request = json.loads(row.request)
         what = f"{row.step_id} ({request.get('tool')}, {request.get('risk')} risk)"

@@ -102,6 +102,7 @@ class StepTold:
     why: str | None = None  # the error, or the reason why it was not run
     approved_by: str | None = None
     counted: bool = True
+    cause: str | None = None
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class Daemon:
     _turned: float = 0.0
     _ending: str | None = None
     _next: datetime | None = None  # the first nominal time that is to come
+    _expires: datetime | None = None  # when the first of the open requests for an approval expires
     _told: dict[str, datetime] = field(default_factory=dict)
 
     @property
@@ -177,10 +178,15 @@ class Daemon:
         self.ticked = now
 
     def _look(self, changes: Changes) -> None:
-        left = self.starter.left()
+        left, seen = self.starter.left(), changes.seen()
+        if seen:
+            self._expires = self.site.approvals.next_expiry()
+        expired = self._expires is not None and self.clock() > self._expires
+        if expired:
+            self._expires = None
         for row in left:
             self.tell(f"{row.schedule} {row.local_at} {row.target}, which others started: {row.outcome or row.status}")
-        if self.starter.reap() or left or changes.seen():
+        if self.starter.reap() or left or seen or expired:
             self._start()
 
     def _start(self) -> None:

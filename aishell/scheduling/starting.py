@@ -142,11 +142,12 @@ class Starter:
         return processes.start([*self.words, "schedule", "work", str(row.id)], log_of(self.site, row.id))
 
 
-def log_of(site: SiteFiles, number: int) -> Path:
-    """Where the process of a row writes what it says."""
+def log_of(site: SiteFiles, number: int | str) -> Path:
+    """Where the process of a row writes what it says, or one of a daemon's chores by its name."""
     return site.state_path.parent / "schedule-logs" / f"{number}.log"
 
 
 def remove_old_logs(site: SiteFiles) -> None:
-    """Keep the newest LOGS of them."""
-    processes.remove_old_logs(log_of(site, 0).parent, LOGS)
+    """Keep the newest LOGS of them, and of those of a workflow's stages."""
+    for folder in ("schedule-logs", "workflow-logs"):
+        processes.remove_old_logs(site.state_path.parent / folder, LOGS)

@@ -28,5 +28,5 @@ class Telling:
             self._start(site)
 
     def _start(self, site: SiteFiles) -> None:
-        log = log_of(site, 0).with_name("notifications.log")
-        self._child = processes.start([*self.starter.words, "notify", "send"], log)
+        words = [*self.starter.words, "notify", "send"]
+        self._child = processes.start(words, log_of(site, "notifications"))

@@ -13,7 +13,7 @@ from typing import Any
 from aishell.commands import command
 from aishell.errors import DeniedError, UsageError
 from aishell.site_files import SiteFiles
-from aishell.state.approvals import shown
+from aishell.state.approvals import expired, shown
 from aishell.state.connection import Record
 
 #: Whom the kernel names where it knows no user: of another namespace, of NFS. Several people may be behind it.
@@ -31,6 +31,11 @@ class Person:
     def here(cls) -> Person:
         """The user of this process."""
         return cls(os.getuid())
+
+    def require_known(self) -> None:
+        """Raises DeniedError where the kernel does not know who it is."""
+        if self.uid == NOBODY:
+            raise DeniedError(f"uid {NOBODY} decides nothing: the kernel does not know who that is")
 
     @property
     def text(self) -> str:
@@ -71,7 +76,7 @@ def asked(site: SiteFiles, approval: str) -> dict[str, Any]:
     return {
         "id": row.id,
         "run_id": row.run_id,
-        "status": row.status,
+        "status": "expired" if expired(row) else row.status,
         "level": row.level,
         "digest": row.digest,
         **shown(row),
@@ -93,7 +98,7 @@ def approve(
     """
     row = site.approvals.as_asked(approval)
     name = site.runs.find(row.run_id).target
-    _known(person)
+    person.require_known()
     if row.level == "review" and target is None:
         raise UsageError("this is reviewed: the target's name has to be given", hint=f"--confirm-target {name}")
     if row.level == "review" and target != name:
@@ -107,7 +112,7 @@ def approve(
 def reject(site: SiteFiles, approval: str, person: Person, *, reason: str) -> dict[str, Any]:
     """Refuse a step; the run goes on without it."""
     row = site.approvals.find(approval)
-    _known(person)
+    person.require_known()
     if not reason.strip():
         raise UsageError("a rejection needs a reason", hint="--reason 'not before the release'")
     status = site.approvals.decide(
@@ -127,7 +132,7 @@ def edit(
     from aishell.safety.approval import edited
 
     row = site.approvals.as_asked(approval)
-    _known(person)
+    person.require_known()
     asked = shown(row)
     texts: dict[str, str] = json.loads(site.runs.find(row.run_id).tools)
     tools = (read_tool(text, source, source.split("/")[1]) for source, text in texts.items())
@@ -139,11 +144,6 @@ def edit(
         row.id, "modified", by=person.text, uid=person.uid, reason=reason, modifications=values, place=person.place
     )
     return _told(site, row, status)
-
-
-def _known(person: Person) -> None:
-    if person.uid == NOBODY:
-        raise DeniedError(f"uid {NOBODY} decides nothing: the kernel does not know who that is")
 
 
 def _told(site: SiteFiles, row: Record, status: str) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""The HTTP application of a daemon: `/health`, `/ready` and `/metrics` for monitors, `/approvals` for people of this host.
+"""The HTTP application of a daemon: `/health`, `/ready` and `/metrics` for monitors; for people of this host what waits, runs
+and is to come, and the emergency stop.
 
 What decides anything needs a peer that the kernel vouches for: it is there on the unix socket, and is not found (404) elsewhere.
 """
@@ -18,13 +19,16 @@ from starlette.routing import Route
 
 from aishell.errors import AishellError, DeniedError, StateError, UnknownNameError, UsageError
 from aishell.scheduling.daemon import TICK, Daemon
-from aishell.serving import answers
+from aishell.scheduling.timetable import listed
+from aishell.serving import answers, control
 from aishell.serving.answers import Person
 from aishell.state.heartbeat import beat
 from aishell.traces import unexpected
 
 #: What people say is short.
 MOST_BYTES = 65_536
+#: So many runs are listed, the newest.
+RUNS = 50
 _STATUS: tuple[tuple[type[AishellError], int], ...] = (
     (UnknownNameError, 404),
     (DeniedError, 403),
@@ -76,6 +80,24 @@ def application(daemon: Daemon, token: Callable[[], str | None], more: Iterable[
             raise UsageError("an edit needs `params`")
         return answers.edit(daemon.site, request.path_params["id"], params, person, reason=reason)
 
+    def runs(request: Request, person: Person) -> Any:
+        return control.runs(daemon.site, limit=RUNS)
+
+    def schedules(request: Request, person: Person) -> Any:
+        return listed(daemon.site, daemon.clock())
+
+    def held(request: Request, person: Person) -> Any:
+        return control.held(daemon.site)
+
+    def hold(request: Request, person: Person, said: dict[str, Any]) -> Any:
+        person.require_known()
+        placed, new = control.place(daemon.site, person.text, str(said.get("reason") or ""), said.get("target"))
+        return {**control.told(placed), "new": new}
+
+    def release(request: Request, person: Person, said: dict[str, Any]) -> Any:
+        person.require_known()
+        return control.told(control.release(daemon.site, person.text, said.get("target")))
+
     def guarded(route: Callable[[Request], Response]) -> Callable[[Request], Response]:
         def checked(request: Request) -> Response:
             try:
@@ -99,6 +121,11 @@ def application(daemon: Daemon, token: Callable[[], str | None], more: Iterable[
             Route("/approvals/{id}/approve", _with_body(approve), methods=["POST"]),
             Route("/approvals/{id}/edit", _with_body(edit), methods=["POST"]),
             Route("/approvals/{id}/reject", _with_body(reject), methods=["POST"]),
+            Route("/runs", _for_people(runs)),
+            Route("/schedules", _for_people(schedules)),
+            Route("/hold", _for_people(held), methods=["GET"]),
+            Route("/hold", _with_body(hold), methods=["POST"]),
+            Route("/hold/release", _with_body(release), methods=["POST"]),
             *more,
         ]
     )

@@ -18,6 +18,9 @@ from aishell.state.connection import Connection, Record, beginning
 from aishell.state.runs import who
 from aishell.state.store import Store
 
+#: Who has decided what nobody did.
+NOBODY = "nobody"
+
 
 class Approvals:
     """The approvals in a store."""
@@ -97,11 +100,9 @@ class Approvals:
         DeniedError where this person may not approve it.
         """
         row = self.as_asked(approval)
-        if row.status != "pending" or row.expires_at < now():
-            state = "expired" if row.status == "pending" else row.status
-            raise StateError(f"the approval {approval} is {state}; it cannot be decided any more")
         lost = self._lost(row, by) if status == "rejected" else []
         with self.store.write() as connection:
+            _require_open(connection, row.id)
             if status == "approved" and shown(row).get("people", 1) > 1:
                 before = _require_another(connection, row, uid)
                 told = {"approval": row.id, "status": "pending", "by": by, "uid": uid, "reason": reason}
@@ -117,9 +118,7 @@ class Approvals:
                 "reason": reason,
                 "modifications": canonical(modifications) if modifications is not None else None,
             }
-            changed = connection.update("approvals", "id = :asked AND status = 'pending'", {"asked": row.id}, answer)
-            if changed != 1:
-                raise StateError(f"the approval {approval} was decided by someone else just now")
+            connection.update("approvals", "id = :asked", {"asked": row.id}, answer)
             told = {
                 "approval": row.id,
                 "status": status,
@@ -163,23 +162,44 @@ class Approvals:
         return [reset(one, tally, f"rejected by {by}") for one, tally in stakes]
 
     def decided(self, run_id: str, step_index: int) -> Record | None:
-        """The newest answer for a step that has not been used yet; an expired yes is none.
+        """The newest answer for a step that has not been used yet; an expired yes is none. Where nobody has answered its newest
+        request in time, that request, which is `expired` from now on.
 
         Raises StateError for an answer that the audit log does not tell of: nobody gave it. So it does for one whose question
         was changed: it was another that was answered, or it would have expired.
         """
+        self._expire(run_id, step_index)
         with self.store.read() as connection:
             row = connection.first(
-                """SELECT * FROM approvals WHERE run_id = :run AND step_index = :step
-                   AND (status = 'rejected' OR status IN ('approved', 'modified') AND expires_at >= :now)
+                """SELECT * FROM approvals AS a WHERE run_id = :run AND step_index = :step
+                   AND (status = 'rejected' OR status IN ('approved', 'modified') AND expires_at >= :now
+                        OR status = 'expired' AND NOT EXISTS (SELECT 1 FROM approvals AS b WHERE b.run_id = a.run_id
+                            AND b.step_index = a.step_index AND b.requested_at > a.requested_at))
                    ORDER BY decided_at DESC LIMIT 1""",
                 {"run": run_id, "step": step_index, "now": now()},
             )
             if row is not None and not _told(connection, row):
                 raise _nobodys(row)
-            if row is not None:
+            if row is not None and row.status != "expired":  # that lets nothing run, whatever was asked
                 _require_asked(connection, row)
             return row
+
+    def _expire(self, run_id: str, step_index: int) -> None:
+        """Close what was asked of a step and not answered in time. An answer that was given by then stands: see `decide`."""
+        late = "SELECT * FROM approvals WHERE run_id = :run AND step_index = :step AND status = 'pending' AND expires_at < :now"
+        place = {"run": run_id, "step": step_index, "now": now()}
+        with self.store.read() as connection:
+            if connection.first(late, place) is None:
+                return
+        with self.store.write() as connection:
+            for row in connection.all(late, place):
+                before = [one["by"] for one in _first_answers(connection, row)]
+                who_did = f"only {before[0]} had approved" if before else "nobody had answered"
+                closed = {"status": "expired", "reason": f"{who_did} until {until(row)}"}
+                values = {**closed, "decided_by": NOBODY, "decided_at": now()}
+                connection.update("approvals", "id = :asked", {"asked": row.id}, values)
+                told = {"approval": row.id, **closed, "by": NOBODY, "digest": row.digest, "modifications": None}
+                audit.append(connection, "approval_decided", told, run_id=run_id, step_index=step_index)
 
     def edited(self, run_id: str, step_index: int) -> dict[str, Any] | None:
         """The parameters that a person gave a step instead of those of the plan, the newest. Raises StateError as `decided`."""
@@ -203,7 +223,7 @@ class Approvals:
             return kept
 
     def close(self, approval: str, status: str) -> None:
-        """`consumed`, `void` or `expired`. Raises StateError for one that is closed already: it is used once."""
+        """`consumed` or `void`. Raises StateError for one that is closed already: it is used once."""
         with self.store.write() as connection:
             row = connection.first(
                 """UPDATE approvals SET status = :status
@@ -239,10 +259,41 @@ class Approvals:
             _require_asked(connection, row)
         return row
 
+    def next_expiry(self) -> datetime | None:
+        """When the first of those expires that can still be answered or used."""
+        sql = "SELECT min(expires_at) FROM approvals WHERE status IN ('pending', 'approved', 'modified') AND expires_at >= :now"
+        with self.store.read() as connection:
+            first = connection.value(sql, {"now": now()})
+        return None if first is None else datetime.fromisoformat(first)
+
     def pending(self) -> list[Record]:
         """What waits for a person now."""
         with self.store.read() as connection:
             return _pending(connection)
+
+
+def _require_open(connection: Connection, approval: str) -> None:
+    """Raises StateError where a request waits for no answer any more, as the store knows it now."""
+    row = connection.first("SELECT * FROM approvals WHERE id = :asked", {"asked": approval})
+    if row is None or row.status not in ("pending", "expired"):
+        became = "no longer there" if row is None else row.status
+        raise StateError(f"the approval {approval} is {became}; it cannot be decided any more")
+    if expired(row):
+        raise StateError(
+            f"the approval {approval} has expired: it could be decided until {until(row)}",
+            hint="the step is rejected when the run goes on "
+            f"(`{command('runs', 'resume', row.run_id[:8])}`); the next run asks anew",
+        )
+
+
+def expired(row: Record) -> bool:
+    """Whether nobody has answered a request in time."""
+    return bool(row.status == "expired" or (row.status == "pending" and row.expires_at < now()))
+
+
+def until(row: Record) -> str:
+    """The last second in which a request can be answered."""
+    return f"{row.expires_at[:19].replace('T', ' ')} UTC"
 
 
 def _require_asked(connection: Connection, row: Record) -> None:

@@ -44,7 +44,7 @@ _EXPIRED = """SELECT a.id, 'approval_expired' AS type, a.expires_at AS at,
             (SELECT w.workflow_id FROM workflow_stages AS w WHERE w.run_id = a.run_id)) LIMIT 1), '') AS schedule,
         a.status AS approval, 0 AS all_well
     FROM approvals AS a JOIN runs AS r ON r.id = a.run_id
-    WHERE a.status = 'pending' AND a.expires_at > :since AND a.expires_at <= :now ORDER BY a.expires_at"""
+    WHERE a.status IN ('pending', 'expired') AND a.expires_at > :since AND a.expires_at <= :now ORDER BY a.expires_at"""
 _DUE = """SELECT * FROM outbox WHERE status = 'waiting' AND next_at <= :now ORDER BY
     CASE severity WHEN 'critical' THEN 0 ELSE 1 END, id"""
 

@@ -25,26 +25,36 @@ MOST_ATTEMPTS = 3
 ASKED = timedelta(hours=1)
 #: Why a row is put back whose run a daemon paused when it ended: the next one goes on with it.
 SHUTDOWN = "paused by a shutdown"
-#: What is there to be done: due; waiting with an answer, or with a run that somebody has ended or a hold has stopped; running,
-#: perhaps orphaned.
-_OPEN = """SELECT * FROM schedule_runs AS s WHERE status IN ('due', 'running')
-    OR status = 'waiting' AND NOT EXISTS (
+#: A request that came to nothing, of a step that waits all the same: refused, answered by nobody, or its answer not used in time.
+_OVER = """EXISTS (SELECT 1 FROM approvals AS a JOIN steps AS t ON t.run_id = a.run_id AND t.step_index = a.step_index
+        WHERE a.run_id = r.id AND t.status = 'pending' AND (a.status = 'rejected'
+            OR (a.status = 'expired' OR a.status IN ('pending', 'approved', 'modified') AND a.expires_at < :now)
+                AND NOT EXISTS (SELECT 1 FROM approvals AS b WHERE b.run_id = a.run_id AND b.step_index = a.step_index
+                    AND b.requested_at > a.requested_at)))"""
+_ALIVE = """EXISTS (SELECT 1 FROM approvals AS a WHERE a.run_id = r.id AND a.expires_at >= :now
+        AND a.status IN ({statuses}))"""
+_USABLE, _ANSWERABLE = (
+    _ALIVE.format(statuses=s) for s in ("'approved', 'modified'", "'pending', 'approved', 'modified'")
+)
+#: Whether a row that waits is gone on with: in its window with an answer, or with a run that somebody has ended or a hold has
+#: stopped. After it, only to write down that nothing comes of it: as long as a person may answer, they may go on by hand too.
+_GOES_ON = f"""NOT EXISTS (
         SELECT 1 FROM runs AS r WHERE (r.id = s.run_id OR r.id IN (
             SELECT w.run_id FROM workflow_stages AS w WHERE w.workflow_id = s.run_id AND w.status = 'waiting'))
-            AND (r.state = 'paused' AND s.until <= :now
-            OR r.state = 'waiting_approval' AND NOT ((s.until IS NULL OR s.until > :now) AND EXISTS (
-                SELECT 1 FROM approvals AS a WHERE a.run_id = r.id
-                    AND (a.status = 'rejected' OR a.status IN ('approved', 'modified') AND a.expires_at >= :now)))))
-    ORDER BY nominal_at, id"""
-_CLAIM = """UPDATE schedule_runs SET status = 'running', attempts = attempts + (status <> 'waiting'),
+            AND (r.state = 'paused' AND s.until <= :now OR r.state = 'waiting_approval' AND NOT CASE
+                WHEN s.until <= :now THEN {_OVER} AND NOT {_ANSWERABLE} ELSE {_USABLE} OR {_OVER} END))"""  # noqa: S608  our own
+#: What is there to be done: due; waiting, and to be gone on with; running, perhaps orphaned.
+_OPEN = f"""SELECT * FROM schedule_runs AS s WHERE status IN ('due', 'running') OR status = 'waiting' AND {_GOES_ON}
+    ORDER BY nominal_at, id"""  # noqa: S608  our own
+_CLAIM = f"""UPDATE schedule_runs AS s SET status = 'running', attempts = attempts + (status <> 'waiting'),
         run_id = COALESCE(run_id, :run), pid = :pid, started_at = COALESCE(started_at, :now), ended_at = NULL,
         reason = iif(reason = :shutdown, '', reason)
     WHERE id = :id AND status IN ('due', 'running', 'waiting') AND (attempts < :most OR status = 'waiting')
-        AND (until IS NULL OR until > :now)
+        AND (until IS NULL OR until > :now OR status = 'waiting' AND {_GOES_ON})
         AND (SELECT count(*) FROM schedule_runs AS o WHERE o.status = 'running' AND o.id <> :id) < :limit
         AND NOT EXISTS (SELECT 1 FROM schedule_runs AS o
-                        WHERE o.status = 'running' AND o.id <> :id AND o.target = schedule_runs.target)
-    RETURNING *"""
+                        WHERE o.status = 'running' AND o.id <> :id AND o.target = s.target)
+    RETURNING *"""  # noqa: S608  our own
 
 
 class Decided(Protocol):

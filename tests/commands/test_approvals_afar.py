@@ -188,6 +188,35 @@ def test_nobody_decides_nothing_and_names_of_the_environment_count_for_nothing(s
     assert "mallory" not in event["by"]
 
 
+@as_root
+def test_another_user_sees_what_runs_and_stops_everything(site: Aishell, path: str):
+    (run,) = as_user(ALICE, path, "runs")
+    assert (run["target"], run["state"]) == ("shop", "waiting_approval")
+    assert as_user(ALICE, path, "runs") == site("runs", "list", "--output", "json").expect(0).json
+    assert as_user(ALICE, path, "schedules") == site("schedule", "list", "--output", "json").expect(0).json
+    assert as_user(ALICE, path, "hold") == []
+    stop = {"reason": "disk replaced"}
+    assert "decides nothing" in as_user(NOBODY, path, "hold", said=stop)["refused"]
+    assert (as_user(ALICE, path, "hold", said={})["exit_code"], as_user(ALICE, path, "hold")) == (2, [])
+    assert "unknown target" in as_user(ALICE, path, "hold", said={**stop, "target": "shopp"})["refused"]
+    placed = as_user(ALICE, path, "hold", said=stop)
+    assert (placed["target"], placed["new"]) == (None, True)
+    assert as_user(BOB, path, "hold", said={"reason": "another"})["new"] is False
+    for one in as_user(ALICE, path, "approvals"):
+        as_user(ALICE, path, "approvals", one["id"], "approve", said={})
+    assert "already so" in site("hold", "--socket", path, "--reason", "again").expect(0).out
+    (held,) = site("hold", "--socket", path, "--output", "json").expect(0).json
+    assert held["by"].endswith(f"(uid {ALICE})")
+    assert not over(site)
+    assert "decides nothing" in as_user(NOBODY, path, "hold", "release", said={})["refused"]
+    assert "released: every target" in site("release", "--socket", path).expect(0).out
+    assert as_user(ALICE, path, "hold", "release", said={})["exit_code"] == 2
+    (event,) = site.events("hold_released")
+    assert event["by"].endswith(f"(uid {os.getuid()})")
+    wait_until(lambda: over(site), "the night goes on after it")
+    site("audit", "verify").expect(0)
+
+
 def test_the_command_asks_a_daemon_and_opens_no_site(site: Aishell, path: str, aishell: Aishell):
     listed = site("approvals", "list", "--output", "json").expect(0).json
     aishell.configure("targets.yaml", "nonsense")
@@ -251,7 +280,14 @@ def test_monitors_read_health_at_a_port_and_decide_nothing_there(site: Aishell, 
     assert b"aishell_tick_timestamp_seconds" in get(port, "/metrics", "s3cret")[1]
     assert get(port, "/metrics")[0] == 401
     approval = call(f"{place}/shop.sock", "approvals")[0]["id"]
-    for address in ("/approvals", f"/approvals/{approval}", "/nothing"):
+    for address in (
+        "/approvals",
+        f"/approvals/{approval}",
+        "/runs",
+        "/schedules",
+        "/hold",
+        "/nothing",
+    ):
         assert get(port, address, "s3cret")[0] == 404
     with closing(sqlite3.connect(site.state, isolation_level=None)) as held:
         held.execute("BEGIN IMMEDIATE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import time
@@ -73,7 +74,12 @@ def test_a_daemon_runs_the_night_and_ends_when_it_is_told_to(site: Aishell, numb
 
 
 def test_a_site_has_one_daemon(site: Aishell):
+    prune = site.state.parent / "schedule-logs" / "prune.log"
+    prune.parent.mkdir(mode=0o700)
+    prune.touch()
+    os.utime(prune, (0, 0))
     daemon = started(site)
+    wait_until(lambda: "0 run(s) removed" in prune.read_text(), "what is old is pruned beside it")
     refused = site("schedule", "start").expect(6)
     assert f"process {daemon.process.pid} on " in refused.err
     daemon.kill()

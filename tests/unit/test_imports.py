@@ -51,6 +51,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "scheduling.clockwork",
         "scheduling.configuration",
         "scheduling.daemon",
+        "scheduling.timetable",
+        "scheduling.upkeep",
         "workflows.working",
         "workflows.driving",
         "digest",

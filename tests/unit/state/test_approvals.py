@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -79,7 +83,7 @@ def test_an_answer_cannot_be_given_twice(approvals, run_id):
     assert approvals.find(approval).decided_by == "kim"
 
 
-@pytest.mark.parametrize("status", ["consumed", "void", "expired"])
+@pytest.mark.parametrize("status", ["consumed", "void"])
 def test_an_approval_that_is_closed_is_never_used_again(approvals, run_id, status):
     approval = ask(approvals, run_id)
     approvals.decide(approval, "approved", by="kim")
@@ -104,8 +108,85 @@ def test_a_request_that_expired_waits_for_nobody_and_cannot_be_answered(approval
     assert approvals.pending() == []
     with pytest.raises(StateError) as caught:
         approvals.decide(approval, "approved", by="kim")
-    assert "expired" in caught.value.message
+    assert "has expired" in caught.value.message
+    assert "the next run asks anew" in str(caught.value.hint)
+
+
+def test_what_nobody_answers_in_time_is_expired_by_nobody_and_once(store, approvals, run_id):
+    approval = ask(approvals, run_id, hours=-1)
+    for _ in range(2):
+        row = approvals.decided(run_id, 0)
+        assert row is not None
+        assert (row.id, row.status, row.decided_by) == (approval, "expired", "nobody")
+    (event,) = told(store, "approval_decided")
+    assert (event["status"], event["by"], event["reason"]) == ("expired", "nobody", row.reason)
+    with pytest.raises(StateError, match="has expired"):
+        approvals.decide(approval, "approved", by="kim")
+    with store.read() as connection:
+        assert audit.verify_records(connection) == []
+
+
+def test_a_request_that_was_asked_anew_does_not_expire_for_the_newer_one(approvals, run_id):
+    ask(approvals, run_id, "d1", hours=-1)
+    newer = ask(approvals, run_id, "d2")
     assert approvals.decided(run_id, 0) is None
+    approvals.decide(newer, "approved", by="kim")
+    row = approvals.decided(run_id, 0)
+    assert (row.id, row.status) == (newer, "approved")
+
+
+def test_of_two_people_the_second_can_be_too_late(approvals, run_id, monkeypatch):
+    asked = {"tool": "t", "people": 2, "requesters": [1]}
+    approval = approvals.ask(run_id, 0, "a", "d", "review", asked, 24)
+    assert approvals.decide(approval, "approved", by="kim", uid=2) == "pending"
+    monkeypatch.setattr("aishell.state.approvals.now", lambda: "2999-01-01T00:00:00.000000+00:00")
+    with pytest.raises(StateError, match="has expired"):
+        approvals.decide(approval, "approved", by="lee", uid=3)
+    row = approvals.decided(run_id, 0)
+    assert (row.status, row.decided_by) == ("expired", "nobody")
+    assert row.reason.startswith("only kim had approved until ")
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(microseconds=1)])
+def test_an_answer_in_the_very_last_moment_counts(approvals, run_id, monkeypatch, late):
+    approval = ask(approvals, run_id)
+    moment = datetime.fromisoformat(approvals.find(approval).expires_at) + late
+    monkeypatch.setattr("aishell.state.approvals.now", lambda: moment.isoformat(timespec="microseconds"))
+    assert [row.id for row in approvals.pending()] == ([] if late else [approval])
+    if late:
+        with pytest.raises(StateError, match="has expired"):
+            approvals.decide(approval, "approved", by="kim")
+    else:
+        approvals.decide(approval, "approved", by="kim")
+    row = approvals.decided(run_id, 0)
+    assert row is not None
+    assert row.status == ("expired" if late else "approved")
+
+
+def test_decided_and_expired_at_once_one_of_them_wins(store, approvals, run_id):
+    """An answer waits for its turn to write, and meanwhile its time goes by; whatever is first, the log says the same."""
+    seen = []
+    for number in range(12):
+        approval = approvals.ask(run_id, 0, "a", f"d{number}", "confirm", {"tool": "t"}, 0.05 / 3600)
+        until = datetime.fromisoformat(approvals.find(approval).expires_at)
+        answers, others = [], Approvals(Store.open(store.path))
+
+        def answer(others=others, approval=approval, answers=answers, until=until) -> None:
+            time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds() - 0.001))
+            with contextlib.suppress(StateError):
+                answers.append(others.decide(approval, "approved", by="kim"))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        while approvals.find(approval).status == "pending":
+            approvals.decided(run_id, 0)
+        thread.join()
+        others.store.close()
+        seen.append(approvals.find(approval).status)
+        assert seen[-1] == ("approved" if answers else "expired")
+        with store.read() as connection:
+            assert audit.verify_records(connection) == []
+    assert len(told(store, "approval_decided")) == len(seen)
 
 
 def test_a_question_asked_again_after_its_request_expired_waits_anew(approvals, run_id):

@@ -1,0 +1,71 @@
+"""What a daemon has done for the site's own store: old runs pruned, `state.db` checked. By processes, as from cron."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from subprocess import Popen
+
+from aishell import processes
+from aishell.errors import StateError
+from aishell.scheduling.starting import Starter, log_of
+from aishell.scheduling.times import seconds
+from aishell.settings import DaemonSettings
+from aishell.site_files import SiteFiles
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command that is run again and again; its log is named `name`. `quiet`: while no run goes on, for runs wait for it."""
+
+    name: str
+    words: tuple[str, ...]
+    quiet: bool = False
+
+    def every(self, settings: DaemonSettings) -> int:
+        """Seconds between two of them; 0: never."""
+        return seconds(settings.prune_every if self.name == "prune" else settings.maintain_every)
+
+
+#: What is pruned leaves free pages, which are then given back.
+TASKS = (Task("prune", ("runs", "prune")), Task("maintain", ("state", "maintain"), quiet=True))
+
+
+@dataclass
+class Upkeep:
+    """A chore: begin what is due, one at a time. When each was begun last is the time of its log: it outlives a restart."""
+
+    starter: Starter
+    _child: Popen[bytes] | None = None
+    _task: Task = TASKS[0]
+
+    def __call__(self, site: SiteFiles) -> None:
+        """Raises StateError for one that has failed."""
+        if self._child is not None:
+            code = self._child.poll()
+            if code is None:
+                return
+            self._child = None
+            if code:
+                log = log_of(site, self._task.name)
+                told = " ".join(self._task.words)
+                raise StateError(f"`aishell {told}` ended with {code}", hint=f"what it said is in {log}")
+        for task in TASKS:
+            if self._due(site, task):
+                self._task, log = task, log_of(site, task.name)
+                self._child = processes.start([*self.starter.words, *task.words], log)
+                log.touch()
+                return
+
+    def _due(self, site: SiteFiles, task: Task) -> bool:
+        every, log = task.every(site.settings.daemon), log_of(site, task.name)
+        if not every:
+            return False
+        if not log.exists():  # it counts from the first start of a daemon
+            log.parent.mkdir(mode=0o700, exist_ok=True)
+            log.touch(mode=0o600)
+            return False
+        age = time.time() - log.stat().st_mtime
+        busy = task.quiet and bool(self.starter.running or self.starter.others)
+        # Where something always runs it is done all the same; a time that is to come was written by a clock that was put back.
+        return age < 0 or age >= every * (2 if busy else 1)

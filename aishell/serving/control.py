@@ -1,0 +1,63 @@
+"""What runs, what is to come, and the emergency stop, as documents: for the commands, and for others at the daemon's socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aishell.commands import command
+from aishell.errors import UnknownNameError, UsageError
+from aishell.site_files import SiteFiles
+from aishell.state.holds import EVERYWHERE, Hold
+
+
+def runs(site: SiteFiles, *, limit: int, target: str | None = None, states: Iterable[str] | None = None) -> list[Any]:
+    """Runs, the newest first."""
+    return [
+        {
+            "run_id": row.id,
+            "agent": row.agent,
+            "target": row.target,
+            "state": row.state,
+            "status": json.loads(row.result)["status"] if row.result else None,
+            "created_at": row.created_at[:19],
+            "requested_by": row.requested_by,
+        }
+        for row in site.runs.recent(limit=limit, target=target, states=states)
+    ]
+
+
+def held(site: SiteFiles) -> list[dict[str, Any]]:
+    """The holds in force, the one on every target (`target` None) first."""
+    return [told(one) for one in site.held()]
+
+
+def told(hold: Hold) -> dict[str, Any]:
+    """A hold."""
+    return {"target": hold.target or None, "since": hold.at, "by": hold.by, "reason": hold.reason}
+
+
+def read(document: Mapping[str, Any]) -> Hold:
+    """A hold from its document."""
+    return Hold(document["target"] or EVERYWHERE, document["reason"], document["by"], document["since"])
+
+
+def place(site: SiteFiles, by: str, reason: str, target: str | None = None) -> tuple[Hold, bool]:
+    """Begin no further step on a target, or on any; the hold in force, and whether it is this one.
+
+    Raises UsageError without a reason, UnknownNameError for a target that is not configured.
+    """
+    if not reason.strip():
+        raise UsageError("--reason is empty", hint="say why: whoever meets the hold is told")
+    if target is not None and target not in site.settings.targets:
+        everything = command("hold", "--reason", reason)
+        if "://" in target:
+            raise UsageError("--target is a URL, not a configured target", hint=f"`{everything}` stops every target")
+        raise UnknownNameError("target", target, site.settings.targets, str(site.places.config / "targets.yaml"))
+    return site.holds.place(target or EVERYWHERE, reason.strip(), by)
+
+
+def release(site: SiteFiles, by: str, target: str | None = None) -> Hold:
+    """Lift the hold on a target, or the one on every target; what it was. Raises StateError where there is none."""
+    return site.holds.release(target or EVERYWHERE, by)
