@@ -22,6 +22,7 @@ from aishell.errors import StateError, UsageError
 from aishell.reporting.health import SEVERITIES, health
 from aishell.scheduling.due import coming
 from aishell.scheduling.starting import paused
+from aishell.state.breakers import CLOSED, HALF_OPEN, OPEN
 from aishell.state.readings import Readings, read
 from aishell.state.schedule_runs import Known
 from aishell.version import VERSION
@@ -86,6 +87,12 @@ FAMILIES = (
     ),
     Family("aishell_approvals_waiting", "gauge", ("target",), "Steps that wait for a person."),
     Family("aishell_approval_waiting_seconds", "gauge", ("target",), "Time since the oldest of them was asked for."),
+    Family(
+        "aishell_breaker_open",
+        "gauge",
+        ("target",),
+        "1 where no connection is tried for a while, 0.5 where one is or may be tried, 0 otherwise.",
+    ),
     Family(
         "aishell_schedule_runs_total",
         "counter",
@@ -190,6 +197,7 @@ def samples(
         found.set("aishell_tick_timestamp_seconds", tick.timestamp())
     _totals(found, readings, schedules)
     _approvals(found, readings, targets, at)
+    _breakers(found, readings, targets, at)
     _health(found, readings)
     for target in ("", *targets):
         found.set("aishell_hold", 0, target=target)
@@ -239,6 +247,13 @@ def _approvals(found: Samples, readings: Readings, targets: list[str], at: datet
     for row in readings.waiting:
         found.set("aishell_approvals_waiting", row.waiting, target=row.target)
         found.set("aishell_approval_waiting_seconds", _since(row.oldest, at), target=row.target)
+
+
+def _breakers(found: Samples, readings: Readings, targets: list[str], at: datetime) -> None:
+    for target in targets:
+        found.set("aishell_breaker_open", 0, target=target)
+    for one in readings.breakers:
+        found.set("aishell_breaker_open", {CLOSED: 0, HALF_OPEN: 0.5, OPEN: 1}[one.state(at)], target=one.target)
 
 
 def _health(found: Samples, readings: Readings) -> None:

@@ -136,6 +136,10 @@ class Site(SiteFiles):
         credentials = parse_url(target.url, password=target.password)
         database = open_database(credentials)
         database.may_write = not look_only
+        inspector = open_database(parse_url(target.inspection_url)) if target.inspection_url else None
+        if not look_only and database.engine != "sqlite" and self.state_path.exists():  # who only looks wants to see
+            for one in filter(None, (database, inspector)):
+                one.pools.breaker = self.breakers.of(target.name, one.credentials.connect_timeout)
         inputs = dict(task.input_data)
         if target.binlog and "binlog" in agent.inputs:
             inputs.setdefault("binlog", target.binlog)
@@ -179,7 +183,7 @@ class Site(SiteFiles):
             backups=self.vault,
             warnings=warnings,
             rereading=rereading,
-            inspector=open_database(parse_url(target.inspection_url)) if target.inspection_url else None,
+            inspector=inspector,
         )
         try:
             agent.check_inputs(job.task)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aishell.state.approvals import Approvals
     from aishell.state.autonomy import Autonomy
     from aishell.state.backlog import Backlog
+    from aishell.state.breakers import Breakers
     from aishell.state.holds import Hold, Holds
     from aishell.state.outbox import Outbox
     from aishell.state.runs import Runs
@@ -216,6 +217,12 @@ class SiteFiles:
     def held(self) -> list[Hold]:
         """The holds in force; a store is not made for that."""
         return self.holds.in_force() if self.state_path.exists() else []
+
+    @cached_property
+    def breakers(self) -> Breakers:
+        from aishell.state.breakers import Breakers
+
+        return Breakers(self.store)
 
     @cached_property
     def ledger(self) -> ScheduleRuns:

@@ -11,6 +11,7 @@ from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import AishellError, DatabaseError, UnknownNameError, UsageError
+from aishell.models import plain
 
 if TYPE_CHECKING:
     from aishell.settings import Target
@@ -52,7 +53,10 @@ def list_(ctx: click.Context, /, output: str) -> None:
 @OUTPUT
 @click.pass_context
 def test(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
-    """Connect to every target, or to those named: product, version, time of a statement. Exit 2 when one cannot be reached."""
+    """Connect to every target, or to those named: product, version, time of a statement. Exit 2 when one cannot be reached.
+
+    It tries whatever breaker is open, and closes that of a target that answers: what waits for it goes on at once.
+    """
     from aishell.cli.listing import show_rows
     from aishell.reporting.units import printable
 
@@ -74,6 +78,7 @@ def test(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
 
 def _tested(site: Site, target: Target) -> dict[str, Any]:
     from aishell.execution.examination import contact, unreachable
+    from aishell.state.runs import who
 
     row: dict[str, Any] = {"target": target.name, "mode": "unreachable", "server": None, "database": None, "user": None}
     row |= {"connect_ms": None, "statement_ms": None, "tls": None, "error": None, "hint": None}
@@ -84,6 +89,8 @@ def _tested(site: Site, target: Target) -> dict[str, Any]:
             except DatabaseError as error:
                 found = unreachable(job, error)
                 return row | {"error": found.text, "hint": found.remedy}
+            if site.state_path.exists() and site.breakers.find(target.name) is not None:
+                site.breakers.close(target.name, f"{who()} tested the target, and it answered")
     except AishellError as error:
         return row | {"error": error.message, "hint": error.hint or "correct config/targets.yaml"}
     server = met.server
@@ -113,26 +120,43 @@ def _display(target: Target) -> str:
 def health(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     """The health score of every target, or of those named, and what lowers it: as the newest health check of a run found it.
 
-    100 is the best; below 50 something critical was found. Nothing is asked of the databases now.
+    100 is the best; below 50 something critical was found. A breaker that is open is told too: several connections in a row had
+    failed, and for a while none is tried; `aishell targets test` tries one now. This command asks nothing of the databases.
     """
+    from datetime import UTC, datetime
+
     from aishell.cli.console import write_json
     from aishell.reporting.health import health as told
     from aishell.reporting.units import printable
     from aishell.state import readings
+    from aishell.state.breakers import HALF_OPEN
 
     site = open_files(ctx)
-    found = readings.read(site.store).health if site.state_path.exists() else ()
-    known = {row.target: told(row.target, row.run_id, row.at, row.output) for row in found}
+    found = readings.read(site.store) if site.state_path.exists() else readings.Readings()
+    known = {row.target: told(row.target, row.run_id, row.at, row.output) for row in found.health}
+    breakers = {one.target: one for one in found.breakers}
+    now = datetime.now(UTC)
     configured = list(site.settings.targets)
     for name in names:
         if name not in known and name not in configured:
             raise UnknownNameError("target", name, {*known, *configured})
-    chosen = list(names) or list(dict.fromkeys((*configured, *known)))
+    chosen = list(names) or list(dict.fromkeys((*configured, *known, *breakers)))
     if output == "json":
-        write_json([known.get(name) or {"target": name, "score": None} for name in chosen])
+        states = {name: {"state": one.state(now), **plain(one)} for name, one in breakers.items()}
+        healths = {name: plain(known[name]) if name in known else {"target": name, "score": None} for name in chosen}
+        write_json([{**one, "breaker": states.get(name)} for name, one in healths.items()])
         return
     for name in chosen:
         one = known.get(name)
+        breaker = breakers.get(name)
+        if breaker is not None and breaker.opened_at is not None:
+            say(printable(breaker.text), style="red")
+            what = (
+                "one is tried next"
+                if breaker.state(now) == HALF_OPEN
+                else f"none is tried before {breaker.next_at:%H:%M:%S}Z"
+            )
+            say(f"  → {what}; `{command('targets', 'test', name)}` tries now")
         if one is None:
             say(printable(f"{name}: not known: no health check among the runs that are kept"))
             continue

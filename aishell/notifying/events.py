@@ -11,6 +11,7 @@ INFO, WARNING, CRITICAL = SEVERITIES
 #: By what a rule can choose among the events of a kind.
 _RUN = frozenset({"target", "label", "schedule"})
 _SCHEDULE = frozenset({"schedule"})
+_TARGET = frozenset({"target", "label"})
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ EVENTS: Mapping[str, Event] = {
     "approval_expired": Event(WARNING, _RUN),
     "schedule_missed": Event(WARNING, _SCHEDULE),
     "schedule_failed": Event(CRITICAL, _SCHEDULE),
+    "target_unreachable": Event(WARNING, _TARGET),
+    "breaker_opened": Event(CRITICAL, _TARGET),
+    "breaker_closed": Event(INFO, _TARGET),
     "audit_broken": Event(CRITICAL, frozenset()),
     "incident_opened": Event(CRITICAL, _RUN),
     "incident_closed": Event(INFO, _RUN),

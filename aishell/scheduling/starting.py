@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aishell import processes
@@ -13,6 +13,7 @@ from aishell.scheduling.due import Entry, Pause, settle
 from aishell.scheduling.schedules import Schedule
 from aishell.scheduling.times import wall_clock
 from aishell.site_files import SiteFiles
+from aishell.state.breakers import Breaker
 from aishell.state.connection import Record
 from aishell.state.locks import is_held
 from aishell.state.schedule_runs import Known
@@ -91,7 +92,8 @@ class Starter:
         locked = {row.id for row in rows if row.id not in self._children and self._is_locked(row)}
         self.others |= locked  # until `left` has told of them
         working = locked | self._children.keys()
-        rows = [row for row in rows if row.id in working or not self._on_hold(row)]
+        breakers = {one.target: one for one in self.site.breakers.all()}
+        rows = [row for row in rows if row.id in working or not self._has_to_wait(row, breakers)]
         busy = {row.target for row in rows if row.id in working}
         for row in rows:
             tried = row.id in self._tried and self._tried[row.id] == row.ended_at
@@ -126,12 +128,15 @@ class Starter:
     def _is_locked(self, row: Record) -> bool:
         return is_held(self.site.schedule_lock(row.id))
 
-    def _on_hold(self, row: Record) -> bool:
-        """Whether its turn has to wait until a hold is released; the ledger says so, and what looks is told once."""
-        hold = self.site.holds.on(row.target)
-        if hold is not None and self.site.ledger.note(row.id, hold.text):
+    def _has_to_wait(self, row: Record, breakers: Mapping[str, Breaker]) -> bool:
+        """Whether its turn waits until a hold is released, or the target may be tried again; the ledger says so, told once."""
+        hold, breaker = self.site.holds.on(row.target), breakers.get(row.target)
+        why = hold.text if hold is not None else ""
+        if not why and breaker is not None and breaker.refuses(datetime.now(UTC)):
+            why = breaker.text
+        if why and self.site.ledger.note(row.id, why):
             self.ended(self.site.ledger.row(row.id), 0)
-        return hold is not None
+        return bool(why)
 
     @property
     def words(self) -> list[str]:

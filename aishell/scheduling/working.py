@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from aishell.commands import command
-from aishell.errors import AishellError, HeldError, StateError, TargetBusyError, UnknownNameError
+from aishell.errors import AishellError, HeldError, NotTriedError, StateError, TargetBusyError, UnknownNameError
 from aishell.execution.run import Observer
 from aishell.models import RunResult, RunState, Task
 from aishell.safety.approval import Standing
@@ -107,7 +107,7 @@ def _driven(
             result = site.run(planned, until=until, observer=observer, standing=standing(schedule), run_id=row.run_id)
         else:
             result = site.resume(row.run_id, until=until, observer=observer, standing=standing(schedule))
-    except (TargetBusyError, HeldError) as error:
+    except (TargetBusyError, HeldError, NotTriedError) as error:
         site.ledger.put_back(row.id, error.message)
         raise
     except StateError:

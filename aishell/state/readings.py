@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aishell.errors import StateError
 from aishell.models import now
+from aishell.state.breakers import Breaker, every
 from aishell.state.connection import Record
 from aishell.state.store import Store
 
@@ -49,6 +50,7 @@ class Readings:
         None  # schedule -> the oldest nominal time that is due and that nothing has begun
     )
     succeeded: Mapping[str, str] | None = None  # schedule -> when it last succeeded on all of its targets
+    breakers: tuple[Breaker, ...] = ()  # targets whose last connection failed
 
 
 def read(store: Store) -> Readings:
@@ -60,6 +62,7 @@ def read(store: Store) -> Readings:
             health=tuple(connection.all(_HEALTH)),
             unbegun={row.schedule: row.nominal_at for row in connection.all(_UNBEGUN)},
             succeeded={row.schedule: row.at for row in connection.all(_SUCCEEDED)},
+            breakers=tuple(every(connection)),
         )
 
 
