@@ -213,7 +213,7 @@ def _configured(site: SiteFiles) -> tuple[list[str], Mapping[str, Schedule], boo
     """Names of the targets, the schedules, and whether all files can be used; what can be read of them where not."""
     targets: list[str] = []
     try:
-        targets = list(site.settings.targets)
+        targets = site.target_names
         _ = site.policy
         return targets, site.schedules.by_name, True
     except StateError:

@@ -21,10 +21,10 @@ class Child(Protocol):
     def poll(self) -> int | None: ...
 
 
-def start(words: Collection[str], log: Path) -> subprocess.Popen[bytes]:
+def start(words: Collection[str], log: Path, keeps: Collection[int] = ()) -> subprocess.Popen[bytes]:
     """`aishell` with these words, in a session of its own; its output goes to a file, for a closed pipe would end it.
 
-    Raises StateError where the file cannot be written.
+    `keeps`: open files that it has as long as it lives. Raises StateError where the file cannot be written.
     """
     try:
         log.parent.mkdir(mode=0o700, exist_ok=True)
@@ -34,7 +34,12 @@ def start(words: Collection[str], log: Path) -> subprocess.Popen[bytes]:
     try:
         ourselves = [sys.executable, "-P", "-m", "aishell", *words]
         return subprocess.Popen(
-            ourselves, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True
+            ourselves,
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=handle,
+            start_new_session=True,
+            pass_fds=tuple(keeps),
         )
     finally:
         os.close(handle)

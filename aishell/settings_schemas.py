@@ -66,6 +66,7 @@ AISHELL = mapping(
         "default_target": {**_TEXT, "names": "target"},
         "safety_level": _LEVEL,
         "jobs": whole(1, 64),
+        "max_concurrent": whole(1, 1000),
         "hooks": {"type": "array", "items": {"type": "string", "format": "code", "title": "hook"}, "unique": ()},
         "keep_runs": whole(0, 10_000_000),
         "keep_notifications": whole(0, 10_000_000),
@@ -105,6 +106,8 @@ TARGET = mapping(
         "inspection_url": _URL,
         "free_disk_bytes": whole(0, MOST_BYTES),
         "binlog": {"enum": ["", "LOCAL"]},
+        "databases": {**_TEXTS, "minItems": 1},
+        "host": _TEXT,
         "pgbackrest": mapping({"stanza": _TEXT, "config": _TEXT, "repo": whole(1, 256)}, "stanza"),
     },
     "url",
@@ -293,6 +296,7 @@ SCHEDULES = mapping(
     {
         "time_zone": _ZONE,
         "max_concurrent": whole(1, 1000),
+        "max_concurrent_per_host": whole(1, 1000),
         "blackouts": {"type": "array", "items": {"anyOf": [_DAY, _BLACKOUT]}, "unique": ()},
         "schedules": {"type": "object", "additionalProperties": _SCHEDULE},
     }

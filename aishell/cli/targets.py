@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,7 +28,10 @@ def targets() -> None:
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, output: str) -> None:
-    """Every target with its environment and labels; passwords are masked."""
+    """Every target with its environment and labels; passwords are masked.
+
+    Below a target that is a whole server stand the databases that it had when it was last asked; `targets test` asks it.
+    """
     from aishell.cli.listing import show_rows
 
     site = open_site(ctx)
@@ -40,12 +44,22 @@ def list_(ctx: click.Context, /, output: str) -> None:
             "labels": list(target.labels) if output == "json" else ", ".join(target.labels),
             "time_zone": target.time_zone,
             "default": name == known.default_target if output == "json" else "*" * (name == known.default_target),
+            **({"databases": list(target.databases), "server": target.server or None} if output == "json" else {}),
         }
-        for name, target in known.targets.items()
+        for name, target in _each(site)
     ]
     show_rows(
         rows, output, empty=f"no targets in {site.places.config / 'targets.yaml'}; `{command('init')}` makes a sample"
     )
+
+
+def _each(site: Site) -> Iterator[tuple[str, Target]]:
+    """The targets of the site, behind each that is a whole server its databases."""
+    targets = site.settings.targets
+    below = [name for name in site.target_names if name not in [*targets]]
+    for name, target in targets.items():
+        yield name, target
+        yield from ((one, targets[one]) for one in below if targets[one].server == name)
 
 
 @targets.command(epilog="Examples:  aishell targets test   ·   aishell targets test shop wiki --output json")
@@ -55,13 +69,15 @@ def list_(ctx: click.Context, /, output: str) -> None:
 def test(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     """Connect to every target, or to those named: product, version, time of a statement. Exit 2 when one cannot be reached.
 
-    It tries whatever breaker is open, and closes that of a target that answers: what waits for it goes on at once.
+    Of a whole server each database is tested. It tries whatever breaker is open, and closes that of a target that answers: what
+    waits for it goes on at once.
     """
     from aishell.cli.listing import show_rows
     from aishell.reporting.units import printable
 
     site = open_site(ctx)
-    chosen = [site.target(name) for name in names] or list(site.settings.targets.values())
+    wanted = site.servers.expand(names or list(site.settings.targets))
+    chosen = [site.target(name) for name in wanted]
     if not chosen:
         raise UsageError(f"there are no targets in {site.places.config / 'targets.yaml'}")
     rows = [_tested(site, target) for target in chosen]
@@ -136,9 +152,9 @@ def health(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     known = {row.target: told(row.target, row.run_id, row.at, row.output) for row in found.health}
     breakers = {one.target: one for one in found.breakers}
     now = datetime.now(UTC)
-    configured = list(site.settings.targets)
+    configured = site.target_names
     for name in names:
-        if name not in known and name not in configured:
+        if name not in known and name not in configured and name not in site.settings.targets:
             raise UnknownNameError("target", name, {*known, *configured})
     chosen = list(names) or list(dict.fromkeys((*configured, *known, *breakers)))
     if output == "json":

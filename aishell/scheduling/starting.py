@@ -17,6 +17,7 @@ from aishell.state.breakers import Breaker
 from aishell.state.connection import Record
 from aishell.state.locks import is_held
 from aishell.state.schedule_runs import Known
+from aishell.state.slots import give_back
 
 #: So many logs of runs are kept, the newest.
 LOGS = 1000
@@ -76,6 +77,8 @@ class Starter:
                 return codes
             self.wait()
             codes += self.reap()
+            if only:  # the row of a whole server has made one for each of its databases
+                only = self.site.ledger.beside(only)
 
     @property
     def running(self) -> tuple[int, ...]:
@@ -99,10 +102,12 @@ class Starter:
             tried = row.id in self._tried and self._tried[row.id] == row.ended_at
             wanted = not tried and row.id not in working and (only is None or row.id in only)
             if wanted and row.target not in busy and len(working) < self.site.schedules.max_concurrent:
-                self._tried[row.id] = row.ended_at
-                self._children[row.id] = self._process(row)
-                working.add(row.id)
-                busy.add(row.target)
+                child = self._process(row)
+                if child is not None:
+                    self._tried[row.id] = row.ended_at
+                    self._children[row.id] = child
+                    working.add(row.id)
+                    busy.add(row.target)
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until a process that was started here has ended, or for so long."""
@@ -134,17 +139,32 @@ class Starter:
         why = hold.text if hold is not None else ""
         if not why and breaker is not None and breaker.refuses(datetime.now(UTC)):
             why = breaker.text
-        if why and self.site.ledger.note(row.id, why):
+        return bool(why) and self._noted(row, why)
+
+    def _noted(self, row: Record, why: str) -> bool:
+        """Say in the ledger why the turn of a row has not come; what looks is told once. True."""
+        if self.site.ledger.note(row.id, why):
             self.ended(self.site.ledger.row(row.id), 0)
-        return bool(why)
+        return True
 
     @property
     def words(self) -> list[str]:
         """What stands before the command of a process of ours."""
         return [*self.options, *(("--config", str(self.config)) if self.config is not None else ())]
 
-    def _process(self, row: Record) -> Child:
-        return processes.start([*self.words, "schedule", "work", str(row.id)], log_of(self.site, row.id))
+    def _process(self, row: Record) -> Child | None:
+        """The process of a row, None where as many work as may. That of a workflow does no work itself: its stages do."""
+        schedule = self.site.schedules.by_name.get(row.schedule)
+        slots: list[int] | str = []
+        if schedule is None or schedule.workflow is None:
+            slots = self.site.slots(row.target, self.site.schedules.max_concurrent_per_host)
+        if isinstance(slots, str):
+            self._noted(row, slots)
+            return None
+        try:
+            return processes.start([*self.words, "schedule", "work", str(row.id)], log_of(self.site, row.id), slots)
+        finally:
+            give_back(slots)
 
 
 def log_of(site: SiteFiles, number: int) -> Path:

@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("notifying.conditions", "notifying.events", "notifying.sending"),
     ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
-    ("settings", "settings_schemas", "databases", "archives"),
+    ("settings", "settings_schemas", "whole_servers", "databases", "archives"),
     ("registry",),
     ("safety",),
     ("planning",),
