@@ -12,6 +12,8 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from aishell.errors import StateError
+
 
 class Slots:
     """The slots of a site. `folder`: that of its lock files."""
@@ -22,11 +24,16 @@ class Slots:
     def take(self, wanted: Mapping[str, int | None]) -> list[int] | str:
         """One slot of each kind, as open files, or the kind of which `wanted` allows no more; None: as many as come.
 
-        Who starts a process passes the files on and closes its own (`give_back`).
+        Who starts a process passes the files on and closes its own (`give_back`). Raises StateError where none can be made.
         """
         taken: list[int] = []
         for kind, limit in wanted.items():
-            slot = self._take(kind, limit)
+            try:
+                slot = self._take(kind, limit)
+            except OSError as error:
+                give_back(taken)
+                message = f"no lock file can be made in {self._folder}: {error.strerror}"
+                raise StateError(message, hint="give this user write permission on the folder") from error
             if slot is None:
                 give_back(taken)
                 return kind
