@@ -27,7 +27,7 @@ def night_of(site: SiteFiles, since: datetime, until: datetime, day: str = "") -
         site.store,
         since,
         until,
-        targets=site.settings.targets,
+        targets=site.target_names,
         backups=site.vault.entries(),
         running=lambda run_id: is_held(site.run_lock(run_id)),
         further=_schedules(site, until),

@@ -10,8 +10,10 @@
     │   ├── ParameterError           a parameter a tool does not take, or a value outside its schema
     │   ├── PlanError                a plan that cannot run: cycle, unknown need or reference, capability missing
     │   ├── TargetUnavailableError   no connection could be made to the target
+    │   │   └── NotTriedError            none was tried: its breaker is open
     │   └── StateError               state.db cannot be used as it is
     ├── DatabaseError            1   the target refused or lost a statement (see `kind`)
+    │   └── BreakerOpenError         no connection is tried for a while, since several in a row failed
     ├── StepError                1   a step could not do its work
     │   ├── ReplacedError            another object stands under the name of the one that was approved
     │   ├── ArchiveError             an archive is damaged, or cannot be written
@@ -118,6 +120,10 @@ class TargetUnavailableError(UsageError):
     """No connection could be made to the target."""
 
 
+class NotTriedError(TargetUnavailableError):
+    """No connection to the target was tried: its breaker is open."""
+
+
 class StateError(UsageError):
     """The state store cannot be used as it is."""
 
@@ -128,19 +134,25 @@ class DatabaseError(AishellError):
     `kind` is one of: connect, connection_lost, lock_timeout, deadlock, serialization, too_many_connections, busy,
     statement_timeout, cancelled, permission, read_only, missing_object, disk_full, corruption, unsupported, moved, duplicate
     (a key is there already; of MySQL and MariaDB), other.
-    `code` is the engine's own code (SQLSTATE, errno, SQLite's name).
+    `code` is the engine's own code (SQLSTATE, errno, SQLite's name). `answered`: whether a server refused the connection.
     """
 
     #: The statement did not happen and may succeed when it is sent again (durability.md, Retries).
     TRANSIENT = frozenset({"connect", "lock_timeout", "deadlock", "serialization", "too_many_connections", "busy"})
 
-    def __init__(self, message: str, *, kind: str, code: str = "", hint: str | None = None) -> None:
-        self.kind, self.code = kind, code
+    def __init__(
+        self, message: str, *, kind: str, code: str = "", hint: str | None = None, answered: bool = False
+    ) -> None:
+        self.kind, self.code, self.answered = kind, code, answered
         super().__init__(message, hint=hint)
 
     @property
     def transient(self) -> bool:
         return self.kind in self.TRANSIENT
+
+
+class BreakerOpenError(DatabaseError):
+    """No connection is tried for a while, since several in a row failed."""
 
 
 class StepError(AishellError):

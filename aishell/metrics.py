@@ -23,6 +23,7 @@ from aishell.notifying import events
 from aishell.reporting.health import SEVERITIES, health
 from aishell.scheduling.due import coming
 from aishell.scheduling.starting import paused
+from aishell.state.breakers import CLOSED, HALF_OPEN, OPEN
 from aishell.state.readings import Readings, read
 from aishell.state.schedule_runs import Known
 from aishell.version import VERSION
@@ -95,6 +96,12 @@ FAMILIES = (
     ),
     Family("aishell_approvals_waiting", "gauge", ("target",), "Steps that wait for a person."),
     Family("aishell_approval_waiting_seconds", "gauge", ("target",), "Time since the oldest of them was asked for."),
+    Family(
+        "aishell_breaker_open",
+        "gauge",
+        ("target",),
+        "1 where no connection is tried for a while, 0.5 where one is or may be tried, 0 otherwise.",
+    ),
     Family(
         "aishell_schedule_runs_total",
         "counter",
@@ -211,6 +218,7 @@ def samples(
     _totals(found, readings, schedules, rules)
     _backlog(found, readings, targets, at)
     _approvals(found, readings, targets, at)
+    _breakers(found, readings, targets, at)
     found.set("aishell_notifications_waiting", readings.undelivered)
     for severity in events.SEVERITIES:
         found.set("aishell_incidents_open", (readings.incidents or {}).get(severity, 0), severity=severity)
@@ -232,7 +240,7 @@ def _configured(site: SiteFiles) -> tuple[list[str], Mapping[str, Schedule], lis
     """
     targets: list[str] = []
     try:
-        targets = list(site.settings.targets)
+        targets = site.target_names
         _ = site.policy
         schedules, told = site.schedules.by_name, site.notifications
         rules = [rule.name for rule in told.trials if rule.to]
@@ -286,6 +294,13 @@ def _approvals(found: Samples, readings: Readings, targets: list[str], at: datet
     for row in readings.waiting:
         found.set("aishell_approvals_waiting", row.waiting, target=row.target)
         found.set("aishell_approval_waiting_seconds", _since(row.oldest, at), target=row.target)
+
+
+def _breakers(found: Samples, readings: Readings, targets: list[str], at: datetime) -> None:
+    for target in targets:
+        found.set("aishell_breaker_open", 0, target=target)
+    for one in readings.breakers:
+        found.set("aishell_breaker_open", {CLOSED: 0, HALF_OPEN: 0.5, OPEN: 1}[one.state(at)], target=one.target)
 
 
 def _health(found: Samples, readings: Readings) -> None:

@@ -512,6 +512,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
+def server_of(target: str) -> str:
+    """The name of the whole server that a target's name says it is a database of; empty for a name without one."""
+    return target.rpartition("/")[0]
+
+
 def plain(value: Any) -> Any:
     """`value` as JSON types: dataclasses to dicts, tuples to lists, dates and times to ISO 8601, intervals to seconds, network
     addresses to text, bytes to hex, NaN and infinity to null. Raises TypeError for what has no such form.

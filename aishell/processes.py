@@ -24,10 +24,12 @@ class Child(Protocol):
     def poll(self) -> int | None: ...
 
 
-def start(words: Collection[str], log: Path, **environment: str) -> subprocess.Popen[bytes]:
+def start(
+    words: Collection[str], log: Path, keeps: Collection[int] = (), **environment: str
+) -> subprocess.Popen[bytes]:
     """`aishell` with these words, in a session of its own; its output goes to a file, for a closed pipe would end it.
 
-    `environment`: variables beside those of this process.
+    `keeps`: open files that it has as long as it lives; `environment`: variables beside those of this process.
 
     Raises StateError where the file cannot be written.
     """
@@ -46,6 +48,7 @@ def start(words: Collection[str], log: Path, **environment: str) -> subprocess.P
             stdout=handle,
             stderr=handle,
             start_new_session=True,
+            pass_fds=tuple(keeps),
             env={**os.environ, **environment},
         )
     finally:

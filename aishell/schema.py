@@ -167,7 +167,8 @@ def _text(value: str, schema: Schema, known: Known, at: tuple[object, ...]) -> I
     elif (kind := schema.get("names", "")) in known:
         there = known[kind]()
         glob = schema.get("glob", False)
-        fits = value in there or (glob and (value == "*" or any(fnmatchcase(name, value) for name in there)))
+        chooses = getattr(there, "fits", lambda glob: any(fnmatchcase(name, glob) for name in there))
+        fits = value in there or (glob and (value == "*" or chooses(value)))
         if not fits and not (glob and "://" in value):  # a database that is not configured goes by its URL
             yield _unknown(kind, value, there, at)
 

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,12 +19,13 @@ from zoneinfo import ZoneInfo
 
 from aishell.databases.urls import read_url, tells_password
 from aishell.errors import SettingsError, UnknownNameError, UsageError
-from aishell.models import AgentConfig, Risk, canonical, digest
+from aishell.models import AgentConfig, Risk, canonical, digest, server_of
 from aishell.schema import Known, Schema, check, wrong
 from aishell.settings_hooks import Hook, read_hooks
 from aishell.settings_schemas import AISHELL, BACKUP_RETENTION, NOTIFICATIONS, POLICY, SCHEDULES, TARGETS, agent
 from aishell.trust import secret_text
 from aishell.verdicts import Decision
+from aishell.whole_servers import database_in, in_database, name_of, reached, wanted
 from aishell.yamlfile import Document, parse
 
 PRODUCTION = "production"
@@ -64,6 +66,22 @@ class Target:
     free_disk_bytes: int | None = None  # where the server's disk cannot be seen from here
     binlog: str = ""  # MySQL: LOCAL keeps maintenance statements out of the binary log
     pgbackrest: PgBackRest | None = None  # PostgreSQL: what its backups are made with
+    databases: tuple[str, ...] = ()  # it is a whole server: globs, and with a ! before them those that are left out
+    host: str | None = None  # the machine that work on it is a load on; None: as its URL says
+    server: str = ""  # the target that it is a database of (`whole_servers`)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By which rules can name it: its own name, and that of its server."""
+        return (self.name, self.server) if self.server else (self.name,)
+
+    @property
+    def machine(self) -> str:
+        """The machine that work on it is a load on: `host`, or the first of its URL; empty for this one, and for files."""
+        if self.host is not None:
+            return self.host
+        url = read_url(self.url)
+        return "" if url.local else url.host or ""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -91,6 +109,35 @@ class Target:
             return told(self.password_command)
         return None
 
+    def takes(self, database: str) -> bool:
+        """Whether a database of the server that it is has a target of its own."""
+        return bool(self.databases) and wanted(self.databases, database)
+
+    def of(self, database: str) -> Target:
+        """The target of one database: everything is this one's but the name and where the URLs lead."""
+        inspection = in_database(self.inspection_url, database) if self.inspection_url else None
+        url, name = in_database(self.url, database), name_of(self.name, database)
+        return replace(self, name=name, url=url, inspection_url=inspection, databases=(), server=self.name)
+
+    def server_faults(self, others: Iterable[str]) -> Iterator[tuple[str, str, str | None]]:
+        """What is wrong with it as a whole server, beside the names of other targets; as `faults`."""
+        for name in others:
+            if server_of(name) == self.name:
+                yield (
+                    "databases",
+                    f"the target {name!r} is called as one of its databases would be",
+                    "give it another name",
+                )
+        if self.pgbackrest is not None:
+            yield "databases", "pgbackrest backs up a whole server, and not database by database", "make it two targets"
+        for key, url in (("url", self.url), ("inspection_url", self.inspection_url)):
+            if url is not None and "dbname=" in url.partition("?")[2]:
+                yield (
+                    key,
+                    "the database of a whole server stands in the query",
+                    "write it behind the host, or leave it out",
+                )
+
     def faults(self) -> Iterator[tuple[str, str, str | None]]:
         """What is wrong with its URLs and with how its password is named: the key, a sentence, and what to do."""
         named = [name for name in ("password_env", "password_file", "password_command") if getattr(self, name)]
@@ -107,6 +154,35 @@ class Target:
     def without_password(self) -> Target:
         """The same target, of whose password nothing is known."""
         return replace(self, password_env=None, password_file=None, password_command=())
+
+
+class Targets(Mapping[str, Target]):
+    """The targets of a site by name. Those that stand in `targets.yaml` are walked over; those of databases are found by name."""
+
+    def __init__(self, configured: Mapping[str, Target] | None = None) -> None:
+        self._configured = dict(configured or {})
+
+    def __getitem__(self, name: str) -> Target:
+        if name in self._configured:
+            return self._configured[name]
+        server = self._configured.get(server_of(name))
+        database = None if server is None else database_in(server.name, name)
+        if server is None or database is None or not server.takes(database):
+            raise KeyError(name)
+        return server.of(database)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._configured)
+
+    def __len__(self) -> int:
+        return len(self._configured)
+
+    def fits(self, glob: str) -> bool:
+        """Whether a glob can choose a target: also one of a database that nobody has seen yet."""
+        return any(
+            fnmatchcase(name, glob) or (one.databases and glob.startswith(f"{name}/"))
+            for name, one in self._configured.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -263,7 +339,8 @@ class Settings:
     default_target: str | None = None
     safety_level: str = "moderate"
     jobs: int = 1
-    targets: Mapping[str, Target] = field(default_factory=dict)
+    max_concurrent: int | None = None  # runs of schedules, and stages of workflows, at a time; None: as many as come
+    targets: Targets = field(default_factory=Targets)
     hooks: tuple[str | Hook, ...] = ()  # `module:attribute`, or a hook of its own
     keep_runs: int = 1000
     keep_days: int = 30  # no younger run is pruned
@@ -310,7 +387,7 @@ def load_settings(config: Path, known: Known | None = None) -> Settings:
     """
     document = _document(config, "targets.yaml")
     given = checked(document, TARGETS).get("targets") or {}
-    targets = {str(name): _target(str(name), data, document, config) for name, data in given.items()}
+    targets = Targets({str(name): _target(str(name), data, document, config, given) for name, data in given.items()})
     main = _document(config, "aishell.yaml")
     labels = lambda: {label for target in targets.values() for label in target.labels}  # noqa: E731
     fields = _fields(checked(main, AISHELL, {**(known or {}), "target": lambda: targets, "label": labels}))
@@ -504,7 +581,7 @@ def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if value is not None}
 
 
-def _target(name: str, data: Mapping[str, Any], document: Document, config: Path) -> Target:
+def _target(name: str, data: Mapping[str, Any], document: Document, config: Path, others: Iterable[object]) -> Target:
     values = _fields(data)
     if values["url"].startswith("sqlite:///") and not values["url"].startswith("sqlite:////"):
         path = (config.parent / values["url"].removeprefix("sqlite:///")).absolute()  # relative to the site
@@ -518,7 +595,11 @@ def _target(name: str, data: Mapping[str, Any], document: Document, config: Path
         raise wrong(document, "targets", name, "environment", message=error.message, hint=error.hint) from error
     for key, message, hint in target.faults():
         raise wrong(document, "targets", name, key, message=message, hint=hint)
-    return target
+    if not target.databases:
+        return target
+    for key, message, hint in target.server_faults(map(str, others)):
+        raise wrong(document, "targets", name, key, message=message, hint=hint)
+    return replace(target, url=reached(target.url))
 
 
 def _rule(data: Mapping[str, Any], number: int) -> Rule:

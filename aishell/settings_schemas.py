@@ -104,6 +104,7 @@ AISHELL = mapping(
         "default_target": {**_TEXT, "names": "target"},
         "safety_level": _LEVEL,
         "jobs": whole(1, 64),
+        "max_concurrent": whole(1, 1000),
         "hooks": {"type": "array", "items": {"anyOf": [_CODE, HOOK]}, "unique": ()},
         "keep_runs": whole(0, 10_000_000),
         "keep_days": whole(0, 100_000),
@@ -146,6 +147,8 @@ TARGET = mapping(
         "inspection_url": _URL,
         "free_disk_bytes": whole(0, MOST_BYTES),
         "binlog": {"enum": ["", "LOCAL"]},
+        "databases": {**_TEXTS, "minItems": 1},
+        "host": _TEXT,
         "pgbackrest": mapping({"stanza": _TEXT, "config": _TEXT, "repo": whole(1, 256)}, "stanza"),
     },
     "url",
@@ -339,6 +342,7 @@ SCHEDULES = mapping(
     {
         "time_zone": _ZONE,
         "max_concurrent": whole(1, 1000),
+        "max_concurrent_per_host": whole(1, 1000),
         "blackouts": {"type": "array", "items": {"anyOf": [_DAY, _BLACKOUT]}, "unique": ()},
         "schedules": {"type": "object", "additionalProperties": _SCHEDULE},
     }

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from aishell.agents.loading import load_agent
 from aishell.databases.connections import parse_url, unavailable
 from aishell.databases.opening import open_database
 from aishell.databases.sameness import same_database
-from aishell.databases.urls import read_url
+from aishell.databases.urls import URL, read_url
 from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownNameError, UsageError
 from aishell.execution.job import Job
 from aishell.execution.preview import Preview, as_result, preview
@@ -33,6 +34,7 @@ from aishell.safety.policy import tighter
 from aishell.settings import DEFAULT_POLICY, PRODUCTION, Target, check_environment, load_policy
 from aishell.settings import load_agent as load_config
 from aishell.site_files import SiteFiles
+from aishell.whole_servers import named_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     from aishell.agents.base import Agent
     from aishell.execution.run import Observer
+    from aishell.execution.servers import Servers
     from aishell.safety.approval import Approver, Standing
 
 
@@ -72,19 +75,34 @@ class Site(SiteFiles):
             self._check_environment(known, environment)
             return known
         url = read_url(wanted)
-        same = [known for known in self.settings.targets.values() if same_database(url, read_url(known.url))]
+        same = [known for known in self._leading_to(url) if same_database(url, read_url(known.url))]
         if same:
             known = min(same, key=lambda target: target.environment != PRODUCTION)
             self._check_environment(known, environment)
             return replace(known.without_password(), url=wanted)
         return Target(str(read_url(wanted)), wanted, environment or self._environment(wanted))
 
+    def _leading_to(self, url: URL) -> Iterator[Target]:
+        """The targets that a URL may lead to: of whole servers those of the database that it names."""
+        for known in self.settings.targets.values():
+            if not known.databases:
+                yield known
+            elif url.engine == read_url(known.url).engine and (name := named_in(url)) and known.takes(name):
+                yield known.of(name)
+
+    @cached_property
+    def servers(self) -> Servers:
+        """The whole servers among the targets, as far as they were asked."""
+        from aishell.execution.servers import Servers
+
+        return Servers(self, self.look)
+
     def refuse_held(self, wanted: str | None, *, environment: str | None = None) -> None:
         """Raises HeldError where no step may begin on a target, before anything is asked of it. `wanted` as `target` takes it."""
         holds = self.held()
         name = self.target(wanted, environment=environment).name if holds else ""
         for hold in holds:
-            if hold.target in ("", name):
+            if hold.covers(name):
                 raise hold.refusal()
 
     def _check_environment(self, known: Target, environment: str | None) -> None:
@@ -118,6 +136,8 @@ class Site(SiteFiles):
         """
         agent = load_agent(task.agent)
         target = self.target(task.target, environment=environment)
+        if target.databases:
+            raise self.servers.refusal(target)
         agent.check_inputs(task)
         own_path = self.places.config / "agents" / f"{agent.type}.yaml"
         own_stamp = locations.stamp(own_path)
@@ -136,6 +156,10 @@ class Site(SiteFiles):
         credentials = parse_url(target.url, password=target.password)
         database = open_database(credentials)
         database.may_write = not look_only
+        inspector = open_database(parse_url(target.inspection_url)) if target.inspection_url else None
+        if not look_only and database.engine != "sqlite" and self.state_path.exists():  # who only looks wants to see
+            for one in filter(None, (database, inspector)):
+                one.pools.breaker = self.breakers.of(target.name, one.credentials.connect_timeout)
         inputs = dict(task.input_data)
         if target.binlog and "binlog" in agent.inputs:
             inputs.setdefault("binlog", target.binlog)
@@ -179,7 +203,7 @@ class Site(SiteFiles):
             backups=self.vault,
             warnings=warnings,
             rereading=rereading,
-            inspector=open_database(parse_url(target.inspection_url)) if target.inspection_url else None,
+            inspector=inspector,
         )
         try:
             agent.check_inputs(job.task)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aishell.state.approvals import Approvals
     from aishell.state.autonomy import Autonomy
     from aishell.state.backlog import Backlog
+    from aishell.state.breakers import Breakers
     from aishell.state.connection import Told
     from aishell.state.holds import Hold, Holds
     from aishell.state.outbox import Outbox
@@ -153,6 +154,25 @@ class SiteFiles:
         self.policy_stamp = locations.stamp(self.policy_path)
         return load_policy(self.places.config, self.known, self.unearnable)
 
+    @property
+    def target_names(self) -> list[str]:
+        """The targets that runs are on: of whole servers the databases that they had when they were last asked."""
+        from aishell.state import servers
+        from aishell.whole_servers import name_of
+
+        targets = self.settings.targets
+        there = any(one.databases for one in targets.values()) and self.state_path.exists()
+        known = servers.known(self.store) if there else {}
+        return [
+            name
+            for one in targets.values()
+            for name in (
+                [name_of(one.name, database) for database in known.get(one.name, ()) if one.takes(database)]
+                if one.databases
+                else [one.name]
+            )
+        ]
+
     def unearnable(self, rule: Earned) -> str | None:
         """Why a rule of `earned` could never let its tool run unasked, by the tool's files; None where it could."""
         from aishell.registry.registry import Registry
@@ -252,6 +272,12 @@ class SiteFiles:
         return self.holds.in_force() if self.state_path.exists() else []
 
     @cached_property
+    def breakers(self) -> Breakers:
+        from aishell.state.breakers import Breakers
+
+        return Breakers(self.store)
+
+    @cached_property
     def ledger(self) -> ScheduleRuns:
         from aishell.state.schedule_runs import ScheduleRuns
 
@@ -310,6 +336,23 @@ class SiteFiles:
     def stage_lock(self, number: int) -> Path:
         """The file that the process working on a stage of a workflow on a target holds locked."""
         return self.locks / f"stage-{number}.lock"
+
+    def slots(self, target: str, per_host: int | None) -> list[int] | str:
+        """The slots of a process that works on a target: of the site, and of the target's machine. Else why it cannot begin.
+
+        Who starts the process passes them on (`state.slots`).
+        """
+        from aishell.state.slots import Slots
+
+        known = self.settings.targets.get(target)
+        host = "" if known is None else known.machine
+        most = self.settings.max_concurrent
+        found = Slots(self.locks).take({"site": most, f"host {host}": per_host})
+        if not isinstance(found, str):
+            return found
+        if found == "site":
+            return f"{most} are at work on this site, as many as may be"
+        return f"{per_host} are at work on the host {host or 'here'}, as many as may be"
 
     @property
     def daemon_lock(self) -> Path:

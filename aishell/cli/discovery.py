@@ -47,7 +47,7 @@ def discover_all(
             show(console(), found)
         return plain(found), 0
 
-    return max(on_each(chosen_targets(site, options), work, _failure, output, "targets"))
+    return max(on_each(site.servers.expand(chosen_targets(site, options)), work, _failure, output, "targets"))
 
 
 def _failure(name: str, error: AishellError) -> dict[str, Any]:

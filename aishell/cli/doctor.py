@@ -231,7 +231,8 @@ def _residue(site: Site, target: Target, job: Job | None) -> Iterator[Finding]:
 def _others(site: Site, target: Target | None) -> Iterator[Finding]:
     """What killed runs have left of the other targets, as far as that can be seen without asking them."""
     try:
-        others = [one for one in site.settings.targets.values() if target is None or one.name != target.name]
+        targets = [site.settings.targets[name] for name in site.target_names]
+        others = [one for one in targets if target is None or one.name != target.name]
     except AishellError:
         return  # told as a finding about the configuration
     for one in others:
@@ -253,12 +254,12 @@ def _backups(site: Site, target: Target | None, identity: str | None, *, alone: 
     from aishell.reporting.diagnosis import backup, failed
 
     try:
-        entries, configured = site.vault.entries(), site.settings.targets
+        entries, configured = site.vault.entries(), site.target_names
     except AishellError as error:
         yield failed("backups", error)
         return
     now = datetime.now(UTC)
-    if target is not None:
+    if target is not None and not target.databases:
         mine = [entry for entry in entries if entry.target == target.name]
         yield backup(target.name, mine, now, identity=identity)
     for name in () if alone else configured:

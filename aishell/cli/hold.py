@@ -11,6 +11,7 @@ from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import UsageError
+from aishell.models import server_of
 
 if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
@@ -72,7 +73,9 @@ def _working(site: SiteFiles, target: str | None) -> None:
     from aishell.models import RunState
     from aishell.reporting.units import printable
 
-    for row in site.runs.recent(limit=100, target=target, states=[RunState.EXECUTING]):
+    for row in site.runs.recent(limit=100, states=[RunState.EXECUTING]):
+        if target not in (None, row.target, server_of(row.target)):
+            continue
         say(printable(f"run {row.id[:8]} ({row.agent} on {row.target}) stops after the step it is in"))
         say(f"  → {command('runs', 'pause', row.id[:8])} stops a step in batches after the batch, too")
 
@@ -91,7 +94,7 @@ def release(ctx: click.Context, /, target: str | None, socket_: str | None) -> N
     from aishell.models import RunState
     from aishell.reporting.units import printable
     from aishell.serving import control
-    from aishell.state.holds import EVERYWHERE, stopped
+    from aishell.state.holds import stopped
     from aishell.state.runs import who
 
     if socket_:
@@ -104,8 +107,8 @@ def release(ctx: click.Context, /, target: str | None, socket_: str | None) -> N
     left = site.held()
     for one in left:
         say(printable(f"still: {one.text}"))
-    on_hold = {one.target for one in left}
-    for row in site.runs.recent(limit=100, target=target, states=[RunState.PAUSED]):
-        if stopped(row) and not on_hold & {EVERYWHERE, row.target}:
+    for row in site.runs.recent(limit=100, states=[RunState.PAUSED]):
+        mine = target in (None, row.target, server_of(row.target))
+        if mine and stopped(row) and not any(one.covers(row.target) for one in left):
             say(printable(f"run {row.id[:8]} ({row.agent} on {row.target}) was stopped by a hold"))
             say(f"  → {command('runs', 'resume', row.id[:8])}")

@@ -81,7 +81,7 @@ def plan_all(
     from aishell.reporting.units import printable
 
     site = open_site(ctx)
-    names = chosen_targets(site, options)
+    names = site.servers.expand(chosen_targets(site, options))
     if out is not None and len(names) > 1:
         raise UsageError("--out saves the plan of one target", hint="plan each target into a file of its own")
     screen = Screen(output, verbose=verbose)

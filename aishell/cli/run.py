@@ -171,7 +171,7 @@ def run_all(ctx: click.Context, agent: str, inputs: dict[str, Any], *, output: s
     """Run a task on every chosen target, one after the other; the exit code."""
     site = open_site(ctx)
     hear_sigterm()
-    names = chosen_targets(site, options)
+    names = site.servers.expand(chosen_targets(site, options))
 
     def work(name: str) -> tuple[dict[str, Any], int]:
         from aishell.execution.result import contract

@@ -178,13 +178,14 @@ def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
 def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
     """Run a schedule at once, paused or not, and wait for it. It ends where its window closes, if that is open."""
     from aishell.errors import UnknownNameError
+    from aishell.models import server_of
     from aishell.reporting.units import printable
 
     site = open_files(ctx)
     one, now = site.schedules.named(name), datetime.now(UTC)
     known = one.on(site.settings)
     for target in targets:
-        if target not in known:
+        if target not in known and server_of(target) not in known:
             raise UnknownNameError("target", target, known, f"the schedule {name}")
     blackout = one.blackout(now)
     if blackout is not None:
@@ -240,6 +241,7 @@ def work(ctx: click.Context, /, number: int) -> None:
     from aishell.cli import workflow
     from aishell.cli.output import Screen
     from aishell.models import RunResult
+    from aishell.reporting.units import printable
     from aishell.scheduling import working
 
     hear_sigterm()
@@ -248,6 +250,10 @@ def work(ctx: click.Context, /, number: int) -> None:
         result = working.work(site, number, observer, options=before_command(ctx, site))
     if result is None:
         say(f"there is nothing to do for {number} now: see `{command('schedule', 'history')}`")
+        return
+    if isinstance(result, list):
+        for target in result:
+            say(printable(target))
         return
     if isinstance(result, RunResult):
         screen.result(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import AishellError, DatabaseError, UnknownNameError, UsageError
+from aishell.models import plain
 
 if TYPE_CHECKING:
     from aishell.settings import Target
@@ -26,7 +28,10 @@ def targets() -> None:
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, output: str) -> None:
-    """Every target with its environment and labels; passwords are masked."""
+    """Every target with its environment and labels; passwords are masked.
+
+    Below a target that is a whole server stand the databases that it had when it was last asked; `targets test` asks it.
+    """
     from aishell.cli.listing import show_rows
 
     site = open_site(ctx)
@@ -39,12 +44,22 @@ def list_(ctx: click.Context, /, output: str) -> None:
             "labels": list(target.labels) if output == "json" else ", ".join(target.labels),
             "time_zone": target.time_zone,
             "default": name == known.default_target if output == "json" else "*" * (name == known.default_target),
+            **({"databases": list(target.databases), "server": target.server or None} if output == "json" else {}),
         }
-        for name, target in known.targets.items()
+        for name, target in _each(site)
     ]
     show_rows(
         rows, output, empty=f"no targets in {site.places.config / 'targets.yaml'}; `{command('init')}` makes a sample"
     )
+
+
+def _each(site: Site) -> Iterator[tuple[str, Target]]:
+    """The targets of the site, behind each that is a whole server its databases."""
+    targets = site.settings.targets
+    below = [name for name in site.target_names if name not in [*targets]]
+    for name, target in targets.items():
+        yield name, target
+        yield from ((one, targets[one]) for one in below if targets[one].server == name)
 
 
 @targets.command(epilog="Examples:  aishell targets test   ·   aishell targets test shop wiki --output json")
@@ -52,12 +67,17 @@ def list_(ctx: click.Context, /, output: str) -> None:
 @OUTPUT
 @click.pass_context
 def test(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
-    """Connect to every target, or to those named: product, version, time of a statement. Exit 2 when one cannot be reached."""
+    """Connect to every target, or to those named: product, version, time of a statement. Exit 2 when one cannot be reached.
+
+    Of a whole server each database is tested. It tries whatever breaker is open, and closes that of a target that answers: what
+    waits for it goes on at once.
+    """
     from aishell.cli.listing import show_rows
     from aishell.reporting.units import printable
 
     site = open_site(ctx)
-    chosen = [site.target(name) for name in names] or list(site.settings.targets.values())
+    wanted = site.servers.expand(names or list(site.settings.targets))
+    chosen = [site.target(name) for name in wanted]
     if not chosen:
         raise UsageError(f"there are no targets in {site.places.config / 'targets.yaml'}")
     rows = [_tested(site, target) for target in chosen]
@@ -74,6 +94,7 @@ def test(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
 
 def _tested(site: Site, target: Target) -> dict[str, Any]:
     from aishell.execution.examination import contact, unreachable
+    from aishell.state.runs import who
 
     row: dict[str, Any] = {"target": target.name, "mode": "unreachable", "server": None, "database": None, "user": None}
     row |= {"connect_ms": None, "statement_ms": None, "tls": None, "error": None, "hint": None}
@@ -84,6 +105,8 @@ def _tested(site: Site, target: Target) -> dict[str, Any]:
             except DatabaseError as error:
                 found = unreachable(job, error)
                 return row | {"error": found.text, "hint": found.remedy}
+            if site.state_path.exists() and site.breakers.find(target.name) is not None:
+                site.breakers.close(target.name, f"{who()} tested the target, and it answered")
     except AishellError as error:
         return row | {"error": error.message, "hint": error.hint or "correct config/targets.yaml"}
     server = met.server
@@ -113,26 +136,43 @@ def _display(target: Target) -> str:
 def health(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     """The health score of every target, or of those named, and what lowers it: as the newest health check of a run found it.
 
-    100 is the best; below 50 something critical was found. Nothing is asked of the databases now.
+    100 is the best; below 50 something critical was found. A breaker that is open is told too: several connections in a row had
+    failed, and for a while none is tried; `aishell targets test` tries one now. This command asks nothing of the databases.
     """
+    from datetime import UTC, datetime
+
     from aishell.cli.console import write_json
     from aishell.reporting.health import health as told
     from aishell.reporting.units import printable
     from aishell.state import readings
+    from aishell.state.breakers import HALF_OPEN
 
     site = open_files(ctx)
-    found = readings.read(site.store).health if site.state_path.exists() else ()
-    known = {row.target: told(row.target, row.run_id, row.at, row.output) for row in found}
-    configured = list(site.settings.targets)
+    found = readings.read(site.store) if site.state_path.exists() else readings.Readings()
+    known = {row.target: told(row.target, row.run_id, row.at, row.output) for row in found.health}
+    breakers = {one.target: one for one in found.breakers}
+    now = datetime.now(UTC)
+    configured = site.target_names
     for name in names:
-        if name not in known and name not in configured:
+        if name not in known and name not in configured and name not in site.settings.targets:
             raise UnknownNameError("target", name, {*known, *configured})
-    chosen = list(names) or list(dict.fromkeys((*configured, *known)))
+    chosen = list(names) or list(dict.fromkeys((*configured, *known, *breakers)))
     if output == "json":
-        write_json([known.get(name) or {"target": name, "score": None} for name in chosen])
+        states = {name: {"state": one.state(now), **plain(one)} for name, one in breakers.items()}
+        healths = {name: plain(known[name]) if name in known else {"target": name, "score": None} for name in chosen}
+        write_json([{**one, "breaker": states.get(name)} for name, one in healths.items()])
         return
     for name in chosen:
         one = known.get(name)
+        breaker = breakers.get(name)
+        if breaker is not None and breaker.opened_at is not None:
+            say(printable(breaker.text), style="red")
+            what = (
+                "one is tried next"
+                if breaker.state(now) == HALF_OPEN
+                else f"none is tried before {breaker.next_at:%H:%M:%S}Z"
+            )
+            say(f"  → {what}; `{command('targets', 'test', name)}` tries now")
         if one is None:
             say(printable(f"{name}: not known: no health check among the runs that are kept"))
             continue

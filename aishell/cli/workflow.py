@@ -76,7 +76,7 @@ def workflow(
         ctx.exit(_resume(ctx, again, dry_run, options))
     site = open_site(ctx)
     chosen = site.workflow(str(name))
-    placed = chosen.placed(_targets(site, options), site.settings)
+    placed = _placed(site, chosen, _targets(site, options))
     if dry_run:
         ctx.exit(_preview(site, chosen, placed, options))
     workflow_id = uuid.uuid4().hex
@@ -96,7 +96,15 @@ def _targets(site: Site, options: dict[str, Any]) -> list[str] | None:
                 "a workflow runs on configured targets", hint="give the database a name in config/targets.yaml"
             )
         site.target(target)  # raises for one there is not
-    return [str(target) for target in dict.fromkeys(named)]
+    return [str(target) for target in site.servers.expand(list(dict.fromkeys(named)))]
+
+
+def _placed(site: Site, chosen: Workflow, named: list[str] | None) -> list[tuple[str, str]]:
+    """Which stage runs on which target, each database of a whole server by itself."""
+    on: dict[str, list[str]] = {}
+    for stage, target in chosen.placed(named, site.settings):
+        on.setdefault(stage, []).append(target)
+    return [(stage, str(target)) for stage, targets in on.items() for target in site.servers.expand(targets)]
 
 
 def _resume(ctx: click.Context, again: str, dry_run: bool, options: dict[str, Any]) -> int:

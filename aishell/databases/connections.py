@@ -5,19 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
-
-import pybreaker
+from typing import Any, Protocol
 
 from aishell.commands import command, on
 from aishell.databases.urls import HIDDEN, URL, read_url
-from aishell.errors import DatabaseError, TargetUnavailableError, UsageError
+from aishell.errors import BreakerOpenError, DatabaseError, NotTriedError, TargetUnavailableError, UsageError
 
 CONNECT_TIMEOUT = (
     10  # seconds for all of it, from the first packet to the session; connect_timeout in a URL goes before it
 )
-FAILURES_BEFORE_OPEN = 3
-BREAKER_RESET = 60  # seconds until one more connect is tried
 
 
 @dataclass(frozen=True)
@@ -66,6 +62,19 @@ def parse_url(url: str, *, password: str | Callable[[], str | None] | None = Non
     return Credentials(parts, source)
 
 
+class Breaker(Protocol):
+    """Knows how connections to a target fared, in other processes too."""
+
+    def ask(self) -> bool:
+        """Whether any failed since the last that did not. Raises BreakerOpenError where none is to be tried now."""
+
+    def answered(self) -> None:
+        """The server has answered, after connections had failed."""
+
+    def failed(self, error: DatabaseError) -> None:
+        """Nobody has answered."""
+
+
 class Pools:
     """A small pool for each set of session limits: limits are set when a connection is born, never afterwards."""
 
@@ -74,8 +83,8 @@ class Pools:
         self._connect, self._pool = connect, pool
         self._pools: dict[Any, Any] = {}
         self._guard = threading.Lock()
-        self._breaker = pybreaker.CircuitBreaker(
-            fail_max=FAILURES_BEFORE_OPEN, reset_timeout=BREAKER_RESET, throw_new_error_on_trip=False
+        self.breaker: Breaker | None = (
+            None  # asked before each connection that is made; None: whoever asks wants to see
         )
 
     def get(self, options: Any) -> Any:
@@ -83,15 +92,24 @@ class Pools:
         with self._guard:
             pool = self._pools.get(options)
             if pool is None:
-                pool = self._pools[options] = self._pool(lambda: self._connect(options))
+                pool = self._pools[options] = self._pool(lambda: self._made(options))
+        return pool.connect()
+
+    def _made(self, options: Any) -> Any:
+        if self.breaker is None:
+            return self._connect(options)
+        failed_before = self.breaker.ask()
         try:
-            return self._breaker.call(pool.connect)
-        except pybreaker.CircuitBreakerError as error:
-            raise DatabaseError(
-                f"not tried: the last {FAILURES_BEFORE_OPEN} connections failed",
-                kind="connect",
-                hint=f"aishell tries again after {BREAKER_RESET} s; check the server, then resume the run",
-            ) from error
+            made = self._connect(options)
+        except DatabaseError as error:
+            if error.kind in ("connect", "connection_lost") and not error.answered:
+                self.breaker.failed(error)
+            elif failed_before:
+                self.breaker.answered()
+            raise
+        if failed_before:
+            self.breaker.answered()
+        return made
 
     def close(self) -> None:
         with self._guard:
@@ -111,4 +129,6 @@ def unavailable(credentials: Credentials, error: DatabaseError, target: str) -> 
     """The usage error for a target that cannot be reached before anything was done."""
     doubtful = "the path, and what is there" if credentials.engine == "sqlite" else "host, port, user and password"
     remedy = f"check {doubtful}; `{command('doctor', *on(target))}` explains each"
+    if isinstance(error, BreakerOpenError):
+        return NotTriedError(error.message, hint=error.hint)
     return TargetUnavailableError(f"no connection to {credentials.display}: {error.message}", hint=error.hint or remedy)

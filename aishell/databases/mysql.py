@@ -382,4 +382,5 @@ def map_error(error: pymysql.Error, *, connecting: bool = False) -> DatabaseErro
         kind = "connect"
     elif isinstance(error, pymysql.err.InterfaceError) and not connecting:
         kind = "connection_lost"
-    return DatabaseError(text, kind=kind, code=str(code) if code else "")
+    answered = connecting and code >= 1000 and not 2000 <= code < 3000  # between them stand those of the client
+    return DatabaseError(text, kind=kind, code=str(code) if code else "", answered=answered)

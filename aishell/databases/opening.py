@@ -25,4 +25,5 @@ def open_beside(database: Database, credentials: Credentials) -> Database:
     """Another database of the same server: who hears what is sent to the one hears this too."""
     other = open_database(credentials)
     other.hears, other.author = database.hears, database.author
+    other.pools.breaker = database.pools.breaker
     return other

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -62,6 +63,9 @@ _KINDS = {
 }
 
 
+#: libpq gives no SQLSTATE of a connection that was refused. It writes a server's own words as a severity, in the server's
+#: language, a colon and two spaces, and nothing of its own so.
+_SERVER_SAYS = re.compile(r"[^\s:]:  \S")
 _ROLE = "SELECT pg_is_in_recovery() AS standby"
 
 
@@ -482,4 +486,5 @@ def map_error(error: psycopg.Error, *, lost: bool = False, connecting: bool = Fa
         kind = "connection_lost"
     primary = error.diag.message_primary or str(error).strip().splitlines()[0]
     detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
-    return DatabaseError(primary + detail, kind=kind, code=state, hint=error.diag.message_hint)
+    answered = connecting and bool(state or _SERVER_SAYS.search(str(error)))
+    return DatabaseError(primary + detail, kind=kind, code=state, hint=error.diag.message_hint, answered=answered)

@@ -24,6 +24,7 @@ from aishell.registry.tool import Tool
 from aishell.safety import approval
 from aishell.safety.autonomy import RULE, rules_for
 from aishell.safety.gates import preapproved, standing_for
+from aishell.state.calls import within_a_minute
 from aishell.state.connection import Record
 from aishell.state.runs import requesters, who
 from aishell.verdicts import Decision, Verdict
@@ -150,7 +151,8 @@ def _verdict(run: Run, step: Step, tool: Tool, objects: Sequence[Row]) -> Verdic
     deadline = time.monotonic() + WAIT_FOR_CALM
     told = False
     while True:
-        verdict = run.job.judge(step, tool, objects, run.calls_last_minute(tool.name), run.id)
+        made = 0 if tool.rate_limit is None else within_a_minute(run.runs.store, tool.name)
+        verdict = run.job.judge(step, tool, objects, made, run.id)
         denied = {r.rule for r in verdict.reasons if r.decision is Decision.DENY}
         late = time.monotonic() > deadline or run.options.left < 0
         if not denied or not denied <= (_PASSING | {"rate_limit"}) or late or run.cancelled.wait(0):

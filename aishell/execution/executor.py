@@ -14,7 +14,7 @@ from aishell.databases.base import Session, Statement
 from aishell.errors import AishellError, DatabaseError, StepError, UnexpectedError
 from aishell.execution import earning, hooking, nights
 from aishell.execution.blocking import holders
-from aishell.execution.clearance import Cleared, calm, clear
+from aishell.execution.clearance import CALM_POLL, WAIT_FOR_CALM, Cleared, calm, clear
 from aishell.execution.costs import cost_of
 from aishell.execution.progress import watched
 from aishell.execution.retry import retrying
@@ -31,7 +31,7 @@ from aishell.registry.returns import conclude
 from aishell.registry.same import settled
 from aishell.registry.tool import Tool
 from aishell.safety.locks import lock_of, wait_of
-from aishell.state import audit
+from aishell.state import audit, calls
 from aishell.state.connection import Connection
 from aishell.state.history import size
 from aishell.traces import unexpected
@@ -160,17 +160,18 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
     values, found = cleared.values, cleared.found
     started = time.monotonic()  # here: what a person takes to approve is not the step's
     try:
-        _start(run, step, tool, cleared, result, earlier)
+        _start_in_turn(run, step, tool, cleared, result, earlier)
     except earning.NoLongerEarnedError as error:
         run.observer.said(f"{step.id}: {error.message}; it is judged anew")
         return execute(run, step, earlier)
+    except calls.TooManyCallsError as error:
+        return record(run, step, replace(result, status=StepStatus.REJECTED, reason=f"refused: {error.message}"))
     record_ = _Record()
     context = _context(run, step, tool, record_, result.attempts)
     if earlier:
         context.reached, context.interrupted = earlier.reached, earlier.interrupted
         context.earlier = [one.after for one in earlier.done if one.after is not None]
     run.job.sending.open(context.marker, record_.happened)
-    run.called(tool.name)
     try:
         with watched(run, step, tool, record_):
             done = list(earlier.done) if earlier else []
@@ -263,6 +264,19 @@ def _objects_of(run: Run, step: Step) -> Sequence[Row]:
     return unpack(json.loads(row.found)) if row.found else [{}]
 
 
+def _start_in_turn(
+    run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult, earlier: Earlier | None
+) -> None:
+    """Start the step; where other runs have taken the last call of the tool since it was judged, wait for the next."""
+    deadline = time.monotonic() + WAIT_FOR_CALM
+    while True:
+        try:
+            return _start(run, step, tool, cleared, result, earlier)
+        except calls.TooManyCallsError:
+            if time.monotonic() > deadline or run.options.left < 0 or run.cancelled.wait(CALM_POLL):
+                raise
+
+
 def _start(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult, earlier: Earlier | None) -> None:
     """The intent, durable before anything is sent."""
     found = earlier.found if earlier and earlier.found is not None else cleared.found
@@ -283,6 +297,8 @@ def _start(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResul
     )
 
     def told(connection: Connection) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        if tool.rate_limit is not None:
+            calls.take(connection, tool.name, tool.rate_limit)
         return [*lost, *(earning.used(run, tool, earned, connection) if earned is not None else ())]
 
     run.runs.step_started(

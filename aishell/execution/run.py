@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -130,7 +129,6 @@ class Run:
         self.observer = Shielded(self.observer, self.warn)
         self.graph = Graph(self.plan.steps)
         self._sessions: set[Session] = set()
-        self._calls: dict[str, deque[float]] = {}
         self._guard = threading.Lock()
         #: step id -> by whom it was approved with an earlier step, the statements that were shown then, and on which terminal
         self._agreed: dict[str, tuple[str, frozenset[str], str | None]] = {}
@@ -238,14 +236,3 @@ class Run:
             running = list(self._sessions)
         for session in running:
             session.cancel()
-
-    def calls_last_minute(self, tool: str) -> int:
-        with self._guard:
-            calls = self._calls.setdefault(tool, deque())
-            while calls and calls[0] < time.monotonic() - 60:
-                calls.popleft()
-            return len(calls)
-
-    def called(self, tool: str) -> None:
-        with self._guard:
-            self._calls.setdefault(tool, deque()).append(time.monotonic())

@@ -15,11 +15,17 @@ from aishell.reporting.units import duration, printable
 from aishell.state.connection import Record
 from aishell.state.outbox import data_of, result_of
 
+#: Those that are of connections to a target, with how a title says it.
+BREAKERS = {
+    "target_unreachable": "cannot be reached",
+    "breaker_opened": "is not connected to for a while",
+    "breaker_closed": "answers again",
+}
 #: The types of the audit log that are looked at.
 TYPES = (
     "state_changed", "step_skipped", "approval_requested", "approval_expired", "schedule_decided", "audit_broken",
     "incident_opened", "incident_closed", "workflow_decided", "window_too_small", "hold_placed", "configuration_refused",
-    "daemon_started", "daemon_stopped",
+    "daemon_started", "daemon_stopped", *BREAKERS,
 )  # fmt: skip
 #: What a run that has ended came to, by the status of its result.
 _ENDS = {"success": "run_succeeded", "partial": "run_partial", "rejected": "run_rejected", "failure": "run_failed"}
@@ -110,6 +116,8 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
         case "audit_broken":
             body = _lines(f"The audit log is not whole: {data.get('found')}", f"See `{command('audit', 'verify')}`.")
             yield replace(one, events=(event.type,), title="the audit log is not whole", body=body)
+        case "target_unreachable" | "breaker_opened" | "breaker_closed":
+            yield _connection(one, event.type, data, labels)
         case "incident_opened" | "incident_closed":
             target, title = str(data.get("target") or ""), str(data.get("title"))
             about = Facets(target, tuple(labels(target)), str(data.get("schedule") or ""), str(data.get("agent") or ""))
@@ -221,6 +229,19 @@ def _of_daemon(one: Happening, event: Record, data: Mapping[str, Any]) -> Happen
         lines = [f"By {data.get('reason')}. No schedule runs until `{command('schedule', 'start')}`."]
         lines += [f"{running} run(s) go on by themselves."] if running else []
     return replace(one, events=(event.type,), title=title, body=_lines(*lines))
+
+
+def _connection(one: Happening, kind: str, data: Mapping[str, Any], labels: Labels) -> Happening:
+    target, reason = str(data.get("target")), data.get("reason")
+    said = {
+        "target_unreachable": f"A connection to {target} failed: {reason}",
+        "breaker_opened": f"{data.get('failures')} connections to {target} in a row failed, the last with: {reason}\n"
+        "None is tried for a minute, then one; nothing runs on it until one is answered.",
+        "breaker_closed": f"The server of {target} has answered, or a person has closed the breaker: {reason}.",
+    }
+    body = _lines(said[kind], f"`{command('targets', 'test', target)}` tries a connection now.")
+    about = Facets(target, tuple(labels(target)))
+    return replace(one, events=(kind,), about=about, title=_line(f"{target} {BREAKERS[kind]}"), body=body)
 
 
 def _agent(event: Record) -> str:

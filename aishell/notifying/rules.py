@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from aishell.agents.monitoring import ADMIN, INCIDENT, alerts
 from aishell.errors import UnknownNameError, UsageError
-from aishell.models import AgentConfig
+from aishell.models import AgentConfig, server_of
 from aishell.notifying.conditions import RUN, SCHEDULE, SITE, TARGET, Condition
 from aishell.notifying.digests import Digest
 from aishell.notifying.events import CRITICAL, EVENTS, WARNING, reaches
@@ -76,7 +76,7 @@ class Rule:
         """Whether it is about what this is about."""
         return (
             self.agent in (None, about.agent)
-            and fnmatchcase(about.target, self.target)
+            and any(fnmatchcase(name, self.target) for name in (about.target, server_of(about.target)))
             and (self.label == "*" or any(fnmatchcase(label, self.label) for label in about.labels))
             and fnmatchcase(about.schedule, self.schedule)
         )

@@ -117,7 +117,7 @@ def _heartbeats(site: SiteFiles) -> dict[str, str]:
 
 def _decide(site: SiteFiles, at: datetime) -> int:
     site.outbox.begin()
-    targets = {name: target.labels for name, target in site.settings.targets.items()}
+    targets = {name: site.settings.targets[name].labels for name in site.target_names}
     judge = Judge(site.notifications, targets, list(site.schedules.by_name), _heartbeats(site))
     watching = judge.watching
     standings = [

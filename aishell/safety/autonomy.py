@@ -49,7 +49,7 @@ def rules_for(policy: Policy, tool: str, target: Target) -> list[Earned]:
     return [
         rule
         for rule in policy.earned
-        if rule.tool == tool and rule.environment == target.environment and rule.target in (None, target.name)
+        if rule.tool == tool and rule.environment == target.environment and rule.target in (None, *target.names)
     ]
 
 

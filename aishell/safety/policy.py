@@ -27,7 +27,7 @@ def decide(tool: Tool, target: Target, policy: Policy, level: str) -> Iterator[R
         rule
         for rule in policy.rules
         if _fits(tool.name, rule.tool)
-        and _fits(target.name, rule.target)
+        and any(_fits(name, rule.target) for name in target.names)
         and (rule.label == "*" or any(_fits(label, rule.label) for label in target.labels))
         and _fits(target.environment, rule.environment)
     ]

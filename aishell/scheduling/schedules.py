@@ -83,6 +83,7 @@ class Schedules:
     by_name: Mapping[str, Schedule] = field(default_factory=dict)
     max_concurrent: int = 4
     path: str = FILE
+    max_concurrent_per_host: int | None = None
 
     def named(self, name: str) -> Schedule:
         """Raises UnknownNameError."""
@@ -121,7 +122,8 @@ def load_schedules(
     made = {
         str(name): _schedule(document, str(name), one, zone, blackouts, agents, workflow) for name, one in given.items()
     }
-    return Schedules(made, data.get("max_concurrent") or Schedules.max_concurrent, path)
+    at_a_time = data.get("max_concurrent") or Schedules.max_concurrent
+    return Schedules(made, at_a_time, path, data.get("max_concurrent_per_host"))
 
 
 def _days_as_text(value: Any) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aishell import processes
@@ -13,9 +13,11 @@ from aishell.scheduling.due import Entry, Pause, settle
 from aishell.scheduling.schedules import Schedule
 from aishell.scheduling.times import wall_clock
 from aishell.site_files import SiteFiles
+from aishell.state.breakers import Breaker
 from aishell.state.connection import Record
 from aishell.state.locks import is_held
 from aishell.state.schedule_runs import Known
+from aishell.state.slots import give_back
 
 #: So many logs of runs are kept, the newest.
 LOGS = 1000
@@ -75,6 +77,8 @@ class Starter:
                 return codes
             self.wait()
             codes += self.reap()
+            if only:  # the row of a whole server has made one for each of its databases
+                only = self.site.ledger.beside(only)
 
     @property
     def running(self) -> tuple[int, ...]:
@@ -91,16 +95,19 @@ class Starter:
         locked = {row.id for row in rows if row.id not in self._children and self._is_locked(row)}
         self.others |= locked  # until `left` has told of them
         working = locked | self._children.keys()
-        rows = [row for row in rows if row.id in working or not self._on_hold(row)]
+        breakers = {one.target: one for one in self.site.breakers.all()}
+        rows = [row for row in rows if row.id in working or not self._has_to_wait(row, breakers)]
         busy = {row.target for row in rows if row.id in working}
         for row in rows:
             tried = row.id in self._tried and self._tried[row.id] == row.ended_at
             wanted = not tried and row.id not in working and (only is None or row.id in only)
             if wanted and row.target not in busy and len(working) < self.site.schedules.max_concurrent:
-                self._tried[row.id] = row.ended_at
-                self._children[row.id] = self._process(row)
-                working.add(row.id)
-                busy.add(row.target)
+                child = self._process(row)
+                if child is not None:
+                    self._tried[row.id] = row.ended_at
+                    self._children[row.id] = child
+                    working.add(row.id)
+                    busy.add(row.target)
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until a process that was started here has ended, or for so long."""
@@ -126,20 +133,38 @@ class Starter:
     def _is_locked(self, row: Record) -> bool:
         return is_held(self.site.schedule_lock(row.id))
 
-    def _on_hold(self, row: Record) -> bool:
-        """Whether its turn has to wait until a hold is released; the ledger says so, and what looks is told once."""
-        hold = self.site.holds.on(row.target)
-        if hold is not None and self.site.ledger.note(row.id, hold.text):
+    def _has_to_wait(self, row: Record, breakers: Mapping[str, Breaker]) -> bool:
+        """Whether its turn waits until a hold is released, or the target may be tried again; the ledger says so, told once."""
+        hold, breaker = self.site.holds.on(row.target), breakers.get(row.target)
+        why = hold.text if hold is not None else ""
+        if not why and breaker is not None and breaker.refuses(datetime.now(UTC)):
+            why = breaker.text
+        return bool(why) and self._noted(row, why)
+
+    def _noted(self, row: Record, why: str) -> bool:
+        """Say in the ledger why the turn of a row has not come; what looks is told once. True."""
+        if self.site.ledger.note(row.id, why):
             self.ended(self.site.ledger.row(row.id), 0)
-        return hold is not None
+        return True
 
     @property
     def words(self) -> list[str]:
         """What stands before the command of a process of ours."""
         return [*self.options, *(("--config", str(self.config)) if self.config is not None else ())]
 
-    def _process(self, row: Record) -> Child:
-        return processes.start([*self.words, "schedule", "work", str(row.id)], log_of(self.site, row.id))
+    def _process(self, row: Record) -> Child | None:
+        """The process of a row, None where as many work as may. That of a workflow does no work itself: its stages do."""
+        schedule = self.site.schedules.by_name.get(row.schedule)
+        slots: list[int] | str = []
+        if schedule is None or schedule.workflow is None:
+            slots = self.site.slots(row.target, self.site.schedules.max_concurrent_per_host)
+        if isinstance(slots, str):
+            self._noted(row, slots)
+            return None
+        try:
+            return processes.start([*self.words, "schedule", "work", str(row.id)], log_of(self.site, row.id), slots)
+        finally:
+            give_back(slots)
 
 
 def log_of(site: SiteFiles, number: int | str) -> Path:

@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from aishell.commands import command
-from aishell.errors import AishellError, HeldError, StateError, TargetBusyError, UnknownNameError
+from aishell.errors import AishellError, HeldError, NotTriedError, StateError, TargetBusyError, UnknownNameError
 from aishell.execution.run import Observer
 from aishell.models import RunResult, RunState, Task
 from aishell.safety.approval import Standing
 from aishell.scheduling.schedules import Schedule
 from aishell.scheduling.times import wall_clock
+from aishell.settings import Target
 from aishell.site import Site
 from aishell.state.connection import Record
 from aishell.state.holds import stopped
@@ -34,10 +35,11 @@ def work(
     observer: Observer | None = None,
     clock: Callable[[], datetime] = wall_clock,
     options: Collection[str] = (),
-) -> RunResult | Mapping[str, Any] | None:
+) -> RunResult | Mapping[str, Any] | list[str] | None:
     """Run what a row of the ledger stands for, or go on with its run; None where another process does, or it is not its turn.
 
-    The result of a run, or the document of a workflow, whose stages are processes that get `options`.
+    The result of a run, the document of a workflow, whose stages are processes that get `options`, or the databases of a whole
+    server, which are rows of their own then.
     Raises whatever kept the run from beginning.
     """
     lock = soon(site.schedule_lock(number), f"schedule {number}")
@@ -95,9 +97,12 @@ def _give_up(site: Site, row: Record, now: datetime) -> None:
 
 def _driven(
     site: Site, row: Record, observer: Observer | None, options: Collection[str]
-) -> RunResult | Mapping[str, Any]:
+) -> RunResult | Mapping[str, Any] | list[str]:
     try:
         schedule = site.schedules.named(row.schedule)
+        server = site.settings.targets.get(row.target)
+        if server is not None and server.databases:
+            return _expanded(site, row, schedule, server)
         if schedule.workflow is not None:
             return _night(site, row, schedule, schedule.workflow, options)
         until = None if row.until is None else datetime.fromisoformat(row.until)
@@ -107,7 +112,7 @@ def _driven(
             result = site.run(planned, until=until, observer=observer, standing=standing(schedule), run_id=row.run_id)
         else:
             result = site.resume(row.run_id, until=until, observer=observer, standing=standing(schedule))
-    except (TargetBusyError, HeldError) as error:
+    except (TargetBusyError, HeldError, NotTriedError) as error:
         site.ledger.put_back(row.id, error.message)
         raise
     except StateError:
@@ -123,6 +128,13 @@ def _driven(
         status = "waiting" if held or result.state == RunState.WAITING_APPROVAL else "done"
         site.ledger.close(row.id, status, reason=held or refused, exit_code=result.exit_code, outcome=result.status)
     return result
+
+
+def _expanded(site: Site, row: Record, schedule: Schedule, server: Target) -> list[str]:
+    """A whole server, asked which databases it has tonight: a row of the ledger for each. Its own row is done with that."""
+    targets = site.servers.databases(server, schedule.on(site.settings))
+    site.ledger.expand(row.id, targets)
+    return targets
 
 
 def _night(site: Site, row: Record, schedule: Schedule, name: str, options: Collection[str]) -> Mapping[str, Any]:

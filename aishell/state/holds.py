@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aishell.commands import command, on
 from aishell.errors import HeldError, StateError
-from aishell.models import RunState, now
+from aishell.models import RunState, now, server_of
 from aishell.state import audit
 from aishell.state.connection import Connection, Record
 from aishell.state.store import Store
@@ -15,9 +15,9 @@ from aishell.state.store import Store
 #: The target of a hold that is on all of them.
 EVERYWHERE = ""
 _IN_FORCE = "SELECT target, reason, placed_by, placed_at FROM holds ORDER BY target"
-_ON = "SELECT target, reason, placed_by, placed_at FROM holds WHERE target IN ('', :target) ORDER BY target LIMIT 1"
-_ON_RUN = """SELECT h.target, h.reason, h.placed_by, h.placed_at FROM holds AS h JOIN runs AS r ON h.target IN ('', r.target)
-    WHERE r.id = :run ORDER BY h.target LIMIT 1"""
+_ON = """SELECT target, reason, placed_by, placed_at FROM holds WHERE target IN ('', :target, :server)
+    ORDER BY target LIMIT 1"""
+_OF_RUN = "SELECT target FROM runs WHERE id = :run"
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Hold:
         what = "every target" if self.target == EVERYWHERE else self.target
         return f"{what} is on hold since {self.at[:19]}Z, by {self.by}: {self.reason}"
 
+    def covers(self, target: str) -> bool:
+        """Whether nothing begins on a target: it stands here, its server, or everything."""
+        return self.target in (EVERYWHERE, target, server_of(target))
+
     @property
     def way_out(self) -> str:
         """The command that lifts it."""
@@ -47,7 +51,7 @@ class Hold:
 
 def of_run(connection: Connection, run_id: str) -> Hold | None:
     """The hold that a run's next step meets; to be asked in the transaction that would begin it."""
-    return _hold(connection.first(_ON_RUN, {"run": run_id}))
+    return _on(connection, str(connection.value(_OF_RUN, {"run": run_id})))
 
 
 def stopped(run: Record) -> bool:
@@ -97,7 +101,7 @@ class Holds:
     def on(self, target: str) -> Hold | None:
         """What keeps steps from beginning on a target."""
         with self.store.read() as connection:
-            return _hold(connection.first(_ON, {"target": target}))
+            return _on(connection, target)
 
     def refuse(self, target: str) -> None:
         """Raises HeldError where nothing may begin on a target."""
@@ -106,7 +110,8 @@ class Holds:
             raise hold.refusal()
 
 
-def _hold(row: Record | None) -> Hold | None:
+def _on(connection: Connection, target: str) -> Hold | None:
+    row = connection.first(_ON, {"target": target, "server": server_of(target)})
     return _made(row) if row is not None else None
 
 

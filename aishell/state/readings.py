@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aishell.errors import StateError
 from aishell.models import now
+from aishell.state.breakers import Breaker, every
 from aishell.state.connection import Record
 from aishell.state.store import Store
 
@@ -56,6 +57,7 @@ class Readings:
     backlog: tuple[Record, ...] = ()  # target, items, oldest, seconds
     undelivered: int = 0
     incidents: Mapping[str, int] | None = None  # severity -> how many are open
+    breakers: tuple[Breaker, ...] = ()  # targets whose last connection failed
 
 
 def read(store: Store) -> Readings:
@@ -70,6 +72,7 @@ def read(store: Store) -> Readings:
             backlog=tuple(connection.all(_BACKLOG)),
             undelivered=connection.value(_UNDELIVERED),
             incidents={row.severity: row.number for row in connection.all(_INCIDENTS)},
+            breakers=tuple(every(connection)),
         )
 
 

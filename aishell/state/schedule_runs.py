@@ -313,6 +313,34 @@ class ScheduleRuns:
                 _tell(connection, row.schedule, "claimed", **told)
         return row
 
+    def expand(self, number: int, targets: Collection[str]) -> None:
+        """A row that is claimed was of a whole server: it makes one, due, for each target, and is done. All of it or nothing."""
+        with self.store.write() as connection:
+            row = connection.first("SELECT * FROM schedule_runs WHERE id = :id", {"id": number})
+            if row is None or row.status != "running":
+                return
+            same = ("schedule", "nominal_at", "local_at", "times", "until", "asked_by")
+            made = {**{name: row[name] for name in same}, "status": "due", "attempts": 0, "decided_at": now()}
+            made["reason"] = "run-now" if row.asked_by else ""
+            rows = [{**made, "target": target} for target in targets]
+            if rows:
+                connection.insert("schedule_runs", *rows, known="ON CONFLICT DO NOTHING")
+            said = f"{len(rows)} database{'s' if len(rows) != 1 else ''}, a run each"
+            done = {"status": "done", "reason": said, "exit_code": 0, "outcome": "success"}
+            connection.update(
+                "schedule_runs", "id = :id", {"id": number}, {**done, "run_id": None, "pid": None, "ended_at": now()}
+            )
+            told = {"nominal": row.nominal_at, "target": row.target, "reason": said, "targets": list(targets)}
+            _tell(connection, row.schedule, "ended", **told, exit_code=0, outcome="success")
+
+    def beside(self, numbers: Collection[int]) -> set[int]:
+        """The rows of the same nominal times as these."""
+        wanted, values = marks(numbers)
+        sql = f"""SELECT o.id FROM schedule_runs AS o JOIN schedule_runs AS s ON o.schedule = s.schedule
+            AND o.nominal_at = s.nominal_at WHERE s.id IN ({wanted})"""  # noqa: S608  nothing but marks
+        with self.store.read() as connection:
+            return {row.id for row in connection.all(sql, values)}
+
     def shut_down(self, number: int) -> list[str]:
         """Mark what is running as paused by a shutdown; the ids of its runs: of a workflow, those of the stages at work."""
         sql = "UPDATE schedule_runs SET reason = :reason WHERE id = :id AND status = 'running' RETURNING run_id"

@@ -220,6 +220,30 @@ DIGESTS = (
 )
 #: How far a step is that runs, for who looks from elsewhere: JSON, not audited (`state.headway`).
 PROGRESS = ("ALTER TABLE steps ADD COLUMN progress TEXT",)
+#: What processes that work on the same targets have to know of each other: connections that failed, calls of tools that may be
+#: called so often, and the databases of servers that are a target as a whole.
+TOGETHER = (
+    """CREATE TABLE breakers (
+    target TEXT NOT NULL PRIMARY KEY,
+    failures INTEGER NOT NULL, -- so many connections in a row that nobody answered
+    at TEXT NOT NULL, -- of the last failure, or try
+    reason TEXT NOT NULL, -- of the last failure
+    opened_at TEXT, -- NULL: closed
+    next_at TEXT, -- where it is open: when one connection may be tried
+    trying INTEGER NOT NULL -- 0 | 1: one is, until next_at
+)""",
+    """CREATE TABLE tool_calls (
+    id INTEGER NOT NULL PRIMARY KEY,
+    tool TEXT NOT NULL, -- of those with a rate_limit
+    at TEXT NOT NULL
+)""",
+    """CREATE TABLE server_databases (
+    server TEXT NOT NULL, -- the target that is a whole server
+    database TEXT NOT NULL,
+    seen_at TEXT NOT NULL, -- when the server was last asked
+    PRIMARY KEY (server, database)
+)""",
+)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -341,6 +365,7 @@ TABLES = (
     *DIGESTS,
     *DELIVERED,
     *PROGRESS,
+    *TOGETHER,
 )
 
 
@@ -430,6 +455,11 @@ def _progress(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _together(connection: sqlite3.Connection) -> None:
+    for statement in TOGETHER:
+        connection.execute(statement)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _deferred_objects,
@@ -445,6 +475,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _notifications,
     _digests,
     _progress,
+    _together,
 )
 VERSION = 1 + len(MIGRATIONS)
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from aishell import processes
-from aishell.databases.urls import read_url
 from aishell.errors import AishellError, OutgrownError, StateError, TargetBusyError
 from aishell.planning.conditions import described, holds
 from aishell.planning.variables import Reference
@@ -21,12 +20,13 @@ from aishell.site import Site
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.locks import is_held, soon
+from aishell.state.slots import give_back
 from aishell.workflows.deciding import Board, Limits, Status, Why, concluded
 from aishell.workflows.working import INTERRUPTED, kept, lookup, settled
 
 #: So many logs of stages are kept, the newest.
 LOGS = 1000
-#: Seconds between two looks at a process that an earlier one has left, whose end nobody tells.
+#: Seconds between two looks at processes that others have started, whose end nobody tells.
 LOOK = 0.5
 #: Seconds that a stage whose time is over has, from the interrupt on, to have its statement cancelled on the server.
 GRACE = 60.0
@@ -93,10 +93,10 @@ class Driver:
         """Start what can be started, until nothing runs and nothing more is to."""
         while True:
             try:
-                orphans = False if self.interrupted else self._start()
+                others = False if self.interrupted else self._start()
                 if self._children:
-                    self._wait(LOOK if orphans else self._patience())
-                elif orphans:
+                    self._wait(LOOK if others else self._patience())
+                elif others:
                     time.sleep(LOOK)
                 elif (pause := self._patience()) is not None:
                     time.sleep(pause)
@@ -110,7 +110,7 @@ class Driver:
                     child.terminate()
 
     def _start(self) -> bool:
-        """Start what can be; whether a process that an earlier one has left is still at work."""
+        """Start what can be; whether processes of others are still at work, whose end nobody tells."""
         while True:
             self._looked = datetime.now(UTC)
             self._board = Board(self._workflow, self.site.workflow_runs.stages(self.workflow_id))
@@ -120,12 +120,20 @@ class Driver:
             # What is left out lets others be left out, or begin.
             if not [row for row in fresh if self._left_out(row)]:
                 break
+        crowded = False
         for row in self._board.startable(fresh, {*left, *self._children}, self._limits):
+            slots = self.site.slots(row.target, self._limits.per_host)
+            if isinstance(slots, str):
+                crowded = True  # by other workflows, and schedules
+                continue
             timeout = self._workflow.stage(row.stage).timeout
-            self._children[row.id] = self._process(row)
+            try:
+                self._children[row.id] = self._process(row, slots)
+            finally:
+                give_back(slots)
             if timeout is not None:
                 self._ends[row.id] = time.monotonic() + timeout
-        return bool(left)
+        return bool(left) or crowded
 
     def _is_held(self, row: Record) -> bool:
         return is_held(self.site.stage_lock(row.id))
@@ -167,10 +175,10 @@ class Driver:
     def _fail(self, row: Record, reason: str, exit_code: int = 1) -> None:
         self.site.workflow_runs.close(row.id, Status.FAILED, reason=reason, exit_code=exit_code, outcome="failure")
 
-    def _process(self, row: Record) -> subprocess.Popen[bytes]:
+    def _process(self, row: Record, slots: Collection[int]) -> subprocess.Popen[bytes]:
         words = [*self.options, "run", "workflow", "--stage", str(row.id)]
         above = {"TRACEPARENT": self._span.parent} if self._span.parent is not None else {}
-        return processes.start(words, log_of(self.site, row.id), **above)
+        return processes.start(words, log_of(self.site, row.id), slots, **above)
 
     def _patience(self) -> float | None:
         """Seconds until something is to be done though no process has ended: a time that is over, a retry. None: nothing is."""
@@ -221,10 +229,9 @@ class Driver:
 
 
 def host_of(site: SiteFiles, target: str) -> str:
-    """The machine that a target's work is a load on: the first host of its URL; empty for this one and for files."""
+    """The machine that a target's work is a load on; empty for this one and for files."""
     known = site.settings.targets.get(target)
-    url = None if known is None else read_url(known.url)
-    return "" if url is None or url.local else url.host or ""
+    return "" if known is None else known.machine
 
 
 def log_of(site: SiteFiles, number: int) -> Path:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from aishell.agents.checking import check_task
 from aishell.errors import PlanError, UnknownNameError, UsageError
+from aishell.models import server_of
 from aishell.planning import conditions
 from aishell.planning.variables import Reference, references
 from aishell.scheduling.times import seconds
@@ -52,7 +53,7 @@ class Stage:
     def among(self, names: Sequence[str], settings: Settings) -> list[str]:
         """Those of the targets that it runs on."""
         if self.targets:
-            return [name for name in names if name in self.targets]
+            return [name for name in names if name in self.targets or server_of(name) in self.targets]
         if self.label is None:
             return list(names)
         return [name for name in names if name in settings.targets and self.label in settings.targets[name].labels]
@@ -117,7 +118,7 @@ class Workflow:
         if chosen is not None:
             return chosen
         if stage.targets or stage.label is not None:
-            return list(settings.targets)
+            return list(dict.fromkeys((*settings.targets, *stage.targets)))
         if settings.default_target is not None:
             return [settings.default_target]
         message = f"no target is named for the stage {stage.name!r} of {self.name}"

@@ -340,6 +340,10 @@ FIRING = {
         ['aishell_target_health_timestamp_seconds{target="t"} -700000x300'],
         ['aishell_target_health_timestamp_seconds{target="t"} 0x300'],
     ),
+    "AishellTargetNotConnected": (
+        ['aishell_breaker_open{target="t"} 0.5x300'],
+        ['aishell_breaker_open{target="t"} 0x300'],
+    ),
     "AishellHoldForgotten": (['aishell_hold{target=""} 1x300'], ['aishell_hold{target=""} 0x250 1x50']),
     "AishellMetricsMissing": ([], ["aishell_build_info 1x300"]),
     "AishellBacklogGrows": (

@@ -102,3 +102,10 @@ def test_privileges_of_a_stranger(server_engine):
         url = server_engine.db.make_user("stranger", grants="SELECT")
     stranger = server_engine.connected(url)
     assert stranger.call("inspect_privileges").output["role"]["role_name"].startswith("stranger")
+
+
+def test_the_databases_of_a_server_without_its_own(server_engine):
+    names = [row["database"] for row in server_engine.call("inspect_databases").output["databases"]]
+    assert names == sorted(names, key=str.encode)
+    assert str(server_engine.database.credentials.url.database) in names
+    assert not {"template0", "template1", "mysql", "sys", "information_schema", "performance_schema"} & {*names}

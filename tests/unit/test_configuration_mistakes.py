@@ -150,7 +150,7 @@ FURTHER: list[tuple[str, str, int, str]] = [
             ("    when: exection_time > 5\n", 6, "'execution_time'"),
             ("    when: temperature < 50\n", 6, "unknown metric"),
             ("    when: runs_missed > 5d\n", 6, "without a unit"),
-            ("    event: breaker_opened\n", 6, "unknown event"),
+            ("    event: breaker_open\n", 6, "unknown event"),
             ("    event: [run_failed, run_faild]\n", 6, "'run_failed'"),
             ("    event: run_failed\n    target: shpo\n", 7, "'shop'"),
             ("    event: run_failed\n    target: 'sp*'\n", 7, "shop"),

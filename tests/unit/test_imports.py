@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("notifying.conditions", "notifying.events", "notifying.sending"),
     ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
-    ("settings", "settings_schemas", "settings_hooks", "databases", "archives", "spans"),
+    ("settings", "settings_schemas", "settings_hooks", "whole_servers", "databases", "archives", "spans"),
     ("tracing",),
     ("registry",),
     ("safety",),

@@ -97,10 +97,11 @@ def test_the_commented_targets_work(config):
     text = re.sub(r"^  # ?(?=  |\w+:$|$)", "  ", (SHIPPED / "targets.yaml").read_text(), flags=re.MULTILINE)
     (config / "targets.yaml").write_text(text)
     targets = load_settings(config).targets
-    assert set(targets) == {"sample", "shop", "crm"}
+    assert set(targets) == {"sample", "shop", "cluster", "crm"}
     assert targets["shop"].password_env
     assert targets["shop"].inspection_url
     assert targets["shop"].pgbackrest
+    assert targets["cluster/orders"].url == "postgresql://maintenance@db3.example/orders"
     assert targets["crm"].binlog == "LOCAL"
 
 

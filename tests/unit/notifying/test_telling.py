@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from aishell.errors import DatabaseError
 from aishell.models import Task
 from aishell.notifying.telling import Told, tell, told_at_end
 from aishell.site import Site
@@ -507,3 +508,25 @@ def test_an_event_that_somebody_has_damaged_keeps_no_other_from_being_told(place
             )
     place.run()
     assert [rule for rule, _, _ in place.told()] == ["well", "well"]
+
+
+def test_a_server_that_is_gone_is_told_of_once_and_when_it_answers(place: Place):
+    place.rules(
+        "name: gone, event: [target_unreachable, breaker_opened, breaker_closed], label: small, to: [chat]",
+        "name: crm, event: breaker_opened, target: crm, to: [chat]",
+    )
+    place.run()
+    place.look()
+    with place.open() as site:
+        watch = site.breakers.of("shop", 10)
+        for _ in range(4):
+            watch.failed(DatabaseError("connection refused\nby postgresql://u:secret@db/shop", kind="connect"))
+        watch.answered()
+    place.look()
+    assert place.told() == [
+        ("gone", "chat", "shop cannot be reached"),
+        ("gone", "chat", "shop is not connected to for a while"),
+        ("gone", "chat", "shop answers again"),
+    ]
+    bodies = [body for (body,) in place.rows("SELECT body FROM outbox ORDER BY id")]
+    assert all("`aishell targets test shop`" in body and "secret" not in body for body in bodies)

@@ -1,0 +1,116 @@
+"""Whole servers of a site, asked which databases they have: once for each command, and never by what only looks at the site."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from aishell.databases.connections import unavailable
+from aishell.databases.sameness import same_database
+from aishell.databases.urls import read_url
+from aishell.errors import AishellError, DatabaseError, UsageError
+from aishell.execution.job import Job
+from aishell.settings import Target
+from aishell.site_files import SiteFiles
+from aishell.state import servers
+from aishell.whole_servers import files_in, named_in
+
+
+class Servers:
+    """What the servers of a site have answered so far. `look`: a job that can only look at a target."""
+
+    def __init__(self, site: SiteFiles, look: Callable[[Target], AbstractContextManager[Job]]) -> None:
+        self._site, self._look = site, look
+        self._answers: dict[str, list[str] | AishellError] = {}
+
+    def databases(self, server: Target, beside: Collection[str] = ()) -> list[str]:
+        """The names of the targets of a server's databases, without those that `beside` names by another target already.
+
+        Raises TargetUnavailableError where the server cannot be asked, and UsageError where none of its databases is wanted.
+        """
+        if server.name not in self._answers:
+            try:
+                self._answers[server.name] = self._ask(server)
+            except AishellError as error:
+                self._answers[server.name] = error
+        answer = self._answers[server.name]
+        if isinstance(answer, AishellError):
+            raise answer
+        others = [*self._before(server, beside)]
+        made = [server.of(name) for name in answer]
+        return [one.name for one in made if not any(_same(one, other) for other in others)]
+
+    def expand(self, names: Sequence[str | None]) -> list[str | None]:
+        """Targets with each server among them replaced by its databases; None is the site's default.
+
+        A server that cannot be asked stays, and what is begun on it fails with the reason: the others have their turn.
+        """
+        found: dict[str | None, None] = {}
+        beside = [name for name in names if name is not None]
+        for name in names:
+            target = self._site.settings.targets.get(name or self._site.settings.default_target or "")
+            if target is None or not target.databases:
+                found[name] = None
+                continue
+            try:
+                found |= dict.fromkeys(self.databases(target, beside))
+            except AishellError:
+                found[target.name] = None
+        return list(found)
+
+    def refusal(self, server: Target) -> AishellError:
+        """Why nothing runs on a server itself."""
+        try:
+            names = self.databases(server)
+        except AishellError as error:
+            return error
+        shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        message = f"{server.name} is a whole server, and this is about one database"
+        return UsageError(message, hint=f"name one of them: {shown}")
+
+    def _ask(self, server: Target) -> list[str]:
+        url = read_url(server.url)
+        there = files_in(url) if url.engine == "sqlite" else self._listed(server)
+        chosen = [name for name in there if server.takes(name)]
+        if not chosen:
+            globs = ", ".join(server.databases)
+            raise UsageError(
+                f"none of the {len(there)} database(s) of {server.name} is chosen by `databases: [{globs}]`",
+                hint=f"correct {self._site.places.config / 'targets.yaml'}",
+            )
+        if self._site.state_path.exists():
+            with self._site.store.write() as connection:
+                servers.remember(connection, server.name, chosen)
+        return chosen
+
+    def _listed(self, server: Target) -> list[str]:
+        with self._look(server) as job:
+            if self._site.state_path.exists():
+                limit = job.database.credentials.connect_timeout
+                job.database.pools.breaker = self._site.breakers.of(server.name, limit)
+            try:
+                return [str(row["database"]) for row in job.read("inspect_databases")["databases"]]
+            except DatabaseError as error:
+                if error.kind != "connect":
+                    raise
+                raise unavailable(job.database.credentials, error, server.name) from error
+
+    def _before(self, server: Target, beside: Collection[str]) -> Iterator[Target]:
+        """The targets that go before a server's own: those of a single database, and the servers that were named before it."""
+        earlier = True
+        for name in beside:
+            target = self._site.settings.targets.get(name)
+            earlier = earlier and name != server.name
+            if target is not None and target.name != server.name and (earlier or not target.databases):
+                yield target
+
+
+def _same(one: Target, other: Target) -> bool:
+    """Whether another target, or one of its databases, is the database of this one."""
+    mine, theirs = read_url(one.url), read_url(other.url)
+    if other.databases:
+        name = named_in(mine)
+        if not other.takes(name):
+            return False
+        theirs = read_url(other.of(name).url)
+    return same_database(mine, theirs)

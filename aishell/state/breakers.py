@@ -1,0 +1,185 @@
+"""Breakers: how connections to a target fared, over all processes. Where several in a row failed, none is tried for a while.
+
+The decisions are pure (`Breaker`); `Breakers` writes them down. Who tries first when the time is over takes that try by moving
+the time on, in one transaction. If it is killed, nothing has to be undone: another may try when that time is over, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from aishell.errors import BreakerOpenError, DatabaseError
+from aishell.state import audit
+from aishell.state.connection import Connection, Record
+from aishell.state.store import Store
+
+#: So many connections in a row that nobody answered open a breaker.
+MOST_FAILURES = 3
+#: How long none is tried then, before one is.
+REST = timedelta(seconds=60)
+#: A failure that is older begins no row of them.
+FORGOTTEN = timedelta(hours=1)
+#: A try may take a little longer than its own limit of time.
+SPARE = timedelta(seconds=20)
+
+CLOSED, HALF_OPEN, OPEN = "closed", "half_open", "open"
+_ONE = "SELECT * FROM breakers WHERE target = :target"
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """Connections to a target that failed in a row. `at`: of the last failure, or try.
+
+    `next_at`: where it is open, when one may be tried; `trying`: one is.
+    """
+
+    target: str
+    failures: int
+    at: datetime
+    reason: str
+    opened_at: datetime | None = None
+    next_at: datetime | None = None
+    trying: bool = False
+
+    def state(self, now: datetime) -> str:
+        """One of CLOSED, HALF_OPEN (one connection is or may be tried) and OPEN."""
+        if self.opened_at is None:
+            return CLOSED
+        return HALF_OPEN if self.trying or self._rested(now) else OPEN
+
+    def refuses(self, now: datetime) -> bool:
+        """Whether a connection is not to be tried."""
+        return self.opened_at is not None and not self._rested(now)
+
+    def _rested(self, now: datetime) -> bool:
+        # A clock that was put back makes no rest longer: failures are never of the future.
+        return self.next_at is None or self.next_at <= now or self.at > now
+
+    def tried(self, now: datetime, limit: timedelta) -> Breaker:
+        """One connection is tried, which takes at most `limit`."""
+        return replace(self, trying=True, at=now, next_at=now + max(REST, limit + SPARE))
+
+    def failed(self, now: datetime, reason: str) -> Breaker:
+        """One more that nobody answered."""
+        if self.opened_at is not None:  # of those that were begun before it opened, none prolongs the rest
+            return replace(self, trying=False, at=now, reason=reason, next_at=now + REST) if self.trying else self
+        failures = self.failures + 1 if abs(now - self.at) <= FORGOTTEN else 1
+        counted = replace(self, failures=failures, at=now, reason=reason)
+        return counted if failures < MOST_FAILURES else replace(counted, opened_at=now, next_at=now + REST)
+
+    @property
+    def text(self) -> str:
+        """One sentence."""
+        since = f"{self.opened_at:%Y-%m-%dT%H:%M:%S}Z" if self.opened_at else ""
+        failed = f"{self.failures} connections in a row had failed"
+        return f"{self.target} is not connected to since {since}, when {failed}: {self.reason}"
+
+
+class Breakers:
+    """The breakers in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def of(self, target: str, limit: float) -> Watch:
+        """What asks, and is told, when a connection to a target is made; `limit`: how long that may take, in seconds."""
+        return Watch(self, target, timedelta(seconds=limit))
+
+    def find(self, target: str) -> Breaker | None:
+        """What is known of a target; None where its last connection was answered."""
+        with self.store.read() as connection:
+            row = connection.first(_ONE, {"target": target})
+        return _made(row) if row is not None else None
+
+    def all(self) -> list[Breaker]:
+        """Every target whose last connection failed."""
+        with self.store.read() as connection:
+            return every(connection)
+
+    def take(self, target: str, limit: timedelta) -> bool:
+        """Whether a connection may be tried; where a breaker is open and has rested, that try is taken by this."""
+        with self.store.write() as connection:
+            row = connection.first(_ONE, {"target": target})
+            known = _made(row) if row is not None else None
+            now = datetime.now(UTC)
+            if known is None or known.opened_at is None:
+                return True
+            if known.refuses(now):
+                return False
+            _put(connection, known.tried(now, limit))
+            return True
+
+    def failed(self, target: str, reason: str) -> Breaker:
+        """Nobody answered a connection; what is known of the target then."""
+        said = str(audit.redact(reason))
+        with self.store.write() as connection:
+            row, now = connection.first(_ONE, {"target": target}), datetime.now(UTC)
+            before = _made(row) if row is not None else Breaker(target, 0, now, said)
+            after = before.failed(now, said)
+            if after != before:
+                _put(connection, after)
+            if after.failures == 1 and before.opened_at is None:
+                audit.append(connection, "target_unreachable", {"target": target, "reason": said})
+            if after.opened_at is not None and before.opened_at is None:
+                told = {"target": target, "failures": after.failures, "reason": said}
+                audit.append(connection, "breaker_opened", told)
+        return after
+
+    def close(self, target: str, why: str) -> Breaker | None:
+        """Forget the failures of a target; what was known of it."""
+        with self.store.write() as connection:
+            row = connection.first("DELETE FROM breakers WHERE target = :target RETURNING *", {"target": target})
+            if row is not None and row.opened_at is not None:
+                audit.append(
+                    connection, "breaker_closed", {"target": target, "reason": why, "opened_at": row.opened_at}
+                )
+        return _made(row) if row is not None else None
+
+
+@dataclass
+class Watch:
+    """The breaker of one target, as whoever connects to it sees it (`databases.connections.Breaker`)."""
+
+    breakers: Breakers
+    target: str
+    limit: timedelta
+
+    def ask(self) -> bool:
+        """Whether any connection failed before; costs one read where none did. Raises BreakerOpenError."""
+        known = self.breakers.find(self.target)
+        if known is None:
+            return False
+        if known.opened_at is not None and not self.breakers.take(self.target, self.limit):
+            known = self.breakers.find(self.target) or known
+            raise BreakerOpenError(
+                known.text, kind="connect", hint=f"one is tried after {known.next_at:%H:%M:%S}Z; check the server"
+            )
+        return True
+
+    def answered(self) -> None:
+        """A server answered, after connections had failed."""
+        self.breakers.close(self.target, "a connection was answered")
+
+    def failed(self, error: DatabaseError) -> None:
+        """Nobody answered."""
+        self.breakers.failed(self.target, error.message)
+
+
+def every(connection: Connection) -> list[Breaker]:
+    """Every target whose last connection failed."""
+    return [_made(row) for row in connection.all("SELECT * FROM breakers ORDER BY target")]
+
+
+def _made(row: Record) -> Breaker:
+    opened, following = (datetime.fromisoformat(text) if text else None for text in (row.opened_at, row.next_at))
+    failed = datetime.fromisoformat(row.at)
+    return Breaker(row.target, row.failures, failed, row.reason, opened, following, bool(row.trying))
+
+
+def _put(connection: Connection, one: Breaker) -> None:
+    times = {"at": one.at, "opened_at": one.opened_at, "next_at": one.next_at}
+    row: dict[str, object] = {name: moment.isoformat() if moment else None for name, moment in times.items()}
+    row |= {"target": one.target, "failures": one.failures, "reason": one.reason, "trying": int(one.trying)}
+    again = ", ".join(f"{name} = excluded.{name}" for name in row if name != "target")
+    connection.insert("breakers", row, known=f"ON CONFLICT (target) DO UPDATE SET {again}")

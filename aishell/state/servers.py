@@ -1,0 +1,26 @@
+"""The databases that servers had when they were last asked: for whoever looks without asking them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from aishell.models import now
+from aishell.state.connection import Connection
+from aishell.state.store import Store
+
+
+def remember(connection: Connection, server: str, databases: Collection[str]) -> None:
+    """What a server has now; what it had before and has no more is forgotten."""
+    connection.execute("DELETE FROM server_databases WHERE server = :server", {"server": server})
+    rows = [{"server": server, "database": name, "seen_at": now()} for name in databases]
+    if rows:
+        connection.insert("server_databases", *rows)
+
+
+def known(store: Store) -> dict[str, list[str]]:
+    """Server -> its databases."""
+    found: dict[str, list[str]] = {}
+    with store.read() as connection:
+        for row in connection.all("SELECT server, database FROM server_databases ORDER BY server, database"):
+            found.setdefault(row.server, []).append(row.database)
+    return found

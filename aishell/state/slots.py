@@ -1,0 +1,76 @@
+"""Slots: so many processes at a time, counted over all that share a folder of locks.
+
+A slot is a lock on a file, handed on to the process that works: the kernel gives it back when that ends, however it does. A row
+of a table would have to be taken back for a process that was killed, by somebody who knows that it was.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from aishell.errors import StateError
+
+
+class Slots:
+    """The slots of a site. `folder`: that of its lock files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def take(self, wanted: Mapping[str, int | None]) -> list[int] | str:
+        """One slot of each kind, as open files, or the kind of which `wanted` allows no more; None: as many as come.
+
+        Who starts a process passes the files on and closes its own (`give_back`). Raises StateError where none can be made.
+        """
+        taken: list[int] = []
+        for kind, limit in wanted.items():
+            try:
+                slot = self._take(kind, limit)
+            except OSError as error:
+                give_back(taken)
+                message = f"no lock file can be made in {self._folder}: {error.strerror}"
+                raise StateError(message, hint="give this user write permission on the folder") from error
+            if slot is None:
+                give_back(taken)
+                return kind
+            taken.append(slot)
+        return taken
+
+    def _take(self, kind: str, limit: int | None) -> int | None:
+        name = f"slot-{hashlib.sha256(kind.encode()).hexdigest()[:16]}"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        turn = self._open(f"{name}.turn")  # one counts at a time, for as long as that takes
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            there = [int(path.suffix[1:]) for path in self._folder.glob(f"{name}.*") if path.suffix[1:].isdigit()]
+            free = [handle for number in sorted(there) if (handle := self._locked(f"{name}.{number}")) is not None]
+            mine = None
+            if limit is None or len(there) - len(free) < limit:
+                mine = free.pop(0) if free else self._locked(f"{name}.{len(there)}")
+            give_back(free)
+            return mine
+        finally:
+            os.close(turn)
+
+    def _locked(self, name: str) -> int | None:
+        """An open file whose lock is ours, None where it is another's."""
+        handle = self._open(name)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        return handle
+
+    def _open(self, name: str) -> int:
+        return os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def give_back(slots: Collection[int]) -> None:
+    """Close slots: they are free, unless a process has them that was started with them."""
+    for handle in slots:
+        os.close(handle)
