@@ -314,6 +314,7 @@ _STAGE = mapping(
         "timeout": _DURATION,
         "retries": whole(0, 10),
         "on_failure": {"enum": list(ON_FAILURE)},
+        "review": {"type": "boolean"},
     },
     "agent",
     title="a stage",

@@ -15,6 +15,7 @@ BUILT_IN = {
     "maintenance": ("aishell.agents.maintenance", "MaintenanceAgent"),
     "backup": ("aishell.agents.backup", "BackupAgent"),
     "backup_restore": ("aishell.agents.backup_restore", "BackupRestoreAgent"),
+    "restore_test": ("aishell.agents.restore_test", "RestoreTestAgent"),
     "log_cleanup": ("aishell.agents.log_cleanup", "LogCleanupAgent"),
     "archive_load": ("aishell.agents.archive_load", "ArchiveLoadAgent"),
     "residue": ("aishell.agents.residue", "ResidueAgent"),

@@ -18,6 +18,9 @@ from aishell.state.connection import Connection, Record, beginning
 from aishell.state.runs import who
 from aishell.state.store import Store
 
+#: The level of what asks for no step but for what a stage of a workflow came to, and what stands there for the step's index.
+STAGE, WHOLE = "stage", -1
+
 
 class Approvals:
     """The approvals in a store."""
@@ -133,6 +136,9 @@ class Approvals:
             for kind, data in lost:
                 audit.append(connection, kind, data, run_id=row.run_id, step_index=row.step_index)
             audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
+            if row.level == STAGE:
+                about = {name: shown(row)["review"][name] for name in ("workflow_id", "workflow", "stage")}
+                audit.append(connection, "review_decided", {**about, **told}, run_id=row.run_id)
         if lost:
             self._keep_head()
         return status
@@ -176,6 +182,20 @@ class Approvals:
                 {"run": run_id, "step": step_index, "now": now()},
             )
             if row is not None and not _told(connection, row):
+                raise _nobodys(row)
+            if row is not None:
+                _require_asked(connection, row)
+            return row
+
+    def latest(self, run_id: str, step_index: int, digest: str | None = None) -> Record | None:
+        """The newest request (of this digest), with what became of it, used or not. Raises StateError as `decided`."""
+        with self.store.read() as connection:
+            row = connection.first(
+                """SELECT * FROM approvals WHERE run_id = :run AND step_index = :step AND (:digest IS NULL OR digest = :digest)
+                   ORDER BY requested_at DESC LIMIT 1""",
+                {"run": run_id, "step": step_index, "digest": digest},
+            )
+            if row is not None and row.status in ("approved", "modified", "rejected") and not _told(connection, row):
                 raise _nobodys(row)
             if row is not None:
                 _require_asked(connection, row)

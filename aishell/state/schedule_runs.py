@@ -32,6 +32,8 @@ _OPEN = """SELECT * FROM schedule_runs AS s WHERE status IN ('due', 'running')
         SELECT 1 FROM runs AS r WHERE (r.id = s.run_id OR r.id IN (
             SELECT w.run_id FROM workflow_stages AS w WHERE w.workflow_id = s.run_id AND w.status = 'waiting'))
             AND (r.state = 'paused' AND s.until <= :now
+            OR r.state = 'completed' AND EXISTS (SELECT 1 FROM approvals AS a WHERE a.run_id = r.id AND a.level = 'stage'
+                AND (s.until <= :now OR a.status = 'pending' AND a.expires_at >= :now))
             OR r.state = 'waiting_approval' AND NOT ((s.until IS NULL OR s.until > :now) AND EXISTS (
                 SELECT 1 FROM approvals AS a WHERE a.run_id = r.id
                     AND (a.status = 'rejected' OR a.status IN ('approved', 'modified') AND a.expires_at >= :now)))))

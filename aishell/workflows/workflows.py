@@ -33,6 +33,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 class Stage:
     """One agent on targets. `needs`: what comes before it, the stages whose output it refers to among them.
 
+    `review`: a person sees what it came to before what needs it goes on.
     `timeout`: seconds of one attempt. `limit`: so many of its targets at a time; None: as many as the workflow may.
     """
 
@@ -48,6 +49,7 @@ class Stage:
     timeout: int | None = None
     retries: int = 0
     on_failure: str = "stop"
+    review: bool = False
 
     def among(self, names: Sequence[str], settings: Settings) -> list[str]:
         """Those of the targets that it runs on."""

@@ -22,7 +22,8 @@ from aishell.settings import load_agent as load_config
 from aishell.site import Site
 from aishell.state.connection import Record
 from aishell.state.locks import soon
-from aishell.workflows.deciding import Status
+from aishell.workflows import reviewing
+from aishell.workflows.deciding import Status, Why
 from aishell.workflows.workflows import ROOTS, Stage, Workflow
 
 #: A run that a signal ended is gone on with by whoever resumes the workflow.
@@ -116,7 +117,24 @@ def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
 
 
 def _close(site: Site, row: Record, exit_code: int, outcome: str, reason: str = "") -> None:
+    """Write down what became of a run that is over; where its stage is reviewed and nobody has answered, the stage waits."""
     status = Status.DONE if exit_code in (0, 4) else Status.FAILED
+    workflow = kept(site.workflow_runs.find(row.workflow_id))
+    if status is Status.DONE and workflow.stage(row.stage).review:
+        review = reviewing.answer(site, row, workflow)
+        if review.status == "pending":
+            waits = f"its result waits for the review {review.id}"
+            if (row.status, row.reason) != (Status.WAITING, waits):
+                outcome = "waiting_approval"
+                site.workflow_runs.close(row.id, Status.WAITING, reason=waits, exit_code=3, outcome=outcome)
+            return
+        if review.status not in reviewing.AGREED:
+            by = review.decided_by
+            why = f"rejected by {by}: {review.reason}" if by else "nobody reviewed its result in time"
+            site.workflow_runs.close(
+                row.id, Status.FAILED, cause=Why.REVIEW, reason=why, exit_code=5, outcome="rejected"
+            )
+            return
     site.workflow_runs.close(row.id, status, exit_code=exit_code, outcome=outcome, reason=reason)
 
 
@@ -164,7 +182,7 @@ def lookup(site: Site, workflow_id: str, workflow: Workflow, stage: Stage, targe
     if reference.root in ROOTS:
         return walk(known_before(site, stage, target)[reference.root], reference)
     source = workflow.source(reference)
-    found = None if source is None else site.workflow_runs.output(workflow_id, source.name, target)
+    found = None if source is None else reviewing.output(site, workflow_id, source, target)
     if found is None:
         raise StepError(f"{reference.told} is not known: the stage gave no output on {target}")
     return walk(found, reference)

@@ -46,7 +46,14 @@ ELSEWHERE = {
 #: They need the client programs of the server's own version, which are there for the servers of the distribution and of PyPI.
 OWN_PROGRAMS = {"backup_cluster", "backup_database_incremental", "backup_pgbackrest"}
 #: They are about files, and send a PostgreSQL server nothing.
-FILES_ALONE = {"cleanup_old_backups", "copy_backup", "find_last_backup", "remove_leftovers", "verify_copies"}
+FILES_ALONE = {
+    "cleanup_old_backups",
+    "copy_backup",
+    "find_last_backup",
+    "find_unproven_backup",
+    "remove_leftovers",
+    "verify_copies",
+}
 
 
 def file_of(source: str) -> Tool:

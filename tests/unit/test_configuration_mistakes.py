@@ -240,7 +240,7 @@ FURTHER: list[tuple[str, str, int, str]] = [
             ("parallel: false\n    max_concurrent: 2", 6, "one of them"),
             ("timeout: 0s", 5, "2h"),
             ("on_failure: rollback", 5, "known: "),
-            ("review: true", 5, "unknown key 'review'"),
+            ("review: maybe", 5, "true or false"),
         )
     ),
     ("workflows/weekend.yaml", "stages:\n  first: {agent: maintenence}\n", 2, "'maintenance'"),

@@ -49,6 +49,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "scheduling.clockwork",
         "scheduling.configuration",
         "scheduling.daemon",
+        "workflows.reviewing",
         "workflows.working",
         "workflows.driving",
         "digest",

@@ -1,0 +1,69 @@
+"""The restore_test agent: the backup that nobody has seen come back for the longest time, restored into scratch and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from aishell.agents.base import Agent, Draft
+from aishell.agents.summary import left_over
+from aishell.models import AgentConfig, Inventory, Step, StepResult, StepStatus, Task
+from aishell.planning.estimates import estimate
+from aishell.planning.variables import escaped
+
+
+class RestoreTestAgent(Agent):
+    """A backup is chosen when the run begins, or named; it comes back into a scratch place, which goes again."""
+
+    type: ClassVar[str] = "restore_test"
+    defaults: ClassVar[AgentConfig] = AgentConfig(
+        agent_id="restore_test_agent",
+        agent_type="restore_test",
+        capabilities=frozenset({"database_read", "file_read", "file_write", "backup_restore"}),
+        max_duration=24 * 3600,
+    )
+    inputs: ClassVar[dict[str, dict[str, Any]]] = {"backup": {"type": "string", "minLength": 1}}
+
+    def tables(self, task: Task) -> Sequence[str]:
+        return ()
+
+    def draft(self, task: Task, inventory: Inventory) -> Draft:
+        named, server = task.input_data.get("backup"), inventory.server
+        choose = Step(
+            id="choose",
+            tool="find_unproven_backup",
+            params={},
+            rationale="The one that was not restored and compared for the longest time, or never was.",
+        )
+        # A file is restored where backups are, of whose disk nothing is known here: that is looked at when it begins.
+        room = None if server.engine == "sqlite" else server.database_bytes
+        prove = Step(
+            id="restore_test",
+            tool="restore_test",
+            params={"backup_id": "${steps.choose.output.backup_id}" if named is None else escaped(named)},
+            index=int(named is None),
+            rationale="Only what came back as it was is known to. Into a scratch place, which is removed again.",
+            needs=("choose",) if named is None else (),
+            estimate=estimate(inventory, "restore_test", "", server.database_bytes, room),
+        )
+        return Draft((choose, prove) if named is None else (prove,), serving=frozenset({"choose"}))
+
+    def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
+        outputs = {result.step_id: result.output or {} for result in results if result.status is StepStatus.DONE}
+        chosen, proof = outputs.get("choose", {}), outputs.get("restore_test", {})
+        data = {
+            "actions_count": len(outputs),
+            "backup_id": chosen.get("backup_id") or task.input_data.get("backup"),
+            "chosen": chosen.get("reason"),
+            "last_compared_at": chosen.get("backup", {}).get("compared_at"),
+            "compared": proof.get("compared", 0),
+            "rung": proof.get("rung"),
+        }
+        sentences = [f"{data['backup_id']} was chosen: {chosen['reason']}."] if chosen else []
+        if not proof:
+            sentences.append("No backup was restored.")
+        elif proof["compared"]:
+            sentences.append(f"It came back, and {proof['compared']} objects are as the backup saw them.")
+        else:
+            sentences.append("It came back, and has no fingerprints to compare with.")
+        return data, " ".join([*sentences, *left_over(results)])
