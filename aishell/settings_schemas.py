@@ -299,7 +299,7 @@ SCHEDULES = mapping(
 )
 
 #: What the failure of a stage means for the stages on the same target that need it.
-ON_FAILURE = ("stop", "continue")
+ON_FAILURE = ("stop", "continue", "rollback")
 _STAGE = mapping(
     {
         "agent": _TEXT,

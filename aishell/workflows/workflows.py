@@ -51,6 +51,11 @@ class Stage:
     on_failure: str = "stop"
     review: bool = False
 
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """The agent's inputs: where its failure rolls the run back, that is what a step's failure means."""
+        return {**self.input, "on_error": "rollback"} if self.on_failure == "rollback" else self.input
+
     def among(self, names: Sequence[str], settings: Settings) -> list[str]:
         """Those of the targets that it runs on."""
         if self.targets:
@@ -207,6 +212,12 @@ def _check_names(
     if data.get("parallel") is False and (data.get("max_concurrent") or 1) > 1:
         message, hint = "`parallel: false` and `max_concurrent` contradict each other", "write one of them"
         raise wrong(document, *at, "max_concurrent", message=message, hint=hint)
+    if data.get("on_failure") == "rollback" and data.get("retries"):
+        message, hint = "`on_failure: rollback` and `retries` contradict each other", "write one of them"
+        raise wrong(document, *at, "retries", message=message, hint=hint)
+    if data.get("on_failure") == "rollback" and "on_error" in (data.get("input") or {}):
+        message, hint = "`on_failure: rollback` says what the failure of a step means", "take `on_error` out"
+        raise wrong(document, *at, "input", "on_error", message=message, hint=hint)
     if data.get("timeout") is not None and not seconds(data["timeout"]):
         raise wrong(document, *at, "timeout", message="a timeout of 0 s lets nothing run", hint="write e.g. 2h")
 

@@ -14,6 +14,7 @@ import pytest
 from aishell.site import Site
 from tests.bloated import Bloated
 from tests.faults.killing import KILLED, SWEEPS, Sweep, new_site
+from tests.faults.test_rollback import REFUSE
 from tests.fix_aishell import Aishell, bloated_on
 from tests.seed import dice
 from tests.workflows import TWO, assert_each_stage_once, stages, targets, until, workflow, workflow_id, worn
@@ -190,3 +191,47 @@ def test_a_review_that_is_killed_at_a_commit_is_asked_once_and_obeyed(aishell, s
         assert_each_stage_once(site)
         if KILLED not in (asked.code, ended.code):
             break
+
+
+@pytest.mark.parametrize("kills", [pytest.param(0, marks=pytest.mark.thorough), 2])
+def test_a_stage_that_fails_is_rolled_back_on_three_engines_killed_in_the_midst(aishell, three, kills):
+    """The second table refuses: the rows of the first, which were archived and deleted, come back on each of them."""
+    before = {}
+    for name, (_, db) in three.items():
+        engine = {"pg_distribution": "postgresql", "mariadb": "mysql", "sqlite": "sqlite"}[name]
+        db.execute("CREATE TABLE z_log (id integer PRIMARY KEY, created_at timestamp NULL)")
+        db.execute("INSERT INTO z_log VALUES (1, '2020-01-01 00:00:00'), (2, '2030-01-01 00:00:00')")
+        for statement in REFUSE[engine]:
+            db.execute(statement)
+        before[name] = db.execute("SELECT * FROM app_log ORDER BY id")
+    aishell.configure("agents/log_cleanup.yaml", "log_cleanup_agent: {}\n")
+    given = "{tables: [app_log, z_log], retention_days: 90, archive: true}"
+    workflow(
+        aishell,
+        f"""
+  clean: {{agent: log_cleanup, on_failure: rollback, input: {given}}}
+  after: {{agent: maintenance, needs: [clean]}}
+""",
+        "max_concurrent_per_host: 3",
+    )
+    running = aishell.start("run", "workflow", "night", "--all", "--yes")
+    until(aishell, running, "clean", "sqlite", "running")
+    for _ in range(kills):
+        time.sleep(dice("moments").uniform(0.5, 2.0))
+        running.kill()
+        for pid in alive(aishell):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        running = aishell.start("run", "workflow", "--resume", workflow_id(aishell))
+    running.wait()
+    found = stages(aishell)
+    assert found == {
+        **{("clean", name): ("failed", 1) for name in three},
+        **{("after", name): ("skipped", None) for name in three},
+    }
+    for (reason,) in aishell.rows("SELECT reason FROM workflow_stages WHERE stage = 'clean'"):
+        assert "not today" in reason
+        assert "Rolled back: delete_app_log" in reason
+    for name, (_, db) in three.items():
+        assert db.execute("SELECT * FROM app_log ORDER BY id") == before[name]
+        assert db.execute("SELECT count(*) FROM z_log") == [(2,)]
