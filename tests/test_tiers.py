@@ -39,6 +39,9 @@ ALONE = {
     "tests/test_tiers.py::test_every_test_has_a_case_in_make_test": "it collects everything twice",
     "tests/commands/test_consent.py::test_every_other_word_is_asked_again": "its product is drawn from beside it",
     "tests/backups/test_exchange_back.py::test_killed_at_any_commit_the_way_back_is_gone_to_its_end": "others draw kills",
+    "tests/faults/test_workflow_kill.py::test_the_shipped_week_on_three_engines_is_killed_and_proves_each_backup": (
+        "it takes as long as the shipped night, which draws kills on the same engines"
+    ),
     "tests/tools/test_two_walls.py::test_every_form_is_taken_where_no_wall_stands": "it tests the forms, not aishell",
 }
 
