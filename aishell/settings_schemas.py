@@ -349,7 +349,7 @@ SCHEDULES = mapping(
 )
 
 #: What the failure of a stage means for the stages on the same target that need it.
-ON_FAILURE = ("stop", "continue")
+ON_FAILURE = ("stop", "continue", "rollback")
 _STAGE = mapping(
     {
         "agent": _TEXT,
@@ -364,6 +364,7 @@ _STAGE = mapping(
         "timeout": _DURATION,
         "retries": whole(0, 10),
         "on_failure": {"enum": list(ON_FAILURE)},
+        "review": {"type": "boolean"},
     },
     "agent",
     title="a stage",

@@ -45,6 +45,9 @@ ALONE = {
     "tests/commands/test_approvals_at_once.py::"
     "test_what_was_approved_of_a_table_that_is_another_by_then_is_asked_anew": "test_moved_on.py does so without a daemon",
     "tests/backups/test_exchange_back.py::test_killed_at_any_commit_the_way_back_is_gone_to_its_end": "others draw kills",
+    "tests/faults/test_workflow_kill.py::test_the_shipped_week_on_three_engines_is_killed_and_proves_each_backup": (
+        "it takes as long as the shipped night, which draws kills on the same engines"
+    ),
     "tests/tools/test_two_walls.py::test_every_form_is_taken_where_no_wall_stands": "it tests the forms, not aishell",
 }
 

@@ -1,55 +1,51 @@
-"""Which backup of a target has gone without a restore for longest."""
+"""Which backup of a target nobody has seen come back for the longest time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aishell.backups.catalog import Entry
-from aishell.backups.methods import Method, method_of
-from aishell.backups.vault import Vault, vault_of
-from aishell.commands import command, on
+from aishell.backups.vault import vault_of
+from aishell.commands import command
 from aishell.errors import BackupError
+from aishell.models import Server
 from aishell.registry.context import Context
-
-
-def longest_unproven(entries: Iterable[Entry]) -> list[Entry]:
-    """Backups that count, those first that were longest not restored and compared; one that never was counts from its making."""
-    return sorted((entry for entry in entries if entry.verified), key=_since)
+from aishell.state.history import last_tries
 
 
 def find_unproven(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`find_unproven_backup`. Raises BackupError where no backup of the target counts."""
-    vault = vault_of(context)
-    entries = vault.entries(context.target)
-    waiting = longest_unproven(entries)
-    if not waiting:
-        found = f"none of the {len(entries)} backups of {context.target} is sound" if entries else "it has no backup"
+    """`find_unproven_backup`: the one whose last restore test is the longest ago. Raises BackupError where there is none."""
+    vault, server = vault_of(context), context.facts.get("server")
+    identity = server.identity if isinstance(server, Server) else ""
+    there = vault.entries(context.target)
+    chosen = longest_unproven(there, identity, last_tries(vault.store(), context.target) if there else {})
+    if chosen is None:
+        others = f"; of {len(there)} in the catalog each is damaged or of another database" if there else ""
         raise BackupError(
-            f"{context.target} has no backup to restore: {found}",
-            hint=f"make one with {command('run', 'backup', *on(context.target))}",
+            f"there is no backup of {context.target} to restore{others}",
+            hint=f"make one: {command('run', 'backup', '--target', context.target)}",
         )
-    # What can be restored and not be compared would be the longest unproven one for good.
-    chosen = next((entry for entry in waiting if _comparable(vault, entry)), waiting[0])
-    since = datetime.fromisoformat(_since(chosen))
+    shown = ("backup_id", "kind", "method", "started_at", "bytes", "compared_at")
     return {
+        "backup": {name: getattr(chosen, name) for name in shown},
         "backup_id": chosen.backup_id,
-        "kind": chosen.kind,
-        "method": chosen.method,
-        "started_at": chosen.started_at,
-        "compared_at": chosen.compared_at,
-        "unproven_days": round((datetime.now(UTC) - since).total_seconds() / 86400, 1),
-        "backups": len(waiting),
-        "never_compared": sum(entry.compared_at is None for entry in waiting),
+        "reason": reason(chosen),
     }
 
 
-def _since(entry: Entry) -> str:
-    return entry.compared_at or entry.finished_at
+def longest_unproven(entries: Sequence[Entry], identity: str, tried: Mapping[str, str]) -> Entry | None:
+    """Of the backups of this database that may come back, one that never was restored, the oldest first; else the longest ago.
+
+    `tried`: when a restore test of a backup last ended well. One without fingerprints proves nothing then; it has had its turn.
+    """
+    found = [one for one in entries if one.identity == identity and one.wrong is None and not one.replaced]
+    last = {one.backup_id: max(tried.get(one.backup_id, ""), one.compared_at or "") for one in found}
+    return min(found, key=lambda one: (last[one.backup_id], one.started_at), default=None)
 
 
-def _comparable(vault: Vault, entry: Entry) -> bool:
-    """Whether there is something to compare what is restored with, or a server that can read all of it."""
-    manifest = vault.repository.manifest(entry.folder)
-    return manifest.prints is not None or type(method_of(manifest.method)).proves is not Method.proves
+def reason(entry: Entry) -> str:
+    """Why it was chosen, in words."""
+    if entry.compared_at is None:
+        return f"made {entry.started_at[:16]}Z, never restored and compared"
+    return f"made {entry.started_at[:16]}Z, last restored and compared {entry.compared_at[:16]}Z"

@@ -21,7 +21,7 @@ SOCKET = click.option(
 
 @click.group(cls=LazyGroup)
 def approvals() -> None:
-    """Steps that wait for a person."""
+    """Steps, and results of stages of workflows (`review: true`), that wait for a person."""
 
 
 @approvals.command(
@@ -60,6 +60,9 @@ def show(ctx: click.Context, /, approval: str, socket_: str | None, output: str)
     asked = _asked(ctx, socket_, approval)
     if output == "json":
         write_json(asked)
+        return
+    if asked["level"] == "stage":
+        _show_review(asked)
         return
     title(f"approval {asked['id']}  {asked['status']}  {asked['tool']} ({asked['risk']} risk), {asked['level']}")
     say(printable(asked["server"]))
@@ -138,7 +141,8 @@ def edit(ctx: click.Context, /, approval: str, pairs: tuple[str, ...], reason: s
         told = call(socket_, "approvals", approval, "edit", said={"params": params, "reason": reason})
     else:
         told = answers.edit(open_files(ctx), approval, params, answers.Person.here(), reason=reason)
-    _say_how_it_goes_on("edited: it asks again when the run goes on", told, socket_)
+    review = "workflow_id" in told
+    _say_how_it_goes_on("edited" if review else "edited: it asks again when the run goes on", told, socket_)
 
 
 @approvals.command(epilog="Example:  aishell approvals reject 1b2c --reason 'not before the release'")
@@ -158,6 +162,24 @@ def reject(ctx: click.Context, /, approval: str, reason: str, socket_: str | Non
     _say_how_it_goes_on("rejected", told, socket_)
 
 
+def _show_review(asked: Mapping[str, Any]) -> None:
+    """What a stage came to, for who reviews it."""
+    from aishell.cli.listing import title
+    from aishell.reporting.units import printable
+
+    review = asked["review"]
+    title(
+        f"review {asked['id']}  {asked['status']}  stage {review['stage']} of {review['workflow']} on {asked['target']}"
+    )
+    say(printable(f"{review['status']}: {review['reasoning']}"))
+    for name in review["referred"]:
+        say(printable(f"  {name} = {review['output_data'].get(name)!r}  (goes to later stages, and can be edited)"))
+    say(f"every step: {command('runs', 'report', asked['run_id'][:8])}")
+    since, until = asked["requested_at"][:19], asked["expires_at"][:19]
+    say(f"workflow run {review['workflow_id'][:8]}; asked {since}Z, expires {until}Z")
+    say(f"digest {asked['digest']}")
+
+
 def _asked(ctx: click.Context, socket_: str | None, approval: str) -> dict[str, Any]:
     from aishell.cli.afar import call
     from aishell.serving.answers import asked
@@ -167,6 +189,11 @@ def _asked(ctx: click.Context, socket_: str | None, approval: str) -> dict[str, 
 
 
 def _say_how_it_goes_on(answer: str, told: Mapping[str, Any], socket_: str | None) -> None:
+    if "workflow_id" in told:
+        again = command("run", "workflow", "--resume", told["workflow_id"][:8])
+        waits = "the daemon goes on with the workflow" if told["scheduled"] else f"go on with: {again}"
+        say(f"{answer}; {waits}")
+        return
     if socket_ and told["scheduled"]:
         say(f"{answer}; the daemon goes on with the run {told['run_id'][:8]} while its window is open")
     elif socket_:

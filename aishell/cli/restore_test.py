@@ -1,4 +1,4 @@
-"""`aishell run restore-test`: the proof of a backup that has waited for it longest."""
+"""`aishell run restore-test`: does a backup come back."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from aishell.cli.common import run_options, target_options
 from aishell.cli.run import AgentCommand, run_agent
 
 
-def inputs() -> dict[str, Any]:
-    """None: which backup it is, is looked up."""
-    return {}
+def inputs(backup: str | None) -> dict[str, Any]:
+    """The agent's inputs."""
+    return {} if backup is None else {"backup": backup}
 
 
 @click.command(
@@ -20,16 +20,15 @@ def inputs() -> dict[str, Any]:
     cls=AgentCommand,
     agent="restore_test",
     inputs=inputs,
-    epilog="Examples:  aishell run restore-test --dry-run   ·   aishell run restore-test --target shop --yes   ·   "
-    "aishell run workflow weekly --all",
+    epilog="Examples:  aishell run restore-test --dry-run   ·   aishell run restore-test --all --yes",
 )
+@click.option("--backup", metavar="BACKUP", help="This one, by its id or the beginning of it.")
 @target_options
 @run_options
 @click.pass_context
 def restore_test(ctx: click.Context, /, **options: Any) -> None:
-    """Restore the backup that has gone longest without proof into scratch, compare it, and remove that again.
+    """Restore the backup of a target that was not restored for the longest time, compare it, and remove that again.
 
-    Run each week, it comes round to every backup. It takes as much room as the database does, on the target's own server (for
-    SQLite, and for backups of a server's files, where backups are kept); no table of the target is touched.
+    Into a scratch database or file beside what is there; nothing of the target is changed. Exit 1 where there is no backup.
     """
     run_agent(ctx, options)

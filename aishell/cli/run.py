@@ -42,7 +42,11 @@ AGENTS = {
         "log_cleanup",
         "Delete the rows of log tables that are older than their retention.",
     ),
-    "restore-test": ("aishell.cli.restore_test", "restore_test", "Restore the backup that waited longest for a proof."),
+    "restore-test": (
+        "aishell.cli.restore_test",
+        "restore_test",
+        "Restore the backup that was not restored for the longest time, and compare it.",
+    ),
     "residue": ("aishell.cli.residue", "residue", "Remove what runs that were killed and given up have left."),
 }
 

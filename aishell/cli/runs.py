@@ -316,8 +316,8 @@ def checkpoints(ctx: click.Context, /, run_id: str, output: str) -> None:
 def prune(ctx: click.Context, /, keep: int | None, older_than: int | None) -> None:
     """Remove old finished runs; never one that waits, is in doubt or goes on. The audit log stays whole.
 
-    With them goes what is as old: ended rows of the ledger of schedules, and what is remembered of objects and nights, but for
-    the newest of each, by which the next plans go.
+    With them goes what is as old: ended rows of the ledger of schedules, runs of workflows that are over when the runs of their
+    stages are gone, and what is remembered of objects and nights, but for the newest of each, by which the next plans go.
     """
     from aishell.state.pruning import prune as pruned
 
@@ -326,4 +326,7 @@ def prune(ctx: click.Context, /, keep: int | None, older_than: int | None) -> No
     gone = pruned(site.store, keep=keep, older_than_days=site.settings.keep_days if older_than is None else older_than)
     say(f"{gone.runs} run(s) removed")
     if gone.rows:
-        say(f"and {gone.schedule_runs} row(s) of the ledger, {gone.objects} of objects, {gone.nights} of nights")
+        workflows = f", {gone.workflows} run(s) of workflows" if gone.workflows else ""
+        say(
+            f"and {gone.schedule_runs} row(s) of the ledger, {gone.objects} of objects, {gone.nights} of nights{workflows}"
+        )

@@ -162,7 +162,8 @@ def _night(site: Site, row: Record, schedule: Schedule, name: str, options: Coll
 def _goes_on(site: Site, stage: Record) -> bool:
     """Whether a stage that waits goes on by itself: when it was answered, or a hold was lifted; not where a person paused it."""
     run = _run_of(site, stage)
-    return run is None or run.state == RunState.WAITING_APPROVAL or stopped(run)
+    reviewed = run is not None and run.state == RunState.COMPLETED
+    return run is None or reviewed or run.state == RunState.WAITING_APPROVAL or stopped(run)
 
 
 def standing(schedule: Schedule) -> Standing | None:

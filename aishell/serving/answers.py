@@ -13,7 +13,7 @@ from typing import Any
 from aishell.commands import command
 from aishell.errors import DeniedError, UsageError
 from aishell.site_files import SiteFiles
-from aishell.state.approvals import expired, shown
+from aishell.state.approvals import STAGE, expired, shown
 from aishell.state.connection import Record
 
 #: Whom the kernel names where it knows no user: of another namespace, of NFS. Several people may be behind it.
@@ -126,6 +126,8 @@ def edit(
 ) -> dict[str, Any]:
     """Other parameters for a step: it is checked now, and asked about again when the run goes on, with its new statements.
 
+    Of a stage that is reviewed: other values for those that refer to them, which is an approval of the rest.
+
     Raises ParameterError for what the tool does not take, or what says which objects it is done to; UsageError for no change.
     """
     from aishell.registry.header import read_tool
@@ -134,6 +136,14 @@ def edit(
     row = site.approvals.as_asked(approval)
     person.require_known()
     asked = shown(row)
+    if row.level == STAGE:
+        from aishell.workflows.reviewing import edited as values_of
+
+        values = values_of(site, row, params)
+        status = site.approvals.decide(
+            row.id, "modified", by=person.text, uid=person.uid, reason=reason, modifications=values, place=person.place
+        )
+        return _told(site, row, status)
     texts: dict[str, str] = json.loads(site.runs.find(row.run_id).tools)
     tools = (read_tool(text, source, source.split("/")[1]) for source, text in texts.items())
     tool = next(one for one in tools if one.name == asked["tool"])
@@ -148,5 +158,7 @@ def edit(
 
 def _told(site: SiteFiles, row: Record, status: str) -> dict[str, Any]:
     """What became of a request. `scheduled`: a daemon or run-due goes on with the run by itself."""
-    scheduled = site.ledger.of_run(row.run_id)
-    return {"id": row.id, "run_id": row.run_id, "status": status, "scheduled": scheduled}
+    workflow = shown(row)["review"]["workflow_id"] if row.level == STAGE else None
+    scheduled = site.ledger.of_run(workflow or row.run_id)
+    told = {"id": row.id, "run_id": row.run_id, "status": status, "scheduled": scheduled}
+    return told if workflow is None else {**told, "workflow_id": workflow}

@@ -20,6 +20,8 @@ from aishell.state.store import Store
 
 #: Who has decided what nobody did.
 NOBODY = "nobody"
+#: The level of what asks for no step but for what a stage of a workflow came to, and what stands there for the step's index.
+STAGE, WHOLE = "stage", -1
 
 
 class Approvals:
@@ -132,6 +134,9 @@ class Approvals:
             for kind, data in lost:
                 audit.append(connection, kind, data, run_id=row.run_id, step_index=row.step_index)
             audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
+            if row.level == STAGE:
+                about = {name: shown(row)["review"][name] for name in ("workflow_id", "workflow", "stage")}
+                audit.append(connection, "review_decided", {**about, **told}, run_id=row.run_id)
         if lost:
             self._keep_head()
         return status
@@ -200,6 +205,20 @@ class Approvals:
                 connection.update("approvals", "id = :asked", {"asked": row.id}, values)
                 told = {"approval": row.id, **closed, "by": NOBODY, "digest": row.digest, "modifications": None}
                 audit.append(connection, "approval_decided", told, run_id=run_id, step_index=step_index)
+
+    def latest(self, run_id: str, step_index: int, digest: str | None = None) -> Record | None:
+        """The newest request (of this digest), with what became of it, used or not. Raises StateError as `decided`."""
+        with self.store.read() as connection:
+            row = connection.first(
+                """SELECT * FROM approvals WHERE run_id = :run AND step_index = :step AND (:digest IS NULL OR digest = :digest)
+                   ORDER BY requested_at DESC LIMIT 1""",
+                {"run": run_id, "step": step_index, "digest": digest},
+            )
+            if row is not None and row.status in ("approved", "modified", "rejected") and not _told(connection, row):
+                raise _nobodys(row)
+            if row is not None:
+                _require_asked(connection, row)
+            return row
 
     def edited(self, run_id: str, step_index: int) -> dict[str, Any] | None:
         """The parameters that a person gave a step instead of those of the plan, the newest. Raises StateError as `decided`."""

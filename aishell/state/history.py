@@ -60,6 +60,15 @@ def last_failure(store: Store, target: str, tools: Collection[str]) -> tuple[str
     return (row.run_id, row.error or "") if row is not None and row.status == StepStatus.FAILED else None
 
 
+def last_tries(store: Store, target: str) -> dict[str, str]:
+    """Backup -> when a restore test of it on this target last ended well."""
+    sql = """SELECT json_extract(steps.output, '$.backup_id') AS backup_id, max(steps.ended_at) AS at
+        FROM steps JOIN runs ON runs.id = steps.run_id
+        WHERE runs.target = :target AND steps.tool = 'restore_test' AND steps.status = :done GROUP BY 1"""
+    with store.read() as connection:
+        return {str(row.backup_id): row.at for row in connection.all(sql, {"target": target, "done": StepStatus.DONE})}
+
+
 def size(row: Mapping[str, Any] | None) -> int | None:
     """The `bytes` a find or verify row measured."""
     value = row.get("bytes") if row else None

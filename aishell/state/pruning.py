@@ -1,4 +1,4 @@
-"""What grows in the store, and goes when it is old: runs, the ledger of schedules, the memory of objects and of nights."""
+"""What grows in the store, and goes when it is old: runs, workflows, the ledger, the memory of objects and of nights."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ KEPT = 10
 _RUNS = """DELETE FROM runs WHERE state IN ({states}) AND created_at < :before
     AND id NOT IN (SELECT id FROM runs WHERE state IN ({states}) ORDER BY created_at DESC LIMIT :keep)
     AND id NOT IN (SELECT run_id FROM steps WHERE status IN ({doubtful}))"""
+#: A workflow goes after the runs of its stages, its stages with it; one that waits or can be gone on with stays.
+_WORKFLOWS = """DELETE FROM workflow_runs WHERE status NOT IN ('running', 'waiting_approval')
+    AND created_at < :before AND ended_at < :before
+    AND id NOT IN (SELECT workflow_id FROM workflow_stages
+        WHERE status IN ('pending', 'running', 'waiting') OR run_id IN (SELECT id FROM runs))"""
 #: The last row of each outcome stays: since when a schedule has had no success is told by it.
 _LEDGER = """DELETE FROM schedule_runs WHERE status NOT IN ('due', 'running', 'waiting') AND nominal_at < :before
     AND decided_at < :before
@@ -33,17 +38,18 @@ _NIGHTS = """DELETE FROM backlog_nights WHERE at < :before AND run_id NOT IN (SE
 
 @dataclass(frozen=True)
 class Pruned:
-    """How many rows went: runs, rows of the ledger, of the memory of objects, and of nights."""
+    """How many rows went: runs, rows of the ledger, of the memory of objects, and of nights, and runs of workflows."""
 
     runs: int
     schedule_runs: int
     objects: int
     nights: int
+    workflows: int = 0
 
     @property
     def rows(self) -> int:
         """Those beside the runs."""
-        return self.schedule_runs + self.objects + self.nights
+        return self.schedule_runs + self.objects + self.nights + self.workflows
 
 
 def prune(store: Store, *, keep: int, older_than_days: int) -> Pruned:
@@ -62,6 +68,7 @@ def prune(store: Store, *, keep: int, older_than_days: int) -> Pruned:
             connection.execute(_LEDGER, limits).rowcount,
             connection.execute(_OBJECTS, limits).rowcount,
             connection.execute(_NIGHTS, limits).rowcount,
+            connection.execute(_WORKFLOWS, limits).rowcount,
         )
         told = {"pruned_runs": removed.runs, "by": who()}
         audit.append(connection, "state_changed", {**told, "pruned": asdict(removed)} if removed.rows else told)

@@ -22,6 +22,7 @@ from aishell.state.transitions import check_transition
 
 _RUN = "id = :run"
 _STEP = "run_id = :run AND step_index = :step"
+_OF_WORKFLOW = "SELECT id, workflow FROM workflow_runs WHERE id LIKE :beginning ESCAPE '/' LIMIT 2"
 
 
 class Runs:
@@ -320,7 +321,12 @@ class Runs:
                 raise AmbiguousNameError("run", run_id, [run.id[: max(8, len(run_id) + 4)] for run in rows])
             if not rows:
                 known = connection.all("SELECT id FROM runs ORDER BY created_at DESC LIMIT 12")
-                raise UnknownNameError("run", run_id, [run.id[:8] for run in known])
+                unknown = UnknownNameError("run", run_id, [run.id[:8] for run in known])
+                of_workflow = connection.all(_OF_WORKFLOW, {"beginning": beginning(run_id)}) if run_id else []
+                if of_workflow:  # as the history of schedules shows it
+                    show = command("workflows", "show", of_workflow[0].id[:8])
+                    unknown.hint = f"it is a run of the workflow {of_workflow[0].workflow}: `{show}` names its runs"
+                raise unknown
             return rows[0]
 
     def recent(

@@ -41,7 +41,10 @@ _USABLE, _ANSWERABLE = (
 _GOES_ON = f"""NOT EXISTS (
         SELECT 1 FROM runs AS r WHERE (r.id = s.run_id OR r.id IN (
             SELECT w.run_id FROM workflow_stages AS w WHERE w.workflow_id = s.run_id AND w.status = 'waiting'))
-            AND (r.state = 'paused' AND s.until <= :now OR r.state = 'waiting_approval' AND NOT CASE
+            AND (r.state = 'paused' AND s.until <= :now
+            OR r.state = 'completed' AND EXISTS (SELECT 1 FROM approvals AS a WHERE a.run_id = r.id AND a.level = 'stage'
+                AND a.status = 'pending' AND a.expires_at >= :now)
+            OR r.state = 'waiting_approval' AND NOT CASE
                 WHEN s.until <= :now THEN {_OVER} AND NOT {_ANSWERABLE} ELSE {_USABLE} OR {_OVER} END))"""  # noqa: S608  our own
 #: What is there to be done: due; waiting, and to be gone on with; running, perhaps orphaned.
 _OPEN = f"""SELECT * FROM schedule_runs AS s WHERE status IN ('due', 'running') OR status = 'waiting' AND {_GOES_ON}

@@ -23,18 +23,19 @@ class Status(StrEnum):
 
     PENDING = "pending"
     RUNNING = "running"  # claimed; its process may be gone
-    WAITING = "waiting"  # its run waits for a person, or was paused
+    WAITING = "waiting"  # its run waits for a person, or was paused; or what it came to waits for a review
     DONE = "done"  # its run ended: exit code 0, or 4 where work was deferred
     FAILED = "failed"
     SKIPPED = "skipped"
 
 
 class Why(StrEnum):
-    """Why a stage was left out on a target."""
+    """Why a stage was left out on a target, or failed though its run did not."""
 
     NEED = "need"  # what it needs did not do its work
     CONDITION = "condition"  # its `when` is false
     DEFERRED = "deferred"  # the window has closed
+    REVIEW = "review"  # a person has rejected what it came to, or nobody has answered
 
 
 class Row(Protocol):
@@ -110,6 +111,8 @@ class Board(Generic[R]):
             place = need.stage if need.target == row.target else f"{need.stage} on {need.target}"
             if need.status == Status.SKIPPED and need.cause != Why.CONDITION:
                 return f"needs {place}, which was not run"
+            if need.cause == Why.REVIEW and need.status == Status.FAILED:
+                return f"needs {place}, which was rejected"  # whatever its own failure means
             ended = need.status in (Status.DONE, Status.FAILED)
             if ended and need.exit_code and self._stages[need.stage].on_failure != "continue":
                 became = "left work for later" if need.exit_code == 4 else f"failed (exit {need.exit_code})"

@@ -21,7 +21,9 @@ from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.locks import is_held, soon
 from aishell.state.slots import give_back
+from aishell.workflows import reviewing
 from aishell.workflows.deciding import Board, Limits, Status, Why, concluded
+from aishell.workflows.workflows import Workflow
 from aishell.workflows.working import INTERRUPTED, kept, lookup, settled
 
 #: So many logs of stages are kept, the newest.
@@ -153,7 +155,10 @@ class Driver:
                 if against is None:
                     return False
                 self.site.workflow_runs.close(row.id, Status.SKIPPED, cause=against[0], reason=against[1])
-        self.told(self.site.workflow_runs.stage(row.id))
+        row = self.site.workflow_runs.stage(row.id)
+        if row.status == Status.WAITING:
+            self._let_be.add(row.id)  # for a reviewer
+        self.told(row)
         return True
 
     def _against(self, row: Record) -> tuple[Why, str] | None:
@@ -228,6 +233,16 @@ class Driver:
         self.told(row)
 
 
+def _review(site: Site, workflow_id: str, workflow: Workflow, row: Record) -> Mapping[str, Any]:
+    """What became of the review of a stage on a target, for those that are reviewed."""
+    known = reviewing.of(site, workflow_id, workflow.stage(row.stage), row.target)
+    if known is None:
+        return {}
+    edits = json.loads(known.modifications) if known.modifications else None
+    told = {"id": known.id, "status": known.status, "by": known.decided_by, "reason": known.reason or None}
+    return {"review": {**told, "edited": edits, "expires_at": known.expires_at}}
+
+
 def host_of(site: SiteFiles, target: str) -> str:
     """The machine that a target's work is a load on; empty for this one and for files."""
     known = site.settings.targets.get(target)
@@ -257,7 +272,8 @@ def result_of(site: Site, workflow_id: str) -> Mapping[str, Any]:
             "run_id": one.run_id if one.attempts else None,
             "started_at": one.started_at,
             "ended_at": one.ended_at,
-            "output_data": site.workflow_runs.output(row.id, one.stage, one.target),
+            "output_data": reviewing.output(site, row.id, workflow.stage(one.stage), one.target),
+            **_review(site, row.id, workflow, one),
         }
         for one in site.workflow_runs.stages(row.id)
     ]

@@ -34,6 +34,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 class Stage:
     """One agent on targets. `needs`: what comes before it, the stages whose output it refers to among them.
 
+    `review`: a person sees what it came to before what needs it goes on.
     `timeout`: seconds of one attempt. `limit`: so many of its targets at a time; None: as many as the workflow may.
     """
 
@@ -49,6 +50,12 @@ class Stage:
     timeout: int | None = None
     retries: int = 0
     on_failure: str = "stop"
+    review: bool = False
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """The agent's inputs: where its failure rolls the run back, that is what a step's failure means."""
+        return {**self.input, "on_error": "rollback"} if self.on_failure == "rollback" else self.input
 
     def among(self, names: Sequence[str], settings: Settings) -> list[str]:
         """Those of the targets that it runs on."""
@@ -206,6 +213,12 @@ def _check_names(
     if data.get("parallel") is False and (data.get("max_concurrent") or 1) > 1:
         message, hint = "`parallel: false` and `max_concurrent` contradict each other", "write one of them"
         raise wrong(document, *at, "max_concurrent", message=message, hint=hint)
+    if data.get("on_failure") == "rollback" and data.get("retries"):
+        message, hint = "`on_failure: rollback` and `retries` contradict each other", "write one of them"
+        raise wrong(document, *at, "retries", message=message, hint=hint)
+    if data.get("on_failure") == "rollback" and "on_error" in (data.get("input") or {}):
+        message, hint = "`on_failure: rollback` says what the failure of a step means", "take `on_error` out"
+        raise wrong(document, *at, "input", "on_error", message=message, hint=hint)
     if data.get("timeout") is not None and not seconds(data["timeout"]):
         raise wrong(document, *at, "timeout", message="a timeout of 0 s lets nothing run", hint="write e.g. 2h")
 

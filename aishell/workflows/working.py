@@ -13,6 +13,7 @@ from typing import Any
 from aishell.agents.loading import load_agent
 from aishell.databases.urls import read_url
 from aishell.errors import AishellError, HeldError, StateError, StepError, UnknownNameError
+from aishell.execution import recovery, rollback
 from aishell.execution.run import Observer
 from aishell.models import Risk, RunResult, RunState, Task
 from aishell.planning.conditions import described, holds
@@ -22,7 +23,9 @@ from aishell.settings import load_agent as load_config
 from aishell.site import Site
 from aishell.state.connection import Record
 from aishell.state.locks import soon
-from aishell.workflows.deciding import Status
+from aishell.state.plans import load_plan
+from aishell.workflows import reviewing
+from aishell.workflows.deciding import Status, Why
 from aishell.workflows.workflows import ROOTS, Stage, Workflow
 
 #: A run that a signal ended is gone on with by whoever resumes the workflow.
@@ -49,7 +52,7 @@ def work(site: Site, number: int, observer: Observer | None = None) -> RunResult
         if row.status not in (Status.PENDING, Status.RUNNING, Status.WAITING, Status.FAILED) or settled(site, row):
             return None
         run = run_of(site, row)
-        anew = row.run_id is None or (run is not None and RunState(run.state) in _OVER)
+        anew = row.run_id is None or (run is not None and (RunState(run.state) in _OVER or _rolled_back(site, run)))
         claimed = site.workflow_runs.claim(number, uuid.uuid4().hex if anew else row.run_id)
         return None if claimed is None else _driven(site, claimed, observer)
     finally:
@@ -73,8 +76,25 @@ def settled(site: Site, row: Record) -> bool:
     cancelled = run.state == RunState.CANCELLED
     result = json.loads(run.result) if run.result and not cancelled else {}
     outcome = "cancelled" if cancelled else result.get("status", "failure")
-    _close(site, row, result.get("exit_code", 1), outcome)
+    _close(site, row, result.get("exit_code", 1), outcome, _why(result.get("error"), result.get("output_data", {})))
     return True
+
+
+def _rolled_back(site: Site, run: Record) -> bool:
+    """Whether a run that failed was taken back whole: it is over, and what is tried again is a run of its own."""
+    if run.state != RunState.FAILED:
+        return False
+    plan = load_plan(run.plan)
+    return rollback.over(plan, {step.step_id: recovery.result_of(plan, step) for step in site.runs.steps(run.id)})
+
+
+def _why(error: Mapping[str, Any] | None, data: Mapping[str, Any]) -> str:
+    """Why a run failed, and what became of its finished steps where that rolls it back."""
+    message = str((error or {}).get("message") or "")
+    if "rolled_back" not in data:
+        return message
+    told = rollback.sentence(rollback.Rollback(tuple(data["rolled_back"]), tuple(data["not_rolled_back"])))
+    return f"{message}. {told}" if message else told
 
 
 def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
@@ -111,12 +131,29 @@ def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
         code, outcome = result.exit_code, result.status
         site.workflow_runs.close(row.id, Status.WAITING, reason=reason, exit_code=code, outcome=outcome)
     else:
-        _close(site, row, result.exit_code, result.status, (result.error or {}).get("message", ""))
+        _close(site, row, result.exit_code, result.status, _why(result.error, result.output_data))
     return result
 
 
 def _close(site: Site, row: Record, exit_code: int, outcome: str, reason: str = "") -> None:
+    """Write down what became of a run that is over; where its stage is reviewed and nobody has answered, the stage waits."""
     status = Status.DONE if exit_code in (0, 4) else Status.FAILED
+    workflow = kept(site.workflow_runs.find(row.workflow_id))
+    if status is Status.DONE and workflow.stage(row.stage).review:
+        review = reviewing.answer(site, row, workflow)
+        if review.status == "pending":
+            waits = f"its result waits for the review {review.id}"
+            if (row.status, row.reason) != (Status.WAITING, waits):
+                outcome = "waiting_approval"
+                site.workflow_runs.close(row.id, Status.WAITING, reason=waits, exit_code=3, outcome=outcome)
+            return
+        if review.status not in reviewing.AGREED:
+            by = review.decided_by
+            why = f"rejected by {by}: {review.reason}" if by else "nobody reviewed its result in time"
+            site.workflow_runs.close(
+                row.id, Status.FAILED, cause=Why.REVIEW, reason=why, exit_code=5, outcome="rejected"
+            )
+            return
     site.workflow_runs.close(row.id, status, exit_code=exit_code, outcome=outcome, reason=reason)
 
 
@@ -130,7 +167,7 @@ def task(site: Site, head: Record, workflow: Workflow, stage: Stage, target: str
     return Task(
         stage.agent,
         target,
-        resolve(stage.input, lambda reference: lookup(site, head.id, workflow, stage, target, reference)),
+        resolve(stage.inputs, lambda reference: lookup(site, head.id, workflow, stage, target, reference)),
         workflow_id=head.id,
         parent_task_id=head.id,
         metadata={"workflow": workflow.name, "stage": stage.name},
@@ -154,7 +191,7 @@ def foreseen(site: Site, stage: Stage, target: str) -> Task | str:
         if stage.when is not None and not holds(stage.when, value):
             return f"left out: {described(stage.when, value)}"
     try:
-        return Task(stage.agent, target, resolve(stage.input, value))
+        return Task(stage.agent, target, resolve(stage.inputs, value))
     except NotYetError as later:
         return later.message
 
@@ -164,7 +201,7 @@ def lookup(site: Site, workflow_id: str, workflow: Workflow, stage: Stage, targe
     if reference.root in ROOTS:
         return walk(known_before(site, stage, target)[reference.root], reference)
     source = workflow.source(reference)
-    found = None if source is None else site.workflow_runs.output(workflow_id, source.name, target)
+    found = None if source is None else reviewing.output(site, workflow_id, source, target)
     if found is None:
         raise StepError(f"{reference.told} is not known: the stage gave no output on {target}")
     return walk(found, reference)

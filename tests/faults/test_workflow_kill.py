@@ -14,9 +14,10 @@ import pytest
 from aishell.site import Site
 from tests.bloated import Bloated
 from tests.faults.killing import KILLED, SWEEPS, Sweep, new_site
+from tests.faults.test_rollback import REFUSE
 from tests.fix_aishell import Aishell, bloated_on
 from tests.seed import dice
-from tests.workflows import TWO, assert_each_stage_once, stages, targets, workflow, workflow_id, worn
+from tests.workflows import TWO, assert_each_stage_once, stages, targets, until, workflow, workflow_id, worn
 
 RUN = ("run", "workflow", "night", "--yes", "--target", "shop")
 #: What became of both stages in the end.
@@ -130,3 +131,109 @@ def test_the_shipped_night_on_three_engines_at_once_runs_each_stage_once(aishell
     if kills == 0:
         first = aishell.rows("SELECT started_at, ended_at FROM workflow_stages WHERE stage = 'backup'")
         assert max(begin for begin, _ in first) < min(end for _, end in first), "all three at once"
+
+
+@pytest.mark.thorough
+def test_the_shipped_week_on_three_engines_is_killed_and_proves_each_backup(aishell, three):
+    aishell("run", "backup", "--all", "--yes").expect(0)
+    first = {target: backup for backup, target in aishell.rows("SELECT backup_id, target FROM backups")}
+    running = aishell.start("run", "workflow", "weekly", "--all", "--yes")
+    until(aishell, running, "restore_test", "pg_distribution", "running")
+    time.sleep(dice("moments").uniform(0.5, 2.5))
+    running.kill()
+    for pid in alive(aishell):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    (weekly,) = aishell.rows("SELECT id FROM workflow_runs")
+    ended = aishell("run", "workflow", "--resume", *weekly, "--output", "json").expect(0).json
+    assert stages(aishell) == {
+        (stage, name): ("done", 0) for stage in ("restore_test", "maintenance") for name in three
+    }
+    for one in ended["stages"]:
+        if one["stage"] == "restore_test":
+            told = one["output_data"]
+            assert (told["backup_id"], told["rung"]) == (first[one["target"]], "restored-and-compared"), one
+            assert told["compared"] > 0
+            assert told["chosen"].endswith("never restored and compared")
+    chosen = "SELECT count(*) FROM steps WHERE tool = ? AND status = 'done'"
+    assert aishell.rows(chosen, "find_unproven_backup") == [(3,)]
+    for maker, db in three.values():
+        assert maker.left_behind(db) == []
+        assert len(db.execute("SELECT id FROM app_log")) == 3
+    assert list((aishell.site / "backups").rglob("*aishell_scratch*")) == []
+
+
+@SWEEPS
+def test_a_review_that_is_killed_at_a_commit_is_asked_once_and_obeyed(aishell, sweep: Sweep):
+    """Killed on the way to the question, and after the answer: the stages are run once."""
+    reviewed = (
+        "\n  look: {agent: maintenance, input: {maintenance_type: quick}, review: true}\n"
+        '  tidy: {agent: maintenance, input: {maintenance_type: "${stages.look.output.maintenance_type}"}}\n'
+    )
+    for fault in sweep.faults(4):
+        site = a_site(aishell, str(fault))
+        workflow(site, reviewed)
+        with Site.open(site.site, state=site.state) as opened:
+            night = opened.workflow("night")
+            opened.workflow_runs.begin("a" * 32, "night", night.data, night.placed(["shop"], opened.settings), {}, None)
+        asked = site("run", "workflow", "--stage", "1", fault=fault)
+        site("run", "workflow", "--resume", "a" * 32, "--yes").expect(3)
+        ((review,),) = site.rows("SELECT id FROM approvals WHERE status = 'pending'")
+        site("approvals", "edit", review, "--set", "maintenance_type=standard").expect(0)
+        ended = site("run", "workflow", "--resume", "a" * 32, fault=fault)
+        if ended.code == KILLED and site.rows("SELECT status FROM workflow_runs") != [("success",)]:
+            site("run", "workflow", "--resume", "a" * 32).expect(0)
+        assert stages(site) == {("look", "shop"): ("done", 0), ("tidy", "shop"): ("done", 0)}
+        assert site.rows(
+            "SELECT json_extract(result, '$.output_data.maintenance_type') FROM runs ORDER BY created_at"
+        ) == [
+            ("quick",),
+            ("standard",),
+        ]
+        assert_each_stage_once(site)
+        if KILLED not in (asked.code, ended.code):
+            break
+
+
+@pytest.mark.parametrize("kills", [pytest.param(0, marks=pytest.mark.thorough), 2])
+def test_a_stage_that_fails_is_rolled_back_on_three_engines_killed_in_the_midst(aishell, three, kills):
+    """The second table refuses: the rows of the first, which were archived and deleted, come back on each of them."""
+    before = {}
+    for name, (_, db) in three.items():
+        engine = {"pg_distribution": "postgresql", "mariadb": "mysql", "sqlite": "sqlite"}[name]
+        db.execute("CREATE TABLE z_log (id integer PRIMARY KEY, created_at timestamp NULL)")
+        db.execute("INSERT INTO z_log VALUES (1, '2020-01-01 00:00:00'), (2, '2030-01-01 00:00:00')")
+        for statement in REFUSE[engine]:
+            db.execute(statement)
+        before[name] = db.execute("SELECT * FROM app_log ORDER BY id")
+    aishell.configure("agents/log_cleanup.yaml", "log_cleanup_agent: {}\n")
+    given = "{tables: [app_log, z_log], retention_days: 90, archive: true}"
+    workflow(
+        aishell,
+        f"""
+  clean: {{agent: log_cleanup, on_failure: rollback, input: {given}}}
+  after: {{agent: maintenance, needs: [clean]}}
+""",
+        "max_concurrent_per_host: 3",
+    )
+    running = aishell.start("run", "workflow", "night", "--all", "--yes")
+    until(aishell, running, "clean", "sqlite", "running")
+    for _ in range(kills):
+        time.sleep(dice("moments").uniform(0.5, 2.0))
+        running.kill()
+        for pid in alive(aishell):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        running = aishell.start("run", "workflow", "--resume", workflow_id(aishell))
+    running.wait()
+    found = stages(aishell)
+    assert found == {
+        **{("clean", name): ("failed", 1) for name in three},
+        **{("after", name): ("skipped", None) for name in three},
+    }
+    for (reason,) in aishell.rows("SELECT reason FROM workflow_stages WHERE stage = 'clean'"):
+        assert "not today" in reason
+        assert "Rolled back: delete_app_log" in reason
+    for name, (_, db) in three.items():
+        assert db.execute("SELECT * FROM app_log ORDER BY id") == before[name]
+        assert db.execute("SELECT count(*) FROM z_log") == [(2,)]

@@ -245,8 +245,10 @@ FURTHER: list[tuple[str, str, int, str]] = [
             ("targets: [shop]\n    label: nightly", 6, "one"),
             ("parallel: false\n    max_concurrent: 2", 6, "one of them"),
             ("timeout: 0s", 5, "2h"),
-            ("on_failure: rollback", 5, "known: "),
-            ("review: true", 5, "unknown key 'review'"),
+            ("on_failure: undo", 5, "known: "),
+            ("on_failure: rollback\n    retries: 2", 6, "one of them"),
+            ("on_failure: rollback\n    input: {on_error: fail}", 6, "take `on_error` out"),
+            ("review: maybe", 5, "true or false"),
         )
     ),
     ("workflows/weekend.yaml", "stages:\n  first: {agent: maintenence}\n", 2, "'maintenance'"),

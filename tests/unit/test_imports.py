@@ -53,6 +53,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "scheduling.daemon",
         "scheduling.timetable",
         "scheduling.upkeep",
+        "workflows.reviewing",
         "workflows.working",
         "workflows.driving",
         "digest",

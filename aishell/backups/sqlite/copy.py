@@ -24,7 +24,7 @@ from aishell.backups.methods import Chain, Method
 from aishell.backups.parents import parent_of
 from aishell.backups.repository import writing
 from aishell.databases.quoting import quote
-from aishell.errors import BackupError, DatabaseError
+from aishell.errors import BackupError, DatabaseError, NotAtHandError
 from aishell.folders import sync
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
@@ -107,6 +107,7 @@ class SQLiteCopy(Method):
             try:
                 if made:
                     return
+                _require_room(target.parent, chain[-1][1].source_bytes or 0)
                 self._rebuild(work, chain, unfinished)
                 unfinished.chmod(0o600)
                 os.utime(unfinished, ns=(mark, mark))
@@ -250,6 +251,14 @@ def _is_made(target: Path, mark: int) -> bool:
     if target.stat().st_mtime_ns != mark:
         raise BackupError(f"{target} is there already", hint="name a file that is not there")
     return True
+
+
+def _require_room(folder: Path, needed: int) -> None:
+    """Raises NotAtHandError where a file of so many bytes has no room: that says nothing of the backup."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        message = f"{needed:,} bytes are needed to restore it in {folder}, and {free:,} are free"
+        raise NotAtHandError(message, hint="make room there")
 
 
 def _place(work: Work, place: str) -> Path:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from aishell.errors import UnknownNameError
 from aishell.models import RunState
 from aishell.state import backlog
 from aishell.state.backlog import Facts
@@ -117,3 +118,38 @@ def test_how_much_went_is_in_the_audit_log(store):
         told = connection.value("SELECT data FROM events ORDER BY id DESC LIMIT 1")
     assert '"schedule_runs":1' in told
     assert '"pruned_runs":0' in told
+
+
+def workflow(store: Store, name: str, days: float, status: str = "success", stage: str = "done", run: str = "") -> None:
+    row = {"id": name, "workflow": "nightly", "definition": "{}", "options": "{}", "status": status, "requested_by": "",
+           "host": "", "created_at": ago(days), "ended_at": None if status == "running" else ago(days), "event": 0}  # fmt: skip
+    part = {"workflow_id": name, "stage": "backup", "target": "shop", "status": stage, "reason": "", "attempts": 1,
+            "run_id": run or None}  # fmt: skip
+    with store.write() as connection:
+        connection.insert("workflow_runs", row)
+        connection.insert("workflow_stages", part)
+
+
+def test_old_workflows_go_with_their_stages_after_the_runs_of_these_and_only_when_they_are_over(store):
+    _, run_id, _ = start_run(store)
+    workflow(store, "over", OLD)
+    workflow(store, "failed", OLD, "failure", "failed")
+    workflow(store, "young", YOUNG)
+    workflow(store, "at work", OLD, "running", "running")
+    workflow(store, "waits", OLD, "waiting_approval", "waiting")
+    workflow(store, "cut off", OLD, "cancelled", "pending")
+    workflow(store, "its run is there", OLD, run=run_id)
+    assert pruned(store).workflows == 2
+    with store.read() as connection:
+        left = {row.id for row in connection.all("SELECT id FROM workflow_runs")}
+    assert left == {"young", "at work", "waits", "cut off", "its run is there"}
+    assert count(store, "workflow_stages") == len(left)
+
+
+def test_an_id_of_a_workflow_is_told_from_an_unknown_run(store):
+    runs, _, _ = start_run(store)
+    workflow(store, "5eed" * 8, YOUNG)
+    with pytest.raises(UnknownNameError) as caught:
+        runs.find("5eed")
+    assert "workflow nightly" in str(caught.value.hint)
+    assert "workflows show 5eed5eed" in str(caught.value.hint)

@@ -1,0 +1,114 @@
+"""Reviews: what a stage came to on a target is shown to a person before what needs it goes on. Asked, answered, edited."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aishell.agents.loading import load_agent
+from aishell.errors import ParameterError, UnknownNameError, UsageError
+from aishell.models import Task, digest
+from aishell.planning.variables import references, walk
+from aishell.site import Site
+from aishell.site_files import SiteFiles
+from aishell.state.approvals import STAGE, WHOLE, shown
+from aishell.state.connection import Record
+from aishell.workflows.workflows import Stage, Workflow
+
+#: What a person may answer with, and still leave the stage done.
+AGREED = ("approved", "modified")
+
+
+def answer(site: Site, row: Record, workflow: Workflow) -> Record:
+    """The review of a stage on a target whose run is over: asked for, if it was not, and with what became of it.
+
+    Raises StateError for an answer that the audit log does not tell of.
+    """
+    result = json.loads(site.runs.find(row.run_id).result)
+    bound = digest(result)
+    known = site.approvals.latest(row.run_id, WHOLE, bound)
+    if known is None:
+        stage = workflow.stage(row.stage)
+        told = {
+            "tool": stage.agent,
+            "risk": "none",
+            "server": row.target,
+            "statements": [],
+            "reasons": [],
+            "risks": [],
+            "review": {
+                "workflow_id": row.workflow_id,
+                "workflow": workflow.name,
+                "stage": stage.name,
+                "status": result["status"],
+                "reasoning": result["reasoning"],
+                "output_data": result["output_data"],
+                "referred": sorted(_referred(workflow, stage)),
+            },
+        }
+        name = site.approvals.ask(row.run_id, WHOLE, stage.name, bound, STAGE, told, site.policy.approval_hours)
+        known = site.approvals.find(name)
+    if known.status == "pending" and datetime.fromisoformat(known.expires_at) <= datetime.now(UTC):
+        site.approvals.close(known.id, "expired")
+        known = site.approvals.find(known.id)
+    return known
+
+
+def output(site: SiteFiles, workflow_id: str, stage: Stage, target: str) -> Mapping[str, Any] | None:
+    """What a stage gives to others on a target: what its run gave, with what a reviewer has edited; None where nothing."""
+    found = site.workflow_runs.output(workflow_id, stage.name, target)
+    known = of(site, workflow_id, stage, target)
+    if found is None or known is None or known.status != "modified":
+        return found
+    return {**found, **json.loads(known.modifications)}
+
+
+def of(site: SiteFiles, workflow_id: str, stage: Stage, target: str) -> Record | None:
+    """The review of a stage on a target as far as it has come; None where none was asked for."""
+    if not stage.review:
+        return None
+    rows = site.workflow_runs.stages(workflow_id)
+    row = next((one for one in rows if (one.stage, one.target) == (stage.name, target)), None)
+    return None if row is None or row.run_id is None else site.approvals.latest(row.run_id, WHOLE)
+
+
+def edited(site: SiteFiles, row: Record, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a reviewer gives others instead of a stage's values.
+
+    Raises UnknownNameError for a field that no other stage refers to, ParameterError for a value of another type or one that
+    the stage which gets it does not take, UsageError for no change.
+    """
+    review = shown(row)["review"]
+    given, before = dict(values), review["output_data"]
+    head = site.workflow_runs.find(review["workflow_id"])
+    workflow = Workflow.of(head.workflow, json.loads(head.definition))
+    for name, value in given.items():
+        if name not in review["referred"]:
+            raise UnknownNameError("field", name, review["referred"], f"what other stages get of {review['stage']}")
+        old = before.get(name)
+        if old is not None and type(old) is not type(value) and not _numbers(old, value):
+            raise ParameterError(f"{name} is {value!r}; it has to be of the type of {old!r}")
+    if {**before, **given} == before:
+        raise UsageError("these are the values it has", hint="approve the review, or give others")
+    changed = {**before, **given}
+    for other in workflow.stages:
+        for key, value in other.input.items():
+            for reference in references(value):
+                source = workflow.source(reference)
+                whole = value == f"${{{reference.text}}}"
+                if whole and source is not None and source.name == review["stage"] and reference.path[0] in given:
+                    taken = Task(other.agent, site.runs.find(row.run_id).target, {key: walk(changed, reference)})
+                    load_agent(other.agent).check_inputs(taken)
+    return given
+
+
+def _numbers(old: Any, new: Any) -> bool:
+    return all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in (old, new))
+
+
+def _referred(workflow: Workflow, stage: Stage) -> set[str]:
+    """The fields of a stage's output that other stages refer to."""
+    found = (one for other in workflow.stages for one in other.referred() if workflow.source(one) is stage)
+    return {str(one.path[0]) for one in found if one.path}
