@@ -42,4 +42,5 @@ def _schedules(site: SiteFiles, until: datetime) -> Iterator[Need]:
     try:
         yield from overlooked(site.schedules.by_name.values(), site.ledger.known(), paused, until)
     except SettingsError as error:
-        yield Need("missed", "", f"no schedule runs: {error.message}", None, command("schedule", "list"))
+        so = "the daemon goes on with the configuration before" if is_held(site.daemon_lock) else "no schedule runs"
+        yield Need("missed", "", f"{so}: {error.message}", None, command("schedule", "list"))

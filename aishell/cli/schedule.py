@@ -15,6 +15,8 @@ from aishell.commands import command
 from aishell.errors import DeniedError, UsageError, worst
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aishell.scheduling.schedules import Schedule
     from aishell.scheduling.starting import Starter
     from aishell.site_files import SiteFiles
@@ -89,6 +91,13 @@ def history(ctx: click.Context, /, name: str | None, limit: int, output: str) ->
     found = site.ledger.history(name, limit=limit) if site.state_path.exists() else []
     if name is not None and not found:
         site.schedules.named(name)  # raises for a name there is not
+    workflows = site.workflow_runs.names([row.run_id for row in found if row.run_id]) if found else {}
+
+    def run_of(row: Record) -> str | None:
+        if not row.run_id or output == "json":
+            return row.run_id or None
+        return f"{'workflow ' if row.run_id in workflows else ''}{row.run_id[:8]}"
+
     rows = [
         {
             "id": row.id,
@@ -98,15 +107,19 @@ def history(ctx: click.Context, /, name: str | None, limit: int, output: str) ->
             "status": row.status,
             "outcome": row.outcome,
             "exit_code": row.exit_code,
-            "run_id": (row.run_id if output == "json" else row.run_id[:8]) if row.run_id else None,
+            "run_id": run_of(row),
             "reason": row.reason or None,
-            **(
-                {"nominal_at": row.nominal_at, "attempts": row.attempts, "times": row.times} if output == "json" else {}
-            ),
+            **(_further(row, workflows) if output == "json" else {}),
         }
         for row in found
     ]
     show_rows(rows, output, empty="nothing was due yet")
+
+
+def _further(row: Record, workflows: Mapping[str, str]) -> dict[str, object]:
+    """What stands in the document alone. `workflow`: where `run_id` is a run of one."""
+    more = {"nominal_at": row.nominal_at, "attempts": row.attempts, "times": row.times}
+    return {**more, "workflow": workflows.get(row.run_id or "")}
 
 
 @schedule.command(epilog="Example:  aishell schedule pause nightly --until 2026-12-01 --reason 'migration'")
@@ -274,7 +287,9 @@ def told(site: SiteFiles, row: Record) -> list[str]:
     from aishell.scheduling.starting import log_of
 
     ended = f"{row.outcome or ''} (exit {row.exit_code})" if row.exit_code is not None else row.status
-    run = f" run {row.run_id[:8]}" if row.run_id and row.exit_code is not None else ""
+    of_workflow = row.run_id and site.workflow_runs.there(row.run_id)
+    kind = "workflow run" if of_workflow else "run"
+    run = f" {kind} {row.run_id[:8]}" if row.run_id and row.exit_code is not None else ""
     why = f": {row.reason}" if row.reason else ""
     lines = [f"{row.schedule} {row.local_at}{f' {row.target}' if row.target else ''}: {ended}{run}{why}"]
     if row.exit_code or row.status == "running":

@@ -151,7 +151,8 @@ class Daemon:
         self.starter.config = self.configuration.copy
         if found.refused is not None:
             told = {"message": found.refused.message, "hint": found.refused.hint}
-            self.tell(f"the changed configuration is refused, the one before goes on: {found.refused.message}")
+            hint = f" ({found.refused.hint})" if found.refused.hint else ""
+            self.tell(f"the changed configuration is refused, the one before goes on: {found.refused.message}{hint}")
             self.site.runs.event("configuration_refused", told)
             return
         self._keep()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -150,13 +150,22 @@ def _night(site: Site, row: Record, schedule: Schedule, name: str, options: Coll
         chosen = site.workflow(name)
         runs.begin(row.run_id, name, chosen.data, chosen.placed([row.target], site.settings), approved, row.until)
     status, code = Driver(site, row.run_id, options).drive(resumed if there else lambda: None)
-    waiting = [stage for stage in runs.stages(row.run_id) if stage.status == "waiting"]
+    stages = runs.stages(row.run_id)
+    waiting = [stage for stage in stages if stage.status == "waiting"]
     if waiting and site.ledger.row(row.id).reason == SHUTDOWN:
         site.ledger.put_back(row.id, SHUTDOWN)
     elif code != _INTERRUPTED:
         waits = any(_goes_on(site, stage) for stage in waiting)
-        site.ledger.close(row.id, "waiting" if waits else "done", exit_code=code, outcome=status)
+        ended = "waiting" if waits else "done"
+        site.ledger.close(row.id, ended, reason=_failed(stages), exit_code=code, outcome=status)
     return result_of(site, row.run_id)
+
+
+def _failed(stages: Sequence[Record]) -> str:
+    """The first stage that failed, with its reason, and how many more."""
+    told = [f"stage {one.stage}: {one.reason or one.outcome}" for one in stages if one.status == "failed"]
+    more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+    return f"{told[0]}{more}" if told else ""
 
 
 def _goes_on(site: Site, stage: Record) -> bool:

@@ -113,6 +113,12 @@ class WorkflowRuns:
         with self.store.read() as connection:
             return connection.value("SELECT 1 FROM workflow_runs WHERE id = :id", {"id": workflow_id}) is not None
 
+    def names(self, ids: Collection[str]) -> dict[str, str]:
+        """Of these ids, those of runs of workflows -> the workflow."""
+        sql = "SELECT id, workflow FROM workflow_runs WHERE id IN (SELECT value FROM json_each(:ids))"
+        with self.store.read() as connection:
+            return {row.id: row.workflow for row in connection.all(sql, {"ids": json.dumps(list(ids))})}
+
     def recent(self, name: str | None = None, *, limit: int = 20) -> list[Record]:
         """Runs of workflows, the newest first."""
         sql = """SELECT * FROM workflow_runs WHERE (:name IS NULL OR workflow = :name)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from aishell.reporting.units import exact, size
+from aishell.state.locks import FileLock, folder_of
 from tests.bloated import Bloated
 from tests.fix_aishell import Aishell
 from tests.hostile_text import TEXT, raw
@@ -223,3 +224,8 @@ def test_a_night_that_was_missed_or_that_nothing_looks_for_is_told(aishell: Aish
     }
     aishell.configure("schedules.yaml", "schedules: {nightly: {cron: nonsense}}\n")
     assert any("no schedule runs: " in need["text"] for need in told(aishell))
+    daemon = FileLock(folder_of(aishell.state) / "daemon.lock", "daemon")
+    try:
+        assert any("goes on with the configuration before: " in need["text"] for need in told(aishell))
+    finally:
+        daemon.release()
