@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aishell.commands import command
 from aishell.errors import HookError, InterruptedRunError, StateError
 from aishell.execution.run import Run
 from aishell.interrupts import noticing
 from aishell.models import Step, StepResult, StepStatus
-from aishell.registry.hook_programs import Ended, call
-from aishell.scheduling.times import seconds
 from aishell.settings_hooks import Hook
 from aishell.settings_schemas import ON_ERROR
-from aishell.state.schedule_runs import ScheduleRuns
+
+if TYPE_CHECKING:
+    from aishell.registry.hook_programs import Ended
 
 AFTER_RUN, AFTER_STEP = "after_run", "after_step"
 #: Seconds between two looks whether another process asks the run to pause or to end.
@@ -76,6 +76,9 @@ def tell(run: Run, on: str, step: Step | None = None, *, status: str, error: str
 
 
 def _called(run: Run, hook: Hook, facts: Mapping[str, str], stopped: Callable[[], bool]) -> Ended:
+    from aishell.registry.hook_programs import call
+    from aishell.scheduling.times import seconds
+
     return call(hook, facts, run.job.hooks.base, seconds(hook.timeout), stopped)
 
 
@@ -118,6 +121,8 @@ def _facts(run: Run, on: str, step: Step | None, status: str = "", error: str = 
     """What a hook is told, by the names of its environment. What there is nothing to say of is empty."""
     behind = None
     with suppress(StateError):  # of what comes after, nothing is left out because of that
+        from aishell.state.schedule_runs import ScheduleRuns
+
         behind = ScheduleRuns(run.runs.store).behind(run.id)
     return {
         "AISHELL_EVENT": on,
