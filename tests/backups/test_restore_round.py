@@ -31,6 +31,7 @@ def test_each_backup_has_its_turn(aishell: Aishell, db: Any) -> None:
     db.execute("CREATE TABLE orders (id integer PRIMARY KEY, note varchar(9))")
     db.execute("INSERT INTO orders VALUES (1, 'one'), (2, 'two')")
     none = prove(aishell, db).expect(1)
+    assert [one["tool"] for one in none.json["actions_taken"]] == ["find_unproven_backup", "restore_test"]
     assert none.statuses() == {"choose": "failed", "restore_test": "skipped"}
     assert "there is no backup of" in none.json["reasoning"]
     for _ in range(2):

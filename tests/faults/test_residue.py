@@ -228,9 +228,10 @@ def test_the_mark_of_a_restore(left: Left) -> None:
         "runs resume" in left.listed()["shop_marked"]["remedy"] or "resume it" in left.listed()["shop_marked"]["remedy"]
     )
     left.run("runs", "cancel", run).expect(0)
-    assert left.goes() == {"shop_marked"}
-    assert left.removed() == ["shop_marked"]
-    assert left.marked == set()
+    # Where it was killed before its folder was gone, that goes along.
+    assert {name for name in left.goes() if "/.work-" not in name} == {"shop_marked"}
+    assert [name for name in left.removed() if "/.work-" not in name] == ["shop_marked"]
+    assert (left.goes(), left.marked) == (set(), set())
     assert left.db.server.database("shop_marked").execute(CONTENT) == left.db.execute(CONTENT), (
         "the database itself stays"
     )
