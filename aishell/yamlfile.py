@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ MOST_VALUES, DEEPEST = 100_000, 100
 #: Characters of a text that is looked through before it is read: libyaml's own stack ends at some 50,000 levels, with aishell.
 _LONG = 5_000
 _BOOLEAN, _TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
+#: A value that begins with an asterisk and is no alias: a cron expression, a glob.
+_STAR = re.compile(r"(?:^|[:,\[-])\s*\*(?![A-Za-z0-9])")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml: ten times faster where it is compiled in
 
 
@@ -54,11 +57,22 @@ def parse(text: str, path: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         problem = getattr(error, "problem", None) or str(error)
-        raise SettingsError(f"{path}:{line}: malformed YAML: {problem}", hint=_LOOK) from error
+        raise SettingsError(f"{path}:{line}: malformed YAML: {problem}", hint=_hint(text, line)) from error
     except (ValueError, KeyError, AttributeError) as error:  # a value that is not what it looks like: 2021-13-45
         line = _unreadable(node) if node is not None else 1
         raise SettingsError(f"{path}:{line}: malformed YAML: {error}", hint=_LOOK) from error
     return Document(path, data, lines)
+
+
+def _hint(text: str, line: int) -> str:
+    """What to do about a line that is no YAML, where one of two usual slips is seen in it."""
+    lines = text.splitlines()
+    here = lines[line - 1] if line <= len(lines) else ""
+    if "\t" in here[: len(here) - len(here.lstrip())]:
+        return "the line begins with a TAB: indent with blanks"
+    if _STAR.search(here):
+        return "a value that begins with * is quoted: '* * * * *'"
+    return _LOOK
 
 
 def _look_through(text: str, path: str) -> None:
