@@ -21,7 +21,7 @@ from aishell.backups.catalog import RUNGS
 from aishell.errors import StateError, UsageError
 from aishell.reporting.health import SEVERITIES, health
 from aishell.scheduling.due import coming
-from aishell.scheduling.starting import paused
+from aishell.scheduling.going_on import paused
 from aishell.state.readings import Readings, read
 from aishell.state.schedule_runs import Known
 from aishell.version import VERSION

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from aishell import processes
 from aishell.processes import Child
-from aishell.scheduling.due import Entry, Pause, settle
+from aishell.scheduling.due import Entry, settle
+from aishell.scheduling.going_on import closed, kept_back, paused, stranded
 from aishell.scheduling.schedules import Schedule
 from aishell.scheduling.times import wall_clock
 from aishell.site_files import SiteFiles
@@ -21,21 +22,15 @@ from aishell.state.schedule_runs import Known
 LOGS = 1000
 
 
-def paused(known: Known | None) -> Pause | None:
-    """The pause that the store knows of a schedule."""
-    if known is None or known.paused_at is None:
-        return None
-    return Pause(known.paused_at, known.paused_by, known.paused_until, known.pause_reason)
-
-
 def settle_all(site: SiteFiles, at: datetime) -> list[Record]:
-    """Decide every nominal time that has come by `at`; what was written down, and what is missed since its window closed."""
+    """Decide every nominal time that has come by `at`; what was written down, what is missed since its window
+    closed, and what was approved too late for it."""
     schedules = site.schedules.by_name
     site.ledger.forget(schedules)
     decided = site.ledger.expire(at)
     for schedule in schedules.values():
         decided += settle_one(site, schedule, at)
-    return decided
+    return decided + stranded(site, at)
 
 
 def settle_one(site: SiteFiles, schedule: Schedule, at: datetime) -> list[Record]:
@@ -91,7 +86,7 @@ class Starter:
         locked = {row.id for row in rows if row.id not in self._children and self._is_locked(row)}
         self.others |= locked  # until `left` has told of them
         working = locked | self._children.keys()
-        rows = [row for row in rows if row.id in working or not self._on_hold(row)]
+        rows = [row for row in rows if row.id in working or not (self._on_hold(row) or self._kept_back(row))]
         busy = {row.target for row in rows if row.id in working}
         for row in rows:
             tried = row.id in self._tried and self._tried[row.id] == row.ended_at
@@ -129,9 +124,17 @@ class Starter:
     def _on_hold(self, row: Record) -> bool:
         """Whether its turn has to wait until a hold is released; the ledger says so, and what looks is told once."""
         hold = self.site.holds.on(row.target)
-        if hold is not None and self.site.ledger.note(row.id, hold.text):
+        if hold is not None and row.status == "due" and self.site.ledger.note(row.id, hold.text):
             self.ended(self.site.ledger.row(row.id), 0)
         return hold is not None
+
+    def _kept_back(self, row: Record) -> bool:
+        """Whether its schedule is paused, or it is a day on which none runs; the ledger says so. What has ended is closed."""
+        now = self.clock()
+        why = None if closed(self.site, row, now) else kept_back(self.site, row, now)
+        if why is not None and self.site.ledger.note(row.id, why):
+            self.ended(self.site.ledger.row(row.id), 0)
+        return why is not None
 
     @property
     def words(self) -> list[str]:
