@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from aishell.notifying.happenings import read
+from aishell.site import Site
+from aishell.state.outbox import _NEW
 from tests.commands.test_daemon import fill
 from tests.fix_aishell import Aishell
 from tests.scheduled import back, nightly, rows
@@ -38,6 +41,21 @@ def approved(site: Aishell) -> str:
     """What is said to whoever approves it."""
     ((name,),) = site.rows("SELECT id FROM approvals WHERE status = 'pending'")
     return site("approvals", "approve", name).expect(0).out
+
+
+def message(site: Aishell) -> str:
+    """The notification of what waits."""
+    with Site.open(site.site, state=site.state) as opened, opened.store.read() as connection:
+        events = connection.all(_NEW.format(types="'approval_requested'"), {"after": 0, "oldest": ""})
+        (told,) = (one for event in events for one in read(event, lambda target: ()))
+    return told.body
+
+
+def test_a_message_says_what_waits(site: Aishell):
+    body = message(site)
+    ((tool,),) = site.rows("SELECT request ->> 'tool' FROM approvals")
+    assert f"tool: {tool} (" in body
+    assert "to be answered until " in body
 
 
 def test_in_a_pause_it_waits_and_goes_on_after_it(site: Aishell):
@@ -94,6 +112,7 @@ def test_the_deadline_is_the_end_of_the_window_where_that_is_earlier(site: Aishe
     assert f"to be answered until {end[:19]}Z" in shown
     assert "of the schedule nightly, whose window closes at" in shown
     assert "on shop (production): " in shown
+    assert f"until {end[:16].replace('T', ' ')} UTC" in message(site)
     assert "shop" in site("approvals", "list").expect(0).out
     assert "until its window closes at" in approved(site)
 
@@ -104,3 +123,39 @@ def test_under_a_hold_it_is_said_that_it_waits_for_the_release(site: Aishell):
     assert "released: every target was on hold from" in site("release").expect(0).out
     site("schedule", "run-due").expect(0)
     assert [(row.outcome, row.reason) for row in rows(site)] == [("success", "")]
+
+
+def test_what_has_no_sql_is_shown_by_its_parameters(aishell: Aishell):
+    fill(aishell.site / "shop.db")
+    nightly(aishell, "sqlite:///shop.db", environment="production")
+    aishell("run", "backup", "--target", "shop", "--yes", "--non-interactive").expect(0)
+    (backup,) = aishell("backups", "list", "--output", "json").expect(0).json
+    aishell(
+        "backups", "restore", backup["backup_id"], "--to", str(aishell.site / "again.db"), "--non-interactive"
+    ).expect(3)
+    (one,) = aishell("approvals", "list", "--output", "json").expect(0).json
+    shown = aishell("approvals", "show", one["id"]).expect(0).out
+    assert f"parameter place = {aishell.site / 'again.db'}" in shown
+    assert f"parameter backup_id = {backup['backup_id']}" in shown
+    for edit in ("place=/tmp/x.db", "backup_id=other", "compare=false"):
+        name = edit.partition("=")[0]
+        assert f"cannot change {name}" in aishell("approvals", "edit", one["id"], "--set", edit).expect(2).err
+
+
+def test_a_log_whose_anchor_is_gone_is_not_called_whole(site: Aishell):
+    site("runs", "cancel", site.rows("SELECT id FROM runs")[0][0][:8])
+    site("run", "maintenance", "--type", "quick", "--target", "shop", "--yes", "--non-interactive")
+    site("audit", "verify").expect(0)
+    site.state.with_name(f"{site.state.name}.head").unlink()
+    assert "is not there" in site("audit", "verify").expect(1).out
+
+
+@pytest.mark.parametrize("url", ["http://kim:pw@127.0.0.1:9/x", "https://kim@hc.example/x"])
+def test_a_heartbeat_that_can_never_be_called_is_refused(site: Aishell, url: str):
+    text = (site.config / "schedules.yaml").read_text()
+    site.configure("schedules.yaml", f"{text}    heartbeat_url: {url}\n")
+    said = site("schedule", "list").expect(2).err
+    assert "no user and password" in said
+    assert "kim" not in said
+    site.configure("schedules.yaml", f"{text}    heartbeat_url: http://127.0.0.1:9/x@y?a=b\n")
+    site("schedule", "list").expect(0)
