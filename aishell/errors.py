@@ -79,13 +79,17 @@ class ToolFileError(UsageError):
         super().__init__(f"{path}:{line}: {message}")
 
 
+#: Characters of a name that are told again.
+_LONGEST = 100
+
+
 class UnknownNameError(UsageError):
     """A name is not known."""
 
     def __init__(self, kind: str, value: str, known: Iterable[str], where: str = "") -> None:
         import difflib  # few commands end here
 
-        known = sorted(known)
+        known, value = sorted(known), value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
         near = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
         place = f" in {where}" if where else ""
         if near:
@@ -103,7 +107,7 @@ class AmbiguousNameError(UsageError):
     """Several names begin so."""
 
     def __init__(self, kind: str, beginning: str, names: Iterable[str]) -> None:
-        several = sorted(names)
+        several, beginning = sorted(names), beginning[:_LONGEST]
         shown = ", ".join(several[:12]) + (", …" if len(several) > 12 else "")
         super().__init__(f"ambiguous {kind} {beginning!r}", hint=f"these begin so: {shown}")
 

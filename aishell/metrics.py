@@ -22,7 +22,7 @@ from aishell.errors import StateError, UsageError
 from aishell.notifying import events
 from aishell.reporting.health import SEVERITIES, health
 from aishell.scheduling.due import coming
-from aishell.scheduling.starting import paused
+from aishell.scheduling.going_on import paused
 from aishell.state.breakers import CLOSED, HALF_OPEN, OPEN
 from aishell.state.readings import Readings, read
 from aishell.state.schedule_runs import Known

@@ -330,8 +330,8 @@ _SCHEDULE = mapping(
         "approve_up_to": {"enum": [str(risk) for risk in Risk if risk not in (Risk.SAFE, Risk.CRITICAL)]},
         "heartbeat_url": {
             "type": "string",
-            "pattern": r"https?://[^\s/]\S*",
-            "title": "a URL such as https://hc.example/uuid",
+            "pattern": r"https?://[^\s/?#@]+([/?#]\S*)?",
+            "title": "a URL such as https://hc.example/uuid (no user and password)",
             "secret": True,
         },
     },

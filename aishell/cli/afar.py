@@ -6,15 +6,17 @@ import http.client
 import json
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from aishell.commands import command
 from aishell.errors import AishellError, UsageError
+from aishell.models import plain
 
 #: Seconds that an answer is waited for.
-_PATIENCE = 60.0
+_PATIENCE = 15.0
 
 
 class _Connection(http.client.HTTPConnection):
@@ -42,9 +44,16 @@ def call(path: str, *names: str, said: dict[str, Any] | None = None) -> Any:
     where = "/".join(["", *(quote(name, safe="") for name in names)])
     connection = _Connection(Path(path).absolute())
     try:
-        connection.request("GET" if said is None else "POST", where, None if said is None else json.dumps(said))
+        connection.request("GET" if said is None else "POST", where, None if said is None else json.dumps(plain(said)))
         response = connection.getresponse()
         document = json.loads(response.read())
+    except TimeoutError as error:
+        raise UsageError(
+            f"the daemon at {path} has not answered within {_PATIENCE:.0f} s",
+            hint="whether it was heard is not known: ask it again"
+            if said is not None
+            else "it is stopped, or very busy",
+        ) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UsageError(
             f"no daemon answers at {path}: {error}",
@@ -53,8 +62,38 @@ def call(path: str, *names: str, said: dict[str, Any] | None = None) -> Any:
     finally:
         connection.close()
     if response.status >= 400:
-        told = document.get("error", {})
-        refused = AishellError(told.get("message") or f"the daemon answered {response.status}", hint=told.get("hint"))
-        refused.exit_code = int(told.get("exit_code") or 1)
+        told = document.get("error") if isinstance(document, dict) else None
+        told = told if isinstance(told, dict) else {}
+        refused = AishellError(
+            str(told.get("message") or f"the daemon answered {response.status}"), hint=told.get("hint")
+        )
+        code = told.get("exit_code")
+        refused.exit_code = code if isinstance(code, int) and 0 < code < 256 else 1
         raise refused
     return document
+
+
+def document(path: str, *names: str, keys: Mapping[str, type], said: dict[str, Any] | None = None) -> dict[str, Any]:
+    """An answer that is one object, with these keys of these types. Raises UsageError as `call`, and for any other."""
+    return _fitting(path, call(path, *names, said=said), keys)
+
+
+def documents(path: str, *names: str, keys: Mapping[str, type]) -> list[dict[str, Any]]:
+    """An answer that is a list of such objects."""
+    found = call(path, *names)
+    if not isinstance(found, list):
+        raise _strange(path)
+    return [_fitting(path, one, keys) for one in found]
+
+
+def _fitting(path: str, found: Any, keys: Mapping[str, type]) -> dict[str, Any]:
+    if not isinstance(found, dict) or any(not isinstance(found.get(key), kind) for key, kind in keys.items()):
+        raise _strange(path)
+    return found
+
+
+def _strange(path: str) -> UsageError:
+    return UsageError(
+        f"what answers at {path} does not speak as a daemon of aishell does",
+        hint="look whose socket it is, and whether the daemon is of another version",
+    )

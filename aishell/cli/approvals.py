@@ -19,6 +19,15 @@ SOCKET = click.option(
 )
 
 
+#: What a request is made of, whoever answers.
+_TEXTS = ("id", "run_id", "status", "level", "digest", "tool", "risk", "server", "step", "target", "requested_by")
+_REQUEST: dict[str, type] = {
+    **dict.fromkeys((*_TEXTS, "requested_at", "expires_at"), str),
+    **dict.fromkeys(("statements", "reasons", "risks", "approved_by"), list),
+    "params": dict,
+}
+
+
 @click.group(cls=LazyGroup)
 def approvals() -> None:
     """Steps, and results of stages of workflows (`review: true`), that wait for a person."""
@@ -33,12 +42,12 @@ def approvals() -> None:
 @click.pass_context
 def list_(ctx: click.Context, /, socket_: str | None, output: str) -> None:
     """What waits now."""
-    from aishell.cli.afar import call
+    from aishell.cli.afar import documents
     from aishell.cli.listing import show_rows
     from aishell.serving.answers import waiting
 
-    found = call(socket_, "approvals") if socket_ else waiting(open_files(ctx))
-    left = () if output == "json" else ("run_id", "server", "people")
+    found = documents(socket_, "approvals", keys={"id": str}) if socket_ else waiting(open_files(ctx))
+    left = () if output == "json" else ("run_id", "server", "people", "expires_at")
     rows = [{key: value for key, value in row.items() if key not in left} for row in found]
     show_rows(rows, output, empty="nothing waits for an approval", least=("step", "asked_at"))
 
@@ -52,10 +61,9 @@ def list_(ctx: click.Context, /, socket_: str | None, output: str) -> None:
 @click.pass_context
 def show(ctx: click.Context, /, approval: str, socket_: str | None, output: str) -> None:
     """Exactly what would run, why it asks, and what it is bound to."""
-    from aishell.cli.console import sql_lines, write_json
+    from aishell.cli.approval_text import lines
+    from aishell.cli.console import write_json
     from aishell.cli.listing import title
-    from aishell.models import Sent
-    from aishell.reporting.units import printable
 
     asked = _asked(ctx, socket_, approval)
     if output == "json":
@@ -65,24 +73,8 @@ def show(ctx: click.Context, /, approval: str, socket_: str | None, output: str)
         _show_review(asked)
         return
     title(f"approval {asked['id']}  {asked['status']}  {asked['tool']} ({asked['risk']} risk), {asked['level']}")
-    say(printable(asked["server"]))
-    for sent in asked["statements"]:
-        for line in sql_lines(Sent(**sent)):
-            say(f"  {line}")
-        say(f"    lock {printable(sent['lock'])}  [{printable(sent['source'])}]")
-    if "undo" in asked:  # not in what an older aishell asked
-        say(printable(asked["undo"]))
-    for reason in asked["reasons"]:
-        if reason["decision"] in ("confirm", "review", "deny"):
-            say(f"asks because: {printable(reason['text'])} ({printable(reason['rule'])})")
-    for risk in asked["risks"]:
-        say(f"risk: {printable(risk)}")
-    if asked.get("people", 1) > 1:
-        before = f"; {printable(asked['approved_by'][0])} has" if asked["approved_by"] else ""
-        say(f"two people have to approve, neither of them {printable(asked['requested_by'])}{before}")
-    since, until = asked["requested_at"][:19], asked["expires_at"][:19]
-    say(f"run {asked['run_id'][:8]}, step {printable(asked['step'])}; asked {since}Z, expires {until}Z")
-    say(f"digest {asked['digest']}")
+    for line in lines(asked):
+        say(line)
 
 
 @approvals.command(epilog="Example:  aishell approvals approve 1b2c --reason 'window agreed with the shop team'")
@@ -93,7 +85,6 @@ def show(ctx: click.Context, /, approval: str, socket_: str | None, output: str)
 @click.pass_context
 def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: str | None, socket_: str | None) -> None:
     """Approve a step exactly as shown; what has changed until it runs voids the answer."""
-    from aishell.cli.afar import call
     from aishell.cli.asking import ask
     from aishell.reporting.units import printable
     from aishell.serving import answers
@@ -108,16 +99,16 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
         confirm_target = confirm_target or ask(f"this is reviewed: type the target's name ({printable(target)}): ")
         if confirm_target != target:
             raise DeniedError("that is not the target's name; nothing was approved")
+    shown = {"reason": reason, "digest": asked["digest"]}
     if socket_:
-        said = {"reason": reason, "confirm_target": confirm_target}
-        told = call(socket_, "approvals", asked["id"], "approve", said=said)
+        told = _answered(socket_, asked["id"], "approve", {**shown, "confirm_target": confirm_target})
     else:
         me = answers.Person.here()
-        told = answers.approve(open_files(ctx), asked["id"], me, reason=reason, target=confirm_target)
+        told = answers.approve(open_files(ctx), asked["id"], me, **shown, target=confirm_target)
     if told["status"] == "pending":
         say("approved; a second person has to approve it too")
     else:
-        _say_how_it_goes_on("approved", told, socket_)
+        _say_how_it_goes_on("approved", told)
 
 
 @approvals.command(
@@ -131,18 +122,17 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
 def edit(ctx: click.Context, /, approval: str, pairs: tuple[str, ...], reason: str, socket_: str | None) -> None:
     """Other parameters for a step. It is asked about again with its new statements, under a new digest.
 
-    Which objects it is done to cannot be edited.
+    Only how much and how fast can be edited (`editable` in `tools show`): never what it is done to, from where or where to.
     """
-    from aishell.cli.afar import call
     from aishell.serving import answers
 
     params = parse_inputs(pairs)
     if socket_:
-        told = call(socket_, "approvals", approval, "edit", said={"params": params, "reason": reason})
+        told = _answered(socket_, approval, "edit", {"params": params, "reason": reason})
     else:
         told = answers.edit(open_files(ctx), approval, params, answers.Person.here(), reason=reason)
     review = "workflow_id" in told
-    _say_how_it_goes_on("edited" if review else "edited: it asks again when the run goes on", told, socket_)
+    _say_how_it_goes_on("edited" if review else "edited: it asks again when the run goes on", told)
 
 
 @approvals.command(epilog="Example:  aishell approvals reject 1b2c --reason 'not before the release'")
@@ -152,14 +142,13 @@ def edit(ctx: click.Context, /, approval: str, pairs: tuple[str, ...], reason: s
 @click.pass_context
 def reject(ctx: click.Context, /, approval: str, reason: str, socket_: str | None) -> None:
     """Refuse a step; the run goes on without it."""
-    from aishell.cli.afar import call
     from aishell.serving import answers
 
     if socket_:
-        told = call(socket_, "approvals", approval, "reject", said={"reason": reason})
+        told = _answered(socket_, approval, "reject", {"reason": reason})
     else:
         told = answers.reject(open_files(ctx), approval, answers.Person.here(), reason=reason)
-    _say_how_it_goes_on("rejected", told, socket_)
+    _say_how_it_goes_on("rejected", told)
 
 
 def _show_review(asked: Mapping[str, Any]) -> None:
@@ -181,22 +170,19 @@ def _show_review(asked: Mapping[str, Any]) -> None:
 
 
 def _asked(ctx: click.Context, socket_: str | None, approval: str) -> dict[str, Any]:
-    from aishell.cli.afar import call
+    from aishell.cli.afar import document
     from aishell.serving.answers import asked
 
-    found: dict[str, Any] = call(socket_, "approvals", approval) if socket_ else asked(open_files(ctx), approval)
-    return found
+    return document(socket_, "approvals", approval, keys=_REQUEST) if socket_ else asked(open_files(ctx), approval)
 
 
-def _say_how_it_goes_on(answer: str, told: Mapping[str, Any], socket_: str | None) -> None:
-    if "workflow_id" in told:
-        again = command("run", "workflow", "--resume", told["workflow_id"][:8])
-        waits = "the daemon goes on with the workflow" if told["scheduled"] else f"go on with: {again}"
-        say(f"{answer}; {waits}")
-        return
-    if socket_ and told["scheduled"]:
-        say(f"{answer}; the daemon goes on with the run {told['run_id'][:8]} while its window is open")
-    elif socket_:
-        say(f"{answer}; the run {told['run_id'][:8]} is gone on with by whoever began it: `runs resume`")
-    else:
-        say(f"{answer}; go on with: {command('runs', 'resume', told['run_id'][:8])}")
+def _answered(socket_: str, approval: str, answer: str, said: dict[str, Any]) -> dict[str, Any]:
+    from aishell.cli.afar import document
+
+    return document(socket_, "approvals", approval, answer, keys={"status": str, "run_id": str}, said=said)
+
+
+def _say_how_it_goes_on(answer: str, told: Mapping[str, Any]) -> None:
+    from aishell.reporting.units import printable
+
+    say(f"{answer}; {printable(told['goes_on'])}" if told.get("goes_on") else answer)

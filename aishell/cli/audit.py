@@ -71,7 +71,8 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
         problems += wrong
         for one in heads:
             problems += log.verify_head(connection, one, sealed)
-        problems += log.verify_anchor(connection, anchor.read(anchor.path_of(site.state_path)))
+        kept = anchor.read(anchor.path_of(site.state_path))
+        problems += [*log.missing_anchor(connection, kept), *log.verify_anchor(connection, kept)]
         for copy in copies:
             problems += (
                 log.verify_copy(connection, copy)

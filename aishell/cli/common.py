@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from datetime import time as clock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -221,7 +221,8 @@ def parse_inputs(pairs: tuple[str, ...]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not equals:
             raise UsageError(f"--set {pair!r} is no assignment", hint="write --set key=value")
-        found[key] = parse(value, f"--set {key}").data
+        read = parse(value, f"--set {key}").data
+        found[key] = value.strip() if isinstance(read, date) else read  # JSON has no dates: tools take them as texts
     return found
 
 

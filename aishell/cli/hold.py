@@ -21,6 +21,10 @@ SOCKET = click.option(
 )
 
 
+#: What a hold is made of, whoever answers.
+_HOLD: dict[str, type] = dict.fromkeys(("reason", "by", "since"), str)
+
+
 @click.command(
     cls=ShowsExamples,
     epilog="Examples:  aishell hold --reason 'disk replaced tonight'   ·   aishell hold --target shop --reason 'index damage'"
@@ -37,7 +41,7 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
     A step that runs comes to its end, and its run stops there and can be resumed. A new run, `resume` and `apply` are refused
     (exit 5), what schedules have due waits. Dry runs go on.
     """
-    from aishell.cli.afar import call
+    from aishell.cli.afar import document, documents
     from aishell.cli.listing import show_rows
     from aishell.reporting.units import printable
     from aishell.serving import control
@@ -46,14 +50,14 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
     if reason is None:
         if target is not None:
             raise UsageError("a hold has a reason", hint="--reason TEXT says it to whoever meets the hold")
-        rows = call(socket_, "hold") if socket_ else control.held(open_files(ctx))
+        rows = documents(socket_, "hold", keys=_HOLD) if socket_ else control.held(open_files(ctx))
         if output != "json":
             rows = [{**row, "target": row["target"] or "(every target)", "since": row["since"][:19]} for row in rows]
         show_rows(rows, output, empty="nothing is on hold")
         return
     if socket_:
-        told = call(socket_, "hold", said={"reason": reason, "target": target})
-        placed, new = control.read(told), told["new"]
+        told = document(socket_, "hold", keys=_HOLD, said={"reason": reason, "target": target})
+        placed, new = control.read(told), bool(told.get("new"))
     else:
         site = open_files(ctx)
         placed, new = control.place(site, who(), reason, target)
@@ -62,7 +66,7 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
 
         write_json(control.told(placed))
         return
-    say(printable(placed.text if new else f"already so, and this reason is not recorded: {placed.text}"))
+    say(printable(placed.text if new else f"{placed.text}; that hold stays, and the reason given now is not recorded"))
     if not socket_:
         _working(site, target)
     say(f"`{placed.way_out}` lifts the hold")
@@ -90,7 +94,7 @@ def _working(site: SiteFiles, target: str | None) -> None:
 @click.pass_context
 def release(ctx: click.Context, /, target: str | None, socket_: str | None) -> None:
     """Lift a hold. Runs that it stopped go on with `runs resume`; those of schedules by themselves, inside their window."""
-    from aishell.cli.afar import call
+    from aishell.cli.afar import document
     from aishell.models import RunState
     from aishell.reporting.units import printable
     from aishell.serving import control
@@ -98,12 +102,12 @@ def release(ctx: click.Context, /, target: str | None, socket_: str | None) -> N
     from aishell.state.runs import who
 
     if socket_:
-        gone = control.read(call(socket_, "hold", "release", said={"target": target}))
-        say(printable(f"released: {gone.text}"))
+        gone = control.read(document(socket_, "hold", "release", keys=_HOLD, said={"target": target}))
+        say(printable(f"released: {gone.lifted}"))
         return
     site = open_files(ctx)
     lifted = control.release(site, who(), target)
-    say(printable(f"released: {lifted.text}"))
+    say(printable(f"released: {lifted.lifted}"))
     left = site.held()
     for one in left:
         say(printable(f"still: {one.text}"))

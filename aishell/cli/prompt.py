@@ -13,6 +13,7 @@ from aishell.cli.console import sql_lines
 from aishell.cli.styled import Console
 from aishell.errors import AishellError
 from aishell.models import Sent, plain
+from aishell.reporting import asked as words
 from aishell.reporting.units import about, exact, printable, size
 from aishell.safety.approval import Answer, Approve, Edit, Later, Reject, Request, Skip
 from aishell.safety.gates import locks_told
@@ -104,7 +105,9 @@ class Prompt:
         params: dict[str, Any] = dict(request.params)
         offered = [name for name in params if request.tool.parameters[name].editable]
         if not offered:
-            self._note = "nothing of it can be edited: its parameters say what it is done to; skip it, and plan anew"
+            self._note = (
+                "nothing of it can be edited: its parameters say what it is done to, or where; skip it, and plan anew"
+            )
             return None
         for name in offered:
             old = params[name]
@@ -132,6 +135,8 @@ class Prompt:
         )
         out.print(printable(request.server), style="dim", markup=False)
         out.print(printable(step.rationale), markup=False)
+        for line in (*words.edits(plain(request.edits)), *words.parameters(plain(request.parameters))):
+            out.print(printable(line), markup=False)
         most = MAX_REVIEWED if request.level == "review" else MAX_STATEMENTS
         self._statements(request.statements[:most])
         if len(request.statements) > most:
@@ -178,7 +183,9 @@ class Prompt:
             how = f"{evidence.withheld}; {how}" if evidence.withheld else how
             out.print(printable(f"evidence: {evidence.metric} {value} ({how})"), markup=False)
         for name, value in request.params.items():
-            if value not in (None, [], {}):  # those that were left out
+            if (
+                value not in (None, [], {}) and name not in request.parameters
+            ):  # not those left out, and those that were shown
                 said = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
                 out.print(f"parameter {name} = {printable(said)}", markup=False)
         for risk in request.verdict.risks:

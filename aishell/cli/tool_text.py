@@ -157,12 +157,13 @@ def _union(variants: Sequence[Tool], of: str) -> list[tuple[str, Tool]]:
 
 def _parameter(name: str, tool: Tool) -> dict[str, Any]:
     parameter = tool.parameters[name]
-    rules = {key: value for key, value in parameter.rules.items() if key != "description"}
+    rules = [f"{key} {value}" for key, value in parameter.rules.items() if key != "description"]
+    rules += ["editable"] if parameter.editable else []
     return {
         "name": name,
         "type": parameter.type,
         "default": "required" if parameter.required else "none" if parameter.default is None else parameter.default,
-        "rules": ", ".join(f"{key} {value}" for key, value in rules.items()),
+        "rules": ", ".join(rules),
         "description": parameter.rules.get("description"),
     }
 

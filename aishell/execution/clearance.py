@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -48,6 +49,7 @@ class Cleared:
     status: StepStatus | None = None
     reason: str | None = None
     cause: Cause | None = None
+    edits: tuple[approval.Edited, ...] = ()
 
 
 def clear(
@@ -59,16 +61,17 @@ def clear(
     *,
     approved_by: str | None = None,
     again: bool = False,
+    edits: tuple[approval.Edited, ...] = (),
 ) -> Cleared:
     """Judge a step on the facts of this moment and get the approval it needs.
 
-    `again`: the parameters are those of the question before. `approved_by` is set when an earlier attempt of the same step was
-    approved: one approval covers all attempts. Raises WaitingError when nobody could decide, StepError when a table it names is
-    gone.
+    `again`: the parameters are those of the question before, `edits` what was changed of them until then. `approved_by` is set
+    when an earlier attempt of the same step was approved: one approval covers all attempts. Raises WaitingError when nobody could
+    decide, StepError when a table it names is gone.
     """
     objects = _facts(run, tool, values)
     verdict = _verdict(run, step, tool, objects)
-    cleared = Cleared(values, found, verdict)
+    cleared = Cleared(values, found, verdict, edits=edits)
     if verdict.decision is Decision.DENY:
         reasons = "; ".join(f"{r.text} ({r.rule})" for r in verdict.reasons if r.decision is Decision.DENY)
         run.runs.event(
@@ -94,16 +97,21 @@ def clear(
     if again:
         return _approved(run, step, tool, cleared, objects)
     hooking.guard(run, "before_approval", step)
-    cleared = _approved(run, step, tool, _with_edit(run, step, tool, cleared), objects)
+    cleared = _approved(run, step, tool, _with_edits(run, step, tool, cleared), objects)
     became = cleared.status if cleared.status is not None else "approved"
     hooking.tell(run, "after_approval", step, status=became, error=cleared.reason or "")
     return cleared
 
 
-def _with_edit(run: Run, step: Step, tool: Tool, cleared: Cleared) -> Cleared:
-    """The step with the parameters that a person gave it elsewhere: it is asked about with these, under a digest of their own."""
-    edit = run.approvals.edited(run.id, step.index)
-    values = cleared.values if edit is None else approval.edited(tool, cleared.values, edit)
+def _with_edits(run: Run, step: Step, tool: Tool, cleared: Cleared) -> Cleared:
+    """The step with the parameters that persons gave it elsewhere: it is asked about with these, under a digest of their own."""
+    values, edits = cleared.values, list[approval.Edited]()
+    for edit in run.approvals.edits(run.id, step.index):
+        after = approval.edited(tool, values, edit["params"])
+        who_ = {name: edit[name] for name in ("by", "uid", "reason")}
+        edits.append(approval.Edited.between(values, after, **who_))
+        values = after
+    cleared = replace(cleared, edits=tuple(edits))
     if values == cleared.values:
         return cleared
     return replace(cleared, values=values, found=_found(run, step, tool, values, cleared.found))
@@ -211,11 +219,11 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
         if _binding(run, tool, cleared, _facts(run, tool, cleared.values)) != cleared.digest:
             run.observer.said(f"{step.id}: what was asked about has changed since; asking again")
             found = _found(run, step, tool, cleared.values, cleared.found)
-            return clear(run, step, tool, cleared.values, found, again=True)
+            return clear(run, step, tool, cleared.values, found, again=True, edits=cleared.edits)
         now = run.job.judge(step, tool, objects, run_id=run.id)
         if now.decision.rank > cleared.verdict.decision.rank:
             run.observer.said(f"{step.id}: the rules have become stricter since it was asked about")
-            return clear(run, step, tool, cleared.values, cleared.found, again=True)
+            return clear(run, step, tool, cleared.values, cleared.found, again=True, edits=cleared.edits)
         return _by(run, step, cleared, answer.by, answer.reason or "approved at the prompt", answer.terminal)
     if isinstance(answer, approval.Edit):
         values = approval.edited(tool, cleared.values, answer.params)
@@ -225,7 +233,9 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
             run_id=run.id,
             step_index=step.index,
         )
-        return clear(run, step, tool, values, _found(run, step, tool, values, cleared.found), again=True)
+        edit = approval.Edited.between(cleared.values, values, by=answer.by, uid=os.getuid())
+        found = _found(run, step, tool, values, cleared.found)
+        return clear(run, step, tool, values, found, again=True, edits=(*cleared.edits, edit))
     if isinstance(answer, approval.Skip):
         return replace(cleared, status=StepStatus.SKIPPED, reason=f"skipped by {answer.by}")
     if isinstance(answer, approval.Reject):
@@ -260,8 +270,18 @@ def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]
         return replace(
             cleared, status=StepStatus.REJECTED, reason="refused: it asks, and the policy's mode is unattended"
         )
+    editors = {
+        edit.uid for edit in cleared.edits if edit.uid is not None
+    }  # who made it what it is approves no more than who asked
     shown = {
         "params": cleared.values,
+        "parameters": request.parameters,
+        "edits": request.edits,
+        "environment": run.job.target.environment,
+        "rationale": step.rationale,
+        "evidence": step.evidence,
+        "estimate": step.estimate,
+        "busy_sessions": request.busy_sessions,
         "found": cleared.found,
         "statements": request.statements,
         "server": request.server,
@@ -272,7 +292,9 @@ def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]
         "undo": tool.undo_text,
         "objects": objects,
         "people": _people(run, cleared.verdict),
-        "requesters": sorted({*requesters(), *json.loads(run.runs.find(run.id).request).get("requesters", ())}),
+        "requesters": sorted(
+            {*requesters(), *json.loads(run.runs.find(run.id).request).get("requesters", ()), *editors}
+        ),
         "earned": bool(rules_for(run.job.policy, tool.name, run.job.target)),
     }
     name = run.approvals.ask(
@@ -380,6 +402,7 @@ def _request(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: Sequen
         busy_sessions=sum(int(row.get("busy_sessions") or 0) for row in objects),
         blockers=server.oldest_transaction,
         others=_others(run, step, tool) if cleared.verdict.decision is Decision.CONFIRM else (),
+        edits=cleared.edits,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,7 @@ from aishell.models import RunState
 from aishell.notifying.conditions import METRICS, RUN_METRICS, SECONDS
 from aishell.notifying.events import EVENTS
 from aishell.notifying.rules import Facets
+from aishell.reporting import asked
 from aishell.reporting.units import duration, printable
 from aishell.state.connection import Record
 from aishell.state.outbox import data_of, result_of
@@ -74,6 +76,7 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
         case "approval_requested" if event.approval == "pending":
             body = _lines(
                 f"A step of {_agent(event)} on {about.target} waits for a person.",
+                *_asked(event),
                 f"See it with `{command('approvals', 'show', data.get('approval'))}`, answer it with approve or reject.",
                 *_run(event),
             )
@@ -246,6 +249,15 @@ def _connection(one: Happening, kind: str, data: Mapping[str, Any], labels: Labe
 
 def _agent(event: Record) -> str:
     return str(event.agent or "a run").replace("_", " ")
+
+
+def _asked(event: Record) -> Iterator[str]:
+    """What waits: the tool, on what, how much was measured, and until when it can be answered."""
+    request = json.loads(event.request)
+    yield f"tool: {request.get('tool')} ({request.get('risk')} risk)"
+    yield from (f"on: {text}" for text in asked.objects(request))
+    yield from (f"measured: {text}" for text in asked.figures(request))
+    yield f"to be answered until {str(event.answer_by)[:16].replace('T', ' ')} UTC"
 
 
 def _run(event: Record) -> Iterator[str]:

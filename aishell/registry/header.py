@@ -30,6 +30,7 @@ from aishell.registry.tool import (
     PACING,
     PASTED,
     STAGES,
+    TUNING,
     Aggregate,
     Block,
     Clause,
@@ -210,10 +211,14 @@ def _parameter(name: str, spec: Any) -> Parameter:
     at = f"parameters.{name}"
     if spec["type"] == "keyword" and not spec.get("enum"):
         raise ValueError(f"{at}: a keyword needs its enum")
-    rules = {key: value for key, value in spec.items() if key not in ("type", "default")}
+    if spec.get("editable") and spec["type"] not in TUNING:
+        raise ValueError(f"{at}: only what says how much or how fast can be `editable`: {' or '.join(sorted(TUNING))}")
+    rules = {key: value for key, value in spec.items() if key not in ("type", "default", "editable")}
     if rules.get("minimum", 0) > rules.get("maximum", rules.get("minimum", 0)):
         raise ValueError(f"{at}: its minimum {rules['minimum']} is above its maximum {rules['maximum']}")
-    parameter = Parameter(name, spec["type"], "default" not in spec, spec.get("default"), rules)
+    parameter = Parameter(
+        name, spec["type"], "default" not in spec, spec.get("default"), rules, bool(spec.get("editable"))
+    )
     if "default" in spec:
         _fit(spec["default"], parameter.schema, f"{at}: its default")
     return parameter

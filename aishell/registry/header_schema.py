@@ -39,6 +39,7 @@ PARAMETER: dict[str, Any] = {
         "minimum": _BIGINT,
         "maximum": _BIGINT,
         "description": _TEXT,
+        "editable": {"type": "boolean"},
         "items": {"type": "object"},
     },
     "required": ["type"],

@@ -125,7 +125,8 @@ ARCHIVE_FIGURES = frozenset(
         "relatives_archived", "relatives_deleted", "relatives_changed", "rows_cascaded",
     }
 )  # fmt: skip
-_NAMING = frozenset({"identifier", "identifier_list", "columns", "key", "relatives", "array", "object"})
+#: Types that a parameter may have which an edit may change: how much and how fast. What names anything has another.
+TUNING = frozenset({"integer", "number"})
 #: Types that may be pasted into SQL as {x}.
 PASTED = frozenset({"identifier", "identifier_list", "scratch", "keyword", "integer", "filters", "key"})
 
@@ -139,11 +140,9 @@ class Parameter:
     required: bool
     default: Any = None
     rules: Mapping[str, Any] = field(default_factory=dict)  # enum, minimum, maximum, description
-
-    @property
-    def editable(self) -> bool:
-        """Whether whoever is asked may change it: not what names objects, for plans are made of what was found of those."""
-        return self.type not in _NAMING
+    #: Whether whoever is asked may change it. Only what its file says so of: the others say what is done to what, from where and
+    #: where to, and a plan was made of what was found of those.
+    editable: bool = False
 
     @property
     def schema(self) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = Fa
             continue
         later = succeeded.get((run.agent, run.target, inputs[run.run_id]), ())
         yield from _failed(run, results[run.run_id], _made_up(run, later))
-        yield from _stopped(run)
+        yield from _stopped(run, asked.get(run.run_id, []))
         yield from _questions(run, asked.get(run.run_id, []), until)
         left_out = results[run.run_id].get("output_data", {}).get("left_out") or []
         if left_out and run.state == RunState.COMPLETED:
@@ -220,7 +220,7 @@ def _first(steps: Sequence[StepTold], word: str) -> str:
     return f"step {steps[0].step_id}: {steps[0].why or word}{more}"
 
 
-def _stopped(run: RunTold) -> Iterator[Need]:
+def _stopped(run: RunTold, asked: Sequence[Record]) -> Iterator[Need]:
     """What no process works on, and is not over."""
     resume = command("runs", "resume", run.run_id[:8])
     doubtful = [step for step in run.steps if step.status == StepStatus.IN_DOUBT]
@@ -231,6 +231,8 @@ def _stopped(run: RunTold) -> Iterator[Need]:
         yield _need("killed", run, f"{run.agent} is {run.state}, and no process works on it", resume)
     elif run.state == RunState.PAUSED:
         yield _need("paused", run, f"{run.agent} was stopped before its end", resume)
+    elif run.state == RunState.WAITING_APPROVAL and not asked:
+        yield _need("paused", run, f"{run.agent} asked, was answered, and nothing has gone on with it", resume)
 
 
 def _questions(run: RunTold, asked: Sequence[Record], until: str) -> Iterator[Need]:

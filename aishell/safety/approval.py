@@ -28,6 +28,22 @@ class Covered:
 
 
 @dataclass(frozen=True)
+class Edited:
+    """That a person gave a step other parameters: who, and each of them as it was and as it is."""
+
+    by: str
+    uid: int | None  # as the kernel says; None where the log of an older aishell does not tell
+    changes: Mapping[str, tuple[Any, Any]]
+    reason: str = ""
+
+    @classmethod
+    def between(cls, before: Mapping[str, Any], after: Mapping[str, Any], **who: Any) -> Edited:
+        """What makes one of the other."""
+        changed = {name: (before.get(name), value) for name, value in after.items() if value != before.get(name)}
+        return cls(changes=changed, **who)
+
+
+@dataclass(frozen=True)
 class Request:
     """Everything a person needs to decide on one step."""
 
@@ -44,11 +60,19 @@ class Request:
     busy_sessions: int = 0
     blockers: str | None = None
     others: tuple[Covered, ...] = ()  # what `all of this tool` covers beside it; nothing where it is reviewed
+    edits: tuple[Edited, ...] = ()  # what persons have changed of what was planned, the oldest first
 
     @property
     def level(self) -> str:
         """`confirm` or `review`."""
         return self.verdict.decision.value
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What was given it, where that is not all said by its statements: of programs, and of what has no SQL."""
+        if self.statements and self.tool.runs not in ("program", "python"):
+            return {}
+        return {name: value for name, value in self.params.items() if value not in (None, [], {})}
 
 
 @dataclass(frozen=True)
@@ -136,7 +160,7 @@ def edited(tool: Tool, before: Mapping[str, Any], after: Mapping[str, Any]) -> d
     if other:
         raise ParameterError(
             f"an edit of {tool.name} cannot change {', '.join(other)}",
-            hint="they say what it is done to: skip the step, and make a plan for the others",
+            hint="what says how much or how fast can be edited, as its file has it (`editable`); for others make another plan",
         )
     return values
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from aishell import processes
 from aishell.processes import Child
-from aishell.scheduling.due import Entry, Pause, settle
+from aishell.scheduling.due import Entry, settle
+from aishell.scheduling.going_on import closed, kept_back, paused, stranded
 from aishell.scheduling.schedules import Schedule
 from aishell.scheduling.times import wall_clock
 from aishell.site_files import SiteFiles
@@ -23,21 +24,15 @@ from aishell.state.slots import give_back
 LOGS = 1000
 
 
-def paused(known: Known | None) -> Pause | None:
-    """The pause that the store knows of a schedule."""
-    if known is None or known.paused_at is None:
-        return None
-    return Pause(known.paused_at, known.paused_by, known.paused_until, known.pause_reason)
-
-
 def settle_all(site: SiteFiles, at: datetime) -> list[Record]:
-    """Decide every nominal time that has come by `at`; what was written down, and what is missed since its window closed."""
+    """Decide every nominal time that has come by `at`; what was written down, what is missed since its window
+    closed, and what was approved too late for it."""
     schedules = site.schedules.by_name
     site.ledger.forget(schedules)
     decided = site.ledger.expire(at)
     for schedule in schedules.values():
         decided += settle_one(site, schedule, at)
-    return decided
+    return decided + stranded(site, at)
 
 
 def settle_one(site: SiteFiles, schedule: Schedule, at: datetime) -> list[Record]:
@@ -134,18 +129,32 @@ class Starter:
         return is_held(self.site.schedule_lock(row.id))
 
     def _has_to_wait(self, row: Record, breakers: Mapping[str, Breaker]) -> bool:
-        """Whether its turn waits until a hold is released, or the target may be tried again; the ledger says so, told once."""
-        hold, breaker = self.site.holds.on(row.target), breakers.get(row.target)
+        """Whether its turn waits: for a hold's release, a server that answers, or the end of a blackout or a pause.
+
+        The ledger says so, and what looks is told once. What has ended is closed.
+        """
+        hold, breaker, now = self.site.holds.on(row.target), breakers.get(row.target), self.clock()
         why = hold.text if hold is not None else ""
         if not why and breaker is not None and breaker.refuses(datetime.now(UTC)):
             why = breaker.text
-        return bool(why) and self._noted(row, why)
+        if why:
+            return row.status != "due" or self._noted(row, why)
+        later = None if closed(self.site, row, now) else kept_back(self.site, row, now)
+        return later is not None and self._noted(row, later)
 
     def _noted(self, row: Record, why: str) -> bool:
         """Say in the ledger why the turn of a row has not come; what looks is told once. True."""
         if self.site.ledger.note(row.id, why):
             self.ended(self.site.ledger.row(row.id), 0)
         return True
+
+    def _kept_back(self, row: Record) -> bool:
+        """Whether its schedule is paused, or it is a day on which none runs; the ledger says so. What has ended is closed."""
+        now = self.clock()
+        why = None if closed(self.site, row, now) else kept_back(self.site, row, now)
+        if why is not None and self.site.ledger.note(row.id, why):
+            self.ended(self.site.ledger.row(row.id), 0)
+        return why is not None
 
     @property
     def words(self) -> list[str]:

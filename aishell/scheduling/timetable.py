@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from aishell.scheduling.due import Pause, coming
+from aishell.scheduling.going_on import paused
 from aishell.scheduling.schedules import Schedule
-from aishell.scheduling.starting import paused
 from aishell.site_files import SiteFiles
 
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from aishell.commands import command
-from aishell.errors import DeniedError, UsageError
+from aishell.errors import DeniedError, StateError, UsageError
+from aishell.scheduling.going_on import clock, outlook
+from aishell.scheduling.times import wall_clock
+from aishell.serving.people import require_user
 from aishell.site_files import SiteFiles
 from aishell.state.approvals import STAGE, expired, shown
 from aishell.state.connection import Record
-
-#: Whom the kernel names where it knows no user: of another namespace, of NFS. Several people may be behind it.
-NOBODY = 65534
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,8 @@ class Person:
         return cls(os.getuid())
 
     def require_known(self) -> None:
-        """Raises DeniedError where the kernel does not know who it is."""
-        if self.uid == NOBODY:
-            raise DeniedError(f"uid {NOBODY} decides nothing: the kernel does not know who that is")
+        """Raises DeniedError for who is no user of this host, and so may be anybody."""
+        require_user(self.uid, at_socket=self.place is not None)
 
     @property
     def text(self) -> str:
@@ -61,8 +60,10 @@ def waiting(site: SiteFiles) -> list[dict[str, Any]]:
                 "tool": asked["tool"],
                 "level": row.level,
                 "people": asked.get("people", 1),
+                "edited": bool(asked.get("edits")),
                 "asked_at": row.requested_at[:19],
                 "expires_at": row.expires_at[:19],
+                "until": answer_by(site, row)[:19],
                 "run_id": row.run_id,
                 "server": asked["server"],
             }
@@ -73,6 +74,7 @@ def waiting(site: SiteFiles) -> list[dict[str, Any]]:
 def asked(site: SiteFiles, approval: str) -> dict[str, Any]:
     """A request, whole. Raises StateError where it is not what was asked."""
     row = site.approvals.as_asked(approval)
+    night = site.ledger.of_run(row.run_id)
     return {
         "id": row.id,
         "run_id": row.run_id,
@@ -85,20 +87,37 @@ def asked(site: SiteFiles, approval: str) -> dict[str, Any]:
         "requested_by": row.requested_by,
         "requested_at": row.requested_at,
         "expires_at": row.expires_at,
+        "until": answer_by(site, row),
+        "schedule": None if night is None else night.schedule,
+        "window_ends": clock(site, night) if night is not None and night.until else None,
         "approved_by": [one["by"] for one in site.approvals.first_answers(row)],
     }
 
 
+def answer_by(site: SiteFiles, row: Record) -> str:
+    """Until when an answer has the step run by itself: until it expires, or its window closes, whichever is first."""
+    night = site.ledger.of_run(row.run_id)
+    ends = [row.expires_at, *([night.until] if night is not None and night.until else [])]
+    return str(min(ends))
+
+
 def approve(
-    site: SiteFiles, approval: str, person: Person, *, reason: str = "", target: str | None = None
+    site: SiteFiles,
+    approval: str,
+    person: Person,
+    *,
+    reason: str = "",
+    target: str | None = None,
+    digest: str | None = None,
 ) -> dict[str, Any]:
-    """Approve a step as it is shown. `target`: its name, which a review asks for.
+    """Approve a step as it is shown. `target`: its name, which a review asks for; `digest`: that of what the person was shown.
 
     Raises DeniedError where this person may not, UsageError where the target's name is not given.
     """
     row = site.approvals.as_asked(approval)
     name = site.runs.find(row.run_id).target
     person.require_known()
+    _require_shown(row, digest)
     if row.level == "review" and target is None:
         raise UsageError("this is reviewed: the target's name has to be given", hint=f"--confirm-target {name}")
     if row.level == "review" and target != name:
@@ -109,10 +128,11 @@ def approve(
     return _told(site, row, status)
 
 
-def reject(site: SiteFiles, approval: str, person: Person, *, reason: str) -> dict[str, Any]:
+def reject(site: SiteFiles, approval: str, person: Person, *, reason: str, digest: str | None = None) -> dict[str, Any]:
     """Refuse a step; the run goes on without it."""
     row = site.approvals.find(approval)
     person.require_known()
+    _require_shown(row, digest)
     if not reason.strip():
         raise UsageError("a rejection needs a reason", hint="--reason 'not before the release'")
     status = site.approvals.decide(
@@ -122,19 +142,26 @@ def reject(site: SiteFiles, approval: str, person: Person, *, reason: str) -> di
 
 
 def edit(
-    site: SiteFiles, approval: str, params: Mapping[str, Any], person: Person, *, reason: str = ""
+    site: SiteFiles,
+    approval: str,
+    params: Mapping[str, Any],
+    person: Person,
+    *,
+    reason: str = "",
+    digest: str | None = None,
 ) -> dict[str, Any]:
     """Other parameters for a step: it is checked now, and asked about again when the run goes on, with its new statements.
 
     Of a stage that is reviewed: other values for those that refer to them, which is an approval of the rest.
 
-    Raises ParameterError for what the tool does not take, or what says which objects it is done to; UsageError for no change.
+    Raises ParameterError for what the tool does not take, or what cannot be edited; UsageError for no change.
     """
     from aishell.registry.header import read_tool
     from aishell.safety.approval import edited
 
     row = site.approvals.as_asked(approval)
     person.require_known()
+    _require_shown(row, digest)
     asked = shown(row)
     if row.level == STAGE:
         from aishell.workflows.reviewing import edited as values_of
@@ -156,9 +183,21 @@ def edit(
     return _told(site, row, status)
 
 
+def _require_shown(row: Record, digest: str | None) -> None:
+    """Raises StateError where a client says that its person was shown something else."""
+    if digest is not None and digest != row.digest:
+        raise StateError(
+            f"the approval {row.id} has another digest than {digest!r}; nothing was decided",
+            hint=f"`{command('approvals', 'show', row.id)}` shows what it is bound to",
+        )
+
+
 def _told(site: SiteFiles, row: Record, status: str) -> dict[str, Any]:
-    """What became of a request. `scheduled`: a daemon or run-due goes on with the run by itself."""
+    """What became of a request. `scheduled`: a schedule has begun its run; `goes_on`: how that goes on, in words."""
     workflow = shown(row)["review"]["workflow_id"] if row.level == STAGE else None
-    scheduled = site.ledger.of_run(workflow or row.run_id)
-    told = {"id": row.id, "run_id": row.run_id, "status": status, "scheduled": scheduled}
+    scheduled = site.ledger.of_run(workflow or row.run_id) is not None
+    goes_on = None if status == "pending" else outlook(site, row.run_id, wall_clock())
+    if workflow is not None and not scheduled and goes_on is not None:
+        goes_on = f"go on with: {command('run', 'workflow', '--resume', workflow[:8])}"
+    told = {"id": row.id, "run_id": row.run_id, "status": status, "scheduled": scheduled, "goes_on": goes_on}
     return told if workflow is None else {**told, "workflow_id": workflow}

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -68,17 +68,16 @@ def application(daemon: Daemon, token: Callable[[], str | None], more: Iterable[
 
     def approve(request: Request, person: Person, said: dict[str, Any]) -> Any:
         target = said.get("confirm_target")
-        reason = str(said.get("reason") or "")
-        return answers.approve(daemon.site, request.path_params["id"], person, reason=reason, target=target)
+        return answers.approve(daemon.site, request.path_params["id"], person, **_answer(said), target=target)
 
     def reject(request: Request, person: Person, said: dict[str, Any]) -> Any:
-        return answers.reject(daemon.site, request.path_params["id"], person, reason=str(said.get("reason") or ""))
+        return answers.reject(daemon.site, request.path_params["id"], person, **_answer(said))
 
     def edit(request: Request, person: Person, said: dict[str, Any]) -> Any:
-        params, reason = said.get("params"), str(said.get("reason") or "")
+        params = said.get("params")
         if not isinstance(params, dict):
             raise UsageError("an edit needs `params`")
-        return answers.edit(daemon.site, request.path_params["id"], params, person, reason=reason)
+        return answers.edit(daemon.site, request.path_params["id"], params, person, **_answer(said))
 
     def runs(request: Request, person: Person) -> Any:
         return control.runs(daemon.site, limit=RUNS)
@@ -118,14 +117,16 @@ def application(daemon: Daemon, token: Callable[[], str | None], more: Iterable[
             Route("/metrics", guarded(metrics)),
             Route("/approvals", _for_people(waiting)),
             Route("/approvals/{id}", _for_people(show)),
-            Route("/approvals/{id}/approve", _with_body(approve), methods=["POST"]),
-            Route("/approvals/{id}/edit", _with_body(edit), methods=["POST"]),
-            Route("/approvals/{id}/reject", _with_body(reject), methods=["POST"]),
+            Route(
+                "/approvals/{id}/approve", _with_body(approve, "reason", "digest", "confirm_target"), methods=["POST"]
+            ),
+            Route("/approvals/{id}/edit", _with_body(edit, "reason", "digest", "params"), methods=["POST"]),
+            Route("/approvals/{id}/reject", _with_body(reject, "reason", "digest"), methods=["POST"]),
             Route("/runs", _for_people(runs)),
             Route("/schedules", _for_people(schedules)),
             Route("/hold", _for_people(held), methods=["GET"]),
-            Route("/hold", _with_body(hold), methods=["POST"]),
-            Route("/hold/release", _with_body(release), methods=["POST"]),
+            Route("/hold", _with_body(hold, "reason", "target"), methods=["POST"]),
+            Route("/hold/release", _with_body(release, "target"), methods=["POST"]),
             *more,
         ]
     )
@@ -182,7 +183,9 @@ def _for_people(route: Callable[[Request, Person], Any]) -> Callable[[Request], 
     return checked
 
 
-def _with_body(route: Callable[[Request, Person, dict[str, Any]], Any]) -> Callable[[Request], Any]:
+def _with_body(route: Callable[[Request, Person, dict[str, Any]], Any], *keys: str) -> Callable[[Request], Any]:
+    """A route that is told something: a JSON object with these keys and no others."""
+
     async def read(request: Request) -> Response:
         from starlette.concurrency import run_in_threadpool
 
@@ -190,16 +193,24 @@ def _with_body(route: Callable[[Request, Person, dict[str, Any]], Any]) -> Calla
         if person is None:
             return Response("Not Found", 404)
         body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > MOST_BYTES:
-                return JSONResponse({"error": {"message": "the request is too long"}}, 413)
-        return await run_in_threadpool(_answered, lambda: route(request, person, _said(body)))
+        try:
+            async for part in request.stream():
+                body += part
+                if len(body) > MOST_BYTES:
+                    return JSONResponse({"error": {"message": "the request is too long"}}, 413)
+        except ClientDisconnect:  # before it had said all: nobody is there to be answered
+            return Response(status_code=400)
+        return await run_in_threadpool(_answered, lambda: route(request, person, _said(body, keys)))
 
     return read
 
 
-def _said(body: bytes) -> dict[str, Any]:
+def _answer(said: dict[str, Any]) -> dict[str, Any]:
+    """The reason of an answer, and the digest of what the person was shown."""
+    return {"reason": said.get("reason") or "", "digest": said.get("digest")}
+
+
+def _said(body: bytes, keys: Collection[str]) -> dict[str, Any]:
     """The reason and what else is told, as texts; `params` may be a mapping. Raises UsageError."""
     try:
         said: Any = json.loads(body or b"{}")
@@ -208,4 +219,8 @@ def _said(body: bytes) -> dict[str, Any]:
     told: dict[str, Any] = said if isinstance(said, dict) else {"": said}
     if not all(key == "params" or value is None or isinstance(value, str) for key, value in told.items()) or "" in told:
         raise UsageError("this is no JSON object of texts")
+    for key in told:
+        if key not in keys:
+            near = UnknownNameError("key", key, keys)
+            raise UsageError(near.message, hint=near.hint)
     return told

@@ -22,6 +22,17 @@ from aishell.state.store import Store
 NOBODY = "nobody"
 #: The level of what asks for no step but for what a stage of a workflow came to, and what stands there for the step's index.
 STAGE, WHOLE = "stage", -1
+#: Whether the step of a request has not gone by: `--yes` may have answered it, or the run have ended without it.
+_WAITS = """NOT EXISTS (SELECT 1 FROM steps AS t WHERE t.run_id = a.run_id AND t.step_index = a.step_index
+    AND t.status NOT IN ('pending', 'started'))"""
+#: What became of a request that cannot be answered any more.
+_BECAME = {
+    "approved": "was approved",
+    "rejected": "was rejected",
+    "modified": "was edited",
+    "consumed": "was answered, and the answer was used",
+    "void": "is void: what it was bound to has changed",
+}
 
 
 class Approvals:
@@ -220,26 +231,16 @@ class Approvals:
                 _require_asked(connection, row)
             return row
 
-    def edited(self, run_id: str, step_index: int) -> dict[str, Any] | None:
-        """The parameters that a person gave a step instead of those of the plan, the newest. Raises StateError as `decided`."""
+    def edits(self, run_id: str, step_index: int) -> list[dict[str, Any]]:
+        """What persons gave a step instead of the parameters of the plan, the newest last: `by`, `uid`, `reason` and all of the
+        `params`. Raises StateError as `decided`."""
         with self.store.read() as connection:
-            row = connection.first(
+            rows = connection.all(
                 """SELECT * FROM approvals WHERE run_id = :run AND step_index = :step
-                   AND status IN ('modified', 'consumed') AND modifications IS NOT NULL ORDER BY decided_at DESC LIMIT 1""",
+                   AND status IN ('modified', 'consumed') AND modifications IS NOT NULL ORDER BY decided_at""",
                 {"run": run_id, "step": step_index},
             )
-            if row is None:
-                return None
-            kept: dict[str, Any] = json.loads(row.modifications)
-            told = {
-                "status": "modified",
-                "by": row.decided_by,
-                "digest": row.digest,
-                "modifications": audit.redact(kept),
-            }
-            if not any(all(one.get(name) == told[name] for name in told) for one in _answers(connection, row)):
-                raise _nobodys(row)
-            return kept
+            return [_edit(connection, row) for row in rows]
 
     def close(self, approval: str, status: str) -> None:
         """`consumed` or `void`. Raises StateError for one that is closed already: it is used once."""
@@ -295,14 +296,29 @@ def _require_open(connection: Connection, approval: str) -> None:
     """Raises StateError where a request waits for no answer any more, as the store knows it now."""
     row = connection.first("SELECT * FROM approvals WHERE id = :asked", {"asked": approval})
     if row is None or row.status not in ("pending", "expired"):
-        became = "no longer there" if row is None else row.status
-        raise StateError(f"the approval {approval} is {became}; it cannot be decided any more")
+        became = "is no longer there" if row is None else _BECAME.get(row.status, row.status)
+        raise StateError(
+            f"the approval {approval} {became}; it cannot be decided any more", hint=_newer(connection, row)
+        )
+    if connection.first(f"SELECT 1 FROM approvals AS a WHERE id = :asked AND {_WAITS}", {"asked": approval}) is None:  # noqa: S608
+        raise StateError(
+            f"the step of the approval {approval} is over; it cannot be decided any more",
+            hint=f"see `{command('runs', 'show', row.run_id[:8])}`",
+        )
     if expired(row):
         raise StateError(
             f"the approval {approval} has expired: it could be decided until {until(row)}",
             hint="the step is rejected when the run goes on "
             f"(`{command('runs', 'resume', row.run_id[:8])}`); the next run asks anew",
         )
+
+
+def _newer(connection: Connection, row: Record | None) -> str | None:
+    """The request that has come in the place of another."""
+    if row is None:
+        return None
+    newer = next((one for one in _pending(connection) if (one.run_id, one.step_id) == (row.run_id, row.step_id)), None)
+    return f"the step asks again: `{command('approvals', 'show', newer.id)}`" if newer is not None else None
 
 
 def expired(row: Record) -> bool:
@@ -363,6 +379,16 @@ def _answers(connection: Connection, row: Record) -> list[dict[str, Any]]:
     return [data for data in told if data.get("approval") == row.id]
 
 
+def _edit(connection: Connection, row: Record) -> dict[str, Any]:
+    """An edit as the log tells it. Raises StateError where it does not."""
+    kept: dict[str, Any] = json.loads(row.modifications)
+    told = {"status": "modified", "by": row.decided_by, "digest": row.digest, "modifications": audit.redact(kept)}
+    for one in _answers(connection, row):
+        if all(one.get(name) == told[name] for name in told):
+            return {"by": row.decided_by, "uid": one.get("uid"), "reason": row.reason, "params": kept}
+    raise _nobodys(row)
+
+
 def _told(connection: Connection, row: Record) -> bool:
     """Whether the newest event of an approval is this very answer."""
     answers = _answers(connection, row)
@@ -372,7 +398,8 @@ def _told(connection: Connection, row: Record) -> bool:
 
 
 def _pending(connection: Connection) -> list[Record]:
-    waiting = "SELECT * FROM approvals WHERE status = 'pending' AND expires_at >= :now ORDER BY requested_at"
+    waiting = f"""SELECT * FROM approvals AS a WHERE status = 'pending' AND expires_at >= :now AND {_WAITS}
+        ORDER BY requested_at"""  # noqa: S608  our own
     return connection.all(waiting, {"now": now()})
 
 

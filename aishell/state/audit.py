@@ -145,6 +145,20 @@ def verify_anchor(
     return [Problem(anchor.events, f"{text}: its tail was cut off, or it was replaced")]
 
 
+def missing_anchor(connection: Connection, anchor: Anchor | None) -> list[Problem]:
+    """That the file is gone which every run leaves at its end: whether the tail was cut off cannot be told without it."""
+    ended = "SELECT 1 FROM runs WHERE state IN ('completed', 'failed') LIMIT 1"
+    if anchor is not None or (newest_seal(connection) is None and connection.first(ended) is None):
+        return []
+    text = "the head that the last run left in a file beside the state store is not there"
+    return [
+        Problem(
+            0,
+            f"{text}: whether the tail was cut off is not known; give --against a head or a copy of your own",
+        )
+    ]
+
+
 def _sealed_anchor(seal_: Seal, anchor: Anchor, sealed: Sequence[Mapping[str, Any]]) -> list[Problem]:
     """An older copy of the anchor names an event that was sealed since: its file, or the end of one, knows it."""
     known = {part.through: part.head for part in seal_.parts} | {event["id"]: event["hash"] for event in sealed}

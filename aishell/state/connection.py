@@ -107,8 +107,13 @@ def marks(values: Iterable[Any], name: str = "v") -> tuple[str, dict[str, Any]]:
     return ", ".join(f":{key}" for key in bound), bound
 
 
+#: Characters of a pattern; SQLite refuses one of 50,000.
+LONGEST = 200
+
+
 def beginning(text: str) -> str:
-    """The pattern of `LIKE … ESCAPE '/'` for what begins with `text`."""
+    """The pattern of `LIKE … ESCAPE '/'` for what begins with `text`. No id is as long as LONGEST: what is longer fits none."""
+    text = text[:LONGEST]
     for special in "/%_":
         text = text.replace(special, f"/{special}")
     return f"{text}%"

@@ -40,6 +40,12 @@ class Hold:
         return self.target in (EVERYWHERE, target, server_of(target))
 
     @property
+    def lifted(self) -> str:
+        """What was, once it is released."""
+        what = "every target was" if self.target == EVERYWHERE else f"{self.target} was"
+        return f"{what} on hold from {self.at[:19]}Z, by {self.by}: {self.reason}"
+
+    @property
     def way_out(self) -> str:
         """The command that lifts it."""
         return command("release", *(() if self.target == EVERYWHERE else on(self.target)))
@@ -86,8 +92,14 @@ class Holds:
             gone = connection.first("DELETE FROM holds WHERE target = :target RETURNING *", {"target": target})
             if gone is None:
                 others = [f"`{_made(row).way_out}`" for row in connection.all(_IN_FORCE)]
-                what = "not every target is" if target == EVERYWHERE else f"the target {target!r} is not"
-                raise StateError(f"{what} on hold", hint=" or ".join(others) or "no hold is in force")
+                what = (
+                    "there is no hold on every target"
+                    if target == EVERYWHERE
+                    else f"the target {target!r} is not on hold"
+                )
+                if not others:
+                    raise StateError("no hold is in force: there is nothing to release")
+                raise StateError(what, hint=" or ".join(others))
             hold = _made(gone)
             told = {"target": target or None, "by": by, "placed_by": hold.by, "placed_at": hold.at}
             audit.append(connection, "hold_released", {**told, "reason": hold.reason})

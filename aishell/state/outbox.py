@@ -31,6 +31,10 @@ _HAPPENED = """SELECT e.id, e.type, e.at, e.data, e.run_id, e.step_index,
         COALESCE((SELECT s.schedule FROM schedule_runs AS s WHERE s.run_id IN (e.run_id, e.told ->> '$.workflow_id',
             (SELECT w.workflow_id FROM workflow_stages AS w WHERE w.run_id = e.run_id)) LIMIT 1), '') AS schedule,
         (SELECT a.status FROM approvals AS a WHERE a.id = e.told ->> '$.approval') AS approval,
+        (SELECT a.request FROM approvals AS a WHERE a.id = e.told ->> '$.approval') AS request,
+        (SELECT min(a.expires_at, COALESCE((SELECT s.until FROM schedule_runs AS s WHERE s.run_id = a.run_id OR s.run_id IN (
+                SELECT w.workflow_id FROM workflow_stages AS w WHERE w.run_id = a.run_id)), a.expires_at))
+            FROM approvals AS a WHERE a.id = e.told ->> '$.approval') AS answer_by,
         NOT EXISTS (SELECT 1 FROM schedule_runs AS s
             WHERE s.schedule = e.told ->> '$.schedule' AND s.nominal_at = e.told ->> '$.nominal'
               AND NOT (s.status = 'done' AND s.outcome = 'success')) AS all_well

@@ -51,7 +51,7 @@ _OPEN = f"""SELECT * FROM schedule_runs AS s WHERE status IN ('due', 'running') 
     ORDER BY nominal_at, id"""  # noqa: S608  our own
 _CLAIM = f"""UPDATE schedule_runs AS s SET status = 'running', attempts = attempts + (status <> 'waiting'),
         run_id = COALESCE(run_id, :run), pid = :pid, started_at = COALESCE(started_at, :now), ended_at = NULL,
-        reason = iif(reason = :shutdown, '', reason)
+        reason = iif(reason IN ('late', 'run-now'), reason, '')
     WHERE id = :id AND status IN ('due', 'running', 'waiting') AND (attempts < :most OR status = 'waiting')
         AND (until IS NULL OR until > :now OR status = 'waiting' AND {_GOES_ON})
         AND (SELECT count(*) FROM schedule_runs AS o WHERE o.status = 'running' AND o.id <> :id) < :limit
@@ -275,10 +275,12 @@ class ScheduleRuns:
         with self.store.read() as connection:
             return connection.all(_OPEN, {"now": stamp(at)})
 
-    def of_run(self, run_id: str) -> bool:
-        """Whether a run is one of a schedule's."""
+    def of_run(self, run_id: str) -> Record | None:
+        """The row whose run it is, or a stage of whose workflow; None where no schedule has begun it."""
+        sql = """SELECT * FROM schedule_runs AS s WHERE s.run_id = :run OR s.run_id IN (
+            SELECT w.workflow_id FROM workflow_stages AS w WHERE w.run_id = :run)"""
         with self.store.read() as connection:
-            return connection.first("SELECT 1 FROM schedule_runs WHERE run_id = :run", {"run": run_id}) is not None
+            return connection.first(sql, {"run": run_id})
 
     def behind(self, run_id: str) -> Record | None:
         """The row that a run is of, or the run of the workflow that it is a stage of; the newest where it was asked for again."""
@@ -307,7 +309,6 @@ class ScheduleRuns:
             "now": stamp(at),
             "most": MOST_ATTEMPTS,
             "limit": limit,
-            "shutdown": SHUTDOWN,
         }
         with self.store.write() as connection:
             row = connection.first(_CLAIM, values)
@@ -364,11 +365,19 @@ class ScheduleRuns:
                 _tell(connection, row.schedule, "due", nominal=row.nominal_at, target=row.target, reason=reason)
 
     def note(self, number: int, reason: str) -> bool:
-        """Say why the turn of a row has not come; whether that is new."""
+        """Say why the turn of a row has not come, or it is not gone on with; whether that is new."""
         place = {"id": number}
         with self.store.write() as connection:
-            where = "id = :id AND status = 'due' AND reason <> :why"
+            where = "id = :id AND status IN ('due', 'waiting') AND reason <> :why"
             return bool(connection.update("schedule_runs", where, {**place, "why": reason}, {"reason": reason}))
+
+    def stranded(self, at: datetime) -> list[Record]:
+        """What waits and whose window has closed, although its steps were approved: a person goes on with it, or nobody does."""
+        sql = f"""SELECT * FROM schedule_runs AS s WHERE status = 'waiting' AND until <= :now AND EXISTS (SELECT 1 FROM runs AS r
+            WHERE (r.id = s.run_id OR r.id IN (SELECT w.run_id FROM workflow_stages AS w WHERE w.workflow_id = s.run_id))
+                AND r.state = 'waiting_approval' AND {_USABLE})"""  # noqa: S608  our own
+        with self.store.read() as connection:
+            return connection.all(sql, {"now": stamp(at)})
 
     def close(
         self, number: int, status: str, *, reason: str = "", exit_code: int | None = None, outcome: str | None = None

@@ -6,14 +6,16 @@ import contextlib
 import http.client
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
 import sqlite3
 import tempfile
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -23,14 +25,15 @@ import pytest
 
 from aishell.cli.afar import call
 from aishell.errors import AishellError
-from aishell.serving.answers import NOBODY
+from aishell.serving.people import NOBODY
 from tests.commands.test_daemon import fill, over, started
 from tests.fix_aishell import Aishell, Running
 from tests.scheduled import back, nightly, rows
 from tests.servers import wait_until
 
-#: Users there need not be: the kernel knows them by their number. Their group is that of the socket.
-ALICE, BOB, GROUP = 61001, 61002, 61000
+#: Two of the users that every host has, and a uid that none has; the kernel knows them by their number.
+ALICE, BOB, GROUP = (pwd.getpwnam(name).pw_uid for name in ("daemon", "bin", "sys"))
+STRANGER = 61001
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
 
 
@@ -70,7 +73,7 @@ def waits(site: Aishell) -> Running:
     return daemon
 
 
-def as_user(uid: int, path: str, *names: str, said: dict[str, str | None] | None = None) -> Any:
+def as_user(uid: int, path: str, *names: str, said: dict[str, Any] | None = None) -> Any:
     """What `call` answers another user, or the error it raises."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -155,8 +158,16 @@ def test_an_edited_step_is_asked_about_again_as_it_would_run_then(fragmented: Ai
     assert "unknown" in fragmented(*edit, "fragmentation_treshold=1").expect(2).err
     assert "the parameters it has" in fragmented(*edit, f"schema={before['params']['schema']}").expect(2).err
     assert "fragmentation_threshold" in fragmented(*edit, "fragmentation_threshold=101").expect(2).err
-    said = fragmented(*edit, "fragmentation_threshold=1").expect(0).out
-    assert said.startswith("edited: it asks again")
+    assert (
+        "'2027-01-01' is not of type 'number'" in fragmented(*edit, "fragmentation_threshold=2027-01-01").expect(2).err
+    )
+    said = {"params": {"fragmentation_threshold": 1}, "reason": "the worst"}
+    if os.geteuid() == 0:
+        (place / "shop.sock").chmod(0o666)
+        editor, told = ALICE, as_user(ALICE, path, "approvals", one["id"], "edit", said=said)
+    else:
+        editor, told = os.getuid(), call(path, "approvals", one["id"], "edit", said=said)
+    assert (told["status"], "the daemon goes on with the run" in told["goes_on"]) == ("modified", True)
 
     def asked_again() -> list[dict[str, Any]]:
         found = [call(path, "approvals", o["id"]) for o in call(path, "approvals") if o["step"] == one["step"]]
@@ -166,6 +177,13 @@ def test_an_edited_step_is_asked_about_again_as_it_would_run_then(fragmented: Ai
     (after,) = asked_again()
     assert after["params"] == {**before["params"], "fragmentation_threshold": 1}
     assert after["digest"] != before["digest"]
+    (edit_,) = after["edits"]
+    assert (edit_["uid"], edit_["changes"]) == (editor, {"fragmentation_threshold": [30, 1]})
+    assert editor in after["requesters"], "who edited it is not the one of two who approve it"
+    assert f"approvals show {after['id']}`" in fragmented(*edit, "min_index_size=1").expect(2).err
+    shown = fragmented("approvals", "show", after["id"], "--socket", path).expect(0).out
+    assert "edited by" in shown
+    assert "fragmentation_threshold: 30.0 → 1" in shown
     for waiting in call(path, "approvals"):
         fragmented("approvals", "approve", waiting["id"], "--socket", path).expect(0)
     wait_until(lambda: over(fragmented), "the night is over")
@@ -181,6 +199,9 @@ def test_nobody_decides_nothing_and_names_of_the_environment_count_for_nothing(s
     (first, *_) = as_user(NOBODY, path, "approvals")
     refused = as_user(NOBODY, path, "approvals", first["id"], "approve", said={})
     assert (refused["exit_code"], "decides nothing" in refused["refused"]) == (5, True)
+    for stranger in (STRANGER, 2**31):  # as setpriv, or a user's own namespace, makes them
+        refused = as_user(stranger, path, "approvals", first["id"], "approve", said={})
+        assert (refused["exit_code"], "no user of this host" in refused["refused"]) == (5, True)
     assert answers(site) == []
     site("approvals", "approve", first["id"], LOGNAME="mallory", USER="mallory").expect(0)
     (event,) = answers(site)
@@ -204,7 +225,7 @@ def test_another_user_sees_what_runs_and_stops_everything(site: Aishell, path: s
     assert as_user(BOB, path, "hold", said={"reason": "another"})["new"] is False
     for one in as_user(ALICE, path, "approvals"):
         as_user(ALICE, path, "approvals", one["id"], "approve", said={})
-    assert "already so" in site("hold", "--socket", path, "--reason", "again").expect(0).out
+    assert "that hold stays" in site("hold", "--socket", path, "--reason", "again").expect(0).out
     (held,) = site("hold", "--socket", path, "--output", "json").expect(0).json
     assert held["by"].endswith(f"(uid {ALICE})")
     assert not over(site)
@@ -235,16 +256,85 @@ def test_the_command_asks_a_daemon_and_opens_no_site(site: Aishell, path: str, a
     aishell.site.chmod(0o755)
 
 
-@pytest.mark.parametrize("answer", ["{", "[]", '{"reason": 5}', " " * 70_000])
-def test_what_is_no_answer_is_refused(site: Aishell, path: str, answer: str):
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ("{", 400),
+        ("[]", 400),
+        ('{"reason": 5}', 400),
+        ('{"reason": "x", "digset": "sha256:00"}', 400),
+        ('{"params": {}}', 400),
+        ('{"digest": "sha256:00"}', 409),
+        (" " * 70_000, 413),
+    ],
+)
+def test_what_is_no_answer_is_refused(site: Aishell, path: str, answer: str, status: int):
     (first, *_) = call(path, "approvals")
     connection = http.client.HTTPConnection("aishell")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(path)
     connection.request("POST", f"/approvals/{first['id']}/approve", answer)
-    assert connection.getresponse().status in (400, 413)
+    assert connection.getresponse().status == status
     connection.close()
     assert answers(site) == []
+
+
+def test_an_address_of_any_length_is_no_id(site: Aishell, path: str):
+    with pytest.raises(AishellError, match="unknown approval 'aaa") as refused:
+        call(path, "approvals", "a" * 60_000)
+    assert len(refused.value.message) < 200
+
+
+def test_who_goes_before_they_have_said_all_leaves_no_trace_in_the_log(site: Aishell, place: Path):
+    daemon, path = waits(site), str(place / "shop.sock")
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX) as gone:
+            gone.connect(path)
+            gone.sendall(b"POST /approvals/1/approve HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    assert call(path, "approvals")
+    daemon.signal(signal.SIGTERM)
+    said = daemon.wait().expect(0).err
+    assert "Traceback" not in said
+    assert "ClientDisconnect" not in said
+
+
+@pytest.fixture
+def odd(place: Path) -> Iterator[Callable[[str | None], str]]:
+    """A socket that answers each request with a text, or never."""
+    with contextlib.ExitStack() as stack:
+
+        def opened(text: str | None) -> str:
+            where = place / "odd.sock"
+            listening = stack.enter_context(contextlib.closing(socket.socket(socket.AF_UNIX)))
+            listening.bind(str(where))
+            listening.listen()
+            if text is None:
+                return str(where)
+
+            def answer() -> None:
+                with contextlib.suppress(OSError), listening.accept()[0] as one:
+                    one.settimeout(0.2)
+                    with contextlib.suppress(TimeoutError):
+                        while one.recv(65536):
+                            pass
+                    one.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
+
+            threading.Thread(target=answer, daemon=True).start()
+            return str(where)
+
+        yield opened
+
+
+@pytest.mark.parametrize("text", ["[]", '{"id": 5}', '"x"', "null", "{}"])
+@pytest.mark.parametrize("words", [("approvals", "show", "1b2c"), ("hold", "--reason", "x")], ids=["show", "hold"])
+def test_an_answer_of_another_shape_is_none_of_a_daemons(aishell: Aishell, odd, text: str, words: tuple[str, ...]):
+    assert "does not speak as a daemon" in aishell(*words, "--socket", odd(text)).expect(2).err
+
+
+def test_a_daemon_that_is_stopped_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch, odd):
+    monkeypatch.setattr("aishell.cli.afar._PATIENCE", 0.2)
+    with pytest.raises(AishellError, match="has not answered within"):
+        call(odd(None), "approvals")
 
 
 def get(port: int, address: str, token: str | None = None) -> tuple[int, Any]:

@@ -45,6 +45,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("site_files",),
     ("execution",),
     ("site",),
+    ("scheduling.going_on",),
     (
         "scheduling.working",
         "scheduling.starting",

@@ -18,7 +18,7 @@
 --   destination: {type: string, default: null, description: a folder inside that of all backups}
 --   expected_bytes: {type: integer, default: null, description: what it will take; it is not begun where there is less room}
 --   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
---   max_rate: {type: integer, default: null, minimum: 32, maximum: 1048576, description: 'at most so many kB a second of the dump, before it is compressed'}
+--   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: 'at most so many kB a second of the dump, before it is compressed'}
 -- forms:
 --   plain: "COALESCE({column}, 'N')"
 --   hex: "COALESCE(HEX({column}), 'N')"

@@ -23,7 +23,7 @@
 --   destination: {type: string, default: null, description: a folder inside that of all backups}
 --   parent: {type: string, default: null, description: the backup to go on from; else the newest verified one}
 --   physical: {type: boolean, default: null, description: 'whether the newest one is to be by mariadb-backup; left out: either'}
---   jobs: {type: integer, default: 2, minimum: 1, maximum: 64, description: files that mariadb-backup reads at a time}
+--   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: files that mariadb-backup reads at a time}
 --   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
 -- forms:
 --   plain: "COALESCE({column}, 'N')"

@@ -18,9 +18,9 @@
 --   date_column: {type: identifier, description: the column that tells a row's age}
 --   cutoff: {type: scalar, description: rows whose date is before this go}
 --   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
---   batch_target_ms: {type: number, default: 50, minimum: 1, description: how long a batch may take}
---   max_rows: {type: integer, default: null, minimum: 1, description: no more than these}
---   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+--   batch_target_ms: {type: number, editable: true, default: 50, minimum: 1, description: how long a batch may take}
+--   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: no more than these}
+--   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 --   cascades: {type: object, default: {}, description: 'rows of other tables that go or change with the deleted ones, by table'}
 --   changes: {type: object, default: {}, description: 'of these, rows that stay and are changed, by table'}
 -- returns:

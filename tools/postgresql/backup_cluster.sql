@@ -14,7 +14,7 @@
 -- parameters:
 --   destination: {type: string, default: null, description: a folder inside that of all backups}
 --   increments: {type: keyword, enum: [wal, pages, none], default: null, description: what increments will be made of; else what fits the server}
---   max_rate: {type: integer, default: null, minimum: 32, maximum: 1048576, description: at most so many kB a second}
+--   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: at most so many kB a second}
 -- returns:
 --   backup_id: {type: string}
 --   backup_path: {type: string}

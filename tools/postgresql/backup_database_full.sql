@@ -24,8 +24,8 @@
 --   expected_bytes: {type: integer, default: null, description: what it will take; it is not begun where there is less room}
 --   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
 --   compression: {type: string, default: gzip, enum: [none, gzip, zstd], description: 'zstd: pg_dump 16 and later, where built with it'}
---   max_rate: {type: integer, default: null, minimum: 32, maximum: 1048576, description: 'at most so many kB a second are written, by one job'}
---   jobs: {type: integer, default: 2, minimum: 1, maximum: 64, description: 'tables at a time, each over a connection of its own'}
+--   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: 'at most so many kB a second are written, by one job'}
+--   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: 'tables at a time, each over a connection of its own'}
 -- returns:
 --   backup_id: {type: string}
 --   backup_path: {type: string}

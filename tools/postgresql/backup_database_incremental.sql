@@ -18,7 +18,7 @@
 -- parameters:
 --   destination: {type: string, default: null, description: a folder inside that of all backups}
 --   parent: {type: string, default: null, description: the backup to go on from; else the newest verified physical one}
---   max_rate: {type: integer, default: null, minimum: 32, maximum: 1048576, description: at most so many kB a second}
+--   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: at most so many kB a second}
 -- returns:
 --   backup_id: {type: string}
 --   backup_path: {type: string}

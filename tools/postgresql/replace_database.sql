@@ -21,7 +21,7 @@
 --   terminate: {type: boolean, default: false, description: end the sessions that are in the database instead of refusing}
 --   owners: {type: boolean, default: null, description: as it was restored}
 --   back: {type: boolean, default: false, description: 'the exchange back: the place is what was replaced, and stays as it is'}
---   jobs: {type: integer, default: 2, minimum: 1, maximum: 64, description: 'objects at a time, each over a connection of its own'}
+--   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: 'objects at a time, each over a connection of its own'}
 -- returns:
 --   backup_id: {type: string}
 --   database: {type: string}

@@ -33,7 +33,7 @@
 --   only: {type: array, default: [], description: 'tables as schema.table: the rows of these alone, in the schema of all'}
 --   compare: {type: boolean, default: true}
 --   owners: {type: boolean, default: null, description: 'also who owns what and may use it; left out: where the role is a superuser'}
---   jobs: {type: integer, default: 2, minimum: 1, maximum: 64, description: 'objects at a time, each over a connection of its own'}
+--   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: 'objects at a time, each over a connection of its own'}
 -- returns:
 --   backup_id: {type: string}
 --   place: {type: string}

@@ -33,7 +33,7 @@
 -- idempotent: true
 -- parameters:
 --   backup_id: {type: string}
---   jobs: {type: integer, default: 2, minimum: 1, maximum: 64, description: 'objects at a time, each over a connection of its own'}
+--   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: 'objects at a time, each over a connection of its own'}
 -- returns:
 --   backup_id: {type: string}
 --   compared: {type: integer, description: objects that were compared with what the backup saw}

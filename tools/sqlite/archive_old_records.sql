@@ -21,9 +21,9 @@
 --   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
 --   path: {type: string, default: '', description: where in the folder of archives}
 --   format: {type: string, default: jsonl, enum: [jsonl, csv, parquet]}
---   batch_target_ms: {type: number, default: 25, minimum: 1, description: how long a batch may take}
---   max_rows: {type: integer, default: null, minimum: 1, description: no more than these}
---   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+--   batch_target_ms: {type: number, editable: true, default: 25, minimum: 1, description: how long a batch may take}
+--   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: no more than these}
+--   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 -- forms:
 --   any: >-
 --     CASE typeof({column}) WHEN 'blob' THEN json_object('hex', hex({column}))

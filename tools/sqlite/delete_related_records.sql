@@ -23,7 +23,7 @@
 --   archive: {type: string, description: the archive that has the rows}
 --   watched: {type: identifier_list, default: [], description: 'the tables whose rows go, as {schema, table}'}
 --   acting: {type: integer, default: 0, minimum: 0, description: how many foreign keys that act on a delete point to them}
---   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+--   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 --   cascades: {type: object, default: {}, description: 'rows of other tables that go or change with the deleted ones, by table'}
 --   changes: {type: object, default: {}, description: 'of these, rows that stay and are changed, by table'}
 -- forms:

@@ -79,7 +79,7 @@ def test_an_answer_cannot_be_given_twice(approvals, run_id):
     approvals.decide(approval, "rejected", by="kim")
     with pytest.raises(StateError) as caught:
         approvals.decide(approval, "approved", by="lee")
-    assert "is rejected" in caught.value.message
+    assert "was rejected" in caught.value.message
     assert approvals.find(approval).decided_by == "kim"
 
 
@@ -330,13 +330,31 @@ def test_a_first_approval_is_of_one_request_alone(approvals, run_id):
 
 
 def test_the_newest_edit_counts_and_one_that_nobody_made_is_refused(store, approvals, run_id):
-    assert approvals.edited(run_id, 0) is None
+    assert approvals.edits(run_id, 0) == []
     for value in (1, 2):
         approval = ask(approvals, run_id, f"d{value}")
         approvals.decide(approval, "modified", by="kim", modifications={"threshold": value})
         approvals.close(approval, "consumed")
-    assert approvals.edited(run_id, 0) == {"threshold": 2}
+    assert [edit["params"] for edit in approvals.edits(run_id, 0)] == [{"threshold": 1}, {"threshold": 2}]
     with store.write() as connection:
         connection.execute("UPDATE approvals SET modifications = '{\"threshold\":9}'")
     with pytest.raises(StateError, match="does not tell who answered so"):
-        approvals.edited(run_id, 0)
+        approvals.edits(run_id, 0)
+
+
+@pytest.mark.parametrize("status", ["done", "failed", "skipped", "rejected"])
+def test_what_asked_for_a_step_that_is_over_is_neither_listed_nor_answered(store, approvals, run_id, status):
+    approval = ask(approvals, run_id)
+    with store.write() as connection:
+        connection.execute("UPDATE steps SET status = :status WHERE run_id = :run", {"status": status, "run": run_id})
+    assert approvals.pending() == []
+    with pytest.raises(StateError, match=r"the step of the approval .* is over"):
+        approvals.decide(approval, "approved", by="kim")
+
+
+def test_a_name_of_any_length_is_looked_for(approvals, run_id):
+    ask(approvals, run_id)
+    for name in ("a" * 200_000, "%" * 200_000, ""):
+        with pytest.raises(UnknownNameError) as caught:
+            approvals.find(name)
+        assert len(caught.value.message) < 200

@@ -12,8 +12,8 @@
 -- parameters:
 --   schema: {type: identifier, description: "the name of the database"}
 --   table: {type: identifier}
---   fragmentation_threshold: {type: number, default: 30, minimum: 0, maximum: 100, description: "percent of their pages the secondary indexes must give back"}
---   min_index_size: {type: integer, default: 1048576, minimum: 0, description: "bytes; when all secondary indexes together are smaller the table is left alone"}
+--   fragmentation_threshold: {type: number, editable: true, default: 30, minimum: 0, maximum: 100, description: "percent of their pages the secondary indexes must give back"}
+--   min_index_size: {type: integer, editable: true, default: 1048576, minimum: 0, description: "bytes; when all secondary indexes together are smaller the table is left alone"}
 -- returns:
 --   indexes_rebuilt: sum(verify.index_count)
 --   bytes_before: sum(find.bytes)

@@ -24,9 +24,9 @@
 --   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
 --   path: {type: string, default: '', description: where in the folder of archives}
 --   format: {type: string, default: jsonl, enum: [jsonl, csv, parquet]}
---   batch_target_ms: {type: number, default: 50, minimum: 1, description: how long a batch may take}
---   max_rows: {type: integer, default: null, minimum: 1, description: 'no more than these, of the table itself'}
---   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+--   batch_target_ms: {type: number, editable: true, default: 50, minimum: 1, description: how long a batch may take}
+--   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: 'no more than these, of the table itself'}
+--   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 -- forms:
 --   plain: '{column}'
 --   real: '{column} + 0e0'

@@ -17,7 +17,7 @@
 -- idempotent: true
 -- parameters:
 --   destination: {type: string, default: null, description: a folder inside that of all backups}
---   jobs: {type: integer, default: 2, minimum: 1, maximum: 64, description: files that are read at a time}
+--   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: files that are read at a time}
 -- returns:
 --   backup_id: {type: string}
 --   backup_path: {type: string}

@@ -19,7 +19,7 @@
 --   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
 --   more: {type: array, default: [], description: 'numbers of further files, which have rows of the same table'}
 --   within: {type: array, default: [], description: 'foreign keys of the table to itself: {columns, refers_to, nullable}; rows go in after what they refer to'}
---   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+--   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 -- forms:
 --   plain: ':value'
 --   real: ':value'

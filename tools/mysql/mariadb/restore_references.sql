@@ -16,7 +16,7 @@
 --   archive: {type: string, description: id or folder of the archive}
 --   part: {type: integer, default: 0, description: which file of the archive has them}
 --   columns: {type: columns, description: 'columns of the archive with the role of each: key, changed or same; what they have since as `left`'}
---   sleep: {type: number, default: 0, minimum: 0, description: seconds between two batches}
+--   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 -- forms:
 --   plain: ':value'
 --   real: ':value'

@@ -13,8 +13,8 @@
 -- parameters:
 --   schema: {type: identifier}
 --   table: {type: identifier}
---   fragmentation_threshold: {type: number, default: 30, minimum: 0, maximum: 100, description: rebuild above this percentage}
---   min_index_size: {type: integer, default: 1048576, minimum: 0, description: smaller indexes are left alone}
+--   fragmentation_threshold: {type: number, editable: true, default: 30, minimum: 0, maximum: 100, description: rebuild above this percentage}
+--   min_index_size: {type: integer, editable: true, default: 1048576, minimum: 0, description: smaller indexes are left alone}
 -- returns:
 --   indexes_rebuilt: count(ok)
 --   bytes_before: sum(find.bytes)

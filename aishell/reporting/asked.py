@@ -1,0 +1,57 @@
+"""What a step that asks is about, in words: for whoever has only the request, as it was written down. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aishell.reporting.units import about, printable, size
+
+#: Tables that are named one by one.
+_MOST = 5
+
+
+def objects(asked: Mapping[str, Any]) -> list[str]:
+    """The tables it is done to, each with its size where that is known."""
+    found = []
+    for row in asked.get("objects") or ():
+        name = ".".join(str(row[part]) for part in ("schema", "table") if row.get(part))
+        known = [size(int(row["bytes"]))] if row.get("bytes") is not None else []
+        known += [f"about {int(row['rows']):,} rows"] if row.get("rows") is not None else []
+        found.append(f"{name}: {', '.join(known)}" if known else name)
+    return found if len(found) <= _MOST else [*found[:_MOST], f"and {len(found) - _MOST} more"]
+
+
+def figures(asked: Mapping[str, Any]) -> Iterator[str]:
+    """What was measured for it, and how: how many rows go, say."""
+    for one in asked.get("evidence") or ():
+        if isinstance(one["value"], (int, float, str)) and not one.get("withheld"):
+            value = f"{one['value']:,}" if isinstance(one["value"], int) else str(one["value"])
+            yield f"{one['metric']} {value} ({one['method']})"
+
+
+def parameters(given: Mapping[str, Any]) -> Iterator[str]:
+    """What was given a step that no statement tells of."""
+    for name, value in given.items():
+        yield f"parameter {name} = {worded(value)}"
+
+
+def edits(made: Any) -> Iterator[str]:
+    """Who has changed what of what was planned."""
+    for edit in made:
+        changes = (f"{name}: {worded(old)} → {worded(new)}" for name, (old, new) in edit["changes"].items())
+        reason = f" ({edit['reason']})" if edit.get("reason") else ""
+        yield f"edited by {edit['by']}{reason}: {', '.join(changes)}"
+
+
+def duration(asked: Mapping[str, Any]) -> str | None:
+    """How long it is expected to take; None where nothing tells."""
+    estimate = asked.get("estimate") or {}
+    seconds = estimate.get("seconds")
+    return None if seconds is None else f"{about(seconds)} ({estimate.get('based_on')})"
+
+
+def worded(value: Any) -> str:
+    """A value as it was given, its escapes as codes."""
+    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
