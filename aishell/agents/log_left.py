@@ -23,7 +23,7 @@ def limit_of(result: StepResult, results: Sequence[StepResult]) -> int | None:
 
 
 def left_of(result: StepResult, results: Sequence[StepResult]) -> int | None:
-    """Old rows that were there behind a deletion; None where nobody has counted them.
+    """Old rows that were there behind a deletion; None where nobody has counted them, as where it was cut off.
 
     The deletion of an archive looks for the archive's own rows alone. These are all where the archive came to the table's end.
     """
@@ -31,4 +31,6 @@ def left_of(result: StepResult, results: Sequence[StepResult]) -> int | None:
     if archive is not None and (archive.params.get("max_rows") is not None or archive.status is not StepStatus.DONE):
         return None
     remaining = (result.output or {}).get("remaining")
+    if not remaining and result.status is not StepStatus.DONE:
+        return None  # it was cut off before it looked what is left
     return None if remaining is None else int(remaining)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from aishell.agents.base import is_excluded
 from aishell.errors import ParameterError
 from aishell.models import Table, Task
+
+
+#: What a task says of the tables that it names.
+_FOR_NAMED = ("retention_days", "date_column", "filters")
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,24 @@ def rules_of(task: Task) -> list[Rule]:
                 "no table is named",
                 hint="give --table and --retention-days, or write rules into config/agents/log_cleanup.yaml",
             )
+        _require_none_for_named(data)
+        if "archive" in data:
+            return [replace(rule, archive=bool(data["archive"])) for rule in configured]
         return configured
     given = {key: data[key] for key in ("retention_days", "date_column", "filters", "archive") if key in data}
     if "retention_days" not in given:
         raise ParameterError("retention_days is missing", hint="how long are rows kept? e.g. --retention-days 90")
     return [_rule({"tables": name, **given}, everywhere) for name in names]
+
+
+def _require_none_for_named(data: Mapping[str, Any]) -> None:
+    """Raises ParameterError for what is said of named tables where none is: each rule says that for itself."""
+    for key in _FOR_NAMED:
+        if key in data:
+            raise ParameterError(
+                f"{key} is given, and no table is named",
+                hint="name the tables (--table); the rules of config/agents/log_cleanup.yaml say it of theirs",
+            )
 
 
 def _rule(data: Mapping[str, Any], everywhere: Sequence[str]) -> Rule:

@@ -148,14 +148,6 @@ class Starter:
             self.ended(self.site.ledger.row(row.id), 0)
         return True
 
-    def _kept_back(self, row: Record) -> bool:
-        """Whether its schedule is paused, or it is a day on which none runs; the ledger says so. What has ended is closed."""
-        now = self.clock()
-        why = None if closed(self.site, row, now) else kept_back(self.site, row, now)
-        if why is not None and self.site.ledger.note(row.id, why):
-            self.ended(self.site.ledger.row(row.id), 0)
-        return why is not None
-
     @property
     def words(self) -> list[str]:
         """What stands before the command of a process of ours."""
