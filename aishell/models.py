@@ -297,6 +297,7 @@ class Inventory:
     queries: int = 0
     warnings: tuple[str, ...] = ()
     backlog: tuple[Left, ...] = ()  # what windows of this agent left undone on this target
+    absent: tuple[str, ...] = ()  # what the task names that is not there, where that is no error; a sentence each
     history: Mapping[tuple[str, str], History] = field(default_factory=dict)  # (tool, object) -> cost
     answers: Mapping[str, Mapping[str, list[Row]]] = field(default_factory=dict)  # by question: block -> rows
     guarded: frozenset[str] = frozenset()  # tools that a backup has to come before, for a task that wants one

@@ -80,6 +80,10 @@ class Agent(ABC):
         """Names or globs of the tables a task is about; everything when there are none."""
         return task.input_data.get("tables") or ()
 
+    def needs_tables(self, task: Task) -> bool:
+        """Whether each of `tables` has to be there; those of rules for many databases need not (`Inventory.absent`)."""
+        return True
+
     def candidates(self, task: Task, inventory: Inventory) -> Sequence[Table]:
         """The tables worth an exact measurement before planning."""
         return ()

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from aishell.agents import log_plan, log_questions, log_summary
 from aishell.agents.base import Agent, Draft, Question
-from aishell.agents.log_rules import rules_of
+from aishell.agents.log_rules import named, rules_of
 from aishell.models import AgentConfig, Inventory, Risk, Step, StepResult, Task
 from aishell.registry.tool import PARAMETER_TYPES
 from aishell.settings_schemas import MOST_BYTES, RETENTION_DAYS, number, whole
@@ -61,6 +61,9 @@ class LogCleanupAgent(Agent):
 
     def tables(self, task: Task) -> Sequence[str]:
         return [rule.tables for rule in rules_of(task)]
+
+    def needs_tables(self, task: Task) -> bool:
+        return named(task)
 
     def questions(self, task: Task, inventory: Inventory) -> Sequence[Question]:
         return log_questions.questions(task, inventory)

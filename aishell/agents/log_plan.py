@@ -44,7 +44,7 @@ class Planner:
     def __init__(self, task: Task, inventory: Inventory) -> None:
         self.task, self.inventory, self.engine = task, inventory, inventory.server.engine
         self.steps: list[Step] = []
-        self.warnings: list[str] = []
+        self.warnings: list[str] = list(inventory.absent)
         self.cutoffs: dict[str, str] = {}
         self.deletions: dict[str, tuple[str, ...]] = {}  # table -> its steps
         self.left_out: list[LeftOut] = []

@@ -11,7 +11,6 @@ from aishell.agents.base import is_excluded
 from aishell.errors import ParameterError
 from aishell.models import Table, Task
 
-
 #: What a task says of the tables that it names.
 _FOR_NAMED = ("retention_days", "date_column", "filters")
 
@@ -26,6 +25,11 @@ class Rule:
     filters: tuple[Mapping[str, Any], ...] = ()
     archive: bool = False
     exclude: tuple[str, ...] = ()  # globs, or names, of tables that are none of this rule's
+
+
+def named(task: Task) -> bool:
+    """Whether a task names its tables, rather than going by the rules of the configuration."""
+    return "table" in task.input_data or bool(task.input_data.get("tables"))
 
 
 def rules_of(task: Task) -> list[Rule]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from aishell.agents.base import Question, is_excluded
 from aishell.backups.vault import Vault
-from aishell.errors import DatabaseError
+from aishell.errors import DatabaseError, UnknownNameError
 from aishell.execution.job import Job, choose, table_of
 from aishell.models import History, Index, Inventory, Left, Risk, Row, Table, now
 from aishell.safety.constraints import BackupRequired
@@ -31,7 +31,7 @@ def inspect(
     tables = [table_of(row) for row in _rows(job, "inspect_tables")]
     indexes = [_index(row) for row in _rows(job, "inspect_indexes")]
     excluded = job.task.input_data.get("exclude") or ()
-    named = choose(job.agent.tables(job.task), tables)
+    named, absent = _named(job, tables)
     chosen = tuple(table for table in named if not is_excluded(table.schema, table.table, excluded))
     keys = {table.key for table in chosen}
     tools = job.registry.known(job.known_server())
@@ -42,6 +42,7 @@ def inspect(
         measured_at=now(),
         tools=tools,
         backlog=tuple(backlog),
+        absent=absent,
         history=history or {},
         access=job.access(),
         requires=lambda name: job.pick(name).privileges if name in tools else (),
@@ -57,6 +58,24 @@ def inspect(
 
         inventory = replace(inventory, residue=tuple(residue(job, job.backups, job.archives)))
     return _answered(job, _measured(job, inventory))
+
+
+def _named(job: Job, tables: Sequence[Table]) -> tuple[tuple[Table, ...], tuple[str, ...]]:
+    """The tables that the task is about, and which of its names and globs fit none, where that is no error."""
+    names = job.agent.tables(job.task)
+    if job.agent.needs_tables(job.task):
+        return choose(names, tables), ()
+    found: dict[tuple[str, str], Table] = {}
+    absent = []
+    for name in names:
+        try:
+            found |= {table.key: table for table in choose((name,), tables)}
+        except UnknownNameError as error:
+            near = error.hint if (error.hint or "").startswith("did you mean") else ""
+            absent.append(
+                f"no table is called {name}, which a rule of the configuration is for" + (f": {near}" if near else "")
+            )
+    return tuple(found.values()), tuple(absent)
 
 
 def _guarded(job: Job) -> frozenset[str]:
