@@ -31,6 +31,4 @@ def left_of(result: StepResult, results: Sequence[StepResult]) -> int | None:
     if archive is not None and (archive.params.get("max_rows") is not None or archive.status is not StepStatus.DONE):
         return None
     remaining = (result.output or {}).get("remaining")
-    if not remaining and (result.deferred or result.status is not StepStatus.DONE):
-        return None  # it was cut off before it looked what is left
     return None if remaining is None else int(remaining)

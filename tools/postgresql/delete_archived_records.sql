@@ -34,7 +34,7 @@
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
 --   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
 --   rows_left: {from: sum(batches.rows_left), description: archived rows that stay}
---   remaining: {from: sum(batches.remaining), description: old rows that are there still}
+--   remaining: {from: total(batches.remaining), description: old rows that are there still; null where it was cut off}
 -- undo:
 --   tool: load_archive
 --   how: the archived rows are loaded back

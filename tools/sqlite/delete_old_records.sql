@@ -32,7 +32,7 @@
 --   deleting_seconds: {from: sum(batches.seconds), description: 'from the first batch to the last, without the pauses that were asked for'}
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
 --   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
---   remaining: {from: sum(batches.remaining), description: old rows that are there still}
+--   remaining: {from: total(batches.remaining), description: old rows that are there still; null where it was cut off}
 -- examples: [{params: {schema: main, table: app_log, key: [rowid], date_column: created_at, cutoff: '2026-01-01 00:00:00'}}]
 --
 -- Deletes the rows of one table whose date is before the cut-off, a range of the row ids at a time, each in a short transaction

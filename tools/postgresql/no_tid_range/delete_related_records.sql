@@ -55,7 +55,7 @@
 --   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
 --   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
 --   rows_left: {from: sum(batches.rows_left), description: archived rows that stay}
---   remaining: {from: sum(batches.remaining), description: old rows that are there still}
+--   remaining: {from: total(batches.remaining), description: old rows that are there still; null where it was cut off}
 -- examples:
 --   - params: {schema: public, table: orders, date_column: created_at, cutoff: '2026-01-01 00:00:00', archive: /var/a,
 --       columns: [{column: id, type: bigint, form: plain}],
