@@ -68,7 +68,7 @@ def assert_told(ended: Ended, disk: Path) -> None:
     message = ended.expect(1).json["error"]["message"]
     assert str(disk) in message
     assert any(
-        text in message for text in ("No space left", "is full", "cannot be written", "bytes are free", "bytes arrived")
+        text in message for text in ("No space left", "is full", "cannot be written", " are free", "bytes arrived")
     ), message
     assert "Traceback" not in ended.err
 
