@@ -218,6 +218,15 @@ class Timing:
         return moment.astimezone(self.zone).date()
 
     @property
+    def shown(self) -> str:
+        """`cron 30 2 * * * Europe/Berlin in 22:00-05:30`, `every 6h`: as people write it."""
+        if isinstance(self.rule, Cron):
+            return self.text
+        letter, unit = next(one for one in reversed(_UNITS.items()) if self.rule.seconds % one[1] == 0)
+        hours = f" in {self.window.opens:%H:%M}-{self.window.closes:%H:%M} {self.zone.key}" if self.window else ""
+        return f"every {self.rule.seconds // unit}{letter}{hours}"
+
+    @property
     def text(self) -> str:
         """All that decides the times: a schedule with another text was edited."""
         rule = f"cron {' '.join(self.rule.fields)}" if isinstance(self.rule, Cron) else f"every {self.rule.seconds}"

@@ -32,7 +32,7 @@ def listed(site: SiteFiles, now: datetime) -> list[dict[str, Any]]:
         rows.append(
             {
                 "schedule": one.name,
-                "when": one.timing.text,
+                "when": one.timing.shown,
                 "agent": one.agent or None,
                 "workflow": one.workflow,
                 "targets": one.on(site.settings),

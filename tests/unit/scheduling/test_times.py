@@ -269,3 +269,13 @@ def test_durations(text, length):
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(ValueError, match="invalid duration"):
         seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("every", "shown"),
+    [(20, "every 20s"), (120, "every 2m"), (21600, "every 6h"), (604800, "every 7d"), (90, "every 90s")],
+)
+def test_an_interval_is_shown_as_it_is_written(every: int, shown: str):
+    timing = Timing(Every(every), ZoneInfo("Europe/Berlin"))
+    assert timing.shown == shown
+    assert seconds(shown.removeprefix("every ")) == every
