@@ -132,14 +132,14 @@ def test_what_is_typed(aishell: Aishell, shop: Path, line: str, output: str) -> 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
 def test_an_encoding_that_lacks_characters(aishell: Aishell, encoding: str) -> None:
     """They are named as what cannot be seen is, and JSON is the same."""
-    text = f"{TEXT}é象✓"
+    text = f"é象✓{TEXT}"
     words = [sys.executable, "-m", "aishell", *aishell.command("runs", "show", text, "--output", "json")]
     env = aishell.environment(PYTHONIOENCODING=encoding)
     ended = subprocess.run(words, cwd=aishell.site, env=env, capture_output=True, check=False)
     said = ended.stderr.decode(encoding)
     assert raw(said) == []
     assert ("é<U+8C61><U+2713>" if encoding == "latin-1" else "<U+00E9><U+8C61><U+2713>") in said
-    assert repr(text) in json.loads(ended.stdout)["error"]["message"]
+    assert repr(text)[:90] in json.loads(ended.stdout)["error"]["message"], "a long name is cut"
 
 
 CONFIGURATION: dict[str, tuple[str, Any]] = {

@@ -113,7 +113,7 @@ def test_a_scheduled_workflow_goes_on_when_its_review_was_answered(site: Aishell
         site("schedule", "run-due")
     assert site.rows("SELECT status, attempts FROM schedule_runs WHERE status <> 'missed'") == [("waiting", 1)]
     (row,) = site("approvals", "list", "--output", "json").expect(0).json
-    assert "the daemon goes on" in site("approvals", "approve", row["id"]).expect(0).out
+    assert "the next `schedule run-due`, goes on" in site("approvals", "approve", row["id"]).expect(0).out
     site("schedule", "run-due").expect(0)
     assert stages(site) == DONE
     assert_each_stage_once(site)
