@@ -53,7 +53,11 @@ def run(command: Command) -> None:
         command.fault.prepare()
     from aishell.cli.main import main
 
-    main()
+    try:
+        main()
+    finally:  # it has ended: a signal that comes now would be one at the way in which forks end
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
 
 
 class Forked:
