@@ -109,7 +109,7 @@ class WebSink(_State, ThreadingHTTPServer):
 
 
 @contextmanager
-def _served(server: Sink | WebSink) -> Iterator[Any]:
+def served(server: Any) -> Iterator[Any]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -122,8 +122,8 @@ def _served(server: Sink | WebSink) -> Iterator[Any]:
 
 
 def mail_sink() -> Any:
-    return _served(Sink(("127.0.0.1", 0), _Mail))
+    return served(Sink(("127.0.0.1", 0), _Mail))
 
 
 def web_sink() -> Any:
-    return _served(WebSink(("127.0.0.1", 0), _Web))
+    return served(WebSink(("127.0.0.1", 0), _Web))

@@ -243,7 +243,7 @@ class Approvals:
             return [_edit(connection, row) for row in rows]
 
     def close(self, approval: str, status: str) -> None:
-        """`consumed` or `void`. Raises StateError for one that is closed already: it is used once."""
+        """`consumed`, `void`, or, of a review, `expired`. Raises StateError for one that is closed already: it is used once."""
         with self.store.write() as connection:
             row = connection.first(
                 """UPDATE approvals SET status = :status
