@@ -218,7 +218,8 @@ class Approvals:
                 audit.append(connection, "approval_decided", told, run_id=run_id, step_index=step_index)
 
     def latest(self, run_id: str, step_index: int, digest: str | None = None) -> Record | None:
-        """The newest request (of this digest), with what became of it, used or not. Raises StateError as `decided`."""
+        """The newest request (of this digest), and what became of it, used or not. Raises StateError as `decided`."""
+        self._expire(run_id, step_index)
         with self.store.read() as connection:
             row = connection.first(
                 """SELECT * FROM approvals WHERE run_id = :run AND step_index = :step AND (:digest IS NULL OR digest = :digest)
@@ -243,7 +244,7 @@ class Approvals:
             return [_edit(connection, row) for row in rows]
 
     def close(self, approval: str, status: str) -> None:
-        """`consumed`, `void`, or, of a review, `expired`. Raises StateError for one that is closed already: it is used once."""
+        """`consumed` or `void`. Raises StateError for one that is closed already: it is used once."""
         with self.store.write() as connection:
             row = connection.first(
                 """UPDATE approvals SET status = :status

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from aishell.agents.loading import load_agent
@@ -49,10 +48,7 @@ def answer(site: Site, row: Record, workflow: Workflow) -> Record:
             },
         }
         name = site.approvals.ask(row.run_id, WHOLE, stage.name, bound, STAGE, told, site.policy.approval_hours)
-        known = site.approvals.find(name)
-    if known.status == "pending" and datetime.fromisoformat(known.expires_at) <= datetime.now(UTC):
-        site.approvals.close(known.id, "expired")
-        known = site.approvals.find(known.id)
+        return site.approvals.find(name)
     return known
 
 

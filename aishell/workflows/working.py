@@ -148,8 +148,8 @@ def _close(site: Site, row: Record, exit_code: int, outcome: str, reason: str = 
                 site.workflow_runs.close(row.id, Status.WAITING, reason=waits, exit_code=3, outcome=outcome)
             return
         if review.status not in reviewing.AGREED:
-            by = review.decided_by
-            why = f"rejected by {by}: {review.reason}" if by else "nobody reviewed its result in time"
+            expired = review.status == "expired"
+            why = f"expired: {review.reason}" if expired else f"rejected by {review.decided_by}: {review.reason}"
             site.workflow_runs.close(
                 row.id, Status.FAILED, cause=Why.REVIEW, reason=why, exit_code=5, outcome="rejected"
             )

@@ -100,7 +100,10 @@ def test_nobody_answering_in_time_is_a_rejection(site: Aishell):
     while waited.code == 3:
         waited = site("run", "workflow", "--resume", workflow_id(site))
     assert waited.code == 5
-    assert "nobody reviewed its result in time" in waited.out
+    (told,) = site.events("approval_decided")
+    assert (told["status"], told["by"]) == ("expired", "nobody"), "as that of a step is"
+    ((reason,),) = site.rows("SELECT reason FROM workflow_stages WHERE status = 'failed'")
+    assert reason.startswith("expired: nobody had answered until ")
 
 
 def test_a_scheduled_workflow_goes_on_when_its_review_was_answered(site: Aishell):
