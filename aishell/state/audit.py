@@ -146,12 +146,8 @@ def verify_anchor(
 
 
 def missing_anchor(connection: Connection, anchor: Anchor | None) -> list[Problem]:
-    """That the file is gone which every run leaves at its end: whether the tail was cut off cannot be told without it.
-
-    One run may have been killed when its end was committed and the file was not written yet: two ends tell.
-    """
-    ended = "SELECT 1 FROM runs WHERE state IN ('completed', 'failed') LIMIT 1 OFFSET 1"
-    if anchor is not None or (newest_seal(connection) is None and connection.first(ended) is None):
+    """That the file is gone which the first run left before it began: whether the tail was cut off cannot be told without it."""
+    if anchor is not None or not tells_of_runs(connection):
         return []
     text = "the head that the last run left in a file beside the state store is not there"
     return [
@@ -160,6 +156,14 @@ def missing_anchor(connection: Connection, anchor: Anchor | None) -> list[Proble
             f"{text}: whether the tail was cut off is not known; give --against a head or a copy of your own",
         )
     ]
+
+
+def tells_of_runs(connection: Connection) -> bool:
+    """Whether there is, or was, any run."""
+    if newest_seal(connection) is not None:
+        return True
+    sql = "SELECT EXISTS (SELECT 1 FROM runs) OR EXISTS (SELECT 1 FROM events WHERE run_id IS NOT NULL)"
+    return bool(connection.value(sql))
 
 
 def _sealed_anchor(seal_: Seal, anchor: Anchor, sealed: Sequence[Mapping[str, Any]]) -> list[Problem]:

@@ -206,7 +206,7 @@ class Autonomy:
             kept = anchor.read(anchor.path_of(self._store.path))
         except StateError as error:
             return error.message
-        problems = audit.verify_anchor(connection, kept)
+        problems = [*audit.missing_anchor(connection, kept), *audit.verify_anchor(connection, kept)]
         return problems[0].text if problems else None
 
 

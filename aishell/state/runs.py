@@ -46,6 +46,7 @@ class Runs:
 
         `facts`: the run as the backlog sees it.
         """
+        self._first_anchor()
         task = plan["task"]
         with self.store.write() as connection:
             run = {
@@ -397,12 +398,21 @@ class Runs:
         """
         kept = anchor.read(anchor.path_of(self.store.path))
         with self.store.read() as connection:
-            problems = audit.verify_anchor(connection, kept)
+            problems = [*audit.missing_anchor(connection, kept), *audit.verify_anchor(connection, kept)]
         if not problems:
             return None
         found = {"found": problems[0].text, "anchor": asdict(kept) if kept else None, "by": who()}
         self.event(audit.BROKEN, found)
         return problems[0].text
+
+    def _first_anchor(self) -> None:
+        """Leave a head before the first run of all, so that one that is not there was taken away. Raises StateError."""
+        path = anchor.path_of(self.store.path)
+        if anchor.read(path) is not None:
+            return
+        with self.store.read() as connection:
+            if not audit.tells_of_runs(connection):
+                anchor.write(path, *audit.head(connection))
 
     def drop_anchor(self) -> str:
         """Keep the head of the log in the file beside the store, for the next run to look at; the head. Raises StateError."""
