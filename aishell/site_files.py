@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aishell.state.autonomy import Autonomy
     from aishell.state.backlog import Backlog
     from aishell.state.breakers import Breakers
-    from aishell.state.connection import Told
+    from aishell.state.connection import Record, Told
     from aishell.state.holds import Hold, Holds
     from aishell.state.outbox import Outbox
     from aishell.state.runs import Runs
@@ -332,6 +332,13 @@ class SiteFiles:
     def workflow_lock(self, workflow_id: str) -> Path:
         """The file that the process driving a workflow holds locked."""
         return self.locks / f"workflow-{workflow_id}.lock"
+
+    def workflow_status(self, row: Record) -> str:
+        """What stands of a run of a workflow; `interrupted` where it did not end and nothing drives it any more."""
+        from aishell.state.locks import is_held
+
+        dead = row.status == "running" and not is_held(self.workflow_lock(row.id))
+        return "interrupted" if dead else str(row.status)
 
     def stage_lock(self, number: int) -> Path:
         """The file that the process working on a stage of a workflow on a target holds locked."""

@@ -81,8 +81,11 @@ def workflow(
         ctx.exit(_preview(site, chosen, placed, options))
     workflow_id = uuid.uuid4().hex
     kept = {key: options[key] for key in ("yes", "jobs", "safety_level") if options[key]}
-    site.workflow_runs.begin(workflow_id, chosen.name, chosen.data, placed, kept, _until(chosen, options))
-    ctx.exit(_drive(ctx, site, workflow_id, options["output"]))
+    until = _until(chosen, options)
+    with notifying(site):  # configured wrongly, nothing is begun
+        site.workflow_runs.begin(workflow_id, chosen.name, chosen.data, placed, kept, until)
+        code = _drive(ctx, site, workflow_id, options["output"])
+    ctx.exit(code)
 
 
 def _targets(site: Site, options: dict[str, Any]) -> list[str] | None:
@@ -123,7 +126,8 @@ def _resume(ctx: click.Context, again: str, dry_run: bool, options: dict[str, An
     def resumed() -> None:
         site.workflow_runs.take_up(row.id, until=until, options=added, again=True)
 
-    return _drive(ctx, site, row.id, options["output"], resumed)
+    with notifying(site):
+        return _drive(ctx, site, row.id, options["output"], resumed)
 
 
 def _until(chosen: Workflow, options: dict[str, Any]) -> str | None:
@@ -149,8 +153,7 @@ def _drive(
             say(printable(f"  → {log_of(site, row.id)}"), err=True)
 
     say(f"workflow run {workflow_id[:8]}", err=True)
-    with notifying(site):
-        _, code = Driver(site, workflow_id, before_command(ctx, site), told).drive(resumed)
+    _, code = Driver(site, workflow_id, before_command(ctx, site), told).drive(resumed)
     remove_old_logs(log_of(site, 0).parent, LOGS)
     result = result_of(site, workflow_id)
     if output == "json":

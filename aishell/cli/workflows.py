@@ -44,18 +44,16 @@ def list_(ctx: click.Context, /, output: str) -> None:
 def history(ctx: click.Context, /, name: str | None, limit: int, output: str) -> None:
     """Runs of workflows, the newest first. One that nothing drives any more, and that did not end, was `interrupted`."""
     from aishell.cli.listing import show_rows
-    from aishell.state.locks import is_held
 
     site = open_files(ctx)
     found = site.workflow_runs.recent(name, limit=limit) if site.state_path.exists() else []
     rows = []
     for row in found:
-        dead = row.status == "running" and not is_held(site.workflow_lock(row.id))
         rows.append(
             {
                 "workflow_id": row.id if output == "json" else row.id[:8],
                 "workflow": row.workflow,
-                "status": "interrupted" if dead else row.status,
+                "status": site.workflow_status(row),
                 "exit_code": row.exit_code,
                 "created_at": row.created_at[:19] if output == "json" else row.created_at[:16].replace("T", " "),
                 "requested_by": row.requested_by,

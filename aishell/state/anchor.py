@@ -1,6 +1,7 @@
 """The head of the audit log in a file beside the store: what is later cut off the store, or out of it, shows against it.
 
-It is written before the first run and when a run ends, and looked at when the next begins, never in between: a step costs nothing by it.
+It is written before the first run and when a run ends, and looked at when the next begins, never in between:
+a step costs nothing by it.
 """
 
 from __future__ import annotations

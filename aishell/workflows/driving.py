@@ -277,6 +277,6 @@ def result_of(site: Site, workflow_id: str) -> Mapping[str, Any]:
         }
         for one in site.workflow_runs.stages(row.id)
     ]
-    head = {"workflow_id": row.id, "workflow": row.workflow, "dry_run": False, "status": row.status}
+    head = {"workflow_id": row.id, "workflow": row.workflow, "dry_run": False, "status": site.workflow_status(row)}
     times = {"created_at": row.created_at, "ended_at": row.ended_at, "until": row.until}
     return {**head, "exit_code": row.exit_code, **times, "options": json.loads(row.options), "stages": stages}

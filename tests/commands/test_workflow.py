@@ -153,6 +153,9 @@ def test_an_interrupt_is_passed_on_and_the_workflow_goes_on_where_it_was(site: A
         running.signal()
         assert "cancelled" in running.wait().expect(130).out
     assert stages(site)["tidy", "shop"] == ("pending", None)
+    with contextlib.closing(sqlite3.connect(site.state)) as state, state:
+        state.execute("UPDATE workflow_runs SET status = 'running'")  # as a kill leaves it
+    assert site("workflows", "show", workflow_id(site), "--output", "json").expect(0).json["status"] == "interrupted"
     site("run", "workflow", "--resume", workflow_id(site)[:6], "--yes").expect(0)
     assert set(stages(site).values()) == {("done", 0)}
     assert_each_stage_once(site)
@@ -213,6 +216,9 @@ def test_what_is_wrong_is_told_before_anything_is_run(site: Aishell):
         ended = site(*command)
         assert f"{path}:" in ended.err + ended.out, command
         assert ended.code in (1, 2)
+    workflow(site, TWO)
+    path = site.configure("notifications.yaml", "rules:\n  - {name: night, event: run_fialed, to: [mail]}\n")
+    assert f"{path}:2" in site(*RUN, "--all").expect(2).err
     assert not site.state.exists() or site.rows("SELECT id FROM workflow_runs") == []
     assert "'workflow'" in site("plan", "workflow", "night").expect(2).err
 
@@ -234,6 +240,7 @@ def test_a_stage_whose_process_is_killed_is_tried_again_as_the_same_run(site: Ai
         ((pid,),) = site.rows("SELECT pid FROM workflow_stages")
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: site.rows("SELECT 1 FROM workflow_stages WHERE attempts = 2") != [], "the second attempt")
+        assert site("workflows", "show", workflow_id(site), "--output", "json").expect(0).json["status"] == "running"
     running.wait().expect(0)
     assert "its process was killed (signal 9)" in running.err.read_text()
     assert_each_stage_once(site)
