@@ -19,6 +19,7 @@ from aishell.backups.vault import Vault, vault_of
 from aishell.databases.base import Session
 from aishell.errors import BackupError
 from aishell.models import Row, Server, now
+from aishell.planning.backup_rights import Lack
 from aishell.registry.context import Context
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
@@ -144,6 +145,12 @@ def make(
         vault.repository.discard(partial)
         raise
     return _told(vault, folder, manifest)
+
+
+def require(lack: Lack | None) -> None:
+    """Raises BackupError where the role lacks something that a backup takes, with the statements that grant it."""
+    if lack is not None:
+        raise BackupError(lack.reason, hint=f"an administrator can allow it: {lack.remedy}")
 
 
 def total(paths: Iterable[Path]) -> int:
