@@ -16,6 +16,7 @@ from aishell.backups.digests import files_of, parts
 from aishell.backups.manifest import FULL, Manifest, Print
 from aishell.backups.repository import MANIFEST, PARTIAL
 from aishell.backups.vault import Vault, vault_of
+from aishell.commands import command
 from aishell.databases.base import Session
 from aishell.errors import BackupError
 from aishell.models import Row, Server, now
@@ -179,8 +180,10 @@ def _check_room(folder: Path, expected: int) -> None:
     free = shutil.disk_usage(folder).free
     if expected * MARGIN > free:
         raise BackupError(
-            f"the backup is expected to take {expected:,} bytes, and {free:,} are free at {folder.parent}",
-            hint="make room, or name another folder with --destination",
+            f"the backup is expected to take {expected:,} bytes, which needs {expected * MARGIN:,.0f}, and {free:,} are free "
+            f"at {folder.parent}",
+            hint=f"`{command('backups', 'prune')}` removes what no rule keeps; else make room there, or set `backups:` in "
+            "config/aishell.yaml to a folder on a larger disk",
         )
 
 
