@@ -26,9 +26,6 @@ RETENTION = {
     "additionalProperties": False,
     "minProperties": 1,
 }
-#: Times the database's size that a backup takes on its disk while it is made. Only SQLite's is known beforehand: an increment
-#: is found by comparing two copies. What is compressed is looked after when its size was estimated.
-_ROOM = {("sqlite", "full"): 1, ("sqlite", "incremental"): 2}
 
 
 class BackupAgent(Agent):
@@ -173,7 +170,6 @@ def _backup(task: Task, inventory: Inventory) -> Step:
             raise ParameterError(f"{server.product} {server.version_text} has no physical backups here")
     elif kind == "full":
         chosen["expected_bytes"] = "${steps.size.output.bytes}"
-    room = _ROOM.get((server.engine, kind))
     return Step(
         id="backup",
         tool=tool,
@@ -182,7 +178,9 @@ def _backup(task: Task, inventory: Inventory) -> Step:
         if kind == "full"
         else "What has changed since the last verified backup.",
         evidence=(Evidence("database_bytes", bytes_, "as the server tells it", inventory.measured_at),),
-        estimate=estimate(inventory, tool, "", bytes_, None if bytes_ is None or room is None else bytes_ * room),
+        estimate=estimate(
+            inventory, tool, "", bytes_, None
+        ),  # whether there is room is asked when it begins, of every engine
     )
 
 

@@ -20,14 +20,12 @@ class BackupSteps:
     def of(self, inventory: Inventory) -> list[Step]:
         """The three, each needing the one before it."""
         bytes_ = inventory.server.database_bytes
-        # Of others it is known when its size was estimated.
-        room = bytes_ if inventory.server.engine == "sqlite" else None
         backup = Step(
             id=self.backup,
             tool="backup_database_full",
             params={"expected_bytes": f"${{steps.{self.size}.output.bytes}}"},
             rationale=self.rationale,
-            estimate=estimate(inventory, "backup_database_full", "", bytes_, room),
+            estimate=estimate(inventory, "backup_database_full", "", bytes_, None),
             needs=(self.size,),
         )
         return [sized(self.size), backup, read(self.read, self.backup)]

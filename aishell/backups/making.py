@@ -16,9 +16,11 @@ from aishell.backups.digests import files_of, parts
 from aishell.backups.manifest import FULL, Manifest, Print
 from aishell.backups.repository import MANIFEST, PARTIAL
 from aishell.backups.vault import Vault, vault_of
+from aishell.commands import command
 from aishell.databases.base import Session
 from aishell.errors import BackupError
 from aishell.models import Row, Server, now
+from aishell.planning.backup_rights import Lack
 from aishell.registry.context import Context
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
@@ -146,6 +148,12 @@ def make(
     return _told(vault, folder, manifest)
 
 
+def require(lack: Lack | None) -> None:
+    """Raises BackupError where the role lacks something that a backup takes, with the statements that grant it."""
+    if lack is not None:
+        raise BackupError(lack.reason, hint=f"an administrator can allow it: {lack.remedy}")
+
+
 def total(paths: Iterable[Path]) -> int:
     """Bytes of files, of which some may go while they are counted, or a folder with all that is in it."""
     size = 0
@@ -172,8 +180,10 @@ def _check_room(folder: Path, expected: int) -> None:
     free = shutil.disk_usage(folder).free
     if expected * MARGIN > free:
         raise BackupError(
-            f"the backup is expected to take {expected:,} bytes, and {free:,} are free at {folder.parent}",
-            hint="make room, or name another folder with --destination",
+            f"the backup is expected to take {expected:,} bytes, which needs {expected * MARGIN:,.0f}, and {free:,} are free "
+            f"at {folder.parent}",
+            hint=f"`{command('backups', 'prune')}` removes what no rule keeps; else make room there, or set `backups:` in "
+            "config/aishell.yaml to a folder on a larger disk",
         )
 
 

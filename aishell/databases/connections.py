@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aishell.commands import command, on
+from aishell.databases.remedies import remedy
 from aishell.databases.urls import HIDDEN, URL, read_url
 from aishell.errors import BreakerOpenError, DatabaseError, NotTriedError, TargetUnavailableError, UsageError
 
@@ -128,7 +129,8 @@ def server_pool(connect: Callable[[], Any]) -> Any:
 def unavailable(credentials: Credentials, error: DatabaseError, target: str) -> TargetUnavailableError:
     """The usage error for a target that cannot be reached before anything was done."""
     doubtful = "the path, and what is there" if credentials.engine == "sqlite" else "host, port, user and password"
-    remedy = f"check {doubtful}; `{command('doctor', *on(target))}` explains each"
+    told = error.hint or remedy(error, credentials.url.user)
+    told = told or f"check {doubtful}; `{command('doctor', *on(target))}` explains each"
     if isinstance(error, BreakerOpenError):
         return NotTriedError(error.message, hint=error.hint)
-    return TargetUnavailableError(f"no connection to {credentials.display}: {error.message}", hint=error.hint or remedy)
+    return TargetUnavailableError(f"no connection to {credentials.display}: {error.message}", hint=told)

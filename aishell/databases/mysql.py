@@ -28,6 +28,7 @@ from aishell.databases.base import (
 from aishell.databases.inserts import many_rows
 from aishell.databases.mysql_login import connect
 from aishell.databases.mysql_messages import read_row
+from aishell.databases.remedies import remedy
 from aishell.databases.tls import Encryption
 from aishell.errors import AishellError, DatabaseError
 from aishell.models import Row
@@ -383,4 +384,6 @@ def map_error(error: pymysql.Error, *, connecting: bool = False) -> DatabaseErro
     elif isinstance(error, pymysql.err.InterfaceError) and not connecting:
         kind = "connection_lost"
     answered = connecting and code >= 1000 and not 2000 <= code < 3000  # between them stand those of the client
-    return DatabaseError(text, kind=kind, code=str(code) if code else "", answered=answered)
+    mapped = DatabaseError(text, kind=kind, code=str(code) if code else "", answered=answered)
+    mapped.hint = remedy(mapped) if kind == "permission" else None
+    return mapped

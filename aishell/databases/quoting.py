@@ -1,4 +1,4 @@
-"""The one function that turns a name into SQL text."""
+"""The one function that turns a name into SQL text, and what GRANT calls an account and a database."""
 
 from __future__ import annotations
 
@@ -47,3 +47,14 @@ def literal(value: object) -> str:
     if isinstance(value, (int, float)):
         return str(value)
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def account(current_user: str) -> str:
+    """MySQL: an account as GRANT takes it, from what CURRENT_USER() says. As a name, a backslash is one in every SQL mode."""
+    user, _, host = current_user.rpartition("@")
+    return "@".join(quote(part, "mysql") if "\\" in part else literal(part) for part in (user, host))
+
+
+def pattern(database: str) -> str:
+    """MySQL: a database's name in GRANT, where _ and % stand for anything."""
+    return quote(database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%"), "mysql")

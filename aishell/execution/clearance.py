@@ -73,7 +73,8 @@ def clear(
     verdict = _verdict(run, step, tool, objects)
     cleared = Cleared(values, found, verdict, edits=edits)
     if verdict.decision is Decision.DENY:
-        reasons = "; ".join(f"{r.text} ({r.rule})" for r in verdict.reasons if r.decision is Decision.DENY)
+        denied = (f"{r.text} ({r.rule})" for r in verdict.reasons if r.decision is Decision.DENY)
+        reasons = "; ".join(dict.fromkeys(denied))  # the policy and the agent's file may both have the rule
         run.runs.event(
             "policy_decided",
             {"decision": "deny", "reasons": plain(verdict.reasons)},

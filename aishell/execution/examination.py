@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aishell.databases.base import SessionOptions, Statement
+from aishell.databases.remedies import remedy
 from aishell.databases.tls import Encryption
 from aishell.errors import AishellError, DatabaseError
 from aishell.execution.job import INSPECTION, PRIVILEGES, Job
@@ -24,6 +25,8 @@ _TOLD = 7.0
 _PLACE = """SELECT pg_backend_pid() AS pid, s.setting::int AS milliseconds FROM pg_settings AS s WHERE s.name = 'lock_timeout'"""
 #: SQLSTATEs of a prepared statement that is there twice or gone: another session's server connection was handed to us.
 _MIXED_UP = ("42P05", "26000")
+#: What is left where the table of remedies has nothing.
+_UNREACHED = "check host, port, firewall, and that the server runs"
 _POOLER = "give aishell a URL that leads to the server itself; the application can keep its pooler"
 #: What only PgBouncer says: it refuses startup options before it asks for a password, and lets clients queue for a pool.
 _PGBOUNCER = ("unsupported startup parameter", "query_wait_timeout")
@@ -84,7 +87,7 @@ def unreachable(job: Job, error: DatabaseError) -> Finding:
     text = f"{place.display}: {error.message}"
     if any(words in error.message for words in _PGBOUNCER):
         return Finding(PROBLEM, "pooler", f"{text}: this is PgBouncer, not the server", _POOLER)
-    return Finding(PROBLEM, "connection", text, error.hint or _explained(error))
+    return Finding(PROBLEM, "connection", text, error.hint or remedy(error, place.url.user) or _UNREACHED)
 
 
 def pooler(job: Job) -> Finding | None:
@@ -116,42 +119,6 @@ def pooler(job: Job) -> Finding | None:
             _POOLER,
         )
     return None
-
-
-#: What a driver's words for a failed connection are answered with; the first that fits.
-_REMEDIES = (
-    ("password authentication failed", "check user and password (password_env, password_file, ~/.pgpass)"),
-    ("no password supplied", "set password_env or password_file for the target, or write ~/.pgpass"),
-    ("pg_hba.conf", "the server's pg_hba.conf refuses this user, host or database"),
-    (
-        "Access denied",
-        "check user and password (password_env, password_file, ~/.my.cnf); the account includes the host",
-    ),
-    ("file is not a database", "check the path: what is there is no SQLite file, or an encrypted one"),
-    ("unable to open database file", "check the path, and whether this user can read the file and its folder"),
-    ("does not exist", "check the name of the database and of the user"),
-    ("Unknown database", "check the name of the database"),
-    ("could not translate host name", "check the name of the host"),
-    ("failed to resolve host", "check the name of the host"),
-    *(
-        (words, "another name than the URL's stands in the server's certificate: name the host as the certificate does")
-        for words in ("does not match host name", "Hostname mismatch", "IP address mismatch")
-    ),
-    *(
-        (words, "the server's certificate is not of the CA that is named (sslrootcert, ssl_ca): name the right one")
-        for words in ("certificate verify failed", "CERTIFICATE_VERIFY_FAILED")
-    ),
-    *(
-        (words, "turn TLS on in the server, or ask for none: sslmode=disable, ssl_mode=DISABLED")
-        for words in ("server does not support SSL", "the server has no TLS")
-    ),
-    ("connection timeout expired", "check host, port and firewall; connect_timeout=SECONDS in the URL waits longer"),
-)
-
-
-def _explained(error: DatabaseError) -> str:
-    told = (remedy for words, remedy in _REMEDIES if words in error.message)
-    return next(told, "check host, port, firewall, and that the server runs")
 
 
 def _facts(job: Job, met: Contact, programs: Path | None) -> Facts:

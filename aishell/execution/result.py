@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +154,16 @@ def contract(result: RunResult) -> dict[str, Any]:
     """The result as the document of `--output json`."""
     document: dict[str, Any] = plain(result)
     return document
+
+
+def why(document: Mapping[str, Any]) -> str:
+    """Why a run failed or was refused, from the document of its result; empty where it was neither."""
+    if document.get("error"):
+        return str(document["error"].get("message") or "")
+    if refused := document.get("output_data", {}).get("refused"):
+        return "; ".join(map(str, refused))
+    rejected = [step for step in document.get("actions_taken", ()) if step["status"] == StepStatus.REJECTED]
+    return f"step {rejected[0]['step_id']}: {rejected[0]['reason'] or 'refused'}" if rejected else ""
 
 
 def _deferred(result: StepResult) -> list[dict[str, Any]]:

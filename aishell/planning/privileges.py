@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aishell.databases.quoting import literal, quote
+from aishell.databases.quoting import account, pattern, quote
 from aishell.models import Inventory, LeftOut, Row
 
 Key = tuple[str, str]
@@ -152,8 +152,7 @@ def privileges_of(inventory: Inventory) -> Privileges:
 
 def account_of(access: Access) -> str:
     """MySQL: the connected account as GRANT takes it."""
-    user, _, host = str(access["role"][0]["role_name"]).rpartition("@")
-    return f"{literal(user)}@{literal(host)}"
+    return account(str(access["role"][0]["role_name"]))
 
 
 @dataclass(frozen=True)
@@ -204,20 +203,16 @@ def in_force(access: Access) -> tuple[str | None, frozenset[str]]:
     """
     held = {row["privilege"] for row in access["privileges"] if row["place"] == "server"}
     public = [one for one in of_public(access) if one.table is None]
-    best = max((one.database for one in public if one.database is not None), key=_exactness, default=None)
+    best = max((one.database for one in public if one.database is not None), key=exactness, default=None)
     held |= {name for one in public if one.database in (None, best) for name in one.privileges}
     patterns = {str(row["pattern"]) for row in access["privileges"] if row["place"] == "database"}
     if not patterns:
         return None, frozenset(held)
-    best = max(patterns, key=_exactness)
+    best = max(patterns, key=exactness)
     return best, frozenset(held | {row["privilege"] for row in access["privileges"] if row["pattern"] == best})
 
 
-def _exactness(text: str) -> float:
+def exactness(text: str) -> float:
+    """MySQL: how many characters of a pattern stand before its first wildcard."""
     wildcard = re.search(r"(?<!\\)[_%]", text)
     return wildcard.start() if wildcard else float("inf")
-
-
-def pattern(database: str) -> str:
-    """A database's name in GRANT, where _ and % stand for anything."""
-    return quote(database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%"), "mysql")

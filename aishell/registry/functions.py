@@ -8,9 +8,10 @@ too many costs the promise. docs/decisions/0017-two-walls.md says why these.
 from __future__ import annotations
 
 _POSTGRESQL = """
-    abs age any_value area array_agg array_append array_cat array_dims array_length array_lower array_ndims array_position
-    array_positions array_prepend array_remove array_replace array_to_json array_to_string array_upper ascii avg bit_and bit_count
-    bit_length bit_or bool_and bool_or btrim cardinality cbrt ceil ceiling char_length character_length chr clock_timestamp
+    abs aclexplode age any_value area array_agg array_append array_cat array_dims array_length array_lower array_ndims
+    array_position array_positions array_prepend array_remove array_replace array_to_json array_to_string array_upper ascii avg
+    bit_and bit_count bit_length bit_or bool_and bool_or btrim cardinality cbrt ceil ceiling char_length character_length chr
+    clock_timestamp
     coalesce col_description concat concat_ws convert_from convert_to corr count cume_dist current_database current_schema
     current_schemas current_setting date_bin date_part date_trunc decode degrees dense_rank div encode every exp extract factorial
     first_value floor format format_type gcd generate_series generate_subscripts getdatabaseencoding greatest
@@ -130,8 +131,9 @@ COLUMNS = frozenset(
     """
     approx_free_percent approx_free_space approx_tuple_count approx_tuple_len approx_tuple_percent attnum avg_leaf_density bad
     blkno catalog_version_no data_page_checksum_version dead_tuple_count dead_tuple_len dead_tuple_percent deleted_pages detail
-    empty_pages free_percent free_space index_size internal_pages key leaf_fragmentation leaf_pages msg name offnum param1
-    param2 param3 param4 param5 pg_control_last_modified pg_control_version pid root_block_no scanned_percent severity
+    empty_pages free_percent free_space grantee index_size internal_pages key leaf_fragmentation leaf_pages msg name offnum param1
+    param2 param3 param4 param5 pg_control_last_modified pg_control_version pid privilege_type root_block_no scanned_percent
+    severity
     system_identifier table_len tree_level tuple_count tuple_len tuple_percent value
     """.split()
 )

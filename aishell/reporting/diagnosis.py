@@ -9,10 +9,21 @@ from typing import TYPE_CHECKING
 
 from aishell.agents.residue import described
 from aishell.commands import command, on
-from aishell.databases.quoting import quote
+from aishell.databases.quoting import pattern, quote
 from aishell.errors import AishellError
 from aishell.models import Residue, Server
-from aishell.planning.privileges import Access, account_of, in_force, pattern
+from aishell.planning.backup_rights import (
+    Account,
+    Lack,
+    lines,
+    of_dump,
+    of_files,
+    of_reading,
+    of_replicating,
+    of_routines,
+    told,
+)
+from aishell.planning.privileges import Access, account_of, in_force
 from aishell.reporting import roles
 from aishell.reporting.units import duration, size
 
@@ -148,6 +159,10 @@ def _postgresql(server: Server, access: Access) -> Iterator[Finding]:
     else:
         yield _reading(server, access, role)
         yield _maintaining(server, access, role)
+        yield _backing_up(of_reading(access["obstacles"], server.version), f"{role} may read all that a dump is of")
+        yield _physically(
+            of_replicating(str(access["role"][0]["role_name"]), may=bool(access["role"][0]["replicates"]))
+        )
     yield from _extensions(server, access, role)
 
 
@@ -178,10 +193,28 @@ def _reading(server: Server, access: Access, role: str) -> Finding:
 def _maintaining(server: Server, access: Access, role: str) -> Finding:
     tables, mine = (sum(row[name] for row in access["owners"]) for name in ("tables", "maintainable"))
     if mine < tables:
-        text = f"{role} may maintain {mine} of {tables} tables; steps on the others are left out of plans"
+        others = [f"{row['schema']}.{row['table']} of {row['owner']}" for row in roles.unmaintained(access)]
+        text = f"{role} may maintain {mine} of {tables} tables; steps on {told(others)} are left out of plans"
         grants = tuple(roles.maintaining(server, access, role))
         return Finding(WARNING, "maintenance", text, "grant it, or leave it to a role for inspection", grants)
     return Finding(OK, "maintenance", f"{role} may maintain all {tables} tables")
+
+
+def _backing_up(lacks: Iterable[Lack | None], good: str) -> Finding:
+    """What a full backup asks when it begins."""
+    found = [lack for lack in lacks if lack is not None]
+    if not found:
+        return Finding(OK, "full backup", good)
+    text = f"{'; '.join(lack.reason for lack in found)}: a full backup fails"
+    grants = tuple(grant for lack in found for grant in lack.grants)
+    return Finding(WARNING, "full backup", text, "grant it, or back up as another role", grants)
+
+
+def _physically(lack: Lack | None) -> Finding:
+    """What `--physical` asks when it begins. Nobody has to have it."""
+    if lack is None:
+        return Finding(OK, "physical backup", "the role has what it takes")
+    return Finding(OK, "physical backup", f"{lack.reason}: not with --physical", "for that, grant it", lack.grants)
 
 
 #: What is missed without an extension.
@@ -218,19 +251,24 @@ def _mysql(server: Server, access: Access) -> Iterator[Finding]:
     if server.superuser:
         yield _superuser(server, access)
         return
-    hidden = []
+    unseen = []
     if "process" not in server.features:
-        hidden.append("other sessions and their transactions are hidden (PROCESS)")
+        unseen.append("other sessions and their transactions are hidden (PROCESS)")
     if "innodb_stats" not in server.features:
-        hidden.append("fragmentation cannot be judged, nor ANALYZE verified (SELECT on mysql.innodb_*_stats)")
-    grants = tuple(roles.granting(server, account, roles.MYSQL_READS))
-    if hidden:
-        yield Finding(
-            WARNING, "inspection", f"{account}: {'; '.join(hidden)}", "grant what inspection needs", grants[:-1]
-        )
+        unseen.append("fragmentation cannot be judged, nor ANALYZE verified (SELECT on mysql.innodb_*_stats)")
+    if unseen:
+        wanted = tuple(roles.granting(server, account, roles.MYSQL_READS))[:-1]
+        yield Finding(WARNING, "inspection", f"{account}: {'; '.join(unseen)}", "grant what inspection needs", wanted)
     else:
         yield Finding(OK, "inspection", f"{account} sees other sessions and InnoDB's statistics")
     yield _mysql_maintaining(server, access, account)
+    who = Account(str(access["role"][0]["role_name"]), server.product, server.version)
+    grants, hidden = lines(access["grants"]), access["hidden"]
+    lacks = [of_dump(grants, server.database, who)]
+    lacks += [of_routines(hidden, who)] if lacks[0] is None else []
+    yield _backing_up(lacks, f"{who.name} may read all that a dump is of")
+    if server.product == "mariadb":
+        yield _physically(of_files(grants, who))
 
 
 def _mysql_maintaining(server: Server, access: Access, account: str) -> Finding:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aishell.databases.quoting import literal, quote
-from aishell.models import Server
-from aishell.planning.privileges import Access, pattern
+from aishell.databases.quoting import literal, pattern, quote
+from aishell.models import Row, Server
+from aishell.planning.backup_rights import DUMP, Account, seeing_routines
+from aishell.planning.privileges import Access
 
 INSPECT, MAINTAIN = "aishell_inspect", "aishell_maintain"
 #: What MariaDB and MySQL ask for: reading; ANALYZE and OPTIMIZE (INSERT); ALTER TABLE … FORCE (ALTER, CREATE, INSERT).
 MYSQL_READS = ("SELECT",)
 MYSQL_WRITES = ("SELECT", "INSERT", "ALTER", "CREATE")
+#: What a dump takes beside that; routines are seen by a privilege of their own.
+MYSQL_DUMPS = tuple(name for name in DUMP if name not in MYSQL_WRITES)
 STATISTICS = ("innodb_table_stats", "innodb_index_stats")
 
 
@@ -35,7 +38,7 @@ def _postgresql(server: Server, access: Access) -> list[str]:
     for role in (INSPECT, MAINTAIN):
         lines += [f"CREATE ROLE {role} LOGIN;", f"GRANT CONNECT ON DATABASE {database} TO {role};"]
         lines += reading(server, access, role)
-    return [*lines, *checking(access, f"{INSPECT}, {MAINTAIN}"), *maintaining(server, access, MAINTAIN)]
+    return [*lines, *checking(access, f"{INSPECT}, {MAINTAIN}"), *_maintaining(server, access["owners"], (), MAINTAIN)]
 
 
 def reading(server: Server, access: Access, role: str) -> list[str]:
@@ -58,32 +61,59 @@ def checking(access: Access, role: str) -> list[str]:
 
 
 def maintaining(server: Server, access: Access, role: str) -> list[str]:
-    """PostgreSQL: VACUUM, ANALYZE, REINDEX. Before 17 only the owner may; dropping an invalid index is always the owner's."""
-    owners = [quote(row["owner"], "postgresql") for row in access["owners"] if not row["superuser"]]
-    of_superusers = sum(row["tables"] for row in access["owners"] if row["superuser"])
+    """PostgreSQL: VACUUM, ANALYZE, REINDEX for the connected role, which has some owners' roles already."""
+    owners = [row for row in access["owners"] if not row["held"]]
+    return _maintaining(server, owners, unmaintained(access), role)
+
+
+def unmaintained(access: Access) -> list[Row]:
+    """PostgreSQL: the relations that the connected role may not maintain."""
+    return [row for row in access["tables"] if {"MAINTAIN", "USAGE"} & set(row["lacking"])]
+
+
+def _maintaining(server: Server, owners: Sequence[Row], relations: Sequence[Row], role: str) -> list[str]:
+    """Before 17 only the owner may; of a superuser's role nobody is made a member. A leftover index drops its owner alone.
+
+    `relations`: those in question, where they are known one by one.
+    """
+    members = [quote(row["owner"], "postgresql") for row in owners if not row["superuser"]]
     if server.version >= (17,):
         lines = [f"GRANT pg_maintain TO {role};"]
-        if owners:
+        if members:
             lines.append(
                 "-- only an owner may drop what an interrupted index rebuild left; without the next line it is reported"
             )
-            lines.append(f"-- GRANT {', '.join(owners)} TO {role};")
+            lines.append(f"-- GRANT {', '.join(members)} TO {role};")
         return lines
-    lines = [f"GRANT {', '.join(owners)} TO {role};  -- before version 17 maintenance is the owner's"] if owners else []
-    if of_superusers:
+    lines = (
+        [f"GRANT {', '.join(members)} TO {role};  -- before version 17 maintenance is the owner's"] if members else []
+    )
+    if known := [row for row in relations if row["superuser"]]:
+        lines.append("-- a superuser's, whose role would give everything: only who owns these may maintain them")
+        lines += [f"ALTER {_KINDS[row['relkind']]} {name_of(row)} OWNER TO {role};" for row in known]
+    elif of_superusers := sum(row["tables"] for row in owners if row["superuser"]):
         lines.append(
             f"-- {of_superusers} table(s) belong to superusers, who alone may maintain them: ALTER TABLE … OWNER TO …"
         )
     return lines
 
 
+#: Kinds of relations, as ALTER names them.
+_KINDS = {"r": "TABLE", "p": "TABLE", "m": "MATERIALIZED VIEW"}
+
+
+def name_of(row: Row) -> str:
+    """A relation as SQL names it."""
+    return f"{quote(row['schema'], 'postgresql')}.{quote(row['table'], 'postgresql')}"
+
+
 def _mysql(server: Server, access: Access) -> list[str]:
     host = str(access["role"][0]["role_name"]).rpartition("@")[2]
     lines = [f"-- the passwords are yours to choose; the accounts connect from {_where(host)}"]
-    for name, privileges in ((INSPECT, MYSQL_READS), (MAINTAIN, MYSQL_WRITES)):
+    for name, privileges in ((INSPECT, MYSQL_READS), (MAINTAIN, (*MYSQL_WRITES, *MYSQL_DUMPS))):
         account = f"{name}@{literal(host)}"
         lines += [f"CREATE USER {account} IDENTIFIED BY 'choose one';", *granting(server, account, privileges)]
-    return lines
+    return [*lines, seeing_routines(Account(f"{MAINTAIN}@{host}", server.product, server.version))]
 
 
 def granting(server: Server, account: str, privileges: Sequence[str]) -> list[str]:

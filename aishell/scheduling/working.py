@@ -10,6 +10,7 @@ from typing import Any
 
 from aishell.commands import command
 from aishell.errors import AishellError, HeldError, NotTriedError, StateError, TargetBusyError, UnknownNameError
+from aishell.execution.result import contract, why
 from aishell.execution.run import Observer
 from aishell.models import RunResult, RunState, Task
 from aishell.safety.approval import Standing
@@ -124,9 +125,10 @@ def _driven(
         site.ledger.put_back(row.id, SHUTDOWN)
     elif result.exit_code != _INTERRUPTED:
         held = "; ".join(map(str, result.output_data["waiting"])) if result.output_data.get("held") else ""
-        refused = "; ".join(map(str, result.output_data.get("refused", ())))
         status = "waiting" if held or result.state == RunState.WAITING_APPROVAL else "done"
-        site.ledger.close(row.id, status, reason=held or refused, exit_code=result.exit_code, outcome=result.status)
+        site.ledger.close(
+            row.id, status, reason=held or why(contract(result)), exit_code=result.exit_code, outcome=result.status
+        )
     return result
 
 

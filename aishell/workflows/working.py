@@ -14,6 +14,7 @@ from aishell.agents.loading import load_agent
 from aishell.databases.urls import read_url
 from aishell.errors import AishellError, HeldError, StateError, StepError, UnknownNameError
 from aishell.execution import recovery, rollback
+from aishell.execution.result import contract, why
 from aishell.execution.run import Observer
 from aishell.models import Risk, RunResult, RunState, Task
 from aishell.planning.conditions import described, holds
@@ -76,7 +77,7 @@ def settled(site: Site, row: Record) -> bool:
     cancelled = run.state == RunState.CANCELLED
     result = json.loads(run.result) if run.result and not cancelled else {}
     outcome = "cancelled" if cancelled else result.get("status", "failure")
-    _close(site, row, result.get("exit_code", 1), outcome, _why(result.get("error"), result.get("output_data", {})))
+    _close(site, row, result.get("exit_code", 1), outcome, _why(result))
     return True
 
 
@@ -88,9 +89,9 @@ def _rolled_back(site: Site, run: Record) -> bool:
     return rollback.over(plan, {step.step_id: recovery.result_of(plan, step) for step in site.runs.steps(run.id)})
 
 
-def _why(error: Mapping[str, Any] | None, data: Mapping[str, Any]) -> str:
-    """Why a run failed, and what became of its finished steps where that rolls it back."""
-    message = str((error or {}).get("message") or "")
+def _why(document: Mapping[str, Any]) -> str:
+    """Why a run failed or was refused, and what became of its finished steps where that rolls it back."""
+    message, data = why(document), document.get("output_data", {})
     if "rolled_back" not in data:
         return message
     told = rollback.sentence(rollback.Rollback(tuple(data["rolled_back"]), tuple(data["not_rolled_back"])))
@@ -131,7 +132,7 @@ def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
         code, outcome = result.exit_code, result.status
         site.workflow_runs.close(row.id, Status.WAITING, reason=reason, exit_code=code, outcome=outcome)
     else:
-        _close(site, row, result.exit_code, result.status, _why(result.error, result.output_data))
+        _close(site, row, result.exit_code, result.status, _why(contract(result)))
     return result
 
 

@@ -94,6 +94,63 @@ def test_before_version_17_tables_of_superusers_are_named(aishell, pg_distributi
     assert any("1 table(s) belong to superusers" in line for line in lines)
 
 
+#: A database of several owners, with what a dump or a check may be refused.
+MIXED = """
+CREATE TABLE mine (id int PRIMARY KEY); ALTER TABLE mine OWNER TO "ma int";
+CREATE SCHEMA "o dd"; CREATE TABLE "o dd"."t:1" (id serial PRIMARY KEY); ALTER TABLE "o dd"."t:1" OWNER TO "shop owner";
+CREATE TABLE "Parts" (id int) PARTITION BY RANGE (id); CREATE TABLE parts_1 PARTITION OF "Parts" FOR VALUES FROM (1) TO (9);
+CREATE MATERIALIZED VIEW figures AS SELECT count(*) FROM mine;
+ALTER TABLE mine ENABLE ROW LEVEL SECURITY; ALTER TABLE mine FORCE ROW LEVEL SECURITY;
+SELECT lo_create(4711);
+"""
+
+
+@pytest.mark.parametrize("on", POSTGRESQL)
+def test_what_is_printed_works_and_is_all(aishell, request, on):
+    """Each statement, run by a superuser, succeeds, and then there is none to run."""
+    db = request.getfixturevalue(on)
+    maint = db.make_role("ma int").replace(" ", "%20")
+    db.make_role("shop owner")
+    db.execute(MIXED)
+    found = doctor(aishell, "--url", maint)
+    if db.server.major < 17:
+        assert "public.figures of postgres" in found["maintenance"]["text"]
+        assert "o dd.t:1 of shop owner" in found["maintenance"]["text"]
+        assert not any('"ma int" TO "ma int"' in line for line in found["maintenance"]["sql"])
+    run_all(db, found)
+    assert {name: one for name, one in doctor(aishell, "--url", maint).items() if one["sql"]} == {}
+    if on == "pg_distribution":  # the others' client programs are not here
+        aishell("run", "backup", "--url", maint, "--environment", "test", "--yes").expect(0)
+
+
+def run_all(db, found):
+    printed = [line for one in found.values() for line in one["sql"]]
+    assert printed
+    for statement in printed:
+        db.execute(statement.rstrip(";"))
+
+
+@pytest.mark.parametrize("name", ["maint", "o'brien", "a\\b"])
+@pytest.mark.parametrize(
+    "grants", ["", "SELECT, SHOW VIEW, TRIGGER, EVENT", "SELECT, SHOW VIEW, TRIGGER, EVENT, EXECUTE"]
+)
+def test_what_is_printed_works_and_is_all_on_mariadb(aishell, mariadb, name, grants):
+    """An account that sees no routines, or not what they do, is told before the first night is."""
+    mariadb.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    mariadb.execute("CREATE PROCEDURE p() SELECT 1")
+    maint = mariadb.make_user(name, grants=grants or "CREATE TEMPORARY TABLES")
+    found = doctor(aishell, "--url", maint)
+    assert "SELECT ON mysql.proc" in " ".join(found["full backup"]["sql"])
+    refused = aishell("run", "backup", "--url", maint, "--environment", "test", "--yes", "--output", "json").expect(1)
+    if grants:  # the very same is asked
+        reason = found["full backup"]["text"].removesuffix(": a full backup fails")
+        told = f"{reason}; an administrator can allow it: {found['full backup']['sql'][0]}"
+        assert refused.json["error"]["message"] == told
+    run_all(mariadb, found)
+    assert {name: one for name, one in doctor(aishell, "--url", maint).items() if one["sql"]} == {}
+    aishell("run", "backup", "--url", maint, "--environment", "test", "--yes").expect(0)
+
+
 @pytest.fixture
 def wiki(bloated_mariadb):
     """The same on MariaDB; the underscore in its name stands for any character in a GRANT."""

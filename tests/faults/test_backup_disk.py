@@ -16,8 +16,11 @@ from tests.backups.conftest import LOGGING
 from tests.faults.backed import Backed
 from tests.faults.killed import BALLAST, Fault, take
 from tests.fix_aishell import Aishell, Ended
+from tests.fix_sqlite import SqliteDatabase
 from tests.mariadb import MariadbServer
+from tests.postgresql import PostgresqlDatabase
 from tests.seed import SAMPLED, dice
+from tests.workflows import targets, workflow
 
 KILOBYTES = 600_000
 RANDOM = {
@@ -217,3 +220,29 @@ def test_a_second_place_that_is_full_takes_no_half_of_a_backup(one: Backed, tmp_
         assert all(entry["verified"] and entry["copies"] == [] for entry in entries)
         backup_id = one.back_up()
         assert [path.parent.name for path in elsewhere.rglob("manifest.json")] == [backup_id]
+
+
+def test_a_scheduled_backup_that_finds_no_room_is_told_alike_of_each_engine(
+    aishell: Aishell, sqlite: SqliteDatabase, pg_distribution: PostgresqlDatabase
+) -> None:
+    """The run failed, whatever was too large; its reason is where people look for it, once, with what helps in a schedule."""
+    for db in (sqlite, pg_distribution):
+        db.execute(RANDOM[db.url.partition(":")[0]])
+    targets(aishell, {"lite": sqlite.url, "pg": pg_distribution.url})
+    workflow(aishell, "\n  backup: {agent: backup}\n")
+    often = "every: 1h, targets: [lite, pg]"
+    aishell.configure(
+        "schedules.yaml", f"schedules: {{ag: {{agent: backup, {often}}}, wf: {{workflow: night, {often}}}}}"
+    )
+    aishell.configure("aishell.yaml", f"programs: {pg_distribution.server.bin}\n")
+    with small_disk(aishell.site / "backups", 64):
+        for name in ("ag", "wf"):
+            aishell("schedule", "run-now", name).expect(1)
+        told = aishell("schedule", "history", "--output", "json").expect(0).json
+    assert {(row["schedule"], row["target"], row["outcome"], row["exit_code"]) for row in told} == {
+        (name, target, "failure", 1) for name in ("ag", "wf") for target in ("lite", "pg")
+    }
+    for row in told:
+        assert row["reason"].count("are free at") == 1, row
+        assert "backups prune" in row["reason"]
+        assert "--destination" not in row["reason"]

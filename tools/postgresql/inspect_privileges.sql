@@ -14,16 +14,18 @@
 --   tables: rows(tables)
 --   extensions: rows(extensions)
 --   functions: rows(functions)
+--   obstacles: rows(obstacles)
 -- examples: [{params: {}}]
 --
 -- What the connected role may do here, for `aishell doctor` and for every plan: which of the server's predefined roles it has, how
 -- many of each owner's tables it may read and maintain (as a member of the owner; from version 17 on also by MAINTAIN, which
 -- pg_maintain gives), which privileges it lacks on which table, and whether it may call the extensions' functions that measure
--- and check. Reads catalogs only and takes no lock.
+-- and check; and what a dump of the database would not be whole for. Reads catalogs only and takes no lock.
 
 -- role: one row
 SELECT current_user::text AS role_name, current_setting('is_superuser') = 'on' AS superuser,
        current_database()::text AS database,
+       (SELECT r.rolsuper OR r.rolreplication FROM pg_roles AS r WHERE r.rolname = current_user) AS replicates,
        (SELECT coalesce(array_agg(r.rolname::text ORDER BY r.rolname), '{}') FROM pg_roles AS r
         WHERE r.oid < 16384 AND r.rolname LIKE 'pg\_%' AND pg_has_role(r.oid, 'USAGE')) AS held
 
@@ -87,3 +89,5 @@ JOIN pg_namespace AS n ON n.oid = p.pronamespace
 WHERE e.extname IN ('pgstattuple', 'amcheck')
   AND p.proname IN ('pgstattuple', 'pgstattuple_approx', 'pgstatindex', 'bt_index_check', 'verify_heapam')
 ORDER BY e.extname, p.proname, p.pronargs
+
+-- include: backup_obstacles

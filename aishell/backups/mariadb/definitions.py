@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 
-from aishell.backups.making import Work
+from aishell.backups.making import Work, require
+from aishell.backups.mariadb.login import account
 from aishell.backups.mariadb.views import DEFINER, INVOKER, Rights, outermost_first, replacing, secured, unqualified
 from aishell.databases.base import Session
 from aishell.databases.opening import open_beside
-from aishell.errors import BackupError, DatabaseError
+from aishell.errors import DatabaseError
 from aishell.models import Row
+from aishell.planning.backup_rights import of_routines
 
 #: Origin of what is written down: of the database that is replaced, or of the place.
 REPLACED, RESTORED, ABOUT = "replaced", "restored", "about"
@@ -189,10 +191,7 @@ def _shown(work: Work, session: Session, kind: str, name: str, mode: str) -> Def
     (row,) = work.query(f"show_{kind.replace(' ', '_')}", session, name=name)
     text = next((value for key, value in row.items() if key.startswith("Create ")), None)
     if text is None:
-        raise BackupError(
-            f"the account may not see what the {kind} {name} does",
-            hint="GRANT SELECT ON mysql.proc TO the account",
-        )
+        require(of_routines([{"kind": kind, "name": name}], account(work, session)))
     if kind == VIEW:
         text = unqualified(str(text), str(work.query("here", session)[0]["name"]))
     return Definition(

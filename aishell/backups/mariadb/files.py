@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.making import Work
+from aishell.backups.making import Work, require
 from aishell.backups.mariadb.full import check_client
-from aishell.backups.mariadb.login import privileges
+from aishell.backups.mariadb.login import account
 from aishell.errors import BackupError, NotAtHandError
 from aishell.models import Row
+from aishell.planning.backup_rights import lines, of_files
 
-#: What copying the files takes: to hold back commits at its end, to ask InnoDB, and to read the place in the binary log.
-NEEDED = ("RELOAD", "PROCESS", "LOCK TABLES", "BINLOG MONITOR")
 #: Where distributions put the server's program; not everybody has these folders on the path.
 _PLACES = (None, Path("/usr/sbin"), Path("/usr/libexec"))
 #: How a `struct flock` lies in memory; what is asked is whether anybody keeps us from writing to the whole file.
@@ -46,7 +45,7 @@ class Files:
         """Raises BackupError for whatever would be in the way of copying them, before anything is written."""
         check_client(work, "backup")
         use_own(work, "backup", work.context.database.version)
-        _check_privileges(work)
+        require(of_files(lines(work.query("grants")), account(work)))
         with work.context.reading() as session:
             (told,) = work.query("files", session)
             system = _system(told)
@@ -97,15 +96,6 @@ def use_own(work: Work, program: str, version: Sequence[int]) -> None:
         f"{', '.join(tried) or 'there is none'}",
         hint=f"install the programs of MariaDB {line}, or set `programs:` in config/aishell.yaml to their folder",
     )
-
-
-def _check_privileges(work: Work) -> None:
-    held = privileges((str(next(iter(row.values()))) for row in work.query("grants")), "")["server"]
-    missing = [] if "ALL PRIVILEGES" in held else [name for name in NEEDED if name not in held]
-    if missing:
-        raise BackupError(
-            f"the account lacks {', '.join(missing)}", hint=f"GRANT {', '.join(NEEDED)} ON *.* TO the account"
-        )
 
 
 def _system(told: Row) -> list[Path]:

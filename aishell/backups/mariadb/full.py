@@ -12,15 +12,16 @@ from typing import IO, Any
 
 import zstandard
 
-from aishell.backups.making import Work, Written
+from aishell.backups.making import Work, Written, require
 from aishell.backups.manifest import Print
 from aishell.backups.mariadb.dump_text import Watch
-from aishell.backups.mariadb.login import check_privileges, login
+from aishell.backups.mariadb.login import account, login
 from aishell.backups.mariadb.moments import Moments, OtherMomentError, Snapshot, snapshot
 from aishell.backups.mariadb.prints import Structure, Table, fingerprint, structure
 from aishell.backups.repository import writing
 from aishell.backups.throttle import Throttle
 from aishell.errors import BackupError, DatabaseError
+from aishell.planning.backup_rights import lines, of_dump
 
 DUMP = "dump.sql.zst"
 BLOCK = 1 << 18
@@ -102,7 +103,7 @@ class Dump:
         check_client(work, "dump")
         with work.context.reading() as session:
             (settings,) = work.query("settings", session)
-            check_privileges((str(next(iter(row.values()))) for row in work.query("grants", session)), database)
+            require(of_dump(lines(work.query("grants", session)), database, account(work, session)))
             found = structure(work, session)
         return cls(work, database, settings, found, list(found.warnings))
 

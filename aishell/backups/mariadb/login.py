@@ -1,25 +1,17 @@
-"""How MariaDB's and MySQL's client programs reach the target: an option file in memory, and what the account may do."""
+"""How MariaDB's and MySQL's client programs reach the target: an option file in memory."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aishell.backups.clients import secret
 from aishell.backups.making import Work
+from aishell.databases.base import Session
 from aishell.databases.connections import Credentials
 from aishell.databases.mysql_login import Login
 from aishell.databases.tls import VERIFIES
-from aishell.errors import BackupError
-
-#: What a dump of everything takes. Without TRIGGER a dump has no triggers, and says nothing.
-NEEDED = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
-#: With one of these on the database an account sees its routines, and with none of them there seem to be none.
-_ROUTINES = frozenset({"EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE", "SHOW CREATE ROUTINE", "SHOW_ROUTINE"})
-_GRANT = re.compile(
-    r"^GRANT (?P<what>.+?) ON (?:TABLE )?(?P<database>\*|`(?:[^`]|``)*`)\.(?P<table>\*|`(?:[^`]|``)*`) TO ", re.DOTALL
-)
+from aishell.planning.backup_rights import Account
 
 
 @contextmanager
@@ -66,46 +58,7 @@ def _quoted(value: str) -> str:
     return '"' + "".join(marks.get(letter, letter) for letter in value) + '"'
 
 
-def privileges(grants: Iterable[str], database: str) -> Mapping[str, frozenset[str]]:
-    """What SHOW GRANTS says: privileges on the `server`, on the `database`, and on the `routines` in mysql.proc."""
-    found: dict[str, set[str]] = {"server": set(), "database": set(), "routines": set()}
-    for line in grants:
-        match = _GRANT.match(line)
-        if match is None:
-            continue
-        words = {word.strip() for word in match["what"].upper().split(",")}
-        where, table = (part.strip("`").replace("``", "`") for part in (match["database"], match["table"]))
-        if (match["database"], match["table"]) == ("*", "*"):
-            found["server"] |= words
-        elif match["table"] == "*" and _like(where).fullmatch(database):
-            found["database"] |= words
-        if where == "mysql" and table in ("*", "proc"):
-            found["routines"] |= words
-    return {place: frozenset(words) for place, words in found.items()}
-
-
-def _like(pattern: str) -> re.Pattern[str]:
-    parts = re.findall(r"\\.|%|_|[^\\%_]+|\\", pattern, re.DOTALL)
-    return re.compile(
-        "".join({"%": ".*", "_": "."}.get(part, re.escape(part.removeprefix("\\") or part)) for part in parts),
-        re.DOTALL,
-    )
-
-
-def check_privileges(grants: Iterable[str], database: str) -> None:
-    """Raises BackupError for an account that would not see, or could not read, everything that a backup is of."""
-    held = privileges(grants, database)
-    everywhere, here = held["server"], held["server"] | held["database"]
-    if "ALL PRIVILEGES" in here:
-        return
-    missing = [name for name in NEEDED if name not in here]
-    if missing:
-        raise BackupError(
-            f"the account lacks {', '.join(missing)} on all of the database {database}",
-            hint=f"GRANT {', '.join(NEEDED)} ON `{database}`.* TO the account",
-        )
-    if not (here & _ROUTINES or "SELECT" in everywhere or held["routines"] & {"SELECT", "ALL PRIVILEGES"}):
-        raise BackupError(
-            f"the account cannot see whether the database {database} has procedures and functions",
-            hint=f"GRANT SELECT ON mysql.proc TO the account; on MySQL GRANT SHOW_ROUTINE ON *.*; else EXECUTE ON `{database}`.*",
-        )
+def account(work: Work, session: Session | None = None) -> Account:
+    """Whom the server takes us for. An inspection before may have been by another account."""
+    database = work.context.database
+    return Account(str(work.query("account", session)[0]["name"]), database.product, database.version)

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from aishell.backups.making import Work
+from aishell.backups.making import Work, require
 from aishell.backups.manifest import Print
+from aishell.backups.mariadb.login import account
 from aishell.backups.mariadb.views import unqualified
 from aishell.databases.base import Session
 from aishell.databases.quoting import quote
-from aishell.errors import BackupError, DatabaseError
+from aishell.errors import DatabaseError
 from aishell.models import Row
+from aishell.planning.backup_rights import of_routines
 
 TABLES = ("BASE TABLE", "SYSTEM VERSIONED")
 #: From this version on a dump has the history of system-versioned tables.
@@ -137,10 +139,7 @@ def _routines(work: Work, session: Session) -> Iterator[Print]:
         parameters[row["kind"], row["name"]] += [tuple(row.values())]
     for row in work.query("routines", session):
         if row["definition"] is None:
-            raise BackupError(
-                f"the account may not see what the {row['kind']} {row['name']} does",
-                hint="GRANT SELECT ON mysql.proc TO the account; on MySQL GRANT SHOW_ROUTINE ON *.*",
-            )
+            require(of_routines([row], account(work, session)))
         known = parameters[row["kind"], row["name"]]
         yield Print(str(row["kind"]), row["name"], None, _body(row, *known))
 

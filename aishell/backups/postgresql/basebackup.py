@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aishell.backups.encryption import opened
-from aishell.backups.making import Work, Written, make, total
+from aishell.backups.making import Work, Written, make, require, total
 from aishell.backups.manifest import INCREMENTAL, Manifest, Print
 from aishell.backups.methods import Chain, Method
 from aishell.backups.parents import PHYSICAL, full_first, newest_by, parent_of
@@ -20,6 +20,7 @@ from aishell.backups.postgresql.recovery import BASE
 from aishell.backups.repository import writing
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
+from aishell.planning.backup_rights import of_replicating
 from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 
@@ -216,10 +217,7 @@ def _state(work: Work) -> Row:
     """What the server is like, and programs that fit it. Raises BackupError for what would make a backup fail later."""
     use_programs(work, "basebackup", work.context.database.version[0])
     state = work.query("cluster")[0]
-    if not state["may_replicate"]:
-        raise BackupError(
-            "the role may not replicate", hint="ALTER ROLE … REPLICATION, and a line for it in pg_hba.conf"
-        )
+    require(of_replicating(state["role"], may=state["may_replicate"]))
     root, data = work.vault.repository.root.resolve(), state["data_directory"]
     if data and root.is_relative_to(data):
         raise BackupError(f"{root} lies in the server's data directory", hint="set `backups:` to another place")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from aishell.backups.making import Work
+from aishell.backups.making import Work, require
 from aishell.backups.postgresql.libpq import use_programs
 from aishell.backups.vault import vault_of
 from aishell.errors import BackupError
+from aishell.planning.backup_rights import of_reading
 
 ZSTD_SINCE = 16
-#: So many objects are named.
-NAMED = 5
 
 
 def require_ready(work: Work) -> None:
@@ -25,20 +23,10 @@ def require_ready(work: Work) -> None:
             f"pg_dump {client} knows no zstd, which came with {ZSTD_SINCE}", hint="take gzip, or set `programs:`"
         )
     _refuse_data_directory(work)
-    found = work.query("obstacles")
-    who = work.server.user or "the role"
-    unreadable = [row["name"] for row in found if row["kind"] == "unreadable"]
-    if unreadable:
-        raise BackupError(
-            f"{who} may not read {_told(unreadable)}",
-            hint=f"GRANT pg_read_all_data TO {who} (from version 14 on); large objects need a superuser or their owner",
-        )
-    partial = [row["name"] for row in found if row["kind"] == "partial"]
-    if partial:
-        raise BackupError(
-            f"row-level security lets {who} see a part only of {_told(partial)}",
-            hint=f"ALTER ROLE {who} BYPASSRLS, or back up as a superuser",
-        )
+    for lack in of_reading(
+        work.query("obstacles"), work.context.database.version, compare=bool(work.params["compare"])
+    ):
+        require(lack)
 
 
 def _refuse_data_directory(work: Work) -> None:
@@ -53,8 +41,3 @@ def _refuse_data_directory(work: Work) -> None:
             f"{home} is inside the server's data directory {directory}: it would be lost with it",
             hint="set `backups:` in config/aishell.yaml to another disk",
         )
-
-
-def _told(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"

@@ -30,6 +30,8 @@ from aishell.registry.context import Context
 from aishell.registry.tool import Tool
 
 IMAGE, PAGES = "database.sqlite", "pages.bin"
+#: An increment is found by comparing two copies of the whole file.
+COPIES = 2
 #: Pages copied between two looks at whether the run was cancelled; a read transaction keeps SQLite from beginning again.
 STEP = 8192
 _NUMBER = struct.Struct(">I")
@@ -51,7 +53,8 @@ def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
 def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_database_incremental`: onto the parent named, else the newest verified backup of this database."""
     parent = parent_of(tool, params, context, SQLiteCopy.name)
-    return make(tool, params, context, SQLiteCopy(), kind=INCREMENTAL, parent=parent)
+    size = Path(getattr(context.database, "path", "")).stat().st_size
+    return make(tool, params, context, SQLiteCopy(), kind=INCREMENTAL, parent=parent, expected=size * COPIES)
 
 
 class SQLiteCopy(Method):

@@ -1,4 +1,4 @@
-"""What MariaDB's programs are told to log in with, and what an account may do."""
+"""What MariaDB's programs are told to log in with."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from aishell.backups.mariadb.login import NEEDED, check_privileges, client_file, privileges
+from aishell.backups.mariadb.login import client_file
 from aishell.databases.connections import parse_url
 from aishell.databases.mysql_login import Login
 from aishell.databases.urls import read_url
-from aishell.errors import BackupError, DatabaseError
+from aishell.errors import DatabaseError
 
 
 def lines(url: str, *, password: str | None = None, product: str = "mariadb", encrypted: bool = False) -> list[str]:
@@ -102,50 +102,3 @@ def test_a_file_of_the_user_is_read_only_where_we_read_it(home: Path) -> None:
     assert "password=" not in lines("mysql://h/shop")
     (home / "x.cnf").write_text("[client]\nuser=app\n")
     assert lines(f"mysql://h/shop?read_default_file={home}/x.cnf")[0] == f"!include {home}/x.cnf"
-
-
-GRANTS = [
-    "GRANT USAGE ON *.* TO `app`@`%` IDENTIFIED BY PASSWORD '*6BB4'",
-    "GRANT SELECT, SHOW VIEW, TRIGGER ON `my\\_shop`.* TO `app`@`%`",
-    "GRANT EVENT ON `my%`.* TO `app`@`%`",
-    "GRANT SELECT (`a`) ON `my_shop`.`t` TO `app`@`%`",
-    "GRANT EXECUTE ON PROCEDURE `my_shop`.`p` TO `app`@`%`",
-    "GRANT SELECT ON `mysql`.`proc` TO `app`@`%`",
-]
-
-
-def test_privileges_are_those_of_the_server_and_of_patterns_that_fit() -> None:
-    held = privileges(GRANTS, "my_shop")
-    assert held["database"] == {"SELECT", "SHOW VIEW", "TRIGGER", "EVENT"}
-    assert held["server"] == {"USAGE"}
-    assert held["routines"] == {"SELECT"}
-    assert privileges(GRANTS, "myxshop")["database"] == {"EVENT"}
-    check_privileges(GRANTS, "my_shop")
-
-
-@pytest.mark.parametrize(
-    "grants",
-    [
-        ["GRANT ALL PRIVILEGES ON *.* TO `root`@`%` WITH GRANT OPTION"],
-        ["GRANT ALL PRIVILEGES ON `my_shop`.* TO `app`@`%`"],
-        [f"GRANT {', '.join(NEEDED)} ON *.* TO `app`@`%`"],
-        [f"GRANT {', '.join(NEEDED)}, EXECUTE ON `my_shop`.* TO `app`@`%`"],
-        [*GRANTS[:5], "GRANT SHOW_ROUTINE ON *.* TO `app`@`%`"],
-    ],
-)
-def test_enough_is_enough(grants: list[str]) -> None:
-    check_privileges(grants, "my_shop")
-
-
-@pytest.mark.parametrize(
-    ("grants", "told"),
-    [
-        ([], "lacks SELECT, SHOW VIEW, TRIGGER, EVENT"),
-        ([*GRANTS[:2], *GRANTS[3:]], "lacks EVENT"),
-        (GRANTS[:5], "cannot see whether"),
-        (["GRANT ALL PRIVILEGES ON `myyshop`.* TO `app`@`%`"], "lacks SELECT"),
-    ],
-)
-def test_what_is_missing_is_named(grants: list[str], told: str) -> None:
-    with pytest.raises(BackupError, match=told):
-        check_privileges(grants, "my_shop")

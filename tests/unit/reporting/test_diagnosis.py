@@ -9,28 +9,40 @@ from typing import Any
 import pytest
 
 from aishell.backups.catalog import Entry
+from aishell.databases.quoting import pattern
 from aishell.databases.tls import Encryption
 from aishell.models import Server
-from aishell.planning.privileges import in_force, pattern
+from aishell.planning.privileges import in_force
 from aishell.reporting.diagnosis import PROGRAMS, Facts, Finding, backup, disk, judge, programs, tls, version
 from aishell.reporting.roles import roles
 
 SERVER = Server("postgresql", "postgresql", (18, 1), 'the "shop"', identity="x", superuser=True, user="postgres")
 ACCESS = {
-    "role": [{"role_name": "postgres", "held": []}],
+    "role": [{"role_name": "postgres", "held": [], "replicates": True}],
     "owners": [
         {
             "owner": "own er",
             "superuser": False,
+            "held": False,
             "tables": 2,
             "readable": 0,
             "maintainable": 0,
             "schemas": ["public", 'o"dd'],
         },
-        {"owner": "postgres", "superuser": True, "tables": 3, "readable": 0, "maintainable": 0, "schemas": ["public"]},
+        {
+            "owner": "postgres",
+            "superuser": True,
+            "held": True,
+            "tables": 3,
+            "readable": 0,
+            "maintainable": 0,
+            "schemas": ["public"],
+        },
     ],
     "extensions": [],
     "functions": [],
+    "tables": [],
+    "obstacles": [],
 }
 FACTS = Facts(SERVER, "postgresql://…", 0.01, 0.001, ACCESS)
 

@@ -2,3 +2,6 @@
 
 -- encryption: the cipher of this connection, empty without TLS
 SHOW SESSION STATUS LIKE 'Ssl_cipher'
+
+-- account: whom the server takes us for
+SELECT CURRENT_USER() AS name

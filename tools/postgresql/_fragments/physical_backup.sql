@@ -1,7 +1,7 @@
 -- What physical backups and their increments ask of a cluster, and the replication slot that keeps WAL for them.
 
 -- cluster: what a physical backup has to know of the cluster
-SELECT pg_is_in_recovery() AS standby,
+SELECT pg_is_in_recovery() AS standby, current_user::text AS role,
        (SELECT r.rolsuper OR r.rolreplication FROM pg_roles AS r WHERE r.rolname = current_user) AS may_replicate,
        (SELECT s.setting::bigint * CASE s.unit WHEN '8kB' THEN 8192 ELSE 1 END FROM pg_settings AS s
         WHERE s.name = 'wal_segment_size') AS segment_bytes,

@@ -1,0 +1,132 @@
+"""What a server's refusal is answered with: one table, by the engine's own code where there is one, and by its words.
+
+libpq gives no SQLSTATE for a connection that was refused: there the words alone tell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aishell.databases.quoting import account, pattern, quote
+from aishell.errors import DatabaseError
+
+#: Makes the remedy of what the pattern found, and of the user that the URL names.
+_Made = Callable[[re.Match[str], str], str]
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """`codes` without any: whatever the code is."""
+
+    words: str
+    remedy: str | _Made
+    codes: tuple[str, ...] = ()
+
+    def answer(self, error: DatabaseError, user: str) -> str | None:
+        if error.code and self.codes and error.code not in self.codes:
+            return None
+        found = re.search(self.words, error.message, re.DOTALL)
+        if found is None:
+            return None
+        return self.remedy if isinstance(self.remedy, str) else self.remedy(found, user)
+
+
+def _database_refused(found: re.Match[str], user: str) -> str:
+    """The account is the one that the server checked, with the host that it was made for."""
+    grant = f"GRANT SELECT ON {pattern(found['database'])}.* TO {account(found['user'] + '@' + found['host'])};"
+    return (
+        f"the password is right, and the account has no privilege on a database of this name: check the name, or {grant} "
+        "(aishell doctor names what else it lacks then)"
+    )
+
+
+def _table_refused(found: re.Match[str], user: str) -> str:
+    table = found["table"] if "`" in found["table"] else quote(found["table"], "mysql")
+    return f"an administrator can allow it: GRANT {found['what']} ON {table} TO the account that SELECT CURRENT_USER() tells"
+
+
+def _privilege_lacks(found: re.Match[str], user: str) -> str:
+    return (
+        f"an administrator can allow it: GRANT {found['what']} ON *.* TO the account that SELECT CURRENT_USER() tells"
+    )
+
+
+def _connect_refused(found: re.Match[str], user: str) -> str:
+    role = quote(user, "postgresql") if user else "the role"
+    return f"the role may not connect to it: GRANT CONNECT ON DATABASE {quote(found['name'], 'postgresql')} TO {role};"
+
+
+def _schema_refused(found: re.Match[str], user: str) -> str:
+    role = quote(user, "postgresql") if user else "the role"
+    return f"an administrator can allow it: GRANT USAGE ON SCHEMA {quote(found['name'], 'postgresql')} TO {role};"
+
+
+def _login_refused(found: re.Match[str], user: str) -> str:
+    return f"an administrator can allow it: ALTER ROLE {quote(found['name'], 'postgresql')} LOGIN;"
+
+
+_UNSENT = "set password_env or password_file for the target, or write {}"
+_OTHER_NAME = "another name than the URL's stands in the server's certificate: name the host as the certificate does"
+_OTHER_CA = "the server's certificate is not of the CA that is named (sslrootcert, ssl_ca): name the right one"
+_NO_TLS = "turn TLS on in the server, or ask for none: sslmode=disable, ssl_mode=DISABLED"
+
+#: The first that fits counts.
+_REFUSALS = (
+    # PostgreSQL
+    _Refusal(
+        "password authentication failed", "check user and password (password_env, password_file, ~/.pgpass)"
+    ),  # 28P01
+    _Refusal("no password supplied", _UNSENT.format("~/.pgpass")),  # 28P01
+    _Refusal("pg_hba.conf", "the server's pg_hba.conf refuses this user, host or database"),  # 28000
+    _Refusal(
+        "(Peer|Ident) authentication failed",
+        "pg_hba.conf has the operating system say who this is: run aishell as that user, or let it ask for a password",
+    ),  # 28000
+    _Refusal('role "(?P<name>.+)" is not permitted to log in', _login_refused),  # 28000
+    _Refusal('role ".+" does not exist', "check the name of the user"),  # 28000
+    _Refusal('database ".+" does not exist', "check the name of the database"),  # 3D000
+    _Refusal('permission denied for database "(?P<name>.+)"', _connect_refused),  # 42501
+    _Refusal("permission denied for schema (?P<name>.+)", _schema_refused, ("42501",)),
+    # MySQL, MariaDB
+    _Refusal(
+        "Access denied for user '(?P<user>.*)'@'(?P<host>[^']*)' to database '(?P<database>.*)'",
+        _database_refused,
+        ("1044",),
+    ),
+    _Refusal(r"Access denied for user .*\(using password: NO\)", _UNSENT.format("~/.my.cnf"), ("1045",)),
+    _Refusal(
+        "Access denied for user",
+        "the account logs in without a password: as the user of the system of its name, with unix_socket=PATH in the URL; or "
+        "ALTER USER gives it one",
+        ("1698",),
+    ),
+    _Refusal(
+        "Access denied for user",
+        "check user and password (password_env, password_file, ~/.my.cnf); the account includes the host",
+        ("1045",),
+    ),
+    _Refusal(r"need \(at least one of\) the (?P<what>.+?) privilege", _privilege_lacks, ("1227",)),
+    _Refusal(
+        r"(?P<what>[A-Z ]+) command denied to user .* for (?:table|view) (?P<table>.+)", _table_refused, ("1142",)
+    ),
+    _Refusal("Unknown database", "check the name of the database", ("1049",)),
+    _Refusal("is not allowed to connect", "no account of this server is for this host", ("1130",)),
+    # SQLite
+    _Refusal("file is not a database", "check the path: what is there is no SQLite file, or an encrypted one"),
+    _Refusal("unable to open database file", "check the path, and whether this user can read the file and its folder"),
+    # the way there
+    _Refusal("could not translate host name|failed to resolve host", "check the name of the host"),
+    _Refusal("does not match host name|Hostname mismatch|IP address mismatch", _OTHER_NAME),
+    _Refusal("certificate verify failed|CERTIFICATE_VERIFY_FAILED", _OTHER_CA),
+    _Refusal("server does not support SSL|the server has no TLS", _NO_TLS),
+    _Refusal(
+        "connection timeout expired", "check host, port and firewall; connect_timeout=SECONDS in the URL waits longer"
+    ),
+)
+
+
+def remedy(error: DatabaseError, user: str | None = None) -> str | None:
+    """What to do about a refusal, as SQL to paste where that is it; None for what is not in the table."""
+    return next((told for one in _REFUSALS if (told := one.answer(error, user or "")) is not None), None)

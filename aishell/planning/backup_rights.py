@@ -1,0 +1,189 @@
+"""What a backup takes that the connected role lacks, with the statements that grant it. Pure.
+
+A backup asks this when it begins, of what its tool has read; `aishell doctor` asks the very same beforehand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from aishell.databases.quoting import account, pattern, quote
+from aishell.models import Row
+from aishell.planning.privileges import exactness
+
+#: MariaDB and MySQL: what a dump of everything takes. Without TRIGGER a dump has no triggers, and says nothing.
+DUMP = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
+#: What copying MariaDB's files takes: to hold back commits at its end, to ask InnoDB, and to read the place in the binary log.
+FILES = ("RELOAD", "PROCESS", "LOCK TABLES", "BINLOG MONITOR")
+#: With one of these on the database an account sees its routines, and with none of them there seem to be none.
+_ROUTINES = frozenset({"EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE", "SHOW CREATE ROUTINE", "SHOW_ROUTINE"})
+_GRANT = re.compile(
+    r"^GRANT (?P<what>.+?) ON (?:TABLE )?(?P<database>\*|`(?:[^`]|``)*`)\.(?P<table>\*|`(?:[^`]|``)*`) TO ", re.DOTALL
+)
+#: MySQL has the privilege to see routines, and no more than that, from this version on.
+_SHOW_ROUTINE = (8, 0, 20)
+#: PostgreSQL has a role that reads everything from this version on.
+_READS_ALL = (14,)
+#: So many objects are named.
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What the role lacks, and the SQL that an administrator runs for it, a statement a line."""
+
+    reason: str
+    grants: tuple[str, ...]
+
+    @property
+    def remedy(self) -> str:
+        return " ".join(self.grants)
+
+
+@dataclass(frozen=True)
+class Account:
+    """MariaDB and MySQL: the connected account, as CURRENT_USER() tells it, and the server that it is an account of."""
+
+    current_user: str
+    product: str
+    version: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return account(self.current_user)
+
+
+def lines(rows: Iterable[Row]) -> list[str]:
+    """The rows of SHOW GRANTS, whose column is named after the account."""
+    return [str(next(iter(row.values()))) for row in rows]
+
+
+def of_dump(grants: Sequence[str], database: str, who: Account) -> Lack | None:
+    """What the lines of SHOW GRANTS say that an account would not see, or could not read, of all that a dump is of."""
+    held = privileges(grants, database)
+    here = held["server"] | held["database"]
+    if "ALL PRIVILEGES" in here:
+        return None
+    missing = [name for name in DUMP if name not in here]
+    sees = here & _ROUTINES or "SELECT" in held["server"] or held["routines"] & {"SELECT", "ALL PRIVILEGES"}
+    if not missing and sees:
+        return None
+    reasons, statements = [], []
+    if missing:
+        reasons.append(f"lacks {', '.join(missing)} on all of the database {database}")
+        statements.append(f"GRANT {', '.join(missing)} ON {_entry(grants, database)}.* TO {who.name};")
+    if not sees:
+        reasons.append(f"cannot see whether the database {database} has procedures and functions")
+        statements.append(seeing_routines(who))
+    return Lack(f"the account {who.name} {', and '.join(reasons)}", tuple(statements))
+
+
+def of_routines(hidden: Iterable[Row], who: Account) -> Lack | None:
+    """What an account may know to be there, and not what it does: the rows `kind`, `name` of such routines."""
+    names = [f"the {str(row['kind']).lower()} {row['name']}" for row in hidden]
+    if not names:
+        return None
+    reason = f"the account {who.name} may not see what {told(names)} {'does' if len(names) == 1 else 'do'}"
+    return Lack(reason, (seeing_routines(who),))
+
+
+def of_files(grants: Iterable[str], who: Account) -> Lack | None:
+    """What the lines of SHOW GRANTS say that an account lacks to copy the files of a whole MariaDB server."""
+    held = privileges(grants, "")["server"]
+    missing = [] if "ALL PRIVILEGES" in held else [name for name in FILES if name not in held]
+    if not missing:
+        return None
+    reason = f"the account {who.name} lacks {', '.join(missing)}"
+    return Lack(reason, (f"GRANT {', '.join(missing)} ON *.* TO {who.name};",))
+
+
+def seeing_routines(who: Account) -> str:
+    """The statement that lets an account see all of every routine, as narrow as its server has it."""
+    if who.product == "mariadb":
+        return f"GRANT SELECT ON mysql.proc TO {who.name};"
+    return f"GRANT {'SHOW_ROUTINE' if who.version >= _SHOW_ROUTINE else 'SELECT'} ON *.* TO {who.name};"
+
+
+def privileges(grants: Iterable[str], database: str) -> Mapping[str, frozenset[str]]:
+    """What SHOW GRANTS says: privileges on the `server`, on the `database`, and on the `routines` in mysql.proc."""
+    found: dict[str, set[str]] = {"server": set(), "database": set(), "routines": set()}
+    for line in grants:
+        match = _GRANT.match(line)
+        if match is None:
+            continue
+        words = {word.strip() for word in match["what"].upper().split(",")}
+        where, table = (part.strip("`").replace("``", "`") for part in (match["database"], match["table"]))
+        if (match["database"], match["table"]) == ("*", "*"):
+            found["server"] |= words
+        elif match["table"] == "*" and _like(where).fullmatch(database):
+            found["database"] |= words
+        if where == "mysql" and table in ("*", "proc"):
+            found["routines"] |= words
+    return {place: frozenset(words) for place, words in found.items()}
+
+
+def _entry(grants: Iterable[str], database: str) -> str:
+    """The database as GRANT is to name it: an entry that fits it already, for one of its own would take that one's place."""
+    named = (match["database"] for line in grants if (match := _GRANT.match(line)) and match["table"] == "*")
+    patterns = {name[1:-1].replace("``", "`") for name in named if name != "*"}
+    fitting = [name for name in patterns if _like(name).fullmatch(database)]
+    return quote(max(fitting, key=exactness), "mysql") if fitting else pattern(database)
+
+
+def _like(text: str) -> re.Pattern[str]:
+    parts = re.findall(r"\\.|%|_|[^\\%_]+|\\", text, re.DOTALL)
+    return re.compile(
+        "".join({"%": ".*", "_": "."}.get(part, re.escape(part.removeprefix("\\") or part)) for part in parts),
+        re.DOTALL,
+    )
+
+
+def of_reading(obstacles: Sequence[Row], version: Sequence[int], *, compare: bool = True) -> Iterator[Lack]:
+    """PostgreSQL: what a dump would not be whole for, by the rows of `backup_obstacles`; `compare`: fingerprints are kept too."""
+    rows = [row for row in obstacles if compare or row["kind"] != "uncompared"]
+    if not rows:
+        return
+    role = str(rows[0]["role"])
+    unreadable = [row for row in rows if row["kind"] in ("unreadable", "uncompared")]
+    partial = [row["name"] for row in rows if row["kind"] == "partial"]
+    large = [row["name"] for row in rows if row["kind"] == "large object"]
+    quoted = quote(role, "postgresql")
+    if unreadable:
+        names = [row["name"] for row in unreadable]
+        yield Lack(f"{role} may not read {told(names)}", tuple(_reading(unreadable, version, quoted)))
+    if large:
+        yield Lack(
+            f"{role} may not read {told(large)}",
+            tuple(f"GRANT SELECT ON {name.upper()} TO {quoted};" for name in large),
+        )
+    if partial:
+        reason = f"row-level security lets {role} see a part only of {told(partial)}"
+        yield Lack(reason, (f"ALTER ROLE {quoted} BYPASSRLS;",))
+
+
+def _reading(rows: Sequence[Row], version: Sequence[int], role: str) -> Iterator[str]:
+    if tuple(version) >= _READS_ALL:
+        yield f"GRANT pg_read_all_data TO {role};"
+        return
+    schemas = sorted({str(row["schema"]) for row in rows if row["kind"] == "unreadable"})
+    for schema in (quote(name, "postgresql") for name in schemas):
+        yield f"GRANT USAGE ON SCHEMA {schema} TO {role};"
+        for what in ("TABLES", "SEQUENCES"):
+            yield f"GRANT SELECT ON ALL {what} IN SCHEMA {schema} TO {role};"
+    if any(row["kind"] == "uncompared" for row in rows):
+        yield f"GRANT SELECT ON TABLE pg_catalog.pg_largeobject TO {role};"
+
+
+def of_replicating(role: str, *, may: bool) -> Lack | None:
+    """PostgreSQL: what a physical backup takes beside a line in pg_hba.conf."""
+    if may:
+        return None
+    return Lack(f"{role} may not replicate", (f"ALTER ROLE {quote(role, 'postgresql')} REPLICATION;",))
+
+
+def told(names: Sequence[str]) -> str:
+    """The first of these names, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
