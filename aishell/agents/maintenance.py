@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 from aishell.agents import summary
 from aishell.agents.base import Agent, Draft
 from aishell.agents.maintenance_backup import backed_up
-from aishell.models import AgentConfig, Evidence, Index, Inventory, Step, StepResult, Table, Task
+from aishell.models import AgentConfig, Evidence, Index, Inventory, LeftOut, Step, StepResult, Table, Task
 from aishell.planning.estimates import estimate
+from aishell.planning.privileges import privileges_of
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
 from aishell.settings_schemas import MOST_BYTES, number, whole
@@ -109,6 +110,7 @@ class _Planner:
             self.indexes[index.schema, index.table].append(index)
         self.steps: list[Step] = []
         self.warnings: list[str] = []
+        self.left_out: tuple[LeftOut, ...] = ()
         self.ids: dict[str, int] = {}
         self.corruption: str | None = None  # the step that changes must wait for
 
@@ -139,6 +141,7 @@ class _Planner:
             tuple(self.warnings),
             {"maintenance_type": self.kind, "tables": len(self.stored)},
             frozenset(step.id for step in self.steps if step.tool == "analyze_table_fragmentation"),
+            self.left_out,
         )
 
     def _priority(self, table: Table) -> tuple[int, float]:
@@ -401,6 +404,13 @@ class _Planner:
 
     def _corruption_check(self) -> None:
         if not self.stored:
+            return
+        lacking = privileges_of(self.inventory).uncallable("corruption", "check_table_corruption")
+        if lacking is not None:
+            self.left_out = (lacking,)
+            self.warnings.append(
+                "nothing is checked for damage before what is rebuilt and rewritten: see what is left out"
+            )
             return
         self.corruption = self._add(
             "corruption",

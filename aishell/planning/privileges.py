@@ -24,6 +24,8 @@ _ALL = frozenset(
     ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "INDEX", "ALTER", "REFERENCES", "TRIGGER", "SHOW VIEW",
      "CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE", "CREATE TEMPORARY TABLES", *_OF_DATABASES)
 )  # fmt: skip
+#: PostgreSQL: the extension that a tool does its work by. Its variant without the extension says that nothing was done.
+_BY_EXTENSION = {"check_table_corruption": "amcheck"}
 #: So many tables are named in a reason.
 NAMED = 5
 
@@ -36,6 +38,10 @@ class Privileges:
 
     def refused(self, step: str, tool: str, key: Key | None, needed: Sequence[str]) -> LeftOut | None:
         """Why the role may not run `tool` on the table `key`, or on all tables (None); None where it may."""
+        return None
+
+    def uncallable(self, step: str, tool: str) -> LeftOut | None:
+        """Why `tool` can do nothing although the server has all that it takes: the role may not call it; None where it may."""
         return None
 
 
@@ -63,6 +69,16 @@ class _Postgresql(Privileges):
         told = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
         reason = f"role {self.role} lacks {', '.join(privileges)} on {told}"
         return LeftOut(step, tool, self.server.database, reason, privileges, tuple(grants))
+
+    def uncallable(self, step: str, tool: str) -> LeftOut | None:
+        extension = _BY_EXTENSION.get(tool)
+        called = [row for row in self.access.get("functions", ()) if row["extension"] == extension]
+        closed = [row["signature"] for row in called if not row["allowed"]]
+        if not closed:
+            return None
+        reason = f"role {self.role} lacks EXECUTE on the functions of the extension {extension}"
+        grant = f"GRANT EXECUTE ON FUNCTION {', '.join(closed)} TO {quote(self.role, 'postgresql')};"
+        return LeftOut(step, tool, self.server.database, reason, ("EXECUTE",), (grant,))
 
     def _reason(self, row: Row, missing: Sequence[str]) -> str:
         role, owner = self.role, row["owner"]

@@ -86,6 +86,27 @@ def test_a_role_without_grants_gets_exactly_those_it_lacks(aishell, owned):
     assert set(run(aishell, app).expect(0).statuses().values()) == {"done"}
 
 
+def test_what_may_not_be_checked_for_damage_is_told_with_the_grant_that_allows_it(aishell, owned):
+    """The role of a newcomer: pg_monitor brings pgstattuple's functions and not amcheck's, which are in the same schema."""
+    app = owned.make_role("app")
+    owned.execute('GRANT pg_monitor, "shop owner" TO app')
+    done = run(aishell, app).expect(1)
+    (one,) = done.json["output_data"]["left_out"]
+    assert (done.json["status"], one["step"], one["privileges"]) == ("partial", "corruption", ["EXECUTE"])
+    assert "lacks EXECUTE on the functions of the extension amcheck" in one["reason"]
+    assert "corruption" not in done.statuses()
+    assert set(done.statuses().values()) == {"done"}
+    assert done.json["output_data"]["indexes_rebuilt"] > 0
+    assert any("nothing is checked for damage" in warning for warning in done.json["output_data"]["warnings"])
+    assert "Pipeline" not in done.err
+    (grant,) = one["grants"]
+    owned.execute(grant.replace(" TO app", " TO PUBLIC"))
+    checked = run(aishell, app).expect(0).json["output_data"]
+    assert (checked["left_out"], checked["corruption_found"]) == ([], False)
+    owned.execute("DROP EXTENSION amcheck")
+    assert "amcheck extension is not installed" in run(aishell, app).expect(0).json["reasoning"]
+
+
 def test_before_version_17_tables_of_superusers_are_named(aishell, pg_distribution):
     if pg_distribution.server.major >= 17:
         pytest.skip("pg_maintain is enough")
