@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aishell.commands import command
 from aishell.databases.quoting import account, pattern, quote
 from aishell.errors import DatabaseError
 
@@ -38,7 +39,7 @@ def _database_refused(found: re.Match[str], user: str) -> str:
     grant = f"GRANT SELECT ON {pattern(found['database'])}.* TO {account(found['user'] + '@' + found['host'])};"
     return (
         f"the password is right, and the account has no privilege on a database of this name: check the name, or {grant} "
-        "(aishell doctor names what else it lacks then)"
+        f"(`{command('doctor')}` names what else it lacks then)"
     )
 
 

@@ -221,9 +221,16 @@ def _state_error(path: Path, error: sqlite3.Error) -> StateError:
         return StateError(
             f"{path} cannot be written: {text}", hint="give this user write permission on the file and its folder"
         )
+    if error.sqlite_errorname.startswith(
+        "SQLITE_IOERR_SHM"
+    ):  # the index of the write-ahead log, which every reader needs too
+        return StateError(
+            f"{path} cannot be opened: there is no room for {path.name}-shm beside it ({text})",
+            hint="free some disk space there, 100 kB do, then try again; nothing of it is lost",
+        )
     return StateError(
         f"{path} cannot be written: {text}",
-        hint="free disk space, then resume the run",
+        hint="free disk space, then try again; a run that was cut off can be resumed",
     )
 
 
