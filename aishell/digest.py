@@ -34,6 +34,7 @@ def night_of(site: SiteFiles, since: datetime, until: datetime, day: str = "") -
         site=f"{socket.gethostname()}:{(site.places.root or site.state_path.parent).absolute()}",
         day=day,
         daemon=lambda: is_held(site.daemon_lock),
+        workflow_status=site.workflow_status,
     )
 
 

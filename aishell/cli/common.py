@@ -73,7 +73,7 @@ def before_command(ctx: click.Context, site: SiteFiles) -> list[str]:
     given = ctx.find_root().obj or {}
     root = site.places.root
     options = [] if root is None else ["--site", str(root.absolute())]
-    options += ["--state", str(site.state_path.absolute())]
+    options += ["--state", str(site.state_path.absolute())] if site.state_path != site.places.state else []
     options += ["--config", given["config"]] if given.get("config") else []
     options += ["--log-format", given["log_format"]] if given.get("log_format") else []
     return options + (["--trust-site"] if given.get("trust_site") else [])

@@ -60,20 +60,22 @@ def gather_night(
     site: str = "",
     day: str = "",
     daemon: Callable[[], bool] = lambda: True,
+    workflow_status: Callable[[Record], str] = lambda row: str(row.status),
 ) -> Night:
     """What was done after `since` until `until`, both in UTC, and what is open.
 
     `targets`: those whose backups are looked at; `running`: whether a process holds the lock of a run; `further`: what else
-    needs a person; `site`: whose night it is; `day`: which; `daemon`: whether one runs.
+    needs a person; `site`: whose night it is; `day`: which; `daemon`: whether one runs;
+    `workflow_status`: what stands of a run of a workflow.
     """
     first, last = _stamp(since), _stamp(until)
     rows, past = nights.night(store, first, last, _stamp(until - LONG * DAY))
     runs = _runs(rows, (first, last), running)
     kept = [_backup(name, [one for one in backups if one.target == name], until) for name in targets]
     counted = [step for run in runs for step in run.steps if step.counted]
-    owed = list(_backlog(store, first))
+    owed, workflows = list(_backlog(store, first)), list(_workflows(rows, workflow_status))
     wanted = [*needs.of_runs(runs, rows, last), *needs.of_site(rows, kept), *needs.of_backlog(owed)]
-    wanted += [*needs.of_daemon(rows, daemon), *further]
+    wanted += [*needs.of_workflows(workflows), *needs.of_daemon(rows, daemon), *further]
     return Night(
         since=first,
         until=last,
@@ -86,7 +88,7 @@ def gather_night(
         nights=tuple(_sums(past.effects, until)),
         trends=tuple(_trends(past, until)),
         site=site,
-        workflows=tuple(_workflows(rows)),
+        workflows=tuple(workflows),
         backlog=tuple(owed),
         day=day,
     )
@@ -220,7 +222,7 @@ def _left(runs: Iterable[Record]) -> Iterator[LeftTold]:
             yield LeftTold(row.target, row.id, str(name), str(one.get("reason") or ""))
 
 
-def _workflows(rows: nights.Rows) -> Iterator[WorkflowTold]:
+def _workflows(rows: nights.Rows, status: Callable[[Record], str]) -> Iterator[WorkflowTold]:
     stages: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
     targets: dict[str, set[str]] = defaultdict(set)
     for row in rows.stages:
@@ -228,7 +230,7 @@ def _workflows(rows: nights.Rows) -> Iterator[WorkflowTold]:
         targets[row.workflow_id].add(row.target)
     for row in rows.workflows:
         told = {name: dict(counts) for name, counts in stages[row.id].items()}
-        yield WorkflowTold(row.id, row.workflow, row.status, row.created_at, row.ended_at, len(targets[row.id]), told)
+        yield WorkflowTold(row.id, row.workflow, status(row), row.created_at, row.ended_at, len(targets[row.id]), told)
 
 
 def _backlog(store: Store, since: str) -> Iterator[BacklogTold]:

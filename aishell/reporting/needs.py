@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aishell.commands import command, on
 from aishell.models import Cause, RunState, StepStatus
-from aishell.reporting.night import KINDS, BacklogTold, BackupTold, Need, RunTold, StepTold
+from aishell.reporting.night import KINDS, BacklogTold, BackupTold, Need, RunTold, StepTold, WorkflowTold
 from aishell.scheduling.due import Pause, settle
 from aishell.state.backlog import GROWTH
 
@@ -120,6 +120,15 @@ def _unbegun(rows: Rows, known: Collection[str]) -> Iterator[Need]:
             text = f"workflow {names[row.workflow_id]}, stage {row.stage}: {row.reason or 'it failed'}"
             show = command("workflows", "show", row.workflow_id[:8])
             yield Need("failure", row.target, text, row.ended_at, show, row.run_id)
+
+
+def of_workflows(workflows: Iterable[WorkflowTold]) -> Iterator[Need]:
+    """Workflows that did not come to their end, and that nothing drives any more."""
+    for one in workflows:
+        if one.status == "interrupted":
+            text = f"the workflow {one.workflow} did not come to its end, and no process works on it"
+            resume = command("run", "workflow", "--resume", one.workflow_id[:8])
+            yield Need("killed", "", text, one.created_at, resume)
 
 
 def of_backlog(owed: Iterable[BacklogTold]) -> Iterator[Need]:

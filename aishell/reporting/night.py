@@ -164,7 +164,7 @@ class LeftTold:
 
 @dataclass(frozen=True)
 class WorkflowTold:
-    """A workflow that was at work. `status`: running, else that of its result.
+    """A workflow that was at work. `status`: running, interrupted (nothing drives it), else that of its result.
 
     `stages`: stage -> status -> on how many targets.
     """

@@ -156,6 +156,9 @@ def test_an_interrupt_is_passed_on_and_the_workflow_goes_on_where_it_was(site: A
     with contextlib.closing(sqlite3.connect(site.state)) as state, state:
         state.execute("UPDATE workflow_runs SET status = 'running'")  # as a kill leaves it
     assert site("workflows", "show", workflow_id(site), "--output", "json").expect(0).json["status"] == "interrupted"
+    digest = site("digest").expect(0).out
+    assert ": interrupted, on 1 target(s)" in digest
+    assert f"run workflow --resume {workflow_id(site)[:8]}" in digest
     site("run", "workflow", "--resume", workflow_id(site)[:6], "--yes").expect(0)
     assert set(stages(site).values()) == {("done", 0)}
     assert_each_stage_once(site)
