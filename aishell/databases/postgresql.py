@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -289,7 +289,7 @@ class PostgreSQLSession(Session):
                 if statement.guard is not None:
                     self._connection.execute(b"BEGIN READ ONLY", prepare=False)
                     statement.guard(self, statement)
-                with self._connection.pipeline():
+                with _in_one_go(self._connection):
                     if statement.guard is None:
                         self._connection.execute(b"BEGIN READ ONLY", prepare=False)
                     cursor.execute(statement.sql.encode(), statement.params, prepare=False)
@@ -336,7 +336,8 @@ class PostgreSQLSession(Session):
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
         try:
             with self._connection.cursor() as cursor:
-                cursor.executemany(statement.sql.encode(), [{**statement.params, **row} for row in rows])
+                with _in_one_go(self._connection):
+                    cursor.executemany(statement.sql.encode(), [{**statement.params, **row} for row in rows])
                 return max(cursor.rowcount, 0)
         except psycopg.Error as error:
             raise self._mapped(error) from error
@@ -377,6 +378,26 @@ class PostgreSQLSession(Session):
 
     def _mapped(self, error: psycopg.Error) -> DatabaseError:
         return map_error(error, lost=self._connection.closed)
+
+
+@contextlib.contextmanager
+def _in_one_go(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """A pipeline of several statements, which ends with the error of the first that failed.
+
+    The server may answer while the next are being sent. An error that left the pipeline there would have psycopg meet their
+    answers, "pipeline aborted", on the way out, and log them as errors that it ignores: so it is kept until all have come.
+    """
+    first: psycopg.Error | None = None
+    try:
+        with connection.pipeline():
+            try:
+                yield
+            except psycopg.Error as error:
+                first = error
+    except psycopg.Error as error:
+        raise first or error from None
+    if first is not None:
+        raise first
 
 
 class PostgreSQLLock(TargetLock):

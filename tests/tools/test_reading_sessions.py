@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -104,3 +105,35 @@ def test_what_a_query_sets_is_gone_with_it(pg_engine):
         (before,) = session.query(plain("SELECT current_setting('search_path') AS path"))
         session.query(plain("SELECT set_config('search_path', 'elsewhere', false)"))
         assert session.query(plain("SELECT current_setting('search_path') AS path")) == [before]
+
+
+def test_an_error_that_is_answered_while_more_is_sent_is_the_only_one_told(pg_engine, monkeypatch, caplog):
+    """psycopg logs what it meets on its way out of a pipeline that an error has left: `pipeline aborted`, to standard error."""
+    with pg_engine.database.session(READING) as session:
+        session.mark(pg_engine.marker)
+        send = session._connection.execute
+
+        def slowly(sql, *arguments, **options):
+            if sql == b"ROLLBACK":
+                time.sleep(0.05)  # the answer to the statement before is there by then
+            return send(sql, *arguments, **options)
+
+        monkeypatch.setattr(session._connection, "execute", slowly)
+        for asked in (session.query, session.execute):
+            with pytest.raises(DatabaseError, match="no_such_function"):
+                asked(plain("SELECT no_such_function()"))
+            assert session.query(plain("SELECT 1 AS n")) == [{"n": 1}]
+    assert caplog.messages == []
+
+
+def test_an_error_among_many_rows_is_the_only_one_told(pg_engine, caplog):
+    pg_engine.db.execute("CREATE TABLE rows_of_ours (id int PRIMARY KEY)")
+    with pg_engine.database.session(WRITING) as session:
+        session.mark(pg_engine.marker)
+        insert = Statement("INSERT INTO rows_of_ours VALUES (%(id)s)", {}, "INSERT")
+        with pytest.raises(DatabaseError, match="duplicate key") as error:
+            session.execute_many(insert, [{"id": number % 100} for number in range(5000)])
+        assert error.value.code == "23505"
+        assert count(pg_engine) == 0
+        assert session.execute_many(insert, [{"id": 1}, {"id": 2}]) == 2
+    assert caplog.messages == []
