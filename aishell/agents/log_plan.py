@@ -27,6 +27,8 @@ from aishell.planning.variables import escaped
 SPEED = {"postgresql": 1.6e6, "mysql": 0.3e6, "sqlite": 0.8e6}
 #: Rows a second into an archive: what bench/results/log_cleanup.txt has with one, less what it has without.
 ARCHIVE_SPEED = {"postgresql": 0.35e6, "mysql": 0.12e6, "sqlite": 0.17e6}
+#: What a batch takes where nobody says how long it may (`batch_target_ms` of the tools).
+BATCH_TARGET_MS = 50
 #: A vacuum after less than this share of the rows would find little.
 WORTH_VACUUM = 0.05
 #: OPTIMIZE and VACUUM rewrite everything that is left: they pay when much of it went.
@@ -251,8 +253,10 @@ class Planner:
         return {name: self.task.input_data[name] for name in names if name in self.task.input_data}
 
     def _estimate(self, log: LogTable, tool: str, rate: float) -> Estimate:
-        """How long, at so many rows a second where there is no history."""
-        rows, most = log.old_rows, self.task.input_data.get("max_rows")
+        """How long, at so many rows a second where there is no history, the rests between batches taken off."""
+        asked = self.task.input_data
+        rows, most = log.old_rows, asked.get("max_rows")
+        rate /= 1 + asked.get("sleep", 0) / (asked.get("batch_target_ms", BATCH_TARGET_MS) / 1000)
         if most is not None:
             rows = most if rows is None else min(rows, most)
         return estimate(self.inventory, tool, log.name, rows, unit="rows", rate=rate)
