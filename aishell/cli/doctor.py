@@ -27,27 +27,28 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗",
 
 @click.command(
     cls=ShowsExamples,
-    epilog="Examples:  aishell doctor   ·   aishell doctor --target shop   ·   aishell doctor --output json",
+    epilog="Examples:  aishell doctor   ·   aishell doctor --target shop   ·   aishell doctor --all --output json",
 )
 @click.option("--target", metavar="T", help="A target of config/targets.yaml; the default target when not given.")
+@click.option("--all", "every", is_flag=True, help="Each configured target, one after the other.")
 @click.option("--url", metavar="URL", help="A database that is not configured, e.g. sqlite:///shop.db.")
 @OUTPUT
 @click.pass_context
-def doctor(ctx: click.Context, /, target: str | None, url: str | None, output: str) -> None:
+def doctor(ctx: click.Context, /, target: str | None, every: bool, url: str | None, output: str) -> None:
     """Check state store, configuration, tools, connection, version, privileges, extensions, client programs, disk, backups.
 
     And what killed runs have left. Each finding comes with its remedy; for roles and grants, the SQL to copy. Nothing is
-    changed. Exit 1 with a problem. Without --target and --url the backups of every target are looked at.
+    changed. Exit 1 with a problem. Without --target, --url and --all the default target is connected to, and the
+    backups of every target are looked at.
     """
-    if target is not None and url is not None:
-        raise UsageError("--target and --url exclude each other")
+    if (target is not None) + (url is not None) + every > 1:
+        raise UsageError("--target, --url and --all exclude each other")
     if url is not None and "://" not in url:
         raise UsageError("--url is no URL", hint="write e.g. sqlite:///shop.db; for a configured target use --target")
     site = open_site(ctx)
-    findings = [*_site(site), *_target(site, url or target)]
     from aishell.execution.examination import ollama
 
-    findings.append(ollama())
+    findings = [*_site(site), ollama(), *(_every(site) if every else _target(site, url or target))]
     problems, warnings = (sum(1 for f in findings if f.level == level) for level in ("problem", "warning"))
     if output == "json":
         from aishell.cli.console import write_json
@@ -185,7 +186,15 @@ def _tools(site: Site) -> Finding:
     return Finding(OK, "tools", f"{len(registry.names)} tools in {sum(1 for _ in registry)} files")
 
 
-def _target(site: Site, wanted: str | None) -> Iterator[Finding]:
+def _every(site: Site) -> Iterator[Finding]:
+    """Each configured target by itself. Raises SettingsError where the configuration cannot be read."""
+    seen: dict[str, str] = {}
+    for name in site.target_names:
+        yield from (replace(finding, target=name) for finding in _target(site, name, seen))
+
+
+def _target(site: Site, wanted: str | None, seen: dict[str, str] | None = None) -> Iterator[Finding]:
+    """What concerns the target that is wanted, else the default one. `seen`: databases that were looked at, and their targets."""
     from aishell.execution.examination import examine, inspector
     from aishell.reporting.diagnosis import WARNING, Finding, failed
 
@@ -210,6 +219,9 @@ def _target(site: Site, wanted: str | None) -> Iterator[Finding]:
                 yield inspector(job)
     except AishellError as error:
         yield failed("connection", error)
+    if identity and seen is not None and seen.setdefault(identity, target.name) != target.name:
+        text = f"the target {seen[identity]} is the same database: what is scheduled for both is done twice"
+        yield Finding(WARNING, "same database", text, "remove one of the two from config/targets.yaml")
     yield from _backups(site, target, identity, alone=alone)
     if not alone:
         yield from _others(site, target)
@@ -296,7 +308,12 @@ def _print(findings: Sequence[Finding]) -> None:
     out = console()
     subjects = [printable(finding.subject) for finding in findings]
     width = max(map(len, subjects)) + 2
+    told: str | None = None
     for finding, subject in zip(findings, subjects, strict=True):
+        if finding.target != told:
+            told = finding.target
+            say()
+            say(printable(told) if told else "the site", style="bold")
         mark, style = _MARKS[finding.level]
         remedy = f"→ {printable(finding.remedy)}" if finding.remedy else ""
         if out.is_terminal:

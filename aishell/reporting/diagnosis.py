@@ -64,6 +64,7 @@ class Finding:
     remedy: str | None = None
     sql: tuple[str, ...] = ()
     residue: Residue | None = None  # of what a killed run has left: what that is
+    target: str | None = None  # where several are looked at: whose it is
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,21 @@ def test_who_names_a_target_is_told_of_that_one_alone(aishell, sqlite):
     assert not both & doctor(aishell, "--url", f"sqlite:///{aishell.site / 'new.db'}", code=1).keys()
 
 
+def test_all_targets_are_looked_at_and_two_names_of_one_database_are_told(aishell, sqlite, tmp_path):
+    shutil.copy(sqlite.path, tmp_path / "other.db")
+    urls = {"shop": sqlite.url, "other": f"sqlite:///{tmp_path / 'other.db'}", "again": sqlite.url}
+    lines = "".join(f"  {name}: {{url: {url!r}}}\n" for name, url in urls.items())
+    aishell.configure("targets.yaml", f"targets:\n{lines}")
+    found = aishell("doctor", "--all", "--output", "json").expect(0).json["findings"]
+    assert {one["target"] for one in found if one["subject"] == "connection"} == set(urls)
+    (same,) = (one for one in found if one["subject"] == "same database")
+    assert same["target"] == "again"
+    assert "the target shop is the same database" in same["text"]
+    assert "exclude each other" in aishell("doctor", "--all", "--target", "shop").expect(2).err
+    aishell.configure("targets.yaml", f"targets:\n{lines}  gone: {{url: 'sqlite:////gone.db'}}\n")
+    assert "\ngone\n✗ connection" in aishell("doctor", "--all").expect(1).out
+
+
 def test_without_a_target_the_rest_is_still_checked(aishell):
     found = doctor(aishell)
     assert found["target"]["level"] == "warning"
