@@ -61,7 +61,7 @@ FAMILIES = (
         "aishell_run_duration_seconds",
         "summary",
         ("agent", "target"),
-        "Time that runs worked, without waiting for people; counted when they ended.",
+        "Time that runs worked, without waiting for people; the count is of runs that ended.",
     ),
     Family(
         "aishell_run_last_end_timestamp_seconds",

@@ -65,10 +65,12 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
 
 def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     """What was found, what was done, what was left and why."""
-    findings = next(
-        (len((r.output or {}).get("findings", [])) for r in results if r.tool == "analyze_database_health"), 0
-    )
-    sentences = [f"The health check made {findings} finding(s)."]
+    health = next((r for r in results if r.tool == "analyze_database_health"), None)
+    if health is not None and health.status is StepStatus.SKIPPED:
+        sentences = ["The health check did not run."]
+    else:
+        findings = 0 if health is None else len((health.output or {}).get("findings", []))
+        sentences = [f"The health check made {findings} finding(s)."]
     if data["corruption_found"]:
         sentences.append(
             f"{len(data['corrupted_tables'])} object(s) are damaged: nothing was rewritten; restore them from a backup."
@@ -90,7 +92,8 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     if data["backup_id"]:
         sentences.append(f"Before that it was backed up: {data['backup_id']}.")
     tried = any(
-        r.status in (StepStatus.FAILED, StepStatus.REJECTED, StepStatus.IN_DOUBT) or r.cause is Cause.PRIVILEGE
+        r.status in (StepStatus.FAILED, StepStatus.REJECTED, StepStatus.IN_DOUBT)
+        or r.cause in (Cause.PRIVILEGE, Cause.DEFERRED)
         for r in results
     )
     over = any(r.tool == "generate_maintenance_report" for r in results)  # the last step: nothing waits or was given up

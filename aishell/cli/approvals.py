@@ -44,11 +44,14 @@ def list_(ctx: click.Context, /, socket_: str | None, output: str) -> None:
     """What waits now."""
     from aishell.cli.afar import documents
     from aishell.cli.listing import show_rows
+    from aishell.reporting.units import at_utc
     from aishell.serving.answers import waiting
 
     found = documents(socket_, "approvals", keys={"id": str}) if socket_ else waiting(open_files(ctx))
     left = () if output == "json" else ("run_id", "server", "people", "expires_at")
     rows = [{key: value for key, value in row.items() if key not in left} for row in found]
+    if output != "json":
+        rows = [{**row, "asked_at": at_utc(row["asked_at"]), "until": at_utc(row["until"])} for row in rows]
     show_rows(rows, output, empty="nothing waits for an approval", least=("step", "asked_at"))
 
 

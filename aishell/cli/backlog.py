@@ -34,7 +34,7 @@ def list_(ctx: click.Context, /, target: str | None, agent: str | None, output: 
     now = datetime.now(UTC)
     rows: list[dict[str, Any]] = []
     for row in found:
-        age = (now - datetime.fromisoformat(row.since)).total_seconds()
+        age = max(0.0, (now - datetime.fromisoformat(row.since)).total_seconds())  # the clock may have been put back
         item = {name: row[name] for name in ("id", "target", "agent", "tool", "object")}
         if output == "json":
             more = {name: row[name] for name in ("reason", "since", "nights", "run_id")}

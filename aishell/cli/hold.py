@@ -43,7 +43,7 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
     """
     from aishell.cli.afar import document, documents
     from aishell.cli.listing import show_rows
-    from aishell.reporting.units import printable
+    from aishell.reporting.units import at_utc, printable
     from aishell.serving import control
     from aishell.state.runs import who
 
@@ -52,7 +52,7 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
             raise UsageError("a hold has a reason", hint="--reason TEXT says it to whoever meets the hold")
         rows = documents(socket_, "hold", keys=_HOLD) if socket_ else control.held(open_files(ctx))
         if output != "json":
-            rows = [{**row, "target": row["target"] or "(every target)", "since": row["since"][:19]} for row in rows]
+            rows = [{**row, "target": row["target"] or "(every target)", "since": at_utc(row["since"])} for row in rows]
         show_rows(rows, output, empty="nothing is on hold")
         return
     if socket_:

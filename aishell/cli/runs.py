@@ -55,10 +55,11 @@ def runs() -> None:
 def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: int, output: str) -> None:
     """Runs, the newest first."""
     from aishell.cli.listing import show_rows
+    from aishell.reporting.units import at_utc
     from aishell.serving import control
 
     found = control.runs(open_files(ctx), limit=limit, target=target, states=[state] if state else None)
-    short = ({"run_id": one["run_id"][:8], "created_at": one["created_at"][:16].replace("T", " ")} for one in found)
+    short = ({"run_id": one["run_id"][:8], "created_at": at_utc(one["created_at"])} for one in found)
     rows = found if output == "json" else [{**one, **less} for one, less in zip(found, short, strict=True)]
     show_rows(rows, output, empty="no runs yet", least=("requested_by", "status"))
 

@@ -23,6 +23,7 @@ from aishell.execution.run import Run
 from aishell.models import Cause, Step, StepResult, StepStatus, plain
 from aishell.planning.hooking import due
 from aishell.planning.variables import named_tables
+from aishell.reporting.units import about, duration
 from aishell.safety.approval import Answer, Approver, Later, Request
 from aishell.spans import Value
 from aishell.traces import unexpected
@@ -264,7 +265,7 @@ class Orchestrator:
         if left <= 0:
             return Cause.DEFERRED, f"deferred: {CLOSED}"
         if (step.estimate.seconds or 0) > left and not self._can_stop(step):
-            needed = f"about {step.estimate.seconds:.0f} s of work do not fit into the {left:.0f} s left"
+            needed = f"{about(step.estimate.seconds)} of work do not fit into the {duration(left)} left"
             return Cause.DEFERRED, f"deferred: {needed}"
         return None
 

@@ -145,7 +145,7 @@ class Run:
             agent=self.job.agent.type,
             inputs=digest(self.plan.task.input_data),
             called_for={**kept, **called_for(self.plan.steps)},
-            window=left if math.isfinite(left := self.options.left) else None,
+            window=max(0.0, left) if math.isfinite(left := self.options.left) else None,
         )
 
     @cached_property

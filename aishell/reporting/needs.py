@@ -72,13 +72,7 @@ def of_site(rows: Rows, backups: Iterable[BackupTold]) -> Iterator[Need]:
         found = json.loads(row.data).get("found")
         yield Need("audit", "", f"the audit log was changed: {found}", row.at, command("audit", "verify"))
     known = {row.id for row in rows.runs}
-    for row in rows.ledger:
-        if row.run_id in known:
-            continue  # the run itself tells
-        times = f" ({row.times} times)" if row.times > 1 else ""
-        text = f"schedule {row.schedule} of {row.local_at}{times}: {row.status}, {row.reason}"
-        at, history = row.ended_at or row.decided_at, command("schedule", "history", row.schedule)
-        yield Need("missed" if row.status == "missed" else "failure", row.target, text, at, history, row.run_id)
+    yield from _unrun([row for row in rows.ledger if row.run_id not in known])
     for one in backups:
         if not one.ok:
             yield Need(
@@ -120,6 +114,20 @@ def _unbegun(rows: Rows, known: Collection[str]) -> Iterator[Need]:
             text = f"workflow {names[row.workflow_id]}, stage {row.stage}: {row.reason or 'it failed'}"
             show = command("workflows", "show", row.workflow_id[:8])
             yield Need("failure", row.target, text, row.ended_at, show, row.run_id)
+
+
+def _unrun(ledger: Iterable[Record]) -> Iterator[Need]:
+    """What schedules had to begin and no run tells of: once for each schedule and target, by the newest."""
+    alike: dict[tuple[str, str, str], list[Record]] = {}
+    for row in ledger:
+        alike.setdefault((row.schedule, row.target, row.status), []).append(row)
+    for (schedule, target, status), found in alike.items():
+        newest, times = found[-1], sum(row.times for row in found)
+        began = f" since {found[0].local_at}" if len(found) > 1 else ""
+        since = f" ({times} times{began})" if times > 1 else ""
+        text = f"schedule {schedule} of {newest.local_at}{since}: {status}, {newest.reason}"
+        at, history = newest.ended_at or newest.decided_at, command("schedule", "history", schedule)
+        yield Need("missed" if status == "missed" else "failure", target, text, at, history, newest.run_id)
 
 
 def of_workflows(workflows: Iterable[WorkflowTold]) -> Iterator[Need]:

@@ -131,7 +131,10 @@ def _targets(names: Sequence[str]) -> str:
 def _glance(night: Night) -> Iterator[Fact]:
     yield Fact(str(len(night.needs)), "needs a person" if len(night.needs) == 1 else "need a person", bool(night.needs))
     bad = sum(1 for run in night.runs if run.status == "failure")
-    yield Fact(str(len(night.runs)), f"run(s), {bad} failed" if bad else "run(s), none failed", bool(bad))
+    known = {run.run_id for run in night.runs}
+    unbegun = sum(1 for need in night.needs if need.kind == "failure" and need.run_id not in known)
+    told = f"run(s), {bad or 'none'} failed" + (f", {unbegun} could not begin" if unbegun else "")
+    yield Fact(str(len(night.runs)), told, bool(bad or unbegun))
     yield from _effects(night.effect)
     yield Fact(duration(night.execution_time), "time of steps")
 

@@ -68,7 +68,10 @@ def is_left(step: dict[str, Any]) -> bool:
 def test_night_after_night_the_window_ends_the_work_and_the_next_begins_with_what_it_left(
     aishell: Aishell, log_db: tuple[Any, str]
 ) -> None:
-    """A window of 1.2 s over work with pauses of 5 s together: after some nights everything is done, and nothing twice."""
+    """A window of 1.2 s over work with pauses of 5 s together: after some nights everything is done, and nothing twice.
+
+    Where others have the processors for so long that nothing fits, the windows grow.
+    """
     db, engine = log_db
     for name in LOGS:
         make_log(db, engine, name)
@@ -79,13 +82,14 @@ def test_night_after_night_the_window_ends_the_work_and_the_next_begins_with_wha
     documents, before = [ended.json], listed(aishell)
     while ended.code == 4:
         assert len(documents) < 40
+        window = 1.2 * (1 + len(documents) // 12)
         data = ended.json["output_data"]["backlog"]
         assert data["items"] == len(before) > 0
-        assert data["window_seconds"] <= 1.2
+        assert 0 <= data["window_seconds"] <= window
         assert ended.json["reasoning"].count("The backlog ") == 1
         # The last batch may have gone when the window closed, before anybody saw that it was the last: nothing is left then.
         undone = {name for name in (*LOGS, "log__new") if db.execute(f"SELECT 1 FROM {name} WHERE id <= {OLD} LIMIT 1")}
-        ended = night(aishell, db, 1.2)
+        ended = night(aishell, db, window)
         documents.append(ended.json)
         planned = deletions(ended.json)
         work = [item for item in before if item["tool"].startswith("delete_")]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from aishell.agents.maintenance import MaintenanceAgent
 from aishell.agents.summary import summarise
-from aishell.models import Server, Step, StepResult, StepStatus, Task
+from aishell.models import Cause, Server, Step, StepResult, StepStatus, Task
 from aishell.registry.context import Context
 from aishell.reporting.report import maintenance_report
 from aishell.reporting.units import gain
@@ -141,4 +142,8 @@ def test_damage_is_an_alarm(damaged):
 def test_there_was_something_to_change_where_it_failed(status, sentence):
     left = result(0, "optimize_table", status, params=ORDERS, reason="permission denied")
     assert sentence in told(left, result(1, "generate_maintenance_report"))
+    late = replace(result(0, "analyze_database_health", StepStatus.SKIPPED), cause=Cause.DEFERRED)
+    waits = told(late, result(1, "generate_maintenance_report"))
+    assert "The health check did not run." in waits
+    assert "Nothing was changed." in waits, "what the window left was not looked at"
     assert "Nothing was changed." in told(left), "the rest of the run waits for somebody, or was given up"

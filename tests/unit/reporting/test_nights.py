@@ -186,6 +186,8 @@ def test_each_kind_is_found_and_the_most_urgent_comes_first(made):
     ledger = {"local_at": "02:30 CET", "times": 3, "attempts": 0, "decided_at": at(3), "nominal_at": at(6)}
     made.insert("schedule_runs", schedule="nightly", target="", status="missed", reason="nobody looked", **ledger)
     made.insert("schedule_runs", schedule="weekly", target="crm", status="failed", reason="unreachable", **ledger)
+    later = {**ledger, "local_at": "03:30 CET", "times": 1, "nominal_at": at(5)}
+    made.insert("schedule_runs", schedule="weekly", target="crm", status="failed", reason="no route", **later)
     made.hold("crm")
     made.incident("last_verified_backup_age > 26h", target="crm")
     made.message("chat", "failed")
@@ -197,7 +199,7 @@ def test_each_kind_is_found_and_the_most_urgent_comes_first(made):
     assert told["damage"].text == "m.t is damaged: bad"
     assert told["finding"].text == "wraparound db 95 %: Freeze."
     assert [need.text for need in night.needs if need.kind == "failure"] == [
-        "schedule weekly of 02:30 CET (3 times): failed, unreachable",
+        "schedule weekly of 03:30 CET (4 times since 02:30 CET): failed, no route",
         "maintenance, step step_0: no disk; 1 more step(s) failed",
     ]
     assert told["approval"].remedy == f"aishell approvals show {asked}"
