@@ -178,9 +178,7 @@ def _backup(task: Task, inventory: Inventory) -> Step:
         if kind == "full"
         else "What has changed since the last verified backup.",
         evidence=(Evidence("database_bytes", bytes_, "as the server tells it", inventory.measured_at),),
-        estimate=estimate(
-            inventory, tool, "", bytes_, None
-        ),  # whether there is room is asked when it begins, of every engine
+        estimate=estimate(inventory, tool, "", bytes_),  # whether there is room is asked when it begins
     )
 
 

@@ -25,7 +25,7 @@ class BackupSteps:
             tool="backup_database_full",
             params={"expected_bytes": f"${{steps.{self.size}.output.bytes}}"},
             rationale=self.rationale,
-            estimate=estimate(inventory, "backup_database_full", "", bytes_, None),
+            estimate=estimate(inventory, "backup_database_full", "", bytes_),
             needs=(self.size,),
         )
         return [sized(self.size), backup, read(self.read, self.backup)]
