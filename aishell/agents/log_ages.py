@@ -87,9 +87,11 @@ def _old(log: LogTable, answer: Mapping[str, list[Row]], inventory: Inventory) -
             "no index begins with the date, and there is no whole number as the key to sample it by"
         )  # fmt: skip
         return Old(None, why, least=counted, days=days)
-    found = min(rows, max(round(guess.share * rows), counted, 1))
+    expected = round(guess.share * rows)
+    found = min(rows, max(expected, counted, 1))
     filtered = "before the filters, which leave fewer; " if log.rule.filters else ""
-    return Old(found, f"{filtered}{guess.method}", least=counted, days=days, exact=False)
+    method = f"at least: so many were counted, more than by {guess.method}" if counted > expected else guess.method
+    return Old(found, f"{filtered}{method}", least=counted, days=days, exact=False)
 
 
 def _dived(log: LogTable, inventory: Inventory) -> _Guess | None:

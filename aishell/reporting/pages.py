@@ -130,11 +130,15 @@ def _targets(names: Sequence[str]) -> str:
 
 def _glance(night: Night) -> Iterator[Fact]:
     yield Fact(str(len(night.needs)), "needs a person" if len(night.needs) == 1 else "need a person", bool(night.needs))
-    bad = sum(1 for run in night.runs if run.status == "failure")
-    known = {run.run_id for run in night.runs}
-    unbegun = sum(1 for need in night.needs if need.kind == "failure" and need.run_id not in known)
-    told = f"run(s), {bad or 'none'} failed" + (f", {unbegun} could not begin" if unbegun else "")
-    yield Fact(str(len(night.runs)), told, bool(bad or unbegun))
+    known = {run.run_id: run.status for run in night.runs}
+    failures = [need.run_id for need in night.needs if need.kind == "failure"]
+    bad = len({one for one in failures if one in known} | {one for one, status in known.items() if status == "failure"})
+    unbegun = sum(1 for one in failures if one not in known)
+    refused = sum(1 for status in known.values() if status == "rejected")
+    told = [f"{bad or 'none'} failed"]
+    told += [f"{refused} rejected"] if refused else []
+    told += [f"{unbegun} could not begin"] if unbegun else []
+    yield Fact(str(len(night.runs)), f"run(s), {', '.join(told)}", bool(bad or unbegun))
     yield from _effects(night.effect)
     yield Fact(duration(night.execution_time), "time of steps")
 

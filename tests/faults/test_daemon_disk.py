@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -49,7 +50,10 @@ def asked(path: Path, address: str) -> tuple[int, Any]:
 def listening(daemon: Running) -> list[tuple[str, int]]:
     """The TCP sockets on which a process listens: address in hexadecimal, as the kernel has it, and port."""
     pid = daemon.process.pid
-    own = {str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir()}
+    own = set()
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it opens and closes files meanwhile
+            own.add(str(one.readlink()))
     found = []
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:

@@ -146,6 +146,15 @@ def test_on_mariadb_the_smaller_side_of_the_index_counts(older, newer, expected)
     assert found.rows == pytest.approx(expected, rel=0.01)
 
 
+def test_more_that_were_counted_than_the_statistics_have_are_a_least():
+    """Rows came since the last ANALYZE: what was counted up to its limit is no estimate of all of them."""
+    after_it = [date for date in even(4000) if date > "2026-08-24"]
+    found = old("postgresql", answer("postgresql", 20_000, after_it))
+    assert (found.rows, found.least, found.exact) == (20_000, 20_000, False)
+    assert found.method.startswith("at least: so many were counted")
+    assert old("postgresql", answer("postgresql", 20_000, even())).method == "the histogram of the last ANALYZE"
+
+
 def test_filters_leave_fewer_and_it_is_said():
     one = log(filters=({"column": "level", "operator": "=", "value": "debug"},))
     found = old("postgresql", answer("postgresql", 0, even()), one)
