@@ -68,6 +68,7 @@ def bound(path: Path, group: str | None) -> socket.socket:
         if group is not None:
             shutil.chown(path, group=group)
             path.chmod(0o660)
+        made.listen()  # who asks before the thread that serves is up waits for it, and is not refused
     except (OSError, LookupError) as error:
         made.close()
         raise SettingsError(
