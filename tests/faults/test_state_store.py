@@ -148,9 +148,9 @@ def test_a_full_disk_under_the_store_starts_nothing_that_is_not_recorded(
         else:
             assert ended.code == 2
             # SQLite tells a full disk as an I/O error where it is its shared memory file that cannot grow.
-            assert re.search(r"cannot be (written|made|opened): .*(full|space|disk I/O error)|No space left", ended.err), (
-                ended.err
-            )
+            assert re.search(
+                r"cannot be (written|made|opened): .*(full|space|disk I/O error)|No space left", ended.err
+            ), ended.err
         if bloated_sqlite.facts(db)["pages"] != before["pages"]:
             assert states["optimize"] in ("started", "done"), "nothing is done that the store does not know of"
         outcomes.add(ended.code)
