@@ -13,8 +13,8 @@ from aishell.models import Task
 from aishell.schema import faults, wrong
 from aishell.yamlfile import Document
 
-#: Agents whose work is about one backup, archive or run: nobody does that every night.
-_BY_HAND = frozenset({"backup_restore", "archive_load", "undo"})
+#: Agents whose work is about one backup, archive, run or tool that a person names: nobody does that every night.
+_BY_HAND = frozenset({"backup_restore", "archive_load", "undo", "one_tool"})
 
 
 def check_task(

@@ -19,6 +19,7 @@ BUILT_IN = {
     "archive_load": ("aishell.agents.archive_load", "ArchiveLoadAgent"),
     "restore_test": ("aishell.agents.restore_test", "RestoreTestAgent"),
     "residue": ("aishell.agents.residue", "ResidueAgent"),
+    "one_tool": ("aishell.agents.one_tool", "OneToolAgent"),
     "undo": ("aishell.agents.undo", "UndoAgent"),
 }
 

@@ -212,7 +212,7 @@ def notifying(site: SiteFiles, *, scheduled: bool = False) -> AbstractContextMan
     return told_at_end(site, lambda text: say(printable(text), style="yellow", err=True), scheduled=scheduled)
 
 
-def parse_inputs(pairs: tuple[str, ...]) -> dict[str, Any]:
+def parse_inputs(pairs: tuple[str, ...], *, option: str = "--set") -> dict[str, Any]:
     """`--set key=value`, the value read as YAML. Raises UsageError."""
     from aishell.yamlfile import parse
 
@@ -220,8 +220,8 @@ def parse_inputs(pairs: tuple[str, ...]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise UsageError(f"--set {pair!r} is no assignment", hint="write --set key=value")
-        read = parse(value, f"--set {key}").data
+            raise UsageError(f"{option} {pair!r} is no assignment", hint=f"write {option} key=value")
+        read = parse(value, f"{option} {key}").data
         found[key] = value.strip() if isinstance(read, date) else read  # JSON has no dates: tools take them as texts
     return found
 

@@ -108,7 +108,11 @@ class Screen:
             self.out.print(f"go on with: {command('runs', 'resume', run)}", markup=False)
         elif result.exit_code == 4:
             again = "the same command"
-            if result.agent not in ("archive_load", "backup_restore"):  # these are no commands of `aishell run`
+            if result.agent not in (
+                "archive_load",
+                "backup_restore",
+                "one_tool",
+            ):  # these are no commands of `aishell run`
                 again = f"the next `{command('run', result.agent.replace('_', '-'), *on(result.target))}`"
             self.out.print(f"{again} begins with what was left", markup=False)
         if result.error:

@@ -171,8 +171,16 @@ def run_agent(ctx: click.Context, options: dict[str, Any]) -> None:
     ctx.exit(run_all(ctx, ctx.command.agent, ctx.command.taken(options), **options))
 
 
-def run_all(ctx: click.Context, agent: str, inputs: dict[str, Any], *, output: str, **options: Any) -> int:
-    """Run a task on every chosen target, one after the other; the exit code."""
+def run_all(
+    ctx: click.Context,
+    agent: str,
+    inputs: dict[str, Any],
+    *,
+    output: str,
+    then: Callable[[RunResult], None] | None = None,
+    **options: Any,
+) -> int:
+    """Run a task on every chosen target, one after the other; the exit code. `then`: shows what else there is for people."""
     site = open_site(ctx)
     hear_sigterm()
     names = site.servers.expand(chosen_targets(site, options))
@@ -181,6 +189,8 @@ def run_all(ctx: click.Context, agent: str, inputs: dict[str, Any], *, output: s
         from aishell.execution.result import contract
 
         result = run_one(site, Task(agent, name, input_data=inputs), output=output, **options)
+        if then is not None and output == "table":
+            then(result)
         return contract(result), result.exit_code
 
     if options["dry_run"]:

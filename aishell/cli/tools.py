@@ -21,7 +21,9 @@ ENGINES = ("postgresql", "mysql", "sqlite")
 _ORDER = ("common", *ENGINES)
 
 
-@click.group(cls=LazyGroup)
+@click.group(
+    cls=LazyGroup, lazy={"run": ("aishell.cli.tools_run", "run", "Run one tool on a database, through every gate.")}
+)
 def tools() -> None:
     """What aishell can do to a database: every statement it may ever send stands in one of these."""
 

@@ -1,0 +1,82 @@
+"""`aishell tools run`: one tool by its name, through every gate, as a run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.bloated import Bloated
+from tests.fix_aishell import Aishell
+from tests.scheduled import nightly
+
+SCHEMA = {"postgresql": "public", "sqlite": "main"}
+
+
+def tool(site: Aishell, name: str, *more: str, **params: Any) -> Any:
+    pairs = (word for key, value in params.items() for word in ("--param", f"{key}={json.dumps(value)}"))
+    return site("tools", "run", name, *pairs, "--url", site.url, "--environment", "test", *more)
+
+
+@pytest.fixture
+def orders(bloated: Bloated, aishell: Aishell) -> tuple[Aishell, dict[str, str], Bloated, Any]:
+    """A site, the parameters that name the table `orders` of a database of its own, and both."""
+    db = bloated.make()
+    aishell.url = db.url
+    schema = SCHEMA.get(bloated.engine) or db.execute("SELECT DATABASE()")[0][0]
+    return aishell, {"schema": schema, "table": "orders"}, bloated, db
+
+
+def test_what_a_tool_reads_is_the_runs_output(orders: Any) -> None:
+    site, table, _, db = orders
+    ((count,),) = db.execute("SELECT count(*) FROM orders")
+    document = json.loads(tool(site, "count_table_rows", "--output", "json", **table, exact=True).expect(0).out)
+    assert document["output_data"]["output"]["row_count"] == count
+    assert [action["tool"] for action in document["actions_taken"]] == ["count_table_rows"]
+    shown = tool(site, "inspect_tables").expect(0).out
+    assert {"customers", "orders"} <= set(shown.split()), "rows are a table"
+
+
+def test_what_a_tool_changes_is_asked_for_verified_and_in_the_audit(orders: Any) -> None:
+    site, table, bloated, db = orders
+    before = bloated.facts(db)
+    waiting = tool(site, "optimize_table", "--non-interactive", "--safety-level", "strict", **table).expect(3)
+    tool(site, "optimize_table", "--dry-run", **table).expect(0)
+    assert bloated.facts(db) == before
+    assert "go on with" in waiting.out
+    tool(site, "optimize_table", "--yes", **table).expect(0)
+    assert bloated.facts(db) != before
+    assert site.rows(
+        "SELECT tool, status FROM steps WHERE run_id = (SELECT id FROM runs WHERE state = 'completed')"
+    ) == [("optimize_table", "done")]
+    site("audit", "verify").expect(0)
+
+
+def test_what_is_wrong_is_named_before_anything_is_begun(aishell: Aishell, bloated_sqlite: Bloated) -> None:
+    aishell.url = bloated_sqlite.make().url
+    assert "did you mean 'optimize_table'" in tool(aishell, "optimise_table").expect(2).err
+    assert "did you mean 'table'" in tool(aishell, "optimize_table", schema="main", tabel="orders").expect(2).err
+    assert "needs the parameter 'schema'" in tool(aishell, "optimize_table").expect(2).err
+    assert "no_such" in tool(aishell, "optimize_table", schema="main", table="no_such").expect(2).err
+    assert (
+        "--param 'table' is no assignment"
+        in aishell("tools", "run", "optimize_table", "--param", "table").expect(2).err
+    )
+    assert not aishell.state.exists() or aishell.rows("SELECT id FROM runs") == []
+
+
+def test_what_its_agent_may_not_do_is_refused(aishell: Aishell, bloated_sqlite: Bloated) -> None:
+    db = bloated_sqlite.make()
+    aishell.url, before = db.url, bloated_sqlite.facts(db)
+    aishell.configure("agents/one_tool.yaml", "one_tool_agent: {capabilities: [database_read]}\n")
+    ended = tool(aishell, "optimize_table", "--yes", schema="main", table="orders")
+    assert "lacks the capability 'database_write'" in ended.expect(2).err
+    assert bloated_sqlite.facts(db) == before
+
+
+def test_no_schedule_runs_a_tool(aishell: Aishell, bloated_sqlite: Bloated) -> None:
+    """Its parameters are checked against the database alone, which would be at two in the morning."""
+    path = nightly(aishell, bloated_sqlite.make().url)
+    path.write_text(path.read_text().replace("agent: maintenance", "agent: one_tool"))
+    assert "unknown agent 'one_tool'" in aishell("schedule", "list").expect(2).err
