@@ -49,7 +49,7 @@ _FACTS = (
 
 #: The tool that tells what a role may do, and those of its blocks that a plan is made by.
 PRIVILEGES = "inspect_privileges"
-_ACCESS = {"postgresql": ("role", "tables")}
+_ACCESS = {"postgresql": ("role", "tables", "functions")}
 
 
 @dataclass
