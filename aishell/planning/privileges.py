@@ -59,8 +59,8 @@ class _Postgresql(Privileges):
         if not closed:
             return None
         schemas = dict.fromkeys(f"USAGE on the schema {row['schema']}" for row in closed if not row["reached"])
-        functions = [f"EXECUTE on {row['signature']}" for row in closed if not row["granted"]]
-        lacks = [*schemas, *functions]
+        functions = ", ".join(row["signature"] for row in closed if not row["granted"])
+        lacks = [*schemas, *([f"EXECUTE on {functions}"] if functions else ())]
         privileges = dict.fromkeys(one.split(" ", 1)[0] for one in lacks)
         grants = execution(closed, quote(self.role, "postgresql"))
         return LeftOut(
