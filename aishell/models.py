@@ -82,7 +82,7 @@ class Cause(StrEnum):
     DEFERRED = "deferred"  # left for another night
     IDLE = "idle"  # nothing calls for it now
     EXPIRED = "expired"  # it asked, and nobody answered in time: the step is rejected
-    PRIVILEGE = "privilege"  # the connected role may not do it: the plan went without it
+    PRIVILEGE = "privilege"  # the connected role may not do it: the plan went without it, or it failed for that
 
 
 @dataclass(frozen=True, slots=True)

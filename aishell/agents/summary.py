@@ -21,8 +21,11 @@ _SHRINKS = (
 def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
     """`output_data` of the JSON contract (model.md), and the reasoning."""
     done = [r for r in results if r.status is StepStatus.DONE and r.output is not None]
-    corrupted = [
-        row for r in done if r.tool == "check_table_corruption" for row in (r.output or {}).get("corrupted_tables", [])
+    corrupted = [  # also by a check that failed on other objects
+        row
+        for r in results
+        if r.tool == "check_table_corruption"
+        for row in (r.output or {}).get("corrupted_tables", [])
     ]
     before, after = (
         sum(_number(r, key) for r in done if r.tool in _SHRINKS) for key in ("bytes_before", "bytes_after")
@@ -126,7 +129,10 @@ def roughly(output: Mapping[str, Any]) -> str:
 
 def _unchecked(results: Sequence[StepResult]) -> list[str]:
     """A sentence when the check for damage looked at less than it was to."""
-    outputs = [r.output for r in results if r.tool == "check_table_corruption" and r.output]
+    checks = [r for r in results if r.tool == "check_table_corruption"]
+    if any(r.status is StepStatus.SKIPPED and r.cause is Cause.PRIVILEGE for r in checks):
+        return ["Nothing was checked for damage, and what was changed was changed unchecked."]
+    outputs = [r.output for r in checks if r.output]
     left = [row for output in outputs for row in output.get("not_checked") or ()]
     if not left:
         return []

@@ -12,7 +12,7 @@ from typing import Any
 
 from aishell.databases.base import Session, Statement
 from aishell.errors import AishellError, DatabaseError, StepError, UnexpectedError
-from aishell.execution import earning, hooking, nights
+from aishell.execution import denied, earning, hooking, nights
 from aishell.execution.blocking import holders
 from aishell.execution.clearance import CALM_POLL, WAIT_FOR_CALM, Cleared, calm, clear
 from aishell.execution.costs import cost_of
@@ -186,6 +186,7 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
         return record(run, step, doubtful, record_)
     except DatabaseError as error:
         result = replace(result, output=_so_far(context), execution_time=time.monotonic() - started)
+        result = replace(result, cause=Cause.PRIVILEGE if error.kind == "permission" else None)
         if error.kind == "cancelled" and (run.cancelled.is_set() or run.asked_to):
             stopped = _with_figures(run, step, replace(result, status=StepStatus.PENDING, reason="interrupted"))
             _interrupted(run, step, record_, stopped)
@@ -193,7 +194,7 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
         if error.kind == "statement_timeout":
             record_.happened.append(("step_timeout", {"seconds": context.options.statement_timeout}))
         told = DatabaseError(context.told(error, values), kind=error.kind, code=error.code, hint=error.hint)
-        return record(run, step, replace(result, error=_told(told)), record_)
+        return record(run, step, denied.explained(run.job, step, replace(result, error=_told(told))), record_)
     except AishellError as error:
         return record(run, step, _failed(result, error, context, started), record_)
     except (Exception, SystemExit) as error:  # a tool's own Python can raise anything
@@ -209,7 +210,7 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
         execution_time=time.monotonic() - started,
         deferred=tuple(_deferred(values, one) for one in outcome.objects if one.status == "deferred"),
     )
-    ended = record(run, step, result, record_)
+    ended = record(run, step, denied.explained(run.job, step, result), record_)
     run.warn(run.job.hooks.after(_call(run, step, values), outcome))
     return ended
 
@@ -466,6 +467,8 @@ def _given_up(run: Run, step: Step) -> Cause:
 
 
 def _cause(outcome: ToolResult) -> Cause | None:
+    if outcome.denied:
+        return Cause.PRIVILEGE
     if outcome.status != "skipped":
         return None
     return Cause.DEFERRED if outcome.deferred else Cause.IDLE

@@ -26,7 +26,7 @@ def leave_out(
     left: list[LeftOut] = []
     role = privileges_of(inventory)
     for step in steps:
-        allowed, lacks = _allowed(step, inventory.requires(step.tool), role)
+        allowed, lacks = as_allowed(step, inventory.requires(step.tool), role)
         left += lacks
         if allowed is not None:
             kept[step.id] = allowed
@@ -63,10 +63,13 @@ def _idle(
             yield name, None
 
 
-def _allowed(step: Step, needed: Sequence[str], role: Privileges) -> tuple[Step | None, list[LeftOut]]:
+def as_allowed(step: Step, needed: Sequence[str], role: Privileges) -> tuple[Step | None, list[LeftOut]]:
     """A step without what may not be done of it, or None, and that."""
     if not needed:
         return step, []
+    barred = role.barred(step.id, step.tool, needed)
+    if barred is not None:
+        return None, [barred]
     params = resolve(dict(step.params), lambda reference: None)
     if step.found is not None:
         return _found(step, params, needed, role)

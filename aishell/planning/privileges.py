@@ -24,8 +24,8 @@ _ALL = frozenset(
     ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "INDEX", "ALTER", "REFERENCES", "TRIGGER", "SHOW VIEW",
      "CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE", "CREATE TEMPORARY TABLES", *_OF_DATABASES)
 )  # fmt: skip
-#: PostgreSQL: the extension that a tool does its work by. Its variant without the extension says that nothing was done.
-_BY_EXTENSION = {"check_table_corruption": "amcheck"}
+#: PostgreSQL: the privilege to call the functions of the extension that is named behind it.
+EXECUTE = "EXECUTE ON "
 #: So many tables are named in a reason.
 NAMED = 5
 
@@ -40,8 +40,8 @@ class Privileges:
         """Why the role may not run `tool` on the table `key`, or on all tables (None); None where it may."""
         return None
 
-    def uncallable(self, step: str, tool: str) -> LeftOut | None:
-        """Why `tool` can do nothing although the server has all that it takes: the role may not call it; None where it may."""
+    def barred(self, step: str, tool: str, needed: Sequence[str]) -> LeftOut | None:
+        """Why the role may not run `tool` on any table at all; None where it may."""
         return None
 
 
@@ -51,13 +51,35 @@ class _Postgresql(Privileges):
         self.role = str(self.access["role"][0]["role_name"])  # the server's facts may come by another, the inspection's
         self.rows = {(row["schema"], row["table"]): row for row in self.access["tables"]}
 
+    def barred(self, step: str, tool: str, needed: Sequence[str]) -> LeftOut | None:
+        extensions = {name.removeprefix(EXECUTE) for name in needed if name.startswith(EXECUTE)}
+        closed = [
+            row for row in self.access.get("functions", ()) if row["extension"] in extensions and not row["allowed"]
+        ]
+        if not closed:
+            return None
+        schemas = dict.fromkeys(f"USAGE on the schema {row['schema']}" for row in closed if not row["reached"])
+        functions = ", ".join(row["signature"] for row in closed if not row["granted"])
+        lacks = [*schemas, *([f"EXECUTE on {functions}"] if functions else ())]
+        privileges = dict.fromkeys(one.split(" ", 1)[0] for one in lacks)
+        grants = execution(closed, quote(self.role, "postgresql"))
+        return LeftOut(
+            step,
+            tool,
+            self.server.database,
+            f"role {self.role} lacks {', '.join(lacks)}",
+            tuple(privileges),
+            tuple(grants),
+        )
+
     def refused(self, step: str, tool: str, key: Key | None, needed: Sequence[str]) -> LeftOut | None:
+        needed = [name for name in needed if not name.startswith(EXECUTE)]
+        if not needed:
+            return None  # not even USAGE: what it calls goes by OID
         if key is not None:
             rows = [self.rows[key]] if key in self.rows else []
         else:  # what belongs to an extension, and what is computed from other tables, is made anew by its definition
-            rows = (
-                [row for row in self.rows.values() if row["relkind"] != "m" and not row["extension"]] if needed else []
-            )
+            rows = [row for row in self.rows.values() if row["relkind"] != "m" and not row["extension"]]
         found = [(row, missing) for row in rows if (missing := _missing(row, needed))]
         if not found:
             return None
@@ -69,16 +91,6 @@ class _Postgresql(Privileges):
         told = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
         reason = f"role {self.role} lacks {', '.join(privileges)} on {told}"
         return LeftOut(step, tool, self.server.database, reason, privileges, tuple(grants))
-
-    def uncallable(self, step: str, tool: str) -> LeftOut | None:
-        extension = _BY_EXTENSION.get(tool)
-        called = [row for row in self.access.get("functions", ()) if row["extension"] == extension]
-        closed = [row["signature"] for row in called if not row["allowed"]]
-        if not closed:
-            return None
-        reason = f"role {self.role} lacks EXECUTE on the functions of the extension {extension}"
-        grant = f"GRANT EXECUTE ON FUNCTION {', '.join(closed)} TO {quote(self.role, 'postgresql')};"
-        return LeftOut(step, tool, self.server.database, reason, ("EXECUTE",), (grant,))
 
     def _reason(self, row: Row, missing: Sequence[str]) -> str:
         role, owner = self.role, row["owner"]
@@ -156,6 +168,16 @@ class _Sqlite(Privileges):
         )
         where = ".".join(key) if key else str(file["path"])
         return LeftOut(step, tool, where, "this user may not write the file, or its folder", tuple(needed), (), hint)
+
+
+def execution(functions: Sequence[Row], role: str) -> list[str]:
+    """PostgreSQL: what lets `role`, quoted, call functions that it may not call, in whatever schema they are."""
+    schemas = dict.fromkeys(quote(row["schema"], "postgresql") for row in functions if not row["reached"])
+    closed = [row["signature"] for row in functions if not row["granted"]]
+    return [
+        *(f"GRANT USAGE ON SCHEMA {schema} TO {role};" for schema in schemas),
+        *([f"GRANT EXECUTE ON FUNCTION {', '.join(closed)} TO {role};"] if closed else ()),
+    ]
 
 
 _JUDGES = {"postgresql": _Postgresql, "mysql": _Mysql, "sqlite": _Sqlite}

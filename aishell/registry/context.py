@@ -38,6 +38,7 @@ class ObjectResult:
     after: Mapping[str, Any] | None = None
     reason: str | None = None
     seconds: float = 0.0
+    denied: bool = False  # the role may not do it
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class ToolResult:
     objects: tuple[ObjectResult, ...] = ()
     reason: str | None = None
     deferred: bool = False  # all of it was left, and some of that for another night
+    denied: bool = False  # it failed, and the role may not do some of it
 
 
 @dataclass

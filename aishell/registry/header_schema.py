@@ -15,9 +15,10 @@ ARCHIVES = {
     "load": frozenset({"archive", "part", "more", "within"}),
 }
 #: Engine -> what a tool may need on a table. PostgreSQL: MAINTAIN is what an owner has, and from version 17 on others by a grant;
-#: VACUUM is the same, and the database's owner has it too; OWNERSHIP comes with the owner's role alone. SQLite: of the file.
+#: VACUUM is the same, and the database's owner has it too; OWNERSHIP comes with the owner's role alone. EXECUTE ON is of no
+#: table: it is of those functions of an extension that `inspect_privileges` asks for. SQLite: of the file.
 PRIVILEGES: dict[str, tuple[str, ...]] = {
-    "postgresql": ("SELECT", "INSERT", "UPDATE", "DELETE", "MAINTAIN", "VACUUM", "OWNERSHIP"),
+    "postgresql": ("SELECT", "INSERT", "UPDATE", "DELETE", "MAINTAIN", "VACUUM", "OWNERSHIP", "EXECUTE ON amcheck"),
     "mysql": (
         *("SELECT", "INSERT", "UPDATE", "DELETE", "ALTER", "CREATE", "DROP", "TRIGGER", "SHOW VIEW", "EVENT"),
         "LOCK TABLES",

@@ -60,7 +60,8 @@ class Objects:
             status, reason = self._status(error), self._told(error, group)
             if status == "failed" and (left := self._clean(group)):
                 reason = f"{reason}; {left}"
-            results = [self._result(row, status, reason=reason) for row in group]
+            denied = error.kind == "permission"
+            results = [replace(self._result(row, status, reason=reason), denied=denied) for row in group]
         seconds = (time.monotonic() - started) / len(group)
         again = [number for number, result in enumerate(results) if result.status != "ok"] if len(group) > 1 else []
         through_now = [replace(r, seconds=seconds) for n, r in enumerate(results) if n not in again]
@@ -273,8 +274,6 @@ class Objects:
             return "corrupted"
         if error.kind == "lock_timeout" and (self.tool.read_only or self.tool.grouped):
             return "deferred"  # one locked table of many, done another night, stops nothing that does not need it
-        if error.kind == "permission" and self.tool.read_only:
-            return "skipped"
         return "skipped" if error.kind in ("unsupported", "missing_object") else "failed"
 
     def _conclude(self) -> ToolResult:

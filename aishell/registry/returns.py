@@ -34,7 +34,8 @@ def conclude(tool: Tool, values: Mapping[str, Any], results: Sequence[ObjectResu
     reasons = [f"{r.label}: {r.reason}" if len(results) > 1 else str(r.reason) for r in (bad or idle)]
     put_off = status == "skipped" and any(r.status == "deferred" for r in results)
     reason = ("deferred: " if put_off else "") + "; ".join(reasons[:5])
-    return ToolResult(status, aggregate(tool, blocks), tuple(results), reason or None, put_off)
+    denied = any(r.denied for r in bad)
+    return ToolResult(status, aggregate(tool, blocks), tuple(results), reason or None, put_off, denied)
 
 
 def so_far(tool: Tool, figures: Row) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from aishell.planning.backup_rights import (
     of_routines,
     told,
 )
-from aishell.planning.privileges import Access, account_of, in_force
+from aishell.planning.privileges import Access, account_of, execution, in_force
 from aishell.reporting import roles
 from aishell.reporting.units import duration, size
 
@@ -241,7 +241,12 @@ def _extensions(server: Server, access: Access, role: str) -> Iterator[Finding]:
             text = f"version {row['installed_version']} is installed, the server brings {row['default_version']}"
             yield Finding(WARNING, name, text, "as its owner", (f"ALTER EXTENSION {name} UPDATE;",))
         elif not all(f["allowed"] for f in called):
-            grants = roles.checking(access, role) if name == "amcheck" else [f"GRANT pg_stat_scan_tables TO {role};"]
+            grants = execution(called, role)
+            if name == "amcheck":
+                missed = f"{missed}; the check is left out of plans"
+            else:  # there is a role of the server for its functions
+                schemas = execution([{**row, "granted": True} for row in called], role)
+                grants = [*schemas, f"GRANT pg_stat_scan_tables TO {role};"]
             yield Finding(WARNING, name, f"{role} may not call it: {missed}", "as a superuser", tuple(grants))
         else:
             yield Finding(OK, name, f"version {row['installed_version']}")

@@ -214,7 +214,12 @@ def _failed(run: RunTold, result: dict[str, Any], made_up: str) -> Iterator[Need
     """Steps that failed or were refused, one line a run: the first, and how many more."""
     error = result.get("error") or {}
     show = command("runs", "show", run.run_id[:8])
-    failed = [step for step in run.steps if step.status == StepStatus.FAILED]
+    failures = [step for step in run.steps if step.status == StepStatus.FAILED]
+    denied = [step for step in failures if step.cause == Cause.PRIVILEGE and run.status != "failure"]
+    if denied:
+        text = f"{run.agent}, {_first(denied, 'failed')}{made_up}"
+        yield _need("privileges", run, text, command("doctor", *on(run.target)))
+    failed = [step for step in failures if step not in denied]
     if failed:
         yield _need("failure", run, f"{run.agent}, {_first(failed, 'failed')}{made_up}", show)
     elif run.status == "failure":

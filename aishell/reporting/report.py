@@ -50,7 +50,7 @@ def maintenance_report(params: Mapping[str, Any], context: Context) -> dict[str,
         *_findings(results, context.target),
         *_steps(plan, results),
         *_logs(plan, results),
-        *_damage(results),
+        *_damage(plan, results),
         *_left(plan, results),
         *_backlog(context.backlog()),
         *_figures(results, server),
@@ -64,7 +64,7 @@ def _findings(results: Sequence[StepResult], target: str) -> Iterable[str]:
         return ["## Findings", "", "None.", ""]
     found.sort(key=lambda f: _SEVERITIES.index(f["severity"]) if f["severity"] in _SEVERITIES else len(_SEVERITIES))
     acted = _acted_on(results)
-    if any(r.tool == "check_table_corruption" and r.status is StepStatus.DONE for r in results):
+    if any(r.tool == "check_table_corruption" and (r.output or {}).get("checked") for r in results):
         acted[UNSEEN_DAMAGE] = ["the tables were read, see below"]
     lines = [f"- **{_name(f['severity'])}** {_subject(f)}: {_told(f, acted.get(_about(f)), target)}" for f in found]
     return ["## Findings, before anything was done", "", *_cut(lines), ""]
@@ -204,8 +204,12 @@ def _relatives(result: StepResult) -> str:
     return f"{least}{output['relatives_deleted']:,}, and {least}{output['relatives_changed']:,} were changed"
 
 
-def _damage(results: Sequence[StepResult]) -> Iterable[str]:
+def _damage(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
     checks = [r for r in results if r.tool == "check_table_corruption"]
+    without = [one.reason for one in plan.left_out if one.tool == "check_table_corruption"]
+    if without:
+        told = f"Nothing was checked: {_name(without[0])}. What this run changed, it changed unchecked."
+        return ["## Corruption check", "", told, ""]
     if not checks:
         return []
     damaged = [row for r in checks for row in (r.output or {}).get("corrupted_tables", [])]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from aishell.databases.quoting import literal, pattern, quote
 from aishell.models import Row, Server
 from aishell.planning.backup_rights import DUMP, Account, seeing_routines
-from aishell.planning.privileges import Access
+from aishell.planning.privileges import Access, execution
 
 INSPECT, MAINTAIN = "aishell_inspect", "aishell_maintain"
 #: What MariaDB and MySQL ask for: reading; ANALYZE and OPTIMIZE (INSERT); ALTER TABLE … FORCE (ALTER, CREATE, INSERT).
@@ -53,11 +53,13 @@ def reading(server: Server, access: Access, role: str) -> list[str]:
 
 
 def checking(access: Access, role: str) -> list[str]:
-    """PostgreSQL: call amcheck, whose functions only superusers may by default; pg_monitor covers pgstattuple's."""
-    closed = [
-        row["signature"] for row in access["functions"] if row["extension"] == "amcheck" and not row["by_everybody"]
+    """PostgreSQL: let new roles call amcheck, whose functions only superusers may by default; pg_monitor covers pgstattuple's."""
+    new = [
+        {**row, "granted": row["by_everybody"], "reached": row["reached_by_everybody"]}
+        for row in access["functions"]
+        if row["extension"] == "amcheck"
     ]
-    return [f"GRANT EXECUTE ON FUNCTION {', '.join(closed)} TO {role};"] if closed else []
+    return execution(new, role)
 
 
 def maintaining(server: Server, access: Access, role: str) -> list[str]:

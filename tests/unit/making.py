@@ -74,6 +74,7 @@ def unconnected(dialect: str, path: object = "") -> Database:
 
 def make_server(engine: str = "postgresql", **facts: Any) -> Server:
     known: dict[str, Any] = {"product": engine, "version": (15, 4), "database": "shop", "identity": "it"}
+    known |= {"features": frozenset({"amcheck"})} if engine == "postgresql" else {}
     return Server(engine, **{**known, **facts})
 
 

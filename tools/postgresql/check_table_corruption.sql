@@ -17,16 +17,14 @@
 -- examples: [{params: {tables: [{schema: public, table: orders}]}}]
 --
 -- Checks nothing and says so: PostgreSQL checks tables and indexes only with the extension amcheck, and that is not installed
--- in this database or not usable.
+-- in this database.
 -- `CREATE EXTENSION amcheck` (contrib; a superuser, or the owner of a trusted installation) makes the check possible. Until
 -- then a complete pg_dump at least reads every row, and analyze_database_health reads the server's count of bad page
 -- checksums.
 
 -- not_checked: every named table, with the reason
 SELECT w."schema" AS schema, w."table" AS "table",
-       CASE WHEN EXISTS (SELECT 1 FROM pg_extension AS e WHERE e.extname = 'amcheck')
-            THEN 'the amcheck extension is installed, but this role cannot use it (EXECUTE on its functions, its schema on the search_path)'
-            ELSE 'the amcheck extension is not installed' END AS reason
+       'the amcheck extension is not installed' AS reason
 FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)
 ORDER BY w."schema", w."table"
 

@@ -79,15 +79,20 @@ FROM pg_available_extensions AS a
 WHERE a.name IN ('pgstattuple', 'amcheck')
 ORDER BY a.name
 
--- functions: what they bring that aishell calls
-SELECT e.extname::text AS extension, format('%I.%I(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)) AS signature, has_function_privilege(p.oid, 'EXECUTE') AS allowed,
-       has_function_privilege('public', p.oid, 'EXECUTE') AS by_everybody
+-- functions: what they bring that aishell calls, and whether it may: that takes EXECUTE, and USAGE on the schema they are in
+SELECT e.extname::text AS extension, n.nspname::text AS schema,
+       format('%I.%I(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)) AS signature,
+       m.granted AND m.reached AS allowed, m.granted AS granted, m.reached AS reached,
+       has_function_privilege('public', p.oid, 'EXECUTE') AS by_everybody,
+       has_schema_privilege('public', n.oid, 'USAGE') AS reached_by_everybody
 FROM pg_extension AS e
 JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.classid = 'pg_proc'::regclass
 JOIN pg_proc AS p ON p.oid = d.objid
 JOIN pg_namespace AS n ON n.oid = p.pronamespace
+CROSS JOIN LATERAL (SELECT has_function_privilege(p.oid, 'EXECUTE') AS granted, has_schema_privilege(n.oid, 'USAGE') AS reached) AS m
 WHERE e.extname IN ('pgstattuple', 'amcheck')
-  AND p.proname IN ('pgstattuple', 'pgstattuple_approx', 'pgstatindex', 'bt_index_check', 'verify_heapam')
+  AND (p.proname IN ('pgstattuple', 'pgstattuple_approx', 'pgstatindex', 'verify_heapam')
+       OR p.proname = 'bt_index_check' AND p.pronargs = 2)  -- the one that looks at the table too
 ORDER BY e.extname, p.proname, p.pronargs
 
 -- include: backup_obstacles

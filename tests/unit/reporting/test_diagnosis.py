@@ -233,12 +233,17 @@ def test_every_lack_of_a_role_comes_with_its_grant():
 def test_extensions():
     def found(**row: str | None) -> Finding:
         extension = {"name": "amcheck", "installed_version": "1.3", "default_version": "1.3"} | row
-        call = {"extension": "amcheck", "signature": "s.f(x)", "allowed": False, "by_everybody": False}
+        call = {"extension": "amcheck", "schema": "s", "signature": "s.f(x)", "allowed": False, "granted": False}
+        call |= {"reached": False, "by_everybody": False, "reached_by_everybody": True}
         return subjects(replace(FACTS, access={**ACCESS, "extensions": [extension], "functions": [call]}))["amcheck"]
 
     assert found(installed_version=None).sql == ("CREATE EXTENSION amcheck;",)
     assert found(default_version="1.5").sql == ("ALTER EXTENSION amcheck UPDATE;",)
-    assert found().sql == ('GRANT EXECUTE ON FUNCTION s.f(x) TO "postgres";',)
+    assert found().sql == (
+        'GRANT USAGE ON SCHEMA "s" TO "postgres";',
+        'GRANT EXECUTE ON FUNCTION s.f(x) TO "postgres";',
+    )
+    assert "left out of plans" in found().text
 
 
 def test_the_entry_that_counts_on_mysql():

@@ -3,6 +3,7 @@
 -- category: analysis
 -- risk: safe
 -- capabilities: [database_read, schema_analyze]
+-- privileges: [EXECUTE ON amcheck]
 -- runs: each
 -- transaction: none
 -- lock: ACCESS SHARE
