@@ -10,6 +10,7 @@ from aishell.agents.base import Agent, Draft
 from aishell.agents.summary import left_over
 from aishell.errors import ParameterError
 from aishell.models import AgentConfig, Estimate, Evidence, Inventory, Server, Step, StepResult, StepStatus, Task
+from aishell.moments import at
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
@@ -217,5 +218,5 @@ def _warnings(data: Mapping[str, Any], server: Server) -> list[str]:
         told.append("the backup was not verified yet: it is read from beginning to end before anything is restored")
     if not made.get("compared"):
         told.append("the backup was made without fingerprints: what comes back cannot be compared with what it saw")
-    told.append(f"{size(_needs(made))} as of {made['started_at'][:19]}Z")
+    told.append(f"{size(_needs(made))} as of {at(made['started_at'])}")
     return told

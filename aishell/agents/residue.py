@@ -20,6 +20,7 @@ from aishell.models import (
     Task,
     canonical,
 )
+from aishell.moments import at
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
 from aishell.verdicts import Decision, Reason, Verdict
@@ -87,7 +88,7 @@ def described(one: Residue) -> str:
     parts = [
         f"{one.kind} {one.name}",
         size(one.bytes) if one.bytes is not None else "",
-        f"since {one.since[:19]}" if one.since else "",
+        f"since {at(one.since)}" if one.since else "",
         f"of the run {one.run_id[:8]}" if one.run_id else "",
     ]
     return ("" if one.certain else "perhaps: ") + ", ".join(filter(None, parts))

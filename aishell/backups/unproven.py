@@ -10,6 +10,7 @@ from aishell.backups.vault import vault_of
 from aishell.commands import command
 from aishell.errors import BackupError
 from aishell.models import Server
+from aishell.moments import at
 from aishell.registry.context import Context
 from aishell.state.history import last_tries
 
@@ -47,5 +48,5 @@ def longest_unproven(entries: Sequence[Entry], identity: str, tried: Mapping[str
 def reason(entry: Entry) -> str:
     """Why it was chosen, in words."""
     if entry.compared_at is None:
-        return f"made {entry.started_at[:16]}Z, never restored and compared"
-    return f"made {entry.started_at[:16]}Z, last restored and compared {entry.compared_at[:16]}Z"
+        return f"made {at(entry.started_at)}, never restored and compared"
+    return f"made {at(entry.started_at)}, last restored and compared {at(entry.compared_at)}"

@@ -7,7 +7,9 @@ import json
 import os
 import socket
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
+from types import UnionType
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +17,8 @@ from aishell.commands import command
 from aishell.errors import AishellError, UsageError
 from aishell.models import plain
 
+#: What a value of an answer has to be.
+Kind = type | UnionType
 #: Seconds that an answer is waited for.
 _PATIENCE = 15.0
 
@@ -73,12 +77,12 @@ def call(path: str, *names: str, said: dict[str, Any] | None = None) -> Any:
     return document
 
 
-def document(path: str, *names: str, keys: Mapping[str, type], said: dict[str, Any] | None = None) -> dict[str, Any]:
+def document(path: str, *names: str, keys: Mapping[str, Kind], said: dict[str, Any] | None = None) -> dict[str, Any]:
     """An answer that is one object, with these keys of these types. Raises UsageError as `call`, and for any other."""
     return _fitting(path, call(path, *names, said=said), keys)
 
 
-def documents(path: str, *names: str, keys: Mapping[str, type]) -> list[dict[str, Any]]:
+def documents(path: str, *names: str, keys: Mapping[str, Kind]) -> list[dict[str, Any]]:
     """An answer that is a list of such objects."""
     found = call(path, *names)
     if not isinstance(found, list):
@@ -86,10 +90,21 @@ def documents(path: str, *names: str, keys: Mapping[str, type]) -> list[dict[str
     return [_fitting(path, one, keys) for one in found]
 
 
-def _fitting(path: str, found: Any, keys: Mapping[str, type]) -> dict[str, Any]:
-    if not isinstance(found, dict) or any(not isinstance(found.get(key), kind) for key, kind in keys.items()):
+def _fitting(path: str, found: Any, keys: Mapping[str, Kind]) -> dict[str, Any]:
+    if not isinstance(found, dict) or not all(_fits(found.get(key), kind) for key, kind in keys.items()):
         raise _strange(path)
     return found
+
+
+def _fits(value: Any, kind: Kind) -> bool:
+    """Whether a value is of a type; `datetime` is a moment as a text."""
+    if kind not in (datetime, datetime | None) or value is None:
+        return isinstance(value, kind)
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _strange(path: str) -> UsageError:

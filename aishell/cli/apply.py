@@ -12,6 +12,7 @@ from aishell.cli.common import hear_sigterm, notifying, open_site, run_options
 from aishell.cli.main import ShowsExamples
 from aishell.cli.run import execute
 from aishell.cli.streams import say
+from aishell.moments import at
 
 
 @click.command(
@@ -55,7 +56,7 @@ def apply(
     with screen.working("looking whether the plan still fits"):
         planned = site.present(plan, url=url, environment=environment, safety_level=safety_level, look_only=dry_run)
     if output == "table":
-        say(f"plan of {plan.created_at[:19]}Z; the database still fits it")
+        say(f"plan of {at(plan.created_at)}; the database still fits it")
         say()
     screen.preview(planned)
     with nullcontext() if dry_run else notifying(site):

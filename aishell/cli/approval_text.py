@@ -7,6 +7,7 @@ from typing import Any
 
 from aishell.cli.console import sql_lines
 from aishell.models import Sent
+from aishell.moments import at, nominal
 from aishell.reporting import asked as words
 from aishell.reporting.units import printable
 
@@ -56,8 +57,10 @@ def _who_and_when(asked: Mapping[str, Any]) -> Iterator[str]:
         nor = f", nor {printable(editors)}, who edited it" if editors else ""
         yield f"two people have to approve, neither of them {printable(asked['requested_by'])}{nor}{before}"
     if asked.get("schedule"):
-        window = f", whose window closes at {printable(asked['window_ends'])}" if asked.get("window_ends") else ""
+        window = (
+            f", whose window closes at {printable(nominal(asked['window_ends']))}" if asked.get("window_ends") else ""
+        )
         yield f"of the schedule {printable(asked['schedule'])}{window}"
-    since, until = asked["requested_at"][:19], (asked.get("until") or asked["expires_at"])[:19]
-    yield f"run {asked['run_id'][:8]}, step {printable(asked['step'])}; asked {since}Z, to be answered until {until}Z"
+    since, until = at(asked["requested_at"]), at(asked.get("until") or asked["expires_at"])
+    yield f"run {asked['run_id'][:8]}, step {printable(asked['step'])}; asked {since}, to be answered until {until}"
     yield f"digest {asked['digest']}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,10 @@ from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import DeniedError, UsageError
+from aishell.moments import at
+
+if TYPE_CHECKING:
+    from aishell.cli.afar import Kind
 
 SOCKET = click.option(
     "--socket", "socket_", metavar="PATH", help="Answer at a daemon's socket, as the user you are; no site is opened."
@@ -21,11 +26,15 @@ SOCKET = click.option(
 
 #: What a request is made of, whoever answers.
 _TEXTS = ("id", "run_id", "status", "level", "digest", "tool", "risk", "server", "step", "target", "requested_by")
-_REQUEST: dict[str, type] = {
-    **dict.fromkeys((*_TEXTS, "requested_at", "expires_at"), str),
+_REQUEST: dict[str, Kind] = {
+    **dict.fromkeys(_TEXTS, str),
+    **dict.fromkeys(("requested_at", "expires_at"), datetime),
+    **dict.fromkeys(("until", "window_ends"), datetime | None),
     **dict.fromkeys(("statements", "reasons", "risks", "approved_by"), list),
     "params": dict,
 }
+#: The same of one that waits.
+_WAITS: dict[str, Kind] = {"id": str, "asked_at": datetime, "until": datetime}
 
 
 @click.group(cls=LazyGroup)
@@ -44,14 +53,13 @@ def list_(ctx: click.Context, /, socket_: str | None, output: str) -> None:
     """What waits now."""
     from aishell.cli.afar import documents
     from aishell.cli.listing import show_rows
-    from aishell.reporting.units import at_utc
     from aishell.serving.answers import waiting
 
-    found = documents(socket_, "approvals", keys={"id": str}) if socket_ else waiting(open_files(ctx))
+    found = documents(socket_, "approvals", keys=_WAITS) if socket_ else waiting(open_files(ctx))
     left = () if output == "json" else ("run_id", "server", "people", "expires_at")
     rows = [{key: value for key, value in row.items() if key not in left} for row in found]
     if output != "json":
-        rows = [{**row, "asked_at": at_utc(row["asked_at"]), "until": at_utc(row["until"])} for row in rows]
+        rows = [{**row, "asked_at": at(row["asked_at"]), "until": at(row["until"])} for row in rows]
     show_rows(rows, output, empty="nothing waits for an approval", least=("step", "asked_at"))
 
 
@@ -167,8 +175,8 @@ def _show_review(asked: Mapping[str, Any]) -> None:
     for name in review["referred"]:
         say(printable(f"  {name} = {review['output_data'].get(name)!r}  (goes to later stages, and can be edited)"))
     say(f"every step: {command('runs', 'report', asked['run_id'][:8])}")
-    since, until = asked["requested_at"][:19], asked["expires_at"][:19]
-    say(f"workflow run {review['workflow_id'][:8]}; asked {since}Z, expires {until}Z")
+    since, until = at(asked["requested_at"]), at(asked["expires_at"])
+    say(f"workflow run {review['workflow_id'][:8]}; asked {since}, expires {until}")
     say(f"digest {asked['digest']}")
 
 

@@ -14,6 +14,7 @@ from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import UsageError
+from aishell.moments import at
 
 if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
@@ -173,7 +174,7 @@ def _seal(site: SiteFiles, path: Path, days: float) -> None:
     before = datetime.now(UTC) - timedelta(days=days)
     cut, part = seal(site.store, path, before.isoformat(timespec="microseconds"))
     if part is None:
-        say(f"nothing is sealed: no whole run that is over ended before {before:%Y-%m-%d %H:%M} UTC")
+        say(f"nothing is sealed: no whole run that is over ended before {at(before)}")
     else:
         say(f"{cut.count} events, {part.first} to {part.through}, are in {printable(path)} now; head {part.head}")
     if cut.held is not None:

@@ -14,6 +14,7 @@ from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import BackupError, ParameterError, TargetUnavailableError, UnknownNameError, UsageError
+from aishell.moments import at
 
 if TYPE_CHECKING:
     from aishell.backups.catalog import Entry
@@ -162,8 +163,9 @@ def _moment(site: Site, entry: Entry, manifest: Manifest, text: str) -> str:
     chain = site.vault.chain(entry)
     first, last = chain[0][1].started_at, manifest.finished_at
     if not datetime.fromisoformat(first) <= moment <= datetime.fromisoformat(last):
+        ends = [at(one, seconds=True) for one in (first, last, moment.astimezone(UTC))]
         raise UsageError(
-            f"{entry.backup_id} reaches from {first[:19]}Z to {last[:19]}Z, not to {moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            f"{entry.backup_id} reaches from {ends[0]} to {ends[1]}, not to {ends[2]}",
             hint=f"`{command('backups', 'list')}` shows the others; a later increment reaches further",
         )
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -11,6 +11,7 @@ from aishell.cli.main import LazyGroup, ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import BackupError
+from aishell.moments import at
 
 if TYPE_CHECKING:
     from aishell.backups.catalog import Entry
@@ -116,13 +117,13 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
         write_json(document)
         return
     title(f"{entry.backup_id}  {entry.kind} of {entry.target}")
-    proven = f"{_proven(entry)}, looked at {entry.rung_at[:19]}Z"
+    proven = f"{_proven(entry)}, looked at {at(entry.rung_at)}"
     lines = {
         "database": f"{entry.database} ({entry.engine}, {entry.identity})",
-        "taken": f"{entry.started_at[:19]}Z to {entry.finished_at[:19]}Z",
+        "taken": f"{at(entry.started_at)} to {at(entry.finished_at)}",
         "size": f"{size(entry.bytes)}" + (f" of {size(entry.source_bytes)}" if entry.source_bytes else ""),
         "method": entry.method,
-        "proven": proven + (f", compared {entry.compared_at[:19]}Z" if entry.compared_at else ""),
+        "proven": proven + (f", compared {at(entry.compared_at)}" if entry.compared_at else ""),
         "place": entry.path,
         "copies": ", ".join(_copy(entry, name) for name in entry.copies) or "none: it is as safe as its disk",
         "rests on": ", ".join(document["rests_on"]) or "nothing",
@@ -260,7 +261,7 @@ def _copy(entry: Entry, place: str) -> str:
     read = entry.copies_read.get(place)
     if read is None:
         return place
-    return f"{place} (DAMAGED: {read.problem})" if read.problem else f"{place} (read {read.at[:19]}Z)"
+    return f"{place} (DAMAGED: {read.problem})" if read.problem else f"{place} (read {at(read.at)})"
 
 
 def _proven(entry: Entry) -> str:

@@ -212,8 +212,13 @@ def notifying(site: SiteFiles, *, scheduled: bool = False) -> AbstractContextMan
     return told_at_end(site, lambda text: say(printable(text), style="yellow", err=True), scheduled=scheduled)
 
 
-def parse_inputs(pairs: tuple[str, ...], *, option: str = "--set") -> dict[str, Any]:
+def parse_inputs(pairs: tuple[str, ...]) -> dict[str, Any]:
     """`--set key=value`, the value read as YAML. Raises UsageError."""
+    return assigned("--set", pairs)
+
+
+def assigned(option: str, pairs: tuple[str, ...]) -> dict[str, Any]:
+    """The same of another option."""
     from aishell.yamlfile import parse
 
     found = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -12,8 +13,10 @@ from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import UsageError
 from aishell.models import server_of
+from aishell.moments import at
 
 if TYPE_CHECKING:
+    from aishell.cli.afar import Kind
     from aishell.site_files import SiteFiles
 
 SOCKET = click.option(
@@ -22,7 +25,7 @@ SOCKET = click.option(
 
 
 #: What a hold is made of, whoever answers.
-_HOLD: dict[str, type] = dict.fromkeys(("reason", "by", "since"), str)
+_HOLD: dict[str, Kind] = {"reason": str, "by": str, "since": datetime}
 
 
 @click.command(
@@ -43,7 +46,7 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
     """
     from aishell.cli.afar import document, documents
     from aishell.cli.listing import show_rows
-    from aishell.reporting.units import at_utc, printable
+    from aishell.reporting.units import printable
     from aishell.serving import control
     from aishell.state.runs import who
 
@@ -52,7 +55,7 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
             raise UsageError("a hold has a reason", hint="--reason TEXT says it to whoever meets the hold")
         rows = documents(socket_, "hold", keys=_HOLD) if socket_ else control.held(open_files(ctx))
         if output != "json":
-            rows = [{**row, "target": row["target"] or "(every target)", "since": at_utc(row["since"])} for row in rows]
+            rows = [{**row, "target": row["target"] or "(every target)", "since": at(row["since"])} for row in rows]
         show_rows(rows, output, empty="nothing is on hold")
         return
     if socket_:

@@ -9,6 +9,7 @@ import click
 from aishell.cli.common import OUTPUT, open_files
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
+from aishell.moments import at
 
 if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
@@ -50,14 +51,13 @@ def test(ctx: click.Context, /, rule: str | None, output: str) -> None:
 def list_(ctx: click.Context, /, waiting: bool, limit: int, output: str) -> None:
     """What was decided to be told, the newest first, and what became of it."""
     from aishell.cli.listing import show_rows
-    from aishell.reporting.units import at_utc
 
     site = open_files(ctx)
     found = site.outbox.recent(limit=limit, waiting=waiting) if site.state_path.exists() else []
     rows = [
         {
             "id": row.id,
-            "decided_at": row.decided_at if output == "json" else at_utc(row.decided_at),
+            "decided_at": row.decided_at if output == "json" else at(row.decided_at),
             "rule": row.rule or row.kind,
             "service": row.service,
             "severity": row.severity,
@@ -86,18 +86,17 @@ def list_(ctx: click.Context, /, waiting: bool, limit: int, output: str) -> None
 def incidents(ctx: click.Context, /, closed: bool, limit: int, output: str) -> None:
     """Alarms that are open: each opened once, and closes when its cause is gone."""
     from aishell.cli.listing import show_rows
-    from aishell.reporting.units import at_utc
 
     site = open_files(ctx)
     found = site.outbox.incidents(limit=limit, every=closed) if site.state_path.exists() else []
     rows: list[dict[str, Any]] = [
         {
             "id": row.id,
-            "opened_at": row.opened_at if output == "json" else at_utc(row.opened_at),
+            "opened_at": row.opened_at if output == "json" else at(row.opened_at),
             "severity": row.severity,
             "title": row.title,
             "rule": row.rule,
-            "closed_at": row.closed_at if output == "json" or not row.closed_at else at_utc(row.closed_at),
+            "closed_at": row.closed_at if output == "json" or not row.closed_at else at(row.closed_at),
         }
         for row in found
     ]

@@ -13,6 +13,7 @@ from aishell.cli.console import sql_lines
 from aishell.cli.styled import Console
 from aishell.errors import AishellError
 from aishell.models import Sent, plain
+from aishell.moments import at
 from aishell.reporting import asked as words
 from aishell.reporting.units import about, exact, printable, size
 from aishell.safety.approval import Answer, Approve, Edit, Later, Reject, Request, Skip
@@ -178,7 +179,7 @@ class Prompt:
         out.print(printable(request.tool.description), markup=False)
         self._statements(request.statements, source=True)
         for evidence in request.step.evidence:
-            how = ", ".join(filter(None, (evidence.method, evidence.error, f"{evidence.measured_at[:19]}Z")))
+            how = ", ".join(filter(None, (evidence.method, evidence.error, f"{at(evidence.measured_at)}")))
             value = "unknown" if evidence.value is None else evidence.value
             how = f"{evidence.withheld}; {how}" if evidence.withheld else how
             out.print(printable(f"evidence: {evidence.metric} {value} ({how})"), markup=False)

@@ -26,6 +26,7 @@ from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import StateError
 from aishell.models import RunState
+from aishell.moments import at
 
 if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
@@ -55,11 +56,10 @@ def runs() -> None:
 def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: int, output: str) -> None:
     """Runs, the newest first."""
     from aishell.cli.listing import show_rows
-    from aishell.reporting.units import at_utc
     from aishell.serving import control
 
     found = control.runs(open_files(ctx), limit=limit, target=target, states=[state] if state else None)
-    short = ({"run_id": one["run_id"][:8], "created_at": at_utc(one["created_at"])} for one in found)
+    short = ({"run_id": one["run_id"][:8], "created_at": at(one["created_at"])} for one in found)
     rows = found if output == "json" else [{**one, **less} for one, less in zip(found, short, strict=True)]
     show_rows(rows, output, empty="no runs yet", least=("requested_by", "status"))
 
@@ -108,7 +108,7 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
         ]
         write_json({**head, "plan_digest": row.plan_digest, "steps": told, "result": result})
         return
-    title(f"run {row.id[:8]}  {row.agent} on {row.target}  {row.state}, by {row.requested_by}, {row.created_at[:19]}Z")
+    title(f"run {row.id[:8]}  {row.agent} on {row.target}  {row.state}, by {row.requested_by}, {at(row.created_at)}")
     show_rows(steps, output, empty="no steps", least=("index", "attempt", "approved_by"))
     if result:
         title(result["reasoning"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import DeniedError, UsageError, worst
+from aishell.moments import nominal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,7 @@ def list_(ctx: click.Context, /, output: str) -> None:
     site = open_files(ctx)
     rows = listed(site, datetime.now(UTC))
     if output != "json":
-        rows = [{**row, "targets": ", ".join(row["targets"])} for row in rows]
+        rows = [{**row, "targets": ", ".join(row["targets"]), "next": _shown(row["next"])} for row in rows]
     show_rows(rows, output, empty=f"no schedules in {site.schedules.path}")
 
 
@@ -66,16 +67,16 @@ def next_(ctx: click.Context, /, name: str | None, count: int, output: str) -> N
     chosen = [site.schedules.named(name)] if name is not None else list(site.schedules.by_name.values())
     now = datetime.now(UTC)
     found = [(moment, one) for one in chosen for moment in islice(times(site, one, now), count)]
-    rows = [
-        {
-            "local": one.timing.local(moment),
-            "nominal_at": moment.isoformat(),
-            "schedule": one.name,
-            "targets": one.on(site.settings) if output == "json" else ", ".join(one.on(site.settings)),
-        }
-        for moment, one in sorted(found, key=lambda pair: pair[0])
-    ]
-    show_rows(rows, output, empty=f"no schedules in {site.schedules.path}")
+    rows: list[dict[str, Any]] = []
+    for moment, one in sorted(found, key=lambda pair: pair[0]):
+        local, targets, zone = one.timing.local(moment), one.on(site.settings), one.timing.zone.key
+        if output == "json":
+            row = {"local": local, "nominal_at": moment.isoformat(), "schedule": one.name, "targets": targets}
+            rows.append({**row, "time_zone": zone})
+        else:
+            shown = {"local time": _shown(local), "time_zone": zone, "UTC": nominal(moment)}
+            rows.append({**shown, "schedule": one.name, "targets": ", ".join(targets)})
+    show_rows(rows, output, empty=f"no schedules in {site.schedules.path}", least=("UTC",))
 
 
 @schedule.command(epilog="Examples:  aishell schedule history   ·   aishell schedule history nightly --limit 100")
@@ -102,7 +103,7 @@ def history(ctx: click.Context, /, name: str | None, limit: int, output: str) ->
         {
             "id": row.id,
             "schedule": row.schedule,
-            "local": row.local_at,
+            "local": row.local_at if output == "json" else nominal(row.local_at),
             "target": row.target or None,
             "status": row.status,
             "outcome": row.outcome,
@@ -135,7 +136,7 @@ def pause(ctx: click.Context, /, name: str, until: str | None, reason: str) -> N
     if end is not None and end <= datetime.now(UTC):
         raise UsageError(f"--until {until!r} is over", hint="write a time that is to come")
     site.ledger.pause(name, one.timing.text, end, reason)
-    until = f"until {one.timing.local(end)}" if end else f"until `{command('schedule', 'resume', name)}`"
+    until = f"until {one.timing.told(end)}" if end else f"until `{command('schedule', 'resume', name)}`"
     say(f"{name} is paused {until}")
 
 
@@ -153,7 +154,7 @@ def resume(ctx: click.Context, /, name: str) -> None:
     if not site.ledger.resume(name):
         raise UsageError(f"the schedule {name} is not paused", hint=f"see `{command('schedule', 'list')}`")
     following = next(times(site, one, datetime.now(UTC)), None)
-    say(f"{name} runs again{f', next at {one.timing.local(following)}' if following else ''}")
+    say(f"{name} runs again{f', next at {one.timing.told(following)}' if following else ''}")
 
 
 @schedule.command(
@@ -175,11 +176,11 @@ def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
         raise UsageError(f"the schedule {name} has no time to come", hint=f"see `{command('schedule', 'next')}`")
     if moment <= now or next(one.timing.after(moment - timedelta(microseconds=1))) != moment:
         raise UsageError(
-            f"{one.timing.local(moment)} is not a coming time of the schedule {name}",
+            f"{one.timing.told(moment)} is not a coming time of the schedule {name}",
             hint=f"see `{command('schedule', 'next', name)}`",
         )
     site.ledger.skip(name, moment, one.timing.local(moment), reason)
-    say(f"{name} does not run at {one.timing.local(moment)}")
+    say(f"{name} does not run at {one.timing.told(moment)}")
 
 
 @schedule.command(
@@ -291,7 +292,7 @@ def told(site: SiteFiles, row: Record) -> list[str]:
     kind = "workflow run" if of_workflow else "run"
     run = f" {kind} {row.run_id[:8]}" if row.run_id and row.exit_code is not None else ""
     why = f": {row.reason}" if row.reason else ""
-    lines = [f"{row.schedule} {row.local_at}{f' {row.target}' if row.target else ''}: {ended}{run}{why}"]
+    lines = [f"{row.schedule} {nominal(row.local_at)}{f' {row.target}' if row.target else ''}: {ended}{run}{why}"]
     if row.exit_code or row.status == "running":
         lines.append(f"  → {log_of(site, row.id)}")
     return [printable(line) for line in lines]
@@ -300,6 +301,10 @@ def told(site: SiteFiles, row: Record) -> list[str]:
 def _tell(site: SiteFiles, row: Record) -> None:
     for line in told(site, row):
         say(line)
+
+
+def _shown(local: str | None) -> str | None:
+    return None if local is None else nominal(local)
 
 
 def _moment(one: Schedule, text: str) -> datetime:

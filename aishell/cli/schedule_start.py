@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from aishell.cli.main import ShowsExamples
 from aishell.cli.schedule import told
 from aishell.cli.streams import Notices, say
 from aishell.errors import SettingsError
+from aishell.moments import at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ def start(ctx: click.Context, /) -> None:
         if Notices.by_line is not None:
             say(printable(text), err=True)  # its line says when
             return
-        say(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z} {printable(text)}", err=True)
+        say(f"{at(datetime.now(UTC), seconds=True)} {printable(text)}", err=True)
 
     def log_row(row: Record) -> None:
         for line in told(configuration.site, row):

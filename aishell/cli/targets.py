@@ -13,6 +13,7 @@ from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import AishellError, DatabaseError, UnknownNameError, UsageError
 from aishell.models import plain
+from aishell.moments import at
 
 if TYPE_CHECKING:
     from aishell.settings import Target
@@ -170,13 +171,13 @@ def health(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
             what = (
                 "one is tried next"
                 if breaker.state(now) == HALF_OPEN
-                else f"none is tried before {breaker.next_at:%H:%M:%S}Z"
+                else f"none is tried before {breaker.tried_after}"
             )
             say(f"  → {what}; `{command('targets', 'test', name)}` tries now")
         if one is None:
             say(printable(f"{name}: not known: no health check among the runs that are kept"))
             continue
-        say(printable(f"{name}: {one.score} of 100, by run {one.run_id[:8]} of {one.at[:16].replace('T', ' ')}Z"))
+        say(printable(f"{name}: {one.score} of 100, by run {one.run_id[:8]} of {at(one.at)}"))
         for lowered in one.lowered:
             count = len(lowered.findings)
             say(f"  −{lowered.points}  {count} {lowered.severity} finding{'s' if count > 1 else ''}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import open_site, parse_inputs, run_options, target_options
+from aishell.cli.common import assigned, open_site, run_options, target_options
 from aishell.cli.main import ShowsExamples
 from aishell.cli.run import run_all
 
@@ -38,7 +38,7 @@ def run(ctx: click.Context, /, name: str, pairs: tuple[str, ...], **options: Any
     What it returns is shown at the end, and is `output_data.output` in JSON.
     """
     tool = open_site(ctx).registry().variants(name.replace("-", "_"))[0].name
-    inputs = {"tool": tool, "params": parse_inputs(pairs, option="--param")}
+    inputs = {"tool": tool, "params": assigned("--param", pairs)}
     ctx.exit(run_all(ctx, "one_tool", inputs, then=_show, **options))
 
 

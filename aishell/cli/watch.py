@@ -16,6 +16,7 @@ from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.models import RunState, StepStatus
+from aishell.moments import at
 from aishell.reporting.units import duration, printable
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def watch(ctx: click.Context, /, run_id: str) -> None:
     """
     site = open_files(ctx)
     row = site.runs.find(run_id)
-    say(printable(f"run {row.id[:8]}  {row.agent} on {row.target}, by {row.requested_by}, {row.created_at[:19]}Z"))
+    say(printable(f"run {row.id[:8]}  {row.agent} on {row.target}, by {row.requested_by}, {at(row.created_at)}"))
     try:
         ctx.exit(_followed(site, row.id))
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ import click
 
 from aishell.cli.common import OUTPUT, open_files, open_site
 from aishell.cli.main import LazyGroup
+from aishell.moments import at
 
 
 @click.group(cls=LazyGroup)
@@ -44,7 +45,6 @@ def list_(ctx: click.Context, /, output: str) -> None:
 def history(ctx: click.Context, /, name: str | None, limit: int, output: str) -> None:
     """Runs of workflows, the newest first. One that nothing drives any more, and that did not end, was `interrupted`."""
     from aishell.cli.listing import show_rows
-    from aishell.reporting.units import at_utc
 
     site = open_files(ctx)
     found = site.workflow_runs.recent(name, limit=limit) if site.state_path.exists() else []
@@ -56,7 +56,7 @@ def history(ctx: click.Context, /, name: str | None, limit: int, output: str) ->
                 "workflow": row.workflow,
                 "status": site.workflow_status(row),
                 "exit_code": row.exit_code,
-                "created_at": row.created_at[:19] if output == "json" else at_utc(row.created_at),
+                "created_at": row.created_at[:19] if output == "json" else at(row.created_at),
                 "requested_by": row.requested_by,
             }
         )

@@ -7,6 +7,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import count
 from zoneinfo import ZoneInfo
 
+from aishell.moments import at
 from aishell.scheduling.times import instant
 
 #: Sent later than this, a digest says so.
@@ -40,8 +41,4 @@ class Digest:
         """Which day it is of, for its heading: `2026-11-23`, and what it is too late by."""
         if now - due <= LATE:
             return f"{day}"
-        return f"{day}, late: due at {due.astimezone(self.zone):%H:%M}, made at {_then(now.astimezone(self.zone), day)}"
-
-
-def _then(now: datetime, day: date) -> str:
-    return f"{now:%H:%M}" if now.date() == day else f"{now:%Y-%m-%d %H:%M}"
+        return f"{day}, late: due at {at(due.astimezone(self.zone))}, made at {at(now.astimezone(self.zone))}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from aishell.commands import command, on
 from aishell.models import RunState
+from aishell.moments import at
 from aishell.notifying.conditions import METRICS, RUN_METRICS, SECONDS
 from aishell.notifying.events import EVENTS
 from aishell.notifying.rules import Facets
@@ -257,12 +258,12 @@ def _asked(event: Record) -> Iterator[str]:
     yield f"tool: {request.get('tool')} ({request.get('risk')} risk)"
     yield from (f"on: {text}" for text in asked.objects(request))
     yield from (f"measured: {text}" for text in asked.figures(request))
-    yield f"to be answered until {str(event.answer_by)[:16].replace('T', ' ')} UTC"
+    yield f"to be answered until {at(str(event.answer_by))}"
 
 
 def _run(event: Record) -> Iterator[str]:
     """Where to read on."""
-    yield f"run {str(event.run_id)[:8]} on host {event.host}, {str(event.at)[:16].replace('T', ' ')} UTC"
+    yield f"run {str(event.run_id)[:8]} on host {event.host}, {at(str(event.at))}"
     if event.schedule:
         yield f"schedule: {event.schedule}"
     yield f"more: {command('runs', 'show', str(event.run_id)[:8])}"

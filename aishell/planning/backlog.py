@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.models import Cause, Evidence, Left, Shift, Standing, Step, StepResult, StepStatus
+from aishell.moments import at
 from aishell.planning.estimates import label_of
 from aishell.planning.graph import Graph
 from aishell.planning.leaving_out import by_ids
@@ -157,7 +158,7 @@ def _told(step: Step, items: Sequence[Left]) -> Step:
     """The step with why it comes first."""
     item = min(items, key=lambda one: (one.since, one.object))
     nights = max(one.nights for one in items)
-    told = f"backlog, since {item.since[:16].replace('T', ' ')}Z: {item.reason}"
+    told = f"backlog, since {at(item.since)}: {item.reason}"
     why = Evidence("nights_left_undone", nights, told, item.since)
     return replace(
         step, rationale=f"Left undone before, so it comes first. {step.rationale}", evidence=(why, *step.evidence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from aishell.moments import at
 from aishell.reporting.diagnosis import DAY, STALE
 from aishell.reporting.night import BackupTold, Effect, NightSum, SizeTold, ToolTold, Trend
 from aishell.reporting.page import MAX_BARS, MAX_TRENDS, Bar, Bars, Figure, Line, Lines, Table
@@ -15,11 +16,6 @@ _TRENDS: dict[str, tuple[str, Callable[[float], str], str]] = {
     "object_bytes": ("Size of tables and indexes", size, "after the steps that worked on them"),
     "fragmentation_percent": ("Bloat", lambda value: f"{value:.1f} %", "as a run found it, before it did anything"),
 }
-
-
-def moment(at: str) -> str:
-    """`2026-11-22 02:30`."""
-    return at[:16].replace("T", " ")
 
 
 def given_back(effect: Effect) -> str:
@@ -117,7 +113,7 @@ def nights(told: Sequence[NightSum]) -> Figure:
     lines = [Line(name, tuple((night.until, of(night)) for night in told), show, True) for name, of, show in kinds]
     rows = [
         (
-            moment(night.until),
+            at(night.until),
             str(night.steps),
             str(night.failed),
             size(night.bytes_reclaimed),
@@ -147,7 +143,7 @@ def trends(told: Sequence[Trend]) -> Iterator[Figure]:
                 Table.of("of|first|last|days measured", [_ends(*one, show) for one in named], 1, 2, 3),
                 Table.of(
                     "of|measured|value",
-                    [(name, moment(at), show(value)) for name, points in named[:MAX_TRENDS] for at, value in points],
+                    [(name, at(when), show(value)) for name, points in named[:MAX_TRENDS] for when, value in points],
                     2,
                     most=MAX_TRENDS * 31,
                 ),

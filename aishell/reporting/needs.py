@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aishell.commands import command, on
 from aishell.models import Cause, RunState, StepStatus
+from aishell.moments import at, nominal
 from aishell.reporting.night import KINDS, BacklogTold, BackupTold, Need, RunTold, StepTold, WorkflowTold
 from aishell.scheduling.due import Pause, settle
 from aishell.state.backlog import GROWTH
@@ -99,10 +100,7 @@ def _standing(rows: Rows) -> Iterator[Need]:
         yield Need("incident", target, text, row.opened_at, command("notify", "incidents"))
     for row in rows.unsent:
         became = "given up" if row.status == "failed" else "not delivered yet"
-        since = row.since[:16].replace("T", " ")
-        text = (
-            f"the service {row.service}: {row.number} notification(s) {became}, the first of {since} UTC: {row.reason}"
-        )
+        text = f"the service {row.service}: {row.number} notification(s) {became}, the first of {at(row.since)}: {row.reason}"
         yield Need("notification", "", text, row.at, command("notify", "list"))
 
 
@@ -123,9 +121,9 @@ def _unrun(ledger: Iterable[Record]) -> Iterator[Need]:
         alike.setdefault((row.schedule, row.target, row.status), []).append(row)
     for (schedule, target, status), found in alike.items():
         newest, times = found[-1], sum(row.times for row in found)
-        began = f" since {found[0].local_at}" if len(found) > 1 else ""
+        began = f" since {nominal(found[0].local_at)}" if len(found) > 1 else ""
         since = f" ({times} times{began})" if times > 1 else ""
-        text = f"schedule {schedule} of {newest.local_at}{since}: {status}, {newest.reason}"
+        text = f"schedule {schedule} of {nominal(newest.local_at)}{since}: {status}, {newest.reason}"
         at, history = newest.ended_at or newest.decided_at, command("schedule", "history", schedule)
         yield Need("missed" if status == "missed" else "failure", target, text, at, history, newest.run_id)
 
@@ -175,7 +173,7 @@ def overlooked(
         entries = settle(one, seen.settled, until - one.grace, paused(seen))
         come = [entry for entry in entries if entry.status != "skipped"]
         if come:
-            times, first = sum(entry.times for entry in come), one.timing.local(come[0].nominal)
+            times, first = sum(entry.times for entry in come), one.timing.told(come[0].nominal)
             text = f"schedule {one.name}: nothing looks whether it is due; {times} time(s) have come, {first} the first"
             yield Need("missed", "", text, come[-1].nominal.isoformat(), run_due)
 
@@ -263,13 +261,11 @@ def _questions(run: RunTold, asked: Sequence[Record], until: str) -> Iterator[Ne
         request = json.loads(row.request)
         what = f"{row.step_id} ({request.get('tool')}, {request.get('risk')} risk)"
         if row.expires_at >= until:
-            text = f"{run.agent} asks for {what} until {row.expires_at[:16].replace('T', ' ')} UTC"
+            text = f"{run.agent} asks for {what} until {at(row.expires_at)}"
             show = command("approvals", "show", row.id)
             yield Need("approval", run.target, text, row.requested_at, show, run.run_id)
         else:
-            text = (
-                f"{run.agent} asked for {what}, and nobody answered until {row.expires_at[:16].replace('T', ' ')} UTC"
-            )
+            text = f"{run.agent} asked for {what}, and nobody answered until {at(row.expires_at)}"
             yield Need(
                 "expired", run.target, text, row.requested_at, command("runs", "resume", run.run_id[:8]), run.run_id
             )

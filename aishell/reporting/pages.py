@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from aishell.commands import command
+from aishell.moments import at
 from aishell.reporting import figures
-from aishell.reporting.figures import deleted, given_back, moment
+from aishell.reporting.figures import deleted, given_back
 from aishell.reporting.night import (
     KINDS,
     BacklogTold,
@@ -65,7 +66,7 @@ def gist(night: Night) -> Page:
         needs.append(Paragraph(f"… and {len(night.needs) - _FIRST:,} more."))
     statuses = Counter(_status(run) for run in night.runs)
     ran = ", ".join(f"{number:,} {status}" for status, number in statuses.most_common())
-    whole = command("digest", "--since", moment(night.since), "-o", "night.html")
+    whole = command("digest", "--since", at(night.since), "-o", "night.html")
     sections = [
         Section("At a glance", (Facts(tuple(_glance(night))),)),
         Section("What needs a person", tuple(needs)),
@@ -81,7 +82,7 @@ def _title(night: Night) -> str:
 
 
 def _subtitle(night: Night) -> str:
-    period = f"{moment(night.since)} to {moment(night.until)} UTC"
+    period = f"{at(night.since)} to {at(night.until)}"
     return ", ".join(filter(None, (night.site, period, _targets(night.targets))))
 
 
@@ -92,11 +93,7 @@ def _shortened(text: str) -> str:
 def run_report(report: RunReport, until: str) -> Page:
     """The report of one run."""
     run = report.run
-    period = (
-        f"{moment(run.created_at)} to {moment(run.ended_at)} UTC"
-        if run.ended_at
-        else f"since {moment(run.created_at)} UTC"
-    )
+    period = f"{at(run.created_at)} to {at(run.ended_at)}" if run.ended_at else f"since {at(run.created_at)}"
     asked = f"schedule {run.schedule}" if run.schedule else run.requested_by
     blocks: list[Block] = [Facts(tuple(_figures(run)))]
     if run.reasoning:
@@ -121,7 +118,7 @@ def run_report(report: RunReport, until: str) -> Page:
 
 
 def _foot(until: str) -> str:
-    return f"By aishell, from what stood in state.db on {moment(until)} UTC. Times are UTC, 1 kB is 1,024 bytes."
+    return f"By aishell, from what stood in state.db on {at(until)}. Times with a Z are UTC, 1 kB is 1,024 bytes."
 
 
 def _targets(names: Sequence[str]) -> str:
@@ -172,7 +169,7 @@ def _needs(needs: Sequence[Need]) -> Iterator[Block]:
 
 
 def _place(need: Need) -> str:
-    return ", ".join(filter(None, (need.target, f"{moment(need.at)}" if need.at else "")))
+    return ", ".join(filter(None, (need.target, f"{at(need.at)}" if need.at else "")))
 
 
 def _left(left: Sequence[LeftTold], *, several: bool) -> Iterator[Section]:
@@ -192,7 +189,7 @@ def _backlog(told: Sequence[BacklogTold]) -> Iterator[Section]:
                 f"{one.items:,}",
                 duration(one.seconds) if one.items else "",
                 _window(one),
-                moment(one.oldest) if one.oldest else "",
+                at(one.oldest) if one.oldest else "",
             )
             for one in told
         ]
@@ -211,7 +208,7 @@ def _workflows(told: Sequence[WorkflowTold]) -> Iterator[Section]:
     blocks: list[Block] = []
     for one in told:
         outcome = _WORDS.get(one.status, one.status)
-        head = f"{one.workflow}, begun {moment(one.created_at)}: {outcome}, on {one.targets:,} target(s); {one.workflow_id[:8]}"
+        head = f"{one.workflow}, begun {at(one.created_at)}: {outcome}, on {one.targets:,} target(s); {one.workflow_id[:8]}"
         known = [status for status in _STAGES if any(status in counts for counts in one.stages.values())]
         rows = [
             (stage, *(f"{counts[status]:,}" if status in counts else "" for status in known))
@@ -238,7 +235,7 @@ def _done(night: Night) -> Iterator[Section]:
 def _ran(runs: Sequence[RunTold]) -> Iterator[Block]:
     rows = [
         (
-            moment(run.created_at),
+            at(run.created_at),
             run.agent,
             f"{run.workflow}: {run.stage}" if run.workflow else "",
             _status(run),

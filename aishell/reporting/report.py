@@ -11,6 +11,7 @@ from aishell.agents.log_partitions import TOOLS as PARTITION_TOOLS
 from aishell.agents.summary import roughly
 from aishell.commands import TOLD, addressed
 from aishell.models import Plan, Server, StepResult, StepStatus, now
+from aishell.moments import at
 from aishell.planning.hooking import worth_telling
 from aishell.registry.context import Context
 from aishell.reporting.markdown import literal
@@ -45,7 +46,7 @@ def maintenance_report(params: Mapping[str, Any], context: Context) -> dict[str,
         f"# Maintenance of {_name(context.target)} ({_name(params['maintenance_type'])})",
         "",
         f"{_name(f'{server.product} {server.version_text}')}, database {_name(server.database)}; "
-        f"run {context.run_id[:8]}, {now()[:19]}Z",
+        f"run {context.run_id[:8]}, {at(now())}",
         "",
         *_findings(results, context.target),
         *_steps(plan, results),

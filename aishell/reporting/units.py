@@ -35,11 +35,6 @@ def size(number: float | None) -> str:
     return f"{sign}{value:.1f} TB"
 
 
-def at_utc(at: str) -> str:
-    """A moment of the store, which is in UTC, for a table: `2026-11-22 02:30Z`."""
-    return f"{at[:16].replace('T', ' ')}Z"
-
-
 def gain(before: float, after: float) -> str:
     """What became of bytes: `12.3 MB given back`, `72.0 kB more than before`."""
     return f"{size(before - after)} given back" if after <= before else f"{size(after - before)} more than before"

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aishell.errors import AishellError, StateError, TargetBusyError, UnknownNameError
+from aishell.moments import at, nominal
 from aishell.scheduling.clockwork import Clockwork
 from aishell.scheduling.configuration import Configuration
 from aishell.scheduling.starting import Starter, log_of, remove_old_logs, settle_all
@@ -113,7 +114,7 @@ class Daemon:
             holder = error.holder
             raise TargetBusyError(
                 f"a daemon of this site is running: process {holder.get('pid', '?')} on {holder.get('host', '?')}, "
-                f"since {holder.get('since', '?')[:19]}Z",
+                f"since {at(holder['since']) if 'since' in holder else '?'}",
                 hint=f"a site has one; this one's lock is {error.path}",
             ) from error
 
@@ -186,7 +187,9 @@ class Daemon:
         if expired:
             self._expires = None
         for row in left:
-            self.tell(f"{row.schedule} {row.local_at} {row.target}, which others started: {row.outcome or row.status}")
+            self.tell(
+                f"{row.schedule} {nominal(row.local_at)} {row.target}, which others started: {row.outcome or row.status}"
+            )
         if self.starter.reap() or left or seen or expired:
             self._start()
 
@@ -198,7 +201,9 @@ class Daemon:
         for number in self.starter.running:
             if number not in before:
                 row = self.site.ledger.row(number)
-                self.tell(f"{row.schedule} {row.local_at} {row.target}: started, log {log_of(self.site, number)}")
+                self.tell(
+                    f"{row.schedule} {nominal(row.local_at)} {row.target}: started, log {log_of(self.site, number)}"
+                )
 
     def close(self, why: str) -> None:
         """Stop: runs go on by themselves, or are asked to pause and waited for, as `shutdown_grace` says."""

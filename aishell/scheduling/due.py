@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import islice, takewhile
 
 from aishell.scheduling.schedules import Schedule
+from aishell.scheduling.times import Timing
 
 #: Times that are written down each on its own; more are one entry that says how many.
 MOST = 366
@@ -28,9 +29,10 @@ class Pause:
     def holds(self, moment: datetime) -> bool:
         return self.since <= moment and (self.until is None or moment < self.until)
 
-    @property
-    def text(self) -> str:
-        return f"paused by {self.by}{f': {self.reason}' if self.reason else ''}"
+    def told(self, timing: Timing) -> str:
+        """Who paused it, until when in the schedule's zone, and why."""
+        end = f" until {timing.told(self.until)}" if self.until is not None else ""
+        return f"paused by {self.by}{end}{f': {self.reason}' if self.reason else ''}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def settle(schedule: Schedule, since: datetime, now: datetime, pause: Pause | No
     entries = list(_entries(schedule, recent, now, pause))
     if count > len(recent):
         times = count - len(recent) + 1
-        reason = f"{times} times since {schedule.timing.local(first)}: nothing looked for them"
+        reason = f"{times} times since {schedule.timing.told(first)}: nothing looked for them"
         entries[0] = Entry(entries[0].nominal, "missed", reason, times=times)
     return entries
 
@@ -82,7 +84,7 @@ def left_out(schedule: Schedule, moment: datetime, pause: Pause | None) -> str |
     blackout = schedule.blackout(moment)
     if blackout is not None:
         return blackout.text
-    return pause.text if pause is not None and pause.holds(moment) else None
+    return pause.told(schedule.timing) if pause is not None and pause.holds(moment) else None
 
 
 def coming(
@@ -106,7 +108,11 @@ def _newest(schedule: Schedule, moment: datetime, now: datetime, pause: Pause | 
     is_open = window is None or closes is not None
     if is_open and now - moment <= schedule.grace:
         held = pause is not None and pause.holds(now)
-        return Entry(moment, "skipped", pause.text) if pause and held else Entry(moment, "due", until=closes)
+        return (
+            Entry(moment, "skipped", pause.told(schedule.timing))
+            if pause and held
+            else Entry(moment, "due", until=closes)
+        )
     unseen = _unseen(schedule, now)
     if schedule.missed == "skip":
         return Entry(moment, "missed", f"{unseen}, and `missed` is skip")
@@ -119,4 +125,4 @@ def _newest(schedule: Schedule, moment: datetime, now: datetime, pause: Pause | 
 
 
 def _unseen(schedule: Schedule, now: datetime) -> str:
-    return f"nothing looked for it until {schedule.timing.local(now)}"
+    return f"nothing looked for it until {schedule.timing.told(now)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from aishell.commands import command
+from aishell.moments import nominal
 from aishell.scheduling.due import Pause, left_out
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
@@ -38,7 +39,12 @@ def closed(site: SiteFiles, row: Record, now: datetime) -> str | None:
 
 
 def clock(site: SiteFiles, row: Record) -> str:
-    """The end of a row's window, in the schedule's zone where that is still configured."""
+    """The end of a row's window, for people."""
+    return nominal(window_ends(site, row))
+
+
+def window_ends(site: SiteFiles, row: Record) -> str:
+    """The end of a row's window, ISO 8601, in the schedule's zone where that is still configured."""
     moment, schedule = datetime.fromisoformat(row.until), site.schedules.by_name.get(row.schedule)
     return schedule.timing.local(moment) if schedule is not None else moment.isoformat(timespec="seconds")
 

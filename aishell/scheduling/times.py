@@ -16,6 +16,8 @@ from functools import cached_property
 from itertools import islice
 from zoneinfo import ZoneInfo
 
+from aishell.moments import nominal
+
 #: Names that Debian's cron reads (crontab(5)); `@reboot` is no time.
 NICKNAMES = {
     "@yearly": "0 0 1 1 *",
@@ -212,6 +214,10 @@ class Timing:
     def local(self, moment: datetime) -> str:
         """What clocks of the zone show then, with the offset."""
         return moment.astimezone(self.zone).isoformat(timespec="seconds")
+
+    def told(self, moment: datetime) -> str:
+        """The same for people."""
+        return nominal(self.local(moment))
 
     def day(self, moment: datetime) -> date:
         """The day of the zone that a moment belongs to."""

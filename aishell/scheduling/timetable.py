@@ -38,7 +38,7 @@ def listed(site: SiteFiles, now: datetime) -> list[dict[str, Any]]:
                 "targets": one.on(site.settings),
                 "missed": one.missed,
                 "next": None if following is None else one.timing.local(following),
-                "paused": pause.text if pause is not None and pause.holds(now) else None,
+                "paused": pause.told(one.timing) if pause is not None and pause.holds(now) else None,
             }
         )
     return rows

@@ -12,7 +12,7 @@ from typing import Any
 
 from aishell.commands import command
 from aishell.errors import DeniedError, StateError, UsageError
-from aishell.scheduling.going_on import clock, outlook
+from aishell.scheduling.going_on import outlook, window_ends
 from aishell.scheduling.times import wall_clock
 from aishell.serving.people import require_user
 from aishell.site_files import SiteFiles
@@ -89,7 +89,7 @@ def asked(site: SiteFiles, approval: str) -> dict[str, Any]:
         "expires_at": row.expires_at,
         "until": answer_by(site, row),
         "schedule": None if night is None else night.schedule,
-        "window_ends": clock(site, night) if night is not None and night.until else None,
+        "window_ends": window_ends(site, night) if night is not None and night.until else None,
         "approved_by": [one["by"] for one in site.approvals.first_answers(row)],
     }
 

@@ -12,6 +12,7 @@ from typing import Any
 from aishell.commands import command
 from aishell.errors import AmbiguousNameError, DeniedError, StateError, UnknownNameError
 from aishell.models import Subject, canonical, now, plain
+from aishell.moments import at
 from aishell.state import anchor, audit
 from aishell.state.autonomy import Autonomy, reset, subject_of
 from aishell.state.connection import Connection, Record, beginning
@@ -329,7 +330,7 @@ def expired(row: Record) -> bool:
 
 def until(row: Record) -> str:
     """The last second in which a request can be answered."""
-    return f"{row.expires_at[:19].replace('T', ' ')} UTC"
+    return at(row.expires_at)
 
 
 def _require_asked(connection: Connection, row: Record) -> None:

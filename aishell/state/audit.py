@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from aishell.models import StepStatus, canonical, digest, now
+from aishell.moments import at as shown
 from aishell.state.anchor import Anchor
 from aishell.state.connection import Connection, Record, Told, beginning
 from aishell.state.seals import Seal, newest_seal
@@ -141,7 +142,7 @@ def verify_anchor(
         return []
     number = head(connection)[0]
     there = f"has {number}" if number < anchor.events else "has another event in its place"
-    text = f"the log had {anchor.events} events on {anchor.at[:19]}Z, the newest {anchor.head[:16]}, and {there}"
+    text = f"the log had {anchor.events} events on {shown(anchor.at)}, the newest {anchor.head[:16]}, and {there}"
     return [Problem(anchor.events, f"{text}: its tail was cut off, or it was replaced")]
 
 
@@ -172,7 +173,7 @@ def _sealed_anchor(seal_: Seal, anchor: Anchor, sealed: Sequence[Mapping[str, An
     if known.get(anchor.events) == anchor.head:
         return []
     if anchor.events in known:
-        text = f"event {anchor.events} was {anchor.head[:16]} on {anchor.at[:19]}Z, and the sealed one is another"
+        text = f"event {anchor.events} was {anchor.head[:16]} on {shown(anchor.at)}, and the sealed one is another"
         return [Problem(anchor.events, f"{text}: the log was replaced")]
     part = next(part for part in seal_.parts if anchor.events <= part.through)
     return [Problem(anchor.events, f"it was sealed: give --against {part.file} too")]
@@ -229,7 +230,7 @@ def read(text: str) -> dict[str, Any]:
 
 def found_broken(at: str, data: Mapping[str, Any]) -> str:
     """What an event says that a run found wrong with the log."""
-    return f"a run found on {at[:19]}Z: {data.get('found')}"
+    return f"a run found on {shown(at)}: {data.get('found')}"
 
 
 def told_broken(connection: Connection) -> list[Problem]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from aishell.errors import BreakerOpenError, DatabaseError
+from aishell.moments import at
 from aishell.state import audit
 from aishell.state.connection import Connection, Record
 from aishell.state.store import Store
@@ -69,9 +70,14 @@ class Breaker:
         return counted if failures < MOST_FAILURES else replace(counted, opened_at=now, next_at=now + REST)
 
     @property
+    def tried_after(self) -> str:
+        """When one may be tried, for people; empty where that is any time."""
+        return at(self.next_at, seconds=True) if self.next_at is not None else ""
+
+    @property
     def text(self) -> str:
         """One sentence."""
-        since = f"{self.opened_at:%Y-%m-%dT%H:%M:%S}Z" if self.opened_at else ""
+        since = at(self.opened_at, seconds=True) if self.opened_at else ""
         failed = f"{self.failures} connections in a row had failed"
         return f"{self.target} is not connected to since {since}, when {failed}: {self.reason}"
 
@@ -153,7 +159,9 @@ class Watch:
         if known.opened_at is not None and not self.breakers.take(self.target, self.limit):
             known = self.breakers.find(self.target) or known
             raise BreakerOpenError(
-                known.text, kind="connect", hint=f"one is tried after {known.next_at:%H:%M:%S}Z; check the server"
+                known.text,
+                kind="connect",
+                hint=f"one is tried after {known.tried_after}; check the server",
             )
         return True
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aishell.commands import command, on
 from aishell.errors import HeldError, StateError
 from aishell.models import RunState, now, server_of
+from aishell.moments import at
 from aishell.state import audit
 from aishell.state.connection import Connection, Record
 from aishell.state.store import Store
@@ -33,7 +34,7 @@ class Hold:
     def text(self) -> str:
         """One sentence."""
         what = "every target" if self.target == EVERYWHERE else self.target
-        return f"{what} is on hold since {self.at[:19]}Z, by {self.by}: {self.reason}"
+        return f"{what} is on hold since {at(self.at)}, by {self.by}: {self.reason}"
 
     def covers(self, target: str) -> bool:
         """Whether nothing begins on a target: it stands here, its server, or everything."""
@@ -43,7 +44,7 @@ class Hold:
     def lifted(self) -> str:
         """What was, once it is released."""
         what = "every target was" if self.target == EVERYWHERE else f"{self.target} was"
-        return f"{what} on hold from {self.at[:19]}Z, by {self.by}: {self.reason}"
+        return f"{what} on hold from {at(self.at)}, by {self.by}: {self.reason}"
 
     @property
     def way_out(self) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from aishell.commands import command
 from aishell.errors import StateError
 from aishell.interrupts import uninterrupted
+from aishell.moments import at
 from aishell.pool import Pool
 from aishell.state import anchor
 from aishell.state.connection import BUSY_TIMEOUT, Connection, Told, connect, is_store
@@ -188,7 +189,7 @@ def _refuse_vanished(path: Path) -> None:
     left = anchor.read(anchor.path_of(path))
     if left is not None and left.events:
         raise StateError(
-            f"{path} is gone: when the last run ended, on {left.at[:19]}Z, its audit log had {left.events} events "
+            f"{path} is gone: when the last run ended, on {at(left.at)}, its audit log had {left.events} events "
             f"(head {left.head[:16]})",
             hint=f"restore it from a copy; to begin anew without its runs and approvals, move {anchor.path_of(path)} away",
         )

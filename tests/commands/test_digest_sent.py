@@ -119,8 +119,8 @@ def test_nights_without_a_host_are_one_digest_that_says_of_which_day_it_is(site:
     ((_, hook),) = site.web.got
     now = datetime.now(UTC)
     assert hook["message"].splitlines()[0].startswith(f"Digest of {now:%Y-%m-%d}")
-    assert f"{now - timedelta(days=4):%Y-%m-%d} 00:00 to" in hook["message"].splitlines()[1]
-    assert ", late: due at 00:00" in hook["message"] or now.hour == 0
+    assert f"{now - timedelta(days=4):%Y-%m-%d} 00:00Z to" in hook["message"].splitlines()[1]
+    assert f", late: due at {now:%Y-%m-%d} 00:00Z" in hook["message"] or now.hour == 0
 
 
 def test_a_daemon_sends_it(site: Notified) -> None:

@@ -93,7 +93,7 @@ def test_no_word_is_broken(site: Path, wide: dict[str, set[str]], columns: int) 
 
 
 def test_what_is_left_out_is_told(site: Path) -> None:
-    runs = screens(site, 90)["runs list"]
+    runs = screens(site, 84)["runs list"]
     assert runs[-1].startswith("not shown: ")
     assert "requested" not in runs[0]
     assert len({len(line.split()) for line in runs[1:-1]}) == 1, "a line a row"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from aishell.moments import at
 from aishell.notifying.happenings import read
 from aishell.site import Site
 from aishell.state.outbox import _NEW
@@ -109,10 +110,10 @@ def test_the_deadline_is_the_end_of_the_window_where_that_is_earlier(site: Aishe
     (listed,) = site("approvals", "list", "--output", "json").expect(0).json
     assert (listed["until"], listed["expires_at"] > end) == (end[:19], True)
     shown = site("approvals", "show", listed["id"]).expect(0).out
-    assert f"to be answered until {end[:19]}Z" in shown
+    assert f"to be answered until {at(end)}" in shown
     assert "of the schedule nightly, whose window closes at" in shown
     assert "on shop (production): " in shown
-    assert f"until {end[:16].replace('T', ' ')} UTC" in message(site)
+    assert f"until {at(end)}" in message(site)
     assert "shop" in site("approvals", "list").expect(0).out
     assert "until its window closes at" in approved(site)
 

@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parents[2] / "aishell"
 LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "models",
+        "moments",
         "verdicts",
         "errors",
         "commands",
@@ -75,8 +76,9 @@ ONLY = {
     "traces": ("errors",),
     "trust": ("errors",),
     "plugins": ("errors", "traces", "trust"),
+    "moments": (),
     "commands": (),
-    "state": ("models", "errors", "commands", "interrupts", "pool", "state"),
+    "state": ("models", "moments", "errors", "commands", "interrupts", "pool", "state"),
 }
 
 

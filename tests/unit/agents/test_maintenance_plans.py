@@ -287,7 +287,10 @@ def test_wraparound_goes_first_then_what_was_left_then_what_gains_most():
         make_table("near_wraparound", freeze_age_percent=95.0),
         make_table("left_near_wraparound", freeze_age_percent=91.0),
     )
-    backlog = tuple(Left("optimize_table", f"public.{name}", "the window has closed") for name in LEFT)
+    backlog = tuple(
+        Left("optimize_table", f"public.{name}", "the window has closed", since="2026-11-20T01:00:00+00:00")
+        for name in LEFT
+    )
     inventory = make_inventory(*tables, backlog=backlog)
     expected = ["left_near_wraparound", "near_wraparound", "left", "gains_much", "gains_little"]
     assert optimized(inventory) == expected

@@ -41,5 +41,5 @@ def test_one_without_fingerprints_has_its_turn_and_is_not_taken_again_before_the
 
 
 def test_the_reason_says_since_when():
-    assert reason(entry(1)) == "made 2026-11-01T03:15Z, never restored and compared"
-    assert reason(entry(1, "2026-11-20T04:05:06")).endswith("last restored and compared 2026-11-20T04:05Z")
+    assert reason(entry(1)) == "made 2026-11-01 03:15Z, never restored and compared"
+    assert reason(entry(1, "2026-11-20T04:05:06")).endswith("last restored and compared 2026-11-20 04:05Z")

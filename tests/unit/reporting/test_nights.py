@@ -183,10 +183,16 @@ def test_each_kind_is_found_and_the_most_urgent_comes_first(made):
     waiting = made.run(state="waiting_approval", status="waiting_approval")
     asked = made.approval(waiting, hours=2)
     made.approval(made.run(state="waiting_approval", status="waiting_approval", hours_ago=90), hours=-1)
-    ledger = {"local_at": "02:30 CET", "times": 3, "attempts": 0, "decided_at": at(3), "nominal_at": at(6)}
+    ledger = {
+        "local_at": "2026-11-21T02:30:00+01:00",
+        "times": 3,
+        "attempts": 0,
+        "decided_at": at(3),
+        "nominal_at": at(6),
+    }
     made.insert("schedule_runs", schedule="nightly", target="", status="missed", reason="nobody looked", **ledger)
     made.insert("schedule_runs", schedule="weekly", target="crm", status="failed", reason="unreachable", **ledger)
-    later = {**ledger, "local_at": "03:30 CET", "times": 1, "nominal_at": at(5)}
+    later = {**ledger, "local_at": "2026-11-21T03:30:00+01:00", "times": 1, "nominal_at": at(5)}
     made.insert("schedule_runs", schedule="weekly", target="crm", status="failed", reason="no route", **later)
     made.hold("crm")
     made.incident("last_verified_backup_age > 26h", target="crm")
@@ -199,7 +205,7 @@ def test_each_kind_is_found_and_the_most_urgent_comes_first(made):
     assert told["damage"].text == "m.t is damaged: bad"
     assert told["finding"].text == "wraparound db 95 %: Freeze."
     assert [need.text for need in night.needs if need.kind == "failure"] == [
-        "schedule weekly of 03:30 CET (4 times since 02:30 CET): failed, no route",
+        "schedule weekly of 2026-11-21 03:30+01:00 (4 times since 2026-11-21 02:30+01:00): failed, no route",
         "maintenance, step step_0: no disk; 1 more step(s) failed",
     ]
     assert told["approval"].remedy == f"aishell approvals show {asked}"
@@ -224,8 +230,8 @@ def test_what_could_not_be_delivered_is_told_by_service(made):
     made.message("admin", "waiting", reason=None)  # its turn has not come
     made.message("admin", "sent")
     assert [need.text for need in made.night().needs if need.kind == "notification"] == [
-        "the service chat: 1 notification(s) given up, the first of 2026-11-22 03:00 UTC: no answer",
-        "the service pager: 2 notification(s) not delivered yet, the first of 2026-11-22 03:00 UTC: no answer",
+        "the service chat: 1 notification(s) given up, the first of 2026-11-22 03:00Z: no answer",
+        "the service pager: 2 notification(s) not delivered yet, the first of 2026-11-22 03:00Z: no answer",
     ]
 
 
@@ -342,7 +348,7 @@ class Hourly:
         first = moment.replace(minute=0, second=0, microsecond=0)
         return (first + timedelta(hours=n) for n in range(1, 10_000))
 
-    def local(self, moment):
+    def told(self, moment):
         return f"{moment:%d %H:%M}"
 
 

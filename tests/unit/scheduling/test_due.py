@@ -93,7 +93,7 @@ def test_a_pause_leaves_out_what_comes_in_it_and_nothing_begins_during_it():
     later = Pause(at("02T02:35"), "ann@db1")
     assert told(NIGHTLY, "01T12:00", "02T02:40", later) == [("02", "skipped")]
     (entry,) = settle(NIGHTLY, at("01T12:00"), at("02T02:31"), pause)
-    assert entry.reason == "paused by ann@db1: migration"
+    assert entry.reason == "paused by ann@db1 until 2026-06-03 00:00+02:00: migration"
 
 
 def test_a_long_time_in_which_nothing_looked_is_counted():
