@@ -198,7 +198,9 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
 
 
 def _told(found: Mapping[str, int | None]) -> str:
-    """Behind a number of rows: those of all tables that the run left, and those that it may have left."""
+    """Behind a number of rows: those of all tables that the run left, and those that it may have left; whether that is known."""
+    if None in found.values():
+        return " (deletion not noted)"
     parts = ("not to be loaded", found["rows_left_out"]), ("in doubt", found["rows_in_doubt"])
     told = ", ".join(f"{count:,} {what}" for what, count in parts if count)
     return f" ({told})" if told else ""

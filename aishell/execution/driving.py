@@ -110,9 +110,10 @@ class Driver:
             run = self._run(row.id, owner, job, plan, self.yes or bool(request.get("yes")))
             if state is not RunState.EXECUTING:
                 check_transition(state, RunState.EXECUTING)
-            run.enter(RunState.EXECUTING, reason="resumed")
-            again = state is RunState.FAILED
-            earlier = partial(self._recovered, run, again=again, in_doubt=in_doubt)
+            steps = self.site.runs.steps(run.id) if state is RunState.FAILED else []
+            again = recovery.reopened(plan, steps, job.pick)
+            run.enter(RunState.EXECUTING, reason="resumed", reopened=again)
+            earlier = partial(self._recovered, run, in_doubt=in_doubt)
             return self._driven(run, lock, request["contract"], earlier, resumed=True)
 
     def _driven(
@@ -190,16 +191,11 @@ class Driver:
         if rollback.over(plan, known):
             raise StateError(f"the run {row.id[:8]} was rolled back", hint="plan again")
 
-    def _recovered(self, run: Run, *, again: bool, in_doubt: str | None) -> dict[str, Earlier]:
-        """What is through, into the run's results; what was begun. A run that is being rolled back tries only that again."""
+    def _recovered(self, run: Run, *, in_doubt: str | None) -> dict[str, Earlier]:
+        """What is through, into the run's results; what was begun."""
         earlier: dict[str, Earlier] = {}
-        rows = self.site.runs.steps(run.id)
-        back = rollback.begun(run.plan, {row.step_id: recovery.result_of(run.plan, row) for row in rows})
-        for row in rows:
-            forward = run.plan.steps[row.step_index].undoes is None
-            if not forward and again and not back:
-                continue  # what it would take back is tried once more itself
-            if recovery.finished(row, again=again and not (back and forward)):
+        for row in self.site.runs.steps(run.id):
+            if recovery.finished(row):
                 run.results[row.step_id] = recovery.result_of(run.plan, row)
                 continue
             if row.attempt:  # started, interrupted, in doubt, or failed and tried again: it may have left something

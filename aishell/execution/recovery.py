@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from aishell.execution import rollback
 from aishell.execution.executor import Earlier, record
 from aishell.execution.run import Run
 from aishell.models import Cause, Plan, Row, StepResult, StepStatus, plain
@@ -23,18 +25,31 @@ from aishell.state.runs import who
 DECISIONS = ("retry", "done", "abort")
 #: Batches that may have run after the last one that was written down: one while that was done, and the next.
 UNSEEN = 2
+#: Why a step was skipped that may be called for when what failed is tried once more: a condition may look at that.
+_LEFT_OUT = (Cause.STOPPED, Cause.NEED, Cause.CONDITION)
 UNKNOWN = "it is not known whether the statement took effect"
 
 
-def finished(row: Record, *, again: bool) -> bool:
-    """Whether a step is through. `again`: the run had failed, so failures and what waited for them are tried once more."""
-    if row.status in (StepStatus.DONE, StepStatus.REJECTED):
-        return True
-    if row.status == StepStatus.FAILED:
-        return not again
-    if row.status == StepStatus.SKIPPED:
-        return not (again and row.cause in (Cause.STOPPED, Cause.NEED))
-    return False
+def finished(row: Record) -> bool:
+    """Whether a step is through."""
+    return row.status in (StepStatus.DONE, StepStatus.REJECTED, StepStatus.FAILED, StepStatus.SKIPPED)
+
+
+def reopened(plan: Plan, rows: Sequence[Record], pick: Callable[[str], Tool]) -> dict[int, StepStatus]:
+    """What a run that had failed tries once more: failures and what they left out. A run that is rolled back goes only back.
+
+    It stands in the rows from then on, for a process that is killed in the second attempt does not tell the next one.
+    """
+    back = rollback.begun(plan, {row.step_id: result_of(plan, row) for row in rows})
+    found = {}
+    for row in rows:
+        step = plan.steps[row.step_index]
+        waited = row.status == StepStatus.SKIPPED and row.cause in _LEFT_OUT
+        if (row.status == StepStatus.FAILED or waited) and (step.undoes is not None or not back):
+            # What was begun and left out then has an end that nobody saw; of batches what was reached says so.
+            doubtful = waited and row.attempt and pick(step.tool).runs != "batched"
+            found[row.step_index] = StepStatus.STARTED if doubtful else StepStatus.PENDING
+    return found
 
 
 def result_of(plan: Plan, row: Record) -> StepResult:
@@ -76,10 +91,7 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
     done = _recorded(run, row, found or [], tool, values)
     through = {result.label for result in done}
     left = [item for item in found or [{}] if label_of(tool, values, item) not in through]
-    ended = row.status in (StepStatus.PENDING, StepStatus.FAILED)  # the statement's end was seen: there is no doubt
-    ended = ended or (
-        row.status == StepStatus.SKIPPED and tool.runs == "batched"
-    )  # its doubt stands in what it reached
+    ended = row.status == StepStatus.PENDING  # the statement's end was seen: there is no doubt
     reached = _reached(run, row, tool, ended=ended)
     unseen = not ended or (reached is not None and reached.unseen > 0)
     earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by, reached, interrupted=unseen)

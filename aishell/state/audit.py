@@ -34,7 +34,7 @@ _REQUEST_SEALED = (
     "run_id", "step_index", "step_id", "digest", "level", "request", "requested_by", "requested_at", "expires_at",
 )  # fmt: skip
 _RUN_SEALED = ("task_id", "parent_id", "agent", "target", "engine", "created_at", "plan")
-_STEP_EVENTS = ("step_started", "step_completed", "step_failed", "step_skipped")
+_STEP_EVENTS = ("step_started", "step_completed", "step_failed", "step_skipped", "step_reopened")
 #: As text, whatever somebody put there; a blob was changed after it was written, whatever stands in it.
 _EVENTS = """SELECT id, run_id, step_index, CAST(type AS TEXT) AS type, CAST(at AS TEXT) AS at,
                     iif(typeof(data) = 'text', data, hex(data)) AS data,

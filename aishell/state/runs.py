@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from aishell.commands import command
@@ -112,8 +113,12 @@ class Runs:
         reason: str = "",
         result: Mapping[str, Any] | None = None,
         happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
+        reopened: Mapping[int, StepStatus] = MappingProxyType({}),
     ) -> RunState:
-        """Move a run to another state; the state it had. Raises StateError for an illegal transition."""
+        """Move a run to another state; the state it had. Raises StateError for an illegal transition.
+
+        `reopened`: steps that are tried once more from then on, and at what they stand until then.
+        """
         with self.store.write() as connection:
             old = RunState(self._row(connection, run_id).state)
             self._claim(connection, run_id, owner)
@@ -130,6 +135,10 @@ class Runs:
             if result is not None:
                 values["result"] = canonical(result)
             connection.update("runs", _RUN, {"run": run_id}, values)
+            for index, status in reopened.items():
+                cleared = {"status": status, "error": None, "reason": None, "cause": None}
+                told = {"status": status, "seal": self._set_step(connection, run_id, index, cleared)}
+                audit.append(connection, "step_reopened", told, run_id=run_id, step_index=index)
         return old
 
     def claim(self, run_id: str, owner: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from aishell import errors
 from aishell.errors import PRECEDENCE
 from aishell.execution.orchestrator import Outcome
-from aishell.execution.recovery import finished
+from aishell.execution.recovery import reopened
 from aishell.execution.result import conclude, deferred
 from aishell.models import Cause, RunState, StepResult, StepStatus
 
@@ -98,10 +98,31 @@ def test_what_is_left_for_another_night_is_told_by_its_cause_alone(cause, reason
 
 
 @pytest.mark.parametrize("cause", [None, *Cause])
-@pytest.mark.parametrize("again", [False, True])
-def test_what_waited_for_a_failure_is_tried_again_with_it(cause, again):
-    row = SimpleNamespace(status=SKIPPED, cause=cause, reason="step 'a' failed before it")
-    assert finished(row, again=again) is not (again and cause in (Cause.STOPPED, Cause.NEED))
+@pytest.mark.parametrize("attempt", [0, 2])
+@pytest.mark.parametrize("runs", ["batched", "each"])
+def test_what_waited_for_a_failure_is_tried_again_with_it(cause, attempt, runs):
+    """What was begun before it was left out is looked up in the database; of batches stands written what was reached."""
+    nothing = dict.fromkeys("params output error started_at seconds approved_by deferred".split())
+    reason = "step 'a' failed before it"
+    rows = [
+        SimpleNamespace(
+            step_index=0, step_id="a", tool="t", status=FAILED, cause=None, reason=None, attempt=1, **nothing
+        ),
+        SimpleNamespace(
+            step_index=1, step_id="b", tool="t", status=SKIPPED, cause=cause, reason=reason, attempt=attempt, **nothing
+        ),
+        SimpleNamespace(
+            step_index=2, step_id="c", tool="t", status=DONE, cause=None, reason=None, attempt=1, **nothing
+        ),
+    ]
+    plan = SimpleNamespace(
+        steps=[SimpleNamespace(id=name, tool="t", params={}, undoes=None, on_error="fail") for name in "abc"]
+    )
+    left_out = StepStatus.STARTED if attempt and runs == "each" else StepStatus.PENDING
+    again = {0: StepStatus.PENDING}
+    if cause in (Cause.STOPPED, Cause.NEED, Cause.CONDITION):
+        again[1] = left_out
+    assert reopened(plan, rows, lambda name: SimpleNamespace(runs=runs)) == again
 
 
 @pytest.mark.parametrize(
