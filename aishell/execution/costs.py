@@ -10,11 +10,16 @@ from aishell.planning.estimates import label_of
 
 
 def cost_of(target: str, step: Step, result: StepResult) -> dict[str, Any] | None:
-    """A row of `step_costs`; None where the time is not that of the whole step: it failed, was resumed, or left something."""
-    if result.status is not StepStatus.DONE or result.attempts != 1 or result.deferred or result.execution_time <= 0:
+    """A row of `step_costs`; None where the time is not that of known work: it failed, was resumed, or left something uncounted.
+
+    What a window has cut short counts by its rows: work that never fits would else be expected wrongly for ever.
+    """
+    if result.status is not StepStatus.DONE or result.attempts != 1 or result.execution_time <= 0:
         return None
     work, unit = step.estimate.work, step.estimate.unit
     rows = counted(result)  # what the plan expected is of no interest then
+    if result.deferred and not rows:
+        return None
     if rows is not None:
         work, unit = rows, "rows"
     return {

@@ -15,6 +15,7 @@ from aishell.errors import AishellError, DatabaseError, StepError, UnexpectedErr
 from aishell.execution import denied, earning, hooking, nights
 from aishell.execution.blocking import holders
 from aishell.execution.clearance import CALM_POLL, WAIT_FOR_CALM, Cleared, calm, clear
+from aishell.execution.closing import CLOSED, Closing
 from aishell.execution.costs import cost_of
 from aishell.execution.progress import watched
 from aishell.execution.retry import retrying
@@ -36,8 +37,6 @@ from aishell.state.connection import Connection
 from aishell.state.history import size
 from aishell.traces import unexpected
 
-#: Why nothing more begins behind the end of the window.
-CLOSED = "the window has closed"
 #: Seconds between two looks at replicas and load while batches go by.
 CALM_CHECK = 1.0
 
@@ -170,6 +169,9 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
     context = _context(run, step, tool, record_, result.attempts)
     if earlier:
         context.reached, context.interrupted = earlier.reached, earlier.interrupted
+        if earlier.reached is not None:
+            closing = Closing(run, step, earlier.reached.seconds)
+            context.closes, context.rest = closing.closes, closing.rest
         context.earlier = [one.after for one in earlier.done if one.after is not None]
     run.job.sending.open(context.marker, record_.happened)
     try:
@@ -363,7 +365,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         kept.happened.append(("step_retried", {"try": number, "error": str(error)}))
         run.observer.said(f"{step.id}: try {number} failed ({error}), trying again")
 
-    wait = wait_of(tool)
+    wait, closing = wait_of(tool), Closing(run, step)
     return Context(
         database=run.job.database,
         marker=run.marker(step),
@@ -393,8 +395,8 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         expected_rows=next((item.value for item in step.evidence if item.metric == "old_rows"), None),
         holders=partial(holders, run.job),
         backlog=partial(nights.sentence, run),
-        closes=lambda seconds: CLOSED if run.options.left < seconds else None,
-        rest=run.cancelled.wait,
+        closes=closing.closes,
+        rest=closing.rest,
     )
 
 

@@ -18,7 +18,8 @@ from aishell.databases.base import TargetLock
 from aishell.doing import doing
 from aishell.errors import AishellError, DatabaseError, HeldError, HookError, InterruptedRunError, WaitingError
 from aishell.execution import hooking, rollback
-from aishell.execution.executor import CLOSED, Earlier, InterruptedStepError, execute, skipped
+from aishell.execution.closing import CLOSED
+from aishell.execution.executor import Earlier, InterruptedStepError, execute, skipped
 from aishell.execution.run import Run
 from aishell.models import Cause, Step, StepResult, StepStatus, plain
 from aishell.planning.hooking import due

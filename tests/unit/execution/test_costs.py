@@ -30,6 +30,15 @@ def test_rows_that_were_counted_are_the_work(field):
     assert (cost["work"], cost["unit"]) == (7, "rows")
 
 
+def test_what_a_window_cut_short_tells_what_its_rows_took():
+    """Else what never fits into its window is expected wrongly for ever."""
+    left = {"deferred": ({"object": "s.t", "reason": "the window has closed"},)}
+    cost = cost_of("shop", STEP, replace(RESULT, output={"rows_deleted": 7}, **left))
+    assert cost is not None
+    assert (cost["seconds"], cost["work"], cost["unit"]) == (20.0, 7, "rows")
+    assert cost_of("shop", STEP, replace(RESULT, output={"rows_deleted": 0}, **left)) is None
+
+
 @pytest.mark.parametrize(
     "change",
     [
