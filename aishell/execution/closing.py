@@ -7,6 +7,8 @@ import time
 
 from aishell.execution.run import Run
 from aishell.models import Step
+from aishell.planning.estimates import label_of
+from aishell.state.history import a_row
 
 CLOSED = "the window has closed"
 SPARED = "the rest of the window is for the deletion of what is archived"
@@ -20,30 +22,22 @@ class Closing:
     """The end of a step's window, as its batches ask for it. `spent`: seconds that the step took in earlier processes.
 
     An archive whose deletion no longer fits into the window is of no use, and the next night makes it anew. So it ends in time
-    for that of the rows that it has by then: with as many rests between batches, and work that takes as many times what that of
-    the archive took as is expected.
+    for that of the rows that it has by then, by what both took a row on nights before.
     """
 
     def __init__(self, run: Run, step: Step, spent: float = 0.0) -> None:
-        self._run, self._longer = run, _longer(run, step)
-        self._began, self._rested = time.monotonic() - spent, 0.0
+        self._run, self._began = run, time.monotonic() - spent
+        self._longer = _longer(run, step) if math.isfinite(run.options.left) else None
 
     def closes(self, seconds: float) -> str | None:
         """Why not to begin a batch of so many seconds."""
         left = self._run.options.left
         if left < seconds:
             return CLOSED
-        if self._longer is None or math.isinf(left):
+        if self._longer is None:
             return None
-        worked = time.monotonic() - self._began - self._rested
-        after = BETWEEN + MARGIN * (self._rested + self._longer * worked)
+        after = BETWEEN + MARGIN * self._longer * (time.monotonic() - self._began)
         return SPARED if left < seconds + after else None
-
-    def rest(self, seconds: float) -> None:
-        """Rest between two batches; an interrupt ends it."""
-        began = time.monotonic()
-        self._run.cancelled.wait(seconds)
-        self._rested += time.monotonic() - began
 
 
 def _longer(run: Run, step: Step) -> float | None:
@@ -53,5 +47,7 @@ def _longer(run: Run, step: Step) -> float | None:
     after = [one for one in run.plan.steps if step.id in one.needs and run.job.pick(one.tool).archives == "delete"]
     if not after:
         return None
-    known = [one.estimate.seconds for one in after if one.estimate.seconds]
-    return sum(known) / step.estimate.seconds if known and step.estimate.seconds else 1.0
+    target, store = run.job.target.name, run.runs.store
+    archived, *deleted = (a_row(store, target, one.tool, label_of(one.params)) for one in (step, *after))
+    known = [seconds for seconds in deleted if seconds is not None]
+    return sum(known) / archived if archived and len(known) == len(after) else 1.0

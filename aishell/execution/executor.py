@@ -170,8 +170,7 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
     if earlier:
         context.reached, context.interrupted = earlier.reached, earlier.interrupted
         if earlier.reached is not None:
-            closing = Closing(run, step, earlier.reached.seconds)
-            context.closes, context.rest = closing.closes, closing.rest
+            context.closes = Closing(run, step, earlier.reached.seconds).closes
         context.earlier = [one.after for one in earlier.done if one.after is not None]
     run.job.sending.open(context.marker, record_.happened)
     try:
@@ -365,7 +364,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         kept.happened.append(("step_retried", {"try": number, "error": str(error)}))
         run.observer.said(f"{step.id}: try {number} failed ({error}), trying again")
 
-    wait, closing = wait_of(tool), Closing(run, step)
+    wait = wait_of(tool)
     return Context(
         database=run.job.database,
         marker=run.marker(step),
@@ -395,8 +394,8 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         expected_rows=next((item.value for item in step.evidence if item.metric == "old_rows"), None),
         holders=partial(holders, run.job),
         backlog=partial(nights.sentence, run),
-        closes=closing.closes,
-        rest=closing.rest,
+        closes=Closing(run, step).closes,
+        rest=run.cancelled.wait,
     )
 
 

@@ -17,6 +17,8 @@ _OUTCOMES = """SELECT tool, object, status, bytes_before, bytes_after FROM table
 _COSTS = (
     """SELECT tool, object, seconds, work, unit FROM step_costs WHERE target = :target ORDER BY id DESC LIMIT :recent"""
 )
+_A_ROW = """SELECT sum(seconds) / sum(work) FROM step_costs
+    WHERE target = :target AND tool = :tool AND object = :object AND unit = 'rows' AND work > 0"""
 _FORGET = """DELETE FROM step_costs WHERE target = :target AND tool = :tool AND object = :object
     AND id <= (SELECT id FROM step_costs WHERE target = :target AND tool = :tool AND object = :object
                ORDER BY id DESC LIMIT 1 OFFSET :kept)"""
@@ -47,6 +49,13 @@ def load(store: Store, target: str) -> dict[tuple[str, str], History]:
         basis = "this table's history" if key[1] else "this tool's history on this target"
         found[key] = History(tuple(took.get(key, ())[:SEEN]), streak, basis)
     return found
+
+
+def a_row(store: Store, target: str, tool: str, label: str) -> float | None:
+    """Seconds that a tool took a row on an object, its rests included; None where it has not gone through any."""
+    with store.read() as connection:
+        found = connection.value(_A_ROW, {"target": target, "tool": tool, "object": label})
+    return None if found is None else float(found)
 
 
 def last_failure(store: Store, target: str, tools: Collection[str]) -> tuple[str, str] | None:

@@ -62,6 +62,7 @@ def test_what_a_failed_archive_left_is_deleted_in_the_end(
         site("audit", "verify").expect(0)
 
 
+@pytest.mark.sampled
 def test_a_ctrl_c_in_the_second_attempt_forgets_nothing(log_db: tuple[Any, str], aishell: Aishell) -> None:
     db, engine = log_db
     renewed(db, engine)
