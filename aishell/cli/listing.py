@@ -22,10 +22,13 @@ NARROWEST = 24
 Row = Mapping[str, str]
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], output: str, *, empty: str, least: Sequence[str] = ()) -> None:
+def show_rows(
+    rows: Sequence[Mapping[str, Any]], output: str, *, empty: str, least: Sequence[str] = (), limit: int | None = None
+) -> None:
     """Print rows of the same columns. No word is ever broken: an id or a name is copied whole.
 
     On a terminal, columns that say nothing are left out; where the rest is too wide, those in `least` go, the first one first.
+    `limit`: how many were looked for; where there are so many, standard error says that there may be more.
     """
     if output == "json":
         write_json(list(rows))
@@ -35,6 +38,8 @@ def show_rows(rows: Sequence[Mapping[str, Any]], output: str, *, empty: str, lea
         return
     shown = [{name: "" if value is None else printable(value) for name, value in row.items()} for row in rows]
     out = console()
+    if len(rows) == limit:
+        say(f"the newest {limit}; --limit shows more", style="dim", err=True)
     if not out.is_terminal:
         _table(out, shown, _natural(shown))
         return

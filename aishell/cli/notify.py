@@ -74,7 +74,11 @@ def list_(ctx: click.Context, /, waiting: bool, limit: int, output: str) -> None
         for row in found
     ]
     show_rows(
-        rows, output, empty="nothing waits" if waiting else "nothing was told yet", least=("severity", "attempts")
+        rows,
+        output,
+        empty="nothing waits" if waiting else "nothing was told yet",
+        least=("severity", "attempts"),
+        limit=limit,
     )
 
 
@@ -100,7 +104,7 @@ def incidents(ctx: click.Context, /, closed: bool, limit: int, output: str) -> N
         }
         for row in found
     ]
-    show_rows(rows, output, empty="no incident is open")
+    show_rows(rows, output, empty="no incident is open", limit=limit)
 
 
 @notify.command(epilog="Example:  aishell notify send")

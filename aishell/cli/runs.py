@@ -61,7 +61,7 @@ def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: i
     found = control.runs(open_files(ctx), limit=limit, target=target, states=[state] if state else None)
     short = ({"run_id": one["run_id"][:8], "created_at": at(one["created_at"])} for one in found)
     rows = found if output == "json" else [{**one, **less} for one, less in zip(found, short, strict=True)]
-    show_rows(rows, output, empty="no runs yet", least=("requested_by", "status"))
+    show_rows(rows, output, empty="no runs yet", least=("requested_by", "status"), limit=limit)
 
 
 @runs.command(epilog="Example:  aishell runs show 3f2a")

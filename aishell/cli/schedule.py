@@ -114,7 +114,7 @@ def history(ctx: click.Context, /, name: str | None, limit: int, output: str) ->
         }
         for row in found
     ]
-    show_rows(rows, output, empty="nothing was due yet")
+    show_rows(rows, output, empty="nothing was due yet", limit=limit)
 
 
 def _further(row: Record, workflows: Mapping[str, str]) -> dict[str, object]:

@@ -60,7 +60,7 @@ def history(ctx: click.Context, /, name: str | None, limit: int, output: str) ->
                 "requested_by": row.requested_by,
             }
         )
-    show_rows(rows, output, empty="no workflow ran yet", least=("requested_by",))
+    show_rows(rows, output, empty="no workflow ran yet", least=("requested_by",), limit=limit)
 
 
 @workflows.command(epilog="Examples:  aishell workflows show 3f2a   ·   aishell workflows show 3f2a --output json")

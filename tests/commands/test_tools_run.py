@@ -80,3 +80,11 @@ def test_no_schedule_runs_a_tool(aishell: Aishell, bloated_sqlite: Bloated) -> N
     path = nightly(aishell, bloated_sqlite.make().url)
     path.write_text(path.read_text().replace("agent: maintenance", "agent: one_tool"))
     assert "unknown agent 'one_tool'" in aishell("schedule", "list").expect(2).err
+
+
+def test_a_list_that_is_cut_says_so(aishell: Aishell, bloated_sqlite: Bloated) -> None:
+    aishell.url = bloated_sqlite.make().url
+    for _ in range(2):
+        tool(aishell, "inspect_tables").expect(0)
+    assert aishell("runs", "list", "--limit", "1").expect(0).err == "the newest 1; --limit shows more\n"
+    assert aishell("runs", "list", "--limit", "3").expect(0).err == ""

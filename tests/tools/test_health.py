@@ -77,6 +77,33 @@ def test_a_sequence_near_its_end_on_postgresql(pg_engine):
     assert any("sequence" in name for name in names(pg_engine))
 
 
+def value_of(engine, finding):
+    (row,) = (f for f in engine.call("analyze_database_health").output["findings"] if f["finding"] == finding)
+    return row["value"]
+
+
+def test_a_sequence_is_full_when_nothing_is_left_of_it_on_postgresql(pg_engine):
+    pg_engine.samples.do("CREATE TABLE counted (id serial PRIMARY KEY)", "SELECT setval('counted_id_seq', 2147483646)")
+    assert value_of(pg_engine, "sequence_near_end") == "99.9 % (2147483646 of 2147483647)"
+    pg_engine.samples.do("SELECT setval('counted_id_seq', 2147483647)")
+    assert value_of(pg_engine, "sequence_near_end").startswith("100.0 %")
+
+
+@pytest.mark.parametrize("sign", ["signed", "unsigned"])
+@pytest.mark.parametrize(
+    ("type_", "bits"), [("tinyint", 8), ("smallint", 16), ("mediumint", 24), ("int", 32), ("bigint", 64)]
+)
+def test_a_counter_near_its_end_on_mariadb(mariadb_engine, type_, bits, sign):
+    largest = 2 ** (bits - (sign == "signed")) - 1
+    counter = largest - 1
+    mariadb_engine.samples.do(
+        f"CREATE TABLE counted (id {type_} {sign} AUTO_INCREMENT PRIMARY KEY) AUTO_INCREMENT = {counter}"
+    )
+    told = value_of(mariadb_engine, "auto_increment_near_end")
+    assert told.endswith(f"(next is {counter} of {largest})")
+    assert float(told.partition(" %")[0]) == 1000 * counter // largest / 10 < 100
+
+
 @contextmanager
 def slot(engine, name, how="pg_create_physical_replication_slot(%s, true)"):
     """What is found of a replication slot that is there meanwhile."""

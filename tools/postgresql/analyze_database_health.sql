@@ -312,7 +312,7 @@ WITH owned AS (
        SELECT w."schema", w."table" FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)))
 ), share AS (
   SELECT u.object, u.fills, u.value, u.last_one,
-         round(100 * (u.value::numeric - u.first_one) / nullif(u.last_one::numeric - u.first_one, 0), 1) AS percent
+         trunc(100 * (u.value::numeric - u.first_one) / nullif(u.last_one::numeric - u.first_one, 0), 1) AS percent
   FROM used AS u WHERE u.value IS NOT NULL
 )
 SELECT 'sequence_near_end' AS finding, CASE WHEN s.percent >= 95 THEN 'critical' ELSE 'warning' END AS severity,

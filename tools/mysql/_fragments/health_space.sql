@@ -9,9 +9,9 @@ WITH named AS (
      WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
 ), counter AS (
     SELECT CAST(c.TABLE_NAME AS BINARY(256)) AS name, MAX(c.COLUMN_NAME) AS column_name, MAX(c.COLUMN_TYPE) AS column_type,
-           MAX(CASE c.DATA_TYPE WHEN 'tinyint' THEN 255 WHEN 'smallint' THEN 65535 WHEN 'mediumint' THEN 16777215
+           MAX(FLOOR(CASE c.DATA_TYPE WHEN 'tinyint' THEN 255 WHEN 'smallint' THEN 65535 WHEN 'mediumint' THEN 16777215
                                 WHEN 'int' THEN 4294967295 WHEN 'bigint' THEN 18446744073709551615 END
-               / CASE WHEN c.COLUMN_TYPE LIKE '%unsigned%' THEN 1 ELSE 2 END) AS largest
+               / CASE WHEN c.COLUMN_TYPE LIKE '%unsigned%' THEN 1 ELSE 2 END)) AS largest
       FROM information_schema.COLUMNS AS c
       JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
      WHERE c.TABLE_SCHEMA = DATABASE() AND c.EXTRA LIKE '%auto_increment%'
@@ -20,7 +20,7 @@ WITH named AS (
 SELECT 'auto_increment_near_end' AS finding,
        CASE WHEN t.AUTO_INCREMENT >= 0.95 * c.largest THEN 'critical' ELSE 'warning' END AS severity,
        CONCAT(t.TABLE_NAME, '.', c.column_name) AS object,
-       CONCAT(ROUND(100e0 * t.AUTO_INCREMENT / c.largest, 1), ' % of ', c.column_type) AS value,
+       CONCAT(TRUNCATE(100.0 * t.AUTO_INCREMENT / c.largest, 1), ' % of ', c.column_type, ' (next is ', t.AUTO_INCREMENT, ' of ', c.largest, ')') AS value,
        'When the counter reaches the end of its type every insert fails: change the column to a wider type, children''s foreign keys included.' AS detail
   FROM information_schema.TABLES AS t
   JOIN counter AS c ON c.name = CAST(t.TABLE_NAME AS BINARY(256))
