@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from aishell.backups.catalog import RUNGS, newest
+from aishell.backups.store.catalog import RUNGS, newest
 from aishell.errors import StateError, UsageError
 from aishell.notifying import events
 from aishell.reporting.health import SEVERITIES, health

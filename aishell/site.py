@@ -22,9 +22,9 @@ from aishell.databases.opening import open_database
 from aishell.databases.sameness import same_database
 from aishell.databases.urls import URL, read_url
 from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownNameError, UsageError
-from aishell.execution.job import Job
 from aishell.execution.preview import Preview, as_result, preview
 from aishell.execution.rules import Rereading, Rules
+from aishell.execution.target_context import Job
 from aishell.models import SAFETY_LEVELS, AgentConfig, Left, Plan, RunResult, RunState, Task
 from aishell.registry.hooks import Hooks
 from aishell.registry.registry import Registry
@@ -257,11 +257,11 @@ class Site(SiteFiles):
 
         Raises OutgrownError, naming what has changed, when the database or a tool is no longer what the plan was made for.
         """
-        from aishell.execution import saved
+        from aishell.execution import saved_plan
 
         task = replace(plan.task, target=url or plan.task.target)
         with self.job(task, environment=environment, safety_level=safety_level, look_only=look_only) as job:
-            return saved.present_saved(job, plan)
+            return saved_plan.present_saved(job, plan)
 
     def _memory(self, target: str, agent: str) -> tuple[Mapping[Any, Any], Sequence[Left]]:
         if not self.state_path.exists():

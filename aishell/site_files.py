@@ -12,7 +12,7 @@ from aishell import locations
 from aishell.trust import Trust, check_secret
 
 if TYPE_CHECKING:
-    from aishell.backups.vault import Vault
+    from aishell.backups.store.vault import Vault
     from aishell.notifying.rules import Notifications
     from aishell.scheduling.schedules import Schedules
     from aishell.schema import Known
@@ -316,7 +316,7 @@ class SiteFiles:
     @cached_property
     def vault(self) -> Vault:
         """The backups of the site: in the folder that is configured, else `backups` beside the state."""
-        from aishell.backups.vault import Vault
+        from aishell.backups.store.vault import Vault
 
         base = self.places.root or self.places.state.parent
         return Vault.of(self.settings, base, lambda: self.store, self.state_path.exists)

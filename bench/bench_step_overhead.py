@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from aishell.agents.base import Agent, Draft
-from aishell.agents.maintenance import MaintenanceAgent
+from aishell.agents.maintenance.agent import MaintenanceAgent
 from aishell.execution import orchestrator
 from aishell.execution.preview import present
 from aishell.models import Inventory, Step, Task

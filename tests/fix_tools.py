@@ -17,11 +17,11 @@ from aishell.databases.opening import open_database
 from aishell.databases.sqlite import SQLite
 from aishell.errors import AishellError
 from aishell.models import Plan, Row, Server, Step, StepResult, Task
-from aishell.registry import runners
-from aishell.registry.context import Context, ToolResult
 from aishell.registry.registry import Registry
-from aishell.registry.returns import conclude
 from aishell.registry.tool import Tool
+from aishell.running import dispatch
+from aishell.running.context import Context, ToolResult
+from aishell.running.results import conclude
 from aishell.safety.locks import contradiction, wait_of
 from tests.fix_sqlite import SqliteDatabase
 from tests.tool_samples import MariadbSamples, PostgresqlSamples, Samples, SqliteSamples
@@ -100,7 +100,7 @@ class Engine:
     def find(self, name: str, /, **params: Any) -> list[Row]:
         self.counted()
         tool = self.pick(name)
-        return runners.find(tool, tool.prepare(params), self.context(tool)) or []
+        return dispatch.find(tool, tool.prepare(params), self.context(tool)) or []
 
     def call(self, name: str, /, **params: Any) -> ToolResult:
         """What the executor does with a step: find, and run on what was found."""
@@ -121,11 +121,11 @@ class Engine:
     def call_file(self, tool: Tool, /, **params: Any) -> ToolResult:
         self.counted()
         values, context = tool.prepare(params), self.context(tool)
-        found = runners.find(tool, values, context)
+        found = dispatch.find(tool, values, context)
         if found is not None and not found:
             nothing = conclude(tool, values, [], context)
             return replace(nothing, status="skipped", reason="nothing to do")
-        return runners.run(tool, values, found, context)
+        return dispatch.run(tool, values, found, context)
 
     def rows(self, name: str, /, **params: Any) -> list[Row]:
         """The rows of an inspection tool, which returns them in its only field."""

@@ -12,12 +12,12 @@ from aishell.traces import unexpected
 
 #: Agent -> where it stands; a task needs one of them.
 BUILT_IN = {
-    "maintenance": ("aishell.agents.maintenance", "MaintenanceAgent"),
-    "backup": ("aishell.agents.backup", "BackupAgent"),
-    "backup_restore": ("aishell.agents.backup_restore", "BackupRestoreAgent"),
-    "log_cleanup": ("aishell.agents.log_cleanup", "LogCleanupAgent"),
-    "archive_load": ("aishell.agents.archive_load", "ArchiveLoadAgent"),
-    "restore_test": ("aishell.agents.restore_test", "RestoreTestAgent"),
+    "maintenance": ("aishell.agents.maintenance.agent", "MaintenanceAgent"),
+    "backup": ("aishell.agents.backup.agent", "BackupAgent"),
+    "backup_restore": ("aishell.agents.backup.restore", "BackupRestoreAgent"),
+    "log_cleanup": ("aishell.agents.log_cleanup.agent", "LogCleanupAgent"),
+    "archive_load": ("aishell.agents.log_cleanup.archive_load", "ArchiveLoadAgent"),
+    "restore_test": ("aishell.agents.backup.restore_test", "RestoreTestAgent"),
     "residue": ("aishell.agents.residue", "ResidueAgent"),
     "one_tool": ("aishell.agents.one_tool", "OneToolAgent"),
     "undo": ("aishell.agents.undo", "UndoAgent"),

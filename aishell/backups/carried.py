@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aishell import locations
-from aishell.backups.manifest import Manifest
+from aishell.backups.store.manifest import Manifest
 
 #: How every kind of backup is restored without aishell, and the script that puts those of SQLite together.
 PAGE, SCRIPT = "RESTORE.md", "restore-sqlite.py"

@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from aishell.archives import shelf
-from aishell.backups.clients import end_leftover
-from aishell.backups.making import total
-from aishell.backups.pruning import bury, without_programs
-from aishell.backups.repository import PARTIAL, TRASH, WORK, Repository, begun_by
-from aishell.backups.vault import Vault, vault_of
+from aishell.backups.create.making import total
+from aishell.backups.store.pruning import bury, without_programs
+from aishell.backups.store.repository import PARTIAL, TRASH, WORK, Repository, begun_by
+from aishell.backups.store.vault import Vault, vault_of
+from aishell.clients.clients import end_leftover
 from aishell.errors import BackupError
 from aishell.folders import folder_name
 from aishell.models import Residue
-from aishell.registry.context import Context
+from aishell.running.context import Context
 from aishell.state.fates import Fate, Fates, Told
 
 TOOL = "remove_leftovers"

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aishell.backups.making import Work, Written
-from aishell.backups.manifest import Manifest, Print
+from aishell.backups.create.making import Work, Written
+from aishell.backups.store.manifest import Manifest, Print
 from aishell.errors import BackupError
 
 #: Method, as manifests name it -> where its class is.

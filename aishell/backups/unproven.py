@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aishell.backups.catalog import Entry
-from aishell.backups.vault import vault_of
+from aishell.backups.store.catalog import Entry
+from aishell.backups.store.vault import vault_of
 from aishell.commands import command
 from aishell.errors import BackupError
 from aishell.models import Server
 from aishell.moments import at
-from aishell.registry.context import Context
+from aishell.running.context import Context
 from aishell.state.history import last_tries
 
 

@@ -43,13 +43,13 @@ def apply(
     """
     from aishell.cli.console import write_json
     from aishell.cli.output import Screen
-    from aishell.execution import saved
+    from aishell.execution import saved_plan
     from aishell.execution.result import contract
 
     site = open_site(ctx)
     hear_sigterm()
     site.trust.check(file)  # a plan says what is run, as a site does
-    plan = saved.read(file)
+    plan = saved_plan.read(file)
     screen = Screen(output, verbose=verbose)
     if not dry_run:
         site.refuse_held(url or plan.task.target, environment=environment)

@@ -32,7 +32,7 @@ def archives() -> None:
 @click.pass_context
 def list_(ctx: click.Context, /, output: str) -> None:
     """Every archive of the site, the oldest first."""
-    from aishell.agents.log_dates import as_date
+    from aishell.agents.log_cleanup.dates import as_date
     from aishell.archives import fates, shelf
     from aishell.cli.listing import show_rows
     from aishell.reporting.units import printable, size
@@ -208,7 +208,7 @@ def _told(found: Mapping[str, int | None]) -> str:
 
 def _notes(found: Sequence[Share] | None) -> list[str]:
     """What is to be said of the rows before they are loaded. None: nothing is written down about them."""
-    from aishell.agents.archive_load import LEFT_OUT
+    from aishell.agents.log_cleanup.archive_load import LEFT_OUT
     from aishell.archives.fates import summed
 
     if found is None:

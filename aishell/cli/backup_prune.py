@@ -16,8 +16,8 @@ from aishell.cli.streams import say
 from aishell.errors import UsageError
 
 if TYPE_CHECKING:
-    from aishell.backups.catalog import Entry
-    from aishell.backups.retention import Decision, Rules
+    from aishell.backups.store.catalog import Entry
+    from aishell.backups.store.retention import Decision, Rules
     from aishell.site import Site
 
 
@@ -51,7 +51,7 @@ def prune(
     compared, all that is newer, what was never verified, what is pinned, and what a kept one rests on. Nothing goes after a
     failed backup.
     """
-    from aishell.backups.pruning import decisions
+    from aishell.backups.store.pruning import decisions
     from aishell.cli.keeping import agree, entries_of, keeper
 
     site = open_site(ctx)
@@ -77,7 +77,7 @@ def prune(
 
 def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[Rules, Mapping[str, Any]]:
     """The rules that are configured, or given instead of those. Raises UsageError where there is none."""
-    from aishell.backups.pruning import rules_of
+    from aishell.backups.store.pruning import rules_of
     from aishell.cli.keeping import keeper
 
     configured = keeper(site).config.retention
@@ -94,7 +94,7 @@ def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[Rules, Mapping[str, Any]
 
 def _remove(site: Site, going: Sequence[Entry], rules: Rules, *, despite_failure: bool) -> list[str]:
     """Remove what was shown and may still go, with the targets' locks held: nobody builds on one meanwhile."""
-    from aishell.backups.pruning import decisions, finish, remove
+    from aishell.backups.store.pruning import decisions, finish, remove
     from aishell.cli.keeping import keeper
     from aishell.execution.locking import holding_files, target_file
     from aishell.state.runs import who
@@ -137,10 +137,10 @@ def _unfinished(site: Site, target: str | None) -> list[dict[str, Any]]:
 
 def _clear(site: Site, row: dict[str, Any]) -> None:
     """Remove what a run has left, and end the program that may still write there."""
-    from aishell.backups.clients import end_leftover
-    from aishell.backups.pruning import bury
-    from aishell.backups.repository import TRASH
+    from aishell.backups.store.pruning import bury
+    from aishell.backups.store.repository import TRASH
     from aishell.cli.keeping import keeper
+    from aishell.clients.clients import end_leftover
     from aishell.state.runs import who
 
     path = Path(row["path"])
@@ -178,7 +178,7 @@ def _show(
 
 
 def _why(decision: Decision) -> str:
-    from aishell.backups.pruning import reasons
+    from aishell.backups.store.pruning import reasons
 
     return "; ".join(reasons(decision))
 
@@ -193,7 +193,7 @@ def _tell(
     output: str,
 ) -> None:
     """What became of it."""
-    from aishell.backups.pruning import reasons
+    from aishell.backups.store.pruning import reasons
     from aishell.cli.console import write_json
     from aishell.reporting.units import size
 

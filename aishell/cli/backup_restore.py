@@ -17,8 +17,8 @@ from aishell.errors import BackupError, ParameterError, TargetUnavailableError, 
 from aishell.moments import at
 
 if TYPE_CHECKING:
-    from aishell.backups.catalog import Entry
-    from aishell.backups.manifest import Manifest
+    from aishell.backups.store.catalog import Entry
+    from aishell.backups.store.manifest import Manifest
     from aishell.site import Site
 
 #: Method -> what it restores into that is no database of a server: a place on this host, by its path.
@@ -83,7 +83,7 @@ def restore(
     Every file of it, and of what it rests on, is checked again before. Previews and asks as `run` does. A SQLite file or a
     server's data directory needs no database for that: where its own cannot be reached any more it is restored all the same.
     """
-    from aishell.backups.manifest import of_chain
+    from aishell.backups.store.manifest import of_chain
     from aishell.cli.run import run_all
 
     site = open_site(ctx)

@@ -14,8 +14,8 @@ from aishell.errors import AishellError, BackupError, DeniedError, NotAtHandErro
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from aishell.backups.catalog import Entry
-    from aishell.execution.keeping import Keeper
+    from aishell.backups.store.catalog import Entry
+    from aishell.services.offline_backups import Keeper
     from aishell.site import Site
 
 

@@ -14,7 +14,7 @@ from aishell.errors import BackupError
 from aishell.moments import at
 
 if TYPE_CHECKING:
-    from aishell.backups.catalog import Entry
+    from aishell.backups.store.catalog import Entry
     from aishell.site import Site
 
 #: Columns of the list that a narrow terminal goes without, the first one first.
@@ -198,7 +198,7 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
     """
     from dataclasses import asdict
 
-    from aishell.backups.rebuilding import rebuild
+    from aishell.backups.store.rebuilding import rebuild
     from aishell.cli.asking import confirm
     from aishell.cli.console import write_json
     from aishell.reporting.units import printable

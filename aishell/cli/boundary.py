@@ -34,7 +34,7 @@ def leave(command: Callable[[], Any]) -> NoReturn:
 def _interrupted() -> NoReturn:
     say("interrupted", err=True)
     sys.stdout.flush()
-    from aishell.backups import clients
+    from aishell.clients import clients
     from aishell.registry import hook_programs
 
     clients.end_running()

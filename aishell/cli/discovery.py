@@ -17,9 +17,9 @@ from aishell.models import Task, plain
 from aishell.reporting.units import printable, size
 
 if TYPE_CHECKING:
-    from aishell.agents.log_discovery import Bucket, Candidate
+    from aishell.agents.log_cleanup.discovery import Bucket, Candidate
     from aishell.cli.styled import Console
-    from aishell.execution.discovery import Discovery
+    from aishell.services.log_discovery import Discovery
     from aishell.site import Site
 
 #: The inputs of the agent that say where to look, or go into the suggested command.
@@ -55,8 +55,8 @@ def _failure(name: str, error: AishellError) -> dict[str, Any]:
 
 
 def _discovered(site: Site, name: str, inputs: dict[str, Any], environment: str | None) -> Discovery:
-    from aishell.agents.log_discovery import RETENTION_DAYS
-    from aishell.execution.discovery import discover
+    from aishell.agents.log_cleanup.discovery import RETENTION_DAYS
+    from aishell.services.log_discovery import discover
 
     with site.job(Task("log_cleanup", name, input_data=inputs), environment=environment, look_only=True) as job:
         # Without its password, and without the stars that stand for it: the driver's own files and variables may have it.

@@ -17,7 +17,7 @@ from aishell.commands import command
 from aishell.errors import AishellError, SettingsError, UsageError
 
 if TYPE_CHECKING:
-    from aishell.execution.job import Job
+    from aishell.execution.target_context import Job
     from aishell.reporting.diagnosis import Finding
     from aishell.settings import Target
     from aishell.site import Site
@@ -46,7 +46,7 @@ def doctor(ctx: click.Context, /, target: str | None, every: bool, url: str | No
     if url is not None and "://" not in url:
         raise UsageError("--url is no URL", hint="write e.g. sqlite:///shop.db; for a configured target use --target")
     site = open_site(ctx)
-    from aishell.execution.examination import ollama
+    from aishell.services.doctor import ollama
 
     findings = [*_site(site), ollama(), *(_every(site) if every else _target(site, url or target))]
     problems, warnings = (sum(1 for f in findings if f.level == level) for level in ("problem", "warning"))
@@ -195,8 +195,8 @@ def _every(site: Site) -> Iterator[Finding]:
 
 def _target(site: Site, wanted: str | None, seen: dict[str, str] | None = None) -> Iterator[Finding]:
     """What concerns the target that is wanted, else the default one. `seen`: databases that were looked at, and their targets."""
-    from aishell.execution.examination import examine, inspector
     from aishell.reporting.diagnosis import WARNING, Finding, failed
+    from aishell.services.doctor import examine, inspector
 
     target = _chosen(site, wanted)
     if target is None:

@@ -10,8 +10,8 @@ from aishell.cli.streams import say
 from aishell.errors import DeniedError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from aishell.backups.catalog import Entry
-    from aishell.execution.keeping import Keeper
+    from aishell.backups.store.catalog import Entry
+    from aishell.services.offline_backups import Keeper
     from aishell.settings import Target
     from aishell.site import Site
     from aishell.verdicts import Verdict
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def keeper(site: Site) -> Keeper:
     """What the backups of a site are looked after with, without their databases."""
-    from aishell.agents.backup import BackupAgent
-    from aishell.execution.keeping import Keeper
+    from aishell.agents.backup.agent import BackupAgent
     from aishell.safety.policy import tighter
+    from aishell.services.offline_backups import Keeper
     from aishell.settings import Target, load_agent
 
     def known(name: str) -> Target:

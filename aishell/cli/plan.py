@@ -76,7 +76,7 @@ def plan_all(
 ) -> int:
     """Plan a task for every chosen target, show the plans, save the one that is to be saved; the exit code."""
     from aishell.cli.output import Screen
-    from aishell.execution import saved
+    from aishell.execution import saved_plan
     from aishell.execution.result import contract
     from aishell.reporting.units import printable
 
@@ -91,10 +91,10 @@ def plan_all(
         with screen.working(f"inspecting {name or 'the default target'}"):
             planned = site.plan(task, environment=environment, safety_level=safety_level, look_only=True)
             if out is not None:
-                planned = saved.freeze(planned)
+                planned = saved_plan.freeze(planned)
         screen.preview(planned)
         if out is not None:
-            saved.write(planned.plan, out)
+            saved_plan.write(planned.plan, out)
             name = printable(out)
             say(f"saved to {name}; execute it with: {command('apply', name)}", err=True)
         return contract(site.preview_result(planned)), 0

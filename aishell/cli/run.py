@@ -92,7 +92,7 @@ def maintenance_inputs(
     pairs: tuple[str, ...],
 ) -> dict[str, Any]:
     """The agent's inputs; an option goes before `--set` of the same key. Raises UnknownNameError for an unknown type."""
-    from aishell.agents.maintenance import TYPES
+    from aishell.agents.maintenance.agent import TYPES
     from aishell.errors import UnknownNameError
 
     inputs = parse_inputs(pairs)

@@ -94,7 +94,7 @@ def test(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
 
 
 def _tested(site: Site, target: Target) -> dict[str, Any]:
-    from aishell.execution.examination import contact, unreachable
+    from aishell.services.doctor import contact, unreachable
     from aishell.state.runs import who
 
     row: dict[str, Any] = {"target": target.name, "mode": "unreachable", "server": None, "database": None, "user": None}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aishell.errors import AishellError
-from aishell.execution.job import Job
+from aishell.execution.target_context import Job
 from aishell.models import Row
 from aishell.reporting.units import duration
 

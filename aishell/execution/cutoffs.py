@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aishell.agents.log_dates import Cutoff
-from aishell.agents.log_partitions import cutoff_of
-from aishell.agents.log_rules import Rule
-from aishell.agents.log_tables import aged, choose
+from aishell.agents.log_cleanup.dates import Cutoff
+from aishell.agents.log_cleanup.partitions import cutoff_of
+from aishell.agents.log_cleanup.retention_rules import Rule
+from aishell.agents.log_cleanup.tables import aged, choose
 from aishell.errors import ParameterError, UnknownNameError
-from aishell.execution.job import Job
+from aishell.execution.target_context import Job
 from aishell.models import Inventory, Step
 from aishell.planning.variables import references, resolve
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aishell.errors import AishellError
-from aishell.execution.job import Job
+from aishell.execution.target_context import Job
 from aishell.models import Cause, Inventory, Step, StepResult
 from aishell.planning.leaving_out import as_allowed
 from aishell.planning.privileges import privileges_of

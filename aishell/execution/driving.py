@@ -16,14 +16,14 @@ from aishell.databases.base import TargetLock
 from aishell.doing import doing
 from aishell.errors import AishellError, HookError, InterruptedRunError, OutgrownError, StateError
 from aishell.execution import hooking, recovery, rollback
-from aishell.execution.clearance import refusal
+from aishell.execution.authorize import refusal
 from aishell.execution.executor import Earlier, record
-from aishell.execution.job import Job
 from aishell.execution.locking import holding
 from aishell.execution.orchestrator import Orchestrator, Outcome
 from aishell.execution.preview import Preview, as_contract
 from aishell.execution.result import concluded
 from aishell.execution.run import Observer, Options, Run, Silent
+from aishell.execution.target_context import Job
 from aishell.execution.tracing import tracing
 from aishell.models import Plan, RunResult, RunState, StepResult, StepStatus, plain
 from aishell.safety.approval import Approver, Standing

@@ -13,8 +13,8 @@ from typing import Any
 from aishell.databases.base import Session, Statement
 from aishell.errors import AishellError, DatabaseError, StepError, UnexpectedError
 from aishell.execution import denied, earning, hooking, nights
+from aishell.execution.authorize import CALM_POLL, WAIT_FOR_CALM, Cleared, calm, clear
 from aishell.execution.blocking import holders
-from aishell.execution.clearance import CALM_POLL, WAIT_FOR_CALM, Cleared, calm, clear
 from aishell.execution.closing import CLOSED, Closing
 from aishell.execution.costs import cost_of
 from aishell.execution.progress import watched
@@ -24,13 +24,13 @@ from aishell.models import Cause, Row, Shift, Step, StepResult, StepStatus, cano
 from aishell.packing import pack, unpack
 from aishell.planning import backlog, conditions
 from aishell.planning.variables import resolve
-from aishell.registry import runners, undoing
-from aishell.registry.context import Context, InDoubtError, ObjectResult, ToolResult, label_of
 from aishell.registry.hooks import Call
-from aishell.registry.reached import Reached
-from aishell.registry.returns import conclude
-from aishell.registry.same import settled
 from aishell.registry.tool import Tool
+from aishell.running import dispatch, undoing
+from aishell.running.batch_checkpoint import Reached
+from aishell.running.context import Context, InDoubtError, ObjectResult, ToolResult, label_of
+from aishell.running.identity import settled
+from aishell.running.results import conclude
 from aishell.safety.locks import lock_of, wait_of
 from aishell.state import audit, calls
 from aishell.state.connection import Connection
@@ -179,7 +179,7 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
             if done and not found:
                 outcome = conclude(tool, values, done, context)
             else:
-                outcome = runners.run(tool, values, found, context)
+                outcome = dispatch.run(tool, values, found, context)
                 if done:
                     outcome = conclude(tool, values, [*done, *outcome.objects], context)
     except InDoubtError as error:
@@ -249,9 +249,9 @@ def _objects(
     context = _context(run, step, tool)
     if tool.undoing:
         return undoing.objects(tool, values, _objects_of(run, step), context), []
-    rows = runners.find(tool, values, context)
+    rows = dispatch.find(tool, values, context)
     if rows is not None and any(row.get("settled") is not None for row in rows):
-        rows = settled(lambda: runners.find(tool, values, context) or [], context.rest)
+        rows = settled(lambda: dispatch.find(tool, values, context) or [], context.rest)
     if rows is None or step.found is None:
         return rows, []
     inside = tool.among(step.found, rows)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aishell.agents.base import Question, is_excluded
-from aishell.backups.vault import Vault
+from aishell.backups.store.vault import Vault
 from aishell.errors import DatabaseError, UnknownNameError
-from aishell.execution.job import Job, choose, table_of
+from aishell.execution.target_context import Job, choose, table_of
 from aishell.models import History, Index, Inventory, Left, Risk, Row, Table, now
 from aishell.safety.constraints import BackupRequired
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from aishell.commands import command
 from aishell.databases.base import Database, HeldError, TargetLock
 from aishell.errors import StateError, TargetBusyError
-from aishell.execution.job import Job
+from aishell.execution.target_context import Job
 from aishell.state.locks import FileLock, FileLockHeldError
 
 #: An orphan of a killed process keeps its lock until the server notices, seconds.

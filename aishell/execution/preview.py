@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aishell.execution.inspection import inspect
-from aishell.execution.job import INSPECTION, Job, as_sent
+from aishell.execution.target_context import INSPECTION, Job, as_sent
 from aishell.models import History, Inventory, Left, Plan, Row, RunResult, RunState, Sent, Step, Table
 from aishell.planning import checks
 from aishell.planning.estimates import remembered, total
 from aishell.planning.hooking import on_errors, with_hooks
 from aishell.planning.undoing import with_undos
 from aishell.planning.variables import Reference, named_tables, references, resolve
-from aishell.registry.context import label_of
 from aishell.registry.foreseen import blocks
 from aishell.registry.foreseen import foreseen as partly
 from aishell.registry.tool import FROZEN, Tool
-from aishell.registry.undoing import sorted_out, told
+from aishell.running.context import label_of
+from aishell.running.undoing import sorted_out, told
 from aishell.settings_hooks import Hook
 from aishell.settings_schemas import ON_ERROR
 from aishell.verdicts import Verdict

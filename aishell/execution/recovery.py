@@ -12,12 +12,12 @@ from aishell.execution.executor import Earlier, record
 from aishell.execution.run import Run
 from aishell.models import Cause, Plan, Row, StepResult, StepStatus, plain
 from aishell.packing import unpack
-from aishell.registry.context import ALL_OR_NONE, Context, ObjectResult, label_of
-from aishell.registry.objects import clean, wait_for_end
-from aishell.registry.reached import Reached
 from aishell.registry.render import render
-from aishell.registry.returns import so_far
 from aishell.registry.tool import Tool
+from aishell.running.batch_checkpoint import Reached
+from aishell.running.context import ALL_OR_NONE, Context, ObjectResult, label_of
+from aishell.running.per_object import clean, wait_for_end
+from aishell.running.results import so_far
 from aishell.state.connection import Record
 from aishell.state.runs import who
 

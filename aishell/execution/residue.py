@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from aishell.backups.leftovers import fates_of, leftovers
-from aishell.backups.manifest import Manifest
-from aishell.backups.vault import Vault
+from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.vault import Vault
 from aishell.commands import command
-from aishell.execution.job import INSPECTION, Job
+from aishell.execution.target_context import INSPECTION, Job
 from aishell.models import Residue, Row, RunState
 from aishell.packing import unpack
-from aishell.registry import runners
-from aishell.registry.context import Context
+from aishell.running import dispatch
+from aishell.running.context import Context
 from aishell.state.fates import Fate, Fates, Told
 
 TOOL = "inspect_residue"
@@ -145,7 +145,7 @@ def _indexes(job: Job, vault: Vault, rows: Sequence[Row], fates: Fates) -> Itera
         params = {"schema": row["schema"], "table": row["table"], "recorded": list(names.get(table, ()))}
         if table not in ours:
             context = Context(job.inspector or job.database, f"aishell:inspect {tool.source}", INSPECTION)
-            ours[table] = {str(one["oid"]) for one in runners.find(tool, tool.prepare(params), context) or ()}
+            ours[table] = {str(one["oid"]) for one in dispatch.find(tool, tool.prepare(params), context) or ()}
         if any(told.fate is Fate.ALIVE for told in runs[table]):
             continue
         one = replace(_of(row, Told(Fate.OVER), tool.name, **params), name=".".join((*table, row["name"])))

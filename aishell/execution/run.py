@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aishell.databases.base import Session
 from aishell.errors import AishellError, StepError
-from aishell.execution.job import Job
+from aishell.execution.target_context import Job
 from aishell.models import Plan, RunState, Step, StepResult, digest
 from aishell.planning.backlog import called_for, work_of
 from aishell.planning.graph import Graph

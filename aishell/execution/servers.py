@@ -9,7 +9,7 @@ from aishell.databases.connections import unavailable
 from aishell.databases.sameness import same_database
 from aishell.databases.urls import read_url
 from aishell.errors import AishellError, DatabaseError, UsageError
-from aishell.execution.job import Job
+from aishell.execution.target_context import Job
 from aishell.settings import Target
 from aishell.site_files import SiteFiles
 from aishell.state import servers

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aishell.execution.job import Job
 from aishell.execution.run import Run
+from aishell.execution.target_context import Job
 from aishell.spans import Span, Value
 
 

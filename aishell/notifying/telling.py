@@ -138,7 +138,7 @@ def _measured(site: SiteFiles, metric: str, at: datetime) -> tuple[Mapping[str, 
             row.target: float(health(row.target, row.run_id, row.at, row.output).score) for row in checks(site.store)
         }, None
     if metric in BACKUP_AGES:
-        from aishell.backups.catalog import newest
+        from aishell.backups.store.catalog import newest
 
         # Looked for on the disk: one whose folder is gone is none.
         found = newest(site.vault.entries(), verified=BACKUP_AGES[metric])

@@ -28,7 +28,7 @@ from aishell.reporting import roles
 from aishell.reporting.units import duration, size
 
 if TYPE_CHECKING:
-    from aishell.backups.catalog import Entry
+    from aishell.backups.store.catalog import Entry
     from aishell.databases.tls import Encryption
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"

@@ -34,7 +34,7 @@ from aishell.state import nights
 from aishell.state.backlog import Backlog
 
 if TYPE_CHECKING:
-    from aishell.backups.catalog import Entry
+    from aishell.backups.store.catalog import Entry
     from aishell.state.connection import Record
     from aishell.state.store import Store
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from aishell.agents.cascaded import cascaded, worked
-from aishell.agents.log_left import left_of
-from aishell.agents.log_partitions import TOOLS as PARTITION_TOOLS
+from aishell.agents.log_cleanup.cascaded import cascaded, worked
+from aishell.agents.log_cleanup.left import left_of
+from aishell.agents.log_cleanup.partitions import TOOLS as PARTITION_TOOLS
 from aishell.agents.summary import roughly
 from aishell.commands import TOLD, addressed
 from aishell.models import Plan, Server, StepResult, StepStatus, now
 from aishell.moments import at
 from aishell.planning.hooking import worth_telling
-from aishell.registry.context import Context
 from aishell.reporting.markdown import literal
 from aishell.reporting.units import about, exact, gain, printable, size
+from aishell.running.context import Context
 
 _SEVERITIES = ("critical", "warning", "info")
 _MARKS = {

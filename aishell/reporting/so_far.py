@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from aishell.agents.log_summary import DELETES, at_least
+from aishell.agents.log_cleanup.summary import DELETES, at_least
 from aishell.models import StepStatus
-from aishell.registry.reached import Reached
 from aishell.reporting.units import duration
+from aishell.running.batch_checkpoint import Reached
 from aishell.state.connection import Record
 from aishell.state.headway import headway
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aishell.backups.manifest import Manifest
+from aishell.backups.store.manifest import Manifest
 from tests.backups.fix_physical import FILL
 from tests.backups.physical import Physical
 from tests.postgresql import PostgresqlServer

@@ -10,18 +10,18 @@ from typing import Any
 
 from psycopg import sql
 
-from aishell.backups.catalog import Entry
-from aishell.backups.making import Work
-from aishell.backups.manifest import Manifest, Print
+from aishell.backups.create.making import Work
 from aishell.backups.postgresql.dump import PgDump
-from aishell.backups.restoring import differences
-from aishell.backups.vault import Vault
+from aishell.backups.restore.restore import differences
+from aishell.backups.store.catalog import Entry
+from aishell.backups.store.manifest import Manifest, Print
+from aishell.backups.store.vault import Vault
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import parse_url
 from aishell.databases.opening import open_database
 from aishell.models import Server
-from aishell.registry import runners
-from aishell.registry.context import Context
+from aishell.running import dispatch
+from aishell.running.context import Context
 from aishell.site import Site
 from tests.conftest import HOSTILE_NAMES
 from tests.fix_aishell import Aishell, Ended
@@ -146,7 +146,7 @@ class Tried:
     def call(self, name: str, context: Context | None = None, /, **params: Any) -> dict[str, Any]:
         context = context or self.context()
         tool = registry().pick(name, context.facts["server"])
-        return runners.run(tool, tool.prepare(params), None, context).output
+        return dispatch.run(tool, tool.prepare(params), None, context).output
 
     def backed_up(self, **params: Any) -> Entry:
         made = self.call("backup_database_full", **params)

@@ -13,13 +13,13 @@ from typing import Any
 
 import zstandard
 
-from aishell.backups.catalog import Entry
-from aishell.backups.making import Work
-from aishell.backups.manifest import Manifest
+from aishell.backups.create.making import Work
 from aishell.backups.mariadb.prepared import STREAM
+from aishell.backups.store.catalog import Entry
+from aishell.backups.store.manifest import Manifest
 from aishell.databases.base import SessionOptions
-from aishell.registry import runners
-from aishell.registry.context import Context
+from aishell.running import dispatch
+from aishell.running.context import Context
 from tests.backups.mariadb_samples import Tried, content
 from tests.fix_tools import registry
 from tests.mariadb import MariadbDatabase, MariadbServer
@@ -83,7 +83,7 @@ class Physical(Tried):
         """What a step of a run returns."""
         context = self.tool_context(run)
         tool = registry().pick(name, context.facts["server"])
-        result = runners.run(tool, tool.prepare(params), None, context)
+        result = dispatch.run(tool, tool.prepare(params), None, context)
         assert result.status == "done", result
         return result.output
 

@@ -13,17 +13,17 @@ from typing import Any
 
 import pymysql
 
-from aishell.backups.catalog import Entry
-from aishell.backups.making import Work
-from aishell.backups.manifest import Manifest, Print
+from aishell.backups.create.making import Work
 from aishell.backups.mariadb.dump import MariadbDump
-from aishell.backups.restoring import differences
+from aishell.backups.restore.restore import differences
+from aishell.backups.store.catalog import Entry
+from aishell.backups.store.manifest import Manifest, Print
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import parse_url
 from aishell.databases.opening import open_database
 from aishell.models import Server
-from aishell.registry import runners
-from aishell.registry.context import Context
+from aishell.running import dispatch
+from aishell.running.context import Context
 from aishell.site import Site
 from tests.conftest import HOSTILE_NAMES_MYSQL
 from tests.fix_aishell import Aishell, Ended
@@ -306,7 +306,7 @@ class Tried:
     def call(self, name: str, /, **params: Any) -> dict[str, Any]:
         context = self.context()
         tool = registry().pick(name, context.facts["server"])
-        return runners.run(tool, tool.prepare(params), None, context).output
+        return dispatch.run(tool, tool.prepare(params), None, context).output
 
     def backed_up(self, kind: str = "full", **params: Any) -> Entry:
         made = self.call(f"backup_database_{kind}", **params)

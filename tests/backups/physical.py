@@ -12,16 +12,16 @@ from typing import Any
 
 from psycopg import sql
 
-from aishell.backups.manifest import Manifest
-from aishell.backups.repository import Repository
-from aishell.backups.vault import Vault
+from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.repository import Repository
+from aishell.backups.store.vault import Vault
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import parse_url
 from aishell.databases.opening import open_database
 from aishell.models import Server
-from aishell.registry import runners
-from aishell.registry.context import Context
 from aishell.registry.tool import Tool
+from aishell.running import dispatch
+from aishell.running.context import Context
 from aishell.state.store import Store
 from tests.fix_tools import registry
 from tests.postgresql import PostgresqlDatabase, PostgresqlServer
@@ -97,7 +97,7 @@ class Physical:
     def call(self, name: str, run: str | None = None, **params: Any) -> dict[str, Any]:
         """What a step of a run returns."""
         tool = self.tool(name)
-        result = runners.run(tool, tool.prepare(params), None, self.context(tool, run))
+        result = dispatch.run(tool, tool.prepare(params), None, self.context(tool, run))
         assert result.status == "done", result
         return result.output
 

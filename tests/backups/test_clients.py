@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from aishell.backups.clients import PROCESS, TAIL_BYTES, WORK, Clients, end_leftover, secret
+from aishell.clients.clients import PROCESS, TAIL_BYTES, WORK, Clients, end_leftover, secret
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import parse_url
 from aishell.databases.opening import open_database
 from aishell.errors import BackupError, DatabaseError, NotAtHandError
-from aishell.registry.context import Context
 from aishell.registry.header import read_tool
 from aishell.registry.programs import CLIENTS, environment
+from aishell.running.context import Context
 from tests.fix_sqlite import SqliteDatabase
 from tests.servers import HANG
 

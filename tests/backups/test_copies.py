@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 from aishell.backups.carried import carried
-from aishell.backups.catalog import VERIFIED
-from aishell.backups.copies import Folder, ObjectStore, copy, place_of, verify
-from aishell.backups.digests import files_of
-from aishell.backups.manifest import FULL, Manifest
-from aishell.backups.repository import Repository
-from aishell.backups.vault import Vault
+from aishell.backups.store.catalog import VERIFIED
+from aishell.backups.store.copies import Folder, ObjectStore, copy, place_of, verify
+from aishell.backups.store.manifest import FULL, Manifest
+from aishell.backups.store.repository import Repository
+from aishell.backups.store.vault import Vault
+from aishell.backups.verify.digests import files_of
 from aishell.databases.base import SessionOptions
 from aishell.errors import BackupError, NotAtHandError
-from aishell.registry.context import Context
+from aishell.running.context import Context
 from aishell.state.store import Store
 from tests.backups.test_sqlite import back_up, change, fill, listed, made
 from tests.fix_aishell import Aishell

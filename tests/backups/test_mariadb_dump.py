@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from aishell.backups.mariadb.dump import MariadbDump
-from aishell.backups.restoring import differences
+from aishell.backups.restore.restore import differences
 from aishell.databases.opening import open_database
 from aishell.errors import BackupError
 from tests.backups.mariadb_samples import (

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from aishell.backups.clients import WORK
 from aishell.backups.mariadb.dump import MariadbDump
 from aishell.backups.mariadb.full import DUMP
+from aishell.clients.clients import WORK
 from aishell.errors import BackupError, DatabaseError
 from tests.backups.mariadb_samples import Backups, Tried, change, content, databases, fill, still
 from tests.faults.killing import SWEEPS, Sweep, new_site

@@ -11,8 +11,8 @@ from typing import Any
 import pyrage
 import pytest
 
-from aishell.backups.clients import Clients
 from aishell.backups.mariadb.prepared import STREAM
+from aishell.clients.clients import Clients
 from aishell.errors import BackupError
 from tests.backups.mariadb_physical import Physical, lay, whole, write
 from tests.backups.mariadb_samples import (

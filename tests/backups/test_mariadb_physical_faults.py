@@ -16,12 +16,12 @@ from types import SimpleNamespace
 import pymysql
 import pytest
 
-from aishell.backups.making import Work
+from aishell.backups.create.making import Work
 from aishell.backups.mariadb.files import require_own
 from aishell.backups.mariadb.physical import MariadbBackup
 from aishell.backups.mariadb.prepared import STREAM
 from aishell.backups.methods import Chain
-from aishell.backups.repository import Repository
+from aishell.backups.store.repository import Repository
 from aishell.errors import BackupError, NotAtHandError
 from tests.backups.killed import killed
 from tests.backups.mariadb_physical import Physical, whole

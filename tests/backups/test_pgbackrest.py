@@ -14,9 +14,9 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from aishell.backups.catalog import Catalog
 from aishell.backups.pgbackrest.method import segments_of
-from aishell.backups.repository import Repository
+from aishell.backups.store.catalog import Catalog
+from aishell.backups.store.repository import Repository
 from aishell.errors import BackupError
 from tests.backups.fix_pgbackrest import ArchivingServer, Rested
 from tests.backups.killed import killed

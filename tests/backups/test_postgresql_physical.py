@@ -11,7 +11,7 @@ from typing import Any
 import pyrage
 import pytest
 
-from aishell.backups.clients import Clients
+from aishell.clients.clients import Clients
 from aishell.errors import BackupError
 from tests.backups.fix_physical import every_kind, of_wal
 from tests.backups.physical import Physical, change, hashes

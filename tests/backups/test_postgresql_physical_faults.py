@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from aishell.backups.making import Work
-from aishell.backups.manifest import Manifest
+from aishell.backups.create.making import Work
 from aishell.backups.postgresql.basebackup import PgBasebackup
 from aishell.backups.postgresql.wal import number_of
-from aishell.backups.repository import Repository
+from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.repository import Repository
 from aishell.errors import BackupError
 from tests.backups.fix_physical import both_kinds, of_wal
 from tests.backups.killed import killed

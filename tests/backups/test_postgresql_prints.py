@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from psycopg import sql
 
-from aishell.backups.catalog import Entry
+from aishell.backups.store.catalog import Entry
 from tests.backups.logical import OWNER, READER, Tried, fill_with_everything
 from tests.fix_postgresql import PROGRAMS, _id
 from tests.postgresql import PostgresqlDatabase

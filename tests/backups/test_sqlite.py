@@ -17,8 +17,8 @@ import pytest
 
 from aishell.databases.base import SessionOptions
 from aishell.models import Task
-from aishell.registry import runners
-from aishell.registry.context import Context
+from aishell.running import dispatch
+from aishell.running.context import Context
 from aishell.site import Site
 from tests.faults.killing import KILLED, SWEEPS, Sweep, assert_sound, new_site
 from tests.fix_aishell import Aishell, Ended
@@ -304,7 +304,7 @@ def test_the_last_backup_is_that_of_this_very_file(aishell: Aishell, sqlite: Sql
         tool = job.pick("find_last_backup")
 
         def found(**params: Any) -> Any:
-            return (runners.run(tool, tool.prepare(params), None, context).output["backup"] or {}).get("backup_id")
+            return (dispatch.run(tool, tool.prepare(params), None, context).output["backup"] or {}).get("backup_id")
 
         assert (found(), found(kind="full")) == (last, first)
         context.facts = {"server": replace(server, identity="another")}

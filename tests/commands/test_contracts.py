@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from aishell.agents.base import Draft
-from aishell.agents.maintenance import MaintenanceAgent
+from aishell.agents.maintenance.agent import MaintenanceAgent
 from aishell.databases.base import SessionOptions
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import Step, Task
-from aishell.registry import runners
-from aishell.registry.context import Context
+from aishell.running import dispatch
+from aishell.running.context import Context
 from aishell.site import Site
 from tests import logs
 from tests.fix_tools import ENGINES, label
@@ -86,7 +86,7 @@ def test_validate_backup_takes_a_folder_as_well_as_an_id(aishell, sqlite):
                 job.database, "", SessionOptions(), run_id="ab" * 16, step_id="validate", target=job.target.name,
                 backups=site.vault, facts={"server": server},
             )  # fmt: skip
-            return runners.run(tool, tool.prepare(params), None, context).output
+            return dispatch.run(tool, tool.prepare(params), None, context).output
 
         for params in ({"backup_id": made["backup_id"]}, {"backup_path": made["backup_path"]}):
             told = call(params)

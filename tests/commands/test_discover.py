@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from aishell.execution import discovery
 from aishell.models import Task
+from aishell.services import log_discovery
 from aishell.site import Site
 from tests.fix_aishell import Aishell, Ended
 from tests.fix_tools import ENGINES, label
@@ -214,13 +214,13 @@ def test_partitions_are_told_as_their_table(pg: Any, aishell: Aishell) -> None:
 @pytest.fixture
 def careful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every table counts as too large to be read, and to be counted far."""
-    monkeypatch.setattr(discovery, "READ_ALL", -1)
-    monkeypatch.setattr(discovery, "COUNTED", {"postgresql": 50, "mysql": 50, "sqlite": 50})
+    monkeypatch.setattr(log_discovery, "READ_ALL", -1)
+    monkeypatch.setattr(log_discovery, "COUNTED", {"postgresql": 50, "mysql": 50, "sqlite": 50})
 
 
 def discovered(aishell: Aishell, db: Any) -> Any:
     with Site.open(aishell.site) as site, site.job(Task("log_cleanup", db.url), look_only=True) as job:
-        (one,) = discovery.discover(job, (), retention_days=90, place=()).candidates
+        (one,) = log_discovery.discover(job, (), retention_days=90, place=()).candidates
         return one
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from aishell.archives.fates import NOTES
 from aishell.models import Task
-from aishell.registry.archive_deletes import Deleting
+from aishell.running.archive_delete import Deleting
 from aishell.site import Site
 from tests import families, logs
 from tests.faults.killed import Fault

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aishell.agents import log_ages
+from aishell.agents.log_cleanup import ages
 from aishell.models import Evidence, Plan, Step, Task
 from aishell.site import Site
 from tests import logs
@@ -65,8 +65,8 @@ def db(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every table counts as too large to be read, and its old rows as too many to be counted."""
-    monkeypatch.setattr(log_ages, "READ_ALL", -1)
-    monkeypatch.setattr(log_ages, "COUNTED", {"postgresql": 50, "mysql": 50, "sqlite": 50})
+    monkeypatch.setattr(ages, "READ_ALL", -1)
+    monkeypatch.setattr(ages, "COUNTED", {"postgresql": 50, "mysql": 50, "sqlite": 50})
 
 
 def engine_of(db: Any) -> str:
@@ -160,7 +160,7 @@ def test_where_nothing_leads_to_a_date_it_is_unknown(mariadb: Any, aishell: Aish
 def test_a_server_that_takes_its_time_costs_a_figure_and_not_the_plan(
     db: Any, aishell: Aishell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_ages, "PATIENCE", 0.001)
+    monkeypatch.setattr(ages, "PATIENCE", 0.001)
     fill(db, "even", indexed=False)
     told = old_rows(deletion(planned(aishell, db)))
     assert told.value is None or told.value > 0

@@ -11,8 +11,8 @@ import pymysql
 import pytest
 
 from aishell.models import Task
-from aishell.registry.archive_deletes import Deleting
-from aishell.registry.related_deletes import DeletingRelated
+from aishell.running.archive_delete import Deleting
+from aishell.running.related_delete import DeletingRelated
 from aishell.site import Site
 from tests import families, logs
 from tests.fix_tools import ENGINES, label

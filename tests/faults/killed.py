@@ -19,8 +19,8 @@ import aishell.databases.mysql
 import aishell.databases.postgresql
 from aishell.archives.fates import Notes
 from aishell.execution.orchestrator import Orchestrator
-from aishell.registry.archive_loads import Loading
-from aishell.registry.objects import Objects
+from aishell.running.archive_load import Loading
+from aishell.running.per_object import Objects
 from aishell.state.store import Store
 
 #: Sends the fault's signal to this process.
@@ -130,7 +130,7 @@ def take(ballast: Path, left: int) -> None:
 
 def crowd(left: int, when: str, die: Die) -> None:
     """Make others fill the disk of the backups but for `left` kilobytes, as soon as aishell has looked how much room there is."""
-    from aishell.backups import making
+    from aishell.backups.create import making
 
     def fill(folder: Path, expected: int) -> None:
         take(folder.parents[1] / BALLAST, left)
@@ -140,7 +140,7 @@ def crowd(left: int, when: str, die: Die) -> None:
 
 def kill_at_begin(wanted: int, when: str, die: Die) -> None:
     """Make a backup end this process as soon as its partial folder is there."""
-    from aishell.backups import making
+    from aishell.backups.create import making
 
     original = making._check_room
 

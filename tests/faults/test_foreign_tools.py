@@ -12,10 +12,10 @@ from aishell.databases.base import SessionOptions
 from aishell.databases.connections import parse_url
 from aishell.databases.opening import open_database
 from aishell.errors import DatabaseError, StepError, UnexpectedError
-from aishell.registry.context import Context, InDoubtError
 from aishell.registry.header import read_tool
-from aishell.registry.runners import run
 from aishell.registry.tool import Tool
+from aishell.running.context import Context, InDoubtError
+from aishell.running.dispatch import run
 from tests.servers import wait_until
 
 TOOL = """name: foreign_one

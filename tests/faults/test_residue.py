@@ -377,7 +377,7 @@ def test_files(aishell: Aishell, sqlite: Any) -> None:
     begun = next(iter(runs))
     server = (
         left.root / f".aishell_scratch_{begun[:8]}"
-    )  # where one is started for a physical backup (backups/serving.py)
+    )  # where one is started for a physical backup (backups/restore/scratch_server.py)
     (server / "data").mkdir(parents=True)
     (server / "data" / "PG_VERSION").write_text("15")
     assert left.goes() == {*found, str(server)}

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from aishell.registry import runners
-from aishell.registry.context import ToolResult
-from aishell.registry.reached import Reached
-from aishell.registry.same import settled
+from aishell.running import dispatch
+from aishell.running.batch_checkpoint import Reached
+from aishell.running.context import ToolResult
+from aishell.running.identity import settled
 from tests.fix_postgresql import major_of
 from tests.fix_tools import ENGINES, POSTGRESQL, Engine, label
 
@@ -108,10 +108,10 @@ class Cleaner:
         context.on_batch = lambda reached, batch: self.on_batch(reached)
         context.closes = lambda seconds: self.closes(seconds)
         if self.before_run is None:
-            return runners.run(tool, values, runners.find(tool, values, context), context)
-        found = settled(lambda: runners.find(tool, values, context) or [], time.sleep)
+            return dispatch.run(tool, values, dispatch.find(tool, values, context), context)
+        found = settled(lambda: dispatch.find(tool, values, context) or [], time.sleep)
         self.before_run()
-        return runners.run(tool, values, found, context)
+        return dispatch.run(tool, values, found, context)
 
     def left(self, table: str = "log", column: str = "id") -> list[Any]:
         s = self.engine.samples

@@ -9,9 +9,9 @@ from typing import Any
 
 from aishell.archives import shelf
 from aishell.models import Row
-from aishell.registry import runners
-from aishell.registry.context import ToolResult
 from aishell.registry.tool import Tool
+from aishell.running import dispatch
+from aishell.running.context import ToolResult
 from tests.fix_tools import Engine
 from tests.tools.lock_watch import PostgresqlWatch
 
@@ -65,14 +65,14 @@ def prepared(engine: Engine, tool: Tool, home: Path, **more: Any) -> Call:
     """The call of a tool on what `make` made. Raises KeyError for a tool that nobody has said how to call."""
     params = CASES[tool.name](engine, tool, home)
     values = tool.prepare({name: value for name, value in params.items() if name in tool.parameters})
-    found = runners.find(tool, values, engine.context(tool))
+    found = dispatch.find(tool, values, engine.context(tool))
     for _ in range(20 if "estimate" in tool.source else 0):
         if found:
             break
         # What was deleted is told to the statistics up to a second later, and then ANALYZE seems to be of before.
         time.sleep(0.5)
         engine.samples.do("ANALYZE log")
-        found = runners.find(tool, values, engine.context(tool))
+        found = dispatch.find(tool, values, engine.context(tool))
     assert found, f"{tool.source} finds nothing to do"
     if engine.name == "postgresql":
         engine.samples.do(PostgresqlWatch.HOLD, *(f"ALTER DATABASE {engine.db.dbname} SET {one}" for one in SLOWLY))
@@ -81,7 +81,7 @@ def prepared(engine: Engine, tool: Tool, home: Path, **more: Any) -> Call:
         context = engine.context(tool)  # each time as another run
         for name, value in more.items():
             setattr(context, name, value)
-        return runners.run(tool, values, found, context)
+        return dispatch.run(tool, values, found, context)
 
     return call
 

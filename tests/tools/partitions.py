@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from aishell.models import Row
-from aishell.registry import runners
-from aishell.registry.context import ToolResult
+from aishell.running import dispatch
+from aishell.running.context import ToolResult
 from tests.fix_tools import Engine, registry
 
 DROP, EXCLUSIVELY = "drop_old_partitions", "drop_old_partitions_exclusively"
@@ -43,7 +43,7 @@ def to_drop(engine: Engine, tool: str | None = None) -> list[Row]:
 def resumed(engine: Engine, found: list[Row], tool: str | None = None, **params: Any) -> ToolResult:
     """What another attempt makes of what an earlier one had found."""
     picked = engine.pick(chosen(engine, tool))
-    return runners.run(picked, picked.prepare(given(engine, **params)), found, engine.context(picked))
+    return dispatch.run(picked, picked.prepare(given(engine, **params)), found, engine.context(picked))
 
 
 def inspected(engine: Engine, **params: Any) -> dict[str, Any]:

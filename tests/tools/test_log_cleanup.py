@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aishell.registry.reached import Reached
+from aishell.running.batch_checkpoint import Reached
 from tests.conftest import HOSTILE_NAMES, HOSTILE_NAMES_MYSQL
 from tests.fix_tools import Engine, make_engine
 from tests.tools.cleaner import CUTOFF, EVERY, NEW, OLD, TYPES, WAYS, Cleaner, Raw

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pymysql
 import pytest
 
-from aishell.agents.log_dates import Cutoff, kind_of, written
+from aishell.agents.log_cleanup.dates import Cutoff, kind_of, written
 from aishell.databases.base import SessionOptions, Statement
 from tests.fix_tools import Engine, registry
 from tests.servers import wait_until

@@ -14,9 +14,9 @@ import pytest
 from aishell.archives import shelf
 from aishell.errors import AishellError, DatabaseError, ReplacedError
 from aishell.models import Row
-from aishell.registry import runners
-from aishell.registry.reached import Reached
-from aishell.registry.same import settled
+from aishell.running import dispatch
+from aishell.running.batch_checkpoint import Reached
+from aishell.running.identity import settled
 from tests.fix_tools import Engine, make_engine, registry
 from tests.tools.cleaner import EVERY, OLD, Cleaner
 from tests.tools.partitions import DROP, EXCLUSIVELY, resumed, to_drop
@@ -78,8 +78,8 @@ def found(
     values, context = tool.prepare(params), engine.context(tool)
     if on_batch is not None:
         context.on_batch = lambda reached, batch: on_batch()
-    rows = settled(lambda: runners.find(tool, values, context) or [], time.sleep)
-    return lambda: runners.run(tool, values, rows, context), rows
+    rows = settled(lambda: dispatch.find(tool, values, context) or [], time.sleep)
+    return lambda: dispatch.run(tool, values, rows, context), rows
 
 
 def told(call: Callable[[], Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aishell.registry import runners
+from aishell.running import dispatch
 from tests.fix_tools import statuses
 
 
@@ -70,9 +70,9 @@ def test_a_table_dropped_after_it_was_found_does_not_stop_its_group(engine):
         engine.samples.table(name)
     tool = engine.pick("batch_update_statistics")
     params = tool.prepare({"tables": engine.named("kept", "gone")})
-    found = runners.find(tool, params, engine.context(tool))
+    found = dispatch.find(tool, params, engine.context(tool))
     engine.samples.do(f"DROP TABLE {engine.samples.ref('gone')}")
-    result = runners.run(tool, params, found, engine.context(tool))
+    result = dispatch.run(tool, params, found, engine.context(tool))
     by_name = {one.label.rpartition(".")[2]: one.status for one in result.objects}
     assert by_name["gone"] != "ok"
     assert by_name["kept"] == "ok", "the list must be resolved again without the missing name"

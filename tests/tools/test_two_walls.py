@@ -21,13 +21,13 @@ from pymysql.constants import CLIENT
 from aishell.databases.base import SessionOptions, Statement
 from aishell.errors import DatabaseError, StepError, ToolFileError
 from aishell.models import Risk, canonical
-from aishell.registry import runners
 from aishell.registry.header import read_tool
 from aishell.registry.reading import texts
 from aishell.registry.registry import Registry
 from aishell.registry.render import render
 from aishell.registry.touched import GUARDS
 from aishell.registry.wall import reviewed, site
+from aishell.running import dispatch
 from tests.fix_tools import ENGINES as ENGINE_FIXTURES
 from tests.fix_tools import ROOT, Engine, label, registry
 from tests.forms import FORMS, ONLY_ASKED, PREPARED, SEEN_THROUGH, Form, table
@@ -373,7 +373,7 @@ def test_a_tool_of_a_site_is_refused_when_it_runs(pg, tmp_path):
     for known in (loaded, loaded.with_texts(texts_), Registry.load([ROOT / "tools"]).with_texts(texts_)):
         tool = known.pick("attribute", engine.server())
         with pytest.raises(StepError, match=r"touches the function public\.evil\(public\.t\)"):
-            runners.run(tool, {}, None, engine.context(tool))
+            dispatch.run(tool, {}, None, engine.context(tool))
     engine.close()
 
 

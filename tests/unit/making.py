@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from aishell.agents.maintenance import MaintenanceAgent
+from aishell.agents.maintenance.agent import MaintenanceAgent
 from aishell.databases.base import Database
 from aishell.databases.connections import parse_url
 from aishell.databases.opening import open_database

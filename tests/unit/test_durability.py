@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aishell.archives.writer import DATA, INDEX, Writer
-from aishell.backups.repository import Repository
+from aishell.backups.store.repository import Repository
 from tests.unit.archives.test_writer import chunk, lines
 from tests.unit.archives.test_writer import manifest as archive_manifest
 from tests.unit.backups.made import CONTENT, manifest

@@ -33,18 +33,18 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("notifying.conditions", "notifying.events", "notifying.sending"),
     ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
     ("settings", "settings_schemas", "settings_hooks", "whole_servers", "databases", "archives", "spans"),
-    ("tracing",),
+    ("tracing", "state"),
     ("registry",),
-    ("safety",),
-    ("planning",),
+    ("running", "planning", "safety"),
+    ("clients",),
+    ("backups",),
     ("agents",),
     ("scheduling", "workflows"),
-    ("state",),
-    ("backups",),
     ("reporting",),
     ("notifying",),
     ("site_files",),
     ("execution",),
+    ("services",),
     ("site",),
     ("scheduling.going_on",),
     (
@@ -183,7 +183,7 @@ except SystemExit as ended:
 HEAVY = set(
     """sqlalchemy psycopg pymysql jsonschema tenacity apscheduler ollama pydantic rich.progress rich.markdown prometheus_client
     structlog opentelemetry
-    aishell.execution.orchestrator aishell.agents.log_cleanup aishell.agents.backup""".split()
+    aishell.execution.orchestrator aishell.agents.log_cleanup.agent aishell.agents.backup.agent""".split()
 )
 #: What a look at the store has no use for either.
 WORK = {"yaml", "aishell.site", "aishell.settings", "aishell.registry", "aishell.databases", "aishell.execution"}

@@ -14,7 +14,7 @@ DOOR = {"cli/streams.py", "cli/styled.py", "cli/console.py"}
 APART = {"backups/sqlite/without_aishell.py"}
 #: What else may be called on the streams: nothing that writes, but what a site's tool has printed, to a stream of the door's.
 ASKED = {"isatty", "flush", "fileno", "encoding"}
-PASSED_ON = {"registry/foreign.py": {"write"}}
+PASSED_ON = {"running/python_process.py": {"write"}}
 #: Of rich, what is laid out; the console that prints it is the door's.
 LAID_OUT = {"rich.cells", "rich.table", "rich.text", "rich.padding", "rich.progress", "rich.markdown"}
 PRINTS = {"print", "input", "breakpoint", "exec"}

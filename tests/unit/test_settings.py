@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aishell.agents.maintenance import MaintenanceAgent
+from aishell.agents.maintenance.agent import MaintenanceAgent
 from aishell.errors import SettingsError, UntrustedError
 from aishell.models import Risk
 from aishell.notifying.rules import load_notifications

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from aishell.agents.backup import BackupAgent
-from aishell.agents.backup_restore import BackupRestoreAgent
+from aishell.agents.backup.agent import BackupAgent
+from aishell.agents.backup.restore import BackupRestoreAgent
 from aishell.agents.loading import load_agent as agent_named
-from aishell.agents.log_cleanup import LogCleanupAgent
-from aishell.agents.maintenance import MaintenanceAgent
-from aishell.backups.pruning import rules_of
+from aishell.agents.log_cleanup.agent import LogCleanupAgent
+from aishell.agents.maintenance.agent import MaintenanceAgent
+from aishell.backups.store.pruning import rules_of
 from aishell.errors import SettingsError
 from aishell.locations import built_in
 from aishell.models import Task

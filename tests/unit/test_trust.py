@@ -45,7 +45,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (code / "trust_hook.py").write_text("HOOK = object()\n")
     (code / "trust_plugin/__init__.py").write_text("")
     (code / "trust_plugin/inner/__init__.py").write_text(
-        "from aishell.agents.maintenance import MaintenanceAgent\nclass Census(MaintenanceAgent): pass\n"
+        "from aishell.agents.maintenance.agent import MaintenanceAgent\nclass Census(MaintenanceAgent): pass\n"
     )
     monkeypatch.syspath_prepend(str(code))
     yield tmp_path

@@ -4,8 +4,8 @@
 -- risk: medium
 -- capabilities: [database_read, file_write, backup_restore]
 -- runs: program
--- implementation: aishell.backups.restoring:restore_test
--- foresees: aishell.backups.restoring:foresee
+-- implementation: aishell.backups.restore.restore:restore_test
+-- foresees: aishell.backups.restore.restore:foresee
 -- programs:
 --   client: [mariadb, '--defaults-file=:options', --binary-mode, --batch, --comments, --default-character-set=utf8mb4,
 --     --max-allowed-packet=1073741824, '--database=:place']

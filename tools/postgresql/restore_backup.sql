@@ -4,8 +4,8 @@
 -- risk: medium
 -- capabilities: [database_read, file_write, backup_restore]
 -- runs: program
--- implementation: aishell.backups.restoring:restore
--- foresees: aishell.backups.restoring:foresee
+-- implementation: aishell.backups.restore.restore:restore
+-- foresees: aishell.backups.restore.restore:foresee
 -- programs:
 --   read: [pg_restore, --file=/dev/null, ':folder']
 --   contents: [pg_restore, --list, ':folder']

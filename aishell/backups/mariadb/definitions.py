@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 
-from aishell.backups.making import Work, require
+from aishell.backups.create.making import Work, require
 from aishell.backups.mariadb.login import account
 from aishell.backups.mariadb.views import DEFINER, INVOKER, Rights, outermost_first, replacing, secured, unqualified
 from aishell.databases.base import Session

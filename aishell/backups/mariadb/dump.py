@@ -11,11 +11,11 @@ from typing import IO, Any
 
 import zstandard
 
-from aishell.backups.making import Work, Written, make
-from aishell.backups.manifest import INCREMENTAL, Manifest, Print
-from aishell.backups.mariadb.binlog import Stretch, copy, look_through, send
-from aishell.backups.mariadb.binlog_statements import Turning
-from aishell.backups.mariadb.binlog_text import Replay
+from aishell.backups.create.making import Work, Written, make
+from aishell.backups.create.parents import newest_by, parent_of
+from aishell.backups.mariadb.binlog.fetch import Stretch, copy, look_through, send
+from aishell.backups.mariadb.binlog.statements import Turning
+from aishell.backups.mariadb.binlog.text import Replay
 from aishell.backups.mariadb.definitions import inside, settle
 from aishell.backups.mariadb.dump_text import Watch, turned
 from aishell.backups.mariadb.full import BLOCK, DUMP, Dump, check_client
@@ -23,13 +23,13 @@ from aishell.backups.mariadb.login import login
 from aishell.backups.mariadb.prints import fingerprint, structure
 from aishell.backups.mariadb.views import Rights
 from aishell.backups.methods import Chain, Method
-from aishell.backups.parents import newest_by, parent_of
-from aishell.backups.vault import vault_of
+from aishell.backups.store.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.store.vault import vault_of
 from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError, ParameterError
-from aishell.registry.context import Context
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
+from aishell.running.context import Context
 
 SCRATCH = "aishell_scratch_"
 #: The other method, by which the files of the whole server are copied.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from aishell.backups.mariadb.binlog_statements import ANSI_QUOTES, NO_BACKSLASH_ESCAPES, Turning
+from aishell.backups.mariadb.binlog.statements import ANSI_QUOTES, NO_BACKSLASH_ESCAPES, Turning
 from aishell.databases.quoting import quote
 
 #: The last line of a dump that was not cut off.

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.making import Work
-from aishell.backups.manifest import INCREMENTAL
+from aishell.backups.create.making import Work
 from aishell.backups.mariadb.definitions import (
     EVENT,
     REPLACED,
@@ -20,13 +19,14 @@ from aishell.backups.mariadb.definitions import (
     unchanged,
 )
 from aishell.backups.mariadb.undoing import tables_in
-from aishell.backups.replacing import restored
+from aishell.backups.restore.in_place import restored
+from aishell.backups.store.manifest import INCREMENTAL
 from aishell.databases.base import Database, Statement
 from aishell.models import Row
-from aishell.registry.context import Context
 from aishell.registry.foreseen import ONLY_BACK, foreseen, program
 from aishell.registry.tool import Tool
 from aishell.reporting.units import definition, exact
+from aishell.running.context import Context
 
 Move = tuple[tuple[str, str], tuple[str, str]]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.making import Work, require
+from aishell.backups.create.making import Work, require
 from aishell.backups.mariadb.full import check_client
 from aishell.backups.mariadb.login import account
 from aishell.errors import BackupError, NotAtHandError

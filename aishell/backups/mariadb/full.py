@@ -12,14 +12,14 @@ from typing import IO, Any
 
 import zstandard
 
-from aishell.backups.making import Work, Written, require
-from aishell.backups.manifest import Print
+from aishell.backups.create.making import Work, Written, require
 from aishell.backups.mariadb.dump_text import Watch
 from aishell.backups.mariadb.login import account, login
 from aishell.backups.mariadb.moments import Moments, OtherMomentError, Snapshot, snapshot
 from aishell.backups.mariadb.prints import Structure, Table, fingerprint, structure
-from aishell.backups.repository import writing
-from aishell.backups.throttle import Throttle
+from aishell.backups.store.manifest import Print
+from aishell.clients.disk import writing
+from aishell.clients.throttle import Throttle
 from aishell.errors import BackupError, DatabaseError
 from aishell.planning.backup_rights import lines, of_dump
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aishell.backups.clients import secret
-from aishell.backups.making import Work
+from aishell.backups.create.making import Work
+from aishell.clients.clients import secret
 from aishell.databases.base import Session
 from aishell.databases.connections import Credentials
 from aishell.databases.mysql_login import Login

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 
-from aishell.backups.making import Work
+from aishell.backups.create.making import Work
 from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError
 

@@ -11,19 +11,19 @@ from typing import IO, Any
 
 import zstandard
 
-from aishell.backups import serving
-from aishell.backups.catalog import Entry
-from aishell.backups.making import Work, Written, make
-from aishell.backups.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.create.making import Work, Written, make
+from aishell.backups.create.parents import PHYSICAL, full_first
 from aishell.backups.mariadb.files import Files
 from aishell.backups.mariadb.login import login
 from aishell.backups.mariadb.prepared import BLOCK, STREAM, TOLD, Prepared, checkpoints, run
 from aishell.backups.methods import Chain, Method
-from aishell.backups.parents import PHYSICAL, full_first
-from aishell.backups.repository import writing
+from aishell.backups.restore import scratch_server
+from aishell.backups.store.catalog import Entry
+from aishell.backups.store.manifest import INCREMENTAL, Manifest, Print
+from aishell.clients.disk import writing
 from aishell.errors import BackupError
-from aishell.registry.context import Context
 from aishell.registry.tool import Tool
+from aishell.running.context import Context
 
 #: What a manifest calls the database of a backup that has all of them.
 SERVER = "(the whole server)"
@@ -120,7 +120,7 @@ class MariadbBackup(Method):
         return (f"no server was started there; give it to the server's account ({given}), then {shlex.join(words)}",)
 
     def drop(self, work: Work, place: str) -> None:
-        serving.remove(work, place)
+        scratch_server.remove(work, place)
 
     def _copied(self, work: Work, files: Files, since: int) -> Written:
         """What was written since a place in the log; 0 for everything."""
@@ -195,7 +195,7 @@ def _place(work: Work, place: str) -> Path:
     if _is_scratch(place):
         from aishell.backups.mariadb.scratch import ACCOUNTS
 
-        return serving.data_of(work, place, serving.account_of(ACCOUNTS))
+        return scratch_server.data_of(work, place, scratch_server.account_of(ACCOUNTS))
     if not Path(place).is_absolute():
         raise BackupError(
             f"{place!r} is no absolute path", hint="name a folder that is not there, for a new data directory"

@@ -15,11 +15,11 @@ from typing import IO, Any
 
 import zstandard
 
-from aishell.backups.making import Work, total
-from aishell.backups.manifest import INCREMENTAL, Manifest
+from aishell.backups.create.making import Work, total
 from aishell.backups.mariadb.files import LINK, use_own
 from aishell.backups.methods import Chain
-from aishell.backups.repository import writing
+from aishell.backups.store.manifest import INCREMENTAL, Manifest
+from aishell.clients.disk import writing
 from aishell.errors import BackupError, NotAtHandError
 
 #: The stream of a backup, and the folder of what the program says of it, which is what a stream begins with too.

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from aishell.backups.making import Work, require
-from aishell.backups.manifest import Print
+from aishell.backups.create.making import Work, require
 from aishell.backups.mariadb.login import account
 from aishell.backups.mariadb.views import unqualified
+from aishell.backups.store.manifest import Print
 from aishell.databases.base import Session
 from aishell.databases.quoting import quote
 from aishell.errors import DatabaseError

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from aishell.backups.checking import few, working
-from aishell.backups.making import Work
+from aishell.backups.create.making import Work
 from aishell.backups.mariadb.definitions import (
     ABOUT,
     EVERY_KIND,
@@ -32,13 +31,22 @@ from aishell.backups.mariadb.dump import quietly
 from aishell.backups.mariadb.exchange import looked, moves
 from aishell.backups.mariadb.prints import structure
 from aishell.backups.mariadb.undoing import lend, rehearse, tables_in, undone_where_it_fails
-from aishell.backups.replacing import anew, expected, nothing_replaced, refuse_other, require_safety, restored, told
-from aishell.backups.restoring import differences
+from aishell.backups.restore.in_place import (
+    anew,
+    expected,
+    nothing_replaced,
+    refuse_other,
+    require_safety,
+    restored,
+    told,
+)
+from aishell.backups.restore.restore import differences
+from aishell.backups.verify.checking import few, working
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
-from aishell.registry.context import Context
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
+from aishell.running.context import Context
 
 
 def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:

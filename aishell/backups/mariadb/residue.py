@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.making import Work
+from aishell.backups.create.making import Work
 from aishell.backups.mariadb.dump import BEGUN, WHOLE, quietly
 from aishell.errors import BackupError
-from aishell.registry.context import Context
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
+from aishell.running.context import Context
 
 
 def drop_scratch(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:

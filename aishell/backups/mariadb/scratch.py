@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from aishell.backups import serving
-from aishell.backups.checking import few
-from aishell.backups.making import Work
+from aishell.backups.create.making import Work
 from aishell.backups.mariadb.files import use_own
-from aishell.backups.repository import writing
+from aishell.backups.restore import scratch_server
+from aishell.backups.verify.checking import few
+from aishell.clients.disk import writing
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import Credentials
 from aishell.databases.opening import open_database
@@ -30,15 +30,15 @@ def prove(work: Work, place: str, data: Path) -> None:
     """
     entry = work.vault.catalog.find(work.params["backup_id"])
     manifest = work.vault.chain(entry)[-1][1]
-    control, account = serving.control_of(place), serving.account_of(ACCOUNTS)
+    control, account = scratch_server.control_of(place), scratch_server.account_of(ACCOUNTS)
     with writing(control):
         (control / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in (control, data):
-        serving.own(folder, account)
+        scratch_server.own(folder, account)
     use_own(work, "server", [int(part) for part in manifest.server_version.split(".")])
     values = {"data": data, "control": control, **manifest.details["settings"]}
     ready = (control / "pid").exists
-    with serving.running(work, "server", values, control, account, folder=control, ready=ready):
+    with scratch_server.running(work, "server", values, control, account, folder=control, ready=ready):
         damaged = _damaged(work, control)
     if damaged:
         raise BackupError(f"{entry.backup_id} comes back with damaged tables: {few(damaged)}")

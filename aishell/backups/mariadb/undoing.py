@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from aishell.backups.checking import few
-from aishell.backups.making import Work
+from aishell.backups.create.making import Work
 from aishell.backups.mariadb.definitions import (
     EVERY_KIND,
     REPLACED,
@@ -25,6 +24,7 @@ from aishell.backups.mariadb.definitions import (
     unchanged,
 )
 from aishell.backups.mariadb.dump import quietly
+from aishell.backups.verify.checking import few
 from aishell.commands import command
 from aishell.databases.base import Session
 from aishell.errors import AishellError, BackupError, DatabaseError

@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from aishell.backups.catalog import Entry
-from aishell.backups.making import Work, Written
-from aishell.backups.manifest import FULL, INCREMENTAL, Manifest
-from aishell.backups.parents import full_first, parent_of
+from aishell.backups.create.making import Work, Written
+from aishell.backups.create.parents import full_first, parent_of
 from aishell.backups.pgbackrest.info import EMPTY, OK, Set, Stanza, percent, warnings
 from aishell.backups.pgbackrest.reach import Reach, account_of, version_of
 from aishell.backups.postgresql import wal
-from aishell.backups.repository import writing
+from aishell.backups.store.catalog import Entry
+from aishell.backups.store.manifest import FULL, INCREMENTAL, Manifest
+from aishell.clients.disk import writing
 from aishell.errors import BackupError
 from aishell.models import Row
 

@@ -7,20 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.checking import few, working
-from aishell.backups.making import Work, Written, make
-from aishell.backups.manifest import FULL, INCREMENTAL, Manifest, Print
+from aishell.backups.create.making import Work, Written, make
 from aishell.backups.methods import Chain, Method
 from aishell.backups.pgbackrest import restore as pgbackrest_restore
 from aishell.backups.pgbackrest.info import damage, missing
 from aishell.backups.pgbackrest.making import NAME, TYPES, made, parent_in, ready
 from aishell.backups.pgbackrest.reach import Reach
 from aishell.backups.postgresql import wal
-from aishell.backups.repository import writing
-from aishell.backups.vault import vault_of
+from aishell.backups.store.manifest import FULL, INCREMENTAL, Manifest, Print
+from aishell.backups.store.vault import vault_of
+from aishell.backups.verify.checking import few, working
+from aishell.clients.disk import writing
 from aishell.errors import BackupError
-from aishell.registry.context import Context
 from aishell.registry.tool import Tool
+from aishell.running.context import Context
 
 
 def backup(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class PgBackRest(Method):
         return prove(work, place)
 
     def drop(self, work: Work, place: str) -> None:
-        from aishell.backups.serving import remove
+        from aishell.backups.restore.scratch_server import remove
 
         remove(work, place)
 

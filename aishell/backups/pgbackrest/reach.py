@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.making import Work
+from aishell.backups.create.making import Work
 from aishell.backups.pgbackrest.info import Stanza, stanza_of
 from aishell.errors import BackupError, NotAtHandError
 

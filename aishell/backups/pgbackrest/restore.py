@@ -6,13 +6,13 @@ import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aishell.backups import serving
-from aishell.backups.making import Work, total
-from aishell.backups.manifest import Manifest
+from aishell.backups.create.making import Work, total
 from aishell.backups.methods import Chain
 from aishell.backups.pgbackrest.reach import Reach
 from aishell.backups.postgresql import recovery
 from aishell.backups.postgresql.new_cluster import NewCluster
+from aishell.backups.restore import scratch_server
+from aishell.backups.store.manifest import Manifest
 from aishell.errors import BackupError
 
 
@@ -31,7 +31,7 @@ def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
     with new.made():
         for folder in (new.unfinished, new.waiting):
             folder.mkdir(mode=0o700)
-            serving.own(folder, reach.user())
+            scratch_server.own(folder, reach.user())
         reach.run(
             work,
             "fetch_set",
@@ -46,7 +46,7 @@ def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
         )
         recovery.configure(new, _settings(moment), False)
         _relink(new)
-        serving.own(new.unfinished, reach.user())
+        scratch_server.own(new.unfinished, reach.user())
 
 
 def _chosen(chain: Chain, until: str | None) -> tuple[Manifest, str | None]:

@@ -9,20 +9,20 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.encryption import opened
-from aishell.backups.making import Work, Written, make, require, total
-from aishell.backups.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.create.making import Work, Written, make, require, total
+from aishell.backups.create.parents import PHYSICAL, full_first, newest_by, parent_of
 from aishell.backups.methods import Chain, Method
-from aishell.backups.parents import PHYSICAL, full_first, newest_by, parent_of
 from aishell.backups.postgresql import recovery, wal
 from aishell.backups.postgresql.libpq import reached, use_programs
 from aishell.backups.postgresql.recovery import BASE
-from aishell.backups.repository import writing
+from aishell.backups.store.encryption import opened
+from aishell.backups.store.manifest import INCREMENTAL, Manifest, Print
+from aishell.clients.disk import writing
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
 from aishell.planning.backup_rights import of_replicating
-from aishell.registry.context import Context
 from aishell.registry.tool import Tool
+from aishell.running.context import Context
 
 LOG, PAGES, NONE = "wal", "pages", "none"
 #: What a manifest calls the database of a backup that has all of them.
@@ -144,7 +144,7 @@ class PgBasebackup(Method):
         return prove(work, place)
 
     def drop(self, work: Work, place: str) -> None:
-        from aishell.backups.serving import remove
+        from aishell.backups.restore.scratch_server import remove
 
         remove(work, place)
 

@@ -10,21 +10,21 @@ from pathlib import Path
 from threading import Event
 from typing import IO, Any
 
-from aishell.backups.making import Work, Written, make, total
-from aishell.backups.manifest import Manifest, Print
+from aishell.backups.create.making import Work, Written, make, total
 from aishell.backups.methods import Chain, Method
 from aishell.backups.postgresql import place as pg_place
 from aishell.backups.postgresql.archive import lists, sequence_values
 from aishell.backups.postgresql.libpq import reached, use_programs
 from aishell.backups.postgresql.preflight import require_ready
 from aishell.backups.postgresql.prints import GRANTED, fingerprint, set_values, snapshot
-from aishell.backups.repository import writing
-from aishell.backups.throttle import Throttle
+from aishell.backups.store.manifest import Manifest, Print
+from aishell.clients.disk import writing
+from aishell.clients.throttle import Throttle
 from aishell.databases.base import Session
 from aishell.databases.connections import Credentials
 from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError, StepError
-from aishell.registry.context import Context
 from aishell.registry.tool import Tool
+from aishell.running.context import Context
 
 DUMP, GLOBALS = "dump", "globals.sql"
 #: Compression -> pg_dump's --compress. Of gzip's levels the fourth took the least time for its size on two cores (bench_backups).

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aishell.backups.clients import secret
-from aishell.backups.making import Work
+from aishell.backups.create.making import Work
+from aishell.clients.clients import secret
 from aishell.databases.connections import CONNECT_TIMEOUT, Credentials
 from aishell.databases.libpq import keywords
 from aishell.errors import BackupError, NotAtHandError

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aishell.backups.making import Work
-from aishell.backups.repository import writing
+from aishell.backups.create.making import Work
+from aishell.clients.disk import writing
 from aishell.errors import BackupError
 from aishell.folders import sync, sync_all
 

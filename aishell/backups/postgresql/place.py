@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from aishell.backups.making import Work
+from aishell.backups.create.making import Work
 from aishell.databases.base import Database
 from aishell.databases.connections import Credentials
 from aishell.databases.opening import open_beside

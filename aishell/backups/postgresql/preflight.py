@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aishell.backups.making import Work, require
+from aishell.backups.create.making import Work, require
 from aishell.backups.postgresql.libpq import use_programs
-from aishell.backups.vault import vault_of
+from aishell.backups.store.vault import vault_of
 from aishell.errors import BackupError
 from aishell.planning.backup_rights import of_reading
 

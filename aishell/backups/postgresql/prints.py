@@ -9,8 +9,8 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from aishell.backups.making import Work
-from aishell.backups.manifest import Print
+from aishell.backups.create.making import Work
+from aishell.backups.store.manifest import Print
 from aishell.databases.base import Session
 from aishell.errors import DatabaseError
 from aishell.models import Row

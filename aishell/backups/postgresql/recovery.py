@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aishell.backups.making import Work
-from aishell.backups.manifest import Manifest
+from aishell.backups.create.making import Work
 from aishell.backups.methods import Chain
 from aishell.backups.postgresql import wal
 from aishell.backups.postgresql.libpq import use_programs
 from aishell.backups.postgresql.new_cluster import AUTO, MARK, NewCluster
+from aishell.backups.store.manifest import Manifest
 from aishell.errors import BackupError
 
 BASE, MANIFEST, SPACES = "base", "backup_manifest", "pg_tblspc"

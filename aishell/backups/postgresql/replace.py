@@ -6,18 +6,26 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from aishell.backups.checking import few, working
-from aishell.backups.making import Work
-from aishell.backups.manifest import Manifest
+from aishell.backups.create.making import Work
 from aishell.backups.postgresql import place as pg_place
 from aishell.backups.postgresql.dump import with_owners
-from aishell.backups.replacing import anew, nothing_replaced, refuse_other, require_safety, restored, stop_first, told
+from aishell.backups.restore.in_place import (
+    anew,
+    nothing_replaced,
+    refuse_other,
+    require_safety,
+    restored,
+    stop_first,
+    told,
+)
+from aishell.backups.store.manifest import Manifest
+from aishell.backups.verify.checking import few, working
 from aishell.databases.base import Database, Session, Statement
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
-from aishell.registry.context import Context
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
+from aishell.running.context import Context
 
 #: Databases to rename from, the first that can be entered: nobody renames the one that they are in.
 DOORS = ("postgres", "template1")

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aishell.backups import serving
-from aishell.backups.making import Work
-from aishell.backups.manifest import Manifest
+from aishell.backups.create.making import Work
 from aishell.backups.postgresql import wal
 from aishell.backups.postgresql.libpq import quoted, use_programs
-from aishell.backups.repository import writing
+from aishell.backups.restore import scratch_server
+from aishell.backups.store.manifest import Manifest
+from aishell.clients.disk import writing
 from aishell.errors import BackupError
 
 #: Who runs a server that root may not run.
@@ -22,7 +22,7 @@ CONFIGURATION = {"postgresql.conf": "", "pg_hba.conf": "local all all trust\n", 
 
 def data_of(work: Work, place: str) -> Path:
     """The data directory of a scratch server."""
-    return serving.data_of(work, place, serving.account_of(ACCOUNTS))
+    return scratch_server.data_of(work, place, scratch_server.account_of(ACCOUNTS))
 
 
 def prove(work: Work, place: str) -> bool:
@@ -49,14 +49,14 @@ def prove(work: Work, place: str) -> bool:
 def _running(work: Work, place: str, data: Path, manifest: Manifest) -> Iterator[Path]:
     """A server on a unix socket that only we and its own account can open. It ends with the block."""
     use_programs(work, "postgres", int(manifest.server_version.split(".")[0]), exactly=True)
-    control, account = serving.control_of(place), serving.account_of(ACCOUNTS)
+    control, account = scratch_server.control_of(place), scratch_server.account_of(ACCOUNTS)
     with writing(control):
         control.mkdir(mode=0o700, exist_ok=True)
         for name, text in CONFIGURATION.items():
             (control / name).write_text(text, encoding="utf-8")
-    serving.own(control, account)
+    scratch_server.own(control, account)
     values = {"data": data, "control": control}
-    with serving.running(work, "postgres", values, control, account, folder=data, ready=lambda: _ready(data)):
+    with scratch_server.running(work, "postgres", values, control, account, folder=data, ready=lambda: _ready(data)):
         yield control
 
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aishell.backups.making import Work
-from aishell.backups.manifest import Manifest
-from aishell.backups.parents import PHYSICAL, full_first
+from aishell.backups.create.making import Work
+from aishell.backups.create.parents import PHYSICAL, full_first
 from aishell.backups.postgresql.libpq import use_programs
-from aishell.backups.repository import writing
+from aishell.backups.store.manifest import Manifest
+from aishell.clients.disk import writing
 from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row

@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote as percent_encode
 
-from aishell.backups.checking import refuse
-from aishell.backups.digests import sha256
-from aishell.backups.encryption import opened
-from aishell.backups.making import Work, Written, make
-from aishell.backups.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.create.making import Work, Written, make
+from aishell.backups.create.parents import parent_of
 from aishell.backups.methods import Chain, Method
-from aishell.backups.parents import parent_of
-from aishell.backups.repository import writing
+from aishell.backups.store.encryption import opened
+from aishell.backups.store.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.verify.checking import refuse
+from aishell.backups.verify.digests import sha256
+from aishell.clients.disk import writing
 from aishell.databases.quoting import quote
 from aishell.errors import BackupError, DatabaseError, NotAtHandError
 from aishell.folders import sync
-from aishell.registry.context import Context
 from aishell.registry.tool import Tool
+from aishell.running.context import Context
 
 IMAGE, PAGES = "database.sqlite", "pages.bin"
 #: An increment is found by comparing two copies of the whole file.

@@ -11,17 +11,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote as percent_encode
 
-from aishell.backups.checking import few, working
-from aishell.backups.making import Work
-from aishell.backups.replacing import anew, nothing_replaced, refuse_other, require_safety, restored, stop_first, told
-from aishell.backups.repository import writing
-from aishell.backups.restoring import differences
+from aishell.backups.create.making import Work
+from aishell.backups.restore.in_place import (
+    anew,
+    nothing_replaced,
+    refuse_other,
+    require_safety,
+    restored,
+    stop_first,
+    told,
+)
+from aishell.backups.restore.restore import differences
 from aishell.backups.sqlite.copy import STEP, SQLiteCopy, open_file, prints_of
+from aishell.backups.verify.checking import few, working
+from aishell.clients.disk import writing
 from aishell.databases.sqlite import map_error
 from aishell.errors import BackupError, DatabaseError
 from aishell.folders import sync
-from aishell.registry.context import Context
 from aishell.registry.tool import Tool
+from aishell.running.context import Context
 
 #: Seconds that SQLite waits for a lock between two looks at whether to go on.
 LOOK = 0.25

@@ -174,7 +174,7 @@ def test_what_is_removed_while_backups_are_read_is_left_out(site: Aishell, sqlit
 
 
 CLOCK = """
-import sys, aishell.backups.making as making, aishell.cli.main as main
+import sys, aishell.backups.create.making as making, aishell.cli.main as main
 making.now = lambda: "{}"
 sys.argv = ["aishell", *{!r}]
 main.main()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from aishell.agents.backup import BackupAgent
-from aishell.agents.backup_restore import BackupRestoreAgent
+from aishell.agents.backup.agent import BackupAgent
+from aishell.agents.backup.restore import BackupRestoreAgent
 from aishell.agents.base import Agent
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import History, Plan, StepResult, StepStatus, Task, Took

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aishell.agents.backup_restore import BackupRestoreAgent
+from aishell.agents.backup.restore import BackupRestoreAgent
 from aishell.errors import ParameterError
 from aishell.models import Plan, StepResult, StepStatus, Task
 from tests.unit.backups.made import manifest

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from aishell.agents.log_ages import COUNTED
-from aishell.agents.log_cleanup import LogCleanupAgent
-from aishell.agents.log_plan import SPEED
+from aishell.agents.log_cleanup.agent import LogCleanupAgent
+from aishell.agents.log_cleanup.ages import COUNTED
+from aishell.agents.log_cleanup.plan import SPEED
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import Inventory, Table, Task
 from tests.unit.making import make_inventory, make_server

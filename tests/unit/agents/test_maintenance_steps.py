@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.agents.maintenance import USELESS_RUNS, MaintenanceAgent
+from aishell.agents.maintenance.agent import USELESS_RUNS, MaintenanceAgent
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.locations import built_in
 from aishell.models import History, Inventory, Plan, Task, Took

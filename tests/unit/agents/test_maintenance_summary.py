@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from aishell.agents.maintenance import MaintenanceAgent
+from aishell.agents.maintenance.agent import MaintenanceAgent
 from aishell.agents.summary import summarise
 from aishell.models import Cause, Server, Step, StepResult, StepStatus, Task
-from aishell.registry.context import Context
 from aishell.reporting.report import maintenance_report
 from aishell.reporting.units import gain
+from aishell.running.context import Context
 from tests.unit.making import make_plan
 
 ORDERS = {"schema": "public", "table": "orders"}

@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.catalog import VERIFIED, Entry
-from aishell.backups.manifest import FULL, INCREMENTAL, File, Manifest, Print
-from aishell.backups.repository import Repository
-from aishell.backups.vault import Vault
+from aishell.backups.store.catalog import VERIFIED, Entry
+from aishell.backups.store.manifest import FULL, INCREMENTAL, File, Manifest, Print
+from aishell.backups.store.repository import Repository
+from aishell.backups.store.vault import Vault
 from aishell.state.store import Store
 
 CONTENT = b"what the database held"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.backups.mariadb.binlog_statements import ANSI_QUOTES, NO_BACKSLASH_ESCAPES, Turning, tokens
+from aishell.backups.mariadb.binlog.statements import ANSI_QUOTES, NO_BACKSLASH_ESCAPES, Turning, tokens
 from aishell.errors import BackupError
 
 TO = Turning("shop", "co`py")

@@ -8,8 +8,8 @@ from zlib import crc32
 
 import pytest
 
-from aishell.backups.mariadb.binlog_statements import Turning
-from aishell.backups.mariadb.binlog_text import Replay
+from aishell.backups.mariadb.binlog.statements import Turning
+from aishell.backups.mariadb.binlog.text import Replay
 from aishell.errors import BackupError
 
 TO = Turning("shop", "a longer name")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.backups.mariadb.binlog_statements import Turning
+from aishell.backups.mariadb.binlog.statements import Turning
 from aishell.backups.mariadb.dump_text import HEAD_BYTES, Watch, turned
 
 HEAD = b"""/*M!999999\\- enable the sandbox mode */

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from aishell.backups.manifest import Manifest
 from aishell.backups.postgresql import basebackup as pg_basebackup
 from aishell.backups.postgresql import wal
 from aishell.backups.postgresql.basebackup import PgBasebackup
+from aishell.backups.store.manifest import Manifest
 from aishell.errors import NotAtHandError
 
 

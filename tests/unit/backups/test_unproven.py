@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aishell.backups.catalog import Entry
+from aishell.backups.store.catalog import Entry
 from aishell.backups.unproven import longest_unproven, reason
 from tests.unit.backups.made import manifest
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from aishell.execution.clearance import _people
+from aishell.execution.authorize import _people
 from aishell.models import Risk
 from aishell.verdicts import Decision, Verdict
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from aishell.databases.base import SessionOptions, Statement
 from aishell.errors import ParameterError
-from aishell.registry import runners
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
+from aishell.running import dispatch
 from tests.conftest import HOSTILE_NAMES
 from tests.fix_tools import registry
 from tests.unit.making import VERIFY, make_tool, unconnected
@@ -204,7 +204,7 @@ def test_what_a_program_tool_sends_is_shown_as_far_as_it_is_known(sqlite_path):
     tool = registry().variants("replace_database")
     (postgresql,) = (one for one in tool if one.engine == "postgresql")
     values = postgresql.prepare({**postgresql.examples[0]["params"], "kept": 'o"ld'})
-    shown = [statement.text for statement in runners.statements(postgresql, values, None, database)]
+    shown = [statement.text for statement in dispatch.statements(postgresql, values, None, database)]
     assert shown[0] == "ANALYZE"
     assert "pg_terminate_backend" in shown[1]
     assert "('shop', 'shop_restored')" in shown[1]
@@ -215,5 +215,5 @@ def test_what_a_program_tool_sends_is_shown_as_far_as_it_is_known(sqlite_path):
     ]
     (mariadb,) = (one for one in tool if one.engine == "mysql")
     known = mariadb.prepare(mariadb.examples[0]["params"])
-    assert "RENAME TABLE {moves}" in [s.text for s in runners.statements(mariadb, known, None, database)]
+    assert "RENAME TABLE {moves}" in [s.text for s in dispatch.statements(mariadb, known, None, database)]
     database.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aishell.backups.catalog import Entry
+from aishell.backups.store.catalog import Entry
 from aishell.databases.quoting import pattern
 from aishell.databases.tls import Encryption
 from aishell.models import Server

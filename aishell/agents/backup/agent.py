@@ -1,0 +1,209 @@
+"""The backup agent: a backup, the proof that it can be read, if asked that it comes back, and what may go since then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from aishell.agents.backup.steps import read, sized
+from aishell.agents.base import Agent, Draft
+from aishell.agents.summary import left_over
+from aishell.errors import ParameterError
+from aishell.models import AgentConfig, Evidence, Inventory, Step, StepResult, StepStatus, Task
+from aishell.planning.estimates import estimate
+from aishell.planning.variables import escaped
+from aishell.reporting.units import size
+from aishell.settings_schemas import BACKUP_RETENTION
+
+#: What copies the files of a whole server rather than the rows of a database.
+PHYSICAL = "backup_cluster"
+#: What does that for a target that is configured for it.
+PGBACKREST = "backup_pgbackrest"
+RETENTION = {
+    "type": "object",
+    "properties": BACKUP_RETENTION,
+    "additionalProperties": False,
+    "minProperties": 1,
+}
+
+
+class BackupAgent(Agent):
+    """One backup of the target, kept in the site's folder of backups."""
+
+    type: ClassVar[str] = "backup"
+    defaults: ClassVar[AgentConfig] = AgentConfig(
+        agent_id="backup_agent",
+        agent_type="backup",
+        capabilities=frozenset({"database_read", "file_read", "file_write", "backup_create", "backup_restore"}),
+        max_duration=6 * 3600,
+    )
+    inputs: ClassVar[dict[str, dict[str, Any]]] = {
+        "backup_type": {"enum": ["full", "incremental"]},
+        "destination": {"type": "string", "minLength": 1},
+        "parent": {"type": "string", "minLength": 1},
+        "physical": {"type": "boolean"},
+        "pgbackrest": {"type": "object"},  # as the target's configuration has it (see `settings.PgBackRest`)
+        "compare": {"type": "boolean"},
+        "options": {"type": "object"},  # further parameters of the engine's backup tool
+        "restore_test": {"type": "boolean"},
+        "copy": {"type": "boolean"},
+        "copies_days": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": 366,
+        },  # copies that were not read for so many are read again
+        "cleanup_old": {"type": "boolean"},
+        "retention": RETENTION,
+    }
+
+    def tables(self, task: Task) -> Sequence[str]:
+        return ()
+
+    def draft(self, task: Task, inventory: Inventory) -> Draft:
+        data = task.input_data
+        if data.get("cleanup_old") and not data.get("retention"):
+            raise ParameterError(
+                "cleanup_old needs to be told what to keep",
+                hint="set `retention: {count: 7}` in config/agents/backup.yaml",
+            )
+        if data.get("parent") and data.get("backup_type") != "incremental":
+            raise ParameterError("parent is for incremental backups", hint="add --type incremental")
+        warnings = []
+        made = {"backup_id": "${steps.backup.output.backup_id}"}
+        steps = [
+            sized("size"),
+            _backup(task, inventory),
+            read("validate", "backup"),
+        ]
+        if data.get("restore_test"):
+            bytes_ = inventory.server.database_bytes
+            room = None if inventory.server.engine == "sqlite" else bytes_  # a file is restored where backups are
+            steps.append(
+                Step(
+                    id="restore_test",
+                    tool="restore_test",
+                    params=made,
+                    rationale="Only what came back as it was is known to.",
+                    estimate=estimate(inventory, "restore_test", "", bytes_, room),
+                )
+            )
+        if data.get("copy") and steps[1].tool == PGBACKREST:
+            warnings.append("it is not copied to the second places: a second repository of pgbackrest's is for that")
+        elif data.get("copy"):
+            steps.append(
+                Step(
+                    id="copy",
+                    tool="copy_backup",
+                    params=made,
+                    rationale="Two places are not lost together.",
+                )
+            )
+        if data.get("copy") and data.get("copies_days"):
+            steps.append(
+                Step(
+                    id="copies",
+                    tool="verify_copies",
+                    params={"days": data["copies_days"], "again": True},
+                    rationale=f"What lies elsewhere may decay there: each copy is read every {data['copies_days']:g} days.",
+                )
+            )
+        if data.get("cleanup_old"):
+            steps.append(
+                Step(
+                    id="cleanup",
+                    tool="cleanup_old_backups",
+                    params={"retention": dict(data["retention"])},
+                    rationale="The new one is verified: what no rule keeps can go.",
+                )
+            )
+        # Each needs the one before it: what failed is neither copied nor a reason to remove another.
+        chained = [replace(step, index=n, needs=(steps[n - 1].id,) if n else ()) for n, step in enumerate(steps)]
+        return Draft(tuple(chained), tuple(warnings), serving=frozenset({"size"}))
+
+    def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
+        outputs = {result.step_id: result.output or {} for result in results if result.status is StepStatus.DONE}
+        made, proof = outputs.get("backup", {}), outputs.get("restore_test") or outputs.get("validate") or {}
+        removed = outputs.get("cleanup", {}).get("removed", [])
+        data = {
+            "actions_count": len(outputs),
+            "backup_id": made.get("backup_id"),
+            "backup_path": made.get("backup_path"),
+            "backup_bytes": made.get("bytes"),
+            "source_bytes": made.get("source_bytes"),
+            "rung": proof.get("rung") or made.get("rung"),
+            "copies": [copied["place"] for copied in outputs.get("copy", {}).get("copied", [])],
+            "removed": removed,
+        }
+        if not made:
+            sentences = ["No backup was made."]
+        else:
+            sentences = [f"{made['backup_id']} has {size(made['bytes'])} and is {data['rung'].replace('-', ' ')}."]
+        again = outputs.get("copies", {})
+        if again.get("read"):
+            sentences.append(
+                f"{len(again['read'])} older cop{'y was' if len(again['read']) == 1 else 'ies were'} read again."
+            )
+        for one in again.get("copied", ()):
+            sentences.append(f"Note: the copy of {one['backup_id']} in {one['place']} was damaged, and was made anew.")
+        if data["copies"]:
+            sentences.append(f"It was copied to {', '.join(dict.fromkeys(data['copies']))} and compared there.")
+        if removed:
+            sentences.append(f"{len(removed)} old backup(s) were removed.")
+        sentences += [f"Note: {warning}." for warning in made.get("warnings") or ()]
+        return data, " ".join([*sentences, *left_over(results)])
+
+
+def _backup(task: Task, inventory: Inventory) -> Step:
+    data, server = task.input_data, inventory.server
+    kind = data.get("backup_type", "full")
+    if data.get("pgbackrest") and data.get("physical", True):
+        return _by_pgbackrest(task, inventory, kind)
+    bytes_, tool = server.database_bytes, f"backup_database_{kind}"
+    chosen = {name: escaped(data[name]) for name in ("destination", "parent") if name in data}
+    chosen |= {name: _plain(value) for name, value in data.get("options", {}).items()}
+    if "compare" in data:
+        chosen["compare"] = data["compare"]
+    if kind == "full" and data.get("physical"):
+        tool = PHYSICAL
+        if tool not in inventory.tools:
+            raise ParameterError(f"{server.product} {server.version_text} has no physical backups here")
+    elif kind == "full":
+        chosen["expected_bytes"] = "${steps.size.output.bytes}"
+    return Step(
+        id="backup",
+        tool=tool,
+        params=chosen,
+        rationale="Everything as one moment saw it, while the application goes on."
+        if kind == "full"
+        else "What has changed since the last verified backup.",
+        evidence=(Evidence("database_bytes", bytes_, "as the server tells it", inventory.measured_at),),
+        estimate=estimate(inventory, tool, "", bytes_),  # whether there is room is asked when it begins
+    )
+
+
+def _by_pgbackrest(task: Task, inventory: Inventory, kind: str) -> Step:
+    data, server = task.input_data, inventory.server
+    if PGBACKREST not in inventory.tools:
+        raise ParameterError(
+            f"{server.product} {server.version_text} is not backed up by pgbackrest",
+            hint="take `pgbackrest:` out of the target",
+        )
+    if "parent" in data:
+        raise ParameterError("pgbackrest chooses itself what an increment goes on from", hint="leave --parent out")
+    chosen = {**data["pgbackrest"], **data.get("options", {})}
+    chosen |= {"destination": data["destination"]} if "destination" in data else {}
+    what = "Everything" if kind == "full" else "What has changed since the newest set in its repository"
+    return Step(
+        id="backup",
+        tool=PGBACKREST,
+        params={name: _plain(value) for name, value in chosen.items()} | {"type": "full" if kind == "full" else "incr"},
+        rationale=f"{what}, by pgbackrest: the target is configured for its stanza {data['pgbackrest']['stanza']}.",
+        evidence=(Evidence("database_bytes", server.database_bytes, "as the server tells it", inventory.measured_at),),
+        estimate=estimate(inventory, PGBACKREST, "", server.database_bytes, None),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """An option as a value that means itself."""
+    return escaped(value) if isinstance(value, str) else value

@@ -1,0 +1,222 @@
+"""The backup_restore agent (`aishell backups restore`): a backup into a new place, which may then take the old one's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from aishell.agents.backup import restore_in_place
+from aishell.agents.base import Agent, Draft
+from aishell.agents.summary import left_over
+from aishell.errors import ParameterError
+from aishell.models import AgentConfig, Estimate, Evidence, Inventory, Server, Step, StepResult, StepStatus, Task
+from aishell.moments import at
+from aishell.planning.estimates import estimate
+from aishell.planning.variables import escaped
+from aishell.reporting.units import size
+
+#: What takes the mark of a restore out of a database, and the methods whose restores leave one.
+RESET, MARKS = "reset_restore_mark", ("pg_dump", "mariadb-dump")
+#: The methods whose backups single tables can be taken from.
+BY_TABLE = ("pg_dump",)
+
+
+class BackupRestoreAgent(Agent):
+    """One backup into one new database of a server, for SQLite into a new file; `in_place`: and that into the old one's place."""
+
+    type: ClassVar[str] = "backup_restore"
+    by_hand: ClassVar[bool] = True
+    defaults: ClassVar[AgentConfig] = AgentConfig(
+        agent_id="backup_restore_agent",
+        agent_type="backup_restore",
+        capabilities=frozenset(
+            {"database_read", "database_write", "file_read", "file_write", "backup_create", "backup_restore"}
+        ),
+        max_duration=24 * 3600,
+    )
+    inputs: ClassVar[dict[str, dict[str, Any]]] = {
+        "backup": {"type": "string", "minLength": 1},
+        "place": {"type": "string", "minLength": 1},
+        "until": {"type": "string", "minLength": 1},
+        "only": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
+        "compare": {"type": "boolean"},
+        "in_place": {"type": "boolean"},
+        "kept": {"type": "string", "minLength": 1},  # in place: where what is replaced goes
+        "without_safety_backup": {"type": "boolean"},
+        "terminate": {"type": "boolean"},  # in place, PostgreSQL: end the sessions that are in the database
+        "options": {"type": "object"},  # further parameters of the engine's restore tool
+        "manifest": {"type": "object"},  # what the backup says of itself, for the plan (see `Manifest.summary`)
+        "rung": {"type": "string"},
+        "rung_at": {"type": "string"},
+    }
+
+    def tables(self, task: Task) -> Sequence[str]:
+        return ()
+
+    def draft(self, task: Task, inventory: Inventory) -> Draft:
+        data, server = task.input_data, inventory.server
+        for name in ("backup", "place", "manifest", *(("kept",) if data.get("in_place") else ())):
+            if name not in data:
+                raise ParameterError(
+                    f"the backup_restore task needs {name}", hint="the command `backups restore` fills it in"
+                )
+        made, place = data["manifest"], data["place"]
+        if made["engine"] != server.engine:
+            raise ParameterError(
+                f"{data['backup']} is of {made['product']} and cannot be restored into {server.product}",
+                hint="name a server of its kind with --target or --url",
+            )
+        _check_place(place, server)
+        chosen: dict[str, Any] = {"backup_id": escaped(data["backup"]), "place": escaped(place)}
+        chosen |= {name: escaped(data[name]) for name in ("until",) if name in data}
+        chosen |= {name: [escaped(one) for one in data[name]] for name in ("only",) if name in data}
+        if server.engine == "sqlite" and len(chosen) > 2:
+            raise ParameterError("a SQLite backup is restored as a whole, as of its own time")
+        _check_tables(data.get("only", ()), made["method"])
+        # A part of a backup, or a later moment, is not what its fingerprints are of.
+        chosen["compare"] = bool(data.get("compare", True)) and made.get("compared", False) and len(chosen) == 2
+        options = data.get("options", {})
+        chosen |= {name: escaped(value) if isinstance(value, str) else value for name, value in options.items()}
+        bytes_, increments = _needs(made), made.get("rests_on", 0)
+        which = f", with the {increments + 1} that it is made of" if increments else ""
+        step = Step(
+            id="restore",
+            tool="restore_backup",
+            params=chosen,
+            rationale=f"Into {place}, a new place: nothing that is there is touched. The backup is checked once more before.",
+            evidence=(
+                Evidence(
+                    "backup_bytes",
+                    made.get("chain_bytes", made["bytes"]),
+                    f"the backup's manifest{which}",
+                    made["finished_at"],
+                ),
+                Evidence("proven", data.get("rung", "written"), "the catalog", data.get("rung_at") or "never"),
+            ),
+            # A path lies on this host, of whose disks nothing is known here.
+            estimate=estimate(inventory, "restore_backup", "", bytes_, None if place.startswith("/") else bytes_),
+        )
+        if not data.get("in_place"):
+            return Draft(tuple(_with_reset(step, made, place, inventory)), tuple(_warnings(data, server)))
+        steps = restore_in_place.steps(data, inventory, step)
+        return Draft(tuple(steps), (*restore_in_place.warnings(data, server), *_warnings(data, server)))
+
+    def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
+        outputs = {r.step_id: r.output for r in results if r.status is StepStatus.DONE and r.output is not None}
+        output: Mapping[str, Any] = outputs.get("restore", {})
+        if task.input_data.get("in_place"):
+            return _summarised(task, outputs, results)
+        data = {
+            "actions_count": int(bool(output)),
+            "backup_id": task.input_data.get("backup"),
+            "place": output.get("place"),
+            "compared": bool(output.get("compared")),
+            "differences": list(output.get("differences") or ()),
+        }
+        if not output:
+            sentences = ["Nothing was restored."]
+        else:
+            sentences = [f"{data['backup_id']} was restored into {data['place']}."]
+            if data["compared"]:
+                sentences.append("Every object is what the backup saw.")
+            sentences += [f"Note: {note}." for note in output.get("notes") or ()]
+        return data, " ".join([*sentences, *left_over(results)])
+
+
+def _check_tables(only: Sequence[str], method: str) -> None:
+    """Raises ParameterError where a restore of these tables would fail when it has begun."""
+    if only and method not in BY_TABLE:
+        raise ParameterError(
+            f"single tables cannot be restored from a {method} backup",
+            hint="restore it into a database of its own, and take them from there",
+        )
+    if bare := [table for table in only if "." not in table]:
+        raise ParameterError(f"the table {bare[0]!r} has no schema", hint="name it as schema.table")
+
+
+def _with_reset(restore: Step, made: Mapping[str, Any], place: str, inventory: Inventory) -> list[Step]:
+    """The restore, and a step that takes its mark out of the database: it is for a kill in the midst of the restore alone.
+
+    In place the exchange does that: behind it nothing more is begun on the database that is there then.
+    """
+    if made["method"] not in MARKS or RESET not in inventory.tools:
+        return [restore]
+    step = Step(
+        id="reset_mark",
+        tool=RESET,
+        params={"database": escaped(place), "mark": f"${{run.id}}:{restore.id}"},
+        index=1,
+        rationale="By its mark a restore that is killed knows the database as its own; it is restored now.",
+        needs=(restore.id,),
+        on_error="continue",
+        estimate=Estimate(0.0, None, "one change of the catalog"),
+    )
+    return [restore, step]
+
+
+def _summarised(
+    task: Task, outputs: Mapping[str, Mapping[str, Any]], results: Sequence[StepResult]
+) -> tuple[dict[str, Any], str]:
+    """What became of a restore in place."""
+    done, restored = outputs.get(restore_in_place.STEP), outputs.get("restore", {})
+    data: dict[str, Any] = {
+        "actions_count": len(outputs),
+        "backup_id": task.input_data.get("backup"),
+        "place": done["database"] if done else restored.get("place"),
+        "replaced": done is not None,
+        "compared": bool((done or restored).get("compared")),
+        "differences": [],
+        "kept": done["kept"] if done else None,
+        "safety_backup": outputs.get("validate", {}).get("backup_id"),
+    }
+    if done is None:
+        told = ["Nothing was replaced.", *([f"It is restored beside it: {data['place']}."] if restored else [])]
+        if any(one.step_id == restore_in_place.STEP and one.status is StepStatus.FAILED for one in results):
+            told = ["The exchange failed; its error says what stands where."]  # it may have been in the midst of it
+        return data, " ".join([*told, *left_over(results)])
+    sentences = [f"{data['backup_id']} took the place of {data['place']}."]
+    if data["compared"]:
+        sentences.append("Every object is what the backup saw.")
+    if done["kept"]:
+        sentences.append(f"What was there is kept: {done['kept']}; to remove it: {done['removal']}.")
+    if data["safety_backup"]:
+        sentences.append(f"The safety backup of it is {data['safety_backup']}.")
+    if done["ended"]:
+        sentences.append(f"{len(done['ended'])} session(s) were ended: {'; '.join(done['ended'][:5])}.")
+    sentences += [f"Note: {note}." for note in done["notes"]]
+    if task.input_data["manifest"]["engine"] != "sqlite":  # its increments compare files, whoever wrote them
+        sentences.append("Make a full backup now: no increment goes on across this.")
+    return data, " ".join([*sentences, *left_over(results)])
+
+
+def _check_place(place: str, server: Server) -> None:
+    if server.engine == "sqlite" and "/" not in place:
+        raise ParameterError(f"{place!r} is no path of a file", hint="write it with its folder, e.g. ./restored.db")
+    if place == server.database:
+        raise ParameterError(
+            f"{place} is the database itself: a backup is restored beside it, never over it",
+            hint="name another place with --to, look at what came back, then rename",
+        )
+
+
+def _needs(made: Mapping[str, Any]) -> int:
+    """Bytes that what is restored has, as far as the manifests tell: of an increment those of all that it rests on too."""
+    return int(made.get("needs_bytes") or made.get("source_bytes") or made["bytes"])
+
+
+def _warnings(data: Mapping[str, Any], server: Server) -> list[str]:
+    """What may be in the way."""
+    made, told = data["manifest"], []
+    if made["product"] != server.product:
+        told.append(f"the backup was made on {made['product']}: {server.product} may not take all of it")
+    elif tuple(int(part) for part in made["server_version"].split(".")) > server.version:
+        told.append(
+            f"the backup was made on {made['product']} {made['server_version']}, which is newer than this server "
+            f"({server.version_text}): it may not take all of it"
+        )
+    if data.get("rung") not in ("readable", "restored-and-compared"):
+        told.append("the backup was not verified yet: it is read from beginning to end before anything is restored")
+    if not made.get("compared"):
+        told.append("the backup was made without fingerprints: what comes back cannot be compared with what it saw")
+    told.append(f"{size(_needs(made))} as of {at(made['started_at'])}")
+    return told

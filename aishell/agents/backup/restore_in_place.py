@@ -1,0 +1,118 @@
+"""The plan of a restore in place: a backup of what is about to be lost, the restore beside it, then the exchange. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from aishell.agents.backup.steps import BackupSteps
+from aishell.errors import ParameterError
+from aishell.models import SAFETY_STEP, Inventory, Server, Step
+from aishell.planning.estimates import estimate
+from aishell.planning.variables import escaped
+
+STEP, TOOL = "replace", "replace_database"
+SAFETY = BackupSteps("size", SAFETY_STEP, "validate", "A safety backup of the state that is about to be lost.")
+#: Methods whose backups are of one database, which another can take the place of.
+METHODS = ("pg_dump", "mariadb-dump", "sqlite")
+#: Options of the restore that the exchange has to know too.
+_SHARED = ("owners", "jobs")
+#: The identity of a PostgreSQL database: the number in it is another one for every database that is made.
+_NUMBERED = re.compile(r"(system .* database )\d+( .*)", re.DOTALL)
+_BESIDE = "restore it beside the database with --to, and look at it"
+
+
+def steps(data: Mapping[str, Any], inventory: Inventory, restore: Step) -> list[Step]:
+    """The steps around `restore`, each needing the one before it. Raises ParameterError for what cannot be done in place."""
+    _require_possible(data, inventory)
+    server, made = inventory.server, data["manifest"]
+    before = [] if data.get("without_safety_backup") else SAFETY.of(inventory)
+    params: dict[str, Any] = {
+        "backup_id": "${steps.restore.output.backup_id}",
+        "database": escaped(server.database),
+        "place": "${steps.restore.output.place}",
+        "kept": escaped(data["kept"]),
+        "safety": "${steps.validate.output.backup_id}" if before else None,
+        "compare": restore.params["compare"],
+    }
+    if server.engine == "postgresql":
+        options = data.get("options", {})
+        prefix, suffix = map(escaped, (_NUMBERED.fullmatch(server.identity) or _unknown(server)).groups())
+        params |= {name: options[name] for name in _SHARED if name in options}
+        params |= {"oid": "${steps.restore.output.identity}", "terminate": bool(data.get("terminate"))}
+        params["becomes"] = f"{prefix}${{steps.restore.output.identity}}{suffix}"
+    bytes_ = made.get("needs_bytes") or made.get("source_bytes") or made["bytes"]
+    exchange = Step(
+        id=STEP,
+        tool=TOOL,
+        params=params,
+        rationale=f"What was restored takes the place of {server.database}; what is there now is kept: {data['kept']}.",
+        # SQLite writes it all through its journal; elsewhere nothing is copied.
+        estimate=estimate(inventory, TOOL, "", bytes_, 2 * bytes_ if server.engine == "sqlite" else None),
+    )
+    chained = [*before, restore, exchange]
+    return [replace(step, index=n, needs=(chained[n - 1].id,) if n else ()) for n, step in enumerate(chained)]
+
+
+def warnings(data: Mapping[str, Any], server: Server) -> Iterator[str]:
+    """What a person has to know before they agree."""
+    made = data["manifest"]
+    if made["identity"] != server.identity:
+        yield f"{server.database} is a later database of this name on the same server than the one the backup is of"
+    yield f"stop the application before: what it writes to {server.database} from the safety backup on is not in that"
+    if data.get("without_safety_backup"):
+        yield "no safety backup is made of what is there now" + _only_copy(data, server)
+    if data.get("until"):
+        yield "a moment between two backups has no fingerprints: what comes back is not compared with anything"
+    elif not data.get("compare", True):
+        yield "what comes back is not compared with what the backup saw, as was asked"
+    if server.engine == "postgresql" and data.get("terminate"):
+        yield f"all sessions that are in {server.database} then are ended"
+
+
+def _require_possible(data: Mapping[str, Any], inventory: Inventory) -> None:
+    made, server = data["manifest"], inventory.server
+    if made["method"] not in METHODS:
+        raise ParameterError(
+            f"{data['backup']} is of the files of a whole server, which nothing can replace while it runs",
+            hint="restore it into a new data directory with --to, stop the server, and start it on that one",
+        )
+    if TOOL not in inventory.tools:
+        raise ParameterError(f"a database of {server.product} cannot be replaced by aishell", hint=_BESIDE)
+    if "only" in data:
+        raise ParameterError("single tables do not take the place of a database", hint=_BESIDE)
+    if not _same(made["identity"], server.identity):
+        raise ParameterError(
+            f"{data['backup']} is of another database: {made['identity']}; this is {server.identity}", hint=_BESIDE
+        )
+    if data.get("compare", True) and not made.get("compared") and not data.get("until"):
+        raise ParameterError(
+            f"{data['backup']} was made without fingerprints: nobody can tell whether it comes back as it was",
+            hint="take another backup, or say --no-compare",
+        )
+    if server.engine == "postgresql" and not server.superuser and data.get("options", {}).get("owners") is not False:
+        raise ParameterError(
+            "only a superuser brings back who owns what and who may use it",
+            hint="connect as one; with --option owners=false all of it belongs to this role, and to nobody else",
+        )
+
+
+def _same(then: str, now: str) -> bool:
+    """Whether two identities are of one database: the same, or on PostgreSQL of the same name on the same server."""
+    old, new = _NUMBERED.fullmatch(then), _NUMBERED.fullmatch(now)
+    return then == now or (old is not None and new is not None and old.groups() == new.groups())
+
+
+def _only_copy(data: Mapping[str, Any], server: Server) -> str:
+    left = {
+        "postgresql": f": the database {data['kept']} is all that is left of it",
+        "mysql": f": the tables and definitions in {data['kept']} are all that is left of it",
+        "sqlite": f": {data['kept']} is all that is left of it, and nothing where the file cannot be read",
+    }
+    return left[server.engine]
+
+
+def _unknown(server: Server) -> re.Match[str]:
+    raise ParameterError(f"it is not known which database this is: {server.identity}")

@@ -1,0 +1,215 @@
+"""How many rows of a log are old, before they are counted: what is asked of the database, and what its answers tell. Pure.
+
+Nothing is derived from the oldest and the newest date alone: a single one of 9999-12-31 would make ten rows out of a thousand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aishell.agents.base import Question
+from aishell.agents.log_cleanup.dates import seconds_of
+from aishell.agents.log_cleanup.discovery import estimated
+from aishell.agents.log_cleanup.tables import LogTable, Old
+from aishell.models import Inventory, Row
+from aishell.planning.spread import Spread, histogram, sampled
+
+TOOL, RANGE = "measure_old_rows", "count_log_rows"
+#: A smaller table is read where no index helps: bytes.
+READ_ALL = 64 << 20
+#: Rows counted by an index before the database's estimate is taken instead: its entries are counted at 2 to 5 million a second
+#: (SQLite 10 million, and it has no estimates). In a table that is read no row need be left out.
+COUNTED, EVERY = {"postgresql": 20_000, "mysql": 20_000, "sqlite": 1_000_000}, 1 << 40
+#: Look-ups of a sample, and the fewest dates that it has to find: of so many a share is known to one in ten.
+POINTS, FEWEST = 500, 100
+#: Seconds after which a prediction is done without a count, and then without a sample: a server that takes its own statistics
+#: for truth may read a table where an index was meant to be counted.
+PATIENCE = 3.0
+#: This part of the old rows counts for nothing when their days are counted: what lies far before the others is there.
+STRAY = 0.02
+_WHOLE = re.compile(r"^(tiny|small|medium|big)?int", re.IGNORECASE)
+DAY = 86_400
+
+
+def questions(log: LogTable, inventory: Inventory) -> list[Question]:
+    """What is to be asked of a table of which some rows are old. Where it has an index on MariaDB, both sides are estimated."""
+    if not log.has_old or TOOL not in inventory.tools:
+        return []
+    names = {"schema": log.table.schema, "table": log.table.table, "date_column": log.column}
+    most = _most(log, inventory.server.engine)
+    which = {**names, "cutoff": log.before, "filters": list(log.rule.filters), "most": most}
+    params = {**which, **_places(log, inventory.server.engine)}
+    asked = [Question(_counted(log), TOOL, params, PATIENCE)]
+    if inventory.answers.get(_counted(log)) == {}:
+        asked.append(Question(_sampled(log), TOOL, {**params, "most": 0}, PATIENCE))
+    answer = _answer(log, inventory)
+    if not answer or inventory.server.engine != "mysql" or not log.indexed or _is_counted(log, answer, inventory):
+        return asked
+    for side, start, finish in (("older", log.oldest, log.before), ("newer", log.before, log.newest)):
+        asked.append(
+            Question(_side(log, side), RANGE, {**names, "start": start, "finish": finish, "most": 0}, PATIENCE)
+        )
+    return asked
+
+
+def measured(log: LogTable, inventory: Inventory) -> LogTable:
+    """The table with what is known of its old rows."""
+    if not log.has_old:
+        return replace(log, old=Old(0, "by the oldest date") if log.oldest else Old(0, "no row has a date"))
+    answer = _answer(log, inventory)
+    if answer is None:
+        return log
+    return replace(log, old=_old(log, answer, inventory) if answer else Old(None, f"no answer within {PATIENCE:g} s"))
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """A share of the table's rows, and where it comes from."""
+
+    share: float
+    method: str
+
+
+def _old(log: LogTable, answer: Mapping[str, list[Row]], inventory: Inventory) -> Old:
+    engine = inventory.server.engine
+    spread = _spread(log, answer)
+    days = _days(log, spread)
+    counted = _count(answer)
+    if _is_counted(log, answer, inventory):
+        return Old(counted, "counted", days=days)
+    rows = _rows(log, answer)
+    guess = _dived(log, inventory) or _shared(log, spread, engine) or _whole(log)
+    if guess is None or rows is None:
+        why = "the table was never analyzed, or its statistics cannot be read" if engine == "postgresql" else (
+            "no index begins with the date, and there is no whole number as the key to sample it by"
+        )  # fmt: skip
+        return Old(None, why, least=counted, days=days)
+    expected = round(guess.share * rows)
+    found = min(rows, max(expected, counted, 1))
+    filtered = "before the filters, which leave fewer; " if log.rule.filters else ""
+    method = f"at least: so many were counted, more than by {guess.method}" if counted > expected else guess.method
+    return Old(found, f"{filtered}{method}", least=counted, days=days, exact=False)
+
+
+def _dived(log: LogTable, inventory: Inventory) -> _Guess | None:
+    """InnoDB never expects more than half of a table in a range: the smaller of both sides is the one it has seen."""
+    sides = [inventory.answers.get(_side(log, side)) for side in ("older", "newer")]
+    if sides[0] is None or sides[1] is None:
+        return None
+    older, newer = (estimated(side) for side in sides if side is not None)
+    rows = log.table.rows
+    if _whole(log) or not rows or (older is None and newer is None):
+        return _whole(log)
+    seen = older is not None and (newer is None or older <= newer)
+    share = (older or 0) / rows if seen else 1 - (newer or 0) / rows
+    return _Guess(min(1.0, max(0.0, share)), "the index's pages at both ends, as the server estimates")
+
+
+def _whole(log: LogTable) -> _Guess | None:
+    """Where even the newest date is old."""
+    newest, moment = (seconds_of(log.kind, str(text)) for text in (log.newest, log.before))
+    found = newest is not None and moment is not None and newest < moment
+    return _Guess(1.0, "every date is before the cut-off") if found else None
+
+
+def _shared(log: LogTable, spread: Spread | None, engine: str) -> _Guess | None:
+    moment = seconds_of(log.kind, str(log.before))
+    if spread is None or moment is None:
+        return None
+    method = "the histogram of the last ANALYZE" if engine == "postgresql" else f"a sample of {len(spread.bounds)} rows"
+    return _Guess(spread.below(moment), method)
+
+
+def _spread(log: LogTable, answer: Mapping[str, list[Row]]) -> Spread | None:
+    """How the dates are spread, by the sample; None where there is none, or too small a one."""
+    rows = answer.get("sample", [])
+    if not rows:
+        return None
+    if "share" not in rows[0]:
+        values = [_seconds(log, row["date"]) for row in rows]
+        return sampled(values) if len(values) >= FEWEST else None
+    points = [
+        (at, float(r["share"])) for r in rows if r["share"] is not None and (at := _seconds(log, r["date"])) is not None
+    ]
+    bounds = [at for r in rows if r["share"] is None and (at := _seconds(log, r["date"])) is not None]
+    nulls = sum(float(row["share"]) for row in rows if row["date"] is None)
+    return histogram(points, bounds, nulls) if points or bounds else None
+
+
+def _days(log: LogTable, spread: Spread | None) -> float | None:
+    """Days over which the old rows came, but for those far before the others; None where that cannot be told.
+
+    What the sample has from before the oldest date has gone since. The bound where the days begin may lie well behind the rows
+    that are left out: so the days from there on are those of the share that lies there, and no other.
+    """
+    moment, first = (None if text is None else seconds_of(log.kind, str(text)) for text in (log.before, log.oldest))
+    if spread is None or moment is None:
+        return None
+    gone = spread.below(first) if first is not None else 0.0
+    part = spread.below(moment) - gone
+    begin = spread.quantile(gone + STRAY * part)
+    if begin is None or max(begin, first or begin) >= moment:
+        return None
+    begin = max(begin, first or begin)
+    here = spread.below(moment) - spread.below(begin)
+    if here <= 0:
+        return None
+    days = (moment - begin) * part / here
+    return round((days if first is None else min(days, moment - first)) / DAY, 1)
+
+
+def _seconds(log: LogTable, date: Any) -> float | None:
+    return None if date is None else seconds_of(log.kind, str(date))
+
+
+def _rows(log: LogTable, answer: Mapping[str, list[Row]]) -> int | None:
+    """Rows of the table: as dense as at the last VACUUM or ANALYZE, in the size of now, where the answer has that."""
+    size = answer.get("size")
+    return int(size[0]["rows"]) if size and size[0]["rows"] is not None else log.table.rows
+
+
+def _most(log: LogTable, engine: str) -> int:
+    """How far old rows are counted, so that it takes no longer where the table is large."""
+    small = log.table.bytes is not None and log.table.bytes <= READ_ALL
+    if log.indexed and not log.rule.filters and not (small and log.table.rows is None):
+        return COUNTED[engine]
+    return EVERY if small else 0
+
+
+def _places(log: LogTable, engine: str) -> dict[str, Any]:
+    """What rows are sampled by; PostgreSQL has a sample of its own."""
+    if engine == "postgresql":
+        return {}
+    declared = {str(row["column"]): str(row["type"] or "") for row in log.columns}
+    walks = len(log.key) == 1 and (engine == "sqlite" or bool(_WHOLE.match(declared.get(log.key[0], ""))))
+    return {"key": log.key[0], "points": POINTS} if walks else {"key": log.column, "points": 0}
+
+
+def _answer(log: LogTable, inventory: Inventory) -> Mapping[str, list[Row]] | None:
+    """What is known of the table: of the count and the sample, else of the sample alone; empty where neither came in time."""
+    return inventory.answers.get(_sampled(log), inventory.answers.get(_counted(log)))
+
+
+def _is_counted(log: LogTable, answer: Mapping[str, Sequence[Row]], inventory: Inventory) -> bool:
+    """Whether the count came to an end before its limit."""
+    whole = bool(inventory.answers[_counted(log)])
+    return whole and _count(answer) < _most(log, inventory.server.engine)
+
+
+def _count(answer: Mapping[str, Sequence[Row]]) -> int:
+    return int(answer["counted"][0]["rows"])
+
+
+def _counted(log: LogTable) -> str:
+    return f"old rows of {log.name}"
+
+
+def _sampled(log: LogTable) -> str:
+    return f"sampled rows of {log.name}"
+
+
+def _side(log: LogTable, side: str) -> str:
+    return f"{side} rows of {log.name}"

@@ -1,0 +1,169 @@
+"""Which partitions of a log table go as a whole, and in which tables the old rows of the others are deleted. Pure.
+
+That a partition holds nothing but old rows is decided by the database, which knows the bounds' type: `stays` of the tool
+inspect_partitions, and once more when drop_old_partitions runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from aishell.agents.base import Question, is_excluded
+from aishell.agents.log_cleanup.dates import kind_of_type
+from aishell.agents.log_cleanup.tables import LogTable
+from aishell.errors import ParameterError
+from aishell.models import Estimate, Evidence, Inventory, LeftOut, Row, Table
+from aishell.planning.estimates import estimate
+from aishell.planning.privileges import privileges_of
+
+TOOLS = CONCURRENTLY, EXCLUSIVELY = "drop_old_partitions", "drop_old_partitions_exclusively"
+#: Seconds that a partition takes (0.05 on PostgreSQL 15 and 18, 2 cores, 175,000 rows each, beside a writer and a reader, who
+#: waited 20 ms at most), and bytes a second where the newest of its rows is not found by an index (cached: PostgreSQL 0.7e9 to
+#: 1.7e9, MariaDB 10.11 0.4e9).
+SECONDS, SCAN = 0.1, 0.5e9
+#: So many partitions are named in a note.
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """What becomes of one table's partitions. `tables`: where old rows are deleted, None: in the table itself."""
+
+    dropped: tuple[Row, ...] = ()  # as `find` of `tool` would return them
+    tool: str = CONCURRENTLY
+    tables: tuple[Table, ...] | None = None
+    notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()  # tables that the role may not read
+
+    @property
+    def rows(self) -> int:
+        """Rows that go with the partitions, as far as the statistics know them."""
+        return self._sum("rows")
+
+    def evidence(self, at: str) -> tuple[Evidence, ...]:
+        """What goes with the partitions."""
+        unknown = sum(1 for row in self.dropped if row["rows"] is None)
+        why = f"{unknown} partition(s) were never analysed: their rows are counted when they go"
+        known = unknown < len(self.dropped)
+        return (
+            Evidence("rows", self.rows, "the partitions' statistics", at, f"a guess; {why}" if unknown else "a guess")
+            if known
+            else Evidence("rows", None, "the partitions' statistics", at, withheld=why),
+            Evidence("bytes", self._sum("bytes"), "the size of the partitions and their indexes", at),
+        )
+
+    def estimate(self, log: LogTable, inventory: Inventory) -> Estimate:
+        """How long the drops take."""
+        reading = 0.0 if log.indexed else 2 * self._sum("bytes") / SCAN  # before the detach, and before the drop
+        number = len(self.dropped)
+        return estimate(inventory, self.tool, log.name, number, unit="partitions", rate=1 / SECONDS, more=reading)
+
+    def _sum(self, name: str) -> int:
+        return sum(int(row[name] or 0) for row in self.dropped)
+
+
+def question(log: LogTable, inventory: Inventory) -> Question | None:
+    """What is to be asked of a table that may have partitions; None where it has none, or its dates cannot be compared."""
+    if "inspect_partitions" not in inventory.tools:
+        return None
+    if inventory.server.engine == "postgresql" and log.table.kind != "partitioned":
+        return None
+    cutoff = cutoff_of(log)
+    if cutoff is None:
+        return None
+    names = {"schema": log.table.schema, "table": log.table.table}
+    return Question(_asked(log), "inspect_partitions", {**names, "date_column": log.column, "cutoff": cutoff})
+
+
+def cutoff_of(log: LogTable) -> str | int | None:
+    """The cut-off as the column writes it, also where no row shows how; None where its type does not tell either."""
+    kind = log.kind or kind_of_type(log.declared)
+    return replace(log, kind=kind).before if kind else None
+
+
+def decide(log: LogTable, inventory: Inventory, *, limited: bool = False) -> Partitions:
+    """What becomes of the partitions of a table. `limited`: no more than so many rows may go."""
+    answer = inventory.answers.get(_asked(log), {})
+    rows = answer.get("partitions", [])
+    if not rows:
+        return Partitions(tables=() if log.table.kind == "partitioned" else None)
+    for row in (*rows, *answer.get("leaves", [])):
+        schema, part = str(row.get("partition_schema", log.table.schema)), str(row.get("partition", row.get("table")))
+        if is_excluded(schema, part, log.rule.exclude):
+            raise ParameterError(
+                f"{part} is excluded, and {log.name}, of which it is a partition, is not",
+                hint="exclude the table: its partitions are cleaned up with it",
+            )
+    tool = (
+        EXCLUSIVELY
+        if any(row.get("is_default") for row in rows) or CONCURRENTLY not in inventory.tools
+        else CONCURRENTLY
+    )
+    old = [row for row in rows if row["stays"] is None]
+    kept = _kept(log, limited)
+    notes = [f"no partition is dropped, {kept}"] if kept and old else []
+    stay = [row for row in rows if row["stays"] is not None and row["old"] is not False and row["old"] != 0]
+    notes += _reasons([row for row in stay if not row.get("is_default")])
+    leaves, foreign = _leaves(answer.get("leaves", []), old if kept else [])
+    role = privileges_of(inventory)
+    closed = {leaf.key: role.refused("delete", "delete_old_records", leaf.key, ("SELECT",)) for leaf in leaves}
+    leaves = tuple(leaf for leaf in leaves if closed[leaf.key] is None)
+    notes += [f"{name} is a foreign table: clean it up where it lives" for name in foreign]
+    return Partitions(
+        () if kept else tuple(_found(log, row) for row in old),
+        tool,
+        leaves if log.table.kind == "partitioned" else None,
+        tuple(f"{log.name}: {note}" for note in notes),
+        tuple(one for one in closed.values() if one is not None),
+    )
+
+
+def _kept(log: LogTable, limited: bool) -> str | None:
+    """Why no partition of a table may go as a whole."""
+    if log.rule.filters:
+        return "since not all of its old rows are to go (filters)"
+    if log.rule.archive:
+        return "since its rows are archived first"
+    return "since no more than max_rows are to go" if limited else None
+
+
+def _reasons(stay: Sequence[Row]) -> list[str]:
+    """Why partitions stay that may hold nothing but old rows; each reason once."""
+    by_reason: dict[str, list[str]] = {}
+    for row in stay:
+        by_reason.setdefault(str(row["stays"]), []).append(str(row["partition"]))
+    return [
+        f"the old rows of {', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more' if len(names) > NAMED else ''} "
+        f"are deleted one by one: {reason}"
+        for reason, names in by_reason.items()
+    ]
+
+
+def _leaves(leaves: Sequence[Row], kept: Sequence[Row]) -> tuple[tuple[Table, ...], list[str]]:
+    """The tables in which old rows are deleted, and the names of those that lie elsewhere."""
+    tables = [_table(row["partition_schema"], row["partition"], row) for row in kept if "partition_schema" in row]
+    tables += [_table(row["schema"], row["table"], row) for row in leaves if row["kind"] != "foreign"]
+    return tuple(tables), [f"{row['schema']}.{row['table']}" for row in leaves if row["kind"] == "foreign"]
+
+
+def _table(schema: str, table: str, row: Mapping[str, object]) -> Table:
+    rows, size = row["rows"], row["bytes"]
+    return Table(
+        schema,
+        table,
+        "partition",
+        oid=str(row["oid"]),
+        rows=None if rows is None else int(str(rows)),
+        bytes=None if size is None else int(str(size)),
+    )
+
+
+def _found(log: LogTable, row: Row) -> Row:
+    """A partition as `find` names it."""
+    told = {name: value for name, value in row.items() if name not in ("old", "stays", "is_default")}
+    return told if "partition_schema" in told else {"schema": log.table.schema, "table": log.table.table, **told}
+
+
+def _asked(log: LogTable) -> str:
+    return f"partitions of {log.name}"

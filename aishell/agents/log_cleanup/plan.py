@@ -1,0 +1,390 @@
+"""The steps of a log clean-up: count, delete, give the space back, report. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from aishell.agents.base import Draft, Question, is_excluded
+from aishell.agents.log_cleanup import partitions
+from aishell.agents.log_cleanup.archives import columns_of, key_of
+from aishell.agents.log_cleanup.delete_strategy import ALONG, way_of
+from aishell.agents.log_cleanup.evidence import evidence_of
+from aishell.agents.log_cleanup.questions import aged_leaves, aged_tables, alongs, divided
+from aishell.agents.log_cleanup.relatives import Relatives, relatives_of
+from aishell.agents.log_cleanup.tables import LogTable, child_name, references
+from aishell.agents.maintenance.agent import OFFLINE_ENGINES
+from aishell.errors import ParameterError
+from aishell.models import Estimate, Evidence, Inventory, LeftOut, Row, Step, Task
+from aishell.planning.estimates import estimate
+from aishell.planning.privileges import privileges_of
+from aishell.planning.variables import escaped
+
+#: Rows a second, measured on 2 cores (shared/spec/performance.md, deleting the old half of 2 million log rows).
+SPEED = {"postgresql": 1.6e6, "mysql": 0.3e6, "sqlite": 0.8e6}
+#: Rows a second into an archive: what bench/results/log_cleanup.txt has with one, less what it has without.
+ARCHIVE_SPEED = {"postgresql": 0.35e6, "mysql": 0.12e6, "sqlite": 0.17e6}
+#: What a batch takes where nobody says how long it may (`batch_target_ms` of the tools).
+BATCH_TARGET_MS = 50
+#: A vacuum after less than this share of the rows would find little.
+WORTH_VACUUM = 0.05
+#: OPTIMIZE and VACUUM rewrite everything that is left: they pay when much of it went.
+WORTH_REWRITE = 0.3
+KEPT_SPACE = "what is freed is for new rows: --shrink gives it back to the disk"
+_FILE = {"schema": "main"}
+#: The tools that archive and delete rows of a table, and those that do so with the rows of others that go with them.
+ALONE = ("archive_old_records", "delete_archived_records")
+RELATED = ("archive_related_records", "delete_related_records")
+
+
+class Planner:
+    """Collects the steps of one plan."""
+
+    def __init__(self, task: Task, inventory: Inventory) -> None:
+        self.task, self.inventory, self.engine = task, inventory, inventory.server.engine
+        self.steps: list[Step] = []
+        self.warnings: list[str] = list(inventory.absent)
+        self.cutoffs: dict[str, str] = {}
+        self.deletions: dict[str, tuple[str, ...]] = {}  # table -> its steps
+        self.left_out: list[LeftOut] = []
+        self.role = privileges_of(inventory)
+
+    def draft(self) -> Draft:
+        chosen, self.left_out = divided(self.task, self.inventory)
+        for log in aged_tables(chosen, self.inventory):
+            self._table(log)
+        if self.deletions and self.engine == "sqlite":
+            self._shrink_file()
+        self._report()
+        return Draft(
+            tuple(self.steps), tuple(self.warnings), {"cutoffs": self.cutoffs}, self._serving(), tuple(self.left_out)
+        )
+
+    def _serving(self) -> frozenset[str]:
+        """Counting and archiving are for the deletion alone."""
+        return frozenset(step.id for step in self.steps if step.tool in ("count_table_rows", ALONE[0], RELATED[0]))
+
+    def _table(self, log: LogTable) -> None:
+        self.cutoffs[log.name] = str(log.cutoff)
+        limited = "max_rows" in self.task.input_data
+        parts = partitions.decide(log, self.inventory, limited=limited)
+        leaves = [leaf for leaf in aged_leaves(log, self.inventory, limited=limited) if leaf.has_old]
+        self.left_out += parts.left_out
+        if not leaves and not parts.dropped:
+            if parts.left_out:
+                return
+            why = (
+                f"has nothing older than {log.cutoff}: its oldest row is of {log.oldest}" if log.oldest else "is empty"
+            )
+            self.warnings.append(f"{log.name} {why}")
+            return
+        self.warnings += parts.notes
+        blockers = [child for child in log.blockers if child_name(child) not in self.deletions]
+        aside = {one.object for one in self.left_out} & {child_name(child) for child in blockers}
+        if aside:
+            why = f"rows of {min(aside)} refer to its own, and that table is left out"
+            self.left_out.append(LeftOut("delete", ALONG, log.name, why))
+            return
+        if blockers:
+            named = ", ".join(map(references, blockers))
+            words = shlex.join([w for name in dict.fromkeys(map(child_name, blockers)) for w in ("--table", name)])
+            raise ParameterError(
+                f"rows of {log.name} are referred to by {named}: the database refuses to delete them",
+                hint=f"clean these up in the same run: add {words}; rows without a date are cleaned up by hand first",
+            )
+        kept = [c for c in log.cascading if is_excluded(c["child_schema"], c["child_table"], log.rule.exclude)]
+        if kept:
+            raise ParameterError(
+                f"rows of {', '.join(map(references, kept))} go or change with those of {log.name}, and that table is excluded",
+                hint=f"exclude {log.name} too, or take the other table out of `exclude`",
+            )
+        own = [c for c in log.cascading if child_name(c) == log.name and c["on_delete"] == "cascade"]
+        if limited and own:
+            raise ParameterError(
+                f"max_rows cannot bound what goes of {log.name}: with a row go the rows of it that refer to it"
+                f" by {', '.join(map(references, own))}",
+                hint="leave max_rows out, or choose the rows with --where",
+            )
+        if not log.indexed and self.engine != "postgresql":
+            self.warnings.append(f"{log.name}: no index begins with {log.column!r}: the whole table is read")
+        if log.triggers:
+            named = ", ".join(str(row["name"]) for row in log.triggers)
+            self.warnings.append(f"{log.name}: each deleted row fires {named}")
+        counted = self._add(log, "count", "count_table_rows", {}, "How many rows there are before.")
+        before = (counted, *(step for child in log.blockers for step in self.deletions[child_name(child)]))
+        steps = [self._drop(log, parts, before)] if parts.dropped else []
+        # MariaDB deletes from the whole table: after its partitions have gone, so that their rows are not deleted one by one.
+        needs = before if parts.tables is not None else (*before, *steps)
+        if parts.tables is None:
+            leaves = [replace(leaf, elsewhere=parts.rows) for leaf in leaves]
+        for leaf in leaves[: 1 if limited else None]:
+            steps.append(self._archive(log, leaf, needs) if leaf.rule.archive else self._delete(leaf, needs))
+            self._afterwards(leaf, steps[-1])
+        if limited and len(leaves) > 1:
+            self.warnings.append(
+                f"{log.name}: max_rows is for {leaves[0].name}; the next runs go on with its other partitions"
+            )
+        self.deletions[log.name] = tuple(steps)
+
+    def _cascades(self, log: LogTable) -> dict[str, Any]:
+        """Rows of other tables that go or change with the old ones, and of these those that only change, by table; nothing
+        where there are none.
+        """
+        cascades: dict[str, int] = {}
+        changes: dict[str, int] = {}
+        for along in alongs(log):
+            rows = self._counted(along.rows)
+            # Two looks at a table that is written to: no more go than were counted.
+            stay = rows - min(rows, self._counted(along.goes)) if along.goes else rows * along.changes
+            cascades |= {along.name: rows} if rows else {}
+            changes |= {along.name: stay} if stay else {}
+        return {**({"cascades": cascades} if cascades else {}), **({"changes": changes} if changes else {})}
+
+    def _counted(self, question: Question) -> int:
+        return int(self.inventory.answers[question.name]["referring"][0]["rows"])
+
+    def _drop(self, log: LogTable, parts: partitions.Partitions, needs: tuple[str, ...]) -> str:
+        """Whole partitions. A failure may leave one detached, which only a resume of this run finds: so it fails the run."""
+        which = {"date_column": escaped(log.column), "cutoff": partitions.cutoff_of(log)}
+        return self._add(
+            log,
+            "drop_partitions",
+            parts.tool,
+            which,
+            f"{len(parts.dropped)} partition(s) can hold nothing but rows of which {log.column!r} is before {log.cutoff}.",
+            needs=needs,
+            evidence=(*parts.evidence(self.inventory.measured_at), *self._evidence(log)),
+            estimate=parts.estimate(log, self.inventory),
+            found=parts.dropped,
+            on_error="fail" if self.engine == "postgresql" else "continue",
+        )
+
+    def _delete(self, log: LogTable, needs: tuple[str, ...]) -> str:
+        way = way_of(log, self.inventory, limited="max_rows" in self.task.input_data)
+        if way.note:
+            self.warnings.append(f"{log.name}: {way.note}")
+        walk: dict[str, Any] = {"key": [escaped(column) for column in way.key]} if way.key else {}
+        if log.indexed and way.along_the_table:
+            walk["indexed"] = True
+        return self._add(
+            log,
+            "delete",
+            way.tool,
+            {**walk, **self._which(log), **self._pace("batch_target_ms", "max_rows", "sleep"), **self._cascades(log)},
+            f"Rows of which {log.column!r} is before {log.cutoff} are older than {log.rule.retention_days} days.",
+            needs=needs,
+            evidence=self._evidence(log),
+            estimate=self._estimate(log, way.tool, SPEED[self.engine]),
+        )
+
+    def _archive(self, base: LogTable, log: LogTable, needs: tuple[str, ...]) -> str:
+        """The rows into a file that was checked, with all that goes with them, then the rows that are in it out of the table.
+
+        `base`: the table that others refer to, where `log` is a partition of it.
+        """
+        data = self.task.input_data
+        answer = self.inventory.answers[f"columns of {log.name}"]
+        columns, key = columns_of(answer), key_of(log, answer, self.engine)
+        family = relatives_of(base, log, self.inventory, self.deletions)
+        self._tell_of(log, family)
+        related = bool(family.params)
+        walk: dict[str, Any] = {"key": key} if key else {}
+        bounded = {"indexed": True} if log.indexed else {}
+        where = {"path": data.get("archive_to", ""), "format": data.get("archive_format", "jsonl")}
+        relatives = {"relatives": family.params} if related else {}
+        archived = self._add(
+            log,
+            "archive",
+            RELATED[0] if related else ALONE[0],
+            {
+                **self._which(log),
+                **walk,
+                **bounded,
+                "columns": columns,
+                **relatives,
+                **where,
+                **self._pace("batch_target_ms", "max_rows", "sleep"),
+            },
+            f"Rows of which {log.column!r} is before {log.cutoff} are kept in a file, counted and checked, before they go"
+            f"{family.told}.",
+            needs=needs,
+            evidence=self._evidence(log),
+            estimate=self._estimate(log, RELATED[0] if related else ALONE[0], ARCHIVE_SPEED[self.engine]),
+        )
+        output = f"${{steps.{archived}.output"
+        return self._add(
+            log,
+            "delete",
+            RELATED[1] if related else ALONE[1],
+            {
+                **self._which(log),
+                **walk,
+                "columns": columns,  # MariaDB and SQLite compare them; everywhere the way back needs them
+                **relatives,
+                **family.watched,
+                "archive": f"{output}.archive_path}}",
+                **self._pace("sleep"),
+                **self._cascades(log),
+            },
+            "Only rows that the archive has, and that have not changed since, are deleted.",
+            needs=(archived,),
+            when=f"{output}.rows_archived}} > 0",
+            evidence=self._evidence(log),
+            estimate=self._estimate(log, RELATED[1] if related else ALONE[1], SPEED[self.engine]),
+        )
+
+    def _tell_of(self, log: LogTable, family: Relatives) -> None:
+        """What goes with the rows. Raises ParameterError where this server has no tool that archives that."""
+        if family.params and any(tool not in self.inventory.tools for tool in RELATED):
+            raise ParameterError(
+                f"rows of other tables go or change with those of {log.name}, and on this server they cannot be archived",
+                hint="clean up the referring tables first, or clean up without --archive",
+            )
+        self.warnings += [note for note in family.notes if note not in self.warnings]
+
+    def _which(self, log: LogTable) -> dict[str, Any]:
+        """Which rows are old."""
+        return {"date_column": escaped(log.column), "cutoff": log.before, "filters": list(log.rule.filters)}
+
+    def _pace(self, *names: str) -> dict[str, Any]:
+        return {name: self.task.input_data[name] for name in names if name in self.task.input_data}
+
+    def _estimate(self, log: LogTable, tool: str, rate: float) -> Estimate:
+        """How long, at so many rows a second where there is no history, the rests between batches taken off."""
+        asked = self.task.input_data
+        rows, most = log.old_rows, asked.get("max_rows")
+        rate /= 1 + asked.get("sleep", 0) / (asked.get("batch_target_ms", BATCH_TARGET_MS) / 1000)
+        if most is not None:
+            rows = most if rows is None else min(rows, most)
+        return estimate(self.inventory, tool, log.name, rows, unit="rows", rate=rate)
+
+    def _evidence(self, log: LogTable) -> tuple[Evidence, ...]:
+        return evidence_of(log, self.inventory.measured_at)
+
+    def _afterwards(self, log: LogTable, deleted: str) -> None:
+        """Give the space to new rows, or back to the disk where so much went that a rewrite pays."""
+        rows = log.table.rows or 0
+        gone = f"${{steps.{deleted}.output.rows_deleted}}"
+        if self.engine == "postgresql":
+            tool = "optimize_table"
+            lacks = self.role.refused("vacuum", tool, log.table.key, self.inventory.requires(tool))
+            if lacks is not None:  # what was asked for, the deletion, can be done
+                self.warnings.append(f"{log.name} is left to autovacuum: {lacks.reason}")
+                return
+            self._add(
+                log,
+                "vacuum",
+                "optimize_table",
+                {},
+                "Vacuum: the deleted rows' space is for new rows from then on, and the planner of queries learns of it.",
+                needs=(deleted,),
+                when=f"{gone} > {max(1000, round(rows * WORTH_VACUUM))}",
+                estimate=estimate(self.inventory, "optimize_table", log.name, log.table.bytes),
+            )
+        elif self.engine == "mysql" and rows and log.table.storage.lower() not in OFFLINE_ENGINES:
+            if not self.task.input_data.get(
+                "shrink"
+            ):  # at its end an online rewrite keeps writers waiting (0.6 s for 250 MB)
+                if self._may(log, deleted) and (log.share_by_rows or 0) >= WORTH_REWRITE:
+                    what = f"what stays of {log.name}" if log.elsewhere else log.name
+                    self.warnings.append(f"{what} keeps its size, {KEPT_SPACE}")
+                return
+            size = (log.table.bytes or 0) + (log.table.index_bytes or 0)
+            self._add(
+                log,
+                "optimize",
+                "optimize_table",
+                {},
+                "Rewrite the table: so much of it went that its space is worth giving back to the disk.",
+                needs=(deleted,),
+                when=f"{gone} >= {max(1, round(rows * WORTH_REWRITE))}",
+                estimate=estimate(self.inventory, "optimize_table", log.name, size, scratch=size),
+            )
+
+    def _may(self, log: LogTable, deleted: str) -> bool:
+        """Whether the role has what a deletion of the draft needs; else the plan leaves it out."""
+        step = next(step for step in self.steps if step.id == deleted)
+        return self.role.refused(step.id, step.tool, log.table.key, self.inventory.requires(step.tool)) is None
+
+    def _shrink_file(self) -> None:
+        """SQLite rewrites its whole file or nothing: one step for all tables, if what went is much of the file.
+
+        Nobody can write meanwhile (1.6 s for a file of 500 MB), so a rewrite has to be asked for.
+        """
+        server = self.inventory.server
+        total, incremental = server.database_bytes or 0, server.auto_vacuum == "incremental"
+        if not incremental and not self.task.input_data.get("shrink"):
+            self.warnings.append(f"the file keeps its size, {KEPT_SPACE}")
+            return
+        tool = "incremental_vacuum" if incremental else "optimize_table"
+        gone = tuple(step for steps in self.deletions.values() for step in steps)
+        again = "How much of the file is free now tells whether it is worth shrinking."
+        measured = self._add(None, "measure", "analyze_table_fragmentation", _FILE, again, needs=gone)
+        shrunk = self._add(
+            None,
+            "shrink",
+            tool,
+            _FILE,
+            "Give the free pages of the file back to the disk.",
+            needs=(measured,),
+            when=f"${{steps.{measured}.output.fragmentation_percent}} >= {100 * WORTH_REWRITE:g}",
+            estimate=estimate(self.inventory, tool, "", total, scratch=None if incremental else 2 * total),
+        )
+        if server.journal_mode == "wal":
+            reason = "In WAL mode the file shrinks with the next checkpoint."
+            cost = estimate(self.inventory, "checkpoint_wal", "", total)
+            self._add(None, "checkpoint", "checkpoint_wal", _FILE, reason, needs=(shrunk,), estimate=cost)
+
+    def _report(self) -> None:
+        self.steps.append(
+            Step(
+                id="report",
+                tool="generate_maintenance_report",
+                params={"tables": [], "maintenance_type": "log cleanup"},
+                rationale="What went from each table, and what is left.",
+                needs=tuple(step.id for step in self.steps),
+                always=True,
+                on_error="continue",
+            )
+        )
+
+    def _add(
+        self,
+        log: LogTable | None,
+        name: str,
+        tool: str,
+        params: Mapping[str, Any],
+        rationale: str,
+        *,
+        needs: tuple[str, ...] = (),
+        when: str | None = None,
+        evidence: tuple[Evidence, ...] = (),
+        estimate: Estimate = Estimate(),  # noqa: B008  frozen
+        found: tuple[Row, ...] | None = None,
+        on_error: str = "continue",
+    ) -> str:
+        words = re.sub(r"[^a-z0-9]+", "_", log.table.table.lower()).strip("_")[:30] or "table" if log else "file"
+        names = {"schema": escaped(log.table.schema), "table": escaped(log.table.table)} if log else {}
+        made, number = f"{name}_{words}", 1
+        while any(step.id == made for step in self.steps):
+            number += 1
+            made = f"{name}_{words}_{number}"
+        self.steps.append(
+            Step(
+                id=made,
+                tool=tool,
+                params={**names, **params},
+                index=len(self.steps),
+                rationale=rationale,
+                evidence=evidence,
+                needs=needs,
+                when=when,
+                on_error=on_error,
+                estimate=estimate,
+                found=found,
+            )
+        )
+        return made

@@ -1,0 +1,313 @@
+"""The tables whose rows go, or change, with the archived rows of a log table: all of them, in whatever number of steps. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aishell.agents.base import Question
+from aishell.agents.log_cleanup.archives import WALKABLE
+from aishell.agents.log_cleanup.load_order import ForeignKey, Order, order_of
+from aishell.agents.log_cleanup.tables import LogTable
+from aishell.errors import ParameterError
+from aishell.models import Inventory, Row
+from aishell.planning.variables import escaped
+
+INSPECT = "inspect_relatives"
+#: A default that is written out: a number, or a text with the type it is cast to.
+_CONSTANT = re.compile(r"(?P<number>-?\d+)|'(?P<text>(?:[^']|'')*)'(?:::.*)?|(?P<nothing>NULL(?:::.*)?)", re.IGNORECASE)
+#: What stands in the text of a trigger and is none of its statements.
+_QUOTED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_DELETES = re.compile(r"\b(delete(?!\s+(?:on|or|of|to)\b)|truncate|merge|replace\s+into|or\s+replace)\b", re.IGNORECASE)
+
+Key = tuple[str, str]
+
+
+@dataclass
+class _Part:
+    """A table of the family. `changed`: the columns that are set, where rows stay; empty where rows go."""
+
+    key: Key
+    number: int
+    changed: tuple[str, ...] = ()
+
+
+@dataclass
+class Relatives:
+    """What the tools of an archive are given, and what a person is told."""
+
+    params: dict[str, Any] = field(default_factory=dict)
+    watched: dict[str, Any] = field(default_factory=dict)  # what a deletion looks at once more: none but these act
+    names: tuple[str, ...] = ()  # tables that rows go from
+    changed: tuple[str, ...] = ()  # tables whose rows change
+    notes: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """In words, behind a sentence."""
+        going = f", and with them those of {', '.join(self.names)}" if self.names else ""
+        return going + (f", and what rows of {', '.join(self.changed)} refer to" if self.changed else "")
+
+
+def questions(log: LogTable, inventory: Inventory) -> Iterator[Question]:
+    """What is still to be asked about the family of a table, and what was asked of it before."""
+    if INSPECT not in inventory.tools:
+        return
+    known, through = [log.table.key], set[Key]()
+    for key in known:
+        if key in through:
+            continue
+        through.add(key)
+        asked = _question(key)
+        yield asked
+        for child in inventory.answers.get(asked.name, {}).get("children", ()):
+            if child["on_delete"] == "no action":
+                continue
+            yield _columns_of(_child(child))
+            if child["on_delete"] == "cascade":
+                known.append(_child(child))
+            else:
+                yield _question(_child(child))
+
+
+def relatives_of(log: LogTable, leaf: LogTable, inventory: Inventory, cleaned: Collection[str]) -> Relatives:
+    """The family of a table, whose rows are deleted in `leaf`: itself, or a partition. `cleaned`: tables that are cleaned up
+    first.
+
+    Raises ParameterError, with the way out, where what goes could not be archived, or not be put back.
+    """
+    return _Family(log, leaf, inventory, cleaned).built()
+
+
+class _Family:
+    def __init__(self, log: LogTable, leaf: LogTable, inventory: Inventory, cleaned: Collection[str]) -> None:
+        self.log, self.leaf, self.answers, self.cleaned = log, leaf, inventory.answers, cleaned
+        self.engine = inventory.server.engine
+        self.parts = [_Part(log.table.key, 0)]
+        self.rows_of: dict[Key, int] = {}  # table -> the part that its cascaded rows are
+        self.edges: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+
+    def built(self) -> Relatives:
+        if _question(self.log.table.key).name not in self.answers:
+            return Relatives()
+        for part in self.parts:
+            if not part.changed:
+                self._follow(part)
+        self._effects()
+        if len(self.parts) == 1:
+            return Relatives(watched=self._watched(), notes=tuple(self.notes))
+        self._refuse_what_is_referred_to()
+        for part in self.parts:
+            self._refuse_without_key(part)
+        order = self._order()
+        going = [part for part in self.parts[1:] if not part.changed]
+        return Relatives(
+            {
+                "tables": [self._table(part, order) for part in self.parts[1:]],
+                "edges": self.edges,
+                "own": self._loaded(self.parts[0], order),
+                "load_order": [
+                    part.number for key in order.tables for part in self.parts if part.key == key and not part.changed
+                ],
+            },
+            self._watched(),
+            tuple(dict.fromkeys(_name(part.key) for part in going)),
+            tuple(dict.fromkeys(_name(part.key) for part in self.parts if part.changed)),
+            tuple(self.notes),
+        )
+
+    def _watched(self) -> dict[str, Any]:
+        keys = dict.fromkeys(part.key for part in self.parts if not part.changed)
+        return {
+            "watched": [{"schema": escaped(key[0]), "table": escaped(key[1])} for key in keys],
+            "acting": sum(child["on_delete"] != "no action" for key in keys for child in self._children(key)),
+        }
+
+    def _follow(self, part: _Part) -> None:
+        """The foreign keys that lead to the rows of a part."""
+        for child in self._children(part.key):
+            if child["on_delete"] == "no action":
+                continue
+            self._refuse_without_index(child, part.key)
+            number = self._cascaded(child) if child["on_delete"] == "cascade" else self._changed(child)
+            ours, theirs = json.loads(child["child_columns"]), json.loads(child["parent_columns"])
+            pairs = [[escaped(a), escaped(b)] for a, b in zip(ours, theirs, strict=True)]
+            self.edges.append({"parent": part.number, "child": number, "pairs": pairs})
+
+    def _cascaded(self, child: Row) -> int:
+        key = _child(child)
+        if key not in self.rows_of:
+            self.rows_of[key] = len(self.parts)
+            self.parts.append(_Part(key, len(self.parts)))
+        return self.rows_of[key]
+
+    def _changed(self, child: Row) -> int:
+        key, columns = _child(child), tuple(json.loads(child["set_columns"]))
+        for part in self.parts[1:]:
+            if part.key == key and part.changed == columns:
+                return part.number
+        self.parts.append(_Part(key, len(self.parts), columns))
+        return len(self.parts) - 1
+
+    def _table(self, part: _Part, order: Order) -> dict[str, Any]:
+        answer = self.answers[_columns_of(part.key).name]
+        key = self._primary(part.key)
+        kept = [row for row in answer["columns"] if not part.changed or row["column"] in (*key, *part.changed)]
+        walked = {"postgresql": [], "mysql": key}.get(self.engine) or [
+            str(row["column"]) for row in answer.get("key_columns", ()) if self.engine == "sqlite"
+        ]
+        return {
+            "schema": escaped(part.key[0]),
+            "table": escaped(part.key[1]),
+            "columns": [{**row, "column": escaped(str(row["column"]))} for row in kept],
+            "key": [escaped(column) for column in walked],
+            "load_key": [escaped(column) for column in key],
+            "changed": [escaped(column) for column in part.changed],
+            "left": self._left(part),
+            **({"itself": True} if part.key == self.log.table.key else {}),
+            **({} if part.changed else {"later": self._loaded(part, order)["later"]}),
+            "same": self._loaded(part, order)["same"],
+        }
+
+    def _loaded(self, part: _Part, order: Order) -> dict[str, Any]:
+        """How a table's rows are loaded: by which key they are known again, and which columns come last."""
+        by_itself = [str(row["column"]) for row in self._columns(part.key).values() if row["by_itself"]]
+        later = order.later.get(part.key, ())
+        return {
+            "key": [escaped(column) for column in self._primary(part.key)],
+            "later": [escaped(column) for column in later],
+            "same": [escaped(column) for column in by_itself if column not in later],
+        }
+
+    def _left(self, part: _Part) -> dict[str, Any]:
+        """What the columns of a foreign key hold when it has acted; NULL where nothing is named."""
+        acting = (child["on_delete"] for one in self.parts for child in self._children(one.key)
+                  if _child(child) == part.key and tuple(json.loads(child["set_columns"])) == part.changed)  # fmt: skip
+        if "set default" not in acting:
+            return {}
+        found = {}
+        for column in part.changed:
+            default = self._columns(part.key)[column]["default"]
+            constant = _CONSTANT.fullmatch("NULL" if default is None else str(default).strip())
+            if constant is None:
+                raise ParameterError(
+                    f"rows of {_name(part.key)} get the default {default} as their {column!r} when rows of {self.log.name} go: "
+                    "no archive can tell what that is",
+                    hint="clean up without --archive, or give the column a plain value as its default",
+                )
+            if constant["number"] is not None:
+                found[escaped(column)] = int(constant["number"]) if self.engine == "sqlite" else constant["number"]
+            elif constant["text"] is not None:
+                found[escaped(column)] = constant["text"].replace("''", "'")
+        return found
+
+    def _order(self) -> Order:
+        going = {part.key for part in self.parts if not part.changed}
+        keys = [
+            ForeignKey(parent, _child(child), tuple(self._free(_child(child), json.loads(child["child_columns"]))))
+            for parent in sorted(going)
+            for child in self._children(parent)
+            if _child(child) in going
+        ]
+        return order_of(sorted(going), keys)
+
+    def _free(self, key: Key, columns: Collection[str]) -> Iterator[str]:
+        """Those of a foreign key's columns that may be NULL for a while."""
+        known = self._columns(key)
+        return (
+            c for c in columns if known[c]["nullable"] and not known[c]["generated"] and not known[c]["key_position"]
+        )
+
+    def _effects(self) -> None:
+        """Triggers and rules: what deletes further rows is refused, what else is set off is told. InnoDB fires no trigger for
+        what a foreign key does.
+        """
+        for part in self.parts if self.engine != "mysql" else self.parts[:1]:
+            event = "on_update" if part.changed else "on_delete"
+            told = []
+            for row in self.answers[_question(part.key).name]["effects"]:
+                if not row[event]:
+                    continue
+                if row["kind"] == "rule" or _DELETES.search(_QUOTED.sub("''", str(row["body"]))):
+                    raise ParameterError(
+                        f"the {row['kind']} {row['name']} of {_name(part.key)} may delete further rows, which no archive has",
+                        hint="switch it off for the clean-up, or clean up without --archive",
+                    )
+                told.append(str(row["name"]))
+            if told and part.number:
+                what = "changed" if part.changed else "deleted"
+                self.notes.append(f"{_name(part.key)}: each {what} row fires {', '.join(told)}")
+
+    def _refuse_what_is_referred_to(self) -> None:
+        """Rows that are referred to in a way that the database refuses to delete them."""
+        for part in self.parts[1:]:
+            for child in self._children(part.key) if not part.changed else ():
+                name = _name(_child(child))
+                stays = _child(child) not in self.rows_of and name not in self.cleaned
+                if child["on_delete"] == "no action" and stays and _child(child) != self.log.table.key:
+                    raise ParameterError(
+                        f"rows of {_name(part.key)}, which go with those of {self.log.name}, are referred to by {name}: "
+                        "the database refuses to delete them",
+                        hint="clean up the referring table in the same run: name it with --table too",
+                    )
+
+    def _refuse_without_index(self, child: Row, parent: Key) -> None:
+        if not child["indexed"]:
+            columns = ", ".join(json.loads(child["child_columns"]))
+            raise ParameterError(
+                f"{_name(_child(child))} ({columns}) refers to {_name(parent)} without an index: each deleted row would read "
+                "all of it",
+                hint="create the index first",
+            )
+
+    def _refuse_without_key(self, part: _Part) -> None:
+        name, columns = _name(part.key), self._columns(part.key)
+        why = None
+        if any(row["hidden"] for row in columns.values()):
+            why = "row security hides rows of it, which would go unseen", "connect as a role that it does not hold for"
+        elif not self._primary(part.key):
+            why = "it has no primary key, by which its rows could be put back", "add a primary key"
+        elif set(self._primary(part.key)) & set(part.changed):
+            why = "its primary key would change", "clean it up first"
+        elif self.engine == "mysql" and part.number and (odd := self._odd_key(part)):
+            why = f"values of its key column {odd!r} do not compare as they are sent back", "clean it up first"
+        if why is not None:
+            raise ParameterError(
+                f"rows of {name} cannot be archived with those of {self.log.name}: {why[0]}",
+                hint=f"{why[1]}, or clean up without --archive",
+            )
+
+    def _odd_key(self, part: _Part) -> str | None:
+        """A column of the key that rows cannot be found again by, so that what refers to them would not be seen."""
+        rows = self.answers[_columns_of(part.key).name]["key_columns"]
+        return next((str(row["column"]) for row in rows if row["type"] not in WALKABLE), None)
+
+    def _children(self, key: Key) -> list[Row]:
+        return self.answers[_question(key).name]["children"]
+
+    def _columns(self, key: Key) -> Mapping[str, Row]:
+        return {str(row["column"]): row for row in self.answers[_question(key).name]["columns"]}
+
+    def _primary(self, key: Key) -> list[str]:
+        rows = [row for row in self._columns(key).values() if row["key_position"]]
+        return [str(row["column"]) for row in sorted(rows, key=lambda row: int(row["key_position"]))]
+
+
+def _question(key: Key) -> Question:
+    return Question(f"relatives of {_name(key)}", INSPECT, {"schema": key[0], "table": key[1]})
+
+
+def _columns_of(key: Key) -> Question:
+    return Question(f"columns of {_name(key)}", "inspect_archive_columns", {"schema": key[0], "table": key[1]})
+
+
+def _child(child: Row) -> Key:
+    return str(child["child_schema"]), str(child["child_table"])
+
+
+def _name(key: Key) -> str:
+    return f"{key[0]}.{key[1]}"

@@ -1,0 +1,191 @@
+"""A log clean-up in figures and in a few plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from aishell.agents.log_cleanup import partitions as log_partitions
+from aishell.agents.log_cleanup.cascaded import cascaded
+from aishell.agents.log_cleanup.left import ARCHIVES, left_of, limit_of
+from aishell.agents.summary import left_over, method_of, roughly
+from aishell.models import StepResult, StepStatus, Task
+from aishell.reporting.units import size
+
+DELETES = (
+    "delete_old_records", "delete_old_records_by_date", "delete_old_records_without_key", "delete_archived_records",
+    "delete_related_records",
+)  # fmt: skip
+
+
+def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
+    """`output_data` of the JSON contract (model.md), and the reasoning."""
+    tables: dict[str, dict[str, Any]] = {}
+    archives = {
+        result.table: result.output
+        for result in results
+        if result.tool in ARCHIVES and result.output is not None and "archive_path" in result.output
+    }
+    for result in results:
+        if result.tool in DELETES and result.output is not None:
+            name = result.table
+            tables[name] = {
+                "rows_deleted": result.output["rows_deleted"],
+                "remaining": left_of(result, results),
+                "cutoff": result.params.get("cutoff"),
+                "seconds": round(result.execution_time, 3),
+            }
+            if (limit := limit_of(result, results)) is not None:
+                tables[name]["max_rows"] = limit
+            if result.output.get("uncounted_batches"):
+                tables[name] |= {key: result.output.get(key) for key in ("uncounted_batches", "rows_uncounted")}
+            if "relatives_deleted" in result.output:
+                tables[name] |= {
+                    key: result.output[key]
+                    for key in ("relatives_deleted", "relatives_changed", "rows_cascaded")
+                    if key in result.output
+                }
+            elif (others := cascaded(result)).rows:
+                tables[name]["cascades_at_most" if others.at_most else "cascades"] = dict(others.rows)
+                if others.changed and not others.at_most:
+                    tables[name]["cascades_changed"] = dict(others.changed)
+    for name, output in archives.items():
+        table = tables.setdefault(name, {"rows_deleted": 0, "remaining": None, "cutoff": None, "seconds": 0.0})
+        figures = ("rows_archived", "relatives_archived", "archive_path", "archive_bytes")
+        table |= {key: output[key] for key in figures if key in output}
+    partitions = [result for result in results if result.tool in log_partitions.TOOLS and result.output is not None]
+    for result in partitions:
+        name = result.table
+        nothing = {"rows_deleted": 0, "remaining": None, "cutoff": result.params.get("cutoff"), "seconds": 0.0}
+        table = tables.setdefault(name, nothing)
+        table["seconds"] = round(table["seconds"] + result.execution_time, 3)
+        table |= _partitions(result.output or {})
+    rows = sum(table["rows_deleted"] for table in tables.values())
+    data = {
+        "actions_count": sum(1 for result in results if result.status is StepStatus.DONE),
+        "tables_processed": len(tables),
+        "rows_deleted": rows,
+        "rows_archived": sum(output["rows_archived"] for output in archives.values()),
+        "tables": tables,
+    }
+    doubtful = [table for table in tables.values() if table.get("uncounted_batches")]
+    if doubtful:
+        most = [table["rows_uncounted"] for table in doubtful]
+        data["uncounted_batches"] = sum(table["uncounted_batches"] for table in doubtful)
+        data["rows_uncounted"] = None if None in most else sum(most)
+    if partitions:
+        data["partitions_dropped"] = sum(table.get("partitions_dropped", 0) for table in tables.values())
+        data["bytes_reclaimed"] = sum(table.get("bytes_dropped", 0) for table in tables.values())
+        data["bytes_method"] = method_of([result.output or {} for result in partitions])
+    return data, _reasoning(data, results)
+
+
+def _partitions(output: Mapping[str, Any]) -> dict[str, Any]:
+    """What went with whole partitions; bytes are those of the files.
+
+    `rows_dropped` is what is known of their rows: counted, else by the statistics (`rows_method`); None where nothing is.
+    """
+    parts = [
+        {
+            **{key: row[key] for key in ("partition", "bound", "bytes")},
+            "rows": row["rows"] if counted is None else counted,
+            "rows_method": "counted" if counted is not None else "not counted" if row["rows"] is None else "statistics",
+        }
+        for row, counted in zip(output["dropped"], output["rows_counted"], strict=True)
+    ]
+    known = [part["rows"] for part in parts if part["rows"] is not None]
+    return {
+        "partitions_dropped": output["partitions_dropped"],
+        "rows_dropped": sum(known) if known else None,
+        "bytes_dropped": output["bytes_before"] - output["bytes_after"],
+        "bytes_method": method_of([output]),
+        "partitions": parts,
+    }
+
+
+def _rows_of(partitions: Sequence[Mapping[str, Any]]) -> str:
+    """How many rows went with partitions, in words: what was not counted is never nothing."""
+    unknown = sum(1 for part in partitions if part["rows"] is None)
+    if unknown == len(partitions):
+        return "rows not counted"
+    about = "about " if any(part["rows_method"] == "statistics" for part in partitions) else ""
+    known = f"{about}{sum(part['rows'] or 0 for part in partitions):,} rows"
+    return f"{known}, those of {unknown} partition(s) not counted" if unknown else known
+
+
+def at_least(figures: Mapping[str, Any]) -> str:
+    """The words before a count from which batches may be missing."""
+    return "at least " if figures.get("uncounted_batches") else ""
+
+
+def _missing(data: Mapping[str, Any]) -> str:
+    """What may be missing from the count, and why."""
+    cut = f"{data['uncounted_batches']} time(s) the process was killed, or cut off from the database, while batches ran"
+    most = data["rows_uncounted"]
+    if most is None:
+        return f"{cut}: each time the rows of one or two batches may have gone that are not counted."
+    return f"{cut}: up to {most:,} more row(s) may have gone that are not counted."
+
+
+def _left(name: str, table: Mapping[str, Any]) -> list[str]:
+    """What is left of the old rows, and why. The rows of a batch that may have run count for a limit."""
+    limited = "max_rows" in table
+    if table["remaining"]:
+        reached = limited and table["rows_deleted"] + (table.get("rows_uncounted") or 0) >= table["max_rows"]
+        return [f"{table['remaining']:,} old row(s) of {name} are left{': max_rows is reached' if reached else ''}."]
+    if table["remaining"] is None and limited:
+        return [f"How many old rows of {name} are left was not counted: no more than {table['max_rows']:,} were to go."]
+    return []
+
+
+def _along(name: str, table: Mapping[str, Any]) -> Iterator[str]:
+    """What went or changed with the old rows of a table, where an archive tells it."""
+    least = at_least(table)
+    if table.get("rows_cascaded"):
+        yield f"Of those of {name} {least}{table['rows_cascaded']:,} went only because a row that they refer to did."
+    gone, changed = table.get("relatives_deleted"), table.get("relatives_changed")
+    if gone or (least and gone is not None):
+        yield f"With those of {name} went {least}{gone:,} row(s) of other tables."
+    if changed or (least and changed is not None):
+        yield f"{least.capitalize()}{changed:,} row(s) that stay were changed, because they referred to rows that went."
+
+
+def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
+    if data["rows_deleted"] or data.get("uncounted_batches"):
+        each = "; ".join(
+            f"{name}: {at_least(table)}{table['rows_deleted']:,}"
+            for name, table in data["tables"].items()
+            if table["rows_deleted"] or table.get("uncounted_batches")
+        )
+        along = any(table.get("rows_cascaded") for table in data["tables"].values())
+        counted = f"{data['rows_deleted']:,} {'' if along else 'old '}row(s) were deleted ({each})."
+        sentences = [f"At least {counted} {_missing(data)}" if data.get("uncounted_batches") else counted]
+    else:
+        sentences = ["No row was deleted."] if not data.get("partitions_dropped") else []
+    for result in results:
+        if result.status is StepStatus.PENDING:
+            sentences.append(
+                f"The step {result.step_id} was stopped before its end: it goes on when the run is resumed."
+            )
+    for name, table in data["tables"].items():
+        sentences += _left(name, table)
+        if table.get("partitions_dropped"):
+            figures = f"{_rows_of(table['partitions'])}, {roughly(table)}{size(table['bytes_dropped'])}"
+            sentences.append(f"{table['partitions_dropped']} old partition(s) of {name} were dropped ({figures}).")
+        for child, number in table.get("cascades", {}).items():
+            changed = table.get("cascades_changed", {}).get(child, 0)
+            if number > changed:
+                sentences.append(f"With them went {number - changed:,} row(s) of {child}, as counted before.")
+            if changed:
+                sentences.append(f"{changed:,} row(s) of {child} stay and were changed, as counted before.")
+        for child, number in table.get("cascades_at_most", {}).items():
+            sentences.append(
+                f"With them went or changed at most {number:,} row(s) of {child}: so many referred to the old rows of {name} "
+                "when they were counted, and not all of those are known to have gone."
+            )
+        sentences += _along(name, table)
+        if table.get("archive_path"):
+            others = table.get("relatives_archived")
+            more = f", and {others:,} line(s) of what goes or changes with them," if others else ""
+            sentences.append(f"{table['rows_archived']:,} row(s) of {name}{more} are in {table['archive_path']}.")
+    return " ".join([*sentences, *left_over(results)])

@@ -1,0 +1,234 @@
+"""What is known of a log table before its old rows are deleted: its date column, its age, what depends on it. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from aishell.agents.log_cleanup.dates import Cutoff, could_be_time, kind_of, refuse_type, seconds_of, written
+from aishell.agents.log_cleanup.filters import fitted
+from aishell.agents.log_cleanup.retention_rules import Rule
+from aishell.errors import ParameterError, UnknownNameError
+from aishell.models import Inventory, Row, Table
+
+_TEXTS = re.compile(r"char|text|clob", re.IGNORECASE)
+#: Kinds of relations that hold rows which can be deleted, and what to say of the others.
+_REFUSED = {
+    "view": "is a view: clean up the table it reads",
+    "matview": "is a materialized view: clean up the table it reads and refresh it",
+    "foreign": "is a foreign table: clean it up where it lives",
+    "temporary": "is a temporary table of another session",
+    "virtual": "is a virtual table: its module decides what can be deleted",
+}
+#: Points for the column whose ranges a table is partitioned by: more than any name or index has.
+DIVIDED = 100
+
+
+@dataclass(frozen=True)
+class Old:
+    """How many rows of a table are old, before they are deleted.
+
+    `rows`: None where nobody knows; `method`: where the figure comes from, or why there is none; `least`: so many were counted;
+    `days`: those over which the old rows came, a few that lie far before the others left out.
+    """
+
+    rows: int | None
+    method: str
+    least: int = 0
+    days: float | None = None
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class LogTable:
+    """A table with old rows, or perhaps none. `kind` says how its dates are written; shares are between 0 and 1."""
+
+    table: Table
+    rule: Rule
+    column: str
+    declared: str
+    indexed: bool
+    kind: str = ""
+    oldest: str | None = None
+    newest: str | None = None
+    cutoff: Cutoff | None = None
+    key: tuple[str, ...] = ()
+    children: tuple[Row, ...] = ()
+    triggers: tuple[Row, ...] = ()
+    columns: tuple[Row, ...] = field(default=(), repr=False)
+    cascades: Mapping[str, int] = field(
+        default_factory=dict
+    )  # rows of other tables that go or change with the old ones
+    elsewhere: int = 0  # old rows that go with whole partitions
+    old: Old = Old(None, "nobody asked")
+    in_order: bool = False  # whether the rows were seen to lie in the order of their dates, few of them under one
+
+    @property
+    def name(self) -> str:
+        return f"{self.table.schema}.{self.table.table}"
+
+    @property
+    def divided(self) -> bool:
+        """Whether the table is partitioned by ranges of its date."""
+        return any(row["column"] == self.column and row.get("partition_key") for row in self.columns)
+
+    @property
+    def before(self) -> str | int:
+        """The cut-off as the date column writes it."""
+        assert self.cutoff is not None  # noqa: S101  set with the kind
+        value = written(self.kind, self.cutoff)
+        # Seconds in a text column are texts: PostgreSQL compares none of them to a number, MariaDB only without an index.
+        return str(value) if _TEXTS.search(self.declared) else value
+
+    @property
+    def has_old(self) -> bool:
+        """Whether a row may be old; not where the oldest one is younger than the cut-off, or no row has a date."""
+        if self.oldest is None or self.newest is None or self.cutoff is None:
+            return False
+        # The cut-off as the column writes it: read back like the dates, it is right whatever zone they are written in.
+        first, moment = (seconds_of(self.kind, str(text)) for text in (self.oldest, self.before))
+        return first is None or moment is None or moment > first
+
+    @property
+    def old_share(self) -> float | None:
+        """The share of old rows; None where nobody knows."""
+        if not self.has_old:
+            return 0.0
+        if self.old.rows is None or not self.table.rows:
+            return None
+        return min(1.0, self.old.rows / self.table.rows)
+
+    @property
+    def share_by_rows(self) -> float | None:
+        """The share of the rows that no partition takes along that are deleted one by one; None where nobody knows."""
+        stay = (self.table.rows or 0) - self.elsewhere
+        return None if self.old_rows is None or stay <= 0 else min(1.0, self.old_rows / stay)
+
+    @property
+    def blockers(self) -> list[Row]:
+        """Foreign keys that keep rows of this table from being deleted."""
+        return [row for row in self.children if row["on_delete"] == "no action"]
+
+    @property
+    def cascading(self) -> list[Row]:
+        """Foreign keys whose rows are deleted or changed with those of this table."""
+        return [row for row in self.children if row["on_delete"] != "no action"]
+
+    @property
+    def old_rows(self) -> int | None:
+        """Rows that are to be deleted one by one; None where nobody knows."""
+        return None if self.old.rows is None else max(0, self.old.rows - self.elsewhere)
+
+
+def choose(table: Table, rule: Rule, answer: Mapping[str, list[Row]], engine: str = "") -> LogTable:
+    """The table with its date column, and the values of the rule's filters as the types of their columns have them.
+
+    `engine` tells what its types mean, and is needed for filters. Raises UnknownNameError or ParameterError, naming what could be
+    meant.
+    """
+    if table.kind in _REFUSED:
+        raise ParameterError(f"{table.schema}.{table.table} {_REFUSED[table.kind]}")
+    mine = {
+        block: [row for row in rows if (row["schema"], row["table"]) == table.key] for block, rows in answer.items()
+    }
+    columns = {str(row["column"]): row for row in mine["columns"]}
+    where = f"{table.schema}.{table.table}"
+    column = rule.date_column or _likeliest(columns.values(), where)
+    if column not in columns:
+        raise UnknownNameError("column", column, columns, where)
+    declared = str(columns[column]["type"] or "")
+    refuse_type(declared, f"the column {column!r} of {where}")
+    for condition in rule.filters:
+        if condition["column"] not in columns:
+            raise UnknownNameError("column", condition["column"], columns, f"a filter on {where}")
+    filters = tuple(fitted(one, str(columns[one["column"]]["type"] or ""), engine, where) for one in rule.filters)
+    key = sorted((row for row in columns.values() if row.get("key_position")), key=lambda row: row["key_position"])
+    row_id = columns[column].get(
+        "row_id"
+    )  # SQLite: what the table is kept in the order of, whatever its primary key is
+    return LogTable(
+        table,
+        replace(rule, filters=filters),
+        column,
+        declared,
+        bool(columns[column]["indexed"]),
+        key=(str(row_id),) if row_id else tuple(str(row["column"]) for row in key),
+        children=tuple(mine["children"]),
+        triggers=tuple(mine["triggers"]),
+        columns=tuple(mine["columns"]),
+    )
+
+
+def aged(log: LogTable, answer: Mapping[str, list[Row]], cutoff: Cutoff, engine: str) -> LogTable:
+    """The table with its age and its cut-off. Raises ParameterError for a column whose values are no times."""
+    row = answer["age"][0]
+    oldest, newest = row["oldest"], row["newest"]
+    where = f"the column {log.column!r} of {log.name}"
+    if log.table.rows is None and answer.get("size"):
+        log = replace(log, table=replace(log.table, rows=answer["size"][0]["rows"]))
+    if oldest is None or newest is None:
+        return replace(log, cutoff=cutoff)
+    kind = kind_of(engine, log.declared, str(oldest), str(newest), where)
+    if kind.startswith("text:") and row.get("shapes") not in (None, 1):
+        raise ParameterError(
+            f"{where} writes its dates in {row['shapes']} ways, so that older is not smaller",
+            hint="make the column uniform, or name another with --date-column",
+        )
+    return replace(log, kind=kind, oldest=str(oldest), newest=str(newest), cutoff=cutoff)
+
+
+def _likeliest(columns: Any, where: str) -> str:
+    """The column that tells the time of a row: the best by type, name and index; a tie is not broken by guessing."""
+    scored = sorted(
+        (
+            (
+                likely * 2 + bool(row["indexed"]) + DIVIDED * bool(likely and row.get("partition_key")),
+                str(row["column"]),
+            )
+            for row in columns
+            for likely in [could_be_time(str(row["column"]), str(row["type"] or ""))]
+        ),
+        reverse=True,
+    )
+    good = [(score, name) for score, name in scored if score >= 2]
+    if not good:
+        raise ParameterError(f"{where} has no column that looks like a time", hint="name one with --date-column")
+    best = [name for score, name in good if score == good[0][0]]
+    if len(best) > 1:
+        shown = ", ".join(repr(name) for name in sorted(best))
+        raise ParameterError(
+            f"{where} has several columns that may tell the time of a row: {shown}", hint="name one with --date-column"
+        )
+    return best[0]
+
+
+def sorted_by_references(logs: Sequence[LogTable]) -> list[LogTable]:
+    """The tables so that one whose rows refer to another comes before it. Raises ParameterError for a circle."""
+    by_name = {log.name: log for log in logs}
+    needs = {log.name: {child_name(c) for c in log.blockers} & by_name.keys() - {log.name} for log in logs}
+    try:
+        return [by_name[name] for name in TopologicalSorter(needs).static_order()]
+    except CycleError as error:
+        circle = " → ".join(error.args[1])
+        raise ParameterError(
+            f"these tables refer to each other in a circle: {circle}", hint="clean up one of them by hand"
+        ) from error
+
+
+def child_name(child: Row) -> str:
+    """The table that refers to another."""
+    return f"{child['child_schema']}.{child['child_table']}"
+
+
+def references(child: Row) -> str:
+    """A foreign key in words."""
+    return f"{child_name(child)} ({', '.join(json.loads(child['child_columns']))})"
+
+
+def answers_of(inventory: Inventory) -> Mapping[str, list[Row]]:
+    """The catalog facts of all chosen tables."""
+    return inventory.answers.get("tables", {})

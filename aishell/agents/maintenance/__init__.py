@@ -1,0 +1,1 @@
+"""The maintenance agent: statistics, vacuum, indexes, rewrites, the check for damage."""

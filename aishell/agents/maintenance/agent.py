@@ -1,0 +1,535 @@
+"""The maintenance agent: quick, standard, full and emergency plans from what inspection found (spec: agents.md)."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from aishell.agents import summary
+from aishell.agents.base import Agent, Draft
+from aishell.agents.maintenance.backup_first import backed_up
+from aishell.models import AgentConfig, Evidence, Index, Inventory, LeftOut, Step, StepResult, Table, Task
+from aishell.planning.estimates import estimate
+from aishell.planning.leaving_out import as_allowed
+from aishell.planning.privileges import privileges_of
+from aishell.planning.variables import escaped
+from aishell.reporting.units import size
+from aishell.settings_schemas import MOST_BYTES, number, whole
+
+TYPES = ("quick", "standard", "full", "emergency")
+#: Kinds of relations that hold rows of their own.
+STORED = frozenset({"table", "partition", "matview"})
+#: autovacuum's own rules (PostgreSQL docs, autovacuum_*_scale_factor and _threshold): 10 % + 50 for ANALYZE.
+STALE_SHARE, STALE_ROWS = 0.10, 50
+#: A full run also clears what autovacuum would leave for later; a standard one waits for `optimize_threshold`.
+FULL_DEAD_ROWS = 1000
+WRAPAROUND_PERCENT = 90.0
+MIN_TABLE_BYTES = 1 << 20
+#: MySQL: statements that can be kept out of the binary log.
+TAKES_BINLOG = frozenset({"optimize_table", "optimize_offline_table", "batch_update_statistics"})
+#: MySQL's storage engines that lock readers out while a table is optimised.
+OFFLINE_ENGINES = frozenset({"myisam", "aria"})
+#: SQLite loads all statistics anew after each ANALYZE: 0.1 s a table in a file of 10,000, 0.2 s for all of them at once.
+ANALYZE_ALL_ABOVE = 50
+#: PostgreSQL: what a rewrite has to gain, in percent of the table and in bytes; above the second it is proposed unasked.
+REWRITE_PERCENT, REWRITE_BYTES = 40.0, 1 << 30
+#: What a plan warns of that has no check for damage, or one that can check nothing.
+UNCHECKED = "nothing is checked for damage, and what this plan changes is changed unchecked"
+USELESS_RUNS = 3  # a tool that gained nothing so often is left alone until the object changes
+
+
+class MaintenanceAgent(Agent):
+    """Statistics, vacuum, index rebuilds, rewrites and checks, by evidence."""
+
+    type: ClassVar[str] = "maintenance"
+    defaults: ClassVar[AgentConfig] = AgentConfig(
+        agent_id="maintenance_agent",
+        agent_type="maintenance",
+        capabilities=frozenset(
+            "database_read database_write schema_analyze index_manage query_optimize file_write backup_create".split()
+        ),
+        max_duration=3600,
+        constraints=({"type": "max_table_size", "max_rows": 5_000_000}, {"type": "production_hours"}),
+    )
+    inputs: ClassVar[dict[str, dict[str, Any]]] = {
+        "maintenance_type": {"enum": list(TYPES)},
+        "tables": {"type": "array", "items": {"type": "string", "minLength": 1}},
+        "exclude": {"type": "array", "items": {"type": "string", "minLength": 1}},
+        "rebuild_indexes": {"type": "boolean"},
+        "update_stats": {"type": "boolean"},
+        "rebuild_tables": {"type": "boolean"},
+        "fragmentation_threshold": number(0, 100),
+        "optimize_threshold": number(0, 100),
+        "min_index_size": whole(0, MOST_BYTES),
+        "all_tables": {"type": "boolean"},
+        "binlog": {"enum": ["", "LOCAL"]},
+        "create_backup": {"type": "boolean"},
+    }
+
+    def candidates(self, task: Task, inventory: Inventory) -> Sequence[Table]:
+        kind = task.input_data.get("maintenance_type", "standard")
+        if kind not in ("standard", "full"):
+            return ()
+        return [
+            t
+            for t in inventory.tables
+            if t.kind in STORED and (t.bytes is None or t.bytes + (t.index_bytes or 0) >= MIN_TABLE_BYTES)
+        ]
+
+    def draft(self, task: Task, inventory: Inventory) -> Draft:
+        return backed_up(_Planner(task, inventory).draft(), task, inventory)
+
+    def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
+        return summary.summarise(task, results)
+
+    def alarming(self, data: Mapping[str, Any]) -> bool:
+        return bool(data["corruption_found"])
+
+    def urgent(self, step: Step) -> bool:
+        return any(item.metric == "freeze_age_percent" for item in step.evidence)
+
+
+class _Planner:
+    """Collects the steps of one plan."""
+
+    def __init__(self, task: Task, inventory: Inventory) -> None:
+        data = task.input_data
+        self.task, self.inventory, self.engine = task, inventory, inventory.server.engine
+        self.kind = data.get("maintenance_type", "standard")
+        self.threshold = float(data.get("fragmentation_threshold", 30))
+        self.optimize_threshold = float(data.get("optimize_threshold", 20))
+        self.min_index_size = int(data.get("min_index_size", MIN_TABLE_BYTES))
+        self.rebuild_indexes = data.get("rebuild_indexes", self.kind == "full")
+        self.update_stats = data.get("update_stats", self.kind != "emergency")
+        self.rebuild_tables: bool | None = data.get("rebuild_tables")  # PostgreSQL; None: those with much to gain
+        self.fresh: set[tuple[str, str]] = set()  # tables whose statistics another step refreshes
+        self.unwritten: list[tuple[Table, float]] = []  # worth a rewrite that nobody asked for
+        self.chosen = bool(data.get("tables") or data.get("exclude"))
+        self.stored = [t for t in inventory.tables if t.kind in STORED]
+        self.indexes: dict[tuple[str, str], list[Index]] = defaultdict(list)
+        for index in inventory.indexes:
+            self.indexes[index.schema, index.table].append(index)
+        self.steps: list[Step] = []
+        self.warnings: list[str] = []
+        self.ids: dict[str, int] = {}
+        self.corruption: str | None = None  # the step that changes must wait for
+        self.left_out: list[LeftOut] = []
+
+    def draft(self) -> Draft:
+        thorough = self.kind in ("full", "emergency")
+        self._add(
+            "health",
+            "analyze_database_health",
+            {"tables": self._named(self.inventory.tables) if self.chosen else None, "check_corruption": thorough},
+            "Look at the whole database first: what is found here goes into the report.",
+        )
+        if thorough:
+            self._corruption_check()
+        if self.kind in ("standard", "full"):
+            share = self._rewrites_file()
+            if share is not None:
+                self._whole_file(share)
+            else:
+                for table in sorted(self.stored, key=self._priority):
+                    self._table(table)
+        if self.unwritten:
+            self.warnings.append(_unwritten(self.unwritten))
+        if self.update_stats:
+            self._statistics()
+        self._report()
+        return Draft(
+            tuple(self.steps),
+            tuple(self.warnings),
+            {"maintenance_type": self.kind, "tables": len(self.stored)},
+            frozenset(step.id for step in self.steps if step.tool == "analyze_table_fragmentation"),
+            tuple(self.left_out),
+        )
+
+    def _priority(self, table: Table) -> tuple[int, float]:
+        """Wraparound first, then benefit per second."""
+        at_risk = (table.freeze_age_percent or 0) >= WRAPAROUND_PERCENT
+        gain = (table.bytes or 0) * (table.fragmentation_percent or 0) / 100
+        gain += sum(index.reclaimable_bytes or 0 for index in self.indexes[table.key])
+        cost = estimate(self.inventory, "optimize_table", f"{table.schema}.{table.table}", table.bytes).seconds or 0.01
+        return (not at_risk, -gain / cost)
+
+    def _table(self, table: Table) -> None:
+        """The steps for one table: measure, vacuum or rewrite, rebuild its bloated indexes, drop what our builds left."""
+        reasons = self._optimize_reasons(table) if self.engine != "sqlite" else []
+        bloated = self._bloated(table) if self.rebuild_indexes else []
+        rewritten = self._rewrite_reasons(table)
+        blind = self._blind(table)
+        # OPTIMIZE of MySQL and a rewrite of PostgreSQL make every index of the table anew as well.
+        rewrites = bool(rewritten or blind) or (self.engine == "mysql" and bool(reasons))
+        reasons = reasons or blind
+        if reasons or rewritten:
+            first = (self._refresh(table),) if blind else ()
+            measured = self._add(
+                "measure",
+                "analyze_table_fragmentation",
+                self._of(table),
+                "Measure again, exactly, just before the change.",
+                table=table,
+                needs=first,
+                size=None if table.bytes is None else table.bytes + (table.index_bytes or 0),
+            )
+            vacuumed = (self._optimize(table, reasons, measured),) if reasons else ()
+            if rewritten:
+                self._rewrite(table, rewritten, (measured, *vacuumed))
+        if bloated and not rewrites:
+            self._rebuild(table, bloated)
+        invalid = [index for index in self.indexes[table.key] if not index.valid]
+        if invalid and self.kind == "full" and "drop_invalid_indexes" in self.inventory.tools:
+            self._drop_invalid(table, invalid)
+
+    def _drop_invalid(self, table: Table, invalid: list[Index]) -> None:
+        """Drop what rebuilds of ours left. Whose the others are nobody knows, so they are told and stay."""
+        names, recorded = ", ".join(index.index_name for index in invalid), self.inventory.rebuilt.get(table.key, ())
+        if not recorded:
+            self.warnings.append(
+                f"{table.schema}.{table.table}: invalid and left as they are: {names}; no run of this site has rebuilt an "
+                "index of the table: if nobody builds them now, DROP INDEX CONCURRENTLY removes them"
+            )
+            return
+        self._change(
+            "invalid",
+            "drop_invalid_indexes",
+            {**self._of(table), "recorded": [escaped(name) for name in recorded]},
+            f"Invalid indexes on the table: {names}. Only what our own failed builds left is dropped, others are reported.",
+            table=table,
+            evidence=[self._evidence("invalid_indexes", len(invalid), "catalog")],
+            size=sum(index.bytes for index in invalid),
+        )
+
+    def _rewrite_reasons(self, table: Table) -> list[Evidence]:
+        """Why a table of PostgreSQL should be written anew: VACUUM gives nothing of its free space back."""
+        percent, kinds = table.fragmentation_percent or 0.0, ("table", "partition")
+        if self.engine != "postgresql" or self.kind != "full" or table.kind not in kinds:
+            return []
+        gain = (table.bytes or 0) * percent / 100
+        if percent <= REWRITE_PERCENT or gain < MIN_TABLE_BYTES or "rebuild_table" not in self.inventory.tools:
+            return []
+        if not (self.rebuild_tables or (self.rebuild_tables is None and gain >= REWRITE_BYTES)):
+            self.unwritten.append((table, percent))
+            return []
+        if self._useless("rebuild_table", table):
+            return []
+        return [self._evidence("fragmentation_percent", percent, table.fragmentation_method or "estimate")]
+
+    def _rewrite(self, table: Table, reasons: list[Evidence], needs: tuple[str, ...]) -> None:
+        """VACUUM FULL, if the table is still worth it when it is measured; it asks, since nobody can use the table meanwhile."""
+        size = (table.bytes or 0) + (table.index_bytes or 0)
+        self._change(
+            "rewrite",
+            "rebuild_table",
+            self._of(table),
+            f"Write the table and its indexes anew: about {reasons[0].value:.0f} % of it is unused, and VACUUM gives none back. "
+            "Nobody can read or write it meanwhile.",
+            table=table,
+            evidence=reasons,
+            needs=needs,
+            when=f"${{steps.{needs[0]}.output.fragmentation_percent}} > {REWRITE_PERCENT:g}",
+            size=size,
+            scratch=size,
+        )
+
+    def _blind(self, table: Table) -> list[Evidence]:
+        """MySQL: why a table is measured anew though nothing is known of it: its statistics are from before a clean-up."""
+        if self.engine != "mysql" or self.kind != "full" or not table.withheld or not stale_statistics(table):
+            return []
+        if (table.bytes or 0) + (table.index_bytes or 0) < MIN_TABLE_BYTES or self._useless("optimize_table", table):
+            return []
+        return [
+            Evidence("fragmentation_percent", None, "not known yet", self.inventory.measured_at, None, table.withheld)
+        ]
+
+    def _refresh(self, table: Table) -> str:
+        """The statistics first: what the table's figure is told by."""
+        self.fresh.add(table.key)
+        return self._change(
+            "refresh",
+            "batch_update_statistics",
+            {"tables": self._named([table])},
+            "How much of the table is unused can be told only by fresh statistics.",
+            table=table,
+            size=table.bytes,
+        )
+
+    def _optimize_reasons(self, table: Table) -> list[Evidence]:
+        """Why a table should be vacuumed (PostgreSQL) or rewritten (MySQL); nothing when it should not."""
+        found = []
+        if (table.freeze_age_percent or 0) >= WRAPAROUND_PERCENT:
+            found.append(
+                self._evidence("freeze_age_percent", round(table.freeze_age_percent or 0, 1), "age of relfrozenxid")
+            )
+        if self.engine == "postgresql":
+            dead, live = table.dead_rows or 0, _live(table)
+            share = 100 * dead / (dead + live) if dead else 0.0
+            if share >= self.optimize_threshold or (self.kind == "full" and dead >= FULL_DEAD_ROWS):
+                found.append(self._evidence("dead_rows", dead, "cumulative statistics", error="since the last vacuum"))
+                found.append(self._evidence("dead_percent", round(share, 1), "dead / (dead + live)"))
+        elif self.kind == "full" and (table.fragmentation_percent or 0) > self.optimize_threshold:
+            if self._useless("optimize_table", table):
+                return []
+            found.append(
+                self._evidence(
+                    "fragmentation_percent", table.fragmentation_percent, table.fragmentation_method or "estimate"
+                )
+            )
+        return found
+
+    def _optimize(self, table: Table, reasons: list[Evidence], measured: str) -> str:
+        vacuum = self.engine == "postgresql"
+        at_risk = any(item.metric == "freeze_age_percent" for item in reasons)
+        condition = f"${{steps.{measured}.output.fragmentation_percent}} > {self.optimize_threshold:g}"
+        size = None if table.bytes is None else table.bytes + (table.index_bytes or 0)
+        if vacuum:
+            self.fresh.add(table.key)  # VACUUM (ANALYZE)
+        return self._change(
+            "optimize",
+            "optimize_offline_table" if table.storage.lower() in OFFLINE_ENGINES else "optimize_table",
+            self._of(table),
+            "Vacuum: dead rows are in the way of queries and of freezing; the application goes on meanwhile."
+            if vacuum
+            else "Rewrite the table: its reclaimable share is worth it.",
+            table=table,
+            evidence=reasons,
+            needs=(measured,),
+            when=None if vacuum or at_risk else condition,
+            size=size,
+            scratch=None if vacuum else size,
+        )
+
+    def _bloated(self, table: Table) -> list[Index]:
+        found = []
+        for index in self.indexes[table.key]:
+            if not index.valid or index.bytes < self.min_index_size:
+                continue
+            if index.withheld and index.fragmentation_percent is None:
+                self.warnings.append(f"{index.schema}.{index.index_name}: no fragmentation figure: {index.withheld}")
+            elif (index.fragmentation_percent or 0) > self.threshold and not self._useless(
+                "rebuild_fragmented_indexes", table, None if self.engine == "mysql" else index.index_name
+            ):
+                found.append(index)
+        return sorted(found, key=lambda index: -(index.reclaimable_bytes or 0))
+
+    def _rebuild(self, table: Table, bloated: list[Index]) -> None:
+        evidence = [
+            self._evidence(f"fragmentation_percent of {i.index_name}", i.fragmentation_percent, i.method or "estimate")
+            for i in bloated
+        ]
+        size = sum(index.bytes for index in bloated)
+        gain = sum(index.reclaimable_bytes or 0 for index in bloated)
+        self._change(
+            "rebuild",
+            "rebuild_fragmented_indexes",
+            {**self._of(table), "fragmentation_threshold": self.threshold, "min_index_size": self.min_index_size},
+            f"{len(bloated)} index(es) above {self.threshold:g} %: about {gain:,} bytes to win.",
+            table=table,
+            evidence=evidence,
+            size=size,
+            scratch=size,
+            # Only a measurement knows the rows to freeze; on estimates alone the step looks the indexes up itself.
+            found=tuple(dict(index.row) for index in bloated) if all(index.row for index in bloated) else None,
+        )
+
+    def _rewrites_file(self) -> float | None:
+        """The share of a SQLite file, in percent, that a rewrite gives back; None when it is not worth it."""
+        server = self.inventory.server
+        if self.engine != "sqlite" or self.kind != "full" or not server.database_bytes:
+            return None
+        share = 100 * self._reclaimable() / server.database_bytes
+        if share <= self.optimize_threshold or self._useless("optimize_table", None):
+            return None
+        if self.task.input_data.get("exclude"):
+            self.warnings.append(
+                f"tables are excluded: the file is not rewritten, which would give back {share:.0f} % of it"
+            )
+            return None
+        return share
+
+    def _reclaimable(self) -> float:
+        if self.inventory.server.auto_vacuum == "incremental":
+            return self.inventory.server.free_bytes or 0  # it gives back free pages and packs nothing
+        slack = sum((t.bytes or 0) * (t.fragmentation_percent or 0) / 100 for t in self.stored)
+        slack += sum(index.reclaimable_bytes or 0 for index in self.inventory.indexes)
+        return min((self.inventory.server.free_bytes or 0) + slack, self.inventory.server.database_bytes or 0)
+
+    def _whole_file(self, share: float) -> None:
+        """SQLite rewrites its whole file or nothing: one step for the database."""
+        server = self.inventory.server
+        total, incremental = server.database_bytes or 0, server.auto_vacuum == "incremental"
+        again = "Measure the file again just before it is rewritten."
+        measured = self._add("measure", "analyze_table_fragmentation", {"schema": "main"}, again, size=total)
+        shrink = self._change(
+            "optimize",
+            "incremental_vacuum" if incremental else "optimize_table",
+            {"schema": "main"},
+            f"Give back {share:.0f} % of the file, indexes packed with it.",
+            evidence=[
+                self._evidence("free_bytes", server.free_bytes, "freelist_count * page_size"),
+                self._evidence(
+                    "reclaimable_bytes",
+                    round(self._reclaimable()),
+                    "freelist and dbstat forecast",
+                    "about 1 % of the file",
+                ),
+                self._evidence("fragmentation_percent", round(share, 1), "reclaimable / file"),
+            ],
+            needs=(measured,),
+            when=f"${{steps.{measured}.output.fragmentation_percent}} > {self.optimize_threshold:g}",
+            size=total,
+            scratch=None if incremental else 2 * total,
+        )
+        if server.journal_mode == "wal":
+            reason = "In WAL mode the file shrinks with the next checkpoint."
+            self._change("checkpoint", "checkpoint_wal", {"schema": "main"}, reason, needs=(shrink,), size=total)
+
+    def _statistics(self) -> None:
+        stale = (
+            self.stored if self.task.input_data.get("all_tables") else [t for t in self.stored if stale_statistics(t)]
+        )
+        stale = [table for table in stale if table.key not in self.fresh]
+        if not stale:
+            return
+        counts = [self._evidence("stale_tables", len(stale), "rows changed since the last ANALYZE")]
+        whole = self.engine == "sqlite" and len(stale) > ANALYZE_ALL_ABOVE and not self.chosen
+        self._change(
+            "statistics",
+            "update_all_statistics" if whole else "batch_update_statistics",
+            {"schema": "main"} if whole else {"tables": self._named(stale)},
+            f"{len(stale)} table(s) have missing or stale statistics: the planner of queries works with wrong row counts.",
+            evidence=counts,
+            size=sum(t.bytes or 0 for t in stale),
+        )
+
+    def _corruption_check(self) -> None:
+        """Nothing is changed before the check, and nothing where it finds damage; where nothing can be checked, that is said."""
+        if not self.stored:
+            return
+        checks = self._add(
+            "corruption",
+            "check_table_corruption",
+            {"tables": self._named(self.stored)},
+            "Nothing is rewritten in a database that is damaged: check first.",
+            size=sum((t.bytes or 0) + (t.index_bytes or 0) for t in self.stored),
+        )
+        allowed, lacks = as_allowed(
+            self.steps[-1], self.inventory.requires("check_table_corruption"), privileges_of(self.inventory)
+        )
+        if allowed is not None:
+            self.corruption = checks
+            if self.engine == "postgresql" and "amcheck" not in self.inventory.server.features:
+                self.warnings.append(f"{UNCHECKED}: the extension amcheck is not installed (CREATE EXTENSION amcheck)")
+            return
+        self.steps.pop()
+        self.left_out += lacks
+        self.warnings.append(f"{UNCHECKED}: the role may not call the check, which is left out")
+
+    def _report(self) -> None:
+        self._add(
+            "report",
+            "generate_maintenance_report",
+            {"tables": self._named(self.inventory.tables) if self.chosen else [], "maintenance_type": self.kind},
+            "What was found and done, before and after.",
+            needs=tuple(step.id for step in self.steps),
+            always=True,
+        )
+
+    def _change(
+        self, name: str, tool: str, params: dict[str, Any], rationale: str, *, needs: tuple[str, ...] = (), **rest: Any
+    ) -> str:
+        """A step that changes something: after the corruption check, and only if that found nothing."""
+        if self.corruption:
+            sound = f"${{steps.{self.corruption}.output.corrupted_tables}} == []"
+            rest["when"] = " and ".join(filter(None, (sound, rest.get("when"))))
+            needs = (*needs, self.corruption)
+        if tool in TAKES_BINLOG and self.engine == "mysql" and self.task.input_data.get("binlog"):
+            params = {**params, "binlog": self.task.input_data["binlog"]}
+        return self._add(name, tool, params, rationale, needs=needs, **rest)
+
+    def _add(
+        self,
+        name: str,
+        tool: str,
+        params: dict[str, Any],
+        rationale: str,
+        *,
+        table: Table | None = None,
+        needs: tuple[str, ...] = (),
+        size: int | None = None,
+        scratch: int | None = None,
+        **rest: Any,
+    ) -> str:
+        """Append a step; `rest` are fields of Step as they are. Every step waits for the health check."""
+        label = f"{table.schema}.{table.table}" if table else ""
+        step = Step(
+            id=self._id(name, table),
+            tool=tool,
+            params=params,
+            index=len(self.steps),
+            rationale=rationale,
+            evidence=tuple(rest.pop("evidence", ())),
+            needs=tuple(dict.fromkeys(("health", *needs) if self.steps else needs)),
+            on_error="fail" if name == "health" else "continue",
+            estimate=estimate(self.inventory, tool, label, size, scratch),
+            **rest,
+        )
+        self.steps.append(step)
+        return step.id
+
+    def _id(self, name: str, table: Table | None) -> str:
+        """A readable id, unique in the plan: `rebuild_orders`."""
+        words = re.sub(r"[^a-z0-9]+", "_", table.table.lower()).strip("_")[:30] if table else ""
+        base = f"{name}_{words or 'table'}" if table else name
+        made, number = base, self.ids.get(base, 1)
+        while made in self.ids:
+            number += 1
+            made = f"{base}_{number}"
+        self.ids[base] = number
+        self.ids.setdefault(made, 1)
+        return made
+
+    def _useless(self, tool: str, table: Table | None, name: str | None = None) -> bool:
+        label = f"{table.schema}.{name or table.table}" if table else "main"
+        known = self.inventory.history.get((tool, label))
+        if known is None or known.idle_runs < USELESS_RUNS:
+            return False
+        self.warnings.append(f"{label}: {tool} gained nothing the last {known.idle_runs} times and is left out")
+        return True
+
+    def _evidence(self, metric: str, value: Any, method: str, error: str | None = None) -> Evidence:
+        return Evidence(metric, value, method, self.inventory.measured_at, error)
+
+    def _of(self, table: Table) -> dict[str, Any]:
+        return {"schema": escaped(table.schema), "table": escaped(table.table)}
+
+    def _named(self, tables: Sequence[Table]) -> list[dict[str, Any]]:
+        return [self._of(table) for table in tables]
+
+
+def _unwritten(found: Sequence[tuple[Table, float]]) -> str:
+    """What nobody asked for, those with most to gain first: with what it would bring, and how to ask."""
+    worst = sorted(found, key=lambda one: -(one[0].bytes or 0) * one[1])
+    named = ", ".join(f"{t.schema}.{t.table} {percent:.0f} % of {size(t.bytes)}" for t, percent in worst[:5])
+    more = f" and {len(worst) - 5} more" if len(worst) > 5 else ""
+    return (
+        f"{len(worst)} table(s) are mostly unused space, which VACUUM does not give back: {named}{more}; "
+        "--set rebuild_tables=true plans to write them anew, which asks: nobody can use a table meanwhile"
+    )
+
+
+def _live(table: Table) -> int:
+    """Rows that are not dead. `rows` still counts those that died since the last VACUUM or ANALYZE."""
+    return max((table.rows if table.live_rows is None else table.live_rows) or 0, 0)
+
+
+def stale_statistics(table: Table) -> bool:
+    """Whether the query planner's figures for a table are missing or far off."""
+    if table.statistics is not None:
+        return table.statistics != "present"
+    if table.last_analyze is None:
+        return table.bytes != 0 or bool(table.rows)  # PostgreSQL knows no size before the first VACUUM or ANALYZE
+    return (table.modified_rows or 0) > STALE_SHARE * max(table.rows or 0, 0) + STALE_ROWS

@@ -1,0 +1,1 @@
+"""What making a backup takes on every engine."""

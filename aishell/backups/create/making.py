@@ -1,0 +1,202 @@
+"""Makes a backup: into a partial folder, sealed with a manifest, then under its name; or nothing of it stays."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from aishell.backups.store.catalog import Entry
+from aishell.backups.store.manifest import FULL, Manifest, Print
+from aishell.backups.store.repository import MANIFEST, PARTIAL
+from aishell.backups.store.vault import Vault, vault_of
+from aishell.backups.verify.digests import files_of, parts
+from aishell.clients.clients import Clients, end_leftover
+from aishell.commands import command
+from aishell.databases.base import Session
+from aishell.errors import BackupError
+from aishell.models import Row, Server, now
+from aishell.planning.backup_rights import Lack
+from aishell.registry.render import render
+from aishell.registry.tool import Tool
+from aishell.running.context import Context
+
+#: Space that has to be free beyond what a backup is expected to take.
+MARGIN = 1.2
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a method wrote into the folder of a backup. `source_bytes`: the size of what was backed up."""
+
+    database: str
+    source_bytes: int | None = None
+    position: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    prints: tuple[Print, ...] | None = None
+
+
+class Makes(Protocol):
+    """What a method does to make a backup (see `methods.Method`)."""
+
+    name: str
+
+    def write(self, work: Work) -> Written: ...
+    def increment(self, work: Work) -> Written: ...
+    def read(self, work: Work, folder: Path, manifest: Manifest) -> None: ...
+
+
+@dataclass
+class Work:
+    """One backup, or one restore, in the making: the tool, its parameters, and a folder of its own."""
+
+    tool: Tool
+    params: Mapping[str, Any]
+    context: Context
+    folder: Path
+    parent: tuple[Entry, Manifest] | None = None
+
+    @cached_property
+    def vault(self) -> Vault:
+        return vault_of(self.context)
+
+    @cached_property
+    def clients(self) -> Clients:
+        return Clients(self.tool, self.context, self.folder, bin_folder=self.vault.programs)
+
+    @property
+    def server(self) -> Server:
+        """The server as it was seen last. Raises BackupError where it was not."""
+        server = self.context.facts.get("server")
+        if not isinstance(server, Server):
+            raise BackupError("it is not known which server this is")
+        return server
+
+    def query(self, block: str, session: Session | None = None, **values: Any) -> list[Row]:
+        """The rows of a block of the tool: by itself it can only read; in a session, it is a part of what is done there."""
+        statement = render(self.tool, self.tool.blocks[block], {**self.params, **values}, self.context.database)
+        if session is not None:
+            return self.context.in_slices(lambda: session.send(statement))
+        with self.context.reading() as own:
+            return own.query(statement)
+
+
+def make(
+    tool: Tool,
+    params: Mapping[str, Any],
+    context: Context,
+    method: Makes,
+    *,
+    kind: str = FULL,
+    parent: tuple[Entry, Manifest] | None = None,
+    expected: int = 0,
+) -> dict[str, Any]:
+    """One backup by `method`, and what a step returns of it. `expected`: bytes it will take, as far as that is known.
+
+    Raises BackupError, and whatever the method raises; of a backup that was not finished nothing stays.
+    """
+    vault = vault_of(context)
+    ending = f"{context.run_id[:8]}-{context.step_id}"
+    home = vault.repository.folder(context.target, str(params.get("destination") or ""))
+    finished = _earlier(home, ending)
+    if finished is not None:
+        return _told(vault, finished, vault.repository.manifest(finished))
+    started = now()
+    backup_id = f"{started[:19].replace('-', '').replace(':', '')}Z-{kind}-{ending}"
+    partial = vault.repository.begin(home, backup_id)
+    try:
+        _check_room(partial, expected)
+        work = Work(tool, params, context, partial, parent)
+        written = method.write(work) if kind == FULL else method.increment(work)
+        details = dict(written.details) | ({"parent_digest": parent[1].digest} if parent else {})
+        if vault.recipients:
+            details["recipients"] = list(vault.recipients)
+        manifest = Manifest(
+            backup_id=backup_id,
+            kind=kind,
+            method=method.name,
+            engine=context.database.engine,
+            product=context.database.product,
+            server_version=".".join(map(str, context.database.version)),
+            identity=work.server.identity,
+            target=context.target,
+            database=written.database,
+            started_at=started,
+            finished_at=now(),
+            run_id=context.run_id,
+            parent=parent[1].backup_id if parent else None,
+            source_bytes=written.source_bytes,
+            position=written.position,
+            details=details,
+            prints=written.prints,
+            commands=tuple(work.clients.ran),
+        )
+        if vault.recipients:
+            from aishell.backups.store.encryption import encrypt
+
+            method.read(work, partial, manifest)  # before: afterwards only who has the key can
+            encrypt(parts(partial), vault.recipients)
+        manifest = replace(manifest, files=files_of(partial, context.cancelled))
+        folder = vault.repository.publish(partial, manifest)
+    except BaseException:
+        vault.repository.discard(partial)
+        raise
+    return _told(vault, folder, manifest)
+
+
+def require(lack: Lack | None) -> None:
+    """Raises BackupError where the role lacks something that a backup takes, with the statements that grant it."""
+    if lack is not None:
+        raise BackupError(lack.reason, hint=f"an administrator can allow it: {lack.remedy}")
+
+
+def total(paths: Iterable[Path]) -> int:
+    """Bytes of files, of which some may go while they are counted, or a folder with all that is in it."""
+    size = 0
+    with suppress(FileNotFoundError):
+        for path in paths:
+            with suppress(FileNotFoundError):
+                size += path.stat().st_size
+    return size
+
+
+def _earlier(home: Path, ending: str) -> Path | None:
+    """The backup that an earlier process of the same step finished; what it left unfinished goes, its program with it."""
+    found = None
+    for folder in home.glob(f"*-{ending}"):
+        if folder.name.startswith(PARTIAL):
+            end_leftover(folder)
+            shutil.rmtree(folder)
+        elif not folder.name.startswith("."):
+            found = folder
+    return found
+
+
+def _check_room(folder: Path, expected: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if expected * MARGIN > free:
+        raise BackupError(
+            f"the backup is expected to take {expected:,} bytes, which needs {expected * MARGIN:,.0f}, and {free:,} are free "
+            f"at {folder.parent}",
+            hint=f"`{command('backups', 'prune')}` removes what no rule keeps; else make room there, or set `backups:` in "
+            "config/aishell.yaml to a folder on a larger disk",
+        )
+
+
+def _told(vault: Vault, folder: Path, manifest: Manifest) -> dict[str, Any]:
+    entry = vault.catalog.add(manifest, folder)
+    vault.stand(manifest.backup_id)
+    return {
+        "backup_id": manifest.backup_id,
+        "backup_path": str(folder),
+        "bytes": manifest.bytes,
+        "source_bytes": manifest.source_bytes,
+        "rung": entry.rung,
+        "manifest": str(folder / MANIFEST),
+        "parent": manifest.parent,
+        "objects": None if manifest.prints is None else len(manifest.prints),
+    }

@@ -1,0 +1,1 @@
+"""MariaDB's binary log: fetched, read, and brought back to a moment."""

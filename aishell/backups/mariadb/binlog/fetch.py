@@ -1,0 +1,234 @@
+"""Increments of a MariaDB or MySQL database: the server's binary logs since the parent, and what is sent of them to a copy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from aishell.backups.create.making import Work, Written, total
+from aishell.backups.create.parents import full_first
+from aishell.backups.mariadb.binlog.statements import Turning
+from aishell.backups.mariadb.binlog.text import Replay
+from aishell.backups.mariadb.full import BLOCK, Counting, gtid, own_database
+from aishell.backups.mariadb.login import login
+from aishell.backups.mariadb.moments import Position, snapshot
+from aishell.backups.mariadb.prints import structure
+from aishell.backups.store.manifest import FULL, Manifest, Print
+from aishell.clients.clients import Clients
+from aishell.clients.disk import writing
+from aishell.errors import BackupError, DatabaseError
+
+FOLDER = "binlog"
+#: Where the first event of a file is.
+FIRST = 4
+#: So often a snapshot is taken anew because something was created or altered beside it.
+ATTEMPTS = 5
+#: Server errors of a table that was altered or dropped after the snapshot was taken.
+_CHANGED = ("1412", "1146")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of the binary log: files in order, from a place in the first to one in the last, or up to a time (UTC)."""
+
+    files: Sequence[Path]
+    start: int
+    stop: int | None = None
+    until: str | None = None
+
+    @classmethod
+    def all(cls, links: Sequence[tuple[Path, Manifest]], until: str | None = None) -> Stretch:
+        """Everything that increments in a row have."""
+        files = [folder / FOLDER / name for folder, manifest in links for name in manifest.details["files"]]
+        return cls(files, links[0][1].position["start"][1], None, until)
+
+    @classmethod
+    def compared(cls, links: Sequence[tuple[Path, Manifest]]) -> Stretch:
+        """What they have up to the moment that the last of them was compared at, if it was."""
+        folder, last = links[-1][0], links[-1][1].position
+        every = cls.all(links)
+        if last["position"] is None:
+            return every
+        end = every.files.index(folder / FOLDER / last["file"])
+        return cls(every.files[: end + 1], every.start, last["position"])
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is compared of an increment: a moment, and its prints when they are there."""
+
+    position: Position
+    definitions: tuple[Print, ...]
+    counting: Counting
+
+
+def copy(work: Work) -> Written:
+    """The binary logs since `work.parent`, which end behind now; compared is the moment of a snapshot in between."""
+    assert work.parent is not None  # noqa: S101  an increment has one
+    parent, database, notes = work.parent[1], own_database(work), list[str]()
+    file, position = _start(work, parent)
+    with ExitStack() as held:
+        seen = _seen(work, held, notes) if work.params.get("compare") else None
+        (settings,) = work.query("settings")
+        with work.context.writing() as session:
+            work.query("flush", session)
+        logs, events = _logs(work), work.query("events")
+        following = list(logs)[-1]
+        wanted = {name: logs[name] for name in list(logs)[list(logs).index(file) : -1]}
+        _fetch(work, wanted)
+        prints = _counted(seen, notes) if seen is not None else None
+    source = Turning(database, database, bool(settings["fold"]))
+    inexact = {row["name"] for row in work.query("inexact")}
+    look_through(work, Stretch([work.folder / FOLDER / name for name in wanted], position), source, inexact)
+    end = seen.position if seen is not None and prints is not None else (list(wanted)[-1], None)
+    return Written(
+        database,
+        sum(wanted.values()),
+        {
+            "start": [file, position],
+            "file": end[0],
+            "position": end[1],
+            "next": following,
+            "gtid": gtid(work, following, FIRST),
+        },
+        {
+            "files": list(wanted),
+            "fold": settings["fold"],
+            "reaches": settings["now"],
+            "enabled_events": sorted(row["name"] for row in events if row["status"] == "ENABLED"),
+            "warnings": notes,
+        },
+        prints,
+    )
+
+
+def _start(work: Work, parent: Manifest) -> Position:
+    """Where the parent ends. Raises BackupError where this server's binary log does not go on from there."""
+    (settings,) = work.query("settings")
+    if not settings["binary_log"]:
+        raise BackupError(
+            "the server writes no binary log, which increments are made of", hint="set log_bin, or make full backups"
+        )
+    if settings["format"] != "ROW":
+        raise BackupError(
+            f"binlog_format is {settings['format']}: what it holds is not sure to come out the same again",
+            hint="SET GLOBAL binlog_format = 'ROW', here and in the server's configuration, then make a full backup",
+        )
+    at = parent.position
+    if not at:
+        raise BackupError(f"{parent.backup_id} has no position in the binary log", hint=full_first(work.context))
+    file, position = (at["file"], at["position"]) if parent.kind == FULL else (at["next"], FIRST)
+    if file not in _logs(work):
+        raise BackupError(
+            f"the server no longer has the binary log {file}, which {parent.backup_id} has to be gone on from",
+            hint=full_first(work.context),
+        )
+    if at["gtid"] != gtid(work, file, position):
+        raise BackupError(
+            f"the server has begun its binary log anew since {parent.backup_id}", hint=full_first(work.context)
+        )
+    return file, position
+
+
+def _seen(work: Work, held: ExitStack, notes: list[str]) -> _Seen | None:
+    for _ in range(ATTEMPTS):
+        with work.context.reading() as session:
+            before = structure(work, session)
+        taken = snapshot(work)
+        if taken.position is None:
+            taken.release(work)
+            notes.append("not compared: the server does not tell where in its binary log a snapshot lies")
+            return None
+        with work.context.reading() as session:
+            after = structure(work, session)
+        if before.prints == after.prints:
+            notes += before.warnings
+            counting = held.enter_context(Counting(work, before.tables))
+            counting.start(taken)
+            return _Seen(taken.position, before.prints, counting)
+        taken.release(work)
+    notes.append("not compared: tables or routines were changed all the time")
+    return None
+
+
+def _counted(seen: _Seen, notes: list[str]) -> tuple[Print, ...] | None:
+    try:
+        return (*seen.definitions, *seen.counting.prints())
+    except DatabaseError as error:
+        if error.code not in _CHANGED:
+            raise
+        notes.append(f"not compared: a table was changed meanwhile ({error.message})")
+        return None
+
+
+def _logs(work: Work) -> Mapping[str, int]:
+    """The server's binary logs in order, the one that is written to last, with their sizes."""
+    return {str(row["Log_name"]): int(row["File_size"]) for row in work.query("logs")}
+
+
+def _fetch(work: Work, wanted: Mapping[str, int]) -> None:
+    """Raises BackupError when one did not arrive whole."""
+    folder = work.folder / FOLDER
+    with writing(folder):
+        folder.mkdir(mode=0o700)
+    values = {"folder": f"{folder}{os.sep}", "files": list(wanted)}
+    with login(work) as (options, descriptor):
+        work.clients.run(
+            "fetch",
+            {"options": options, **values},
+            secrets=[descriptor],
+            size=lambda: total(folder.iterdir()),
+            expected=sum(wanted.values()),
+        )
+    for name, size in wanted.items():
+        path = folder / name
+        arrived = path.stat().st_size if path.exists() else 0
+        if arrived != size:
+            raise BackupError(
+                f"of the binary log {name} {arrived:,} bytes arrived at {folder} instead of {size:,}",
+                hint="is its disk full? the program does not tell",
+            )
+
+
+def look_through(work: Work, stretch: Stretch, source: Turning, inexact: Collection[str] = ()) -> None:
+    """Read a stretch from beginning to end, as if to restore it. Raises BackupError where that could not be done.
+
+    `inexact`: tables whose rows a copy does not have exactly, nor a key to find them by.
+    """
+    _replay(work.clients, stretch, Replay(source, inexact=inexact), lambda block: None)
+
+
+def send(work: Work, stretch: Stretch, replay: Replay, pipe: IO[bytes]) -> None:
+    """Send a stretch to a client that reads from `pipe`, while the programs of `work` are busy with that client."""
+    folder = work.folder / "sent"
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
+    clients = Clients(work.tool, work.context, folder, bin_folder=work.vault.programs)
+    ended: list[OSError] = []
+
+    def sink(block: bytes) -> None:
+        try:
+            pipe.write(block)
+        except BrokenPipeError as error:
+            ended.append(error)
+            raise
+
+    try:
+        _replay(clients, stretch, replay, sink)
+    except BackupError as error:
+        if ended:  # the client has ended, and tells why
+            raise BrokenPipeError from error
+        raise
+
+
+def _replay(clients: Clients, stretch: Stretch, replay: Replay, sink: Callable[[bytes], None]) -> None:
+    def drain(pipe: IO[bytes]) -> None:
+        for block in replay.turned(iter(lambda: os.read(pipe.fileno(), BLOCK), b"")):
+            sink(block)
+
+    values = {"start": stretch.start, "stop": stretch.stop, "until": stretch.until, "files": stretch.files}
+    clients.run("scan", values, env={"TZ": "UTC"}, drain=drain)  # it reads times in its own zone

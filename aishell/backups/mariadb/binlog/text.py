@@ -1,0 +1,158 @@
+"""What `mariadb-binlog` prints, as it may be sent to a restored copy: the rows and statements of one database. Pure.
+
+Its text is a row of pieces between delimiters: settings, transactions, statements as they were run, and events in base64. A
+piece is sent on where it is known to touch nothing but the copy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+from aishell.backups.mariadb.binlog.events import Rows
+from aishell.backups.mariadb.binlog.statements import Turning
+from aishell.databases.quoting import quote
+from aishell.errors import BackupError
+
+DELIMITER = b"/*!*/;\n"
+#: Between two files the program changes the delimiter back and forth.
+_COMMENTS = re.compile(rb"(?:(?:#|DELIMITER\b)[^\n]*(?:\n|\Z)|\s+)*")
+_USE = re.compile(rb"use (`(?:[^`]|``)*`|\w+)\s*\Z")
+_SQL_MODE = re.compile(rb"@@session\.sql_mode=(\d+)")
+_CHARSET = re.compile(rb"/\*!\\C (\w+)")
+#: Settings that statements and rows were made under. Those of replication (GTIDs, the server's id) are not carried over.
+_SETTING = re.compile(rb"SET (?:TIMESTAMP=|INSERT_ID=|LAST_INSERT_ID=|@@RAND_SEED1=|@@session\.)", re.IGNORECASE)
+_DROPPED = re.compile(
+    rb"(?:/\*[!M]*\d+\s*)?SET\s+@@(?:session|global)\.(?:gtid_|server_id|skip_parallel_replication|original_|immediate_"
+    rb"|original_commit|sql_require_primary_key|default_table_encryption)",
+    re.IGNORECASE,
+)
+_TRANSACTION = re.compile(rb"(?:START TRANSACTION|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE SAVEPOINT)\b", re.IGNORECASE)
+_XA = re.compile(rb"XA (\w+)", re.IGNORECASE)
+EVENTS = b"\nBINLOG '\n"
+#: Character sets in which a quote is a byte of its own, whatever stands beside it.
+_READABLE = {b"utf8": "utf-8", b"utf8mb3": "utf-8", b"utf8mb4": "utf-8"}
+_BYTEWISE = frozenset(
+    b"latin1 latin2 latin5 latin7 ascii binary cp1250 cp1251 cp1256 cp1257 cp850 cp852 cp866 koi8r koi8u greek hebrew".split()
+)
+
+
+class Replay:
+    """The text of a binary log turned to a place. `statements` and `rows` count what was sent on."""
+
+    def __init__(self, turning: Turning, largest: int = 4 << 20, inexact: Collection[str] = ()) -> None:
+        self.turning = turning
+        self.rows = Rows(turning, largest, inexact)
+        self.statements = 0
+        self._database: str | None = None
+        self._sql_mode, self._charset = 0, b"utf8mb4"
+        self._prepared = False
+
+    def turned(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """What to send to the client, from blocks of any size. Raises BackupError for what cannot be carried over."""
+        yield b"USE " + quote(self.turning.place, "mysql").encode() + b";\nDELIMITER " + DELIMITER
+        for kind, text in _parts(blocks):
+            if kind == "statement":
+                sent: Iterable[bytes] = self._piece(text)
+            else:
+                events = self.rows.take(text) if kind == "events" else self.rows.end()
+                sent = (EVENTS + piece + b"\n'" for piece in self._unprepared(events))
+            for piece in sent:
+                yield piece + b"\n" + DELIMITER
+        yield b"ROLLBACK\n" + DELIMITER + b"DELIMITER ;\n"  # of a transaction that the end cut through
+
+    def _unprepared(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            if self._prepared:
+                raise BackupError(
+                    "the binary log has a prepared (XA) transaction, which cannot be carried over to a copy",
+                    hint="make a full backup after it",
+                )
+            yield piece
+
+    def _piece(self, piece: bytes) -> Iterable[bytes]:
+        found = _COMMENTS.match(piece)
+        text = piece[found.end() if found else 0 :].strip()
+        if not text or _DROPPED.match(text):
+            return ()
+        if (use := _USE.match(text)) is not None:
+            name = use[1][1:-1].replace(b"``", b"`") if use[1].startswith(b"`") else use[1]
+            self._database = self._text(name)
+            return ()
+        if (charset := _CHARSET.match(text)) is not None:
+            self._charset = charset[1]
+            return (text,)
+        if _SETTING.match(text):
+            if (mode := _SQL_MODE.search(text)) is not None:
+                self._sql_mode = int(mode[1])
+            return (text,)
+        if (prepared := _XA.match(text)) is not None:
+            self._prepared = prepared[1].upper() in (b"START", b"BEGIN")
+            return ()
+        if text.startswith(b"BINLOG") or b"binlog_fragment" in text[:40]:
+            raise BackupError(
+                "the binary log has events that are too large to be carried over", hint="make a full backup"
+            )
+        return (text,) if _TRANSACTION.match(text) else self._statement(text)
+
+    def _statement(self, text: bytes) -> Iterable[bytes]:
+        turned = self.turning.statements(self._text(text), self._database, self._sql_mode)
+        self.statements += bool(turned)
+        return [one.encode(self._encoding, "surrogateescape") for one in turned]
+
+    def _text(self, text: bytes) -> str:
+        return text.decode(self._encoding, "surrogateescape")
+
+    @property
+    def _encoding(self) -> str:
+        """What takes the text apart without changing a byte of it."""
+        if self._charset in _READABLE:
+            return _READABLE[self._charset]
+        if self._charset not in _BYTEWISE:
+            raise BackupError(
+                f"the binary log has a statement in {self._charset.decode()}, which cannot be carried over to a copy",
+                hint="make a full backup after it",
+            )
+        return "latin-1"
+
+
+def _parts(blocks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Each `statement` with the comments before it; of events, which may be many, lines as they come (`events`) and then `end`.
+
+    What the program says for itself before the first delimiter, and behind the last, is left out.
+    """
+    text, begun, inside, searched = bytearray(), False, False, 0
+    first = b"DELIMITER " + DELIMITER
+    for block in blocks:
+        text += block
+        while True:
+            if not begun:
+                if (found := text.find(first)) < 0:
+                    break
+                begun = True
+                del text[: found + len(first) - 1]  # line breaks are left: events are looked for behind one
+            elif inside:
+                mark = text.find(b"'")
+                end = mark if mark >= 0 else text.rfind(b"\n") + 1
+                if end > 0:
+                    yield "events", bytes(text[:end])
+                    del text[:end]
+                if mark < 0 or len(text) <= len(DELIMITER):
+                    break
+                if not text.startswith(b"'" + DELIMITER):
+                    raise BackupError("the binary log cannot be read: its events end in something else")
+                inside = False
+                del text[: len(DELIMITER)]
+                yield "end", b""
+            else:
+                found, events = text.find(DELIMITER, searched), text.find(EVENTS, searched)
+                if found < 0 and events < 0:
+                    searched = max(0, len(text) - len(EVENTS))
+                    break
+                inside = events >= 0 and not 0 <= found < events
+                if not inside:
+                    yield "statement", bytes(text[:found])
+                del text[: events + len(EVENTS) if inside else found + len(DELIMITER) - 1]
+                searched = 0
+    if inside:
+        raise BackupError("the binary log cannot be read: its events are cut off")

@@ -1,0 +1,148 @@
+"""Puts a backup back: checked before, into a new place, and compared with what the backup saw when that is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from aishell.backups.create.making import Work
+from aishell.backups.methods import ON_INCREMENTS, PROGRAMS, Chain, Method, method_of
+from aishell.backups.store.catalog import COMPARED, Entry
+from aishell.backups.store.encryption import opened
+from aishell.backups.store.manifest import FULL, Print
+from aishell.backups.store.vault import vault_of
+from aishell.backups.verify.checking import check, few, working
+from aishell.databases.base import Statement
+from aishell.errors import BackupError, NotAtHandError, NotTakenError
+from aishell.models import Server
+from aishell.registry.foreseen import program
+from aishell.registry.tool import Tool
+from aishell.running.context import Context
+
+#: How the programs and servers say that a disk is full: it says nothing of the backup.
+_NO_ROOM = re.compile(r"No space left on device|The table .* is full|database or disk is full")
+
+
+def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`restore_backup`: a backup into a place of its own.
+
+    Raises BackupError when what was restored is not what the backup saw; it stays there, to be looked at.
+    """
+    with working(tool, params, context) as work:
+        entry = work.vault.catalog.find(params["backup_id"])
+        chain = check(work, entry, again=False)
+        place = params["place"]
+        method = method_of(entry.method)
+        try:
+            with opened(work.vault, work.folder, chain) as readable:
+                method.restore(work, readable, place, until=params.get("until"), tables=params.get("only") or ())
+        except NotTakenError as error:
+            if _is_own(work, entry) and not (params.get("until") or params.get("only")):
+                work.vault.catalog.differed(entry.backup_id, f"it was not restored: {error.message}")
+            raise
+        # A part of a backup, or a later moment, is not what its fingerprints are of.
+        whole = params.get("compare") and not params.get("until") and not params.get("only")
+        expected = chain[-1][1].prints if whole else None
+        if expected is not None:
+            compared = _compared(work, method, place, expected)
+            if compared:
+                raise BackupError(f"{place} was restored and is not what the backup saw: {few(compared)}")
+        return {
+            "backup_id": entry.backup_id,
+            "place": place,
+            "identity": method.identity(work, place),
+            "compared": expected is not None,
+            "differences": [],
+            "notes": list(method.notes(place, chain[-1][1])),
+        }
+
+
+def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`restore_test`: into scratch, compared object by object with what the backup saw, and taken away again.
+
+    Where that fails it is done once more: what was in the way once is not the backup's. Raises BackupError when it does not come
+    back as it was the second time either: then the backup counts for nothing, and is kept as long as it reads whole.
+    """
+    with working(tool, params, context) as work:
+        entry = work.vault.catalog.find(params["backup_id"])
+        chain = check(work, entry, again=False)
+        try:
+            compared = _came_back(work, chain)
+        except NotAtHandError:
+            raise
+        except BackupError as first:
+            context.progress(0, 0, f"it is restored once more: {first.message}")
+            try:
+                compared = _came_back(work, chain)
+            except NotAtHandError:
+                raise
+            except BackupError as error:
+                if not _NO_ROOM.search(error.message):
+                    work.vault.catalog.differed(entry.backup_id, error.message)
+                raise
+        if compared is not None:
+            work.vault.proven(entry.backup_id, COMPARED)
+        rung = work.vault.catalog.find(entry.backup_id).rung
+        return {"backup_id": entry.backup_id, "compared": compared or 0, "differences": [], "rung": rung}
+
+
+def foresee(tool: Tool, params: Mapping[str, Any], context: Context) -> list[Statement]:
+    """What a restore will run: the programs of the method that the backup was made by."""
+    entry = vault_of(context).catalog.find(params["backup_id"])
+    used = PROGRAMS.get(entry.method, frozenset())
+    if entry.kind == FULL:
+        used -= ON_INCREMENTS
+    programs = {name: words for name, words in tool.programs.items() if words[0] in used}
+    return program(replace(tool, programs=programs), params, context.database)
+
+
+def _came_back(work: Work, chain: Chain) -> int | None:
+    """Restore the last of a chain into scratch, which goes again: how many objects came back as they were.
+
+    None where the backup has nothing to compare with, and no server could read all that came back. Raises BackupError where it
+    does not come back as it was, or does not come back.
+    """
+    manifest = chain[-1][1]
+    method, place = method_of(manifest.method), f"aishell_scratch_{work.context.run_id[:8]}"
+    method.drop(work, place)  # what a killed attempt of this run left
+    try:
+        with opened(work.vault, work.folder, chain) as readable:
+            method.restore(work, readable, place, until=None, tables=())
+        if manifest.prints is None:
+            return 0 if method.proves(work, place) else None
+        found = method.prints(work, place)
+        different = differences(method.comparable(work, manifest.prints), found)
+    finally:
+        method.drop(work, place)
+    if different:
+        raise BackupError(f"{manifest.backup_id} does not come back as it was: {few(different)}")
+    return len(found)
+
+
+def _compared(work: Work, method: Method, place: str, expected: Sequence[Print]) -> list[str]:
+    """What is other in a place than the backup saw it, the second time that it is looked at too."""
+    expected = method.comparable(work, expected)
+    return differences(expected, method.prints(work, place)) and differences(expected, method.prints(work, place))
+
+
+def _is_own(work: Work, entry: Entry) -> bool:
+    """Whether the backup was made of the server that it is restored into: another one may not take it for reasons of its own."""
+    server = work.context.facts.get("server")
+    return isinstance(server, Server) and server.identity == entry.identity
+
+
+def differences(expected: Sequence[Print], found: Sequence[Print]) -> list[str]:
+    """What is missing, new or other than it was, in words."""
+    before = {(one.kind, one.name): one for one in expected}
+    after = {(one.kind, one.name): one for one in found}
+    told = [f"{kind} {name} is missing" for kind, name in sorted(before.keys() - after.keys())]
+    told += [f"{kind} {name} was not there" for kind, name in sorted(after.keys() - before.keys())]
+    for key in sorted(before.keys() & after.keys()):
+        old, new = before[key], after[key]
+        if old.rows != new.rows:
+            told.append(f"{' '.join(key)} has {new.rows} rows instead of {old.rows}")
+        elif old.hash != new.hash:
+            told.append(f"{' '.join(key)} is different")
+    return told

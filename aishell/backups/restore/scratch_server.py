@@ -1,0 +1,108 @@
+"""A server of our own on a restored data directory: where that lies, who runs it, and how it ends. Whatever the engine."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from aishell.backups.create.making import Work
+from aishell.clients.clients import Clients, end_leftover
+from aishell.clients.disk import writing
+from aishell.errors import BackupError
+
+LOOK = 0.1
+
+
+def data_of(work: Work, place: str, account: pwd.struct_passwd | None) -> Path:
+    """The data directory of a scratch server: beside the backups, or among temporary files if its account cannot get there."""
+    root = work.vault.repository.root.resolve()
+    if account is None or all(path.stat().st_mode & 0o001 for path in (root, *root.parents)):
+        folder = root / f".{place}"
+    else:
+        folder = control_of(place) / "restored"
+    with writing(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if account is not None:
+        for path in (folder, *([folder.parent] if folder.parent != root else [])):
+            os.chown(path, account.pw_uid, account.pw_gid)
+    return folder / "data"
+
+
+def remove(work: Work, place: str) -> None:
+    """Take the server away, and whatever is left of one that was killed."""
+    control = control_of(place)
+    end_leftover(control)
+    for folder in (control, work.vault.repository.root.resolve() / f".{place}"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def control_of(place: str) -> Path:
+    """The folder of the socket, whose path has to be short, and of the settings."""
+    return Path(tempfile.gettempdir()).resolve() / place
+
+
+def account_of(names: Sequence[str]) -> pwd.struct_passwd | None:
+    """Whom root runs a server as, the first of these that there is; None for all others, who run it themselves."""
+    if os.geteuid() != 0:
+        return None
+    for name in names:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise BackupError("root may not run a database server, and there is no account for it", hint=f"add {names[0]}")
+
+
+def own(path: Path, account: pwd.struct_passwd | None) -> None:
+    """Give a folder with all that is in it to who runs the server."""
+    if account is not None:
+        for one in (path, *path.rglob("*")):
+            os.chown(one, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+
+@contextmanager
+def running(
+    work: Work,
+    program: str,
+    values: Mapping[str, Any],
+    control: Path,
+    account: pwd.struct_passwd | None,
+    *,
+    folder: Path,
+    ready: Callable[[], bool],
+) -> Iterator[None]:
+    """A server by a program of the tool, from when it is `ready`; it ends with the block.
+
+    Raises what it failed with, or BackupError where it ends before it is ready.
+    """
+    done = Event()
+    context = replace(work.context, cancelled=lambda: done.is_set() or work.context.cancelled())
+    server = Clients(work.tool, context, control, bin_folder=work.clients.bin_folder)
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            server.run(program, values, account=account, folder=folder)
+        except Exception as error:  # raised again below, in the thread that waits for it
+            failures.append(error)
+
+    thread = Thread(target=run, name="scratch server")
+    thread.start()
+    try:
+        while not ready():
+            if not thread.is_alive():
+                raise failures[0] if failures else BackupError("the restored server ended by itself")
+            time.sleep(LOOK)
+        yield
+    finally:
+        done.set()
+        thread.join()

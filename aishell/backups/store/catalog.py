@@ -1,0 +1,308 @@
+"""The backups that `state.db` knows of, and how far each was proven. It can be made again from the manifests alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from aishell.backups.store.manifest import FULL, Manifest
+from aishell.backups.store.repository import inside
+from aishell.errors import AmbiguousNameError, NotAtHandError, UnknownNameError
+from aishell.models import SAFETY_STEP, now
+from aishell.state.connection import Record, marks
+from aishell.state.store import Store
+
+#: How far a backup was proven, each step including those before it.
+RUNGS = ("written", "checksummed", "readable", "restored-and-compared")
+WRITTEN, CHECKSUMMED, VERIFIED, COMPARED = RUNGS
+GONE = "its folder is not there"
+
+
+@dataclass(frozen=True)
+class CopyRead:
+    """When a copy was last read, in UTC, and what was wrong with it, if anything was."""
+
+    at: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a backup was proven, and what is kept of it beside the manifest (see `Entry`)."""
+
+    rung: str = WRITTEN
+    rung_at: str | None = None
+    compared_at: str | None = None
+    problem: str | None = None
+    differs: str | None = None
+    pinned: bool = False
+    copies: tuple[str, ...] = ()
+    copies_read: Mapping[str, CopyRead] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A backup in the catalog.
+
+    `problem`: what the last look at its files found wrong, or what is wrong with those it rests on: it is damaged. `differs`: it
+    reads whole, and what was restored from it was not what it saw, or it could not be restored: it counts for nothing, and is not
+    removed for that. `path` is that of its folder; the catalog has it relative to the repository. `copies`: second places that
+    have it, and how each of these was when it was last read.
+    """
+
+    backup_id: str
+    target: str
+    identity: str
+    engine: str
+    kind: str
+    method: str
+    parent: str | None
+    database: str
+    started_at: str
+    finished_at: str
+    path: str
+    bytes: int
+    source_bytes: int | None
+    run_id: str
+    digest: str
+    rung: str
+    rung_at: str
+    compared_at: str | None = None
+    problem: str | None = None
+    pinned: bool = False
+    copies: tuple[str, ...] = ()
+    differs: str | None = None
+    copies_read: Mapping[str, CopyRead] = field(default_factory=dict)
+
+    @property
+    def readable(self) -> bool:
+        """Whether it was checksummed and fully read, and no damage was found since."""
+        return self.problem is None and RUNGS.index(self.rung) >= RUNGS.index(VERIFIED)
+
+    @property
+    def verified(self) -> bool:
+        """Whether it counts as a backup: it is readable, and comes back as it was as far as that was tried."""
+        return self.readable and self.differs is None
+
+    @property
+    def replaced(self) -> bool:
+        """Whether it was made of what a restore in place was about to replace: it stands in for no other backup."""
+        return self.backup_id.endswith(f"-{SAFETY_STEP}")
+
+    @property
+    def wrong(self) -> str | None:
+        """Why it counts for nothing, where something was found."""
+        return self.problem or self.differs
+
+    @property
+    def sound_copies(self) -> tuple[str, ...]:
+        """The second places whose copy was as it should be when it was last read."""
+        return tuple(name for name in self.copies if name not in self.copies_read or not self.copies_read[name].problem)
+
+    @property
+    def compared(self) -> bool:
+        """Whether it came back as it was, and nothing was found wrong since."""
+        return self.verified and self.compared_at is not None
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.path)
+
+
+def newest(entries: Iterable[Entry], *, verified: bool) -> dict[str, Entry]:
+    """Target -> its newest backup of which no damage is known, or that is verified. What a restore in place replaced is none."""
+    sound = [one for one in entries if not one.replaced and (one.verified if verified else not one.wrong)]
+    return {one.target: one for one in sorted(sound, key=lambda one: one.started_at)}
+
+
+class Catalog:
+    """Reads and writes the table `backups`. Each change is one transaction; then `changed` is told of it.
+
+    `root` is the folder of backups: a site that is copied or moved with it looks at its own files.
+    """
+
+    def __init__(self, store: Store, root: Path, changed: Callable[[Entry], None] = lambda entry: None) -> None:
+        self.store, self.root, self.changed = store, root.resolve(), changed
+
+    def add(
+        self,
+        manifest: Manifest,
+        folder: Path,
+        *,
+        rung: str = CHECKSUMMED,
+        pinned: bool = False,
+        standing: Standing | None = None,
+    ) -> Entry:
+        """A backup that got its name; of one that is known already only the place is changed.
+
+        `standing`: what was noted of it beside its manifest, for a catalog that is made again.
+        """
+        known = standing or Standing(rung=rung, pinned=pinned)
+        values = {
+            "backup_id": manifest.backup_id,
+            "target": manifest.target,
+            "identity": manifest.identity,
+            "engine": manifest.engine,
+            "kind": manifest.kind,
+            "method": manifest.method,
+            "parent": manifest.parent,
+            "database": manifest.database,
+            "started_at": manifest.started_at,
+            "finished_at": manifest.finished_at,
+            "path": str(inside(self.root, folder).relative_to(self.root)),
+            "bytes": manifest.bytes,
+            "source_bytes": manifest.source_bytes,
+            "run_id": manifest.run_id,
+            "digest": manifest.digest,
+            "rung": known.rung,
+            "rung_at": known.rung_at or now(),
+            "compared_at": known.compared_at,
+            "problem": known.problem,
+            "differs": known.differs,
+            "pinned": int(known.pinned),
+            "copies": json.dumps(known.copies),
+            "copies_read": _packed(known.copies_read),
+        }
+        with self.store.write() as connection:
+            connection.insert("backups", values, known="ON CONFLICT (backup_id) DO UPDATE SET path = excluded.path")
+        return self.find(manifest.backup_id)
+
+    def all(self, target: str | None = None) -> list[Entry]:
+        """Every backup, the oldest first; one whose folder is gone, or of one that it rests on, has that for its problem."""
+        with self.store.read() as connection:
+            rows = connection.all("SELECT * FROM backups ORDER BY started_at, backup_id")
+        entries = _with_chains([_there(self._entry(row)) for row in rows])
+        return [entry for entry in entries if target in (None, entry.target)]
+
+    def find(self, name: str) -> Entry:
+        """A backup by its id or the beginning of it. Raises UnknownNameError and AmbiguousNameError."""
+        known = self.all()
+        found = [entry for entry in known if entry.backup_id == name] or [
+            entry for entry in known if name and entry.backup_id.startswith(name)
+        ]
+        if len(found) > 1:
+            raise AmbiguousNameError("backup", name, (entry.backup_id for entry in found))
+        if not found:
+            raise UnknownNameError("backup", name, (entry.backup_id for entry in known), "the catalog")
+        return found[0]
+
+    def at(self, folder: Path) -> Entry:
+        """A backup by its folder. Raises UnknownNameError."""
+        entries = self.all()
+        for entry in entries:
+            if entry.folder.resolve() == folder.resolve():
+                return entry
+        raise UnknownNameError("backup", str(folder), (str(entry.folder) for entry in entries))
+
+    def proven(self, backup_id: str, rung: str) -> None:
+        """It was looked at and is sound as far as `rung`; a higher rung that it had stays: it is what it was then.
+
+        That it reads whole does not tell that it comes back as it was: only another restore does.
+        """
+        highest = max(self.find(backup_id).rung, rung, key=RUNGS.index)
+        compared = {"compared_at": now(), "differs": None} if rung == COMPARED else {}
+        self._looked(backup_id, rung=highest, rung_at=now(), problem=None, **compared)
+
+    def failed(self, backup_id: str, problem: str) -> None:
+        """It was looked at and is not sound: it counts for nothing until it is looked at again."""
+        self._looked(backup_id, rung_at=now(), problem=problem)
+
+    def differed(self, backup_id: str, how: str) -> None:
+        """It reads whole, and does not come back as it was: it counts for nothing until a restore of it was compared."""
+        self._looked(backup_id, rung_at=now(), differs=how)
+
+    def pin(self, backup_id: str, pinned: bool) -> None:
+        """Whether retention has to leave it alone."""
+        self._change(backup_id, pinned=int(pinned))
+
+    def copied(self, backup_id: str, place: str) -> None:
+        """A second place has it too, and was compared with the first."""
+        self.copy_read(backup_id, place, None)
+
+    def copy_read(self, backup_id: str, place: str, problem: str | None) -> None:
+        """The copy in a second place was read now; `problem`: what is wrong with it."""
+        entry = self.find(backup_id)
+        read = {**entry.copies_read, place: CopyRead(now(), problem)}
+        self._change(backup_id, copies=json.dumps(sorted({*entry.copies, place})), copies_read=_packed(read))
+
+    def forget(self, backup_ids: Sequence[str]) -> None:
+        """Take out what is no longer there."""
+        with self.store.write() as connection:
+            names, values = marks(backup_ids)
+            connection.execute(f"DELETE FROM backups WHERE backup_id IN ({names})", values)  # noqa: S608  nothing but marks
+
+    def note(self, backup_id: str) -> None:
+        """Tell `changed` how a backup stands now."""
+        with self.store.read() as connection:
+            row = connection.first("SELECT * FROM backups WHERE backup_id = :name", {"name": backup_id})
+        if row is not None:
+            self.changed(self._entry(row))
+
+    def _looked(self, backup_id: str, **values: Any) -> None:
+        """What came of a look. Where it cannot be noted beside the backup, as on a full or read-only disk, the catalog has it."""
+        try:
+            self._change(backup_id, **values)
+        except NotAtHandError:
+            return
+
+    def _change(self, backup_id: str, **values: Any) -> None:
+        with self.store.write() as connection:
+            connection.update("backups", "backup_id = :name", {"name": backup_id}, values)
+        self.note(backup_id)
+
+    def _entry(self, row: Record) -> Entry:
+        known = {
+            "path": str(self.root / _within(self.root, row["path"])),
+            "pinned": bool(row["pinned"]),
+            "copies": tuple(json.loads(row["copies"])),
+            "copies_read": {name: CopyRead(**one) for name, one in json.loads(row["copies_read"]).items()},
+        }
+        return Entry(**{**dict(row), **known})
+
+
+def _packed(read: Mapping[str, CopyRead]) -> str:
+    return json.dumps({name: asdict(one) for name, one in sorted(read.items())})
+
+
+def _within(root: Path, noted: str) -> Path:
+    """The folder of a backup relative to that of all, as a catalog has it.
+
+    A catalog that was made before paths were relative has absolute ones: in a site that was copied they lead to the files of the
+    other one. The end of the path is the same in both.
+    """
+    path = Path(noted)
+    if not path.is_absolute():
+        return path
+    if path.is_relative_to(root):
+        return path.relative_to(root)
+    ends = [Path(*path.parts[at:]) for at in range(1, len(path.parts) - 1)]
+    return next((end for end in ends if (root / end).is_dir()), Path(*path.parts[-2:]))
+
+
+def _there(entry: Entry) -> Entry:
+    return entry if entry.problem or entry.folder.is_dir() else replace(entry, problem=GONE)
+
+
+def _with_chains(entries: Sequence[Entry]) -> list[Entry]:
+    """With what is wrong with those that each rests on: it cannot be restored without them."""
+    known = {entry.backup_id: entry for entry in entries}
+    return [_inheriting(entry, known) for entry in entries]
+
+
+def _inheriting(entry: Entry, known: Mapping[str, Entry]) -> Entry:
+    seen, at, problem, differs = {entry.backup_id}, entry, entry.problem, entry.differs
+    while problem is None and at.kind != FULL:
+        parent = known.get(at.parent or "")
+        if parent is None or parent.backup_id in seen:
+            problem = f"it rests on {at.parent}, which is not there"
+            break
+        if parent.problem is not None:
+            problem = f"it rests on {parent.backup_id}, which is not sound"
+        elif parent.differs is not None:
+            differs = differs or f"it rests on {parent.backup_id}, which does not come back as it was"
+        seen.add(parent.backup_id)
+        at = parent
+    return replace(entry, problem=problem, differs=differs)

@@ -1,0 +1,250 @@
+"""A second place for a backup: copied, read back from there and compared, and only then counted; and read again in time."""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from aishell.backups.carried import carried
+from aishell.backups.methods import ELSEWHERE
+from aishell.backups.store.catalog import Entry
+from aishell.backups.store.manifest import File, Manifest
+from aishell.backups.store.repository import MANIFEST, Repository
+from aishell.backups.store.vault import Vault, vault_of
+from aishell.backups.verify.checking import few, refuse
+from aishell.backups.verify.digests import Cancelled, problems, sha256_of
+from aishell.clients.disk import writing
+from aishell.commands import command
+from aishell.errors import BackupError, NotAtHandError
+from aishell.folders import folder_name
+from aishell.running.context import Context
+
+
+def copy(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`copy_backup`: a backup, and what it rests on, to every second place of the site that does not have it yet."""
+    vault = vault_of(context)
+    if not vault.copies:
+        raise BackupError("there is no second place for backups", hint="set `backup_copies:` in config/aishell.yaml")
+    entry = vault.catalog.find(params["backup_id"])
+    if entry.method in ELSEWHERE:
+        raise BackupError(
+            f"the rows of {entry.backup_id} are not in its folder",
+            hint=f"a second repository of {entry.method}'s is for that",
+        )
+    copied, size = [], 0
+    for folder, manifest in vault.chain(entry):
+        missing = [name for name in vault.copies if name not in vault.catalog.find(manifest.backup_id).sound_copies]
+        refuse(manifest, problems(folder, manifest, context.cancelled))
+        for name in missing:
+            _put(vault, name, folder, manifest, context.cancelled)
+            copied.append({"backup_id": manifest.backup_id, "place": name})
+            size += manifest.bytes
+        vault.stand(manifest.backup_id)
+    return {"copied": copied, "bytes": size}
+
+
+def verify(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`verify_copies`: read the copies of a backup, or of all of the target, that were not read for so many days or were damaged.
+
+    Raises BackupError naming those that are damaged and stay so; NotAtHandError where a place could not be looked at.
+    """
+    vault, name = vault_of(context), params["backup_id"]
+    chosen = [vault.catalog.find(name)] if name else vault.entries(context.target)
+    due = _ago(params["days"])
+    copies = [(_read_at(entry, place), entry, place) for entry in chosen for place in entry.copies]
+    read, copied, size, unreached, damaged, broken = [], [], 0, set[str](), list[str](), list[str]()
+    for at, entry, place in sorted(copies, key=lambda one: one[0]):  # the longest unread first
+        fresh = params["days"] and at > due and place in entry.sound_copies
+        if fresh or place in unreached:
+            continue
+        try:
+            found = place_of(place).problems(entry, context.cancelled)
+        except NotAtHandError as error:
+            unreached.add(place)
+            damaged.append(error.message)
+            broken.append(entry.backup_id)
+            continue
+        problem = few(found) if found else None
+        vault.catalog.copy_read(entry.backup_id, place, problem)
+        read.append({"backup_id": entry.backup_id, "place": place, "problem": problem})
+        size += entry.bytes
+        if found and params["again"] and entry.readable and place in vault.copies:
+            manifest = vault.manifest(entry)
+            refuse(manifest, problems(entry.folder, manifest, context.cancelled))
+            _put(vault, place, entry.folder, manifest, context.cancelled)
+            copied.append({"backup_id": entry.backup_id, "place": place})
+        elif found:
+            damaged.append(f"{entry.backup_id} in {place}: {problem}")
+            broken.append(entry.backup_id)
+    if damaged:
+        kind = NotAtHandError if unreached and len(unreached) == len(damaged) else BackupError
+        raise kind(
+            f"copies are not as they should be: {few(damaged)}",
+            hint=f"{command('backups', 'show', broken[0])} tells of each copy",
+        )
+    return {"read": read, "copied": copied, "bytes": size}
+
+
+def _ago(days: float) -> str:
+    """So many days ago, as times are noted."""
+    return (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="microseconds")
+
+
+def _read_at(entry: Entry, place: str) -> str:
+    """When a copy was last read; of one that never was, before all others."""
+    return entry.copies_read[place].at if place in entry.copies_read else ""
+
+
+def _put(vault: Vault, name: str, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
+    """A copy, in the place of one that was found damaged; the backup itself was just compared with its manifest."""
+    place, known = place_of(name), vault.catalog.find(manifest.backup_id)
+    if name in known.copies and name not in known.sound_copies:
+        place.discard(manifest)
+    place.put(folder, manifest, cancelled)
+    vault.catalog.copied(manifest.backup_id, name)
+
+
+class Place(ABC):
+    """Somewhere else where whole backups are kept, under the same names."""
+
+    @abstractmethod
+    def put(self, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
+        """Copy a backup there and compare what arrived. Raises BackupError when it is not the same."""
+
+    @abstractmethod
+    def problems(self, entry: Entry, cancelled: Cancelled) -> list[str]:
+        """What is wrong with the copy of a backup, read from beginning to end: the backup itself may be gone.
+
+        Raises NotAtHandError where the place cannot be looked at.
+        """
+
+    @abstractmethod
+    def discard(self, manifest: Manifest) -> None:
+        """Take a copy away that is damaged, if there is anything of it."""
+
+
+class Folder(Place):
+    """A folder, of another disk or a mounted one."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.repository = Repository(root)
+
+    def put(self, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
+        self._require_mounted()
+        repository = self.repository
+        final = repository.folder(manifest.target) / manifest.backup_id
+        if final.exists():
+            refuse(manifest, problems(final, manifest, cancelled))
+            return
+        partial = repository.begin(repository.folder(manifest.target), manifest.backup_id)
+        try:
+            with writing(partial):
+                for file in manifest.files:
+                    (partial / file.path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    shutil.copyfile(folder / file.path, partial / file.path)
+            refuse(manifest, problems(partial, manifest, cancelled))
+            repository.publish(partial, manifest)
+        except BaseException:
+            repository.discard(partial)
+            raise
+
+    def problems(self, entry: Entry, cancelled: Cancelled) -> list[str]:
+        self._require_mounted()
+        if not any(self.root.iterdir()):  # a mount point without its disk has nothing in it
+            raise NotAtHandError(f"{self.root} is empty: is its disk mounted?")
+        there = self.repository.folder(entry.target) / entry.backup_id
+        if not there.is_dir():
+            return ["it is not there"]
+        try:
+            manifest = self.repository.manifest(there)
+        except NotAtHandError:
+            raise
+        except BackupError as error:
+            return [error.message]
+        return _other(manifest, entry) or problems(there, manifest, cancelled)
+
+    def discard(self, manifest: Manifest) -> None:
+        there = self.repository.folder(manifest.target) / manifest.backup_id
+        if there.exists():
+            self.repository.remove(there)
+
+    def _require_mounted(self) -> None:
+        if not self.root.is_dir():
+            raise NotAtHandError(f"{self.root} is not there: is its disk mounted?")
+
+
+class ObjectStore(Place):
+    """A place by its URL, through fsspec. The manifest goes last: without one there is no backup."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            from fsspec.core import url_to_fs
+        except ImportError as error:
+            raise NotAtHandError(f"{url} needs fsspec", hint="pip install 'aishell[object-stores]'") from error
+        self.store, self.root = url_to_fs(url)
+
+    def put(self, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
+        home = self._home(manifest.target, manifest.backup_id)
+        with writing(Path(home)):
+            for file in manifest.files:
+                self.store.makedirs(f"{home}/{file.path}".rpartition("/")[0], exist_ok=True)
+                self.store.put_file(str(folder / file.path), f"{home}/{file.path}")
+                with self.store.open(f"{home}/{file.path}", "rb") as arrived:
+                    if sha256_of(arrived, cancelled) != file.sha256:
+                        raise BackupError(f"{file.path} did not arrive at {home} as it is here")
+            for name, text in carried(manifest):
+                self.store.pipe_file(f"{self.root}/{name}", text.encode())
+            self.store.put_file(str(folder / MANIFEST), f"{home}/{MANIFEST}")
+
+    def problems(self, entry: Entry, cancelled: Cancelled) -> list[str]:
+        home = self._home(entry.target, entry.backup_id)
+        try:
+            manifest = Manifest.of(self.store.cat_file(f"{home}/{MANIFEST}").decode(), f"{home}/{MANIFEST}")
+        except FileNotFoundError:
+            return [f"{MANIFEST} is missing"]
+        except OSError as error:
+            raise NotAtHandError(f"{home} cannot be read: {error}") from error
+        except (BackupError, UnicodeDecodeError) as error:
+            return [str(error)]
+        return _other(manifest, entry) or [
+            wrong for file in manifest.files if (wrong := self._wrong(home, file, cancelled)) is not None
+        ]
+
+    def discard(self, manifest: Manifest) -> None:
+        home = self._home(manifest.target, manifest.backup_id)
+        with writing(Path(home)), suppress(FileNotFoundError):
+            self.store.rm(home, recursive=True)
+
+    def _wrong(self, home: str, file: File, cancelled: Cancelled) -> str | None:
+        try:
+            with self.store.open(f"{home}/{file.path}", "rb") as there:
+                same = sha256_of(there, cancelled) == file.sha256
+        except FileNotFoundError:
+            return f"{file.path} is missing"
+        except OSError as error:
+            raise NotAtHandError(f"{home}/{file.path} cannot be read: {error}") from error
+        return None if same else f"{file.path} was changed or is damaged"
+
+    def _home(self, target: str, backup_id: str) -> str:
+        return f"{self.root}/{folder_name(target)}/{backup_id}"
+
+
+def _other(manifest: Manifest, entry: Entry) -> list[str]:
+    """Whether a manifest in a second place is another one than the catalog knows."""
+    return [] if manifest.digest == entry.digest else ["its manifest is another one than when it was made"]
+
+
+def place_of(name: str) -> Place:
+    """A folder by its absolute path, or an object store by its URL. Raises BackupError for what is neither."""
+    if "://" in name:
+        return ObjectStore(name)
+    path = Path(name)
+    if not path.is_absolute():
+        raise BackupError(f"the second place {name!r} is neither an absolute path nor a URL")
+    return Folder(path)

@@ -1,0 +1,86 @@
+"""Encrypts a backup to the keys of its recipients, in age's format: authenticated, and the key that opens it is not needed here.
+
+What was written is read through before it is encrypted, because afterwards only who has the key can do that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.vault import Vault
+from aishell.clients.disk import writing
+from aishell.errors import BackupError, NotAtHandError
+
+SUFFIX = ".age"
+
+
+def encrypt(paths: Iterable[Path], recipients: Sequence[str]) -> None:
+    """The files of a backup in the making, each in the place of what it was. Raises BackupError for what is no key."""
+    pyrage = _library()
+    try:
+        keys = [pyrage.x25519.Recipient.from_str(text) for text in recipients]
+    except pyrage.RecipientError as error:
+        raise BackupError(f"one of backup_recipients is no age key: {error}") from error
+    for path in paths:
+        with writing(path):
+            pyrage.encrypt_file(str(path), f"{path}{SUFFIX}", keys)
+            path.unlink()
+
+
+@contextmanager
+def opened(vault: Vault, work: Path, chain: Sequence[tuple[Path, Manifest]]) -> Iterator[list[tuple[Path, Manifest]]]:
+    """The same backups to be read: those that are encrypted as copies in the work folder, which go afterwards."""
+    import shutil
+
+    plain = work / ".opened"
+    try:
+        yield [
+            (_decrypted(vault, folder, plain / manifest.backup_id), manifest)
+            if is_encrypted(manifest)
+            else (folder, manifest)
+            for folder, manifest in chain
+        ]
+    finally:
+        shutil.rmtree(plain, ignore_errors=True)
+
+
+def is_encrypted(manifest: Manifest) -> bool:
+    """Whether its files can be read with a key alone."""
+    return bool(manifest.details.get("recipients"))
+
+
+def _decrypted(vault: Vault, folder: Path, into: Path) -> Path:
+    """Raises NotAtHandError without the right key: whether the file is what was encrypted its digest tells."""
+    pyrage = _library()
+    if vault.identity is None:
+        raise NotAtHandError(
+            f"{folder.name} is encrypted", hint="name the file of the key: backup_identity in config/aishell.yaml"
+        )
+    try:
+        lines = vault.identity.read_text(encoding="utf-8").splitlines()
+        keys = [pyrage.x25519.Identity.from_str(line.strip()) for line in lines if line.strip() and line[0] != "#"]
+    except OSError as error:
+        raise NotAtHandError(f"the key {vault.identity} cannot be read: {error.strerror}") from error
+    except pyrage.IdentityError as error:
+        raise NotAtHandError(f"{vault.identity} holds no age key") from error
+    for path in sorted(folder.rglob(f"*{SUFFIX}")):
+        target = into / path.relative_to(folder).with_name(path.name.removesuffix(SUFFIX))
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with writing(target):
+            try:
+                pyrage.decrypt_file(str(path), str(target), keys)
+            except pyrage.DecryptError as error:
+                raise NotAtHandError(f"{path} cannot be decrypted with the key at hand: {error}") from error
+    return into
+
+
+def _library() -> Any:
+    try:
+        import pyrage
+    except ImportError as error:
+        raise NotAtHandError("encrypted backups need pyrage", hint="pip install 'aishell[encryption]'") from error
+    return pyrage

@@ -1,0 +1,210 @@
+"""Removes what retention lets go, and says why the rest stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import fields
+from datetime import UTC, datetime
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from aishell.backups.create.making import Work
+from aishell.backups.methods import ELSEWHERE, method_of
+from aishell.backups.store.catalog import GONE, Entry
+from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.repository import TRASH
+from aishell.backups.store.retention import Decision, Kept, Rules, decide
+from aishell.backups.store.vault import Vault, vault_of
+from aishell.backups.verify.checking import working
+from aishell.commands import command
+from aishell.errors import BackupError, NotAtHandError, ParameterError, UnknownNameError
+from aishell.folders import folder_name
+from aishell.models import Server
+from aishell.registry.tool import Tool
+from aishell.running.context import Context
+from aishell.state.history import last_failure
+
+#: Backups that may go in one run, unless the rules say another number: a mistake in them is seen before all is gone.
+AT_MOST = 20
+_MAKES = ("backup_database_full", "backup_database_incremental", "backup_cluster", "backup_pgbackrest")
+
+#: Gives what it takes to run the programs of the tool that removes backups.
+WorkOf = Callable[[Manifest], AbstractContextManager[Work]]
+
+
+def without_programs(manifest: Manifest) -> AbstractContextManager[Work]:
+    """Raises BackupError: to remove this backup takes a program."""
+    raise BackupError(
+        f"more of {manifest.backup_id} than its folder has to go",
+        hint=f"{command('backups', 'prune', '--target', manifest.target)} removes all of it",
+    )
+
+
+def rules_of(given: Mapping[str, Any]) -> Rules:
+    """Raises UnknownNameError or ParameterError for a rule that is not one."""
+    known = {field.name for field in fields(Rules)}
+    for name, value in given.items():
+        if name not in known:
+            raise UnknownNameError("retention rule", name, known)
+        whole = isinstance(value, int) or (name == "days" and isinstance(value, float) and isfinite(value))
+        if not whole or isinstance(value, bool) or value < 0:
+            kind = "a number" if name == "days" else "a whole number"
+            raise ParameterError(f"the retention rule {name} is {value!r}, not {kind} from 0 on")
+    return Rules(**{"at_most": AT_MOST, **given})
+
+
+def decisions(
+    vault: Vault, target: str | None, rules: Rules, now: datetime, *, despite_failure: bool = False
+) -> list[Decision]:
+    """What retention says of every backup of a target, or of all, the newest first.
+
+    Nothing goes while the newest backup of a target is not sound, or the last one that was begun failed, unless that is said to
+    be no reason: then there may be no room for another one.
+    """
+    entries = vault.entries()
+    by_id = {entry.backup_id: entry for entry in entries}
+    stopped = {} if despite_failure else _stopped(vault, entries)
+
+    def frozen(backup: Kept) -> str | None:
+        entry = by_id[backup.backup_id]
+        return stopped.get(entry.target) if entry.folder.is_dir() else GONE
+
+    return decide(
+        map(_kept, entries),
+        rules,
+        now,
+        asked=lambda backup: target in (None, by_id[backup.backup_id].target),
+        frozen=frozen,
+    )
+
+
+def remove(
+    vault: Vault,
+    chosen: Sequence[Decision],
+    told: Callable[[Entry], None] = lambda entry: None,
+    work_of: WorkOf = without_programs,
+) -> list[str]:
+    """Remove what may go, what rests on others first; `told` hears of each before it goes.
+
+    A backup loses its name, then its place in the catalog, and is deleted last: whenever that is cut off, it is there whole or
+    not at all, and `finish` does the rest.
+    """
+    removed = []
+    for decision in sorted((d for d in chosen if d.goes), key=lambda d: d.turn or 0):
+        entry = vault.catalog.find(decision.backup.backup_id)
+        _require_own(vault, entry)
+        _release(vault, entry.folder, work_of, look_only=True)
+        told(entry)
+        bury(vault, vault.repository.discredit(entry.folder), work_of)
+        removed.append(entry.backup_id)
+    return removed
+
+
+def bury(vault: Vault, trash: Path, work_of: WorkOf) -> str:
+    """All that comes after a backup has lost its name: its place in the catalog, what it has elsewhere, its folder. Its id."""
+    backup_id = trash.name.removeprefix(TRASH)
+    vault.catalog.forget([backup_id])
+    _release(vault, trash, work_of, look_only=False)
+    vault.repository.delete(trash)
+    return backup_id
+
+
+def finish(vault: Vault, target: str, work_of: WorkOf = without_programs) -> list[str]:
+    """Finish the removals of a target that were cut off; the ids of those backups."""
+    left = [trash for trash in vault.repository.trash() if trash.parent.name == folder_name(target)]
+    return [bury(vault, trash, work_of) for trash in left]
+
+
+def cleanup_postgresql(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`cleanup_old_backups`, with the program of those that are in a repository of its own."""
+    return cleanup(params, context, lambda manifest: working(tool, params, context))
+
+
+def cleanup(params: Mapping[str, Any], context: Context, work_of: WorkOf = without_programs) -> dict[str, Any]:
+    """`cleanup_old_backups`: of this target, by the rules given."""
+    vault = vault_of(context)
+    finished = finish(vault, context.target, work_of)
+    chosen = decisions(vault, context.target, rules_of(params["retention"]), datetime.now(UTC))
+    removed = remove(vault, chosen, work_of=work_of)
+    return {
+        "removed": [*finished, *removed],
+        "removed_bytes": sum(one.backup.bytes for one in chosen if one.backup.backup_id in removed),
+        "kept": [{"backup_id": d.backup.backup_id, "rules": reasons(d)} for d in chosen if not d.goes],
+    }
+
+
+def reasons(decision: Decision) -> list[str]:
+    """Why a backup stays; nothing for one that goes."""
+    return [*decision.rules, *([decision.waits] if decision.waits else [])]
+
+
+def find_last(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """`find_last_backup`: the newest verified backup of this very server."""
+    server = context.facts.get("server")
+    identity = server.identity if isinstance(server, Server) else ""
+    entry = vault_of(context).newest(context.target, identity, kind=params.get("kind"))
+    if entry is None:
+        return {"backup": None}
+    shown = ("backup_id", "kind", "method", "started_at", "bytes", "rung", "parent", "path")
+    return {"backup": {name: getattr(entry, name) for name in shown}}
+
+
+def _release(vault: Vault, folder: Path, work_of: WorkOf, *, look_only: bool) -> None:
+    """Let what a backup has elsewhere go, or see whether it may."""
+    try:
+        manifest = vault.repository.manifest(folder)
+    except NotAtHandError:
+        raise
+    except BackupError:
+        return  # what it had elsewhere nobody knows any more
+    if manifest.method in ELSEWHERE:
+        with work_of(manifest) as work:
+            method_of(manifest.method).release(work, manifest, look_only=look_only)
+
+
+def _require_own(vault: Vault, entry: Entry) -> None:
+    """Raises BackupError where what lies in a backup's place is another backup, as when somebody has exchanged their folders."""
+    if entry.folder.name != entry.backup_id:
+        raise BackupError(f"{entry.folder} has another name than {entry.backup_id}: it was not removed")
+    try:
+        found = vault.repository.manifest(entry.folder).backup_id
+    except BackupError:
+        return  # it is damaged, and goes for what it was
+    if found != entry.backup_id:
+        raise BackupError(
+            f"{entry.folder} holds {found}: it was not removed", hint="put every backup into the folder of its own name"
+        )
+
+
+def _stopped(vault: Vault, entries: Sequence[Entry]) -> dict[str, str]:
+    """Target -> why none of its backups may go now."""
+    newest = {entry.target: entry for entry in entries}
+    stopped = {}
+    for target, entry in newest.items():
+        failed = last_failure(vault.store(), target, _MAKES)
+        if failed is not None:
+            stopped[target] = f"the last backup failed (run {failed[0][:8]})"
+        elif not entry.verified:
+            stopped[target] = f"the newest backup, {entry.backup_id}, is not verified"
+    return stopped
+
+
+def _kept(entry: Entry) -> Kept:
+    at = datetime.fromisoformat(entry.started_at)
+    return Kept(
+        backup_id=entry.backup_id,
+        group=f"{entry.target} {entry.identity} {entry.database}",
+        kind=entry.kind,
+        at=at if at.tzinfo else at.replace(tzinfo=UTC),
+        parent=entry.parent,
+        bytes=entry.bytes,
+        verified=entry.verified,
+        damaged=entry.problem is not None,
+        compared=entry.readable and entry.compared_at is not None,
+        pinned=entry.pinned,
+        differs=entry.readable and entry.differs is not None,
+        copied=bool(entry.sound_copies),
+        replaced=entry.replaced,
+    )

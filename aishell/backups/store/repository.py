@@ -1,0 +1,201 @@
+"""The folder of backups: `<root>/<target>/<backup id>/`. A backup is there whole, under its name, or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from aishell.backups.carried import carried
+from aishell.backups.store.manifest import Manifest
+from aishell.clients.disk import writing
+from aishell.errors import BackupError, NotAtHandError, ParameterError
+from aishell.folders import folder_name, sync
+
+MANIFEST, STANDING = "manifest.json", "standing.json"
+PARTIAL, TRASH, WORK = ".partial-", ".trash-", ".work-"
+#: What a backup's name looks like: when, what, the beginning of the run's id, the step.
+_NAME = re.compile(r"\d{8}T\d{6}Z-(full|incremental)-([^-]*)-.*")
+#: What was restored, where nobody said where to: no backup is looked for in it.
+_RESTORED = re.compile(r"restored-\d{8}T\d{6}(\.\d{3})?Z")
+
+
+def inside(root: Path, given: str | Path) -> Path:
+    """`given`, relative to the root or absolute, as a path within the root and not the root itself.
+
+    Raises ParameterError, also for a variable that nobody has filled in: it would be taken for a name.
+    """
+    path = (root / given).resolve()
+    if not str(given).strip() or path == root.resolve() or not path.is_relative_to(root.resolve()) or "$" in str(given):
+        raise ParameterError(
+            f"{str(given)!r} is no place inside {root}",
+            hint="set `backups:` in config/aishell.yaml to where backups may be",
+        )
+    return path
+
+
+class Repository:
+    """The backups of all targets below one root folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, target: str, destination: str = "") -> Path:
+        """Where a target's backups are; `destination` is a folder inside the root. Raises ParameterError for one outside.
+
+        Hidden folders are ours: what is unfinished, and trash.
+        """
+        home = inside(self.root, Path(destination) / folder_name(target))
+        if any(part.startswith(".") for part in home.relative_to(self.root.resolve()).parts):
+            raise ParameterError(f"{destination!r} is a hidden folder", hint="name one that does not begin with a dot")
+        return home
+
+    def place(self, at: datetime, suffix: str = "", word: str = "restored") -> Path:
+        """A new place on this host for what is restored, or for what that has replaced."""
+        return self.root.absolute() / f"{word}-{at:%Y%m%dT%H%M%S}.{at.microsecond // 1000:03}Z{suffix}"
+
+    def begin(self, folder: Path, backup_id: str) -> Path:
+        """The folder that a backup is made in, empty: what an earlier attempt of the same one left there goes."""
+        final = inside(self.root, folder / backup_id)
+        partial = final.with_name(PARTIAL + final.name)
+        with writing(partial):
+            if partial.exists():
+                shutil.rmtree(partial)
+            partial.mkdir(parents=True, mode=0o700)
+        return partial
+
+    def publish(self, partial: Path, manifest: Manifest) -> Path:
+        """Give a finished backup its name: everything in it is durable before, and the name itself afterwards."""
+        final = partial.with_name(partial.name.removeprefix(PARTIAL))
+        with writing(partial):
+            _write(partial / MANIFEST, manifest.text())
+            for path in sorted(partial.rglob("*"), reverse=True):
+                path.chmod(0o700 if path.is_dir() else 0o600)
+                sync(path)
+            sync(partial)
+            self._carry(manifest)
+            partial.rename(final)
+            sync(final.parent)
+        return final
+
+    def _carry(self, manifest: Manifest) -> None:
+        """What it takes to restore the backup without aishell, beside all of them."""
+        for name, text in carried(manifest):
+            place, unfinished = (
+                self.root / name,
+                self.root / f"{PARTIAL}{manifest.backup_id}-{name}",
+            )  # others may write it too
+            if place.is_file() and place.read_text(encoding="utf-8") == text:
+                continue
+            _write(unfinished, text)
+            unfinished.chmod(0o600)
+            sync(unfinished)
+            unfinished.rename(place)
+            sync(self.root)
+
+    def discard(self, partial: Path) -> None:
+        """Nothing of an unfinished backup stays."""
+        if partial.name.startswith(PARTIAL):
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def manifest(self, folder: Path) -> Manifest:
+        """Raises BackupError for a folder without a readable one."""
+        path = folder / MANIFEST
+        try:
+            return Manifest.of(path.read_text(encoding="utf-8"), str(path))
+        except PermissionError as error:
+            raise NotAtHandError(f"{path} may not be read by this user") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise BackupError(f"{path} cannot be read: {error}") from error
+
+    def all(self) -> Iterator[tuple[Path, Manifest | BackupError]]:
+        """Every finished backup below the root, the oldest first; one whose manifest is damaged or gone comes with the error."""
+        for folder in sorted(self._folders(), key=lambda path: path.name):
+            if folder.name.startswith("."):
+                continue
+            try:
+                yield folder, self.manifest(folder)
+            except BackupError as error:
+                yield folder, error
+
+    def unfinished(self) -> list[Path]:
+        """What interrupted runs have left: backups that they began, and folders that they worked in."""
+        return sorted(path for path in self._folders() if path.name.startswith((PARTIAL, WORK)))
+
+    def trash(self) -> list[Path]:
+        """Backups that were about to be deleted."""
+        return sorted(path for path in self._folders() if path.name.startswith(TRASH))
+
+    def _folders(self) -> Iterator[Path]:
+        """The folders of backups, whatever state they are in; what is in them is not looked at."""
+        for path, names, files in os.walk(self.root):
+            at = Path(path)
+            if at == self.root:
+                names[:] = [name for name in names if not _RESTORED.match(name)]
+            if at != self.root and (MANIFEST in files or _is_ours(at.name)):
+                names.clear()
+                yield at
+
+    def remove(self, folder: Path) -> None:
+        """Rename to trash, then delete: a kill in between leaves no half-deleted backup under its name."""
+        self.delete(self.discredit(folder))
+
+    def discredit(self, folder: Path) -> Path:
+        """Take a backup's name away: from now on it is trash."""
+        folder = inside(self.root, folder)
+        if not _NAME.fullmatch(folder.name):
+            raise BackupError(f"{folder} has not the name of a backup: it was not removed")
+        trash = folder.with_name(TRASH + folder.name)
+        with writing(folder):
+            if trash.exists():  # of an earlier attempt; a folder is not renamed onto one
+                self.delete(trash)
+            folder.rename(trash)
+            sync(folder.parent)
+        return trash
+
+    def delete(self, leftover: Path) -> None:
+        """Delete trash, or what an interrupted run left. Raises BackupError for anything else."""
+        leftover = inside(self.root, leftover)
+        if not leftover.name.startswith((TRASH, PARTIAL, WORK)):
+            raise BackupError(f"{leftover} is no leftover: it was not removed")
+        with writing(leftover):
+            shutil.rmtree(leftover)
+
+    def stand(self, folder: Path, standing: dict[str, object]) -> None:
+        """Note beside a backup what was proven of it and whether it is pinned, so that the catalog can be made again."""
+        with writing(folder):
+            unfinished = folder / f".{STANDING}"
+            _write(unfinished, json.dumps(standing))
+            sync(unfinished)
+            unfinished.rename(folder / STANDING)
+
+    def standing(self, folder: Path) -> dict[str, object] | None:
+        """What was noted of a backup, empty where nothing was; None for a note that cannot be read."""
+        try:
+            found = json.loads((folder / STANDING).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+
+def begun_by(folder: Path) -> str | None:
+    """The beginning of the id of the run that an unfinished folder belongs to; None for a name that is not ours."""
+    if folder.name.startswith(WORK):
+        return folder.name.removeprefix(WORK).partition("-")[0] or None
+    name = _NAME.fullmatch(folder.name.removeprefix(PARTIAL).removeprefix(TRASH))
+    return name[2] or None if name else None
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith((PARTIAL, TRASH, WORK)) or _NAME.fullmatch(name) is not None
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,165 @@
+"""Where a run's backups are: the folder, the catalog, and how this target is to be backed up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from aishell.backups.store.catalog import RUNGS, WRITTEN, Catalog, CopyRead, Entry, Standing
+from aishell.backups.store.manifest import FULL, Manifest
+from aishell.backups.store.repository import TRASH, Repository
+from aishell.errors import BackupError, NotAtHandError, StepError
+from aishell.running.context import Context
+from aishell.settings import Settings
+from aishell.state.store import Store
+
+
+@dataclass(frozen=True)
+class Vault:
+    """The backups of a site. `store` opens the state, which a dry run does not; `programs`: the folder of the client programs."""
+
+    repository: Repository
+    store: Callable[[], Store] = field(repr=False)
+    programs: Path | None = None
+    recipients: tuple[str, ...] = ()  # age keys that backups are encrypted to
+    identity: Path | None = None  # the file of the key that opens them, where it is at hand
+    copies: tuple[str, ...] = ()  # second places: folders by absolute path, object stores by URL
+    recorded: Callable[[], bool] = field(default=lambda: True, repr=False)  # whether there is a state to open
+
+    @classmethod
+    def of(cls, settings: Settings, base: Path, store: Callable[[], Store], recorded: Callable[[], bool]) -> Vault:
+        """As configured; folders are relative to `base`, that of the site or of its state."""
+        return cls(
+            Repository(base / (settings.backups or "backups")),
+            store,
+            programs=Path(settings.programs).expanduser() if settings.programs else None,
+            recipients=settings.backup_recipients,
+            identity=Path(settings.backup_identity).expanduser() if settings.backup_identity else None,
+            copies=settings.backup_copies,
+            recorded=recorded,
+        )
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        return Catalog(self.store(), self.repository.root, self._note)
+
+    def entries(self, target: str | None = None) -> list[Entry]:
+        """Every backup, the oldest first; none where nothing was recorded yet. One that is in the trash is none any more."""
+        if not self.recorded():
+            return []
+        return [entry for entry in self.catalog.all(target) if entry.folder.exists() or not trash_of(entry).exists()]
+
+    def chain(self, entry: Entry) -> list[tuple[Path, Manifest]]:
+        """A backup and all that it rests on, the full one first, each with its manifest as the catalog knows it.
+
+        Raises BackupError, naming the missing or changed link.
+        """
+        links: list[tuple[Path, Manifest]] = []
+        known = {one.backup_id: one for one in self.catalog.all()}
+        at: Entry | None = entry
+        while at is not None:
+            manifest = self.manifest(at)
+            child = links[-1][1] if links else None
+            if child is not None and child.details.get("parent_digest") != manifest.digest:
+                raise BackupError(f"{child.backup_id} was not made on {manifest.backup_id} as it is now")
+            if child is not None and child.identity != manifest.identity:
+                raise BackupError(f"{child.backup_id} and {manifest.backup_id} are of different servers")
+            links.append((at.folder, manifest))
+            if manifest.kind == FULL:
+                return links[::-1]
+            if manifest.parent not in known or len(links) > len(known):
+                raise BackupError(f"{manifest.backup_id} rests on {manifest.parent}, which is not there")
+            at = known[manifest.parent]
+        raise BackupError(f"{entry.backup_id} rests on no full backup")
+
+    def manifest(self, entry: Entry) -> Manifest:
+        """The manifest of a backup; one that is damaged or another one makes it count for nothing."""
+        try:
+            manifest = self.repository.manifest(entry.folder)
+            if manifest.digest != entry.digest or manifest.backup_id != entry.backup_id:
+                raise BackupError(f"{entry.folder} is not the backup that the catalog knows as {entry.backup_id}")
+        except NotAtHandError:
+            raise
+        except BackupError as error:
+            self.catalog.failed(entry.backup_id, error.message)
+            raise
+        return manifest
+
+    def stand(self, backup_id: str) -> None:
+        """Note beside the backup what the catalog has of it."""
+        self.catalog.note(backup_id)
+
+    def _note(self, entry: Entry) -> None:
+        if not entry.folder.is_dir():
+            return  # there is nothing to note it beside
+        noted = {name: getattr(entry, name) for name in Standing.__dataclass_fields__}
+        read = {name: asdict(one) for name, one in entry.copies_read.items()}
+        known = {"copies": list(entry.copies), "copies_read": read, "digest": entry.digest}
+        self.repository.stand(entry.folder, {**noted, **known})
+
+    def standing(self, folder: Path, manifest: Manifest) -> Standing | None:
+        """What was noted beside a backup, for a catalog that is made again; None where that cannot be read.
+
+        What was noted of another manifest is worth nothing: the backup has to be looked at again.
+        """
+        noted = self.repository.standing(folder)
+        if noted is None:
+            return None
+        if noted.get("digest") != manifest.digest or noted.get("rung") not in RUNGS:
+            return Standing(WRITTEN, pinned=bool(noted.get("pinned")))
+        known = {name: noted.get(name) for name in ("rung_at", "compared_at", "problem", "differs")}
+        texts = {name: value if isinstance(value, str) else None for name, value in known.items()}
+        copies = noted.get("copies")
+        places = tuple(map(str, copies)) if isinstance(copies, list) else ()
+        pinned, read = bool(noted.get("pinned")), _copies_read(noted.get("copies_read"))
+        return Standing(str(noted["rung"]), **texts, pinned=pinned, copies=places, copies_read=read)
+
+    def proven(self, backup_id: str, rung: str) -> Entry:
+        """A backup that was found sound as far as `rung`; what it rests on was read with it."""
+        self.catalog.proven(backup_id, rung)
+        return self.catalog.find(backup_id)
+
+    def newest(self, target: str, identity: str, *, kind: str | None = None) -> Entry | None:
+        """The newest verified backup of this very database."""
+        found = [e for e in self.entries(target) if e.identity == identity and e.verified and kind in (None, e.kind)]
+        return found[-1] if found else None
+
+    def latest(self, identity: str, target: str, databases: Collection[str]) -> Entry | None:
+        """The newest verified backup of this very server, by the target's name or, whatever it is called, of the database.
+
+        One of what a restore in place was about to replace is none.
+        """
+        found = [
+            entry
+            for entry in self.entries()
+            if identity
+            and entry.identity == identity
+            and entry.verified
+            and not entry.replaced
+            and (entry.target == target or entry.database in databases)
+        ]
+        return found[-1] if found else None
+
+
+def _copies_read(noted: object) -> dict[str, CopyRead]:
+    """What was noted of the copies; one of which it cannot be told is read again."""
+    read = {}
+    for name, one in noted.items() if isinstance(noted, dict) else ():
+        if isinstance(one, dict) and isinstance(one.get("at"), str):
+            problem = one.get("problem")
+            read[str(name)] = CopyRead(one["at"], problem if isinstance(problem, str) else None)
+    return read
+
+
+def trash_of(entry: Entry) -> Path:
+    """Where a backup is that was about to be deleted."""
+    return entry.folder.with_name(TRASH + entry.folder.name)
+
+
+def vault_of(context: Context) -> Vault:
+    """The vault a run was given. Raises StepError where there is none, as in a tool that is tried by itself."""
+    if not isinstance(context.backups, Vault):
+        raise StepError("there is no place for backups", hint="set `backups:` in config/aishell.yaml")
+    return context.backups

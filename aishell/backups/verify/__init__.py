@@ -1,0 +1,1 @@
+"""A backup is read from beginning to end."""

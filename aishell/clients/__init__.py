@@ -1,0 +1,1 @@
+"""Client programs: found, started, bounded, ended."""

@@ -1,0 +1,414 @@
+"""The gates again, just before a step runs, and the approval it may need. Nothing is held on the target while waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aishell.commands import command
+from aishell.errors import DatabaseError, OutgrownError, StateError, StepError, WaitingError
+from aishell.execution import hooking
+from aishell.execution.earning import lost
+from aishell.execution.preview import foreseen
+from aishell.execution.run import Run
+from aishell.execution.target_context import table_of
+from aishell.models import Cause, Risk, Row, Step, StepStatus, canonical, plain
+from aishell.planning.variables import named_tables
+from aishell.registry.tool import Tool
+from aishell.running import dispatch
+from aishell.running.context import Context
+from aishell.safety import approval
+from aishell.safety.autonomy import RULE, rules_for
+from aishell.safety.gates import preapproved, standing_for
+from aishell.state.calls import within_a_minute
+from aishell.state.connection import Record
+from aishell.state.runs import requesters, who
+from aishell.verdicts import Decision, Verdict
+
+#: Replicas and load are waited for this long before the step is put off; seconds.
+WAIT_FOR_CALM, CALM_POLL = 120.0, 5.0
+#: The tool that tells what a deletion sets off; MySQL has none.
+RELATIVES = "inspect_relatives"
+_PASSING = {"max_replica_lag", "max_load", "no_long_transactions"}
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What the gates let through: `status` is None when the step may run."""
+
+    values: dict[str, Any]
+    found: list[Row] | None
+    verdict: Verdict
+    digest: str | None = None
+    approved_by: str | None = None
+    status: StepStatus | None = None
+    reason: str | None = None
+    cause: Cause | None = None
+    edits: tuple[approval.Edited, ...] = ()
+
+
+def clear(
+    run: Run,
+    step: Step,
+    tool: Tool,
+    values: dict[str, Any],
+    found: list[Row] | None,
+    *,
+    approved_by: str | None = None,
+    again: bool = False,
+    edits: tuple[approval.Edited, ...] = (),
+) -> Cleared:
+    """Judge a step on the facts of this moment and get the approval it needs.
+
+    `again`: the parameters are those of the question before, `edits` what was changed of them until then. `approved_by` is set
+    when an earlier attempt of the same step was approved: one approval covers all attempts. Raises WaitingError when nobody could
+    decide, StepError when a table it names is gone.
+    """
+    objects = _facts(run, tool, values)
+    verdict = _verdict(run, step, tool, objects)
+    cleared = Cleared(values, found, verdict, edits=edits)
+    if verdict.decision is Decision.DENY:
+        denied = (f"{r.text} ({r.rule})" for r in verdict.reasons if r.decision is Decision.DENY)
+        reasons = "; ".join(dict.fromkeys(denied))  # the policy and the agent's file may both have the rule
+        run.runs.event(
+            "policy_decided",
+            {"decision": "deny", "reasons": plain(verdict.reasons)},
+            run_id=run.id,
+            step_index=step.index,
+        )
+        putting_off = all(r.rule in _PASSING for r in verdict.reasons if r.decision is Decision.DENY)
+        if putting_off:
+            return replace(cleared, status=StepStatus.SKIPPED, cause=Cause.DEFERRED, reason=f"deferred: {reasons}")
+        return replace(cleared, status=StepStatus.REJECTED, reason=f"refused: {reasons}")
+    if verdict.earned is not None and verdict.earned.granted:
+        by = f"{RULE}: {verdict.earned.count} supervised runs"
+        run.observer.said(f"{step.id}: {tool.name} runs unasked by {by}")
+        return replace(cleared, approved_by=by, digest=_binding(run, tool, cleared, objects))
+    if verdict.decision is Decision.NOTIFY:
+        run.observer.said(f"{step.id}: {tool.name} runs by a policy that only notifies")
+    if not verdict.requires_approval:
+        return cleared
+    if approved_by is not None and not approved_by.startswith(RULE):  # what was earned is counted anew each time
+        return replace(cleared, approved_by=approved_by)
+    if again:
+        return _approved(run, step, tool, cleared, objects)
+    hooking.guard(run, "before_approval", step)
+    cleared = _approved(run, step, tool, _with_edits(run, step, tool, cleared), objects)
+    became = cleared.status if cleared.status is not None else "approved"
+    hooking.tell(run, "after_approval", step, status=became, error=cleared.reason or "")
+    return cleared
+
+
+def _with_edits(run: Run, step: Step, tool: Tool, cleared: Cleared) -> Cleared:
+    """The step with the parameters that persons gave it elsewhere: it is asked about with these, under a digest of their own."""
+    values, edits = cleared.values, list[approval.Edited]()
+    for edit in run.approvals.edits(run.id, step.index):
+        after = approval.edited(tool, values, edit["params"])
+        who_ = {name: edit[name] for name in ("by", "uid", "reason")}
+        edits.append(approval.Edited.between(values, after, **who_))
+        values = after
+    cleared = replace(cleared, edits=tuple(edits))
+    if values == cleared.values:
+        return cleared
+    return replace(cleared, values=values, found=_found(run, step, tool, values, cleared.found))
+
+
+def _facts(run: Run, tool: Tool, values: Mapping[str, Any]) -> list[Row]:
+    """The server and the named objects as they are now; tools that only read need neither, but for a report on the server."""
+    if tool.category == "report":
+        with suppress(DatabaseError):  # it is told of a server that is gone as well: as it was last seen
+            run.job.refresh()
+    if tool.read_only or tool.runs == "python":
+        return []
+    run.job.refresh()
+    if tool.risk_level.rank < Risk.MEDIUM.rank:
+        return []
+    named = named_tables(values)
+    objects = run.job.identify(named)
+    gone = set(named) - {(row["schema"], row["table"]) for row in objects}
+    if gone:
+        raise StepError(f"{'.'.join(min(gone))} is not there any more")
+    if not tool.deletes or not run.job.registry.has(RELATIVES, run.job.known_server()):
+        return objects
+    # Those of all of them once, with the first: the tables of a family reach each other.
+    return [{**row, "effects": _set_off(run, named)} if row is objects[0] else row for row in objects]
+
+
+def _set_off(run: Run, tables: Sequence[tuple[str, str]]) -> list[Row]:
+    """The foreign keys, triggers and rules that deleting rows of some tables sets off, in the tables too that it reaches."""
+    found, reached, left = list[Row](), set(tables), list(tables)
+    while left:
+        schema, table = left.pop()
+        facts = run.job.read(RELATIVES, {"schema": schema, "table": table})
+        for row in (*facts["children"], *facts["effects"]):
+            found.append({"of": f"{schema}.{table}", **{name: row[name] for name in row if name != "indexed"}})
+        following = {
+            (row["child_schema"], row["child_table"]) for row in facts["children"] if row["on_delete"] != "no action"
+        }
+        left += sorted(following - reached)
+        reached |= following
+    return sorted(found, key=canonical)
+
+
+def _verdict(run: Run, step: Step, tool: Tool, objects: Sequence[Row]) -> Verdict:
+    """The verdict; a lagging replica, load or an old transaction is waited for a while."""
+    deadline = time.monotonic() + WAIT_FOR_CALM
+    told = False
+    while True:
+        made = 0 if tool.rate_limit is None else within_a_minute(run.runs.store, tool.name)
+        verdict = run.job.judge(step, tool, objects, made, run.id)
+        denied = {r.rule for r in verdict.reasons if r.decision is Decision.DENY}
+        late = time.monotonic() > deadline or run.options.left < 0
+        if not denied or not denied <= (_PASSING | {"rate_limit"}) or late or run.cancelled.wait(0):
+            return verdict
+        if not told:
+            run.observer.said(
+                f"{step.id}: waiting: {'; '.join(r.text for r in verdict.reasons if r.decision is Decision.DENY)}"
+            )
+            told = True
+        run.cancelled.wait(CALM_POLL)
+        run.job.refresh()
+
+
+def calm(run: Run, step: Step, tool: Tool) -> str | None:
+    """Between two batches: wait while replicas lag or the server is busy; why to stop when that does not pass."""
+    run.job.refresh()
+    denied = [
+        r.text for r in _verdict(run, step, tool, []).reasons if r.rule in _PASSING and r.decision is Decision.DENY
+    ]
+    return "; ".join(denied) or None
+
+
+def _approved(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
+    """The answer to a step that asks: from `--yes`, a schedule, a decision bound to this very digest, or a person."""
+    bound = _binding(run, tool, cleared, objects)
+    cleared = replace(cleared, digest=bound)
+    verdict = cleared.verdict
+    facts = [reason.text for reason in verdict.reasons if reason.decision.rank >= Decision.CONFIRM.rank]
+    if preapproved(verdict, run.options.yes, run.job.policy):
+        return _by(run, step, cleared, f"{who()} (--yes)", f"pre-approved by --yes: {'; '.join(facts)}")
+    standing = run.options.standing
+    if standing is not None and standing_for(verdict, standing, run.job.policy):
+        return _by(run, step, cleared, standing.by, f"pre-approved up to {standing.up_to}: {'; '.join(facts)}")
+    decided = _decided(run, step, tool, cleared, objects)
+    if decided is not None:
+        return decided
+    if not run.options.interactive or _people(run, verdict) > 1:
+        return _wait(run, step, tool, cleared, objects)
+    return _asked(run, step, tool, cleared, objects)
+
+
+def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
+    identity = run.job.known_server().identity
+    answer = run.ask(_request(run, step, tool, cleared, objects))
+    asked_to = run.runs.requested(run.id)
+    if asked_to == "pause":
+        return _wait(run, step, tool, cleared, objects)
+    if asked_to is not None:
+        return replace(cleared, status=StepStatus.SKIPPED, reason="the run was cancelled while the question was open")
+    if run.job.refresh().identity != identity:
+        raise OutgrownError(
+            f"the target is another database now (was {identity}, is {run.job.known_server().identity})",
+            hint="check the target, and plan again",
+        )
+    if isinstance(answer, approval.Approve):
+        if _binding(run, tool, cleared, _facts(run, tool, cleared.values)) != cleared.digest:
+            run.observer.said(f"{step.id}: what was asked about has changed since; asking again")
+            found = _found(run, step, tool, cleared.values, cleared.found)
+            return clear(run, step, tool, cleared.values, found, again=True, edits=cleared.edits)
+        now = run.job.judge(step, tool, objects, run_id=run.id)
+        if now.decision.rank > cleared.verdict.decision.rank:
+            run.observer.said(f"{step.id}: the rules have become stricter since it was asked about")
+            return clear(run, step, tool, cleared.values, cleared.found, again=True, edits=cleared.edits)
+        return _by(run, step, cleared, answer.by, answer.reason or "approved at the prompt", answer.terminal)
+    if isinstance(answer, approval.Edit):
+        values = approval.edited(tool, cleared.values, answer.params)
+        run.runs.event(
+            "approval_decided",
+            {"status": "modified", "by": answer.by, "params": plain(answer.params)},
+            run_id=run.id,
+            step_index=step.index,
+        )
+        edit = approval.Edited.between(cleared.values, values, by=answer.by, uid=os.getuid())
+        found = _found(run, step, tool, values, cleared.found)
+        return clear(run, step, tool, values, found, again=True, edits=(*cleared.edits, edit))
+    if isinstance(answer, approval.Skip):
+        return replace(cleared, status=StepStatus.SKIPPED, reason=f"skipped by {answer.by}")
+    if isinstance(answer, approval.Reject):
+        told = {"status": "rejected", "by": answer.by, "reason": answer.reason, "digest": cleared.digest}
+        subject = run.job.subject(tool)
+        happened = [
+            ("approval_decided", told | {"subject": plain(subject)}),
+            *lost(run, subject, f"rejected by {answer.by}"),
+        ]
+        run.runs.tell(run.id, step.index, happened)
+        return replace(cleared, status=StepStatus.REJECTED, reason=f"rejected by {answer.by}: {answer.reason}")
+    return _wait(run, step, tool, cleared, objects)
+
+
+def _found(run: Run, step: Step, tool: Tool, values: Mapping[str, Any], before: list[Row] | None) -> list[Row] | None:
+    """What the tool would work on now; the way back has the objects of the step that it takes back."""
+    if tool.undoing:
+        return before
+    return dispatch.find(tool, values, Context(run.job.database, run.marker(step), run.job.options(tool)))
+
+
+def _people(run: Run, verdict: Verdict) -> int:
+    """How many have to approve: two where a critical step is reviewed at the strict level, neither of them who asked for it."""
+    reviewed = verdict.decision is Decision.REVIEW and verdict.risk_level is Risk.CRITICAL
+    return 2 if reviewed and run.job.level == "strict" else 1
+
+
+def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
+    """Record the request and leave the step to a person; where nobody is to be waited for, refuse it."""
+    request = _request(run, step, tool, cleared, objects)
+    if run.job.policy.mode == "unattended":
+        return replace(
+            cleared, status=StepStatus.REJECTED, reason="refused: it asks, and the policy's mode is unattended"
+        )
+    editors = {
+        edit.uid for edit in cleared.edits if edit.uid is not None
+    }  # who made it what it is approves no more than who asked
+    shown = {
+        "params": cleared.values,
+        "parameters": request.parameters,
+        "edits": request.edits,
+        "environment": run.job.target.environment,
+        "rationale": step.rationale,
+        "evidence": step.evidence,
+        "estimate": step.estimate,
+        "busy_sessions": request.busy_sessions,
+        "found": cleared.found,
+        "statements": request.statements,
+        "server": request.server,
+        "tool": tool.name,
+        "risk": tool.risk_level,
+        "reasons": cleared.verdict.reasons,
+        "risks": cleared.verdict.risks,
+        "undo": tool.undo_text,
+        "objects": objects,
+        "people": _people(run, cleared.verdict),
+        "requesters": sorted(
+            {*requesters(), *json.loads(run.runs.find(run.id).request).get("requesters", ()), *editors}
+        ),
+        "earned": bool(rules_for(run.job.policy, tool.name, run.job.target)),
+    }
+    name = run.approvals.ask(
+        run.id,
+        step.index,
+        step.id,
+        cleared.digest or "",
+        request.level,
+        plain(shown),
+        run.job.policy.approval_hours,
+        subject=run.job.subject(tool),
+    )
+    raise WaitingError(
+        f"step {step.id!r} ({tool.name}) waits for an approval: {name}",
+        hint="; ".join(decide(name, request.level, run.job.target.name, run.id)),
+    )
+
+
+def decide(approval_: str, level: str, target: str, run_id: str) -> tuple[str, str, str]:
+    """The commands that show a request, approve it, and go on. A review is approved with the target's name."""
+    named = ("--confirm-target", target) if level == "review" else ()
+    approve = command("approvals", "approve", approval_, *named)
+    return command("approvals", "show", approval_), approve, command("runs", "resume", run_id[:8])
+
+
+def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared | None:
+    """An answer given elsewhere, if it still fits: it is consumed, or void when the database has moved on."""
+    row = run.approvals.decided(run.id, step.index)
+    if row is None:
+        return None
+    if row.status in ("rejected", "expired"):
+        reason, cause = _refused(run, row)
+        return replace(cleared, status=StepStatus.REJECTED, reason=reason, cause=cause)
+    if row.status == "modified":  # its parameters are in `cleared`, and nobody has seen what they come to
+        run.approvals.close(row.id, "consumed")
+        return None
+    shown = json.loads(row.request)
+    frozen, moved = shown["found"], None
+    if frozen is not None and cleared.found is not None:
+        # Only what was approved is worked on; what has come since waits for another night.
+        now_found = tool.among(frozen, cleared.found)
+        named = [{name: row.get(name) for name in tool.key} for row in frozen]
+        if len(now_found) < len(tool.among(named, cleared.found)):
+            moved = "another object has the name"
+        cleared = replace(cleared, found=now_found)
+    bound = _binding(run, tool, replace(cleared, found=frozen if frozen is not None else cleared.found), objects)
+    grown = moved or approval.outgrown(shown["objects"], objects)
+    if bound != row.digest or grown:
+        run.approvals.close(row.id, "void")
+        run.observer.said(
+            f"{step.id}: the approval {row.id} is void: {grown or 'what it was bound to has changed'}; asking again"
+        )
+        return None
+    run.approvals.close(row.id, "consumed")
+    return replace(cleared, approved_by=row.decided_by, digest=bound)
+
+
+def refusal(run: Run, step: Step) -> tuple[str, Cause | None] | None:
+    """Why a step that asked is not run: a person said no, or nobody answered in time; None where that is not so.
+
+    An answer that nobody gave is left to the step's own turn, which tells of it.
+    """
+    with suppress(StateError):
+        row = run.approvals.decided(run.id, step.index)
+        if row is not None and row.status in ("rejected", "expired"):
+            return _refused(run, row)
+    return None
+
+
+def _refused(run: Run, row: Record) -> tuple[str, Cause | None]:
+    if row.status == "expired":
+        return f"expired: {row.reason}", Cause.EXPIRED
+    run.approvals.close(row.id, "consumed")
+    return f"rejected by {row.decided_by}: {row.reason}", None
+
+
+def _by(run: Run, step: Step, cleared: Cleared, by: str, reason: str, terminal: str | None = None) -> Cleared:
+    told = {"status": "approved", "by": by, "reason": reason, "digest": cleared.digest, "terminal": terminal}
+    run.runs.event("approval_decided", told, run_id=run.id, step_index=step.index)
+    return replace(cleared, approved_by=by)
+
+
+def _binding(run: Run, tool: Tool, cleared: Cleared, objects: Sequence[Row]) -> str:
+    """Bound to the objects' names and definitions, not to their figures: sizes move while a person thinks."""
+    texts = [s.text for s in run.job.statements(tool, cleared.values, cleared.found)]
+    job = run.job
+    rules = approval.governing(job.policy, job.config, job.target, job.level)
+    return approval.binding(tool, plain(cleared.values), texts, job.known_server().identity, plain(objects), rules)
+
+
+def _request(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: Sequence[Row]) -> approval.Request:
+    server = run.job.known_server()
+    place = run.job.database.credentials
+    return approval.Request(
+        run_id=run.id,
+        step=step,
+        tool=tool,
+        params=cleared.values,
+        target=run.job.target,
+        server=f"{server.product} {server.version_text} at {place.display}, database {server.database}",
+        statements=run.job.sent(tool, cleared.values, cleared.found),
+        verdict=cleared.verdict,
+        digest=cleared.digest or "",
+        tables=tuple(table_of(row) for row in objects),
+        busy_sessions=sum(int(row.get("busy_sessions") or 0) for row in objects),
+        blockers=server.oldest_transaction,
+        others=_others(run, step, tool) if cleared.verdict.decision is Decision.CONFIRM else (),
+        edits=cleared.edits,
+    )
+
+
+def _others(run: Run, step: Step, tool: Tool) -> tuple[approval.Covered, ...]:
+    """The steps of the same tool that are still to come and whose statements are known now."""
+    later = (s for s in run.plan.steps if s.tool == tool.name and s.id != step.id and s.id not in run.results)
+    foreseen_ = ((s.id, *foreseen(run.job, s, tool)) for s in later)
+    return tuple(approval.Covered(name, sent) for name, sent, unseen in foreseen_ if sent and unseen is None)

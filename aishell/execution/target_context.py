@@ -1,0 +1,337 @@
+"""One task on one target: every part it takes to plan and run it, wired once by the site."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aishell.agents.base import Agent
+from aishell.backups.store.catalog import Entry
+from aishell.backups.store.vault import Vault
+from aishell.databases.base import Database, SessionOptions, Statement
+from aishell.errors import PlanError, UnknownNameError, UsageError
+from aishell.execution.rules import Rereading, Rules
+from aishell.execution.sending import Sending
+from aishell.interrupts import uninterrupted
+from aishell.models import AgentConfig, Risk, Row, Sent, Server, Step, Subject, Table, Tally, Task
+from aishell.plugins import load
+from aishell.registry.hooks import Hooks
+from aishell.registry.moved import current
+from aishell.registry.registry import Registry
+from aishell.registry.render import render
+from aishell.registry.tool import UNDO, Tool
+from aishell.running import dispatch
+from aishell.running.context import Context as Reading
+from aishell.safety import autonomy, gates
+from aishell.safety.constraints import Constraint, Context
+from aishell.safety.locks import locks_elsewhere, wait_of
+from aishell.settings import Policy, Target
+from aishell.verdicts import Decision, Reason, Verdict
+
+if TYPE_CHECKING:
+    from aishell.state.autonomy import Autonomy
+
+#: Inspection may look this long at a catalog; seconds.
+INSPECTION = SessionOptions(read_only=True, lock_timeout=2.0, statement_timeout=60.0)
+
+
+#: Columns of `inspect_server` that are taken as they are.
+_FACTS = (
+    "database_bytes", "data_directory", "oldest_transaction_seconds", "oldest_transaction", "replica_lag_seconds",
+    "active_sessions", "freeze_age_percent", "free_bytes", "journal_mode", "auto_vacuum",
+)  # fmt: skip
+
+
+#: The tool that tells what a role may do, and those of its blocks that a plan is made by.
+PRIVILEGES = "inspect_privileges"
+_ACCESS = {"postgresql": ("role", "tables", "functions"), "mysql": ("role", "privileges", "tables", "grants")}
+
+
+@dataclass
+class Job:
+    """Task, target and the parts that serve them. `server` is filled in by inspection."""
+
+    task: Task
+    target: Target
+    database: Database
+    registry: Registry
+    agent: Agent
+    config: AgentConfig
+    policy: Policy
+    constraints: Sequence[Constraint]
+    level: str
+    hooks: Hooks = field(default_factory=Hooks)
+    inspector: Database | None = None  # the target through the role that may only look, where one is configured
+    server: Server | None = None
+    archives: Path | None = None  # the folder of archives
+    backups: object = None  # the vault that backups are kept in
+    warnings: Sequence[str] = ()  # what every plan of it says
+    rereading: Rereading = field(default_factory=Rereading)
+    autonomy: Autonomy | None = None  # what was earned, where a rule of the policy asks for it
+    sending: Sending = field(default_factory=Sending)
+
+    def __post_init__(self) -> None:
+        for database in (self.database, self.inspector):
+            if database is not None:
+                database.hears = self.sending.hear
+
+    def close(self) -> None:
+        """Give every connection back; a later use connects anew."""
+        with uninterrupted():
+            self.database.close()
+            if self.inspector is not None:
+                self.inspector.close()
+
+    def known_server(self) -> Server:
+        """Engine, product, version and features: enough to pick tools."""
+        if self.server is None:
+            self.server = Server(
+                self.database.engine,
+                self.database.product,
+                self.database.version,
+                self.database.credentials.url.database or "",
+                identity="",
+                features=self.database.features,
+            )
+        elif self.server.features != self.database.features:
+            self.server = replace(self.server, features=self.database.features)
+        return self.server
+
+    def pick(self, name: str) -> Tool:
+        return self.registry.pick(name, self.known_server())
+
+    def read(
+        self,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        blocks: Collection[str] | None = None,
+        working: bool = False,
+        within: float | None = None,
+    ) -> dict[str, list[Row]]:
+        """The rows of every block of a `query` tool, or of some, by block; each `within` so many seconds.
+
+        `working`: asked as the role that does the work. Raises PlanError for a tool that is not `safe`: nobody was asked.
+        """
+        tool = self.pick(name)
+        if tool.runs != "query" or tool.risk_level is not Risk.SAFE:
+            raise PlanError(f"{tool.source} is not asked while a plan is made: only a query of `risk: safe` is")
+        values = tool.prepare(params or {})
+        options = INSPECTION if within is None else replace(INSPECTION, statement_timeout=within)
+        with (self.database if working else self.inspector or self.database).session(options) as session:
+            session.mark(f"aishell:inspect {tool.source}")
+            return {
+                block.name: session.query(render(tool, block, values, self.database))
+                for block in tool.blocks.values()
+                if blocks is None or block.name in blocks
+            }
+
+    def access(self) -> dict[str, list[Row]]:
+        """What the role that does the work may do, as `planning.privileges` reads it."""
+        if self.writable is not None:
+            return {"file": [{"path": str(getattr(self.database, "path", "")), "writable": self.writable}]}
+        if not self.registry.has(PRIVILEGES, self.known_server()):
+            return {}
+        return self.read(PRIVILEGES, blocks=_ACCESS.get(self.database.engine), working=True)
+
+    @property
+    def writable(self) -> bool | None:
+        """SQLite: whether the file and its folder can be written; None where there is no file."""
+        path = getattr(self.database, "path", None)
+        return None if path is None else os.access(path, os.W_OK) and os.access(Path(path).parent, os.W_OK)
+
+    def refresh(self) -> Server:
+        """Look at the server again: standby, lag, load and old transactions change while a run lasts."""
+        known = self.known_server()
+        row = next(iter(next(iter(self.read("inspect_server").values()))), {})
+        facts: dict[str, Any] = {name: row.get(name) for name in _FACTS}
+        self.server = replace(
+            known,
+            database=row.get("database") or known.database,
+            identity=str(row.get("identity") or getattr(self.database, "identity", "")),
+            user=row.get("user_name") or "",
+            superuser=bool(row.get("superuser")),
+            standby=bool(row.get("standby")),
+            read_only=bool(row.get("read_only")),
+            **facts,
+            now=str(row.get("now") or ""),
+        )
+        return self.server
+
+    def identify(self, tables: Sequence[tuple[str, str]]) -> list[Row]:
+        """The named objects as they are now: kind, oid, size, sessions that use them."""
+        if not tables:
+            return []
+        named = [{"schema": schema, "table": table} for schema, table in tables]
+        return next(iter(self.read("identify_objects", {"tables": named}).values()))
+
+    def subject(self, tool: Tool, undoes: str | None = None) -> Subject:
+        """What a step of a tool is of, as the audit log tells it; `undoes` is the tool whose step it takes back."""
+        takes_back = undoes or (tool.name.removeprefix(UNDO) if tool.undoing else None)
+        identity = self.known_server().identity
+        return Subject(tool.name, tool.version, self.target.name, identity, self.target.environment, takes_back)
+
+    def judge(
+        self, step: Step, tool: Tool, tables: Sequence[Row | Table], calls: int = 0, run_id: str | None = None
+    ) -> Verdict:
+        """The verdict on a step, given the objects it names; `run_id` is the run that is about to take it."""
+        seen = tuple(table if isinstance(table, Table) else table_of(table) for table in tables)
+        busy = sum(int(row.get("busy_sessions") or 0) for row in tables if not isinstance(row, Table))
+        free, visible = self.free_backup_disk() if tool.category == "backup" else self.free_disk()
+        context = Context(
+            tool=tool,
+            target=self.target,
+            server=self.known_server(),
+            tables=seen,
+            busy_sessions=busy,
+            now=datetime.now(self.target.zone),
+            free_disk=free,
+            disk_seen=visible,
+            calls_last_minute=calls,
+            cascade_children=dict(step.params.get("cascades") or {}),
+            cascade_changes=dict(step.params.get("changes") or {}),
+            model_proposed=bool(self.task.metadata.get("model")),
+            last_backup=self._last_backup(step),
+        )
+        objection = self.agent.validate_safety(step)
+        if objection is None:
+            return self._strictest(step, tool, context, self._counted(tool, run_id))
+        verdict = self._strictest(step, tool, context)  # what the agent objects to is not answered by what was earned
+        return replace(
+            verdict,
+            decision=max(verdict.decision, objection.decision, key=lambda decision: decision.rank),
+            safe=verdict.safe and objection.safe,
+            reasons=(*verdict.reasons, *objection.reasons),
+            risks=(*verdict.risks, *(reason.text for reason in objection.reasons)),
+        )
+
+    def _counted(self, tool: Tool, run_id: str | None) -> Tally | None:
+        """The supervised runs of a tool, where a rule of the policy wants them counted."""
+        if autonomy.rule_for(self.policy, tool, self.target) is None:
+            return None
+        return self.autonomy.tally(self.subject(tool), run_id) if self.autonomy is not None else Tally()
+
+    def _strictest(self, step: Step, tool: Tool, context: Context, tally: Tally | None = None) -> Verdict:
+        """By the rules that the run began with, and by those that were written since, where these are stricter."""
+
+        def judged(rules: Rules) -> Verdict:
+            return gates.judge(
+                step,
+                tool,
+                context,
+                config=self.config,
+                constraints=rules.constraints,
+                policy=rules.policy,
+                level=self.level,
+                tally=tally,
+            )
+
+        verdict = judged(Rules(self.policy, self.constraints))
+        try:
+            newer = self.rereading.newer()
+        except UsageError as error:
+            reason = Reason("rules", f"the rules were changed, and cannot be read: {error.message}", Decision.DENY)
+            return replace(verdict, decision=Decision.DENY, safe=False, reasons=(*verdict.reasons, reason))
+        later = verdict if newer is None else judged(newer)
+        return later if later.decision.rank > verdict.decision.rank else verdict
+
+    def _last_backup(self, step: Step) -> datetime | None:
+        """When the newest verified backup of this very database was begun, where a constraint asks for that of this step."""
+        asks = any(step.tool in getattr(constraint, "before_operations", ()) for constraint in self.constraints)
+        entry = self.newest_backup() if asks else None
+        return None if entry is None else datetime.fromisoformat(entry.started_at)
+
+    def newest_backup(self) -> Entry | None:
+        """The newest verified backup of this very database."""
+        if not isinstance(self.backups, Vault):
+            return None
+        names = {str(self.database.credentials.url.database), self.known_server().database}
+        return self.backups.latest(self.known_server().identity, self.target.name, names)
+
+    def free_backup_disk(self) -> tuple[int | None, bool]:
+        """Free bytes where backups are kept, and whether they could be seen."""
+        if not isinstance(self.backups, Vault):
+            return None, False
+        root = self.backups.repository.root.absolute()
+        return shutil.disk_usage(next(folder for folder in (root, *root.parents) if folder.exists())).free, True
+
+    def free_disk(self) -> tuple[int | None, bool]:
+        """Free bytes where the database's files are, and whether they could be seen from here."""
+        if self.target.free_disk_bytes is not None:
+            return self.target.free_disk_bytes, False
+        path = getattr(self.database, "path", None)
+        if path is None and self.database.credentials.url.local and self.known_server().data_directory:
+            path = Path(str(self.known_server().data_directory))
+        try:
+            return (shutil.disk_usage(path).free, True) if path is not None and os.path.exists(path) else (None, False)  # noqa: PTH110
+        except OSError:
+            return None, False
+
+    def options(self, tool: Tool) -> SessionOptions:
+        """The limits of a tool's own session."""
+        limit = tool.max_execution_time if tool.max_execution_time is not None else self.config.timeout_seconds
+        return SessionOptions(tool.read_only, wait_of(tool).seconds, float(limit))
+
+    def statements(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None) -> list[Statement]:
+        """The statements of a step. A program tool that can look at the database for them is asked; it only reads."""
+        if tool.foresees is None:
+            return dispatch.statements(tool, values, found, self.database)
+        context = Reading(
+            self.database,
+            f"aishell:inspect {tool.source}",
+            replace(INSPECTION, lock_timeout=self.options(tool).lock_timeout),
+            target=self.target.name,
+            facts={"server": self.known_server()},
+            backups=self.backups,
+        )
+        return list(load(current(tool.foresees), f"foresees of {tool.name},")(tool, values, context))
+
+    def sent(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None) -> list[Sent]:
+        """The statements of a step as people read them."""
+        return [as_sent(tool, statement) for statement in self.statements(tool, values, found)]
+
+
+def as_sent(tool: Tool, statement: Statement) -> Sent:
+    """A statement of a tool as people read it."""
+    return Sent(statement.text, tool.lock, tool.source, statement.shown, locks_elsewhere(tool), statement.note)
+
+
+def choose(names: Sequence[str], tables: Sequence[Table]) -> tuple[Table, ...]:
+    """The tables that globs or exact names choose, `schema.table` or `table`; everything when there are none.
+
+    An exact name goes before a glob, so that `we*ird` can be named. Raises UnknownNameError for a name that matches nothing.
+    """
+    if not names:
+        return tuple(tables)
+    chosen: dict[tuple[str, str], Table] = {}
+    for name in names:
+        exact = [t for t in tables if name in (t.table, f"{t.schema}.{t.table}")]
+        found = exact or [t for t in tables if _glob(name, t.table) or _glob(name, f"{t.schema}.{t.table}")]
+        if not found:
+            raise UnknownNameError("table", name, {f"{t.schema}.{t.table}" for t in tables} | {t.table for t in tables})
+        chosen.update({t.key: t for t in found})
+    return tuple(chosen.values())
+
+
+def _glob(pattern: str, name: str) -> bool:
+    return fnmatchcase(name, pattern)
+
+
+def table_of(row: Mapping[str, Any]) -> Table:
+    """A row of `inspect_tables` or `identify_objects` as a value; columns it does not know are left out."""
+    known = {name: row[name] for name in Table.__dataclass_fields__ if row.get(name) is not None}
+    for name in ("rows", "bytes", "index_bytes", "dead_rows", "live_rows", "modified_rows", "free_bytes", "writes"):
+        if name in known:
+            known[name] = int(known[name])
+    for name in ("freeze_age_percent", "fragmentation_percent"):
+        if name in known:
+            known[name] = float(known[name])
+    return Table(
+        **{**known, "oid": str(known.get("oid", "")), "has_primary_key": bool(row.get("has_primary_key", True))}
+    )

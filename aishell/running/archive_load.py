@@ -1,0 +1,193 @@
+"""Batches that put the rows of an archive into a table, chunk by chunk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from typing import Any
+
+from aishell.archives import shelf
+from aishell.archives.fates import fates, share, without
+from aishell.archives.order import ParentsFirst
+from aishell.archives.reader import Reader, verify
+from aishell.archives.values import Values, bound
+from aishell.databases.base import Outcome, Session, Statement
+from aishell.errors import DatabaseError, StepError
+from aishell.models import Row
+from aishell.running.batch_checkpoint import Reached
+from aishell.running.batched import Batch, Batches
+from aishell.running.context import ALL_OR_NONE, InDoubtError, ToolResult, label_of
+from aishell.running.identity import demand_same
+
+
+class Loading(Batches):
+    """`archives: load`. The rows of an archive into a table, a chunk a transaction. Rows that are there already stay, and rows
+    that the archive's run did not delete are left out.
+
+    Where no key would tell a row that is sent twice (`whole`), all rows are one transaction: whatever ends it early leaves none.
+    Rows that are there (columns with the role `changed`) get back what they held; those that held nothing are not sent.
+    """
+
+    sweeps = 1
+
+    def run(self, found: Sequence[Row]) -> ToolResult:
+        folder, manifest = shelf.find(self.context.archive_root, self.values["archive"])
+        numbers = [int(self.values.get("part") or 0), *map(int, self.values.get("more") or ())]
+        with ExitStack() as opened:
+            self._readers = [opened.enter_context(Reader(folder, manifest, number)) for number in numbers]
+            # Before the first row: a damaged archive loads nothing. The steps of its other parts look at their own.
+            if numbers[0] == manifest.load_order[0]:
+                verify(folder, manifest)
+            else:
+                for reader in self._readers:
+                    reader.verify()
+            known = fates(folder, manifest)
+            self.shares = [share(manifest, number, known) for number in numbers]
+            self.names = self._readers[0].part.names
+            self._sent_rows = self._postponed = 0
+            self.lots = self._in_order()
+            self.values = {**self.values, "archived_rows": self._distinct(manifest.key_of(numbers[0]))}
+            return super().run(found)
+
+    def _rows(self) -> Iterator[list[Values]]:
+        """The rows that are to be sent, in lots, of which some may be empty."""
+        restored = [
+            (self.names.index(column["column"]), column.get("left"))
+            for column in self.values["columns"]
+            if column.get("role") == "changed"
+        ]
+        for reader, share_ in zip(self._readers, self.shares, strict=True):
+            order = [reader.part.names.index(name) for name in self.names]
+            moved = order != sorted(order)
+            for lot in without(reader.rows(), share_.skipped):
+                rows = [[row[place] for place in order] for row in lot] if moved else lot
+                if restored:
+                    rows = [row for row in rows if any(row[place] != left for place, left in restored)]
+                yield rows
+
+    def _in_order(self) -> Iterator[tuple[list[Values], bool]]:
+        """The rows, and whether they are to go in without what they refer to."""
+        if within := self.values.get("within"):
+            return iter(ParentsFirst(self._rows, self.names, within))
+        return ((rows, False) for rows in self._rows())
+
+    def _distinct(self, key: Sequence[str]) -> int:
+        """How many rows of the table the archive's lines are: where it is not known what its run deleted, a row that several
+        deletions reached stands in it several times.
+        """
+        if not key or not any(one.doubt for one in self.shares):
+            return sum(one.loaded for one in self.shares)
+        places = [self.names.index(name) for name in key]
+        return len({hash(tuple(map(str, (row[place] for place in places)))) for lot in self._rows() for row in lot})
+
+    def _begin(self, row: Row) -> Reached:
+        if row.get("obstacle"):
+            raise StepError(
+                f"{label_of(self.tool, self.values, row)} {row['obstacle']}: a load that is interrupted could not be made good",
+                hint="give it a primary key of archived columns, or load into another table",
+            )
+        reached = self._taken_up(0)
+        if not reached.batches:
+            return Reached(0, uncounted=reached.uncounted)  # what was not committed is loaded anew
+        for rows, postponed in islice(self.lots, reached.position):  # go past what is loaded
+            self._count(rows, postponed)
+        return reached
+
+    def _count(self, rows: Sequence[Values], postponed: bool) -> None:
+        self._sent_rows += len(rows)
+        self._postponed += len(rows) if postponed else 0
+
+    def _batch(self, values: Mapping[str, Any]) -> Batch | None:
+        if values.get("whole"):
+            if self.reached.batches:
+                return None
+            lot: Sequence[Values] = ()
+            postponed = False
+        else:
+            found = next(self.lots, None)
+            if found is None:
+                return None
+            lot, postponed = found
+            self._count(lot, postponed)
+        began = time.monotonic()
+        outcome = self._do({**values, "rows": lot, "postponed": postponed})
+        return Batch(values["position"] + 1, outcome, time.monotonic() - began)
+
+    def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+        self._singly = False
+        try:
+            return self._all(session, statement, values)
+        except DatabaseError as error:
+            if error.kind != "duplicate":
+                raise
+            self._singly = True  # none of them is in, and one at a time those can be passed over that are there already
+            return self._all(session, statement, values)
+
+    def _all(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+        """The rows of a chunk, or of all, in one transaction."""
+        if values.get("whole"):
+            return self._at_once(session, statement, values)
+        if not values["rows"]:
+            return Outcome()
+        with session.transaction():
+            demand_same(self.tool, values, self.context, session)
+            return Outcome(count=self._insert(session, statement, values["rows"], without=values["postponed"]))
+
+    def _at_once(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+        """Every row in one transaction. Right before its end it is written down that it may end: a run that is killed earlier
+        begins anew, one that is killed at that moment is in doubt, and never are rows loaded twice.
+        """
+        count, ending = 0, False
+        try:
+            with session.transaction():
+                demand_same(self.tool, values, self.context, session)
+                self._sent_rows = self._postponed = 0  # it may be tried a second time
+                for rows, postponed in self._in_order():
+                    if self.context.cancelled():
+                        raise DatabaseError("stopped between two chunks", kind="cancelled")
+                    self._count(rows, postponed)
+                    count += self._insert(session, statement, rows, without=postponed) if rows else 0
+                    self.context.progress(count, self.values["archived_rows"], f"{count:,} rows")
+                self.context.on_batch(Reached(0, rows=count), {"upto": 0, "rows": 0, "committing": count})
+                ending = True
+        except DatabaseError as error:
+            if ending and error.kind == "connection_lost":
+                raise InDoubtError(f"{ALL_OR_NONE} ({error.message})") from error
+            raise
+        return Outcome(count=count)
+
+    def _insert(self, session: Session, statement: Statement, rows: Sequence[Values], *, without: bool) -> int:
+        """Send the rows; `without` what they refer to in their own table."""
+        typed = self.context.database.engine == "sqlite"
+        empty = {name for one in self.values.get("within") or () for name in one["nullable"]} if without else set[str]()
+        places = [
+            (f"value_{number}", None if column["column"] in empty else self.names.index(column["column"]))
+            for number, column in enumerate(self.values["columns"])
+            if column["column"] in self.names
+        ]
+        named = [
+            {name: None if place is None else bound(row[place], typed=typed) for name, place in places} for row in rows
+        ]
+        lots = [[row] for row in named] if self._singly else [named]
+        return sum(self._passing_over(session, statement, lot) for lot in lots)
+
+    def _passing_over(self, session: Session, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+        try:
+            return session.execute_many(statement, rows)
+        except DatabaseError as error:
+            if error.kind == "duplicate" and self._singly:
+                return 0
+            raise
+
+    def _finish(self, row: Row, stopped: str | None) -> Row:
+        after = super()._finish(row, stopped)
+        doubt, left = (sum(getattr(one, name) for one in self.shares) for name in ("doubt", "left"))
+        told = {"rows_left_out": left, "rows_in_doubt": doubt, "rows_postponed": self._postponed}
+        sent = sum(one.loaded for one in self.shares) if row.get("whole") else self._sent_rows
+        return {**after, "rows_left": sent - self.reached.rows, **told}
+
+    def _left(self, after: Row) -> str:
+        there, archived = int(after["rows_now"]), int(self.values["archived_rows"])
+        return f"the table has {there:,} row(s), the archive {archived:,}: some went while it was loaded; load it again"

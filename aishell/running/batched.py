@@ -1,0 +1,416 @@
+"""`batched`: `do` again and again, each time a short transaction of its own, until nothing is left to do."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aishell.databases.base import Outcome, Session, Statement
+from aishell.errors import DatabaseError
+from aishell.models import Row
+from aishell.registry.render import render
+from aishell.registry.tool import Tool
+from aishell.running.batch_checkpoint import Reached
+from aishell.running.context import Context, ObjectResult, ToolResult, label_of
+from aishell.running.identity import demand_same
+from aishell.running.pacing import Pace, Room, within
+from aishell.running.per_object import wait_for_end
+from aishell.running.prefetch import Answer, Asking
+from aishell.running.results import conclude, so_far
+
+#: How often the whole extent is gone through when rows come in behind the position meanwhile.
+SWEEPS = 3
+#: Milliseconds a batch may take when nothing else is asked for (agents.md).
+TARGET_MS = 50.0
+ENOUGH = "max_rows is reached"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one batch did. `upto`: where it ended; `last`: nothing comes after it; `over`: it took nothing, since not even the
+    smallest batch fits into what is left of the limit."""
+
+    upto: Any
+    outcome: Outcome
+    seconds: float
+    last: bool = False
+    size: int | None = None  # where it was not the one that was asked for
+    over: bool = False
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a batch of `size` that begins at `position` ends: the answer to `next`, which may be on its way."""
+
+    position: Any
+    size: int
+    answer: Future[Answer]
+
+
+class Batches:
+    """One table's worth of batches. What is written down of each is enough to go on after a kill at any moment.
+
+    It is written down while the next one runs (a durable commit takes 2-3 ms, a tenth of a batch): after a kill the last two may
+    have taken effect without being counted. Sent again they find nothing to do. With `max_rows` none is sent before it is written
+    down how many rows it may take: what may have run then counts as if it had.
+
+    Where `do` binds `:most`, it takes no more rows than that, and a batch that took as many is not through with its extent: the
+    next one begins where it began. So the limit is taken in full, and the extent may be large where there is little to take.
+
+    Each batch is of the table that was approved. Where `do` binds the table's identity, it hits nothing in another one; else
+    `same` is asked in the batch's own transaction, which by then holds the table's lock.
+    """
+
+    sweeps = SWEEPS
+    ahead = True  # the end of the next batch is asked for while one runs
+    promises = True  # what a batch may take counts for the limit from before it is sent
+
+    def __init__(self, tool: Tool, values: Mapping[str, Any], context: Context) -> None:
+        self.tool, self.values, self.context = tool, values, context
+        self.session: Session | None = None
+        self.reached = Reached(None)
+        self.room = Room()
+        self.newest: Any = None  # the position of the newest old row, by an index; behind it none is expected
+        self.capped = values.get("max_rows") is not None and "most" in tool.blocks["do"].names
+        self._apart = "same" in tool.blocks and not tool.bound("do")
+        self._told: Mapping[str, Any] | None = None  # the batch that is to be written down with the next one's promise
+        self._recording: Future[str | None] | None = None
+        self._coming: End | None = None
+
+    def run(self, found: Sequence[Row]) -> ToolResult:
+        """Work through the extent that `find` gave; a row of it is an object, usually the only one."""
+        results = []
+        with ThreadPoolExecutor(1, "batch") as self._recorder:
+            for row in found:
+                before = {**row, "rows_deleted": 0}
+                self._asking = Asking(self.context, 1)
+                try:
+                    results.append(self._extent(before))
+                finally:
+                    if self._told is not None:
+                        self._record()
+                    self._asking.close(cancel=True)
+                    self._close()
+        result = conclude(self.tool, self.values, results, self.context)
+        worked = result.status == "skipped" and self.reached.rows > 0
+        return replace(result, status="done") if worked else result
+
+    def _extent(self, row: Row) -> ObjectResult:
+        started = time.monotonic()
+        self.reached = self._begin(row)
+        self.context.so_far = so_far(self.tool, self._figures())
+        self.pace = Pace(
+            float(self.values.get("batch_target_ms") or TARGET_MS) / 1000,
+            self.reached.size or self.tool.batch,
+            float(row.get("rows_per_unit") or 1),
+            capped=self.capped,
+        )
+        self.newest = self._newest(row)
+        while True:
+            stopped = self._sweep(row)
+            self._recorded()
+            if stopped is None:
+                self.reached = replace(self.reached, unseen=0)  # there is no chunk that was not looked at
+            after = self._finish(row, stopped)
+            label = label_of(self.tool, self.values, row)
+            seconds = time.monotonic() - started
+            if stopped is not None or after.get("ok"):
+                status = "deferred" if stopped is not None and stopped != ENOUGH else "ok"
+                return ObjectResult(label, status, row, after, stopped, seconds)
+            if self.newest is not None:
+                self.newest = None  # the rows do not lie in the order of their dates: on to the end
+                continue
+            if self.reached.sweep == self.sweeps:
+                return ObjectResult(label, "deferred", row, after, self._left(after), seconds)
+            sweep = self.reached.sweep + 1
+            self.reached = replace(self.reached, position=row.get("position"), sweep=sweep)
+
+    def _begin(self, row: Row) -> Reached:
+        """Where to begin: at the start, or where an earlier process stopped."""
+        return self._taken_up(row.get("position"))
+
+    def _taken_up(self, start: Any) -> Reached:
+        """What an earlier process wrote down; where it was killed before that, its first batches may have run all the same.
+
+        What has to be looked up is an interruption like any other here: who looks takes it back.
+        """
+        known = self.context.reached or Reached(start, uncounted=int(self.context.interrupted))
+        if known.position is None and not known.batches:
+            known = replace(known, position=start)
+        return replace(known, uncounted=known.uncounted + 1) if known.unseen else known
+
+    def _finish(self, row: Row, stopped: str | None) -> Row:
+        """What is to be said at the end of a sweep; `ok` when there is nothing left."""
+        return (self._verified(row) if stopped in (None, ENOUGH) else {}) | self._figures()
+
+    def _left(self, after: Row) -> str:
+        """Why something stays for another night."""
+        return f"{after.get('remaining')} more came in behind it, {self.sweeps} times: the next run takes them"
+
+    def _sweep(self, row: Row) -> str | None:
+        """Batch after batch from the position on; why it stopped before the end, None at the end."""
+        limit, pause = self.values.get("max_rows"), float(self.values.get("sleep") or 0)
+        if (closed := self.context.closes(self.reached.longest)) is not None:
+            return closed
+        began = time.monotonic()
+        while True:
+            size, most = self._share(row, None if limit is None else max(0, int(limit) - self.reached.spent))
+            if size == 0:
+                return ENOUGH
+            promised = most if self.promises else None
+            if promised is not None and (stop := self._promise(promised)) is not None:
+                return stop
+            where = {"position": self.reached.position, "size": size, "skip": size - 1, "most": most}
+            batch = self._batch({**self.values, **row, **where})
+            if batch is None:
+                return None
+            if batch.over:
+                return ENOUGH
+            rows, ended = batch.outcome.count, time.monotonic()
+            self.pace.took(batch.seconds, rows, batch.size or size)
+            self.reached = replace(
+                self.reached,
+                position=batch.upto,
+                rows=self.reached.rows + rows,
+                batches=self.reached.batches + 1,
+                seconds=self.reached.seconds + ended - began,
+                longest=max(self.reached.longest, batch.seconds),
+                size=self.pace.size,
+                pending=0,
+                unseen=max(0, self.reached.unseen - 1),
+            )
+            began = ended
+            self.context.so_far = so_far(self.tool, self._figures())
+            if self._told is not None:
+                self._record()
+            self._told = {"upto": batch.upto, "rows": rows}
+            stop = None if promised is not None else self._note()
+            self._tell(row)
+            if batch.last or self._passed(batch.upto):
+                return None
+            if stop is not None:
+                return stop
+            if self.context.crowded():
+                self.pace.slower()
+            if (closed := self.context.closes(pause + self.reached.longest)) is not None:
+                return closed
+            self._make_room()
+            if pause:
+                self.context.rest(pause)
+                began = time.monotonic()
+
+    def _share(self, row: Row, left: int | None) -> tuple[int, int | None]:
+        """The next batch's size and the most rows that it may take, where so many are left of a limit. Size 0: no batch fits."""
+        if left is None:
+            return self.pace.size, None
+        if self.capped:
+            return (self.pace.size, min(left, self.pace.rows)) if left else (0, 0)
+        most = float(row.get("most_rows_per_unit") or row.get("rows_per_unit") or 1)
+        size = within(self.pace.size, left, most)
+        return size, math.ceil(size * most)
+
+    def _make_room(self) -> None:
+        """Let others at the lock, where it is not handed to them by itself."""
+        session = self._live()
+        if session.polled and (seconds := self.room.after_batch(time.monotonic(), others_wrote=session.others_wrote())):
+            self.context.rest(seconds)
+
+    def _promise(self, rows: int) -> str | None:
+        """Have it written down, before the next batch is sent, that it may take so many rows; why to stop instead."""
+        self.reached = replace(self.reached, pending=rows)
+        self._told = {**(self._told or {"upto": self.reached.position, "rows": 0}), "promised": rows}
+        return self._recorded()
+
+    def _record(self) -> str | None:
+        """Have a batch written down while the next one runs; why to stop, as it was when the one before was written down.
+
+        It is written down whatever became of that one: a request to stop is heard there, and this batch has run by then.
+        """
+        told, self._told = self._told, None
+        before, self._recording = (
+            self._recording,
+            self._recorder.submit(self.context.on_batch, self.reached, told or {}),
+        )
+        return before.result() if before is not None else None
+
+    def _note(self) -> str | None:
+        """A batch is through and not written down yet; why to stop."""
+        return self._record()
+
+    def _recorded(self) -> str | None:
+        """Wait until what was done is written down. Raises what that raised: a request to stop, or a full disk."""
+        if self._told is not None:
+            self._record()
+        recording, self._recording = self._recording, None
+        return recording.result() if recording is not None else None
+
+    def _batch(self, values: Mapping[str, Any]) -> Batch | None:
+        """The batch that begins at `position`; None when there is none."""
+        upto: Row = {"upto": values["position"]}
+        size = None
+        if "next" in self.tool.blocks:
+            following = self._coming if self._fits(values) else None
+            self._coming = None
+            found = self._next(values) if following is None else self._end(following.answer.result()[0])
+            if found is None:
+                return None
+            upto, size = found, following.size if following else None
+            self._ask_ahead({**values, "position": found["upto"]})
+        began = time.monotonic()
+        outcome = self._do({**values, **upto})
+        if self.capped and outcome.count >= values["most"]:
+            return Batch(values["position"], outcome, time.monotonic() - began, size=size)
+        last = upto["upto"] is None if "next" in self.tool.blocks else outcome.count < values["size"]
+        return Batch(upto["upto"], outcome, time.monotonic() - began, last, size)
+
+    def _fits(self, values: Mapping[str, Any]) -> bool:
+        """Whether the end that was asked for ahead is that of about such a batch."""
+        asked = self._coming
+        return (
+            asked is not None and asked.position == values["position"] and 2 / 3 < asked.size / values["size"] < 3 / 2
+        )
+
+    def _ask_ahead(self, values: Mapping[str, Any]) -> None:
+        """The end of the batch after this one. With SQLite a reader could keep the batch from being committed."""
+        wanted = self.ahead and values["position"] is not None and values.get("max_rows") is None
+        if wanted and self.context.database.engine != "sqlite":
+            answer = self._asking.ask(self._render("next", values))
+            self._coming = End(values["position"], values["size"], answer)
+
+    def _next(self, values: Mapping[str, Any]) -> Row | None:
+        """Where the batch ends: a row with `upto`. By a key, its values, and None for a batch to the end of the table."""
+        return self._end(self._query("next", values))
+
+    def _end(self, rows: Sequence[Row]) -> Row | None:
+        if self.tool.keyed:
+            return {"upto": list(rows[0].values()) if rows else None}
+        return rows[0] if rows and rows[0].get("upto") is not None else None
+
+    def _newest(self, row: Row) -> Any:
+        """Where the newest old row is, None where no index knows it."""
+        if "newest" not in self.tool.blocks or not self.values.get("indexed"):
+            return None
+        rows = self._query("newest", {**self.values, **row})
+        found = self._end(rows) if rows else None
+        return found["upto"] if found else None
+
+    def _passed(self, position: Any) -> bool:
+        """Whether the newest old row lies behind."""
+        try:
+            return bool(self.newest is not None and position >= self.newest)
+        except TypeError:
+            return False  # SQLite lets a key be of several types
+
+    def _query(self, block: str, values: Mapping[str, Any]) -> list[Row]:
+        rows: list[Row] = self.context.attempt(lambda: self._live().query(self._render(block, values)), _nothing)
+        return rows
+
+    def _do(self, values: Mapping[str, Any]) -> Outcome:
+        statement = self._render("do", values)
+        first = self.reached.batches == 0
+
+        def send() -> Outcome:
+            if self._overspent():
+                return Outcome()
+            session = self._live()
+            if first:
+                self.context.on_sent(statement, session)
+            self.context.on_session(session)
+            try:
+                return self._sent(session, statement, values)
+            except DatabaseError as error:
+                if error.kind != "connection_lost":
+                    if error.kind in ("cancelled", "statement_timeout") and self._keeps_half(values):
+                        self._lose()
+                    raise
+                # Sent again it deletes what is left: the same rows, or none when it had taken effect.
+                self._close()
+                self._lose()
+                self._look_up()
+                wait_for_end(self.context)
+                raise DatabaseError(error.message, kind="connect", code=error.code) from error
+            finally:
+                self.context.on_session(None)
+
+        outcome: Outcome = self.context.attempt(send, _nothing)
+        return outcome
+
+    def _lose(self) -> None:
+        """Nobody saw the end of a batch: it may have taken effect, and is sent again as it was."""
+        self.reached = replace(self.reached.interrupted(), pending=self.reached.pending)
+        self.context.so_far = so_far(self.tool, self._figures())
+        self._told = {"upto": self.reached.position, "rows": 0, "lost": True}
+
+    def _look_up(self) -> None:
+        """Of an archive: the chunk is looked at when it is sent again. Where it never is, it stands in doubt."""
+        if self.tool.archives == "delete":
+            self.reached = self.reached.looked_up(1)
+            self.context.so_far = so_far(self.tool, self._figures())
+            self._told = self._told or {"upto": self.reached.position, "rows": 0, "lost": True}
+
+    def _keeps_half(self, values: Mapping[str, Any]) -> bool:
+        """Whether a statement that is cancelled leaves what it has done: no engine of MariaDB but InnoDB takes it back."""
+        return str(values.get("storage") or "InnoDB").lower() != "innodb"
+
+    def _overspent(self) -> bool:
+        """Whether the batch, which may have run before its connection was lost, could exceed the limit when it is sent again."""
+        limit = self.values.get("max_rows")
+        return limit is not None and self.reached.spent + self.reached.pending > int(limit)
+
+    def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+        most = self.reached.pending
+        if not (self._apart or most):
+            outcome = session.execute(statement)
+        else:
+            with session.transaction():
+                if self._apart:
+                    demand_same(self.tool, values, self.context, session)
+                outcome = session.execute(statement)
+                if most and outcome.count > most:
+                    raise DatabaseError("rows came in while those of a batch were deleted", kind="serialization")
+        if not outcome.count and not self._apart:
+            demand_same(self.tool, values, self.context, session)  # why it found nothing
+        return outcome
+
+    def _verified(self, row: Row) -> Row:
+        with self.context.reading() as session:
+            rows = session.query(self._render("verify", {**self.values, **row}))
+        return dict(rows[0]) if rows else {}
+
+    def _figures(self) -> Row:
+        return self.reached.figures()
+
+    def _tell(self, row: Row) -> None:
+        """How far, how fast, how much longer."""
+        start, finish, here = row.get("position"), row.get("finish"), self.reached.position
+        rate = self.reached.rows / max(self.reached.seconds, 1e-6)
+        told = f"{self.reached.rows:,} rows, {rate:,.0f}/s"
+        if isinstance(start, int) and isinstance(finish, int) and isinstance(here, int):
+            self.context.progress(here - start, max(finish - start, 1), told)
+        else:
+            self.context.progress(self.reached.rows, self.context.expected_rows or 0, told)
+
+    def _live(self) -> Session:
+        """The one session of all batches; a new one after it was lost."""
+        if self.session is None:
+            self.session = self._open()
+        return self.session
+
+    def _open(self) -> Session:
+        return self.context.writing()
+
+    def _close(self) -> None:
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+
+    def _render(self, block: str, values: Mapping[str, Any]) -> Statement:
+        return render(self.tool, self.tool.blocks[block], values, self.context.database)
+
+
+def _nothing() -> None:
+    """A batch leaves nothing behind when it fails: there is nothing to clean up before another try."""

@@ -1,0 +1,142 @@
+"""What a run gives a tool, and what a tool gives back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aishell.databases.base import Database, Session, SessionOptions, Statement
+from aishell.errors import DatabaseError, StepError
+from aishell.models import Row
+from aishell.registry.tool import Tool
+from aishell.running.batch_checkpoint import Reached
+
+T = TypeVar("T")
+
+
+class InDoubtError(StepError):
+    """It is not known whether the statement took effect."""
+
+
+#: Of a transaction that was being committed: what a person can see, and say.
+ALL_OR_NONE = (
+    "it was interrupted while it committed: all of its rows are in the table, or none; look, then resume with `--in-doubt done` "
+    "if they are there, else with `--in-doubt retry`"
+)
+
+
+@dataclass(frozen=True)
+class ObjectResult:
+    """What became of one object of a step. `status`: ok | failed | skipped | corrupted | deferred."""
+
+    label: str
+    status: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any] | None = None
+    reason: str | None = None
+    seconds: float = 0.0
+    denied: bool = False  # the role may not do it
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a tool returned. `status`: done | skipped | failed."""
+
+    status: str
+    output: dict[str, Any]
+    objects: tuple[ObjectResult, ...] = ()
+    reason: str | None = None
+    deferred: bool = False  # all of it was left, and some of that for another night
+    denied: bool = False  # it failed, and the role may not do some of it
+
+
+@dataclass
+class Context:
+    """What a run gives a tool: ids, the database, limits, and where to report to."""
+
+    database: Database
+    marker: str
+    options: SessionOptions
+    run_id: str = ""
+    task_id: str = ""
+    step_id: str = ""
+    agent_id: str = ""
+    target: str = ""
+    results: Collection[Any] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    on_sent: Callable[[Statement, Session], None] = lambda statement, session: None
+    on_program: Callable[[str, str], None] = lambda line, source: None  # a client program is about to be started
+    on_objects: Callable[[Sequence[ObjectResult]], None] = lambda results: None
+    progress: Callable[[int, int, str], None] = lambda done, total, label: None
+    cancelled: Callable[[], bool] = lambda: False
+    attempt: Callable[[Callable[[], Any], Callable[[], None]], Any] = lambda call, before_retry: call()
+    patience: float = 0.0  # seconds to ask for a lock altogether, where `options` let one try wait a slice of them
+    on_session: Callable[[Session | None], None] = lambda session: None
+    expected_rows: int | None = None  # batched: how many the plan expects, for the time left
+    reached: Reached | None = None  # batched: where an earlier process stopped
+    interrupted: bool = False  # an earlier process may have sent what it had no time to write down
+    earlier: Sequence[Mapping[str, Any]] = ()  # what `verify` saw of the objects that an earlier process finished
+    so_far: Mapping[str, Any] | None = (
+        None  # batched: the figures of what has run, for a step that does not come to its end
+    )
+    on_batch: Callable[[Reached, Mapping[str, Any]], str | None] = lambda reached, batch: None  # why to stop now
+    closes: Callable[[float], str | None] = lambda seconds: None  # why not to begin what takes so many seconds
+    others_ran: Callable[[], bool] = lambda: False  # whether another run of the target began since this one did
+    crowded: Callable[[], bool] = lambda: False  # whether somebody waited for our last batches
+    archives: Path | None = None  # the folder that archives may be written to
+    backups: object = None  # what tools that make or restore backups keep them in (backups.vault)
+    holders: Callable[[Mapping[str, Any]], str] = lambda names: ""  # who has locks on the table they name
+    backlog: Callable[[], str] = lambda: ""  # whether what windows left undone grows or shrinks, for a report
+    rest: Callable[[float], object] = time.sleep  # between two batches; an interrupt ends it
+
+    def told(self, error: DatabaseError, names: Mapping[str, Any]) -> str:
+        """What went wrong with the table that `names` names; of a lock that was not had, who has it."""
+        held = self.holders(names) if error.kind == "lock_timeout" else ""
+        return f"{error.message}: {held}" if held else error.message
+
+    @property
+    def archive_root(self) -> Path:
+        """The folder of archives. Raises StepError when there is none."""
+        if self.archives is None:
+            raise StepError("there is no folder for archives", hint="set `archives:` in config/aishell.yaml")
+        return self.archives
+
+    def reading(self) -> Session:
+        """A marked read-only session."""
+        limits = SessionOptions(True, self.options.lock_timeout, self.options.statement_timeout)
+        return self._marked(limits)
+
+    def writing(self, tables: int = 1) -> Session:
+        """A marked session for the tool's own statement.
+
+        `tables`: on how many of them it takes locks one after the other; the first is held while the last is waited for.
+        """
+        wait = self.options.lock_timeout
+        return self._marked(replace(self.options, lock_timeout=wait / tables if wait is not None else None))
+
+    def in_slices(self, send: Callable[[], T]) -> T:
+        """What `send` returns; a lock that readers queue for is asked for a slice at a time until the patience is over."""
+        if self.patience <= (self.options.lock_timeout or 0):
+            return send()
+        result: T = self.attempt(send, lambda: None)
+        return result
+
+    def _marked(self, options: SessionOptions) -> Session:
+        session = self.database.session(options)
+        session.mark(self.marker)
+        return session
+
+
+def label_of(tool: Tool, values: Mapping[str, Any], row: Row) -> str:
+    """An object's name for people and for the history: `schema.name`."""
+    names = {**values, **row}
+    parts = [str(names[name]) for name in tool.key if names.get(name) is not None]
+    schema = names.get("schema")
+    if schema is not None and (not parts or parts[0] != schema):
+        parts.insert(0, str(schema))
+    if len(parts) < 2 and names.get("table"):
+        parts.append(str(names["table"]))
+    return ".".join(parts)

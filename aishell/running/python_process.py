@@ -1,0 +1,235 @@
+"""A site's own Python tool runs in a process of its own: it ends at its time limit, whatever it does.
+
+The child is `python -m aishell.running.python_process`. It reads a pickled `Call` and answers with pickled tuples, the first word
+of which says what they are: progress, heard (a statement that its sessions are about to send), sent, result, failed, raised.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any
+
+from aishell.databases.base import Session, SessionOptions, Statement
+from aishell.databases.connections import Credentials
+from aishell.databases.opening import open_database
+from aishell.errors import AishellError, DatabaseError, StepError
+from aishell.plugins import load
+from aishell.registry.tool import Tool
+from aishell.running.context import Context, InDoubtError
+from aishell.traces import told_of
+
+#: Seconds between two looks at the limit and at an interrupt.
+LOOK_UP = 0.1
+#: Seconds for what it had printed when it ended.
+LAST_WORDS = 1.0
+#: The limit of a tool that names none (model.md: `timeout_seconds`).
+DEFAULT_LIMIT = 300
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the child is told: where the tool is, and what its context holds of data."""
+
+    path: tuple[str, ...]
+    implementation: str
+    tool: str
+    source: str
+    params: Mapping[str, Any]
+    credentials: Credentials
+    marker: str
+    options: SessionOptions
+    ids: Mapping[str, str]
+    results: tuple[Any, ...]
+    facts: Mapping[str, Any]
+
+
+def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """What the tool's callable returns.
+
+    Raises StepError when it has to be ended, InDoubtError where it may have written by then, UnexpectedError for what it raised.
+    """
+    ids = {name: getattr(context, name) for name in ("run_id", "task_id", "step_id", "agent_id", "target")}
+    told = Call(
+        tuple(sys.path),
+        tool.implementation or "",
+        tool.name,
+        tool.source,
+        dict(params),
+        context.database.credentials,
+        context.marker,
+        context.options,
+        ids,
+        tuple(context.results),
+        dict(context.facts),
+    )
+    limit = tool.max_execution_time or DEFAULT_LIMIT
+    command = [sys.executable, "-m", __name__]
+    said = _Said()
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=said.pipe,
+        start_new_session=True,
+        env=_environment(),
+    ) as child:
+        said.pass_on()
+        assert child.stdin is not None  # noqa: S101  a pipe
+        assert child.stdout is not None  # noqa: S101  a pipe
+        try:
+            pickle.dump(told, child.stdin)
+            child.stdin.flush()
+            return _followed(child, child.stdout, context, time.monotonic() + limit)
+        except TimeoutError:
+            why = f"{tool.name} was ended after {limit} s, its max_execution_time"
+            if tool.read_only:
+                raise StepError(why) from None
+            raise InDoubtError(f"{why}; what it had done by then is not known") from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)  # with what it has started
+            said.join()
+
+
+def _environment() -> dict[str, str]:
+    """All of ours: a site's own code is told by it where its services are, and could read the site's files anyway."""
+    return dict(os.environ)
+
+
+def _followed(child: subprocess.Popen[bytes], answers: IO[bytes], context: Context, deadline: float) -> dict[str, Any]:
+    """What the child returns. Raises TimeoutError past `deadline` of the monotonic clock."""
+    messages: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(answers, messages), daemon=True).start()
+    while True:
+        if context.cancelled():
+            raise DatabaseError("cancelled while its Python ran", kind="cancelled")
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        try:
+            message = messages.get(timeout=LOOK_UP)
+        except queue.Empty:
+            continue
+        if message is None:
+            raise StepError(f"its process ended without a result ({_ended(child.wait())})")
+        kind, *rest = message
+        if kind == "progress":
+            context.progress(*rest)
+        elif kind == "sent":
+            context.on_sent(rest[0], _Elsewhere(rest[1]))  # type: ignore[arg-type]  # of which only the name is asked
+        elif kind == "heard":
+            if context.database.hears is not None:
+                context.database.hears(rest[0], _Elsewhere(*rest[1:]))  # type: ignore[arg-type]  # no more than this is asked
+        elif kind == "result":
+            return dict(rest[0])
+        elif kind == "failed":
+            raise StepError(rest[0], hint=rest[1])
+        else:
+            raise told_of(*rest)
+
+
+class _Said:
+    """What the child prints: it goes where our own words go, and a terminal obeys it as little.
+
+    A thread reads it that nobody waits for long: what the child has started and left behind may keep the pipe open.
+    """
+
+    def __init__(self) -> None:
+        self._read, self.pipe = os.pipe()
+        self._thread = threading.Thread(target=self._passed_on, daemon=True)
+
+    def pass_on(self) -> None:
+        os.close(self.pipe)  # the child has it
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join(LAST_WORDS)
+
+    def _passed_on(self) -> None:
+        with os.fdopen(self._read, "rb") as said:
+            for line in said:
+                sys.stderr.write(line.decode(errors="replace"))
+
+
+def _read(answers: IO[bytes], messages: queue.SimpleQueue[tuple[Any, ...] | None]) -> None:
+    try:
+        while True:
+            messages.put(pickle.load(answers))  # noqa: S301  what our own child wrote
+    except (EOFError, pickle.UnpicklingError, ValueError):
+        messages.put(None)
+
+
+def _ended(status: int) -> str:
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """A session of the child."""
+
+    server_session: str
+    marker: str = ""
+    read_only: bool = True
+
+
+def _child() -> None:
+    """Run the tool that standard input names; what it prints goes to standard error."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    calls = os.fdopen(0, "rb")
+    told: Call = pickle.load(calls)  # noqa: S301  what our own parent wrote
+    threading.Thread(target=_end_with_parent, args=(calls,), daemon=True).start()
+    sending = threading.Lock()
+
+    def answer(*message: Any) -> None:
+        with sending:
+            pickle.dump(message, answers)
+            answers.flush()
+
+    def sent(statement: Statement, session: Session) -> None:
+        answer("sent", statement, session.server_session)
+
+    def heard(statement: Statement, session: Session) -> None:
+        answer("heard", statement, session.server_session, session.marker, session.read_only)
+
+    try:
+        sys.path[:] = told.path
+        database = open_database(told.credentials)
+        database.hears, database.author = heard, told.source
+        context = Context(
+            database,
+            told.marker,
+            told.options,
+            results=told.results,
+            facts=told.facts,
+            on_sent=sent,
+            progress=lambda done, total, label: answer("progress", done, total, label),
+        )
+        for name, value in told.ids.items():
+            setattr(context, name, value)
+        answer("result", dict(load(told.implementation, f"implementation of {told.tool},")(told.params, context)))
+    except AishellError as error:
+        answer("failed", error.message, error.hint)
+    except (Exception, SystemExit) as error:  # whatever it is
+        where = f"the tool {told.tool}"
+        answer("raised", type(error).__name__, str(error), "".join(traceback.format_exception(error)), where)
+
+
+def _end_with_parent(calls: IO[bytes]) -> None:
+    """The parent's end of the pipe closes when it ends, however it ends."""
+    calls.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    _child()

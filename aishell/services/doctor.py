@@ -1,0 +1,185 @@
+"""Looks at a target for `aishell doctor` and `aishell targets test`: how it answers, and what its role may do. Reads only."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aishell.databases.base import SessionOptions, Statement
+from aishell.databases.remedies import remedy
+from aishell.databases.tls import Encryption
+from aishell.errors import AishellError, DatabaseError
+from aishell.execution.target_context import INSPECTION, PRIVILEGES, Job
+from aishell.models import Server
+from aishell.registry.programs import environment
+from aishell.reporting.diagnosis import OK, PROBLEM, PROGRAMS, Facts, Finding, failed, judge
+
+#: A limit that no server has by itself: what comes back shows whether limits reach it. Seconds.
+_TOLD = 7.0
+_PLACE = """SELECT pg_backend_pid() AS pid, s.setting::int AS milliseconds FROM pg_settings AS s WHERE s.name = 'lock_timeout'"""
+#: SQLSTATEs of a prepared statement that is there twice or gone: another session's server connection was handed to us.
+_MIXED_UP = ("42P05", "26000")
+#: What is left where the table of remedies has nothing.
+_UNREACHED = "check host, port, firewall, and that the server runs"
+_POOLER = "give aishell a URL that leads to the server itself; the application can keep its pooler"
+#: What only PgBouncer says: it refuses startup options before it asks for a password, and lets clients queue for a pool.
+_PGBOUNCER = ("unsupported startup parameter", "query_wait_timeout")
+#: Seconds a program may take to say its version, and the local model server to answer.
+PATIENCE = 2.0
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A target that answers. Times in seconds."""
+
+    server: Server
+    connect: float
+    round_trip: float
+    encryption: Encryption | None = None  # None where nothing crosses a network
+
+
+def contact(job: Job) -> Contact:
+    """Connect, ask something small, and look who answers. Raises DatabaseError."""
+    started = time.monotonic()
+    with job.database.session(INSPECTION) as session:
+        connected = time.monotonic()
+        session.execute(Statement("SELECT 1 AS one", {}, "SELECT 1"))
+        answered = time.monotonic()
+        encryption = session.encryption
+    return Contact(job.refresh(), connected - started, answered - connected, encryption)
+
+
+def examine(job: Job, programs: Path | None = None) -> Iterator[Finding]:
+    """Every finding on a target. `programs`: the folder of the client programs, where one is configured."""
+    try:
+        if job.database.engine == "postgresql":
+            pooled = pooler(job)
+            if pooled is not None:
+                yield pooled  # what else can be asked here would be about the pooler
+                return
+        yield from judge(_facts(job, contact(job), programs))
+    except DatabaseError as error:
+        yield unreachable(job, error)
+    except AishellError as error:
+        yield failed("target", error)
+
+
+def inspector(job: Job) -> Finding:
+    """Whether the role that may only look can do so."""
+    try:
+        server = contact(job).server
+    except DatabaseError as error:
+        return replace(unreachable(job, error), subject="inspector")
+    return Finding(
+        OK, "inspector", f"{job.database.credentials.display}: connected as {server.user or 'nobody in particular'}"
+    )
+
+
+def unreachable(job: Job, error: DatabaseError) -> Finding:
+    """Why a target does not answer, with what to do about this kind of failure."""
+    place = job.database.credentials
+    text = f"{place.display}: {error.message}"
+    if any(words in error.message for words in _PGBOUNCER):
+        return Finding(PROBLEM, "pooler", f"{text}: this is PgBouncer, not the server", _POOLER)
+    return Finding(PROBLEM, "connection", text, error.hint or remedy(error, place.url.user) or _UNREACHED)
+
+
+def pooler(job: Job) -> Finding | None:
+    """A pooler that lends server connections by transaction, or drops the limits of a session, is no place for maintenance.
+
+    Two open sessions that meet in one server process share it by turns: session locks and settings do not hold.
+    """
+    options = SessionOptions(read_only=True, lock_timeout=_TOLD, statement_timeout=10)
+    question = Statement(_PLACE, {}, _PLACE)
+    try:
+        with job.database.session(options) as one, job.database.session(options) as other:
+            first, second = (session.execute(question).rows[0] for session in (one, other))
+    except DatabaseError as error:
+        if error.code not in _MIXED_UP:
+            raise
+        return Finding(
+            PROBLEM, "pooler", "server connections change between statements (a pool in transaction mode)", _POOLER
+        )
+    if first["pid"] == second["pid"]:
+        text = (
+            "two sessions share one server process (a pool in transaction mode): session locks and limits do not hold"
+        )
+        return Finding(PROBLEM, "pooler", text, _POOLER)
+    if first["milliseconds"] != _TOLD * 1000:
+        return Finding(
+            PROBLEM,
+            "pooler",
+            "a pooler drops startup options: lock and statement timeouts do not reach the server",
+            _POOLER,
+        )
+    return None
+
+
+def _facts(job: Job, met: Contact, programs: Path | None) -> Facts:
+    free, seen = job.free_disk()
+    return Facts(
+        server=met.server,
+        display=job.database.credentials.display,
+        connect=met.connect,
+        round_trip=met.round_trip,
+        encryption=met.encryption,
+        local=job.database.credentials.url.local,
+        access=job.read(PRIVILEGES) if job.registry.has(PRIVILEGES, met.server) else None,
+        free_disk=free,
+        disk_seen=seen,
+        writable=job.writable,
+        programs={
+            name: found_program(name, met.server, programs) for names in PROGRAMS[met.server.engine] for name in names
+        },
+    )
+
+
+def found_program(name: str, server: Server, folder: Path | None) -> str | None:
+    """The version of the client program that a backup would use; None when it is not there or does not answer.
+
+    Of PostgreSQL several versions may be installed: the server's own goes before a newer one, and both before that on the path.
+    """
+    places: list[Path | None] = [folder]
+    if folder is None and server.engine == "postgresql":
+        from aishell.backups.postgresql.libpq import program_folders
+
+        places = program_folders(server.version[0])
+    return next((said for place in places if (said := _version_of(name, place)) is not None), None)
+
+
+def _version_of(name: str, folder: Path | None) -> str | None:
+    path = shutil.which(name, path=None if folder is None else str(folder))
+    if path is None:
+        return None
+    try:
+        said = subprocess.run(
+            [path, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            env=environment(os.environ),
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"\d+(\.\d+)+", said.stdout.split("istrib")[-1])  # mariadb: "Ver 15.1 Distrib 10.11.6-MariaDB"
+    return found[0] if found else None
+
+
+def ollama() -> Finding:
+    """Whether a local model server answers; no command asks one, so its absence is no fault."""
+    import ollama as client
+
+    try:
+        models = [model.model for model in client.Client(timeout=PATIENCE).list().models]
+    except Exception:  # whatever httpx raises for a server that is no Ollama: none of it is a fault here
+        return Finding(OK, "ollama", "no server answers; no command of aishell asks one")
+    return Finding(
+        OK, "ollama", f"{len(models)} model(s): {', '.join(filter(None, models[:5]))}" if models else "no model yet"
+    )

@@ -1,0 +1,172 @@
+"""Looks for tables that are logs, and measures them. Reads only, and no large table to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from aishell.agents.base import is_excluded
+from aishell.agents.log_cleanup import discovery as log_discovery
+from aishell.agents.log_cleanup.ages import COUNTED, READ_ALL
+from aishell.agents.log_cleanup.dates import Cutoff, kind_of, written
+from aishell.agents.log_cleanup.discovery import Bucket, Candidate
+from aishell.agents.log_cleanup.tables import LogTable
+from aishell.errors import DatabaseError, ParameterError
+from aishell.execution.target_context import Job, choose, table_of
+from aishell.models import Row, now
+
+#: Of the last days so many times more rows are counted before the database's estimate is taken instead.
+CLOSER = 10
+#: No further table is measured after so many seconds.
+PATIENCE = 60.0
+#: Errors that are about one table.
+_PASSING = ("lock_timeout", "permission", "statement_timeout", "missing_object", "unsupported", "corruption")
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Where the database's files are. `growth_bytes_per_day` is that of all candidates together, but of those that
+    `growth_unknown` counts."""
+
+    free_bytes: int | None
+    growth_bytes_per_day: float
+    days_until_full: float | None
+    unknown: str | None = None
+    growth_unknown: int = 0
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """The logs of one target. `not_measured`: so many more tables look like logs; `next_command` looks at the first of them."""
+
+    target: str
+    engine: str
+    measured_at: str
+    disk: Disk
+    candidates: tuple[Candidate, ...]
+    not_measured: int = 0
+    next_command: str | None = None
+
+
+def discover(
+    job: Job, names: Sequence[str], *, date_column: str | None = None, retention_days: int, place: Sequence[str]
+) -> Discovery:
+    """The tables that look like logs, all or those of `names`. `place` are the words that name the target on a command line.
+
+    Raises UnknownNameError for a name that matches nothing.
+    """
+    ends = time.monotonic() + PATIENCE
+    job.refresh()
+    every = [table_of(row) for row in _rows(job, "inspect_tables")]
+    excluded = job.task.input_data.get("exclude") or ()
+    chosen = {table.key for table in choose(names, every) if not is_excluded(table.schema, table.table, excluded)}
+    asked = [{"schema": table.schema, "table": table.table} for table in every]
+    answers = job.read("inspect_log_tables", {"tables": asked})
+    week = _cutoff(job, log_discovery.RECENT_DAYS)
+    free, _ = job.free_disk()
+    known = log_discovery.candidates(every, answers, chosen=chosen, named=bool(names), date_column=date_column)
+    found, measured = list[Candidate](), 0
+    for candidate, log in known:
+        if measured == log_discovery.MOST_TABLES or time.monotonic() > ends:
+            break
+        measured += 1
+        one = candidate if log is None else _measured(job, candidate, log, week, free)
+        if names or log_discovery.is_log(one):
+            command = log_discovery.suggested(one, place, retention_days) if one.oldest or one.divided else None
+            found.append(replace(one, command=command))
+    growth = sum(one.bytes_per_day or 0 for one in found)
+    unseen = (
+        None if free is not None else "the server's disk cannot be seen from here (set free_disk_bytes for the target)"
+    )
+    not_known = sum(1 for one in found if one.bytes_per_day is None)
+    disk = Disk(free, growth, log_discovery.days_left(free, growth), unseen, not_known)
+    more = [f"{one.schema}.{one.table}" for one, _ in known[measured : measured + log_discovery.MOST_TABLES]]
+    return Discovery(
+        job.target.name,
+        job.database.engine,
+        now(),
+        disk,
+        tuple(log_discovery.ranked(found)),
+        len(known) - measured,
+        log_discovery.looking(more, place) if more else None,
+    )
+
+
+def _measured(job: Job, candidate: Candidate, log: LogTable, week: Cutoff, free: int | None) -> Candidate:
+    """The candidate with its age and growth, or with the reason why they cannot be had."""
+    engine = job.database.engine
+    readable = log.indexed or (candidate.bytes is not None and candidate.bytes <= READ_ALL)
+    try:
+        ends = _ends(job, log, readable)
+        if ends is None:
+            why = f"no index begins with {log.column}, and there are no statistics of it: the whole table would be read"
+            return candidate.without(why, "oldest", "age_histogram", "growth")
+        if ends["oldest"] is None or ends["newest"] is None:
+            return candidate.without("no row has a date", "oldest", "age_histogram", "growth")
+        oldest, newest = str(ends["oldest"]), str(ends["newest"])
+        kind = kind_of(engine, log.declared, oldest, newest, f"the column {log.column!r} of {log.name}")
+        found = log_discovery.with_ends(candidate, log, kind, ends)
+        if found.oldest is None:
+            return found
+        points = log_discovery.edges(kind, oldest, newest)
+        buckets = tuple(_buckets(job, log, points, readable))
+        found = replace(found, age_histogram=buckets)
+        if any(bucket.rows is None for bucket in buckets):
+            found = found.without(
+                f"no index begins with {log.column}, and there are no statistics of it", "age_histogram"
+            )
+        rows, method = _rows_between(job, log, written(kind, week), points[-1][0], readable, CLOSER)
+        if rows is None:
+            return found.without(f"no index begins with {log.column}, and there are no statistics of it", "growth")
+        return log_discovery.with_growth(found, log.table, kind, oldest, week, (rows, method), free)
+    except ParameterError as error:
+        return candidate.without(error.message, "oldest", "age_histogram", "growth")
+    except DatabaseError as error:
+        if error.kind not in _PASSING:
+            raise
+        return candidate.without(error.message, "oldest", "age_histogram", "growth")
+
+
+def _ends(job: Job, log: LogTable, readable: bool) -> Row | None:
+    """The oldest and the newest date; None where the table would have to be read to its end for them."""
+    params = {"schema": log.table.schema, "table": log.table.table, "date_column": log.column}
+    if readable:
+        key = log.key[0] if len(log.key) == 1 else log.column
+        return _rows(job, "measure_log_order", {**params, "key": key})[0]
+    if not job.registry.has("estimate_log_age", job.known_server()):
+        return None
+    return next(iter(_rows(job, "estimate_log_age", params)), None)
+
+
+def _buckets(job: Job, log: LogTable, points: Sequence[tuple[str | int, str]], readable: bool) -> Iterator[Bucket]:
+    for (start, begin), (finish, end) in pairwise(points):
+        rows, method = _rows_between(job, log, start, finish, readable)
+        yield Bucket(begin, end, rows, method)
+
+
+def _rows_between(
+    job: Job, log: LogTable, start: str | int, finish: str | int, readable: bool, closer: int = 1
+) -> tuple[int | None, str]:
+    """Rows and how they were got: counted up to a limit, beyond it estimated, `at least` so many where there is no estimate."""
+    most = COUNTED[job.database.engine] * closer if readable else 0
+    names = {"schema": log.table.schema, "table": log.table.table, "date_column": log.column}
+    answer = job.read("count_log_rows", {**names, "start": start, "finish": finish, "most": most})
+    counted = int(answer["counted"][0]["rows"])
+    if counted < most:
+        return counted, "counted"
+    expected = log_discovery.estimated(answer)
+    if expected is not None:
+        return max(expected, counted), "estimated"
+    return (counted, "at least") if most else (None, "unknown")
+
+
+def _cutoff(job: Job, days: int) -> Cutoff:
+    row = _rows(job, "compute_cutoff", {"retention_days": days})[0]
+    return Cutoff(row["utc"], row["local"], row["zone"], row["now"])
+
+
+def _rows(job: Job, name: str, params: Mapping[str, Any] | None = None) -> list[Row]:
+    return next(iter(job.read(name, params).values()))

@@ -1,0 +1,140 @@
+"""Backups without the database they are of, which may be gone: read, put back into a file, removed. Through a step's gates."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aishell.backups.create.making import Work
+from aishell.backups.leftovers import BY_HAND
+from aishell.backups.store.catalog import Entry
+from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.vault import Vault
+from aishell.backups.verify.checking import working
+from aishell.databases.base import Database, Session, SessionOptions, TargetLock
+from aishell.databases.connections import Credentials
+from aishell.databases.urls import URL
+from aishell.errors import DatabaseError
+from aishell.models import AgentConfig, Estimate, Server, Step
+from aishell.registry.registry import Registry
+from aishell.registry.tool import Tool
+from aishell.running import dispatch
+from aishell.running.context import Context
+from aishell.safety import constraints, gates
+from aishell.settings import Policy, Target
+from aishell.verdicts import Verdict
+
+#: What a step that is called without a run is called: its folder is named after this process instead of a run.
+STEP = BY_HAND
+
+
+class Absent(Database):
+    """A database that nobody connects to: what a backup tells of it."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(Credentials(URL(server.engine, server.engine)))
+        self.engine = server.engine
+        self._facts = server.product, server.version, frozenset()
+
+    def _connect(self, options: SessionOptions) -> Any:
+        raise DatabaseError("no connection is made to the database of a backup here", kind="connect")
+
+    def session(self, options: SessionOptions) -> Session:
+        raise DatabaseError("no connection is made to the database of a backup here", kind="connect")
+
+    def _probe(self, session: Session) -> tuple[str, tuple[int, ...], frozenset[str]]:
+        return self.facts
+
+    def hold(self, run_id: str) -> TargetLock:
+        raise DatabaseError("no lock is taken in the database of a backup here", kind="connect")
+
+    def running(self, marker: str) -> list[str]:
+        return []
+
+    def stop(self, server_session: str) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """The backups of a site, and the gates that what is done to them passes. `target` looks a target up by its name."""
+
+    vault: Vault
+    registry: Callable[[str], Registry]
+    config: AgentConfig
+    policy: Policy
+    level: str
+    target: Callable[[str], Target]
+
+    def judge(self, name: str, params: Mapping[str, Any], entry: Entry) -> tuple[Tool, Verdict]:
+        """A tool for the backup's engine, and what the gates say of calling it.
+
+        Raises BackupError for a backup whose manifest is damaged, UsageError for parameters that the tool does not take.
+        """
+        return self._judged(name, params, entry, _server(self.vault.manifest(entry)))
+
+    def judge_removal(self, entry: Entry, retention: Mapping[str, Any]) -> Verdict:
+        """What the gates say of removing backups of the target that one is of; its manifest may be damaged."""
+        return self._judged("cleanup_old_backups", {"retention": dict(retention)}, entry, _known(entry))[1]
+
+    def judge_copies(self, params: Mapping[str, Any], entry: Entry) -> Verdict:
+        """What the gates say of reading the copies of a backup, of which nothing else may be left."""
+        return self._judged("verify_copies", params, entry, _known(entry))[1]
+
+    def read_copies(self, params: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+        """Read them. Raises BackupError where one is damaged."""
+        server = _known(entry)
+        tool = self.registry(entry.engine).pick("verify_copies", server)
+        return dispatch.run(tool, tool.prepare(params), None, self._context(server, entry.target)).output
+
+    def call(self, name: str, params: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+        """Call a tool that asks nothing of the database. Raises BackupError, among others."""
+        server = _server(self.vault.manifest(entry))
+        tool = self.registry(entry.engine).pick(name, server)
+        return dispatch.run(tool, tool.prepare(params), None, self._context(server, entry.target)).output
+
+    def removing(self, manifest: Manifest) -> AbstractContextManager[Work]:
+        """What it takes to run the programs of the tool that removes backups, of a manifest's engine."""
+        server = _server(manifest)
+        tool = self.registry(manifest.engine).pick("cleanup_old_backups", server)
+        return working(tool, {}, self._context(server, manifest.target))
+
+    def _context(self, server: Server, target: str) -> Context:
+        return Context(
+            database=Absent(server),
+            marker="",
+            options=SessionOptions(),
+            run_id=f"{os.getpid():08x}{uuid.uuid4().hex[8:]}",  # what it makes is no later process's, of the same number
+            step_id=STEP,
+            agent_id=self.config.agent_id,
+            target=target,
+            facts={"server": server},
+            backups=self.vault,
+        )
+
+    def _judged(self, name: str, params: Mapping[str, Any], entry: Entry, server: Server) -> tuple[Tool, Verdict]:
+        tool, target = self.registry(entry.engine).pick(name, server), self.target(entry.target)
+        step = Step("by_hand", tool.name, tool.prepare(params), estimate=Estimate(0.0, None, "not estimated"))
+        seen = constraints.Context(tool, target, server, now=datetime.now(target.zone))
+        in_force: Sequence[constraints.Constraint] = constraints.build(
+            (*self.policy.constraints, *self.config.constraints)
+        )
+        return tool, gates.judge(
+            step, tool, seen, config=self.config, constraints=in_force, policy=self.policy, level=self.level
+        )
+
+
+def _server(manifest: Manifest) -> Server:
+    """The server of a backup, as that tells it."""
+    version = tuple(int(part) for part in manifest.server_version.split("."))
+    return Server(manifest.engine, manifest.product, version, manifest.database, manifest.identity)
+
+
+def _known(entry: Entry) -> Server:
+    """The same as far as the catalog knows it, of a backup whose manifest may be damaged or gone."""
+    return Server(entry.engine, entry.engine, (), entry.database, entry.identity)
