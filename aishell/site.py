@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from aishell import locations
 from aishell.agents import monitoring
-from aishell.agents.loading import load_agent
+from aishell.agents.loading import agent_types, load_agent
 from aishell.databases.connections import parse_url, unavailable
 from aishell.databases.opening import open_database
 from aishell.databases.sameness import same_database
@@ -25,7 +25,7 @@ from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownName
 from aishell.execution.preview import Preview, as_result, preview
 from aishell.execution.rules import Rereading, Rules
 from aishell.execution.target_context import Job
-from aishell.models import SAFETY_LEVELS, AgentConfig, Left, Plan, RunResult, RunState, Task
+from aishell.models import SAFETY_LEVELS, AgentConfig, Left, Plan, RunResult, RunState, Task, canonical
 from aishell.registry.hooks import Hooks
 from aishell.registry.registry import Registry
 from aishell.safety import constraints
@@ -122,9 +122,25 @@ class Site(SiteFiles):
         self, agent: Agent, safety_level: str | None = None
     ) -> tuple[AgentConfig, list[constraints.Constraint], str]:
         """What an agent is bound to: its configuration, the constraints of it and of the policy, and the safety level."""
-        config = load_config(self.places.config, agent.type, agent.defaults)
+        config = self._config(agent)
         in_force = constraints.build((*self.policy.constraints, *config.constraints), self.known)
         return config, in_force, tighter(tighter(self.settings.safety_level, config.safety_level), safety_level)
+
+    def _config(self, agent: Agent) -> AgentConfig:
+        """The agent's own, and of one that stands for all what each of them is bound to."""
+        own = load_config(self.places.config, agent.type, agent.defaults)
+        if not agent.stands_for_all:
+            return own
+        others = [load_config(self.places.config, name, load_agent(name).defaults) for name in self._bound_by(agent)]
+        bound: dict[str, Mapping[str, Any]] = {}
+        for one in (constraint for config in (own, *others) for constraint in config.constraints):
+            bound.setdefault(canonical({key: value for key, value in one.items() if key != "where"}), one)
+        excluded = dict.fromkeys(name for config in (own, *others) for name in config.exclude)
+        return replace(own, constraints=tuple(bound.values()), exclude=tuple(excluded))
+
+    def _bound_by(self, agent: Agent) -> list[str]:
+        """The agents besides it whose configuration it is bound to."""
+        return sorted(agent_types() - {agent.type}) if agent.stands_for_all else []
 
     @contextmanager
     def job(
@@ -139,20 +155,20 @@ class Site(SiteFiles):
         if target.databases:
             raise self.servers.refusal(target)
         agent.check_inputs(task)
-        own_path = self.places.config / "agents" / f"{agent.type}.yaml"
-        own_stamp = locations.stamp(own_path)
+        own_paths = [self.places.config / "agents" / f"{name}.yaml" for name in (agent.type, *self._bound_by(agent))]
+        own_stamps = {path: locations.stamp(path) for path in own_paths}
         config, in_force, level = self.governing(agent, safety_level)
         warnings = monitoring.warnings(agent.type, config.monitoring, lambda: self.notifications.services)
         policy = self.policy
 
         def read_anew() -> Rules:
-            for path in (self.policy_path, own_path):
+            for path in (self.policy_path, *own_paths):
                 self.trust.check(path)
-            own = load_config(self.places.config, agent.type, agent.defaults)
+            own = self._config(agent)
             now = load_policy(self.places.config, self.known, self.unearnable)
             return Rules(now, constraints.build((*now.constraints, *own.constraints), self.known))
 
-        rereading = Rereading({self.policy_path: self.policy_stamp, own_path: own_stamp}, read_anew)
+        rereading = Rereading({self.policy_path: self.policy_stamp, **own_stamps}, read_anew)
         credentials = parse_url(target.url, password=target.password)
         database = open_database(credentials)
         database.may_write = not look_only

@@ -65,6 +65,8 @@ class Agent(ABC):
     clears: ClassVar[bool] = False
     #: Whether its work is about one backup, archive or run, so that no later plan takes up what a window left of it.
     by_hand: ClassVar[bool] = False
+    #: Whether it may do the work of any agent: it is bound to the constraints and exclusions of all of them then.
+    stands_for_all: ClassVar[bool] = False
 
     def check_inputs(self, task: Task) -> None:
         """Raises UnknownNameError or ParameterError for an input this agent does not take."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from aishell.agents.base import Agent, Draft
+from aishell.agents.base import Agent, Draft, is_excluded
 from aishell.agents.summary import left_over
+from aishell.errors import ParameterError
 from aishell.models import CAPABILITIES, AgentConfig, Inventory, Step, StepResult, StepStatus, Task
 from aishell.planning.estimates import estimate
 
@@ -16,12 +17,14 @@ class OneToolAgent(Agent):
 
     type: ClassVar[str] = "one_tool"
     by_hand: ClassVar[bool] = True
+    stands_for_all: ClassVar[bool] = True
     defaults: ClassVar[AgentConfig] = AgentConfig(
         agent_id="one_tool_agent", agent_type="one_tool", capabilities=frozenset(CAPABILITIES)
     )
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
         "tool": {"type": "string", "minLength": 1},
         "params": {"type": "object"},
+        "exclude": {"type": "array", "items": {"type": "string"}},
     }
 
     def tables(self, task: Task) -> Sequence[str]:
@@ -30,6 +33,10 @@ class OneToolAgent(Agent):
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
         tool, params = task.input_data["tool"], task.input_data.get("params", {})
+        if _table(task) and is_excluded(params["schema"], params["table"], task.input_data.get("exclude", ())):
+            raise ParameterError(
+                f"{_table(task)} is excluded from what agents do here", hint="see `exclude` in config/agents/*.yaml"
+            )
         size = next((one.bytes for one in inventory.tables if f"{one.schema}.{one.table}" == _table(task)), None)
         cost = estimate(inventory, tool, _table(task) or "", size)
         return Draft((Step(id=tool, tool=tool, params=params, rationale="Named by who began the run.", estimate=cost),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -73,6 +74,33 @@ def test_what_its_agent_may_not_do_is_refused(aishell: Aishell, bloated_sqlite: 
     ended = tool(aishell, "optimize_table", "--yes", schema="main", table="orders")
     assert "lacks the capability 'database_write'" in ended.expect(2).err
     assert bloated_sqlite.facts(db) == before
+
+
+@pytest.mark.parametrize("agent", ["maintenance", "backup", "log_cleanup", "one_tool"])
+def test_it_is_bound_to_the_constraints_of_every_agent(aishell: Aishell, bloated_sqlite: Bloated, agent: str) -> None:
+    """Else it would be the way around what a site asks of its maintenance."""
+    db = bloated_sqlite.make()
+    aishell.url = db.url
+    rule = f"{{type: production_hours, allowed_hours: [{(datetime.now(UTC).hour + 12) % 24}]}}"
+
+    def asked() -> bool:
+        words = ("--dry-run", "--output", "json", "--environment", "production")
+        (step,) = tool(aishell, "optimize_table", *words, schema="main", table="orders").json["plan"]["steps"]
+        return any("hours" in reason["rule"] for reason in step["verdict"]["reasons"])
+
+    for name in ("maintenance", "backup", "log_cleanup"):
+        aishell.configure(f"agents/{name}.yaml", f"{name}_agent: {{safety_constraints: [{{type: free_disk}}]}}\n")
+    assert not asked()
+    aishell.configure(f"agents/{agent}.yaml", f"{agent}_agent: {{safety_constraints: [{rule}]}}\n")
+    assert asked()
+
+
+def test_it_leaves_alone_what_any_agent_has_to(aishell: Aishell, bloated_sqlite: Bloated) -> None:
+    aishell.url = bloated_sqlite.make().url
+    aishell.configure("agents/log_cleanup.yaml", "log_cleanup_agent: {exclude: ['ord*']}\n")
+    ended = tool(aishell, "optimize_table", "--yes", schema="main", table="orders").expect(2)
+    assert "main.orders is excluded" in ended.err
+    tool(aishell, "update_table_statistics", "--yes", schema="main", table="customers").expect(0)
 
 
 def test_no_schedule_runs_a_tool(aishell: Aishell, bloated_sqlite: Bloated) -> None:
