@@ -79,7 +79,7 @@ def call(path: str, *names: str, said: dict[str, Any] | None = None) -> Any:
 
 def document(path: str, *names: str, keys: Mapping[str, Kind], said: dict[str, Any] | None = None) -> dict[str, Any]:
     """An answer that is one object, with these keys of these types. Raises UsageError as `call`, and for any other."""
-    return _fitting(path, call(path, *names, said=said), keys)
+    return fitting(path, call(path, *names, said=said), keys)
 
 
 def documents(path: str, *names: str, keys: Mapping[str, Kind]) -> list[dict[str, Any]]:
@@ -87,10 +87,11 @@ def documents(path: str, *names: str, keys: Mapping[str, Kind]) -> list[dict[str
     found = call(path, *names)
     if not isinstance(found, list):
         raise _strange(path)
-    return [_fitting(path, one, keys) for one in found]
+    return [fitting(path, one, keys) for one in found]
 
 
-def _fitting(path: str, found: Any, keys: Mapping[str, Kind]) -> dict[str, Any]:
+def fitting(path: str, found: Any, keys: Mapping[str, Kind]) -> dict[str, Any]:
+    """A part of an answer, with these keys of these types. Raises UsageError for any other."""
     if not isinstance(found, dict) or not all(_fits(found.get(key), kind) for key, kind in keys.items()):
         raise _strange(path)
     return found

@@ -31,7 +31,13 @@ _REQUEST: dict[str, Kind] = {
     **dict.fromkeys(("requested_at", "expires_at"), datetime),
     **dict.fromkeys(("until", "window_ends"), datetime | None),
     **dict.fromkeys(("statements", "reasons", "risks", "approved_by"), list),
-    "params": dict,
+}
+#: In addition, of a step; and what there is in its place of a stage that is reviewed.
+_STEP: dict[str, Kind] = {"params": dict}
+_REVIEW: dict[str, Kind] = {
+    **dict.fromkeys(("stage", "workflow", "workflow_id", "status", "reasoning"), str),
+    "referred": list,
+    "output_data": dict,
 }
 #: The same of one that waits.
 _WAITS: dict[str, Kind] = {"id": str, "asked_at": datetime, "until": datetime}
@@ -181,10 +187,17 @@ def _show_review(asked: Mapping[str, Any]) -> None:
 
 
 def _asked(ctx: click.Context, socket_: str | None, approval: str) -> dict[str, Any]:
-    from aishell.cli.afar import document
+    from aishell.cli.afar import document, fitting
     from aishell.serving.answers import asked
 
-    return document(socket_, "approvals", approval, keys=_REQUEST) if socket_ else asked(open_files(ctx), approval)
+    if not socket_:
+        return asked(open_files(ctx), approval)
+    found = document(socket_, "approvals", approval, keys=_REQUEST)
+    if found["level"] == "stage":
+        fitting(socket_, found.get("review"), _REVIEW)
+    else:
+        fitting(socket_, found, _STEP)
+    return found
 
 
 def _answered(socket_: str, approval: str, answer: str, said: dict[str, Any]) -> dict[str, Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from typing import Any
 
 import pytest
 
+from tests.commands.test_daemon import end, started
 from tests.fix_aishell import Aishell
-from tests.scheduled import back
+from tests.scheduled import back, rows
+from tests.servers import wait_until
 from tests.workflows import assert_each_stage_once, stages, targets, workflow, workflow_id, worn
 
 RUN = ("run", "workflow", "night", "--yes")
@@ -64,6 +67,35 @@ def test_what_a_reviewer_edits_is_what_others_get_and_is_checked(site: Aishell):
     assert (first["review"]["status"], first["output_data"]["maintenance_type"]) == ("modified", "standard")
     assert then["output_data"]["maintenance_type"] == "standard"
     assert_each_stage_once(site)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (("approve",), "success"),
+        (("edit", "--set", "maintenance_type=standard"), "success"),
+        (("reject", "--reason", "no"), "rejected"),
+    ],
+    ids=["approve", "edit", "reject"],
+)
+def test_a_daemons_stage_is_reviewed_through_its_socket(site: Aishell, answer: tuple[str, ...], outcome: str):
+    lines = "{night: {cron: '30 2 * * *', workflow: night, targets: [shop], missed: once, approve_up_to: medium}}"
+    site.configure("schedules.yaml", f"schedules: {lines}\n")
+    back(site, "night", days=1)
+    daemon = started(site)
+    where = ("--socket", str(site.state.parent / "daemon.sock"))
+    wait_until(lambda: site("approvals", "list", *where, "--output", "json").expect(0).json, "the stage waits")
+    (one,) = site("approvals", "list", *where, "--output", "json").expect(0).json
+    shown = site("approvals", "show", one["id"], *where).expect(0).out
+    assert "stage look of night on shop" in shown
+    verb, *words = answer
+    assert "the daemon goes on with" in site("approvals", verb, one["id"], *words, *where).expect(0).out
+    wait_until(lambda: [row.outcome for row in rows(site, "night")] == [outcome], "the night is over")
+    end(daemon)
+    ran = "standard" if verb == "edit" else "quick"
+    then = [row[0] for row in site.rows("SELECT result FROM runs ORDER BY created_at")][1:]
+    assert [json.loads(row)["output_data"]["maintenance_type"] for row in then] == ([] if verb == "reject" else [ran])
+    site("audit", "verify").expect(0)
 
 
 def test_a_rejection_ends_it_there_whatever_on_failure_says(site: Aishell):
