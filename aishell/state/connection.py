@@ -42,6 +42,8 @@ class Connection(sqlite3.Connection):
 
     #: What was appended to the audit log in this transaction, where anybody wants to hear of it when it is committed.
     told: list[Told] | None = None
+    #: Whether nobody else can open the file while this is open.
+    alone: bool = False
 
     def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Record]:
         return self.execute(sql, values or {}).fetchall()
@@ -68,7 +70,20 @@ class Connection(sqlite3.Connection):
 
 
 def connect(path: Path) -> Connection:
-    """A connection to the file, which has to be there: every commit on it is durable."""
+    """A connection to the file, which has to be there: every commit on it is durable.
+
+    Where the disk has no room for the index of the write-ahead log, the file can still be read: by one connection alone, which
+    keeps the index in memory. SQLite refuses it to who is not alone.
+    """
+    try:
+        return _connect(path, alone=False)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname != "SQLITE_IOERR_SHMSIZE":
+            raise
+        return _connect(path, alone=True)
+
+
+def _connect(path: Path, *, alone: bool) -> Connection:
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?mode=rw",
         uri=True,
@@ -79,6 +94,9 @@ def connect(path: Path) -> Connection:
     )
     try:
         connection.row_factory = Record
+        connection.alone = alone
+        if alone:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
         if is_store(connection):
             connection.execute("PRAGMA journal_mode = WAL")  # written into the file, so never into somebody else's

@@ -5,6 +5,7 @@ Own code rather than the `filelock` package, because the file tells who holds it
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -13,6 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from aishell.errors import StateError
 from aishell.models import now
 
 
@@ -28,23 +30,24 @@ class FileLock:
     """An exclusive lock on a file of its own, which is removed when the lock is let go."""
 
     def __init__(self, path: Path, run_id: str) -> None:
-        """Takes the lock without waiting. Raises FileLockHeldError."""
+        """Takes the lock without waiting. Raises FileLockHeldError, and StateError where its file cannot be written."""
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = _taken(path)
             try:
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = _read(self._handle)
-                os.close(self._handle)
-                raise FileLockHeldError(path, holder) from None
-            if _same(self._handle, path):
-                break
-            os.close(self._handle)  # the holder before us removed the file between our open and our lock
-        text = json.dumps({"run_id": run_id, "host": socket.gethostname(), "pid": str(os.getpid()), "since": now()})
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, text.encode(), 0)
+                text = {"run_id": run_id, "host": socket.gethostname(), "pid": str(os.getpid()), "since": now()}
+                os.ftruncate(self._handle, 0)
+                os.pwrite(self._handle, json.dumps(text).encode(), 0)
+            except OSError:
+                self.release()
+                raise
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise StateError(
+                f"the lock {path} cannot be taken: {error.strerror or error}",
+                hint="free some disk space there" if full else "give this user write permission on that folder",
+            ) from error
 
     def release(self) -> None:
         if self._handle < 0:
@@ -81,6 +84,24 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def _taken(path: Path) -> int:
+    """A handle of the locked file. Raises FileLockHeldError and OSError."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _same(handle, path):
+                return handle  # else the holder before us removed the file between our open and our lock
+        except BlockingIOError:
+            holder = _read(handle)
+            os.close(handle)
+            raise FileLockHeldError(path, holder) from None
+        except OSError:
+            os.close(handle)
+            raise
+        os.close(handle)
 
 
 def _read(handle: int) -> dict[str, str]:

@@ -168,7 +168,10 @@ class Store:
                 yield lent.driver_connection
             finally:
                 lent.driver_connection.rollback()
-                lent.close()
+                if lent.driver_connection.alone:
+                    lent.driver_connection.close()  # nobody else can open the file until then
+                else:
+                    lent.close()
         except sqlite3.Error as error:
             raise _state_error(self.path, error) from error
 
@@ -228,6 +231,11 @@ def _state_error(path: Path, error: sqlite3.Error) -> StateError:
         return StateError(
             f"{path} cannot be opened: there is no room for {path.name}-shm beside it ({text})",
             hint="free some disk space there, 100 kB do, then try again; nothing of it is lost",
+        )
+    if error.sqlite_errorname.startswith("SQLITE_CANTOPEN"):
+        return StateError(
+            f"{path} cannot be opened: {text}",
+            hint=f"give this user write permission on its folder, where SQLite keeps {path.name}-wal and {path.name}-shm",
         )
     return StateError(
         f"{path} cannot be written: {text}",
