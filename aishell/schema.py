@@ -1,6 +1,7 @@
 """Values of a file against a JSON Schema: the first thing that is wrong, where it stands, and what would be right.
 
 The keywords are JSON Schema's own (those in KEYWORDS, no others), and six more: `title` is what a value is called in a message,
+`description` what to write where a `pattern` does not fit,
 `names` says that a text names something there has to be (a tool, a target; as a `glob` at least one of them), `unique` by which
 keys of its items a list may not repeat itself, `format` one of FORMATS, `secret` that no message shows the value. jsonschema
 knows neither lines nor the nearest word, and its import costs more than a dry run.
@@ -159,11 +160,14 @@ def _text(value: str, schema: Schema, known: Known, at: tuple[object, ...]) -> I
         yield Fault(at, f"{_name(at)} is empty", "write a text, or leave the key out")
     elif "pattern" in schema and not re.fullmatch(schema["pattern"], value):
         shown = "" if schema.get("secret") else f" {value!r}"
-        yield Fault(at, f"{_name(at)}{shown} is not {schema['title']}", f"it has to fit {schema['pattern']}")
+        wanted = f"text that fits {schema['pattern']}"  # where whoever wrote the schema has no words for it
+        message = f"{_name(at)}{shown} is not {schema.get('title', wanted)}"
+        yield Fault(at, message, f"write {schema.get('description', wanted)}")
     elif "format" in schema:
         valid, hint = FORMATS[schema["format"]]
         if not valid(value):
-            yield Fault(at, f"unknown {schema.get('title', _name(at))} {value!r}", hint)
+            write = hint(value) if callable(hint) else hint
+            yield Fault(at, f"unknown {schema.get('title', _name(at))} {value!r}", write)
     elif (kind := schema.get("names", "")) in known:
         there = known[kind]()
         glob = schema.get("glob", False)
@@ -177,7 +181,7 @@ def _misfit(value: Any, schema: Schema, at: tuple[object, ...]) -> Fault:
     given = (
         TYPES[next(kind for kind in TYPES if _is(value, {"type": kind}))][1] if schema.get("secret") else repr(value)
     )
-    wanted = schema["title"] if "pattern" in schema else described(schema)
+    wanted = schema["title"] if "pattern" in schema and "title" in schema else described(schema)
     return Fault(at, f"{_name(at)} must be {wanted}, not {given}", f"write {wanted}")
 
 
@@ -203,9 +207,21 @@ def _is_zone(text: str) -> bool:
     return True
 
 
+def _near_zone(text: str) -> str:
+    """What to write instead of a zone that there is not: the one of nearly that name."""
+    import difflib
+    from zoneinfo import available_timezones
+
+    zones = {zone.casefold(): zone for zone in sorted(available_timezones())}
+    near = difflib.get_close_matches(text.casefold().replace(" ", "_"), zones, n=1, cutoff=0.8)
+    if near:
+        return f"did you mean {zones[near[0]]!r}?"
+    return "write a name of the time zone database, e.g. Europe/Berlin or UTC"
+
+
 #: Format -> whether a text is of it, and what to write.
-FORMATS: Mapping[str, tuple[Callable[[str], bool], str]] = {
-    "time-zone": (_is_zone, "write a name of the time zone database, e.g. Europe/Berlin or UTC"),
+FORMATS: Mapping[str, tuple[Callable[[str], bool], str | Callable[[str], str]]] = {
+    "time-zone": (_is_zone, _near_zone),
     "place": (
         lambda text: text.startswith("/") or "://" in text,
         "write an absolute path, or a URL that fsspec knows",

@@ -500,12 +500,18 @@ def check_files(config: Path, built_in: Collection[str], agents: Callable[[], Co
             continue
         known = list(FILES) if path.parent == config else [f"{name}.yaml" for name in agents()]
         if path.name not in known:
-            near = UnknownNameError("file", path.name, known)
-            raise SettingsError(f"{path}:1: {near.message}: nothing reads it", hint=near.hint)
+            raise _unread(path, known)
     for path in sorted((config / "workflows").glob("*")):
         if path.suffix in _READ and path.suffix != ".yaml" and not path.name.startswith("."):
-            near = UnknownNameError("file", path.name, [f"{path.stem}.yaml"])
-            raise SettingsError(f"{path}:1: {near.message}: nothing reads it", hint=near.hint)
+            raise _unread(path, [f"{path.stem}.yaml"])
+
+
+def _unread(path: Path, known: Collection[str]) -> SettingsError:
+    """A file that nothing reads. That all names end in .yaml makes none of them alike."""
+    stems = {name.rpartition(".")[0]: name for name in known}
+    near = UnknownNameError("file", path.stem, stems).nearest
+    hint = f"did you mean {stems[near]!r}?" if near is not None else f"known: {', '.join(sorted(known))}"
+    return SettingsError(f"{path}:1: unknown file {path.name!r}: nothing reads it", hint=hint)
 
 
 def check_environment(environment: str) -> str:

@@ -42,8 +42,19 @@ def number(minimum: float, maximum: float) -> dict[str, Any]:
 _DURATION: dict[str, Any] = {
     "anyOf": [
         whole(0, YEAR),
-        {"type": "string", "pattern": r"[0-9]{1,9}[smhd]?", "title": "a duration such as 90s, 30m, 26h, 7d"},
+        {
+            "type": "string",
+            "pattern": r"[0-9]{1,9}[smhd]?",
+            "title": "a duration such as 90s, 30m, 26h, 7d",
+            "description": "a whole number and one of s, m, h, d; a number alone is seconds",
+        },
     ]
+}
+_VARIABLE: dict[str, Any] = {
+    "type": "string",
+    "pattern": r"[A-Za-z_]\w*",
+    "title": "the name of an environment variable",
+    "description": "letters, digits and _, no digit first",
 }
 #: When a hook is called. What comes before something, and fails, stops it.
 BEFORE = ("before_run", "before_step", "before_approval")
@@ -81,8 +92,9 @@ DAEMON = mapping(
             "type": "string",
             "pattern": r"([\w.-]+|\[[0-9a-f:]+\]):[0-9]{1,5}",
             "title": "an address such as 127.0.0.1:9187",
+            "description": "a host or an address (one of IPv6 in brackets), a colon and a port",
         },
-        "token_env": {"type": "string", "pattern": r"[A-Za-z_]\w*", "title": "the name of an environment variable"},
+        "token_env": _VARIABLE,
         "token_file": _TEXT,
         "prune_every": _DURATION,
         "maintain_every": _DURATION,
@@ -93,11 +105,6 @@ DAEMON = mapping(
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json")
 LOGGING = mapping({"format": {"enum": list(LOG_FORMATS)}, "level": {"enum": list(LOG_LEVELS)}, "file": _TEXT})
-_VARIABLE: dict[str, Any] = {
-    "type": "string",
-    "pattern": r"[A-Za-z_]\w*",
-    "title": "the name of an environment variable",
-}
 TRACING = mapping({"endpoint": _URL, "endpoint_env": _VARIABLE, "headers_env": _VARIABLE, "headers_file": _TEXT})
 AISHELL = mapping(
     {
@@ -113,7 +120,12 @@ AISHELL = mapping(
         "backups": _TEXT,
         "backup_recipients": {
             "type": "array",
-            "items": {"type": "string", "pattern": "age1[0-9a-z]+", "title": "a public key of age's"},
+            "items": {
+                "type": "string",
+                "pattern": "age1[0-9a-z]+",
+                "title": "a public key of age's",
+                "description": "what `age-keygen` prints as the public key: age1, then small letters and digits",
+            },
             "unique": (),
         },
         "backup_identity": _TEXT,
@@ -136,7 +148,7 @@ TARGET = mapping(
         "environment": _TEXT,
         "labels": _TEXTS,
         "time_zone": {"type": "string", "format": "time-zone", "title": "time zone"},
-        "password_env": {"type": "string", "pattern": r"[A-Za-z_]\w*", "title": "the name of an environment variable"},
+        "password_env": _VARIABLE,
         "password_file": _TEXT,
         "password_command": {
             "type": "array",
@@ -301,16 +313,23 @@ def agent(agent_type: str) -> dict[str, Any]:
 
 _NAMES: dict[str, Any] = {"type": "array", "items": _TEXT, "minItems": 1, "unique": ()}
 _ZONE: dict[str, Any] = {"type": "string", "format": "time-zone", "title": "time zone"}
-_DAY: dict[str, Any] = {"type": "string", "pattern": r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "title": "a day such as 2026-12-24"}
+_DAY: dict[str, Any] = {
+    "type": "string",
+    "pattern": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    "title": "a day such as 2026-12-24",
+    "description": "the year, the month and the day with four, two and two digits",
+}
 _WINDOW: dict[str, Any] = {
     "type": "string",
     "pattern": r"[0-9]{1,2}:[0-9]{2}\s*-\s*[0-9]{1,2}:[0-9]{2}",
     "title": "a window such as 22:00-05:30",
+    "description": "two times of day with hours and minutes, from the first to the second, the next day's where that is earlier",
 }
 _TIME_OF_DAY: dict[str, Any] = {
     "type": "string",
     "pattern": r"([01]?[0-9]|2[0-3]):[0-5][0-9]",
     "title": 'a time of day such as "07:00"',
+    "description": "hours and minutes in quotes, from 00:00 to 23:59",
 }
 #: What becomes of times at which nothing was there to run them.
 MISSED = ("skip", "once", "once_if_open")
@@ -332,6 +351,7 @@ _SCHEDULE = mapping(
             "type": "string",
             "pattern": r"https?://[^\s/?#@]+([/?#]\S*)?",
             "title": "a URL such as https://hc.example/uuid (no user and password)",
+            "description": "http:// or https://, a host and a path, without user and password",
             "secret": True,
         },
     },
@@ -354,7 +374,12 @@ _STAGE = mapping(
     {
         "agent": _TEXT,
         "input": {"type": "object"},
-        "output": {"type": "string", "pattern": r"[A-Za-z_][A-Za-z0-9_-]{0,99}", "title": "a name"},
+        "output": {
+            "type": "string",
+            "pattern": r"[A-Za-z_][A-Za-z0-9_-]{0,99}",
+            "title": "a name",
+            "description": "at most 100 letters, digits, _ and -, a letter or _ first",
+        },
         "targets": {**_NAMES, "items": {**_TEXT, "names": "target"}},
         "label": {**_TEXT, "names": "label"},
         "needs": _TEXTS,
@@ -384,12 +409,7 @@ _EVENT: dict[str, Any] = {"enum": list(EVENTS), "title": "event"}
 _SERVICE = {
     **mapping(
         {
-            "url_env": {
-                "type": "string",
-                "pattern": r"[A-Za-z_]\w*",
-                "title": "the name of an environment variable",
-                "secret": True,
-            },
+            "url_env": {**_VARIABLE, "secret": True},
             "url_file": _TEXT,
             "url_command": {
                 "type": "array",

@@ -97,11 +97,10 @@ class SiteFiles:
 
     @cached_property
     def settings(self) -> Settings:
-        from aishell.agents.loading import BUILT_IN, agent_types
         from aishell.registry.registry import tool_names
-        from aishell.settings import check_files, load_settings
+        from aishell.settings import load_settings
 
-        check_files(self.places.config, BUILT_IN, agent_types)
+        self._check_files()
         settings = load_settings(self.places.config, {"tool": lambda: tool_names(self.places.tools)})
         if settings.backup_identity is not None:
             path = Path(settings.backup_identity).expanduser()
@@ -119,6 +118,13 @@ class SiteFiles:
         self.trust.check(folder)
         for name in dict.fromkeys(name for names in CLIENTS.values() for name in names):
             self.trust.check(folder / name)
+
+    def _check_files(self) -> None:
+        """Raises SettingsError for a file of the configuration that nothing reads."""
+        from aishell.agents.loading import BUILT_IN, agent_types
+        from aishell.settings import check_files
+
+        check_files(self.places.config, BUILT_IN, agent_types)
 
     def _check_hooks(self, settings: Settings) -> None:
         """Commands that are there and that nobody else can write; tools that take what they are given, and fit each target."""
@@ -211,6 +217,7 @@ class SiteFiles:
         """The workflows there are: those of the site before those that come with aishell."""
         from aishell.workflows.workflows import names
 
+        self._check_files()
         return names(self.places.config, locations.built_in("config"))
 
     def workflow(self, name: str) -> Workflow:

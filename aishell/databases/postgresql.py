@@ -506,7 +506,8 @@ def map_error(error: psycopg.Error, *, lost: bool = False, connecting: bool = Fa
         kind = "connect"
     elif lost and not state:
         kind = "connection_lost"
-    primary = error.diag.message_primary or str(error).strip().splitlines()[0]
+    said = str(error).strip().splitlines()[0]  # of a connection by libpq, which sets two blanks after `FATAL:`
+    primary = error.diag.message_primary or " ".join(said.split())
     detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
     answered = connecting and bool(state or _SERVER_SAYS.search(str(error)))
     return DatabaseError(primary + detail, kind=kind, code=state, hint=error.diag.message_hint, answered=answered)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from aishell.agents.checking import check_task
 from aishell.errors import UnknownNameError
 from aishell.models import Risk, digest
-from aishell.scheduling.times import Cron, Every, Timing, Window, seconds
+from aishell.scheduling.times import RANGES, Cron, Every, Timing, Window, seconds
 from aishell.schema import Known, wrong
 from aishell.settings import Settings, checked, read
 from aishell.settings_schemas import SCHEDULES
@@ -238,7 +238,7 @@ def _timing(document: Document, at: tuple[object, ...], data: Mapping[str, Any],
             rule = Cron(data["cron"])
         except ValueError as error:
             message = f"invalid cron expression {data['cron'][:60]!r}: {error}"
-            hint = 'write five fields, e.g. "30 2 * * mon-fri": minute, hour, day of the month, month, day of the week'
+            hint = f'write five fields, e.g. "30 2 * * mon-fri": {RANGES}'
             raise wrong(document, *at, "cron", message=message, hint=hint) from error
     else:
         rule = Every(int(_duration(document, data["every"], *at, "every").total_seconds()))

@@ -29,6 +29,8 @@ NICKNAMES = {
     "@hourly": "0 * * * *",
 }
 _FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
+#: What stands in them, for people.
+RANGES = "minute 0-59, hour 0-23, day of the month 1-31, month 1-12 or jan-dec, day of the week 0-7 or sun-sat"
 #: A field: numbers, names, `*` and ranges, the last two with steps. Debian's cron has neither `L`, `#`, `?` nor seconds.
 _RANGE = r"([0-9]{1,2}|[A-Z]{3}|(\*|([0-9]{1,2}|[A-Z]{3})-([0-9]{1,2}|[A-Z]{3}))(/[0-9]{1,2})?)"
 _FIELD = re.compile(rf"{_RANGE}(,{_RANGE}){{0,60}}")
@@ -162,7 +164,9 @@ class Window:
         try:
             window = cls(time(first, second), time(third, fourth))
         except ValueError as error:
-            raise ValueError(f"invalid window {text!r}: {error}") from error
+            raise ValueError(
+                f"invalid window {text!r}: hours go from 00 to 23, minutes to 59; midnight is 00:00"
+            ) from error
         if window.opens == window.closes:
             raise ValueError(f"the window {text!r} never opens: it closes when it opens")
         return window

@@ -180,12 +180,12 @@ FURTHER: list[tuple[str, str, int, str]] = [
     ("notifications.yaml", "rules:\n  - {name: a, event: run_failed, to: ['json://u:secret@h']}\n", 2, "name a service"),
     ("notifications.yaml", "quiet_hours: 22:00-22:00\n", 1, "22:00-06:00"),
     ("schedules.yaml", "schedules:\n  a:\n    cron: '@daily'\n    agent: maintenance\n    targets: [shop]\n"
-     "    heartbeat_url: ftp://secret\n", 6, "https?://"),
+     "    heartbeat_url: ftp://secret\n", 6, "https://, a host"),
     *(
         ("schedules.yaml", f"schedules:\n  nightly:\n    targets: [shop]\n    {text}\n", line, known)
         for text, line, known in (
             ("agent: maintenance\n    cron: '30 2 * *'", 5, "five fields"),
-            ("agent: maintenance\n    cron: '30 26 * * *'", 5, "five fields"),
+            ("agent: maintenance\n    cron: '30 26 * * *'", 5, "hour 0-23"),
             ("agent: maintenance\n    cron: '0 0 30 2 *'", 5, "five fields"),
             ("agent: maintenance\n    cron: '0 0 * * fri-mon'", 5, "five fields"),
             ("agent: maintenance\n    cron: '@reboot'", 5, "five fields"),
@@ -200,6 +200,9 @@ FURTHER: list[tuple[str, str, int, str]] = [
             ("agent: maintenance\n    cron: 0 12 * * *\n    window: 22:00-05:30", 6, "`cron`"),
             ("agent: maintenance\n    cron: 0 12 * * *\n    window: 05:30-05:30", 6, "22:00-05:30"),
             ("agent: maintenance\n    cron: 0 12 * * *\n    window: 22:00-25:30", 6, "22:00-05:30"),
+            ("agent: maintenance\n    cron: 0 12 * * *\n    window: 22:00-24:00", 6, "midnight is 00:00"),
+            ("agent: maintenance\n    cron: 0 12 * * *\n    window: 22-5", 6, "two times of day"),
+            ("agent: maintenance\n    every: 5 minutes", 5, "one of s, m, h, d"),
             ("agent: maintenance\n    cron: 0 12 * * *\n    time_zone: Europe/Berlni", 6, "Europe/Berlin"),
             ("agent: maintenence\n    every: 1h", 4, "'maintenance'"),
             ("agent: backup_restore\n    every: 1h", 4, "'backup'"),
@@ -260,6 +263,7 @@ FURTHER: list[tuple[str, str, int, str]] = [
         ("polciy.yaml", "'policy.yaml'"), ("target.yaml", "'targets.yaml'"), ("aishell.yml", "'aishell.yaml'"),
         ("agents/maintenence.yaml", "'maintenance.yaml'"), ("agents/backup.yml", "'backup.yaml'"),
         ("agents/log-cleanup.yaml", "'log_cleanup.yaml'"), ("agents/policy.yaml", "nothing reads it"),
+        ("agents/foo.yaml", "known: "),
     )),
 ]  # fmt: skip
 
@@ -334,6 +338,12 @@ def test_what_a_schema_cannot_say_is_refused_likewise(config, name, text, line, 
     assert "secret" not in f"{error.message} {error.hint}"
 
 
+def test_a_list_of_workflows_does_not_pass_over_a_file_that_is_none(config):
+    (config / "workflows" / "weekend.yml").write_text("stages: {first: {agent: backup}}\n")
+    with Site.open(config.parent) as site, pytest.raises(UsageError, match=r"weekend\.yml:1: unknown file"):
+        list(site.workflow_files)
+
+
 TOOL = {
     "name": "mistaken", "engine": "sqlite >= 3.35", "category": "analysis", "risk": "safe",
     "capabilities": ["database_read"], "runs": "query", "returns": {"rows": "rows(look)"},
@@ -395,6 +405,7 @@ def test_every_number_declares_its_minimum_and_maximum():
 def test_the_schemas_say_nothing_that_is_not_understood():
     for name, at, schema in everything():
         assert schema.keys() <= KEYWORDS, (name, at)
+        assert "pattern" not in schema or {"title", "description"} <= schema.keys(), (name, at, "its remedy in words")
     assert set(NAMED) == set(OPERATORS)
 
 
