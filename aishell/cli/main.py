@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from aishell import __version__
-from aishell.commands import before
+from aishell.commands import before, command
 
 #: Command -> (module, attribute, what the list in `--help` says).
 COMMANDS = {
@@ -69,8 +69,8 @@ class LazyGroup(ShowsExamples, click.Group):
         if name not in self.lazy:
             return super().get_command(ctx, name)
         module, attribute, _ = self.lazy[name]
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
+        found: click.Command = getattr(import_module(module), attribute)
+        return found
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -79,8 +79,18 @@ class LazyGroup(ShowsExamples, click.Group):
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             from aishell.errors import UnknownNameError
 
-            raise UnknownNameError(self.noun, args[0], self.list_commands(ctx))
+            unknown = UnknownNameError(self.noun, args[0], self.list_commands(ctx))
+            below = [f"`{command(group, name)}`" for group in self._groups_with(ctx, name)]
+            if below:
+                unknown.hint = f"did you mean {', '.join(below)}?"
+            raise unknown
         return super().resolve_command(ctx, [name, *args[1:]])
+
+    def _groups_with(self, ctx: click.Context, name: str) -> list[str]:
+        """The groups of this one that have a command of a name: `run-due` is one of `schedule`."""
+        groups = {group: self.get_command(ctx, group) for group in self.lazy}
+        found = {group: of.get_command(ctx, name) for group, of in groups.items() if isinstance(of, click.Group)}
+        return [group for group, there in found.items() if there is not None and not there.hidden]
 
     command_class = ShowsExamples
     #: What a name in this place is called in an error.

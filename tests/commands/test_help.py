@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from aishell.cli.main import cli
+from aishell.errors import UnknownNameError
+
 WALK = """
 import json, sys, click
 from aishell.cli.main import cli
@@ -47,3 +50,18 @@ def test_every_command_has_examples_that_name_it(walked):
         if name not in groups:
             assert "Example" in text, name
             assert name in epilog, name
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("run-due", "did you mean `aishell schedule run-due`?"),
+        ("pause", "did you mean `aishell runs pause`, `aishell schedule pause`?"),
+        ("runz", "did you mean 'run'?"),
+        ("work", "did you mean 'workflows'?"),  # that of `schedule` is for no person
+    ],
+)
+def test_a_command_that_stands_elsewhere_is_named_where_it_stands(name, hint):
+    with pytest.raises(UnknownNameError) as caught:
+        cli.main([name], standalone_mode=False)
+    assert caught.value.hint == hint
