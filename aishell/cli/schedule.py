@@ -279,27 +279,30 @@ def work(ctx: click.Context, /, number: int) -> None:
 def _starter(ctx: click.Context, site: SiteFiles) -> Starter:
     from aishell.scheduling.starting import Starter
 
-    return Starter(site, before_command(ctx, site), lambda row, code: _tell(site, row))
+    return Starter(site, before_command(ctx, site), lambda row, code: _tell(site, row, code))
 
 
-def told(site: SiteFiles, row: Record) -> list[str]:
-    """Lines about a row that came to an end, or did not."""
+def told(site: SiteFiles, row: Record, code: int = 0) -> list[str]:
+    """Lines about a row that came to an end, or did not. `code` of its process: less than 0 is the signal that killed it."""
     from aishell.reporting.units import printable
     from aishell.scheduling.starting import log_of
 
     ended = f"{row.outcome or ''} (exit {row.exit_code})" if row.exit_code is not None else row.status
+    killed = code < 0 and row.status in ("due", "running")
+    if killed:
+        ended = f"its process was killed (signal {-code})"
     of_workflow = row.run_id and site.workflow_runs.there(row.run_id)
     kind = "workflow run" if of_workflow else "run"
     run = f" {kind} {row.run_id[:8]}" if row.run_id and row.exit_code is not None else ""
     why = f": {row.reason}" if row.reason else ""
     lines = [f"{row.schedule} {nominal(row.local_at)}{f' {row.target}' if row.target else ''}: {ended}{run}{why}"]
-    if row.exit_code or row.status == "running":
+    if row.exit_code or row.status == "running" or killed:
         lines.append(f"  → {log_of(site, row.id)}")
     return [printable(line) for line in lines]
 
 
-def _tell(site: SiteFiles, row: Record) -> None:
-    for line in told(site, row):
+def _tell(site: SiteFiles, row: Record, code: int = 0) -> None:
+    for line in told(site, row, code):
         say(line)
 
 

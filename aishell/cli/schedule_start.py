@@ -46,13 +46,13 @@ def start(ctx: click.Context, /) -> None:
             return
         say(f"{at(datetime.now(UTC), seconds=True)} {printable(text)}", err=True)
 
-    def log_row(row: Record) -> None:
-        for line in told(configuration.site, row):
+    def log_row(row: Record, code: int = 0) -> None:
+        for line in told(configuration.site, row, code):
             log(line)
 
     configuration = Configuration(open_files(ctx))
     site = configuration.site
-    starter = Starter(site, before_command(ctx, site), lambda row, code: log_row(row))
+    starter = Starter(site, before_command(ctx, site), log_row)
     telling = Telling(starter)
     chores = (
         *CHORES,

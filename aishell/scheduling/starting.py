@@ -49,6 +49,8 @@ def settle_one(site: SiteFiles, schedule: Schedule, at: datetime) -> list[Record
 class Starter:
     """Starts rows of the ledger, waits for them, and tells of each that has ended. `options`: those before the command.
 
+    `ended` is told a row and how its process ended: its exit code, or less than 0, the signal that killed it.
+
     `config`: the folder of configuration that the processes read, None for the site's own.
     """
 
@@ -116,7 +118,7 @@ class Starter:
             if code is not None:
                 del self._children[number]
                 codes.append(code if code >= 0 else 1)
-                self.ended(self.site.ledger.row(number), codes[-1])
+                self.ended(self.site.ledger.row(number), code)
         return codes
 
     def left(self) -> list[Record]:

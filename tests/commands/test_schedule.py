@@ -260,7 +260,8 @@ def test_a_workflow_that_is_killed_goes_on_at_the_next_look(site: Aishell):
         looking = site.start("schedule", "run-due")
         wait_until(lambda: site.rows("SELECT 1 FROM workflow_stages WHERE status = 'running'") != [], "a stage runs")
         os.kill(rows(site)[0].pid, signal.SIGKILL)
-        looking.wait().expect(1)
+        ended = looking.wait().expect(1)
+    assert "small: its process was killed (signal 9)" in ended.out
     site("schedule", "run-due").expect(0)
     (row,) = rows(site)
     assert (row.status, row.outcome, row.attempts) == ("done", "success", 2)
