@@ -76,13 +76,16 @@ def _known(error: BaseException) -> AishellError:
 
 
 def _show(error: click.ClickException) -> None:
-    """As click shows it: how the command is used, where to read more, what is wrong."""
+    """What click refuses, as every other error, with how the command is used; a group without a command is its help."""
     context = error.ctx if isinstance(error, click.UsageError) else None
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        say_lines(error.format_message(), err=True)
+        return
+    hint = None
     if context is not None:
-        say_lines(context.get_usage(), err=True)
-        say(f"Try '{context.command_path} --help' for help.", err=True)
-        say(err=True)
-    say(f"Error: {error.format_message()}", err=True)
+        usage = " ".join(context.get_usage().split()).removeprefix("Usage: ")
+        hint = f"usage: {usage}; `{context.command_path} --help` says more"
+    _say(UsageError(error.format_message(), hint=hint))
 
 
 def _say(error: AishellError) -> None:

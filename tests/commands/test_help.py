@@ -10,6 +10,7 @@ import pytest
 
 from aishell.cli.main import cli
 from aishell.errors import UnknownNameError
+from tests.fix_aishell import Aishell
 
 WALK = """
 import json, sys, click
@@ -65,3 +66,17 @@ def test_a_command_that_stands_elsewhere_is_named_where_it_stands(name, hint):
     with pytest.raises(UnknownNameError) as caught:
         cli.main([name], standalone_mode=False)
     assert caught.value.hint == hint
+
+
+def test_a_group_without_a_command_is_its_help(aishell: Aishell):
+    said = aishell("runs").expect(2)
+    assert said.err.startswith("Usage: aishell ")
+    assert "\nCommands:\n" in said.err
+    assert "<U+000A>" not in said.err
+
+
+def test_what_is_called_wrongly_is_told_as_every_other_error(aishell: Aishell):
+    said = aishell("run", "maintenance", "--tpye", "quick").expect(2)
+    first, second = said.err.splitlines()
+    assert first.startswith("aishell: No such option '--tpye'")
+    assert second == "  → usage: aishell run maintenance [OPTIONS]; `aishell run maintenance --help` says more"
