@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aishell.commands import command
 from aishell.databases.base import Database, HeldError, TargetLock
-from aishell.errors import StateError, TargetBusyError
+from aishell.errors import TargetBusyError
 from aishell.execution.target_context import Job
 from aishell.state.locks import FileLock, FileLockHeldError
 
@@ -52,8 +52,6 @@ def holding_files(files: Iterable[Path], holder: str, what: str) -> Iterator[Non
 def _file_lock(path: Path, run_id: str, busy: str) -> FileLock:
     try:
         return FileLock(path, run_id)
-    except OSError as error:
-        raise StateError(f"no lock file can be made at {path}: {error.strerror}", hint=_WRITABLE) from error
     except FileLockHeldError as error:
         known = {"run_id": "unknown", "host": socket.gethostname(), "pid": "?", "since": "just now", **error.holder}
         text = "run {run_id} on {host}, process {pid}, since {since}".format(**known)
@@ -84,9 +82,6 @@ def target_file(folder: Path, identity: str, path: Path | None = None) -> Path:
         real = Path(path).resolve()
         return real.with_name(f".{real.name}.aishell-lock")
     return folder / f"target-{hashlib.sha256(identity.encode()).hexdigest()[:24]}.lock"
-
-
-_WRITABLE = "give this user write permission on the folder; the lock keeps a second run away"
 
 
 def _wait(run_id: object) -> str:

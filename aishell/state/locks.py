@@ -45,8 +45,10 @@ class FileLock:
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise StateError(
-                f"the lock {path} cannot be taken: {error.strerror or error}",
-                hint="free some disk space there" if full else "give this user write permission on that folder",
+                f"no lock file can be made at {path}: {error.strerror or error}",
+                hint="free some disk space there"
+                if full
+                else "give this user write permission on the folder; the lock keeps a second run away",
             ) from error
 
     def release(self) -> None:

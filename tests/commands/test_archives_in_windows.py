@@ -26,6 +26,8 @@ def test_each_night_deletes_what_it_archives(log_db: tuple[Any, str], aishell: A
         assert data["rows_archived"] < ROWS // 2
         assert 2 * data["rows_deleted"] >= data["rows_archived"]
         assert len(logs.left(db)) == before - data["rows_deleted"]
+        (table,) = data["tables"].values()
+        assert table["remaining"] is None, "nobody has counted the old rows that no archive has"
     aishell(*arguments(db), "--archive").expect(0)
     assert logs.left(db) == logs.kept(ROWS)
     assert set(archived(aishell)) == {number for number in range(1, ROWS + 1) if number % 2}

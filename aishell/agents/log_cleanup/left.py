@@ -28,7 +28,9 @@ def left_of(result: StepResult, results: Sequence[StepResult]) -> int | None:
     The deletion of an archive looks for the archive's own rows alone. These are all where the archive came to the table's end.
     """
     archive = archive_of(result, results)
-    if archive is not None and (archive.params.get("max_rows") is not None or archive.status is not StepStatus.DONE):
-        return None
+    if archive is not None:
+        whole = archive.status is StepStatus.DONE and not archive.deferred  # a window that closes ends an archive early
+        if not whole or archive.params.get("max_rows") is not None:
+            return None
     remaining = (result.output or {}).get("remaining")
     return None if remaining is None else int(remaining)
