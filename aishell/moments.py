@@ -18,6 +18,6 @@ def at(moment: str | datetime, *, seconds: bool = False) -> str:
 
 
 def nominal(moment: str | datetime) -> str:
-    """The same of a time that somebody wrote: its seconds are left out where it has none."""
+    """A time of a schedule, as `at` shows it; its seconds stand there only where they are not zero."""
     given = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return at(given, seconds=bool(given.second))

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aishell.errors import UnknownNameError
 from aishell.models import ON_ERROR, AgentConfig, Inventory, LeftOut, Params, Plan, Step, StepResult, Table, Task
@@ -17,6 +17,9 @@ from aishell.planning.backlog import first
 from aishell.planning.estimates import remembered
 from aishell.planning.leaving_out import leave_out
 from aishell.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from aishell.registry.tool import Tool
 
 #: What every agent takes: what the failure of a step means for the run, other than the agent has it.
 COMMON_INPUTS: Mapping[str, Mapping[str, Any]] = {"on_error": {"enum": list(ON_ERROR)}}
@@ -131,6 +134,10 @@ class Agent(ABC):
     def validate_safety(self, step: Step) -> Verdict | None:
         """The agent's own objection to a step; it can only tighten what the gates say."""
         return None
+
+    def check_tool(self, tool: Tool) -> None:
+        """Raises UsageError for a tool that this agent's plans may not use, whoever wrote them."""
+        return
 
     def can_handle(self, task: Task) -> tuple[bool, float]:
         """Whether this agent fits a task, and how sure that is (0-1)."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aishell.agents.base import Agent, Draft, is_excluded
 from aishell.agents.summary import left_over
-from aishell.errors import ParameterError
+from aishell.commands import command
+from aishell.errors import ParameterError, UsageError
 from aishell.models import CAPABILITIES, AgentConfig, Inventory, Step, StepResult, StepStatus, Task
 from aishell.planning.estimates import estimate
+from aishell.planning.variables import named_tables
+
+if TYPE_CHECKING:
+    from aishell.registry.tool import Tool
 
 
 class OneToolAgent(Agent):
@@ -28,18 +33,29 @@ class OneToolAgent(Agent):
     }
 
     def tables(self, task: Task) -> Sequence[str]:
-        name = _table(task)
-        return (name,) if name is not None and not set(name) & set("*?[") else ()  # globs elsewhere, a name here
+        names = [".".join(key) for key in _named(task)]
+        return () if any(set(name) & set("*?[") for name in names) else names  # a name here, a glob elsewhere
+
+    def check_tool(self, tool: Tool) -> None:
+        """What goes with deleted rows, and in which order archives come back, is found by those who plan it."""
+        if tool.deletes or tool.archives:
+            raise UsageError(
+                f"{tool.name} is not run alone: rows of other tables may go with its rows, which only a plan finds",
+                hint=f"`{command('run', 'log-cleanup', '--help')}`, `{command('archives', 'load', '--help')}`",
+            )
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
-        tool, params = task.input_data["tool"], task.input_data.get("params", {})
-        if _table(task) and is_excluded(params["schema"], params["table"], task.input_data.get("exclude", ())):
-            raise ParameterError(
-                f"{_table(task)} is excluded from what agents do here", hint="see `exclude` in config/agents/*.yaml"
-            )
-        size = next((one.bytes for one in inventory.tables if f"{one.schema}.{one.table}" == _table(task)), None)
-        cost = estimate(inventory, tool, _table(task) or "", size)
-        return Draft((Step(id=tool, tool=tool, params=params, rationale="Named by who began the run.", estimate=cost),))
+        tool, named = task.input_data["tool"], _named(task)
+        for schema, table in named:
+            if is_excluded(schema, table, task.input_data.get("exclude", ())):
+                raise ParameterError(
+                    f"the table {schema}.{table} is excluded", hint="see `exclude` in the files of config/agents"
+                )
+        sizes = [one.bytes for one in inventory.tables if one.key in named]
+        work = sum(size or 0 for size in sizes) if sizes else None
+        cost = estimate(inventory, tool, ".".join(named[0]) if len(named) == 1 else "", work)
+        step = Step(id=tool, tool=tool, params=_params(task), rationale="The run is for this tool.", estimate=cost)
+        return Draft((step,))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         done = next((result for result in results if result.status is StepStatus.DONE), None)
@@ -48,7 +64,11 @@ class OneToolAgent(Agent):
         return {"tool": task.input_data["tool"], "output": output}, " ".join([*told, *left_over(results)])
 
 
-def _table(task: Task) -> str | None:
-    """The table that the tool is called with, `schema.table`."""
-    params = task.input_data.get("params", {})
-    return f"{params['schema']}.{params['table']}" if params.keys() >= {"schema", "table"} else None
+def _params(task: Task) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = task.input_data.get("params", {})
+    return found
+
+
+def _named(task: Task) -> list[tuple[str, str]]:
+    """The tables that the tool is called with."""
+    return named_tables(_params(task))

@@ -179,7 +179,7 @@ class Prompt:
         out.print(printable(request.tool.description), markup=False)
         self._statements(request.statements, source=True)
         for evidence in request.step.evidence:
-            how = ", ".join(filter(None, (evidence.method, evidence.error, f"{at(evidence.measured_at)}")))
+            how = ", ".join(filter(None, (evidence.method, evidence.error, at(evidence.measured_at))))
             value = "unknown" if evidence.value is None else evidence.value
             how = f"{evidence.withheld}; {how}" if evidence.withheld else how
             out.print(printable(f"evidence: {evidence.metric} {value} ({how})"), markup=False)

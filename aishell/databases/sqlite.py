@@ -65,8 +65,8 @@ class SQLite(Database):
         if not self.path.is_file():
             raise TargetUnavailableError(
                 f"there is no SQLite database at {self.path}",
-                hint="check the path: four slashes begin an absolute one; another is of the site's folder in targets.yaml, "
-                "of the current one in --url",
+                hint="check the path: sqlite:////abs.db is absolute; sqlite:///relative.db is relative to the site's folder in "
+                "targets.yaml, and to the current folder in --url",
             )
 
     def _pool(self, connect: Callable[[], sqlite3.Connection]) -> Pool[sqlite3.Connection]:

@@ -90,6 +90,8 @@ def present(job: Job, plan: Plan, inventory: Inventory, hooks: Sequence[Hook] = 
         warnings=tuple(dict.fromkeys((*job.warnings, *plan.warnings))),
     )
     checks.check(plan, job.config, job.pick)
+    for step in plan.steps:
+        job.agent.check_tool(tools[step.tool])
     by_key = {table.key: table for table in inventory.tables}
     seen = tuple(_step(job, step, tools[step.tool], by_key, plan.steps) for step in plan.steps)
     return Preview(job, plan, inventory, seen)

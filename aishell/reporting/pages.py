@@ -169,7 +169,7 @@ def _needs(needs: Sequence[Need]) -> Iterator[Block]:
 
 
 def _place(need: Need) -> str:
-    return ", ".join(filter(None, (need.target, f"{at(need.at)}" if need.at else "")))
+    return ", ".join(filter(None, (need.target, at(need.at) if need.at else "")))
 
 
 def _left(left: Sequence[LeftTold], *, several: bool) -> Iterator[Section]:

@@ -73,7 +73,7 @@ def connect(path: Path) -> Connection:
     """A connection to the file, which has to be there: every commit on it is durable.
 
     Where the disk has no room for the index of the write-ahead log, the file can still be read: by one connection alone, which
-    keeps the index in memory. SQLite refuses it to who is not alone.
+    keeps the index in memory. SQLite refuses that while another process has the file open.
     """
     try:
         return _connect(path, alone=False)

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from aishell.agents.one_tool import OneToolAgent
+from aishell.errors import UsageError
+from aishell.locations import built_in
+from aishell.registry.registry import Registry
 from tests.bloated import Bloated
 from tests.fix_aishell import Aishell
 from tests.scheduled import nightly
@@ -100,7 +104,35 @@ def test_it_leaves_alone_what_any_agent_has_to(aishell: Aishell, bloated_sqlite:
     aishell.configure("agents/log_cleanup.yaml", "log_cleanup_agent: {exclude: ['ord*']}\n")
     ended = tool(aishell, "optimize_table", "--yes", schema="main", table="orders").expect(2)
     assert "main.orders is excluded" in ended.err
+    several = {"tables": [{"schema": "main", "table": name} for name in ("customers", "orders")]}
+    assert "main.orders is excluded" in tool(aishell, "batch_update_statistics", "--yes", **several).expect(2).err
     tool(aishell, "update_table_statistics", "--yes", schema="main", table="customers").expect(0)
+
+
+def test_rows_are_deleted_by_a_plan_alone(aishell: Aishell, sqlite: Any) -> None:
+    """Which rows of other tables go with them nobody is told otherwise: those of `child` went unasked."""
+    sqlite.execute("CREATE TABLE log (id INTEGER PRIMARY KEY, at TEXT)")
+    sqlite.execute("CREATE TABLE child (log_id INTEGER REFERENCES log (id) ON DELETE CASCADE)")
+    sqlite.execute("INSERT INTO log VALUES (1, '2020-01-01 00:00:00')")
+    sqlite.execute("INSERT INTO child VALUES (1)")
+    aishell.url = sqlite.url
+    walk = {"schema": "main", "table": "log", "key": ["id"], "date_column": "at", "cutoff": "2025-01-01 00:00:00"}
+    ended = tool(aishell, "delete_old_records", "--yes", **walk).expect(2)
+    assert "delete_old_records is not run alone" in ended.err
+    assert sqlite.execute("SELECT count(*) FROM child") == [(1,)]
+
+
+def test_every_tool_that_deletes_or_moves_rows_is_refused() -> None:
+    tools = Registry.load([built_in("tools")]).find_tools()
+    refused, agent = set(), OneToolAgent()
+    for one in tools:
+        try:
+            agent.check_tool(one)
+        except UsageError:
+            refused.add(one.name)
+    assert refused == {one.name for one in tools if one.deletes or one.archives}
+    assert refused >= {"delete_old_records", "drop_old_partitions", "load_archive", "restore_references"}
+    assert not refused & {"optimize_table", "rebuild_table", "inspect_tables", "backup_database_full"}
 
 
 def test_no_schedule_runs_a_tool(aishell: Aishell, bloated_sqlite: Bloated) -> None:

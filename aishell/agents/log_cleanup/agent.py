@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from aishell.agents.base import Agent, Draft, Question
-from aishell.agents.log_cleanup import plan, summary
-from aishell.agents.log_cleanup import questions as log_questions
+from aishell.agents.log_cleanup import plan, questions, summary
 from aishell.agents.log_cleanup.retention_rules import named, rules_of
 from aishell.models import AgentConfig, Inventory, Risk, Step, StepResult, Task
 from aishell.registry.tool import PARAMETER_TYPES
@@ -67,7 +66,7 @@ class LogCleanupAgent(Agent):
         return named(task)
 
     def questions(self, task: Task, inventory: Inventory) -> Sequence[Question]:
-        return log_questions.questions(task, inventory)
+        return questions.questions(task, inventory)
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
         return plan.Planner(task, inventory).draft()
