@@ -24,6 +24,9 @@ from aishell.state.transitions import check_transition
 _RUN = "id = :run"
 _STEP = "run_id = :run AND step_index = :step"
 _OF_WORKFLOW = "SELECT id, workflow FROM workflow_runs WHERE id LIKE :beginning ESCAPE '/' LIMIT 2"
+#: Runs whose ids were chosen and that could not begin.
+_UNBEGUN = """SELECT reason FROM workflow_stages WHERE run_id LIKE :beginning ESCAPE '/' AND reason <> ''
+    UNION ALL SELECT reason FROM schedule_runs WHERE run_id LIKE :beginning ESCAPE '/' AND reason <> '' LIMIT 1"""
 
 
 class Runs:
@@ -336,6 +339,8 @@ class Runs:
                 if of_workflow:  # as the history of schedules shows it
                     show = command("workflows", "show", of_workflow[0].id[:8])
                     unknown.hint = f"it is a run of the workflow {of_workflow[0].workflow}: `{show}` names its runs"
+                elif run_id and (unbegun := connection.first(_UNBEGUN, {"beginning": beginning(run_id)})) is not None:
+                    unknown.hint = f"it did not begin: {unbegun.reason}"
                 raise unknown
             return rows[0]
 

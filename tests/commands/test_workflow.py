@@ -199,6 +199,14 @@ def test_limits_of_the_file_hold_and_a_target_that_is_gone_keeps_no_other_from_i
     assert not any(begin < at < end for begin, end in spans for at, _ in spans), "one after the other"
 
 
+def test_a_run_that_could_not_begin_is_told_by_its_id(site: Aishell):
+    """The id stands in tables and messages: it was chosen before there was a run."""
+    targets(site, {"gone": f"sqlite:///{site.site}/gone.db"})
+    result = site(*RUN, "--label", "night", "--output", "json").expect(2).json
+    ended = site("runs", "show", result["stages"][0]["run_id"][:8]).expect(2)
+    assert "it did not begin: there is no SQLite database at" in ended.err
+
+
 def test_what_is_wrong_is_told_before_anything_is_run(site: Aishell):
     cases: dict[tuple[str, ...], str] = {
         ("nigth",): "did you mean 'night",
