@@ -81,12 +81,17 @@ def test_a_check_without_rights_is_not_a_clean_bill(pg_engine):
     assert (result.status, result.denied) == ("failed", True)
     assert result.output["checked"] == []
     reasons = [row["reason"] for row in result.output["not_checked"]]
-    assert reasons
-    assert all("permission denied for function" in reason for reason in reasons), reasons
+    denied = [reason for reason in reasons if "permission denied for function" in reason]
+    too_old = [reason for reason in reasons if "checking its pages needs version 14" in reason]
+    assert denied
+    assert sorted(denied + too_old) == sorted(reasons)
+    assert bool(too_old) == (pg_engine.database.version < (14,))
 
 
 def test_half_of_a_check_is_none(pg_engine):
     """The server asks for the right to all that a statement names, whatever of it comes to be called."""
+    if pg_engine.database.version < (14,):
+        pytest.skip("one function alone checks before 14, so that there is no half")
     pg_engine.samples.table()
     role = pg_engine.connected(pg_engine.db.make_role("stranger"))
     pg_engine.samples.do("GRANT EXECUTE ON FUNCTION bt_index_check(regclass, boolean) TO stranger")
