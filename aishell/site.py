@@ -21,6 +21,7 @@ from aishell.databases.connections import parse_url, unavailable
 from aishell.databases.opening import open_database
 from aishell.databases.sameness import same_database
 from aishell.databases.urls import URL, read_url
+from aishell.engines import profile
 from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownNameError, UsageError
 from aishell.execution.preview import Preview, as_result, preview
 from aishell.execution.rules import Rereading, Rules
@@ -173,7 +174,9 @@ class Site(SiteFiles):
         database = open_database(credentials)
         database.may_write = not look_only
         inspector = open_database(parse_url(target.inspection_url)) if target.inspection_url else None
-        if not look_only and database.engine != "sqlite" and self.state_path.exists():  # who only looks wants to see
+        if (
+            not look_only and not profile(database.engine).is_file and self.state_path.exists()
+        ):  # who only looks wants to see
             for one in filter(None, (database, inspector)):
                 one.pools.breaker = self.breakers.of(target.name, one.credentials.connect_timeout)
         inputs = dict(task.input_data)

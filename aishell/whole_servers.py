@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from aishell.databases.urls import URL, read_url
+from aishell.engines import profile
 from aishell.errors import UsageError
 
 _PLAIN = "_-.$"
@@ -50,14 +51,15 @@ def in_database(url: str, database: str) -> str:
 
 def named_in(url: URL) -> str:
     """The database of a URL, as its server calls it: of a file its name."""
-    return (url.database or "").rpartition("/")[2] if url.engine == "sqlite" else url.database or ""
+    return (url.database or "").rpartition("/")[2] if profile(url.engine).is_file else url.database or ""
 
 
 def reached(url: str) -> str:
     """The URL that is asked which databases there are: without a database PostgreSQL would take one named as the user."""
     known = read_url(url)
-    if known.engine == "postgresql" and not known.database and "service" not in known.options:
-        return in_database(url, "postgres")
+    default = profile(known.engine).default_database
+    if default is not None and not known.database and "service" not in known.options:
+        return in_database(url, default)
     return url
 
 

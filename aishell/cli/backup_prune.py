@@ -13,6 +13,7 @@ import click
 from aishell.cli.common import OUTPUT, open_site, parse_inputs
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
+from aishell.engines import profile
 from aishell.errors import UsageError
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _remove(site: Site, going: Sequence[Entry], rules: Rules, *, despite_failure
         files = {
             target_file(folder, entry.identity, _file(entry))
             for entry in site.vault.entries(target)
-            if entry.engine != "sqlite" or _file(entry) is not None
+            if not profile(entry.engine).is_file or _file(entry) is not None
         }
         with holding_files(files, mark, f"the target {target!r}"):
             finish(site.vault, target, keeper(site).removing)
@@ -121,7 +122,7 @@ def _remove(site: Site, going: Sequence[Entry], rules: Rules, *, despite_failure
 def _file(entry: Entry) -> Path | None:
     """The SQLite file beside which a run of its target would hold its lock; None where there is no such place any more."""
     path = Path(entry.database)
-    return path if entry.engine == "sqlite" and path.is_absolute() and path.parent.is_dir() else None
+    return path if profile(entry.engine).is_file and path.is_absolute() and path.parent.is_dir() else None
 
 
 def _unfinished(site: Site, target: str | None) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from aishell.cli.common import open_site, own_target, parse_inputs, run_options
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
+from aishell.engines import profile
 from aishell.errors import BackupError, ParameterError, TargetUnavailableError, UnknownNameError, UsageError
 from aishell.moments import at
 
@@ -88,7 +89,7 @@ def restore(
 
     site = open_site(ctx)
     entry = site.vault.catalog.find(backup)
-    if entry.engine == "sqlite" and (point_in_time is not None or only is not None):
+    if profile(entry.engine).is_file and (point_in_time is not None or only is not None):
         raise ParameterError("a SQLite backup is restored as a whole, as of its own time")
     manifest, chain = site.vault.repository.manifest(entry.folder), _chain(site, entry)
     inputs: dict[str, Any] = {

@@ -11,13 +11,14 @@ import click
 from aishell.cli.common import OUTPUT, open_site
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
+from aishell.engines import PROFILES
 from aishell.errors import ToolFileError, UsageError
 from aishell.models import CAPABILITIES, CATEGORIES, Risk
 
 if TYPE_CHECKING:
     from aishell.registry.tool import Tool
 
-ENGINES = ("postgresql", "mysql", "sqlite")
+ENGINES = tuple(PROFILES)
 _ORDER = ("common", *ENGINES)
 
 

@@ -19,6 +19,7 @@ from threading import Thread
 from typing import IO, Any
 
 from aishell.clients.disk import writing
+from aishell.engines import profile
 from aishell.errors import BackupError, DatabaseError, NotAtHandError
 from aishell.registry.programs import CLIENTS, arguments, environment
 from aishell.registry.tool import Tool
@@ -52,8 +53,8 @@ class Clients:
         """Where a program of the tool is. Raises BackupError when it is not installed."""
         client = self.tool.programs[name][0]
         folder = None if self.bin_folder is None else str(self.bin_folder)
-        # MariaDB's programs go by MySQL's names too: the other way round for a MySQL server.
-        names = CLIENTS[client][:: -1 if self.context.database.product == "mysql" else 1]
+        database = self.context.database
+        names = profile(database.engine).client_names(CLIENTS[client], database.product)
         found = next(filter(None, (shutil.which(program, path=folder) for program in names)), None)
         if found is None:
             raise NotAtHandError(

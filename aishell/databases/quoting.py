@@ -2,23 +2,8 @@
 
 from __future__ import annotations
 
+from aishell.engines import profile
 from aishell.errors import ParameterError
-
-_QUOTE = {"postgresql": '"', "sqlite": '"', "mysql": "`"}
-
-# PostgreSQL: NAMEDATALEN - 1 bytes, longer names are cut with a NOTICE only, so a cut name would be another object.
-# MySQL: 64 characters. SQLite has no limit of its own.
-_MAX_BYTES = {"postgresql": 63}
-_MAX_CHARACTERS = {"mysql": 64}
-
-#: What a literal or a quoted name is, by engine.
-# PostgreSQL: a letter before the quote or the dollar belongs to a word, as in LIKE'%\'.
-STRING = {
-    "mysql": r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`(?:[^`]|``)*`",
-    "postgresql": r"(?<![\w$])[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
-    r"|(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$",
-    "sqlite": r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]",
-}
 
 
 def quote(name: str, engine: str) -> str:
@@ -30,11 +15,11 @@ def quote(name: str, engine: str) -> str:
         raise ParameterError("an empty name cannot be an identifier")
     if "\x00" in name:
         raise ParameterError(f"the name {name!r} contains a NUL character")
-    if len(name.encode("utf-8", "surrogatepass")) > _MAX_BYTES.get(engine, 1 << 30):
-        raise ParameterError(f"the name {name!r} is longer than {_MAX_BYTES[engine]} bytes")
-    if len(name) > _MAX_CHARACTERS.get(engine, 1 << 30):
-        raise ParameterError(f"the name {name!r} is longer than {_MAX_CHARACTERS[engine]} characters")
-    mark = _QUOTE[engine]
+    most, unit = profile(engine).longest_name or (None, "characters")
+    length = len(name.encode("utf-8", "surrogatepass")) if unit == "bytes" else len(name)
+    if most is not None and length > most:
+        raise ParameterError(f"the name {name!r} is longer than {most} {unit}")
+    mark = profile(engine).quote
     return mark + name.replace(mark, mark * 2) + mark
 
 

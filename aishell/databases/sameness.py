@@ -12,8 +12,8 @@ from pathlib import Path
 
 from aishell.databases.libpq import keywords
 from aishell.databases.urls import URL, Host
+from aishell.engines import profile
 
-_PORTS = {"postgresql": 5432, "mysql": 3306}
 #: What stands for this host, by whichever of its addresses or sockets it is reached.
 _HERE = "localhost"
 
@@ -41,7 +41,7 @@ def same_database(url: URL, known: URL) -> bool:
     """
     if url.engine != known.engine:
         return False
-    if url.engine == "sqlite":
+    if profile(url.engine).is_file:
         return _same_file(Path(url.database or ""), Path(known.database or ""))
     sockets = [Path(one.options["unix_socket"]) for one in (url, known) if "unix_socket" in one.options]
     if len(sockets) == 2 and not _same_file(*sockets):
@@ -70,7 +70,7 @@ def _written(url: URL) -> Iterator[_Place]:
         return
     address = url.options.get("hostaddr")
     for host in (Host(address, url.port),) if address else url.hosts or (Host(""),):
-        yield _Place(Host(host.name, host.port or _PORTS[url.engine]), database)
+        yield _Place(Host(host.name, host.port or profile(url.engine).port), database)
 
 
 def _resolved(url: URL) -> Iterator[_Place]:
@@ -92,7 +92,7 @@ def _resolved(url: URL) -> Iterator[_Place]:
     names, addresses, ports = (found[name].split(",") for name in ("host", "hostaddr", "port"))
     several = max(len(names), len(addresses))
     for _, name, address, port in zip(range(several), cycle(names), cycle(addresses), cycle(ports), strict=False):
-        number = int(port) if port.strip().isdigit() else _PORTS[url.engine]
+        number = int(port) if port.strip().isdigit() else profile(url.engine).port
         yield _Place(Host(address or name, number), found["dbname"])
 
 

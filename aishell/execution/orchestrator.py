@@ -16,6 +16,7 @@ from typing import Any
 
 from aishell.databases.base import TargetLock
 from aishell.doing import doing
+from aishell.engines import profile
 from aishell.errors import AishellError, DatabaseError, HeldError, HookError, InterruptedRunError, WaitingError
 from aishell.execution import hooking, rollback
 from aishell.execution.closing import CLOSED
@@ -275,8 +276,8 @@ class Orchestrator:
         return self.run.job.pick(step.tool).runs == "batched" and not self.run.job.agent.by_hand
 
     def _keys(self, step: Step) -> frozenset[Key]:
-        """What a step keeps others away from: its tables; everything on SQLite, where one writes at a time."""
-        if self.run.job.database.engine == "sqlite":
+        """What a step keeps others away from: its tables; everything where one writes at a time."""
+        if profile(self.run.job.database.engine).one_writer:
             return frozenset({EVERYTHING})
         if self.run.job.pick(step.tool).read_only:
             return frozenset()

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from aishell.databases.connections import unavailable
 from aishell.databases.sameness import same_database
 from aishell.databases.urls import read_url
+from aishell.engines import profile
 from aishell.errors import AishellError, DatabaseError, UsageError
 from aishell.execution.target_context import Job
 from aishell.settings import Target
@@ -70,7 +71,7 @@ class Servers:
 
     def _ask(self, server: Target) -> list[str]:
         url = read_url(server.url)
-        there = files_in(url) if url.engine == "sqlite" else self._listed(server)
+        there = files_in(url) if profile(url.engine).is_file else self._listed(server)
         chosen = [name for name in there if server.takes(name)]
         if not chosen:
             globs = ", ".join(server.databases)

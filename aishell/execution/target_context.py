@@ -15,6 +15,7 @@ from aishell.agents.base import Agent
 from aishell.backups.store.catalog import Entry
 from aishell.backups.store.vault import Vault
 from aishell.databases.base import Database, SessionOptions, Statement
+from aishell.engines import profile
 from aishell.errors import PlanError, UnknownNameError, UsageError
 from aishell.execution.rules import Rereading, Rules
 from aishell.execution.sending import Sending
@@ -48,9 +49,8 @@ _FACTS = (
 )  # fmt: skip
 
 
-#: The tool that tells what a role may do, and those of its blocks that a plan is made by.
+#: The tool that tells what a role may do.
 PRIVILEGES = "inspect_privileges"
-_ACCESS = {"postgresql": ("role", "tables", "functions"), "mysql": ("role", "privileges", "tables", "grants")}
 
 
 @dataclass
@@ -138,7 +138,7 @@ class Job:
             return {"file": [{"path": str(getattr(self.database, "path", "")), "writable": self.writable}]}
         if not self.registry.has(PRIVILEGES, self.known_server()):
             return {}
-        return self.read(PRIVILEGES, blocks=_ACCESS.get(self.database.engine), working=True)
+        return self.read(PRIVILEGES, blocks=profile(self.database.engine).access, working=True)
 
     @property
     def writable(self) -> bool | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aishell.engines import profile
 from aishell.execution.run import Run
 from aishell.execution.target_context import Job
 from aishell.spans import Span, Value
@@ -37,7 +38,7 @@ def tracing(run: Run, *, resumed: bool) -> Iterator[Span]:
 def place(job: Job) -> dict[str, Value | None]:
     """Which database it is, by the names of OpenTelemetry's conventions."""
     url = job.database.credentials.url
-    port = url.port or {"postgresql": 5432, "mysql": 3306}.get(url.engine)
+    port = url.port or profile(url.engine).port
     return {
         "db.system.name": job.known_server().product,
         "db.namespace": job.known_server().database or url.database,

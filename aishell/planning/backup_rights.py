@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aishell.databases.quoting import account, pattern, quote
+from aishell.engines.mysql import MySQL
 from aishell.models import Row
 from aishell.planning.privileges import exactness
 
@@ -22,8 +23,6 @@ _ROUTINES = frozenset({"EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE", "SHOW CREAT
 _GRANT = re.compile(
     r"^GRANT (?P<what>.+?) ON (?:TABLE )?(?P<database>\*|`(?:[^`]|``)*`)\.(?P<table>\*|`(?:[^`]|``)*`) TO ", re.DOTALL
 )
-#: MySQL has the privilege to see routines, and no more than that, from this version on.
-_SHOW_ROUTINE = (8, 0, 20)
 #: PostgreSQL has a role that reads everything from this version on.
 _READS_ALL = (14,)
 #: So many objects are named.
@@ -101,9 +100,7 @@ def of_files(grants: Iterable[str], who: Account) -> Lack | None:
 
 def seeing_routines(who: Account) -> str:
     """The statement that lets an account see all of every routine, as narrow as its server has it."""
-    if who.product == "mariadb":
-        return f"GRANT SELECT ON mysql.proc TO {who.name};"
-    return f"GRANT {'SHOW_ROUTINE' if who.version >= _SHOW_ROUTINE else 'SELECT'} ON *.* TO {who.name};"
+    return f"GRANT {MySQL.routine_privilege(who.product, who.version)} TO {who.name};"
 
 
 def privileges(grants: Iterable[str], database: str) -> Mapping[str, frozenset[str]]:

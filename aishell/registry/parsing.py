@@ -22,8 +22,8 @@ from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.parsers.mysql import MySQLParser
 from sqlglot.tokenizer_core import Token, TokenType
 
-from aishell.databases.quoting import STRING
 from aishell.databases.sqlite_guard import ASKED, TOLD
+from aishell.engines import profile
 from aishell.registry.functions import COLUMNS, FUNCTIONS, SYS, TYPES, WORDS
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it warns of what it does not know, which is refused here
@@ -89,7 +89,7 @@ def unlisted(sql: str, engine: str, *, kept: bool = False) -> list[str]:
 
     Raises NotReadingError for what is not one reading statement, or cannot be parsed.
     """
-    if engine == "sqlite" and (pragma := _PRAGMA.fullmatch(sql.strip())):
+    if profile(engine).has_pragmas and (pragma := _PRAGMA.fullmatch(sql.strip())):
         if pragma[1].lower() in ASKED or (pragma[1].lower() in TOLD and not pragma[2]):
             return []
         raise NotReadingError(f"PRAGMA {pragma[1]} is not among those that only tell something")
@@ -131,7 +131,7 @@ def _folded(name: exp.Expr | None, engine: str) -> str | None:
     """An identifier as the server keeps it; None for none, and for the call of a function."""
     if not isinstance(name, exp.Identifier) or not name.name:
         return None
-    return name.name.lower() if engine == "postgresql" and not name.quoted else name.name
+    return name.name.lower() if profile(engine).folds_names and not name.quoted else name.name
 
 
 def _check_tokens(tokens: Sequence[Token], sql: str, engine: str, kept: bool) -> None:
@@ -141,10 +141,10 @@ def _check_tokens(tokens: Sequence[Token], sql: str, engine: str, kept: bool) ->
         if sql[position : token.start].strip(_BLANK):
             raise NotReadingError(_passed_over(sql[position : token.start]))
         raw, position = sql[token.start : token.end + 1], token.end + 1
-        if raw[-1] in "'\"`$" and not re.fullmatch(STRING[engine], raw, re.DOTALL) and not _PREFIXED.match(raw):
+        if raw[-1] in "'\"`$" and not re.fullmatch(profile(engine).string, raw, re.DOTALL) and not _PREFIXED.match(raw):
             raise NotReadingError(f"the literal {raw[:40]!r} may end elsewhere")
         # A view's text is written with backslashes, and read so whatever sql_mode says (sql/sql_view.cc, mysql_make_view).
-        if engine == "mysql" and not kept and raw[0] in "'\"" and _ESCAPED_QUOTE.search(raw):
+        if profile(engine).escapes_quotes and not kept and raw[0] in "'\"" and _ESCAPED_QUOTE.search(raw):
             raise NotReadingError(f"the end of {raw[:40]!r} hangs on the server's sql_mode: write the quote twice")
         if token.token_type is TokenType.HINT or raw.upper() == "INTO":
             raise NotReadingError(f"{raw} does not belong into a statement that reads")
@@ -161,20 +161,21 @@ def _calls(tokens: Sequence[Token], tree: exp.Expr, engine: str) -> list[str]:
     """What stands before a parenthesis, or behind a dot where that is a call too, and is not on the list."""
     with_columns = Counter(alias.name.lower() for alias in tree.find_all(exp.TableAlias) if alias.args.get("columns"))
     found: list[str] = []
+    dialect = profile(engine)
     for before, token, after in _named(tokens):
-        if engine == "sqlite" and (pragma := _PRAGMA_TABLE.fullmatch(token.text)):
+        if dialect.has_pragmas and (pragma := _PRAGMA_TABLE.fullmatch(token.text)):
             asked = after is TokenType.L_PAREN
             found += [] if pragma[1].lower() in (ASKED if asked else TOLD | ASKED) else [token.text]
             continue
-        if engine == "mysql" and before is not None and token.text.lower() == "nextval":
-            found.append(token.text)  # of a sequence, as Oracle writes it
+        if dialect.takes_nextval and before is not None and token.text.lower() == "nextval":
+            found.append(token.text)
         if after != TokenType.L_PAREN:
             continue
         quoted = token.token_type is TokenType.IDENTIFIER
         name = token.text if quoted else token.text.lower()
         if before is not None:
-            # To MySQL and MariaDB `SYS` is another database's name than `sys`, where the file system tells them apart.
-            schema = before.text if engine == "mysql" else before.text.lower()
+            # `SYS` is another database's name than `sys` there.
+            schema = before.text if dialect.schemas_by_case else before.text.lower()
             own = name in _OWN_SCHEMAS.get((engine, schema), ())
             found += [] if own else [f"{before.text}.{token.text}"]
         elif name not in FUNCTIONS[engine] and (quoted or name.split()[-1] not in WORDS):
@@ -183,7 +184,7 @@ def _calls(tokens: Sequence[Token], tree: exp.Expr, engine: str) -> list[str]:
             else:
                 found.append(token.text)
     casts = list[str]()
-    if engine == "postgresql":
+    if dialect.calls_by_attribute:
         found += _attributes(tokens, tree)
         casts = [f"CAST(… AS {name})" for name in _types(tree)]
     return list(dict.fromkeys([*(f"{name}()" for name in found), *casts]))

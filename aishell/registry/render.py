@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from aishell.databases.base import Database, Statement
-from aishell.databases.quoting import STRING, literal, quote
+from aishell.databases.quoting import literal, quote
+from aishell.engines import PROFILES, STANDARD, profile
 from aishell.errors import ParameterError, ToolFileError
 from aishell.models import Risk, plain
 from aishell.registry.lists import Lists
@@ -22,7 +23,6 @@ READING = frozenset("find same newest next guard stands follow check verify left
 Pieces = tuple[tuple[str, str], ...]
 
 _ALIASED = re.compile(r"\w\.\Z")
-_COMMENT = {"mysql": r"--(?=\s|\Z)[^\n]*|#[^\n]*", "postgresql": r"--[^\n]*", "sqlite": r"--[^\n]*"}
 
 
 def split(sql: str, engine: str, source: str, line: int) -> Pieces:
@@ -30,9 +30,10 @@ def split(sql: str, engine: str, source: str, line: int) -> Pieces:
 
     Raises ToolFileError for a brace that is no placeholder and for a second statement.
     """
+    dialect = PROFILES.get(engine, STANDARD)
     token = re.compile(
-        rf"(?P<comment>{_COMMENT.get(engine, _COMMENT['sqlite'])}|/\*(?!\+|M?!).*?\*/)"
-        rf"|(?P<string>{STRING.get(engine, STRING['sqlite'])})"
+        rf"(?P<comment>{dialect.comment}|/\*(?!\+|M?!).*?\*/)"
+        rf"|(?P<string>{dialect.string})"
         r"|(?P<cast>::)|(?<![\w:]):(?P<bind>[a-z_][a-z0-9_]*)"
         r"|\{(?P<paste>[a-z_][a-z0-9_]*)\}|(?P<brace>[{}])|(?P<end>;)",
         re.DOTALL,
@@ -205,9 +206,9 @@ def _range(text: _Text, name: str, values: Mapping[str, Any], later: Collection[
     spelt out for them column by column.
     """
     operator, end = KEY_RANGE[name]
-    engine = text.database.engine
-    key = [quote(column, engine) for column in values["key"]]
-    if end in later or (values[end] is not None and engine != "mysql"):
+    whole = profile(text.database.engine).compares_rows
+    key = [quote(column, text.database.engine) for column in values["key"]]
+    if end in later or (values[end] is not None and whole):
         text.plain("(")
         text.paste(", ".join(key))
         text.plain(f") {operator} ")
@@ -218,7 +219,7 @@ def _range(text: _Text, name: str, values: Mapping[str, Any], later: Collection[
         text.plain("1 = 1")
         return
     text.plain("(")
-    if engine != "mysql":
+    if whole:
         for number, value in enumerate(values[end]):
             text.plain(", " if number else "")
             text.bind(f"{end}_{number}", value)

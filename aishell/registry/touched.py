@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aishell.databases.base import Session, Statement
 from aishell.databases.quoting import quote
+from aishell.engines import profile
 from aishell.errors import StepError
 from aishell.models import Row
 
@@ -152,7 +153,7 @@ def columns_guard(engine: str, names: Sequence[str], values: Mapping[str, object
 
     Where PostgreSQL finds no such column it calls a function of that name with the row.
     """
-    if engine != "postgresql" or not names:
+    if not profile(engine).calls_by_attribute or not names:
         return None
     ends = [name.removesuffix("schema") for name in values if name.endswith("schema") and values[name] is not None]
     places = [(values[f"{end}schema"], values[f"{end}table"]) for end in ends if values.get(f"{end}table") is not None]

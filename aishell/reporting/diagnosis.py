@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from aishell.agents.residue import described
 from aishell.commands import command, on
 from aishell.databases.quoting import pattern, quote
+from aishell.engines import profile
 from aishell.errors import AishellError
 from aishell.models import Residue, Server
 from aishell.planning.backup_rights import (
@@ -32,19 +33,6 @@ if TYPE_CHECKING:
     from aishell.databases.tls import Encryption
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
-#: Product -> (first version that is supported, first that nobody has tried yet).
-SUPPORTED: dict[str, tuple[tuple[int, ...], tuple[int, ...] | None]] = {
-    "postgresql": ((12,), (19,)),
-    "mariadb": ((10, 6), None),
-    "mysql": ((8,), None),
-    "sqlite": ((3, 35), None),
-}
-#: Engine -> client programs, each under any of its names; backups are made with them.
-PROGRAMS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "postgresql": (("pg_dump",), ("pg_dumpall",), ("pg_restore",), ("pg_basebackup",)),
-    "mysql": (("mariadb-dump", "mysqldump"), ("mariadb", "mysql"), ("mariadb-binlog", "mysqlbinlog")),
-    "sqlite": (),
-}
 #: Programs whose version is not that of the server they came with.
 OWN_VERSION = ("mariadb-binlog", "mysqlbinlog")
 #: A verified backup that is older than this is no reassurance; seconds.
@@ -105,25 +93,19 @@ def judge(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             WARNING, "server", f"it is {what}: inspection runs here, nothing that writes", "maintain the primary"
         )
-    if server.engine == "postgresql" and facts.access is not None:
-        yield from _postgresql(server, facts.access)
-    elif server.engine == "mysql" and facts.access is not None:
-        yield from _mysql(server, facts.access)
-    elif server.engine == "sqlite":
-        yield from _sqlite(facts)
+    if facts.access is not None:
+        yield from _OF_ACCESS[server.engine](server, facts.access)
+    elif profile(server.engine).is_file:
+        yield from _of_file(facts)
     yield disk(facts)
     yield from programs(server, facts.programs)
-
-
-#: Engine -> how a URL asks for a verified server.
-_VERIFIED = {"postgresql": "sslrootcert=/path/ca.pem", "mysql": "ssl_ca=/path/ca.pem"}
 
 
 def tls(found: Encryption, *, local: bool, engine: str) -> Finding:
     """What was negotiated, and whether anybody on the way could read it, or be the server."""
     if local:
         return Finding(OK, "tls", f"{found}, on this host")
-    remedy = f"with {_VERIFIED[engine]} in the URL the server has to prove who it is"
+    remedy = f"with {profile(engine).verified_by} in the URL the server has to prove who it is"
     if found.version is None:
         text = "plain text: who is on the way reads rows and statements, and can change them"
         return Finding(WARNING, "tls", text, f"turn TLS on in the server; {remedy}")
@@ -134,7 +116,7 @@ def tls(found: Encryption, *, local: bool, engine: str) -> Finding:
 
 def version(server: Server) -> Finding:
     """Whether this version is supported."""
-    first, unknown = SUPPORTED[server.product]
+    first, unknown = profile(server.engine).supported[server.product]
     text = f"{server.product} {server.version_text}"
     if server.version < first:
         needed = ".".join(map(str, first))
@@ -143,13 +125,8 @@ def version(server: Server) -> Finding:
         return Finding(
             WARNING, "version", f"{text} is newer than what aishell was tried with", "look for a newer aishell"
         )
-    if server.product == "postgresql" and (14, 0) <= server.version < (14, 4):
-        return Finding(
-            WARNING,
-            "version",
-            f"{text}: REINDEX CONCURRENTLY damages indexes here (bug 17485), so no index is rebuilt",
-            "update to 14.4 or newer",
-        )
+    if (damage := profile(server.engine).known_damage(server.version)) is not None:
+        return Finding(WARNING, "version", f"{text}: {damage[0]}", damage[1])
     return Finding(OK, "version", text)
 
 
@@ -273,7 +250,7 @@ def _mysql(server: Server, access: Access) -> Iterator[Finding]:
     lacks = [of_dump(grants, server.database, who)]
     lacks += [of_routines(hidden, who)] if lacks[0] is None else []
     yield _backing_up(lacks, f"{who.name} may read all that a dump is of")
-    if server.product == "mariadb":
+    if server.product in profile(server.engine).physical:
         yield _physically(of_files(grants, who))
 
 
@@ -295,7 +272,11 @@ def _mysql_maintaining(server: Server, access: Access, account: str) -> Finding:
     return Finding(WARNING, "maintenance", text, "grant it, or leave it to an account for inspection", grants)
 
 
-def _sqlite(facts: Facts) -> Iterator[Finding]:
+#: By engine: what the rows of `inspect_privileges` tell.
+_OF_ACCESS: Mapping[str, Callable[[Server, Access], Iterator[Finding]]] = {"postgresql": _postgresql, "mysql": _mysql}
+
+
+def _of_file(facts: Facts) -> Iterator[Finding]:
     if facts.writable is False:
         remedy = "give this user write permission on both (SQLite writes its journal beside the file)"
         yield Finding(WARNING, "file", "the file or its folder cannot be written: only inspection runs", remedy)
@@ -323,7 +304,7 @@ def disk(facts: Facts) -> Finding:
 
 def programs(server: Server, found: Mapping[str, str | None]) -> Iterable[Finding]:
     """Client programs; one that is older than the server refuses it, or leaves out what it does not know."""
-    wanted = PROGRAMS[server.engine]
+    wanted = profile(server.engine).programs
     if not wanted:
         return
     missing = [names[0] for names in wanted if not any(found.get(name) for name in names)]
@@ -353,8 +334,8 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _release(server: Server, version: tuple[int, ...]) -> tuple[int, ...]:
-    """The part of a version that counts: PostgreSQL's first number, MySQL's and MariaDB's first two."""
-    return version[: 1 if server.engine == "postgresql" else 2]
+    """The part of a version that counts."""
+    return version[: profile(server.engine).release]
 
 
 def left(name: str, found: Sequence[Residue], *, whole: bool) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from aishell.agents.log_cleanup.left import left_of
 from aishell.agents.log_cleanup.partitions import TOOLS as PARTITION_TOOLS
 from aishell.agents.summary import roughly
 from aishell.commands import TOLD, addressed
+from aishell.engines import profile
 from aishell.models import Plan, Server, StepResult, StepStatus, now
 from aishell.moments import at
 from aishell.planning.hooking import worth_telling
@@ -261,7 +262,7 @@ def _figures(results: Sequence[StepResult], server: Server) -> Iterable[str]:
         else ["No table, index or file was worked on for its size."]
     )
     if server.database_bytes is not None:
-        guess = server.engine == "mysql" and "process" not in server.features  # the sum of the tables' statistics
+        guess = profile(server.engine).counts_by_statistics(server.features)
         whole = f"{'about ' if guess else ''}{size(server.database_bytes)}"
         lines.append(f"The database had {whole} when it was last measured.")
     return ["## Figures", "", *lines]

@@ -5,7 +5,7 @@ Tried on PostgreSQL 15 and 18 and MariaDB 10.11 by tests/commands/test_roles.py:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from aishell.databases.quoting import literal, pattern, quote
 from aishell.models import Row, Server
@@ -23,11 +23,8 @@ STATISTICS = ("innodb_table_stats", "innodb_index_stats")
 
 def roles(server: Server, access: Access) -> tuple[str, ...]:
     """Lines of SQL that make an inspection and a maintenance role for this database; none where there are no roles."""
-    if server.engine == "postgresql":
-        return tuple(_postgresql(server, access))
-    if server.engine == "mysql":
-        return tuple(_mysql(server, access))
-    return ()
+    made = _OF_ENGINE.get(server.engine)
+    return () if made is None else tuple(made(server, access))
 
 
 def _postgresql(server: Server, access: Access) -> list[str]:
@@ -127,3 +124,7 @@ def granting(server: Server, account: str, privileges: Sequence[str]) -> list[st
 
 def _where(host: str) -> str:
     return "anywhere" if host == "%" else host
+
+
+#: Engines that have roles.
+_OF_ENGINE: Mapping[str, Callable[[Server, Access], list[str]]] = {"postgresql": _postgresql, "mysql": _mysql}

@@ -14,6 +14,7 @@ from aishell.archives.order import ParentsFirst
 from aishell.archives.reader import Reader, verify
 from aishell.archives.values import Values, bound
 from aishell.databases.base import Outcome, Session, Statement
+from aishell.engines import profile
 from aishell.errors import DatabaseError, StepError
 from aishell.models import Row
 from aishell.running.batch_checkpoint import Reached
@@ -160,7 +161,7 @@ class Loading(Batches):
 
     def _insert(self, session: Session, statement: Statement, rows: Sequence[Values], *, without: bool) -> int:
         """Send the rows; `without` what they refer to in their own table."""
-        typed = self.context.database.engine == "sqlite"
+        typed = not profile(self.context.database.engine).types_bind
         empty = {name for one in self.values.get("within") or () for name in one["nullable"]} if without else set[str]()
         places = [
             (f"value_{number}", None if column["column"] in empty else self.names.index(column["column"]))

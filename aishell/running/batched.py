@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aishell.databases.base import Outcome, Session, Statement
+from aishell.engines import profile
 from aishell.errors import DatabaseError
 from aishell.models import Row
 from aishell.registry.render import render
@@ -275,9 +276,9 @@ class Batches:
         )
 
     def _ask_ahead(self, values: Mapping[str, Any]) -> None:
-        """The end of the batch after this one. With SQLite a reader could keep the batch from being committed."""
+        """The end of the batch after this one. Where one writes at a time, a reader could keep the batch from being committed."""
         wanted = self.ahead and values["position"] is not None and values.get("max_rows") is None
-        if wanted and self.context.database.engine != "sqlite":
+        if wanted and not profile(self.context.database.engine).one_writer:
             answer = self._asking.ask(self._render("next", values))
             self._coming = End(values["position"], values["size"], answer)
 

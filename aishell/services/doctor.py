@@ -14,11 +14,12 @@ from pathlib import Path
 from aishell.databases.base import SessionOptions, Statement
 from aishell.databases.remedies import remedy
 from aishell.databases.tls import Encryption
+from aishell.engines import profile
 from aishell.errors import AishellError, DatabaseError
 from aishell.execution.target_context import INSPECTION, PRIVILEGES, Job
 from aishell.models import Server
 from aishell.registry.programs import environment
-from aishell.reporting.diagnosis import OK, PROBLEM, PROGRAMS, Facts, Finding, failed, judge
+from aishell.reporting.diagnosis import OK, PROBLEM, Facts, Finding, failed, judge
 
 #: A limit that no server has by itself: what comes back shows whether limits reach it. Seconds.
 _TOLD = 7.0
@@ -58,7 +59,7 @@ def contact(job: Job) -> Contact:
 def examine(job: Job, programs: Path | None = None) -> Iterator[Finding]:
     """Every finding on a target. `programs`: the folder of the client programs, where one is configured."""
     try:
-        if job.database.engine == "postgresql":
+        if profile(job.database.engine).may_be_pooled:
             pooled = pooler(job)
             if pooled is not None:
                 yield pooled  # what else can be asked here would be about the pooler
@@ -135,7 +136,9 @@ def _facts(job: Job, met: Contact, programs: Path | None) -> Facts:
         disk_seen=seen,
         writable=job.writable,
         programs={
-            name: found_program(name, met.server, programs) for names in PROGRAMS[met.server.engine] for name in names
+            name: found_program(name, met.server, programs)
+            for names in profile(met.server.engine).programs
+            for name in names
         },
     )
 
@@ -146,7 +149,7 @@ def found_program(name: str, server: Server, folder: Path | None) -> str | None:
     Of PostgreSQL several versions may be installed: the server's own goes before a newer one, and both before that on the path.
     """
     places: list[Path | None] = [folder]
-    if folder is None and server.engine == "postgresql":
+    if folder is None and profile(server.engine).programs_by_version:
         from aishell.backups.postgresql.libpq import program_folders
 
         places = program_folders(server.version[0])

@@ -10,10 +10,11 @@ from typing import Any
 
 from aishell.agents.base import is_excluded
 from aishell.agents.log_cleanup import discovery as log_discovery
-from aishell.agents.log_cleanup.ages import COUNTED, READ_ALL
+from aishell.agents.log_cleanup.ages import READ_ALL
 from aishell.agents.log_cleanup.dates import Cutoff, kind_of, written
 from aishell.agents.log_cleanup.discovery import Bucket, Candidate
 from aishell.agents.log_cleanup.tables import LogTable
+from aishell.engines import profile
 from aishell.errors import DatabaseError, ParameterError
 from aishell.execution.target_context import Job, choose, table_of
 from aishell.models import Row, now
@@ -151,7 +152,7 @@ def _rows_between(
     job: Job, log: LogTable, start: str | int, finish: str | int, readable: bool, closer: int = 1
 ) -> tuple[int | None, str]:
     """Rows and how they were got: counted up to a limit, beyond it estimated, `at least` so many where there is no estimate."""
-    most = COUNTED[job.database.engine] * closer if readable else 0
+    most = profile(job.database.engine).most_counted * closer if readable else 0
     names = {"schema": log.table.schema, "table": log.table.table, "date_column": log.column}
     answer = job.read("count_log_rows", {**names, "start": start, "finish": finish, "most": most})
     counted = int(answer["counted"][0]["rows"])

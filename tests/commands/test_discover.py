@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from aishell.engines import PROFILES
 from aishell.models import Task
 from aishell.services import log_discovery
 from aishell.site import Site
@@ -215,7 +216,8 @@ def test_partitions_are_told_as_their_table(pg: Any, aishell: Aishell) -> None:
 def careful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every table counts as too large to be read, and to be counted far."""
     monkeypatch.setattr(log_discovery, "READ_ALL", -1)
-    monkeypatch.setattr(log_discovery, "COUNTED", {"postgresql": 50, "mysql": 50, "sqlite": 50})
+    for engine in PROFILES.values():
+        monkeypatch.setattr(type(engine), "most_counted", 50)
 
 
 def discovered(aishell: Aishell, db: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aishell.agents.log_cleanup import ages
+from aishell.engines import PROFILES
 from aishell.models import Evidence, Plan, Step, Task
 from aishell.site import Site
 from tests import logs
@@ -66,7 +67,8 @@ def db(request: pytest.FixtureRequest) -> Any:
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every table counts as too large to be read, and its old rows as too many to be counted."""
     monkeypatch.setattr(ages, "READ_ALL", -1)
-    monkeypatch.setattr(ages, "COUNTED", {"postgresql": 50, "mysql": 50, "sqlite": 50})
+    for engine in PROFILES.values():
+        monkeypatch.setattr(type(engine), "most_counted", 50)
 
 
 def engine_of(db: Any) -> str:

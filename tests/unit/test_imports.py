@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[2] / "aishell"
 #: Lowest first. A module imports from its own layer and from those before it. The longest matching name counts.
 LAYERS: tuple[tuple[str, ...], ...] = (
     (
+        "engines",
         "models",
         "moments",
         "verdicts",
@@ -68,6 +69,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 #: Layers that see less than all below them.
 ONLY = {
+    "engines": ("engines",),
     "models": (),
     "verdicts": ("models",),
     "errors": (),

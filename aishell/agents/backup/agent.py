@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from aishell.agents.backup.steps import read, sized
 from aishell.agents.base import Agent, Draft
 from aishell.agents.summary import left_over
+from aishell.engines import profile
 from aishell.errors import ParameterError
 from aishell.models import AgentConfig, Evidence, Inventory, Step, StepResult, StepStatus, Task
 from aishell.planning.estimates import estimate
@@ -78,7 +79,7 @@ class BackupAgent(Agent):
         ]
         if data.get("restore_test"):
             bytes_ = inventory.server.database_bytes
-            room = None if inventory.server.engine == "sqlite" else bytes_  # a file is restored where backups are
+            room = None if profile(inventory.server.engine).is_file else bytes_  # a file is restored where backups are
             steps.append(
                 Step(
                     id="restore_test",

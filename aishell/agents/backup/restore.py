@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from aishell.agents.backup import restore_in_place
 from aishell.agents.base import Agent, Draft
 from aishell.agents.summary import left_over
+from aishell.engines import profile
 from aishell.errors import ParameterError
 from aishell.models import AgentConfig, Estimate, Evidence, Inventory, Server, Step, StepResult, StepStatus, Task
 from aishell.moments import at
@@ -70,7 +71,7 @@ class BackupRestoreAgent(Agent):
         chosen: dict[str, Any] = {"backup_id": escaped(data["backup"]), "place": escaped(place)}
         chosen |= {name: escaped(data[name]) for name in ("until",) if name in data}
         chosen |= {name: [escaped(one) for one in data[name]] for name in ("only",) if name in data}
-        if server.engine == "sqlite" and len(chosen) > 2:
+        if profile(server.engine).is_file and len(chosen) > 2:
             raise ParameterError("a SQLite backup is restored as a whole, as of its own time")
         _check_tables(data.get("only", ()), made["method"])
         # A part of a backup, or a later moment, is not what its fingerprints are of.
@@ -184,13 +185,13 @@ def _summarised(
     if done["ended"]:
         sentences.append(f"{len(done['ended'])} session(s) were ended: {'; '.join(done['ended'][:5])}.")
     sentences += [f"Note: {note}." for note in done["notes"]]
-    if task.input_data["manifest"]["engine"] != "sqlite":  # its increments compare files, whoever wrote them
+    if not profile(task.input_data["manifest"]["engine"]).is_file:  # its increments compare files, whoever wrote them
         sentences.append("Make a full backup now: no increment goes on across this.")
     return data, " ".join([*sentences, *left_over(results)])
 
 
 def _check_place(place: str, server: Server) -> None:
-    if server.engine == "sqlite" and "/" not in place:
+    if profile(server.engine).is_file and "/" not in place:
         raise ParameterError(f"{place!r} is no path of a file", hint="write it with its folder, e.g. ./restored.db")
     if place == server.database:
         raise ParameterError(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.agents.backup.steps import BackupSteps
+from aishell.engines import profile
 from aishell.errors import ParameterError
 from aishell.models import SAFETY_STEP, Inventory, Server, Step
 from aishell.planning.estimates import estimate
@@ -37,7 +38,8 @@ def steps(data: Mapping[str, Any], inventory: Inventory, restore: Step) -> list[
         "safety": "${steps.validate.output.backup_id}" if before else None,
         "compare": restore.params["compare"],
     }
-    if server.engine == "postgresql":
+    engine = profile(server.engine)
+    if engine.exchanged_by_name:
         options = data.get("options", {})
         prefix, suffix = map(escaped, (_NUMBERED.fullmatch(server.identity) or _unknown(server)).groups())
         params |= {name: options[name] for name in _SHARED if name in options}
@@ -49,8 +51,8 @@ def steps(data: Mapping[str, Any], inventory: Inventory, restore: Step) -> list[
         tool=TOOL,
         params=params,
         rationale=f"What was restored takes the place of {server.database}; what is there now is kept: {data['kept']}.",
-        # SQLite writes it all through its journal; elsewhere nothing is copied.
-        estimate=estimate(inventory, TOOL, "", bytes_, 2 * bytes_ if server.engine == "sqlite" else None),
+        # A file's pages go through its journal; elsewhere nothing is copied.
+        estimate=estimate(inventory, TOOL, "", bytes_, 2 * bytes_ if engine.is_file else None),
     )
     chained = [*before, restore, exchange]
     return [replace(step, index=n, needs=(chained[n - 1].id,) if n else ()) for n, step in enumerate(chained)]
@@ -63,12 +65,12 @@ def warnings(data: Mapping[str, Any], server: Server) -> Iterator[str]:
         yield f"{server.database} is a later database of this name on the same server than the one the backup is of"
     yield f"stop the application before: what it writes to {server.database} from the safety backup on is not in that"
     if data.get("without_safety_backup"):
-        yield "no safety backup is made of what is there now" + _only_copy(data, server)
+        yield f"no safety backup is made of what is there now: {profile(server.engine).last_copy.format(data['kept'])}"
     if data.get("until"):
         yield "a moment between two backups has no fingerprints: what comes back is not compared with anything"
     elif not data.get("compare", True):
         yield "what comes back is not compared with what the backup saw, as was asked"
-    if server.engine == "postgresql" and data.get("terminate"):
+    if profile(server.engine).exchanged_by_name and data.get("terminate"):
         yield f"all sessions that are in {server.database} then are ended"
 
 
@@ -92,7 +94,8 @@ def _require_possible(data: Mapping[str, Any], inventory: Inventory) -> None:
             f"{data['backup']} was made without fingerprints: nobody can tell whether it comes back as it was",
             hint="take another backup, or say --no-compare",
         )
-    if server.engine == "postgresql" and not server.superuser and data.get("options", {}).get("owners") is not False:
+    keeps_owners = profile(server.engine).exchanged_by_name and data.get("options", {}).get("owners") is not False
+    if keeps_owners and not server.superuser:
         raise ParameterError(
             "only a superuser brings back who owns what and who may use it",
             hint="connect as one; with --option owners=false all of it belongs to this role, and to nobody else",
@@ -103,15 +106,6 @@ def _same(then: str, now: str) -> bool:
     """Whether two identities are of one database: the same, or on PostgreSQL of the same name on the same server."""
     old, new = _NUMBERED.fullmatch(then), _NUMBERED.fullmatch(now)
     return then == now or (old is not None and new is not None and old.groups() == new.groups())
-
-
-def _only_copy(data: Mapping[str, Any], server: Server) -> str:
-    left = {
-        "postgresql": f": the database {data['kept']} is all that is left of it",
-        "mysql": f": the tables and definitions in {data['kept']} are all that is left of it",
-        "sqlite": f": {data['kept']} is all that is left of it, and nothing where the file cannot be read",
-    }
-    return left[server.engine]
 
 
 def _unknown(server: Server) -> re.Match[str]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from aishell.agents.base import Agent, Draft
 from aishell.agents.summary import left_over
+from aishell.engines import profile
 from aishell.models import AgentConfig, Inventory, Step, StepResult, StepStatus, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
@@ -36,7 +37,7 @@ class RestoreTestAgent(Agent):
             rationale="The one that was not restored and compared for the longest time, or never was.",
         )
         # A file is restored where backups are, of whose disk nothing is known here: that is looked at when it begins.
-        room = None if server.engine == "sqlite" else server.database_bytes
+        room = None if profile(server.engine).is_file else server.database_bytes
         prove = Step(
             id="restore_test",
             tool="restore_test",

@@ -14,15 +14,15 @@ from aishell.agents.base import Question
 from aishell.agents.log_cleanup.dates import seconds_of
 from aishell.agents.log_cleanup.discovery import estimated
 from aishell.agents.log_cleanup.tables import LogTable, Old
+from aishell.engines import profile
 from aishell.models import Inventory, Row
 from aishell.planning.spread import Spread, histogram, sampled
 
 TOOL, RANGE = "measure_old_rows", "count_log_rows"
 #: A smaller table is read where no index helps: bytes.
 READ_ALL = 64 << 20
-#: Rows counted by an index before the database's estimate is taken instead: its entries are counted at 2 to 5 million a second
-#: (SQLite 10 million, and it has no estimates). In a table that is read no row need be left out.
-COUNTED, EVERY = {"postgresql": 20_000, "mysql": 20_000, "sqlite": 1_000_000}, 1 << 40
+#: In a table that is read no row need be left out.
+EVERY = 1 << 40
 #: Look-ups of a sample, and the fewest dates that it has to find: of so many a share is known to one in ten.
 POINTS, FEWEST = 500, 100
 #: Seconds after which a prediction is done without a count, and then without a sample: a server that takes its own statistics
@@ -46,7 +46,12 @@ def questions(log: LogTable, inventory: Inventory) -> list[Question]:
     if inventory.answers.get(_counted(log)) == {}:
         asked.append(Question(_sampled(log), TOOL, {**params, "most": 0}, PATIENCE))
     answer = _answer(log, inventory)
-    if not answer or inventory.server.engine != "mysql" or not log.indexed or _is_counted(log, answer, inventory):
+    if (
+        not answer
+        or not profile(inventory.server.engine).estimates_ranges
+        or not log.indexed
+        or _is_counted(log, answer, inventory)
+    ):
         return asked
     for side, start, finish in (("older", log.oldest, log.before), ("newer", log.before, log.newest)):
         asked.append(
@@ -83,7 +88,7 @@ def _old(log: LogTable, answer: Mapping[str, list[Row]], inventory: Inventory) -
     rows = _rows(log, answer)
     guess = _dived(log, inventory) or _shared(log, spread, engine) or _whole(log)
     if guess is None or rows is None:
-        why = "the table was never analyzed, or its statistics cannot be read" if engine == "postgresql" else (
+        why = "the table was never analyzed, or its statistics cannot be read" if profile(engine).keeps_histograms else (
             "no index begins with the date, and there is no whole number as the key to sample it by"
         )  # fmt: skip
         return Old(None, why, least=counted, days=days)
@@ -119,7 +124,11 @@ def _shared(log: LogTable, spread: Spread | None, engine: str) -> _Guess | None:
     moment = seconds_of(log.kind, str(log.before))
     if spread is None or moment is None:
         return None
-    method = "the histogram of the last ANALYZE" if engine == "postgresql" else f"a sample of {len(spread.bounds)} rows"
+    method = (
+        "the histogram of the last ANALYZE"
+        if profile(engine).keeps_histograms
+        else f"a sample of {len(spread.bounds)} rows"
+    )
     return _Guess(spread.below(moment), method)
 
 
@@ -175,16 +184,17 @@ def _most(log: LogTable, engine: str) -> int:
     """How far old rows are counted, so that it takes no longer where the table is large."""
     small = log.table.bytes is not None and log.table.bytes <= READ_ALL
     if log.indexed and not log.rule.filters and not (small and log.table.rows is None):
-        return COUNTED[engine]
+        return profile(engine).most_counted
     return EVERY if small else 0
 
 
 def _places(log: LogTable, engine: str) -> dict[str, Any]:
     """What rows are sampled by; PostgreSQL has a sample of its own."""
-    if engine == "postgresql":
+    if profile(engine).keeps_histograms:
         return {}
     declared = {str(row["column"]): str(row["type"] or "") for row in log.columns}
-    walks = len(log.key) == 1 and (engine == "sqlite" or bool(_WHOLE.match(declared.get(log.key[0], ""))))
+    numbered = profile(engine).walked_along == "row numbers"
+    walks = len(log.key) == 1 and (numbered or bool(_WHOLE.match(declared.get(log.key[0], ""))))
     return {"key": log.key[0], "points": POINTS} if walks else {"key": log.column, "points": 0}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aishell.agents.log_cleanup.tables import LogTable
+from aishell.engines import profile
 from aishell.errors import ParameterError
 from aishell.models import Row
 from aishell.planning.variables import escaped
@@ -24,7 +25,8 @@ def columns_of(answer: Mapping[str, list[Row]]) -> list[dict[str, Any]]:
 
 def key_of(log: LogTable, answer: Mapping[str, list[Row]], engine: str) -> list[str]:
     """The key by which the table is walked; none on PostgreSQL, which goes by pages. Raises ParameterError without one."""
-    if engine == "postgresql":
+    along = profile(engine).walked_along
+    if along == "pages":
         return []
     key = answer["key_columns"]
     if not key:
@@ -33,7 +35,7 @@ def key_of(log: LogTable, answer: Mapping[str, list[Row]], engine: str) -> list[
             hint="add a primary key, or clean up without --archive",
         )
     for row in key:
-        if engine == "mysql" and row["type"] not in WALKABLE:
+        if along == "key" and row["type"] not in WALKABLE:
             raise ParameterError(
                 f"{log.name} cannot be archived: it would be walked by its key column {row['column']!r}, and values of the type "
                 f"{row['type']} do not compare as they are sorted",

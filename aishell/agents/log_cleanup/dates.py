@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
+from aishell.engines import profile
 from aishell.errors import ParameterError
 
 #: Names that columns of time have, the likeliest first.
@@ -75,7 +76,7 @@ def kind_of(engine: str, declared: str, oldest: str, newest: str, where: str) ->
     One of instant, local, date, epoch_s, epoch_ms, epoch_us, epoch_ns, text:<shape>, ulid:<case>, uuid7:<case>. Raises
     ParameterError for a column that is no time.
     """
-    known = kind_of_type(declared) if engine != "sqlite" else None  # SQLite's types bind nobody
+    known = kind_of_type(declared) if profile(engine).types_bind else None
     if known is not None:
         return known
     kinds = [_kind_of_value(value) for value in (oldest, newest)]

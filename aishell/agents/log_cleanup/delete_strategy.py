@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aishell.agents.log_cleanup.archives import WALKABLE
 from aishell.agents.log_cleanup.tables import LogTable
+from aishell.engines import profile
 from aishell.errors import ParameterError
 from aishell.models import Inventory
 
@@ -37,11 +38,12 @@ def way_of(log: LogTable, inventory: Inventory, *, limited: bool) -> Way:
     `limited`: to a number of rows, which a batch that ends behind a date, not between two rows of it, could exceed.
     """
     by_date = _is_worth_an_index(log) and BY_DATE in inventory.tools
-    if inventory.server.engine == "postgresql":
+    along = profile(inventory.server.engine).walked_along
+    if along == "pages":
         if by_date:
             return Way(BY_DATE, (log.column, "ctid"))
         return Way() if inventory.server.version >= (14,) else Way(key=log.key or ("ctid",))
-    if inventory.server.engine == "sqlite":
+    if along == "row numbers":
         if not log.key:
             raise ParameterError(
                 f"{log.name} hides its row ids: columns of its own are called rowid, _rowid_ and oid",

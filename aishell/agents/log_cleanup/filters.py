@@ -12,6 +12,7 @@ from datetime import datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from aishell.engines import profile
 from aishell.errors import ParameterError
 
 #: Begins of declared types, the longer before the shorter, and what their values are.
@@ -61,7 +62,7 @@ def fitted(condition: Mapping[str, Any], declared: str, engine: str, where: str)
 def kind_of(declared: str, engine: str) -> str | None:
     """What the values of a declared type are, in words; None where it is not known."""
     name = declared.strip().lower()
-    kinds = _AFFINITIES if engine == "sqlite" else _KINDS
+    kinds = _KINDS if profile(engine).types_bind else _AFFINITIES
     found = next((kind for begins, kind in kinds if re.match(begins, name)), None)
     return None if name.endswith("[]") else found
 
@@ -76,7 +77,7 @@ def _as(kind: str, value: Any, engine: str) -> Any:
             return value if isinstance(value, bool) else _TRUTH.get(text.lower())
         case "whole number":
             if isinstance(value, bool):  # MariaDB's BOOLEAN is TINYINT, SQLite has none
-                return int(value) if engine != "postgresql" else None
+                return None if profile(engine).has_boolean else int(value)
             return int(text) if re.fullmatch(r"[+-]?\d+", text, re.ASCII) else None
         case "number":
             return None if isinstance(value, bool) else _number(value, text)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from aishell.agents.base import Question, is_excluded
 from aishell.agents.log_cleanup.dates import kind_of_type
 from aishell.agents.log_cleanup.tables import LogTable
+from aishell.engines import profile
 from aishell.errors import ParameterError
 from aishell.models import Estimate, Evidence, Inventory, LeftOut, Row, Table
 from aishell.planning.estimates import estimate
@@ -67,7 +68,7 @@ def question(log: LogTable, inventory: Inventory) -> Question | None:
     """What is to be asked of a table that may have partitions; None where it has none, or its dates cannot be compared."""
     if "inspect_partitions" not in inventory.tools:
         return None
-    if inventory.server.engine == "postgresql" and log.table.kind != "partitioned":
+    if profile(inventory.server.engine).partitions_are_tables and log.table.kind != "partitioned":
         return None
     cutoff = cutoff_of(log)
     if cutoff is None:

@@ -17,16 +17,13 @@ from aishell.agents.log_cleanup.questions import aged_leaves, aged_tables, along
 from aishell.agents.log_cleanup.relatives import Relatives, relatives_of
 from aishell.agents.log_cleanup.tables import LogTable, child_name, references
 from aishell.agents.maintenance.agent import OFFLINE_ENGINES
+from aishell.engines import profile
 from aishell.errors import ParameterError
 from aishell.models import Estimate, Evidence, Inventory, LeftOut, Row, Step, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.privileges import privileges_of
 from aishell.planning.variables import escaped
 
-#: Rows a second, measured on 2 cores (shared/spec/performance.md, deleting the old half of 2 million log rows).
-SPEED = {"postgresql": 1.6e6, "mysql": 0.3e6, "sqlite": 0.8e6}
-#: Rows a second into an archive: what bench/results/log_cleanup.txt has with one, less what it has without.
-ARCHIVE_SPEED = {"postgresql": 0.35e6, "mysql": 0.12e6, "sqlite": 0.17e6}
 #: What a batch takes where nobody says how long it may (`batch_target_ms` of the tools).
 BATCH_TARGET_MS = 50
 #: A vacuum after less than this share of the rows would find little.
@@ -44,7 +41,7 @@ class Planner:
     """Collects the steps of one plan."""
 
     def __init__(self, task: Task, inventory: Inventory) -> None:
-        self.task, self.inventory, self.engine = task, inventory, inventory.server.engine
+        self.task, self.inventory, self.engine = task, inventory, profile(inventory.server.engine)
         self.steps: list[Step] = []
         self.warnings: list[str] = list(inventory.absent)
         self.cutoffs: dict[str, str] = {}
@@ -56,7 +53,7 @@ class Planner:
         chosen, self.left_out = divided(self.task, self.inventory)
         for log in aged_tables(chosen, self.inventory):
             self._table(log)
-        if self.deletions and self.engine == "sqlite":
+        if self.deletions and self.engine.rewrites_whole:
             self._shrink_file()
         self._report()
         return Draft(
@@ -108,7 +105,7 @@ class Planner:
                 f" by {', '.join(map(references, own))}",
                 hint="leave max_rows out, or choose the rows with --where",
             )
-        if not log.indexed and self.engine != "postgresql":
+        if not log.indexed and self.engine.walked_along != "pages":
             self.warnings.append(f"{log.name}: no index begins with {log.column!r}: the whole table is read")
         if log.triggers:
             named = ", ".join(str(row["name"]) for row in log.triggers)
@@ -159,7 +156,7 @@ class Planner:
             evidence=(*parts.evidence(self.inventory.measured_at), *self._evidence(log)),
             estimate=parts.estimate(log, self.inventory),
             found=parts.dropped,
-            on_error="fail" if self.engine == "postgresql" else "continue",
+            on_error="fail" if self.engine.partitions_are_tables else "continue",
         )
 
     def _delete(self, log: LogTable, needs: tuple[str, ...]) -> str:
@@ -177,7 +174,7 @@ class Planner:
             f"Rows of which {log.column!r} is before {log.cutoff} are older than {log.rule.retention_days} days.",
             needs=needs,
             evidence=self._evidence(log),
-            estimate=self._estimate(log, way.tool, SPEED[self.engine]),
+            estimate=self._estimate(log, way.tool, self.engine.rows_deleted_per_second),
         )
 
     def _archive(self, base: LogTable, log: LogTable, needs: tuple[str, ...]) -> str:
@@ -187,7 +184,7 @@ class Planner:
         """
         data = self.task.input_data
         answer = self.inventory.answers[f"columns of {log.name}"]
-        columns, key = columns_of(answer), key_of(log, answer, self.engine)
+        columns, key = columns_of(answer), key_of(log, answer, self.engine.name)
         family = relatives_of(base, log, self.inventory, self.deletions)
         self._tell_of(log, family)
         related = bool(family.params)
@@ -212,7 +209,7 @@ class Planner:
             f"{family.told}.",
             needs=needs,
             evidence=self._evidence(log),
-            estimate=self._estimate(log, RELATED[0] if related else ALONE[0], ARCHIVE_SPEED[self.engine]),
+            estimate=self._estimate(log, RELATED[0] if related else ALONE[0], self.engine.rows_archived_per_second),
         )
         output = f"${{steps.{archived}.output"
         return self._add(
@@ -233,7 +230,7 @@ class Planner:
             needs=(archived,),
             when=f"{output}.rows_archived}} > 0",
             evidence=self._evidence(log),
-            estimate=self._estimate(log, RELATED[1] if related else ALONE[1], SPEED[self.engine]),
+            estimate=self._estimate(log, RELATED[1] if related else ALONE[1], self.engine.rows_deleted_per_second),
         )
 
     def _tell_of(self, log: LogTable, family: Relatives) -> None:
@@ -268,7 +265,7 @@ class Planner:
         """Give the space to new rows, or back to the disk where so much went that a rewrite pays."""
         rows = log.table.rows or 0
         gone = f"${{steps.{deleted}.output.rows_deleted}}"
-        if self.engine == "postgresql":
+        if self.engine.vacuums:
             tool = "optimize_table"
             lacks = self.role.refused("vacuum", tool, log.table.key, self.inventory.requires(tool))
             if lacks is not None:  # what was asked for, the deletion, can be done
@@ -284,7 +281,7 @@ class Planner:
                 when=f"{gone} > {max(1000, round(rows * WORTH_VACUUM))}",
                 estimate=estimate(self.inventory, "optimize_table", log.name, log.table.bytes),
             )
-        elif self.engine == "mysql" and rows and log.table.storage.lower() not in OFFLINE_ENGINES:
+        elif not self.engine.rewrites_whole and rows and log.table.storage.lower() not in OFFLINE_ENGINES:
             if not self.task.input_data.get(
                 "shrink"
             ):  # at its end an online rewrite keeps writers waiting (0.6 s for 250 MB)

@@ -12,6 +12,7 @@ from aishell.agents.base import Question
 from aishell.agents.log_cleanup.archives import WALKABLE
 from aishell.agents.log_cleanup.load_order import ForeignKey, Order, order_of
 from aishell.agents.log_cleanup.tables import LogTable
+from aishell.engines import profile
 from aishell.errors import ParameterError
 from aishell.models import Inventory, Row
 from aishell.planning.variables import escaped
@@ -85,7 +86,7 @@ def relatives_of(log: LogTable, leaf: LogTable, inventory: Inventory, cleaned: C
 class _Family:
     def __init__(self, log: LogTable, leaf: LogTable, inventory: Inventory, cleaned: Collection[str]) -> None:
         self.log, self.leaf, self.answers, self.cleaned = log, leaf, inventory.answers, cleaned
-        self.engine = inventory.server.engine
+        self.engine = profile(inventory.server.engine)
         self.parts = [_Part(log.table.key, 0)]
         self.rows_of: dict[Key, int] = {}  # table -> the part that its cascaded rows are
         self.edges: list[dict[str, Any]] = []
@@ -157,9 +158,8 @@ class _Family:
         answer = self.answers[_columns_of(part.key).name]
         key = self._primary(part.key)
         kept = [row for row in answer["columns"] if not part.changed or row["column"] in (*key, *part.changed)]
-        walked = {"postgresql": [], "mysql": key}.get(self.engine) or [
-            str(row["column"]) for row in answer.get("key_columns", ()) if self.engine == "sqlite"
-        ]
+        numbers = [str(row["column"]) for row in answer.get("key_columns", ())]
+        walked = {"pages": [], "row numbers": numbers, "key": key}[self.engine.walked_along]
         return {
             "schema": escaped(part.key[0]),
             "table": escaped(part.key[1]),
@@ -200,7 +200,7 @@ class _Family:
                     hint="clean up without --archive, or give the column a plain value as its default",
                 )
             if constant["number"] is not None:
-                found[escaped(column)] = int(constant["number"]) if self.engine == "sqlite" else constant["number"]
+                found[escaped(column)] = constant["number"] if self.engine.types_bind else int(constant["number"])
             elif constant["text"] is not None:
                 found[escaped(column)] = constant["text"].replace("''", "'")
         return found
@@ -226,7 +226,7 @@ class _Family:
         """Triggers and rules: what deletes further rows is refused, what else is set off is told. InnoDB fires no trigger for
         what a foreign key does.
         """
-        for part in self.parts if self.engine != "mysql" else self.parts[:1]:
+        for part in self.parts if self.engine.foreign_keys_fire else self.parts[:1]:
             event = "on_update" if part.changed else "on_delete"
             told = []
             for row in self.answers[_question(part.key).name]["effects"]:
@@ -273,7 +273,7 @@ class _Family:
             why = "it has no primary key, by which its rows could be put back", "add a primary key"
         elif set(self._primary(part.key)) & set(part.changed):
             why = "its primary key would change", "clean it up first"
-        elif self.engine == "mysql" and part.number and (odd := self._odd_key(part)):
+        elif self.engine.walked_along == "key" and part.number and (odd := self._odd_key(part)):
             why = f"values of its key column {odd!r} do not compare as they are sent back", "clean it up first"
         if why is not None:
             raise ParameterError(

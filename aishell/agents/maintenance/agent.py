@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from aishell.agents import summary
 from aishell.agents.base import Agent, Draft
 from aishell.agents.maintenance.backup_first import backed_up
+from aishell.engines import profile
 from aishell.models import AgentConfig, Evidence, Index, Inventory, LeftOut, Step, StepResult, Table, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.leaving_out import as_allowed
@@ -96,7 +97,7 @@ class _Planner:
 
     def __init__(self, task: Task, inventory: Inventory) -> None:
         data = task.input_data
-        self.task, self.inventory, self.engine = task, inventory, inventory.server.engine
+        self.task, self.inventory, self.engine = task, inventory, profile(inventory.server.engine)
         self.kind = data.get("maintenance_type", "standard")
         self.threshold = float(data.get("fragmentation_threshold", 30))
         self.optimize_threshold = float(data.get("optimize_threshold", 20))
@@ -157,12 +158,12 @@ class _Planner:
 
     def _table(self, table: Table) -> None:
         """The steps for one table: measure, vacuum or rewrite, rebuild its bloated indexes, drop what our builds left."""
-        reasons = self._optimize_reasons(table) if self.engine != "sqlite" else []
+        reasons = self._optimize_reasons(table) if not self.engine.rewrites_whole else []
         bloated = self._bloated(table) if self.rebuild_indexes else []
         rewritten = self._rewrite_reasons(table)
         blind = self._blind(table)
-        # OPTIMIZE of MySQL and a rewrite of PostgreSQL make every index of the table anew as well.
-        rewrites = bool(rewritten or blind) or (self.engine == "mysql" and bool(reasons))
+        # A rewrite of PostgreSQL makes every index of the table anew as well.
+        rewrites = bool(rewritten or blind) or (self.engine.rebuilds_indexes_together and bool(reasons))
         reasons = reasons or blind
         if reasons or rewritten:
             first = (self._refresh(table),) if blind else ()
@@ -206,7 +207,7 @@ class _Planner:
     def _rewrite_reasons(self, table: Table) -> list[Evidence]:
         """Why a table of PostgreSQL should be written anew: VACUUM gives nothing of its free space back."""
         percent, kinds = table.fragmentation_percent or 0.0, ("table", "partition")
-        if self.engine != "postgresql" or self.kind != "full" or table.kind not in kinds:
+        if not self.engine.vacuums or self.kind != "full" or table.kind not in kinds:
             return []
         gain = (table.bytes or 0) * percent / 100
         if percent <= REWRITE_PERCENT or gain < MIN_TABLE_BYTES or "rebuild_table" not in self.inventory.tools:
@@ -237,7 +238,12 @@ class _Planner:
 
     def _blind(self, table: Table) -> list[Evidence]:
         """MySQL: why a table is measured anew though nothing is known of it: its statistics are from before a clean-up."""
-        if self.engine != "mysql" or self.kind != "full" or not table.withheld or not stale_statistics(table):
+        if not (
+            self.engine.fragmentation_by_statistics
+            and self.kind == "full"
+            and table.withheld
+            and stale_statistics(table)
+        ):
             return []
         if (table.bytes or 0) + (table.index_bytes or 0) < MIN_TABLE_BYTES or self._useless("optimize_table", table):
             return []
@@ -264,7 +270,7 @@ class _Planner:
             found.append(
                 self._evidence("freeze_age_percent", round(table.freeze_age_percent or 0, 1), "age of relfrozenxid")
             )
-        if self.engine == "postgresql":
+        if self.engine.vacuums:
             dead, live = table.dead_rows or 0, _live(table)
             share = 100 * dead / (dead + live) if dead else 0.0
             if share >= self.optimize_threshold or (self.kind == "full" and dead >= FULL_DEAD_ROWS):
@@ -281,7 +287,7 @@ class _Planner:
         return found
 
     def _optimize(self, table: Table, reasons: list[Evidence], measured: str) -> str:
-        vacuum = self.engine == "postgresql"
+        vacuum = self.engine.vacuums
         at_risk = any(item.metric == "freeze_age_percent" for item in reasons)
         condition = f"${{steps.{measured}.output.fragmentation_percent}} > {self.optimize_threshold:g}"
         size = None if table.bytes is None else table.bytes + (table.index_bytes or 0)
@@ -310,7 +316,7 @@ class _Planner:
             if index.withheld and index.fragmentation_percent is None:
                 self.warnings.append(f"{index.schema}.{index.index_name}: no fragmentation figure: {index.withheld}")
             elif (index.fragmentation_percent or 0) > self.threshold and not self._useless(
-                "rebuild_fragmented_indexes", table, None if self.engine == "mysql" else index.index_name
+                "rebuild_fragmented_indexes", table, None if self.engine.rebuilds_indexes_together else index.index_name
             ):
                 found.append(index)
         return sorted(found, key=lambda index: -(index.reclaimable_bytes or 0))
@@ -338,7 +344,7 @@ class _Planner:
     def _rewrites_file(self) -> float | None:
         """The share of a SQLite file, in percent, that a rewrite gives back; None when it is not worth it."""
         server = self.inventory.server
-        if self.engine != "sqlite" or self.kind != "full" or not server.database_bytes:
+        if not (self.engine.rewrites_whole and self.kind == "full" and server.database_bytes):
             return None
         share = 100 * self._reclaimable() / server.database_bytes
         if share <= self.optimize_threshold or self._useless("optimize_table", None):
@@ -395,7 +401,7 @@ class _Planner:
         if not stale:
             return
         counts = [self._evidence("stale_tables", len(stale), "rows changed since the last ANALYZE")]
-        whole = self.engine == "sqlite" and len(stale) > ANALYZE_ALL_ABOVE and not self.chosen
+        whole = "update_all_statistics" in self.inventory.tools and len(stale) > ANALYZE_ALL_ABOVE and not self.chosen
         self._change(
             "statistics",
             "update_all_statistics" if whole else "batch_update_statistics",
@@ -421,8 +427,11 @@ class _Planner:
         )
         if allowed is not None:
             self.corruption = checks
-            if self.engine == "postgresql" and "amcheck" not in self.inventory.server.features:
-                self.warnings.append(f"{UNCHECKED}: the extension amcheck is not installed (CREATE EXTENSION amcheck)")
+            extension = self.engine.checked_by
+            if extension is not None and extension not in self.inventory.server.features:
+                self.warnings.append(
+                    f"{UNCHECKED}: the extension {extension} is not installed (CREATE EXTENSION {extension})"
+                )
             return
         self.steps.pop()
         self.left_out += lacks
@@ -446,7 +455,7 @@ class _Planner:
             sound = f"${{steps.{self.corruption}.output.corrupted_tables}} == []"
             rest["when"] = " and ".join(filter(None, (sound, rest.get("when"))))
             needs = (*needs, self.corruption)
-        if tool in TAKES_BINLOG and self.engine == "mysql" and self.task.input_data.get("binlog"):
+        if tool in TAKES_BINLOG and self.engine.logs_maintenance and self.task.input_data.get("binlog"):
             params = {**params, "binlog": self.task.input_data["binlog"]}
         return self._add(name, tool, params, rationale, needs=needs, **rest)
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from aishell.agents.log_cleanup.agent import LogCleanupAgent
-from aishell.agents.log_cleanup.ages import COUNTED
-from aishell.agents.log_cleanup.plan import SPEED
+from aishell.engines import profile
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import Inventory, Table, Task
 from tests.unit.making import make_inventory, make_server
@@ -52,7 +51,7 @@ def old_rows(age: dict[str, Any], rows: int | None, engine: str = "postgresql") 
     cutoff = datetime.fromisoformat(CUTOFF["utc"] if ends[0].tzinfo else CUTOFF["local"])
     share = min(1.0, max(0.0, (cutoff - ends[0]) / ((ends[1] - ends[0]) or timedelta(1))))
     sample = [{"date": str(bound), "share": None} for bound in bounds]
-    return {"counted": [{"rows": min(COUNTED[engine], round(share * (rows or 0)))}], "sample": sample}
+    return {"counted": [{"rows": min(profile(engine).most_counted, round(share * (rows or 0)))}], "sample": sample}
 
 
 def task(**inputs: Any) -> Task:
@@ -122,9 +121,9 @@ def test_its_questions_end():
 def test_the_inputs_of_the_pace_reach_the_tool():
     delete = steps(inputs={"max_rows": 1000, "batch_target_ms": 20, "sleep": 0.5})["delete_app_log"]
     assert (delete.params["max_rows"], delete.params["batch_target_ms"], delete.params["sleep"]) == (1000, 20, 0.5)
-    assert delete.estimate.seconds == pytest.approx(1000 / SPEED["postgresql"] * 26, abs=0.001), (
-        "25 of 26 parts are rest"
-    )
+    assert delete.estimate.seconds == pytest.approx(
+        1000 / profile("postgresql").rows_deleted_per_second * 26, abs=0.001
+    ), "25 of 26 parts are rest"
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aishell.engines import PROFILES
 from aishell.models import Estimate, History, Step, Took
 from aishell.planning.estimates import (
-    DEFAULTS,
     REACH,
     TELLING,
     Total,
@@ -50,7 +50,7 @@ def test_the_nearest_experience_counts(history, expected):
 
 @pytest.mark.parametrize(
     ("engine", "tool", "work"),
-    [("postgresql", "unheard_of", 5), ("nobodys", "optimize_table", 5), ("postgresql", "optimize_table", None)],
+    [("postgresql", "unheard_of", 5), ("sqlite", "drop_invalid_indexes", 5), ("postgresql", "optimize_table", None)],
 )
 def test_without_a_basis_there_is_no_figure(engine, tool, work):
     """A size that nobody knows is not one of 0 bytes."""
@@ -60,7 +60,7 @@ def test_without_a_basis_there_is_no_figure(engine, tool, work):
 
 
 def test_every_default_is_a_plausible_speed():
-    assert all(1e6 <= speed <= 1e10 for speed in DEFAULTS.values())
+    assert all(1e6 <= speed <= 1e10 for engine in PROFILES.values() for speed in engine.bytes_per_second.values())
 
 
 def test_a_check_of_a_second_that_took_twenty_takes_twenty_the_next_time():

@@ -11,9 +11,10 @@ import pytest
 from aishell.backups.store.catalog import Entry
 from aishell.databases.quoting import pattern
 from aishell.databases.tls import Encryption
+from aishell.engines import PROFILES, profile
 from aishell.models import Server
 from aishell.planning.privileges import in_force
-from aishell.reporting.diagnosis import PROGRAMS, Facts, Finding, backup, disk, judge, programs, tls, version
+from aishell.reporting.diagnosis import Facts, Finding, backup, disk, judge, programs, tls, version
 from aishell.reporting.roles import roles
 
 SERVER = Server("postgresql", "postgresql", (18, 1), 'the "shop"', identity="x", superuser=True, user="postgres")
@@ -73,7 +74,8 @@ def subjects(facts: Facts) -> dict[str, Finding]:
     ],
 )
 def test_versions(product, number, level):
-    found = version(replace(SERVER, product=product, version=number))
+    engine = next(name for name, known in PROFILES.items() if product in known.supported)
+    found = version(replace(SERVER, engine=engine, product=product, version=number))
     assert found.level == level
     assert found.remedy if level != "ok" else not found.remedy
 
@@ -89,7 +91,7 @@ def test_disk():
 
 
 def test_programs():
-    there = {name: "18.1" for names in PROGRAMS["postgresql"] for name in names}
+    there = {name: "18.1" for names in profile("postgresql").programs for name in names}
     assert [finding.level for finding in programs(SERVER, there)] == ["ok"]
     assert [finding.text for finding in programs(SERVER, there | {"pg_restore": None})] == ["not found: pg_restore"]
     (old,) = programs(SERVER, there | {"pg_dump": "17.9"})

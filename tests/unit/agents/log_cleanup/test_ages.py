@@ -15,6 +15,7 @@ from aishell.agents.log_cleanup.agent import LogCleanupAgent
 from aishell.agents.log_cleanup.dates import Cutoff
 from aishell.agents.log_cleanup.retention_rules import Rule
 from aishell.agents.log_cleanup.tables import LogTable, Old
+from aishell.engines import profile
 from aishell.models import Inventory, Step, Table
 from tests.unit.agents.test_log_cleanup_plans import inventory, task
 from tests.unit.making import make_inventory, make_server
@@ -71,7 +72,7 @@ def old(engine: str, given_: dict[str, Any], one: LogTable | None = None, **side
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("stray", [(), ("9999-12-31 00:00:00",), ("1970-01-01 00:00:00",)])
 def test_a_stray_date_stretches_nothing(engine, stray):
-    found = old(engine, answer(engine, ages.COUNTED[engine], even(500, *stray)))
+    found = old(engine, answer(engine, profile(engine).most_counted, even(500, *stray)))
     assert found.rows == pytest.approx(ROWS / 2, rel=0.01)
     assert found.days == pytest.approx(365, rel=0.03)
     assert not found.exact
@@ -83,7 +84,7 @@ def test_the_days_are_those_of_the_rows_that_are_there(gone, bounds):
     """The sample may have been taken before so many of its old dates went, and its bounds lie days apart."""
     dates = even(bounds)
     first = datetime.fromisoformat(even(500)[gone])
-    found = old("postgresql", answer("postgresql", ages.COUNTED["postgresql"], dates), log(oldest=str(first)))
+    found = old("postgresql", answer("postgresql", profile("postgresql").most_counted, dates), log(oldest=str(first)))
     true = (datetime.fromisoformat(CUTOFF.local) - first).days
     assert found.days == pytest.approx(true, abs=1.5)
     assert found.days <= true + 1
@@ -94,7 +95,7 @@ def test_the_days_are_those_of_the_rows_that_are_there(gone, bounds):
     st.integers(0, 5 * ROWS), st.booleans(),
 )  # fmt: skip
 def test_no_more_rows_are_old_than_the_table_has(engine, dates, rows, counted, indexed):
-    most = ages.COUNTED[engine] if indexed else 0
+    most = profile(engine).most_counted if indexed else 0
     given_ = answer(engine, min(counted, most), dates)
     found = old(engine, given_, log(engine, rows=rows, indexed=indexed))
     if found.exact:

@@ -1,0 +1,22 @@
+"""What each kind of database is like, before any server is asked: a profile an engine, each in a module of its own.
+
+Whoever needs such a fact asks `profile(engine)` for it and compares no names. A profile is text, numbers and answers that need
+no connection; what is sent to a server is in `tools/`, and how, in `databases/`.
+"""
+
+from __future__ import annotations
+
+from aishell.engines.base import Engine
+from aishell.engines.mysql import MySQL
+from aishell.engines.postgresql import PostgreSQL
+from aishell.engines.sqlite import SQLite
+
+#: By name, as folders of `tools/`, plans and manifests have it.
+PROFILES: dict[str, Engine] = {engine.name: engine for engine in (PostgreSQL(), MySQL(), SQLite())}
+#: What holds of tools for every engine.
+STANDARD = Engine()
+
+
+def profile(engine: str) -> Engine:
+    """The profile of an engine. Raises KeyError for a name that is none."""
+    return PROFILES[engine]
