@@ -13,16 +13,11 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
 from aishell.databases import options
+from aishell.engines import PROFILES
 from aishell.errors import UnknownNameError, UsageError
 
 #: URL scheme -> engine.
-SCHEMES = {
-    "postgresql": "postgresql",
-    "postgres": "postgresql",
-    "mysql": "mysql",
-    "mariadb": "mysql",
-    "sqlite": "sqlite",
-}
+SCHEMES = {scheme: engine.name for engine in PROFILES.values() for scheme in engine.schemes}
 _FORMS = "write postgresql://user@host:5432/db, mysql://user@host/db or sqlite:///path/file.db"
 _ESCAPES = (
     "in a user, password or database write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23, % as %25, a space as %20"

@@ -41,6 +41,8 @@ class Engine:
     """One kind of database. Sizes are bytes, speeds bytes or rows a second, versions tuples of numbers."""
 
     name: ClassVar[str]
+    #: What a URL may begin with.
+    schemes: ClassVar[Sequence[str]]
     #: Product -> (first version that is supported, first that nobody has tried yet).
     supported: ClassVar[Mapping[str, tuple[Version, Version | None]]]
     #: Products of which a backup can copy the files of the whole server.
@@ -127,6 +129,9 @@ class Engine:
     last_copy: ClassVar[str]
 
     # Who may do it, and with which programs.
+    #: What a tool may need on a table, or on the file. EXECUTE ON is of no table: it is of those functions of an extension that
+    #: `inspect_privileges` asks for.
+    privileges: ClassVar[Sequence[str]]
     #: The blocks of `inspect_privileges` that a plan is made by; None where nobody is asked.
     access: ClassVar[tuple[str, ...] | None] = None
     #: How a URL asks for a server that proves who it is.

@@ -15,6 +15,7 @@ class MySQL(Engine):
     """The profile."""
 
     name = "mysql"
+    schemes = ("mysql", "mariadb")
     supported = MappingProxyType({"mariadb": ((10, 6), None), "mysql": ((8,), None)})
     physical = frozenset({"mariadb"})
     port = 3306
@@ -102,6 +103,10 @@ class MySQL(Engine):
 
     last_copy = "the tables and definitions in {} are all that is left of it"
 
+    privileges = (
+        *("SELECT", "INSERT", "UPDATE", "DELETE", "ALTER", "CREATE", "DROP", "TRIGGER", "SHOW VIEW", "EVENT"),
+        "LOCK TABLES",
+    )
     access = ("role", "privileges", "tables", "grants")
     verified_by = "ssl_ca=/path/ca.pem"
     programs = (("mariadb-dump", "mysqldump"), ("mariadb", "mysql"), ("mariadb-binlog", "mysqlbinlog"))

@@ -14,6 +14,7 @@ class PostgreSQL(Engine):
     """The profile."""
 
     name = "postgresql"
+    schemes = ("postgresql", "postgres")
     supported = MappingProxyType({"postgresql": ((12,), (19,))})
     physical = frozenset({"postgresql"})
     port = 5432
@@ -110,6 +111,9 @@ class PostgreSQL(Engine):
     exchanged_by_name = True
     last_copy = "the database {} is all that is left of it"
 
+    # MAINTAIN is what an owner has, and from version 17 on others by a grant; VACUUM is the same, and the database's owner has it
+    # too; OWNERSHIP comes with the owner's role alone.
+    privileges = ("SELECT", "INSERT", "UPDATE", "DELETE", "MAINTAIN", "VACUUM", "OWNERSHIP", "EXECUTE ON amcheck")
     access = ("role", "tables", "functions")
     verified_by = "sslrootcert=/path/ca.pem"
     programs = (("pg_dump",), ("pg_dumpall",), ("pg_restore",), ("pg_basebackup",))

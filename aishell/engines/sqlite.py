@@ -11,6 +11,7 @@ class SQLite(Engine):
     """The profile."""
 
     name = "sqlite"
+    schemes = ("sqlite",)
     supported = MappingProxyType({"sqlite": ((3, 35), None)})
 
     has_pragmas = True
@@ -65,5 +66,6 @@ class SQLite(Engine):
 
     walked_along = "row numbers"
 
+    privileges = ("WRITE",)
     is_file = True
     last_copy = "{} is all that is left of it, and nothing where the file cannot be read"

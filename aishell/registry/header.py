@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from aishell.engines import PROFILES
 from aishell.errors import ParameterError, SettingsError, ToolFileError, UnknownNameError
 from aishell.models import Risk
 from aishell.registry.fragments import expand
@@ -41,7 +42,8 @@ from aishell.registry.undo import check_undo, read_undo
 from aishell.schema import faults
 from aishell.yamlfile import Document, parse
 
-ENGINES = {"postgresql": {"postgresql"}, "mysql": {"mysql", "mariadb"}, "sqlite": {"sqlite"}, "common": set[str]()}
+#: Folder of tools -> the products that a file in it can be for.
+ENGINES = {**{engine.name: {*engine.supported} for engine in PROFILES.values()}, "common": set[str]()}
 _STEP_BLOCKS = (
     *("find", "same", "probe", "check", "hold", *STAGES),
     *("verify", "leftovers", "cleanup", "report", "undo", "undone"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aishell.engines import PROFILES
 from aishell.models import CAPABILITIES, CATEGORIES, Risk
 from aishell.registry.tool import PARAMETER_TYPES
 
@@ -14,17 +16,8 @@ ARCHIVES = {
     "delete": frozenset({"archive"}),
     "load": frozenset({"archive", "part", "more", "within"}),
 }
-#: Engine -> what a tool may need on a table. PostgreSQL: MAINTAIN is what an owner has, and from version 17 on others by a grant;
-#: VACUUM is the same, and the database's owner has it too; OWNERSHIP comes with the owner's role alone. EXECUTE ON is of no
-#: table: it is of those functions of an extension that `inspect_privileges` asks for. SQLite: of the file.
-PRIVILEGES: dict[str, tuple[str, ...]] = {
-    "postgresql": ("SELECT", "INSERT", "UPDATE", "DELETE", "MAINTAIN", "VACUUM", "OWNERSHIP", "EXECUTE ON amcheck"),
-    "mysql": (
-        *("SELECT", "INSERT", "UPDATE", "DELETE", "ALTER", "CREATE", "DROP", "TRIGGER", "SHOW VIEW", "EVENT"),
-        "LOCK TABLES",
-    ),
-    "sqlite": ("WRITE",),
-}
+#: Engine -> what a tool may need.
+PRIVILEGES: Mapping[str, Sequence[str]] = {engine.name: engine.privileges for engine in PROFILES.values()}
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 _TEXTS: dict[str, Any] = {"type": "object", "additionalProperties": _TEXT}
 _BIGINT: dict[str, Any] = {"type": "number", "minimum": -(2**63), "maximum": 2**63 - 1}
