@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aishell.databases.base import Database, Statement
@@ -21,30 +21,142 @@ from aishell.running.staged import Stages
 from aishell.running.undoing import Undoing
 
 
+class Way:
+    """One way of running, by `runs` of a tool's file; what the file may hold for it is in `registry/ways.py`."""
+
+    def find(self, tool: Tool, values: Mapping[str, Any], context: Context) -> list[Row] | None:
+        """The objects it would work on now, None when it has none. Reads only."""
+        return None
+
+    def statements(
+        self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database
+    ) -> list[Statement]:
+        """What it would send for these objects. Sends nothing."""
+        raise NotImplementedError
+
+    def run(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, context: Context) -> ToolResult:
+        """Run it on the objects `found`. Raises what stops the step as a whole."""
+        raise NotImplementedError
+
+
+class Query(Way):
+    """Each block is asked, in the file's order, in one session that may not write."""
+
+    def statements(
+        self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database
+    ) -> list[Statement]:
+        return [render(tool, block, values, database) for block in tool.blocks.values()]
+
+    def run(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, context: Context) -> ToolResult:
+        results: dict[str, list[Row]] = {}
+        with context.reading() as session:
+            context.on_session(session)
+            try:
+                for number, block in enumerate(tool.blocks.values()):
+                    statement = render(tool, block, values, context.database)
+                    context.on_sent(statement, session)
+                    results[block.name] = session.query(statement)
+                    context.progress(number + 1, len(tool.blocks), block.comment)
+            finally:
+                context.on_session(None)
+        return ToolResult("done", aggregate(tool, results))
+
+
+class PerObject(Way):
+    """`do`, and the stages before it, for each object; without `find` once."""
+
+    def find(self, tool: Tool, values: Mapping[str, Any], context: Context) -> list[Row] | None:
+        if "find" not in tool.blocks:
+            return None
+        with context.reading() as session:
+            return session.query(render(tool, tool.blocks["find"], values, context.database))
+
+    def statements(
+        self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database
+    ) -> list[Statement]:
+        return [
+            render(tool, tool.blocks[block], {**values, **group[0], "group": group}, database)
+            for group in groups(tool, [{}] if found is None else found)
+            for block in tool.stages(group[0])
+        ]
+
+    def run(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, context: Context) -> ToolResult:
+        kind = Undoing if tool.undoing else Stages if "check" in tool.blocks else Objects
+        return kind(tool, values, context).run([{}] if found is None else found)
+
+
+class Batched(PerObject):
+    """`do` for a range of rows after the other."""
+
+    def statements(
+        self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database
+    ) -> list[Statement]:
+        later = (BATCH_VALUES | ARCHIVE_VALUES | tool.blocks["find"].columns) - values.keys()
+        return [render(tool, tool.blocks["do"], values, database, later=later)]
+
+    def run(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, context: Context) -> ToolResult:
+        return _batches(tool)(tool, values, context).run(found or [])
+
+
+class Python(Way):
+    """A callable that is given the values. Of another package it runs in a process of its own."""
+
+    def statements(
+        self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database
+    ) -> list[Statement]:
+        return []
+
+    def run(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, context: Context) -> ToolResult:
+        if (tool.implementation or "").startswith("aishell."):
+            return ToolResult("done", dict(_callable(tool)(values, context)))
+        from aishell.running import python_process
+
+        return ToolResult("done", python_process.call(tool, values, context))
+
+
+class Program(Way):
+    """A callable of aishell that is given the tool, whose programs and blocks it uses."""
+
+    def statements(
+        self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database
+    ) -> list[Statement]:
+        return program(tool, values, database)
+
+    def run(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, context: Context) -> ToolResult:
+        return ToolResult("done", dict(_callable(tool)(tool, values, context)))
+
+
+#: `runs` of a file -> the way.
+WAYS: Mapping[str, Way] = {
+    "query": Query(),
+    "statement": PerObject(),
+    "each": PerObject(),
+    "batched": Batched(),
+    "program": Program(),
+    "python": Python(),
+}
+
+
 def find(tool: Tool, values: Mapping[str, Any], context: Context) -> list[Row] | None:
     """The objects `tool` would work on now, None when it has no `find`. Reads only."""
-    if tool.runs not in ("statement", "each", "batched") or "find" not in tool.blocks:
-        return None
-    with context.reading() as session:
-        return session.query(render(tool, tool.blocks["find"], values, context.database))
+    return WAYS[tool.runs].find(tool, values, context)
+
+
+def statements(
+    tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database
+) -> list[Statement]:
+    """The statements a step would send for these objects, for previews and digests. Sends nothing."""
+    return WAYS[tool.runs].statements(tool, values, found, database)
 
 
 def run(tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, context: Context) -> ToolResult:
     """Run a tool on the objects `found` (from `find`, frozen before). Raises what stops the step as a whole."""
-    if tool.runs == "query":
-        result = _query(tool, values, context)
-    elif tool.runs in ("program", "python"):
-        result = ToolResult("done", _called(tool, values, context))
-    elif tool.runs == "batched":
-        result = _way(tool)(tool, values, context).run(found or [])
-    else:
-        kind = Undoing if tool.undoing else Stages if "check" in tool.blocks else Objects
-        result = kind(tool, values, context).run([{}] if found is None else found)
+    result = WAYS[tool.runs].run(tool, values, found, context)
     check_schema(result.output, tool.returns_schema, f"the result of {tool.name}")
     return result
 
 
-def _way(tool: Tool) -> type[Batches]:
+def _batches(tool: Tool) -> type[Batches]:
     """How its batches are made; what archives need is loaded for them alone."""
     if tool.archives == "write":
         from aishell.running.archive_write import Writing
@@ -65,46 +177,8 @@ def _way(tool: Tool) -> type[Batches]:
     return Batches
 
 
-def statements(
-    tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database
-) -> list[Statement]:
-    """The statements a step would send for these objects, for previews and digests. Sends nothing."""
-    if tool.runs == "python":
-        return []
-    if tool.runs == "program":
-        return program(tool, values, database)
-    if tool.runs == "query":
-        return [render(tool, block, values, database) for block in tool.blocks.values()]
-    if tool.runs == "batched":
-        later = (BATCH_VALUES | ARCHIVE_VALUES | tool.blocks["find"].columns) - values.keys()
-        return [render(tool, tool.blocks["do"], values, database, later=later)]
-    return [
-        render(tool, tool.blocks[block], {**values, **group[0], "group": group}, database)
-        for group in groups(tool, [{}] if found is None else found)
-        for block in tool.stages(group[0])
-    ]
-
-
-def _query(tool: Tool, values: Mapping[str, Any], context: Context) -> ToolResult:
-    results: dict[str, list[Row]] = {}
-    with context.reading() as session:
-        context.on_session(session)
-        try:
-            for number, block in enumerate(tool.blocks.values()):
-                statement = render(tool, block, values, context.database)
-                context.on_sent(statement, session)
-                results[block.name] = session.query(statement)
-                context.progress(number + 1, len(tool.blocks), block.comment)
-        finally:
-            context.on_session(None)
-    return ToolResult("done", aggregate(tool, results))
-
-
-def _called(tool: Tool, values: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """What the tool's callable returns; one that runs programs is given the tool, whose programs and blocks it uses."""
-    if tool.runs == "python" and not (tool.implementation or "").startswith("aishell."):
-        from aishell.running import python_process
-
-        return python_process.call(tool, values, context)
-    function = load(current(tool.implementation or ""), f"implementation of {tool.name},")
-    return dict(function(tool, values, context) if tool.runs == "program" else function(values, context))
+def _callable(tool: Tool) -> Callable[..., Mapping[str, Any]]:
+    found: Callable[..., Mapping[str, Any]] = load(
+        current(tool.implementation or ""), f"implementation of {tool.name},"
+    )
+    return found

@@ -236,3 +236,12 @@ def test_a_groups_key_must_be_columns_of_find():
     blocks = {"find": FIND, "do": "ANALYZE {group}", "verify": VERIFY}
     error = refused(tool_text(blocks, runs="each", group="5", parameters=None))
     assert "`find` has no column `schema`" in error.message
+
+
+@pytest.mark.parametrize("runs", ["query", "each"])
+def test_client_programs_are_for_tools_that_run_them(runs):
+    blocks = {"seen": "SELECT 1 AS one"} if runs == "query" else {"find": FIND, **BLOCKS}
+    returns = "{seen: rows(seen)}" if runs == "query" else None
+    keys = {"runs": runs, "programs": '{dump: ["pg_dump"]}', **({"returns": returns} if returns else {})}
+    error = refused(tool_text(blocks, **keys))
+    assert "`programs` are for `runs: program`" in str(error)
