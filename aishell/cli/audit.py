@@ -50,6 +50,7 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
     from aishell.reporting.units import printable
     from aishell.state import anchor, sealing
     from aishell.state import audit as log
+    from aishell.state.audit_records import verify_records
     from aishell.state.seals import newest_seal
 
     heads: list[str] = [] if head is None else [head]
@@ -80,7 +81,7 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
                 if isinstance(copy, list)
                 else log.verify_anchor(connection, copy, sealed)
             )
-        problems += log.verify_records(connection, sealed)
+        problems += verify_records(connection, sealed)
         number, newest = log.head(connection)
     through = seal.through if seal is not None else 0
     if output == "json":

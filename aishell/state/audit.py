@@ -1,6 +1,6 @@
 """The audit log: every event carries the hash of the one before it, written in the transaction of what it tells.
 
-What it says is checked by itself (the chain), against what the same transactions wrote (runs and steps), and against heads that
+What it says is checked by itself (the chain), against what the same transactions wrote (`audit_records`), and against heads that
 were kept elsewhere: in the anchor beside the store, on paper, in an export.
 """
 
@@ -11,10 +11,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
-from aishell.models import StepStatus, canonical, digest, now
+from aishell.models import canonical, digest, now
 from aishell.moments import at as shown
 from aishell.state.anchor import Anchor
 from aishell.state.connection import Connection, Record, Told, beginning
@@ -34,13 +33,10 @@ _REQUEST_SEALED = (
     "run_id", "step_index", "step_id", "digest", "level", "request", "requested_by", "requested_at", "expires_at",
 )  # fmt: skip
 _RUN_SEALED = ("task_id", "parent_id", "agent", "target", "engine", "created_at", "plan")
-_STEP_EVENTS = ("step_started", "step_completed", "step_failed", "step_skipped", "step_reopened")
 #: As text, whatever somebody put there; a blob was changed after it was written, whatever stands in it.
-_EVENTS = """SELECT id, run_id, step_index, CAST(type AS TEXT) AS type, CAST(at AS TEXT) AS at,
+EVENTS = """SELECT id, run_id, step_index, CAST(type AS TEXT) AS type, CAST(at AS TEXT) AS at,
                     iif(typeof(data) = 'text', data, hex(data)) AS data,
                     CAST(previous AS TEXT) AS previous, CAST(hash AS TEXT) AS hash FROM events ORDER BY id"""
-#: A plan that is no JSON any more has no steps to be counted; its digest shows it.
-_RUNS = "SELECT *, iif(json_valid(plan), json_array_length(plan, '$.steps'), NULL) AS steps FROM runs"
 _LAST = "SELECT id, hash FROM events ORDER BY id DESC LIMIT 1"
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credential)", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):\S+@")  # up to the last @: a password may hold / and @
@@ -103,7 +99,7 @@ def verify(connection: Connection, expected_head: str | None = None) -> list[Pro
     """Edits, deletions and gaps in the chain; `expected_head` (a printed copy) shows a cut tail or a rewritten chain."""
     problems, seal_ = list[Problem](), newest_seal(connection)
     previous, last = (seal_.head, seal_.through) if seal_ is not None else (GENESIS, 0)
-    for row in connection.execute(_EVENTS):
+    for row in connection.execute(EVENTS):
         if last and row.id != last + 1:
             problems.append(Problem(row.id, f"{row.id - last - 1} event(s) before it are missing"))
         if row.previous != previous:
@@ -244,121 +240,6 @@ def told_broken(connection: Connection) -> list[Problem]:
 def pruned_runs(kind: str, data: Mapping[str, Any]) -> int:
     """How many runs an event tells to have been pruned."""
     return int(data.get("pruned_runs") or 0) if kind == "state_changed" else 0
-
-
-def verify_records(connection: Connection, sealed: Sequence[Mapping[str, Any]] = ()) -> list[Problem]:
-    """Whether the log tells of every run, step and approval what their tables say.
-
-    `sealed`: all the events that were sealed. Without them, what they told of is taken as it stands.
-    """
-    seal_ = newest_seal(connection) if not sealed else None
-    away = seal_.runs if seal_ is not None else frozenset[str]()
-    state, step, pruned = dict[str, str](), dict[tuple[str, int], str](), seal_.pruned if seal_ is not None else 0
-    known, seals, answers = set(away), dict[str, str](), dict[str, tuple[str, str, str]]()
-    made, requests, given = dict[str, str](), dict[str, str](), dict[str, tuple[Any, Any]]()
-    stands, ends = dict[tuple[str, int], str](), dict[str, str]()
-    for row in (*map(_as_row, sealed), *connection.execute(_EVENTS)):
-        data = read(row.data)
-        if row.run_id is not None:
-            known.add(row.run_id)
-        if row.type == "state_changed" and "to" in data and row.run_id is not None:
-            state[row.run_id] = data["to"]
-            if "seal" in data:
-                seals[row.run_id] = data["seal"]
-                made[row.run_id] = data.get("made", "")
-            ends[row.run_id] = data.get("result", "")
-        elif row.type in ("approval_requested", "approval_decided") and "approval" in data:
-            before = answers.get(data["approval"], (row.run_id, "", ""))
-            answers[data["approval"]] = (
-                str(row.run_id),
-                str(data.get("status", "pending")),
-                str(data.get("by") or before[2]),
-            )
-            if row.type == "approval_requested":
-                requests[data["approval"]] = data.get("seal", "")
-            elif "reason" in data:
-                given[data["approval"]] = data["reason"], data.get("modifications")
-        elif row.type in _STEP_EVENTS:
-            step[row.run_id, row.step_index] = (
-                StepStatus.STARTED if row.type == "step_started" else data.get("status", "")
-            )
-            stands[row.run_id, row.step_index] = data.get("seal", "")
-        pruned += pruned_runs(row.type, data)
-    problems, runs = told_broken(connection), dict[str, str]()
-    for row in connection.execute(_RUNS):
-        runs[row.id] = row.state
-        told_made = made.get(row.id) or seal_made(row)
-        if seals.get(row.id, seal(row)) != seal(row) or told_made != seal_made(row):
-            problems.append(Problem(0, f"what the run {row.id[:8]} was asked for, or its plan or tools, was changed"))
-        if ends.get(row.id) and digest(row.result) != ends[row.id]:
-            problems.append(
-                Problem(0, f"the result of the run {row.id[:8]} is not the one that the log has the digest of")
-            )
-        there = connection.value("SELECT count(*) FROM steps WHERE run_id = :run", {"run": row.id})
-        if row.steps is not None and there != row.steps:
-            problems.append(Problem(0, f"the run {row.id[:8]} has {there} steps, its plan {row.steps}"))
-    asked = {row.id: row for row in connection.execute("SELECT * FROM approvals")}
-    for name, row in asked.items():
-        if row.run_id in away:
-            continue
-        _, status, by = answers.get(name, ("", "", ""))
-        reason, modifications = given.get(name, ("", None))
-        if status != row.status:
-            told = f"the log says {status}" if status else "no event tells of it"
-            problems.append(Problem(0, f"the approval {name} is {row.status}, and {told}"))
-        elif by != (row.decided_by or ""):
-            problems.append(
-                Problem(0, f"the approval {name} was answered by {by or 'nobody'}, not by {row.decided_by}")
-            )
-        elif requests.get(name) and requests[name] != seal_request(row):
-            problems.append(Problem(0, f"the approval {name} asks for something else than the log has the digest of"))
-        elif redact(row.reason or "") != reason or redact(_kept(row.modifications)) != modifications:
-            problems.append(Problem(0, f"the answer to the approval {name} is not the one that the log tells of"))
-    for name, (run, _, _) in answers.items():
-        if name not in asked and run in runs:
-            problems.append(Problem(0, f"the approval {name} of the run {run[:8]} is no longer there"))
-    for run, there in runs.items():
-        if run in away:
-            continue
-        if run not in known:
-            problems.append(Problem(0, f"the run {run[:8]} is {there}, and no event tells of it"))
-        elif state.get(run) != there:
-            problems.append(
-                Problem(0, f"the run {run[:8]} is {there}, and by the last event that is left it is {state.get(run)}")
-            )
-    for row in connection.execute("SELECT * FROM steps"):
-        place = row.run_id, row.step_index
-        told = step.get(place, StepStatus.PENDING)
-        if row.run_id in away:
-            continue
-        if row.run_id in known and told != row.status:
-            problems.append(
-                Problem(0, f"step {row.step_index} of run {row.run_id[:8]} is {row.status}, the log says {told}")
-            )
-        elif stands.get(place) and stands[place] != seal_step(row):
-            problems.append(
-                Problem(
-                    0,
-                    f"what stands of step {row.step_index} of run {row.run_id[:8]} is not what the log has the digest of",
-                )
-            )
-    missing = len(known - runs.keys()) + (seal_.missing if seal_ is not None else 0)
-    if missing > pruned:
-        problems.append(Problem(0, f"{missing} run(s) of the log are no longer there, and {pruned} were pruned"))
-    return problems
-
-
-def _as_row(event: Mapping[str, Any]) -> SimpleNamespace:
-    """An exported event as the row that it was."""
-    return SimpleNamespace(**{**event, "data": canonical(event["data"])})
-
-
-def _kept(text: str | None) -> Any:
-    """What a column of JSON holds; the text itself where somebody put what is none."""
-    try:
-        return json.loads(text) if text else None
-    except ValueError:
-        return text
 
 
 def redact(value: Any) -> Any:

@@ -17,6 +17,7 @@ from typing import Any
 from aishell.errors import StateError
 from aishell.models import RunState, canonical, now, plain
 from aishell.state import anchor, audit
+from aishell.state.audit_records import verify_records
 from aishell.state.autonomy import Book
 from aishell.state.connection import Connection
 from aishell.state.runs import who
@@ -72,7 +73,7 @@ def seal(store: Store, path: Path, before: str) -> tuple[Cut, Part | None]:
         problems = [
             *audit.verify(connection),
             *audit.verify_anchor(connection, kept),
-            *audit.verify_records(connection),
+            *verify_records(connection),
         ]
         told = {problem.event_id for problem in audit.told_broken(connection)}
         problems = [problem for problem in problems if not (problem.event_id and problem.event_id in told)]

@@ -8,6 +8,7 @@ import pytest
 
 from aishell.errors import StateError
 from aishell.state import anchor, audit
+from aishell.state.audit_records import verify_records
 from aishell.state.runs import Runs
 from aishell.state.store import Store
 
@@ -53,7 +54,7 @@ def test_a_tail_that_is_cut_off_is_told_once_and_written_down_for_good(store):
     assert Runs(store).check_anchor() is None
     with store.read() as connection:
         assert audit.verify(connection) == [], "the chain alone knows nothing of it"
-        (problem,) = audit.verify_records(connection)
+        (problem,) = verify_records(connection)
     assert said in problem.text
 
 

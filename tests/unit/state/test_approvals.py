@@ -13,6 +13,7 @@ import pytest
 from aishell.errors import DeniedError, StateError, UnknownNameError
 from aishell.state import audit
 from aishell.state.approvals import Approvals, shown
+from aishell.state.audit_records import verify_records
 from aishell.state.store import Store
 from tests.unit.making import start_run
 
@@ -123,7 +124,7 @@ def test_what_nobody_answers_in_time_is_expired_by_nobody_and_once(store, approv
     with pytest.raises(StateError, match="has expired"):
         approvals.decide(approval, "approved", by="kim")
     with store.read() as connection:
-        assert audit.verify_records(connection) == []
+        assert verify_records(connection) == []
 
 
 def test_a_request_that_was_asked_anew_does_not_expire_for_the_newer_one(approvals, run_id):
@@ -185,7 +186,7 @@ def test_decided_and_expired_at_once_one_of_them_wins(store, approvals, run_id):
         seen.append(approvals.find(approval).status)
         assert seen[-1] == ("approved" if answers else "expired")
         with store.read() as connection:
-            assert audit.verify_records(connection) == []
+            assert verify_records(connection) == []
     assert len(told(store, "approval_decided")) == len(seen)
 
 
@@ -258,17 +259,17 @@ def test_a_question_that_was_changed_is_not_answered_and_its_answer_not_used(
         with pytest.raises(StateError):
             approvals.decided(other if column == "run_id" else run_id, 1 if column == "step_index" else 0)
     with store.read() as connection:
-        assert [one for one in audit.verify_records(connection) if approval in one.text]
+        assert [one for one in verify_records(connection) if approval in one.text]
 
 
 @pytest.mark.parametrize("column", UNANSWERED)
 def test_an_answer_that_nobody_gave_is_seen(store, approvals, run_id, column):
     approval = ask(approvals, run_id)
     with store.read() as connection:
-        assert audit.verify_records(connection) == []
+        assert verify_records(connection) == []
     change(store, approval, column, UNANSWERED[column])
     with store.read() as connection:
-        assert [one for one in audit.verify_records(connection) if approval in one.text]
+        assert [one for one in verify_records(connection) if approval in one.text]
 
 
 def test_what_an_older_aishell_asked_is_still_answered(store, approvals, run_id, monkeypatch):
@@ -283,7 +284,7 @@ def test_what_an_older_aishell_asked_is_still_answered(store, approvals, run_id,
     approvals.decide(approval, "modified", by="kim", reason="smaller", modifications={"table": "u", "password": "pw"})
     assert approvals.decided(run_id, 0).id == approval
     with store.read() as connection:
-        assert audit.verify_records(connection) == []
+        assert verify_records(connection) == []
 
 
 def test_the_chain_holds(store, approvals, run_id):

@@ -17,6 +17,7 @@ from aishell.models import RunState, Step, StepStatus, Subject, plain
 from aishell.settings_schemas import MOST_SUPERVISED
 from aishell.state import audit
 from aishell.state.approvals import Approvals
+from aishell.state.audit_records import verify_records
 from aishell.state.autonomy import MOST, Autonomy
 from aishell.state.runs import Runs
 from aishell.state.sealing import seal
@@ -208,7 +209,7 @@ def test_sealing_carries_the_counts_on(first, then, last):
         ]
         with store.read() as connection:
             assert audit.verify(connection) == []
-            assert audit.verify_records(connection) == []
+            assert verify_records(connection) == []
 
 
 @pytest.mark.parametrize("end", [end for end in ENDS if end != "done"])

@@ -1,0 +1,204 @@
+"""Whether the audit log tells of every run, step and approval what their tables say: the last event of each against its row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from aishell.models import StepStatus, canonical, digest
+from aishell.state import audit
+from aishell.state.audit import EVENTS, Problem
+from aishell.state.connection import Connection, Record
+from aishell.state.seals import newest_seal
+
+Step = tuple[str, int]
+
+_STEP_EVENTS = ("step_started", "step_completed", "step_failed", "step_skipped", "step_reopened")
+_ANSWER_EVENTS = ("approval_requested", "approval_decided")
+#: A plan that is no JSON any more has no steps to be counted; its digest shows it.
+_RUNS = "SELECT *, iif(json_valid(plan), json_array_length(plan, '$.steps'), NULL) AS steps FROM runs"
+
+
+@dataclass
+class _Run:
+    """What the last events tell of a run. Digests are empty where older logs have none."""
+
+    state: str | None = None
+    plan: str | None = None  # the digest of what it was asked for, its plan and its tools
+    made: str = ""  # that of what else it was made with
+    result: str = ""
+
+
+@dataclass
+class _Approval:
+    """What the events tell of an approval."""
+
+    run: str
+    status: str = ""
+    by: str = ""
+    request: str = ""  # the digest of what was asked
+    reason: Any = ""
+    modifications: Any = None
+
+
+@dataclass
+class _Step:
+    status: str
+    seal: str
+
+
+@dataclass
+class _Told:
+    """All that the events tell, the later of them over the earlier."""
+
+    known: set[str]  # runs that an event tells of
+    pruned: int
+    missing: int = 0  # runs that a seal counts as gone
+    away: frozenset[str] = frozenset()  # runs whose events were sealed: they are taken as they stand
+    runs: dict[str, _Run] = field(default_factory=dict)
+    approvals: dict[str, _Approval] = field(default_factory=dict)
+    steps: dict[Step, _Step] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, connection: Connection, sealed: Sequence[Mapping[str, Any]]) -> _Told:
+        seal = newest_seal(connection) if not sealed else None
+        told = cls(set(), 0) if seal is None else cls(set(seal.runs), seal.pruned, seal.missing, frozenset(seal.runs))
+        for row in (*map(_as_row, sealed), *connection.execute(EVENTS)):
+            told.hear(row, audit.read(row.data))
+        return told
+
+    def hear(self, row: Any, data: Mapping[str, Any]) -> None:
+        if row.run_id is not None:
+            self.known.add(row.run_id)
+        if row.type == "state_changed" and "to" in data and row.run_id is not None:
+            self._state(row.run_id, data)
+        elif row.type in _ANSWER_EVENTS and "approval" in data:
+            self._answer(row, data)
+        elif row.type in _STEP_EVENTS:
+            started = row.type == "step_started"
+            status = StepStatus.STARTED if started else data.get("status", "")
+            self.steps[row.run_id, row.step_index] = _Step(status, data.get("seal", ""))
+        self.pruned += audit.pruned_runs(row.type, data)
+
+    def _state(self, run_id: str, data: Mapping[str, Any]) -> None:
+        run = self.runs.setdefault(run_id, _Run())
+        run.state, run.result = data["to"], data.get("result", "")
+        if "seal" in data:
+            run.plan, run.made = data["seal"], data.get("made", "")
+
+    def _answer(self, row: Any, data: Mapping[str, Any]) -> None:
+        one = self.approvals.setdefault(data["approval"], _Approval(str(row.run_id)))
+        one.run, one.status = str(row.run_id), str(data.get("status", "pending"))
+        one.by = str(data.get("by") or one.by)
+        if row.type == "approval_requested":
+            one.request = data.get("seal", "")
+        elif "reason" in data:
+            one.reason, one.modifications = data["reason"], data.get("modifications")
+
+
+def verify_records(connection: Connection, sealed: Sequence[Mapping[str, Any]] = ()) -> list[Problem]:
+    """Where the log and the tables differ, and what runs have found wrong with the log.
+
+    `sealed`: all the events that were sealed. Without them, what they told of is taken as it stands.
+    """
+    told = _Told.of(connection, sealed)
+    states = {row.id: row.state for row in connection.execute("SELECT id, state FROM runs")}
+    asked = {row.id: row for row in connection.execute("SELECT * FROM approvals")}
+    gone = (
+        f"the approval {name} of the run {one.run[:8]} is no longer there"
+        for name, one in told.approvals.items()
+        if name not in asked and one.run in states
+    )
+    return [
+        *audit.told_broken(connection),
+        *_as_problems(_runs(connection, told)),
+        *_as_problems(_approvals(asked.values(), told)),
+        *_as_problems(gone),
+        *_as_problems(_states(states, told)),
+        *_as_problems(_steps(connection, told)),
+        *_as_problems(_missing(states, told)),
+    ]
+
+
+def _as_problems(texts: Iterable[str]) -> Iterator[Problem]:
+    return (Problem(0, text) for text in texts)
+
+
+def _runs(connection: Connection, told: _Told) -> Iterator[str]:
+    """What runs were made with, their results, and their steps as a number."""
+    for row in connection.execute(_RUNS):
+        run, name = told.runs.get(row.id, _Run()), row.id[:8]
+        asked_for = audit.seal(row) if run.plan is None else run.plan
+        if (asked_for, run.made or audit.seal_made(row)) != (audit.seal(row), audit.seal_made(row)):
+            yield f"what the run {name} was asked for, or its plan or tools, was changed"
+        if run.result and digest(row.result) != run.result:
+            yield f"the result of the run {name} is not the one that the log has the digest of"
+        there = connection.value("SELECT count(*) FROM steps WHERE run_id = :run", {"run": row.id})
+        if row.steps is not None and there != row.steps:
+            yield f"the run {name} has {there} steps, its plan {row.steps}"
+
+
+def _approvals(rows: Iterable[Record], told: _Told) -> Iterator[str]:
+    """Who answered what, and what was asked; the first difference of each."""
+    for row in rows:
+        if row.run_id in told.away:
+            continue
+        one = told.approvals.get(row.id, _Approval(""))
+        if one.status != row.status:
+            said = f"the log says {one.status}" if one.status else "no event tells of it"
+            yield f"the approval {row.id} is {row.status}, and {said}"
+        elif one.by != (row.decided_by or ""):
+            yield f"the approval {row.id} was answered by {one.by or 'nobody'}, not by {row.decided_by}"
+        elif one.request and one.request != audit.seal_request(row):
+            yield f"the approval {row.id} asks for something else than the log has the digest of"
+        elif _answered(row) != (one.reason, one.modifications):
+            yield f"the answer to the approval {row.id} is not the one that the log tells of"
+
+
+def _answered(row: Record) -> tuple[Any, Any]:
+    return audit.redact(row.reason or ""), audit.redact(_kept(row.modifications))
+
+
+def _states(states: Mapping[str, str], told: _Told) -> Iterator[str]:
+    for run, there in states.items():
+        if run in told.away:
+            continue
+        state = told.runs.get(run, _Run()).state
+        if run not in told.known:
+            yield f"the run {run[:8]} is {there}, and no event tells of it"
+        elif state != there:
+            yield f"the run {run[:8]} is {there}, and by the last event that is left it is {state}"
+
+
+def _steps(connection: Connection, told: _Told) -> Iterator[str]:
+    for row in connection.execute("SELECT * FROM steps"):
+        if row.run_id in told.away:
+            continue
+        step = told.steps.get((row.run_id, row.step_index), _Step(StepStatus.PENDING, ""))
+        which = f"step {row.step_index} of run {row.run_id[:8]}"
+        if row.run_id in told.known and step.status != row.status:
+            yield f"{which} is {row.status}, the log says {step.status}"
+        elif step.seal and step.seal != audit.seal_step(row):
+            yield f"what stands of {which} is not what the log has the digest of"
+
+
+def _missing(states: Mapping[str, str], told: _Told) -> Iterator[str]:
+    missing = len(told.known - states.keys()) + told.missing
+    if missing > told.pruned:
+        yield f"{missing} run(s) of the log are no longer there, and {told.pruned} were pruned"
+
+
+def _as_row(event: Mapping[str, Any]) -> SimpleNamespace:
+    """An exported event as the row that it was."""
+    return SimpleNamespace(**{**event, "data": canonical(event["data"])})
+
+
+def _kept(text: str | None) -> Any:
+    """What a column of JSON holds; the text itself where somebody put what is none."""
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return text
