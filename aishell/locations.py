@@ -37,7 +37,7 @@ def find(site: str | Path | None = None) -> Places:
         root = Path(named).expanduser()
         if not (root / "config").is_dir():
             raise UsageError(
-                f"{root} is no site: it has no folder `config`", hint=f"make one with `{command('init', root)}`"
+                f"{root} is not a site: it has no folder `config`", hint=f"make one with `{command('init', root)}`"
             )
         return _of(root)
     if Path("config/aishell.yaml").is_file():

@@ -550,7 +550,7 @@ def _logging(data: Mapping[str, Any], document: Document, config: Path) -> Loggi
     path = (config.parent / Path(logging.file).expanduser()).absolute()
     place = path if path.exists() else path.parent
     if not place.exists() or path.is_dir() or not os.access(place, os.W_OK):
-        why = "there is no such folder" if not place.exists() else "it is no file that can be written"
+        why = "there is no such folder" if not place.exists() else "it is not a writable file"
         message = f"the log cannot be written to {path}: {why}"
         raise wrong(document, "logging", "file", message=message, hint="make its folder, or name another file")
     return replace(logging, file=str(path))

@@ -106,7 +106,7 @@ class Trust:
                 continue
             folder = Path(text).expanduser()
             if not folder.is_absolute():
-                raise UntrustedError(f"{path}:{number}: {text!r} is no absolute path", hint="write a folder a line")
+                raise UntrustedError(f"{path}:{number}: {text!r} is not an absolute path", hint="write a folder a line")
             yield folder.resolve()
 
 
@@ -121,7 +121,7 @@ def secret_text(path: Path, what: str) -> str:
 def check_secret(found: os.stat_result, path: Path, what: str) -> None:
     """Raises UntrustedError for a file that others can get at, where libpq would ignore a password file."""
     if not stat.S_ISREG(found.st_mode):
-        raise UntrustedError(f"{what} {path} is no plain file")
+        raise UntrustedError(f"{what} {path} is not a regular file")
     if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UntrustedError(
             f"{what} {path} has the mode {stat.S_IMODE(found.st_mode):04o}: others than its owner can get at it",

@@ -165,7 +165,7 @@ class Manifest:
             data |= {name: tuple(data[name]) for name in (*_LISTS, *_OF_RELATIVES) if name in data}
             return cls(**data, chunks=chunks, relatives=relatives)
         except (ValueError, TypeError, KeyError) as error:
-            raise ArchiveError(f"{where} is no manifest of an archive: {error!r}") from error
+            raise ArchiveError(f"{where} is not an archive manifest: {error!r}") from error
 
     @property
     def names(self) -> Sequence[str]:

@@ -46,7 +46,7 @@ def _why(asked: Mapping[str, Any]) -> Iterator[str]:
     for reason in asked["reasons"]:
         if reason["decision"] in ("confirm", "review", "deny"):
             told.add(reason["text"])
-            yield f"asks because: {printable(reason['text'])} ({printable(reason['rule'])})"
+            yield f"needs approval because: {printable(reason['text'])} ({printable(reason['rule'])})"
     yield from (f"risk: {printable(risk)}" for risk in asked["risks"] if risk not in told)
 
 

@@ -63,7 +63,7 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
     for one in heads:
         if not _HEAD.fullmatch(one):
             raise UsageError(
-                f"{one!r} is no head of an audit log, and no file",
+                f"{one!r} is neither the head of an audit log nor a file",
                 hint="give the 16 hexadecimal digits that a run prints at its end, or all 64",
             )
     site = open_files(ctx)

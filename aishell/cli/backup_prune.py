@@ -49,7 +49,7 @@ def prune(
     """Remove the backups that no rule of `retention` in config/agents/backup.yaml keeps. Shows why each stays; asks before.
 
     Whatever the rules say, these stay: of each database the newest verified full backup, the newest that was restored and
-    compared, all that is newer, what was never verified, what is pinned, and what a kept one rests on. Nothing goes after a
+    compared, all that is newer, what was never verified, what is pinned, and what a kept one depends on. Nothing goes after a
     failed backup.
     """
     from aishell.backups.store.pruning import decisions

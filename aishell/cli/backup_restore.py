@@ -49,7 +49,7 @@ _CUT = 34
 )
 @click.option("--without-safety-backup", is_flag=True, help="In place: where the database is too broken for one.")
 @click.option("--terminate", is_flag=True, help="In place, PostgreSQL: end the sessions that are in the database.")
-@click.option("--no-compare", is_flag=True, help="Do not compare what came back with what the backup saw.")
+@click.option("--no-compare", is_flag=True, help="Do not compare the restored data with the backup.")
 @click.option(
     "--option",
     "pairs",
@@ -78,11 +78,11 @@ def restore(
     url: str | None,
     **options: Any,
 ) -> None:
-    """Put a backup back into a new place, which is printed, and compare it with what the backup saw. Never over what is there.
+    """Put a backup back into a new place, which is printed, and compare it with the backup. Nothing that exists is overwritten.
 
-    With --in-place what was restored and compared then takes the place of the database: that is reviewed, whatever --yes says.
-    Every file of it, and of what it rests on, is checked again before. Previews and asks as `run` does. A SQLite file or a
-    server's data directory needs no database for that: where its own cannot be reached any more it is restored all the same.
+    With --in-place the restored copy, once compared, takes the place of the database; that step is reviewed even with --yes.
+    Every file of the backup, and of those it depends on, is checked first. It previews and asks as `run` does. A SQLite file
+    or a data directory can be restored even where the target can no longer be reached.
     """
     from aishell.backups.store.manifest import of_chain
     from aishell.cli.run import run_all
@@ -156,7 +156,7 @@ def _moment(site: Site, entry: Entry, manifest: Manifest, text: str) -> str:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise UsageError(
-            f"--point-in-time {text!r} is no moment", hint="write ISO 8601, e.g. 2026-11-21T14:05:00+01:00"
+            f"invalid timestamp {text!r} for --point-in-time", hint="write ISO 8601, e.g. 2026-11-21T14:05:00+01:00"
         ) from error
     if moment.tzinfo is None:
         known = site.settings.targets.get(entry.target)
@@ -195,7 +195,7 @@ def _by_hand(site: Site, entry: Entry, inputs: dict[str, Any], *, yes: bool, out
     if output == "json":
         write_json({"run_id": None, "status": "failure" if result["differences"] else "success", "output_data": result})
     else:
-        compared = "; every object is what the backup saw" if result["compared"] else ""
+        compared = "; every object matches the backup" if result["compared"] else ""
         told = "; ".join(result["differences"]) or f"{entry.backup_id} was restored into {inputs['place']}{compared}"
         say(printable(told))
         for note in result["notes"]:

@@ -105,7 +105,7 @@ def _tell_of_folder(site: Site, target: str | None) -> bool:
 @OUTPUT
 @click.pass_context
 def show(ctx: click.Context, /, backup: str, output: str) -> None:
-    """One backup: where it came from, what it is made of, what it rests on, and what was proven of it."""
+    """One backup: where it came from, what it is made of, what it depends on, and what was proven of it."""
     from aishell.cli.console import write_json
     from aishell.cli.listing import title
     from aishell.reporting.units import printable, size
@@ -126,7 +126,7 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
         "proven": proven + (f", compared {at(entry.compared_at)}" if entry.compared_at else ""),
         "place": entry.path,
         "copies": ", ".join(_copy(entry, name) for name in entry.copies) or "none: it is as safe as its disk",
-        "rests on": ", ".join(document["rests_on"]) or "nothing",
+        "depends on": ", ".join(document["rests_on"]) or "nothing",
         "basis of": ", ".join(document["basis_of"]) or "nothing",
         "pinned": "yes: retention leaves it alone" if entry.pinned else "no",
     }

@@ -34,7 +34,9 @@ def clock_time(_: click.Context, __: click.Parameter, value: str | None) -> cloc
     try:
         return None if value is None else datetime.strptime(value, "%H:%M").time()  # noqa: DTZ007  the zone is the target's
     except ValueError as error:
-        raise UsageError(f"--until {value!r} is no time of day", hint="write HH:MM, e.g. --until 05:30") from error
+        raise UsageError(
+            f"invalid time of day {value!r} for --until", hint="write HH:MM, e.g. --until 05:30"
+        ) from error
 
 
 def open_site(ctx: click.Context) -> Site:
@@ -108,7 +110,9 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--yes", is_flag=True, help="Approve what policy lets be pre-approved (risk medium by default)."
             ),
-            click.option("--non-interactive", is_flag=True, help="Never prompt: what asks waits (exit 3)."),
+            click.option(
+                "--non-interactive", is_flag=True, help="Never prompt: steps needing approval stay pending (exit 3)."
+            ),
             click.option(
                 "--until",
                 metavar="HH:MM",
@@ -225,7 +229,7 @@ def assigned(option: str, pairs: tuple[str, ...]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise UsageError(f"{option} {pair!r} is no assignment", hint=f"write {option} key=value")
+            raise UsageError(f"{option} {pair!r} is not an assignment", hint=f"write {option} key=value")
         read = parse(value, f"{option} {key}").data
         found[key] = value.strip() if isinstance(read, date) else read  # JSON has no dates: tools take them as texts
     return found

@@ -71,7 +71,7 @@ def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bo
             f"{question.rstrip('?')}: nobody is there to be asked" + (f" ({asks})" if asks else ""), hint=hint
         )
     if asks:
-        say(f"asks because: {printable(asks)}", err=True)
+        say(f"needs approval because: {printable(asks)}", err=True)
     reviewed = [name for name, verdict in verdicts.items() if verdict.decision is Decision.REVIEW]
     for name in reviewed:
         if ask(f"{printable(question)} This is reviewed: type the target's name ({printable(name)}): ") != name:

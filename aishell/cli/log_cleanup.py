@@ -108,7 +108,7 @@ def condition(text: str) -> dict[str, Any]:
 
     places = [(text.index(sign), -len(sign), sign) for sign in _SIGNS if sign in text]
     if not places or min(places)[0] == 0:
-        raise UsageError(f"--where {text!r} is no condition", hint="write COLUMN=VALUE, e.g. --where level=debug")
+        raise UsageError(f"--where {text!r} is not a condition", hint="write COLUMN=VALUE, e.g. --where level=debug")
     at, _, sign = min(places)
     column, value = text[:at].strip(), parse(text[at + len(sign) :], "--where").data
     if value is None:

@@ -158,7 +158,9 @@ class Prompt:
         for reason in request.verdict.reasons:
             if reason.decision.rank >= 2:
                 out.print(
-                    f"asks because: {printable(reason.text)} ({printable(reason.rule)})", style="yellow", markup=False
+                    f"needs approval because: {printable(reason.text)} ({printable(reason.rule)})",
+                    style="yellow",
+                    markup=False,
                 )
         if request.others:
             out.print(f"`all` approves this and {len(request.others)} more of {request.tool.name}:", markup=False)

@@ -134,7 +134,11 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
 @click.option("--max-duration", type=click.FloatRange(min=0), metavar="SECONDS")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N")
 @click.option("--url", metavar="URL", help="The target again, where its URL held a password: passwords are not stored.")
-@click.option("--in-doubt", type=click.Choice(["retry", "done", "abort"]), help="What is true of a step in doubt.")
+@click.option(
+    "--in-doubt",
+    type=click.Choice(["retry", "done", "abort"]),
+    help="How to settle a step in doubt, whose outcome is not known.",
+)
 @OUTPUT
 @click.option("-v", "--verbose", is_flag=True)
 @click.pass_context

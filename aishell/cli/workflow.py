@@ -64,8 +64,8 @@ def workflow(
 ) -> None:
     """Stages over agents and targets, as config/workflows/NAME.yaml has them.
 
-    Each stage on a target is a run and a process of its own; what asks waits for `aishell approvals` (exit 3). Killed at any
-    moment, it goes on where it stopped with --resume, each stage once.
+    Each stage on a target is a run and a process of its own; a step needing approval waits for `aishell approvals` (exit 3).
+    Killed at any moment, it goes on where it stopped with --resume, each stage once.
     """
     hear_sigterm()
     if number is not None:

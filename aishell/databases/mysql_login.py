@@ -84,7 +84,7 @@ def _client_options(file: Path) -> dict[str, str]:
     try:
         parser.read_string(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        why = getattr(error, "strerror", None) or "it is no option file"
+        why = getattr(error, "strerror", None) or "it is not an option file"
         raise DatabaseError(
             f"{file} cannot be read: {why}", kind="connect", hint="write [client], and below it user=… and password=…"
         ) from error

@@ -186,7 +186,7 @@ def _check(rest: str, where: str) -> None:
     elif _INVISIBLE.search(rest):
         doubt = "it has a space, a line break or a control character"
     elif _BAD_ESCAPE.search(rest):
-        doubt = "a % stands before what is no character's two hexadecimal digits"
+        doubt = "a % is not followed by two hexadecimal digits"
     if doubt is None:
         try:
             unquote(rest, errors="strict")

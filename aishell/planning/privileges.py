@@ -97,7 +97,7 @@ class _Postgresql(Privileges):
         granted = [name for name in missing if name not in (*_OWNED, "USAGE")]
         reasons = [f"role {role} lacks USAGE on the schema {row['schema']}"] if "USAGE" in missing else []
         if owned := [name for name in missing if name in _OWNED]:
-            lacks = "lacks MAINTAIN on it" if self._grantable(owned) else "is no member of that role"
+            lacks = "lacks MAINTAIN on it" if self._grantable(owned) else "is not a member of that role"
             reasons.append(f"it is owned by {owner}, and role {role} {lacks}")
         if granted:
             reasons.append(f"role {role} lacks {', '.join(granted)} on it")

@@ -48,7 +48,8 @@ def parse(text: str) -> Reference:
         position = match.end()
     if position != len(text) or not parts:
         raise PlanError(
-            f"${{{text}}} is no reference", hint="write e.g. ${steps.<id>.output.<field>} or ${task.input_data.tables}"
+            f"${{{text}}} is not a reference",
+            hint="write e.g. ${steps.<id>.output.<field>} or ${task.input_data.tables}",
         )
     first = str(parts[0])
     if numbered := re.fullmatch(r"step_(\d+)", first):

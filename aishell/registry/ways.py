@@ -102,7 +102,7 @@ class Query(Way):
         expression = spec.get("from") if isinstance(spec, dict) else spec
         match = _AGGREGATE.match(str(expression))
         if not match or match[1] not in _FUNCTIONS:
-            raise ValueError(f"{at}: {expression!r} is no aggregate; write e.g. count(ok) or sum(find.bytes)")
+            raise ValueError(f"{at}: {expression!r} is not an aggregate; write e.g. count(ok) or sum(find.bytes)")
         operands = []
         for operand in re.split(r"\s*,\s*", match[2]):
             block, _, column = operand.partition(".")

@@ -81,7 +81,7 @@ class Cron:
     def __post_init__(self) -> None:
         fields = self.fields
         if self.text.lower() == "@reboot":
-            raise ValueError("@reboot is no time of the clock")
+            raise ValueError("@reboot does not name a time")
         if len(fields) != len(_FIELDS):
             raise ValueError(f"it has {len(fields)} fields, not 5: {', '.join(_FIELDS)}")
         for name, field in zip(_FIELDS, fields, strict=True):

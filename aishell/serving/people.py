@@ -32,7 +32,7 @@ def require_user(uid: int, *, at_socket: bool) -> None:
             pwd.getpwuid(uid)
         except KeyError:
             raise DeniedError(
-                f"uid {uid} decides nothing: it is no user of this host (no entry in its passwd database)",
+                f"uid {uid} cannot decide: it is not a user of this host (no entry in its passwd database)",
                 hint="answer as a user that `getent passwd` knows",
             ) from None
 

@@ -25,7 +25,7 @@ def read_plan(text: str, where: str) -> Plan:
         plan, saved = _plan(data["plan"]), data["digest"]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{where} is no saved plan: {error}", hint="the command `plan` makes one, with --out FILE"
+            f"{where} is not a saved plan: {error}", hint="the command `plan` makes one, with --out FILE"
         ) from error
     if plan.digest != saved:
         raise UsageError(

@@ -224,7 +224,7 @@ def _check_names(
 
 
 def _check_references(document: Document, at: tuple[object, ...], data: Mapping[str, Any], outputs: set[str]) -> None:
-    """Raises SettingsError for what is no reference or no condition, and for one to what a stage does not know."""
+    """Raises SettingsError for what is not a reference or no condition, and for one to what a stage does not know."""
     condition = data.get("when") or ""
     given: list[tuple[tuple[object, ...], Any]] = [(("when",), condition)]
     given += [(("input", key), value) for key, value in (data.get("input") or {}).items()]

@@ -134,7 +134,7 @@ def test_foreign_keys_of_another_database_and_a_change_of_the_place_replace_noth
     ended = place.resume(waiting.run_id)
     if ended.code == 3:
         ended = place.approved(ended)
-    assert "is not what the backup saw, and nothing was replaced" in ended.expect(1).json["error"]["message"]
+    assert "differs from the backup, and nothing was replaced" in ended.expect(1).json["error"]["message"]
     assert shop.execute("SELECT count(*) FROM child") == [(0,)]
     assert shop.execute("SELECT count(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()") == [(1,)]
 

@@ -153,7 +153,7 @@ def test_a_comparison_that_fails_changes_nothing(shop: InPlace, pg: PostgresqlDa
     place = waiting.json["output_data"]["place"]
     pg.server.database(place).execute("UPDATE orders SET note = 'other' WHERE id = 7")
     ended = shop.approved(waiting).expect(1)
-    assert "is not what the backup saw, and nothing was replaced" in ended.json["error"]["message"]
+    assert "differs from the backup, and nothing was replaced" in ended.json["error"]["message"]
     assert pg.execute(ORDERS) == [(0, None)]
     assert place in databases(pg)
 

@@ -127,7 +127,7 @@ def test_a_place_that_was_written_to_meanwhile_replaces_nothing(shop: InPlace, s
         place.execute("DELETE FROM bare WHERE number = 50")
         place.commit()
     ended = shop.approved(waiting).expect(1)
-    assert "is not what the backup saw, and nothing was replaced" in ended.json["error"]["message"]
+    assert "differs from the backup, and nothing was replaced" in ended.json["error"]["message"]
     assert content(sqlite.path) == lost
 
 

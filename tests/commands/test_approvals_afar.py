@@ -198,7 +198,7 @@ def test_an_edited_step_is_asked_about_again_as_it_would_run_then(fragmented: Ai
 def test_nobody_decides_nothing_and_names_of_the_environment_count_for_nothing(site: Aishell, path: str):
     (first, *_) = as_user(NOBODY, path, "approvals")
     refused = as_user(NOBODY, path, "approvals", first["id"], "approve", said={})
-    assert (refused["exit_code"], "decides nothing" in refused["refused"]) == (5, True)
+    assert (refused["exit_code"], "cannot decide" in refused["refused"]) == (5, True)
     for stranger in (STRANGER, 2**31):  # as setpriv, or a user's own namespace, makes them
         refused = as_user(stranger, path, "approvals", first["id"], "approve", said={})
         assert (refused["exit_code"], "no user of this host" in refused["refused"]) == (5, True)
@@ -217,7 +217,7 @@ def test_another_user_sees_what_runs_and_stops_everything(site: Aishell, path: s
     assert as_user(ALICE, path, "schedules") == site("schedule", "list", "--output", "json").expect(0).json
     assert as_user(ALICE, path, "hold") == []
     stop = {"reason": "disk replaced"}
-    assert "decides nothing" in as_user(NOBODY, path, "hold", said=stop)["refused"]
+    assert "cannot decide" in as_user(NOBODY, path, "hold", said=stop)["refused"]
     assert (as_user(ALICE, path, "hold", said={})["exit_code"], as_user(ALICE, path, "hold")) == (2, [])
     assert "unknown target" in as_user(ALICE, path, "hold", said={**stop, "target": "shopp"})["refused"]
     placed = as_user(ALICE, path, "hold", said=stop)
@@ -229,7 +229,7 @@ def test_another_user_sees_what_runs_and_stops_everything(site: Aishell, path: s
     (held,) = site("hold", "--socket", path, "--output", "json").expect(0).json
     assert held["by"].endswith(f"(uid {ALICE})")
     assert not over(site)
-    assert "decides nothing" in as_user(NOBODY, path, "hold", "release", said={})["refused"]
+    assert "cannot decide" in as_user(NOBODY, path, "hold", "release", said={})["refused"]
     assert "released: every target" in site("release", "--socket", path).expect(0).out
     assert as_user(ALICE, path, "hold", "release", said={})["exit_code"] == 2
     (event,) = site.events("hold_released")

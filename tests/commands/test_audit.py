@@ -346,7 +346,7 @@ def test_what_is_no_head_is_compared_with_nothing(kept: Aishell, option: str, to
     """A script's variable that is empty must not read as a log that is whole."""
     head = json.loads(kept.state.with_name("state.db.head").read_text())["head"]
     given = told.format(one=head[0], short=head[:15])
-    assert "is no head of an audit log" in kept("audit", "verify", option, given).expect(2).err
+    assert "is neither the head of an audit log" in kept("audit", "verify", option, given).expect(2).err
 
 
 def test_an_export_that_was_edited_is_another(kept: Aishell, tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_all_is_not_offered_for_reviews(night: Night) -> None:
 
 
 #: What is on the screen when something is typed, from the first moment on; None: before anything is.
-MOMENTS = (None, "plan sha256", "asks because")
+MOMENTS = (None, "plan sha256", "needs approval because")
 MORE_MOMENTS = ("relation(s)", "run ", "approval:", "lock ")
 AHEAD = "a\na\na\nall\napprove\ny\nshop\n"
 

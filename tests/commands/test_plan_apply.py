@@ -139,9 +139,9 @@ def test_what_is_no_plan_is_refused_and_left_alone(aishell, bloated_sqlite):
     db = bloated_sqlite.make()
     path = aishell.home / "notes"
     path.write_text("mine")
-    assert "is no saved plan" in apply(aishell, path).expect(2).err
+    assert "is not a saved plan" in apply(aishell, path).expect(2).err
     said = aishell("plan", "maintenance", "--url", db.url, "--out", str(path)).expect(2)
-    assert "is no saved plan" in said.err
+    assert "is not a saved plan" in said.err
     assert path.read_text() == "mine"
 
 

@@ -65,7 +65,7 @@ def test_what_is_wrong_is_named_before_anything_is_begun(aishell: Aishell, bloat
     assert "needs the parameter 'schema'" in tool(aishell, "optimize_table").expect(2).err
     assert "no_such" in tool(aishell, "optimize_table", schema="main", table="no_such").expect(2).err
     assert (
-        "--param 'table' is no assignment"
+        "--param 'table' is not an assignment"
         in aishell("tools", "run", "optimize_table", "--param", "table").expect(2).err
     )
     assert not aishell.state.exists() or aishell.rows("SELECT id FROM runs") == []

@@ -380,7 +380,7 @@ def test_what_belongs_to_another_role_is_left_and_its_owner_named(pg_engine):
     pg_engine.samples.do("GRANT SELECT ON ALL TABLES IN SCHEMA public TO keeper")
     result = drop(pg_engine.connected(url))
     assert {one.status for one in result.objects} == {"deferred"}
-    assert "it belongs to postgres, and keeper is no member of that role" in result.reason
+    assert "it belongs to postgres, and keeper is not a member of that role" in result.reason
     assert attached(pg_engine) == whole(*OLD, *NEW)
 
 

@@ -86,5 +86,5 @@ def test_a_named_folder_that_is_no_site_is_an_error(home, monkeypatch, named):
         monkeypatch.setenv("AISHELL_SITE", str(home / "here"))
     with pytest.raises(UsageError) as caught:
         find(home / "here" if named else None)
-    assert "is no site" in caught.value.message
+    assert "is not a site" in caught.value.message
     assert "aishell init" in (caught.value.hint or "")

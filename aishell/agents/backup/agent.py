@@ -85,7 +85,7 @@ class BackupAgent(Agent):
                     id="restore_test",
                     tool="restore_test",
                     params=made,
-                    rationale="Only what came back as it was is known to.",
+                    rationale="Only a restore that matches proves a backup.",
                     estimate=estimate(inventory, "restore_test", "", bytes_, room),
                 )
             )

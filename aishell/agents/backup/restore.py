@@ -119,7 +119,7 @@ class BackupRestoreAgent(Agent):
         else:
             sentences = [f"{data['backup_id']} was restored into {data['place']}."]
             if data["compared"]:
-                sentences.append("Every object is what the backup saw.")
+                sentences.append("Every object matches the backup.")
             sentences += [f"Note: {note}." for note in output.get("notes") or ()]
         return data, " ".join([*sentences, *left_over(results)])
 
@@ -177,7 +177,7 @@ def _summarised(
         return data, " ".join([*told, *left_over(results)])
     sentences = [f"{data['backup_id']} took the place of {data['place']}."]
     if data["compared"]:
-        sentences.append("Every object is what the backup saw.")
+        sentences.append("Every object matches the backup.")
     if done["kept"]:
         sentences.append(f"What was there is kept: {done['kept']}; to remove it: {done['removal']}.")
     if data["safety_backup"]:
@@ -192,7 +192,7 @@ def _summarised(
 
 def _check_place(place: str, server: Server) -> None:
     if profile(server.engine).is_file and "/" not in place:
-        raise ParameterError(f"{place!r} is no path of a file", hint="write it with its folder, e.g. ./restored.db")
+        raise ParameterError(f"{place!r} is not a file path", hint="write it with its folder, e.g. ./restored.db")
     if place == server.database:
         raise ParameterError(
             f"{place} is the database itself: a backup is restored beside it, never over it",

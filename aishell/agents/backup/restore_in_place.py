@@ -69,7 +69,7 @@ def warnings(data: Mapping[str, Any], server: Server) -> Iterator[str]:
     if data.get("until"):
         yield "a moment between two backups has no fingerprints: what comes back is not compared with anything"
     elif not data.get("compare", True):
-        yield "what comes back is not compared with what the backup saw, as was asked"
+        yield "the restored data is not compared with the backup, as was asked"
     if profile(server.engine).exchanged_by_name and data.get("terminate"):
         yield f"all sessions that are in {server.database} then are ended"
 

@@ -43,7 +43,7 @@ class RestoreTestAgent(Agent):
             tool="restore_test",
             params={"backup_id": "${steps.choose.output.backup_id}" if named is None else escaped(named)},
             index=int(named is None),
-            rationale="Only what came back as it was is known to. Into a scratch place, which is removed again.",
+            rationale="Only a restore that matches proves a backup. It goes into a scratch place, which is removed again.",
             needs=("choose",) if named is None else (),
             estimate=estimate(inventory, "restore_test", "", server.database_bytes, room),
         )

@@ -74,7 +74,7 @@ def kind_of(engine: str, declared: str, oldest: str, newest: str, where: str) ->
     """How a column writes its dates, from its declared type and its ends.
 
     One of instant, local, date, epoch_s, epoch_ms, epoch_us, epoch_ns, text:<shape>, ulid:<case>, uuid7:<case>. Raises
-    ParameterError for a column that is no time.
+    ParameterError for a column without dates.
     """
     known = kind_of_type(declared) if profile(engine).types_bind else None
     if known is not None:
@@ -83,7 +83,7 @@ def kind_of(engine: str, declared: str, oldest: str, newest: str, where: str) ->
     if kinds[0] is None or kinds[1] is None:
         value = oldest if kinds[0] is None else newest
         raise ParameterError(
-            f"{where} is no time: it holds {_short(value)} ({declared})", hint="name another with --date-column"
+            f"{where} is not a date column: found {_short(value)} ({declared})", hint="name another with --date-column"
         )
     if kinds[0] != kinds[1]:
         raise ParameterError(
@@ -96,7 +96,9 @@ def kind_of(engine: str, declared: str, oldest: str, newest: str, where: str) ->
 def refuse_type(declared: str, where: str) -> None:
     """Raises ParameterError for a declared type that never holds a time."""
     if kind_of_type(declared) is None and not _may_hold_time(declared):
-        raise ParameterError(f"{where} is no time: its type is {declared}", hint="name another with --date-column")
+        raise ParameterError(
+            f"{where} is not a date column: its type is {declared}", hint="name another with --date-column"
+        )
 
 
 def _kind_of_value(value: str) -> str | None:

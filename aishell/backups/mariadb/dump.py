@@ -130,7 +130,7 @@ class MariadbDump(Method):
     def drop(self, work: Work, place: str) -> None:
         """Only what was made for a comparison."""
         if not place.startswith(SCRATCH):
-            raise BackupError(f"{place} is no scratch database: it is not dropped")
+            raise BackupError(f"{place} is not a scratch database and is not dropped")
         with work.context.writing() as session, quietly(work, session):
             _drop(work, session, place)
 
@@ -142,7 +142,7 @@ def _moment(until: str | None, chain: Chain) -> str | None:
     try:
         at = datetime.fromisoformat(until)
     except ValueError as error:
-        raise ParameterError(f"{until!r} is no time", hint="write 2026-11-21T03:15:00+01:00") from error
+        raise ParameterError(f"invalid timestamp {until!r}", hint="write 2026-11-21T03:15:00+01:00") from error
     if at.tzinfo is None:
         raise ParameterError(
             f"{until!r} does not say in which zone", hint="write 2026-11-21T03:15:00+01:00, or Z for UTC"

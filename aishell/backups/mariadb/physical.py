@@ -191,14 +191,14 @@ def _is_scratch(place: str) -> bool:
 
 
 def _place(work: Work, place: str) -> Path:
-    """Where to restore to. Raises BackupError for what is no absolute path."""
+    """Where to restore to. Raises BackupError for what is not an absolute path."""
     if _is_scratch(place):
         from aishell.backups.mariadb.scratch import ACCOUNTS
 
         return scratch_server.data_of(work, place, scratch_server.account_of(ACCOUNTS))
     if not Path(place).is_absolute():
         raise BackupError(
-            f"{place!r} is no absolute path", hint="name a folder that is not there, for a new data directory"
+            f"{place!r} is not an absolute path", hint="name a folder that is not there, for a new data directory"
         )
     return Path(place)
 

@@ -166,7 +166,7 @@ def _refuse_changed(work: Work) -> None:
         now = structure(work, session).prints
     different = differences([one for one in prints if one.kind != "rows"], now)
     if different:
-        raise BackupError(f"{work.params['database']} was replaced and is not what the backup saw: {few(different)}")
+        raise BackupError(f"{work.params['database']} was replaced and differs from the backup: {few(different)}")
 
 
 def _wake(work: Work, about: Mapping[str, Any]) -> list[str]:

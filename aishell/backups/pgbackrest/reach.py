@@ -88,9 +88,7 @@ def account_of(data: str | None) -> str:
     except FileNotFoundError as error:
         if os.geteuid() != 0:
             return ours  # the server is on another host, which pgbackrest knows its own way to
-        raise BackupError(
-            f"{data} is not on this host", hint="run aishell as the user whose the repository is"
-        ) from error
+        raise BackupError(f"{data} is not on this host", hint="run aishell as the owner of the repository") from error
     except (PermissionError, KeyError):
         owner = "another account"
     if os.geteuid() != 0 and not os.access(data, os.R_OK | os.X_OK):

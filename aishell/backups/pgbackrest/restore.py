@@ -57,7 +57,7 @@ def _chosen(chain: Chain, until: str | None) -> tuple[Manifest, str | None]:
     try:
         moment = datetime.fromisoformat(until)
     except ValueError as error:
-        raise BackupError(f"{until!r} is no moment", hint="write it as 2026-11-21T03:15:00+00:00") from error
+        raise BackupError(f"invalid timestamp {until!r}", hint="write it as 2026-11-21T03:15:00+00:00") from error
     moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     first, last = links[0].details["ended_at"], links[-1].details["reaches"]
     begun = [one for one in links if datetime.fromisoformat(one.details["ended_at"]) <= moment]

@@ -117,7 +117,7 @@ def _parts(name: str) -> tuple[str, str]:
     """`"a""b".c` as its two names. Raises BackupError for what is none."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise BackupError(f"the dump sets {name!r}, which is no sequence of a schema")
+        raise BackupError(f"the dump sets {name!r}, which is not a sequence in a schema")
     return _plain(match[1]), _plain(match[2])
 
 

@@ -24,14 +24,14 @@ def is_scratch(place: str) -> bool:
 
 
 def place_of(work: Work, place: str) -> Path:
-    """Where to restore to. Raises BackupError for what is no absolute path."""
+    """Where to restore to. Raises BackupError for what is not an absolute path."""
     if is_scratch(place):
         from aishell.backups.postgresql.scratch import data_of
 
         return data_of(work, place)
     if not Path(place).is_absolute():
         raise BackupError(
-            f"{place!r} is no absolute path", hint="name a folder that is not there, for a new data directory"
+            f"{place!r} is not an absolute path", hint="name a folder that is not there, for a new data directory"
         )
     return Path(place)
 

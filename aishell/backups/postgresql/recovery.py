@@ -76,7 +76,7 @@ def _settings(base: Manifest, logs: Sequence[Manifest], until: str | None) -> di
     try:
         moment = datetime.fromisoformat(until)
     except ValueError as error:
-        raise BackupError(f"{until!r} is no moment", hint="write it as 2026-11-21T03:15:00+00:00") from error
+        raise BackupError(f"invalid timestamp {until!r}", hint="write it as 2026-11-21T03:15:00+00:00") from error
     moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     first = datetime.fromisoformat(base.details["ended_at"])
     last = datetime.fromisoformat(logs[-1].details["ended_at"]) if logs else first

@@ -172,7 +172,7 @@ def refuse_gaps(folder: Path, segments: Segments) -> None:
     names = set(segments.names)
     there = {path.name: path.stat().st_size for path in folder.iterdir()} if folder.is_dir() else {}
     problems = [f"{one} is missing" for one in sorted(names - there.keys())]
-    problems += [f"{one} is no segment of it" for one in sorted(there.keys() - names)]
+    problems += [f"{one} is not a segment of it" for one in sorted(there.keys() - names)]
     problems += [
         f"{one} has {size:,} bytes" for one, size in sorted(there.items()) if one in names and size != segments.bytes
     ]

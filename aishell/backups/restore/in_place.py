@@ -41,7 +41,7 @@ def require_safety(work: Work) -> None:
     entry = work.vault.catalog.find(name)
     if not entry.verified or entry.identity != work.server.identity:
         raise BackupError(
-            f"{name} is no verified backup of this database: {entry.wrong or entry.rung}",
+            f"{name} is not a verified backup of this database: {entry.wrong or entry.rung}",
             hint=f"{anew(work)}, and makes another",
         )
 
@@ -65,7 +65,7 @@ def refuse_other(work: Work, method: Method, manifest: Manifest, place: str) -> 
         return False
     different = differences(method.comparable(work, prints), method.prints(work, place))
     if different:
-        raise BackupError(f"{place} is not what the backup saw, and nothing was replaced: {few(different)}")
+        raise BackupError(f"{place} differs from the backup, and nothing was replaced: {few(different)}")
     return True
 
 

@@ -48,7 +48,7 @@ def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
         if expected is not None:
             compared = _compared(work, method, place, expected)
             if compared:
-                raise BackupError(f"{place} was restored and is not what the backup saw: {few(compared)}")
+                raise BackupError(f"{place} was restored and differs from the backup: {few(compared)}")
         return {
             "backup_id": entry.backup_id,
             "place": place,
@@ -117,7 +117,7 @@ def _came_back(work: Work, chain: Chain) -> int | None:
     finally:
         method.drop(work, place)
     if different:
-        raise BackupError(f"{manifest.backup_id} does not come back as it was: {few(different)}")
+        raise BackupError(f"restore test of {manifest.backup_id} failed: data differs: {few(different)}")
     return len(found)
 
 

@@ -47,7 +47,7 @@ def folder_of(name: str, beside: Path) -> Path:
     for path, names, _ in os.walk(Path(__file__).resolve().parent):
         if name in names:
             return Path(path) / name
-    raise CannotRestoreError(f"{beside} rests on {name}, which is not here")
+    raise CannotRestoreError(f"{beside} depends on {name}, which is missing")
 
 
 def chain_of(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
@@ -58,7 +58,7 @@ def chain_of(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
         if manifest["method"] != "sqlite":
             raise CannotRestoreError(f"{folder} is no backup of a SQLite database, but by {manifest['method']}")
         if folder in [known for known, _ in links]:
-            raise CannotRestoreError(f"{folder} rests on itself")
+            raise CannotRestoreError(f"{folder} depends on itself")
         links.append((folder, manifest))
         if manifest["kind"] == "full":
             return links[::-1]

@@ -297,12 +297,12 @@ def _inheriting(entry: Entry, known: Mapping[str, Entry]) -> Entry:
     while problem is None and at.kind != FULL:
         parent = known.get(at.parent or "")
         if parent is None or parent.backup_id in seen:
-            problem = f"it rests on {at.parent}, which is not there"
+            problem = f"it depends on {at.parent}, which is missing"
             break
         if parent.problem is not None:
-            problem = f"it rests on {parent.backup_id}, which is not sound"
+            problem = f"it depends on {parent.backup_id}, which is not sound"
         elif parent.differs is not None:
-            differs = differs or f"it rests on {parent.backup_id}, which does not come back as it was"
+            differs = differs or f"it depends on {parent.backup_id}, whose restored data differs"
         seen.add(parent.backup_id)
         at = parent
     return replace(entry, problem=problem, differs=differs)

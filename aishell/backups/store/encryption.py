@@ -24,7 +24,7 @@ def encrypt(paths: Iterable[Path], recipients: Sequence[str]) -> None:
     try:
         keys = [pyrage.x25519.Recipient.from_str(text) for text in recipients]
     except pyrage.RecipientError as error:
-        raise BackupError(f"one of backup_recipients is no age key: {error}") from error
+        raise BackupError(f"one of backup_recipients is not an age key: {error}") from error
     for path in paths:
         with writing(path):
             pyrage.encrypt_file(str(path), f"{path}{SUFFIX}", keys)

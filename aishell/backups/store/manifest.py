@@ -93,7 +93,7 @@ class Manifest:
             data["commands"] = tuple(data["commands"])
             return cls(**data)
         except (ValueError, TypeError, KeyError) as error:
-            raise BackupError(f"{where} is no manifest of a backup: {error!r}") from error
+            raise BackupError(f"{where} is not a backup manifest: {error!r}") from error
 
     def summary(self) -> dict[str, Any]:
         """What a list of backups shows of it."""

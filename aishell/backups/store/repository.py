@@ -32,7 +32,7 @@ def inside(root: Path, given: str | Path) -> Path:
     path = (root / given).resolve()
     if not str(given).strip() or path == root.resolve() or not path.is_relative_to(root.resolve()) or "$" in str(given):
         raise ParameterError(
-            f"{str(given)!r} is no place inside {root}",
+            f"{str(given)!r} is not inside {root}",
             hint="set `backups:` in config/aishell.yaml to where backups may be",
         )
     return path
@@ -161,7 +161,7 @@ class Repository:
         """Delete trash, or what an interrupted run left. Raises BackupError for anything else."""
         leftover = inside(self.root, leftover)
         if not leftover.name.startswith((TRASH, PARTIAL, WORK)):
-            raise BackupError(f"{leftover} is no leftover: it was not removed")
+            raise BackupError(f"{leftover} is not a leftover and was not removed")
         with writing(leftover):
             shutil.rmtree(leftover)
 

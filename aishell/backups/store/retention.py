@@ -126,7 +126,7 @@ def decide(
     waits = {backup.backup_id: reason for backup in candidates if (reason := frozen(backup)) is not None}
     turns = _turns(known, [backup for backup in candidates if backup.backup_id not in waits], rules.at_most)
     full_up = rules.at_most is not None and len(turns) >= rules.at_most
-    later = f"no more than {rules.at_most} in one run" if full_up else "what rests on it stays for now"
+    later = f"no more than {rules.at_most} in one run" if full_up else "what depends on it stays for now"
     for backup in candidates:
         if backup.backup_id not in turns:
             waits.setdefault(backup.backup_id, later)
@@ -225,9 +225,9 @@ def _apply(
     fulls = [backup for backup in good if backup.kind == FULL]
     names, children = {backup.backup_id for backup in good}, _children(mine)  # one between may be dated in the future
     for number, full in enumerate(fulls[: rules.count], 1):
-        why[full.backup_id].append(f"number {number} of the newest {rules.count}")
+        why[full.backup_id].append(f"#{number} of the {rules.count} newest")
         for child in names.intersection(_resting_on(full.backup_id, children)):
-            why[child].append(f"rests on number {number} of the newest {rules.count}")
+            why[child].append(f"needed by #{number} of the {rules.count} newest")
     for backup in good:
         if rules.days and (now - backup.at).total_seconds() <= rules.days * _DAY:
             why[backup.backup_id].append(f"younger than {rules.days:g} day(s)")
@@ -278,7 +278,7 @@ def _support(known: Mapping[str, Kept], why: Mapping[str, list[str]]) -> None:
             kept.add(parent)
             todo.append(parent)
     for parent, by in held.items():
-        why[parent].append(f"{by[0]} rests on it" if len(by) == 1 else f"{len(by)} others rest on it")
+        why[parent].append(f"{by[0]} depends on it" if len(by) == 1 else f"{len(by)} others depend on it")
 
 
 def _turns(known: Mapping[str, Kept], going: Sequence[Kept], at_most: int | None) -> dict[str, int]:

@@ -70,9 +70,9 @@ class Vault:
             if manifest.kind == FULL:
                 return links[::-1]
             if manifest.parent not in known or len(links) > len(known):
-                raise BackupError(f"{manifest.backup_id} rests on {manifest.parent}, which is not there")
+                raise BackupError(f"{manifest.backup_id} depends on {manifest.parent}, which is missing")
             at = known[manifest.parent]
-        raise BackupError(f"{entry.backup_id} rests on no full backup")
+        raise BackupError(f"{entry.backup_id} depends on no full backup")
 
     def manifest(self, entry: Entry) -> Manifest:
         """The manifest of a backup; one that is damaged or another one makes it count for nothing."""

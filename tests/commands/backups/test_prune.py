@@ -30,8 +30,8 @@ def test_what_goes_and_stays_is_shown_with_the_rule(aishell, shop):
     out = aishell("backups", "prune", "--dry-run").expect(0).out
     lines = {name: next(line for line in out.splitlines() if name in line) for name in (old, full, increment)}
     assert "no rule keeps it" in lines[old]
-    assert "newest verified full; number 1 of the newest 1" in lines[full]
-    assert "rests on number 1 of the newest 1" in lines[increment]
+    assert "newest verified full; #1 of the 1 newest" in lines[full]
+    assert "needed by #1 of the 1 newest" in lines[increment]
     document = prune(aishell, "--dry-run")
     assert (document["dry_run"], document["removed"]) == (True, [])
     assert {row["backup_id"]: row["becomes"] for row in document["backups"]} == {

@@ -204,7 +204,7 @@ SQLITE = make_server("sqlite", version=(3, 40, 1), database="/srv/shop.db", data
         ({"place": "shop"}, "is the database itself"),
         ({"made": manifest().summary()}, "cannot be restored into postgresql"),
         ({"made": manifest().summary(), "server": SQLITE, "place": "/srv/shop.db"}, "is the database itself"),
-        ({"made": manifest().summary(), "server": SQLITE, "place": "copy.db"}, "is no path"),
+        ({"made": manifest().summary(), "server": SQLITE, "place": "copy.db"}, "is not a file path"),
         ({"made": manifest().summary(), "server": SQLITE, "place": "/x", "only": ["t"]}, "as a whole"),
         ({"made": manifest().summary(), "server": SQLITE, "place": "/x", "until": "2026-11-21"}, "as a whole"),
         ({"made": {**DUMP, "method": "pg_basebackup"}, "only": ["public.orders"]}, "from a pg_basebackup backup"),
@@ -238,8 +238,7 @@ def test_the_summary_of_a_restore_tells_whether_it_was_compared():
     task = Task("backup_restore", "shop", {"backup": ID})
     same = result("restore", place="p", compared=True, differences=[])
     assert (
-        BackupRestoreAgent().summarise(task, [same])[1]
-        == f"{ID} was restored into p. Every object is what the backup saw."
+        BackupRestoreAgent().summarise(task, [same])[1] == f"{ID} was restored into p. Every object matches the backup."
     )
     alone = result("restore", place="p", compared=False, differences=[])
     assert BackupRestoreAgent().summarise(task, [alone])[1] == f"{ID} was restored into p."

@@ -161,7 +161,7 @@ def test_an_index_breaks_a_tie():
 def test_a_named_column_must_exist_and_be_a_time():
     with pytest.raises(UnknownNameError, match="created_ad"):
         steps(inputs={"date_column": "created_ad"})
-    with pytest.raises(ParameterError, match="is no time"):
+    with pytest.raises(ParameterError, match="is not a date column"):
         steps(inputs={"date_column": "message"}, age={"oldest": "aaa", "newest": "zzz"})
     with pytest.raises(ParameterError, match="its type is json"):
         steps(columns=[column("created_at", "json")], inputs={"date_column": "created_at"})

@@ -130,7 +130,7 @@ def test_a_manifest_that_cannot_be_read_is_told_with_its_place(tmp_path):
     folder = tmp_path / "t" / "p.l" / "x"
     made(folder, (1,))
     (folder / "manifest.json").write_text("{}")
-    with pytest.raises(ArchiveError, match="is no manifest of an archive"):
+    with pytest.raises(ArchiveError, match="is not an archive manifest"):
         shelf.read_manifest(folder)
     ((path, error),) = shelf.archives(tmp_path)
     assert path == folder

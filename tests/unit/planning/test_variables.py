@@ -47,18 +47,18 @@ def test_a_reference_is_read_into_step_root_and_path(text, step, root, path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no reference"),
+        ("", "is not a reference"),
         ("steps", "names no step"),
         ("steps.a", "must name an output"),
         ("steps.a.result", "must name an output"),
         ("step_0", "must name an output"),
         ("nobody.x", "unknown variable 'nobody'"),
-        ("task.", "is no reference"),
-        ("task..x", "is no reference"),
-        ("steps.a.output.files[-1]", "is no reference"),
-        ("steps.a.output.files[x]", "is no reference"),
-        ("steps.a.output + 1", "is no reference"),
-        ("__import__('os')", "is no reference"),
+        ("task.", "is not a reference"),
+        ("task..x", "is not a reference"),
+        ("steps.a.output.files[-1]", "is not a reference"),
+        ("steps.a.output.files[x]", "is not a reference"),
+        ("steps.a.output + 1", "is not a reference"),
+        ("__import__('os')", "is not a reference"),
     ],
 )
 def test_what_is_no_reference_is_refused_with_its_text(text, said):

@@ -32,7 +32,7 @@ def test_the_one_behind_whom_anybody_may_be_does_not(lent: Path, at_socket: bool
 
 
 def test_who_has_no_entry_decides_with_access_to_the_site_alone(lent: Path):
-    with pytest.raises(DeniedError, match="no user of this host"):
+    with pytest.raises(DeniedError, match="not a user of this host"):
         require_user(STRANGER, at_socket=True)
     require_user(STRANGER, at_socket=False)
 

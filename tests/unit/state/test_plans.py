@@ -99,4 +99,4 @@ def test_a_plan_that_was_edited_is_refused(path, value):
     ],
 )
 def test_what_is_no_saved_plan_is_refused(text):
-    assert "is no saved plan" in refused(text)
+    assert "is not a saved plan" in refused(text)

@@ -3,7 +3,7 @@
 
 SELECT CASE WHEN i.inhrelid IS NULL THEN 'do' WHEN i.pending THEN 'finalize' ELSE 'detach' END AS next,
        CASE WHEN NOT pg_has_role(c.relowner, 'USAGE')
-              THEN format('it belongs to %s, and %s is no member of that role', pg_get_userbyid(c.relowner), current_user)
+              THEN format('it belongs to %s, and %s is not a member of that role', pg_get_userbyid(c.relowner), current_user)
             WHEN f.newest >= :cutoff
               THEN format('it holds a row of %s, which is not before the cut-off: look at it by hand', f.newest)
             -- A partition by ranges has no NULL; a table that was detached can have been given some.

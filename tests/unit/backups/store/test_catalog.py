@@ -55,13 +55,13 @@ def test_a_chain_is_as_good_as_its_worst_link(here):
     assert [entry.verified for entry in here.catalog.all()] == [True, True, True]
     here.catalog.failed(full.backup_id, "it has holes")
     problems = {entry.backup_id: entry.problem for entry in here.catalog.all()}
-    assert problems[one.backup_id] == f"it rests on {full.backup_id}, which is not sound"
+    assert problems[one.backup_id] == f"it depends on {full.backup_id}, which is not sound"
     assert "is not sound" in str(problems[two.backup_id])
     assert here.newest("shop", "it") is None
     here.catalog.proven(full.backup_id, VERIFIED)
     assert [entry.verified for entry in here.catalog.all()] == [True, True, True]
     here.catalog.forget([one.backup_id])
-    assert here.catalog.find(two.backup_id).problem == f"it rests on {one.backup_id}, which is not there"
+    assert here.catalog.find(two.backup_id).problem == f"it depends on {one.backup_id}, which is missing"
 
 
 def test_one_whose_folder_is_gone_is_no_backup(here):
@@ -210,7 +210,7 @@ def test_a_chain_that_does_not_hang_together_is_refused(here):
     with pytest.raises(BackupError, match="was not made on"):
         here.chain(here.catalog.add(loose, folder))
     here.catalog.forget([full.backup_id])
-    with pytest.raises(BackupError, match="which is not there"):
+    with pytest.raises(BackupError, match="which is missing"):
         here.chain(child)
 
 
@@ -255,7 +255,7 @@ def test_a_catalog_with_whole_paths_is_mended_when_it_is_made_again(here, tmp_pa
 def test_a_backup_outside_the_folder_of_backups_is_not_entered(here, tmp_path):
     entry = put(here, 1)
     shutil.copytree(entry.folder, tmp_path / "outside" / entry.backup_id)
-    with pytest.raises(ParameterError, match="is no place inside"):
+    with pytest.raises(ParameterError, match="is not inside"):
         here.catalog.add(here.repository.manifest(entry.folder), tmp_path / "outside" / entry.backup_id)
 
 
@@ -284,7 +284,7 @@ def test_what_did_not_come_back_as_it_was_counts_for_nothing_until_it_does(here)
     assert found.wrong == "a row is missing"
     inherited = here.catalog.find(child.backup_id)
     assert (inherited.verified, inherited.problem) == (False, None)
-    assert "does not come back as it was" in str(inherited.differs)
+    assert "whose restored data differs" in str(inherited.differs)
     assert not here.proven(entry.backup_id, VERIFIED).verified, "to read it tells nothing of that"
     wiped(here)
     rebuild(here)

@@ -62,7 +62,7 @@ def sealed(body: object) -> str:
 
 @pytest.mark.parametrize("body", [{}, [], 7, {"version": VERSION}, {"version": 1, "files": [{}], "prints": None}])
 def test_what_is_none_is_refused_though_its_digest_is_right(body):
-    with pytest.raises(BackupError, match="is no manifest"):
+    with pytest.raises(BackupError, match="is not a backup manifest"):
         Manifest.of(sealed(body), "here")
 
 

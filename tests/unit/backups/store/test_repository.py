@@ -69,7 +69,7 @@ def test_what_an_earlier_attempt_left_is_not_mixed_in(repository):
 
 @pytest.mark.parametrize("given", ["", " ", ".", "..", "../x", "/etc", "a/../..", "$HOME/x", "${BACKUPS}/x", "x$", "/"])
 def test_places_outside_and_variables_that_nobody_filled_in_are_refused(tmp_path, given):
-    with pytest.raises(ParameterError, match="is no place inside"):
+    with pytest.raises(ParameterError, match="is not inside"):
         inside(tmp_path / "backups", given)
 
 
@@ -137,7 +137,7 @@ def test_only_what_has_the_name_of_a_backup_is_removed(repository, tmp_path):
     for place in (repository.root / "shop", tmp_path, repository.root, Path("/"), Path()):
         with pytest.raises((BackupError, ParameterError)):
             repository.remove(place)
-    with pytest.raises(BackupError, match="is no leftover"):
+    with pytest.raises(BackupError, match="is not a leftover"):
         repository.delete(repository.root / "shop" / ID)
     assert [path.name for path, _ in repository.all()] == [ID]
 

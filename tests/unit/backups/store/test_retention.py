@@ -253,9 +253,9 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
             Rules(count=1),
             {
                 "d1": "newer than the newest verified full; of what a restore replaced; "
-                "kept as the others are (newest verified full, number 1 of the newest 1)",
-                "i1.5": "newer than the newest verified full; rests on number 1 of the newest 1",
-                "d2": "newest verified full; number 1 of the newest 1; i1.5 rests on it",
+                "kept as the others are (newest verified full, #1 of the 1 newest)",
+                "i1.5": "newer than the newest verified full; needed by #1 of the 1 newest",
+                "d2": "newest verified full; #1 of the 1 newest; i1.5 depends on it",
                 "d9": "goes",
             },
         ),
@@ -263,15 +263,15 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
         (
             [day(1), day(2), day(3)],
             Rules(count=2),
-            {"d1": "newest verified full; number 1 of the newest 2", "d2": "number 2 of the newest 2", "d3": "goes"},
+            {"d1": "newest verified full; #1 of the 2 newest", "d2": "#2 of the 2 newest", "d3": "goes"},
         ),
         (
             [day(3), increment(2, "d3"), increment(1, "i2"), day(9)],
             Rules(count=1),
             {
-                "i1": "newer than the newest verified full; rests on number 1 of the newest 1",
-                "i2": "newer than the newest verified full; rests on number 1 of the newest 1; i1 rests on it",
-                "d3": "newest verified full; number 1 of the newest 1; i2 rests on it",
+                "i1": "newer than the newest verified full; needed by #1 of the 1 newest",
+                "i2": "newer than the newest verified full; needed by #1 of the 1 newest; i1 depends on it",
+                "d3": "newest verified full; #1 of the 1 newest; i2 depends on it",
                 "d9": "goes",
             },
         ),
@@ -281,7 +281,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
             {
                 "bad": "newer than the newest verified full",
                 "d1": "not verified yet; newer than the newest verified full",
-                "d2": "newest verified full; number 1 of the newest 1",
+                "d2": "newest verified full; #1 of the 1 newest",
                 "d3": "goes",
             },
         ),
@@ -289,7 +289,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
             [day(1), day(2, compared=True), day(3, compared=True), day(4, pinned=True)],
             Rules(count=1),
             {
-                "d1": "newest verified full; number 1 of the newest 1",
+                "d1": "newest verified full; #1 of the 1 newest",
                 "d2": "newest restored and compared",
                 "d3": "goes",
                 "d4": "pinned",
@@ -300,8 +300,8 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
             Rules(count=1),
             {
                 "i0.5": "newer than the newest verified full",
-                "d1": "newer than the newest verified full; i0.5 rests on it",
-                "d2": "newest verified full; number 1 of the newest 1",
+                "d1": "newer than the newest verified full; i0.5 depends on it",
+                "d2": "newest verified full; #1 of the 1 newest",
             },
         ),
         (
@@ -309,7 +309,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
             Rules(count=1),
             {
                 "d-2": "dated in the future; newer than the newest verified full",
-                "d1": "newest verified full; number 1 of the newest 1",
+                "d1": "newest verified full; #1 of the 1 newest",
                 "d2": "goes",
             },
         ),
@@ -336,7 +336,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
             [day(0), *(day(number) for number in range(1, 5))],
             Rules(count=1, at_most=2),
             {
-                "d0": "newest verified full; number 1 of the newest 1",
+                "d0": "newest verified full; #1 of the 1 newest",
                 "d4": "goes",
                 "d3": "goes",
                 "d2": "no more than 2 in one run",
@@ -347,7 +347,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
             [day(0), day(9), increment(8, "d9"), increment(7, "i8")],
             Rules(count=1, at_most=1),
             {
-                "d0": "newest verified full; number 1 of the newest 1",
+                "d0": "newest verified full; #1 of the 1 newest",
                 "i7": "goes",
                 "i8": "no more than 1 in one run",
                 "d9": "no more than 1 in one run",
@@ -357,7 +357,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
             [day(0), day(9), increment(8, "d9"), increment(7, "d9")],
             Rules(count=1, at_most=2),
             {
-                "d0": "newest verified full; number 1 of the newest 1",
+                "d0": "newest verified full; #1 of the 1 newest",
                 "i8": "goes",
                 "i7": "goes",
                 "d9": "no more than 2 in one run",
@@ -380,7 +380,7 @@ def test_one_that_waits_keeps_what_it_rests_on_and_says_so():
         history, Rules(count=1), NOW, frozen=lambda b: "its disk is away" if b.kind == INCREMENTAL else None
     )
     assert {d.backup.backup_id: d.waits for d in decisions} == {
-        "d0": None, "i8": "its disk is away", "d9": "what rests on it stays for now",
+        "d0": None, "i8": "its disk is away", "d9": "what depends on it stays for now",
     }  # fmt: skip
 
 
