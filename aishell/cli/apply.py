@@ -20,8 +20,8 @@ from aishell.moments import at
     epilog="Examples:  aishell apply shop.plan --dry-run   ·   aishell apply shop.plan --yes --until 05:30",
 )
 @click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--url", metavar="URL", help="The target again, where its URL held a password: passwords are not saved.")
-@click.option("--environment", metavar="E", help="What the target of a URL is; production unless said otherwise.")
+@click.option("--url", metavar="URL", help="The target's URL, if it held a password: passwords are not saved.")
+@click.option("--environment", metavar="E", help="Environment of a target given by URL (default: production).")
 @run_options
 @click.pass_context
 def apply(
@@ -39,7 +39,7 @@ def apply(
     """Preview and execute a plan that `aishell plan --out` saved.
 
     Refused when a table of it is gone, was replaced or has grown, or a tool was changed (exit 1), and when others than you could
-    have written the file (exit 2). Asks as `run` does.
+    have written the file (exit 2). Asks like `run`.
     """
     from aishell.cli.console import write_json
     from aishell.cli.output import Screen

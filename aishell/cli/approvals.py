@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from aishell.cli.afar import Kind
 
 SOCKET = click.option(
-    "--socket", "socket_", metavar="PATH", help="Answer at a daemon's socket, as the user you are; no site is opened."
+    "--socket",
+    "socket_",
+    metavar="PATH",
+    help="Answer through a daemon's socket as the current user; no site is opened.",
 )
 
 
@@ -45,7 +48,7 @@ _WAITS: dict[str, Kind] = {"id": str, "asked_at": datetime, "until": datetime}
 
 @click.group(cls=LazyGroup)
 def approvals() -> None:
-    """Steps, and results of stages of workflows (`review: true`), that wait for a person."""
+    """Steps, and results of workflow stages with `review: true`, that wait for a person."""
 
 
 @approvals.command(
@@ -56,7 +59,7 @@ def approvals() -> None:
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, socket_: str | None, output: str) -> None:
-    """What waits now."""
+    """List what is pending."""
     from aishell.cli.afar import documents
     from aishell.cli.listing import show_rows
     from aishell.serving.answers import waiting
@@ -77,7 +80,7 @@ def list_(ctx: click.Context, /, socket_: str | None, output: str) -> None:
 @OUTPUT
 @click.pass_context
 def show(ctx: click.Context, /, approval: str, socket_: str | None, output: str) -> None:
-    """Exactly what would run, why it asks, and what it is bound to."""
+    """Show exactly what would run, why it needs approval, and what the approval is bound to."""
     from aishell.cli.approval_text import lines
     from aishell.cli.console import write_json
     from aishell.cli.listing import title
@@ -97,11 +100,11 @@ def show(ctx: click.Context, /, approval: str, socket_: str | None, output: str)
 @approvals.command(epilog="Example:  aishell approvals approve 1b2c --reason 'window agreed with the shop team'")
 @click.argument("approval", metavar="ID")
 @click.option("--reason", default="", metavar="TEXT")
-@click.option("--confirm-target", metavar="NAME", help="The target's name, which a review asks for.")
+@click.option("--confirm-target", metavar="NAME", help="Name of the target, required by a review.")
 @SOCKET
 @click.pass_context
 def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: str | None, socket_: str | None) -> None:
-    """Approve a step exactly as shown; what has changed until it runs voids the answer."""
+    """Approve a step exactly as shown; any change before it runs voids the approval."""
     from aishell.cli.asking import ask
     from aishell.reporting.units import printable
     from aishell.serving import answers
@@ -137,9 +140,9 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
 @SOCKET
 @click.pass_context
 def edit(ctx: click.Context, /, approval: str, pairs: tuple[str, ...], reason: str, socket_: str | None) -> None:
-    """Other parameters for a step. It is asked about again with its new statements, under a new digest.
+    """Change a step's parameters. It is then pending again, with new statements and a new digest.
 
-    Only how much and how fast can be edited (`editable` in `tools show`): never what it is done to, from where or where to.
+    Only parameters for amount and pace can be edited (`editable` in `tools show`), never the object of a step.
     """
     from aishell.serving import answers
 
@@ -158,7 +161,7 @@ def edit(ctx: click.Context, /, approval: str, pairs: tuple[str, ...], reason: s
 @SOCKET
 @click.pass_context
 def reject(ctx: click.Context, /, approval: str, reason: str, socket_: str | None) -> None:
-    """Refuse a step; the run goes on without it."""
+    """Reject a step; the run continues without it."""
     from aishell.serving import answers
 
     if socket_:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=LazyGroup)
 def archives() -> None:
-    """Rows that left their tables, in files that were checked against the database."""
+    """Archived rows, in files verified against the database."""
 
 
 @archives.command(
@@ -31,7 +31,7 @@ def archives() -> None:
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, output: str) -> None:
-    """Every archive of the site, the oldest first."""
+    """List every archive of the site, oldest first."""
     from aishell.agents.log_cleanup.dates import as_date
     from aishell.archives import fates, shelf
     from aishell.cli.listing import show_rows
@@ -83,7 +83,7 @@ def list_(ctx: click.Context, /, output: str) -> None:
 @OUTPUT
 @click.pass_context
 def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
-    """Read archives from beginning to end and compare them with what the database counted. All of them, or those named.
+    """Read archives in full and compare them with what the database counted: all of them, or those named.
 
     Exit 1 when one is damaged.
     """
@@ -123,16 +123,16 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     "aishell archives load 20261121T031500Z-1a2b3c4d-archive_app_log --table scratch.app_log --yes",
 )
 @click.argument("name", metavar="ARCHIVE")
-@click.option("--table", metavar="T", help="The table to load into; else the one the rows came from.")
+@click.option("--table", metavar="T", help="Table to load into (default: the one the rows came from).")
 @target_options
 @run_options
 @click.pass_context
 def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) -> None:
-    """Put the rows of an archive into a table, the one they came from or another of the same columns.
+    """Load the rows of an archive into the table they came from, or another with the same columns.
 
     What went or changed with them is put back too, unless --table names another table. Without --target or --url into the
     database they came from. Rows whose key is there already stay as they are, and rows that the
-    clean-up did not delete are left out. The archive is checked while it is read; previews and asks as `run` does.
+    clean-up did not delete are left out. The archive is verified while it is read. Previews and asks like `run`.
     """
     from aishell.archives import fates, shelf
     from aishell.cli.run import run_all
@@ -171,9 +171,9 @@ def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) ->
 @OUTPUT
 @click.pass_context
 def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
-    """Remove the unfinished archives of runs that have ended. Asks before.
+    """Remove unfinished archives of runs that have ended, after asking.
 
-    Finished archives stay, and so does what a run can still go on with: to give that up, cancel the run first.
+    Finished archives are kept, and so are those that a run can still resume: cancel the run first to give them up.
     """
     from aishell.backups.leftovers import ARCHIVE, leftovers
     from aishell.cli.asking import confirm

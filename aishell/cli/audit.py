@@ -28,7 +28,7 @@ _HEAD = re.compile(r"[0-9a-f]{16,64}")
 
 @click.group(cls=LazyGroup)
 def audit() -> None:
-    """The append-only log of everything that was decided and sent."""
+    """The append-only log of every decision and statement."""
 
 
 @audit.command(epilog="Example:  aishell audit verify --against 6dfa81d17d5fe3f0")
@@ -37,14 +37,14 @@ def audit() -> None:
     "--against",
     metavar="HEAD|FILE",
     multiple=True,
-    help="A head that was printed earlier, an export, or a copy of the file beside the store; may be repeated.",
+    help="A head printed earlier, an export, or a copy of the anchor file beside the store; may be repeated.",
 )
 @OUTPUT
 @click.pass_context
 def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], output: str) -> None:
-    """Check the log: its hashes, the runs and steps it tells of, the head that the last run left. Exit 1 when broken.
+    """Verify the log: its hashes, its runs and steps, and the head left by the last run. Exit 1 if it is broken.
 
-    Events that were sealed are checked where their files are given with --against.
+    Sealed events are verified if their files are given with --against.
     """
     from aishell.cli.console import write_json
     from aishell.reporting.units import printable
@@ -131,7 +131,7 @@ def _copy(path: Path) -> Anchor | list[dict[str, Any]]:
     "path",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Move the older part of the log into a new file, out of the state store.",
+    help="Move the older part of the log out of the state store into a new file.",
 )
 @click.option(
     "--older-than",
@@ -142,7 +142,7 @@ def _copy(path: Path) -> Anchor | list[dict[str, Any]]:
 )
 @click.pass_context
 def export(ctx: click.Context, /, run_id: str | None, path: Path | None, days: float | None) -> None:
-    """Every event as a line of JSON, hashes included.
+    """Export every event as a line of JSON, with its hash.
 
     With --seal the older part, whole runs that are over, is moved into FILE; the log stays whole, and FILE can be checked
     against it with `audit verify --against FILE`.

@@ -14,18 +14,18 @@ from aishell.cli.streams import say
 
 @click.group(cls=LazyGroup)
 def backlog() -> None:
-    """What the windows of runs left undone. The next run of the same agent on the same target begins with it."""
+    """Work that did not fit into a window. The next run of the same agent on the same target starts with it."""
 
 
 @backlog.command(
     "list", epilog="Examples:  aishell backlog list --target shop   ·   aishell backlog list --output json"
 )
-@click.option("--target", metavar="T", help="Only what was left on this target.")
-@click.option("--agent", metavar="A", help="Only what this agent left.")
+@click.option("--target", metavar="T", help="Only items of this target.")
+@click.option("--agent", metavar="A", help="Only items of this agent.")
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, target: str | None, agent: str | None, output: str) -> None:
-    """Every item: since when and why it waits, how many runs left it, and what it is expected to take."""
+    """List every item: since when and why it waits, how many runs left it, and how long it should take."""
     from aishell.cli.listing import show_rows, title
     from aishell.reporting.units import about, duration
 
@@ -53,10 +53,10 @@ def list_(ctx: click.Context, /, target: str | None, agent: str | None, output: 
     epilog="Examples:  aishell backlog drop 3   ·   aishell backlog drop 3 4 --reason 'the table is retired'"
 )
 @click.argument("numbers", metavar="ID...", nargs=-1, required=True, type=click.IntRange(1))
-@click.option("--reason", default="", metavar="TEXT", help="Why, for the audit log.")
+@click.option("--reason", default="", metavar="TEXT", help="Reason, for the audit log.")
 @click.pass_context
 def drop(ctx: click.Context, /, numbers: tuple[int, ...], reason: str) -> None:
-    """Forget items. Work that a later plan calls for, and its window leaves undone, comes back."""
+    """Forget items. They come back if a later plan calls for them and its window leaves them undone."""
     from aishell.reporting.units import printable
     from aishell.state.runs import who
 

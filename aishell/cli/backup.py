@@ -43,19 +43,23 @@ def inputs(
     epilog="Examples:  aishell run backup --type full --dry-run   ·   aishell run backup --type full --restore-test --yes   ·   "
     "aishell run backup --type incremental --cleanup-old --set 'retention={count: 7}' --yes",
 )
-@click.option("--type", "backup_type", type=click.Choice(["full", "incremental"]), help="full unless said otherwise.")
-@click.option("--destination", metavar="FOLDER", help="Where in the folder of backups.")
-@click.option("--parent", metavar="BACKUP", help="What an incremental one goes on from; else the newest verified one.")
+@click.option(
+    "--type", "backup_type", type=click.Choice(["full", "incremental"]), help="Type of backup (default: full)."
+)
+@click.option("--destination", metavar="FOLDER", help="Subfolder of the backup store.")
+@click.option(
+    "--parent", metavar="BACKUP", help="Backup that an incremental one builds on (default: the newest verified one)."
+)
 @click.option(
     "--physical",
     is_flag=True,
-    help="The files of the whole server instead of the rows of this database; not for SQLite.",
+    help="Copy the files of the whole server instead of the rows of this database; not for SQLite.",
 )
 @click.option(
-    "--compare/--no-compare", default=None, help="Keep fingerprints of every table, to compare a restored one with."
+    "--compare/--no-compare", default=None, help="Record a fingerprint of every table, to compare a restored copy with."
 )
-@click.option("--restore-test", is_flag=True, help="Restore it into scratch, compare, and remove that again.")
-@click.option("--cleanup-old", is_flag=True, help="Then remove what retention lets go.")
+@click.option("--restore-test", is_flag=True, help="Restore it into a scratch place, compare, and remove the copy.")
+@click.option("--cleanup-old", is_flag=True, help="Then remove backups past their retention.")
 @click.option(
     "--option",
     "options",
@@ -68,5 +72,5 @@ def inputs(
 @run_options
 @click.pass_context
 def backup(ctx: click.Context, /, **options: Any) -> None:
-    """Back a database up, read the backup from beginning to end, and if asked restore and compare it."""
+    """Back up a database, read the backup in full, and on request restore and compare it."""
     run_agent(ctx, options)

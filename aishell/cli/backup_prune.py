@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     "aishell backups prune --set count=7 --set monthly=12 --dry-run",
 )
 @click.option("--target", metavar="T", help="Only backups of this target.")
-@click.option("--dry-run", is_flag=True, help="Show what would go, and why the rest stays.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and why the rest is kept.")
 @click.option("--yes", is_flag=True, help="Remove without asking.")
-@click.option("--set", "pairs", multiple=True, metavar="RULE=N", help="A rule instead of the configured one.")
+@click.option("--set", "pairs", multiple=True, metavar="RULE=N", help="Override a retention rule.")
 @click.option(
-    "--despite-failure", is_flag=True, help="Also while the last backup failed, as when there is no room for another."
+    "--despite-failure", is_flag=True, help="Remove even if the last backup failed, for example when the disk is full."
 )
 @OUTPUT
 @click.pass_context
@@ -46,11 +46,11 @@ def prune(
     despite_failure: bool,
     output: str,
 ) -> None:
-    """Remove the backups that no rule of `retention` in config/agents/backup.yaml keeps. Shows why each stays; asks before.
+    """Remove backups that no rule of `retention` in config/agents/backup.yaml keeps. Shows why each is kept, and asks first.
 
-    Whatever the rules say, these stay: of each database the newest verified full backup, the newest that was restored and
-    compared, all that is newer, what was never verified, what is pinned, and what a kept one depends on. Nothing goes after a
-    failed backup.
+    Always kept, whatever the rules say: of each database the newest verified full backup, the newest that was restored and
+    compared, all that is newer, what was never verified, what is pinned, and what a kept one depends on. Nothing is removed
+    after a failed backup.
     """
     from aishell.backups.store.pruning import decisions
     from aishell.cli.keeping import agree, entries_of, keeper

@@ -36,19 +36,26 @@ _CUT = 34
 )
 @click.argument("backup", metavar="BACKUP")
 @click.option(
-    "--to", "place", metavar="PLACE", help="The new database, file or data directory; else a name is made and printed."
+    "--to",
+    "place",
+    metavar="PLACE",
+    help="New database, file or data directory (default: a generated name, which is printed).",
 )
 @click.option(
-    "--point-in-time", metavar="T", help="As of this moment (ISO 8601), where the backup's method can do that."
+    "--point-in-time", metavar="T", help="Restore to this time (ISO 8601), if the backup's method supports it."
 )
-@click.option("--tables", "only", metavar="T,T", help="Only these tables, where the backup's method can do that.")
+@click.option("--tables", "only", metavar="T,T", help="Restore only these tables, if the backup's method supports it.")
 @click.option(
     "--in-place",
     is_flag=True,
-    help="Then put it in the place of the database, which is kept under another name; a safety backup is made before.",
+    help="Replace the database with the restored copy; the old one is kept under another name, after a safety backup.",
 )
-@click.option("--without-safety-backup", is_flag=True, help="In place: where the database is too broken for one.")
-@click.option("--terminate", is_flag=True, help="In place, PostgreSQL: end the sessions that are in the database.")
+@click.option(
+    "--without-safety-backup",
+    is_flag=True,
+    help="With --in-place: skip the safety backup of a database too broken for one.",
+)
+@click.option("--terminate", is_flag=True, help="With --in-place on PostgreSQL: terminate sessions in the database.")
 @click.option("--no-compare", is_flag=True, help="Do not compare the restored data with the backup.")
 @click.option(
     "--option",
@@ -57,9 +64,9 @@ _CUT = 34
     metavar="NAME=VALUE",
     help="A parameter of the engine's tool, e.g. jobs=4; `aishell tools show restore_backup` lists them.",
 )
-@click.option("--target", metavar="T", help="The server to restore into; else the backup's own target.")
+@click.option("--target", metavar="T", help="Server to restore into (default: the backup's own target).")
 @click.option("--url", metavar="URL", help="A server that is not configured, e.g. postgresql://dba@db2/postgres.")
-@click.option("--environment", metavar="E", help="What --url is; production unless said otherwise.")
+@click.option("--environment", metavar="E", help="Environment of --url (default: production).")
 @run_options
 @click.pass_context
 def restore(

@@ -29,11 +29,11 @@ COPIES = "verify_copies"
 )
 @click.argument("names", nargs=-1, metavar="[BACKUP]...")
 @click.option("--target", metavar="T", help="Every backup of this target.")
-@click.option("--copies", is_flag=True, help="Read their copies in second places instead.")
+@click.option("--copies", is_flag=True, help="Read the copies in second places instead.")
 @OUTPUT
 @click.pass_context
 def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, copies: bool, output: str) -> None:
-    """Read backups, and what they rest on, from beginning to end: all of them, those of a target, or those named.
+    """Read backups, and those they depend on, in full: all of them, those of a target, or those named.
 
     Every file is compared with the manifest and then read by the engine's own programs. Asks nothing of the database, which
     may be gone. What is damaged counts for nothing from then on: exit 1, naming what is wrong. With --copies the same is done to

@@ -37,7 +37,7 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def backups() -> None:
-    """Backups, and how far each was proven: written, checksummed, readable, restored and compared."""
+    """Backups, and how far each was verified: written, checksummed, readable, restored and compared."""
 
 
 @backups.command(
@@ -49,9 +49,9 @@ def backups() -> None:
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, target: str | None, output: str) -> None:
-    """Every backup that the catalog knows, the oldest first. Names what was left unfinished and what is damaged.
+    """List every backup in the catalog, oldest first, with what is unfinished or damaged.
 
-    Exit 1 when the manifest of one is damaged, or it is not where it was.
+    Exit 1 if a manifest is damaged or a backup is missing.
     """
     from aishell.cli.keeping import entries_of
     from aishell.cli.listing import show_rows
@@ -105,7 +105,7 @@ def _tell_of_folder(site: Site, target: str | None) -> bool:
 @OUTPUT
 @click.pass_context
 def show(ctx: click.Context, /, backup: str, output: str) -> None:
-    """One backup: where it came from, what it is made of, what it depends on, and what was proven of it."""
+    """Show one backup: its source, its files, what it depends on, and how far it was verified."""
     from aishell.cli.console import write_json
     from aishell.cli.listing import title
     from aishell.reporting.units import printable, size
@@ -158,7 +158,7 @@ def _document(site: Site, entry: Entry) -> dict[str, Any]:
 @click.argument("names", nargs=-1, required=True, metavar="BACKUP...")
 @click.pass_context
 def pin(ctx: click.Context, /, names: tuple[str, ...]) -> None:
-    """Keep backups whatever retention says, with what they rest on."""
+    """Keep backups, and those they depend on, whatever retention says."""
     _pin(open_site(ctx), names, True)
 
 
@@ -166,7 +166,7 @@ def pin(ctx: click.Context, /, names: tuple[str, ...]) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="BACKUP...")
 @click.pass_context
 def unpin(ctx: click.Context, /, names: tuple[str, ...]) -> None:
-    """Leave pinned backups to retention again."""
+    """Unpin backups: retention applies to them again."""
     _pin(open_site(ctx), names, False)
 
 
@@ -185,8 +185,8 @@ def _pin(site: Site, names: tuple[str, ...], pinned: bool) -> None:
     cls=ShowsExamples,
     epilog="Examples:  aishell backups rebuild-catalog   ·   aishell backups rebuild-catalog --yes --output json",
 )
-@click.option("--yes", is_flag=True, help="Forget without asking those that are not in the folder any more.")
-@click.option("--all-gone", is_flag=True, help="Go on though none of those that are known is in the folder.")
+@click.option("--yes", is_flag=True, help="Forget missing backups without asking.")
+@click.option("--all-gone", is_flag=True, help="Continue even if none of the known backups is in the folder.")
 @OUTPUT
 @click.pass_context
 def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: str) -> None:

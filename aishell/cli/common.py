@@ -95,7 +95,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--all", "every", is_flag=True, help="Every configured target."),
             click.option("--label", metavar="L", help="Every target with this label."),
             click.option("--url", metavar="URL", help="A database that is not configured, e.g. sqlite:///shop.db."),
-            click.option("--environment", metavar="E", help="What --url is; production unless said otherwise."),
+            click.option("--environment", metavar="E", help="Environment of --url (default: production)."),
         )
     ):
         command = option(command)
@@ -108,7 +108,9 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         (
             click.option("--dry-run", is_flag=True, help="Inspect and preview; write nothing to the target."),
             click.option(
-                "--yes", is_flag=True, help="Approve what policy lets be pre-approved (risk medium by default)."
+                "--yes",
+                is_flag=True,
+                help="Approve steps that the policy allows to be pre-approved (up to medium risk by default).",
             ),
             click.option(
                 "--non-interactive", is_flag=True, help="Never prompt: steps needing approval stay pending (exit 3)."
@@ -117,15 +119,20 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--until",
                 metavar="HH:MM",
                 callback=clock_time,
-                help="Start no step that does not fit before this time of the target's zone.",
+                help="Start no step that would not finish by this time, in the target's time zone.",
             ),
             click.option(
-                "--max-duration", type=click.FloatRange(min=0), metavar="SECONDS", help="Start no step past this."
+                "--max-duration",
+                type=click.FloatRange(min=0),
+                metavar="SECONDS",
+                help="Start no step that would not finish in time.",
             ),
             click.option(
-                "--jobs", type=click.IntRange(1, 64), metavar="N", help="Steps at a time; never two on one table."
+                "--jobs", type=click.IntRange(1, 64), metavar="N", help="Steps to run at once; never two on one table."
             ),
-            click.option("--safety-level", type=click.Choice(SAFETY_LEVELS), help="Tighten the configured level."),
+            click.option(
+                "--safety-level", type=click.Choice(SAFETY_LEVELS), help="Use a stricter level than the configured one."
+            ),
             OUTPUT,
             click.option("-v", "--verbose", is_flag=True, help="Show every step in full."),
         )

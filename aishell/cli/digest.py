@@ -22,14 +22,14 @@ from aishell.errors import UsageError
     default="24h",
     show_default=True,
     metavar="WHEN",
-    help="How long ago, as 12h or 7d, or a day or a time in UTC, as 2026-11-22 or '2026-11-22 18:00'.",
+    help="Start of the report: an age (12h, 7d), or a day or time in UTC (2026-11-22, '2026-11-22 18:00').",
 )
 @report_options
 @click.pass_context
 def digest(ctx: click.Context, /, since: str, form: str | None, out: Path | None) -> None:
-    """One report of a night over all targets: what needs a person, what was done, how that compares.
+    """Report on one night over all targets: what needs a person, what was done, how it compares.
 
-    It is made of what stands in state.db; no database is connected to. What is open is told whenever it began.
+    Made from state.db alone; no database is contacted. Open matters are listed whenever they began.
     """
     from aishell.digest import night_of
     from aishell.reporting import pages

@@ -29,8 +29,8 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗",
     cls=ShowsExamples,
     epilog="Examples:  aishell doctor   ·   aishell doctor --target shop   ·   aishell doctor --all --output json",
 )
-@click.option("--target", metavar="T", help="A target of config/targets.yaml; the default target when not given.")
-@click.option("--all", "every", is_flag=True, help="Each configured target, one after the other.")
+@click.option("--target", metavar="T", help="A target of config/targets.yaml (default: the default target).")
+@click.option("--all", "every", is_flag=True, help="Every configured target, one after another.")
 @click.option("--url", metavar="URL", help="A database that is not configured, e.g. sqlite:///shop.db.")
 @OUTPUT
 @click.pass_context

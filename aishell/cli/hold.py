@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
 
 SOCKET = click.option(
-    "--socket", "socket_", metavar="PATH", help="At a daemon's socket, as the user you are; no site is opened."
+    "--socket", "socket_", metavar="PATH", help="Go through a daemon's socket as the current user; no site is opened."
 )
 
 
@@ -33,16 +33,18 @@ _HOLD: dict[str, Kind] = {"reason": str, "by": str, "since": datetime}
     epilog="Examples:  aishell hold --reason 'disk replaced tonight'   ·   aishell hold --target shop --reason 'index damage'"
     "   ·   aishell hold   ·   aishell hold --socket /run/aishell/shop.sock --reason 'disk full'",
 )
-@click.option("--target", metavar="T", help="A target of config/targets.yaml; every target when not given.")
-@click.option("--reason", metavar="TEXT", help="Why; who meets the hold is told. Without it: the holds in force.")
+@click.option("--target", metavar="T", help="A target of config/targets.yaml (default: every target).")
+@click.option(
+    "--reason", metavar="TEXT", help="Reason, shown to whoever meets the hold. Without it, list the holds in force."
+)
 @SOCKET
 @OUTPUT
 @click.pass_context
 def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_: str | None, output: str) -> None:
-    """Emergency stop: no new step begins anywhere, or on one target, until `release`. Without options: what is on hold.
+    """Emergency stop: start no new step anywhere, or on one target, until `release`. Without options, list the holds.
 
-    A step that runs comes to its end, and its run stops there and can be resumed. A new run, `resume` and `apply` are refused
-    (exit 5), what schedules have due waits. Dry runs go on.
+    A running step finishes; its run then stops and can be resumed. New runs, `resume` and `apply` are refused (exit 5),
+    and schedules wait. Dry runs are not affected.
     """
     from aishell.cli.afar import document, documents
     from aishell.cli.listing import show_rows
@@ -92,11 +94,11 @@ def _working(site: SiteFiles, target: str | None) -> None:
     epilog="Examples:  aishell release   ·   aishell release --target shop   ·   aishell hold"
     "   ·   aishell release --socket /run/aishell/shop.sock",
 )
-@click.option("--target", metavar="T", help="Lift the hold on this target; the one on every target when not given.")
+@click.option("--target", metavar="T", help="Lift the hold on this target (default: the hold on every target).")
 @SOCKET
 @click.pass_context
 def release(ctx: click.Context, /, target: str | None, socket_: str | None) -> None:
-    """Lift a hold. Runs that it stopped go on with `runs resume`; those of schedules by themselves, inside their window."""
+    """Lift a hold. Resume the runs it stopped with `runs resume`; those of schedules resume by themselves in their window."""
     from aishell.cli.afar import document
     from aishell.models import RunState
     from aishell.reporting.units import printable

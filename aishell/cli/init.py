@@ -39,7 +39,7 @@ workflow-logs/
 def init(folder: Path) -> None:
     """Make a site: commented configuration, a folder for own tools, and a sample database that needs maintenance.
 
-    What is there already is kept as it is.
+    Existing files are kept as they are.
     """
     from aishell.errors import UsageError
     from aishell.reporting.units import printable

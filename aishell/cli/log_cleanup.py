@@ -63,37 +63,43 @@ def inputs(
 )
 @click.option("--table", "tables", multiple=True, metavar="T", help="The table; globs and schema.table allowed.")
 @click.option(
-    "--exclude", multiple=True, metavar="T", help="No row of these tables goes; globs and schema.table allowed."
+    "--exclude", multiple=True, metavar="T", help="Delete nothing from these tables; globs and schema.table allowed."
 )
-@click.option("--retention-days", type=int, metavar="N", help="Rows older than this go.")
-@click.option("--date-column", metavar="C", help="The column that tells a row's age; found by type and name otherwise.")
+@click.option("--retention-days", type=int, metavar="N", help="Delete rows older than this many days.")
+@click.option("--date-column", metavar="C", help="Column that holds a row's date (default: found by type and name).")
 @click.option(
     "--where",
     "conditions",
     multiple=True,
     metavar="COLUMN=VALUE",
-    help="Only rows for which this holds; also != < <= > >=.",
+    help="Only rows that match; operators: = != < <= > >=.",
 )
-@click.option("--archive", is_flag=True, help="Keep the rows in a checked file before they go.")
-@click.option("--archive-to", metavar="FOLDER", help="Where in the folder of archives; implies --archive.")
+@click.option("--archive", is_flag=True, help="Archive the rows in a verified file before deleting them.")
+@click.option("--archive-to", metavar="FOLDER", help="Subfolder of the archive folder; implies --archive.")
 @click.option(
     "--archive-format", metavar="FORMAT", type=click.Choice(["jsonl", "csv", "parquet"]), help="jsonl, csv or parquet."
 )
-@click.option("--max-rows", type=int, metavar="N", help="Delete no more than these.")
-@click.option("--batch-target-ms", type=float, metavar="MS", help="How long a batch may take (50).")
-@click.option("--sleep", type=float, metavar="SECONDS", help="Rest between two batches.")
+@click.option("--max-rows", type=int, metavar="N", help="Delete at most this many rows.")
 @click.option(
-    "--shrink", is_flag=True, help="Then rewrite what lost 30 % or more: a SQLite file, a table on MariaDB or MySQL."
+    "--batch-target-ms", type=float, metavar="MS", help="Target duration of a batch in milliseconds (default: 50)."
+)
+@click.option("--sleep", type=float, metavar="SECONDS", help="Pause between batches.")
+@click.option(
+    "--shrink",
+    is_flag=True,
+    help="Afterwards rewrite a SQLite file, or a MariaDB or MySQL table, that lost 30 % or more.",
 )
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any input of the agent.")
 @click.option(
-    "--discover", is_flag=True, help="Only list the tables that look like logs: age, growth, disk. Changes nothing."
+    "--discover",
+    is_flag=True,
+    help="Only list tables that look like logs, with age, growth and disk use; change nothing.",
 )
 @target_options
 @run_options
 @click.pass_context
 def log_cleanup(ctx: click.Context, /, discover: bool, **options: Any) -> None:
-    """Delete the rows of log tables that are older than their retention, in batches that nobody notices."""
+    """Delete rows of log tables past their retention, in small batches."""
     if discover:
         from aishell.cli.discovery import discover_all
 

@@ -19,28 +19,32 @@ COMMANDS = {
     "doctor": (
         "aishell.cli.doctor",
         "doctor",
-        "Check connection, privileges, extensions, disk; each finding with its remedy.",
+        "Check connection, privileges, extensions and disk, with a remedy for each finding.",
     ),
     "targets": ("aishell.cli.targets", "targets", "List the configured databases, or test them."),
     "run": ("aishell.cli.run", "run", "Inspect, preview, ask and execute."),
-    "plan": ("aishell.cli.plan", "plan", "Make a plan and show or save it; nothing is executed."),
+    "plan": ("aishell.cli.plan", "plan", "Make a plan and show or save it; execute nothing."),
     "apply": ("aishell.cli.apply", "apply", "Execute a saved plan."),
     "runs": ("aishell.cli.runs", "runs", "List, show, resume, pause and cancel runs."),
-    "schedule": ("aishell.cli.schedule", "schedule", "What runs when, what became of it, and what is due now."),
-    "workflows": ("aishell.cli.workflows", "workflows", "Stages over agents and targets, and what became of them."),
-    "digest": ("aishell.cli.digest", "digest", "One report of a night over all targets; what needs a person first."),
-    "backlog": ("aishell.cli.backlog", "backlog", "What windows left undone, for the next run to begin with."),
-    "hold": ("aishell.cli.hold", "hold", "Emergency stop: no new step begins, anywhere or on one target."),
+    "schedule": ("aishell.cli.schedule", "schedule", "List schedules and their history; start what is due."),
+    "workflows": ("aishell.cli.workflows", "workflows", "List workflows and their runs."),
+    "digest": ("aishell.cli.digest", "digest", "Report on one night over all targets, most urgent first."),
+    "backlog": (
+        "aishell.cli.backlog",
+        "backlog",
+        "List work that did not fit into a window; the next run starts with it.",
+    ),
+    "hold": ("aishell.cli.hold", "hold", "Emergency stop: start no new step, anywhere or on one target."),
     "release": ("aishell.cli.hold", "release", "Lift a hold."),
-    "notify": ("aishell.cli.notify", "notify", "Who is told what: try it, and see what was told and what waits."),
-    "approvals": ("aishell.cli.approvals", "approvals", "Answer what waits for a person."),
-    "policy": ("aishell.cli.policy", "policy", "What the policy says of a tool on a target, and why."),
-    "tools": ("aishell.cli.tools", "tools", "What aishell can do to a database, and how often it did."),
+    "notify": ("aishell.cli.notify", "notify", "Test notifications, and list those sent and pending."),
+    "approvals": ("aishell.cli.approvals", "approvals", "List, approve, edit or reject pending steps."),
+    "policy": ("aishell.cli.policy", "policy", "Explain the policy's decision on a tool and a target."),
+    "tools": ("aishell.cli.tools", "tools", "List what aishell can do to a database, and how often it has."),
     "backups": ("aishell.cli.backups", "backups", "List, check, restore and remove backups."),
     "archives": ("aishell.cli.archives", "archives", "List and check archived rows, and put them back."),
-    "state": ("aishell.cli.state", "state", "Check state.db, and give its free space back."),
-    "metrics": ("aishell.cli.metrics", "metrics", "What monitors read, in Prometheus' text format."),
-    "audit": ("aishell.cli.audit", "audit", "Check the audit log."),
+    "state": ("aishell.cli.state", "state", "Check and compact state.db."),
+    "metrics": ("aishell.cli.metrics", "metrics", "Print metrics in Prometheus text format."),
+    "audit": ("aishell.cli.audit", "audit", "Verify or export the audit log."),
 }
 
 
@@ -113,16 +117,18 @@ class LazyGroup(ShowsExamples, click.Group):
 )
 @click.version_option(__version__, prog_name="aishell")
 @click.option(
-    "--site", metavar="DIR", help="The folder with config/, tools/ and state.db; else AISHELL_SITE, else this folder."
+    "--site",
+    metavar="DIR",
+    help="Folder with config/, tools/ and state.db (default: $AISHELL_SITE, else the current folder).",
 )
-@click.option("--state", metavar="FILE", help="Another state store than the site's state.db.")
-@click.option("--trust-site", is_flag=True, help="Use the site though others than you and root could have written it.")
+@click.option("--state", metavar="FILE", help="Use this state store instead of the site's state.db.")
+@click.option("--trust-site", is_flag=True, help="Use the site even if users other than you and root can write to it.")
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
-    help="json: a line for each event, on standard error or in the file of `logging:` in aishell.yaml.",
+    help="json: one line per event, on standard error or in the file set by `logging:` in aishell.yaml.",
 )
-@click.option("--debug", is_flag=True, help="Print the whole trace of an error.")
+@click.option("--debug", is_flag=True, help="Print the full traceback of an error.")
 @click.option(
     "--config", metavar="DIR", hidden=True, help="The configuration of a daemon, while the site's own is wrong."
 )
@@ -136,7 +142,7 @@ def cli(
     debug: bool,
     config: str | None,
 ) -> None:
-    """Database maintenance that previews, asks, survives and proves: PostgreSQL, MySQL/MariaDB, SQLite."""
+    """Database maintenance for PostgreSQL, MySQL/MariaDB and SQLite: previewed, approved, recoverable and verified."""
     given = (("--site", site), ("--state", state))
     before(*(word for option, value in given if value for word in (option, value)), *(["--trust-site"] * trust_site))
     ctx.obj = {"site": site, "state": state, "trust_site": trust_site, "config": config, "log_format": log_format}

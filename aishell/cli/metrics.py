@@ -23,13 +23,13 @@ from aishell.errors import UsageError
     "--output",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Replace this file, as node-exporter's textfile collector reads it: whole at any moment, mode 0644.",
+    help="Write to this file for node-exporter's textfile collector: replaced atomically, mode 0644.",
 )
 @click.pass_context
 def metrics(ctx: click.Context, /, output: Path | None) -> None:
     """Runs, steps, backups, approvals, schedules, holds and health in Prometheus' text format.
 
-    Read from state.db and the configuration; nothing is asked of a database. Nothing is written but FILE.
+    Read from state.db and the configuration; no database is contacted, and nothing but FILE is written.
     """
     from aishell.metrics import exposition
 

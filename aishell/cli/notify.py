@@ -27,7 +27,7 @@ def notify() -> None:
 @OUTPUT
 @click.pass_context
 def test(ctx: click.Context, /, rule: str | None, output: str) -> None:
-    """Send a test message to the services of every rule and the digest, or of one. Exit 1 where one fails, and why."""
+    """Send a test message to the services of every rule and the digest, or of one. Exit 1 if one fails."""
     from aishell.cli.listing import show_rows
     from aishell.notifying.telling import try_out
 
@@ -44,12 +44,12 @@ def test(ctx: click.Context, /, rule: str | None, output: str) -> None:
 
 
 @notify.command("list", epilog="Examples:  aishell notify list   ·   aishell notify list --waiting --output json")
-@click.option("--waiting", is_flag=True, help="Only what is not delivered yet.")
+@click.option("--waiting", is_flag=True, help="Only undelivered ones.")
 @click.option("--limit", type=click.IntRange(1), default=30, show_default=True)
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, waiting: bool, limit: int, output: str) -> None:
-    """What was decided to be told, the newest first, and what became of it."""
+    """List notifications and their delivery, newest first."""
     from aishell.cli.listing import show_rows
 
     site = open_files(ctx)
@@ -83,12 +83,12 @@ def list_(ctx: click.Context, /, waiting: bool, limit: int, output: str) -> None
 
 
 @notify.command(epilog="Examples:  aishell notify incidents   ·   aishell notify incidents --closed")
-@click.option("--closed", is_flag=True, help="Those that are over, too.")
+@click.option("--closed", is_flag=True, help="Include closed ones.")
 @click.option("--limit", type=click.IntRange(1), default=30, show_default=True)
 @OUTPUT
 @click.pass_context
 def incidents(ctx: click.Context, /, closed: bool, limit: int, output: str) -> None:
-    """Alarms that are open: each opened once, and closes when its cause is gone."""
+    """List open incidents: each opens once and closes when its cause is gone."""
     from aishell.cli.listing import show_rows
 
     site = open_files(ctx)
@@ -110,7 +110,7 @@ def incidents(ctx: click.Context, /, closed: bool, limit: int, output: str) -> N
 @notify.command(epilog="Example:  aishell notify send")
 @click.pass_context
 def send(ctx: click.Context, /) -> None:
-    """Look what is to be told, and deliver what waits: for plain cron where no schedules run. Exit 1 if something failed."""
+    """Evaluate the rules and deliver what is pending, for plain cron without schedules. Exit 1 if something failed."""
     from aishell.notifying.telling import tell
 
     site: SiteFiles = open_files(ctx)

@@ -32,7 +32,7 @@ AGENTS = {
 
 @click.group(cls=LazyGroup)
 def policy() -> None:
-    """What runs, what asks, what is refused."""
+    """Explain what runs, what needs approval, and what is refused."""
 
 
 @policy.command(
@@ -40,13 +40,13 @@ def policy() -> None:
     "aishell policy test --tool drop_old_partitions --target shop --safety-level strict --output json"
 )
 @click.option("--tool", "name", required=True, metavar="NAME", help="A tool of `aishell tools list`.")
-@click.option("--target", metavar="T", help="A target of config/targets.yaml; else the site's default.")
+@click.option("--target", metavar="T", help="A target of config/targets.yaml (default: the site's default target).")
 @click.option("--url", metavar="URL", help="A database that is not configured.")
 @click.option(
-    "--agent", metavar="NAME", help="The agent that is to use it, e.g. log-cleanup; else one that usually does."
+    "--agent", metavar="NAME", help="Agent that would use it, e.g. log-cleanup (default: one that usually does)."
 )
-@click.option("--environment", metavar="E", help="What the database is; production unless said otherwise.")
-@click.option("--safety-level", type=click.Choice(SAFETY_LEVELS), help="Tighten the configured level.")
+@click.option("--environment", metavar="E", help="Environment of the database (default: production).")
+@click.option("--safety-level", type=click.Choice(SAFETY_LEVELS), help="Use a stricter level than the configured one.")
 @OUTPUT
 @click.pass_context
 def test(
@@ -60,7 +60,7 @@ def test(
     safety_level: str | None,
     output: str,
 ) -> None:
-    """Print the decision on a tool and each rule that made it. No database is reached.
+    """Print the decision on a tool, and each rule behind it. No database is contacted.
 
     What is only known of a step (its tables, the hour, the disk) can make a decision stricter, never milder: the constraints
     that look at it are listed too, those of the policy and those of the agent.

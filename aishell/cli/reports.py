@@ -25,7 +25,7 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--format",
                 "form",
                 type=click.Choice(["text", "markdown", "json", "html"]),
-                help="text when not given, or as the name of FILE ends. html: one page that needs nothing else.",
+                help="Format (default: by the ending of FILE, else text). html is a single self-contained page.",
             ),
             click.option(
                 "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it to FILE."

@@ -26,9 +26,9 @@ def inputs() -> dict[str, Any]:
 @run_options
 @click.pass_context
 def residue(ctx: click.Context, /, **options: Any) -> None:
-    """Remove what runs that were killed and given up have left: scratch databases, replication slots, unfinished files.
+    """Remove what killed and abandoned runs left behind: scratch databases, replication slots, unfinished files.
 
-    Only what is certain to be this site's own, of a run that is over, and not in use. A run that can be resumed keeps what it
-    has: `aishell runs cancel` gives it up.
+    Only what certainly belongs to this site and to a run that is over, and is not in use. A run that can be resumed keeps
+    what it has: `aishell runs cancel` gives it up.
     """
     run_agent(ctx, options)

@@ -22,13 +22,13 @@ def inputs(backup: str | None) -> dict[str, Any]:
     inputs=inputs,
     epilog="Examples:  aishell run restore-test --dry-run   ·   aishell run restore-test --all --yes",
 )
-@click.option("--backup", metavar="BACKUP", help="This one, by its id or the beginning of it.")
+@click.option("--backup", metavar="BACKUP", help="Test this backup, given by its id or the beginning of it.")
 @target_options
 @run_options
 @click.pass_context
 def restore_test(ctx: click.Context, /, **options: Any) -> None:
-    """Restore the backup of a target that was not restored for the longest time, compare it, and remove that again.
+    """Restore the backup that has gone longest without a restore test, compare it, and remove the copy.
 
-    Into a scratch database or file beside what is there; nothing of the target is changed. Exit 1 where there is no backup.
+    The copy is a scratch database or file; the target is not changed. Exit 1 if there is no backup.
     """
     run_agent(ctx, options)

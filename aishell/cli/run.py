@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 #: What is no agent: it runs several.
 WORKFLOW = {
-    "workflow": ("aishell.cli.workflow", "workflow", "Stages over agents and targets: config/workflows/NAME.yaml.")
+    "workflow": ("aishell.cli.workflow", "workflow", "Run a workflow: the stages of config/workflows/NAME.yaml.")
 }
 #: The agents whose commands stand in files of their own; as in `aishell.cli.main.COMMANDS`.
 AGENTS = {
-    "backup": ("aishell.cli.backup", "backup", "Back a database up, and prove that the backup can be read."),
+    "backup": ("aishell.cli.backup", "backup", "Back up a database, and verify that the backup can be read."),
     "log-cleanup": (
         "aishell.cli.log_cleanup",
         "log_cleanup",
@@ -45,9 +45,9 @@ AGENTS = {
     "restore-test": (
         "aishell.cli.restore_test",
         "restore_test",
-        "Restore the backup that was not restored for the longest time, and compare it.",
+        "Restore the backup that has gone longest without a restore test, and compare it.",
     ),
-    "residue": ("aishell.cli.residue", "residue", "Remove what runs that were killed and given up have left."),
+    "residue": ("aishell.cli.residue", "residue", "Remove what killed and abandoned runs left behind."),
 }
 
 
@@ -80,7 +80,7 @@ class AgentGroup(LazyGroup):
 
 @click.group(cls=AgentGroup, lazy=AGENTS | WORKFLOW)
 def run() -> None:
-    """Inspect a database, preview what would be done, ask for what is risky, and do it."""
+    """Inspect a database, preview the plan, ask about risky steps, and execute it."""
 
 
 def maintenance_inputs(
@@ -128,12 +128,12 @@ def maintenance_inputs(
 @click.option(
     "--table", "tables", multiple=True, metavar="T", help="Only these tables; globs and schema.table allowed."
 )
-@click.option("--exclude", multiple=True, metavar="T", help="Leave these tables alone; globs and schema.table allowed.")
-@click.option("--all-tables", is_flag=True, help="Refresh the statistics of every table, stale or not.")
+@click.option("--exclude", multiple=True, metavar="T", help="Skip these tables; globs and schema.table allowed.")
+@click.option("--all-tables", is_flag=True, help="Refresh the statistics of every table, not only stale ones.")
 @click.option(
     "--create-backup/--no-backup",
     default=None,
-    help="First a full backup that is read from beginning to end, unless a verified one is young enough.",
+    help="Make and verify a full backup first, unless a recent verified one exists.",
 )
 @click.option(
     "--set",

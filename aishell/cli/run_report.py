@@ -19,7 +19,7 @@ from aishell.cli.reports import deliver, report_options
 @report_options
 @click.pass_context
 def report(ctx: click.Context, /, run_id: str, form: str | None, out: Path | None) -> None:
-    """What a run found and did, step by step, with sizes before and after; what of it needs a person."""
+    """Report what a run found and did, step by step, with sizes before and after, and what needs a person."""
     from datetime import UTC, datetime
 
     from aishell.reporting import pages

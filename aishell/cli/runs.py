@@ -42,7 +42,7 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def runs() -> None:
-    """Runs of this site. An id may be cut short as long as it is unambiguous."""
+    """Runs of this site. An id may be abbreviated as long as it is unambiguous."""
 
 
 @runs.command(
@@ -54,7 +54,7 @@ def runs() -> None:
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: int, output: str) -> None:
-    """Runs, the newest first."""
+    """List runs, newest first."""
     from aishell.cli.listing import show_rows
     from aishell.serving import control
 
@@ -69,7 +69,7 @@ def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: i
 @OUTPUT
 @click.pass_context
 def show(ctx: click.Context, /, run_id: str, output: str) -> None:
-    """One run: its steps and its result."""
+    """Show one run: its steps and its result."""
     from aishell.cli import left_out
     from aishell.cli.console import console, write_json
     from aishell.cli.listing import show_rows, title
@@ -128,12 +128,12 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
 
 @runs.command(epilog="Example:  aishell runs resume 3f2a --yes")
 @click.argument("run_id", metavar="ID")
-@click.option("--yes", is_flag=True, help="Approve what policy lets be pre-approved.")
+@click.option("--yes", is_flag=True, help="Approve steps that the policy allows to be pre-approved.")
 @click.option("--non-interactive", is_flag=True, help="Never prompt.")
-@click.option("--until", metavar="HH:MM", callback=clock_time, help="Start no step that does not fit before this time.")
+@click.option("--until", metavar="HH:MM", callback=clock_time, help="Start no step that would not finish by this time.")
 @click.option("--max-duration", type=click.FloatRange(min=0), metavar="SECONDS")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N")
-@click.option("--url", metavar="URL", help="The target again, where its URL held a password: passwords are not stored.")
+@click.option("--url", metavar="URL", help="The target's URL, if it held a password: passwords are not stored.")
 @click.option(
     "--in-doubt",
     type=click.Choice(["retry", "done", "abort"]),
@@ -156,7 +156,7 @@ def resume(
     output: str,
     verbose: bool,
 ) -> None:
-    """Go on where a run stopped. Finished steps are not repeated; what was under way is looked up in the database."""
+    """Resume a run where it stopped. Finished steps are not repeated; an interrupted one is looked up in the database."""
     from aishell.cli.console import write_json
     from aishell.cli.output import Screen
     from aishell.execution.result import contract
@@ -189,7 +189,7 @@ def resume(
 @click.argument("run_id", metavar="ID")
 @click.pass_context
 def pause(ctx: click.Context, /, run_id: str) -> None:
-    """Let the running step finish and start no other; `resume` goes on."""
+    """Pause a run after the running step; `resume` continues it."""
     _ask(open_files(ctx), run_id, "pause")
 
 
@@ -197,7 +197,7 @@ def pause(ctx: click.Context, /, run_id: str) -> None:
 @click.argument("run_id", metavar="ID")
 @click.pass_context
 def cancel(ctx: click.Context, /, run_id: str) -> None:
-    """Start no further step, for good. The running step finishes; Ctrl-C in its terminal cancels that one too."""
+    """Cancel a run for good. The running step finishes; Ctrl-C in its terminal cancels that step too."""
     _ask(open_files(ctx), run_id, "cancel")
 
 
@@ -228,9 +228,9 @@ def _ask(site: SiteFiles, run_id: str, what: str) -> None:
 @run_options
 @click.pass_context
 def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
-    """Take back what a run has done, as far as it can be undone: the last step first, in a run of its own.
+    """Undo what a run has done, as far as it can be undone: last step first, in a run of its own.
 
-    Previews and asks as `run` does. `aishell tools show` says of each tool what can be undone, and so did the preview of the run.
+    Previews and asks like `run`. `aishell tools show` and the preview of the run say what can be undone.
     """
     from aishell.cli.run import run_all
     from aishell.execution.rollback import archives, way_back
@@ -267,7 +267,7 @@ def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
 @OUTPUT
 @click.pass_context
 def events(ctx: click.Context, /, run_id: str, output: str) -> None:
-    """What the audit log says of a run, statements included."""
+    """Show the audit log of a run, with its statements."""
     from aishell.cli.listing import show_rows
 
     site = open_files(ctx)
@@ -293,7 +293,7 @@ def _cut(text: str) -> str:
 @OUTPUT
 @click.pass_context
 def checkpoints(ctx: click.Context, /, run_id: str, output: str) -> None:
-    """What a run had reached, and when."""
+    """List the checkpoints of a run."""
     from aishell.cli.listing import show_rows
 
     site = open_files(ctx)
@@ -319,7 +319,7 @@ def checkpoints(ctx: click.Context, /, run_id: str, output: str) -> None:
 )
 @click.pass_context
 def prune(ctx: click.Context, /, keep: int | None, older_than: int | None) -> None:
-    """Remove old finished runs; never one that waits, is in doubt or goes on. The audit log stays whole.
+    """Remove old finished runs, never one that is pending, in doubt or running. The audit log stays complete.
 
     With them goes what is as old: ended rows of the ledger of schedules, runs of workflows that are over when the runs of their
     stages are gone, and what is remembered of objects and nights, but for the newest of each, by which the next plans go.

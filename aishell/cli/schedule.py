@@ -42,7 +42,7 @@ def schedule() -> None:
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, output: str) -> None:
-    """Every schedule: when it runs, on what, and when next. Exit 2 where the file is wrong."""
+    """List every schedule: when it runs, on what, and when next. Exit 2 if the file is invalid."""
     from aishell.cli.listing import show_rows
     from aishell.scheduling.timetable import listed
 
@@ -55,11 +55,13 @@ def list_(ctx: click.Context, /, output: str) -> None:
 
 @schedule.command("next", epilog="Examples:  aishell schedule next   ·   aishell schedule next nightly --count 10")
 @click.argument("name", metavar="[NAME]", required=False)
-@click.option("--count", type=click.IntRange(1, 1000), default=5, show_default=True, help="So many times of each.")
+@click.option(
+    "--count", type=click.IntRange(1, 1000), default=5, show_default=True, help="Number of times to show for each."
+)
 @OUTPUT
 @click.pass_context
 def next_(ctx: click.Context, /, name: str | None, count: int, output: str) -> None:
-    """The coming nominal times, without those that a blackout, a pause or `skip` leaves out."""
+    """List the coming nominal times, without those that a blackout, a pause or `skip` removes."""
     from aishell.cli.listing import show_rows
     from aishell.scheduling.timetable import times
 
@@ -85,7 +87,7 @@ def next_(ctx: click.Context, /, name: str | None, count: int, output: str) -> N
 @OUTPUT
 @click.pass_context
 def history(ctx: click.Context, /, name: str | None, limit: int, output: str) -> None:
-    """Every nominal time and what became of it, the newest first; those missed and left out too, with the reason."""
+    """List nominal times and their outcome, newest first; missed and skipped ones with the reason."""
     from aishell.cli.listing import show_rows
 
     site = open_files(ctx)
@@ -129,7 +131,7 @@ def _further(row: Record, workflows: Mapping[str, str]) -> dict[str, object]:
 @click.option("--reason", default="", metavar="TEXT")
 @click.pass_context
 def pause(ctx: click.Context, /, name: str, until: str | None, reason: str) -> None:
-    """No runs of a schedule until then, or until `schedule resume`. What runs goes on."""
+    """Pause a schedule until a time, or until `schedule resume`. Running work continues."""
     site = open_files(ctx)
     one = site.schedules.named(name)
     end = _moment(one, until) if until is not None else None
@@ -144,7 +146,7 @@ def pause(ctx: click.Context, /, name: str, until: str | None, reason: str) -> N
 @click.argument("name", metavar="NAME")
 @click.pass_context
 def resume(ctx: click.Context, /, name: str) -> None:
-    """Undo a pause. Times that came meanwhile stay left out."""
+    """End a pause. Times that passed meanwhile are not made up."""
     from aishell.scheduling.starting import settle_one
     from aishell.scheduling.timetable import times
 
@@ -161,11 +163,11 @@ def resume(ctx: click.Context, /, name: str) -> None:
     epilog="Examples:  aishell schedule skip nightly   ·   aishell schedule skip nightly --at '2026-12-24 02:30'"
 )
 @click.argument("name", metavar="NAME")
-@click.option("--at", metavar="TIME", help="The nominal time, in the schedule's zone; the next one when not given.")
+@click.option("--at", metavar="TIME", help="The nominal time, in the schedule's zone (default: the next one).")
 @click.option("--reason", default="", metavar="TEXT")
 @click.pass_context
 def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
-    """Leave one nominal time out: the next, or the one named."""
+    """Skip one nominal time: the next, or the one named."""
     from aishell.scheduling.timetable import times
 
     site = open_files(ctx)
@@ -190,7 +192,7 @@ def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
 @click.option("--target", "targets", multiple=True, metavar="T", help="Only these of its targets.")
 @click.pass_context
 def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
-    """Run a schedule at once, paused or not, and wait for it. It ends where its window closes, if that is open."""
+    """Run a schedule now, paused or not, and wait for it. It ends when its window closes, if that is open."""
     from aishell.errors import UnknownNameError
     from aishell.models import server_of
     from aishell.reporting.units import printable
@@ -228,9 +230,9 @@ def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
 )
 @click.pass_context
 def run_due(ctx: click.Context, /) -> None:
-    """Run what is due, go on with what was killed, wait for both, and end. Made for plain cron, each minute.
+    """Run what is due, resume what was killed, wait for both, and exit. For plain cron, every minute.
 
-    Several may run at a time: each night runs once. Nothing is printed where nothing is due. Exit 4 where a time was missed.
+    Several may run at once; each night still runs once. Prints nothing if nothing is due. Exit 4 if a time was missed.
     """
     from aishell.scheduling.starting import remove_old_logs, settle_all
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.pass_context
 def start(ctx: click.Context, /) -> None:
-    """The daemon: start what is due, go on with what was killed or approved, until SIGTERM or Ctrl-C (exit 0).
+    """Run the daemon: start what is due, resume what was killed or approved, until SIGTERM or Ctrl-C (exit 0).
 
     It logs to standard error. One runs in a site; a second one is told which (exit 6). Configuration that is changed is read by
     itself; where it is wrong, that is told, and what it said before goes on. Runs do not end with the daemon.

@@ -14,20 +14,20 @@ from aishell.errors import StateError
 
 @click.group(cls=LazyGroup)
 def state() -> None:
-    """`state.db`, in which runs, approvals, schedules and the audit log stand."""
+    """`state.db`, which holds runs, approvals, schedules and the audit log."""
 
 
 @state.command(
     cls=ShowsExamples,
     epilog="Examples:  aishell state maintain   ·   aishell state maintain --compact",
 )
-@click.option("--compact", is_flag=True, help="Write the file anew in any case, not only where a tenth of it is free.")
+@click.option("--compact", is_flag=True, help="Rewrite the file even if less than a tenth of it is free.")
 @OUTPUT
 @click.pass_context
 def maintain(ctx: click.Context, /, compact: bool, output: str) -> None:
-    """Check the whole file, write it anew where much of it is free, and empty its write-ahead log.
+    """Check the whole file, rewrite it if much of it is free, and empty its write-ahead log.
 
-    Runs go on meanwhile; what they write waits. A damaged file is left as it is (exit 2).
+    Runs continue meanwhile, but their writes wait. A damaged file is left as it is (exit 2).
     """
     from aishell.cli.console import write_json
     from aishell.reporting.units import duration, printable, size

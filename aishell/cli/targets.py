@@ -29,7 +29,7 @@ def targets() -> None:
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, output: str) -> None:
-    """Every target with its environment and labels; passwords are masked.
+    """List every target with its environment and labels; passwords are masked.
 
     Below a target that is a whole server stand the databases that it had when it was last asked; `targets test` asks it.
     """
@@ -68,7 +68,7 @@ def _each(site: Site) -> Iterator[tuple[str, Target]]:
 @OUTPUT
 @click.pass_context
 def test(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
-    """Connect to every target, or to those named: product, version, time of a statement. Exit 2 when one cannot be reached.
+    """Connect to every target, or those named: product, version, round trip. Exit 2 if one cannot be reached.
 
     Of a whole server each database is tested. It tries whatever breaker is open, and closes that of a target that answers: what
     waits for it goes on at once.

@@ -26,18 +26,18 @@ _ORDER = ("common", *ENGINES)
     cls=LazyGroup, lazy={"run": ("aishell.cli.tools_run", "run", "Run one tool on a database, through every gate.")}
 )
 def tools() -> None:
-    """What aishell can do to a database: every statement it may ever send stands in one of these."""
+    """What aishell can do to a database: every statement it may ever send is in one of these."""
 
 
 @tools.command("list", epilog="Examples:  aishell tools list --max-risk low   ·   aishell tools list --engine sqlite")
 @click.option("--category", type=click.Choice(sorted(CATEGORIES)), help="Only this category.")
-@click.option("--max-risk", type=click.Choice([risk.value for risk in Risk]), help="Only tools of this risk or less.")
+@click.option("--max-risk", type=click.Choice([risk.value for risk in Risk]), help="Only tools up to this risk.")
 @click.option(
     "--capability",
     "capabilities",
     multiple=True,
     type=click.Choice(sorted(CAPABILITIES)),
-    help="Only tools that need no other capability than these; may be repeated.",
+    help="Only tools that need no capability but these; may be repeated.",
 )
 @click.option("--engine", type=click.Choice(ENGINES), help="Only tools for this engine.")
 @OUTPUT
@@ -51,7 +51,7 @@ def list_(
     engine: str | None,
     output: str,
 ) -> None:
-    """Tools by name, with the highest risk of their variants."""
+    """List tools by name, with the highest risk of their variants."""
     from aishell.cli.listing import show_rows
     from aishell.cli.tool_text import write_list
 
@@ -105,7 +105,7 @@ def _described(variants: list[Tool]) -> str:
 @OUTPUT
 @click.pass_context
 def show(ctx: click.Context, /, name: str, engine: str | None, output: str) -> None:
-    """A tool's contract, its schemas and, for every engine and variant, its SQL and the file it stands in."""
+    """Show a tool's contract, its schemas and, for every engine and variant, its SQL and file."""
     from aishell.cli.console import write_json
     from aishell.cli.tool_text import contract, write
 
@@ -129,7 +129,7 @@ def _place(tool: Tool) -> tuple[int, str]:
 @OUTPUT
 @click.pass_context
 def check(ctx: click.Context, /, folder: Path | None, output: str) -> None:
-    """Load every file of a folder of tools and name file and line of whatever is wrong. Exit 2 when anything is.
+    """Check every file in a folder of tools; errors name file and line. Exit 2 if there is one.
 
     DIR holds a sub-folder per engine, and is checked as a site's own tools: beside those that came with aishell. Without
     DIR all tools of the site are checked.
@@ -171,7 +171,7 @@ def _checked(folders: Sequence[Path]) -> tuple[int, list[ToolFileError]]:
 @OUTPUT
 @click.pass_context
 def stats(ctx: click.Context, /, output: str) -> None:
-    """Calls, share that succeeded and mean seconds of each tool, over the runs in the state store."""
+    """Show calls, success rate and mean duration of each tool, over the runs in the state store."""
     from aishell.cli.listing import show_rows
 
     site = open_site(ctx)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "pairs",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A parameter of the tool, read as YAML; `aishell tools show NAME` has them.",
+    help="A parameter of the tool, read as YAML; `aishell tools show NAME` lists them.",
 )
 @target_options
 @run_options

@@ -32,9 +32,9 @@ _ACTIVE = (RunState.IDLE, RunState.PLANNING, RunState.EXECUTING, RunState.CHECKP
 @click.argument("run_id", metavar="ID")
 @click.pass_context
 def watch(ctx: click.Context, /, run_id: str) -> None:
-    """Follow a run from elsewhere: each step as it begins and ends, until the run is over, waits or is paused.
+    """Follow a run: each step as it starts and ends, until the run is over, pending or paused.
 
-    Ends with the run's exit code, and with 1 where its process is gone. Ctrl-C ends the watching alone.
+    Exits with the run's exit code, or 1 if its process is gone. Ctrl-C ends only the watching.
     """
     site = open_files(ctx)
     row = site.runs.find(run_id)

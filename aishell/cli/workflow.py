@@ -43,18 +43,20 @@ _COLOURS = {"success": "green", "preview": "cyan", "partial": "yellow", "waiting
     "aishell run workflow --resume 3f2a",
 )
 @click.argument("name", metavar="NAME", required=False)
-@click.option(
-    "--resume", "again", metavar="ID", help="Go on with a run of a workflow; what failed in it is tried again."
-)
+@click.option("--resume", "again", metavar="ID", help="Resume a run of a workflow; failed stages are tried again.")
 @click.option("--target", "targets", multiple=True, metavar="T", help="Only on this target; may be repeated.")
 @click.option("--all", "every", is_flag=True, help="On every configured target.")
 @click.option("--label", metavar="L", help="On every target with this label.")
 @click.option("--dry-run", is_flag=True, help="Preview every stage on every target; write nothing to them.")
-@click.option("--yes", is_flag=True, help="Approve what policy lets be pre-approved (risk medium by default).")
-@click.option("--until", metavar="HH:MM", callback=clock_time, help="End before this time of the workflow's zone.")
-@click.option("--max-duration", type=click.FloatRange(min=0), metavar="SECONDS", help="Start nothing past this.")
-@click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Steps of a stage at a time.")
-@click.option("--safety-level", type=click.Choice(SAFETY_LEVELS), help="Tighten the configured level.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Approve steps that the policy allows to be pre-approved (up to medium risk by default).",
+)
+@click.option("--until", metavar="HH:MM", callback=clock_time, help="End by this time, in the workflow's time zone.")
+@click.option("--max-duration", type=click.FloatRange(min=0), metavar="SECONDS", help="Start no stage after this.")
+@click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Steps of a stage to run at once.")
+@click.option("--safety-level", type=click.Choice(SAFETY_LEVELS), help="Use a stricter level than the configured one.")
 @OUTPUT
 @click.option("-v", "--verbose", is_flag=True, help="Show every step of a preview in full.")
 @click.option("--stage", "number", type=click.IntRange(1), hidden=True)
@@ -62,10 +64,10 @@ _COLOURS = {"success": "green", "preview": "cyan", "partial": "yellow", "waiting
 def workflow(
     ctx: click.Context, /, name: str | None, again: str | None, number: int | None, dry_run: bool, **options: Any
 ) -> None:
-    """Stages over agents and targets, as config/workflows/NAME.yaml has them.
+    """Run the stages of config/workflows/NAME.yaml, over agents and targets.
 
     Each stage on a target is a run and a process of its own; a step needing approval waits for `aishell approvals` (exit 3).
-    Killed at any moment, it goes on where it stopped with --resume, each stage once.
+    Killed at any moment, it resumes where it stopped with --resume, each stage once.
     """
     hear_sigterm()
     if number is not None:

@@ -11,14 +11,14 @@ from aishell.moments import at
 
 @click.group(cls=LazyGroup)
 def workflows() -> None:
-    """Workflows of this site; `aishell run workflow NAME` runs one. An id may be cut short as long as it is unambiguous."""
+    """Workflows of this site; `aishell run workflow NAME` runs one. An id may be abbreviated as long as it is unambiguous."""
 
 
 @workflows.command("list", epilog="Examples:  aishell workflows list   ·   aishell workflows list --output json")
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, output: str) -> None:
-    """Every workflow with its stages in order. Exit 2 where a file is wrong."""
+    """List every workflow with its stages in order. Exit 2 if a file is invalid."""
     from aishell.cli.listing import show_rows
 
     site = open_files(ctx)
@@ -43,7 +43,7 @@ def list_(ctx: click.Context, /, output: str) -> None:
 @OUTPUT
 @click.pass_context
 def history(ctx: click.Context, /, name: str | None, limit: int, output: str) -> None:
-    """Runs of workflows, the newest first. One that nothing drives any more, and that did not end, was `interrupted`."""
+    """List runs of workflows, newest first. One that did not end and has no process any more is `interrupted`."""
     from aishell.cli.listing import show_rows
 
     site = open_files(ctx)
@@ -68,7 +68,7 @@ def history(ctx: click.Context, /, name: str | None, limit: int, output: str) ->
 @OUTPUT
 @click.pass_context
 def show(ctx: click.Context, /, workflow_id: str, output: str) -> None:
-    """One run of a workflow: each stage on each target, with the run that did it."""
+    """Show one run of a workflow: each stage on each target, with its run."""
     from aishell.cli import workflow
     from aishell.cli.console import write_json
     from aishell.workflows.driving import result_of
