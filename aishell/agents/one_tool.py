@@ -40,7 +40,7 @@ class OneToolAgent(Agent):
         """What goes with deleted rows, and in which order archives come back, is found by those who plan it."""
         if tool.deletes or tool.archives:
             raise UsageError(
-                f"{tool.name} is not run alone: rows of other tables may go with its rows, which only a plan finds",
+                f"{tool.name} cannot be run alone: it may delete rows of other tables, which only an agent's plan finds",
                 hint=f"`{command('run', 'log-cleanup', '--help')}`, `{command('archives', 'load', '--help')}`",
             )
 

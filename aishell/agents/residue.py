@@ -68,11 +68,13 @@ class ResidueAgent(Agent):
         left = [one for one in inventory.residue if not one.goes]
         notes = [f"{described(one)} stays: {one.kept}" for one in left]
         if not inventory.residue:
-            notes.append("killed runs have left nothing here")
+            notes.append("killed runs have left nothing behind here")
         return Draft(tuple(steps), tuple(notes), {"left": len(left)})
 
     def validate_safety(self, step: Step) -> Verdict | None:
-        asks = Reason("residue", "what a killed run has left is removed only when a person agrees", Decision.CONFIRM)
+        asks = Reason(
+            "residue", "leftovers of a killed run are removed only with a person's approval", Decision.CONFIRM
+        )
         return Verdict(Risk.SAFE, Decision.CONFIRM, safe=True, reasons=(asks,))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:

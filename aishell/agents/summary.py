@@ -76,7 +76,7 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
         sentences = [f"The health check made {findings} finding(s)."]
     if data["corruption_found"]:
         sentences.append(
-            f"{len(data['corrupted_tables'])} object(s) are damaged: nothing was rewritten; restore them from a backup."
+            f"{len(data['corrupted_tables'])} object(s) are corrupted. Nothing was rewritten; restore them from a backup."
         )
     sentences += _unchecked(results)
     optimised = [r for r in results if r.tool in _OPTIMIZES and r.status is StepStatus.DONE]
@@ -93,23 +93,23 @@ def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     ]
     done = [text for text in did if text]
     if data["backup_id"]:
-        sentences.append(f"Before that it was backed up: {data['backup_id']}.")
+        sentences.append(f"A backup was made first: {data['backup_id']}.")
     tried = any(
         r.status in (StepStatus.FAILED, StepStatus.REJECTED, StepStatus.IN_DOUBT)
         or r.cause in (Cause.PRIVILEGE, Cause.DEFERRED)
         for r in results
     )
     over = any(r.tool == "generate_maintenance_report" for r in results)  # the last step: nothing waits or was given up
-    idle = "There was nothing to change." if over and not tried else "Nothing was changed."
+    idle = "Nothing needed to be changed." if over and not tried else "Nothing was changed."
     sentences.append(f"aishell {_listed(done)}." if done else idle)
     if data["bytes_reclaimed"]:
         sizes = f"({data['bytes_before']:,} before, {data['bytes_after']:,} after)"
         about = "about " if data["bytes_method"] == "statistics" else ""
-        given = f"{about}{data['bytes_reclaimed']:,} bytes were given back {sizes}."
+        given = f"{about}{data['bytes_reclaimed']:,} bytes were reclaimed {sizes}."
         sentences.append(
             f"{given[0].upper()}{given[1:]}"
             if data["bytes_reclaimed"] > 0
-            else f"What was worked on grew by {about}{-data['bytes_reclaimed']:,} bytes {sizes}."
+            else f"The objects worked on grew by {about}{-data['bytes_reclaimed']:,} bytes {sizes}."
         )
     sentences += left_over(results)
     return " ".join(sentences)
@@ -131,7 +131,7 @@ def _unchecked(results: Sequence[StepResult]) -> list[str]:
     """A sentence when the check for damage looked at less than it was to."""
     checks = [r for r in results if r.tool == "check_table_corruption"]
     if any(r.status is StepStatus.SKIPPED and r.cause is Cause.PRIVILEGE for r in checks):
-        return ["Nothing was checked for damage, and what was changed was changed unchecked."]
+        return ["Nothing was checked for corruption; the changes were made unchecked."]
     outputs = [r.output for r in checks if r.output]
     left = [row for output in outputs for row in output.get("not_checked") or ()]
     if not left:
@@ -139,8 +139,8 @@ def _unchecked(results: Sequence[StepResult]) -> list[str]:
     checked = sum(len(output.get("checked") or ()) for output in outputs)
     reason = f"{left[0].get('reason')}"
     if not checked and not any(output.get("corrupted_tables") for output in outputs):
-        return [f"Nothing was checked for damage: {reason}."]
-    return [f"{len(left)} object(s) were not checked for damage: {reason}."]
+        return [f"Nothing was checked for corruption: {reason}."]
+    return [f"{len(left)} object(s) were not checked for corruption: {reason}."]
 
 
 def left_over(results: Sequence[StepResult]) -> list[str]:
@@ -148,7 +148,7 @@ def left_over(results: Sequence[StepResult]) -> list[str]:
     sentences = []
     without = [r for r in results if r.cause is Cause.PRIVILEGE]
     if without:
-        sentences.append(f"Left out, since the role may not do it: {_shown(without)}.")
+        sentences.append(f"Left out for lack of privileges: {_shown(without)}.")
     for status, word in (
         (StepStatus.SKIPPED, "skipped"),
         (StepStatus.REJECTED, "refused"),

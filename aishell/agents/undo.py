@@ -33,16 +33,12 @@ class UndoAgent(Agent):
             needs = (steps[-1].id,) if steps else ()
             made = Step(**{**one, "estimate": Estimate(**one["estimate"]), "found": found, "index": number})
             steps.append(replace(made, needs=needs))
-        left = (f"{name} cannot be undone: it stays" for name in task.input_data.get("left", ()))
+        left = (f"{name} cannot be undone and stays" for name in task.input_data.get("left", ()))
         loads = (command("archives", "load", name) for name in task.input_data.get("archives", ()))
         return Draft(tuple(steps), (*left, *(f"rows that stay deleted are put back by {load}" for load in loads)))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         done = [r.step_id.removeprefix("undo_") for r in results if r.status is StepStatus.DONE]
         run = str(task.input_data["run"])[:8]
-        told = (
-            f"Of the run {run} was taken back: {', '.join(done)}."
-            if done
-            else f"Nothing of the run {run} was taken back."
-        )
+        told = f"Undone of the run {run}: {', '.join(done)}." if done else f"Nothing of the run {run} was undone."
         return {"actions_count": len(done), "rolled_back": done}, told

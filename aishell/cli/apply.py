@@ -53,10 +53,10 @@ def apply(
     screen = Screen(output, verbose=verbose)
     if not dry_run:
         site.refuse_held(url or plan.task.target, environment=environment)
-    with screen.working("looking whether the plan still fits"):
+    with screen.working("checking that the plan is still valid"):
         planned = site.present(plan, url=url, environment=environment, safety_level=safety_level, look_only=dry_run)
     if output == "table":
-        say(f"plan of {at(plan.created_at)}; the database still fits it")
+        say(f"plan of {at(plan.created_at)}; it is still valid")
         say()
     screen.preview(planned)
     with nullcontext() if dry_run else notifying(site):

@@ -55,7 +55,7 @@ def _who_and_when(asked: Mapping[str, Any]) -> Iterator[str]:
         before = f"; {printable(asked['approved_by'][0])} has" if asked["approved_by"] else ""
         editors = ", ".join(sorted({edit["by"] for edit in asked.get("edits") or ()}))
         nor = f", nor {printable(editors)}, who edited it" if editors else ""
-        yield f"two people have to approve, neither of them {printable(asked['requested_by'])}{nor}{before}"
+        yield f"two people must approve, neither of them {printable(asked['requested_by'])}{nor}{before}"
     if asked.get("schedule"):
         window = (
             f", whose window closes at {printable(nominal(asked['window_ends']))}" if asked.get("window_ends") else ""

@@ -69,7 +69,7 @@ def list_(ctx: click.Context, /, socket_: str | None, output: str) -> None:
     rows = [{key: value for key, value in row.items() if key not in left} for row in found]
     if output != "json":
         rows = [{**row, "asked_at": at(row["asked_at"]), "until": at(row["until"])} for row in rows]
-    show_rows(rows, output, empty="nothing waits for an approval", least=("step", "asked_at"))
+    show_rows(rows, output, empty="nothing is pending", least=("step", "asked_at"))
 
 
 @approvals.command(
@@ -115,10 +115,10 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
         if confirm_target is None and not sys.stdin.isatty():
             at = ("--socket", socket_) if socket_ else ()
             answer = command("approvals", "approve", asked["id"], "--confirm-target", target, *at)
-            raise UsageError("this is reviewed: the target's name has to be given", hint=answer)
-        confirm_target = confirm_target or ask(f"this is reviewed: type the target's name ({printable(target)}): ")
+            raise UsageError("a review requires the target's name", hint=answer)
+        confirm_target = confirm_target or ask(f"review: type the target's name ({printable(target)}): ")
         if confirm_target != target:
-            raise DeniedError("that is not the target's name; nothing was approved")
+            raise DeniedError("that is not the target's name, and nothing was approved")
     shown = {"reason": reason, "digest": asked["digest"]}
     if socket_:
         told = _answered(socket_, asked["id"], "approve", {**shown, "confirm_target": confirm_target})
@@ -126,7 +126,7 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
         me = answers.Person.here()
         told = answers.approve(open_files(ctx), asked["id"], me, **shown, target=confirm_target)
     if told["status"] == "pending":
-        say("approved; a second person has to approve it too")
+        say("approved; a second person must approve it too")
     else:
         _say_how_it_goes_on("approved", told)
 
@@ -152,7 +152,7 @@ def edit(ctx: click.Context, /, approval: str, pairs: tuple[str, ...], reason: s
     else:
         told = answers.edit(open_files(ctx), approval, params, answers.Person.here(), reason=reason)
     review = "workflow_id" in told
-    _say_how_it_goes_on("edited" if review else "edited: it asks again when the run goes on", told)
+    _say_how_it_goes_on("edited" if review else "edited; it needs approval again when the run continues", told)
 
 
 @approvals.command(epilog="Example:  aishell approvals reject 1b2c --reason 'not before the release'")

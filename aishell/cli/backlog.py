@@ -42,7 +42,7 @@ def list_(ctx: click.Context, /, target: str | None, agent: str | None, output: 
         else:
             waits = {"forecast": about(row.seconds), "age": duration(age), "left_by": f"{row.nights} run(s)"}
             rows.append({**item, "object": row.object or "the database", **waits, "reason": row.reason})
-    show_rows(rows, output, empty="nothing was left undone", least=("left_by", "agent", "age"))
+    show_rows(rows, output, empty="nothing is left over", least=("left_by", "agent", "age"))
     if output != "json" and rows:
         known = [row.seconds for row in found if row.seconds is not None]
         unknown = f", {len(found) - len(known)} of unknown length" if len(known) < len(found) else ""

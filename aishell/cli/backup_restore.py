@@ -142,7 +142,7 @@ def _told(entry: Entry) -> str:
     """How far a backup was proven, in a word, or what is wrong with it."""
     if entry.problem is not None:
         return f"damaged: {entry.problem}"
-    return f"not as it was: {entry.differs}" if entry.differs is not None else entry.rung
+    return f"data differs: {entry.differs}" if entry.differs is not None else entry.rung
 
 
 def _place(site: Site, entry: Entry, given: str | None, *, word: str = "restored") -> str:
@@ -191,7 +191,7 @@ def _by_hand(site: Site, entry: Entry, inputs: dict[str, Any], *, yes: bool, out
     params = {"backup_id": entry.backup_id, "place": inputs["place"], "compare": compare}
     params |= {name: inputs[name] for name in ("until", "only") if name in inputs} | inputs.get("options", {})
     mine = keeper(site)
-    say("its database cannot be reached: restored without a run", err=True)
+    say("its database cannot be reached, so it is restored without a run", err=True)
     _, verdict = mine.judge("restore_backup", params, entry)
     question = f"restore {entry.backup_id} into {inputs['place']}?"
     if not agree(site, {entry.target: verdict}, question, yes=yes, output=output):

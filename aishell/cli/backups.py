@@ -125,10 +125,10 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
         "method": entry.method,
         "proven": proven + (f", compared {at(entry.compared_at)}" if entry.compared_at else ""),
         "place": entry.path,
-        "copies": ", ".join(_copy(entry, name) for name in entry.copies) or "none: it is as safe as its disk",
+        "copies": ", ".join(_copy(entry, name) for name in entry.copies) or "none: it is only as safe as its disk",
         "depends on": ", ".join(document["rests_on"]) or "nothing",
         "basis of": ", ".join(document["basis_of"]) or "nothing",
-        "pinned": "yes: retention leaves it alone" if entry.pinned else "no",
+        "pinned": "yes: retention does not apply" if entry.pinned else "no",
     }
     for name, value in lines.items():
         say(f"{name:<9} {printable(value)}")
@@ -177,7 +177,7 @@ def _pin(site: Site, names: tuple[str, ...], pinned: bool) -> None:
         site.vault.catalog.pin(entry.backup_id, pinned)
         told = {"backup_id": entry.backup_id, "pinned": pinned, "by": who()}
         site.runs.event("backup_pinned", told)
-        say(f"{'pinned' if pinned else 'not pinned any more'}: {entry.backup_id}")
+        say(f"{'pinned' if pinned else 'unpinned'}: {entry.backup_id}")
 
 
 @backups.command(
@@ -208,7 +208,7 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
     told = rebuild(site.vault, all_gone=all_gone)
     if told.gone and not yes:
         names = ", ".join(told.gone[:5]) + (f" and {len(told.gone) - 5} more" if len(told.gone) > 5 else "")
-        say(f"not in the folder any more: {names}", err=True)
+        say(f"missing from the folder: {names}", err=True)
         yes = interactive(False, output) and confirm(f"forget {len(told.gone)} backup(s)?")
     forgotten = told.gone if yes else []
     if forgotten:
@@ -227,9 +227,7 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
             say(
                 f"! {name} is pinned: its note cannot be read, and it may have been; `{command('backups', 'unpin', name)}`"
             )
-        left = (
-            f"; {len(told.gone)} not in the folder any more stay: --yes forgets them" if told.gone and not yes else ""
-        )
+        left = f"; {len(told.gone)} missing from the folder stay: --yes forgets them" if told.gone and not yes else ""
         say(f"{len(told.added)} entered, {len(told.known)} known, {len(forgotten)} forgotten{left}")
     ctx.exit(1 if told.damaged else 0)
 
@@ -266,5 +264,5 @@ def _copy(entry: Entry, place: str) -> str:
 
 def _proven(entry: Entry) -> str:
     if entry.problem or entry.differs:
-        return f"DAMAGED: {entry.problem}" if entry.problem else f"NOT AS IT WAS: {entry.differs}"
+        return f"DAMAGED: {entry.problem}" if entry.problem else f"DATA DIFFERS: {entry.differs}"
     return entry.rung.replace("-", " ")

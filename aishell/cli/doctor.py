@@ -98,7 +98,9 @@ def _state(site: Site) -> Finding:
     waiting = site.approvals.pending()
     text = f"{path}: {site.runs.count()} run(s), {len(waiting)} waiting for an approval"
     if path.stat().st_mode & 0o077:
-        return Finding(WARNING, "state", f"{text}; others can read it", "it may hold names and figures: chmod 600")
+        return Finding(
+            WARNING, "state", f"{text}; others can read it", "it may hold sensitive names and figures: chmod 600"
+        )
     return Finding(OK, "state", text)
 
 
@@ -158,7 +160,7 @@ def _notifications(site: Site) -> Finding:
 
     rules, services = len(site.notifications.rules), ", ".join(site.notifications.services)
     if not rules:
-        return Finding(OK, "notifications", "none: nobody is told when a run fails")
+        return Finding(OK, "notifications", "none: no one is notified when a run fails")
     text = f"{rules} rule(s), services: {services or 'none'}"
     late = (
         [row for row in site.outbox.recent(limit=1000, waiting=True) if row.reason] if site.state_path.exists() else []
@@ -220,7 +222,7 @@ def _target(site: Site, wanted: str | None, seen: dict[str, str] | None = None) 
     except AishellError as error:
         yield failed("connection", error)
     if identity and seen is not None and seen.setdefault(identity, target.name) != target.name:
-        text = f"the target {seen[identity]} is the same database: what is scheduled for both is done twice"
+        text = f"the target {seen[identity]} is the same database: what is scheduled for both runs twice"
         yield Finding(WARNING, "same database", text, "remove one of the two from config/targets.yaml")
     yield from _backups(site, target, identity, alone=alone)
     if not alone:

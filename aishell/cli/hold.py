@@ -54,7 +54,7 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
 
     if reason is None:
         if target is not None:
-            raise UsageError("a hold has a reason", hint="--reason TEXT says it to whoever meets the hold")
+            raise UsageError("a hold needs a reason", hint="--reason TEXT says it to whoever meets the hold")
         rows = documents(socket_, "hold", keys=_HOLD) if socket_ else control.held(open_files(ctx))
         if output != "json":
             rows = [{**row, "target": row["target"] or "(every target)", "since": at(row["since"])} for row in rows]

@@ -47,7 +47,7 @@ def entries_of(site: Site, target: str | None) -> list[Entry]:
 def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bool, output: str) -> bool:
     """Whether to go on, by what the gates say of each target. `--yes` answers as far as policy lets it; a review wants the name.
 
-    Raises DeniedError for what policy refuses, UsageError when nobody is there to be asked.
+    Raises DeniedError for what policy refuses, UsageError when there is no one to ask.
     """
     from aishell.cli.asking import ask, confirm
     from aishell.reporting.units import printable
@@ -67,13 +67,11 @@ def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bo
         return True
     if not interactive(False, output):
         hint = "policy does not let --yes answer for this: ask at a terminal" if yes else "say so with --yes"
-        raise UsageError(
-            f"{question.rstrip('?')}: nobody is there to be asked" + (f" ({asks})" if asks else ""), hint=hint
-        )
+        raise UsageError(f"{question.rstrip('?')}: there is no one to ask" + (f" ({asks})" if asks else ""), hint=hint)
     if asks:
         say(f"needs approval because: {printable(asks)}", err=True)
     reviewed = [name for name, verdict in verdicts.items() if verdict.decision is Decision.REVIEW]
     for name in reviewed:
-        if ask(f"{printable(question)} This is reviewed: type the target's name ({printable(name)}): ") != name:
+        if ask(f"{printable(question)} Review: type the target's name ({printable(name)}): ") != name:
             raise DeniedError("that is not the target's name; nothing was done")
     return bool(reviewed) or confirm(printable(question))

@@ -39,7 +39,7 @@ def show_rows(
     shown = [{name: "" if value is None else printable(value) for name, value in row.items()} for row in rows]
     out = console()
     if len(rows) == limit:
-        say(f"the newest {limit}; --limit shows more", style="dim", err=True)
+        say(f"the newest {limit}; use --limit for more", style="dim", err=True)
     if not out.is_terminal:
         _table(out, shown, _natural(shown))
         return
@@ -56,7 +56,7 @@ def show_rows(
         return
     gone = [name.replace("_", " ") for name in least if name not in names and any(row[name] for row in shown)]
     if gone:
-        out.print(f"not shown: {', '.join(gone)} (a wider terminal or --output json)", style="dim", markup=False)
+        out.print(f"not shown: {', '.join(gone)} (use a wider terminal or --output json)", style="dim", markup=False)
 
 
 def title(text: str) -> None:

@@ -39,7 +39,7 @@ def test(ctx: click.Context, /, rule: str | None, output: str) -> None:
     ]
     if output == "table":
         tried = [{**row, "sent": "sent" if row["sent"] else "failed"} for row in tried]
-    show_rows(tried, output, empty=f"no rule of {site.notifications.path} tells anybody")
+    show_rows(tried, output, empty=f"no rule of {site.notifications.path} notifies anyone")
     ctx.exit(1 if any(row["sent"] not in (True, "sent") for row in tried) else 0)
 
 
@@ -76,7 +76,7 @@ def list_(ctx: click.Context, /, waiting: bool, limit: int, output: str) -> None
     show_rows(
         rows,
         output,
-        empty="nothing waits" if waiting else "nothing was told yet",
+        empty="nothing waits" if waiting else "no notification yet",
         least=("severity", "attempts"),
         limit=limit,
     )

@@ -52,7 +52,7 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
         for item in planned.steps:
             _step(out, item, verbose, shared)
     for risk in sorted(shared):
-        out.print(f"every step that asks: {printable(risk)}", style="yellow", markup=False, hang=2)
+        out.print(f"every step that needs approval: {printable(risk)}", style="yellow", markup=False, hang=2)
     left_out.show(out, planned.plan.left_out, verbose=verbose)
     for warning in planned.plan.warnings[: None if verbose else 5]:
         out.print(f"note: {printable(warning)}", style="yellow", markup=False, hang=6)
@@ -85,7 +85,7 @@ def _total(steps: Iterable[StepPreview]) -> str:
     asking = sum(1 for item in steps if item.verdict.requires_approval)
     refused = sum(1 for item in steps if not item.verdict.safe)
     text = f"{len(steps)} steps, {_time(item.step for item in steps)}"
-    text += f", {asking} will ask" if asking else ""
+    text += f", {asking} will need approval" if asking else ""
     return text + (f", {refused} refused" if refused else "")
 
 

@@ -60,7 +60,7 @@ class Prompt:
                 return Later("no answer")
             word = meant(typed, _LETTERS, ("all",) if request.others else ())
             if word is None:
-                self._note = "answer with one of the letters in brackets, or its whole word"
+                self._note = "answer with one of the letters in brackets, or the whole word"
                 continue
             answer = self._answer(word, request)
             if answer is not None:
@@ -93,10 +93,10 @@ class Prompt:
         """A review makes the person type the target's name."""
         if request.level != "review":
             return True
-        question = f"this is reviewed: type the target's name ({printable(request.target.name)}) to approve: "
+        question = f"review: type the target's name ({printable(request.target.name)}) to approve: "
         if (self._line(question) or "").strip() == request.target.name:
             return True
-        self._note = "that is not the target's name; nothing was approved"
+        self._note = "that is not the target's name, and nothing was approved"
         return False
 
     def _edited(self, request: Request) -> Answer | None:
@@ -106,9 +106,8 @@ class Prompt:
         params: dict[str, Any] = dict(request.params)
         offered = [name for name in params if request.tool.parameters[name].editable]
         if not offered:
-            self._note = (
-                "nothing of it can be edited: its parameters say what it is done to, or where; skip it, and plan anew"
-            )
+            what = "its parameters say what is worked on, not how fast"
+            self._note = f"nothing here can be edited: {what}; skip it and make a new plan"
             return None
         for name in offered:
             old = params[name]

@@ -132,7 +132,7 @@ def _facts(run: Run, tool: Tool, values: Mapping[str, Any]) -> list[Row]:
     objects = run.job.identify(named)
     gone = set(named) - {(row["schema"], row["table"]) for row in objects}
     if gone:
-        raise StepError(f"{'.'.join(min(gone))} is not there any more")
+        raise StepError(f"{'.'.join(min(gone))} no longer exists")
     if not tool.deletes or not run.job.registry.has(RELATIVES, run.job.known_server()):
         return objects
     # Those of all of them once, with the first: the tables of a family reach each other.
@@ -218,12 +218,12 @@ def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row
         )
     if isinstance(answer, approval.Approve):
         if _binding(run, tool, cleared, _facts(run, tool, cleared.values)) != cleared.digest:
-            run.observer.said(f"{step.id}: what was asked about has changed since; asking again")
+            run.observer.said(f"{step.id}: what was approved has changed since; asking again")
             found = _found(run, step, tool, cleared.values, cleared.found)
             return clear(run, step, tool, cleared.values, found, again=True, edits=cleared.edits)
         now = run.job.judge(step, tool, objects, run_id=run.id)
         if now.decision.rank > cleared.verdict.decision.rank:
-            run.observer.said(f"{step.id}: the rules have become stricter since it was asked about")
+            run.observer.said(f"{step.id}: the rules have become stricter since it was approved")
             return clear(run, step, tool, cleared.values, cleared.found, again=True, edits=cleared.edits)
         return _by(run, step, cleared, answer.by, answer.reason or "approved at the prompt", answer.terminal)
     if isinstance(answer, approval.Edit):
@@ -269,7 +269,9 @@ def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]
     request = _request(run, step, tool, cleared, objects)
     if run.job.policy.mode == "unattended":
         return replace(
-            cleared, status=StepStatus.REJECTED, reason="refused: it asks, and the policy's mode is unattended"
+            cleared,
+            status=StepStatus.REJECTED,
+            reason="refused: it needs approval, and the policy's mode is unattended",
         )
     editors = {
         edit.uid for edit in cleared.edits if edit.uid is not None
@@ -339,7 +341,7 @@ def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[R
         now_found = tool.among(frozen, cleared.found)
         named = [{name: row.get(name) for name in tool.key} for row in frozen]
         if len(now_found) < len(tool.among(named, cleared.found)):
-            moved = "another object has the name"
+            moved = "another object has this name now"
         cleared = replace(cleared, found=now_found)
     bound = _binding(run, tool, replace(cleared, found=frozen if frozen is not None else cleared.found), objects)
     grown = moved or approval.outgrown(shown["objects"], objects)

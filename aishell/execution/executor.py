@@ -132,7 +132,7 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
             ),
         )
     if idle:
-        reason = "nothing to do: no object calls for it now" + (f" ({len(extras)} not in the plan)" if extras else "")
+        reason = "nothing to do: no object needs it now" + (f" ({len(extras)} not in the plan)" if extras else "")
         return _idle(run, step, tool, values, result, reason)
     result = replace(result, params=plain(values), approved_by=cleared.approved_by, attempts=before + 1)
     return _run(run, step, tool, cleared, result, earlier)
@@ -293,9 +293,7 @@ def _start(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResul
     subject = earning.begun(run, step, tool)
     earned = cleared.verdict.earned if cleared.verdict.earned is not None and cleared.verdict.earned.granted else None
     lost = (
-        earning.lost(run, subject, f"{step.id} takes its work back")
-        if subject is not None and subject.takes_back
-        else []
+        earning.lost(run, subject, f"{step.id} undoes its work") if subject is not None and subject.takes_back else []
     )
 
     def told(connection: Connection) -> Sequence[tuple[str, Mapping[str, Any]]]:
@@ -362,7 +360,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
 
     def retried(number: int, error: BaseException) -> None:
         kept.happened.append(("step_retried", {"try": number, "error": str(error)}))
-        run.observer.said(f"{step.id}: try {number} failed ({error}), trying again")
+        run.observer.said(f"{step.id}: attempt {number} failed ({error}), retrying")
 
     wait = wait_of(tool)
     return Context(

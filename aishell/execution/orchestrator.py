@@ -252,7 +252,7 @@ class Orchestrator:
         if step.undoes is not None:
             return rollback.hindered(self.run.plan, step, self.run.results, self.run.job.pick(step.tool))
         if step.hook is not None and not due(self.run.plan, self.run.results):
-            return Cause.CONDITION, "no step has failed"
+            return Cause.CONDITION, "no step failed"
         if self.failed_step is not None and not step.always and step.hook is None:
             return Cause.STOPPED, f"step {self.failed_step!r} failed before it"
         if not step.always and step.hook is None:
@@ -267,7 +267,7 @@ class Orchestrator:
         if left <= 0:
             return Cause.DEFERRED, f"deferred: {CLOSED}"
         if (step.estimate.seconds or 0) > left and not self._can_stop(step):
-            needed = f"{about(step.estimate.seconds)} of work do not fit into the {duration(left)} left"
+            needed = f"{about(step.estimate.seconds)} of work does not fit into the {duration(left)} left"
             return Cause.DEFERRED, f"deferred: {needed}"
         return None
 

@@ -27,7 +27,7 @@ DECISIONS = ("retry", "done", "abort")
 UNSEEN = 2
 #: Why a step was skipped that may be called for when what failed is tried once more: a condition may look at that.
 _LEFT_OUT = (Cause.STOPPED, Cause.NEED, Cause.CONDITION)
-UNKNOWN = "it is not known whether the statement took effect"
+UNKNOWN = "whether the statement took effect is not known"
 
 
 def finished(row: Record) -> bool:
@@ -86,7 +86,7 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
     context = Context(
         run.job.database, run.marker(step), run.job.options(tool), on_sent=lambda statement, session: None
     )
-    run.observer.said(f"{step.id}: started by an earlier process; looking what became of it")
+    run.observer.said(f"{step.id}: started by an earlier process; looking up its outcome")
     wait_for_end(context)
     done = _recorded(run, row, found or [], tool, values)
     through = {result.label for result in done}

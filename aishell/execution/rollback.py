@@ -112,7 +112,7 @@ def archives(rows: Sequence[Record], left: Collection[str]) -> list[str]:
 
 def sentence(rollback: Rollback) -> str:
     """What a person reads of it."""
-    text = f"Rolled back: {', '.join(rollback.undone)}." if rollback.undone else "Nothing was taken back."
+    text = f"Rolled back: {', '.join(rollback.undone)}." if rollback.undone else "Nothing was rolled back."
     stays = "; ".join(f"{one['step_id']} ({one['reason']})" for one in rollback.left)
     return text + (f" What stays: {stays}." if stays else "")
 
@@ -131,4 +131,4 @@ def _idle(undo: StepResult) -> bool:
 
 
 def _why(undo: StepResult | None) -> str:
-    return (undo.error or undo.reason if undo else None) or "it has not been taken back yet"
+    return (undo.error or undo.reason if undo else None) or "it has not been undone yet"

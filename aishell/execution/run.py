@@ -111,7 +111,7 @@ class Run:
     approvals: Approvals
     options: Options
     observer: Observer
-    ask: Callable[[Request], Answer] = lambda request: Later("nobody is there to ask")
+    ask: Callable[[Request], Answer] = lambda request: Later("there is no one to ask")
     results: dict[str, StepResult] = field(default_factory=dict)
     begun: dict[str, StepResult] = field(
         default_factory=dict

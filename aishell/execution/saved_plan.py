@@ -68,7 +68,7 @@ def present_saved(job: Job, plan: Plan) -> Preview:
         found = list(_objects(job, plan, server))
         changed = list(_changed(plan.objects, found))
     if changed:
-        raise OutgrownError(f"the plan no longer fits: {'; '.join(changed)}", hint="plan again")
+        raise OutgrownError(f"the plan is out of date: {'; '.join(changed)}", hint="plan again")
     tables = tuple(table_of(row) for row in found if row["kind"] != _DATABASE)
     bound = replace(plan, task=replace(plan.task, target=job.target.name))
     return present(job, bound, Inventory(server, tables, (), now()))
@@ -94,7 +94,7 @@ def _changed(before: tuple[Any, ...], after: list[Row]) -> Iterator[str]:
         name = f"{old['schema']}.{old['table']}" if old["kind"] != _DATABASE else "the database"
         new = there.get((old["schema"], old["table"], old["kind"] == _DATABASE))
         if new is None:
-            yield f"{name} is not there any more"
+            yield f"{name} no longer exists"
         elif str(new["oid"]) != str(old["oid"]):
             yield f"{name} was replaced, altered or rebuilt"
         elif old["bytes"] and (new["bytes"] or 0) > old["bytes"] * GROWTH_TOLERANCE:
@@ -104,6 +104,6 @@ def _changed(before: tuple[Any, ...], after: list[Row]) -> Iterator[str]:
 def _other_tools(job: Job, plan: Plan) -> Iterator[str]:
     for name, version in plan.tool_versions.items():
         if not job.registry.has(name, job.known_server()):
-            yield f"the tool {name} is not there any more"
+            yield f"the tool {name} no longer exists"
         elif job.pick(name).version != version:
             yield f"the tool {name} was changed, or another variant of it fits the server now"

@@ -101,7 +101,7 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
             arose, done = (duration(float(data.get(name) or 0)) for name in ("arose", "done"))
             body = _lines(
                 f"The window of {_agent(event)} on {about.target} is too small for the work that arises.",
-                f"Over the last {data.get('nights')} nights about {arose} of work arose a night, and {done} were done.",
+                f"Over the last {data.get('nights')} nights about {arose} of work came up per night, and {done} was done.",
                 f"See `{command('backlog', 'list')}`.",
                 *_run(event),
             )

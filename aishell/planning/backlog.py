@@ -135,8 +135,8 @@ def sentences(
     if nights:
         arose, done = (sum(column) / len(nights) for column in zip(*nights, strict=True))
         told.append(
-            f"The window is too small: over the last {len(nights)} nights {about(arose)} of work arose a night, "
-            f"and {duration(done)} were done."
+            f"The window is too short: over the last {len(nights)} nights {about(arose)} of work came up per night, "
+            f"and {duration(done)} was done."
         )
     return told
 
@@ -161,7 +161,9 @@ def _told(step: Step, items: Sequence[Left]) -> Step:
     told = f"backlog, since {at(item.since)}: {item.reason}"
     why = Evidence("nights_left_undone", nights, told, item.since)
     return replace(
-        step, rationale=f"Left undone before, so it comes first. {step.rationale}", evidence=(why, *step.evidence)
+        step,
+        rationale=f"Left over from an earlier window, so it comes first. {step.rationale}",
+        evidence=(why, *step.evidence),
     )
 
 

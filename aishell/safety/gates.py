@@ -81,15 +81,15 @@ def mitigations(tool: Tool) -> Iterable[str]:
     if tool.max_execution_time is not None:
         yield f"stopped after {tool.max_execution_time} s"
     if tool.runs == "batched":
-        yield "each batch is a short transaction of its own; between two of them it can be stopped at any time"
+        yield "each batch is a short transaction; it can be stopped between any two"
     if "probe" in tool.blocks:
-        yield "the table's lock is tried first without waiting; a held one defers the object"
+        yield "the lock is first tried without waiting; if it is held, the object is deferred"
     if "check" in tool.blocks:
-        yield "right before it goes, each object is looked at once more; one that must not go is left"
+        yield "each object is checked again right before it is dropped; one that must stay is kept"
     if "cleanup" in tool.blocks:
-        yield "what an interrupted statement leaves is removed before it is tried again"
+        yield "leftovers of an interrupted statement are removed before a retry"
     if "verify" in tool.blocks:
-        yield "the effect is looked up in the database afterwards"
+        yield "its effect is verified in the database afterwards"
 
 
 def locks_told(tool: Tool, found: Iterable[Mapping[str, Any]] | None = None) -> Iterable[str]:
@@ -120,11 +120,11 @@ def _facts(step: Step, tool: Tool, context: Context) -> Iterable[Reason]:
     if tool.risk_level.rank < Risk.MEDIUM.rank:
         return
     if tool.deletes and not step.params.get("archive"):
-        yield Reason("not archived", "rows are deleted for good: they were not archived", Decision.CONFIRM)
+        yield Reason("not archived", "rows are deleted for good, without an archive", Decision.CONFIRM)
     if any(lock.exclusive for lock in felt(tool).values()) and context.busy_sessions:
         yield Reason("live traffic", f"{context.busy_sessions} other sessions use the table now", Decision.CONFIRM)
     if step.estimate.seconds is None and tool.runs != "python":
-        yield Reason("estimate", "there is no basis for an estimate of its time", Decision.CONFIRM)
+        yield Reason("estimate", "its duration cannot be estimated", Decision.CONFIRM)
 
 
 def _risks(step: Step, tool: Tool, context: Context, reasons: Iterable[Reason]) -> Iterable[str]:

@@ -119,9 +119,9 @@ def approve(
     person.require_known()
     _require_shown(row, digest)
     if row.level == "review" and target is None:
-        raise UsageError("this is reviewed: the target's name has to be given", hint=f"--confirm-target {name}")
+        raise UsageError("a review requires the target's name", hint=f"--confirm-target {name}")
     if row.level == "review" and target != name:
-        raise DeniedError("that is not the target's name; nothing was approved")
+        raise DeniedError("that is not the target's name, and nothing was approved")
     status = site.approvals.decide(
         row.id, "approved", by=person.text, uid=person.uid, reason=reason, place=person.place
     )

@@ -20,11 +20,11 @@ def require_user(uid: int, *, at_socket: bool) -> None:
     container: they could write its files.
     """
     if uid == NOBODY:
-        raise DeniedError(f"uid {NOBODY} decides nothing: the kernel does not know who that is")
+        raise DeniedError(f"uid {NOBODY} cannot decide: the kernel does not know who that is")
     whose = _lent(uid)
     if whose is not None:
         raise DeniedError(
-            f"uid {uid} decides nothing: {SUBORDINATE} lends it to {whose}, who may be many in a namespace of their own",
+            f"uid {uid} cannot decide: {SUBORDINATE} lends it to {whose}, who may be many in a namespace of their own",
             hint="answer as the user you are, outside of a container",
         )
     if at_socket:
@@ -44,7 +44,7 @@ def _lent(uid: int) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DeniedError(f"uid {uid} decides nothing: {SUBORDINATE} cannot be read: {error.strerror}") from error
+        raise DeniedError(f"uid {uid} cannot decide: {SUBORDINATE} cannot be read: {error.strerror}") from error
     for line in lines:
         name, _, range_ = line.partition(":")
         first, _, count = range_.partition(":")

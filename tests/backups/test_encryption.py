@@ -98,6 +98,6 @@ def test_what_is_no_key_is_refused_and_nothing_stays(aishell: Aishell, sqlite: S
     aishell.configure("aishell.yaml", json.dumps({"backup_recipients": ["age1nonsense"]}))
     fill(sqlite, 100)
     told = back_up(aishell, sqlite).expect(1)
-    assert "is no age key" in told.out
+    assert "is not an age key" in told.out
     assert listed(aishell) == []
     assert not [path for path in (aishell.site / "backups").rglob("*") if path.is_file()]

@@ -61,5 +61,5 @@ def test_nothing_is_written_where_it_cannot_be_done(aishell: Aishell, chain: lis
         assert (ended.returncode, told in ended.stderr) == (1, True), ended.stderr
         assert not target.exists()
     shutil.rmtree(chain[0])
-    assert "which is not here" in run(script, chain[1], target).stderr
+    assert "which is missing" in run(script, chain[1], target).stderr
     assert run(script).returncode == 2

@@ -173,7 +173,7 @@ def test_an_edited_step_is_asked_about_again_as_it_would_run_then(fragmented: Ai
         found = [call(path, "approvals", o["id"]) for o in call(path, "approvals") if o["step"] == one["step"]]
         return [o for o in found if o["id"] != one["id"]]
 
-    wait_until(asked_again, "it asks again")
+    wait_until(asked_again, "it needs approval again")
     (after,) = asked_again()
     assert after["params"] == {**before["params"], "fragmentation_threshold": 1}
     assert after["digest"] != before["digest"]
@@ -201,7 +201,7 @@ def test_nobody_decides_nothing_and_names_of_the_environment_count_for_nothing(s
     assert (refused["exit_code"], "cannot decide" in refused["refused"]) == (5, True)
     for stranger in (STRANGER, 2**31):  # as setpriv, or a user's own namespace, makes them
         refused = as_user(stranger, path, "approvals", first["id"], "approve", said={})
-        assert (refused["exit_code"], "no user of this host" in refused["refused"]) == (5, True)
+        assert (refused["exit_code"], "not a user of this host" in refused["refused"]) == (5, True)
     assert answers(site) == []
     site("approvals", "approve", first["id"], LOGNAME="mallory", USER="mallory").expect(0)
     (event,) = answers(site)

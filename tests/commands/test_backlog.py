@@ -131,10 +131,10 @@ def test_what_a_window_of_nothing_left_is_shown_and_done_first_and_goes_when_it_
     assert sorted(steps) == sorted(step["id"] for step in untouched["plan"]["steps"])
     told = [step["id"] for step in steps.values() if is_left(step)]
     assert {work_of(steps[name]["tool"]) for name in told} == {item["tool"] for item in items}
-    assert all(steps[name]["rationale"].startswith("Left undone before") for name in told)
+    assert all(steps[name]["rationale"].startswith("Left over from an earlier window") for name in told)
     done = aishell.maintenance("full").expect(0).json
     assert listed(aishell) == []
-    assert aishell("backlog", "list").expect(0).out == "nothing was left undone\n"
+    assert aishell("backlog", "list").expect(0).out == "nothing is left over\n"
     report = next(a["output"]["report"] for a in done["actions_taken"] if a["step_id"] == "report")
     assert "## Backlog" in report
     assert "The backlog is empty again" in report

@@ -129,7 +129,7 @@ def test_what_is_no_log_is_not_listed_and_what_is_asked_for_is(db: Any, aishell:
     db.execute("CREATE TABLE session_data (id integer PRIMARY KEY, body varchar(10))")
     found = by_name(look(aishell, db))
     assert set(found) == {"session_data"}, "few rows and no name that says log: nobody is told of it"
-    assert "no column that looks like a time" in found["session_data"]["unknown"]["date_column"]
+    assert "no column that looks like a date" in found["session_data"]["unknown"]["date_column"]
     assert (found["session_data"]["command"], found["session_data"]["age_histogram"]) == (None, [])
     asked = by_name(look(aishell, db, "--table", "ord*", "--retention-days", "30"))
     assert set(asked) == {"orders"}

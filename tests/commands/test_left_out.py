@@ -118,8 +118,8 @@ def test_nothing_can_be_done_until_it_is_granted(aishell, narrow, agent):
     ended = run(aishell, narrow.url, agent).expect(1).json
     assert ended["status"] == "partial"
     assert ended["output_data"]["left_out"] == left
-    assert "Left out, since the role may not do it" in ended["reasoning"]
-    assert "nothing to change" not in ended["reasoning"]
+    assert "Left out for lack of privileges" in ended["reasoning"]
+    assert "Nothing needed to be changed" not in ended["reasoning"]
     # What is printed is granted, until nothing is left out: what was not even looked at before may lack something more.
     for _ in range(4):
         for statement in dict.fromkeys(grant for one in left for grant in one["grants"]):

@@ -75,7 +75,7 @@ def wide(site: Path) -> dict[str, set[str]]:
 
 
 #: What a narrow list says in addition.
-SAID = set("not shown: (a wider terminal or --output json)".split())
+SAID = set("not shown: (use a wider terminal or --output json)".split())
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 200])

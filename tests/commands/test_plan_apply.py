@@ -84,7 +84,7 @@ def test_a_table_that_is_gone(aishell, bloated):
     if bloated.engine == "mysql":
         db.execute("DO SLEEP(1)")  # the time of its creation is told to the second (tools/mysql/identify_objects.sql)
     db.execute("DROP TABLE orders")
-    assert "orders is not there any more" in refusal(apply(aishell, path))
+    assert "orders no longer exists" in refusal(apply(aishell, path))
     assert not aishell.state.exists()
 
 

@@ -123,7 +123,7 @@ def test_where_all_says_what_it_is_done_to_nothing_is_edited(terminal: Opens, sh
     with terminal() as window:
         window.until(QUESTION)
         window.type("e")
-        assert "nothing of it can be edited" in window.until(QUESTION)
+        assert "nothing here can be edited" in window.until(QUESTION)
         window.type("q")
         assert window.end() == 3
     assert free_pages(shop) > 0
@@ -168,7 +168,7 @@ def test_what_is_denied_while_the_question_is_open_is_not_done(terminal: Opens, 
         (config / "policy.yaml").write_text(RULE.format("deny"))
         window.type("a")
         assert window.end() == 5
-        assert "the rules have become stricter since it was asked about" in " ".join(window.screen.split())
+        assert "the rules have become stricter since it was approved" in " ".join(window.screen.split())
     assert free_pages(shop) > 0
 
 
@@ -181,7 +181,7 @@ def test_what_is_to_be_reviewed_by_now_is_asked_about_again(terminal: Opens, sho
         (config / "policy.yaml").write_text(RULE.format("review"))
         window.type("a")
         window.until(QUESTION)
-        assert "the rules have become stricter since it was asked about" in " ".join(window.screen.split())
+        assert "the rules have become stricter since it was approved" in " ".join(window.screen.split())
         window.type("s")
         assert window.end() == 0
     assert free_pages(shop) > 0

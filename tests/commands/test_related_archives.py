@@ -228,7 +228,7 @@ def test_what_could_be_lost_is_refused_before_anything_is_touched(aishell, reque
     db.execute(f"INSERT INTO log VALUES (1, {families.AGO[engine].format(100)})")
     said = cleanup(aishell, db, "--archive", table="log", code=2)
     assert message in said.err
-    assert any(way_out in said.err for way_out in ("without --archive", "create the index", "with --table too"))
+    assert any(way_out in said.err for way_out in ("without --archive", "create an index", "with --table too"))
     assert db.execute("SELECT count(*) FROM log")[0][0] == 1
     assert not (aishell.site / "archives").exists()
 

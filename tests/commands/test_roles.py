@@ -97,7 +97,7 @@ def test_what_may_not_be_checked_for_damage_is_told_with_the_grant_that_allows_i
     assert "corruption" not in done.statuses()
     assert set(done.statuses().values()) == {"done"}
     assert done.json["output_data"]["indexes_rebuilt"] > 0
-    assert any("nothing is checked for damage" in warning for warning in done.json["output_data"]["warnings"])
+    assert any("nothing is checked for corruption" in warning for warning in done.json["output_data"]["warnings"])
     assert "Pipeline" not in done.err
     (grant,) = one["grants"]
     owned.execute(grant.replace(" TO app", " TO PUBLIC"))

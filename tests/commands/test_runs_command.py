@@ -60,7 +60,7 @@ def test_approved_elsewhere_it_runs(aishell, waiting):
     assert set(done.statuses().values()) == {"done"}
     (decided,) = (event for event in aishell.events("approval_decided") if event.get("reason") == "window agreed")
     assert decided["status"] == "approved"
-    assert aishell("approvals", "list").expect(0).out == "nothing waits for an approval\n"
+    assert aishell("approvals", "list").expect(0).out == "nothing is pending\n"
     assert "cannot be decided any more" in aishell("approvals", "approve", approval).expect(2).err
 
 
@@ -183,4 +183,4 @@ def test_the_audit_log_is_checked_against_a_printed_head(aishell, waiting):
 
 def test_an_empty_store_lists_nothing(aishell):
     assert aishell("runs", "list").expect(0).out == "no runs yet\n"
-    assert aishell("approvals", "list").expect(0).out == "nothing waits for an approval\n"
+    assert aishell("approvals", "list").expect(0).out == "nothing is pending\n"

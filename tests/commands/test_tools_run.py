@@ -118,7 +118,7 @@ def test_rows_are_deleted_by_a_plan_alone(aishell: Aishell, sqlite: Any) -> None
     aishell.url = sqlite.url
     walk = {"schema": "main", "table": "log", "key": ["id"], "date_column": "at", "cutoff": "2025-01-01 00:00:00"}
     ended = tool(aishell, "delete_old_records", "--yes", **walk).expect(2)
-    assert "delete_old_records is not run alone" in ended.err
+    assert "delete_old_records cannot be run alone" in ended.err
     assert sqlite.execute("SELECT count(*) FROM child") == [(1,)]
 
 
@@ -146,5 +146,5 @@ def test_a_list_that_is_cut_says_so(aishell: Aishell, bloated_sqlite: Bloated) -
     aishell.url = bloated_sqlite.make().url
     for _ in range(2):
         tool(aishell, "inspect_tables").expect(0)
-    assert aishell("runs", "list", "--limit", "1").expect(0).err == "the newest 1; --limit shows more\n"
+    assert aishell("runs", "list", "--limit", "1").expect(0).err == "the newest 1; use --limit for more\n"
     assert aishell("runs", "list", "--limit", "3").expect(0).err == ""

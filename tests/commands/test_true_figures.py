@@ -287,7 +287,7 @@ def test_a_vacuum_rewrites_nothing(pg_current: Any, aishell: Aishell) -> None:
     grew = pg_current.execute("SELECT pg_table_size('app_log')")[0][0] - before
     assert "rewritten" not in ended.json["reasoning"]
     if grew > 0:
-        assert f"What was worked on grew by {grew:,} bytes" in ended.json["reasoning"]
+        assert f"The objects worked on grew by {grew:,} bytes" in ended.json["reasoning"]
 
 
 @pytest.mark.parametrize("more", [(), ("--archive",)], ids=["deleted", "archived"])
@@ -324,4 +324,4 @@ def test_what_the_run_has_read_is_not_advised_to_be_read(mariadb: Any, aishell: 
 
 def test_a_run_that_finds_no_residue_says_so(db: Any, aishell: Aishell) -> None:
     planned = aishell("run", "residue", "--url", db.url, "--dry-run").expect(0)
-    assert "note: killed runs have left nothing here" in planned.out
+    assert "note: killed runs have left nothing behind here" in planned.out

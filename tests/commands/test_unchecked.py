@@ -72,10 +72,10 @@ def test_a_check_that_the_role_may_not_make_is_left_out_until_it_is_granted(aish
         assert "corruption" not in ended.statuses()
         assert ended.json["output_data"]["indexes_rebuilt"] > 0
         for document in (previewed.json, ended.json):
-            assert any("changed unchecked" in warning for warning in document["output_data"]["warnings"])
-        assert "what was changed was changed unchecked" in ended.json["reasoning"]
+            assert any("made unchecked" in warning for warning in document["output_data"]["warnings"])
+        assert "the changes were made unchecked" in ended.json["reasoning"]
         report = next(a["output"]["report"] for a in ended.json["actions_taken"] if a["step_id"] == "report")
-        assert "What this run changed, it changed unchecked." in report
+        assert "The changes of this run were made unchecked." in report
         assert left["grants"][0] in report
         # Doctor names the very same statement, and the digest the run.
         found = aishell("doctor", "--url", shop.url, "--output", "json").json["findings"]
@@ -119,7 +119,7 @@ def test_where_amcheck_is_not_installed_the_preview_says_that_nothing_is_checked
     ended = run(aishell, shop.url).expect(0)
     assert ended.json["status"] == "success", "no role lacks anything: it is for whoever installs extensions"
     assert any("amcheck is not installed" in warning for warning in ended.json["output_data"]["warnings"])
-    assert "Nothing was checked for damage: the amcheck extension is not installed." in ended.json["reasoning"]
+    assert "Nothing was checked for corruption: the amcheck extension is not installed." in ended.json["reasoning"]
     assert ended.json["output_data"]["indexes_rebuilt"] > 0
 
 

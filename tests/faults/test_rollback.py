@@ -299,7 +299,7 @@ def test_a_run_that_is_over_is_undone_by_a_run_of_its_own(site: Site) -> None:
     done = undo(site, run).expect(0).json
     assert (site.words(), site.words("gone")) == (["n"], GONE)
     assert done["output_data"]["rolled_back"] == ["c", "b", "a"]
-    assert done["output_data"]["warnings"] == ["n cannot be undone: it stays"]
+    assert done["output_data"]["warnings"] == ["n cannot be undone and stays"]
     assert [one["status"] for one in undo(site, run).expect(0).json["actions_taken"]] == [
         "skipped"
     ] * 3  # nothing is left of it

@@ -65,7 +65,7 @@ class BackupAgent(Agent):
         data = task.input_data
         if data.get("cleanup_old") and not data.get("retention"):
             raise ParameterError(
-                "cleanup_old needs to be told what to keep",
+                "cleanup_old needs a retention rule",
                 hint="set `retention: {count: 7}` in config/agents/backup.yaml",
             )
         if data.get("parent") and data.get("backup_type") != "incremental":
@@ -97,7 +97,7 @@ class BackupAgent(Agent):
                     id="copy",
                     tool="copy_backup",
                     params=made,
-                    rationale="Two places are not lost together.",
+                    rationale="A second copy, in case the first place is lost.",
                 )
             )
         if data.get("copy") and data.get("copies_days"):
@@ -106,7 +106,7 @@ class BackupAgent(Agent):
                     id="copies",
                     tool="verify_copies",
                     params={"days": data["copies_days"], "again": True},
-                    rationale=f"What lies elsewhere may decay there: each copy is read every {data['copies_days']:g} days.",
+                    rationale=f"Copies elsewhere may decay, so each is read again every {data['copies_days']:g} days.",
                 )
             )
         if data.get("cleanup_old"):
@@ -115,7 +115,7 @@ class BackupAgent(Agent):
                     id="cleanup",
                     tool="cleanup_old_backups",
                     params={"retention": dict(data["retention"])},
-                    rationale="The new one is verified: what no rule keeps can go.",
+                    rationale="The new backup is verified, so backups that no rule keeps can be removed.",
                 )
             )
         # Each needs the one before it: what failed is neither copied nor a reason to remove another.
@@ -175,9 +175,9 @@ def _backup(task: Task, inventory: Inventory) -> Step:
         id="backup",
         tool=tool,
         params=chosen,
-        rationale="Everything as one moment saw it, while the application goes on."
+        rationale="A consistent snapshot of everything, while the application continues."
         if kind == "full"
-        else "What has changed since the last verified backup.",
+        else "Everything that has changed since the last verified backup.",
         evidence=(Evidence("database_bytes", bytes_, "as the server tells it", inventory.measured_at),),
         estimate=estimate(inventory, tool, "", bytes_),  # whether there is room is asked when it begins
     )

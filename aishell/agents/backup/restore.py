@@ -84,7 +84,7 @@ class BackupRestoreAgent(Agent):
             id="restore",
             tool="restore_backup",
             params=chosen,
-            rationale=f"Into {place}, a new place: nothing that is there is touched. The backup is checked once more before.",
+            rationale=f"Into {place}, a new place; nothing that exists is touched. The backup is verified again first.",
             evidence=(
                 Evidence(
                     "backup_bytes",
@@ -175,11 +175,11 @@ def _summarised(
         if any(one.step_id == restore_in_place.STEP and one.status is StepStatus.FAILED for one in results):
             told = ["The exchange failed; its error says what stands where."]  # it may have been in the midst of it
         return data, " ".join([*told, *left_over(results)])
-    sentences = [f"{data['backup_id']} took the place of {data['place']}."]
+    sentences = [f"{data['backup_id']} replaced {data['place']}."]
     if data["compared"]:
         sentences.append("Every object matches the backup.")
     if done["kept"]:
-        sentences.append(f"What was there is kept: {done['kept']}; to remove it: {done['removal']}.")
+        sentences.append(f"The previous one is kept as {done['kept']}; to remove it: {done['removal']}.")
     if data["safety_backup"]:
         sentences.append(f"The safety backup of it is {data['safety_backup']}.")
     if done["ended"]:
@@ -216,7 +216,7 @@ def _warnings(data: Mapping[str, Any], server: Server) -> list[str]:
             f"({server.version_text}): it may not take all of it"
         )
     if data.get("rung") not in ("readable", "restored-and-compared"):
-        told.append("the backup was not verified yet: it is read from beginning to end before anything is restored")
+        told.append("the backup is not verified yet; it is read in full before anything is restored")
     if not made.get("compared"):
         told.append("the backup was made without fingerprints: what comes back cannot be compared with what it saw")
     told.append(f"{size(_needs(made))} as of {at(made['started_at'])}")

@@ -15,7 +15,7 @@ from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 
 STEP, TOOL = "replace", "replace_database"
-SAFETY = BackupSteps("size", SAFETY_STEP, "validate", "A safety backup of the state that is about to be lost.")
+SAFETY = BackupSteps("size", SAFETY_STEP, "validate", "A safety backup of the present state.")
 #: Methods whose backups are of one database, which another can take the place of.
 METHODS = ("pg_dump", "mariadb-dump", "sqlite")
 #: Options of the restore that the exchange has to know too.
@@ -50,7 +50,7 @@ def steps(data: Mapping[str, Any], inventory: Inventory, restore: Step) -> list[
         id=STEP,
         tool=TOOL,
         params=params,
-        rationale=f"What was restored takes the place of {server.database}; what is there now is kept: {data['kept']}.",
+        rationale=f"The restored copy replaces {server.database}; the present one is kept as {data['kept']}.",
         # A file's pages go through its journal; elsewhere nothing is copied.
         estimate=estimate(inventory, TOOL, "", bytes_, 2 * bytes_ if engine.is_file else None),
     )
@@ -63,7 +63,7 @@ def warnings(data: Mapping[str, Any], server: Server) -> Iterator[str]:
     made = data["manifest"]
     if made["identity"] != server.identity:
         yield f"{server.database} is a later database of this name on the same server than the one the backup is of"
-    yield f"stop the application before: what it writes to {server.database} from the safety backup on is not in that"
+    yield f"stop the application first: what it writes to {server.database} after the safety backup began is not in it"
     if data.get("without_safety_backup"):
         yield f"no safety backup is made of what is there now: {profile(server.engine).last_copy.format(data['kept'])}"
     if data.get("until"):
@@ -84,20 +84,20 @@ def _require_possible(data: Mapping[str, Any], inventory: Inventory) -> None:
     if TOOL not in inventory.tools:
         raise ParameterError(f"a database of {server.product} cannot be replaced by aishell", hint=_BESIDE)
     if "only" in data:
-        raise ParameterError("single tables do not take the place of a database", hint=_BESIDE)
+        raise ParameterError("single tables cannot replace a database", hint=_BESIDE)
     if not _same(made["identity"], server.identity):
         raise ParameterError(
             f"{data['backup']} is of another database: {made['identity']}; this is {server.identity}", hint=_BESIDE
         )
     if data.get("compare", True) and not made.get("compared") and not data.get("until"):
         raise ParameterError(
-            f"{data['backup']} was made without fingerprints: nobody can tell whether it comes back as it was",
-            hint="take another backup, or say --no-compare",
+            f"{data['backup']} was made without fingerprints, so a restored copy cannot be compared with it",
+            hint="take another backup, or use --no-compare",
         )
     keeps_owners = profile(server.engine).exchanged_by_name and data.get("options", {}).get("owners") is not False
     if keeps_owners and not server.superuser:
         raise ParameterError(
-            "only a superuser brings back who owns what and who may use it",
+            "only a superuser can restore owners and privileges",
             hint="connect as one; with --option owners=false all of it belongs to this role, and to nobody else",
         )
 

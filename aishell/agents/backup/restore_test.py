@@ -34,7 +34,7 @@ class RestoreTestAgent(Agent):
             id="choose",
             tool="find_unproven_backup",
             params={},
-            rationale="The one that was not restored and compared for the longest time, or never was.",
+            rationale="Choose the backup that has gone longest without a restore test, or never had one.",
         )
         # A file is restored where backups are, of whose disk nothing is known here: that is looked at when it begins.
         room = None if profile(server.engine).is_file else server.database_bytes
@@ -66,5 +66,5 @@ class RestoreTestAgent(Agent):
         elif proof["compared"]:
             sentences.append(f"It came back, and {proof['compared']} objects are as the backup saw them.")
         else:
-            sentences.append("It came back, and has no fingerprints to compare with.")
+            sentences.append("It was restored, but has no fingerprints to compare with.")
         return data, " ".join([*sentences, *left_over(results)])

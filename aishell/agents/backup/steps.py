@@ -37,7 +37,7 @@ def sized(step_id: str) -> Step:
         id=step_id,
         tool="calculate_backup_size",
         params={},
-        rationale="How much a full backup will take, so that it is not begun where there is no room for it.",
+        rationale="Estimate the size of a full backup, so that it is not started without room for it.",
     )
 
 
@@ -47,6 +47,6 @@ def read(step_id: str, backup: str) -> Step:
         id=step_id,
         tool="validate_backup",
         params={"backup_id": f"${{steps.{backup}.output.backup_id}}"},
-        rationale="Only what was read from beginning to end counts as a backup.",
+        rationale="Only a backup that was read in full counts.",
         needs=(backup,),
     )

@@ -15,7 +15,7 @@ from aishell.settings_schemas import MOST_BYTES, whole
 
 LOADS, RESTORES, INSPECT = "load_archive", "restore_references", "inspect_relatives"
 #: Why rows of an archive are not loaded.
-LEFT_OUT = "the clean-up left them in the table, or they stand in the archive a second time"
+LEFT_OUT = "the clean-up left them in the table, or the archive has them twice"
 
 
 class ArchiveLoadAgent(Agent):
@@ -62,7 +62,7 @@ class ArchiveLoadAgent(Agent):
                 steps += self._loading(data, one, inventory, steps)
                 warnings += _set_off(one, inventory)
         if data.get("product") and data["product"] != inventory.server.product:
-            warnings.append(f"the archive was made on {data['product']}: the types may not fit")
+            warnings.append(f"the archive was made on {data['product']}, whose types may not fit")
         if data.get("parts") and not _parts(task):
             others = dict.fromkeys(_name(part) for part in data["parts"] if part["part"])
             warnings.append(f"what the archive has of {', '.join(others)} is not loaded: --table names another table")
@@ -111,7 +111,7 @@ class ArchiveLoadAgent(Agent):
             tool="update_table_statistics",
             params=named,
             index=len(before) + 1,
-            rationale="The planner of queries learns of the rows.",
+            rationale="Refresh the query planner's statistics.",
             needs=(loading.id,),
             when=f"${{steps.{loading.id}.output.rows_loaded}} > 0",
         )

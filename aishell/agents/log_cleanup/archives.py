@@ -31,14 +31,14 @@ def key_of(log: LogTable, answer: Mapping[str, list[Row]], engine: str) -> list[
     key = answer["key_columns"]
     if not key:
         raise ParameterError(
-            f"{log.name} has no primary key: its rows cannot be told apart, so they cannot be archived",
+            f"{log.name} has no primary key: without one its rows cannot be archived",
             hint="add a primary key, or clean up without --archive",
         )
     for row in key:
         if along == "key" and row["type"] not in WALKABLE:
             raise ParameterError(
-                f"{log.name} cannot be archived: it would be walked by its key column {row['column']!r}, and values of the type "
-                f"{row['type']} do not compare as they are sorted",
+                f"{log.name} cannot be archived: its key column {row['column']!r} is of the type "
+                f"{row['type']}, whose values do not compare in index order",
                 hint="clean up without --archive",
             )
     return [escaped(str(row["column"])) for row in key]

@@ -87,8 +87,8 @@ def kind_of(engine: str, declared: str, oldest: str, newest: str, where: str) ->
         )
     if kinds[0] != kinds[1]:
         raise ParameterError(
-            f"{where} writes its dates in more than one way: it begins with {oldest!r} and ends with {newest!r}",
-            hint="narrow it down with --where, or make the column uniform",
+            f"{where} has dates in more than one format: the first is {oldest!r} and ends with {newest!r}",
+            hint="narrow the rows down with --where, or convert the column to one format",
         )
     return kinds[0]
 

@@ -30,7 +30,7 @@ BATCH_TARGET_MS = 50
 WORTH_VACUUM = 0.05
 #: OPTIMIZE and VACUUM rewrite everything that is left: they pay when much of it went.
 WORTH_REWRITE = 0.3
-KEPT_SPACE = "what is freed is for new rows: --shrink gives it back to the disk"
+KEPT_SPACE = "freed space is reused for new rows; --shrink returns it to the disk"
 _FILE = {"schema": "main"}
 #: The tools that archive and delete rows of a table, and those that do so with the rows of others that go with them.
 ALONE = ("archive_old_records", "delete_archived_records")
@@ -74,7 +74,9 @@ class Planner:
             if parts.left_out:
                 return
             why = (
-                f"has nothing older than {log.cutoff}: its oldest row is of {log.oldest}" if log.oldest else "is empty"
+                f"has nothing older than {log.cutoff}; its oldest row is from {log.oldest}"
+                if log.oldest
+                else "is empty"
             )
             self.warnings.append(f"{log.name} {why}")
             return
@@ -82,15 +84,15 @@ class Planner:
         blockers = [child for child in log.blockers if child_name(child) not in self.deletions]
         aside = {one.object for one in self.left_out} & {child_name(child) for child in blockers}
         if aside:
-            why = f"rows of {min(aside)} refer to its own, and that table is left out"
+            why = f"rows of {min(aside)} reference it, and that table is left out"
             self.left_out.append(LeftOut("delete", ALONG, log.name, why))
             return
         if blockers:
             named = ", ".join(map(references, blockers))
             words = shlex.join([w for name in dict.fromkeys(map(child_name, blockers)) for w in ("--table", name)])
             raise ParameterError(
-                f"rows of {log.name} are referred to by {named}: the database refuses to delete them",
-                hint=f"clean these up in the same run: add {words}; rows without a date are cleaned up by hand first",
+                f"rows of {log.name} are referenced by {named}, so the database refuses to delete them",
+                hint=f"clean them up in the same run by adding {words}; rows without a date must be deleted by hand first",
             )
         kept = [c for c in log.cascading if is_excluded(c["child_schema"], c["child_table"], log.rule.exclude)]
         if kept:
@@ -106,11 +108,11 @@ class Planner:
                 hint="leave max_rows out, or choose the rows with --where",
             )
         if not log.indexed and self.engine.walked_along != "pages":
-            self.warnings.append(f"{log.name}: no index begins with {log.column!r}: the whole table is read")
+            self.warnings.append(f"{log.name}: no index starts with {log.column!r}, so the whole table is read")
         if log.triggers:
             named = ", ".join(str(row["name"]) for row in log.triggers)
             self.warnings.append(f"{log.name}: each deleted row fires {named}")
-        counted = self._add(log, "count", "count_table_rows", {}, "How many rows there are before.")
+        counted = self._add(log, "count", "count_table_rows", {}, "Count the rows before.")
         before = (counted, *(step for child in log.blockers for step in self.deletions[child_name(child)]))
         steps = [self._drop(log, parts, before)] if parts.dropped else []
         # MariaDB deletes from the whole table: after its partitions have gone, so that their rows are not deleted one by one.
@@ -151,7 +153,7 @@ class Planner:
             "drop_partitions",
             parts.tool,
             which,
-            f"{len(parts.dropped)} partition(s) can hold nothing but rows of which {log.column!r} is before {log.cutoff}.",
+            f"{len(parts.dropped)} partition(s) can only hold rows whose {log.column!r} is before {log.cutoff}.",
             needs=needs,
             evidence=(*parts.evidence(self.inventory.measured_at), *self._evidence(log)),
             estimate=parts.estimate(log, self.inventory),
@@ -171,7 +173,7 @@ class Planner:
             "delete",
             way.tool,
             {**walk, **self._which(log), **self._pace("batch_target_ms", "max_rows", "sleep"), **self._cascades(log)},
-            f"Rows of which {log.column!r} is before {log.cutoff} are older than {log.rule.retention_days} days.",
+            f"Rows whose {log.column!r} is before {log.cutoff} are older than {log.rule.retention_days} days.",
             needs=needs,
             evidence=self._evidence(log),
             estimate=self._estimate(log, way.tool, self.engine.rows_deleted_per_second),
@@ -205,8 +207,8 @@ class Planner:
                 **where,
                 **self._pace("batch_target_ms", "max_rows", "sleep"),
             },
-            f"Rows of which {log.column!r} is before {log.cutoff} are kept in a file, counted and checked, before they go"
-            f"{family.told}.",
+            f"Rows whose {log.column!r} is before {log.cutoff} are archived in a file, counted and verified, before they are "
+            f"deleted{family.told}.",
             needs=needs,
             evidence=self._evidence(log),
             estimate=self._estimate(log, RELATED[0] if related else ALONE[0], self.engine.rows_archived_per_second),
@@ -226,7 +228,7 @@ class Planner:
                 **self._pace("sleep"),
                 **self._cascades(log),
             },
-            "Only rows that the archive has, and that have not changed since, are deleted.",
+            "Only rows that are in the archive, and have not changed since, are deleted.",
             needs=(archived,),
             when=f"{output}.rows_archived}} > 0",
             evidence=self._evidence(log),
@@ -276,7 +278,7 @@ class Planner:
                 "vacuum",
                 "optimize_table",
                 {},
-                "Vacuum: the deleted rows' space is for new rows from then on, and the planner of queries learns of it.",
+                "Vacuum, so that the deleted rows' space can be reused and the query planner has fresh statistics.",
                 needs=(deleted,),
                 when=f"{gone} > {max(1000, round(rows * WORTH_VACUUM))}",
                 estimate=estimate(self.inventory, "optimize_table", log.name, log.table.bytes),
@@ -295,7 +297,7 @@ class Planner:
                 "optimize",
                 "optimize_table",
                 {},
-                "Rewrite the table: so much of it went that its space is worth giving back to the disk.",
+                "Rewrite the table: enough was deleted to return the space to the disk.",
                 needs=(deleted,),
                 when=f"{gone} >= {max(1, round(rows * WORTH_REWRITE))}",
                 estimate=estimate(self.inventory, "optimize_table", log.name, size, scratch=size),
@@ -318,14 +320,14 @@ class Planner:
             return
         tool = "incremental_vacuum" if incremental else "optimize_table"
         gone = tuple(step for steps in self.deletions.values() for step in steps)
-        again = "How much of the file is free now tells whether it is worth shrinking."
+        again = "Measure how much of the file is free, to decide whether to shrink it."
         measured = self._add(None, "measure", "analyze_table_fragmentation", _FILE, again, needs=gone)
         shrunk = self._add(
             None,
             "shrink",
             tool,
             _FILE,
-            "Give the free pages of the file back to the disk.",
+            "Return the free pages of the file to the disk.",
             needs=(measured,),
             when=f"${{steps.{measured}.output.fragmentation_percent}} >= {100 * WORTH_REWRITE:g}",
             estimate=estimate(self.inventory, tool, "", total, scratch=None if incremental else 2 * total),
@@ -341,7 +343,7 @@ class Planner:
                 id="report",
                 tool="generate_maintenance_report",
                 params={"tables": [], "maintenance_type": "log cleanup"},
-                rationale="What went from each table, and what is left.",
+                rationale="Report what was deleted from each table, and what is left.",
                 needs=tuple(step.id for step in self.steps),
                 always=True,
                 on_error="continue",

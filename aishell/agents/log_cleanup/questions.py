@@ -166,8 +166,8 @@ def _referring(log: LogTable, children: Sequence[Row]) -> Question:
     for child in children:
         if not child["indexed"]:
             raise ParameterError(
-                f"{references(child)} refers to {log.name} without an index: each deleted row would read all of it",
-                hint="create the index first",
+                f"{references(child)} references {log.name} without an index: every deleted row would scan all of it",
+                hint="create an index first",
             )
     pairs = [
         list(zip(json.loads(child["child_columns"]), json.loads(child["parent_columns"]), strict=True))

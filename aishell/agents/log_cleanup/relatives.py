@@ -261,7 +261,7 @@ class _Family:
             raise ParameterError(
                 f"{_name(_child(child))} ({columns}) refers to {_name(parent)} without an index: each deleted row would read "
                 "all of it",
-                hint="create the index first",
+                hint="create an index first",
             )
 
     def _refuse_without_key(self, part: _Part) -> None:

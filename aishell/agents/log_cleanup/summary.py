@@ -142,7 +142,7 @@ def _along(name: str, table: Mapping[str, Any]) -> Iterator[str]:
     """What went or changed with the old rows of a table, where an archive tells it."""
     least = at_least(table)
     if table.get("rows_cascaded"):
-        yield f"Of those of {name} {least}{table['rows_cascaded']:,} went only because a row that they refer to did."
+        yield f"Of those of {name} {least}{table['rows_cascaded']:,} went only because a row they reference did."
     gone, changed = table.get("relatives_deleted"), table.get("relatives_changed")
     if gone or (least and gone is not None):
         yield f"With those of {name} went {least}{gone:,} row(s) of other tables."

@@ -175,8 +175,8 @@ def aged(log: LogTable, answer: Mapping[str, list[Row]], cutoff: Cutoff, engine:
     kind = kind_of(engine, log.declared, str(oldest), str(newest), where)
     if kind.startswith("text:") and row.get("shapes") not in (None, 1):
         raise ParameterError(
-            f"{where} writes its dates in {row['shapes']} ways, so that older is not smaller",
-            hint="make the column uniform, or name another with --date-column",
+            f"{where} writes its dates in {row['shapes']} formats, so they cannot be compared",
+            hint="convert the column to one format, or name another with --date-column",
         )
     return replace(log, kind=kind, oldest=str(oldest), newest=str(newest), cutoff=cutoff)
 
@@ -196,12 +196,12 @@ def _likeliest(columns: Any, where: str) -> str:
     )
     good = [(score, name) for score, name in scored if score >= 2]
     if not good:
-        raise ParameterError(f"{where} has no column that looks like a time", hint="name one with --date-column")
+        raise ParameterError(f"{where} has no column that looks like a date", hint="name one with --date-column")
     best = [name for score, name in good if score == good[0][0]]
     if len(best) > 1:
         shown = ", ".join(repr(name) for name in sorted(best))
         raise ParameterError(
-            f"{where} has several columns that may tell the time of a row: {shown}", hint="name one with --date-column"
+            f"{where} has several columns that may hold a row's date: {shown}", hint="name one with --date-column"
         )
     return best[0]
 
@@ -215,7 +215,7 @@ def sorted_by_references(logs: Sequence[LogTable]) -> list[LogTable]:
     except CycleError as error:
         circle = " → ".join(error.args[1])
         raise ParameterError(
-            f"these tables refer to each other in a circle: {circle}", hint="clean up one of them by hand"
+            f"these tables reference each other in a cycle: {circle}", hint="clean one of them up by hand"
         ) from error
 
 

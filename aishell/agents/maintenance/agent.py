@@ -37,7 +37,7 @@ ANALYZE_ALL_ABOVE = 50
 #: PostgreSQL: what a rewrite has to gain, in percent of the table and in bytes; above the second it is proposed unasked.
 REWRITE_PERCENT, REWRITE_BYTES = 40.0, 1 << 30
 #: What a plan warns of that has no check for damage, or one that can check nothing.
-UNCHECKED = "nothing is checked for damage, and what this plan changes is changed unchecked"
+UNCHECKED = "nothing is checked for corruption: the changes of this plan are made unchecked"
 USELESS_RUNS = 3  # a tool that gained nothing so often is left alone until the object changes
 
 
@@ -124,7 +124,7 @@ class _Planner:
             "health",
             "analyze_database_health",
             {"tables": self._named(self.inventory.tables) if self.chosen else None, "check_corruption": thorough},
-            "Look at the whole database first: what is found here goes into the report.",
+            "Inspect the whole database first; the findings go into the report.",
         )
         if thorough:
             self._corruption_check()
@@ -171,7 +171,7 @@ class _Planner:
                 "measure",
                 "analyze_table_fragmentation",
                 self._of(table),
-                "Measure again, exactly, just before the change.",
+                "Measure exactly, just before the change.",
                 table=table,
                 needs=first,
                 size=None if table.bytes is None else table.bytes + (table.index_bytes or 0),
@@ -190,7 +190,7 @@ class _Planner:
         names, recorded = ", ".join(index.index_name for index in invalid), self.inventory.rebuilt.get(table.key, ())
         if not recorded:
             self.warnings.append(
-                f"{table.schema}.{table.table}: invalid and left as they are: {names}; no run of this site has rebuilt an "
+                f"{table.schema}.{table.table}: invalid indexes left as they are: {names}; no run of this site has rebuilt an "
                 "index of the table: if nobody builds them now, DROP INDEX CONCURRENTLY removes them"
             )
             return
@@ -198,7 +198,8 @@ class _Planner:
             "invalid",
             "drop_invalid_indexes",
             {**self._of(table), "recorded": [escaped(name) for name in recorded]},
-            f"Invalid indexes on the table: {names}. Only what our own failed builds left is dropped, others are reported.",
+            f"Invalid indexes on the table: {names}. Only those that aishell's own failed rebuilds left are dropped; others are "
+            "reported.",
             table=table,
             evidence=[self._evidence("invalid_indexes", len(invalid), "catalog")],
             size=sum(index.bytes for index in invalid),
@@ -226,8 +227,8 @@ class _Planner:
             "rewrite",
             "rebuild_table",
             self._of(table),
-            f"Write the table and its indexes anew: about {reasons[0].value:.0f} % of it is unused, and VACUUM gives none back. "
-            "Nobody can read or write it meanwhile.",
+            f"Rewrite the table and its indexes: about {reasons[0].value:.0f} % of it is unused, and VACUUM does not "
+            "return that to the disk. Nobody can read or write it meanwhile.",
             table=table,
             evidence=reasons,
             needs=needs,
@@ -258,7 +259,7 @@ class _Planner:
             "refresh",
             "batch_update_statistics",
             {"tables": self._named([table])},
-            "How much of the table is unused can be told only by fresh statistics.",
+            "Only fresh statistics tell how much of the table is unused.",
             table=table,
             size=table.bytes,
         )
@@ -297,9 +298,9 @@ class _Planner:
             "optimize",
             "optimize_offline_table" if table.storage.lower() in OFFLINE_ENGINES else "optimize_table",
             self._of(table),
-            "Vacuum: dead rows are in the way of queries and of freezing; the application goes on meanwhile."
+            "Vacuum: dead rows slow queries and delay freezing. The application can use the table meanwhile."
             if vacuum
-            else "Rewrite the table: its reclaimable share is worth it.",
+            else "Rewrite the table: enough space can be reclaimed to be worth it.",
             table=table,
             evidence=reasons,
             needs=(measured,),
@@ -332,7 +333,7 @@ class _Planner:
             "rebuild",
             "rebuild_fragmented_indexes",
             {**self._of(table), "fragmentation_threshold": self.threshold, "min_index_size": self.min_index_size},
-            f"{len(bloated)} index(es) above {self.threshold:g} %: about {gain:,} bytes to win.",
+            f"{len(bloated)} index(es) above {self.threshold:g} %: about {gain:,} bytes to reclaim.",
             table=table,
             evidence=evidence,
             size=size,
@@ -351,7 +352,7 @@ class _Planner:
             return None
         if self.task.input_data.get("exclude"):
             self.warnings.append(
-                f"tables are excluded: the file is not rewritten, which would give back {share:.0f} % of it"
+                f"tables are excluded, so the file is not rewritten; a rewrite would reclaim {share:.0f} % of it"
             )
             return None
         return share
@@ -367,13 +368,13 @@ class _Planner:
         """SQLite rewrites its whole file or nothing: one step for the database."""
         server = self.inventory.server
         total, incremental = server.database_bytes or 0, server.auto_vacuum == "incremental"
-        again = "Measure the file again just before it is rewritten."
+        again = "Measure the file again, just before it is rewritten."
         measured = self._add("measure", "analyze_table_fragmentation", {"schema": "main"}, again, size=total)
         shrink = self._change(
             "optimize",
             "incremental_vacuum" if incremental else "optimize_table",
             {"schema": "main"},
-            f"Give back {share:.0f} % of the file, indexes packed with it.",
+            f"Reclaim {share:.0f} % of the file; indexes are packed too.",
             evidence=[
                 self._evidence("free_bytes", server.free_bytes, "freelist_count * page_size"),
                 self._evidence(
@@ -406,7 +407,7 @@ class _Planner:
             "statistics",
             "update_all_statistics" if whole else "batch_update_statistics",
             {"schema": "main"} if whole else {"tables": self._named(stale)},
-            f"{len(stale)} table(s) have missing or stale statistics: the planner of queries works with wrong row counts.",
+            f"{len(stale)} table(s) have missing or stale statistics, so the query planner works with wrong row counts.",
             evidence=counts,
             size=sum(t.bytes or 0 for t in stale),
         )
@@ -419,7 +420,7 @@ class _Planner:
             "corruption",
             "check_table_corruption",
             {"tables": self._named(self.stored)},
-            "Nothing is rewritten in a database that is damaged: check first.",
+            "Check for corruption first: nothing is rewritten in a damaged database.",
             size=sum((t.bytes or 0) + (t.index_bytes or 0) for t in self.stored),
         )
         allowed, lacks = as_allowed(
@@ -435,14 +436,14 @@ class _Planner:
             return
         self.steps.pop()
         self.left_out += lacks
-        self.warnings.append(f"{UNCHECKED}: the role may not call the check, which is left out")
+        self.warnings.append(f"{UNCHECKED}: the role lacks the privilege for the check, which is left out")
 
     def _report(self) -> None:
         self._add(
             "report",
             "generate_maintenance_report",
             {"tables": self._named(self.inventory.tables) if self.chosen else [], "maintenance_type": self.kind},
-            "What was found and done, before and after.",
+            "Report what was found and done, before and after.",
             needs=tuple(step.id for step in self.steps),
             always=True,
         )
@@ -506,7 +507,7 @@ class _Planner:
         known = self.inventory.history.get((tool, label))
         if known is None or known.idle_runs < USELESS_RUNS:
             return False
-        self.warnings.append(f"{label}: {tool} gained nothing the last {known.idle_runs} times and is left out")
+        self.warnings.append(f"{label}: {tool} reclaimed nothing the last {known.idle_runs} times and is left out")
         return True
 
     def _evidence(self, metric: str, value: Any, method: str, error: str | None = None) -> Evidence:
@@ -526,7 +527,7 @@ def _unwritten(found: Sequence[tuple[Table, float]]) -> str:
     more = f" and {len(worst) - 5} more" if len(worst) > 5 else ""
     return (
         f"{len(worst)} table(s) are mostly unused space, which VACUUM does not give back: {named}{more}; "
-        "--set rebuild_tables=true plans to write them anew, which asks: nobody can use a table meanwhile"
+        "--set rebuild_tables=true plans a rewrite, which needs approval: nobody can use a table meanwhile"
     )
 
 

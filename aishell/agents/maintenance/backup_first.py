@@ -10,7 +10,7 @@ from aishell.models import Inventory, Step, Task
 from aishell.moments import at
 
 #: What can do no harm goes on without them.
-STEPS = BackupSteps("backup_size", "backup", "backup_read", "A way back, before anything is changed that could hurt.")
+STEPS = BackupSteps("backup_size", "backup", "backup_read", "A way back, made before any risky change.")
 #: What a step that has to wait for the backup asks; one that was put off has no output, and nothing goes on from that.
 READ = "${steps.backup_read.output.valid} == True"
 
@@ -21,7 +21,7 @@ def backed_up(draft: Draft, task: Task, inventory: Inventory) -> Draft:
         return draft
     known = inventory.last_backup
     if known is not None:
-        told = f"no backup is made: {known['backup_id']}, begun {at(str(known['started_at']))}, is verified and young enough"
+        told = f"no backup is made: {known['backup_id']}, begun {at(str(known['started_at']))}, is verified and recent enough"
         return replace(draft, warnings=(*draft.warnings, told))
     first = [replace(step, on_error="continue") for step in STEPS.of(inventory)]
     steps = [*first, *(_guarded(step, first) if step.tool in inventory.guarded else step for step in draft.steps)]

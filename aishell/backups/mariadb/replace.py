@@ -71,7 +71,7 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
                 work.query("do_drop_place", session)
         elif not _there(work, params["kept"]):
             raise BackupError(
-                f"the database {place} is not there any more",
+                f"the database {place} no longer exists",
                 hint=anew(work),
             )
         removal = render(tool, tool.blocks["removal"], params, context.database).text

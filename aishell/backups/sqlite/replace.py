@@ -56,7 +56,7 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
             with writing(place):
                 place.unlink()
         elif not kept.exists() and params["safety"] is not None:
-            raise BackupError(f"{place} is not there any more", hint=anew(work))
+            raise BackupError(f"{place} no longer exists", hint=anew(work))
         there = kept.exists()
         removal = f"rm {shlex.quote(str(kept))}" if there else None
         return told(work, compared=compared, kept=str(kept) if there else None, removal=removal, notes=notes)

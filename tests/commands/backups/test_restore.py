@@ -91,7 +91,7 @@ def test_a_lost_database_is_restored_all_the_same(aishell, shop, how):
         (("--tables", "orders"), "as a whole"),
         (("--target", "nobody"), "unknown target 'nobody'"),
         (("--target", "shop", "--url", "sqlite:///x"), "exclude each other"),
-        (("--option", "jobs"), "no assignment"),
+        (("--option", "jobs"), "not an assignment"),
         (("--option", "jbos=1"), "jbos"),
     ],
 )

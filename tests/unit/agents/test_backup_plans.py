@@ -110,7 +110,7 @@ def test_its_time_is_that_of_earlier_ones_and_its_room_is_asked_when_it_begins()
 @pytest.mark.parametrize(
     ("inputs", "said"),
     [
-        ({"cleanup_old": True}, "needs to be told what to keep"),
+        ({"cleanup_old": True}, "needs a retention rule"),
         ({"parent": "x"}, "parent is for incremental"),
         ({"backup_type": "differential"}, "differential"),
         ({"retention": {}}, "retention"),

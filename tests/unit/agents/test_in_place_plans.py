@@ -101,7 +101,7 @@ def test_the_summary_names_what_is_kept_and_what_removes_it():
     data, text = BackupRestoreAgent().summarise(task, results)
     assert (data["replaced"], data["kept"], data["safety_backup"], data["place"]) == (True, "old", "s", "shop")
     assert text == (
-        "b took the place of shop. Every object matches the backup. What was there is kept: old; to remove it: "
+        "b replaced shop. Every object matches the backup. The previous one is kept as old; to remove it: "
         'DROP DATABASE "old". The safety backup of it is s. 1 session(s) were ended: pid 7. Note: a note. '
         "Make a full backup now: no increment goes on across this."
     )

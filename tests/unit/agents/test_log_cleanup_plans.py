@@ -138,7 +138,7 @@ def test_where_nothing_is_old_nothing_is_planned(age):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ([column("id", "bigint"), column("message", "text")], "no column that looks like a time"),
+        ([column("id", "bigint"), column("message", "text")], "no column that looks like a date"),
         (
             [column("sent_at", "timestamp without time zone"), column("seen_at", "timestamp without time zone")],
             "several",
@@ -199,7 +199,7 @@ def test_without_a_table_the_rules_of_the_configuration_count():
 
 @pytest.mark.parametrize("inputs", [{}, {"table": "app_log"}, {"retention_days": 3}])
 def test_a_table_and_a_retention_are_needed(inputs):
-    with pytest.raises(ParameterError, match=r"no table is named|retention_days is missing"):
+    with pytest.raises(ParameterError, match=r"no table given|retention_days is missing"):
         AGENT.tables(Task("log_cleanup", "shop", inputs))
 
 

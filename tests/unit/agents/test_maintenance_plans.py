@@ -154,7 +154,7 @@ def test_an_invalid_index_that_no_run_of_ours_can_have_left_is_told_and_stays():
     inventory = on("postgresql", make_table(), indexes=(make_index("orders_n", valid=False),))
     plan = maintenance(inventory, "full")
     assert [step.id for step in plan.steps] == ["health", "corruption", "report"]
-    assert "public.orders: invalid and left as they are: orders_n" in plan.warnings[0]
+    assert "public.orders: invalid indexes left as they are: orders_n" in plan.warnings[0]
 
 
 @pytest.mark.parametrize("kind", ["standard", "full"])

@@ -161,7 +161,7 @@ def test_work_that_gained_nothing_so_often_is_left_out_and_told(engine, tool, la
     plan = maintenance(make_inventory(table, indexes=indexes, server=server, history=history), "full")
     useless = idle >= USELESS_RUNS
     assert (step in {s.id for s in plan.steps}) is not useless
-    assert (f"{label}: {tool} gained nothing the last {idle} times and is left out" in plan.warnings) is useless
+    assert (f"{label}: {tool} reclaimed nothing the last {idle} times and is left out" in plan.warnings) is useless
 
 
 def test_other_objects_are_not_left_out_for_one_that_gains_nothing():

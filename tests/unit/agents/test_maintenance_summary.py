@@ -103,10 +103,10 @@ def test_what_grew_was_not_given_back(before, after, expected):
 @pytest.mark.parametrize(
     ("checked", "left", "damaged", "sentence"),
     [
-        (0, 22, 0, "Nothing was checked for damage: amcheck is not installed."),
-        (20, 2, 0, "2 object(s) were not checked for damage: amcheck is not installed."),
+        (0, 22, 0, "Nothing was checked for corruption: amcheck is not installed."),
+        (20, 2, 0, "2 object(s) were not checked for corruption: amcheck is not installed."),
         (22, 0, 0, ""),
-        (0, 2, 1, "2 object(s) were not checked for damage: amcheck is not installed."),
+        (0, 2, 1, "2 object(s) were not checked for corruption: amcheck is not installed."),
     ],
 )
 def test_what_was_not_looked_at_is_not_called_sound(checked, left, damaged, sentence):
@@ -136,7 +136,7 @@ def test_damage_is_an_alarm(damaged):
     [
         (StepStatus.FAILED, "Nothing was changed."),
         (StepStatus.REJECTED, "Nothing was changed."),
-        (StepStatus.SKIPPED, "There was nothing to change."),
+        (StepStatus.SKIPPED, "Nothing needed to be changed."),
     ],
 )
 def test_there_was_something_to_change_where_it_failed(status, sentence):

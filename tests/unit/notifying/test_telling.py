@@ -229,7 +229,7 @@ def test_a_window_that_is_too_small_is_told_once_for_a_run(place: Place):
     place.look()
     ((rule, severity, title, body),) = place.rows("SELECT rule, severity, title, body FROM outbox")
     assert (rule, severity, title) == ("small", "warning", "shop: the window is too small")
-    assert "Over the last 4 nights about 1 min 10 s of work arose a night, and 50.0 s were done." in body
+    assert "Over the last 4 nights about 1 min 10 s of work came up per night, and 50.0 s was done." in body
     assert f"run {run_id[:8]}" in body
 
 

@@ -141,7 +141,7 @@ def test_the_oldest_of_the_backlog_comes_first_with_what_it_needs_and_the_report
     found = first(steps, backlog, lambda one: False)
     assert order(found) == ["older", "health", "measure", "old", "new", "report"]
     told = found[3]
-    assert told.rationale.startswith("Left undone before, so it comes first.")
+    assert told.rationale.startswith("Left over from an earlier window, so it comes first.")
     assert told.evidence[0].metric == "nights_left_undone"
     assert told.evidence[0].value == 2
     assert told.evidence[0].method == "backlog, since 2026-11-20 01:00Z: the window has closed"
@@ -219,6 +219,6 @@ def test_work_longer_than_the_whole_window_and_a_window_too_small_are_said():
     told = sentences(standing(1), standing(1, 70, longest=long), [(100.0, 40.0), (80.0, 60.0), (90.0, 50.0)], 60.0)
     assert told[1:] == [
         "touch of public.big alone takes about 1 min 10 s, more than the whole window of 1 min 0 s.",
-        "The window is too small: over the last 3 nights about 1 min 30 s of work arose a night, and 50.0 s were done.",
+        "The window is too short: over the last 3 nights about 1 min 30 s of work came up per night, and 50.0 s was done.",
     ]
     assert len(sentences(standing(1), standing(1, 70, longest=long), (), None)) == 1

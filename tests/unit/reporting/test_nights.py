@@ -253,7 +253,7 @@ def test_a_window_that_is_too_small_needs_a_person(made):
     night = made.night()
     assert kinds(night) == ["backlog"]
     assert night.backlog[0].window_too_small
-    assert "The window is too small: over the last 4 nights" in night.needs[0].text
+    assert "The window is too short: over the last 4 nights" in night.needs[0].text
 
 
 def test_a_daemon_that_is_gone_is_missed_and_one_that_was_stopped_is_not(made):

@@ -137,9 +137,9 @@ def test_mitigations_are_those_really_in_force():
     assert list(gates.mitigations(tool)) == [
         "lock timeout 300 s, 3 tries",
         "stopped after 60 s",
-        "the table's lock is tried first without waiting; a held one defers the object",
-        "what an interrupted statement leaves is removed before it is tried again",
-        "the effect is looked up in the database afterwards",
+        "the lock is first tried without waiting; if it is held, the object is deferred",
+        "leftovers of an interrupted statement are removed before a retry",
+        "its effect is verified in the database afterwards",
     ]
     assert list(gates.mitigations(query_tool(max_execution_time=None))) == []
 

@@ -217,7 +217,7 @@ REASONS = {
     "deferred: the window has closed": "deferred",
     "step 'a' failed before it": "stopped",
     "needs step 'a', which failed": "need",
-    "nothing to do: no object calls for it now": "idle",
+    "nothing to do: no object needs it now": "idle",
     "not needed: 1 > 2": "condition",
 }
 

@@ -70,7 +70,7 @@ SELECT t.TRIGGER_NAME AS name, t.EVENT_OBJECT_TABLE AS `table`, t.ACTION_TIMING 
   FROM information_schema.TRIGGERS AS t
  WHERE t.TRIGGER_SCHEMA = DATABASE() AND CAST(t.TRIGGER_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
 
--- events: `status` for people; one that comes to an end by itself is not there any more once it has
+-- events: `status` for people; one that comes to an end by itself no longer exists once it has
 SELECT e.EVENT_NAME AS name, e.STATUS AS status, e.EVENT_DEFINITION AS `definition`, e.EVENT_TYPE AS type,
        e.INTERVAL_VALUE AS `every`, e.INTERVAL_FIELD AS `unit`, e.SQL_MODE AS sql_mode, e.ON_COMPLETION AS completion,
        e.EVENT_COMMENT AS `comment`, e.EXECUTE_AT IS NOT NULL OR e.ENDS IS NOT NULL AS `ends`

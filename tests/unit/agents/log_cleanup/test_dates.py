@@ -167,7 +167,7 @@ def test_what_is_no_time_or_has_no_order_is_refused(value):
     ],
 )
 def test_ends_of_two_kinds_are_refused(oldest, newest):
-    with pytest.raises(ParameterError, match="in more than one way"):
+    with pytest.raises(ParameterError, match="in more than one format"):
         kind_of("sqlite", "", oldest, newest, "it")
 
 
