@@ -19,6 +19,11 @@ class Places:
     state: Path
     tools: tuple[Path, ...]
 
+    @property
+    def extensions(self) -> Path:
+        """The folder of the site's own Python: agents, constraints and what its tools call."""
+        return (self.root or self.config) / "extensions"
+
 
 def built_in(name: str) -> Path:
     """`tools` or `config` as they came with aishell: beside the package in a checkout, inside it in a wheel."""

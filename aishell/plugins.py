@@ -1,5 +1,6 @@
-"""What other packages bring: entry points of the groups `aishell.*`, and code that is named as `module:attribute`.
+"""What others bring: entry points of the groups `aishell.*`, and code that is named as `module:attribute`.
 
+A package that is installed declares its entry points in its metadata, a site in `extensions/entry_points.txt`, in the same words.
 Nothing is imported that others than the caller and root can change, save what could change aishell itself as well.
 """
 
@@ -7,9 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from aishell.errors import AishellError, SettingsError
 from aishell.traces import unexpected
@@ -19,13 +21,87 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 
+#: Where a site's folder of extensions declares its entry points.
+DECLARED = "entry_points.txt"
+
+
+@dataclass
+class _Extensions:
+    """The folder of the site that this process works on: of several, the one opened last."""
+
+    folder: Path | None = None
+
+    def use(self, folder: Path | None) -> None:
+        if folder == self.folder:
+            return
+        if self.folder is not None:
+            sys.path[:] = [place for place in sys.path if place != str(self.folder)]
+            for name in [name for name, module in sys.modules.items() if self.has(getattr(module, "__file__", None))]:
+                del sys.modules[name]
+        self.folder = folder
+        if folder is not None:
+            sys.path.append(str(folder))  # last, so that nothing in it takes the place of what is installed
+
+    def has(self, path: str | Path | None) -> bool:
+        return self.folder is not None and path is not None and Path(path).is_relative_to(self.folder)
+
+    def points(self, group: str) -> list[EntryPoint]:
+        """Raises SettingsError for a file that is not as those of packages are."""
+        path = None if self.folder is None else self.folder / DECLARED
+        if path is None or not path.exists():
+            return []
+        from configparser import ConfigParser, Error
+        from importlib.metadata import EntryPoint
+
+        declared = ConfigParser(delimiters=("=",), interpolation=None)
+        declared.optionxform = str  # type: ignore[assignment, method-assign]  # names are taken as they are written
+        try:
+            declared.read_string(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError, Error) as error:
+            told = str(error).replace("\n", " ")
+            hint = "write `name = module:attribute` lines below [aishell.agents] or [aishell.constraints]"
+            raise SettingsError(f"{path} cannot be read: {told}", hint=hint) from error
+        return [EntryPoint(*item, group) for item in (declared.items(group) if declared.has_section(group) else ())]
+
+    def check(self, top: str, origin: str | None) -> None:
+        """Raises SettingsError for a module of the folder in whose place another is imported."""
+        if self.folder is None or self.has(origin):
+            return
+        own = next((path for path in (self.folder / f"{top}.py", self.folder / top) if path.exists()), None)
+        if own is not None:
+            raise SettingsError(
+                f"{own} cannot be imported: {origin or 'a module of Python'} has the same name", hint="rename it"
+            )
+
+
+_EXTENSIONS = _Extensions()
+
+
+def use_extensions(folder: Path) -> None:
+    """Take agents, constraints and modules from a site's folder, if it is there. The site has checked who can write it."""
+    _EXTENSIONS.use(folder.absolute() if folder.is_dir() else None)
+
+
 def entry_points(group: str) -> Iterable[EntryPoint]:
-    """The entry points of a group. Most installations have none, and importlib.metadata takes a tenth of a dry run to say so."""
+    """The entry points of a group, of installed packages and of the site's `extensions/`.
+
+    Most installations have none, and importlib.metadata takes a tenth of a dry run to say so. Raises SettingsError where both
+    have one of the same name.
+    """
+    own = _EXTENSIONS.points(group)
     if not any(_may_declare(Path(place or ".")) for place in sys.path):
-        return ()
+        return own
     from importlib.metadata import entry_points as declared
 
-    return declared(group=group)
+    installed = list(declared(group=group))
+    for name in {point.name for point in own} & {point.name for point in installed}:
+        refuse_taken(group, name, "an installed package has one of that name")
+    return [*installed, *own]
+
+
+def refuse_taken(group: str, name: str, why: str) -> NoReturn:
+    """Raises SettingsError for a name that cannot stand for two things."""
+    raise SettingsError(f"{name!r} in the group {group} cannot be used: {why}", hint="give it another name")
 
 
 def load(what: EntryPoint | str, kind: str, trust: Trust | None = None) -> Any:
@@ -56,13 +132,17 @@ def load(what: EntryPoint | str, kind: str, trust: Trust | None = None) -> Any:
 def _check(module: str, trust: Trust) -> None:
     """The top-level module or package, with all that is in it, and the folder that it was found in."""
     top = module.partition(".")[0]
-    if not top or top in sys.modules:
-        return  # it has run already
+    if not top:
+        return
+    if top in sys.modules:  # it has run already
+        _EXTENSIONS.check(top, getattr(sys.modules[top], "__file__", None))
+        return
     from importlib.util import find_spec
 
     found = find_spec(top)
     if found is None:
         return  # its import says so
+    _EXTENSIONS.check(top, found.origin)
     for folder in found.submodule_search_locations or ():
         if not _is_installed(folder):
             trust.check(Path(folder).parent)
@@ -74,7 +154,9 @@ def _check(module: str, trust: Trust) -> None:
 
 
 def _is_installed(path: str) -> bool:
-    """Whether it lies beside aishell itself or in Python: who can change it there needs no plugin."""
+    """Whether it lies beside aishell itself or in Python: who can change it there needs no plugin. Or the site has checked it."""
+    if _EXTENSIONS.has(path):
+        return True
     places = (Path(__file__).parents[1], Path(sys.prefix), Path(sys.base_prefix))
     return any(Path(path).is_relative_to(place) for place in places)
 

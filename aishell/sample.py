@@ -59,7 +59,7 @@ def _check_replaceable(path: Path, script: str) -> None:
     identifier = _APPLICATION_ID.search(script)
     if not path.is_file() or identifier is None or _marks(path) not in ((int(identifier[1]), 0), (_ONCE, 0)):
         raise UsageError(
-            f"{path} is there already and was not made by aishell.sample: it is left alone", hint="choose another path"
+            f"{path} already exists and was not made by aishell.sample: it is left alone", hint="choose another path"
         )
 
 

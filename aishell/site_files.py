@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from aishell import locations
+from aishell.plugins import use_extensions
 from aishell.trust import Trust, check_secret
 
 if TYPE_CHECKING:
@@ -74,12 +75,14 @@ class SiteFiles:
         return fresh
 
     def _check(self) -> None:
-        """Configuration, tools and the plans in the state store are what is run: nobody else may write them."""
+        """Configuration, tools, extensions and the plans in the state store are what is run: nobody else may write them."""
         if self.places.root is not None:
             self.trust.check(self.places.root)
         shipped = locations.built_in("tools")
-        for folder in (self.places.config, *(folder for folder in self.places.tools if folder != shipped)):
+        own = [folder for folder in self.places.tools if folder != shipped]
+        for folder in (self.places.config, self.places.extensions, *own):
             self.trust.check(folder, below=True)
+        use_extensions(self.places.extensions)
         self.trust.check(self.state_path.parent)
         self.trust.check(self.state_path)
 

@@ -1,15 +1,19 @@
-"""Agents by name: the built-in ones, and those an entry point brings."""
+"""Agents by name: the built-in ones, and those that an installed package or the site's `extensions/` declares."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aishell.agents.base import Agent
 from aishell.errors import UnknownNameError, UsageError
-from aishell.plugins import entry_points, load
+from aishell.plugins import entry_points, load, refuse_taken
 from aishell.traces import unexpected
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "aishell.agents"
 #: Agent -> where it stands; a task needs one of them.
 BUILT_IN = {
     "maintenance": ("aishell.agents.maintenance.agent", "MaintenanceAgent"),
@@ -26,7 +30,15 @@ BUILT_IN = {
 
 def agent_types() -> set[str]:
     """Every type of agent there is."""
-    return {*BUILT_IN, *(point.name for point in entry_points(group="aishell.agents"))}
+    return {*BUILT_IN, *brought()}
+
+
+def brought() -> dict[str, EntryPoint]:
+    """The agents that did not come with aishell. Raises SettingsError for the name of one that did."""
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    for name in points.keys() & BUILT_IN.keys():
+        refuse_taken(GROUP, name, "an agent of that name comes with aishell")
+    return points
 
 
 def load_agent(name: str) -> Agent:
@@ -36,12 +48,12 @@ def load_agent(name: str) -> Agent:
         module, name = BUILT_IN[wanted]
         built_in: Agent = getattr(import_module(module), name)()
         return built_in
-    points = {point.name: point for point in entry_points(group="aishell.agents")}
+    points = brought()
     if wanted not in points:
         raise UnknownNameError("agent", name, {*BUILT_IN, *points})
     agent = _made(load(points[wanted], "agent"), wanted)
     if not isinstance(agent, Agent):
-        raise UsageError(f"the entry point {wanted!r} of aishell.agents is no Agent")
+        raise UsageError(f"the entry point {wanted!r} of aishell.agents is not a subclass of Agent")
     return agent
 
 

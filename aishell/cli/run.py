@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import time as clock
-from inspect import signature
+from inspect import getdoc, signature
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,12 +16,14 @@ from aishell.cli.common import (
     interactive,
     notifying,
     on_each,
+    open_files,
     open_site,
     parse_inputs,
     run_options,
     target_options,
 )
 from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.commands import command as spelled
 from aishell.errors import AishellError, worst
 from aishell.models import RunResult, Task
 
@@ -64,18 +66,35 @@ class AgentCommand(ShowsExamples):
 
 
 class AgentGroup(LazyGroup):
-    """The built-in agents, and every agent that an entry point brings."""
+    """The built-in agents, and those that the site's `extensions/` or an installed package declares."""
 
     noun = "agent"
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *(name.replace("_", "-") for name in self._brought(ctx))]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_commands(ctx, formatter)
+        if brought := self._brought(ctx):
+            with formatter.section("Agents of this site and of installed packages"):
+                formatter.write_dl(
+                    [(name.replace("_", "-"), f"see `{spelled('run', name)} --help`") for name in brought]
+                )
+
+    def _brought(self, ctx: click.Context) -> list[str]:
+        """Their names. Which site it is, is known when the options before the command have been read."""
+        from aishell.agents.loading import brought
+
+        if ctx.find_root().obj is not None:
+            open_files(ctx)
+        return sorted(brought())
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         known = super().get_command(ctx, name)
         if known is not None:
             return known
-        from aishell.plugins import entry_points
-
         wanted = name.replace("-", "_")
-        return custom(wanted) if any(point.name == wanted for point in entry_points(group="aishell.agents")) else None
+        return custom(wanted) if wanted in self._brought(ctx) else None
 
 
 @click.group(cls=AgentGroup, lazy=AGENTS | WORKFLOW)
@@ -150,18 +169,33 @@ def maintenance(ctx: click.Context, /, **options: Any) -> None:
     run_agent(ctx, options)
 
 
-def custom(name: str) -> AgentCommand:
-    """The command of an agent that an entry point brought: its inputs by `--set`."""
+class BroughtCommand(AgentCommand):
+    """What runs an agent that did not come with aishell: an option for each of its inputs, else `--set`."""
 
-    @click.command(name, cls=AgentCommand, agent=name, inputs=parse_inputs)
+    def taken(self, options: dict[str, Any]) -> dict[str, Any]:
+        from aishell.cli.agent_inputs import given
+
+        own = given(options)
+        return {**super().taken(options), **own}
+
+
+def custom(name: str) -> AgentCommand:
+    """The command of an agent that the site or an installed package brought."""
+    from aishell.agents.loading import load_agent
+    from aishell.cli.agent_inputs import options as options_of
+
+    agent = load_agent(name)
+
+    @click.command(name, cls=BroughtCommand, agent=name, inputs=parse_inputs, help=getdoc(type(agent)))
     @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="An input of the agent.")
     @target_options
     @run_options
     @click.pass_context
     def command(ctx: click.Context, /, **options: Any) -> None:
-        """An agent of this installation."""
         run_agent(ctx, options)
 
+    taken = {flag for parameter in command.params for flag in parameter.opts}
+    command.params[:0] = options_of(agent.inputs, taken)
     return command
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 from aishell.commands import command, on
 from aishell.errors import SettingsError, UnknownNameError
 from aishell.models import Risk, Server, Step, Table
-from aishell.plugins import entry_points, load
+from aishell.plugins import entry_points, load, refuse_taken
 from aishell.registry.tool import STAGES, Tool
 from aishell.safety.locks import wait_of
 from aishell.schema import Known, Schema, faults
@@ -58,6 +58,7 @@ class Constraint(Protocol):
     def check(self, step: Step, context: Context) -> Violation | None: ...
 
 
+GROUP = "aishell.constraints"
 _ALWAYS_BLOCKS = {"on_violation": {"enum": ["block"], "title": "on_violation"}}
 _HOUR, _SECONDS = whole(0, 23), number(0, 7 * 86400)
 
@@ -327,7 +328,9 @@ def build(configured: tuple[Mapping[str, Any], ...], known: Known | None = None)
     `known`: what they can name (see `schema`). Raises SettingsError, with file and line, for an unknown type or key or a wrong
     value.
     """
-    points = {point.name: point for point in entry_points(group="aishell.constraints")}
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    for name in points.keys() & _BUILT_IN.keys():
+        refuse_taken(GROUP, name, "a constraint of that name comes with aishell")
     built: list[Constraint] = []
     for item in configured:
         name, where = str(item["type"]), str(item.get("where", "built-in"))

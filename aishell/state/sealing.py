@@ -136,7 +136,7 @@ def _unfinished(connection: Connection, path: Path, cut: Cut) -> int | None:
     last = connection.first("SELECT hash FROM events WHERE id = :id", {"id": copy[-1]["id"] if copy else 0})
     fits = last is not None and copy[0]["id"] == cut.first and copy[-1]["hash"] == last.hash
     if not fits or copy[-1]["id"] > cut.through or audit.verify_copy(connection, copy) or len(copy) != _span(copy):
-        raise StateError(f"{path} is there already", hint=hint)
+        raise StateError(f"{path} already exists", hint=hint)
     return int(copy[-1]["id"])
 
 

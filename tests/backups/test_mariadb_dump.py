@@ -275,7 +275,7 @@ def test_it_is_restored_into_a_new_place_only(tried: Tried, shop: MariadbDatabas
     entry = tried.backed_up(compare=False)
     shop.execute("CREATE DATABASE there")
     for place in ("there", str(shop.dbname)):
-        with pytest.raises(BackupError, match="is there already"):
+        with pytest.raises(BackupError, match="already exists"):
             tried.restored(entry, place)
     with pytest.raises(BackupError, match="single tables cannot be restored"):
         tried.restored(entry, "back", only=["kinds"])

@@ -100,7 +100,7 @@ def test_a_place_that_is_there_is_never_written_into(cluster: Physical) -> None:
     first, place = cluster.full(), cluster.home / "there"
     place.mkdir()
     (place / "precious").touch()
-    with pytest.raises(BackupError, match="is there already"):
+    with pytest.raises(BackupError, match="already exists"):
         cluster.step("restore_backup", backup_id=first.backup_id, place=str(place))
     with pytest.raises(BackupError, match="not an absolute path"):
         cluster.step("restore_backup", backup_id=first.backup_id, place="some/where")
@@ -118,7 +118,7 @@ def test_a_step_that_made_its_place_and_was_killed_has_made_it(cluster: Physical
     seen = (place / "ibdata1").stat()
     cluster.step("restore_backup", run, backup_id=first.backup_id, place=str(place))
     assert (place / "ibdata1").stat() == seen
-    with pytest.raises(BackupError, match="is there already"):
+    with pytest.raises(BackupError, match="already exists"):
         cluster.step("restore_backup", backup_id=first.backup_id, place=str(place))
 
 

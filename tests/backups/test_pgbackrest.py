@@ -173,7 +173,7 @@ def test_damage_of_every_kind_is_found_and_not_restored(rested: Rested, whole: b
     assert not Path(place).exists()
     (rested.home / "there").mkdir()
     (rested.home / "there" / "precious").touch()
-    with pytest.raises(BackupError, match="is there already"):
+    with pytest.raises(BackupError, match="already exists"):
         rested.call("restore_backup", backup_id=last.backup_id, place=place)
     assert [path.name for path in Path(place).iterdir()] == ["precious"]
 

@@ -120,7 +120,7 @@ def test_a_backup_is_restored_beside_the_database_under_its_name_when_it_is_whol
         query = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
         assert restored.execute(query) == pg.execute(query)
         refused = logical.restore(backup_id, place).expect(1)
-        assert "is there already" in refused.out
+        assert "already exists" in refused.out
         assert restored.execute("SELECT count(*) FROM app.letters") == pg.execute("SELECT count(*) FROM app.letters")
         assert not [name for name in databases(pg) if name.startswith("aishell_scratch")]
     finally:
@@ -133,7 +133,7 @@ def test_a_restore_that_was_killed_once_all_was_done_is_not_done_again(tried: Tr
     for _ in range(2):  # the same step of the same run
         tried.call("restore_backup", context, backup_id=entry.backup_id, place="once")
     restored = tried.db.server.database("once")
-    with pytest.raises(BackupError, match="is there already"):
+    with pytest.raises(BackupError, match="already exists"):
         tried.call("restore_backup", backup_id=entry.backup_id, place="once")
     again = Tried(restored, tried.home)  # the mark is no part of the database
     assert again.call("restore_test", backup_id=again.backed_up().backup_id)["rung"] == "restored-and-compared"

@@ -79,7 +79,7 @@ def test_a_place_that_is_there_is_never_written_into(physical: Physical) -> None
     for place in ("there", "there.tablespaces"):
         (physical.home / place).mkdir()
         (physical.home / place / "precious").touch()
-        with pytest.raises(BackupError, match="is there already"):
+        with pytest.raises(BackupError, match="already exists"):
             physical.call("restore_backup", backup_id=first.backup_id, place=str(physical.home / "there"))
         assert [path.name for path in (physical.home / place).iterdir()] == ["precious"]
         shutil.rmtree(physical.home / place)

@@ -149,7 +149,7 @@ def test_a_referring_table_is_named_in_words_that_work(pg_current: Any, aishell:
     words = (*CLEAN, "--url", pg.url)
     refused = aishell(*words, "--output", "json").expect(2).json["error"]
     assert "public.odd notes (reading, at)" in refused["message"]
-    more = shlex.split(refused["hint"].partition("add ")[2].partition(";")[0])
+    more = shlex.split(refused["hint"].partition("by adding ")[2].partition(";")[0])
     assert more == ["--table", "public.odd notes"]
     done = aishell(*words, *more, "--yes", "--output", "json").expect(0).json
     assert done["output_data"]["rows_deleted"] == ROWS + 10

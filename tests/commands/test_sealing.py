@@ -151,12 +151,12 @@ def test_a_run_that_is_not_over_keeps_itself_and_what_came_after(site):
 def test_what_is_there_is_never_written_over(site):
     path = site.home / "first.jsonl"
     path.write_text("mine\n")
-    assert "is there already" in sealed(site, path).expect(2).err
+    assert "already exists" in sealed(site, path).expect(2).err
     assert path.read_text() == "mine\n"
     good = site.home / "good.jsonl"
     sealed(site, good).expect(0)
     assert site.maintenance("quick").code == 0
-    assert "is there already" in sealed(site, good).expect(2).err
+    assert "already exists" in sealed(site, good).expect(2).err
     assert "cannot be written" in sealed(site, site.home / "no folder" / "x.jsonl").expect(2).err
     assert problems(site, good) == []
 

@@ -128,7 +128,7 @@ def test_a_restore_that_is_killed_in_its_middle(
     running.kill()
     ((run, state),) = one.site.rows("SELECT id, state FROM runs ORDER BY created_at DESC LIMIT 1")
     assert state == "executing"
-    assert "is there already" in one.site(*command).expect(1).out
+    assert "already exists" in one.site(*command).expect(1).out
     one.site("runs", "resume", run, "--output", "json").expect(0)
     assert server.database("back").execute("SELECT COUNT(*) FROM big") == [(100_000,)]
     assert_compared(one)

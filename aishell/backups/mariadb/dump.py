@@ -173,7 +173,7 @@ def _place(work: Work, place: str, first: Manifest) -> Iterator[bool]:
     """
     begun, marks = _mark(work, place), work.context.database.product == "mariadb"
     if begun is not None and begun != _own_mark(work, BEGUN):
-        raise BackupError(f"the database {place} is there already", hint="name one that is not there")
+        raise BackupError(f"the database {place} already exists", hint="name one that is not there")
     values = {"place": place, "charset": first.details["charset"], "collation": first.details["collation"]}
     with work.context.writing() as session, quietly(work, session) as quiet:
         if begun is not None:

@@ -87,7 +87,7 @@ class MariadbBackup(Method):
         if _is_made(into, mark):
             return  # by an earlier process of this step, which was killed before it could say so
         if into.is_symlink() or (into.exists() and (not into.is_dir() or any(into.iterdir()))):
-            raise BackupError(f"{into} is there already", hint="name a folder that is not there")
+            raise BackupError(f"{into} already exists", hint="name a folder that is not there")
         if not into.parent.is_dir():
             raise BackupError(f"{into.parent} is not there")
         prepared = Prepared(work)

@@ -75,7 +75,7 @@ class NewCluster:
             return True
         for taken in (self.place, self.spaces):
             if taken.exists() or taken.is_symlink():
-                raise BackupError(f"{taken} is there already", hint="name a folder that is not there")
+                raise BackupError(f"{taken} already exists", hint="name a folder that is not there")
         return False
 
     def require_room(self, needed: int) -> None:

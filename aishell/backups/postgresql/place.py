@@ -58,7 +58,7 @@ def is_made(work: Work, place: str) -> bool:
     """
     found = work.query("place_found", place=place, mark=f"{MARK}={_step(work)}")[0]
     if found["found"] and not found["ours"]:
-        raise BackupError(f"the database {place!r} is there already", hint="name one that is not there")
+        raise BackupError(f"the database {place!r} already exists", hint="name one that is not there")
     return bool(found["ours"])
 
 

@@ -252,7 +252,7 @@ def _is_made(target: Path, mark: int) -> bool:
     if not target.exists():
         return False
     if target.stat().st_mtime_ns != mark:
-        raise BackupError(f"{target} is there already", hint="name a file that is not there")
+        raise BackupError(f"{target} already exists", hint="name a file that is not there")
     return True
 
 

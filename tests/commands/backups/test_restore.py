@@ -29,7 +29,7 @@ def test_a_place_is_named_from_where_one_stands(aishell, shop):
     result = aishell.start(*command).wait().expect(0).json
     assert result["output_data"]["place"] == str(aishell.site / "back.db")
     again = aishell.start(*command).wait().expect(1).json
-    assert "is there already" in again["error"]["message"]
+    assert "already exists" in again["error"]["message"]
     itself = aishell("backups", "restore", full, "--to", str(shop.path), "--yes").expect(2)
     assert "is the database itself" in itself.err
     assert rows_of(shop.path) == [(1, "a"), (2, "b"), (3, "c")]
@@ -81,7 +81,7 @@ def test_a_lost_database_is_restored_all_the_same(aishell, shop, how):
     assert rows_of(aishell.site / "back.db") == [(1, "a"), (2, "b"), (3, "c")]
     (event,) = aishell.events("backup_restored")
     assert event["backup_id"] == full
-    assert "is there already" in aishell(*command, "--yes").expect(1).err
+    assert "already exists" in aishell(*command, "--yes").expect(1).err
 
 
 @pytest.mark.parametrize(
