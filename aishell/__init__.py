@@ -1,8 +1,12 @@
 """aishell: a database maintenance operations agent for PostgreSQL, MySQL/MariaDB and SQLite.
 
->>> site = aishell.Site.open("path/to/site")
->>> preview = site.plan(aishell.Task(agent="maintenance", target="sample"))
->>> result = site.run(preview, approve=my_callback)
+>>> with aishell.Site.open("path/to/site") as site:
+...     preview = site.plan(aishell.Task("maintenance", "sample"))
+...     result = site.run(preview, approve=my_callback)
+
+The names in `__all__` are the public API, for programs that drive aishell and for agents, constraints and Python tools of others.
+docs/python-api.md documents them; whatever else the package holds may change in any release. Tests of extensions have
+`aishell.testing`.
 """
 
 from __future__ import annotations
@@ -12,20 +16,151 @@ from typing import TYPE_CHECKING, Any
 from aishell.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from aishell.models import Task
+    from aishell.agents.base import Agent, Draft, Question
+    from aishell.databases.base import Session, Statement
+    from aishell.errors import (
+        AishellError,
+        DatabaseError,
+        DeniedError,
+        HeldError,
+        OutgrownError,
+        ParameterError,
+        PlanError,
+        SettingsError,
+        StateError,
+        StepError,
+        TargetBusyError,
+        TargetUnavailableError,
+        UnexpectedError,
+        UnknownNameError,
+        UntrustedError,
+        UsageError,
+    )
+    from aishell.execution.preview import Preview, StepPreview
+    from aishell.models import (
+        AgentConfig,
+        Estimate,
+        Evidence,
+        Index,
+        Inventory,
+        LeftOut,
+        Plan,
+        Risk,
+        RunResult,
+        RunState,
+        Sent,
+        Server,
+        Step,
+        StepResult,
+        StepStatus,
+        Table,
+        Task,
+        plain,
+    )
+    from aishell.registry.tool import Tool
+    from aishell.running.context import Context as ToolContext
+    from aishell.safety.approval import Approve, Edit, Later, Reject, Request, Skip
+    from aishell.safety.constraints import Constraint, Violation
+    from aishell.safety.constraints import Context as ConstraintContext
+    from aishell.settings import Target
     from aishell.site import Site
+    from aishell.verdicts import Decision, Reason, Verdict
 
-__all__ = ["Site", "Task", "__version__"]
+#: Where each public name lives, as `module:names` below this package; `Own=Other` is published under the second name.
+_HOMES = (
+    "agents.base: Agent Draft Question",
+    "databases.base: Session Statement",
+    "errors: AishellError DatabaseError DeniedError HeldError OutgrownError ParameterError PlanError"
+    " SettingsError StateError StepError TargetBusyError TargetUnavailableError UnexpectedError UnknownNameError"
+    " UntrustedError UsageError",
+    "execution.preview: Preview StepPreview",
+    "models: AgentConfig Estimate Evidence Index Inventory LeftOut Plan Risk RunResult RunState Sent Server Step StepResult"
+    " StepStatus Table Task plain",
+    "registry.tool: Tool",
+    "running.context: Context=ToolContext",
+    "safety.approval: Approve Edit Later Reject Request Skip",
+    "safety.constraints: Constraint Context=ConstraintContext Violation",
+    "settings: Target",
+    "site: Site",
+    "verdicts: Decision Reason Verdict",
+)
+_WHERE = {
+    name.rpartition("=")[2]: (module, name.partition("=")[0])
+    for module, names in (home.split(":") for home in _HOMES)
+    for name in names.split()
+}
+
+__all__ = [
+    "Agent",
+    "AgentConfig",
+    "AishellError",
+    "Approve",
+    "Constraint",
+    "ConstraintContext",
+    "DatabaseError",
+    "Decision",
+    "DeniedError",
+    "Draft",
+    "Edit",
+    "Estimate",
+    "Evidence",
+    "HeldError",
+    "Index",
+    "Inventory",
+    "Later",
+    "LeftOut",
+    "OutgrownError",
+    "ParameterError",
+    "Plan",
+    "PlanError",
+    "Preview",
+    "Question",
+    "Reason",
+    "Reject",
+    "Request",
+    "Risk",
+    "RunResult",
+    "RunState",
+    "Sent",
+    "Server",
+    "Session",
+    "SettingsError",
+    "Site",
+    "Skip",
+    "StateError",
+    "Statement",
+    "Step",
+    "StepError",
+    "StepPreview",
+    "StepResult",
+    "StepStatus",
+    "Table",
+    "Target",
+    "TargetBusyError",
+    "TargetUnavailableError",
+    "Task",
+    "Tool",
+    "ToolContext",
+    "UnexpectedError",
+    "UnknownNameError",
+    "UntrustedError",
+    "UsageError",
+    "Verdict",
+    "Violation",
+    "__version__",
+    "plain",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     # `aishell --help` must not pay for what a run needs: the library's names are imported on first use.
-    if name == "Site":
-        from aishell.site import Site
+    if name not in _WHERE:
+        raise AttributeError(f"module 'aishell' has no attribute {name!r}")
+    from importlib import import_module
 
-        return Site
-    if name == "Task":
-        from aishell.models import Task
+    module, own = _WHERE[name]
+    return getattr(import_module(f"aishell.{module}"), own)
 
-        return Task
-    raise AttributeError(f"module 'aishell' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -106,7 +106,7 @@ class AgentConfig:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What was asked: agent, target (a name or a URL) and inputs."""
+    """What was asked: agent, target (a name or a URL) and inputs, by the names that the agent takes (`Agent.inputs`)."""
 
     agent: str
     target: str
@@ -380,7 +380,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Ordered steps as data: printable, hashable, replayable. `tools` is the text of every tool it uses, by source."""
+    """Ordered steps as data: printable, hashable, replayable. `tool_versions` is the digest of each tool's file, by its name."""
 
     task: Task
     steps: tuple[Step, ...]
@@ -431,7 +431,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What became of a step."""
+    """What became of a step. `output` is what its tool returns, None where it returned nothing; times are ISO 8601 in UTC."""
 
     step_index: int
     step_id: str

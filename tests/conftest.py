@@ -37,6 +37,7 @@ hypothesis.settings.register_profile("explore", deadline=None, print_blob=True, 
 hypothesis.settings.load_profile("aishell")
 
 pytest_plugins = (
+    "aishell.testing",
     "tests.fix_postgresql",
     "tests.fix_mysql",
     "tests.fix_tls",

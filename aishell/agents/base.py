@@ -59,7 +59,10 @@ class Question:
 
 
 class Agent(ABC):
-    """Subclasses set `type`, `defaults` and `inputs` (JSON Schema of each input key)."""
+    """Turns a task and an inventory into steps, and their results into a summary; does no I/O.
+
+    Subclasses set `type`, `defaults` and `inputs` (JSON Schema of each input key).
+    """
 
     type: ClassVar[str]
     defaults: ClassVar[AgentConfig]

@@ -65,7 +65,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("metrics",),
     ("serving",),
-    ("cli", "sample", "__main__", ""),
+    ("cli", "sample", "testing", "__main__", ""),
 )
 #: Layers that see less than all below them.
 ONLY = {

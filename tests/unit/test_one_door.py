@@ -10,8 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "aishell"
 DOOR = {"cli/streams.py", "cli/styled.py", "cli/console.py"}
-#: It travels with each repository of backups, and uses nothing of aishell.
-APART = {"backups/sqlite/without_aishell.py"}
+#: One travels with each repository of backups, and uses nothing of aishell; the other gives a fork of tests its streams.
+APART = {"backups/sqlite/without_aishell.py", "testing/forked.py"}
 #: What else may be called on the streams: nothing that writes, but what a site's tool has printed, to a stream of the door's.
 ASKED = {"isatty", "flush", "fileno", "encoding"}
 PASSED_ON = {"running/python_process.py": {"write"}}

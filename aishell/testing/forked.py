@@ -1,7 +1,7 @@
 """Commands as forks of a process that has imported aishell already.
 
 Starting Python and importing costs half a second of CPU; a fork costs hundredths. The standard library's fork server keeps the
-process, one for each worker of the tests.
+process, one for each process that runs tests.
 """
 
 from __future__ import annotations
@@ -14,26 +14,34 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.killed import Fault
-
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["tests.preloaded"])
+
+
+def preload(*modules: str) -> None:
+    """Let the fork server import these modules as well. Called before the first command is started."""
+    _forks.set_forkserver_preload(["aishell.testing.preloaded", *modules])
+
+
+preload()
 
 
 @dataclass(frozen=True)
 class Command:
-    """One call of aishell: its arguments, where it stands, what it prints to, and all of its environment."""
+    """One call of aishell: its arguments, where it stands, what it prints to, and all of its environment.
+
+    `prepare` is called in the fork before the command; it has to be picklable.
+    """
 
     arguments: tuple[str, ...]
     folder: Path
     out: Path
     err: Path
     environment: Mapping[str, str]
-    fault: Fault | None = None
+    prepare: Callable[[], None] | None = None
 
 
 def run(command: Command) -> None:
@@ -49,8 +57,8 @@ def run(command: Command) -> None:
     faulthandler.enable(sys.stderr)
     sys.argv = ["aishell", *command.arguments]
     sys.path.insert(0, str(command.folder))
-    if command.fault:
-        command.fault.prepare()
+    if command.prepare:
+        command.prepare()
     from aishell.cli.main import main
 
     try:
@@ -61,29 +69,31 @@ def run(command: Command) -> None:
 
 
 class Forked:
-    """A command in a fork, with the part of `subprocess.Popen` that the tests use."""
+    """A command in a fork, with the part of `subprocess.Popen` that tests use."""
 
     def __init__(self, command: Command) -> None:
         self.args = command.arguments
         self._process = _forks.Process(target=run, args=(command,))
         self._process.start()
-        self.pid = self._process.pid
-        assert self.pid
+        self.pid = self._process.pid or 0
 
     def poll(self) -> int | None:
+        """The exit code, None while it runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
+        """The exit code. Raises subprocess.TimeoutExpired after so many seconds."""
         self._process.join(timeout)
         if self._process.exitcode is None:
-            assert timeout is not None
-            raise subprocess.TimeoutExpired(list(self.args), timeout)
+            raise subprocess.TimeoutExpired(list(self.args), timeout or 0)
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
         if self.poll() is None:
             with contextlib.suppress(ProcessLookupError):  # it has just ended
                 os.kill(self.pid, number)
 
     def kill(self) -> None:
+        """Send SIGKILL, unless it has ended."""
         self.send_signal(signal.SIGKILL)

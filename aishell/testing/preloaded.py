@@ -5,12 +5,12 @@ import importlib
 import pkgutil
 
 import aishell
-import tests.forked  # noqa: F401
+import aishell.testing.forked
 from aishell.locations import built_in
 from aishell.registry.registry import Registry
 
 for _module in pkgutil.walk_packages(aishell.__path__, "aishell."):
-    if not _module.name.endswith("__main__"):
+    if not _module.name.endswith("__main__") and not _module.name.startswith("aishell.testing."):
         importlib.import_module(_module.name)
 for _name in ("jsonschema", "psycopg", "pymysql", "rich.console", "rich.progress", "rich.table", "simpleeval"):
     importlib.import_module(_name)
