@@ -1,1 +1,4 @@
-"""state.db: runs, steps, checkpoints, approvals, the audit chain, locks."""
+"""state.db: runs, steps, checkpoints, approvals, schedules, the audit chain, locks.
+
+Every change is a transaction that also writes its event to the audit log. Nothing here knows an agent, a tool or a backup.
+"""
