@@ -104,7 +104,7 @@ def _walk(
     if len(above) > DEEPEST:
         raise _too_much(path, node.start_mark.line + 1, f"nested more than {DEEPEST} levels deep")
     if any(node is parent for parent in above):
-        raise SettingsError(f"{path}:{node.start_mark.line + 1}: an anchor refers to itself")
+        raise SettingsError(f"{path}:{node.start_mark.line + 1}: an anchor references itself")
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             here = (*at, str(key.value))

@@ -131,7 +131,7 @@ def _unchecked(results: Sequence[StepResult]) -> list[str]:
     """A sentence when the check for damage looked at less than it was to."""
     checks = [r for r in results if r.tool == "check_table_corruption"]
     if any(r.status is StepStatus.SKIPPED and r.cause is Cause.PRIVILEGE for r in checks):
-        return ["Nothing was checked for corruption; the changes were made unchecked."]
+        return ["Nothing was checked for corruption; any changes were made unchecked."]
     outputs = [r.output for r in checks if r.output]
     left = [row for output in outputs for row in output.get("not_checked") or ()]
     if not left:

@@ -142,7 +142,7 @@ def _told(entry: Entry) -> str:
     """How far a backup was proven, in a word, or what is wrong with it."""
     if entry.problem is not None:
         return f"damaged: {entry.problem}"
-    return f"data differs: {entry.differs}" if entry.differs is not None else entry.rung
+    return f"restore test failed: {entry.differs}" if entry.differs is not None else entry.rung
 
 
 def _place(site: Site, entry: Entry, given: str | None, *, word: str = "restored") -> str:

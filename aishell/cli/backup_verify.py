@@ -54,7 +54,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, co
         if output != "json":
             seen = f"copied to {', '.join(result['places'])}" if copies else result["rung"].replace("-", " ")
             differs = result.get("differs")
-            seen += f", but not as it was when it was restored: {differs}" if differs else ""
+            seen += f", but its restore test failed: {differs}" if differs else ""
             text = seen if result["sound"] else result["problem"]
             mark, colour = (
                 ("✓", None) if result["sound"] else ("✗", "red") if result["sound"] is False else ("?", "yellow")

@@ -264,5 +264,5 @@ def _copy(entry: Entry, place: str) -> str:
 
 def _proven(entry: Entry) -> str:
     if entry.problem or entry.differs:
-        return f"DAMAGED: {entry.problem}" if entry.problem else f"DATA DIFFERS: {entry.differs}"
+        return f"DAMAGED: {entry.problem}" if entry.problem else f"RESTORE TEST FAILED: {entry.differs}"
     return entry.rung.replace("-", " ")

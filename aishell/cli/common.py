@@ -153,7 +153,7 @@ def chosen_targets(site: Site, options: dict[str, Any]) -> list[str | None]:
     if url is not None:
         if "://" not in url:
             raise UsageError(
-                "--url is no URL",
+                "--url is not a URL",
                 hint="write e.g. sqlite:///shop.db; for a configured target use --target",
             )
         return [url]

@@ -44,7 +44,9 @@ def doctor(ctx: click.Context, /, target: str | None, every: bool, url: str | No
     if (target is not None) + (url is not None) + every > 1:
         raise UsageError("--target, --url and --all exclude each other")
     if url is not None and "://" not in url:
-        raise UsageError("--url is no URL", hint="write e.g. sqlite:///shop.db; for a configured target use --target")
+        raise UsageError(
+            "--url is not a URL", hint="write e.g. sqlite:///shop.db; for a configured target use --target"
+        )
     site = open_site(ctx)
     from aishell.services.doctor import ollama
 
@@ -222,7 +224,7 @@ def _target(site: Site, wanted: str | None, seen: dict[str, str] | None = None) 
     except AishellError as error:
         yield failed("connection", error)
     if identity and seen is not None and seen.setdefault(identity, target.name) != target.name:
-        text = f"the target {seen[identity]} is the same database: what is scheduled for both runs twice"
+        text = f"the target {seen[identity]} is the same database: work scheduled for both is done twice"
         yield Finding(WARNING, "same database", text, "remove one of the two from config/targets.yaml")
     yield from _backups(site, target, identity, alone=alone)
     if not alone:

@@ -55,7 +55,7 @@ def told(
     try:
         password = said[: LONGEST + 1].decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
-        raise failed("printed what is no UTF-8") from error
+        raise failed("printed something that is not UTF-8") from error
     if not password or len(said) > LONGEST or any(letter in password for letter in "\n\r\0"):
         raise failed(f"did not print one line of at most {LONGEST} bytes")
     return password

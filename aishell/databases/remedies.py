@@ -113,9 +113,9 @@ _REFUSALS = (
         r"(?P<what>[A-Z ]+) command denied to user .* for (?:table|view) (?P<table>.+)", _table_refused, ("1142",)
     ),
     _Refusal("Unknown database", "check the name of the database", ("1049",)),
-    _Refusal("is not allowed to connect", "no account of this server is for this host", ("1130",)),
+    _Refusal("is not allowed to connect", "create an account for this host, or connect from another", ("1130",)),
     # SQLite
-    _Refusal("file is not a database", "check the path: what is there is no SQLite file, or an encrypted one"),
+    _Refusal("file is not a database", "check the path: the file there is not a SQLite database, or is encrypted"),
     _Refusal("unable to open database file", "check the path, and whether this user can read the file and its folder"),
     # the way there
     _Refusal("could not translate host name|failed to resolve host", "check the name of the host"),

@@ -116,7 +116,7 @@ def read_url(text: str, what: str = "the target URL") -> URL:
     """
     shape = _SCHEME.fullmatch(text)
     if shape is None:
-        raise UsageError(f"{what} cannot be read: it is no URL", hint=_FORMS)
+        raise UsageError(f"{what} cannot be read: it is not a URL", hint=_FORMS)
     scheme, driver, rest = shape[1].lower(), shape[2] or "", shape[3]
     if scheme not in SCHEMES:
         raise UnknownNameError("engine", scheme, set(SCHEMES.values()), what)

@@ -264,7 +264,7 @@ def _paste(tool: Tool, name: str, value: Any, engine: str) -> str:
         raise ParameterError(f"{tool.name}: {name} is {value!r}, not a name")
     if kind == "bound":
         if not _BOUND.fullmatch(value):
-            raise ParameterError(f"{tool.name}: {value!r} are no bounds of a partition by ranges")
+            raise ParameterError(f"{tool.name}: {value!r} are not the bounds of a range partition")
         return value
     return quote(value, engine)
 

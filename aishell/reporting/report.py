@@ -210,7 +210,7 @@ def _damage(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
     checks = [r for r in results if r.tool == "check_table_corruption"]
     without = [one.reason for one in plan.left_out if one.tool == "check_table_corruption"]
     if without:
-        told = f"Nothing was checked: {_name(without[0])}. The changes of this run were made unchecked."
+        told = f"Nothing was checked: {_name(without[0])}. Any changes of this run were made unchecked."
         return ["## Corruption check", "", told, ""]
     if not checks:
         return []

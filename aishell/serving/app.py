@@ -215,10 +215,10 @@ def _said(body: bytes, keys: Collection[str]) -> dict[str, Any]:
     try:
         said: Any = json.loads(body or b"{}")
     except ValueError as error:
-        raise UsageError(f"this is no JSON: {error}") from error
+        raise UsageError(f"invalid JSON: {error}") from error
     told: dict[str, Any] = said if isinstance(said, dict) else {"": said}
     if not all(key == "params" or value is None or isinstance(value, str) for key, value in told.items()) or "" in told:
-        raise UsageError("this is no JSON object of texts")
+        raise UsageError("the JSON must be an object of strings")
     for key in told:
         if key not in keys:
             near = UnknownNameError("key", key, keys)

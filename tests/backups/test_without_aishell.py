@@ -54,7 +54,7 @@ def test_nothing_is_written_where_it_cannot_be_done(aishell: Aishell, chain: lis
     for damage, told in (
         (lambda: pages.write_bytes(whole[:-1] + b"x"), "is missing or damaged"),
         (lambda: (last / "manifest.json").write_text("{}\nx\n"), "was changed or cut off"),
-        (lambda: shutil.rmtree(last), "is no backup"),
+        (lambda: shutil.rmtree(last), "is not a backup"),
     ):
         damage()
         ended = run(script, last, target)

@@ -87,7 +87,7 @@ def kind_of(engine: str, declared: str, oldest: str, newest: str, where: str) ->
         )
     if kinds[0] != kinds[1]:
         raise ParameterError(
-            f"{where} has dates in more than one format: the first is {oldest!r} and ends with {newest!r}",
+            f"{where} has dates in more than one format: the oldest is {oldest!r}, the newest {newest!r}",
             hint="narrow the rows down with --where, or convert the column to one format",
         )
     return kinds[0]

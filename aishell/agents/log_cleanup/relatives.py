@@ -259,7 +259,7 @@ class _Family:
         if not child["indexed"]:
             columns = ", ".join(json.loads(child["child_columns"]))
             raise ParameterError(
-                f"{_name(_child(child))} ({columns}) refers to {_name(parent)} without an index: each deleted row would read "
+                f"{_name(_child(child))} ({columns}) references {_name(parent)} without an index: every deleted row would scan "
                 "all of it",
                 hint="create an index first",
             )

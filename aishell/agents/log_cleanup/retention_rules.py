@@ -50,7 +50,7 @@ def rules_of(task: Task) -> list[Rule]:
         return configured
     given = {key: data[key] for key in ("retention_days", "date_column", "filters", "archive") if key in data}
     if "retention_days" not in given:
-        raise ParameterError("retention_days is missing", hint="no retention given; for example --retention-days 90")
+        raise ParameterError("retention_days is missing", hint="give one, for example --retention-days 90")
     return [_rule({"tables": name, **given}, everywhere) for name in names]
 
 
@@ -59,7 +59,7 @@ def _require_none_for_named(data: Mapping[str, Any]) -> None:
     for key in _FOR_NAMED:
         if key in data:
             raise ParameterError(
-                f"{key} is given, and no table given",
+                f"{key} is given without a table",
                 hint="name the tables with --table; rules in config/agents/log_cleanup.yaml have their own",
             )
 

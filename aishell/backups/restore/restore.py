@@ -117,7 +117,7 @@ def _came_back(work: Work, chain: Chain) -> int | None:
     finally:
         method.drop(work, place)
     if different:
-        raise BackupError(f"restore test of {manifest.backup_id} failed: data differs: {few(different)}")
+        raise BackupError(f"restored data of {manifest.backup_id} differs: {few(different)}")
     return len(found)
 
 

@@ -32,7 +32,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
     except OSError as error:
-        raise CannotRestoreError(f"{folder} is no backup: {error}") from error
+        raise CannotRestoreError(f"{folder} is not a backup: {error}") from error
     body, _, stated = text.rstrip("\n").rpartition("\n")
     if hashlib.sha256(body.encode()).hexdigest() != stated:
         raise CannotRestoreError(f"{MANIFEST} in {folder} was changed or cut off after it was written")
@@ -56,7 +56,9 @@ def chain_of(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     while True:
         manifest = manifest_of(folder)
         if manifest["method"] != "sqlite":
-            raise CannotRestoreError(f"{folder} is no backup of a SQLite database, but by {manifest['method']}")
+            raise CannotRestoreError(
+                f"{folder} is not a backup of a SQLite database: it was made by {manifest['method']}"
+            )
         if folder in [known for known, _ in links]:
             raise CannotRestoreError(f"{folder} depends on itself")
         links.append((folder, manifest))

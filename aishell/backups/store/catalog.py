@@ -302,7 +302,7 @@ def _inheriting(entry: Entry, known: Mapping[str, Entry]) -> Entry:
         if parent.problem is not None:
             problem = f"it depends on {parent.backup_id}, which is not sound"
         elif parent.differs is not None:
-            differs = differs or f"it depends on {parent.backup_id}, whose restored data differs"
+            differs = differs or f"it depends on {parent.backup_id}, whose restore test failed"
         seen.add(parent.backup_id)
         at = parent
     return replace(entry, problem=problem, differs=differs)

@@ -284,7 +284,7 @@ def test_what_did_not_come_back_as_it_was_counts_for_nothing_until_it_does(here)
     assert found.wrong == "a row is missing"
     inherited = here.catalog.find(child.backup_id)
     assert (inherited.verified, inherited.problem) == (False, None)
-    assert "whose restored data differs" in str(inherited.differs)
+    assert "whose restore test failed" in str(inherited.differs)
     assert not here.proven(entry.backup_id, VERIFIED).verified, "to read it tells nothing of that"
     wiped(here)
     rebuild(here)
