@@ -208,9 +208,11 @@ def test_only_its_own_secrets_reach_a_program(client, password):
 
 
 def test_no_program_is_started_with_the_whole_environment():
-    """Every place in the package that starts one says what it is given."""
+    """Every place in the package that starts one says what it is given; the test kit starts aishell itself."""
     started = []
     for path in PACKAGE.rglob("*.py"):
+        if path.parent.name == "testing":
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
                 continue

@@ -66,8 +66,8 @@ def test_an_empty_file_holds_nothing(text):
         ("? [a]\n: 1\n", 1, "malformed YAML"),
         ("a: 1\nb: 2\na: 3\n", 3, "the key 'a' stands twice"),
         ("x:\n  - {a: 1,\n     a: 2}\n", 3, "the key 'a' stands twice"),
-        ("a: 1\nb: &b [*b]\n", 2, "refers to itself"),
-        ("a: 1\nb: &b {c: *b}\n", 2, "refers to itself"),
+        ("a: 1\nb: &b [*b]\n", 2, "references itself"),
+        ("a: 1\nb: &b {c: *b}\n", 2, "references itself"),
     ],
 )
 def test_what_is_malformed_is_refused_with_file_and_line(text, line, said):

@@ -41,7 +41,7 @@ def test_it_has_our_environment_without_the_passwords_of_databases(monkeypatch):
         (python("print('geheim'); print('geheim')"), "did not print one line"),
         (python("print('geheim' * 100_000)"), "did not print one line"),
         (python("print('geheim', end='\\0')"), "did not print one line"),
-        (python("import sys; sys.stdout.buffer.write(b'geheim\\xff')"), "no UTF-8"),
+        (python("import sys; sys.stdout.buffer.write(b'geheim\\xff')"), "not UTF-8"),
     ],
 )
 def test_what_goes_wrong_is_told_without_arguments_and_output(command, said, capfd):
