@@ -63,14 +63,16 @@ class _Extensions:
             raise SettingsError(f"{path} cannot be read: {told}", hint=hint) from error
         return [EntryPoint(*item, group) for item in (declared.items(group) if declared.has_section(group) else ())]
 
-    def check(self, top: str, origin: str | None) -> None:
-        """Raises SettingsError for a module of the folder in whose place another is imported."""
-        if self.folder is None or self.has(origin):
+    def check(self, top: str, places: Iterable[str | None]) -> None:
+        """Raises SettingsError for a module of the folder in whose place another, from `places`, is imported."""
+        origins = [place for place in places if place is not None]
+        if self.folder is None or any(self.has(origin) for origin in origins):
             return
         own = next((path for path in (self.folder / f"{top}.py", self.folder / top) if path.exists()), None)
         if own is not None:
             raise SettingsError(
-                f"{own} cannot be imported: {origin or 'a module of Python'} has the same name", hint="rename it"
+                f"{own} cannot be imported: {next(iter(origins), 'a module of Python')} has the same name",
+                hint="rename it",
             )
 
 
@@ -135,14 +137,15 @@ def _check(module: str, trust: Trust) -> None:
     if not top:
         return
     if top in sys.modules:  # it has run already
-        _EXTENSIONS.check(top, getattr(sys.modules[top], "__file__", None))
+        there = sys.modules[top]
+        _EXTENSIONS.check(top, [getattr(there, "__file__", None), *getattr(there, "__path__", ())])
         return
     from importlib.util import find_spec
 
     found = find_spec(top)
     if found is None:
         return  # its import says so
-    _EXTENSIONS.check(top, found.origin)
+    _EXTENSIONS.check(top, [found.origin, *(found.submodule_search_locations or ())])
     for folder in found.submodule_search_locations or ():
         if not _is_installed(folder):
             trust.check(Path(folder).parent)

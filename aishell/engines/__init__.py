@@ -10,6 +10,7 @@ from aishell.engines.base import Engine
 from aishell.engines.mysql import MySQL
 from aishell.engines.postgresql import PostgreSQL
 from aishell.engines.sqlite import SQLite
+from aishell.errors import UnknownNameError
 
 #: By name, as folders of `tools/`, plans and manifests have it.
 PROFILES: dict[str, Engine] = {engine.name: engine for engine in (PostgreSQL(), MySQL(), SQLite())}
@@ -18,5 +19,7 @@ STANDARD = Engine()
 
 
 def profile(engine: str) -> Engine:
-    """The profile of an engine. Raises KeyError for a name that is none."""
+    """The profile of an engine. Raises UnknownNameError."""
+    if engine not in PROFILES:
+        raise UnknownNameError("engine", engine, PROFILES)
     return PROFILES[engine]

@@ -107,6 +107,15 @@ def test_a_file_that_is_none_is_an_error_with_its_path(tmp_path, text):
     assert "module:attribute" in str(error.value.hint)
 
 
+def test_a_package_may_do_without_an_init(tmp_path):
+    folder = site(tmp_path / "one", declared="[aishell.agents]\ncensus = figures.census:Census\n")
+    (folder / "extensions" / "figures").mkdir()
+    (folder / "extensions" / "census.py").rename(folder / "extensions" / "figures" / "census.py")
+    with Site.open(folder):
+        assert load_agent("census").type == "census"
+        assert load_agent("census").type == "census"  # it is imported already
+
+
 def test_a_module_that_fails_is_named_with_what_it_raised(tmp_path):
     folder = site(tmp_path / "one")
     (folder / "extensions" / "census.py").write_text("raise RuntimeError('no figures')\n")

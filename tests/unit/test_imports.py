@@ -69,7 +69,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 #: Layers that see less than all below them.
 ONLY = {
-    "engines": ("engines",),
+    "engines": ("engines", "errors"),
     "models": (),
     "verdicts": ("models",),
     "errors": (),

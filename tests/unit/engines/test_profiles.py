@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aishell.engines import PROFILES, STANDARD, profile
+from aishell.errors import UnknownNameError
 from aishell.safety.locks import ROLES, taken_by, taken_elsewhere
 
 PACKAGE = Path(__file__).parents[3] / "aishell"
@@ -101,5 +102,5 @@ def test_the_narrowest_privilege_that_shows_routines(product, version, privilege
 
 
 def test_an_unknown_engine_is_an_error():
-    with pytest.raises(KeyError, match="oracle"):
+    with pytest.raises(UnknownNameError, match="unknown engine 'oracle'"):
         profile("oracle")
