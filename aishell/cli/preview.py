@@ -52,7 +52,7 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
         for item in planned.steps:
             _step(out, item, verbose, shared)
     for risk in sorted(shared):
-        out.print(f"every step that needs approval: {printable(risk)}", style="yellow", markup=False, hang=2)
+        out.print(f"every step that does not run by itself: {printable(risk)}", style="yellow", markup=False, hang=2)
     left_out.show(out, planned.plan.left_out, verbose=verbose)
     for warning in planned.plan.warnings[: None if verbose else 5]:
         out.print(f"note: {printable(warning)}", style="yellow", markup=False, hang=6)
