@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from datetime import time as clock
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -59,7 +60,7 @@ def _opened(ctx: click.Context, kind: type[S]) -> S:
     site = kind.open(given.get("site"), state=state, trust=bool(given.get("trust_site")), config=given.get("config"))
     ctx.call_on_close(site.close)
     ctx.call_on_close(lambda: _give_away_spans(site))
-    begin(site, given.get("log_format"))
+    begin(site, given.get("log") or {})
     return site
 
 
@@ -77,7 +78,10 @@ def before_command(ctx: click.Context, site: SiteFiles) -> list[str]:
     options = [] if root is None else ["--site", str(root.absolute())]
     options += ["--state", str(site.state_path.absolute())] if site.state_path != site.places.state else []
     options += ["--config", given["config"]] if given.get("config") else []
-    options += ["--log-format", given["log_format"]] if given.get("log_format") else []
+    log = dict(given.get("log") or {})
+    if log.get("file"):
+        log["file"] = str(Path(log["file"]).absolute())
+    options += [word for name, value in log.items() if value for word in (f"--log-{name}", value)]
     return options + (["--trust-site"] if given.get("trust_site") else [])
 
 

@@ -178,7 +178,7 @@ class _Handler(logging.Handler):
             except OSError as error:
                 raise SettingsError(
                     f"the log file {file} cannot be written: {error.strerror}",
-                    hint="make its folder, or name another `file` in `logging:` of aishell.yaml (AISHELL_LOG_FILE)",
+                    hint="make its folder, or name another file: --log-file, AISHELL_LOG_FILE, or `logging:` in aishell.yaml",
                 ) from error
 
     def _opened(self, file: Path) -> int:

@@ -1,4 +1,4 @@
-"""Whether this process logs in lines of JSON, as `--log-format`, AISHELL_LOG_FORMAT or `logging:` of aishell.yaml say.
+"""Whether this process logs in lines of JSON, as `--log-…`, AISHELL_LOG_… or `logging:` of aishell.yaml say.
 
 Where it does not, nothing of that is imported: commands must not get slower for it.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aishell.cli.streams import say
@@ -33,11 +33,12 @@ class _Open:
     lines: LogLines | None = None
 
 
-def begin(site: SiteFiles, given: str | None) -> None:
-    """Log what happens in a site from here on. `given`: `--log-format`.
+def begin(site: SiteFiles, given: Mapping[str, str | None]) -> None:
+    """Log what happens in a site from here on. `given`: the `format`, `level` and `file` of the command line.
 
-    Raises UnknownNameError for a variable with an unknown value. `logging:` that is wrong is only said here: who needs the
-    configuration does not begin with it, and an emergency stop needs none.
+    Raises UnknownNameError for a variable with an unknown value, SettingsError for a `--log-file` that cannot be written.
+    `logging:` that is wrong is only said here: who needs the configuration does not begin with it, and an emergency stop needs
+    none.
     """
     try:
         wanted = _chosen(site.places.config, given)
@@ -48,6 +49,8 @@ def begin(site: SiteFiles, given: str | None) -> None:
         if _Open.lines is None:
             _Open.lines = LogLines.open(wanted.level, wanted.file)
     except SettingsError as error:
+        if given.get("file"):
+            raise
         say(printable(f"nothing is logged: {error.message}"), err=True)
         return
     site.hears = _Open.lines.hear
@@ -59,11 +62,14 @@ def log_failure(error: BaseException, known: AishellError) -> None:
         _Open.lines.failed(error, known)
 
 
-def _chosen(config: Path, given: str | None) -> Logging | None:
-    """The settings in force; None where nothing names any."""
-    named = {name: os.environ.get(f"{_PREFIX}{name.upper()}") or None for name in ("format", "level", "file")}
-    if given is not None:
-        named["format"] = given
+def _chosen(config: Path, given: Mapping[str, str | None]) -> Logging | None:
+    """The settings in force; None where nothing names any. Who names a level or a file wants lines."""
+    named = {
+        name: given.get(name) or os.environ.get(f"{_PREFIX}{name.upper()}") or None
+        for name in ("format", "level", "file")
+    }
+    if named["level"] or named["file"]:
+        named["format"] = named["format"] or "json"
     file = config / "aishell.yaml"
     if not any(named.values()) and not _mentions(file):
         return None

@@ -128,6 +128,14 @@ class LazyGroup(ShowsExamples, click.Group):
     type=click.Choice(["text", "json"]),
     help="json: one line per event, on standard error or in the file set by `logging:` in aishell.yaml.",
 )
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Log events of this level and above (default: info); implies --log-format json.",
+)
+@click.option(
+    "--log-file", metavar="FILE", help="Append the log to FILE, created with mode 0600; implies --log-format json."
+)
 @click.option("--debug", is_flag=True, help="Print the full traceback of an error.")
 @click.option(
     "--config", metavar="DIR", hidden=True, help="The configuration of a daemon, while the site's own is wrong."
@@ -139,13 +147,16 @@ def cli(
     state: str | None,
     trust_site: bool,
     log_format: str | None,
+    log_level: str | None,
+    log_file: str | None,
     debug: bool,
     config: str | None,
 ) -> None:
     """Database maintenance for PostgreSQL, MySQL/MariaDB and SQLite: previewed, approved, recoverable and verified."""
     given = (("--site", site), ("--state", state))
     before(*(word for option, value in given if value for word in (option, value)), *(["--trust-site"] * trust_site))
-    ctx.obj = {"site": site, "state": state, "trust_site": trust_site, "config": config, "log_format": log_format}
+    log = {"format": log_format, "level": log_level, "file": log_file}
+    ctx.obj = {"site": site, "state": state, "trust_site": trust_site, "config": config, "log": log}
 
 
 def main() -> None:

@@ -212,3 +212,29 @@ def test_wrong_configuration_is_refused_before_anything_and_an_emergency_stop_ne
     assert "nothing is logged" in ended.err
     with closing(sqlite3.connect(shop.state)) as state:
         assert state.execute("SELECT count(*) FROM holds").fetchone() == (1,)
+
+
+def test_a_level_or_a_file_that_is_named_implies_lines(shop: Aishell, tmp_path: Path):
+    shop("--log-file", str(tmp_path / "option.jsonl"), "--log-level", "debug", *RUN).expect(0)
+    found = lines((tmp_path / "option.jsonl").read_text())
+    assert {"debug", "info"} <= {line["level"] for line in found}
+    assert (tmp_path / "option.jsonl").stat().st_mode & 0o777 == 0o600
+    shop(*RUN, AISHELL_LOG_FILE=str(tmp_path / "variable.jsonl")).expect(0)
+    assert {line["level"] for line in lines((tmp_path / "variable.jsonl").read_text())} == {"info"}
+    ended = shop("--log-level", "error", *RUN, AISHELL_LOG_FORMAT="text").expect(0)
+    assert "{" not in ended.err
+
+
+def test_a_file_of_the_command_line_that_cannot_be_written_is_refused(shop: Aishell, tmp_path: Path):
+    ended = shop("--log-file", str(tmp_path / "none" / "x.jsonl"), *RUN).expect(2)
+    assert f"the log file {tmp_path}/none/x.jsonl cannot be written" in ended.err
+    assert not shop.state.exists()
+    assert "'loud' is not one of" in shop("--log-level", "loud", *RUN).expect(2).err
+
+
+def test_stages_log_into_the_file_of_the_command_line(shop: Aishell, tmp_path: Path):
+    workflow(shop, "\n  first: {agent: maintenance, input: {maintenance_type: quick}}\n", name="one")
+    shop("--log-file", str(tmp_path / "all.jsonl"), "run", "workflow", "one", "--target", "shop", "--yes").expect(0)
+    found = lines((tmp_path / "all.jsonl").read_text())
+    assert len({line["pid"] for line in found}) > 1
+    assert {line.get("stage") for line in found} >= {"first"}
