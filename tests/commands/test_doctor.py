@@ -113,7 +113,7 @@ def test_a_file_that_cannot_be_written_is_for_inspection_only(aishell, sqlite):
 
 def test_usage(aishell):
     aishell("doctor", "--url", "sqlite:///x.db", "--target", "y").expect(2)
-    assert "no URL" in aishell("doctor", "--url", "shop").expect(2).err
+    assert "not a URL" in aishell("doctor", "--url", "shop").expect(2).err
     aishell("doctor", "--target", "nobody").expect(2)
 
 

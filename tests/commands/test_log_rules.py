@@ -69,7 +69,7 @@ def test_rows_are_archived_where_it_is_said_of_the_run(aishell: Aishell, shop: S
 def test_what_is_for_tables_that_are_named_is_refused_without(
     aishell: Aishell, shop: SqliteDatabase, more: tuple[str, ...]
 ) -> None:
-    assert "no table given" in clean(aishell, shop, *more).expect(2).err
+    assert "without a table" in clean(aishell, shop, *more).expect(2).err
     assert rows(shop) == 400
 
 
