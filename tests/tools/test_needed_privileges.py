@@ -71,7 +71,8 @@ class Role:
     def status(self, tool: Tool, params: dict[str, Any]) -> str:
         self.engine.archives = self.admin.archives
         try:
-            return str(self.engine.call_file(tool, **params).status)
+            result = self.engine.call_file(tool, **params)
+            return "done" if result.status == "done" else f"{result.status}: {result.reason or result.objects}"
         except AishellError as error:
             return f"failed: {error.message}"
 
