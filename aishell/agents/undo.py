@@ -40,5 +40,5 @@ class UndoAgent(Agent):
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         done = [r.step_id.removeprefix("undo_") for r in results if r.status is StepStatus.DONE]
         run = str(task.input_data["run"])[:8]
-        told = f"Undone of the run {run}: {', '.join(done)}." if done else f"Nothing of the run {run} was undone."
+        told = f"Undone in the run {run}: {', '.join(done)}." if done else f"Nothing of the run {run} was undone."
         return {"actions_count": len(done), "rolled_back": done}, told

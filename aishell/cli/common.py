@@ -123,13 +123,13 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--until",
                 metavar="HH:MM",
                 callback=clock_time,
-                help="Start no step that would not finish by this time, in the target's time zone.",
+                help="Start no step expected to run past this time, in the target's time zone.",
             ),
             click.option(
                 "--max-duration",
                 type=click.FloatRange(min=0),
                 metavar="SECONDS",
-                help="Start no step that would not finish in time.",
+                help="Start no step expected to run longer than is left of this.",
             ),
             click.option(
                 "--jobs", type=click.IntRange(1, 64), metavar="N", help="Steps to run at once; never two on one table."

@@ -98,7 +98,7 @@ class Screen:
         reclaimed = result.output_data.get("bytes_reclaimed")
         if reclaimed and reclaimed > 0:
             about = "about " if result.output_data.get("bytes_method") == "statistics" else ""
-            self.out.print(f"given back: {about}{size(reclaimed)}", style="bold")
+            self.out.print(f"reclaimed: {about}{size(reclaimed)}", style="bold")
         for text in result.output_data.get("waiting", ()):
             self.out.print(f"waiting: {printable(text)}", style="yellow", markup=False)
         for failed in result.output_data.get("hooks_failed", ()):

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from aishell.execution.preview import Preview
     from aishell.site import Site
 
+#: Where click keeps the agents that did not come with aishell, which are looked for once a command.
+_BROUGHT = f"{__name__}.brought"
 #: What is no agent: it runs several.
 WORKFLOW = {
     "workflow": ("aishell.cli.workflow", "workflow", "Run a workflow: the stages of config/workflows/NAME.yaml.")
@@ -85,9 +87,13 @@ class AgentGroup(LazyGroup):
         """Their names. Which site it is, is known when the options before the command have been read."""
         from aishell.agents.loading import brought
 
-        if ctx.find_root().obj is not None:
+        if ctx.find_root().obj is None:
+            return sorted(brought())
+        if _BROUGHT not in ctx.meta:
             open_files(ctx)
-        return sorted(brought())
+            ctx.meta[_BROUGHT] = sorted(brought())
+        found: list[str] = ctx.meta[_BROUGHT]
+        return found
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         known = super().get_command(ctx, name)

@@ -130,7 +130,7 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
 @click.argument("run_id", metavar="ID")
 @click.option("--yes", is_flag=True, help="Approve steps that the policy allows to be pre-approved.")
 @click.option("--non-interactive", is_flag=True, help="Never prompt.")
-@click.option("--until", metavar="HH:MM", callback=clock_time, help="Start no step that would not finish by this time.")
+@click.option("--until", metavar="HH:MM", callback=clock_time, help="Start no step expected to run past this time.")
 @click.option("--max-duration", type=click.FloatRange(min=0), metavar="SECONDS")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N")
 @click.option("--url", metavar="URL", help="The target's URL, if it held a password: passwords are not stored.")

@@ -111,6 +111,8 @@ class Engine:
     # Rows and tables.
     #: What a table is walked along: its pages, its row numbers, or the columns of its primary key.
     walked_along: ClassVar[Literal["pages", "row numbers", "key"]]
+    #: Where it is walked along its pages: the first version that reads a range of them and no others.
+    page_ranges: ClassVar[Version | None] = None
     #: Whether partitions are tables with names of their own, which can be detached.
     partitions_are_tables: ClassVar[bool] = False
     #: Whether what a foreign key does to rows fires their table's triggers.
@@ -125,6 +127,8 @@ class Engine:
     default_database: ClassVar[str | None] = None
     #: Whether each database has a number of its own, and changes places with another by their names.
     exchanged_by_name: ClassVar[bool] = False
+    #: Whether what is restored keeps its owners and privileges, which takes a superuser.
+    keeps_owners: ClassVar[bool] = False
     #: What is left of a database that another took the place of, where no safety backup was made; `{}` is where it is kept.
     last_copy: ClassVar[str]
 

@@ -104,11 +104,13 @@ class PostgreSQL(Engine):
     keeps_histograms = True
 
     walked_along = "pages"
+    page_ranges = (14,)  # TID range scans
     partitions_are_tables = True
 
     may_be_pooled = True
     default_database = "postgres"
     exchanged_by_name = True
+    keeps_owners = True
     last_copy = "the database {} is all that is left of it"
 
     # MAINTAIN is what an owner has, and from version 17 on others by a grant; VACUUM is the same, and the database's owner has it

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -52,15 +53,15 @@ _PARTS = re.compile(r"^\s*ALTER\s+TABLE\s.*\b(?:DROP|TRUNCATE|DETACH)\s+PARTITIO
 _NONE: frozenset[str] = frozenset()
 
 
-class Way:
+class Way(ABC):
     """One way of running. What a file may not have is refused with its line."""
 
     #: Whether it starts client programs.
     programs: ClassVar[bool] = False
 
+    @abstractmethod
     def result(self, at: str, spec: Any, blocks: Mapping[str, Block]) -> Aggregate:
         """How one of its results is made. Raises ValueError, which begins with `at`."""
-        raise NotImplementedError
 
     def check(self, tool: Tool, document: Document) -> None:
         """Raises ToolFileError where the file does not fit this way of running."""

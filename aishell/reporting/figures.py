@@ -60,7 +60,7 @@ def sizes(told: Sequence[SizeTold], *, several: bool) -> Figure:
         "Bytes before and after",
         f"{len(told)} object(s) that were worked on, those that changed most first{_drawn(len(told), MAX_BARS)}",
         Bars(bars, size, ("before", "after")),
-        Table.of("object|before|after|given back", rows, 1, 2, 3),
+        Table.of("object|before|after|reclaimed", rows, 1, 2, 3),
     )
 
 
@@ -106,7 +106,7 @@ def backups(told: Sequence[BackupTold]) -> Figure:
 def nights(told: Sequence[NightSum]) -> Figure:
     """Sums of days."""
     kinds: tuple[tuple[str, Callable[[NightSum], float], Callable[[float], str]], ...] = (
-        ("given back", lambda night: night.bytes_reclaimed, size),
+        ("reclaimed", lambda night: night.bytes_reclaimed, size),
         ("rows deleted", lambda night: night.rows_deleted, lambda value: f"{value:,.0f}"),
         ("time of steps", lambda night: night.execution_time, duration),
     )
@@ -126,7 +126,7 @@ def nights(told: Sequence[NightSum]) -> Figure:
         "Nights",
         f"the sums of the last {len(told)} days, each until the time that is named",
         Lines(tuple(lines)),
-        Table.of("day until|steps|failed|given back|rows deleted|time of steps", rows, 1, 2, 3, 4, 5),
+        Table.of("day until|steps|failed|reclaimed|rows deleted|time of steps", rows, 1, 2, 3, 4, 5),
     )
 
 

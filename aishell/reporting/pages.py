@@ -151,7 +151,7 @@ def _figures(run: RunTold) -> Iterator[Fact]:
 
 
 def _effects(effect: Effect) -> Iterator[Fact]:
-    yield Fact(given_back(effect) or size(0), "given back")
+    yield Fact(given_back(effect) or size(0), "reclaimed")
     yield Fact(deleted(effect) or "0", "rows deleted")
 
 
@@ -246,7 +246,7 @@ def _ran(runs: Sequence[RunTold]) -> Iterator[Block]:
         )
         for run in runs
     ]
-    yield Table.of("begun|agent|workflow: stage|outcome|time|given back|rows deleted|run", rows, 4, 5, 6)
+    yield Table.of("begun|agent|workflow: stage|outcome|time|reclaimed|rows deleted|run", rows, 4, 5, 6)
     for run in runs:
         if run.reasoning and any(step.counted for step in run.steps):  # else it tells of an earlier night
             yield Paragraph(f"{run.run_id[:8]}: {run.reasoning}")

@@ -36,8 +36,8 @@ def size(number: float | None) -> str:
 
 
 def gain(before: float, after: float) -> str:
-    """What became of bytes: `12.3 MB given back`, `72.0 kB more than before`."""
-    return f"{size(before - after)} given back" if after <= before else f"{size(after - before)} more than before"
+    """What became of bytes: `12.3 MB reclaimed`, `72.0 kB more than before`."""
+    return f"{size(before - after)} reclaimed" if after <= before else f"{size(after - before)} more than before"
 
 
 def duration(seconds: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,22 +22,22 @@ from aishell.running.staged import Stages
 from aishell.running.undoing import Undoing
 
 
-class Way:
+class Way(ABC):
     """One way of running, by `runs` of a tool's file; what the file may hold for it is in `registry/ways.py`."""
 
     def find(self, tool: Tool, values: Mapping[str, Any], context: Context) -> list[Row] | None:
         """The objects it would work on now, None when it has none. Reads only."""
         return None
 
+    @abstractmethod
     def statements(
         self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database
     ) -> list[Statement]:
         """What it would send for these objects. Sends nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, context: Context) -> ToolResult:
         """Run it on the objects `found`. Raises what stops the step as a whole."""
-        raise NotImplementedError
 
 
 class Query(Way):

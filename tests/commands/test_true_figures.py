@@ -227,7 +227,7 @@ def test_optimize_after_a_deletion_gave_back_what_the_file_did(mariadb: Any, ais
     shrunk = next(a["output"] for a in ended.json["actions_taken"] if a["tool"] == "optimize_table")
     assert (shrunk["bytes_before"], shrunk["bytes_after"]) == (before, file.stat().st_size)
     report = next(a["output"]["report"] for a in ended.json["actions_taken"] if "report" in (a["output"] or {}))
-    said = re.search(r"Worked on ([\d.]+ MB), now ([\d.]+ MB): ([\d.]+ MB) given back\. ", report.replace("\n", " "))
+    said = re.search(r"Worked on ([\d.]+ MB), now ([\d.]+ MB): ([\d.]+ MB) reclaimed\. ", report.replace("\n", " "))
     assert said, report
     assert [number(part) for part in said.groups()] == [
         pytest.approx(figure, rel=0.01) for figure in (before, file.stat().st_size, given)
@@ -245,7 +245,7 @@ def test_without_the_files_it_is_about(mariadb: Any, aishell: Aishell) -> None:
         "--yes", "--shrink", "--output", "json",
     ).expect(0)  # fmt: skip
     report = next(a["output"]["report"] for a in ended.json["actions_taken"] if "report" in (a["output"] or {}))
-    assert re.search(r"Worked on about [\d.]+ MB, now about [\d.]+ MB: about [\d.]+ MB given back\.", report)
+    assert re.search(r"Worked on about [\d.]+ MB, now about [\d.]+ MB: about [\d.]+ MB reclaimed\.", report)
     assert re.search(r"\| about [\d.]+ MB → [\d.]+ MB", report)
     assert "The database had about " in report
 

@@ -94,8 +94,8 @@ def _require_possible(data: Mapping[str, Any], inventory: Inventory) -> None:
             f"{data['backup']} was made without fingerprints, so a restored copy cannot be compared with it",
             hint="take another backup, or use --no-compare",
         )
-    keeps_owners = profile(server.engine).exchanged_by_name and data.get("options", {}).get("owners") is not False
-    if keeps_owners and not server.superuser:
+    owners = profile(server.engine).keeps_owners and data.get("options", {}).get("owners") is not False
+    if owners and not server.superuser:
         raise ParameterError(
             "only a superuser can restore owners and privileges",
             hint="connect as one; with --option owners=false all of it belongs to this role, and to nobody else",

@@ -38,12 +38,13 @@ def way_of(log: LogTable, inventory: Inventory, *, limited: bool) -> Way:
     `limited`: to a number of rows, which a batch that ends behind a date, not between two rows of it, could exceed.
     """
     by_date = _is_worth_an_index(log) and BY_DATE in inventory.tools
-    along = profile(inventory.server.engine).walked_along
-    if along == "pages":
+    engine = profile(inventory.server.engine)
+    if engine.walked_along == "pages":
         if by_date:
             return Way(BY_DATE, (log.column, "ctid"))
-        return Way() if inventory.server.version >= (14,) else Way(key=log.key or ("ctid",))
-    if along == "row numbers":
+        ranges = engine.page_ranges is not None and inventory.server.version >= engine.page_ranges
+        return Way() if ranges else Way(key=log.key or ("ctid",))
+    if engine.walked_along == "row numbers":
         if not log.key:
             raise ParameterError(
                 f"{log.name} hides its row ids: columns of its own are called rowid, _rowid_ and oid",

@@ -37,7 +37,7 @@ ANALYZE_ALL_ABOVE = 50
 #: PostgreSQL: what a rewrite has to gain, in percent of the table and in bytes; above the second it is proposed unasked.
 REWRITE_PERCENT, REWRITE_BYTES = 40.0, 1 << 30
 #: What a plan warns of that has no check for damage, or one that can check nothing.
-UNCHECKED = "nothing is checked for corruption: the changes of this plan are made unchecked"
+UNCHECKED = "nothing is checked for corruption: any changes of this plan are made unchecked"
 USELESS_RUNS = 3  # a tool that gained nothing so often is left alone until the object changes
 
 

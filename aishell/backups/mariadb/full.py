@@ -238,7 +238,7 @@ def check_client(work: Work, program: str) -> None:
     said, version = work.clients.banner(program), work.clients.version(program)
     if ("mariadb" in said.lower()) != (product == "mariadb"):
         raise BackupError(
-            f"{work.clients.path(program)} does not fit the server, which is another product: {said.strip()}",
+            f"{work.clients.path(program)} is not a client of the server's product: {said.strip()}",
             hint="install the server's own client programs, or set `programs:` in config/aishell.yaml",
         )
     if version[:2] < server[:2]:

@@ -90,7 +90,7 @@ def test_a_recommendation_is_dropped_when_it_was_followed():
 
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
-    [(100, 40, "60 bytes given back"), (40, 100, "60 bytes more than before"), (5, 5, "0 bytes given back")],
+    [(100, 40, "60 bytes reclaimed"), (40, 100, "60 bytes more than before"), (5, 5, "0 bytes reclaimed")],
 )
 def test_what_grew_was_not_given_back(before, after, expected):
     assert gain(before, after) == expected

@@ -50,3 +50,13 @@ def test_what_is_given_becomes_an_input(words, told):
                                    ("--figures", "1"), ("--target", "x")])  # fmt: skip
 def test_what_does_not_fit_is_refused(words):
     assert parsed(*words)[0] == 2
+
+
+def test_the_levels_of_the_command_line_are_those_of_the_configuration():
+    """They are written out in `main`, which imports nothing that `--help` does not need."""
+    from aishell.cli.main import cli
+    from aishell.settings_schemas import LOG_FORMATS, LOG_LEVELS
+
+    offered = {option.name: option.type.choices for option in cli.params if isinstance(option.type, click.Choice)}
+    assert [*offered["log_level"]] == [*LOG_LEVELS]
+    assert [*offered["log_format"]] == [*LOG_FORMATS]

@@ -248,7 +248,7 @@ def test_nothing_is_drawn_outside_of_a_plot(most: int) -> None:
 
 def test_a_sum_below_nothing_hangs_below_the_axis() -> None:
     found = read(html(both("shop")[0]))
-    small = next(node for node in found.all("svg") if "given back" in node.attributes["aria-label"])
+    small = next(node for node in found.all("svg") if "reclaimed" in node.attributes["aria-label"])
     (axis,) = small.all("line", "axis")
     worse, better = small.all("rect")
     zero = float(axis.attributes["y1"])
