@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from aishell.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from aishell.agents.base import Agent, Draft, Question
+    from aishell.agents.base import Agent, Draft, Option, Question, Surroundings
     from aishell.databases.base import Session, Statement
     from aishell.errors import (
         AishellError,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         AgentConfig,
         Estimate,
         Evidence,
+        Finding,
         Index,
         Inventory,
         LeftOut,
@@ -68,14 +69,14 @@ if TYPE_CHECKING:
 
 #: Where each public name lives, as `module:names` below this package; `Own=Other` is published under the second name.
 _HOMES = (
-    "agents.base: Agent Draft Question",
+    "agents.base: Agent Draft Option Question Surroundings",
     "databases.base: Session Statement",
     "errors: AishellError DatabaseError DeniedError HeldError OutgrownError ParameterError PlanError"
     " SettingsError StateError StepError TargetBusyError TargetUnavailableError UnexpectedError UnknownNameError"
     " UntrustedError UsageError",
     "execution.preview: Preview StepPreview",
-    "models: AgentConfig Estimate Evidence Index Inventory LeftOut Plan Risk RunResult RunState Sent Server Step StepResult"
-    " StepStatus Table Task plain",
+    "models: AgentConfig Estimate Evidence Finding Index Inventory LeftOut Plan Risk RunResult RunState Sent Server Step"
+    " StepResult StepStatus Table Task plain",
     "registry.tool: Tool",
     "running.context: Context=ToolContext",
     "safety.approval: Approve Edit Later Reject Request Skip",
@@ -104,11 +105,13 @@ __all__ = [
     "Edit",
     "Estimate",
     "Evidence",
+    "Finding",
     "HeldError",
     "Index",
     "Inventory",
     "Later",
     "LeftOut",
+    "Option",
     "OutgrownError",
     "ParameterError",
     "Plan",
@@ -134,6 +137,7 @@ __all__ = [
     "StepPreview",
     "StepResult",
     "StepStatus",
+    "Surroundings",
     "Table",
     "Target",
     "TargetBusyError",

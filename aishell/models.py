@@ -98,10 +98,13 @@ class AgentConfig:
     max_duration: int | None = None  # seconds; bounds the whole run
     constraints: tuple[Mapping[str, Any], ...] = ()
     llm_config: Mapping[str, Any] | None = None
-    retention: tuple[Mapping[str, Any], ...] = ()  # log_cleanup: how long the rows of which tables are kept
-    create_backup: bool = False  # maintenance: a backup comes before what can hurt
-    exclude: tuple[str, ...] = ()  # globs of tables that are left alone
     monitoring: Mapping[str, Any] | None = None  # metrics and alerts: rules of notifications
+    own: Mapping[str, Any] = field(default_factory=dict)  # the agent's own keys (`Agent.settings`)
+
+    @property
+    def exclude(self) -> tuple[str, ...]:
+        """Globs of tables that are left alone."""
+        return tuple(self.own.get("exclude") or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +252,23 @@ class Residue:
     @property
     def goes(self) -> bool:
         return self.kept is None
+
+
+#: Levels of a finding.
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: `level` is ok, warning or problem; `sql` is to be run by a DBA, a line each."""
+
+    level: str
+    subject: str
+    text: str
+    remedy: str | None = None
+    sql: tuple[str, ...] = ()
+    residue: Residue | None = None  # of what a killed run has left: what that is
+    target: str | None = None  # where several are looked at: whose it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from zoneinfo import ZoneInfo
 
 from aishell.databases.urls import read_url, tells_password
 from aishell.errors import SettingsError, UnknownNameError, UsageError
-from aishell.models import AgentConfig, Risk, canonical, digest, server_of
+from aishell.models import Risk, canonical, digest, server_of
 from aishell.schema import Known, Schema, check, wrong
 from aishell.settings_hooks import Hook, read_hooks
-from aishell.settings_schemas import AISHELL, BACKUP_RETENTION, NOTIFICATIONS, POLICY, SCHEDULES, TARGETS, agent
+from aishell.settings_schemas import AISHELL, NOTIFICATIONS, POLICY, SCHEDULES, TARGETS
 from aishell.trust import secret_text
 from aishell.verdicts import Decision
 from aishell.whole_servers import database_in, in_database, name_of, reached, wanted
@@ -390,7 +390,7 @@ def load_settings(config: Path, known: Known | None = None) -> Settings:
     targets = Targets({str(name): _target(str(name), data, document, config, given) for name, data in given.items()})
     main = _document(config, "aishell.yaml")
     labels = lambda: {label for target in targets.values() for label in target.labels}  # noqa: E731
-    fields = _fields(checked(main, AISHELL, {**(known or {}), "target": lambda: targets, "label": labels}))
+    fields = fields_of(checked(main, AISHELL, {**(known or {}), "target": lambda: targets, "label": labels}))
     if "hooks" in fields:
         fields["hooks"] = read_hooks(main)
     if "daemon" in fields:
@@ -435,47 +435,10 @@ def load_policy(
     return Policy(
         matrix,
         tuple(_rule(rule, number) for number, rule in enumerate(data.get("rules") or ())),
-        _placed(document, "constraints"),
+        placed(document, "constraints"),
         preapprove_max_risk=Risk(data.get("preapprove_max_risk") or "medium"),
         earned=_earned(document, unearnable),
         **values,
-    )
-
-
-def load_agent(config: Path, agent_type: str, defaults: AgentConfig) -> AgentConfig:
-    """`agents/<type>.yaml` over the agent's own defaults."""
-    path = config / "agents" / f"{agent_type}.yaml"
-    document = read(path, str(path))
-    if document is None:
-        return defaults
-    name = f"{agent_type}_agent"
-    data = checked(document, agent(agent_type)).get(name) or {}
-    chosen = _fields(data.get("default_config") or {})
-    given = {key: data[key] for key in ("agent_id", "create_backup") if data.get(key) is not None}
-    if data.get("monitoring") is not None:
-        given["monitoring"] = {**data["monitoring"], "alerts": _placed(document, name, "monitoring", "alerts")}
-    if data.get("capabilities") is not None:
-        given["capabilities"] = frozenset(data["capabilities"])
-    if data.get("exclude") is not None:
-        given["exclude"] = tuple(data["exclude"])
-    retention = data.get("retention")
-    if isinstance(retention, dict):
-        retention = [retention]
-        if not any(retention[0].get(rule) for rule in BACKUP_RETENTION if rule != "at_most"):
-            raise wrong(
-                document,
-                name,
-                "retention",
-                message="this retention keeps nothing",
-                hint="write a rule above 0, e.g. count: 7, or leave retention out: nothing is removed then",
-            )
-    return replace(
-        defaults,
-        agent_type=agent_type,
-        constraints=_placed(document, name, "safety_constraints") or defaults.constraints,
-        retention=tuple({key: value for key, value in rule.items() if value is not None} for rule in retention or ()),
-        **chosen,
-        **given,
     )
 
 
@@ -527,7 +490,7 @@ def _document(config: Path, name: str) -> Document:
 
 def _daemon(data: Mapping[str, Any], document: Document) -> DaemonSettings:
     """Raises SettingsError for a port that is none, and for one that other hosts can reach without a token."""
-    daemon = DaemonSettings(**_fields(data))
+    daemon = DaemonSettings(**fields_of(data))
     if daemon.address is not None and not 0 < daemon.address[1] < 65536:
         message = f"listen is out of range: port {daemon.address[1]}"
         raise wrong(document, "daemon", "listen", message=message, hint="write a port from 1 to 65535")
@@ -544,7 +507,7 @@ def _daemon(data: Mapping[str, Any], document: Document) -> DaemonSettings:
 
 def _logging(data: Mapping[str, Any], document: Document, config: Path) -> Logging:
     """Its file is relative to the site. Raises SettingsError for one that cannot be written."""
-    logging = Logging(**_fields(data))
+    logging = Logging(**fields_of(data))
     if logging.file is None:
         return logging
     path = (config.parent / Path(logging.file).expanduser()).absolute()
@@ -558,7 +521,7 @@ def _logging(data: Mapping[str, Any], document: Document, config: Path) -> Loggi
 
 def _tracing(data: Mapping[str, Any], document: Document) -> Tracing:
     """Raises SettingsError where it names no collector, or several, and where what sends spans is not installed."""
-    tracing = Tracing(**_fields(data))
+    tracing = Tracing(**fields_of(data))
     for names in (("endpoint", "endpoint_env"), ("headers_env", "headers_file")):
         if len(named := [name for name in names if getattr(tracing, name) is not None]) > 1:
             message = f"tracing names it in two places: {', '.join(named)}"
@@ -582,18 +545,18 @@ def _tracing(data: Mapping[str, Any], document: Document) -> Tracing:
     return tracing
 
 
-def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
+def fields_of(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a file says, as the fields of a dataclass: what it leaves empty keeps its default."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if value is not None}
 
 
 def _target(name: str, data: Mapping[str, Any], document: Document, config: Path, others: Iterable[object]) -> Target:
-    values = _fields(data)
+    values = fields_of(data)
     if values["url"].startswith("sqlite:///") and not values["url"].startswith("sqlite:////"):
         path = (config.parent / values["url"].removeprefix("sqlite:///")).absolute()  # relative to the site
         values["url"] = f"sqlite:///{path}"
     if "pgbackrest" in values:
-        values["pgbackrest"] = PgBackRest(**_fields(values["pgbackrest"]))
+        values["pgbackrest"] = PgBackRest(**fields_of(values["pgbackrest"]))
     target = Target(name=name, **values)
     try:
         check_environment(target.environment)
@@ -609,13 +572,13 @@ def _target(name: str, data: Mapping[str, Any], document: Document, config: Path
 
 
 def _rule(data: Mapping[str, Any], number: int) -> Rule:
-    return Rule(**{"name": f"rule {number + 1}", **_fields(data), "decision": Decision(data["decision"])})
+    return Rule(**{"name": f"rule {number + 1}", **fields_of(data), "decision": Decision(data["decision"])})
 
 
 def _earned(document: Document, unearnable: Callable[[Earned], str | None]) -> tuple[Earned, ...]:
     rules = []
     for number, data in enumerate(document.data.get("earned") or () if document.data else ()):
-        rule = Earned(**{**_fields(data), "max_risk": Risk(data["max_risk"])})
+        rule = Earned(**{**fields_of(data), "max_risk": Risk(data["max_risk"])})
         if (why := unearnable(rule)) is not None:
             hint = (
                 "remove the rule: tools that maintain, ask by their risk alone, delete nothing and verify can earn it"
@@ -625,7 +588,7 @@ def _earned(document: Document, unearnable: Callable[[Earned], str | None]) -> t
     return tuple(rules)
 
 
-def _placed(document: Document, *at: str) -> tuple[Mapping[str, Any], ...]:
+def placed(document: Document, *at: str) -> tuple[Mapping[str, Any], ...]:
     """The items of a list, each with where it stands, for the errors of what judges them later."""
     items = document.data
     for key in at:

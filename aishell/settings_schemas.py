@@ -16,9 +16,10 @@ MOST_BYTES, YEAR = 2**63 - 1, 366 * 86400
 #: Supervised runs that can be asked for before a tool runs unasked; as many are counted.
 MOST_SUPERVISED = 1000
 
-_TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
-_URL: dict[str, Any] = {**_TEXT, "secret": True}  # it may have a password
-_TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT, "unique": ()}
+TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+_URL: dict[str, Any] = {**TEXT, "secret": True}  # it may have a password
+#: A list of texts or globs, none of them twice.
+TEXTS: dict[str, Any] = {"type": "array", "items": TEXT, "unique": ()}
 _DECISION: dict[str, Any] = {"enum": [str(decision) for decision in Decision], "title": "decision"}
 _LEVEL: dict[str, Any] = {"enum": list(SAFETY_LEVELS)}
 
@@ -65,18 +66,18 @@ _CODE: dict[str, Any] = {"type": "string", "format": "code", "title": "hook"}
 HOOK = mapping(
     {
         "on": {"enum": list(EVENTS_OF_HOOKS), "title": "event"},
-        "name": _TEXT,
+        "name": TEXT,
         "command": {
             "type": "array",
-            "items": _TEXT,
+            "items": TEXT,
             "minItems": 1,
             "title": "a command, as a list of its words",
         },
         "python": _CODE,
-        "tool": {**_TEXT, "names": "tool"},
+        "tool": {**TEXT, "names": "tool"},
         "params": {"type": "object"},
-        "target": {**_TEXT, "names": "target", "glob": True},
-        "label": {**_TEXT, "names": "label", "glob": True},
+        "target": {**TEXT, "names": "target", "glob": True},
+        "label": {**TEXT, "names": "label", "glob": True},
         "timeout": _DURATION,
     },
     "on",
@@ -86,8 +87,8 @@ HOOK = mapping(
 DAEMON = mapping(
     {
         "shutdown_grace": _DURATION,
-        "socket": _TEXT,
-        "socket_group": _TEXT,
+        "socket": TEXT,
+        "socket_group": TEXT,
         "listen": {
             "type": "string",
             "pattern": r"([\w.-]+|\[[0-9a-f:]+\]):[0-9]{1,5}",
@@ -95,7 +96,7 @@ DAEMON = mapping(
             "description": "a host or an address (one of IPv6 in brackets), a colon and a port",
         },
         "token_env": _VARIABLE,
-        "token_file": _TEXT,
+        "token_file": TEXT,
         "prune_every": _DURATION,
         "maintain_every": _DURATION,
     },
@@ -104,11 +105,11 @@ DAEMON = mapping(
 #: How much a line of the log matters, the least first.
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json")
-LOGGING = mapping({"format": {"enum": list(LOG_FORMATS)}, "level": {"enum": list(LOG_LEVELS)}, "file": _TEXT})
-TRACING = mapping({"endpoint": _URL, "endpoint_env": _VARIABLE, "headers_env": _VARIABLE, "headers_file": _TEXT})
+LOGGING = mapping({"format": {"enum": list(LOG_FORMATS)}, "level": {"enum": list(LOG_LEVELS)}, "file": TEXT})
+TRACING = mapping({"endpoint": _URL, "endpoint_env": _VARIABLE, "headers_env": _VARIABLE, "headers_file": TEXT})
 AISHELL = mapping(
     {
-        "default_target": {**_TEXT, "names": "target"},
+        "default_target": {**TEXT, "names": "target"},
         "safety_level": _LEVEL,
         "jobs": whole(1, 64),
         "max_concurrent": whole(1, 1000),
@@ -116,8 +117,8 @@ AISHELL = mapping(
         "keep_runs": whole(0, 10_000_000),
         "keep_days": whole(0, 100_000),
         "keep_notifications": whole(0, 10_000_000),
-        "archives": _TEXT,
-        "backups": _TEXT,
+        "archives": TEXT,
+        "backups": TEXT,
         "backup_recipients": {
             "type": "array",
             "items": {
@@ -128,14 +129,14 @@ AISHELL = mapping(
             },
             "unique": (),
         },
-        "backup_identity": _TEXT,
+        "backup_identity": TEXT,
         "backup_copies": {
             "type": "array",
             "items": {"type": "string", "format": "place", "title": "place of copies"},
             "unique": (),
         },
         "backup_copies_days": {**number(0, YEAR / 86400), "exclusiveMinimum": 0},
-        "programs": _TEXT,
+        "programs": TEXT,
         "daemon": DAEMON,
         "logging": LOGGING,
         "tracing": TRACING,
@@ -145,23 +146,23 @@ AISHELL = mapping(
 TARGET = mapping(
     {
         "url": _URL,
-        "environment": _TEXT,
-        "labels": _TEXTS,
+        "environment": TEXT,
+        "labels": TEXTS,
         "time_zone": {"type": "string", "format": "time-zone", "title": "time zone"},
         "password_env": _VARIABLE,
-        "password_file": _TEXT,
+        "password_file": TEXT,
         "password_command": {
             "type": "array",
-            "items": _TEXT,
+            "items": TEXT,
             "minItems": 1,
             "title": "a command, as a list of its words",
         },
         "inspection_url": _URL,
         "free_disk_bytes": whole(0, MOST_BYTES),
         "binlog": {"enum": ["", "LOCAL"]},
-        "databases": {**_TEXTS, "minItems": 1},
-        "host": _TEXT,
-        "pgbackrest": mapping({"stanza": _TEXT, "config": _TEXT, "repo": whole(1, 256)}, "stanza"),
+        "databases": {**TEXTS, "minItems": 1},
+        "host": TEXT,
+        "pgbackrest": mapping({"stanza": TEXT, "config": TEXT, "repo": whole(1, 256)}, "stanza"),
     },
     "url",
 )
@@ -172,7 +173,7 @@ _CONSTRAINTS: dict[str, Any] = {
     "type": "array",
     "items": {
         "type": "object",
-        "properties": {"type": _TEXT, "on_violation": {"enum": ["ask", "block"]}},
+        "properties": {"type": TEXT, "on_violation": {"enum": ["ask", "block"]}},
         "required": ["type"],
         "title": "a constraint",
     },
@@ -180,9 +181,9 @@ _CONSTRAINTS: dict[str, Any] = {
 }
 _RULE = mapping(
     {
-        "name": _TEXT,
+        "name": TEXT,
         **{
-            kind: {**_TEXT, "names": kind, "glob": True, "default": "*"}
+            kind: {**TEXT, "names": kind, "glob": True, "default": "*"}
             for kind in ("tool", "target", "label", "environment")
         },
         "decision": _DECISION,
@@ -192,7 +193,7 @@ _RULE = mapping(
 )
 _EARNED = mapping(
     {
-        **{kind: {**_TEXT, "names": kind} for kind in ("tool", "environment", "target")},
+        **{kind: {**TEXT, "names": kind} for kind in ("tool", "environment", "target")},
         "after": whole(1, MOST_SUPERVISED),
         "max_risk": {"enum": [str(Risk.LOW), str(Risk.MEDIUM)]},
     },
@@ -222,62 +223,13 @@ POLICY = mapping(
     }
 )
 
-_GLOBS: dict[str, Any] = {"type": "array", "items": _TEXT, "unique": ()}
-_KEPT = whole(0, 100_000)
-#: The rules by which backups are kept (see `backups.retention`), and how many may go in one run.
-BACKUP_RETENTION: dict[str, Any] = {
-    **dict.fromkeys(("count", "daily", "weekly", "monthly", "yearly"), _KEPT),
-    "days": number(0, 36_525),
-    "at_most": _KEPT,
-}
-#: How long the rows of log tables are kept, days.
-RETENTION_DAYS = whole(1, 36_525)
-#: Operators of a filter (`registry.tool.OPERATORS` has their SQL; a test compares).
-OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "like", "in", "not in", "is null", "is not null")
-_SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
-_FILTER = mapping(
-    {
-        "column": _TEXT,
-        "operator": {"enum": list(OPERATORS), "title": "operator"},
-        "value": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]},
-    },
-    "column",
-    "operator",
-    title="a filter",
-)
-#: What the agents have of their own.
-_OWN: dict[str, dict[str, Any]] = {
-    "maintenance": {"create_backup": {"type": "boolean"}, "exclude": _GLOBS},
-    "log_cleanup": {
-        "exclude": _GLOBS,
-        "retention": {
-            "type": "array",
-            "minItems": 1,
-            "unique": ("tables",),
-            "items": mapping(
-                {
-                    "tables": _TEXT,
-                    "retention_days": RETENTION_DAYS,
-                    "date_column": _TEXT,
-                    "exclude": _GLOBS,
-                    "filters": {"type": "array", "items": _FILTER},
-                    "archive": {"type": "boolean"},
-                },
-                "tables",
-                "retention_days",
-                title="a retention rule",
-            ),
-        },
-    },
-    "backup": {"retention": mapping(BACKUP_RETENTION)},
-}
 _MONITORING = mapping(
     {
         "metrics": {"type": "array", "items": {"enum": list(RUN_METRICS), "title": "metric"}, "unique": ()},
         "alerts": {
             "type": "array",
             "items": mapping(
-                {"condition": _TEXT, "action": {"enum": list(ALERT_ACTIONS), "title": "action"}},
+                {"condition": TEXT, "action": {"enum": list(ALERT_ACTIONS), "title": "action"}},
                 "condition",
                 "action",
                 title="an alert",
@@ -288,30 +240,28 @@ _MONITORING = mapping(
 )
 
 
-def agent(agent_type: str) -> dict[str, Any]:
-    """The schema of `agents/<type>.yaml`."""
-    keys = {
-        "agent_id": _TEXT,
-        "capabilities": {
-            "type": "array",
-            "items": {"enum": sorted(CAPABILITIES), "title": "capability"},
-            "unique": (),
-        },
-        "default_config": mapping(
-            {
-                "safety_level": _LEVEL,
-                "max_retries": whole(0, 100),
-                "timeout_seconds": whole(1, YEAR),
-                "max_duration": whole(1, YEAR),
-            }
-        ),
-        "safety_constraints": _CONSTRAINTS,
-        "monitoring": _MONITORING,
-    }
-    return mapping({f"{agent_type}_agent": mapping({**keys, **_OWN.get(agent_type, {})})})
+#: What `agents/<type>.yaml` may say of any agent; the agent's class adds what is its own (`agents.configuration`).
+AGENT = {
+    "agent_id": TEXT,
+    "capabilities": {
+        "type": "array",
+        "items": {"enum": sorted(CAPABILITIES), "title": "capability"},
+        "unique": (),
+    },
+    "default_config": mapping(
+        {
+            "safety_level": _LEVEL,
+            "max_retries": whole(0, 100),
+            "timeout_seconds": whole(1, YEAR),
+            "max_duration": whole(1, YEAR),
+        }
+    ),
+    "safety_constraints": _CONSTRAINTS,
+    "monitoring": _MONITORING,
+}
 
 
-_NAMES: dict[str, Any] = {"type": "array", "items": _TEXT, "minItems": 1, "unique": ()}
+_NAMES: dict[str, Any] = {"type": "array", "items": TEXT, "minItems": 1, "unique": ()}
 _ZONE: dict[str, Any] = {"type": "string", "format": "time-zone", "title": "time zone"}
 _DAY: dict[str, Any] = {
     "type": "string",
@@ -335,15 +285,15 @@ _TIME_OF_DAY: dict[str, Any] = {
 MISSED = ("skip", "once", "once_if_open")
 _SCHEDULE = mapping(
     {
-        "cron": _TEXT,
+        "cron": TEXT,
         "every": _DURATION,
         "time_zone": _ZONE,
         "window": _WINDOW,
-        "agent": _TEXT,
-        "workflow": _TEXT,
+        "agent": TEXT,
+        "workflow": TEXT,
         "input": {"type": "object"},
-        "targets": {**_NAMES, "items": {**_TEXT, "names": "target"}},
-        "label": {**_TEXT, "names": "label"},
+        "targets": {**_NAMES, "items": {**TEXT, "names": "target"}},
+        "label": {**TEXT, "names": "label"},
         "missed": {"enum": list(MISSED)},
         "grace": _DURATION,
         "approve_up_to": {"enum": [str(risk) for risk in Risk if risk not in (Risk.SAFE, Risk.CRITICAL)]},
@@ -357,7 +307,7 @@ _SCHEDULE = mapping(
     },
     title="a schedule",
 )
-_BLACKOUT = mapping({"from": _DAY, "to": _DAY, "reason": _TEXT, "schedules": _NAMES}, "from", "to", title="a blackout")
+_BLACKOUT = mapping({"from": _DAY, "to": _DAY, "reason": TEXT, "schedules": _NAMES}, "from", "to", title="a blackout")
 SCHEDULES = mapping(
     {
         "time_zone": _ZONE,
@@ -372,7 +322,7 @@ SCHEDULES = mapping(
 ON_FAILURE = ("stop", "continue", "rollback")
 _STAGE = mapping(
     {
-        "agent": _TEXT,
+        "agent": TEXT,
         "input": {"type": "object"},
         "output": {
             "type": "string",
@@ -380,10 +330,10 @@ _STAGE = mapping(
             "title": "a name",
             "description": "at most 100 letters, digits, _ and -, a letter or _ first",
         },
-        "targets": {**_NAMES, "items": {**_TEXT, "names": "target"}},
-        "label": {**_TEXT, "names": "label"},
-        "needs": _TEXTS,
-        "when": _TEXT,
+        "targets": {**_NAMES, "items": {**TEXT, "names": "target"}},
+        "label": {**TEXT, "names": "label"},
+        "needs": TEXTS,
+        "when": TEXT,
         "parallel": {"type": "boolean"},
         "max_concurrent": whole(1, 1000),
         "timeout": _DURATION,
@@ -396,7 +346,7 @@ _STAGE = mapping(
 )
 WORKFLOW = mapping(
     {
-        "description": _TEXT,
+        "description": TEXT,
         "time_zone": _ZONE,
         "max_concurrent": whole(1, 1000),
         "max_concurrent_per_host": whole(1, 1000),
@@ -410,10 +360,10 @@ _SERVICE = {
     **mapping(
         {
             "url_env": {**_VARIABLE, "secret": True},
-            "url_file": _TEXT,
+            "url_file": TEXT,
             "url_command": {
                 "type": "array",
-                "items": _TEXT,
+                "items": TEXT,
                 "minItems": 1,
                 "title": "a command, as a list of its words",
             },
@@ -433,12 +383,12 @@ NOTIFICATIONS = mapping(
             "type": "array",
             "items": mapping(
                 {
-                    "name": _TEXT,
+                    "name": TEXT,
                     "event": {"anyOf": [_EVENT, {"type": "array", "items": _EVENT, "minItems": 1, "unique": ()}]},
-                    "when": _TEXT,
+                    "when": TEXT,
                     "severity": {"enum": list(SEVERITIES)},
                     **{
-                        kind: {**_TEXT, "names": kind, "glob": True, "default": "*"}
+                        kind: {**TEXT, "names": kind, "glob": True, "default": "*"}
                         for kind in ("target", "label", "schedule")
                     },
                     "to": _NAMES,

@@ -9,13 +9,15 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aishell import locations
 from aishell.agents import monitoring
+from aishell.agents.base import Onlooker, Surroundings
+from aishell.agents.configuration import configured
 from aishell.agents.loading import agent_types, load_agent
 from aishell.databases.connections import parse_url, unavailable
 from aishell.databases.opening import open_database
@@ -33,7 +35,6 @@ from aishell.safety import constraints
 from aishell.safety.locks import contradiction
 from aishell.safety.policy import tighter
 from aishell.settings import DEFAULT_POLICY, PRODUCTION, Target, check_environment, load_policy
-from aishell.settings import load_agent as load_config
 from aishell.site_files import SiteFiles
 from aishell.whole_servers import named_in
 
@@ -127,17 +128,21 @@ class Site(SiteFiles):
         in_force = constraints.build((*self.policy.constraints, *config.constraints), self.known)
         return config, in_force, tighter(tighter(self.settings.safety_level, config.safety_level), safety_level)
 
+    def surroundings(self, target: Target, config: AgentConfig) -> Surroundings:
+        """Where an agent that is configured so works."""
+        return Surroundings(target, config, self.settings, self.vault, self.archives)
+
     def _config(self, agent: Agent) -> AgentConfig:
         """The agent's own, and of one that stands for all what each of them is bound to."""
-        own = load_config(self.places.config, agent.type, agent.defaults)
+        own = configured(self.places.config, agent)
         if not agent.stands_for_all:
             return own
-        others = [load_config(self.places.config, name, load_agent(name).defaults) for name in self._bound_by(agent)]
+        others = [configured(self.places.config, load_agent(name)) for name in self._bound_by(agent)]
         bound: dict[str, Mapping[str, Any]] = {}
         for one in (constraint for config in (own, *others) for constraint in config.constraints):
             bound.setdefault(canonical({key: value for key, value in one.items() if key != "where"}), one)
         excluded = dict.fromkeys(name for config in (own, *others) for name in config.exclude)
-        return replace(own, constraints=tuple(bound.values()), exclude=tuple(excluded))
+        return replace(own, constraints=tuple(bound.values()), own={**own.own, "exclude": list(excluded)})
 
     def _bound_by(self, agent: Agent) -> list[str]:
         """The agents besides it whose configuration it is bound to."""
@@ -179,30 +184,7 @@ class Site(SiteFiles):
         ):  # who only looks wants to see
             for one in filter(None, (database, inspector)):
                 one.pools.breaker = self.breakers.of(target.name, one.credentials.connect_timeout)
-        inputs = dict(task.input_data)
-        if target.binlog and "binlog" in agent.inputs:
-            inputs.setdefault("binlog", target.binlog)
-        if target.pgbackrest and "pgbackrest" in agent.inputs:
-            inputs.setdefault("pgbackrest", asdict(target.pgbackrest))
-        if config.create_backup and "create_backup" in agent.inputs:
-            inputs.setdefault("create_backup", True)
-        if config.retention and "rules" in agent.inputs:
-            inputs.setdefault("rules", [dict(rule) for rule in config.retention])
-        elif config.retention:
-            inputs.setdefault("retention", dict(config.retention[0]))
-        if config.exclude and "exclude" in agent.inputs:
-            inputs["exclude"] = [*dict.fromkeys((*inputs.get("exclude", ()), *config.exclude))]
-        if self.settings.backup_copies and "copy" in agent.inputs:
-            inputs.setdefault("copy", True)
-            inputs.setdefault("copies_days", self.settings.backup_copies_days)
-        if "destination" in inputs:
-            self.vault.repository.folder(
-                target.name, inputs["destination"]
-            )  # raises for a place outside, before anything
-        if "archive_to" in inputs:
-            from aishell.archives.shelf import inside
-
-            inputs["archive_to"] = str(inside(self.archives, inputs["archive_to"]).relative_to(self.archives.resolve()))
+        inputs = agent.completed(task.input_data, self.surroundings(target, config))
         named = replace(
             task, agent=agent.type, target=target.name, task_id=task.task_id or uuid.uuid4().hex, input_data=inputs
         )
@@ -240,7 +222,7 @@ class Site(SiteFiles):
         database = open_database(parse_url(target.url, password=target.password))
         database.may_write = False
         registry = Registry.load((locations.built_in("tools"),), lock_check=contradiction, engine=database.engine)
-        agent = load_agent("maintenance")
+        agent = Onlooker()
         task = Task(agent.type, target.name)
         job = Job(task, target, database, registry, agent, agent.defaults, DEFAULT_POLICY, (), SAFETY_LEVELS[-1])
         try:

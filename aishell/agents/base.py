@@ -6,23 +6,43 @@ A new agent is a subclass named in the entry point group `aishell.agents`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aishell.errors import UnknownNameError
-from aishell.models import ON_ERROR, AgentConfig, Inventory, LeftOut, Params, Plan, Step, StepResult, Table, Task
+from aishell.models import (
+    ON_ERROR,
+    AgentConfig,
+    Finding,
+    Inventory,
+    LeftOut,
+    Params,
+    Plan,
+    Row,
+    Step,
+    StepResult,
+    Table,
+    Task,
+)
 from aishell.planning.backlog import first
 from aishell.planning.estimates import remembered
 from aishell.planning.leaving_out import leave_out
 from aishell.verdicts import Verdict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aishell.backups.store.vault import Vault
     from aishell.registry.tool import Tool
+    from aishell.schema import Fault
+    from aishell.settings import Settings, Target
 
 #: What every agent takes: what the failure of a step means for the run, other than the agent has it.
-COMMON_INPUTS: Mapping[str, Mapping[str, Any]] = {"on_error": {"enum": list(ON_ERROR)}}
+COMMON_INPUTS: Mapping[str, Mapping[str, Any]] = {
+    "on_error": {"enum": list(ON_ERROR), "description": "What the failure of a step means for the rest of the run."}
+}
 
 
 def is_excluded(schema: str, table: str, excluded: Collection[str]) -> bool:
@@ -58,21 +78,72 @@ class Question:
     patience: float | None = None
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a task is: what may say the inputs that nobody gave."""
+
+    target: Target
+    config: AgentConfig
+    settings: Settings
+    backups: Vault
+    archives: Path
+
+
+@dataclass(frozen=True)
+class Option:
+    """How an input is given to `aishell run`, where its name and its schema do not say it all.
+
+    `flag`: `--type`, `--create-backup/--no-backup`; None: of its name; an empty one: by `--set` alone. `reads`: `conditions`
+    for a list of filters, each as COLUMN=VALUE, `assignments` for a mapping, each key as NAME=VALUE. `implies`: inputs that
+    go along.
+    """
+
+    flag: str | None = None
+    metavar: str | None = None
+    reads: str = ""
+    implies: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Agent(ABC):
     """Turns a task and an inventory into steps, and their results into a summary; does no I/O.
 
-    Subclasses set `type`, `defaults` and `inputs` (JSON Schema of each input key).
+    Subclasses set `type`, `defaults` and `inputs` (JSON Schema of each input key; `description` is what `--help` says of it).
     """
 
     type: ClassVar[str]
     defaults: ClassVar[AgentConfig]
     inputs: ClassVar[Mapping[str, Mapping[str, Any]]]
+    #: How inputs are given on the command line, of those of which their schema does not say it all.
+    options: ClassVar[Mapping[str, Option]] = {}
+    #: What `aishell run TYPE --help` says of it, by default its docstring; and commands to copy.
+    help: ClassVar[str] = ""
+    examples: ClassVar[Sequence[str]] = ()
+    #: `module:function` that is called with the command made of its inputs, to add what is none of them; or nothing.
+    extends_command: ClassVar[str] = ""
+    #: Categories of tools that it is the usual one to use.
+    categories: ClassVar[frozenset[str]] = frozenset()
+    #: What `agents/<type>.yaml` may say beside what any agent may be told: the schema of each key (`aishell.schema`).
+    settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     #: Whether its inventory is to tell what killed runs have left.
     clears: ClassVar[bool] = False
     #: Whether its work is about one backup, archive or run, so that no later plan takes up what a window left of it.
     by_hand: ClassVar[bool] = False
     #: Whether it may do the work of any agent: it is bound to the constraints and exclusions of all of them then.
     stands_for_all: ClassVar[bool] = False
+
+    def check_settings(self, own: Mapping[str, Any]) -> Iterable[Fault]:
+        """What is wrong with its own keys that their schemas cannot say."""
+        return ()
+
+    def completed(self, inputs: Params, around: Surroundings) -> dict[str, Any]:
+        """The inputs of a task with those that the target's and the agent's configuration give. Raises UsageError.
+
+        Complete ones come back as they are: a saved plan's have been here before.
+        """
+        excluded = around.config.exclude
+        if not excluded or "exclude" not in self.inputs:
+            return dict(inputs)
+        return {**inputs, "exclude": [*dict.fromkeys((*inputs.get("exclude", ()), *excluded))]}
 
     def check_inputs(self, task: Task) -> None:
         """Raises UnknownNameError or ParameterError for an input this agent does not take."""
@@ -82,6 +153,10 @@ class Agent(ABC):
         for name in task.input_data:
             if name not in inputs:
                 raise UnknownNameError("input", name, inputs, f"the {self.type} task")
+        for name, value in task.input_data.items():
+            choices = inputs[name].get("enum")
+            if choices and isinstance(value, str) and value not in choices:
+                raise UnknownNameError(inputs[name].get("title", name), value, map(str, choices))
         check_schema(dict(task.input_data), {"type": "object", "properties": inputs}, f"the {self.type} task")
 
     def tables(self, task: Task) -> Sequence[str]:
@@ -126,6 +201,10 @@ class Agent(ABC):
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         """`output_data` and a few plain sentences: what was found, done, and left, and why."""
 
+    def examine(self, around: Surroundings, rows: Callable[[str], Sequence[Row]]) -> Iterable[Finding]:
+        """What `aishell doctor` says of it on a target that answers. `rows`: those of a reading tool that takes no parameters."""
+        return ()
+
     def alarming(self, data: Mapping[str, Any]) -> bool:
         """Whether `output_data` tells of something that no run may end as a success on (exit 1)."""
         return False
@@ -145,3 +224,17 @@ class Agent(ABC):
     def can_handle(self, task: Task) -> tuple[bool, float]:
         """Whether this agent fits a task, and how sure that is (0-1)."""
         return task.agent == self.type, 1.0 if task.agent == self.type else 0.0
+
+
+class Onlooker(Agent):
+    """Plans nothing: for whoever looks at a target and does no work there."""
+
+    type: ClassVar[str] = "onlooker"
+    defaults: ClassVar[AgentConfig] = AgentConfig("onlooker", "onlooker", frozenset())
+    inputs: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    def draft(self, task: Task, inventory: Inventory) -> Draft:
+        return Draft(())
+
+    def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
+        return {}, ""

@@ -27,6 +27,15 @@ BUILT_IN = {
     "undo": ("aishell.agents.undo", "UndoAgent"),
 }
 
+#: Those that `aishell run` offers, and what its list says of each; others have a command of their own.
+SHOWN = {
+    "maintenance": "Statistics, vacuum, index rebuilds, corruption check and report.",
+    "backup": "Back up a database, and verify that the backup can be read.",
+    "log_cleanup": "Delete the rows of log tables that are older than their retention.",
+    "restore_test": "Restore the backup that has gone longest without a restore test, and compare it.",
+    "residue": "Remove what killed and abandoned runs left behind.",
+}
+
 
 def agent_types() -> set[str]:
     """Every type of agent there is."""

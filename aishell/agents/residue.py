@@ -43,6 +43,14 @@ class ResidueAgent(Agent):
         max_duration=3600,
     )
     inputs: ClassVar[dict[str, dict[str, Any]]] = {}
+    help: ClassVar[
+        str
+    ] = """Remove what killed and abandoned runs left behind: scratch databases, replication slots, unfinished files.
+
+    Only what certainly belongs to this site and to a run that is over, and is not in use. A run that can be resumed keeps
+    what it has: `aishell runs cancel` gives it up.
+    """
+    examples: ClassVar[tuple[str, ...]] = ("aishell run residue --dry-run", "aishell run residue --target shop --yes")
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
         steps = []

@@ -1,52 +1,112 @@
-"""The options of an agent that did not come with aishell, made from its `inputs`: what JSON Schema says of each key."""
+"""The options of an agent, made from what its class says of its `inputs`: their schemas, and `Agent.options`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import click
 
+from aishell.agents.base import COMMON_INPUTS, Agent, Option
+from aishell.errors import UnknownNameError, UsageError
+
 #: Before the name under which click hands a value on: an input may be called like an option of every agent.
 _OWN = "input_"
+#: What stands between column and value of a condition, longest first, and the filter's operator.
+_SIGNS = ("!=", "<=", ">=", "=", "<", ">")
+#: A greater maximum than this is no help to anybody who reads `--help`; the schema has the last word.
+_TELLING = 1 << 31
 
 
-def options(inputs: Mapping[str, Mapping[str, Any]], taken: set[str]) -> list[click.Option]:
+def options(agent: Agent, taken: set[str]) -> list[click.Option]:
     """An option for each input whose values fit into one; `taken` are those there are already. The others are for `--set`."""
-    made = (_option(name, rule) for name, rule in inputs.items() if _flag(name) not in taken)
-    return [option for option in made if option is not None]
+    made = (
+        _option(name, rule, agent.options.get(name, Option()))
+        for name, rule in {**agent.inputs, **COMMON_INPUTS}.items()
+    )
+    return [option for option in made if option is not None and not taken & set(option.opts)]
 
 
-def given(options: dict[str, Any]) -> dict[str, Any]:
-    """The inputs that were given by such options, which are taken out of `options`."""
-    found = {name: options.pop(name) for name in list(options) if name.startswith(_OWN)}
-    return {
-        name.removeprefix(_OWN): list(value) if isinstance(value, tuple) else value
-        for name, value in found.items()
-        if value not in (None, ())
-    }
+def given(agent: Agent, options: dict[str, Any], pairs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of the agent: those given by its options, which are taken out of `options`, before those of `--set`, `pairs`."""
+    found = {name.removeprefix(_OWN): options.pop(name) for name in list(options) if name.startswith(_OWN)}
+    inputs = dict(pairs)
+    for name, value in found.items():
+        if value is None or value == ():
+            continue
+        option = agent.options.get(name, Option())
+        if option.reads == "assignments":
+            from aishell.cli.common import assigned
+
+            inputs[name] = assigned(str(option.flag), value)
+        elif option.reads == "conditions":
+            inputs[name] = [*inputs.get(name, ()), *map(condition, value)]
+        else:
+            inputs[name] = list(value) if isinstance(value, tuple) else value
+        inputs |= option.implies
+    return inputs
 
 
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+class _OneOf(click.Choice[str]):
+    """One of some words, with the nearest in the error. `title`: what such a word is called."""
+
+    def __init__(self, choices: Collection[str], title: str) -> None:
+        super().__init__(list(choices))
+        self.title = title
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            raise UnknownNameError(self.title, str(value), self.choices)
+        return str(value)
 
 
-def _option(name: str, rule: Mapping[str, Any]) -> click.Option | None:
-    flag, kind = _flag(name), rule.get("type")
-    more: dict[str, Any] = {"help": rule.get("description"), "default": None}
-    if kind == "boolean":
-        return click.Option([f"{flag}/--no-{name.replace('_', '-')}", _OWN + name], **more)
+def _option(name: str, rule: Mapping[str, Any], how: Option) -> click.Option | None:
+    """None where its values do not fit into one."""
+    flag = f"--{name.replace('_', '-')}" if how.flag is None else how.flag
+    kind = rule.get("type")
+    made: dict[str, Any] = {"help": rule.get("description"), "default": None}
+    if how.reads:
+        return click.Option([flag, _OWN + name], **made, metavar=how.metavar, multiple=True)
+    if kind == "boolean" and flag:
+        if how.flag is not None and "/" not in flag:
+            return click.Option([flag, _OWN + name], **made, is_flag=True, flag_value=True)
+        return click.Option([flag if how.flag else f"{flag}/--no-{flag[2:]}", _OWN + name], **made)
     if kind == "array":
-        kind, more = (rule.get("items") or {}).get("type", "string"), {**more, "multiple": True}
+        kind, made = (rule.get("items") or {}).get("type", "string"), {**made, "multiple": True}
     choices = rule.get("enum")
-    if choices and all(isinstance(choice, str) for choice in choices):
-        return click.Option([flag, _OWN + name], type=click.Choice(choices), **more)
-    if choices or kind not in ("integer", "number", "string"):
+    if not flag or (not all(isinstance(word, str) for word in choices) if choices else kind not in _TYPES):
         return None
-    return click.Option([flag, _OWN + name], type=_type(str(kind), rule.get("minimum"), rule.get("maximum")), **more)
+    values = _OneOf(choices, rule.get("title", name)) if choices else _TYPES[kind](*_range(rule))
+    return click.Option([flag, _OWN + name], **made, metavar=how.metavar, type=values)
 
 
-def _type(kind: str, least: Any, most: Any) -> click.ParamType[Any]:
-    if kind == "string":
-        return click.STRING
-    return click.IntRange(least, most) if kind == "integer" else click.FloatRange(least, most)
+def _range(rule: Mapping[str, Any]) -> Iterator[Any]:
+    """The least and the greatest of its values, None where none is worth telling."""
+    yield rule.get("minimum")
+    yield rule["maximum"] if rule.get("maximum", _TELLING) < _TELLING else None
+
+
+_TYPES: Mapping[Any, Any] = {
+    "string": lambda least, most: click.STRING,
+    "integer": click.IntRange,
+    "number": click.FloatRange,
+}
+
+
+def condition(text: str) -> dict[str, Any]:
+    """`level=debug` as a filter; `column=null` is `is null`. Raises UsageError for a text without an operator."""
+    from aishell.yamlfile import parse
+
+    places = [(text.index(sign), -len(sign), sign) for sign in _SIGNS if sign in text]
+    if not places or min(places)[0] == 0:
+        raise UsageError(f"--where {text!r} is not a condition", hint="write COLUMN=VALUE, e.g. --where level=debug")
+    at, _, sign = min(places)
+    column, value = text[:at].strip(), parse(text[at + len(sign) :], "--where").data
+    if value is None:
+        return {"column": column, "operator": {"=": "is null", "!=": "is not null"}.get(sign, sign)}
+    written = text[at + len(sign) :].strip()
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and str(value) != written:
+        value = written  # 007 and 12:30 are numbers to YAML, and may be texts to the column
+    if isinstance(value, list):
+        return {"column": column, "operator": {"=": "in", "!=": "not in"}.get(sign, sign), "value": value}
+    return {"column": column, "operator": sign, "value": value}

@@ -81,8 +81,8 @@ def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[Rules, Mapping[str, Any]
     from aishell.backups.store.pruning import rules_of
     from aishell.cli.keeping import keeper
 
-    configured = keeper(site).config.retention
-    given = {**(configured[0] if configured else {}), **parse_inputs(pairs)}
+    configured = keeper(site).config.own.get("retention")
+    given = {**(configured or {}), **parse_inputs(pairs)}
     rules = rules_of(given)
     if rules.empty:
         place = site.places.config / "agents" / "backup.yaml"

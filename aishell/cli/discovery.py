@@ -18,6 +18,7 @@ from aishell.reporting.units import printable, size
 
 if TYPE_CHECKING:
     from aishell.agents.log_cleanup.discovery import Bucket, Candidate
+    from aishell.cli.run import AgentCommand
     from aishell.cli.styled import Console
     from aishell.services.log_discovery import Discovery
     from aishell.site import Site
@@ -28,6 +29,26 @@ MEANT = ("table", "tables", "date_column", "retention_days")
 LONG = 36_525
 #: Levels of the histogram's bars: for terminals that can draw, and for the others.
 BARS, PLAIN_BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
+
+
+def add(command: AgentCommand) -> None:
+    """Add `--discover` to the command of the agent."""
+    run = command.callback
+    option = click.Option(
+        ["--discover"],
+        is_flag=True,
+        help="Only list tables that look like logs, with age, growth and disk use; change nothing.",
+    )
+    at = next(number for number, parameter in enumerate(command.params) if parameter.name == "targets")
+    command.params.insert(at, option)
+
+    @click.pass_context
+    def callback(ctx: click.Context, /, discover: bool, **options: Any) -> None:
+        if discover:
+            ctx.exit(discover_all(ctx, command.taken(options), **options))
+        ctx.invoke(run, **options)  # type: ignore[arg-type]  # a command that was made has one
+
+    command.callback = callback
 
 
 def discover_all(

@@ -18,7 +18,7 @@ from aishell.errors import AishellError, SettingsError, UsageError
 
 if TYPE_CHECKING:
     from aishell.execution.target_context import Job
-    from aishell.reporting.diagnosis import Finding
+    from aishell.models import Finding
     from aishell.settings import Target
     from aishell.site import Site
 
@@ -88,7 +88,7 @@ def _looked(subject: str, look: Callable[[], Finding]) -> Finding:
 
 
 def _state(site: Site) -> Finding:
-    from aishell.reporting.diagnosis import OK, PROBLEM, WARNING, Finding
+    from aishell.models import OK, PROBLEM, WARNING, Finding
 
     path = site.state_path
     if not path.exists():
@@ -107,7 +107,7 @@ def _state(site: Site) -> Finding:
 
 
 def _hold(site: Site) -> Finding:
-    from aishell.reporting.diagnosis import OK, WARNING, Finding
+    from aishell.models import OK, WARNING, Finding
 
     holds = site.held()
     if not holds:
@@ -116,7 +116,7 @@ def _hold(site: Site) -> Finding:
 
 
 def _config(site: Site) -> Finding:
-    from aishell.reporting.diagnosis import OK, WARNING, Finding
+    from aishell.models import OK, WARNING, Finding
 
     settings = site.settings
     folder = site.places.config
@@ -128,37 +128,36 @@ def _config(site: Site) -> Finding:
 
 
 def _policy(site: Site) -> Finding:
+    from aishell.agents.configuration import configured
     from aishell.agents.loading import load_agent
-    from aishell.reporting.diagnosis import OK, Finding
+    from aishell.models import OK, Finding
     from aishell.safety import constraints
-    from aishell.settings import load_agent as load_config
 
     folder = site.places.config / "agents"
-    names = {"maintenance", *(path.stem for path in folder.glob("*.yaml"))}
+    names = {path.stem for path in folder.glob("*.yaml")}
     for name in sorted(names):
-        agent = load_agent(name)
-        config = load_config(site.places.config, agent.type, agent.defaults)
+        config = configured(site.places.config, load_agent(name))
         constraints.build((*site.policy.constraints, *config.constraints), site.known)
     mode = f"{len(site.policy.rules)} rule(s), {site.policy.mode}, --yes up to {site.policy.preapprove_max_risk} risk"
-    return Finding(OK, "policy", f"{mode}; agents: {', '.join(sorted(names))}")
+    return Finding(OK, "policy", f"{mode}; agents configured: {', '.join(sorted(names)) or 'none'}")
 
 
 def _schedules(site: Site) -> Finding:
-    from aishell.reporting.diagnosis import OK, Finding
+    from aishell.models import OK, Finding
 
     names = ", ".join(site.schedules.by_name)
     return Finding(OK, "schedules", f"{names}; `{command('schedule', 'next')}` tells when" if names else "none")
 
 
 def _workflows(site: Site) -> Finding:
-    from aishell.reporting.diagnosis import OK, Finding
+    from aishell.models import OK, Finding
 
     names = ", ".join(site.workflow(name).name for name in sorted(site.workflow_files))
     return Finding(OK, "workflows", names)
 
 
 def _notifications(site: Site) -> Finding:
-    from aishell.reporting.diagnosis import OK, WARNING, Finding
+    from aishell.models import OK, WARNING, Finding
 
     rules, services = len(site.notifications.rules), ", ".join(site.notifications.services)
     if not rules:
@@ -174,8 +173,8 @@ def _notifications(site: Site) -> Finding:
 
 
 def _hooks(site: Site) -> Finding:
+    from aishell.models import OK, Finding
     from aishell.registry.hooks import Hooks
-    from aishell.reporting.diagnosis import OK, Finding
 
     hooks = Hooks.load(site.settings.hooks, site.trust, site.base)
     called = [f"{one.on}: {one.name} ({one.what})" for one in hooks.programs]
@@ -184,7 +183,7 @@ def _hooks(site: Site) -> Finding:
 
 
 def _tools(site: Site) -> Finding:
-    from aishell.reporting.diagnosis import OK, Finding
+    from aishell.models import OK, Finding
 
     registry = site.registry()
     return Finding(OK, "tools", f"{len(registry.names)} tools in {sum(1 for _ in registry)} files")
@@ -199,7 +198,8 @@ def _every(site: Site) -> Iterator[Finding]:
 
 def _target(site: Site, wanted: str | None, seen: dict[str, str] | None = None) -> Iterator[Finding]:
     """What concerns the target that is wanted, else the default one. `seen`: databases that were looked at, and their targets."""
-    from aishell.reporting.diagnosis import WARNING, Finding, failed
+    from aishell.models import WARNING, Finding
+    from aishell.reporting.diagnosis import failed
     from aishell.services.doctor import examine, inspector
 
     target = _chosen(site, wanted)
@@ -216,6 +216,8 @@ def _target(site: Site, wanted: str | None, seen: dict[str, str] | None = None) 
         with site.look(target) as job:
             yield from examine(job, _programs(site))
             identity = (job.server.identity if job.server else None) or None
+            if identity:
+                yield from _agents(site, job)
             yield from _residue(site, target, job if identity else None)
         if target.inspection_url is not None:
             role = replace(target.without_password(), url=target.inspection_url)
@@ -229,6 +231,21 @@ def _target(site: Site, wanted: str | None, seen: dict[str, str] | None = None) 
     yield from _backups(site, target, identity, alone=alone)
     if not alone:
         yield from _others(site, target)
+
+
+def _agents(site: Site, job: Job) -> Iterator[Finding]:
+    """What each agent has to say of a target that answers, as it is configured."""
+    from aishell.agents.configuration import configured
+    from aishell.agents.loading import agent_types, load_agent
+    from aishell.reporting.diagnosis import failed
+
+    for name in sorted(agent_types()):
+        try:
+            agent = load_agent(name)
+            around = site.surroundings(job.target, configured(site.places.config, agent))
+            yield from agent.examine(around, lambda tool: [row for block in job.read(tool).values() for row in block])
+        except AishellError as error:
+            yield failed(name, error)
 
 
 def _residue(site: Site, target: Target, job: Job | None) -> Iterator[Finding]:

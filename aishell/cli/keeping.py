@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 def keeper(site: Site) -> Keeper:
     """What the backups of a site are looked after with, without their databases."""
     from aishell.agents.backup.agent import BackupAgent
+    from aishell.agents.configuration import configured
     from aishell.safety.policy import tighter
     from aishell.services.offline_backups import Keeper
-    from aishell.settings import Target, load_agent
+    from aishell.settings import Target
 
     def known(name: str) -> Target:
         try:
@@ -30,7 +31,7 @@ def keeper(site: Site) -> Keeper:
         except UnknownNameError:
             return Target(name, "")  # taken out of the configuration: production, like all that says nothing else
 
-    config = load_agent(site.places.config, "backup", BackupAgent.defaults)
+    config = configured(site.places.config, BackupAgent())
     level = tighter(site.settings.safety_level, config.safety_level)
     return Keeper(site.vault, site.registry, config, site.policy, level, known)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,28 +37,29 @@ class PlanGroup(runs.AgentGroup):
     """The agents of `aishell run`, with what they take, less what is for executing."""
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        known = super().get_command(ctx, name) or runs.run.commands.get(name)
+        known = super().get_command(ctx, name)
         return planning(known) if isinstance(known, runs.AgentCommand) else known
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name in runs.run.list_commands(ctx) if name not in runs.WORKFLOW]
 
-
-@click.group(cls=PlanGroup, lazy=runs.AGENTS)
+@click.group(cls=PlanGroup)
 def plan() -> None:
     """Inspect a database and plan what `aishell run` would do. Nothing is written to the target."""
 
 
+def _planned(example: str) -> str:
+    """A command of `aishell run` without what is for executing."""
+    return re.sub(r" --(dry-run|yes|until \S+)", "", example.replace("aishell run ", "aishell plan "))
+
+
 def planning(known: runs.AgentCommand) -> click.Command:
     """The command that plans what a command of `aishell run` does."""
-    examples = (
-        (known.epilog or "").replace("aishell run ", "aishell plan ").replace(" --dry-run", "").replace(" --yes", "")
-    )
+    examples = [_planned(one) for one in known.agent.examples if "--discover" not in one]
+    epilog = f"Examples:  {'   ·   '.join(examples)}" if examples else None
 
-    @click.command(known.name, cls=ShowsExamples, params=_options(known), help=known.help, epilog=examples or None)
+    @click.command(known.name, cls=ShowsExamples, params=_options(known), help=known.help, epilog=epilog)
     @click.pass_context
     def command(ctx: click.Context, /, **options: Any) -> None:
-        ctx.exit(plan_all(ctx, known.agent, known.taken(options), **options))
+        ctx.exit(plan_all(ctx, known.agent.type, known.taken(options), **options))
 
     return command
 

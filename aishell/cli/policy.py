@@ -13,21 +13,12 @@ from aishell.cli.main import LazyGroup
 from aishell.models import SAFETY_LEVELS
 
 if TYPE_CHECKING:
+    from aishell.agents.base import Agent
     from aishell.registry.tool import Tool
     from aishell.safety.constraints import Constraint
     from aishell.settings import Target
     from aishell.site import Site
     from aishell.verdicts import Decision, Earning, Reason
-
-
-#: The agents that usually use tools of a category; maintenance those of the others.
-AGENTS = {
-    "backup": "backup",
-    "restore": "backup_restore",
-    "database_read": "log_cleanup",
-    "database_write": "log_cleanup",
-    "database_ddl": "log_cleanup",
-}
 
 
 @click.group(cls=LazyGroup)
@@ -75,7 +66,7 @@ def test(
     site = open_site(ctx)
     chosen = site.target(url or target, environment=environment)
     variants = _variants(site, name, chosen)
-    bound = load_agent(agent or AGENTS.get(variants[0].category, "maintenance"))
+    bound = load_agent(agent) if agent else _usual(variants[0].category)
     _, in_force, level = site.governing(bound, safety_level)
     judged = [
         (tool, *_judged(site, tool, chosen, tuple(decide(tool, chosen, site.policy, level)))) for tool in variants
@@ -139,6 +130,14 @@ def _variants(site: Site, name: str, target: Target) -> Sequence[Tool]:
 def _constraint(one: Constraint) -> dict[str, Any]:
     """A constraint as it is configured."""
     return {"type": one.type, **{key: value for key, value in vars(one).items() if key != "where"}}
+
+
+def _usual(category: str) -> Agent:
+    """The agent that usually uses tools of a category."""
+    from aishell.agents.loading import BUILT_IN, load_agent
+
+    agents = map(load_agent, BUILT_IN)
+    return next(agent for agent in agents if category in agent.categories)
 
 
 def _show(document: dict[str, Any], *, assumed: bool) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import time as clock
-from inspect import getdoc, signature
+from inspect import cleandoc, getdoc
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from aishell.agents.loading import SHOWN, load_agent
 from aishell.cli.common import (
     chosen_targets,
     ends,
@@ -26,57 +27,49 @@ from aishell.cli.main import LazyGroup, ShowsExamples
 from aishell.commands import command as spelled
 from aishell.errors import AishellError, worst
 from aishell.models import RunResult, Task
+from aishell.plugins import load
 
 if TYPE_CHECKING:
+    from aishell.agents.base import Agent
     from aishell.cli.output import Screen
     from aishell.execution.preview import Preview
     from aishell.site import Site
 
-#: Where click keeps the agents that did not come with aishell, which are looked for once a command.
-_BROUGHT = f"{__name__}.brought"
+#: Where click keeps the agents that did not come with aishell, and the commands of all, which are made once a command.
+_BROUGHT, _MADE = f"{__name__}.brought", f"{__name__}.made"
 #: What is no agent: it runs several.
 WORKFLOW = {
     "workflow": ("aishell.cli.workflow", "workflow", "Run a workflow: the stages of config/workflows/NAME.yaml.")
 }
-#: The agents whose commands stand in files of their own; as in `aishell.cli.main.COMMANDS`.
-AGENTS = {
-    "backup": ("aishell.cli.backup", "backup", "Back up a database, and verify that the backup can be read."),
-    "log-cleanup": (
-        "aishell.cli.log_cleanup",
-        "log_cleanup",
-        "Delete the rows of log tables that are older than their retention.",
-    ),
-    "restore-test": (
-        "aishell.cli.restore_test",
-        "restore_test",
-        "Restore the backup that has gone longest without a restore test, and compare it.",
-    ),
-    "residue": ("aishell.cli.residue", "residue", "Remove what killed and abandoned runs left behind."),
-}
 
 
 class AgentCommand(ShowsExamples):
-    """What runs an agent. `inputs` makes the task's inputs of the command's own options; `aishell plan` uses it too."""
+    """What runs an agent; `aishell plan` uses it too."""
 
-    def __init__(self, *args: Any, agent: str, inputs: Callable[..., dict[str, Any]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, agent: Agent, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.agent, self.inputs = agent, inputs
+        self.agent = agent
 
     def taken(self, options: dict[str, Any]) -> dict[str, Any]:
         """The task's inputs; what they were made of is taken out of `options`."""
-        return self.inputs(**{name: options.pop(name) for name in signature(self.inputs).parameters})
+        from aishell.cli.agent_inputs import given
+
+        return given(self.agent, options, parse_inputs(options.pop("pairs")))
 
 
 class AgentGroup(LazyGroup):
-    """The built-in agents, and those that the site's `extensions/` or an installed package declares."""
+    """The agents that come with aishell, and those that the site's `extensions/` or an installed package declares."""
 
     noun = "agent"
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *(name.replace("_", "-") for name in self._brought(ctx))]
+        return [*_dashed(SHOWN), *super().list_commands(ctx), *_dashed(self._brought(ctx))]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        super().format_commands(ctx, formatter)
+        rows = [(name.replace("_", "-"), told) for name, told in SHOWN.items()]
+        rows += [(name, told) for name, (_, _, told) in self.lazy.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
         if brought := self._brought(ctx):
             with formatter.section("Agents of this site and of installed packages"):
                 formatter.write_dl(
@@ -96,104 +89,33 @@ class AgentGroup(LazyGroup):
         return found
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        known = super().get_command(ctx, name)
-        if known is not None:
-            return known
         wanted = name.replace("-", "_")
-        return custom(wanted) if wanted in self._brought(ctx) else None
+        if name in self.lazy or (wanted not in SHOWN and wanted not in self._brought(ctx)):
+            return super().get_command(ctx, name)
+        made: dict[str, click.Command] = ctx.meta.setdefault(_MADE, {})
+        if wanted not in made:
+            made[wanted] = command_of(load_agent(wanted))
+        return made[wanted]
 
 
-@click.group(cls=AgentGroup, lazy=AGENTS | WORKFLOW)
+def _dashed(names: Iterable[str]) -> Iterator[str]:
+    return (name.replace("_", "-") for name in names)
+
+
+@click.group(cls=AgentGroup, lazy=WORKFLOW)
 def run() -> None:
     """Inspect a database, preview the plan, ask about risky steps, and execute it."""
 
 
-def maintenance_inputs(
-    kind: str | None,
-    tables: tuple[str, ...],
-    exclude: tuple[str, ...],
-    all_tables: bool,
-    create_backup: bool | None,
-    pairs: tuple[str, ...],
-) -> dict[str, Any]:
-    """The agent's inputs; an option goes before `--set` of the same key. Raises UnknownNameError for an unknown type."""
-    from aishell.agents.maintenance.agent import TYPES
-    from aishell.errors import UnknownNameError
-
-    inputs = parse_inputs(pairs)
-    if kind is not None:
-        inputs["maintenance_type"] = kind
-    if tables:
-        inputs["tables"] = list(tables)
-    if exclude:
-        inputs["exclude"] = list(exclude)
-    if all_tables:
-        inputs["all_tables"] = True
-    if create_backup is not None:
-        inputs["create_backup"] = create_backup
-    given = inputs.get("maintenance_type", "standard")
-    if given not in TYPES:
-        raise UnknownNameError("maintenance type", str(given), TYPES)
-    return inputs
-
-
-@run.command(
-    cls=AgentCommand,
-    agent="maintenance",
-    inputs=maintenance_inputs,
-    epilog="Examples:  aishell run maintenance --type full --dry-run   ·   aishell run maintenance --url sqlite:///shop.db --yes",
-)
-@click.option(
-    "--type",
-    "kind",
-    default=None,
-    metavar="TYPE",
-    help="quick (statistics), standard (and vacuum), full (and indexes, rewrite, check), emergency.",
-)
-@click.option(
-    "--table", "tables", multiple=True, metavar="T", help="Only these tables; globs and schema.table allowed."
-)
-@click.option("--exclude", multiple=True, metavar="T", help="Skip these tables; globs and schema.table allowed.")
-@click.option("--all-tables", is_flag=True, help="Refresh the statistics of every table, not only stale ones.")
-@click.option(
-    "--create-backup/--no-backup",
-    default=None,
-    help="Make and verify a full backup first, unless a recent verified one exists.",
-)
-@click.option(
-    "--set",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Any input of the agent, e.g. fragmentation_threshold=40.",
-)
-@target_options
-@run_options
-@click.pass_context
-def maintenance(ctx: click.Context, /, **options: Any) -> None:
-    """Statistics, vacuum, index rebuilds, corruption check and report."""
-    run_agent(ctx, options)
-
-
-class BroughtCommand(AgentCommand):
-    """What runs an agent that did not come with aishell: an option for each of its inputs, else `--set`."""
-
-    def taken(self, options: dict[str, Any]) -> dict[str, Any]:
-        from aishell.cli.agent_inputs import given
-
-        own = given(options)
-        return {**super().taken(options), **own}
-
-
-def custom(name: str) -> AgentCommand:
-    """The command of an agent that the site or an installed package brought."""
-    from aishell.agents.loading import load_agent
+def command_of(agent: Agent) -> AgentCommand:
+    """The command of an agent: an option for each of its inputs, else `--set`."""
     from aishell.cli.agent_inputs import options as options_of
 
-    agent = load_agent(name)
+    examples = f"Examples:  {'   ·   '.join(agent.examples)}" if agent.examples else None
+    told = cleandoc(agent.help) or getdoc(type(agent))
 
-    @click.command(name, cls=BroughtCommand, agent=name, inputs=parse_inputs, help=getdoc(type(agent)))
-    @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="An input of the agent.")
+    @click.command(agent.type.replace("_", "-"), cls=AgentCommand, agent=agent, help=told, epilog=examples)
+    @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any input of the agent.")
     @target_options
     @run_options
     @click.pass_context
@@ -201,14 +123,16 @@ def custom(name: str) -> AgentCommand:
         run_agent(ctx, options)
 
     taken = {flag for parameter in command.params for flag in parameter.opts}
-    command.params[:0] = options_of(agent.inputs, taken)
+    command.params[:0] = options_of(agent, taken)
+    if agent.extends_command:
+        load(agent.extends_command, "extension of a command")(command)
     return command
 
 
 def run_agent(ctx: click.Context, options: dict[str, Any]) -> None:
     """What a command of `aishell run` does."""
     assert isinstance(ctx.command, AgentCommand)  # noqa: S101  every command that calls this is one
-    ctx.exit(run_all(ctx, ctx.command.agent, ctx.command.taken(options), **options))
+    ctx.exit(run_all(ctx, ctx.command.agent.type, ctx.command.taken(options), **options))
 
 
 def run_all(

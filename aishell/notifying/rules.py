@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from aishell.agents.configuration import configured
+from aishell.agents.loading import load_agent
 from aishell.agents.monitoring import ADMIN, INCIDENT, alerts
 from aishell.errors import UnknownNameError, UsageError
-from aishell.models import AgentConfig, server_of
+from aishell.models import server_of
 from aishell.notifying.conditions import RUN, SCHEDULE, SITE, TARGET, Condition
 from aishell.notifying.digests import Digest
 from aishell.notifying.events import CRITICAL, EVENTS, WARNING, reaches
 from aishell.scheduling.times import Window, seconds
 from aishell.schema import Known, wrong
-from aishell.settings import checked, load_agent, read
+from aishell.settings import checked, read
 from aishell.settings_schemas import NOTIFICATIONS
 from aishell.yamlfile import Document
 
@@ -222,7 +224,7 @@ def _of_agents(config: Path, services: Collection[str]) -> Iterator[Rule]:
     """The alerts of the agents' files as rules; who is told is the service ADMIN, where there is one."""
     for path in sorted((config / "agents").glob("*.yaml")):
         agent = path.stem
-        monitoring = load_agent(config, agent, AgentConfig(agent, agent, frozenset())).monitoring
+        monitoring = configured(config, load_agent(agent)).monitoring
         for condition, action in alerts(monitoring):
             yield Rule(
                 f"{agent}: {condition.text} ({action})",

@@ -44,7 +44,7 @@ def plainly_fits(value: Any, schema: Mapping[str, Any]) -> bool:
 def _fits(value: Any, keyword: str, rule: Any, schema: Mapping[str, Any]) -> bool:
     number = _TYPES["number"](value)
     match keyword:
-        case "description":
+        case "description" | "title":
             return True
         case "type":
             return any(_TYPES[name](value) for name in ([rule] if isinstance(rule, str) else rule) if name in _TYPES)

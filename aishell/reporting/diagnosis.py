@@ -12,7 +12,7 @@ from aishell.commands import command, on
 from aishell.databases.quoting import pattern, quote
 from aishell.engines import profile
 from aishell.errors import AishellError
-from aishell.models import Residue, Server
+from aishell.models import OK, PROBLEM, WARNING, Finding, Residue, Server
 from aishell.planning.backup_rights import (
     Account,
     Lack,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from aishell.backups.store.catalog import Entry
     from aishell.databases.tls import Encryption
 
-OK, WARNING, PROBLEM = "ok", "warning", "problem"
 #: Programs whose version is not that of the server they came with.
 OWN_VERSION = ("mariadb-binlog", "mysqlbinlog")
 #: A verified backup that is older than this is no reassurance; seconds.
@@ -40,19 +39,6 @@ DAY = 86_400
 STALE = 7 * DAY
 #: A disk with less than this share of the database's size free is too full for the rewrite of a large table.
 LOW_DISK = 0.2
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at: `level` is ok, warning or problem; `sql` is to be run by a DBA, a line each."""
-
-    level: str
-    subject: str
-    text: str
-    remedy: str | None = None
-    sql: tuple[str, ...] = ()
-    residue: Residue | None = None  # of what a killed run has left: what that is
-    target: str | None = None  # where several are looked at: whose it is
 
 
 @dataclass(frozen=True)

@@ -253,7 +253,8 @@ def _backlog(store: Store, since: str) -> Iterator[BacklogTold]:
 
 def _backup(name: str, entries: Sequence[Entry], until: datetime) -> BackupTold:
     """The newest backup of a target that counts, with the judgement of `doctor`."""
-    from aishell.reporting.diagnosis import OK, backup
+    from aishell.models import OK
+    from aishell.reporting.diagnosis import backup
 
     found = backup(name, entries, until)
     good = [one for one in entries if one.verified and not one.replaced]

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aishell import locations
+from aishell.agents.configuration import configured
 from aishell.agents.loading import load_agent
 from aishell.errors import AishellError, SettingsError
 from aishell.safety import constraints
-from aishell.settings import load_agent as load_config
 from aishell.site_files import SiteFiles
 
 #: What copies of the configuration are called, beside the folder that they are of: relative paths in them mean the same.
@@ -26,7 +26,7 @@ def load(site: SiteFiles) -> SiteFiles:
     schedules = site.schedules.by_name.values()
     stages = (stage.agent for one in schedules if one.workflow for stage in site.workflow(one.workflow).stages)
     for agent in {*stages, *(one.agent for one in schedules if not one.workflow)}:
-        config = load_config(site.places.config, agent, load_agent(agent).defaults)
+        config = configured(site.places.config, load_agent(agent))
         constraints.build((*policy.constraints, *config.constraints), site.known)
     return site
 

@@ -17,9 +17,9 @@ from aishell.databases.tls import Encryption
 from aishell.engines import profile
 from aishell.errors import AishellError, DatabaseError
 from aishell.execution.target_context import INSPECTION, PRIVILEGES, Job
-from aishell.models import Server
+from aishell.models import OK, PROBLEM, Finding, Server
 from aishell.registry.programs import environment
-from aishell.reporting.diagnosis import OK, PROBLEM, Facts, Finding, failed, judge
+from aishell.reporting.diagnosis import Facts, failed, judge
 
 #: A limit that no server has by itself: what comes back shows whether limits reach it. Seconds.
 _TOLD = 7.0

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from aishell.agents.checking import check_task
+from aishell.agents.loading import load_agent
 from aishell.errors import PlanError, UnknownNameError, UsageError
 from aishell.models import server_of
 from aishell.planning import conditions
@@ -28,6 +29,12 @@ ROOTS: Mapping[str, tuple[str, ...]] = {
     "agent": ("retention", "create_backup", "exclude"),
 }
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+
+
+def fields_of(root: str, agent: str) -> tuple[str, ...]:
+    """What the stages of an agent can refer to below a root: of `agent` whatever its configuration may say, too."""
+    own = load_agent(agent).settings if root == "agent" else ()
+    return tuple(dict.fromkeys((*ROOTS[root], *own)))
 
 
 @dataclass(frozen=True)
@@ -159,8 +166,8 @@ def load_workflow(
     for key, one in stages.items():
         at = ("stages", key)
         _check_names(document, at, one, stages)
-        _check_references(document, at, one, outputs)
         check_task(document, at, one, agents, later=_refers)
+        _check_references(document, at, one, outputs)
     workflow = Workflow.of(name, document.data)
     _check_order(document, workflow)
     return workflow
@@ -231,7 +238,7 @@ def _check_references(document: Document, at: tuple[object, ...], data: Mapping[
     for place, value in given:
         try:
             for reference in references(value):
-                _check_reference(reference, outputs)
+                _check_reference(reference, outputs, data["agent"])
             if place == ("when",) and condition:
                 conditions.check(condition)
         except UsageError as error:
@@ -239,15 +246,15 @@ def _check_references(document: Document, at: tuple[object, ...], data: Mapping[
             raise wrong(document, *at, *place, message=error.message, hint=hint) from error
 
 
-def _check_reference(reference: Reference, outputs: set[str]) -> None:
+def _check_reference(reference: Reference, outputs: set[str], agent: str) -> None:
     where = f"${{{reference.text}}}"
     if reference.root == "stage":
         if reference.step not in outputs:
             raise UnknownNameError("stage", str(reference.step), outputs, where)
     elif reference.root not in ROOTS:
         raise PlanError(f"{where} is not known to a workflow", hint="write ${stages.<name>.output.<field>}")
-    elif not reference.path or reference.path[0] not in ROOTS[reference.root]:
-        known = [f"{reference.root}.{one}" for one in ROOTS[reference.root]]
+    elif not reference.path or reference.path[0] not in (fields := fields_of(reference.root, agent)):
+        known = [f"{reference.root}.{one}" for one in fields]
         raise UnknownNameError("variable", ".".join(map(str, (reference.root, *reference.path))), known, where)
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from aishell.agents.configuration import configured
 from aishell.agents.loading import load_agent
 from aishell.databases.urls import read_url
 from aishell.errors import AishellError, HeldError, StateError, StepError, UnknownNameError
@@ -20,14 +21,13 @@ from aishell.models import Risk, RunResult, RunState, Task
 from aishell.planning.conditions import described, holds
 from aishell.planning.variables import Reference, resolve, walk
 from aishell.safety.approval import Standing
-from aishell.settings import load_agent as load_config
 from aishell.site import Site
 from aishell.state.connection import Record
 from aishell.state.locks import soon
 from aishell.state.plans import load_plan
 from aishell.workflows import reviewing
 from aishell.workflows.deciding import Status, Why
-from aishell.workflows.workflows import ROOTS, Stage, Workflow
+from aishell.workflows.workflows import ROOTS, Stage, Workflow, fields_of
 
 #: A run that a signal ended is gone on with by whoever resumes the workflow.
 INTERRUPTED = 130
@@ -210,8 +210,8 @@ def lookup(site: Site, workflow_id: str, workflow: Workflow, stage: Stage, targe
 
 def known_before(site: Site, stage: Stage, target: str) -> Mapping[str, Mapping[str, Any]]:
     """What a stage can refer to before anything runs: the fields of `workflows.ROOTS`."""
-    config = load_config(site.places.config, stage.agent, load_agent(stage.agent).defaults)
-    known = site.target(target)
+    config = configured(site.places.config, load_agent(stage.agent))
+    known, retention = site.target(target), config.own.get("retention") or []
     return {
         "target": {
             "name": known.name,
@@ -220,8 +220,10 @@ def known_before(site: Site, stage: Stage, target: str) -> Mapping[str, Mapping[
             "labels": list(known.labels),
         },
         "agent": {
-            "retention": list(config.retention),
-            "create_backup": config.create_backup,
+            **dict.fromkeys(fields_of("agent", stage.agent)),
+            **config.own,
+            "retention": retention if isinstance(retention, list) else [retention],
+            "create_backup": bool(config.own.get("create_backup")),
             "exclude": list(config.exclude),
         },
     }

@@ -182,7 +182,7 @@ def test_people_see_bars(db: Any, aishell: Aishell) -> None:
         (("--table", "ap_log"), "unknown table 'ap_log'"),
         (("--max-rows", "5"), "max_rows has no meaning with it"),
         (("--where", "id=5"), "filters has no meaning with it"),
-        (("--retention-days", "0"), "0 is less than the minimum of 1"),
+        (("--retention-days", "0"), "0 is not in the range 1<=x<=36525"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(sqlite: Any, aishell: Aishell, more: tuple[str, ...], said: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aishell.agents.configuration import configured
 from aishell.agents.maintenance.agent import MaintenanceAgent
 from aishell.errors import SettingsError, UntrustedError
 from aishell.models import Risk
@@ -19,7 +20,6 @@ from aishell.settings import (
     Settings,
     Target,
     check_files,
-    load_agent,
     load_policy,
     load_settings,
 )
@@ -39,7 +39,7 @@ LOAD = {
     "policy.yaml": load_policy,
     "schedules.yaml": lambda config: load_schedules(config, {}, tuple, lambda: Risk.LOW, str),
     "notifications.yaml": lambda config: load_notifications(config, {}),
-    "agents/maintenance.yaml": lambda config: load_agent(config, "maintenance", MaintenanceAgent.defaults),
+    "agents/maintenance.yaml": lambda config: configured(config, MaintenanceAgent()),
 }
 
 
@@ -59,7 +59,7 @@ def refused(config: Path, name: str, text: str, line: int) -> SettingsError:
 def test_without_files_the_defaults_hold(config):
     assert load_settings(config) == Settings()
     assert load_policy(config) is DEFAULT_POLICY
-    assert load_agent(config, "maintenance", MaintenanceAgent.defaults) is MaintenanceAgent.defaults
+    assert configured(config, MaintenanceAgent()) is MaintenanceAgent.defaults
 
 
 @pytest.mark.parametrize("name", LOAD)

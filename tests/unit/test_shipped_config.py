@@ -9,7 +9,8 @@ import pytest
 
 from aishell.agents.backup.agent import BackupAgent
 from aishell.agents.backup.restore import BackupRestoreAgent
-from aishell.agents.loading import load_agent as agent_named
+from aishell.agents.configuration import configured
+from aishell.agents.loading import load_agent
 from aishell.agents.log_cleanup.agent import LogCleanupAgent
 from aishell.agents.maintenance.agent import MaintenanceAgent
 from aishell.backups.store.pruning import rules_of
@@ -18,7 +19,7 @@ from aishell.locations import built_in
 from aishell.models import Task
 from aishell.registry.registry import Registry
 from aishell.safety import constraints
-from aishell.settings import DEFAULT_POLICY, load_agent, load_policy, load_settings
+from aishell.settings import DEFAULT_POLICY, load_policy, load_settings
 from aishell.site import Site
 
 SHIPPED = built_in("config")
@@ -34,7 +35,7 @@ def test_it_loads():
     settings = load_settings(SHIPPED)
     assert settings.default_target == "sample"
     assert settings.targets["sample"].environment == "local"
-    agent = load_agent(SHIPPED, "maintenance", MaintenanceAgent.defaults)
+    agent = configured(SHIPPED, MaintenanceAgent())
     in_force = constraints.build((*load_policy(SHIPPED).constraints, *agent.constraints))
     assert {"production_hours", "backup_required", "max_table_size"} <= {constraint.type for constraint in in_force}
 
@@ -53,7 +54,7 @@ def test_a_constraint_that_is_always_in_force_is_written_with_its_own_figures():
 
 def test_every_tool_may_be_used_by_an_agent():
     agents = (MaintenanceAgent, LogCleanupAgent, BackupAgent, BackupRestoreAgent)
-    held = [load_agent(SHIPPED, a.type, a.defaults).capabilities for a in agents]
+    held = [configured(SHIPPED, a()).capabilities for a in agents]
     for tool in Registry.load([built_in("tools")]):
         assert any(tool.required_capabilities <= capabilities for capabilities in held), tool.source
 
@@ -62,14 +63,14 @@ def test_every_shipped_file_of_an_agent_loads():
     files = {path.stem for path in (SHIPPED / "agents").glob("*.yaml")}
     assert files == {"backup", "log_cleanup", "maintenance"}
     for name in files:
-        constraints.build(load_agent(SHIPPED, name, agent_named(name).defaults).constraints)
+        constraints.build(configured(SHIPPED, load_agent(name)).constraints)
 
 
 def test_the_commented_retention_of_backups_works(config):
     (config / "agents").mkdir()
     text = (SHIPPED / "agents" / "backup.yaml").read_text().replace("  # retention:", "  retention:")
     (config / "agents" / "backup.yaml").write_text(text)
-    (rules,) = load_agent(config, "backup", BackupAgent.defaults).retention
+    rules = configured(config, BackupAgent()).own["retention"]
     assert not rules_of(rules).empty
     BackupAgent().check_inputs(Task("backup", "shop", {"retention": dict(rules)}))
 
@@ -79,7 +80,7 @@ def test_a_retention_rule_of_backups_that_is_none_is_refused_with_its_line(confi
     for text, said in (("cuont: 7", "did you mean 'count'?"), ("count: 2.5", "a whole number"), ("days: -1", "from 0")):
         (config / "agents" / "backup.yaml").write_text(f"backup_agent:\n  retention: {{{text}}}\n")
         with pytest.raises(SettingsError) as caught:
-            load_agent(config, "backup", BackupAgent.defaults)
+            configured(config, BackupAgent())
         assert "backup.yaml:2" in caught.value.message
         assert said in f"{caught.value.message} {caught.value.hint}"
 

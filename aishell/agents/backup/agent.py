@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
 from aishell.agents.backup.steps import read, sized
-from aishell.agents.base import Agent, Draft
+from aishell.agents.base import Agent, Draft, Option, Surroundings
 from aishell.agents.summary import left_over
 from aishell.engines import profile
 from aishell.errors import ParameterError
-from aishell.models import AgentConfig, Evidence, Inventory, Step, StepResult, StepStatus, Task
+from aishell.models import AgentConfig, Evidence, Inventory, Params, Step, StepResult, StepStatus, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
-from aishell.settings_schemas import BACKUP_RETENTION
+from aishell.schema import Fault
+from aishell.settings_schemas import mapping, number, whole
 
 #: What copies the files of a whole server rather than the rows of a database.
 PHYSICAL = "backup_cluster"
 #: What does that for a target that is configured for it.
 PGBACKREST = "backup_pgbackrest"
+_KEPT = whole(0, 100_000)
+#: The rules by which backups are kept (`backups.store.retention`), and how many may be removed in one run.
+RULES: dict[str, Any] = {
+    **dict.fromkeys(("count", "daily", "weekly", "monthly", "yearly"), _KEPT),
+    "days": number(0, 36_525),
+    "at_most": _KEPT,
+}
 RETENTION = {
     "type": "object",
-    "properties": BACKUP_RETENTION,
+    "properties": RULES,
     "additionalProperties": False,
     "minProperties": 1,
 }
@@ -40,23 +48,79 @@ class BackupAgent(Agent):
         max_duration=6 * 3600,
     )
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
-        "backup_type": {"enum": ["full", "incremental"]},
-        "destination": {"type": "string", "minLength": 1},
-        "parent": {"type": "string", "minLength": 1},
-        "physical": {"type": "boolean"},
+        "backup_type": {
+            "enum": ["full", "incremental"],
+            "title": "backup type",
+            "description": "Type of backup (default: full).",
+        },
+        "destination": {"type": "string", "minLength": 1, "description": "Subfolder of the backup store."},
+        "parent": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Backup that an incremental one builds on (default: the newest verified one).",
+        },
+        "physical": {
+            "type": "boolean",
+            "description": "Copy the files of the whole server instead of the rows of this database; not for SQLite.",
+        },
+        "compare": {
+            "type": "boolean",
+            "description": "Record a fingerprint of every table, to compare a restored copy with.",
+        },
+        "restore_test": {
+            "type": "boolean",
+            "description": "Restore it into a scratch place, compare, and remove the copy.",
+        },
+        "cleanup_old": {"type": "boolean", "description": "Then remove backups past their retention."},
+        "options": {
+            "type": "object",
+            "description": "A parameter of the engine's tool, e.g. jobs=4; `aishell tools show backup_database_full` lists them.",
+        },
+        "retention": {**RETENTION, "description": "A retention rule in place of the configured ones, e.g. count=7."},
+        "copy": {"type": "boolean"},  # to the second places of the site
+        "copies_days": {"type": "number", "exclusiveMinimum": 0, "maximum": 366},  # older copies are read again
         "pgbackrest": {"type": "object"},  # as the target's configuration has it (see `settings.PgBackRest`)
-        "compare": {"type": "boolean"},
-        "options": {"type": "object"},  # further parameters of the engine's backup tool
-        "restore_test": {"type": "boolean"},
-        "copy": {"type": "boolean"},
-        "copies_days": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "maximum": 366,
-        },  # copies that were not read for so many are read again
-        "cleanup_old": {"type": "boolean"},
-        "retention": RETENTION,
     }
+    options: ClassVar[dict[str, Option]] = {
+        "backup_type": Option("--type"),
+        "destination": Option(metavar="FOLDER"),
+        "parent": Option(metavar="BACKUP"),
+        "physical": Option("--physical"),
+        "restore_test": Option("--restore-test"),
+        "cleanup_old": Option("--cleanup-old"),
+        "options": Option("--option", "NAME=VALUE", reads="assignments"),
+        "retention": Option("--retention", "RULE=N", reads="assignments"),
+        "copy": Option(""),
+        "copies_days": Option(""),
+    }
+    help: ClassVar[str] = "Back up a database, read the backup in full, and on request restore and compare it."
+    examples: ClassVar[tuple[str, ...]] = (
+        "aishell run backup --type full --dry-run",
+        "aishell run backup --type full --restore-test --yes",
+        "aishell run backup --type incremental --cleanup-old --retention count=7 --yes",
+    )
+    categories: ClassVar[frozenset[str]] = frozenset({"backup"})
+
+    settings: ClassVar[dict[str, dict[str, Any]]] = {"retention": mapping(RULES)}
+
+    def check_settings(self, own: Mapping[str, Any]) -> Iterable[Fault]:
+        rules = own.get("retention")
+        if rules is not None and not any(rules.get(rule) for rule in RULES if rule != "at_most"):
+            hint = "write a rule above 0, e.g. count: 7, or leave retention out: nothing is removed then"
+            yield Fault(("retention",), "this retention keeps nothing", hint)
+
+    def completed(self, inputs: Params, around: Surroundings) -> dict[str, Any]:
+        given = super().completed(inputs, around)
+        if around.target.pgbackrest:
+            given.setdefault("pgbackrest", asdict(around.target.pgbackrest))
+        if rules := around.config.own.get("retention"):
+            given.setdefault("retention", dict(rules))
+        if around.settings.backup_copies:
+            given.setdefault("copy", True)
+            given.setdefault("copies_days", around.settings.backup_copies_days)
+        if "destination" in given:  # a place outside is refused before anything is touched
+            around.backups.repository.folder(around.target.name, given["destination"])
+        return given
 
     def tables(self, task: Task) -> Sequence[str]:
         return ()

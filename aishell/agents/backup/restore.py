@@ -35,6 +35,7 @@ class BackupRestoreAgent(Agent):
         ),
         max_duration=24 * 3600,
     )
+    categories: ClassVar[frozenset[str]] = frozenset({"restore"})
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
         "backup": {"type": "string", "minLength": 1},
         "place": {"type": "string", "minLength": 1},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from aishell.agents.base import Agent, Draft
+from aishell.agents.base import Agent, Draft, Option
 from aishell.agents.summary import left_over
 from aishell.engines import profile
 from aishell.models import AgentConfig, Inventory, Step, StepResult, StepStatus, Task
@@ -23,7 +23,21 @@ class RestoreTestAgent(Agent):
         capabilities=frozenset({"database_read", "file_read", "file_write", "backup_restore"}),
         max_duration=24 * 3600,
     )
-    inputs: ClassVar[dict[str, dict[str, Any]]] = {"backup": {"type": "string", "minLength": 1}}
+    inputs: ClassVar[dict[str, dict[str, Any]]] = {
+        "backup": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Test this backup, given by its id or the beginning of it.",
+        }
+    }
+    options: ClassVar[dict[str, Option]] = {"backup": Option(metavar="BACKUP")}
+    help: ClassVar[
+        str
+    ] = """Restore the backup that has gone longest without a restore test, compare it, and remove the copy.
+
+    The copy is a scratch database or file; the target is not changed. Exit 1 if there is no backup.
+    """
+    examples: ClassVar[tuple[str, ...]] = ("aishell run restore-test --dry-run", "aishell run restore-test --all --yes")
 
     def tables(self, task: Task) -> Sequence[str]:
         return ()

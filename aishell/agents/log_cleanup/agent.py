@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
-from aishell.agents.base import Agent, Draft, Question
+from aishell.agents.base import Agent, Draft, Option, Question, Surroundings
 from aishell.agents.log_cleanup import plan, questions, summary
-from aishell.agents.log_cleanup.retention_rules import named, rules_of
-from aishell.models import AgentConfig, Inventory, Risk, Step, StepResult, Task
+from aishell.agents.log_cleanup.retention_rules import CONFIGURED, RETENTION_DAYS, fits, named, rules_of
+from aishell.archives.shelf import inside
+from aishell.models import OK, WARNING, AgentConfig, Finding, Inventory, Params, Risk, Row, Step, StepResult, Task
 from aishell.registry.tool import PARAMETER_TYPES
-from aishell.settings_schemas import MOST_BYTES, RETENTION_DAYS, number, whole
+from aishell.settings_schemas import MOST_BYTES, TEXTS, number, whole
 from aishell.verdicts import Decision, Reason, Verdict
 
 #: Keeping rows for less than this asks (agents.md).
@@ -39,15 +40,42 @@ class LogCleanupAgent(Agent):
     }
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
         "table": {"type": "string", "minLength": 1},
-        "tables": {"type": "array", "items": {"type": "string", "minLength": 1}},
-        "exclude": _globs,
-        **_rule,
-        "archive_to": {"type": "string", "minLength": 1},
-        "archive_format": {"enum": ["jsonl", "csv", "parquet"]},
-        "batch_target_ms": number(1, 60_000),
-        "max_rows": whole(1, MOST_BYTES),
-        "sleep": number(0, 3600),
-        "shrink": {"type": "boolean"},
+        "tables": {**_globs, "description": "The table; globs and schema.table allowed."},
+        "exclude": {
+            **_globs,
+            "description": "Delete nothing from these tables; globs and schema.table allowed.",
+        },
+        "retention_days": {**RETENTION_DAYS, "description": "Delete rows older than this many days."},
+        "date_column": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Column that holds a row's date (default: found by type and name).",
+        },
+        "filters": {
+            **PARAMETER_TYPES["filters"],
+            "description": "Only rows that match; operators: = != < <= > >=.",
+        },
+        "archive": {"type": "boolean", "description": "Archive the rows in a verified file before deleting them."},
+        "archive_to": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Subfolder of the archive folder; implies --archive.",
+        },
+        "archive_format": {
+            "enum": ["jsonl", "csv", "parquet"],
+            "title": "archive format",
+            "description": "Format of the archive (default: jsonl); implies --archive.",
+        },
+        "max_rows": {**whole(1, MOST_BYTES), "description": "Delete at most this many rows."},
+        "batch_target_ms": {
+            **number(1, 60_000),
+            "description": "Target duration of a batch in milliseconds (default: 50).",
+        },
+        "sleep": {**number(0, 3600), "description": "Pause between batches."},
+        "shrink": {
+            "type": "boolean",
+            "description": "Afterwards rewrite a SQLite file, or a MariaDB or MySQL table, that lost 30 % or more.",
+        },
         "rules": {
             "type": "array",
             "items": {
@@ -58,6 +86,55 @@ class LogCleanupAgent(Agent):
             },
         },
     }
+
+    options: ClassVar[dict[str, Option]] = {
+        "table": Option(""),
+        "tables": Option("--table", "T"),
+        "exclude": Option(metavar="T"),
+        "retention_days": Option(metavar="N"),
+        "date_column": Option(metavar="C"),
+        "filters": Option("--where", "COLUMN=VALUE", reads="conditions"),
+        "archive": Option("--archive"),
+        "archive_to": Option(metavar="FOLDER", implies={"archive": True}),
+        "archive_format": Option(implies={"archive": True}),
+        "max_rows": Option(metavar="N"),
+        "batch_target_ms": Option(metavar="MS"),
+        "sleep": Option(metavar="SECONDS"),
+        "shrink": Option("--shrink"),
+    }
+    help: ClassVar[str] = "Delete rows of log tables past their retention, in small batches."
+    examples: ClassVar[tuple[str, ...]] = (
+        "aishell run log-cleanup --discover",
+        "aishell run log-cleanup --table app_log --retention-days 90 --dry-run",
+        "aishell run log-cleanup --table app_log --retention-days 30 --where level=debug --until 05:30 --yes",
+    )
+    extends_command: ClassVar[str] = "aishell.cli.discovery:add"
+    categories: ClassVar[frozenset[str]] = frozenset({"database_read", "database_write", "database_ddl"})
+    settings: ClassVar[dict[str, dict[str, Any]]] = {"exclude": TEXTS, "retention": CONFIGURED}
+
+    def completed(self, inputs: Params, around: Surroundings) -> dict[str, Any]:
+        given = super().completed(inputs, around)
+        if rules := around.config.own.get("retention"):
+            given.setdefault("rules", [dict(rule) for rule in rules])
+        if "archive_to" in given:
+            place = inside(around.archives, given["archive_to"])
+            given["archive_to"] = str(place.relative_to(around.archives.resolve()))
+        return given
+
+    def examine(self, around: Surroundings, rows: Callable[[str], Sequence[Row]]) -> Iterable[Finding]:
+        rules = around.config.own.get("retention") or ()
+        names = [(row["schema"], row["table"]) for row in rows("inspect_tables")] if rules else []
+        idle = [rule["tables"] for rule in rules if not any(fits(rule["tables"], *name) for name in names)]
+        if not rules:
+            return
+        text = f"{len(rules) - len(idle)} of {len(rules)} retention rule(s) find a table here"
+        if not idle:
+            yield Finding(OK, self.type, text)
+            return
+        # Of several targets, each has tables of its own; of whole servers, each database.
+        level = OK if len(around.settings.targets) > 1 or around.target.server else WARNING
+        remedy = "correct `tables` in config/agents/log_cleanup.yaml, or remove the rule"
+        yield Finding(level, self.type, f"{text}; none is called {', '.join(idle)}", None if level == OK else remedy)
 
     def tables(self, task: Task) -> Sequence[str]:
         return [rule.tables for rule in rules_of(task)]

@@ -10,7 +10,41 @@ from typing import Any
 from aishell.agents.base import is_excluded
 from aishell.errors import ParameterError
 from aishell.models import Table, Task
+from aishell.registry.tool import OPERATORS
+from aishell.settings_schemas import TEXT, TEXTS, mapping, whole
 
+#: How long the rows of a table may be kept, days.
+RETENTION_DAYS = whole(1, 36_525)
+_SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+_FILTER = mapping(
+    {
+        "column": TEXT,
+        "operator": {"enum": list(OPERATORS), "title": "operator"},
+        "value": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]},
+    },
+    "column",
+    "operator",
+    title="a filter",
+)
+#: `retention` of the agent's file.
+CONFIGURED: dict[str, Any] = {
+    "type": "array",
+    "minItems": 1,
+    "unique": ("tables",),
+    "items": mapping(
+        {
+            "tables": TEXT,
+            "retention_days": RETENTION_DAYS,
+            "date_column": TEXT,
+            "exclude": TEXTS,
+            "filters": {"type": "array", "items": _FILTER},
+            "archive": {"type": "boolean"},
+        },
+        "tables",
+        "retention_days",
+        title="a retention rule",
+    ),
+}
 #: What a task says of the tables that it names.
 _FOR_NAMED = ("retention_days", "date_column", "filters")
 
@@ -75,10 +109,14 @@ def _rule(data: Mapping[str, Any], everywhere: Sequence[str]) -> Rule:
     )
 
 
+def fits(tables: str, schema: str, table: str) -> bool:
+    """Whether `tables` of a rule, a name or a glob, is a table."""
+    return any(tables == name or fnmatchcase(name, tables) for name in (table, f"{schema}.{table}"))
+
+
 def rule_of(table: Table, rules: Sequence[Rule]) -> Rule | None:
     """The first rule that fits a table; an exact name goes before a glob, so that `we*ird` can be named."""
     rules = [rule for rule in rules if not is_excluded(table.schema, table.table, rule.exclude)]
-    names = (table.table, f"{table.schema}.{table.table}")
-    exact = (rule for rule in rules if rule.tables in names)
-    globs = (rule for rule in rules if any(fnmatchcase(name, rule.tables) for name in names))
+    exact = (rule for rule in rules if rule.tables in (table.table, f"{table.schema}.{table.table}"))
+    globs = (rule for rule in rules if fits(rule.tables, table.schema, table.table))
     return next(exact, None) or next(globs, None)

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from aishell.agents import summary
-from aishell.agents.base import Agent, Draft
+from aishell.agents.base import Agent, Draft, Option, Surroundings
 from aishell.agents.maintenance.backup_first import backed_up
 from aishell.engines import profile
-from aishell.models import AgentConfig, Evidence, Index, Inventory, LeftOut, Step, StepResult, Table, Task
+from aishell.models import AgentConfig, Evidence, Index, Inventory, LeftOut, Params, Step, StepResult, Table, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.leaving_out import as_allowed
 from aishell.planning.privileges import privileges_of
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
-from aishell.settings_schemas import MOST_BYTES, number, whole
+from aishell.settings_schemas import MOST_BYTES, TEXTS, number, whole
 
 TYPES = ("quick", "standard", "full", "emergency")
 #: Kinds of relations that hold rows of their own.
@@ -55,19 +55,82 @@ class MaintenanceAgent(Agent):
         constraints=({"type": "max_table_size", "max_rows": 5_000_000}, {"type": "production_hours"}),
     )
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
-        "maintenance_type": {"enum": list(TYPES)},
-        "tables": {"type": "array", "items": {"type": "string", "minLength": 1}},
-        "exclude": {"type": "array", "items": {"type": "string", "minLength": 1}},
-        "rebuild_indexes": {"type": "boolean"},
-        "update_stats": {"type": "boolean"},
-        "rebuild_tables": {"type": "boolean"},
-        "fragmentation_threshold": number(0, 100),
-        "optimize_threshold": number(0, 100),
-        "min_index_size": whole(0, MOST_BYTES),
-        "all_tables": {"type": "boolean"},
-        "binlog": {"enum": ["", "LOCAL"]},
-        "create_backup": {"type": "boolean"},
+        "maintenance_type": {
+            "enum": list(TYPES),
+            "title": "maintenance type",
+            "description": "quick (statistics), standard (and vacuum), full (and indexes, rewrite, check), emergency.",
+        },
+        "tables": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "description": "Only these tables; globs and schema.table allowed.",
+        },
+        "exclude": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "description": "Skip these tables; globs and schema.table allowed.",
+        },
+        "all_tables": {"type": "boolean", "description": "Refresh the statistics of every table, not only stale ones."},
+        "create_backup": {
+            "type": "boolean",
+            "description": "Make and verify a full backup first, unless a recent verified one exists.",
+        },
+        "rebuild_indexes": {
+            "type": "boolean",
+            "description": "Rebuild fragmented indexes (default: only in a full run).",
+        },
+        "update_stats": {
+            "type": "boolean",
+            "description": "Refresh statistics (default: in all but an emergency run).",
+        },
+        "rebuild_tables": {
+            "type": "boolean",
+            "description": "Rewrite tables on PostgreSQL, which locks them (default: those with much to gain, in a full run).",
+        },
+        "fragmentation_threshold": {
+            **number(0, 100),
+            "description": "Fragmentation in percent from which an index is rebuilt (default: 30).",
+        },
+        "optimize_threshold": {
+            **number(0, 100),
+            "description": "Free or dead space in percent from which a table is vacuumed or rewritten (default: 20).",
+        },
+        "min_index_size": {
+            **whole(0, MOST_BYTES),
+            "description": "Leave smaller indexes alone, bytes (default: 1 MiB).",
+        },
+        "binlog": {
+            "enum": ["", "LOCAL"],
+            "description": "MySQL and MariaDB: LOCAL keeps maintenance statements out of the binary log.",
+        },
     }
+    options: ClassVar[dict[str, Option]] = {
+        "maintenance_type": Option("--type"),
+        "tables": Option("--table", "T"),
+        "exclude": Option(metavar="T"),
+        "all_tables": Option("--all-tables"),
+        "create_backup": Option("--create-backup/--no-backup"),
+        "fragmentation_threshold": Option(metavar="PERCENT"),
+        "optimize_threshold": Option(metavar="PERCENT"),
+        "min_index_size": Option(metavar="BYTES"),
+        "binlog": Option(metavar="LOCAL"),
+    }
+    help: ClassVar[str] = "Statistics, vacuum, index rebuilds, corruption check and report."
+    examples: ClassVar[tuple[str, ...]] = (
+        "aishell run maintenance --type full --dry-run",
+        "aishell run maintenance --url sqlite:///shop.db --yes",
+    )
+    categories: ClassVar[frozenset[str]] = frozenset({"analysis", "maintenance", "repair", "report"})
+
+    settings: ClassVar[dict[str, dict[str, Any]]] = {"create_backup": {"type": "boolean"}, "exclude": TEXTS}
+
+    def completed(self, inputs: Params, around: Surroundings) -> dict[str, Any]:
+        given = super().completed(inputs, around)
+        if around.target.binlog:
+            given.setdefault("binlog", around.target.binlog)
+        if around.config.own.get("create_backup"):  # a backup comes before what can hurt
+            given.setdefault("create_backup", True)
+        return given
 
     def candidates(self, task: Task, inventory: Inventory) -> Sequence[Table]:
         kind = task.input_data.get("maintenance_type", "standard")

@@ -112,7 +112,7 @@ def test_its_time_is_that_of_earlier_ones_and_its_room_is_asked_when_it_begins()
     [
         ({"cleanup_old": True}, "needs a retention rule"),
         ({"parent": "x"}, "parent is for incremental"),
-        ({"backup_type": "differential"}, "differential"),
+        ({"options": [1]}, "options"),
         ({"retention": {}}, "retention"),
         ({"retention": {"count": 1.5}}, "retention"),
         ({"retention": {"cuont": 1}}, "cuont"),

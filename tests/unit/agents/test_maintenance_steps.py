@@ -187,14 +187,14 @@ def test_an_empty_database_is_looked_at_and_reported(kind):
     ("inputs", "error"),
     [
         ({"maintenance_typ": "full"}, UnknownNameError),
-        ({"maintenance_type": "fast"}, ParameterError),
+        ({"maintenance_type": "fast"}, UnknownNameError),
         ({"fragmentation_threshold": 101}, ParameterError),
         ({"fragmentation_threshold": "30"}, ParameterError),
         ({"min_index_size": -1}, ParameterError),
         ({"tables": "orders"}, ParameterError),
         ({"tables": [""]}, ParameterError),
         ({"all_tables": "yes"}, ParameterError),
-        ({"binlog": "local"}, ParameterError),
+        ({"binlog": "local"}, UnknownNameError),
     ],
 )
 def test_an_input_the_agent_does_not_take_is_refused(inputs, error):

@@ -105,6 +105,15 @@ def texts() -> Iterator[tuple[str, ast.expr, str, bool]]:
                 calm.add(node.value)
             if isinstance(node, ast.keyword) and node.arg in ("help", "epilog", "short_help"):
                 static.update(n for n in ast.walk(node.value) if isinstance(n, ast.expr))
+            if (
+                isinstance(node, ast.AnnAssign)
+                and getattr(node.target, "id", "") in ("help", "examples")
+                and node.value
+            ):
+                static.update(n for n in ast.walk(node.value) if isinstance(n, ast.expr))
+            if isinstance(node, ast.Dict):  # of an input: what its option's `--help` says
+                keyed = zip(node.keys, node.values, strict=True)
+                static.update(v for k, v in keyed if isinstance(k, ast.Constant) and k.value == "description")
             if isinstance(node, ast.JoinedStr):
                 inner.update(node.values)
         for node in ast.walk(tree):

@@ -12,9 +12,9 @@ from aishell.backups.store.catalog import Entry
 from aishell.databases.quoting import pattern
 from aishell.databases.tls import Encryption
 from aishell.engines import PROFILES, profile
-from aishell.models import Server
+from aishell.models import Finding, Server
 from aishell.planning.privileges import in_force
-from aishell.reporting.diagnosis import Facts, Finding, backup, disk, judge, programs, tls, version
+from aishell.reporting.diagnosis import Facts, backup, disk, judge, programs, tls, version
 from aishell.reporting.roles import roles
 
 SERVER = Server("postgresql", "postgresql", (18, 1), 'the "shop"', identity="x", superuser=True, user="postgres")

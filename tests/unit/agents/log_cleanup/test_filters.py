@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aishell.agents.log_cleanup.filters import fitted, kind_of
-from aishell.cli.log_cleanup import condition
+from aishell.cli.agent_inputs import condition
 from aishell.errors import ParameterError
 
 TYPES = {

@@ -1,0 +1,51 @@
+"""`config/agents/<type>.yaml`: how an agent is configured, by what its class declares (`Agent.defaults`, `Agent.settings`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aishell.agents.base import Agent
+from aishell.models import AgentConfig
+from aishell.schema import wrong
+from aishell.settings import checked, fields_of, placed, read
+from aishell.settings_schemas import AGENT, mapping
+
+
+def schema_of(agent: Agent) -> dict[str, Any]:
+    """The schema of the agent's file: what any agent may be told, and what this one declares."""
+    return mapping({_key(agent): mapping({**AGENT, **agent.settings})})
+
+
+def configured(config: Path, agent: Agent) -> AgentConfig:
+    """The agent's file over its own defaults. Raises SettingsError, with file and line."""
+    path = config / "agents" / f"{agent.type}.yaml"
+    document = read(path, str(path))
+    if document is None:
+        return agent.defaults
+    name = _key(agent)
+    data = checked(document, schema_of(agent)).get(name) or {}
+    own = _without_nothing({key: data.get(key) for key in agent.settings})
+    for fault in agent.check_settings(own):
+        raise wrong(document, name, *fault.at, message=fault.message, hint=fault.hint)
+    given = fields_of(data.get("default_config") or {})
+    if data.get("agent_id") is not None:
+        given["agent_id"] = data["agent_id"]
+    if data.get("capabilities") is not None:
+        given["capabilities"] = frozenset(data["capabilities"])
+    if data.get("monitoring") is not None:
+        given["monitoring"] = {**data["monitoring"], "alerts": placed(document, name, "monitoring", "alerts")}
+    constraints = placed(document, name, "safety_constraints") or agent.defaults.constraints
+    return replace(agent.defaults, agent_type=agent.type, constraints=constraints, own=own, **given)
+
+
+def _without_nothing(value: Any) -> Any:
+    """A value without the keys of its mappings that have none: those count as left out."""
+    if isinstance(value, dict):
+        return {key: _without_nothing(item) for key, item in value.items() if item is not None}
+    return [_without_nothing(item) for item in value] if isinstance(value, list) else value
+
+
+def _key(agent: Agent) -> str:
+    return f"{agent.type}_agent"
