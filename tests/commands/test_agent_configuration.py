@@ -146,7 +146,6 @@ def test_no_room_above_the_agents_names_one() -> None:
         *common,
         package / "cli" / "agent_inputs.py",
         package / "cli" / "policy.py",
-        package / "cli" / "doctor.py",
     ):
         for name in BUILT_IN:
             for written in (f'"{name}"', f'"{name.replace("_", "-")}"'):
