@@ -123,7 +123,7 @@ def _facts(run: Run, tool: Tool, values: Mapping[str, Any]) -> list[Row]:
     if tool.category == "report":
         with suppress(DatabaseError):  # it is told of a server that is gone as well: as it was last seen
             run.job.refresh()
-    if tool.read_only or tool.runs == "python":
+    if tool.read_only or tool.way.unseen:
         return []
     run.job.refresh()
     if tool.risk_level.rank < Risk.MEDIUM.rank:

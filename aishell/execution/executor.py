@@ -325,7 +325,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         if tool.read_only:
             return  # nothing was changed: a resumed check begins anew
         rows = [_history(run, step, tool, result, attempt) for result in results]
-        if tool.runs == "statement":
+        if tool.way.single:
             kept.objects += rows  # one object: written with the step's outcome
             return
         run.runs.objects_ended(run.id, step.index, rows, kept.take())

@@ -273,7 +273,7 @@ class Orchestrator:
 
     def _can_stop(self, step: Step) -> bool:
         """Whether a step can be left off at any time, and done to its end another night: what goes in batches."""
-        return self.run.job.pick(step.tool).runs == "batched" and not self.run.job.agent.by_hand
+        return self.run.job.pick(step.tool).way.batches and not self.run.job.agent.by_hand
 
     def _keys(self, step: Step) -> frozenset[Key]:
         """What a step keeps others away from: its tables; everything where one writes at a time."""

@@ -123,7 +123,7 @@ def foreseen(job: Job, step: Step, tool: Tool, before: Sequence[Step] = ()) -> t
     open_references = [r.told for r in references(dict(step.params))]
     if open_references:
         unseen = f"depends on {open_references[0]}"
-        if tool.runs != "program":
+        if not tool.way.calls or tool.way.unseen:
             return (), unseen
         sent = blocks(tool, known_values(tool, step, before), job.database)
         return tuple(as_sent(tool, statement) for statement in sent), unseen
@@ -135,7 +135,7 @@ def foreseen(job: Job, step: Step, tool: Tool, before: Sequence[Step] = ()) -> t
         if gone:
             can = [row for row in found if label_of(tool, values, row) not in gone]
             return tuple(job.sent(tool, values, can) if can else ()), f"cannot be undone: {told(gone, len(found))}"
-    if tool.runs == "each" and found is None:
+    if tool.way.looked_up and found is None:
         statement = partly(tool, tool.blocks["do"], values, job.database)
         return (as_sent(tool, statement),), "the objects are looked up when the step runs"
     return tuple(job.sent(tool, values, found)), None
@@ -164,18 +164,16 @@ def _whole(value: object) -> bool:
 
 def known_objects(tool: Tool, step: Step, values: Mapping[str, Any]) -> list[Row] | None:
     """The rows a step's `do` can be rendered with before it runs: the frozen ones, or those its parameters name."""
-    if tool.runs == "statement":
+    if tool.way.single:
         needs_find = "find" in tool.blocks and any(n not in tool.parameters for n in tool.blocks["do"].names)
         return None if needs_find else [{}]
-    if tool.runs == "batched":
+    if tool.way.batches:
         return [{}]
     if step.found is not None:
         return [dict(row) for row in step.found]
     if set(tool.key) <= {"schema", "table"} and tool.key:
         return [{"schema": schema, "table": table} for schema, table in named_tables(values)]
-    if tool.runs == "each":
-        return None
-    return [{}]
+    return None if tool.way.looked_up else [{}]
 
 
 def as_result(planned: Preview) -> RunResult:

@@ -35,7 +35,7 @@ def watched(run: Run, step: Step, tool: Tool, kept: _Watched) -> Iterator[None]:
 
     if tool.read_only:
         yield
-    elif tool.runs == "batched":
+    elif tool.way.batches:
         with _polling(run, step, "show_waiters", kept, waiters, WAITERS_POLL):
             yield
     else:

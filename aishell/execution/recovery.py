@@ -47,7 +47,7 @@ def reopened(plan: Plan, rows: Sequence[Record], pick: Callable[[str], Tool]) ->
         waited = row.status == StepStatus.SKIPPED and row.cause in _LEFT_OUT
         if (row.status == StepStatus.FAILED or waited) and (step.undoes is not None or not back):
             # What was begun and left out then has an end that nobody saw; of batches what was reached says so.
-            doubtful = waited and row.attempt and pick(step.tool).runs != "batched"
+            doubtful = waited and row.attempt and not pick(step.tool).way.batches
             found[row.step_index] = StepStatus.STARTED if doubtful else StepStatus.PENDING
     return found
 
@@ -97,7 +97,7 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
     earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by, reached, interrupted=unseen)
     # Written down before the first batch is through: the one transaction of rows that no key tells apart was being committed.
     committing = tool.archives == "load" and reached is not None and not reached.batches and not ended
-    if not committing and (ended or tool.runs in ("query", "program", "python") or tool.read_only or tool.idempotent):
+    if not committing and (ended or tool.repeatable):
         for item in left:
             clean(tool, {**values, **item}, context)
         return earlier
@@ -128,7 +128,7 @@ def _reached(run: Run, row: Record, tool: Tool, *, ended: bool) -> Reached | Non
     A doubt is written down before anything else is done: the step may fail before it comes to the batch in question.
     """
     reached = Reached.of(row.reached) if row.reached else None
-    if not ended and tool.runs == "batched" and tool.archives != "write":  # of an archive's chunks the files tell
+    if not ended and tool.way.batches and tool.archives != "write":  # of an archive's chunks the files tell
         if reached is None and tool.archives != "load":
             reached = Reached(None)
         if reached is not None:

@@ -120,7 +120,7 @@ class Job:
         `working`: asked as the role that does the work. Raises PlanError for a tool that is not `safe`: nobody was asked.
         """
         tool = self.pick(name)
-        if tool.runs != "query" or tool.risk_level is not Risk.SAFE:
+        if not tool.way.reads or tool.risk_level is not Risk.SAFE:
             raise PlanError(f"{tool.source} is not asked while a plan is made: only a query of `risk: safe` is")
         values = tool.prepare(params or {})
         options = INSPECTION if within is None else replace(INSPECTION, statement_timeout=within)

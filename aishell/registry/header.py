@@ -27,7 +27,7 @@ from aishell.registry.tool import (
     Tool,
 )
 from aishell.registry.undo import read_undo
-from aishell.registry.ways import WAYS, unknown
+from aishell.registry.ways import FORMS, unknown
 from aishell.schema import faults
 from aishell.yamlfile import Document, parse
 
@@ -124,8 +124,8 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
         raise refuse(f"the name {name!r} must be the file's name", "name")
     try:
         parameters = {n: _parameter(n, spec) for n, spec in (data.get("parameters") or {}).items()}
-        way = WAYS[data["runs"]]
-        returns = {n: way.result(f"returns.{n}", spec, blocks) for n, spec in data["returns"].items()}
+        form = FORMS[data["runs"]]
+        returns = {n: form.result(f"returns.{n}", spec, blocks) for n, spec in data["returns"].items()}
         tool = Tool(
             name=name,
             engine=engine,
@@ -168,7 +168,7 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
         raise refuse(
             str(error), *str(error).split(":")[0].split(".")[: 1 if key in ("engine", "privileges") else 2]
         ) from error
-    way.check(tool, document)
+    form.check(tool, document)
     return tool
 
 

@@ -26,7 +26,7 @@ def reading_blocks(tool: Tool) -> list[Block]:
 
     The blocks of a program or a callable are its own to send: such a tool of a site is `medium` at least.
     """
-    if tool.runs in ("program", "python"):
+    if tool.way.calls:
         return []
     if tool.read_only or tool.archives == "write":
         return list(tool.blocks.values())

@@ -144,9 +144,9 @@ def guarded(tool: Tool, block: str) -> bool:
 
 def reads(tool: Tool, block: str) -> bool:
     """Whether a block only looks: by its name, where the way of running knows its blocks by their names, else by its text."""
-    if tool.runs in ("statement", "each", "batched"):
-        return block in READING
-    return tool.blocks[block].looks
+    if tool.way.reads or tool.way.calls:
+        return tool.blocks[block].looks
+    return block in READING
 
 
 def render(

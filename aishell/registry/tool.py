@@ -253,6 +253,29 @@ class Undo:
 
 
 @dataclass(frozen=True)
+class Traits:
+    """What a way of running means for whoever judges, shows and recovers a step. What its file may hold: `registry.ways`."""
+
+    reads: bool = False  # its blocks are queries, and nothing else
+    calls: bool = False  # a callable decides what is sent
+    unseen: bool = False  # and nobody can tell it before
+    single: bool = False  # it has one object, or none
+    looked_up: bool = False  # its objects are found when it runs
+    batches: bool = False  # it goes in short transactions, and can be stopped between any two
+
+
+#: `runs` of a file -> what that means.
+WAYS: Mapping[str, Traits] = {
+    "query": Traits(reads=True),
+    "statement": Traits(single=True),
+    "each": Traits(looked_up=True),
+    "batched": Traits(batches=True),
+    "program": Traits(calls=True),
+    "python": Traits(calls=True, unseen=True),
+}
+
+
+@dataclass(frozen=True)
 class Tool:
     """A registered operation, as its file in `tools/` declares it."""
 
@@ -316,8 +339,17 @@ class Tool:
         return digest(self.text)
 
     @property
+    def way(self) -> Traits:
+        return WAYS[self.runs]
+
+    @property
     def read_only(self) -> bool:
-        return self.runs == "query" or self.risk_level is Risk.SAFE
+        return self.way.reads or self.risk_level is Risk.SAFE
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent again when nobody saw its end; a callable goes on from what it finds."""
+        return self.way.reads or self.way.calls or self.read_only or self.idempotent
 
     @cached_property
     def keyed(self) -> bool:

@@ -40,7 +40,7 @@ def check_undo(tool: Tool) -> None:
             raise ToolFileError(
                 tool.source, block.line, "`undo`, and `undone`, which looks for its effect, need each other"
             )
-        if tool.undone_by or tool.grouped or tool.runs == "batched" or not undo.comment:
+        if tool.undone_by or tool.grouped or tool.way.batches or not undo.comment:
             raise ToolFileError(tool.source, undo.line, "`undo` is for single objects, is declared once, and says how")
         if missing := sorted({"ok", "reason"} - undone.columns):
             raise ToolFileError(tool.source, undone.line, f"`undone` has no column `{missing[0]}`")

@@ -27,7 +27,7 @@ def site(tool: Tool) -> None:
     from aishell.registry import seen
     from aishell.registry.reading import reading_blocks
 
-    if tool.runs in ("program", "python") and tool.risk_level.rank < Risk.MEDIUM.rank:
+    if tool.way.calls and tool.risk_level.rank < Risk.MEDIUM.rank:
         raise ToolFileError(
             tool.source,
             _line(tool, "risk:"),

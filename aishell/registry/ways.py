@@ -53,8 +53,8 @@ _PARTS = re.compile(r"^\s*ALTER\s+TABLE\s.*\b(?:DROP|TRUNCATE|DETACH)\s+PARTITIO
 _NONE: frozenset[str] = frozenset()
 
 
-class Way(ABC):
-    """One way of running. What a file may not have is refused with its line."""
+class Form(ABC):
+    """The form of a file that runs in one way. What it may not have is refused with its line."""
 
     #: Whether it starts client programs.
     programs: ClassVar[bool] = False
@@ -71,7 +71,7 @@ class Way(ABC):
             raise ToolFileError(tool.source, document.line("programs"), "`programs` are for `runs: program`")
 
 
-class Called(Way):
+class CalledForm(Form):
     """Python is called, and returns what is declared."""
 
     def result(self, at: str, spec: Any, blocks: Mapping[str, Block]) -> Aggregate:
@@ -89,13 +89,13 @@ class Called(Way):
                 raise ToolFileError(tool.source, line, unknown("client program", words[0], CLIENTS))
 
 
-class CalledWithPrograms(Called):
+class ProgramForm(CalledForm):
     """Python that starts client programs, which the file names with their arguments."""
 
     programs = True
 
 
-class Query(Way):
+class QueryForm(Form):
     """Each block is a query, under whatever name, and its rows are what results are made of."""
 
     def result(self, at: str, spec: Any, blocks: Mapping[str, Block]) -> Aggregate:
@@ -164,7 +164,7 @@ class Query(Way):
                 raise ToolFileError(tool.source, document.line("key"), text)
 
 
-class Statement(Query):
+class StatementForm(QueryForm):
     """One statement, `do`, on what it is called with."""
 
     blocks: ClassVar[tuple[str, ...]] = (
@@ -225,13 +225,13 @@ class Statement(Query):
         return {*super().known(tool, block), *self.found(tool), *left, *(("group",) if tool.grouped else ())}
 
 
-class Each(Statement):
+class EachForm(StatementForm):
     """The statements of `do` and its stages for each object that `find` returns."""
 
     needed = ("do", "find")
 
 
-class Batched(Each):
+class BatchedForm(EachForm):
     """`do` again and again for one object, a range of its rows at a time."""
 
     blocks = ("find", "same", "newest", "next", "guard", "stands", "do", "follow", "verify", "report")
@@ -252,14 +252,14 @@ class Batched(Each):
         return PACING | ACKNOWLEDGED | ARCHIVES.get(tool.archives or "", _NONE) | frozen | indexed
 
 
-#: `runs` of a file -> the way.
-WAYS: Mapping[str, Way] = {
-    "query": Query(),
-    "statement": Statement(),
-    "each": Each(),
-    "batched": Batched(),
-    "program": CalledWithPrograms(),
-    "python": Called(),
+#: `runs` of a file -> its form.
+FORMS: Mapping[str, Form] = {
+    "query": QueryForm(),
+    "statement": StatementForm(),
+    "each": EachForm(),
+    "batched": BatchedForm(),
+    "program": ProgramForm(),
+    "python": CalledForm(),
 }
 
 

@@ -22,7 +22,7 @@ from aishell.running.staged import Stages
 from aishell.running.undoing import Undoing
 
 
-class Way(ABC):
+class Runner(ABC):
     """One way of running, by `runs` of a tool's file; what the file may hold for it is in `registry/ways.py`."""
 
     def find(self, tool: Tool, values: Mapping[str, Any], context: Context) -> list[Row] | None:
@@ -40,7 +40,7 @@ class Way(ABC):
         """Run it on the objects `found`. Raises what stops the step as a whole."""
 
 
-class Query(Way):
+class QueryRunner(Runner):
     """Each block is asked, in the file's order, in one session that may not write."""
 
     def statements(
@@ -63,7 +63,7 @@ class Query(Way):
         return ToolResult("done", aggregate(tool, results))
 
 
-class PerObject(Way):
+class ObjectRunner(Runner):
     """`do`, and the stages before it, for each object; without `find` once."""
 
     def find(self, tool: Tool, values: Mapping[str, Any], context: Context) -> list[Row] | None:
@@ -86,7 +86,7 @@ class PerObject(Way):
         return kind(tool, values, context).run([{}] if found is None else found)
 
 
-class Batched(PerObject):
+class BatchRunner(ObjectRunner):
     """`do` for a range of rows after the other."""
 
     def statements(
@@ -99,7 +99,7 @@ class Batched(PerObject):
         return _batches(tool)(tool, values, context).run(found or [])
 
 
-class Python(Way):
+class PythonRunner(Runner):
     """A callable that is given the values. Of another package it runs in a process of its own."""
 
     def statements(
@@ -115,7 +115,7 @@ class Python(Way):
         return ToolResult("done", python_process.call(tool, values, context))
 
 
-class Program(Way):
+class ProgramRunner(Runner):
     """A callable of aishell that is given the tool, whose programs and blocks it uses."""
 
     def statements(
@@ -127,32 +127,32 @@ class Program(Way):
         return ToolResult("done", dict(_callable(tool)(tool, values, context)))
 
 
-#: `runs` of a file -> the way.
-WAYS: Mapping[str, Way] = {
-    "query": Query(),
-    "statement": PerObject(),
-    "each": PerObject(),
-    "batched": Batched(),
-    "program": Program(),
-    "python": Python(),
+#: `runs` of a file -> what runs it.
+RUNNERS: Mapping[str, Runner] = {
+    "query": QueryRunner(),
+    "statement": ObjectRunner(),
+    "each": ObjectRunner(),
+    "batched": BatchRunner(),
+    "program": ProgramRunner(),
+    "python": PythonRunner(),
 }
 
 
 def find(tool: Tool, values: Mapping[str, Any], context: Context) -> list[Row] | None:
     """The objects `tool` would work on now, None when it has no `find`. Reads only."""
-    return WAYS[tool.runs].find(tool, values, context)
+    return RUNNERS[tool.runs].find(tool, values, context)
 
 
 def statements(
     tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database
 ) -> list[Statement]:
     """The statements a step would send for these objects, for previews and digests. Sends nothing."""
-    return WAYS[tool.runs].statements(tool, values, found, database)
+    return RUNNERS[tool.runs].statements(tool, values, found, database)
 
 
 def run(tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, context: Context) -> ToolResult:
     """Run a tool on the objects `found` (from `find`, frozen before). Raises what stops the step as a whole."""
-    result = WAYS[tool.runs].run(tool, values, found, context)
+    result = RUNNERS[tool.runs].run(tool, values, found, context)
     check_schema(result.output, tool.returns_schema, f"the result of {tool.name}")
     return result
 

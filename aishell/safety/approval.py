@@ -70,7 +70,7 @@ class Request:
     @property
     def parameters(self) -> dict[str, Any]:
         """What was given it, where that is not all said by its statements: of programs, and of what has no SQL."""
-        if self.statements and self.tool.runs not in ("program", "python"):
+        if self.statements and not self.tool.way.calls:
             return {}
         return {name: value for name, value in self.params.items() if value not in (None, [], {})}
 

@@ -80,7 +80,7 @@ def mitigations(tool: Tool) -> Iterable[str]:
         yield f"lock timeout {wait.seconds:g} s, {lock_of(tool).tries} tries"
     if tool.max_execution_time is not None:
         yield f"stopped after {tool.max_execution_time} s"
-    if tool.runs == "batched":
+    if tool.way.batches:
         yield "each batch is a short transaction; it can be stopped between any two"
     if "probe" in tool.blocks:
         yield "the lock is first tried without waiting; if it is held, the object is deferred"
@@ -123,7 +123,7 @@ def _facts(step: Step, tool: Tool, context: Context) -> Iterable[Reason]:
         yield Reason("not archived", "rows are deleted for good, without an archive", Decision.CONFIRM)
     if any(lock.exclusive for lock in felt(tool).values()) and context.busy_sessions:
         yield Reason("live traffic", f"{context.busy_sessions} other sessions use the table now", Decision.CONFIRM)
-    if step.estimate.seconds is None and tool.runs != "python":
+    if step.estimate.seconds is None and not tool.way.unseen:
         yield Reason("estimate", "its duration cannot be estimated", Decision.CONFIRM)
 
 
