@@ -38,7 +38,7 @@ _PASSING = {"max_replica_lag", "max_load", "no_long_transactions"}
 
 
 @dataclass(frozen=True)
-class Cleared:
+class Authorized:
     """What the gates let through: `status` is None when the step may run."""
 
     values: dict[str, Any]
@@ -52,7 +52,7 @@ class Cleared:
     edits: tuple[approval.Edited, ...] = ()
 
 
-def clear(
+def authorize(
     run: Run,
     step: Step,
     tool: Tool,
@@ -62,7 +62,7 @@ def clear(
     approved_by: str | None = None,
     again: bool = False,
     edits: tuple[approval.Edited, ...] = (),
-) -> Cleared:
+) -> Authorized:
     """Judge a step on the facts of this moment and get the approval it needs.
 
     `again`: the parameters are those of the question before, `edits` what was changed of them until then. `approved_by` is set
@@ -71,7 +71,7 @@ def clear(
     """
     objects = _facts(run, tool, values)
     verdict = _verdict(run, step, tool, objects)
-    cleared = Cleared(values, found, verdict, edits=edits)
+    authorized = Authorized(values, found, verdict, edits=edits)
     if verdict.decision is Decision.DENY:
         denied = (f"{r.text} ({r.rule})" for r in verdict.reasons if r.decision is Decision.DENY)
         reasons = "; ".join(dict.fromkeys(denied))  # the policy and the agent's file may both have the rule
@@ -83,39 +83,39 @@ def clear(
         )
         putting_off = all(r.rule in _PASSING for r in verdict.reasons if r.decision is Decision.DENY)
         if putting_off:
-            return replace(cleared, status=StepStatus.SKIPPED, cause=Cause.DEFERRED, reason=f"deferred: {reasons}")
-        return replace(cleared, status=StepStatus.REJECTED, reason=f"refused: {reasons}")
+            return replace(authorized, status=StepStatus.SKIPPED, cause=Cause.DEFERRED, reason=f"deferred: {reasons}")
+        return replace(authorized, status=StepStatus.REJECTED, reason=f"refused: {reasons}")
     if verdict.earned is not None and verdict.earned.granted:
         by = f"{RULE}: {verdict.earned.count} supervised runs"
         run.observer.said(f"{step.id}: {tool.name} runs unasked by {by}")
-        return replace(cleared, approved_by=by, digest=_binding(run, tool, cleared, objects))
+        return replace(authorized, approved_by=by, digest=_binding(run, tool, authorized, objects))
     if verdict.decision is Decision.NOTIFY:
         run.observer.said(f"{step.id}: {tool.name} runs by a policy that only notifies")
     if not verdict.requires_approval:
-        return cleared
+        return authorized
     if approved_by is not None and not approved_by.startswith(RULE):  # what was earned is counted anew each time
-        return replace(cleared, approved_by=approved_by)
+        return replace(authorized, approved_by=approved_by)
     if again:
-        return _approved(run, step, tool, cleared, objects)
+        return _approved(run, step, tool, authorized, objects)
     hooking.guard(run, "before_approval", step)
-    cleared = _approved(run, step, tool, _with_edits(run, step, tool, cleared), objects)
-    became = cleared.status if cleared.status is not None else "approved"
-    hooking.tell(run, "after_approval", step, status=became, error=cleared.reason or "")
-    return cleared
+    authorized = _approved(run, step, tool, _with_edits(run, step, tool, authorized), objects)
+    became = authorized.status if authorized.status is not None else "approved"
+    hooking.tell(run, "after_approval", step, status=became, error=authorized.reason or "")
+    return authorized
 
 
-def _with_edits(run: Run, step: Step, tool: Tool, cleared: Cleared) -> Cleared:
+def _with_edits(run: Run, step: Step, tool: Tool, authorized: Authorized) -> Authorized:
     """The step with the parameters that persons gave it elsewhere: it is asked about with these, under a digest of their own."""
-    values, edits = cleared.values, list[approval.Edited]()
+    values, edits = authorized.values, list[approval.Edited]()
     for edit in run.approvals.edits(run.id, step.index):
         after = approval.edited(tool, values, edit["params"])
         who_ = {name: edit[name] for name in ("by", "uid", "reason")}
         edits.append(approval.Edited.between(values, after, **who_))
         values = after
-    cleared = replace(cleared, edits=tuple(edits))
-    if values == cleared.values:
-        return cleared
-    return replace(cleared, values=values, found=_found(run, step, tool, values, cleared.found))
+    authorized = replace(authorized, edits=tuple(edits))
+    if values == authorized.values:
+        return authorized
+    return replace(authorized, values=values, found=_found(run, step, tool, values, authorized.found))
 
 
 def _facts(run: Run, tool: Tool, values: Mapping[str, Any]) -> list[Row]:
@@ -184,71 +184,73 @@ def calm(run: Run, step: Step, tool: Tool) -> str | None:
     return "; ".join(denied) or None
 
 
-def _approved(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
+def _approved(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: list[Row]) -> Authorized:
     """The answer to a step that asks: from `--yes`, a schedule, a decision bound to this very digest, or a person."""
-    bound = _binding(run, tool, cleared, objects)
-    cleared = replace(cleared, digest=bound)
-    verdict = cleared.verdict
+    bound = _binding(run, tool, authorized, objects)
+    authorized = replace(authorized, digest=bound)
+    verdict = authorized.verdict
     facts = [reason.text for reason in verdict.reasons if reason.decision.rank >= Decision.CONFIRM.rank]
     if preapproved(verdict, run.options.yes, run.job.policy):
-        return _by(run, step, cleared, f"{who()} (--yes)", f"pre-approved by --yes: {'; '.join(facts)}")
+        return _by(run, step, authorized, f"{who()} (--yes)", f"pre-approved by --yes: {'; '.join(facts)}")
     standing = run.options.standing
     if standing is not None and standing_for(verdict, standing, run.job.policy):
-        return _by(run, step, cleared, standing.by, f"pre-approved up to {standing.up_to}: {'; '.join(facts)}")
-    decided = _decided(run, step, tool, cleared, objects)
+        return _by(run, step, authorized, standing.by, f"pre-approved up to {standing.up_to}: {'; '.join(facts)}")
+    decided = _decided(run, step, tool, authorized, objects)
     if decided is not None:
         return decided
     if not run.options.interactive or _people(run, verdict) > 1:
-        return _wait(run, step, tool, cleared, objects)
-    return _asked(run, step, tool, cleared, objects)
+        return _wait(run, step, tool, authorized, objects)
+    return _asked(run, step, tool, authorized, objects)
 
 
-def _asked(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
+def _asked(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: list[Row]) -> Authorized:
     identity = run.job.known_server().identity
-    answer = run.ask(_request(run, step, tool, cleared, objects))
+    answer = run.ask(_request(run, step, tool, authorized, objects))
     asked_to = run.runs.requested(run.id)
     if asked_to == "pause":
-        return _wait(run, step, tool, cleared, objects)
+        return _wait(run, step, tool, authorized, objects)
     if asked_to is not None:
-        return replace(cleared, status=StepStatus.SKIPPED, reason="the run was cancelled while the question was open")
+        return replace(
+            authorized, status=StepStatus.SKIPPED, reason="the run was cancelled while the question was open"
+        )
     if run.job.refresh().identity != identity:
         raise OutgrownError(
             f"the target is another database now (was {identity}, is {run.job.known_server().identity})",
             hint="check the target, and plan again",
         )
     if isinstance(answer, approval.Approve):
-        if _binding(run, tool, cleared, _facts(run, tool, cleared.values)) != cleared.digest:
+        if _binding(run, tool, authorized, _facts(run, tool, authorized.values)) != authorized.digest:
             run.observer.said(f"{step.id}: what was approved has changed since; asking again")
-            found = _found(run, step, tool, cleared.values, cleared.found)
-            return clear(run, step, tool, cleared.values, found, again=True, edits=cleared.edits)
+            found = _found(run, step, tool, authorized.values, authorized.found)
+            return authorize(run, step, tool, authorized.values, found, again=True, edits=authorized.edits)
         now = run.job.judge(step, tool, objects, run_id=run.id)
-        if now.decision.rank > cleared.verdict.decision.rank:
+        if now.decision.rank > authorized.verdict.decision.rank:
             run.observer.said(f"{step.id}: the rules have become stricter since it was approved")
-            return clear(run, step, tool, cleared.values, cleared.found, again=True, edits=cleared.edits)
-        return _by(run, step, cleared, answer.by, answer.reason or "approved at the prompt", answer.terminal)
+            return authorize(run, step, tool, authorized.values, authorized.found, again=True, edits=authorized.edits)
+        return _by(run, step, authorized, answer.by, answer.reason or "approved at the prompt", answer.terminal)
     if isinstance(answer, approval.Edit):
-        values = approval.edited(tool, cleared.values, answer.params)
+        values = approval.edited(tool, authorized.values, answer.params)
         run.runs.event(
             "approval_decided",
             {"status": "modified", "by": answer.by, "params": plain(answer.params)},
             run_id=run.id,
             step_index=step.index,
         )
-        edit = approval.Edited.between(cleared.values, values, by=answer.by, uid=os.getuid())
-        found = _found(run, step, tool, values, cleared.found)
-        return clear(run, step, tool, values, found, again=True, edits=(*cleared.edits, edit))
+        edit = approval.Edited.between(authorized.values, values, by=answer.by, uid=os.getuid())
+        found = _found(run, step, tool, values, authorized.found)
+        return authorize(run, step, tool, values, found, again=True, edits=(*authorized.edits, edit))
     if isinstance(answer, approval.Skip):
-        return replace(cleared, status=StepStatus.SKIPPED, reason=f"skipped by {answer.by}")
+        return replace(authorized, status=StepStatus.SKIPPED, reason=f"skipped by {answer.by}")
     if isinstance(answer, approval.Reject):
-        told = {"status": "rejected", "by": answer.by, "reason": answer.reason, "digest": cleared.digest}
+        told = {"status": "rejected", "by": answer.by, "reason": answer.reason, "digest": authorized.digest}
         subject = run.job.subject(tool)
         happened = [
             ("approval_decided", told | {"subject": plain(subject)}),
             *lost(run, subject, f"rejected by {answer.by}"),
         ]
         run.runs.tell(run.id, step.index, happened)
-        return replace(cleared, status=StepStatus.REJECTED, reason=f"rejected by {answer.by}: {answer.reason}")
-    return _wait(run, step, tool, cleared, objects)
+        return replace(authorized, status=StepStatus.REJECTED, reason=f"rejected by {answer.by}: {answer.reason}")
+    return _wait(run, step, tool, authorized, objects)
 
 
 def _found(run: Run, step: Step, tool: Tool, values: Mapping[str, Any], before: list[Row] | None) -> list[Row] | None:
@@ -264,20 +266,20 @@ def _people(run: Run, verdict: Verdict) -> int:
     return 2 if reviewed and run.job.level == "strict" else 1
 
 
-def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared:
+def _wait(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: list[Row]) -> Authorized:
     """Record the request and leave the step to a person; where nobody is to be waited for, refuse it."""
-    request = _request(run, step, tool, cleared, objects)
+    request = _request(run, step, tool, authorized, objects)
     if run.job.policy.mode == "unattended":
         return replace(
-            cleared,
+            authorized,
             status=StepStatus.REJECTED,
             reason="refused: it needs approval, and the policy's mode is unattended",
         )
     editors = {
-        edit.uid for edit in cleared.edits if edit.uid is not None
+        edit.uid for edit in authorized.edits if edit.uid is not None
     }  # who made it what it is approves no more than who asked
     shown = {
-        "params": cleared.values,
+        "params": authorized.values,
         "parameters": request.parameters,
         "edits": request.edits,
         "environment": run.job.target.environment,
@@ -285,16 +287,16 @@ def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]
         "evidence": step.evidence,
         "estimate": step.estimate,
         "busy_sessions": request.busy_sessions,
-        "found": cleared.found,
+        "found": authorized.found,
         "statements": request.statements,
         "server": request.server,
         "tool": tool.name,
         "risk": tool.risk_level,
-        "reasons": cleared.verdict.reasons,
-        "risks": cleared.verdict.risks,
+        "reasons": authorized.verdict.reasons,
+        "risks": authorized.verdict.risks,
         "undo": tool.undo_text,
         "objects": objects,
-        "people": _people(run, cleared.verdict),
+        "people": _people(run, authorized.verdict),
         "requesters": sorted(
             {*requesters(), *json.loads(run.runs.find(run.id).request).get("requesters", ()), *editors}
         ),
@@ -304,7 +306,7 @@ def _wait(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]
         run.id,
         step.index,
         step.id,
-        cleared.digest or "",
+        authorized.digest or "",
         request.level,
         plain(shown),
         run.job.policy.approval_hours,
@@ -323,27 +325,27 @@ def decide(approval_: str, level: str, target: str, run_id: str) -> tuple[str, s
     return command("approvals", "show", approval_), approve, command("runs", "resume", run_id[:8])
 
 
-def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[Row]) -> Cleared | None:
+def _decided(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: list[Row]) -> Authorized | None:
     """An answer given elsewhere, if it still fits: it is consumed, or void when the database has moved on."""
     row = run.approvals.decided(run.id, step.index)
     if row is None:
         return None
     if row.status in ("rejected", "expired"):
         reason, cause = _refused(run, row)
-        return replace(cleared, status=StepStatus.REJECTED, reason=reason, cause=cause)
+        return replace(authorized, status=StepStatus.REJECTED, reason=reason, cause=cause)
     if row.status == "modified":  # its parameters are in `cleared`, and nobody has seen what they come to
         run.approvals.close(row.id, "consumed")
         return None
     shown = json.loads(row.request)
     frozen, moved = shown["found"], None
-    if frozen is not None and cleared.found is not None:
+    if frozen is not None and authorized.found is not None:
         # Only what was approved is worked on; what has come since waits for another night.
-        now_found = tool.among(frozen, cleared.found)
+        now_found = tool.among(frozen, authorized.found)
         named = [{name: row.get(name) for name in tool.key} for row in frozen]
-        if len(now_found) < len(tool.among(named, cleared.found)):
+        if len(now_found) < len(tool.among(named, authorized.found)):
             moved = "another object has this name now"
-        cleared = replace(cleared, found=now_found)
-    bound = _binding(run, tool, replace(cleared, found=frozen if frozen is not None else cleared.found), objects)
+        authorized = replace(authorized, found=now_found)
+    bound = _binding(run, tool, replace(authorized, found=frozen if frozen is not None else authorized.found), objects)
     grown = moved or approval.outgrown(shown["objects"], objects)
     if bound != row.digest or grown:
         run.approvals.close(row.id, "void")
@@ -352,7 +354,7 @@ def _decided(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: list[R
         )
         return None
     run.approvals.close(row.id, "consumed")
-    return replace(cleared, approved_by=row.decided_by, digest=bound)
+    return replace(authorized, approved_by=row.decided_by, digest=bound)
 
 
 def refusal(run: Run, step: Step) -> tuple[str, Cause | None] | None:
@@ -374,38 +376,38 @@ def _refused(run: Run, row: Record) -> tuple[str, Cause | None]:
     return f"rejected by {row.decided_by}: {row.reason}", None
 
 
-def _by(run: Run, step: Step, cleared: Cleared, by: str, reason: str, terminal: str | None = None) -> Cleared:
-    told = {"status": "approved", "by": by, "reason": reason, "digest": cleared.digest, "terminal": terminal}
+def _by(run: Run, step: Step, authorized: Authorized, by: str, reason: str, terminal: str | None = None) -> Authorized:
+    told = {"status": "approved", "by": by, "reason": reason, "digest": authorized.digest, "terminal": terminal}
     run.runs.event("approval_decided", told, run_id=run.id, step_index=step.index)
-    return replace(cleared, approved_by=by)
+    return replace(authorized, approved_by=by)
 
 
-def _binding(run: Run, tool: Tool, cleared: Cleared, objects: Sequence[Row]) -> str:
+def _binding(run: Run, tool: Tool, authorized: Authorized, objects: Sequence[Row]) -> str:
     """Bound to the objects' names and definitions, not to their figures: sizes move while a person thinks."""
-    texts = [s.text for s in run.job.statements(tool, cleared.values, cleared.found)]
+    texts = [s.text for s in run.job.statements(tool, authorized.values, authorized.found)]
     job = run.job
     rules = approval.governing(job.policy, job.config, job.target, job.level)
-    return approval.binding(tool, plain(cleared.values), texts, job.known_server().identity, plain(objects), rules)
+    return approval.binding(tool, plain(authorized.values), texts, job.known_server().identity, plain(objects), rules)
 
 
-def _request(run: Run, step: Step, tool: Tool, cleared: Cleared, objects: Sequence[Row]) -> approval.Request:
+def _request(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: Sequence[Row]) -> approval.Request:
     server = run.job.known_server()
     place = run.job.database.credentials
     return approval.Request(
         run_id=run.id,
         step=step,
         tool=tool,
-        params=cleared.values,
+        params=authorized.values,
         target=run.job.target,
         server=f"{server.product} {server.version_text} at {place.display}, database {server.database}",
-        statements=run.job.sent(tool, cleared.values, cleared.found),
-        verdict=cleared.verdict,
-        digest=cleared.digest or "",
+        statements=run.job.sent(tool, authorized.values, authorized.found),
+        verdict=authorized.verdict,
+        digest=authorized.digest or "",
         tables=tuple(table_of(row) for row in objects),
         busy_sessions=sum(int(row.get("busy_sessions") or 0) for row in objects),
         blockers=server.oldest_transaction,
-        others=_others(run, step, tool) if cleared.verdict.decision is Decision.CONFIRM else (),
-        edits=cleared.edits,
+        others=_others(run, step, tool) if authorized.verdict.decision is Decision.CONFIRM else (),
+        edits=authorized.edits,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from aishell.databases.base import Session, Statement
 from aishell.errors import AishellError, DatabaseError, StepError, UnexpectedError
 from aishell.execution import denied, earning, hooking, nights
-from aishell.execution.authorize import CALM_POLL, WAIT_FOR_CALM, Cleared, calm, clear
+from aishell.execution.authorize import CALM_POLL, WAIT_FOR_CALM, Authorized, authorize, calm
 from aishell.execution.blocking import holders
 from aishell.execution.closing import CLOSED, Closing
 from aishell.execution.costs import cost_of
@@ -27,7 +27,7 @@ from aishell.planning.variables import resolve
 from aishell.registry.hooks import Call
 from aishell.registry.tool import Tool
 from aishell.running import dispatch, undoing
-from aishell.running.batch_checkpoint import Reached
+from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.context import Context, InDoubtError, ObjectResult, ToolResult, label_of
 from aishell.running.identity import settled
 from aishell.running.results import conclude
@@ -58,7 +58,7 @@ class Earlier:
     found: Sequence[Row] | None
     done: Sequence[ObjectResult] = ()
     approved_by: str | None = None
-    reached: Reached | None = None
+    checkpoint: BatchCheckpoint | None = None
     interrupted: bool = False  # nobody saw the end of what it had sent
 
 
@@ -69,7 +69,7 @@ class _Record:
     happened: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     objects: list[dict[str, Any]] = field(default_factory=list)
     server_session: str = ""
-    crowd: threading.Event = field(default_factory=threading.Event)  # others were seen waiting for our locks
+    waiting: threading.Event = field(default_factory=threading.Event)  # others were seen waiting for our locks
 
     def take(self) -> list[tuple[str, Mapping[str, Any]]]:
         """What happened since it was asked last; a batch is written down while the next one runs."""
@@ -77,9 +77,9 @@ class _Record:
         del self.happened[: len(happened)]  # others add to this very list meanwhile
         return happened
 
-    def take_crowd(self) -> bool:
-        seen = self.crowd.is_set()
-        self.crowd.clear()
+    def take_waiting(self) -> bool:
+        seen = self.waiting.is_set()
+        self.waiting.clear()
         return seen
 
 
@@ -108,45 +108,45 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
         found, extras = _objects(run, step, tool, values, earlier)
         if tool.undoing and not found and not (earlier and earlier.done):
             return _idle(run, step, tool, values, result, "nothing to take back: all is as it was")
-        cleared = clear(run, step, tool, values, found, approved_by=earlier.approved_by if earlier else None)
-        idle = cleared.found is not None and not cleared.found and not (earlier and earlier.done)
-        if cleared.status is None and not idle:
-            cleared = _let(run, step, tool, cleared)
-        values, found = cleared.values, cleared.found
+        authorized = authorize(run, step, tool, values, found, approved_by=earlier.approved_by if earlier else None)
+        idle = authorized.found is not None and not authorized.found and not (earlier and earlier.done)
+        if authorized.status is None and not idle:
+            authorized = _let(run, step, tool, authorized)
+        values, found = authorized.values, authorized.found
     except (StepError, DatabaseError, UnexpectedError) as error:
         return record(run, step, replace(result, error=_told(error)))
     except AishellError:
         raise
     except (Exception, SystemExit) as error:  # a constraint may be somebody else's
         return record(run, step, replace(result, error=_told(unexpected(error))))
-    if cleared.status is not None:
+    if authorized.status is not None:
         return record(
             run,
             step,
             replace(
                 result,
-                status=cleared.status,
-                cause=cleared.cause,
-                reason=cleared.reason,
-                approved_by=cleared.approved_by,
+                status=authorized.status,
+                cause=authorized.cause,
+                reason=authorized.reason,
+                approved_by=authorized.approved_by,
             ),
         )
     if idle:
         reason = "nothing to do: no object needs it now" + (f" ({len(extras)} not in the plan)" if extras else "")
         return _idle(run, step, tool, values, result, reason)
-    result = replace(result, params=plain(values), approved_by=cleared.approved_by, attempts=before + 1)
-    return _run(run, step, tool, cleared, result, earlier)
+    result = replace(result, params=plain(values), approved_by=authorized.approved_by, attempts=before + 1)
+    return _run(run, step, tool, authorized, result, earlier)
 
 
-def _let(run: Run, step: Step, tool: Tool, cleared: Cleared) -> Cleared:
+def _let(run: Run, step: Step, tool: Tool, authorized: Authorized) -> Authorized:
     """What is let through when the hooks before a step have let it: the gates are asked again, for a hook can take an hour."""
     run.guarded.add(step.id)
     if not hooking.guard(run, "before_step", step):
-        return cleared
+        return authorized
     if run.options.left <= 0:
-        return replace(cleared, status=StepStatus.SKIPPED, cause=Cause.DEFERRED, reason=f"deferred: {CLOSED}")
-    anew = clear(run, step, tool, cleared.values, cleared.found, approved_by=cleared.approved_by)
-    return replace(anew, digest=anew.digest or cleared.digest)
+        return replace(authorized, status=StepStatus.SKIPPED, cause=Cause.DEFERRED, reason=f"deferred: {CLOSED}")
+    anew = authorize(run, step, tool, authorized.values, authorized.found, approved_by=authorized.approved_by)
+    return replace(anew, digest=anew.digest or authorized.digest)
 
 
 def _idle(run: Run, step: Step, tool: Tool, values: dict[str, Any], result: StepResult, reason: str) -> StepResult:
@@ -155,11 +155,13 @@ def _idle(run: Run, step: Step, tool: Tool, values: dict[str, Any], result: Step
     return record(run, step, replace(result, status=StepStatus.SKIPPED, cause=Cause.IDLE, output=output, reason=reason))
 
 
-def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult, earlier: Earlier | None) -> StepResult:
-    values, found = cleared.values, cleared.found
+def _run(
+    run: Run, step: Step, tool: Tool, authorized: Authorized, result: StepResult, earlier: Earlier | None
+) -> StepResult:
+    values, found = authorized.values, authorized.found
     started = time.monotonic()  # here: what a person takes to approve is not the step's
     try:
-        _start_in_turn(run, step, tool, cleared, result, earlier)
+        _start_in_turn(run, step, tool, authorized, result, earlier)
     except earning.NoLongerEarnedError as error:
         run.observer.said(f"{step.id}: {error.message}; it is judged anew")
         return execute(run, step, earlier)
@@ -168,9 +170,9 @@ def _run(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult,
     record_ = _Record()
     context = _context(run, step, tool, record_, result.attempts)
     if earlier:
-        context.reached, context.interrupted = earlier.reached, earlier.interrupted
-        if earlier.reached is not None:
-            context.closes = Closing(run, step, earlier.reached.seconds).closes
+        context.checkpoint, context.interrupted = earlier.checkpoint, earlier.interrupted
+        if earlier.checkpoint is not None:
+            context.closes = Closing(run, step, earlier.checkpoint.seconds).closes
         context.earlier = [one.after for one in earlier.done if one.after is not None]
     run.job.sending.open(context.marker, record_.happened)
     try:
@@ -267,31 +269,37 @@ def _objects_of(run: Run, step: Step) -> Sequence[Row]:
 
 
 def _start_in_turn(
-    run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult, earlier: Earlier | None
+    run: Run, step: Step, tool: Tool, authorized: Authorized, result: StepResult, earlier: Earlier | None
 ) -> None:
     """Start the step; where other runs have taken the last call of the tool since it was judged, wait for the next."""
     deadline = time.monotonic() + WAIT_FOR_CALM
     while True:
         try:
-            return _start(run, step, tool, cleared, result, earlier)
+            return _start(run, step, tool, authorized, result, earlier)
         except calls.TooManyCallsError:
             if time.monotonic() > deadline or run.options.left < 0 or run.cancelled.wait(CALM_POLL):
                 raise
 
 
-def _start(run: Run, step: Step, tool: Tool, cleared: Cleared, result: StepResult, earlier: Earlier | None) -> None:
+def _start(
+    run: Run, step: Step, tool: Tool, authorized: Authorized, result: StepResult, earlier: Earlier | None
+) -> None:
     """The intent, durable before anything is sent."""
-    found = earlier.found if earlier and earlier.found is not None else cleared.found
+    found = earlier.found if earlier and earlier.found is not None else authorized.found
     values = {
         "attempt": result.attempts,
-        "params": canonical(audit.redact(plain(cleared.values))),
-        "digest": cleared.digest,
+        "params": canonical(audit.redact(plain(authorized.values))),
+        "digest": authorized.digest,
         "idempotency_key": f"{run.id}:{step.index}",
         "found": canonical(pack(found)) if found is not None else None,
-        "approved_by": cleared.approved_by,
+        "approved_by": authorized.approved_by,
     }
     subject = earning.begun(run, step, tool)
-    earned = cleared.verdict.earned if cleared.verdict.earned is not None and cleared.verdict.earned.granted else None
+    earned = (
+        authorized.verdict.earned
+        if authorized.verdict.earned is not None and authorized.verdict.earned.granted
+        else None
+    )
     lost = (
         earning.lost(run, subject, f"{step.id} undoes its work") if subject is not None and subject.takes_back else []
     )
@@ -332,10 +340,10 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
 
     checked = time.monotonic()
 
-    def batch_ended(reached: Reached, batch: Mapping[str, Any]) -> str | None:
+    def batch_ended(checkpoint: BatchCheckpoint, batch: Mapping[str, Any]) -> str | None:
         nonlocal checked
-        happened = [*kept.take(), ("batch_committed", {"number": reached.batches, **plain(batch)})]
-        asked = run.runs.batch_ended(run.id, run.owner, step.index, reached.text(), happened)
+        happened = [*kept.take(), ("batch_committed", {"number": checkpoint.batches, **plain(batch)})]
+        asked = run.runs.batch_ended(run.id, run.owner, step.index, checkpoint.text(), happened)
         run.asked_to = run.asked_to or asked
         if run.cancelled.is_set() or run.asked_to:
             raise DatabaseError("stopped between two batches", kind="cancelled")
@@ -386,7 +394,7 @@ def _context(run: Run, step: Step, tool: Tool, record_: _Record | None = None, a
         on_session=session_changed,
         on_batch=batch_ended,
         others_ran=lambda: run.runs.others_ran(run.id),
-        crowded=kept.take_crowd,
+        waiters_seen=kept.take_waiting,
         archives=run.job.archives,
         backups=run.job.backups,
         expected_rows=next((item.value for item in step.evidence if item.metric == "old_rows"), None),

@@ -19,7 +19,7 @@ WAITERS_POLL = 0.25
 
 class _Watched(Protocol):
     server_session: str
-    crowd: threading.Event
+    waiting: threading.Event
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def watched(run: Run, step: Step, tool: Tool, kept: _Watched) -> Iterator[None]:
 
     def waiters(row: Row) -> None:
         if row["waiting"]:
-            kept.crowd.set()
+            kept.waiting.set()
 
     if tool.read_only:
         yield

@@ -14,7 +14,7 @@ from aishell.models import Cause, Plan, Row, StepResult, StepStatus, plain
 from aishell.packing import unpack
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
-from aishell.running.batch_checkpoint import Reached
+from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.context import ALL_OR_NONE, Context, ObjectResult, label_of
 from aishell.running.per_object import clean, wait_for_end
 from aishell.running.results import so_far
@@ -92,11 +92,11 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
     through = {result.label for result in done}
     left = [item for item in found or [{}] if label_of(tool, values, item) not in through]
     ended = row.status == StepStatus.PENDING  # the statement's end was seen: there is no doubt
-    reached = _reached(run, row, tool, ended=ended)
-    unseen = not ended or (reached is not None and reached.unseen > 0)
-    earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by, reached, interrupted=unseen)
+    checkpoint = _checkpoint(run, row, tool, ended=ended)
+    unseen = not ended or (checkpoint is not None and checkpoint.unseen > 0)
+    earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by, checkpoint, interrupted=unseen)
     # Written down before the first batch is through: the one transaction of rows that no key tells apart was being committed.
-    committing = tool.archives == "load" and reached is not None and not reached.batches and not ended
+    committing = tool.archives == "load" and checkpoint is not None and not checkpoint.batches and not ended
     if not committing and (ended or tool.repeatable):
         for item in left:
             clean(tool, {**values, **item}, context)
@@ -117,26 +117,26 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
         )
     if decision == "retry":
         return earlier
-    if decision == "done" and committing and reached is not None:
-        return replace(earlier, reached=replace(reached, batches=1))  # what it came to is looked up in the table
+    if decision == "done" and committing and checkpoint is not None:
+        return replace(earlier, checkpoint=replace(checkpoint, batches=1))  # what it came to is looked up in the table
     return record(run, step, _said(run, row, decision, ALL_OR_NONE if committing else UNKNOWN))
 
 
-def _reached(run: Run, row: Record, tool: Tool, *, ended: bool) -> Reached | None:
+def _checkpoint(run: Run, row: Record, tool: Tool, *, ended: bool) -> BatchCheckpoint | None:
     """How far a batched step had come; what it had done is told whatever becomes of it now.
 
     A doubt is written down before anything else is done: the step may fail before it comes to the batch in question.
     """
-    reached = Reached.of(row.reached) if row.reached else None
+    checkpoint = BatchCheckpoint.of(row.reached) if row.reached else None
     if not ended and tool.way.batches and tool.archives != "write":  # of an archive's chunks the files tell
-        if reached is None and tool.archives != "load":
-            reached = Reached(None)
-        if reached is not None:
-            reached = reached.looked_up(UNSEEN) if tool.archives == "delete" else reached.interrupted()
-            asked = run.runs.step_cut_off(run.id, run.owner, row.step_index, reached.text())
+        if checkpoint is None and tool.archives != "load":
+            checkpoint = BatchCheckpoint(None)
+        if checkpoint is not None:
+            checkpoint = checkpoint.looked_up(UNSEEN) if tool.archives == "delete" else checkpoint.interrupted()
+            asked = run.runs.step_cut_off(run.id, run.owner, row.step_index, checkpoint.text())
             run.asked_to = run.asked_to or asked
-    if reached is not None:
-        output = plain(so_far(tool, reached.figures()))
+    if checkpoint is not None:
+        output = plain(so_far(tool, checkpoint.figures()))
         run.begun[row.step_id] = replace(
             result_of(run.plan, row),
             status=StepStatus.PENDING,
@@ -145,7 +145,7 @@ def _reached(run: Run, row: Record, tool: Tool, *, ended: bool) -> Reached | Non
             reason="interrupted",
             cause=None,
         )
-    return reached
+    return checkpoint
 
 
 def _said(run: Run, row: Record, decision: str | None, why: str) -> StepResult:

@@ -7,7 +7,7 @@ from typing import Any
 from aishell.agents.log_cleanup.summary import DELETES, at_least
 from aishell.models import StepStatus
 from aishell.reporting.units import duration
-from aishell.running.batch_checkpoint import Reached
+from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.state.connection import Record
 from aishell.state.headway import headway
 
@@ -19,7 +19,7 @@ def so_far(step: Record) -> dict[str, Any] | None:
     """
     if step.tool not in DELETES or not step.attempt or step.status not in (StepStatus.STARTED, StepStatus.PENDING):
         return None
-    figures = (Reached.of(step.reached) if step.reached else Reached(None)).figures()
+    figures = (BatchCheckpoint.of(step.reached) if step.reached else BatchCheckpoint(None)).figures()
     least = step.status == StepStatus.STARTED or bool(at_least(figures))
     return {"rows_deleted": figures["rows_deleted"], "at_least": least}
 

@@ -17,7 +17,7 @@ from aishell.archives.reader import Reader
 from aishell.databases.base import Outcome, Session, Statement
 from aishell.errors import ArchiveError, DatabaseError, StepError
 from aishell.models import Row
-from aishell.running.batch_checkpoint import Reached
+from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.batched import Batch, Batches
 from aishell.running.context import ToolResult, label_of
 from aishell.running.identity import demand_same
@@ -68,7 +68,7 @@ class Deleting(Batches):
                 )
         return manifest
 
-    def _begin(self, row: Row) -> Reached:
+    def _begin(self, row: Row) -> BatchCheckpoint:
         now = self._query("find", self.values)  # what was found when the step began may be of last night
         if now and now[0].get("obstacle"):
             raise StepError(
@@ -76,11 +76,11 @@ class Deleting(Batches):
                 "archive has",
                 hint="run the clean-up again: it is planned anew",
             )
-        reached = self._taken_up(0)
-        self._doubtful = {reached.position, reached.position + 1} if self.context.interrupted else set[int]()
+        checkpoint = self._taken_up(0)
+        self._doubtful = {checkpoint.position, checkpoint.position + 1} if self.context.interrupted else set[int]()
         interrupted = int(self.context.interrupted)
-        self.notes.begin(reached.position)
-        return replace(reached, uncounted=max(0, reached.uncounted - interrupted))
+        self.notes.begin(checkpoint.position)
+        return replace(checkpoint, uncounted=max(0, checkpoint.uncounted - interrupted))
 
     def _batch(self, values: Mapping[str, Any]) -> Batch | None:
         number = values["position"]
@@ -173,12 +173,13 @@ class Deleting(Batches):
 
     def _miss(self, rows: int) -> None:
         """So many rows may be missing from the count."""
-        missing = self.reached.assumed + rows
-        self.reached = replace(self.reached, uncounted=self.reached.uncounted + 1, assumed=missing)
+        missing = self.checkpoint.assumed + rows
+        self.checkpoint = replace(self.checkpoint, uncounted=self.checkpoint.uncounted + 1, assumed=missing)
 
     def _stays(self, rows: int) -> None:
         """A chunk that is not what was archived: so many rows of it are left for another night, and known to be after a kill."""
-        self.reached = replace(self.reached, left=self.reached.left + rows, stayed=(*self.reached.stayed, self._number))
+        stayed = (*self.checkpoint.stayed, self._number)
+        self.checkpoint = replace(self.checkpoint, left=self.checkpoint.left + rows, stayed=stayed)
 
     def _lose(self) -> None:
         self._doubtful.add(self._number)
@@ -186,7 +187,7 @@ class Deleting(Batches):
     def _finish(self, row: Row, stopped: str | None) -> Row:
         chunks = self.reader.manifest.chunks
         after = super()._finish({**row, "upto": chunks[-1].upto if chunks else 0}, stopped)
-        left = self.reached.left  # of which a later chunk may have taken some along
+        left = self.checkpoint.left  # of which a later chunk may have taken some along
         if after.get("remaining") is not None:
             left = min(left, int(after["remaining"]))
         return {**after, "rows_left": left, "ok": not left and bool(after.get("ok", True))}

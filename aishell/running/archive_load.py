@@ -17,7 +17,7 @@ from aishell.databases.base import Outcome, Session, Statement
 from aishell.engines import profile
 from aishell.errors import DatabaseError, StepError
 from aishell.models import Row
-from aishell.running.batch_checkpoint import Reached
+from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.batched import Batch, Batches
 from aishell.running.context import ALL_OR_NONE, InDoubtError, ToolResult, label_of
 from aishell.running.identity import demand_same
@@ -83,18 +83,18 @@ class Loading(Batches):
         places = [self.names.index(name) for name in key]
         return len({hash(tuple(map(str, (row[place] for place in places)))) for lot in self._rows() for row in lot})
 
-    def _begin(self, row: Row) -> Reached:
+    def _begin(self, row: Row) -> BatchCheckpoint:
         if row.get("obstacle"):
             raise StepError(
                 f"{label_of(self.tool, self.values, row)} {row['obstacle']}: a load that is interrupted could not be made good",
                 hint="give it a primary key of archived columns, or load into another table",
             )
-        reached = self._taken_up(0)
-        if not reached.batches:
-            return Reached(0, uncounted=reached.uncounted)  # what was not committed is loaded anew
-        for rows, postponed in islice(self.lots, reached.position):  # go past what is loaded
+        checkpoint = self._taken_up(0)
+        if not checkpoint.batches:
+            return BatchCheckpoint(0, uncounted=checkpoint.uncounted)  # what was not committed is loaded anew
+        for rows, postponed in islice(self.lots, checkpoint.position):  # go past what is loaded
             self._count(rows, postponed)
-        return reached
+        return checkpoint
 
     def _count(self, rows: Sequence[Values], postponed: bool) -> None:
         self._sent_rows += len(rows)
@@ -102,7 +102,7 @@ class Loading(Batches):
 
     def _batch(self, values: Mapping[str, Any]) -> Batch | None:
         if values.get("whole"):
-            if self.reached.batches:
+            if self.checkpoint.batches:
                 return None
             lot: Sequence[Values] = ()
             postponed = False
@@ -151,7 +151,7 @@ class Loading(Batches):
                     self._count(rows, postponed)
                     count += self._insert(session, statement, rows, without=postponed) if rows else 0
                     self.context.progress(count, self.values["archived_rows"], f"{count:,} rows")
-                self.context.on_batch(Reached(0, rows=count), {"upto": 0, "rows": 0, "committing": count})
+                self.context.on_batch(BatchCheckpoint(0, rows=count), {"upto": 0, "rows": 0, "committing": count})
                 ending = True
         except DatabaseError as error:
             if ending and error.kind == "connection_lost":
@@ -187,7 +187,7 @@ class Loading(Batches):
         doubt, left = (sum(getattr(one, name) for one in self.shares) for name in ("doubt", "left"))
         told = {"rows_left_out": left, "rows_in_doubt": doubt, "rows_postponed": self._postponed}
         sent = sum(one.loaded for one in self.shares) if row.get("whole") else self._sent_rows
-        return {**after, "rows_left": sent - self.reached.rows, **told}
+        return {**after, "rows_left": sent - self.checkpoint.rows, **told}
 
     def _left(self, after: Row) -> str:
         there, archived = int(after["rows_now"]), int(self.values["archived_rows"])

@@ -17,7 +17,7 @@ from aishell.databases.base import Outcome, Session
 from aishell.errors import ArchiveError, DatabaseError
 from aishell.folders import folder_name
 from aishell.models import Row, now
-from aishell.running.batch_checkpoint import Reached
+from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.batched import Batch, Batches
 from aishell.running.context import ToolResult, label_of
 from aishell.running.following import Following
@@ -72,18 +72,18 @@ class Writing(Batches):
     def _open(self) -> Session:
         return self.context.reading()
 
-    def _begin(self, row: Row) -> Reached:
+    def _begin(self, row: Row) -> BatchCheckpoint:
         folder = self._folder(row)
         ending = f"{self.context.run_id[:8]}-{self.context.step_id}"
         taken_up = shelf.taken_up(folder, ending)
         if taken_up is not None and (taken_up / MANIFEST).is_file():
             # Killed after the archive got its name and before the step's end was written down.
             self._made = shelf.read_manifest(taken_up)
-            return Reached(None, self._made.rows)
+            return BatchCheckpoint(None, self._made.rows)
         made = taken_up or folder / f"{now()[:19].replace('-', '').replace(':', '')}Z-{ending}"
         self.writer = Writer(made, self._manifest(row, made.name))
         chunks = self.writer.chunks
-        earlier = self.context.reached or Reached(row.get("position"))
+        earlier = self.context.checkpoint or BatchCheckpoint(row.get("position"))
         position = chunks[-1].upto if chunks else row.get("position")
         self._through = bool(chunks) and position is None
         return replace(earlier, position=position, rows=self.writer.rows, batches=len(chunks), uncounted=0)
@@ -196,7 +196,7 @@ class Writing(Batches):
         self.writer.settle()
         demand_same(self.tool, {**self.values, **row}, self.context, self._live())
         # Where the walk came to its end, all of the table counts: rows behind its newest old one, too.
-        check = self._verified({**row, "upto": row.get("finish") if stopped is None else self.reached.position})
+        check = self._verified({**row, "upto": row.get("finish") if stopped is None else self.checkpoint.position})
         if check.get("ok") and check["rows_now"] > self.writer.rows and self.newest is not None:
             return {"ok": False}  # the rows do not lie in the order of their dates
         if not check.get("ok") or check["rows_now"] > self.writer.rows:

@@ -12,7 +12,7 @@ from aishell.packing import pack, unpack
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class BatchCheckpoint:
     """`position`: where the next batch begins, in the tool's own terms. `seconds`: all that passed between the begin of the first
     batch and the end of the last, pauses that were asked for aside; `longest`: what the database took for one, in seconds.
 
@@ -52,11 +52,11 @@ class Reached:
         """Rows of a limit that may have been used up."""
         return self.rows + self.assumed
 
-    def interrupted(self) -> Reached:
+    def interrupted(self) -> BatchCheckpoint:
         """As it is to be taken after an interruption that nobody saw the end of: what may have run is assumed to have run."""
         return replace(self, uncounted=self.uncounted + 1, assumed=self.assumed + self.pending, pending=0)
 
-    def looked_up(self, chunks: int) -> Reached:
+    def looked_up(self, chunks: int) -> BatchCheckpoint:
         """As it is to be taken after an interruption, where so many chunks can be asked whether they are gone."""
         return replace(self, unseen=max(self.unseen, chunks))
 
@@ -79,7 +79,7 @@ class Reached:
         return json.dumps(pack(asdict(self)), ensure_ascii=False)
 
     @classmethod
-    def of(cls, text: str) -> Reached:
+    def of(cls, text: str) -> BatchCheckpoint:
         known: dict[str, Any] = unpack(json.loads(text))
         lists = {name: tuple(known.get(name, ())) for name in ("stayed", "partly")}
         return cls(**{**known, **lists})

@@ -15,7 +15,7 @@ from aishell.errors import DatabaseError
 from aishell.models import Row
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
-from aishell.running.batch_checkpoint import Reached
+from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.context import Context, ObjectResult, ToolResult, label_of
 from aishell.running.identity import demand_same
 from aishell.running.pacing import Pace, Room, within
@@ -73,7 +73,7 @@ class Batches:
     def __init__(self, tool: Tool, values: Mapping[str, Any], context: Context) -> None:
         self.tool, self.values, self.context = tool, values, context
         self.session: Session | None = None
-        self.reached = Reached(None)
+        self.checkpoint = BatchCheckpoint(None)
         self.room = Room()
         self.newest: Any = None  # the position of the newest old row, by an index; behind it none is expected
         self.capped = values.get("max_rows") is not None and "most" in tool.blocks["do"].names
@@ -97,16 +97,16 @@ class Batches:
                     self._asking.close(cancel=True)
                     self._close()
         result = conclude(self.tool, self.values, results, self.context)
-        worked = result.status == "skipped" and self.reached.rows > 0
+        worked = result.status == "skipped" and self.checkpoint.rows > 0
         return replace(result, status="done") if worked else result
 
     def _extent(self, row: Row) -> ObjectResult:
         started = time.monotonic()
-        self.reached = self._begin(row)
+        self.checkpoint = self._begin(row)
         self.context.so_far = so_far(self.tool, self._figures())
         self.pace = Pace(
             float(self.values.get("batch_target_ms") or TARGET_MS) / 1000,
-            self.reached.size or self.tool.batch,
+            self.checkpoint.size or self.tool.batch,
             float(row.get("rows_per_unit") or 1),
             capped=self.capped,
         )
@@ -115,7 +115,7 @@ class Batches:
             stopped = self._sweep(row)
             self._recorded()
             if stopped is None:
-                self.reached = replace(self.reached, unseen=0)  # there is no chunk that was not looked at
+                self.checkpoint = replace(self.checkpoint, unseen=0)  # there is no chunk that was not looked at
             after = self._finish(row, stopped)
             label = label_of(self.tool, self.values, row)
             seconds = time.monotonic() - started
@@ -125,21 +125,21 @@ class Batches:
             if self.newest is not None:
                 self.newest = None  # the rows do not lie in the order of their dates: on to the end
                 continue
-            if self.reached.sweep == self.sweeps:
+            if self.checkpoint.sweep == self.sweeps:
                 return ObjectResult(label, "deferred", row, after, self._left(after), seconds)
-            sweep = self.reached.sweep + 1
-            self.reached = replace(self.reached, position=row.get("position"), sweep=sweep)
+            sweep = self.checkpoint.sweep + 1
+            self.checkpoint = replace(self.checkpoint, position=row.get("position"), sweep=sweep)
 
-    def _begin(self, row: Row) -> Reached:
+    def _begin(self, row: Row) -> BatchCheckpoint:
         """Where to begin: at the start, or where an earlier process stopped."""
         return self._taken_up(row.get("position"))
 
-    def _taken_up(self, start: Any) -> Reached:
+    def _taken_up(self, start: Any) -> BatchCheckpoint:
         """What an earlier process wrote down; where it was killed before that, its first batches may have run all the same.
 
         What has to be looked up is an interruption like any other here: who looks takes it back.
         """
-        known = self.context.reached or Reached(start, uncounted=int(self.context.interrupted))
+        known = self.context.checkpoint or BatchCheckpoint(start, uncounted=int(self.context.interrupted))
         if known.position is None and not known.batches:
             known = replace(known, position=start)
         return replace(known, uncounted=known.uncounted + 1) if known.unseen else known
@@ -155,17 +155,17 @@ class Batches:
     def _sweep(self, row: Row) -> str | None:
         """Batch after batch from the position on; why it stopped before the end, None at the end."""
         limit, pause = self.values.get("max_rows"), float(self.values.get("sleep") or 0)
-        if (closed := self.context.closes(self.reached.longest)) is not None:
+        if (closed := self.context.closes(self.checkpoint.longest)) is not None:
             return closed
         began = time.monotonic()
         while True:
-            size, most = self._share(row, None if limit is None else max(0, int(limit) - self.reached.spent))
+            size, most = self._share(row, None if limit is None else max(0, int(limit) - self.checkpoint.spent))
             if size == 0:
                 return ENOUGH
             promised = most if self.promises else None
             if promised is not None and (stop := self._promise(promised)) is not None:
                 return stop
-            where = {"position": self.reached.position, "size": size, "skip": size - 1, "most": most}
+            where = {"position": self.checkpoint.position, "size": size, "skip": size - 1, "most": most}
             batch = self._batch({**self.values, **row, **where})
             if batch is None:
                 return None
@@ -173,16 +173,16 @@ class Batches:
                 return ENOUGH
             rows, ended = batch.outcome.count, time.monotonic()
             self.pace.took(batch.seconds, rows, batch.size or size)
-            self.reached = replace(
-                self.reached,
+            self.checkpoint = replace(
+                self.checkpoint,
                 position=batch.upto,
-                rows=self.reached.rows + rows,
-                batches=self.reached.batches + 1,
-                seconds=self.reached.seconds + ended - began,
-                longest=max(self.reached.longest, batch.seconds),
+                rows=self.checkpoint.rows + rows,
+                batches=self.checkpoint.batches + 1,
+                seconds=self.checkpoint.seconds + ended - began,
+                longest=max(self.checkpoint.longest, batch.seconds),
                 size=self.pace.size,
                 pending=0,
-                unseen=max(0, self.reached.unseen - 1),
+                unseen=max(0, self.checkpoint.unseen - 1),
             )
             began = ended
             self.context.so_far = so_far(self.tool, self._figures())
@@ -195,9 +195,9 @@ class Batches:
                 return None
             if stop is not None:
                 return stop
-            if self.context.crowded():
+            if self.context.waiters_seen():
                 self.pace.slower()
-            if (closed := self.context.closes(pause + self.reached.longest)) is not None:
+            if (closed := self.context.closes(pause + self.checkpoint.longest)) is not None:
                 return closed
             self._make_room()
             if pause:
@@ -222,8 +222,8 @@ class Batches:
 
     def _promise(self, rows: int) -> str | None:
         """Have it written down, before the next batch is sent, that it may take so many rows; why to stop instead."""
-        self.reached = replace(self.reached, pending=rows)
-        self._told = {**(self._told or {"upto": self.reached.position, "rows": 0}), "promised": rows}
+        self.checkpoint = replace(self.checkpoint, pending=rows)
+        self._told = {**(self._told or {"upto": self.checkpoint.position, "rows": 0}), "promised": rows}
         return self._recorded()
 
     def _record(self) -> str | None:
@@ -234,7 +234,7 @@ class Batches:
         told, self._told = self._told, None
         before, self._recording = (
             self._recording,
-            self._recorder.submit(self.context.on_batch, self.reached, told or {}),
+            self._recorder.submit(self.context.on_batch, self.checkpoint, told or {}),
         )
         return before.result() if before is not None else None
 
@@ -312,7 +312,7 @@ class Batches:
 
     def _do(self, values: Mapping[str, Any]) -> Outcome:
         statement = self._render("do", values)
-        first = self.reached.batches == 0
+        first = self.checkpoint.batches == 0
 
         def send() -> Outcome:
             if self._overspent():
@@ -342,16 +342,16 @@ class Batches:
 
     def _lose(self) -> None:
         """Nobody saw the end of a batch: it may have taken effect, and is sent again as it was."""
-        self.reached = replace(self.reached.interrupted(), pending=self.reached.pending)
+        self.checkpoint = replace(self.checkpoint.interrupted(), pending=self.checkpoint.pending)
         self.context.so_far = so_far(self.tool, self._figures())
-        self._told = {"upto": self.reached.position, "rows": 0, "lost": True}
+        self._told = {"upto": self.checkpoint.position, "rows": 0, "lost": True}
 
     def _look_up(self) -> None:
         """Of an archive: the chunk is looked at when it is sent again. Where it never is, it stands in doubt."""
         if self.tool.archives == "delete":
-            self.reached = self.reached.looked_up(1)
+            self.checkpoint = self.checkpoint.looked_up(1)
             self.context.so_far = so_far(self.tool, self._figures())
-            self._told = self._told or {"upto": self.reached.position, "rows": 0, "lost": True}
+            self._told = self._told or {"upto": self.checkpoint.position, "rows": 0, "lost": True}
 
     def _keeps_half(self, values: Mapping[str, Any]) -> bool:
         """Whether a statement that is cancelled leaves what it has done: no engine of MariaDB but InnoDB takes it back."""
@@ -360,10 +360,10 @@ class Batches:
     def _overspent(self) -> bool:
         """Whether the batch, which may have run before its connection was lost, could exceed the limit when it is sent again."""
         limit = self.values.get("max_rows")
-        return limit is not None and self.reached.spent + self.reached.pending > int(limit)
+        return limit is not None and self.checkpoint.spent + self.checkpoint.pending > int(limit)
 
     def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
-        most = self.reached.pending
+        most = self.checkpoint.pending
         if not (self._apart or most):
             outcome = session.execute(statement)
         else:
@@ -383,17 +383,17 @@ class Batches:
         return dict(rows[0]) if rows else {}
 
     def _figures(self) -> Row:
-        return self.reached.figures()
+        return self.checkpoint.figures()
 
     def _tell(self, row: Row) -> None:
         """How far, how fast, how much longer."""
-        start, finish, here = row.get("position"), row.get("finish"), self.reached.position
-        rate = self.reached.rows / max(self.reached.seconds, 1e-6)
-        told = f"{self.reached.rows:,} rows, {rate:,.0f}/s"
+        start, finish, here = row.get("position"), row.get("finish"), self.checkpoint.position
+        rate = self.checkpoint.rows / max(self.checkpoint.seconds, 1e-6)
+        told = f"{self.checkpoint.rows:,} rows, {rate:,.0f}/s"
         if isinstance(start, int) and isinstance(finish, int) and isinstance(here, int):
             self.context.progress(here - start, max(finish - start, 1), told)
         else:
-            self.context.progress(self.reached.rows, self.context.expected_rows or 0, told)
+            self.context.progress(self.checkpoint.rows, self.context.expected_rows or 0, told)
 
     def _live(self) -> Session:
         """The one session of all batches; a new one after it was lost."""

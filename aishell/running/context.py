@@ -12,7 +12,7 @@ from aishell.databases.base import Database, Session, SessionOptions, Statement
 from aishell.errors import DatabaseError, StepError
 from aishell.models import Row
 from aishell.registry.tool import Tool
-from aishell.running.batch_checkpoint import Reached
+from aishell.running.batch_checkpoint import BatchCheckpoint
 
 T = TypeVar("T")
 
@@ -76,16 +76,18 @@ class Context:
     patience: float = 0.0  # seconds to ask for a lock altogether, where `options` let one try wait a slice of them
     on_session: Callable[[Session | None], None] = lambda session: None
     expected_rows: int | None = None  # batched: how many the plan expects, for the time left
-    reached: Reached | None = None  # batched: where an earlier process stopped
+    checkpoint: BatchCheckpoint | None = None  # batched: where an earlier process stopped
     interrupted: bool = False  # an earlier process may have sent what it had no time to write down
     earlier: Sequence[Mapping[str, Any]] = ()  # what `verify` saw of the objects that an earlier process finished
     so_far: Mapping[str, Any] | None = (
         None  # batched: the figures of what has run, for a step that does not come to its end
     )
-    on_batch: Callable[[Reached, Mapping[str, Any]], str | None] = lambda reached, batch: None  # why to stop now
+    on_batch: Callable[[BatchCheckpoint, Mapping[str, Any]], str | None] = lambda checkpoint, batch: (
+        None
+    )  # why to stop now
     closes: Callable[[float], str | None] = lambda seconds: None  # why not to begin what takes so many seconds
     others_ran: Callable[[], bool] = lambda: False  # whether another run of the target began since this one did
-    crowded: Callable[[], bool] = lambda: False  # whether somebody waited for our last batches
+    waiters_seen: Callable[[], bool] = lambda: False  # whether somebody waited for our last batches
     archives: Path | None = None  # the folder that archives may be written to
     backups: object = None  # what tools that make or restore backups keep them in (backups.vault)
     holders: Callable[[Mapping[str, Any]], str] = lambda names: ""  # who has locks on the table they name

@@ -16,7 +16,7 @@ from aishell.databases.base import Outcome, Session, Statement
 from aishell.errors import ArchiveError, DatabaseError
 from aishell.models import Row
 from aishell.running.archive_delete import Deleting
-from aishell.running.batch_checkpoint import Reached
+from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.context import ToolResult
 from aishell.running.following import Following
 from aishell.running.identity import demand_same
@@ -67,14 +67,14 @@ class DeletingRelated(Deleting):
             members.append(Member(table, sets))
         return members
 
-    def _begin(self, row: Row) -> Reached:
-        reached = super()._begin(row)
-        sent = reached.sent if self.context.interrupted or (reached.sent or {}).get("lost") else None
-        for number in range(reached.position) if self._told_apart else ():
-            if number not in reached.stayed:
+    def _begin(self, row: Row) -> BatchCheckpoint:
+        checkpoint = super()._begin(row)
+        sent = checkpoint.sent if self.context.interrupted or (checkpoint.sent or {}).get("lost") else None
+        for number in range(checkpoint.position) if self._told_apart else ():
+            if number not in checkpoint.stayed:
                 keys = {part: [one.key for one in rows.read(number)] for part, rows in self._told_apart.items()}
-                self.own.took(self.own.going(keys) if number in reached.partly else keys)
-        return replace(reached, sent=sent)
+                self.own.took(self.own.going(keys) if number in checkpoint.partly else keys)
+        return replace(checkpoint, sent=sent)
 
     def _read(self, number: int) -> list[Sequence[ArchivedRow] | frozenset[str]]:
         return [
@@ -87,7 +87,7 @@ class DeletingRelated(Deleting):
             return self._chunk(session, statement, values)
         except DatabaseError as error:
             if error.kind != "connection_lost":  # it was rolled back: what was announced did not happen
-                self.reached = replace(self.reached, sent=None)
+                self.checkpoint = replace(self.checkpoint, sent=None)
             raise
 
     def _chunk(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
@@ -121,11 +121,11 @@ class DeletingRelated(Deleting):
         """A chunk none of whose rows is there: an earlier one took them, they went otherwise, or this run was killed behind its
         commit; then it comes to what was written down of it before.
         """
-        sent = self.reached.sent
+        sent = self.checkpoint.sent
         if sent is None or not self._was_sent:
             return Outcome()
         if not self._in_doubt(sent["rows"]).count:
-            self.reached = replace(self.reached, sent=None)
+            self.checkpoint = replace(self.checkpoint, sent=None)
             return Outcome()
         keys = _keys_of(_all(archived), archived)
         figures = Figures(*(sent[name] for name in Figures.__dataclass_fields__))
@@ -134,24 +134,24 @@ class DeletingRelated(Deleting):
     @property
     def _was_sent(self) -> bool:
         """Whether this chunk was announced before the process was killed, or lost its server, and may have gone."""
-        return self.reached.sent is not None and self.reached.sent["number"] == self._number
+        return self.checkpoint.sent is not None and self.checkpoint.sent["number"] == self._number
 
     def _announce(self, figures: Figures, partly: bool) -> None:
         """Have written down what the chunk comes to, with what the one before did. Raises DatabaseError when asked to stop."""
         sent = {"number": self._number, **asdict(figures), "partly": int(partly)}
-        self.reached = replace(self.reached, sent=sent)
-        self._told = {**(self._told or {"upto": self.reached.position, "rows": 0}), "promised": figures.rows}
+        self.checkpoint = replace(self.checkpoint, sent=sent)
+        self._told = {**(self._told or {"upto": self.checkpoint.position, "rows": 0}), "promised": figures.rows}
         self._heard = self._recorded()
 
     def _count(self, figures: Figures, partly: bool, keys: Mapping[int, Collection[Key]]) -> Outcome:
         """A chunk is gone, and so are, or changed, the rows of these keys."""
         self.own.took(keys)
-        self.reached = replace(
-            self.reached,
-            cascaded=self.reached.cascaded + figures.cascaded,
-            relatives=self.reached.relatives + figures.relatives,
-            changed=self.reached.changed + figures.changed,
-            partly=(*self.reached.partly, self._number) if partly else self.reached.partly,
+        self.checkpoint = replace(
+            self.checkpoint,
+            cascaded=self.checkpoint.cascaded + figures.cascaded,
+            relatives=self.checkpoint.relatives + figures.relatives,
+            changed=self.checkpoint.changed + figures.changed,
+            partly=(*self.checkpoint.partly, self._number) if partly else self.checkpoint.partly,
             sent=None,
         )
         return Outcome(count=figures.rows)
@@ -164,9 +164,9 @@ class DeletingRelated(Deleting):
     def _lose(self) -> None:
         """The connection was lost, perhaps behind the commit: the chunk's figures stand in doubt however this run ends."""
         super()._lose()
-        if self.reached.sent is not None:
-            self.reached = replace(self.reached, sent={**self.reached.sent, "lost": 1})
-            self._told = self._told or {"upto": self.reached.position, "rows": 0, "lost": True}
+        if self.checkpoint.sent is not None:
+            self.checkpoint = replace(self.checkpoint, sent={**self.checkpoint.sent, "lost": 1})
+            self._told = self._told or {"upto": self.checkpoint.position, "rows": 0, "lost": True}
 
     def _gone(self, reached: Mapping[int, frozenset[str]], archived: Sequence[Archived]) -> Fate:
         """The fate of a chunk that was deleted: what is archived in it and was not reached has stayed, or went with another. Of a

@@ -261,22 +261,22 @@ class Runs:
         run_id: str,
         owner: str,
         index: int,
-        reached: str,
+        checkpoint: str,
         happened: Iterable[tuple[str, Mapping[str, Any]]],
     ) -> str | None:
         """A batch is through: where the next begins, and what was sent; what another process asks of the run."""
         with self.store.write() as connection:
             asked = self._claim(connection, run_id, owner)
-            self._set_step(connection, run_id, index, {"reached": reached})
+            self._set_step(connection, run_id, index, {"reached": checkpoint})
             for kind, data in happened:
                 audit.append(connection, kind, data, run_id=run_id, step_index=index)
         return asked
 
-    def step_cut_off(self, run_id: str, owner: str, index: int, reached: str) -> str | None:
+    def step_cut_off(self, run_id: str, owner: str, index: int, checkpoint: str) -> str | None:
         """Nobody saw the end of a batch: how far the step has come, with that doubt; what another process asks of the run."""
         with self.store.write() as connection:
             asked = self._claim(connection, run_id, owner)
-            self._set_step(connection, run_id, index, {"reached": reached})
+            self._set_step(connection, run_id, index, {"reached": checkpoint})
         return asked
 
     def tell(self, run_id: str, index: int, happened: Iterable[tuple[str, Mapping[str, Any]]]) -> None:

@@ -122,11 +122,11 @@ class Driver:
             # What is left out lets others be left out, or begin.
             if not [row for row in fresh if self._left_out(row)]:
                 break
-        crowded = False
+        full = False
         for row in self._board.startable(fresh, {*left, *self._children}, self._limits):
             slots = self.site.slots(row.target, self._limits.per_host)
             if isinstance(slots, str):
-                crowded = True  # by other workflows, and schedules
+                full = True  # by other workflows, and schedules
                 continue
             timeout = self._workflow.stage(row.stage).timeout
             try:
@@ -135,7 +135,7 @@ class Driver:
                 give_back(slots)
             if timeout is not None:
                 self._ends[row.id] = time.monotonic() + timeout
-        return bool(left) or crowded
+        return bool(left) or full
 
     def _is_held(self, row: Record) -> bool:
         return is_held(self.site.stage_lock(row.id))

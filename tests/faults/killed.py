@@ -128,7 +128,7 @@ def take(ballast: Path, left: int) -> None:
         os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(ballast.parent).free - left * 1024))
 
 
-def crowd(left: int, when: str, die: Die) -> None:
+def waiting(left: int, when: str, die: Die) -> None:
     """Make others fill the disk of the backups but for `left` kilobytes, as soon as aishell has looked how much room there is."""
     from aishell.backups.create import making
 
@@ -214,7 +214,7 @@ KILLS = {
     "rows": kill_at_rows,
     "note": kill_at_note,
     "begin": kill_at_begin,
-    "room": crowd,
+    "room": waiting,
     "patience": hurry,
     "line": interrupt_at_line,
 }

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aishell.running import dispatch
-from aishell.running.batch_checkpoint import Reached
+from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.context import ToolResult
 from aishell.running.identity import settled
 from tests.fix_postgresql import major_of
@@ -72,7 +72,7 @@ class Cleaner:
     def __init__(self, engine: Engine, way: Way) -> None:
         self.engine, self.way = engine, way
         engine.version = way.version
-        self.on_batch: Callable[[Reached], str | None] = lambda reached: None
+        self.on_batch: Callable[[BatchCheckpoint], str | None] = lambda checkpoint: None
         self.closes: Callable[[float], str | None] = lambda seconds: None
         #: What happens once the table was found, as late as a run waits where it is too young.
         self.before_run: Callable[[], None] | None = None
@@ -105,7 +105,7 @@ class Cleaner:
         told = {"indexed": True} if self.way.indexed else {}
         values = tool.prepare({**given, **told, **self.way.key(date, key), **params})
         context = self.engine.context(tool)
-        context.on_batch = lambda reached, batch: self.on_batch(reached)
+        context.on_batch = lambda checkpoint, batch: self.on_batch(checkpoint)
         context.closes = lambda seconds: self.closes(seconds)
         if self.before_run is None:
             return dispatch.run(tool, values, dispatch.find(tool, values, context), context)

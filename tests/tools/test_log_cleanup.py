@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aishell.running.batch_checkpoint import Reached
+from aishell.running.batch_checkpoint import BatchCheckpoint
 from tests.conftest import HOSTILE_NAMES, HOSTILE_NAMES_MYSQL
 from tests.fix_tools import Engine, make_engine
 from tests.tools.cleaner import CUTOFF, EVERY, NEW, OLD, TYPES, WAYS, Cleaner, Raw
@@ -47,8 +47,8 @@ def test_exactly_the_old_rows_go_in_batches(cleaner):
 def test_rows_behind_the_newest_old_one_are_not_gone_through(cleaner):
     cleaner.log()
     cleaner.rows(*((number, OLD if number <= 1000 else NEW) for number in range(1, 9001)))
-    seen: list[Reached] = []
-    cleaner.on_batch = lambda reached: seen.append(reached)
+    seen: list[BatchCheckpoint] = []
+    cleaner.on_batch = lambda checkpoint: seen.append(checkpoint)
     result = cleaner.delete(
         batch_target_ms=10_000
     )  # each batch has twice the size of the one before, whatever the machine
@@ -172,12 +172,12 @@ def test_what_comes_in_behind_the_position_is_taken_by_another_sweep(cleaner):
     cleaner.many(4000)
     written: list[int] = []
 
-    def write(reached: Reached) -> None:
-        if reached.batches in (2, 3) and -reached.batches not in written:
-            written.append(-reached.batches)
+    def write(checkpoint: BatchCheckpoint) -> None:
+        if checkpoint.batches in (2, 3) and -checkpoint.batches not in written:
+            written.append(-checkpoint.batches)
             if cleaner.engine.name == "postgresql":
                 cleaner.engine.samples.do("VACUUM log")  # makes room in the pages that were gone through
-            cleaner.rows((-reached.batches, "2025-01-01 00:00:00"))
+            cleaner.rows((-checkpoint.batches, "2025-01-01 00:00:00"))
 
     cleaner.on_batch = write
     result = cleaner.delete()
@@ -189,10 +189,10 @@ def test_what_comes_in_behind_the_position_is_taken_by_another_sweep(cleaner):
 def test_it_stops_where_it_is_told_to_and_goes_on_from_there(cleaner):
     cleaner.log()
     cleaner.many(4000)
-    stopped: list[Reached] = []
+    stopped: list[BatchCheckpoint] = []
 
-    def stop(reached: Reached) -> str:
-        stopped.append(reached)
+    def stop(checkpoint: BatchCheckpoint) -> str:
+        stopped.append(checkpoint)
         return "the window has closed"
 
     cleaner.on_batch = stop
@@ -200,8 +200,8 @@ def test_it_stops_where_it_is_told_to_and_goes_on_from_there(cleaner):
     assert len(stopped) == 2  # a batch is written down while the next one runs
     assert result.output["rows_deleted"] == 4000 - len(cleaner.left()) < 2000
     assert "the window has closed" in (result.objects[0].reason or "")
-    assert Reached.of(stopped[0].text()) == stopped[0]
-    cleaner.on_batch = lambda reached: None
+    assert BatchCheckpoint.of(stopped[0].text()) == stopped[0]
+    cleaner.on_batch = lambda checkpoint: None
     assert cleaner.delete().output["remaining"] == 0
     assert cleaner.left() == list(range(2, 4001, 2))
 
@@ -210,7 +210,7 @@ def test_no_batch_begins_that_the_window_does_not_hold_with_the_pause_before_it(
     cleaner.log()
     cleaner.many(4000)
     asked: list[float] = []
-    written: list[Reached] = []
+    written: list[BatchCheckpoint] = []
 
     def closes(seconds: float) -> str | None:
         asked.append(seconds)
@@ -244,11 +244,11 @@ def test_keys_of_any_type_on_mariadb(mariadb_cleaner, kind):
     collation = " COLLATE utf8mb4_swedish_ci" if kind == "text" else ""
     mariadb_cleaner.log(key=f"id {declared}{collation} PRIMARY KEY")
     mariadb_cleaner.rows(*((made(n), OLD if n % 2 else NEW) for n in range(600)))
-    stops: list[Reached] = []
-    mariadb_cleaner.on_batch = lambda reached: stops.append(reached)
+    stops: list[BatchCheckpoint] = []
+    mariadb_cleaner.on_batch = lambda checkpoint: stops.append(checkpoint)
     result = mariadb_cleaner.delete()
     assert (result.output["rows_deleted"], result.output["remaining"]) == (300, 0)
-    assert all(Reached.of(one.text()) == one for one in stops)
+    assert all(BatchCheckpoint.of(one.text()) == one for one in stops)
     new = mariadb_cleaner.engine.samples.value(f"SELECT COUNT(*) FROM log WHERE at = '{NEW}'")
     assert (new, len(mariadb_cleaner.left())) == (300, 300)
 
@@ -306,11 +306,11 @@ def test_sqlite_keys_of_mixed_types(sqlite_cleaner):
     keys = (-(2**63), 2**63 - 1, 1.5, "'a'", "''", "X'00'", "X'ff00'", "1e300")
     for number, key in enumerate(keys):
         sqlite_cleaner.rows((Raw(str(key)), OLD if number % 2 else NEW))
-    seen: list[Reached] = []
-    sqlite_cleaner.on_batch = lambda reached: seen.append(reached)
+    seen: list[BatchCheckpoint] = []
+    sqlite_cleaner.on_batch = lambda checkpoint: seen.append(checkpoint)
     result = sqlite_cleaner.delete(max_rows=2)
     assert result.output["rows_deleted"] == 2
-    assert [Reached.of(one.text()) for one in seen] == seen
+    assert [BatchCheckpoint.of(one.text()) for one in seen] == seen
     assert sqlite_cleaner.delete().output["remaining"] == 0
     assert len(sqlite_cleaner.left()) == 4
 

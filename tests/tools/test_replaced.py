@@ -15,7 +15,7 @@ from aishell.archives import shelf
 from aishell.errors import AishellError, DatabaseError, ReplacedError
 from aishell.models import Row
 from aishell.running import dispatch
-from aishell.running.batch_checkpoint import Reached
+from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.identity import settled
 from tests.fix_tools import Engine, make_engine, registry
 from tests.tools.cleaner import EVERY, OLD, Cleaner
@@ -77,7 +77,7 @@ def found(
     tool = engine.pick(name)
     values, context = tool.prepare(params), engine.context(tool)
     if on_batch is not None:
-        context.on_batch = lambda reached, batch: on_batch()
+        context.on_batch = lambda checkpoint, batch: on_batch()
     rows = settled(lambda: dispatch.find(tool, values, context) or [], time.sleep)
     return lambda: dispatch.run(tool, values, rows, context), rows
 
@@ -160,11 +160,11 @@ def test_no_row_of_a_table_that_took_the_name_before_the_first_batch_goes(cleane
 def test_no_row_of_a_table_that_took_the_name_between_two_batches_goes(cleaner, how, limit):
     cleaner.log()
     cleaner.many(6000)
-    swapped: list[Reached] = []
+    swapped: list[BatchCheckpoint] = []
 
-    def swap(reached: Reached) -> None:
-        if reached.batches == 2 and not swapped:
-            swapped.append(reached)
+    def swap(checkpoint: BatchCheckpoint) -> None:
+        if checkpoint.batches == 2 and not swapped:
+            swapped.append(checkpoint)
             remade(cleaner.engine, "log") if how == "remade" else renewed(cleaner.engine, "log", how)
             fresh_rows(cleaner)
 
@@ -195,7 +195,7 @@ def test_no_row_of_a_table_that_takes_the_name_at_any_moment_goes(cleaner, how):
         renewed(cleaner.engine, "log", how)
         fresh_rows(cleaner)
 
-    cleaner.on_batch, cleaner.before_run = lambda reached: begun.set(), lambda: None
+    cleaner.on_batch, cleaner.before_run = lambda checkpoint: begun.set(), lambda: None
     swapping = threading.Thread(target=swap)
     swapping.start()
     try:

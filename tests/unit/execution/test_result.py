@@ -122,7 +122,7 @@ def test_what_waited_for_a_failure_is_tried_again_with_it(cause, attempt, runs):
     again = {0: StepStatus.PENDING}
     if cause in (Cause.STOPPED, Cause.NEED, Cause.CONDITION):
         again[1] = left_out
-    assert reopened(plan, rows, lambda name: SimpleNamespace(runs=runs)) == again
+    assert reopened(plan, rows, lambda name: SimpleNamespace(way=WAYS[runs])) == again
 
 
 @pytest.mark.parametrize(
