@@ -12,6 +12,7 @@ from aishell.execution.orchestrator import Outcome
 from aishell.execution.recovery import reopened
 from aishell.execution.result import conclude, deferred
 from aishell.models import Cause, RunState, StepResult, StepStatus
+from aishell.registry.tool import WAYS
 
 DONE, FAILED, SKIPPED, REJECTED, IN_DOUBT = (
     StepStatus.DONE, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.REJECTED, StepStatus.IN_DOUBT,
