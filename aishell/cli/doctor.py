@@ -186,7 +186,7 @@ def _tools(site: Site) -> Finding:
     from aishell.models import OK, Finding
 
     registry = site.registry()
-    return Finding(OK, "tools", f"{len(registry.names)} tools in {sum(1 for _ in registry)} files")
+    return Finding(OK, "tools", f"{len(registry.names)} tools in {len({tool.source for tool in registry})} files")
 
 
 def _every(site: Site) -> Iterator[Finding]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from aishell.errors import AishellError, ToolFileError, UnknownNameError, UsageError
+from aishell.registry.clauses import ENGINES
 from aishell.registry.fragments import FOLDER, included
-from aishell.registry.header import ENGINES, read_tool
+from aishell.registry.header import read_tools
 from aishell.registry.registry import Registry, is_tool
 from aishell.registry.tool import Tool
 from aishell.registry.wall import require_reading, wall_of
 
 
 def check(folder: Path, beside: Registry) -> tuple[int, list[ToolFileError]]:
-    """How many tools of `folder` load beside those of a registry (they are added to it), and what is wrong with the others.
+    """How many files of `folder` load beside those of a registry (they are added to it), and what is wrong with the others.
 
     The errors' paths are as `folder` was given. Raises UsageError when there is no such folder.
     """
@@ -28,23 +29,23 @@ def check(folder: Path, beside: Registry) -> tuple[int, list[ToolFileError]]:
         try:
             text, fragments = _text(path), folder / inside.parts[0] / FOLDER
             used |= {fragments / f"{name}.sql" for name in included(text)}
-            tool = read_tool(text, "/".join(("tools", *inside.parts)), _engine(inside), fragments, wall)
-            _try_examples(tool)
-            beside.add(tool)
+            tools = read_tools(text, "/".join(("tools", *inside.parts)), _engine(inside), fragments, wall)
+            for tool in tools:
+                _try_examples(tool)
+                beside.add(tool)
         except ToolFileError as error:
             problems.append(_placed(error, folder))
         except AishellError as error:
             message = f"{error.message}; {error.hint}" if error.hint else error.message
             problems.append(ToolFileError(str(path), 1, message))
         else:
-            added.append(tool)
+            added += tools
     problems += (_placed(error, folder) for error in beside.dangling(added))
     for path in sorted(folder.glob(f"*/{FOLDER}/*.sql")):
         if path not in used:
             problems.append(ToolFileError(str(path), 1, "no tool includes this fragment"))
-    return len(added) - sum(1 for _ in beside.dangling(added)), list(
-        {problem.message: problem for problem in problems}.values()
-    )
+    loaded = {tool.source for tool in added} - {error.path for error in beside.dangling(added)}
+    return len(loaded), list({problem.message: problem for problem in problems}.values())
 
 
 def _placed(error: ToolFileError, folder: Path) -> ToolFileError:

@@ -12,15 +12,16 @@ from pathlib import Path, PurePosixPath
 from aishell.errors import ToolFileError, UnknownNameError
 
 FOLDER = "_fragments"
-_INCLUDE = re.compile(r"^[ \t]*--[ \t]*include:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_INCLUDE = re.compile(r"^[ \t]*--[ \t]*include:[ \t]*(\S*?)(,?)[ \t]*$", re.MULTILINE)
+_ASKED = re.compile(r"^[ \t]*--[ \t]*include[ \t]*(?:\[[^\]]*\])?:[ \t]*(\S*?),?[ \t]*$", re.MULTILINE)
 
 #: File and line.
 Place = tuple[str, int]
 
 
 def included(text: str) -> set[str]:
-    """The names of the fragments a file asks for."""
-    return set(_INCLUDE.findall(text))
+    """The names of the fragments a file asks for, for some servers or for all."""
+    return set(_ASKED.findall(text))
 
 
 def expand(text: str, source: str, folder: Path | None) -> tuple[str, list[Place]]:
@@ -33,14 +34,14 @@ def expand(text: str, source: str, folder: Path | None) -> tuple[str, list[Place
     for number, line in enumerate(text.split("\n"), 1):
         header = header and line.startswith("--")
         if not header and (match := _INCLUDE.match(line)):
-            lines += _fragment(match[1], folder, (source, number))
+            lines += _fragment(match[1], folder, (source, number), match[2])
         else:
             lines.append((line, (source, number)))
     return "\n".join(line for line, _ in lines), [place for _, place in lines]
 
 
-def _fragment(name: str, folder: Path | None, place: Place) -> Iterator[tuple[str, Place]]:
-    """The lines of a fragment, but for its leading comment and the empty lines around its SQL."""
+def _fragment(name: str, folder: Path | None, place: Place, comma: str) -> Iterator[tuple[str, Place]]:
+    """The lines of a fragment, but for its leading comment and the empty lines around its SQL. `comma` goes behind the last."""
     path = folder / f"{name}.sql" if folder is not None and "/" not in name else None
     if path is None or not path.is_file():
         known = [] if folder is None else [path.stem for path in folder.glob("*.sql")]
@@ -58,4 +59,7 @@ def _fragment(name: str, folder: Path | None, place: Place) -> Iterator[tuple[st
     if start in (0, len(lines)):
         raise ToolFileError(source, 1, "a fragment is a comment that says what it is, and SQL below it")
     start = next(n for n, line in enumerate(lines) if n >= start and line.strip())
+    if comma and "--" in lines[-1]:
+        raise ToolFileError(source, len(lines), "a comma cannot go behind it: its last line ends with a comment")
+    lines[-1] += comma
     return ((line, (source, number)) for number, line in enumerate(lines[start:], start + 1))

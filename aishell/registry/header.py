@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from aishell.engines import PROFILES
 from aishell.errors import ParameterError, SettingsError, ToolFileError
 from aishell.models import Risk
+from aishell.registry.clauses import read_clauses
 from aishell.registry.fragments import expand
+from aishell.registry.guards import Choice, choices
 from aishell.registry.header_schema import HEADER, PRIVILEGES
 from aishell.registry.lists import Listed
 from aishell.registry.render import split
@@ -22,7 +23,6 @@ from aishell.registry.schemas import check_schema
 from aishell.registry.tool import (
     TUNING,
     Block,
-    Clause,
     Parameter,
     Tool,
 )
@@ -31,33 +31,50 @@ from aishell.registry.ways import FORMS, unknown
 from aishell.schema import faults
 from aishell.yamlfile import Document, parse
 
-#: Folder of tools -> the products that a file in it can be for.
-ENGINES = {**{engine.name: {*engine.supported} for engine in PROFILES.values()}, "common": set[str]()}
-
 _BLOCK = re.compile(r"^-- ([a-z_]+):[ \t]*(.*)$", re.MULTILINE)
-_CLAUSE = re.compile(r"^(\w+)((?:\s*(?:>=|<=|==|<|>)\s*\d+(?:\.\d+)*)*)((?:\s*,?\s*(?:with|without)\s+\w+)*)$")
+
+
+def read_tools(
+    text: str, source: str, engine: str, fragments: Path | None = None, wall: Callable[[Tool], None] | None = None
+) -> list[Tool]:
+    """The tools in `text`, several where it has guards. The own text of each has the SQL it includes from the folder `fragments`.
+
+    Raises ToolFileError with file and line for anything the grammar does not allow, and what `wall` raises.
+    """
+    if source.endswith(".yaml"):
+        return [_looked(_build(_yaml(text, source), {}, source, engine, text), wall)]
+    return [_read(choice, source, engine, fragments, wall) for choice in choices(text, source, engine)]
 
 
 def read_tool(
     text: str, source: str, engine: str, fragments: Path | None = None, wall: Callable[[Tool], None] | None = None
 ) -> Tool:
-    """The tool in `text`, whose own text has the SQL it includes from the folder `fragments`.
+    """The tool in a text that stands for one: as it is kept with a plan. Raises ToolFileError."""
+    tools = read_tools(text, source, engine, fragments, wall)
+    if len(tools) != 1:
+        raise ToolFileError(source, 1, f"its guards make {len(tools)} tools of it")
+    return tools[0]
 
-    Raises ToolFileError with file and line for anything the grammar does not allow, and what `wall` raises.
-    """
-    look = wall or (lambda tool: None)
-    if source.endswith(".yaml"):
-        look(tool := _build(_yaml(text, source), {}, source, engine, text))
-        return replace(tool, of_site=wall is not None)
-    text, places = expand(text, source, fragments)
+
+def _read(
+    choice: Choice, source: str, engine: str, fragments: Path | None, wall: Callable[[Tool], None] | None
+) -> Tool:
+    text, places = expand(choice.text, source, fragments)
     try:
         header, body_line = _header(text, source)
         blocks = _blocks(text, body_line, source, engine)
-        look(tool := _build(_yaml(header, source), blocks, source, engine, text))
-        return replace(tool, of_site=wall is not None)
+        return _looked(_build(_yaml(header, source), blocks, source, engine, text), wall)
     except ToolFileError as error:
-        place = places[min(error.line, len(places)) - 1]
-        raise ToolFileError(*place, error.message.removeprefix(f"{error.path}:{error.line}: ")) from error
+        path, line = places[min(error.line, len(places)) - 1]
+        line = choice.lines[line - 1] if path == source else line
+        raise ToolFileError(path, line, error.message.removeprefix(f"{error.path}:{error.line}: ")) from error
+
+
+def _looked(tool: Tool, wall: Callable[[Tool], None] | None) -> Tool:
+    """The tool, once the wall has looked at it."""
+    if wall is not None:
+        wall(tool)
+    return replace(tool, of_site=wall is not None)
 
 
 def _header(text: str, source: str) -> tuple[str, int]:
@@ -129,7 +146,7 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
         tool = Tool(
             name=name,
             engine=engine,
-            clauses=_clauses(str(data.get("engine", "")), engine),
+            clauses=read_clauses(str(data.get("engine", "")), engine),
             description=data["description"],
             category=data["category"],
             risk_level=Risk(data["risk"]),
@@ -202,25 +219,3 @@ def _fit(value: Any, schema: Mapping[str, Any], where: str) -> None:
         check_schema(value, schema, where)
     except ParameterError as error:
         raise ValueError(f"{where}: {error.message.removeprefix(f'in {where}')}") from error
-
-
-def _clauses(text: str, engine: str) -> tuple[Clause, ...]:
-    if engine == "common":
-        return ()
-    clauses = []
-    for part in re.split(r",(?!\s*with)\s*", text):
-        match = _CLAUSE.match(part.strip())
-        if not match or match[1] not in ENGINES[engine]:
-            raise ValueError(
-                f"engine: {part!r} does not name a server of this folder ({', '.join(sorted(ENGINES[engine]))})"
-            )
-        bounds = re.findall(r"(>=|<=|==|<|>)\s*(\d+(?:\.\d+)*)", match[2])
-        clauses.append(
-            Clause(
-                match[1],
-                tuple((operator, tuple(map(int, number.split(".")))) for operator, number in bounds),
-                frozenset(re.findall(r"\bwith\s+(\w+)", match[3])),
-                frozenset(re.findall(r"\bwithout\s+(\w+)", match[3])),
-            )
-        )
-    return tuple(clauses)

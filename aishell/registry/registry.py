@@ -16,8 +16,9 @@ from threading import RLock
 
 from aishell.errors import PlanError, ToolFileError, UnknownNameError, UsageError
 from aishell.models import Risk, Server
+from aishell.registry.clauses import ENGINES
 from aishell.registry.fragments import FOLDER
-from aishell.registry.header import ENGINES, read_tool
+from aishell.registry.header import read_tool, read_tools
 from aishell.registry.tool import UNDO, Tool
 from aishell.registry.undo import undoing
 from aishell.registry.wall import Wall, require_reading, wall_of
@@ -37,7 +38,7 @@ class _Unread:
     source: str
     engine: Path
 
-    def read(self) -> Tool:
+    def read(self) -> tuple[Tool, ...]:
         return _shipped(self.path, self.source, self.engine)
 
 
@@ -67,7 +68,7 @@ class Registry:
                 if wall is None:
                     made._unread.setdefault((place.name, path.stem), []).append(_Unread(path, source, place))
                 else:
-                    own.append(_read(path, source, place, wall))
+                    own += _read(path, source, place, wall)
         for tool in own:
             made.add(tool)
         for problem in made.dangling(own):
@@ -113,7 +114,8 @@ class Registry:
         if (engine, name) in self._unread:
             with self._reading:  # what a step is watched with is picked in a thread of its own
                 for file in self._unread.get((engine, name), ()):
-                    self._add(file.read())
+                    for tool in file.read():
+                        self._add(tool)
                 self._unread.pop((engine, name), None)
         return self._tools.get((engine, name), [])
 
@@ -252,13 +254,13 @@ def _paths(folder: Path, engine: str | None) -> Iterable[tuple[Path, str, Path]]
 
 
 @cache
-def _shipped(path: Path, source: str, engine: Path) -> Tool:
+def _shipped(path: Path, source: str, engine: Path) -> tuple[Tool, ...]:
     """What came with aishell stays as it is while a process lives: for several targets it is read once."""
-    return _read(path, source, engine, None)
+    return tuple(_read(path, source, engine, None))
 
 
-def _read(path: Path, source: str, engine: Path, wall: Wall | None) -> Tool:
+def _read(path: Path, source: str, engine: Path, wall: Wall | None) -> list[Tool]:
     try:
-        return read_tool(path.read_text(encoding="utf-8"), source, engine.name, engine / FOLDER, wall)
+        return read_tools(path.read_text(encoding="utf-8"), source, engine.name, engine / FOLDER, wall)
     except UnicodeDecodeError as error:
         raise ToolFileError(source, 1, f"not UTF-8: {error}") from error

@@ -11,6 +11,7 @@ from typing import Any
 from aishell.commands import command
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import Params, Risk, digest
+from aishell.registry.clauses import Clause
 from aishell.registry.lists import Listed
 from aishell.registry.schemas import check_schema
 
@@ -153,37 +154,6 @@ class Parameter:
             if "enum" in schema:
                 schema["enum"] = [*schema["enum"], None]
         return schema
-
-
-@dataclass(frozen=True)
-class Clause:
-    """`postgresql >= 12 < 17, with pgstattuple`: which servers a file is for."""
-
-    product: str
-    bounds: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    with_: frozenset[str] = frozenset()
-    without: frozenset[str] = frozenset()
-
-    def fits(self, product: str, version: tuple[int, ...], features: frozenset[str]) -> bool:
-        return (
-            self.product == product
-            and all(_compare(version, operator, bound) for operator, bound in self.bounds)
-            and self.with_ <= features
-            and not self.without & features
-        )
-
-    def disjoint(self, other: Clause) -> bool:
-        """Whether no server fits both."""
-        if self.product != other.product or self.with_ & other.without or other.with_ & self.without:
-            return True
-        edges = {bound for _, bound in (*self.bounds, *other.bounds)} | {(0,)}
-        probes = (
-            edges
-            | {(*edge[:-1], edge[-1] + 1) for edge in edges}
-            | {(*edge[:-1], max(edge[-1] - 1, 0)) for edge in edges}
-        )
-        everything = self.bounds + other.bounds
-        return not any(all(_compare(probe, o, b) for o, b in everything) for probe in probes)
 
 
 _QUERY = re.compile(r"\s*(SELECT|WITH|SHOW|EXPLAIN)\b", re.IGNORECASE)
@@ -434,14 +404,3 @@ class Tool:
         if self.parameters.keys() >= FROZEN and not FROZEN & set(later) and values["cutoff"] is None:
             raise ParameterError(f"{self.name} needs cutoff or, in a plan that is to be made, retention_days")
         return values
-
-
-def _compare(version: tuple[int, ...], operator: str, bound: tuple[int, ...]) -> bool:
-    padded = (*version, 0, 0, 0)[: max(len(bound), 1)]
-    return {
-        ">=": padded >= bound,
-        ">": padded > bound,
-        "<": padded < bound,
-        "<=": padded <= bound,
-        "==": padded == bound,
-    }[operator]

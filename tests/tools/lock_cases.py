@@ -208,7 +208,7 @@ PLACES = {
     "restore_references": {"line": "", "log": "referenced"},
 }
 #: What sends nothing at all, since it cannot know what would be worth it.
-NEVER_SENT = frozenset({"tools/sqlite/no_dbstat/rebuild_fragmented_indexes.sql"})
+NEVER_SENT = frozenset({"tools/sqlite/without_dbstat/rebuild_fragmented_indexes.sql"})
 #: Tools that run programs, make or drop whole databases, or lock nothing that others could ask for.
 SEEN_ELSEWHERE = frozenset(
     "backup_cluster backup_database_full backup_database_incremental backup_pgbackrest cleanup_old_backups replace_database "

@@ -26,7 +26,7 @@ from tests.tools.test_partitions import monthly
 
 #: What works on the whole file, whatever tables are in it; and a file whose `find` returns no row.
 WHOLE_FILE = ("checkpoint_wal", "incremental_vacuum", "optimize_table", "rebuild_table", "update_all_statistics")
-NEVER = "tools/sqlite/no_dbstat/rebuild_fragmented_indexes.sql"
+NEVER = "tools/sqlite/without_dbstat/rebuild_fragmented_indexes.sql"
 #: They are about no table, or find nothing in one that is sound.
 NO_TABLE = {"drop_invalid_indexes", "drop_replication_slot", "drop_scratch_database", "reset_restore_mark"}
 MOVED = "is not the object that was approved"

@@ -65,9 +65,9 @@ def test_without_dbstat_no_figure_is_made_up(sqlite_engine):
 
 def test_the_first_analyze_changes_the_variant(sqlite_engine):
     sqlite_engine.samples.table()
-    assert "no_statistics" in sqlite_engine.pick("count_table_rows").source
+    assert "without_sqlite_stat1" in sqlite_engine.pick("count_table_rows").source
     sqlite_engine.call("update_table_statistics", schema="main", table="plain")
-    assert "no_statistics" not in sqlite_engine.pick("count_table_rows").source
+    assert "without_sqlite_stat1" not in sqlite_engine.pick("count_table_rows").source
 
 
 @pytest.fixture

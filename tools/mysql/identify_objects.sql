@@ -19,8 +19,8 @@
 
 -- objects: one row per named table or view of the connected database that exists
 WITH
--- include: named
-, listed AS (
+-- include: named,
+listed AS (
     SELECT CAST(x.TABLE_NAME AS BINARY(256)) AS name, x.INDEX_NAME,
            CONCAT(CASE WHEN x.NON_UNIQUE THEN '' ELSE 'UNIQUE ' END, x.INDEX_TYPE, ' ', x.INDEX_NAME, ' (',
                   GROUP_CONCAT(COALESCE(x.COLUMN_NAME, 'expression'), COALESCE(CONCAT('(', x.SUB_PART, ')'), ''), CASE WHEN x.COLLATION = 'D' THEN ' DESC' ELSE '' END

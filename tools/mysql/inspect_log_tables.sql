@@ -22,8 +22,8 @@
 -- columns: each column in order; `indexed`: a whole BTREE index begins with it; `key_position`: its place in the primary key;
 -- `partition_key`: the table is divided by ranges of it
 WITH
--- include: named
-, placed AS (
+-- include: named,
+placed AS (
     -- Put together by column here, so that the server builds a key for the join: without one 1,000 tables take 10 s.
     SELECT CAST(i.TABLE_NAME AS BINARY(256)) AS name, i.COLUMN_NAME AS column_name,
            MAX(i.SEQ_IN_INDEX = 1 AND i.INDEX_TYPE = 'BTREE' AND i.SUB_PART IS NULL) AS indexed,
@@ -54,8 +54,8 @@ SELECT c.TABLE_SCHEMA AS `schema`, c.TABLE_NAME AS `table`, c.COLUMN_NAME AS `co
 -- children: tables whose foreign keys point here; `on_delete`: cascade | set null | no action
 -- (RESTRICT, NO ACTION and SET DEFAULT are the same to InnoDB, and it lets no foreign key be without an index)
 WITH
--- include: named
-, ruled AS (
+-- include: named,
+ruled AS (
     -- DISTINCT makes it a table of its own, for which the server builds a key as above.
     SELECT DISTINCT r.CONSTRAINT_SCHEMA, r.TABLE_NAME, r.CONSTRAINT_NAME, r.DELETE_RULE
       FROM information_schema.REFERENTIAL_CONSTRAINTS AS r

@@ -406,8 +406,8 @@ WITH target AS MATERIALIZED (
     AND (CAST(:tables AS jsonb) IS NULL OR (n.nspname::text, c.relname::text) IN (
        SELECT w."schema", w."table" FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)))
 ),
--- include: table_estimate
-, bloat AS (
+-- include: table_estimate,
+bloat AS (
   SELECT e.schema_name || '.' || e.relname AS object, e.withheld, e.pages * current_setting('block_size')::bigint AS bytes,
          CASE WHEN e.withheld IS NULL THEN e.pages * current_setting('block_size')::bigint * e.percent / 100 END AS free,
          row_number() OVER (ORDER BY CASE WHEN e.withheld IS NULL THEN e.pages * e.percent END DESC NULLS LAST, e.schema_name,

@@ -27,10 +27,9 @@ WITH RECURSIVE target AS (
   SELECT c.oid, c.relkind FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
 ),
--- include: partition_tree
-,
--- include: held
-, estimate AS (
+-- include: partition_tree,
+-- include: held,
+estimate AS (
   SELECT CASE WHEN bool_and(c.reltuples >= 0 AND (c.relpages > 0 OR c.reltuples > 0 OR pg_stat_get_live_tuples(c.oid) = 0))
          THEN sum(CASE WHEN c.relpages > 0 AND h.relation IS NULL
                        THEN c.reltuples / c.relpages * (pg_relation_size(c.oid) / current_setting('block_size')::int)

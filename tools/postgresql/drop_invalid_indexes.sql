@@ -52,8 +52,7 @@ SELECT NOT EXISTS (SELECT 1 FROM pg_class AS x WHERE x.oid = CAST(:oid AS oid))
 
 -- report: other invalid indexes of the table, left as they are
 WITH
--- include: orphan_indexes
-,
+-- include: orphan_indexes,
 -- include: locked_tables
 SELECT n.nspname AS schema, c.relname AS "table", x.relname AS index_name,
        CASE WHEN NOT EXISTS (SELECT 1 FROM locked AS k WHERE k.oid = c.oid) THEN pg_get_indexdef(x.oid) END AS definition,

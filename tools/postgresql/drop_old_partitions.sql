@@ -41,8 +41,7 @@
 
 -- find: the partitions that may go; what is half detached comes first, since no other can be detached before
 WITH
--- include: held
-,
+-- include: held,
 -- include: log_partitions
 -- include: partition_columns
 FROM part AS p

@@ -30,8 +30,8 @@ WITH target AS MATERIALIZED (
   JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
   WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f')
 ),
--- include: held
-, locked AS MATERIALIZED (
+-- include: held,
+locked AS MATERIALIZED (
   SELECT l.relation, count(DISTINCT coalesce(l.pid::text, l.virtualtransaction)) AS sessions
   FROM pg_locks AS l
   WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()

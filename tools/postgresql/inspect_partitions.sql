@@ -24,20 +24,18 @@
 
 -- partitions: the direct partitions, the oldest first; `stays`: why it must not be dropped, NULL when it may
 WITH
--- include: held
-,
+-- include: held,
 -- include: log_partitions
--- include: partition_columns
-, CASE WHEN p.by_date AND NOT p.unknown THEN p.old END AS old, p.stays AS stays, p.partition_oid = p.partdefid AS is_default
+-- include: partition_columns,
+CASE WHEN p.by_date AND NOT p.unknown THEN p.old END AS old, p.stays AS stays, p.partition_oid = p.partdefid AS is_default
 FROM part AS p
 ORDER BY p.at, p.number, p.partition
 
 -- leaves: the tables of the partitions that stay, but for those in which nothing can be old
 WITH RECURSIVE
--- include: held
-,
--- include: log_partitions
-, below AS (
+-- include: held,
+-- include: log_partitions,
+below AS (
   SELECT p.partition_oid AS oid, p.relkind, p.at, p.number FROM part AS p WHERE p.stays IS NOT NULL AND NOT p.young
   UNION ALL
   SELECT k.oid, k.relkind, b.at, b.number

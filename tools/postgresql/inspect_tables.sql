@@ -51,8 +51,8 @@ WITH target AS MATERIALIZED (
   WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema'
     AND n.nspname !~ '^pg_'
 ),
--- include: table_estimate
-, indexes AS (
+-- include: table_estimate,
+indexes AS (
   SELECT i.indrelid, sum(x.relpages) FILTER (WHERE x.relkind = 'i') AS pages, bool_or(i.indisprimary) AS primary_key
   FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid GROUP BY i.indrelid
 )

@@ -34,8 +34,7 @@ WITH RECURSIVE target AS (
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm')
     AND c.relpersistence <> 't'
 ),
--- include: partition_tree
-,
+-- include: partition_tree,
 -- include: locked_tables
 SELECT p.root::text AS oid, count(*) AS parts, sum(pg_stat_get_vacuum_count(c.oid)) AS vacuums,
        sum(pg_stat_get_analyze_count(c.oid)) AS analyses,
@@ -58,8 +57,7 @@ WITH RECURSIVE target AS (
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm')
     AND c.relpersistence <> 't'
 ),
--- include: partition_tree
-,
+-- include: partition_tree,
 -- include: locked_tables
 SELECT sum(pg_stat_get_vacuum_count(c.oid)) >= CAST(:vacuums AS numeric) + CAST(:parts AS numeric)
          AND sum(pg_stat_get_analyze_count(c.oid)) >= CAST(:analyses AS numeric) + CAST(:parts AS numeric) AS ok,

@@ -72,8 +72,8 @@ SELECT 'small_pages', 'info', NULL, 'page_size = ' || page_size,
 -- duplicate_indexes: indexes whose columns are the beginning of another one's, and that enforce nothing
 -- Partial indexes and indexes on expressions are not compared.
 WITH
--- include: shadow_tables
-, entry AS MATERIALIZED (
+-- include: shadow_tables,
+entry AS MATERIALIZED (
     SELECT t.name AS tbl, l.name AS idx, l."unique" AS is_unique, l.origin,
            -- Column number, direction and collation of each key column, in order.
            (SELECT group_concat(x.cid || ' ' || x."desc" || ' ' || quote(x.coll), ',') || ','

@@ -85,8 +85,8 @@ WITH named AS MATERIALIZED (
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
 ),
--- include: shadow_tables
-, kept AS MATERIALIZED (
+-- include: shadow_tables,
+kept AS MATERIALIZED (
     SELECT owner FROM shadow WHERE name IN (SELECT name FROM main.sqlite_schema WHERE type = 'table')
 )
 SELECT n."schema" AS "schema",

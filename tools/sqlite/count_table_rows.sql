@@ -22,8 +22,8 @@
 
 -- counted: one row
 WITH
--- include: rowid_span
-, entered AS (
+-- include: rowid_span,
+entered AS (
     SELECT max(CAST(stat AS INTEGER)) AS n FROM {schema}.sqlite_stat1 WHERE tbl = :table
 ),
 -- include: row_count

@@ -24,8 +24,8 @@
 -- columns: each column in order; `indexed`: a whole index begins with it, or it is the row id; `key_position`: its place in the
 -- primary key; `row_id`: the name under which the table's row id can be had, NULL where it is WITHOUT ROWID
 WITH
--- include: named
-, keyed AS (
+-- include: named,
+keyed AS (
     -- The key of a table WITHOUT ROWID is an index that has no entry in the schema; a row id that is called by the name of a
     -- column (INTEGER PRIMARY KEY) has no index for it.
     SELECT n.name,
@@ -52,8 +52,8 @@ SELECT 'main' AS "schema", k.name AS "table", c.name AS column, c.cid + 1 AS pos
 -- children: tables whose foreign keys point here; `on_delete`: cascade | set null | set default | no action
 -- (a foreign key has no name that could be asked for, and none that names no columns points to the primary key)
 WITH
--- include: named
-, pointing AS (
+-- include: named,
+pointing AS (
     SELECT n.name, o.name AS child, f.id, f.seq, lower(f.on_delete) AS on_delete, f."from" AS child_column,
            coalesce(f."to", (SELECT x.name FROM pragma_table_info(n.name, 'main') AS x WHERE x.pk = f.seq + 1)) AS parent_column
       FROM main.sqlite_schema AS o
@@ -80,8 +80,8 @@ SELECT 'main' AS "schema", p.name AS "table", 'main' AS child_schema, p.child AS
 -- The event of a trigger stands in its definition alone, behind the name as it was written, with quotes or without. A trigger is
 -- left out when its definition says there that it is for something else; one that has a comment in this place is listed.
 WITH
--- include: named
-, said AS (
+-- include: named,
+said AS (
     SELECT n.name, o.name AS trigger_name, o.sql,
            ltrim(replace(replace(replace(
                substr(o.sql, length('CREATE TRIGGER ') + 1

@@ -6,8 +6,9 @@ import pytest
 
 from aishell.errors import ToolFileError
 from aishell.models import Risk
+from aishell.registry.clauses import Clause
 from aishell.registry.header import read_tool
-from aishell.registry.tool import Aggregate, Clause
+from aishell.registry.tool import Aggregate
 from tests.unit.making import BLOCKS, FIND, HEADER, VERIFY, make_tool, tool_text
 
 SOURCE = "tools/sqlite/touch.sql"

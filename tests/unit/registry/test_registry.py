@@ -12,8 +12,8 @@ from aishell.errors import PlanError, ToolFileError, UnknownNameError, UsageErro
 from aishell.locations import built_in
 from aishell.models import Risk
 from aishell.registry import registry as of_registry
+from aishell.registry.clauses import Clause
 from aishell.registry.registry import Registry
-from aishell.registry.tool import Clause
 from aishell.safety.locks import contradiction
 from tests.unit.making import BLOCKS, ENGINES, make_server, make_tool, query_tool, tool_text
 

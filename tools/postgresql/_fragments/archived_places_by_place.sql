@@ -1,4 +1,4 @@
--- The places of the rows of a range of pages that an archive has: old rows in the version they had when it was made (see places_of_pages); and of
+-- The places of the rows of a range of pages that an archive has: old rows in the version they had when it was made (see page_range_before_14); and of
 -- those that this deletion has changed since, which are somewhere else now.
 
 SELECT tableoid AS relation, ctid AS place FROM ONLY {schema}.{table}

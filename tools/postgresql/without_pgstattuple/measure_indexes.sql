@@ -1,0 +1,40 @@
+-- name: measure_indexes
+-- engine: postgresql >= 12 without pgstattuple
+-- category: analysis
+-- risk: safe
+-- capabilities: [database_read, schema_analyze]
+-- runs: query
+-- transaction: none
+-- lock: ACCESS SHARE
+-- max_execution_time: 600
+-- idempotent: true
+-- parameters:
+--   tables: {type: identifier_list, description: 'tables as {schema, table}'}
+--   min_index_size: {type: integer, default: 1048576, minimum: 0, description: smaller indexes are left out}
+-- returns:
+--   indexes: rows(indexes)
+-- examples: [{params: {tables: [{schema: public, table: orders}]}}]
+--
+-- Measures the indexes of the named tables that rebuild_fragmented_indexes could rebuild, with the columns that a rebuild is
+-- planned and checked by. Smaller indexes than min_index_size (about 1 MB, 128 pages) are not worth a look: their figures are
+-- noise. Left out like there: exclusion constraints, invalid indexes, other access methods than btree, indexes of materialized
+-- views (REFRESH rebuilds them), and everything on 14.0 to 14.3 (bug 17485). Estimated from the average key width that ANALYZE
+-- found, since pgstattuple is not installed or not usable. Withheld on stale statistics, and where equal keys share entries
+-- (deduplication, version 13 on) and it is not known how often they repeat. `CREATE EXTENSION pgstattuple` makes the figures
+-- exact.
+
+-- indexes: one row per index of at least min_index_size, most reclaimable first
+WITH
+-- include: held,
+-- include: indexes_of_tables,
+-- include: index_estimate
+SELECT r.schema_name AS schema, r.table_name AS "table", r.index_name AS index_name, r.bytes AS bytes,
+       round(r.percent::numeric, 1) AS fragmentation,
+       CASE WHEN NOT r.held THEN pg_get_indexdef(r.oid) END AS definition, r.oid::text AS oid, r.indrelid::text AS table_oid,
+       round(r.percent::numeric, 1) AS fragmentation_percent, r.method AS method,
+       r.reclaimable_bytes::bigint AS reclaimable_bytes, r.withheld AS withheld
+FROM result AS r
+WHERE r.relkind = 'r' AND r.btree AND r.valid AND NOT r.indisexclusion
+  AND NOT (current_setting('server_version_num')::int BETWEEN 140000 AND 140003)
+  AND r.bytes >= CAST(:min_index_size AS bigint)
+ORDER BY r.reclaimable_bytes DESC NULLS LAST, r.index_name
