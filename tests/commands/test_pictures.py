@@ -16,17 +16,17 @@ from tests.commands.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 AGAIN = "the pictures are stale: make pictures"
-ORDERS = 150_000
+ORDERS = 60_000
 #: Colours, and what moves the cursor: to the beginning of a line that is written anew.
 COLOURS, MOVES = re.compile(r"\x1b\[[0-9;]*m"), re.compile(r"(?:\x1b\[[0-9;?]*[A-Za-z]|\r)+")
 #: What is another in each run: numbers with their units and what is said of their size, ids, the bar.
-OTHER = re.compile(r"(?:\b(?:about|less than) )?\b\d[\d.,:-]*Z?(?: (?:bytes|[kM]B|m?s)\b)?")
+OTHER = re.compile(r"(?:\b(?:about|less than) )?(?:\b\d[\d.,:-]*Z?(?: (?:bytes|[kM]B|h|min|m?s)\b)?(?: (?=\d))?)+")
 ID, DRAWN = re.compile(r"\b[0-9a-f]{8,}\b"), re.compile(r"[─━╺╸⠀-⣿]+")
 
 
 def words(text: str) -> list[str]:
     """What stays the same from run to run."""
-    return OTHER.sub("#", ID.sub("#", DRAWN.sub(" ", text))).split()
+    return OTHER.sub("#", ID.sub("0", " ".join(DRAWN.sub(" ", text).split()))).split()
 
 
 def of_picture(scene: Scene) -> str:
