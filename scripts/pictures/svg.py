@@ -8,12 +8,22 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.terminal_theme import DIMMED_MONOKAI
+from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 from scripts.pictures.scenes import COLUMNS
 
 _SVG = "{http://www.w3.org/2000/svg}"
+#: Light on dark, so that what is dim can be read as well: background, foreground, and black, red, green, yellow, blue, magenta,
+#: cyan and white.
+_THEME = TerminalTheme(
+    (18, 21, 26),
+    (228, 231, 235),
+    [
+        (90, 96, 105), (255, 123, 114), (126, 211, 135), (234, 193, 92), (121, 168, 255), (210, 153, 240), (110, 205, 220),
+        (228, 231, 235),
+    ],
+)  # fmt: skip
 #: The frame around what rich draws: it loads no font, and the reader's own is squeezed into rich's columns.
 _FRAME = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">
@@ -42,7 +52,7 @@ def drawn(lines: Sequence[Text], *, title: str, name: str) -> str:
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     for line in lines:
         console.print(line, soft_wrap=True)
-    return console.export_svg(title=title, theme=DIMMED_MONOKAI, code_format=_FRAME, unique_id=name)
+    return console.export_svg(title=title, theme=_THEME, code_format=_FRAME, unique_id=name)
 
 
 def text_of(svg: str) -> list[str]:
