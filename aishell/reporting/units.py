@@ -22,6 +22,8 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 
+_COMMAND = re.compile(r"(?<!\. )aishell ")
+
 
 def size(number: float | None) -> str:
     """Bytes: `12.3 MB`; `-` when not known."""
@@ -125,5 +127,8 @@ def definition(text: str) -> str:
 
 
 def holds_command(text: str) -> bool:
-    """Whether there is a command of aishell in it, for a person to paste: such a line is never broken by us."""
-    return "aishell " in text
+    """Whether there is a command of aishell in it, for a person to paste: such a line is never broken by us.
+
+    What a summary says after a sentence, "aishell rebuilt 2 index(es).", is none.
+    """
+    return _COMMAND.search(text) is not None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aishell.reporting.units import definition, duration, exact, printable, size, visible, visible_json
+from aishell.reporting.units import definition, duration, exact, holds_command, printable, size, visible, visible_json
 from tests.hostile_text import PIECES, raw
 
 
@@ -132,3 +132,17 @@ def test_nothing_of_a_definition_is_lost_or_obeyed(text):
 def test_a_quoted_name_in_a_definition_is_exact(name):
     quoted = "`" + name.replace("`", "``") + "`"
     assert exact(quoted) in definition(f"CREATE VIEW {quoted} AS\n  SELECT 1").replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("→ aishell run backup --target shop", True),
+        ("it waits (aishell approvals show 3f2a; aishell runs resume 3f2a)", True),
+        ("The health check made 1 finding(s). aishell rebuilt 2 index(es).", False),
+        ("The health check made 1 finding(s). aishell rebuilt 2 index(es). Try `aishell runs undo 3f2a`.", True),
+    ],
+)
+def test_a_line_with_a_command_is_known(text: str, held: bool) -> None:
+    """What aishell has done is told in a sentence, and may be wrapped."""
+    assert holds_command(text) is held
