@@ -41,6 +41,18 @@ def registry() -> Registry:
     return Registry.load([ROOT / "tools"], lock_check=contradiction)
 
 
+def named(tool: Tool) -> str:
+    """A tool's file, and where guards make several of it, for which servers this one is."""
+    name = tool.source.removeprefix("tools/")
+    several = sum(one.source == tool.source for one in registry().variants(tool.name)) > 1
+    return f"{name} ({', '.join(clause.text for clause in tool.clauses)})" if several else name
+
+
+def is_run_here(tool: Tool) -> bool:
+    """No MySQL server is at hand: what is for it alone loads, and promises the same, but is not run."""
+    return not tool.clauses or any(clause.product != "mysql" for clause in tool.clauses)
+
+
 class Engine:
     """One database, and the tools on it.
 

@@ -1,6 +1,6 @@
 """What a tool pastes once for each of several things: the columns of a table, or the tables that go with one. Pure.
 
-The grammar of `lists` is described for people in tools/README.md.
+The grammar of `lists` is described for people in tools/BATCHES.md.
 """
 
 from __future__ import annotations

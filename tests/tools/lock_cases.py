@@ -66,7 +66,7 @@ def prepared(engine: Engine, tool: Tool, home: Path, **more: Any) -> Call:
     params = CASES[tool.name](engine, tool, home)
     values = tool.prepare({name: value for name, value in params.items() if name in tool.parameters})
     found = dispatch.find(tool, values, engine.context(tool))
-    for _ in range(20 if "estimate" in tool.source else 0):
+    for _ in range(20 if "without_pgstattuple" in tool.source else 0):
         if found:
             break
         # What was deleted is told to the statistics up to a second later, and then ANALYZE seems to be of before.
@@ -91,7 +91,7 @@ def _table(engine: Engine, tool: Tool, home: Path) -> Row:
 
 
 def _index(engine: Engine, tool: Tool, home: Path) -> Row:
-    if "estimate" in tool.source:  # of a few pages nothing can be estimated
+    if "without_pgstattuple" in tool.source:  # of a few pages nothing can be estimated
         grown = f"INSERT INTO log SELECT i, '{NEW}', 1 FROM generate_series(4, 20000) AS i"
         engine.samples.do(grown, "VACUUM ANALYZE log", "DELETE FROM log WHERE id > 2000", "VACUUM ANALYZE log")
     return {**_table(engine, tool, home), "fragmentation_threshold": 0, "min_index_size": 0}

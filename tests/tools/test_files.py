@@ -11,19 +11,17 @@ from aishell.models import Risk
 from aishell.registry.tool import Tool
 from tests import logs
 from tests.fix_postgresql import later
-from tests.fix_tools import ENGINES, POSTGRESQL, Engine, label, registry
+from tests.fix_tools import ENGINES, POSTGRESQL, Engine, is_run_here, label, named, registry
 from tests.tools.contracts import COLUMNS, CONTRACT
 
-# No MySQL server is at hand; these files ask its own catalogs. That they load and promise the same is tested, not that they run.
-NOT_RUN_HERE = {tool.source for tool in registry() if tool.source.startswith("tools/mysql/mysql8/")}
 ENGINE_OF = {"pg_distribution": "postgresql", "pg_current": "postgresql", "mariadb": "mysql", "sqlite": "sqlite"}
 
 
 RUNS = [
-    pytest.param(tool.source, fixture, id=f"{tool.source.removeprefix('tools/')}-{label(fixture)}")
+    pytest.param(named(tool), fixture, id=f"{named(tool)}-{label(fixture)}")
     for tool in sorted(registry(), key=lambda tool: tool.source)
     for fixture in ENGINES
-    if tool.engine in (ENGINE_OF[fixture], "common") and tool.source not in NOT_RUN_HERE
+    if tool.engine in (ENGINE_OF[fixture], "common") and is_run_here(tool)
     and not later(tool, fixture)
     and tool.archives is None  # these need an archive: test_archives.py
     and not (tool.implementation or "").startswith("aishell.backups.")  # these need a place for backups: tests/backups
@@ -57,7 +55,7 @@ FILES_ALONE = {
 
 
 def file_of(source: str) -> Tool:
-    (tool,) = (tool for tool in registry() if tool.source == source)
+    (tool,) = (tool for tool in registry() if named(tool) == source)
     return tool
 
 
@@ -114,7 +112,7 @@ def test_file_runs_and_keeps_its_contract(source, on):
     if "stat1" in {name for clause in tool.clauses for name in clause.without}:
         on.samples.do("DROP TABLE main.sqlite_stat1")
     take_away(on, tool)
-    assert on.pick(tool.name).source == source
+    assert named(on.pick(tool.name)) == source
     result = on.call_file(tool, **parameters_of(tool, on, table))
     assert result.status in ("done", "skipped"), result.reason
     assert set(result.output) >= set(CONTRACT.get(tool.name, ())), "a field of the contract is missing"
@@ -135,7 +133,7 @@ def test_every_engine_has_every_tool(engine):
 def test_every_file_for_a_version_of_postgresql_is_run_on_it(fixture):
     run = {param.values[0] for param in RUNS if param.values[1] == fixture}
     theirs = [tool for tool in registry() if tool.engine in ("postgresql", "common")]
-    rest = {tool.name for tool in theirs if tool.source not in run and not later(tool, fixture)}
+    rest = {tool.name for tool in theirs if named(tool) not in run and not later(tool, fixture)}
     assert rest <= {*ELSEWHERE, *OWN_PROGRAMS, *FILES_ALONE}
     for place in {*ELSEWHERE.values()}:
         assert place.startswith("tools/") or "mark.versions" in (Path(__file__).parents[1] / place).read_text()
@@ -155,10 +153,10 @@ def test_a_field_has_the_same_type_on_every_engine(name):
         assert len({frozenset({"number"} if kind & numbers else kind) for kind in known}) <= 1, (field, kinds)
 
 
-@pytest.mark.parametrize("source", sorted(NOT_RUN_HERE))
-def test_mysql_variants_match_their_mariadb_twins(source):
-    tool = file_of(source)
-    twin = file_of(source.replace("mysql8", "mariadb"))
+@pytest.mark.parametrize("tool", [tool for tool in registry() if not is_run_here(tool)], ids=named)
+def test_mysql_variants_match_their_mariadb_twins(tool):
+    twins = [one for one in registry().variants(tool.name) if is_run_here(one)]
+    twin = next(one for one in twins if one.clauses[0].with_ == tool.clauses[0].with_)
     assert tool.parameters == twin.parameters
     assert {name: one.schema for name, one in tool.returns.items()} == {
         name: one.schema for name, one in twin.returns.items()

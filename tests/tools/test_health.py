@@ -150,9 +150,9 @@ def test_settings_that_make_maintenance_useless_on_postgresql(pg_engine):
 
 def test_a_file_without_statistics(sqlite_engine):
     sqlite_engine.samples.table()
-    assert "without_sqlite_stat1" in names(sqlite_engine)
+    assert "no_statistics" in names(sqlite_engine)
     sqlite_engine.call("update_table_statistics", schema="main", table="plain")
-    assert "without_sqlite_stat1" not in names(sqlite_engine)
+    assert "no_statistics" not in names(sqlite_engine)
 
 
 def test_a_file_with_free_pages(sqlite_engine):

@@ -18,7 +18,7 @@ from aishell.safety.locks import LOCKS, Lock, locks_of, taken_by, wait_of
 from tests.fix_mysql import _program
 from tests.fix_postgresql import later, major_of
 from tests.fix_sqlite import SqliteDatabase
-from tests.fix_tools import POSTGRESQL, Engine, label, registry
+from tests.fix_tools import POSTGRESQL, Engine, is_run_here, label, named, registry
 from tests.mariadb import MariadbServer
 from tests.tools.lock_cases import CASES, NEVER_SENT, PLACES, SEEN_ELSEWHERE, make, prepared
 from tests.tools.lock_watch import METADATA, watch_of
@@ -38,7 +38,7 @@ def observed(engine: str) -> list[Tool]:
         tool
         for tool in CHANGING
         if tool.engine == engine and tool.name in CASES and tool.source not in NEVER_SENT
-        if "/mysql8/" not in tool.source  # MariaDB has no INNODB_TABLESPACES, and no MySQL is at hand
+        if is_run_here(tool)
     ]
 
 
@@ -99,7 +99,7 @@ def on_server(engine: Engine, tool: Tool, tmp_path: Path) -> None:
     }, tool.source
 
 
-@pytest.mark.parametrize("tool", observed("postgresql"), ids=lambda tool: tool.source.split("/", 2)[2])
+@pytest.mark.parametrize("tool", observed("postgresql"), ids=named)
 @pytest.mark.parametrize("which", POSTGRESQL, ids=label)
 def test_on_postgresql(which: str, tool: Tool, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     if later(tool, which) or (tool.name == "drop_old_partitions" and major_of(which) < 14):
@@ -111,7 +111,7 @@ def test_on_postgresql(which: str, tool: Tool, request: pytest.FixtureRequest, t
         engine.close()
 
 
-@pytest.mark.parametrize("tool", observed("mysql"), ids=lambda tool: tool.source.split("/", 2)[2])
+@pytest.mark.parametrize("tool", observed("mysql"), ids=named)
 def test_on_mariadb(tool: Tool, instrumented: MariadbServer, tmp_path: Path) -> None:
     db = instrumented.create("locks")
     engine = Engine(db)
@@ -190,7 +190,7 @@ class Met:
 
 
 @pytest.mark.parametrize("journal", ["DELETE", "WAL"])
-@pytest.mark.parametrize("tool", observed("sqlite"), ids=lambda tool: tool.source.split("/", 2)[2])
+@pytest.mark.parametrize("tool", observed("sqlite"), ids=named)
 def test_on_sqlite(journal: str, tool: Tool, tmp_path: Path) -> None:
     """Only the ways of blocking of the file's words: other writers, everything, and what is other in WAL mode."""
     db = SqliteDatabase(tmp_path / "locks.db")

@@ -13,7 +13,7 @@ from aishell.models import LeftOut
 from aishell.planning.privileges import privileges_of
 from aishell.registry.tool import Tool
 from tests.fix_postgresql import later, major_of
-from tests.fix_tools import POSTGRESQL, Engine, label, registry
+from tests.fix_tools import POSTGRESQL, Engine, is_run_here, label, named, registry
 from tests.servers import HOST
 from tests.tools.lock_cases import CASES, NEVER_SENT, SEEN_ELSEWHERE, make
 from tests.unit.making import make_inventory, make_server
@@ -105,9 +105,9 @@ def on_server(admin: Engine, tool: Tool, home: Path, without: str | None) -> Non
 def cases(engine: str) -> list[Any]:
     """Each tool with all it declares, and with each privilege fewer."""
     return [
-        pytest.param(tool, without, id=f"{tool.source.split('/', 2)[2]}-{without or 'enough'}")
+        pytest.param(tool, without, id=f"{named(tool)}-{without or 'enough'}")
         for tool in declared(engine)
-        if "/mysql8/" not in tool.source  # no MySQL is at hand
+        if is_run_here(tool)
         for without in (None, *tool.privileges)
     ]
 

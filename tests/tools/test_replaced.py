@@ -17,7 +17,7 @@ from aishell.models import Row
 from aishell.running import dispatch
 from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.identity import settled
-from tests.fix_tools import Engine, make_engine, registry
+from tests.fix_tools import Engine, make_engine, named, registry
 from tests.tools.cleaner import EVERY, OLD, Cleaner
 from tests.tools.partitions import DROP, EXCLUSIVELY, resumed, to_drop
 from tests.tools.test_archives import fill, which
@@ -92,7 +92,7 @@ def told(call: Callable[[], Any]) -> str:
     return str(result.reason)
 
 
-@pytest.mark.parametrize("tool", CHANGING, ids=lambda tool: tool.source.removeprefix("tools/"))
+@pytest.mark.parametrize("tool", CHANGING, ids=named)
 def test_every_tool_that_changes_an_object_asks_whether_it_is_the_same(tool):
     assert "same" in tool.blocks
     if (tool.deletes or tool.archives == "delete") and tool.runs != "batched":
