@@ -6,6 +6,7 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from aishell.backups.create.making import Work, Written
 from aishell.backups.store.manifest import Manifest, Print
@@ -20,19 +21,6 @@ METHODS: Mapping[str, str] = {
     "mariadb-dump": "aishell.backups.mariadb.dump:MariadbDump",
     "mariadb-backup": "aishell.backups.mariadb.physical:MariadbBackup",
 }
-#: Method -> the client programs that restore what it made, and read it before that.
-PROGRAMS: Mapping[str, frozenset[str]] = {
-    "pg_dump": frozenset({"pg_restore"}),
-    "pg_basebackup": frozenset({"pg_verifybackup", "pg_waldump", "pg_combinebackup", "postgres", "pg_amcheck"}),
-    "pgbackrest": frozenset({"pgbackrest", "postgres", "pg_amcheck"}),
-    "mariadb-dump": frozenset({"mariadb", "mariadb-binlog"}),
-    "mariadb-backup": frozenset({"mbstream", "mariadb-backup", "innochecksum", "mariadbd"}),
-}
-#: Those of them that only an increment takes.
-ON_INCREMENTS = frozenset({"pg_combinebackup", "mariadb-binlog"})
-#: Those that keep more than the backup's folder, and have to be asked when it goes (see `Method.release`).
-ELSEWHERE = frozenset({"pgbackrest"})
-
 #: A backup with what it rests on, the full one first.
 Chain = Sequence[tuple[Path, Manifest]]
 
@@ -41,6 +29,19 @@ class Method(ABC):
     """One way to make, read, restore and compare backups. `work` has the tool whose programs and blocks are used."""
 
     name: str
+    #: The client programs that restore what it made, and read it before that; and those of them that only an increment takes.
+    programs: ClassVar[frozenset[str]] = frozenset()
+    on_increments: ClassVar[frozenset[str]] = frozenset()
+    #: What is restored is a path with this suffix, and no server is needed for it; None: a database of a server.
+    path_suffix: ClassVar[str | None] = None
+    #: Whether what is restored can take the place of the database it is of.
+    in_place: ClassVar[bool] = False
+    #: Whether single tables can be restored.
+    by_table: ClassVar[bool] = False
+    #: Whether a restored database has a mark, by which a restore that is killed knows it as its own (`reset_restore_mark`).
+    marks: ClassVar[bool] = False
+    #: Whether more than the backup's folder is kept, which has to be asked when it goes (`release`).
+    keeps_elsewhere: ClassVar[bool] = False
 
     @abstractmethod
     def write(self, work: Work) -> Written:
@@ -97,10 +98,20 @@ class Method(ABC):
         return
 
 
-def method_of(name: str) -> Method:
+def kind_of(name: str) -> type[Method]:
     """Raises BackupError for a method this aishell does not know."""
     if name not in METHODS:
         raise BackupError(f"this aishell knows no backups by {name!r}", hint="restore it with the one that made it")
     module, _, kind = METHODS[name].partition(":")
-    method: Method = getattr(importlib.import_module(module), kind)()
-    return method
+    found: type[Method] = getattr(importlib.import_module(module), kind)
+    return found
+
+
+def method_of(name: str) -> Method:
+    """Raises BackupError for a method this aishell does not know."""
+    return kind_of(name)()
+
+
+def keeps_elsewhere(name: str) -> bool:
+    """Whether a method keeps more than the backup's folder, as far as that is known: backups of others can be removed, too."""
+    return name in METHODS and kind_of(name).keeps_elsewhere

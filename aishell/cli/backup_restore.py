@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aishell.backups.methods import kind_of
 from aishell.cli.common import open_site, own_target, parse_inputs, run_options
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from aishell.backups.store.manifest import Manifest
     from aishell.site import Site
 
-#: Method -> what it restores into that is no database of a server: a place on this host, by its path.
-PATHS = {"sqlite": ".sqlite", "pg_basebackup": "", "pgbackrest": "", "mariadb-backup": ""}
 #: Bytes of a database's name that a generated one begins with; servers take 63 or 64, `_restored_` and the time take 29.
 _CUT = 34
 
@@ -125,7 +124,7 @@ def restore(
     try:
         ctx.exit(run_all(ctx, "backup_restore", inputs, **where, **options))
     except (TargetUnavailableError, UnknownNameError):
-        if in_place or entry.method not in PATHS or target is not None or url is not None or options["dry_run"]:
+        if in_place or target or url or options["dry_run"] or kind_of(entry.method).path_suffix is None:
             raise
     ctx.exit(_by_hand(site, entry, inputs, yes=options["yes"], output=options["output"]))
 
@@ -148,8 +147,9 @@ def _told(entry: Entry) -> str:
 def _place(site: Site, entry: Entry, given: str | None, *, word: str = "restored") -> str:
     """Where to: as given, else a new name with this word in it. A path is made absolute, so that a resumed run means the same."""
     stamp = datetime.now(UTC)
-    if entry.method in PATHS:
-        made = site.vault.repository.place(stamp, PATHS[entry.method], word)
+    suffix = kind_of(entry.method).path_suffix
+    if suffix is not None:
+        made = site.vault.repository.place(stamp, suffix, word)
         return str(Path(given).expanduser().absolute() if given is not None else made)
     if given is not None:
         return given

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from aishell.agents.backup import restore_in_place
 from aishell.agents.base import Agent, Draft
 from aishell.agents.summary import left_over
+from aishell.backups.methods import kind_of
 from aishell.engines import profile
 from aishell.errors import ParameterError
 from aishell.models import AgentConfig, Estimate, Evidence, Inventory, Server, Step, StepResult, StepStatus, Task
@@ -16,10 +17,8 @@ from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
 
-#: What takes the mark of a restore out of a database, and the methods whose restores leave one.
-RESET, MARKS = "reset_restore_mark", ("pg_dump", "mariadb-dump")
-#: The methods whose backups single tables can be taken from.
-BY_TABLE = ("pg_dump",)
+#: What takes the mark of a restore out of a database.
+RESET = "reset_restore_mark"
 
 
 class BackupRestoreAgent(Agent):
@@ -127,7 +126,7 @@ class BackupRestoreAgent(Agent):
 
 def _check_tables(only: Sequence[str], method: str) -> None:
     """Raises ParameterError where a restore of these tables would fail when it has begun."""
-    if only and method not in BY_TABLE:
+    if only and not kind_of(method).by_table:
         raise ParameterError(
             f"single tables cannot be restored from a {method} backup",
             hint="restore it into a database of its own, and take them from there",
@@ -141,7 +140,7 @@ def _with_reset(restore: Step, made: Mapping[str, Any], place: str, inventory: I
 
     In place the exchange does that: behind it nothing more is begun on the database that is there then.
     """
-    if made["method"] not in MARKS or RESET not in inventory.tools:
+    if not kind_of(made["method"]).marks or RESET not in inventory.tools:
         return [restore]
     step = Step(
         id="reset_mark",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.agents.backup.steps import BackupSteps
+from aishell.backups.methods import kind_of
 from aishell.engines import profile
 from aishell.errors import ParameterError
 from aishell.models import SAFETY_STEP, Inventory, Server, Step
@@ -16,8 +17,6 @@ from aishell.planning.variables import escaped
 
 STEP, TOOL = "replace", "replace_database"
 SAFETY = BackupSteps("size", SAFETY_STEP, "validate", "A safety backup of the present state.")
-#: Methods whose backups are of one database, which another can take the place of.
-METHODS = ("pg_dump", "mariadb-dump", "sqlite")
 #: Options of the restore that the exchange has to know too.
 _SHARED = ("owners", "jobs")
 #: The identity of a PostgreSQL database: the number in it is another one for every database that is made.
@@ -76,7 +75,7 @@ def warnings(data: Mapping[str, Any], server: Server) -> Iterator[str]:
 
 def _require_possible(data: Mapping[str, Any], inventory: Inventory) -> None:
     made, server = data["manifest"], inventory.server
-    if made["method"] not in METHODS:
+    if not kind_of(made["method"]).in_place:
         raise ParameterError(
             f"{data['backup']} is of the files of a whole server, which nothing can replace while it runs",
             hint="restore it into a new data directory with --to, stop the server, and start it on that one",

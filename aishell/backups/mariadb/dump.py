@@ -78,6 +78,10 @@ class MariadbDump(Method):
     """A dump as one transaction saw it, and the binary logs since."""
 
     name = "mariadb-dump"
+    programs = frozenset({"mariadb", "mariadb-binlog"})
+    on_increments = frozenset({"mariadb-binlog"})
+    in_place = True
+    marks = True
 
     def write(self, work: Work) -> Written:
         return Dump.of(work).write()

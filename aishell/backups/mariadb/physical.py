@@ -58,6 +58,8 @@ class MariadbBackup(Method):
     """The files of a server as one stream, and the log that makes them one moment's."""
 
     name = "mariadb-backup"
+    programs = frozenset({"mbstream", "mariadb-backup", "innochecksum", "mariadbd"})
+    path_suffix = ""
 
     def write(self, work: Work) -> Written:
         return self._copied(work, Files.of(work), 0)

@@ -38,6 +38,9 @@ class PgBackRest(Method):
     """Sets in a repository of pgbackrest's, which each backup names by its label."""
 
     name = NAME
+    programs = frozenset({"pgbackrest", "postgres", "pg_amcheck"})
+    path_suffix = ""
+    keeps_elsewhere = True
 
     def write(self, work: Work) -> Written:
         return made(work, FULL)

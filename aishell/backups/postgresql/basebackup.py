@@ -67,6 +67,9 @@ class PgBasebackup(Method):
     """The files of a cluster as the server sends them, and the WAL that makes them one moment's."""
 
     name = "pg_basebackup"
+    programs = frozenset({"pg_verifybackup", "pg_waldump", "pg_combinebackup", "postgres", "pg_amcheck"})
+    on_increments = frozenset({"pg_combinebackup"})
+    path_suffix = ""
 
     def write(self, work: Work) -> Written:
         state = _state(work)

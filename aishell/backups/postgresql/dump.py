@@ -48,6 +48,10 @@ class PgDump(Method):
     """A database as one snapshot saw it, whatever is written meanwhile."""
 
     name = "pg_dump"
+    programs = frozenset({"pg_restore"})
+    in_place = True
+    by_table = True
+    marks = True
 
     def write(self, work: Work) -> Written:
         use_programs(work, "dump", work.context.database.version[0])

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.backups.create.making import Work
-from aishell.backups.methods import ON_INCREMENTS, PROGRAMS, Chain, Method, method_of
+from aishell.backups.methods import Chain, Method, kind_of, method_of
 from aishell.backups.store.catalog import COMPARED, Entry
 from aishell.backups.store.encryption import opened
 from aishell.backups.store.manifest import FULL, Print
@@ -91,9 +91,8 @@ def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dic
 def foresee(tool: Tool, params: Mapping[str, Any], context: Context) -> list[Statement]:
     """What a restore will run: the programs of the method that the backup was made by."""
     entry = vault_of(context).catalog.find(params["backup_id"])
-    used = PROGRAMS.get(entry.method, frozenset())
-    if entry.kind == FULL:
-        used -= ON_INCREMENTS
+    kind = kind_of(entry.method)
+    used = kind.programs - (kind.on_increments if entry.kind == FULL else frozenset())
     programs = {name: words for name, words in tool.programs.items() if words[0] in used}
     return program(replace(tool, programs=programs), params, context.database)
 

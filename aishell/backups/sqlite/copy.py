@@ -61,6 +61,8 @@ class SQLiteCopy(Method):
     """A copy of the database as one transaction saw it, whatever is written meanwhile."""
 
     name = "sqlite"
+    path_suffix = ".sqlite"
+    in_place = True
 
     def write(self, work: Work) -> Written:
         image = work.folder / IMAGE

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aishell.backups.carried import carried
-from aishell.backups.methods import ELSEWHERE
+from aishell.backups.methods import keeps_elsewhere
 from aishell.backups.store.catalog import Entry
 from aishell.backups.store.manifest import File, Manifest
 from aishell.backups.store.repository import MANIFEST, Repository
@@ -31,7 +31,7 @@ def copy(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     if not vault.copies:
         raise BackupError("there is no second place for backups", hint="set `backup_copies:` in config/aishell.yaml")
     entry = vault.catalog.find(params["backup_id"])
-    if entry.method in ELSEWHERE:
+    if keeps_elsewhere(entry.method):
         raise BackupError(
             f"the rows of {entry.backup_id} are not in its folder",
             hint=f"a second repository of {entry.method}'s is for that",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aishell.backups.create.making import Work
-from aishell.backups.methods import ELSEWHERE, method_of
+from aishell.backups.methods import keeps_elsewhere, method_of
 from aishell.backups.store.catalog import GONE, Entry
 from aishell.backups.store.manifest import Manifest
 from aishell.backups.store.repository import TRASH
@@ -159,7 +159,7 @@ def _release(vault: Vault, folder: Path, work_of: WorkOf, *, look_only: bool) ->
         raise
     except BackupError:
         return  # what it had elsewhere nobody knows any more
-    if manifest.method in ELSEWHERE:
+    if keeps_elsewhere(manifest.method):
         with work_of(manifest) as work:
             method_of(manifest.method).release(work, manifest, look_only=look_only)
 

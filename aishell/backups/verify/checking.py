@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aishell.backups.create.making import Work
-from aishell.backups.methods import ELSEWHERE, Chain, method_of
+from aishell.backups.methods import Chain, keeps_elsewhere, method_of
 from aishell.backups.store.catalog import VERIFIED, Entry
 from aishell.backups.store.encryption import is_encrypted, opened
 from aishell.backups.store.manifest import Manifest
@@ -59,7 +59,7 @@ def _compared(work: Work, links: Chain) -> list[tuple[Manifest, list[str]]]:
 
 def _is_known(work: Work, manifest: Manifest) -> bool:
     """Whether it was read in full, and all of that lies in its folder."""
-    return work.vault.catalog.find(manifest.backup_id).verified and manifest.method not in ELSEWHERE
+    return work.vault.catalog.find(manifest.backup_id).verified and not keeps_elsewhere(manifest.method)
 
 
 def _read(work: Work, links: Chain) -> None:
