@@ -130,7 +130,7 @@ class Site(SiteFiles):
 
     def surroundings(self, target: Target, config: AgentConfig) -> Surroundings:
         """Where an agent that is configured so works."""
-        return Surroundings(target, config, self.settings, self.vault, self.archives)
+        return Surroundings(target, config, self.settings, self.backup_store, self.archives)
 
     def _config(self, agent: Agent) -> AgentConfig:
         """The agent's own, and of one that stands for all what each of them is bound to."""
@@ -201,7 +201,7 @@ class Site(SiteFiles):
             level=level,
             hooks=Hooks.load(self.settings.hooks, self.trust, self.base),
             archives=self.archives,
-            backups=self.vault,
+            backups=self.backup_store,
             warnings=warnings,
             rereading=rereading,
             inspector=inspector,

@@ -34,7 +34,7 @@ from aishell.verdicts import Verdict
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from aishell.backups.store.vault import Vault
+    from aishell.backups.store.backup_store import BackupStore
     from aishell.registry.tool import Tool
     from aishell.schema import Fault
     from aishell.settings import Settings, Target
@@ -85,7 +85,7 @@ class Surroundings:
     target: Target
     config: AgentConfig
     settings: Settings
-    backups: Vault
+    backups: BackupStore
     archives: Path
 
 

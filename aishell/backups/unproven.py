@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aishell.backups.store.backup_store import backup_store_of
 from aishell.backups.store.catalog import Entry
-from aishell.backups.store.vault import vault_of
 from aishell.commands import command
 from aishell.errors import BackupError
 from aishell.models import Server
@@ -17,10 +17,10 @@ from aishell.state.history import last_tries
 
 def find_unproven(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`find_unproven_backup`: the one whose last restore test is the longest ago. Raises BackupError where there is none."""
-    vault, server = vault_of(context), context.facts.get("server")
+    backup_store, server = backup_store_of(context), context.facts.get("server")
     identity = server.identity if isinstance(server, Server) else ""
-    there = vault.entries(context.target)
-    chosen = longest_unproven(there, identity, last_tries(vault.store(), context.target) if there else {})
+    there = backup_store.entries(context.target)
+    chosen = longest_unproven(there, identity, last_tries(backup_store.store(), context.target) if there else {})
     if chosen is None:
         others = f"; of {len(there)} in the catalog each is damaged or of another database" if there else ""
         raise BackupError(

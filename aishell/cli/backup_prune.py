@@ -58,7 +58,7 @@ def prune(
     site = open_site(ctx)
     rules, given = _rules(site, pairs)
     entries = {entry.backup_id: entry for entry in entries_of(site, target)}
-    found = decisions(site.vault, target, rules, datetime.now(UTC), despite_failure=despite_failure)
+    found = decisions(site.backup_store, target, rules, datetime.now(UTC), despite_failure=despite_failure)
     left = _unfinished(site, target)
     going = [entries[decision.backup.backup_id] for decision in found if decision.goes]
     clearing = [row for row in left if row["kept"] is None]
@@ -108,14 +108,14 @@ def _remove(site: Site, going: Sequence[Entry], rules: Rules, *, despite_failure
     for target in dict.fromkeys(entry.target for entry in going):
         files = {
             target_file(folder, entry.identity, _file(entry))
-            for entry in site.vault.entries(target)
+            for entry in site.backup_store.entries(target)
             if not profile(entry.engine).is_file or _file(entry) is not None
         }
         with holding_files(files, mark, f"the target {target!r}"):
-            finish(site.vault, target, keeper(site).removing)
-            chosen = decisions(site.vault, target, rules, datetime.now(UTC), despite_failure=despite_failure)
+            finish(site.backup_store, target, keeper(site).removing)
+            chosen = decisions(site.backup_store, target, rules, datetime.now(UTC), despite_failure=despite_failure)
             still = [decision for decision in chosen if decision.backup.backup_id in shown]
-            removed += remove(site.vault, still, told, keeper(site).removing)
+            removed += remove(site.backup_store, still, told, keeper(site).removing)
     return removed
 
 
@@ -131,7 +131,7 @@ def _unfinished(site: Site, target: str | None) -> list[dict[str, Any]]:
 
     return [
         {"path": one.name, "run_id": one.run_id, "kept": one.kept, "removed": False}
-        for one in leftovers(site.vault, site.archives, target)
+        for one in leftovers(site.backup_store, site.archives, target)
         if one.kind in (BACKUP, DELETED, WORKED)
     ]
 
@@ -147,11 +147,11 @@ def _clear(site: Site, row: dict[str, Any]) -> None:
     path = Path(row["path"])
     end_leftover(path)
     if not path.exists():  # trash of a target that something else goes of too is gone by now
-        site.vault.catalog.forget([path.name.removeprefix(TRASH)])
+        site.backup_store.catalog.forget([path.name.removeprefix(TRASH)])
     elif path.name.startswith(TRASH):
-        bury(site.vault, path, keeper(site).removing)
+        bury(site.backup_store, path, keeper(site).removing)
     else:
-        site.vault.repository.delete(path)
+        site.backup_store.repository.delete(path)
     site.runs.event("unfinished_backup_removed", {"path": row["path"], "by": who()}, run_id=row["run_id"])
     row["removed"] = True
 
@@ -173,7 +173,7 @@ def _show(
         }
         for decision in found
     ]
-    show_rows(rows, "table", empty=f"there is no backup in {site.vault.repository.root}")
+    show_rows(rows, "table", empty=f"there is no backup in {site.backup_store.repository.root}")
     for row in left:
         say(printable(f"unfinished: {row['path']}: {row['kept'] or 'goes'}"))
 

@@ -94,10 +94,10 @@ def restore(
     from aishell.cli.run import run_all
 
     site = open_site(ctx)
-    entry = site.vault.catalog.find(backup)
+    entry = site.backup_store.catalog.find(backup)
     if profile(entry.engine).is_file and (point_in_time is not None or only is not None):
         raise ParameterError("a SQLite backup is restored as a whole, as of its own time")
-    manifest, chain = site.vault.repository.manifest(entry.folder), _chain(site, entry)
+    manifest, chain = site.backup_store.repository.manifest(entry.folder), _chain(site, entry)
     inputs: dict[str, Any] = {
         "backup": entry.backup_id,
         "place": _place(site, entry, place),
@@ -132,7 +132,7 @@ def restore(
 def _chain(site: Site, entry: Entry) -> list[Manifest]:
     """The manifests of all that it rests on, and its own; none where one is missing or other, which the restore says then."""
     try:
-        return [manifest for _, manifest in site.vault.chain(entry)]
+        return [manifest for _, manifest in site.backup_store.chain(entry)]
     except BackupError:
         return []
 
@@ -149,7 +149,7 @@ def _place(site: Site, entry: Entry, given: str | None, *, word: str = "restored
     stamp = datetime.now(UTC)
     suffix = kind_of(entry.method).path_suffix
     if suffix is not None:
-        made = site.vault.repository.place(stamp, suffix, word)
+        made = site.backup_store.repository.place(stamp, suffix, word)
         return str(Path(given).expanduser().absolute() if given is not None else made)
     if given is not None:
         return given
@@ -168,7 +168,7 @@ def _moment(site: Site, entry: Entry, manifest: Manifest, text: str) -> str:
     if moment.tzinfo is None:
         known = site.settings.targets.get(entry.target)
         moment = moment.replace(tzinfo=known.zone if known else UTC)
-    chain = site.vault.chain(entry)
+    chain = site.backup_store.chain(entry)
     first, last = chain[0][1].started_at, manifest.finished_at
     if not datetime.fromisoformat(first) <= moment <= datetime.fromisoformat(last):
         ends = [at(one, seconds=True) for one in (first, last, moment.astimezone(UTC))]

@@ -47,7 +47,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, co
     if names and target is not None:
         raise UsageError("backups are named, or chosen by --target")
     site = open_site(ctx)
-    chosen = [site.vault.catalog.find(name) for name in names] if names else entries_of(site, target)
+    chosen = [site.backup_store.catalog.find(name) for name in names] if names else entries_of(site, target)
     results: list[dict[str, Any]] = []
     for result in (_copies if copies else _verified)(keeper(site), site, chosen):
         results.append(result)
@@ -63,7 +63,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, co
     if output == "json":
         write_json(results)
     elif not results:
-        say("no backup has a copy" if copies else f"there is no backup in {site.vault.repository.root}")
+        say("no backup has a copy" if copies else f"there is no backup in {site.backup_store.repository.root}")
     ctx.exit(1 if any(not result["sound"] for result in results) else 0)
 
 
@@ -83,13 +83,13 @@ def _verified(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[d
                 raise
             except AishellError as error:
                 # Without a program or a key nothing was learnt of it: that is told, and not held against it.
-                if entry.backup_id not in {one.backup_id for one in site.vault.entries()}:
+                if entry.backup_id not in {one.backup_id for one in site.backup_store.entries()}:
                     continue  # it was removed meanwhile, as by `prune`
                 damaged = isinstance(error, BackupError) and not isinstance(error, NotAtHandError)
                 sound, problem = (False if damaged else None), error.message
         told = {"backup_id": entry.backup_id, "sound": sound, "problem": problem, "by": who()}
         site.runs.event("backup_verified", told)
-        known = site.vault.catalog.find(entry.backup_id)
+        known = site.backup_store.catalog.find(entry.backup_id)
         yield {
             "backup_id": entry.backup_id,
             "target": entry.target,
@@ -116,7 +116,7 @@ def _copies(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[dic
             sound, problem = (False if damaged else None), error.message
         told = {"backup_id": entry.backup_id, "sound": sound, "problem": problem, "by": who()}
         site.runs.event("copies_verified", told)
-        known = site.vault.catalog.find(entry.backup_id)
+        known = site.backup_store.catalog.find(entry.backup_id)
         yield {
             "backup_id": entry.backup_id,
             "target": entry.target,
@@ -143,4 +143,4 @@ def _look(keeper: Keeper, entry: Entry, tool: str = "validate_backup") -> None:
 
 
 def _chain(keeper: Keeper, entry: Entry) -> set[str]:
-    return {manifest.backup_id for _, manifest in keeper.vault.chain(entry)}
+    return {manifest.backup_id for _, manifest in keeper.backup_store.chain(entry)}

@@ -33,12 +33,12 @@ def keeper(site: Site) -> Keeper:
 
     config = configured(site.places.config, BackupAgent())
     level = tighter(site.settings.safety_level, config.safety_level)
-    return Keeper(site.vault, site.registry, config, site.policy, level, known)
+    return Keeper(site.backup_store, site.registry, config, site.policy, level, known)
 
 
 def entries_of(site: Site, target: str | None) -> list[Entry]:
     """The backups of a target, or all. Raises UnknownNameError for a target that neither has one nor is configured."""
-    entries = site.vault.entries()
+    entries = site.backup_store.entries()
     known = {entry.target for entry in entries} | set(site.settings.targets)
     if target is not None and target not in known:
         raise UnknownNameError("target", target, known)

@@ -21,6 +21,7 @@ from structlog.stdlib import ProcessorFormatter
 
 from aishell.cli.streams import Notices, say
 from aishell.databases.urls import without_urls
+from aishell.details import LOGGER
 from aishell.doing import now_doing
 from aishell.errors import AishellError, SettingsError
 from aishell.models import now
@@ -133,7 +134,9 @@ def _level(kind: str, data: Mapping[str, Any]) -> int:
 
 
 def _foreign(_: Any, __: str, told: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """What a library logs, as an event of one name with its text, so that names of events are ours alone."""
+    """What a library logs, as an event of one name with its text, so that names of events are ours alone; and our details."""
+    if told["logger"] == LOGGER:
+        return {name: value for name, value in told.items() if name != "logger"}
     return {"text": told.pop("event"), "event": "logged", **told}
 
 
@@ -187,7 +190,7 @@ class _Handler(logging.Handler):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Libraries are not heard below INFO, whatever a logger of theirs was set to."""
-        return (record.name == OURS or record.levelno >= logging.INFO) and bool(super().filter(record))
+        return (record.name in (OURS, LOGGER) or record.levelno >= logging.INFO) and bool(super().filter(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -19,6 +19,7 @@ from threading import Thread
 from typing import IO, Any
 
 from aishell.clients.disk import writing
+from aishell.details import detail, warned
 from aishell.engines import profile
 from aishell.errors import BackupError, DatabaseError, NotAtHandError
 from aishell.registry.programs import CLIENTS, arguments, environment
@@ -103,6 +104,7 @@ class Clients:
         failures: list[BaseException] = []
         with writing(log):
             said = log.open("ab")
+        started = time.monotonic()
         with said:
             begun = said.tell()
             process = subprocess.Popen(
@@ -138,6 +140,9 @@ class Clients:
                 _RUNNING.discard(process.pid)
                 (self.work / PROCESS).unlink(missing_ok=True)
         tail = self._tail(log, begun)
+        seconds = round(time.monotonic() - started, 3)
+        ended = warned if process.returncode else detail
+        ended("program_ended", program=Path(words[0]).name, exit_code=process.returncode, seconds=seconds)
         if self.context.cancelled():
             raise DatabaseError(f"{words[0]} was ended", kind="cancelled")
         if failures:

@@ -236,7 +236,7 @@ class Database(ABC):
         self.traces: Callable[[Statement, Session], AbstractContextManager[None]] | None = None
         self.author = ""  # the file of the tool whose own Python sends what comes from no block
         self.may_write = True  # False: nothing at all is written, not even what a crashed writer left to be rolled back
-        self.pools = Pools(self._connect, self._pool)
+        self.pools = Pools(self._connect, self._pool, credentials.display)
         self._facts: tuple[str, tuple[int, ...], frozenset[str]] | None = None
         self._guard = threading.Lock()
 

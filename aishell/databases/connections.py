@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 from aishell.commands import command, on
 from aishell.databases.remedies import remedy
 from aishell.databases.urls import HIDDEN, URL, read_url
+from aishell.details import detail, warned
 from aishell.errors import BreakerOpenError, DatabaseError, NotTriedError, TargetUnavailableError, UsageError
 
 CONNECT_TIMEOUT = (
@@ -79,9 +81,11 @@ class Breaker(Protocol):
 class Pools:
     """A small pool for each set of session limits: limits are set when a connection is born, never afterwards."""
 
-    def __init__(self, connect: Callable[[Any], Any], pool: Callable[[Callable[[], Any]], Any]) -> None:
-        """`connect` makes a connection with the limits it is given, `pool` a pool of such connections."""
-        self._connect, self._pool = connect, pool
+    def __init__(
+        self, connect: Callable[[Any], Any], pool: Callable[[Callable[[], Any]], Any], where: str = ""
+    ) -> None:
+        """`connect` makes a connection with the limits it is given, `pool` a pool of such; `where`: to what, for the log."""
+        self._connect, self._pool, self._where = connect, pool, where
         self._pools: dict[Any, Any] = {}
         self._guard = threading.Lock()
         self.breaker: Breaker | None = (
@@ -96,12 +100,24 @@ class Pools:
                 pool = self._pools[options] = self._pool(lambda: self._made(options))
         return pool.connect()
 
-    def _made(self, options: Any) -> Any:
-        if self.breaker is None:
-            return self._connect(options)
-        failed_before = self.breaker.ask()
+    def _opened(self, options: Any) -> Any:
+        """A new connection, which the log tells of."""
+        begun = time.monotonic()
         try:
             made = self._connect(options)
+        except DatabaseError as error:
+            seconds = round(time.monotonic() - begun, 3)
+            warned("connection_failed", to=self._where, seconds=seconds, kind=error.kind, code=error.code)
+            raise
+        detail("connection_opened", to=self._where, seconds=round(time.monotonic() - begun, 3))
+        return made
+
+    def _made(self, options: Any) -> Any:
+        if self.breaker is None:
+            return self._opened(options)
+        failed_before = self.breaker.ask()
+        try:
+            made = self._opened(options)
         except DatabaseError as error:
             if error.kind in ("connect", "connection_lost") and not error.answered:
                 self.breaker.failed(error)
@@ -116,6 +132,8 @@ class Pools:
         with self._guard:
             for pool in self._pools.values():
                 pool.dispose()
+            if self._pools:
+                detail("connections_closed", to=self._where)
             self._pools.clear()
 
 

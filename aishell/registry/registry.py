@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from threading import RLock
 
+from aishell.details import detail
 from aishell.errors import PlanError, ToolFileError, UnknownNameError, UsageError
 from aishell.models import Risk, Server
 from aishell.registry.clauses import ENGINES
@@ -151,6 +152,9 @@ class Registry:
         Raises UnknownNameError, or PlanError when no variant fits.
         """
         if (tool := self._found(name, server)) is not None:
+            if len(self._of(name, server)) > 1:
+                servers = ", ".join(clause.text for clause in tool.clauses)
+                detail("variant_chosen", tool=name, file=tool.source, servers=servers)
             return tool
         variants = self._of(name, server)
         if variants:

@@ -12,9 +12,9 @@ from typing import Any
 
 from aishell.backups.create.making import Work
 from aishell.backups.leftovers import BY_HAND
+from aishell.backups.store.backup_store import BackupStore
 from aishell.backups.store.catalog import Entry
 from aishell.backups.store.manifest import Manifest
-from aishell.backups.store.vault import Vault
 from aishell.backups.verify.checking import working
 from aishell.databases.base import Database, Session, SessionOptions, TargetLock
 from aishell.databases.connections import Credentials
@@ -64,7 +64,7 @@ class Absent(Database):
 class Keeper:
     """The backups of a site, and the gates that what is done to them passes. `target` looks a target up by its name."""
 
-    vault: Vault
+    backup_store: BackupStore
     registry: Callable[[str], Registry]
     config: AgentConfig
     policy: Policy
@@ -76,7 +76,7 @@ class Keeper:
 
         Raises BackupError for a backup whose manifest is damaged, UsageError for parameters that the tool does not take.
         """
-        return self._judged(name, params, entry, _server(self.vault.manifest(entry)))
+        return self._judged(name, params, entry, _server(self.backup_store.manifest(entry)))
 
     def judge_removal(self, entry: Entry, retention: Mapping[str, Any]) -> Verdict:
         """What the gates say of removing backups of the target that one is of; its manifest may be damaged."""
@@ -94,7 +94,7 @@ class Keeper:
 
     def call(self, name: str, params: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
         """Call a tool that asks nothing of the database. Raises BackupError, among others."""
-        server = _server(self.vault.manifest(entry))
+        server = _server(self.backup_store.manifest(entry))
         tool = self.registry(entry.engine).pick(name, server)
         return dispatch.run(tool, tool.prepare(params), None, self._context(server, entry.target)).output
 
@@ -114,7 +114,7 @@ class Keeper:
             agent_id=self.config.agent_id,
             target=target,
             facts={"server": server},
-            backups=self.vault,
+            backups=self.backup_store,
         )
 
     def _judged(self, name: str, params: Mapping[str, Any], entry: Entry, server: Server) -> tuple[Tool, Verdict]:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from aishell.commands import command
+from aishell.details import detail, warned
 from aishell.errors import AmbiguousNameError, StateError, UnknownNameError
 from aishell.models import RunState, Shift, StepStatus, Subject, canonical, digest, now, plain
 from aishell.state import anchor, audit, backlog, history, holds
@@ -149,6 +150,7 @@ class Runs:
         with self.store.write() as connection:
             values = {"owner": owner, "pid": os.getpid(), "host": socket.gethostname(), "pause_requested": 0}
             connection.update("runs", _RUN, {"run": run_id}, values)
+        detail("run_claimed", run_id=run_id)
 
     def step_started(
         self,
@@ -466,6 +468,7 @@ class Runs:
             {"run": run_id, "owner": owner},
         )
         if row is None:
+            warned("run_lost", run_id=run_id)
             raise StateError(
                 f"the run {run_id} is now driven by another process",
                 hint=f"{command('runs', 'show', run_id[:8])} tells how far it is",

@@ -6,6 +6,7 @@ Measured (bench/bench_step_overhead.py): a FULL-synchronous commit costs 0.15-1 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aishell.commands import command
+from aishell.details import detail
 from aishell.errors import StateError
 from aishell.interrupts import uninterrupted
 from aishell.moments import at
@@ -106,6 +108,7 @@ class Store:
             with self._transaction("BEGIN IMMEDIATE") as connection:
                 migrate(connection, version)
                 connection.commit()
+            detail("state_migrated", level=logging.INFO, file=str(self.path), version_before=version, version=VERSION)
 
     def _copy(self, copy: Path) -> None:
         """By SQLite itself: what was committed last may still stand in the write-ahead log."""

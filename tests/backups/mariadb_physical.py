@@ -95,7 +95,7 @@ class Physical(Tried):
 
     def verified(self, made: dict[str, Any]) -> Entry:
         assert self.step("validate_backup", backup_id=made["backup_id"])["rung"] == "readable"
-        return self.site.vault.catalog.find(made["backup_id"])
+        return self.site.backup_store.catalog.find(made["backup_id"])
 
     def on(self, name: str) -> Work:
         """A work of a tool of its own, in the home."""

@@ -300,7 +300,7 @@ class Tried:
             step_id="step",
             target="test",
             facts={"server": server},
-            backups=self.site.vault,
+            backups=self.site.backup_store,
         )
 
     def call(self, name: str, /, **params: Any) -> dict[str, Any]:
@@ -311,10 +311,10 @@ class Tried:
     def backed_up(self, kind: str = "full", **params: Any) -> Entry:
         made = self.call(f"backup_database_{kind}", **params)
         self.call("validate_backup", backup_id=made["backup_id"])
-        return self.site.vault.catalog.find(made["backup_id"])
+        return self.site.backup_store.catalog.find(made["backup_id"])
 
     def manifest(self, entry: Entry) -> Manifest:
-        return self.site.vault.repository.manifest(entry.folder)
+        return self.site.backup_store.repository.manifest(entry.folder)
 
     def work(self) -> Work:
         context = self.context()

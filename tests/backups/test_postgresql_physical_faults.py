@@ -76,7 +76,7 @@ def test_damage_is_refused_and_named(chain: tuple[Physical, list[Path], Manifest
             physical.call("validate_backup", backup_id=last.backup_id)
         with pytest.raises(BackupError), physical.restored(last):
             pytest.fail(f"restored in spite of {name}")
-        assert not physical.vault.catalog.find(last.backup_id).verified
+        assert not physical.backup_store.catalog.find(last.backup_id).verified
         shutil.copy2(tmp_path / kept.name, path)
         assert physical.call("validate_backup", backup_id=last.backup_id)["valid"]
 
@@ -86,7 +86,7 @@ def test_what_the_digests_are_right_of_is_read_all_the_same(chain: tuple[Physica
     physical, folders, last = chain
     tool = physical.tool("validate_backup")
     work = Work(tool, {}, physical.context(tool), physical.home)
-    first = physical.vault.repository.manifest(folders[0])
+    first = physical.backup_store.repository.manifest(folders[0])
     flip(relation(physical, folders[0]))
     with pytest.raises(BackupError, match="checksum mismatch"):
         PgBasebackup().read(work, folders[0], first)
@@ -105,7 +105,7 @@ def test_a_chain_with_a_link_of_another_is_refused(physical: Physical) -> None:
     first = physical.increment()
     change(physical, 1)
     last = physical.increment()
-    links = physical.vault.chain(physical.vault.catalog.find(last.backup_id))
+    links = physical.backup_store.chain(physical.backup_store.catalog.find(last.backup_id))
     tool = physical.tool("restore_backup")
     work = Work(tool, {}, physical.context(tool), physical.home)
     place = physical.home / "restored"
@@ -208,7 +208,7 @@ def test_a_backup_that_is_killed_is_whole_or_not_there(physical: Physical, tool:
         made = physical.call(tool, run=run, **params)
         last = physical._verified(made)
         folders = sorted(path.name for path in (physical.home / "backups" / "test").iterdir())
-        assert folders == sorted(entry.backup_id for entry in physical.vault.catalog.all())
+        assert folders == sorted(entry.backup_id for entry in physical.backup_store.catalog.all())
         assert [folder for folder in folders if run[:8] in folder] == [last.backup_id]
         assert of_ours(physical.home) == []
         wait_until(lambda: not temporary(physical), "the slot of who was killed goes")
@@ -243,7 +243,7 @@ def test_from_the_command_line(physical: Physical, aishell: Aishell) -> None:
     assert found["rung"] == "restored-and-compared"
     assert of_ours(aishell.site) == []
     assert not list(aishell.site.rglob(".partial-*"))
-    with site.restored(site.vault.repository.manifest(Path(found["backup_path"]))) as database:
+    with site.restored(site.backup_store.repository.manifest(Path(found["backup_path"]))) as database:
         assert hashes(database) == physical.hashes()
     site.opened.close()
     site.store.close()

@@ -77,6 +77,30 @@ def test_each_event_of_the_audit_log_is_a_line_with_run_step_and_tool(shop: Aish
     assert not [line for line in found if {"sql", "values", "params"} & line.get("data", {}).keys()]
 
 
+def test_details_tell_of_connections_variants_and_claims(shop: Aishell):
+    ended = shop("--log-level", "debug", *RUN, "--output", "json").expect(0)
+    found = {line["event"]: line for line in lines(ended.err)}
+    opened = found["connection_opened"]
+    assert opened["data"]["to"].endswith("shop.db")
+    assert opened["data"]["seconds"] >= 0
+    chosen = found["variant_chosen"]["data"]
+    assert chosen["file"].startswith("tools/sqlite/")
+    assert chosen["servers"].startswith("sqlite")
+    assert "connections_closed" in found
+    quiet = lines(shop("--log-level", "info", *RUN, "--output", "json").expect(0).err)
+    assert not {"connection_opened", "variant_chosen"} & {line["event"] for line in quiet}
+
+
+def test_what_nobody_answers_is_a_warning_without_its_password(aishell: Aishell):
+    url = f"postgresql://reader:{SECRET}@127.0.0.1:1/shop"
+    ended = aishell(
+        "--log-level", "warning", "run", "maintenance", "--url", url, "--dry-run", "--output", "json"
+    ).expect(2)
+    (failed,) = [line for line in lines(ended.err) if line["event"] == "connection_failed"]
+    assert (failed["level"], failed["data"]["kind"]) == ("warning", "connect")
+    assert SECRET not in ended.err
+
+
 def test_into_a_file_go_events_and_people_read_what_they_always_did(shop: Aishell):
     shop.configure("aishell.yaml", "logging: {format: json, file: events.jsonl}\n")
     ended = shop(*RUN).expect(0)

@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "verdicts",
         "errors",
         "commands",
+        "details",
         "doing",
         "interrupts",
         "pool",
@@ -80,7 +81,8 @@ ONLY = {
     "plugins": ("errors", "traces", "trust"),
     "moments": (),
     "commands": (),
-    "state": ("models", "moments", "errors", "commands", "interrupts", "pool", "state"),
+    "details": (),
+    "state": ("details", "models", "moments", "errors", "commands", "interrupts", "pool", "state"),
 }
 
 

@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from aishell.backups.store.backup_store import BackupStore, backup_store_of
 from aishell.backups.store.catalog import Entry
 from aishell.backups.store.manifest import FULL, Manifest, Print
 from aishell.backups.store.repository import MANIFEST, PARTIAL
-from aishell.backups.store.vault import Vault, vault_of
 from aishell.backups.verify.digests import files_of, parts
 from aishell.clients.clients import Clients, end_leftover
 from aishell.commands import command
@@ -61,12 +61,12 @@ class Work:
     parent: tuple[Entry, Manifest] | None = None
 
     @cached_property
-    def vault(self) -> Vault:
-        return vault_of(self.context)
+    def backup_store(self) -> BackupStore:
+        return backup_store_of(self.context)
 
     @cached_property
     def clients(self) -> Clients:
-        return Clients(self.tool, self.context, self.folder, bin_folder=self.vault.programs)
+        return Clients(self.tool, self.context, self.folder, bin_folder=self.backup_store.programs)
 
     @property
     def server(self) -> Server:
@@ -99,22 +99,22 @@ def make(
 
     Raises BackupError, and whatever the method raises; of a backup that was not finished nothing stays.
     """
-    vault = vault_of(context)
+    backup_store = backup_store_of(context)
     ending = f"{context.run_id[:8]}-{context.step_id}"
-    home = vault.repository.folder(context.target, str(params.get("destination") or ""))
+    home = backup_store.repository.folder(context.target, str(params.get("destination") or ""))
     finished = _earlier(home, ending)
     if finished is not None:
-        return _told(vault, finished, vault.repository.manifest(finished))
+        return _told(backup_store, finished, backup_store.repository.manifest(finished))
     started = now()
     backup_id = f"{started[:19].replace('-', '').replace(':', '')}Z-{kind}-{ending}"
-    partial = vault.repository.begin(home, backup_id)
+    partial = backup_store.repository.begin(home, backup_id)
     try:
         _check_room(partial, expected)
         work = Work(tool, params, context, partial, parent)
         written = method.write(work) if kind == FULL else method.increment(work)
         details = dict(written.details) | ({"parent_digest": parent[1].digest} if parent else {})
-        if vault.recipients:
-            details["recipients"] = list(vault.recipients)
+        if backup_store.recipients:
+            details["recipients"] = list(backup_store.recipients)
         manifest = Manifest(
             backup_id=backup_id,
             kind=kind,
@@ -135,17 +135,17 @@ def make(
             prints=written.prints,
             commands=tuple(work.clients.ran),
         )
-        if vault.recipients:
+        if backup_store.recipients:
             from aishell.backups.store.encryption import encrypt
 
             method.read(work, partial, manifest)  # before: afterwards only who has the key can
-            encrypt(parts(partial), vault.recipients)
+            encrypt(parts(partial), backup_store.recipients)
         manifest = replace(manifest, files=files_of(partial, context.cancelled))
-        folder = vault.repository.publish(partial, manifest)
+        folder = backup_store.repository.publish(partial, manifest)
     except BaseException:
-        vault.repository.discard(partial)
+        backup_store.repository.discard(partial)
         raise
-    return _told(vault, folder, manifest)
+    return _told(backup_store, folder, manifest)
 
 
 def require(lack: Lack | None) -> None:
@@ -187,9 +187,9 @@ def _check_room(folder: Path, expected: int) -> None:
         )
 
 
-def _told(vault: Vault, folder: Path, manifest: Manifest) -> dict[str, Any]:
-    entry = vault.catalog.add(manifest, folder)
-    vault.stand(manifest.backup_id)
+def _told(backup_store: BackupStore, folder: Path, manifest: Manifest) -> dict[str, Any]:
+    entry = backup_store.catalog.add(manifest, folder)
+    backup_store.stand(manifest.backup_id)
     return {
         "backup_id": manifest.backup_id,
         "backup_path": str(folder),

@@ -23,8 +23,8 @@ from aishell.backups.mariadb.login import login
 from aishell.backups.mariadb.prints import fingerprint, structure
 from aishell.backups.mariadb.views import Rights
 from aishell.backups.methods import Chain, Method
+from aishell.backups.store.backup_store import backup_store_of
 from aishell.backups.store.manifest import INCREMENTAL, Manifest, Print
-from aishell.backups.store.vault import vault_of
 from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError, ParameterError
 from aishell.registry.render import render
@@ -61,7 +61,7 @@ def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict
 def _goes_on(params: Mapping[str, Any], context: Context) -> str:
     """The method of the parent that is named, else of the newest backup of the kind that is asked for."""
     if params.get("parent"):
-        named = vault_of(context).catalog.find(params["parent"]).method
+        named = backup_store_of(context).catalog.find(params["parent"]).method
         return named if named == PHYSICAL else MariadbDump.name
     asked = params.get("physical")
     methods = [MariadbDump.name, PHYSICAL] if asked is None else [PHYSICAL if asked else MariadbDump.name]
@@ -70,7 +70,7 @@ def _goes_on(params: Mapping[str, Any], context: Context) -> str:
 
 
 def _told(context: Context, made: dict[str, Any]) -> dict[str, Any]:
-    manifest = vault_of(context).repository.manifest(Path(made["backup_path"]))
+    manifest = backup_store_of(context).repository.manifest(Path(made["backup_path"]))
     return {**made, "warnings": list(manifest.details["warnings"])}
 
 

@@ -46,7 +46,7 @@ def ready(work: Work) -> Stanza:
             f"{reach.named} is of the system {stanza.system}, and the target is the system {state['system']}",
             hint="name the stanza of this server in `pgbackrest:` of the target",
         )
-    if work.vault.recipients and stanza.cipher == "none":
+    if work.backup_store.recipients and stanza.cipher == "none":
         raise BackupError(
             f"backups are to be encrypted (`backup_recipients`), and {reach.named} is not",
             hint=f"set repo{reach.repo}-cipher-type in pgbackrest's configuration",
@@ -73,10 +73,10 @@ def parent_in(work: Work, stanza: Stanza) -> tuple[Entry, Manifest]:
 
 def _known(work: Work) -> Iterator[tuple[Entry, Manifest]]:
     """What pgbackrest has made of this target, the newest first, as far as it can be read."""
-    for entry in reversed(work.vault.entries(work.context.target)):
+    for entry in reversed(work.backup_store.entries(work.context.target)):
         if entry.method == NAME:
             with suppress(BackupError):
-                yield entry, work.vault.manifest(entry)
+                yield entry, work.backup_store.manifest(entry)
 
 
 def made(work: Work, kind: str) -> Written:

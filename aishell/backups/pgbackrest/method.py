@@ -14,8 +14,8 @@ from aishell.backups.pgbackrest.info import damage, missing
 from aishell.backups.pgbackrest.making import NAME, TYPES, made, parent_in, ready
 from aishell.backups.pgbackrest.reach import Reach
 from aishell.backups.postgresql import wal
+from aishell.backups.store.backup_store import backup_store_of
 from aishell.backups.store.manifest import FULL, INCREMENTAL, Manifest, Print
-from aishell.backups.store.vault import vault_of
 from aishell.backups.verify.checking import few, working
 from aishell.clients.disk import writing
 from aishell.errors import BackupError
@@ -29,9 +29,11 @@ def backup(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str,
     with working(tool, params, context) as work:
         stanza = ready(work)
         parent = parent_in(work, stanza) if kind == INCREMENTAL else None
-    vault = replace(vault_of(context), recipients=())  # the rows are not in what we write: pgbackrest encrypts them
-    result = make(tool, params, replace(context, backups=vault), PgBackRest(), kind=kind, parent=parent)
-    return {**result, "warnings": vault.repository.manifest(Path(result["backup_path"])).details["warnings"]}
+    backup_store = replace(
+        backup_store_of(context), recipients=()
+    )  # the rows are not in what we write: pgbackrest encrypts them
+    result = make(tool, params, replace(context, backups=backup_store), PgBackRest(), kind=kind, parent=parent)
+    return {**result, "warnings": backup_store.repository.manifest(Path(result["backup_path"])).details["warnings"]}
 
 
 class PgBackRest(Method):

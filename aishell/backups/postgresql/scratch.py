@@ -32,8 +32,8 @@ def prove(work: Work, place: str) -> bool:
     too early, or finds something damaged.
     """
     data = data_of(work, place)
-    entry = work.vault.catalog.find(work.params["backup_id"])
-    chain = work.vault.chain(entry)
+    entry = work.backup_store.catalog.find(work.params["backup_id"])
+    chain = work.backup_store.chain(entry)
     with _running(work, place, data, chain[-1][1]) as control:
         _refuse_early(data, chain[-1][1])
         reads = int(chain[-1][1].server_version.split(".")[0]) >= 14 and _has_amcheck(work)

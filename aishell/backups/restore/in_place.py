@@ -17,8 +17,8 @@ from aishell.errors import BackupError, DatabaseError
 
 def restored(work: Work) -> tuple[Method, Manifest, Manifest]:
     """The method of the backup that was restored, the manifest of the first it rests on, and its own."""
-    entry = work.vault.catalog.find(work.params["backup_id"])
-    chain = work.vault.chain(entry)
+    entry = work.backup_store.catalog.find(work.params["backup_id"])
+    chain = work.backup_store.chain(entry)
     return method_of(entry.method), chain[0][1], chain[-1][1]
 
 
@@ -38,7 +38,7 @@ def require_safety(work: Work) -> None:
     name = work.params["safety"]
     if name is None:
         return
-    entry = work.vault.catalog.find(name)
+    entry = work.backup_store.catalog.find(name)
     if not entry.verified or entry.identity != work.server.identity:
         raise BackupError(
             f"{name} is not a verified backup of this database: {entry.wrong or entry.rung}",

@@ -74,7 +74,7 @@ class SQLiteCopy(Method):
         image, before = work.folder / ".image", work.folder / ".parent"
         assert work.parent is not None  # noqa: S101  an increment has one
         self.copy(work, image)
-        with opened(work.vault, work.folder, work.vault.chain(work.parent[0])) as chain, writing(before):
+        with opened(work.backup_store, work.folder, work.backup_store.chain(work.parent[0])) as chain, writing(before):
             self._rebuild(work, chain, before)
         written = self._written(work, image)
         with writing(work.folder):

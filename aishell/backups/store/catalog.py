@@ -16,8 +16,8 @@ from aishell.state.connection import Record, marks
 from aishell.state.store import Store
 
 #: How far a backup was proven, each step including those before it.
-RUNGS = ("written", "checksummed", "readable", "restored-and-compared")
-WRITTEN, CHECKSUMMED, VERIFIED, COMPARED = RUNGS
+VERIFICATION_LEVELS = ("written", "checksummed", "readable", "restored-and-compared")
+WRITTEN, CHECKSUMMED, VERIFIED, COMPARED = VERIFICATION_LEVELS
 GONE = "its folder is not there"
 
 
@@ -30,7 +30,7 @@ class CopyRead:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Proof:
     """How far a backup was proven, and what is kept of it beside the manifest (see `Entry`)."""
 
     rung: str = WRITTEN
@@ -80,7 +80,7 @@ class Entry:
     @property
     def readable(self) -> bool:
         """Whether it was checksummed and fully read, and no damage was found since."""
-        return self.problem is None and RUNGS.index(self.rung) >= RUNGS.index(VERIFIED)
+        return self.problem is None and VERIFICATION_LEVELS.index(self.rung) >= VERIFICATION_LEVELS.index(VERIFIED)
 
     @property
     def verified(self) -> bool:
@@ -134,13 +134,13 @@ class Catalog:
         *,
         rung: str = CHECKSUMMED,
         pinned: bool = False,
-        standing: Standing | None = None,
+        standing: Proof | None = None,
     ) -> Entry:
         """A backup that got its name; of one that is known already only the place is changed.
 
         `standing`: what was noted of it beside its manifest, for a catalog that is made again.
         """
-        known = standing or Standing(rung=rung, pinned=pinned)
+        known = standing or Proof(rung=rung, pinned=pinned)
         values = {
             "backup_id": manifest.backup_id,
             "target": manifest.target,
@@ -202,7 +202,7 @@ class Catalog:
 
         That it reads whole does not tell that it comes back as it was: only another restore does.
         """
-        highest = max(self.find(backup_id).rung, rung, key=RUNGS.index)
+        highest = max(self.find(backup_id).rung, rung, key=VERIFICATION_LEVELS.index)
         compared = {"compared_at": now(), "differs": None} if rung == COMPARED else {}
         self._looked(backup_id, rung=highest, rung_at=now(), problem=None, **compared)
 

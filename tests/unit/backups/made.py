@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from aishell.backups.store.backup_store import BackupStore
 from aishell.backups.store.catalog import VERIFIED, Entry
 from aishell.backups.store.manifest import FULL, INCREMENTAL, File, Manifest, Print
 from aishell.backups.store.repository import Repository
-from aishell.backups.store.vault import Vault
 from aishell.state.store import Store
 
 CONTENT = b"what the database held"
@@ -37,13 +37,13 @@ def manifest(backup_id: str = "20261121T031500Z-full-1a2b3c4d-backup", **facts: 
     return Manifest(backup_id=backup_id, **{**known, **facts})
 
 
-def vault(folder: Path) -> Vault:
+def backup_store(folder: Path) -> BackupStore:
     """An empty one, with a state of its own. Close `vault.store()` afterwards."""
     store = Store.open(folder / "state.db")
-    return Vault(Repository(folder / "backups"), lambda: store)
+    return BackupStore(Repository(folder / "backups"), lambda: store)
 
 
-def put(where: Vault, day: int, *, rung: str = VERIFIED, parent: Entry | None = None, **facts: Any) -> Entry:
+def put(where: BackupStore, day: int, *, rung: str = VERIFIED, parent: Entry | None = None, **facts: Any) -> Entry:
     """A backup of that day of November 2026, published and in the catalog, proven as far as `rung`."""
     kind = FULL if parent is None else INCREMENTAL
     number = len(where.catalog.all())

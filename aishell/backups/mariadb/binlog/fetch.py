@@ -207,7 +207,7 @@ def send(work: Work, stretch: Stretch, replay: Replay, pipe: IO[bytes]) -> None:
     folder = work.folder / "sent"
     with writing(folder):
         folder.mkdir(exist_ok=True)
-    clients = Clients(work.tool, work.context, folder, bin_folder=work.vault.programs)
+    clients = Clients(work.tool, work.context, folder, bin_folder=work.backup_store.programs)
     ended: list[OSError] = []
 
     def sink(block: bytes) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from aishell.backups.store.catalog import RUNGS, WRITTEN, Catalog, CopyRead, Entry, Standing
+from aishell.backups.store.catalog import VERIFICATION_LEVELS, WRITTEN, Catalog, CopyRead, Entry, Proof
 from aishell.backups.store.manifest import FULL, Manifest
 from aishell.backups.store.repository import TRASH, Repository
 from aishell.errors import BackupError, NotAtHandError, StepError
@@ -17,7 +17,7 @@ from aishell.state.store import Store
 
 
 @dataclass(frozen=True)
-class Vault:
+class BackupStore:
     """The backups of a site. `store` opens the state, which a dry run does not; `programs`: the folder of the client programs."""
 
     repository: Repository
@@ -29,7 +29,9 @@ class Vault:
     recorded: Callable[[], bool] = field(default=lambda: True, repr=False)  # whether there is a state to open
 
     @classmethod
-    def of(cls, settings: Settings, base: Path, store: Callable[[], Store], recorded: Callable[[], bool]) -> Vault:
+    def of(
+        cls, settings: Settings, base: Path, store: Callable[[], Store], recorded: Callable[[], bool]
+    ) -> BackupStore:
         """As configured; folders are relative to `base`, that of the site or of its state."""
         return cls(
             Repository(base / (settings.backups or "backups")),
@@ -94,12 +96,12 @@ class Vault:
     def _note(self, entry: Entry) -> None:
         if not entry.folder.is_dir():
             return  # there is nothing to note it beside
-        noted = {name: getattr(entry, name) for name in Standing.__dataclass_fields__}
+        noted = {name: getattr(entry, name) for name in Proof.__dataclass_fields__}
         read = {name: asdict(one) for name, one in entry.copies_read.items()}
         known = {"copies": list(entry.copies), "copies_read": read, "digest": entry.digest}
         self.repository.stand(entry.folder, {**noted, **known})
 
-    def standing(self, folder: Path, manifest: Manifest) -> Standing | None:
+    def standing(self, folder: Path, manifest: Manifest) -> Proof | None:
         """What was noted beside a backup, for a catalog that is made again; None where that cannot be read.
 
         What was noted of another manifest is worth nothing: the backup has to be looked at again.
@@ -107,14 +109,14 @@ class Vault:
         noted = self.repository.standing(folder)
         if noted is None:
             return None
-        if noted.get("digest") != manifest.digest or noted.get("rung") not in RUNGS:
-            return Standing(WRITTEN, pinned=bool(noted.get("pinned")))
+        if noted.get("digest") != manifest.digest or noted.get("rung") not in VERIFICATION_LEVELS:
+            return Proof(WRITTEN, pinned=bool(noted.get("pinned")))
         known = {name: noted.get(name) for name in ("rung_at", "compared_at", "problem", "differs")}
         texts = {name: value if isinstance(value, str) else None for name, value in known.items()}
         copies = noted.get("copies")
         places = tuple(map(str, copies)) if isinstance(copies, list) else ()
         pinned, read = bool(noted.get("pinned")), _copies_read(noted.get("copies_read"))
-        return Standing(str(noted["rung"]), **texts, pinned=pinned, copies=places, copies_read=read)
+        return Proof(str(noted["rung"]), **texts, pinned=pinned, copies=places, copies_read=read)
 
     def proven(self, backup_id: str, rung: str) -> Entry:
         """A backup that was found sound as far as `rung`; what it rests on was read with it."""
@@ -158,8 +160,8 @@ def trash_of(entry: Entry) -> Path:
     return entry.folder.with_name(TRASH + entry.folder.name)
 
 
-def vault_of(context: Context) -> Vault:
+def backup_store_of(context: Context) -> BackupStore:
     """The vault a run was given. Raises StepError where there is none, as in a tool that is tried by itself."""
-    if not isinstance(context.backups, Vault):
+    if not isinstance(context.backups, BackupStore):
         raise StepError("there is no place for backups", hint="set `backups:` in config/aishell.yaml")
     return context.backups
