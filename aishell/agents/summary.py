@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aishell.models import Cause, StepResult, StepStatus, Task
@@ -21,27 +21,13 @@ _SHRINKS = (
 def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
     """`output_data` of the JSON contract (model.md), and the reasoning."""
     done = [r for r in results if r.status is StepStatus.DONE and r.output is not None]
-    corrupted = [  # also by a check that failed on other objects
-        row
-        for r in results
-        if r.tool == "check_table_corruption"
-        for row in (r.output or {}).get("corrupted_tables", [])
-    ]
-    before, after = (
-        sum(_number(r, key) for r in done if r.tool in _SHRINKS) for key in ("bytes_before", "bytes_after")
-    )
-    rewritten = {r.table for r in done if r.tool in (*_OPTIMIZES, *_REWRITES)}
-    processed = {r.table for r in done if r.table}
-    processed |= {
-        f"{t['schema']}.{t['table']}"
-        for r in done
-        for t in r.params.get("tables") or ()
-        if r.tool == "batch_update_statistics"
-    }
+    shrunk = [r for r in done if r.tool in _SHRINKS]
+    corrupted = _corrupted(results)
+    before, after = (sum(_number(r, key) for r in shrunk) for key in ("bytes_before", "bytes_after"))
     data: dict[str, Any] = {
         "maintenance_type": task.input_data.get("maintenance_type", "standard"),
         "actions_count": len(done),
-        "tables_processed": len(processed),
+        "tables_processed": len(_processed(done)),
         "indexes_rebuilt": sum(_number(r, "indexes_rebuilt") for r in done),
         "statistics_updated": sum(_number(r, "statistics_updated") for r in done),
         "tables_optimized": sum(1 for r in done if r.tool in _OPTIMIZES),
@@ -49,70 +35,98 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
         "corrupted_tables": corrupted,
         "corruption_repaired": False,
         "repaired_tables": [],
-        "fragmentation_data": {
-            r.table or "whole file": {
-                **{key: (r.output or {}).get(key) for key in ("fragmentation_percent", "method", "recommendation")},
-                **({"recommendation": "none: this run has done it"} if r.table in rewritten else {}),
-            }
-            for r in done
-            if r.tool == "analyze_table_fragmentation"
-        },
+        "fragmentation_data": _fragmentation(done),
         "bytes_before": before,
         "bytes_after": after,
         "bytes_reclaimed": before - after,
-        "bytes_method": method_of([r.output or {} for r in done if r.tool in _SHRINKS]),
+        "bytes_method": method_of([r.output or {} for r in shrunk]),
         "backup_id": next(((r.output or {})["backup_id"] for r in done if r.tool == "validate_backup"), None),
     }
     return data, reasoning(data, results)
 
 
+def _corrupted(results: Sequence[StepResult]) -> list[Any]:
+    """What is damaged; also by a check that failed on other objects."""
+    checks = [r.output or {} for r in results if r.tool == "check_table_corruption"]
+    return [row for output in checks for row in output.get("corrupted_tables", [])]
+
+
+def _processed(done: Sequence[StepResult]) -> set[str]:
+    named = [t for r in done if r.tool == "batch_update_statistics" for t in r.params.get("tables") or ()]
+    return {r.table for r in done if r.table} | {f"{t['schema']}.{t['table']}" for t in named}
+
+
+def _fragmentation(done: Sequence[StepResult]) -> dict[str, dict[str, Any]]:
+    """What was found of each table; what this run has rewritten since needs no more advice."""
+    rewritten = {r.table for r in done if r.tool in (*_OPTIMIZES, *_REWRITES)}
+    found = {}
+    for r in done:
+        if r.tool == "analyze_table_fragmentation":
+            figures = {key: (r.output or {}).get(key) for key in ("fragmentation_percent", "method", "recommendation")}
+            if r.table in rewritten:
+                figures["recommendation"] = "none: this run has done it"
+            found[r.table or "whole file"] = figures
+    return found
+
+
 def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
     """What was found, what was done, what was left and why."""
-    health = next((r for r in results if r.tool == "analyze_database_health"), None)
-    if health is not None and health.status is StepStatus.SKIPPED:
-        sentences = ["The health check did not run."]
-    else:
-        findings = 0 if health is None else len((health.output or {}).get("findings", []))
-        sentences = [f"The health check made {findings} finding(s)."]
+    sentences = [_health(results)]
     if data["corruption_found"]:
         sentences.append(
             f"{len(data['corrupted_tables'])} object(s) are corrupted. Nothing was rewritten; restore them from a backup."
         )
     sentences += _unchecked(results)
-    optimised = [r for r in results if r.tool in _OPTIMIZES and r.status is StepStatus.DONE]
-    tables = [r for r in optimised if r.table]
-    rewrites = sum(1 for r in results if r.tool in _REWRITES and r.status is StepStatus.DONE)
-    dropped = sum(_number(r, "indexes_dropped") for r in results if r.status is StepStatus.DONE)
-    did = [
-        f"optimised {len(tables)} table(s)" if tables else "",
-        f"rewrote {rewrites} table(s)" if rewrites else "",
-        "rewrote the file" if len(optimised) > len(tables) else "",
-        f"rebuilt {data['indexes_rebuilt']} index(es)" if data["indexes_rebuilt"] else "",
-        f"dropped {dropped} index(es) that a rebuild had left" if dropped else "",
-        f"refreshed the statistics of {data['statistics_updated']} table(s)" if data["statistics_updated"] else "",
-    ]
-    done = [text for text in did if text]
     if data["backup_id"]:
         sentences.append(f"A backup was made first: {data['backup_id']}.")
-    tried = any(
-        r.status in (StepStatus.FAILED, StepStatus.REJECTED, StepStatus.IN_DOUBT)
-        or r.cause in (Cause.PRIVILEGE, Cause.DEFERRED)
-        for r in results
-    )
-    over = any(r.tool == "generate_maintenance_report" for r in results)  # the last step: nothing waits or was given up
-    idle = "Nothing needed to be changed." if over and not tried else "Nothing was changed."
-    sentences.append(f"aishell {_listed(done)}." if done else idle)
+    done = list(_done(data, results))
+    sentences.append(f"aishell {_listed(done)}." if done else _idle(results))
     if data["bytes_reclaimed"]:
-        sizes = f"({data['bytes_before']:,} before, {data['bytes_after']:,} after)"
-        about = "about " if data["bytes_method"] == "statistics" else ""
-        given = f"{about}{data['bytes_reclaimed']:,} bytes were reclaimed {sizes}."
-        sentences.append(
-            f"{given[0].upper()}{given[1:]}"
-            if data["bytes_reclaimed"] > 0
-            else f"The objects worked on grew by {about}{-data['bytes_reclaimed']:,} bytes {sizes}."
-        )
-    sentences += left_over(results)
-    return " ".join(sentences)
+        sentences.append(_reclaimed(data))
+    return " ".join([*sentences, *left_over(results)])
+
+
+def _health(results: Sequence[StepResult]) -> str:
+    check = next((r for r in results if r.tool == "analyze_database_health"), None)
+    if check is not None and check.status is StepStatus.SKIPPED:
+        return "The health check did not run."
+    findings = 0 if check is None else len((check.output or {}).get("findings", []))
+    return f"The health check made {findings} finding(s)."
+
+
+def _done(data: Mapping[str, Any], results: Sequence[StepResult]) -> Iterator[str]:
+    """What was changed, each as the end of a sentence."""
+    done = [r for r in results if r.status is StepStatus.DONE]
+    optimised = [r for r in done if r.tool in _OPTIMIZES]
+    tables = [r for r in optimised if r.table]
+    dropped = sum(_number(r, "indexes_dropped") for r in done)
+    for number, text in (
+        (len(tables), "optimised {} table(s)"),
+        (sum(1 for r in done if r.tool in _REWRITES), "rewrote {} table(s)"),
+        (len(optimised) - len(tables), "rewrote the file"),
+        (data["indexes_rebuilt"], "rebuilt {} index(es)"),
+        (dropped, "dropped {} index(es) that a rebuild had left"),
+        (data["statistics_updated"], "refreshed the statistics of {} table(s)"),
+    ):
+        if number:
+            yield text.format(number)
+
+
+def _idle(results: Sequence[StepResult]) -> str:
+    """That nothing was changed; that nothing needed it only where all was gone through, and nothing tried in vain."""
+    in_vain = (StepStatus.FAILED, StepStatus.REJECTED, StepStatus.IN_DOUBT)
+    tried = any(r.status in in_vain or r.cause in (Cause.PRIVILEGE, Cause.DEFERRED) for r in results)
+    over = any(r.tool == "generate_maintenance_report" for r in results)  # the last step: nothing waits or was given up
+    return "Nothing needed to be changed." if over and not tried else "Nothing was changed."
+
+
+def _reclaimed(data: Mapping[str, Any]) -> str:
+    sizes = f"({data['bytes_before']:,} before, {data['bytes_after']:,} after)"
+    about = "about " if data["bytes_method"] == "statistics" else ""
+    if data["bytes_reclaimed"] < 0:
+        return f"The objects worked on grew by {about}{-data['bytes_reclaimed']:,} bytes {sizes}."
+    told = f"{about}{data['bytes_reclaimed']:,} bytes were reclaimed {sizes}."
+    return f"{told[0].upper()}{told[1:]}"
 
 
 def method_of(outputs: Sequence[Mapping[str, Any]]) -> str | None:

@@ -16,8 +16,12 @@ from aishell.models import plain
 from aishell.moments import at
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from aishell.reporting.health import Health
     from aishell.settings import Target
     from aishell.site import Site
+    from aishell.state.breakers import Breaker
 
 
 @click.group(cls=LazyGroup)
@@ -144,9 +148,7 @@ def health(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
 
     from aishell.cli.console import write_json
     from aishell.reporting.health import health as told
-    from aishell.reporting.units import printable
     from aishell.state import readings
-    from aishell.state.breakers import HALF_OPEN
 
     site = open_files(ctx)
     found = readings.read(site.store) if site.state_path.exists() else readings.Readings()
@@ -164,25 +166,34 @@ def health(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
         write_json([{**one, "breaker": states.get(name)} for name, one in healths.items()])
         return
     for name in chosen:
-        one = known.get(name)
-        breaker = breakers.get(name)
-        if breaker is not None and breaker.opened_at is not None:
-            say(printable(breaker.text), style="red")
-            what = (
-                "one is tried next"
-                if breaker.state(now) == HALF_OPEN
-                else f"none is tried before {breaker.tried_after}"
-            )
-            say(f"  → {what}; `{command('targets', 'test', name)}` tries now")
-        if one is None:
-            say(printable(f"{name}: not known: no health check among the runs that are kept"))
-            continue
-        say(printable(f"{name}: {one.score} of 100, by run {one.run_id[:8]} of {at(one.at)}"))
-        for lowered in one.lowered:
-            count = len(lowered.findings)
-            say(f"  −{lowered.points}  {count} {lowered.severity} finding{'s' if count > 1 else ''}")
-            for finding in lowered.findings:
-                about = " ".join(str(finding[key]) for key in ("finding", "object") if finding.get(key))
-                say(printable(f"       {about}: {finding.get('value')}"))
+        if name in breakers and breakers[name].opened_at is not None:
+            _breaker(breakers[name], name, now)
+        _health(name, known.get(name))
     if not chosen:
         say("no targets")
+
+
+def _breaker(breaker: Breaker, name: str, now: datetime) -> None:
+    from aishell.reporting.units import printable
+    from aishell.state.breakers import HALF_OPEN
+
+    half = breaker.state(now) == HALF_OPEN
+    what = "one is tried next" if half else f"none is tried before {breaker.tried_after}"
+    say(printable(breaker.text), style="red")
+    say(f"  → {what}; `{command('targets', 'test', name)}` tries now")
+
+
+def _health(name: str, one: Health | None) -> None:
+    """The score, and what lowers it."""
+    from aishell.reporting.units import printable
+
+    if one is None:
+        say(printable(f"{name}: not known: no health check among the runs that are kept"))
+        return
+    say(printable(f"{name}: {one.score} of 100, by run {one.run_id[:8]} of {at(one.at)}"))
+    for lowered in one.lowered:
+        count = len(lowered.findings)
+        say(f"  −{lowered.points}  {count} {lowered.severity} finding{'s' if count > 1 else ''}")
+        for finding in lowered.findings:
+            about = " ".join(str(finding[key]) for key in ("finding", "object") if finding.get(key))
+            say(printable(f"       {about}: {finding.get('value')}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -71,22 +71,46 @@ class Planner:
         leaves = [leaf for leaf in aged_leaves(log, self.inventory, limited=limited) if leaf.has_old]
         self.left_out += parts.left_out
         if not leaves and not parts.dropped:
-            if parts.left_out:
-                return
-            why = (
-                f"has nothing older than {log.cutoff}; its oldest row is from {log.oldest}"
-                if log.oldest
-                else "is empty"
-            )
-            self.warnings.append(f"{log.name} {why}")
+            if not parts.left_out:
+                young = f"has nothing older than {log.cutoff}; its oldest row is from {log.oldest}"
+                self.warnings.append(f"{log.name} {young if log.oldest else 'is empty'}")
             return
         self.warnings += parts.notes
-        blockers = [child for child in log.blockers if child_name(child) not in self.deletions]
-        aside = {one.object for one in self.left_out} & {child_name(child) for child in blockers}
+        if self._is_left_out(log):
+            return
+        self._require_possible(log, limited=limited)
+        self.warnings += self._costs(log)
+        counted = self._add(log, "count", "count_table_rows", {}, "Count the rows before.")
+        before = (counted, *(step for child in log.blockers for step in self.deletions[child_name(child)]))
+        steps = [self._drop(log, parts, before)] if parts.dropped else []
+        # MariaDB deletes from the whole table: after its partitions have gone, so that their rows are not deleted one by one.
+        needs = before if parts.tables is not None else (*before, *steps)
+        if parts.tables is None:
+            leaves = [replace(leaf, elsewhere=parts.rows) for leaf in leaves]
+        for leaf in leaves[: 1 if limited else None]:
+            steps.append(self._archive(log, leaf, needs) if leaf.rule.archive else self._delete(leaf, needs))
+            self._afterwards(leaf, steps[-1])
+        if limited and len(leaves) > 1:
+            self.warnings.append(
+                f"{log.name}: max_rows is for {leaves[0].name}; the next runs go on with its other partitions"
+            )
+        self.deletions[log.name] = tuple(steps)
+
+    def _blockers(self, log: LogTable) -> list[Row]:
+        """The foreign keys by which rows that stay keep its own from being deleted."""
+        return [child for child in log.blockers if child_name(child) not in self.deletions]
+
+    def _is_left_out(self, log: LogTable) -> bool:
+        """Whether a table that has to be cleaned up before it was left out, and it is, too."""
+        aside = {one.object for one in self.left_out} & {child_name(child) for child in self._blockers(log)}
         if aside:
             why = f"rows of {min(aside)} reference it, and that table is left out"
             self.left_out.append(LeftOut("delete", ALONG, log.name, why))
-            return
+        return bool(aside)
+
+    def _require_possible(self, log: LogTable, *, limited: bool) -> None:
+        """Raises ParameterError where the database would refuse to delete its rows, or more would go than was asked for."""
+        blockers = self._blockers(log)
         if blockers:
             named = ", ".join(map(references, blockers))
             words = shlex.join([w for name in dict.fromkeys(map(child_name, blockers)) for w in ("--table", name)])
@@ -107,26 +131,14 @@ class Planner:
                 f" by {', '.join(map(references, own))}",
                 hint="leave max_rows out, or choose the rows with --where",
             )
+
+    def _costs(self, log: LogTable) -> Iterator[str]:
+        """What makes the deletion slower than its rows."""
         if not log.indexed and self.engine.walked_along != "pages":
-            self.warnings.append(f"{log.name}: no index starts with {log.column!r}, so the whole table is read")
+            yield f"{log.name}: no index starts with {log.column!r}, so the whole table is read"
         if log.triggers:
             named = ", ".join(str(row["name"]) for row in log.triggers)
-            self.warnings.append(f"{log.name}: each deleted row fires {named}")
-        counted = self._add(log, "count", "count_table_rows", {}, "Count the rows before.")
-        before = (counted, *(step for child in log.blockers for step in self.deletions[child_name(child)]))
-        steps = [self._drop(log, parts, before)] if parts.dropped else []
-        # MariaDB deletes from the whole table: after its partitions have gone, so that their rows are not deleted one by one.
-        needs = before if parts.tables is not None else (*before, *steps)
-        if parts.tables is None:
-            leaves = [replace(leaf, elsewhere=parts.rows) for leaf in leaves]
-        for leaf in leaves[: 1 if limited else None]:
-            steps.append(self._archive(log, leaf, needs) if leaf.rule.archive else self._delete(leaf, needs))
-            self._afterwards(leaf, steps[-1])
-        if limited and len(leaves) > 1:
-            self.warnings.append(
-                f"{log.name}: max_rows is for {leaves[0].name}; the next runs go on with its other partitions"
-            )
-        self.deletions[log.name] = tuple(steps)
+            yield f"{log.name}: each deleted row fires {named}"
 
     def _cascades(self, log: LogTable) -> dict[str, Any]:
         """Rows of other tables that go or change with the old ones, and of these those that only change, by table; nothing

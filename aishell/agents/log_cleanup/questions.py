@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from aishell.agents.base import Question, is_excluded
 from aishell.agents.log_cleanup import ages, partitions, relatives
@@ -34,39 +35,62 @@ IN_ORDER, SAME_DATE = 0.97, 1000
 
 
 def questions(task: Task, inventory: Inventory) -> list[Question]:
-    """What is to be known of the tables: their catalog facts, the cut-offs, then their ages, then what depends on old rows."""
-    named = [{"schema": t.schema, "table": t.table} for t in inventory.tables]
-    asked = [Question("tables", "inspect_log_tables", {"tables": named})]
-    asked += [
-        Question(f"cutoff {days}", "compute_cutoff", {"retention_days": days})
-        for days in sorted({rule.retention_days for rule in rules_of(task)})
-    ]
-    if "tables" not in inventory.answers:
-        return asked
-    chosen = chosen_tables(task, inventory)
-    asked += [_age_of(log) for log in chosen]
-    if not _answered(asked, inventory):
-        return asked
-    limited = "max_rows" in task.input_data
-    aged = aged_tables(chosen, inventory)
-    asked += [_order_of(log) for log in aged if _can_be_sampled(log, inventory)]
-    asked += filter(None, (partitions.question(log, inventory) for log in aged))
-    if not _answered(asked, inventory):
-        return asked
-    leaves = [leaf for log in aged for leaf in leaves_of(log, inventory, limited=limited)]
-    asked += [_age_of(leaf) for leaf in leaves if leaf not in aged]
-    asked += [
-        Question(f"columns of {leaf.name}", "inspect_archive_columns", names_of(leaf))
-        for leaf in leaves
-        if leaf.rule.archive
-    ]
-    for log in aged:
-        asked += relatives.questions(log, inventory) if log.rule.archive else ()
-    if _answered(asked, inventory):
-        with_age = [leaf for log in aged for leaf in aged_leaves(log, inventory, limited=limited)]
-        asked += [one for leaf in with_age if leaf.has_old for along in alongs(leaf) for one in along.questions()]
-        asked += [question for leaf in with_age for question in ages.questions(leaf, inventory)]
+    """What is to be known of the tables: their catalog facts, the cut-offs, then their ages, then what depends on old rows.
+
+    A round of questions is asked when those before it are answered.
+    """
+    rounds, asked = _Rounds(task, inventory), list[Question]()
+    for ask in (rounds.rules, rounds.ages, rounds.order, rounds.leaves, rounds.old_rows):
+        asked += ask()
+        if not all(question.name in inventory.answers for question in asked):
+            break
     return asked
+
+
+class _Rounds:
+    """The questions, those together that need the same answers."""
+
+    def __init__(self, task: Task, inventory: Inventory) -> None:
+        self.task, self.inventory, self.limited = task, inventory, "max_rows" in task.input_data
+
+    @cached_property
+    def chosen(self) -> list[LogTable]:
+        return chosen_tables(self.task, self.inventory)
+
+    @cached_property
+    def aged(self) -> list[LogTable]:
+        return aged_tables(self.chosen, self.inventory)
+
+    def rules(self) -> Iterator[Question]:
+        named = [{"schema": t.schema, "table": t.table} for t in self.inventory.tables]
+        yield Question("tables", "inspect_log_tables", {"tables": named})
+        for days in sorted({rule.retention_days for rule in rules_of(self.task)}):
+            yield Question(f"cutoff {days}", "compute_cutoff", {"retention_days": days})
+
+    def ages(self) -> Iterator[Question]:
+        return map(_age_of, self.chosen)
+
+    def order(self) -> Iterator[Question]:
+        yield from (_order_of(log) for log in self.aged if _can_be_sampled(log, self.inventory))
+        yield from filter(None, (partitions.question(log, self.inventory) for log in self.aged))
+
+    def leaves(self) -> Iterator[Question]:
+        """Of the tables in which the rows are deleted, and of those whose rows are archived with theirs."""
+        leaves = [leaf for log in self.aged for leaf in leaves_of(log, self.inventory, limited=self.limited)]
+        yield from (_age_of(leaf) for leaf in leaves if leaf not in self.aged)
+        for leaf in leaves:
+            if leaf.rule.archive:
+                yield Question(f"columns of {leaf.name}", "inspect_archive_columns", names_of(leaf))
+        for log in self.aged:
+            if log.rule.archive:
+                yield from relatives.questions(log, self.inventory)
+
+    def old_rows(self) -> Iterator[Question]:
+        leaves = [leaf for log in self.aged for leaf in aged_leaves(log, self.inventory, limited=self.limited)]
+        for along in (along for leaf in leaves if leaf.has_old for along in alongs(leaf)):
+            yield from along.questions()
+        for leaf in leaves:
+            yield from ages.questions(leaf, self.inventory)
 
 
 def chosen_tables(task: Task, inventory: Inventory) -> list[LogTable]:
@@ -206,10 +230,6 @@ def _can_be_sampled(log: LogTable, inventory: Inventory) -> bool:
 
 def _is_in_order(row: Row) -> bool:
     return row["in_order"] is not None and row["in_order"] >= IN_ORDER and row["same_date"] <= SAME_DATE
-
-
-def _answered(asked: Sequence[Question], inventory: Inventory) -> bool:
-    return all(question.name in inventory.answers for question in asked)
 
 
 def names_of(log: LogTable) -> dict[str, str]:

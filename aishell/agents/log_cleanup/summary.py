@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aishell.agents.log_cleanup import partitions as log_partitions
@@ -20,64 +20,84 @@ DELETES = (
 
 def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
     """`output_data` of the JSON contract (model.md), and the reasoning."""
-    tables: dict[str, dict[str, Any]] = {}
-    archives = {
-        result.table: result.output
-        for result in results
-        if result.tool in ARCHIVES and result.output is not None and "archive_path" in result.output
-    }
-    for result in results:
-        if result.tool in DELETES and result.output is not None:
-            name = result.table
-            tables[name] = {
-                "rows_deleted": result.output["rows_deleted"],
-                "remaining": left_of(result, results),
-                "cutoff": result.params.get("cutoff"),
-                "seconds": round(result.execution_time, 3),
-            }
-            if (limit := limit_of(result, results)) is not None:
-                tables[name]["max_rows"] = limit
-            if result.output.get("uncounted_batches"):
-                tables[name] |= {key: result.output.get(key) for key in ("uncounted_batches", "rows_uncounted")}
-            if "relatives_deleted" in result.output:
-                tables[name] |= {
-                    key: result.output[key]
-                    for key in ("relatives_deleted", "relatives_changed", "rows_cascaded")
-                    if key in result.output
-                }
-            elif (others := cascaded(result)).rows:
-                tables[name]["cascades_at_most" if others.at_most else "cascades"] = dict(others.rows)
-                if others.changed and not others.at_most:
-                    tables[name]["cascades_changed"] = dict(others.changed)
-    for name, output in archives.items():
-        table = tables.setdefault(name, {"rows_deleted": 0, "remaining": None, "cutoff": None, "seconds": 0.0})
-        figures = ("rows_archived", "relatives_archived", "archive_path", "archive_bytes")
-        table |= {key: output[key] for key in figures if key in output}
+    tables = _tables(results)
     partitions = [result for result in results if result.tool in log_partitions.TOOLS and result.output is not None]
-    for result in partitions:
-        name = result.table
-        nothing = {"rows_deleted": 0, "remaining": None, "cutoff": result.params.get("cutoff"), "seconds": 0.0}
-        table = tables.setdefault(name, nothing)
-        table["seconds"] = round(table["seconds"] + result.execution_time, 3)
-        table |= _partitions(result.output or {})
-    rows = sum(table["rows_deleted"] for table in tables.values())
     data = {
         "actions_count": sum(1 for result in results if result.status is StepStatus.DONE),
         "tables_processed": len(tables),
-        "rows_deleted": rows,
-        "rows_archived": sum(output["rows_archived"] for output in archives.values()),
+        "rows_deleted": sum(table["rows_deleted"] for table in tables.values()),
+        "rows_archived": sum(output["rows_archived"] for output in _archives(results).values()),
         "tables": tables,
+        **_doubts(tables.values()),
     }
-    doubtful = [table for table in tables.values() if table.get("uncounted_batches")]
-    if doubtful:
-        most = [table["rows_uncounted"] for table in doubtful]
-        data["uncounted_batches"] = sum(table["uncounted_batches"] for table in doubtful)
-        data["rows_uncounted"] = None if None in most else sum(most)
     if partitions:
         data["partitions_dropped"] = sum(table.get("partitions_dropped", 0) for table in tables.values())
         data["bytes_reclaimed"] = sum(table.get("bytes_dropped", 0) for table in tables.values())
         data["bytes_method"] = method_of([result.output or {} for result in partitions])
     return data, _reasoning(data, results)
+
+
+def _archives(results: Sequence[StepResult]) -> dict[str, Mapping[str, Any]]:
+    """What was archived, by table."""
+    return {
+        result.table: result.output
+        for result in results
+        if result.tool in ARCHIVES and result.output is not None and "archive_path" in result.output
+    }
+
+
+def _tables(results: Sequence[StepResult]) -> dict[str, dict[str, Any]]:
+    """The figures of each table that rows or partitions went from, or were archived of."""
+    nothing = {"rows_deleted": 0, "remaining": None, "cutoff": None, "seconds": 0.0}
+    tables = {
+        result.table: _deleted(result, results)
+        for result in results
+        if result.tool in DELETES and result.output is not None
+    }
+    for name, output in _archives(results).items():
+        figures = ("rows_archived", "relatives_archived", "archive_path", "archive_bytes")
+        tables.setdefault(name, dict(nothing)).update({key: output[key] for key in figures if key in output})
+    for result in results:
+        if result.tool in log_partitions.TOOLS and result.output is not None:
+            table = tables.setdefault(result.table, nothing | {"cutoff": result.params.get("cutoff")})
+            table["seconds"] = round(table["seconds"] + result.execution_time, 3)
+            table |= _partitions(result.output)
+    return tables
+
+
+def _deleted(result: StepResult, results: Sequence[StepResult]) -> dict[str, Any]:
+    """The figures of one table that rows were deleted from."""
+    output = result.output or {}
+    table: dict[str, Any] = {
+        "rows_deleted": output["rows_deleted"],
+        "remaining": left_of(result, results),
+        "cutoff": result.params.get("cutoff"),
+        "seconds": round(result.execution_time, 3),
+    }
+    if (limit := limit_of(result, results)) is not None:
+        table["max_rows"] = limit
+    if output.get("uncounted_batches"):
+        table |= {key: output.get(key) for key in ("uncounted_batches", "rows_uncounted")}
+    if "relatives_deleted" in output:
+        counted = ("relatives_deleted", "relatives_changed", "rows_cascaded")
+        return table | {key: output[key] for key in counted if key in output}
+    if (others := cascaded(result)).rows:
+        table["cascades_at_most" if others.at_most else "cascades"] = dict(others.rows)
+        if others.changed and not others.at_most:
+            table["cascades_changed"] = dict(others.changed)
+    return table
+
+
+def _doubts(tables: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What may be missing from the counts of all tables; nothing where every batch was counted."""
+    doubtful = [table for table in tables if table.get("uncounted_batches")]
+    if not doubtful:
+        return {}
+    most = [table["rows_uncounted"] for table in doubtful]
+    return {
+        "uncounted_batches": sum(table["uncounted_batches"] for table in doubtful),
+        "rows_uncounted": None if None in most else sum(most),
+    }
 
 
 def _partitions(output: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,42 +170,55 @@ def _along(name: str, table: Mapping[str, Any]) -> Iterator[str]:
         yield f"{least.capitalize()}{changed:,} row(s) that stay were changed, because they referred to rows that went."
 
 
-def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
-    if data["rows_deleted"] or data.get("uncounted_batches"):
-        each = "; ".join(
-            f"{name}: {at_least(table)}{table['rows_deleted']:,}"
-            for name, table in data["tables"].items()
-            if table["rows_deleted"] or table.get("uncounted_batches")
+def _dropped(name: str, table: Mapping[str, Any]) -> Iterator[str]:
+    if table.get("partitions_dropped"):
+        figures = f"{_rows_of(table['partitions'])}, {roughly(table)}{size(table['bytes_dropped'])}"
+        yield f"{table['partitions_dropped']} old partition(s) of {name} were dropped ({figures})."
+
+
+def _cascaded(name: str, table: Mapping[str, Any]) -> Iterator[str]:
+    """What went or changed with the old rows of a table, where only a count before tells it."""
+    for child, number in table.get("cascades", {}).items():
+        changed = table.get("cascades_changed", {}).get(child, 0)
+        if number > changed:
+            yield f"With them went {number - changed:,} row(s) of {child}, as counted before."
+        if changed:
+            yield f"{changed:,} row(s) of {child} stay and were changed, as counted before."
+    for child, number in table.get("cascades_at_most", {}).items():
+        yield (
+            f"With them went or changed at most {number:,} row(s) of {child}: so many referred to the old rows of {name} "
+            "when they were counted, and not all of those are known to have gone."
         )
-        along = any(table.get("rows_cascaded") for table in data["tables"].values())
-        counted = f"{data['rows_deleted']:,} {'' if along else 'old '}row(s) were deleted ({each})."
-        sentences = [f"At least {counted} {_missing(data)}" if data.get("uncounted_batches") else counted]
-    else:
-        sentences = ["No row was deleted."] if not data.get("partitions_dropped") else []
-    for result in results:
-        if result.status is StepStatus.PENDING:
-            sentences.append(
-                f"The step {result.step_id} was stopped before its end: it goes on when the run is resumed."
-            )
+
+
+def _archived(name: str, table: Mapping[str, Any]) -> Iterator[str]:
+    if table.get("archive_path"):
+        others = table.get("relatives_archived")
+        more = f", and {others:,} line(s) of what goes or changes with them," if others else ""
+        yield f"{table['rows_archived']:,} row(s) of {name}{more} are in {table['archive_path']}."
+
+
+def _counted(data: Mapping[str, Any]) -> list[str]:
+    """How many rows were deleted, of all tables and of each."""
+    if not data["rows_deleted"] and not data.get("uncounted_batches"):
+        return [] if data.get("partitions_dropped") else ["No row was deleted."]
+    each = "; ".join(
+        f"{name}: {at_least(table)}{table['rows_deleted']:,}"
+        for name, table in data["tables"].items()
+        if table["rows_deleted"] or table.get("uncounted_batches")
+    )
+    along = any(table.get("rows_cascaded") for table in data["tables"].values())
+    counted = f"{data['rows_deleted']:,} {'' if along else 'old '}row(s) were deleted ({each})."
+    return [f"At least {counted} {_missing(data)}" if data.get("uncounted_batches") else counted]
+
+
+def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
+    stopped = [result.step_id for result in results if result.status is StepStatus.PENDING]
+    sentences = _counted(data)
+    sentences += [
+        f"The step {name} was stopped before its end: it goes on when the run is resumed." for name in stopped
+    ]
     for name, table in data["tables"].items():
-        sentences += _left(name, table)
-        if table.get("partitions_dropped"):
-            figures = f"{_rows_of(table['partitions'])}, {roughly(table)}{size(table['bytes_dropped'])}"
-            sentences.append(f"{table['partitions_dropped']} old partition(s) of {name} were dropped ({figures}).")
-        for child, number in table.get("cascades", {}).items():
-            changed = table.get("cascades_changed", {}).get(child, 0)
-            if number > changed:
-                sentences.append(f"With them went {number - changed:,} row(s) of {child}, as counted before.")
-            if changed:
-                sentences.append(f"{changed:,} row(s) of {child} stay and were changed, as counted before.")
-        for child, number in table.get("cascades_at_most", {}).items():
-            sentences.append(
-                f"With them went or changed at most {number:,} row(s) of {child}: so many referred to the old rows of {name} "
-                "when they were counted, and not all of those are known to have gone."
-            )
-        sentences += _along(name, table)
-        if table.get("archive_path"):
-            others = table.get("relatives_archived")
-            more = f", and {others:,} line(s) of what goes or changes with them," if others else ""
-            sentences.append(f"{table['rows_archived']:,} row(s) of {name}{more} are in {table['archive_path']}.")
+        for told in (_left, _dropped, _cascaded, _along, _archived):
+            sentences += told(name, table)
     return " ".join([*sentences, *left_over(results)])

@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).parents[3] / "aishell"
 NAMES = {*PROFILES, *(product for engine in PROFILES.values() for product in engine.supported)}
 #: Rooms that are about one engine, file by file.
 OWN = ("engines", "databases", "backups/mariadb", "backups/postgresql", "backups/sqlite")
-#: What is no engine there: a method of backups, and the database in which MariaDB and MySQL keep their accounts.
-OTHERS = {("backups/carried.py", "sqlite"), ("planning/backup_rights.py", "mysql")}
+#: What is no engine there: the database in which MariaDB and MySQL keep their accounts.
+OTHERS = {("planning/backup_rights.py", "mysql")}
 
 
 def compared(path: Path) -> set[str]:
