@@ -53,19 +53,8 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
     from aishell.state.audit_records import verify_records
     from aishell.state.seals import newest_seal
 
-    heads: list[str] = [] if head is None else [head]
-    copies: list[Anchor | list[dict[str, Any]]] = []
-    for given in against:
-        if Path(given).is_file():
-            copies.append(_copy(Path(given)))
-        else:
-            heads.append(given)
-    for one in heads:
-        if not _HEAD.fullmatch(one):
-            raise UsageError(
-                f"{one!r} is neither the head of an audit log nor a file",
-                hint="give the 16 hexadecimal digits that a run prints at its end, or all 64",
-            )
+    copies = [_copy(Path(given)) for given in against if Path(given).is_file()]
+    heads = _heads([*([] if head is None else [head]), *(given for given in against if not Path(given).is_file())])
     site = open_files(ctx)
     with site.store.read() as connection:
         problems, seal = log.verify(connection), newest_seal(connection)
@@ -83,21 +72,32 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
             )
         problems += verify_records(connection, sealed)
         number, newest = log.head(connection)
-    through = seal.through if seal is not None else 0
     if output == "json":
         parts = seal.parts if seal is not None else []
         write_json({"events": number, "head": newest, "sealed": parts, "problems": problems})
-    else:
-        for problem in problems:
-            text = printable(problem.text)
-            say(f"event {problem.event_id}: {text}" if problem.event_id else text, style="red")
-        if not problems and not through:
-            say(f"the chain of {number} events is whole; head {newest}")
-        elif not problems:
-            looked = "checked too" if sealed else "not looked at: give --against each sealed file"
-            say(f"the chain is whole from event {through + 1} to {number}; head {newest}")
-            say(f"events up to {through} were sealed into {len(seal.parts) if seal else 0} file(s), {looked}")
-    ctx.exit(1 if problems else 0)
+        ctx.exit(1 if problems else 0)
+    for problem in problems:
+        text = printable(problem.text)
+        say(f"event {problem.event_id}: {text}" if problem.event_id else text, style="red")
+    if problems:
+        ctx.exit(1)
+    if seal is None:
+        say(f"the chain of {number} events is whole; head {newest}")
+        return
+    looked = "checked too" if sealed else "not looked at: give --against each sealed file"
+    say(f"the chain is whole from event {seal.through + 1} to {number}; head {newest}")
+    say(f"events up to {seal.through} were sealed into {len(seal.parts)} file(s), {looked}")
+
+
+def _heads(given: list[str]) -> list[str]:
+    """Raises UsageError for what is no head."""
+    for one in given:
+        if not _HEAD.fullmatch(one):
+            raise UsageError(
+                f"{one!r} is neither the head of an audit log nor a file",
+                hint="give the 16 hexadecimal digits that a run prints at its end, or all 64",
+            )
+    return given
 
 
 def _copy(path: Path) -> Anchor | list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import time as clock
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from aishell.moments import at
 
 if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
+    from aishell.state.connection import Record
 
 #: Characters of an event's data in a table.
 MAX_DATA = 160
@@ -70,13 +72,9 @@ def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: i
 @click.pass_context
 def show(ctx: click.Context, /, run_id: str, output: str) -> None:
     """Show one run: its steps and its result."""
-    from aishell.cli import left_out
-    from aishell.cli.console import console, write_json
-    from aishell.cli.listing import show_rows, title
-    from aishell.reporting.so_far import far, so_far
-    from aishell.reporting.units import printable
+    from aishell.cli.console import write_json
+    from aishell.reporting.so_far import so_far
     from aishell.state.headway import headway
-    from aishell.state.transitions import RESUMABLE
 
     site = open_files(ctx)
     row = site.runs.find(run_id)
@@ -108,8 +106,27 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
         ]
         write_json({**head, "plan_digest": row.plan_digest, "steps": told, "result": result})
         return
+    _print(row, rows, steps, begun, result)
+
+
+def _print(
+    row: Record,
+    rows: Sequence[Record],
+    steps: Sequence[dict[str, Any]],
+    begun: Mapping[int, Mapping[str, Any]],
+    result: dict[str, Any] | None,
+) -> None:
+    """A run for people. `begun`: how far steps have come that delete in batches, by their index."""
+    from aishell.cli import left_out
+    from aishell.cli.console import console
+    from aishell.cli.listing import show_rows, title
+    from aishell.reporting.so_far import far
+    from aishell.reporting.units import printable
+    from aishell.state.headway import headway
+    from aishell.state.transitions import RESUMABLE
+
     title(f"run {row.id[:8]}  {row.agent} on {row.target}  {row.state}, by {row.requested_by}, {at(row.created_at)}")
-    show_rows(steps, output, empty="no steps", least=("index", "attempt", "approved_by"))
+    show_rows(steps, "table", empty="no steps", least=("index", "attempt", "approved_by"))
     if result:
         title(result["reasoning"])
         left_out.show(console(), result["output_data"].get("left_out", ()))
@@ -120,7 +137,7 @@ def show(ctx: click.Context, /, run_id: str, output: str) -> None:
             least = "at least " if done["at_least"] else ""
             say(f"{printable(step['step'])} has deleted {least}{done['rows_deleted']:,} row(s) so far")
     for one in rows:
-        if one.step_index in under_way and one.step_index not in begun:
+        if one.step_index not in begun and headway(one) is not None:
             say(f"{printable(one.step_id)} is at {printable(far(one))}")
     if RunState(row.state) in RESUMABLE:
         say(f"go on with: {command('runs', 'resume', row.id[:8])}")

@@ -169,25 +169,30 @@ def _calls(tokens: Sequence[Token], tree: exp.Expr, engine: str) -> list[str]:
             continue
         if dialect.takes_nextval and before is not None and token.text.lower() == "nextval":
             found.append(token.text)
-        if after != TokenType.L_PAREN:
+        if after != TokenType.L_PAREN or _is_listed(before, token, engine):
             continue
-        quoted = token.token_type is TokenType.IDENTIFIER
-        name = token.text if quoted else token.text.lower()
         if before is not None:
-            # `SYS` is another database's name than `sys` there.
-            schema = before.text if dialect.schemas_by_case else before.text.lower()
-            own = name in _OWN_SCHEMAS.get((engine, schema), ())
-            found += [] if own else [f"{before.text}.{token.text}"]
-        elif name not in FUNCTIONS[engine] and (quoted or name.split()[-1] not in WORDS):
-            if with_columns[name.lower()] > 0:
-                with_columns[name.lower()] -= 1  # a table's alias, and the names of its columns
-            else:
-                found.append(token.text)
+            found.append(f"{before.text}.{token.text}")
+        elif with_columns[token.text.lower()] > 0:
+            with_columns[token.text.lower()] -= 1  # a table's alias, and the names of its columns
+        else:
+            found.append(token.text)
     casts = list[str]()
     if dialect.calls_by_attribute:
         found += _attributes(tokens, tree)
         casts = [f"CAST(… AS {name})" for name in _types(tree)]
     return list(dict.fromkeys([*(f"{name}()" for name in found), *casts]))
+
+
+def _is_listed(before: Token | None, token: Token, engine: str) -> bool:
+    """Whether a word before a parenthesis is a function on the list, or no function at all."""
+    quoted = token.token_type is TokenType.IDENTIFIER
+    name = token.text if quoted else token.text.lower()
+    if before is None:
+        return name in FUNCTIONS[engine] or (not quoted and name.split()[-1] in WORDS)
+    # `SYS` is another database's name than `sys` where schemas are told by case.
+    schema = before.text if profile(engine).schemas_by_case else before.text.lower()
+    return name in _OWN_SCHEMAS.get((engine, schema), ())
 
 
 def _named(tokens: Sequence[Token]) -> Iterator[tuple[Token | None, Token, TokenType | None]]:

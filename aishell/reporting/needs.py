@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -38,33 +39,36 @@ def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = Fa
     """
     results = {row.id: json.loads(row.result) if row.result else {} for row in rows.runs}
     inputs = {row.id: row.input for row in rows.runs}
-    outputs: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
+    looked: dict[str, list[Record]] = defaultdict(list)
+    asked: dict[str, list[Record]] = defaultdict(list)
     for row in rows.steps:
         if row.output and row.tool in _LOOKING:
-            outputs.setdefault(row.run_id, []).append((row, json.loads(row.output)))
-    succeeded: dict[tuple[str, str, str], list[RunTold]] = {}
+            looked[row.run_id].append(row)
+    for row in rows.approvals:
+        asked[row.run_id].append(row)
+    succeeded: dict[tuple[str, str, str], list[RunTold]] = defaultdict(list)
     for run in runs:
         if run.status == "success":
-            succeeded.setdefault((run.agent, run.target, inputs[run.run_id]), []).append(run)
-    asked: dict[str, list[Record]] = {}
-    for row in rows.approvals:
-        asked.setdefault(row.run_id, []).append(row)
+            succeeded[run.agent, run.target, inputs[run.run_id]].append(run)
     for run in runs:
         counted = {step.step_id for step in run.steps if step.counted}
-        for row, output in outputs.get(run.run_id, []):
-            if row.step_id in counted:
-                yield from _seen(run, row, output, whole)
+        for row in (row for row in looked[run.run_id] if row.step_id in counted):
+            yield from _seen(run, row, json.loads(row.output), whole)
         if run.state == RunState.CANCELLED or run.running:
             continue
-        later = succeeded.get((run.agent, run.target, inputs[run.run_id]), ())
+        later = succeeded[run.agent, run.target, inputs[run.run_id]]
         yield from _failed(run, results[run.run_id], _made_up(run, later))
-        yield from _stopped(run, asked.get(run.run_id, []))
-        yield from _questions(run, asked.get(run.run_id, []), until)
-        left_out = results[run.run_id].get("output_data", {}).get("left_out") or []
-        if left_out and run.state == RunState.COMPLETED:
-            more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-            text = f"{run.agent} went without {left_out[0].get('step')}{more}: {left_out[0].get('reason')}"
-            yield _need("privileges", run, text, command("doctor", *on(run.target)))
+        yield from _stopped(run, asked[run.run_id])
+        yield from _questions(run, asked[run.run_id], until)
+        yield from _without(run, results[run.run_id].get("output_data", {}).get("left_out") or [])
+
+
+def _without(run: RunTold, left_out: Sequence[Mapping[str, Any]]) -> Iterator[Need]:
+    """That a run which ended went without steps."""
+    if left_out and run.state == RunState.COMPLETED:
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        text = f"{run.agent} went without {left_out[0].get('step')}{more}: {left_out[0].get('reason')}"
+        yield _need("privileges", run, text, command("doctor", *on(run.target)))
 
 
 def of_site(rows: Rows, backups: Iterable[BackupTold]) -> Iterator[Need]:

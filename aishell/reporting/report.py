@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aishell.agents.log_cleanup.cascaded import cascaded, worked
@@ -11,7 +11,7 @@ from aishell.agents.log_cleanup.partitions import TOOLS as PARTITION_TOOLS
 from aishell.agents.summary import roughly
 from aishell.commands import TOLD, addressed
 from aishell.engines import profile
-from aishell.models import Plan, Server, StepResult, StepStatus, now
+from aishell.models import Evidence, Plan, Server, StepResult, StepStatus, now
 from aishell.moments import at
 from aishell.planning.hooking import worth_telling
 from aishell.reporting.markdown import literal
@@ -150,34 +150,12 @@ def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
     dropped = {
         result.table: (result.output or {}).get("rows_dropped") for result in results if result.tool in PARTITION_TOOLS
     }
-    rows = []
+    rows: list[str] = []
     for result in results:
-        gone = (result.output or {}).get("rows_deleted")
-        if gone is None or (result.status is not StepStatus.DONE and not worked(result.output or {})):
-            continue
-        least = "at least " if (result.output or {}).get("uncounted_batches") else ""
-        evidence = by_id[result.step_id].evidence
-        known = {item.metric: item.value for item in evidence}
-        width, table = known.get("bytes_per_row"), _name(result.table)
-        word = next((one.error for one in evidence if one.metric == "bytes_per_row"), None) or "about"
-        # The rows may have been far more than the statistics knew: no more came from the table than it had.
-        bytes_ = min(gone * width, known.get("table_bytes") or 0) if width else None
-        held = f"{word} {size(bytes_)}" if bytes_ is not None else "unknown"
-        left = left_of(result, results)
-        rate = _a_day(result, left, known.get("old_days"), dropped.get(result.table, 0))
-        daily = "unknown" if rate is None else f"about {rate:,.0f}"
-        a_day = "unknown" if rate is None or width is None else f"{word} {size(rate * width)}"
-        left_ = "not counted" if left is None else f"{left:,}"
-        rows.append(
-            f"| {table} | {_name(known.get('cutoff'))} | {least}{gone:,} | {left_} | {held} | {daily} | {a_day} |"
-        )
-        if "relatives_deleted" in (result.output or {}):
-            rows.append(f"| other tables | with {table} | {_relatives(result)} | | | | |")
-        others = cascaded(result)
-        rows += [
-            f"| {_name(child)} | with {table} | {others.words(child)} as counted before | | | | |"
-            for child in others.rows
-        ]
+        output = result.output or {}
+        if output.get("rows_deleted") is not None and (result.status is StepStatus.DONE or worked(output)):
+            left = left_of(result, results)
+            rows += _log(result, by_id[result.step_id].evidence, left, dropped.get(result.table, 0))
     if not rows:
         return []
     head = [
@@ -185,6 +163,28 @@ def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
         "|---|---|---|---|---|---|---|",
     ]
     return ["## Log tables", "", *head, *_cut(rows), ""]
+
+
+def _log(result: StepResult, evidence: Sequence[Evidence], left: int | None, dropped: int | None) -> Iterator[str]:
+    """The rows of the table on what a step deleted: its own, and those of tables that go with it."""
+    output = result.output or {}
+    known = {item.metric: item.value for item in evidence}
+    word = next((one.error for one in evidence if one.metric == "bytes_per_row"), None) or "about"
+    least = "at least " if output.get("uncounted_batches") else ""
+    gone, width, table = output["rows_deleted"], known.get("bytes_per_row"), _name(result.table)
+    # The rows may have been far more than the statistics knew: no more came from the table than it had.
+    bytes_ = min(gone * width, known.get("table_bytes") or 0) if width else None
+    held = f"{word} {size(bytes_)}" if bytes_ is not None else "unknown"
+    rate = _a_day(result, left, known.get("old_days"), dropped)
+    daily = "unknown" if rate is None else f"about {rate:,.0f}"
+    a_day = "unknown" if rate is None or width is None else f"{word} {size(rate * width)}"
+    still = "not counted" if left is None else f"{left:,}"
+    yield f"| {table} | {_name(known.get('cutoff'))} | {least}{gone:,} | {still} | {held} | {daily} | {a_day} |"
+    if "relatives_deleted" in output:
+        yield f"| other tables | with {table} | {_relatives(result)} | | | | |"
+    others = cascaded(result)
+    for child in others.rows:
+        yield f"| {_name(child)} | with {table} | {others.words(child)} as counted before | | | | |"
 
 
 def _a_day(result: StepResult, left: int | None, days: float | None, dropped: int | None) -> float | None:

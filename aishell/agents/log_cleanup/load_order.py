@@ -34,22 +34,24 @@ def order_of(tables: Sequence[Key], keys: Sequence[ForeignKey]) -> Order:
     itself is one. Raises ParameterError for a circle of columns that all must have a value.
     """
     later: dict[Key, dict[str, None]] = {}
-    holding = list(keys)
-    for key in keys:
-        if key.parent == key.child:
-            _postpone([key], later)
-            holding.remove(key)
+    _postpone([key for key in keys if key.parent == key.child], later)
+    holding = [key for key in keys if key.parent != key.child]
     while True:
         needs = {table: {key.parent for key in holding if key.child == table} for table in tables}
         try:
             found = tuple(TopologicalSorter(needs).static_order())
-            return Order(found, {table: tuple(columns) for table, columns in later.items()})
         except CycleError as error:
-            circle: list[Key] = error.args[1]
-            between = [[key for key in holding if (key.parent, key.child) == ends] for ends in pairwise(circle)]
-            broken = next((found for found in between if all(key.free for key in found)), between[0])
+            broken = _weakest(error.args[1], holding)
             _postpone(broken, later)
             holding = [key for key in holding if key not in broken]
+        else:
+            return Order(found, {table: tuple(columns) for table, columns in later.items()})
+
+
+def _weakest(circle: Sequence[Key], holding: Sequence[ForeignKey]) -> list[ForeignKey]:
+    """The foreign keys between two neighbours of a circle that may all be NULL for a while; else those of the first two."""
+    between = [[key for key in holding if (key.parent, key.child) == ends] for ends in pairwise(circle)]
+    return next((found for found in between if all(key.free for key in found)), between[0])
 
 
 def _postpone(keys: Sequence[ForeignKey], later: dict[Key, dict[str, None]]) -> None:
