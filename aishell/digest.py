@@ -28,7 +28,7 @@ def night_of(site: SiteFiles, since: datetime, until: datetime, day: str = "") -
         since,
         until,
         targets=site.target_names,
-        backups=site.vault.entries(),
+        backups=site.backup_store.entries(),
         running=lambda run_id: is_held(site.run_lock(run_id)),
         further=_schedules(site, until),
         site=f"{socket.gethostname()}:{(site.places.root or site.state_path.parent).absolute()}",

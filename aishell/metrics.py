@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from aishell.backups.store.catalog import RUNGS, newest
+from aishell.backups.store.catalog import VERIFICATION_LEVELS, newest
 from aishell.errors import StateError, UsageError
 from aishell.notifying import events
 from aishell.reporting.health import SEVERITIES, health
@@ -316,9 +316,9 @@ def _backups(found: Samples, site: SiteFiles, targets: list[str], at: datetime) 
     for target in targets:
         found.set("aishell_backup_age_seconds", float("inf"), target=target)
         found.set("aishell_backup_verified_age_seconds", float("inf"), target=target)
-    entries = [entry for entry in site.vault.entries() if not entry.replaced]
+    entries = [entry for entry in site.backup_store.entries() if not entry.replaced]
     for entry in entries:  # the oldest first
-        level = 0 if entry.wrong else RUNGS.index(entry.rung)
+        level = 0 if entry.wrong else VERIFICATION_LEVELS.index(entry.rung)
         found.set("aishell_backup_verification_level", level, target=entry.target)
     for verified, name in ((False, "aishell_backup_age_seconds"), (True, "aishell_backup_verified_age_seconds")):
         for target, entry in newest(entries, verified=verified).items():

@@ -196,7 +196,7 @@ class Site(SiteFiles):
             inputs.setdefault("copy", True)
             inputs.setdefault("copies_days", self.settings.backup_copies_days)
         if "destination" in inputs:
-            self.vault.repository.folder(
+            self.backup_store.repository.folder(
                 target.name, inputs["destination"]
             )  # raises for a place outside, before anything
         if "archive_to" in inputs:
@@ -219,7 +219,7 @@ class Site(SiteFiles):
             level=level,
             hooks=Hooks.load(self.settings.hooks, self.trust, self.base),
             archives=self.archives,
-            backups=self.vault,
+            backups=self.backup_store,
             warnings=warnings,
             rereading=rereading,
             inspector=inspector,

@@ -13,7 +13,7 @@ from aishell.plugins import use_extensions
 from aishell.trust import Trust, check_secret
 
 if TYPE_CHECKING:
-    from aishell.backups.store.vault import Vault
+    from aishell.backups.store.backup_store import BackupStore
     from aishell.notifying.rules import Notifications
     from aishell.scheduling.schedules import Schedules
     from aishell.schema import Known
@@ -324,12 +324,12 @@ class SiteFiles:
         return base / (self.settings.archives or "archives")
 
     @cached_property
-    def vault(self) -> Vault:
+    def backup_store(self) -> BackupStore:
         """The backups of the site: in the folder that is configured, else `backups` beside the state."""
-        from aishell.backups.store.vault import Vault
+        from aishell.backups.store.backup_store import BackupStore
 
         base = self.places.root or self.places.state.parent
-        return Vault.of(self.settings, base, lambda: self.store, self.state_path.exists)
+        return BackupStore.of(self.settings, base, lambda: self.store, self.state_path.exists)
 
     def run_lock(self, run_id: str) -> Path:
         """The file that the process driving a run holds locked."""

@@ -20,9 +20,9 @@ from typing import Any
 
 from aishell.archives import shelf
 from aishell.backups.create.making import total
+from aishell.backups.store.backup_store import BackupStore, store_of
 from aishell.backups.store.pruning import bury, without_programs
 from aishell.backups.store.repository import PARTIAL, TRASH, WORK, Repository, begun_by
-from aishell.backups.store.vault import Vault, vault_of
 from aishell.clients.clients import end_leftover
 from aishell.errors import BackupError
 from aishell.folders import folder_name
@@ -40,18 +40,18 @@ BY_HAND = "by-hand"
 _SERVER = re.compile(r"\.?aishell_scratch_([0-9a-f]{8})")
 
 
-def fates_of(vault: Vault) -> Fates:
+def fates_of(backup_store: BackupStore) -> Fates:
     """The runs of a site; none where nothing was recorded yet."""
-    return Fates(vault.store()) if vault.recorded() else Fates()
+    return Fates(backup_store.store()) if backup_store.recorded() else Fates()
 
 
-def leftovers(vault: Vault, archives: Path, target: str | None = None) -> list[Residue]:
+def leftovers(backup_store: BackupStore, archives: Path, target: str | None = None) -> list[Residue]:
     """What killed runs have left in files, of a target or of all. What a run is at now is left out."""
-    fates = fates_of(vault)
+    fates = fates_of(backup_store)
     found = [
-        *_in_repository(vault, fates),
-        *_copies(vault, fates),
-        *_servers(vault, fates),
+        *_in_repository(backup_store, fates),
+        *_copies(backup_store, fates),
+        *_servers(backup_store, fates),
         *_archives(archives, fates),
     ]
     listed = [one for told, folder, one in found if target is None or _of(target, told, folder)]
@@ -62,8 +62,8 @@ def leftovers(vault: Vault, archives: Path, target: str | None = None) -> list[R
 
 def remove(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`remove_leftovers`. Raises BackupError, and removes nothing, where one of the paths is not to go."""
-    vault = vault_of(context)
-    known = {one.name: one for one in leftovers(vault, context.archive_root, context.target)}
+    backup_store = store_of(context)
+    known = {one.name: one for one in leftovers(backup_store, context.archive_root, context.target)}
     chosen = []
     for name in params["paths"]:
         one = known.get(name)
@@ -74,7 +74,7 @@ def remove(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             raise BackupError(f"{name} is not removed: {why}")
     for number, one in enumerate(chosen):
         context.progress(number, len(chosen), one.name)
-        _remove(vault, one)
+        _remove(backup_store, one)
     return {"removed": list(params["paths"]), "bytes": sum(one.bytes or 0 for one in chosen)}
 
 
@@ -92,13 +92,13 @@ def abandoned(folder: Path) -> bool:
     return False
 
 
-def _remove(vault: Vault, one: Residue) -> None:
+def _remove(backup_store: BackupStore, one: Residue) -> None:
     """Raises BackupError where it is still there afterwards."""
     path = Path(one.name)
     end_leftover(path)
     try:
         if one.kind == DELETED:
-            bury(vault, path, without_programs)
+            bury(backup_store, path, without_programs)
         elif path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -112,9 +112,9 @@ def _remove(vault: Vault, one: Residue) -> None:
 _Found = Iterator[tuple[Told, Path, Residue]]
 
 
-def _in_repository(vault: Vault, fates: Fates) -> _Found:
+def _in_repository(backup_store: BackupStore, fates: Fates) -> _Found:
     """What hides in the folder of backups: begun, or about to be deleted, or worked in."""
-    for path in [*vault.repository.unfinished(), *vault.repository.trash()]:
+    for path in [*backup_store.repository.unfinished(), *backup_store.repository.trash()]:
         told = fates.of(begun_by(path))
         kind = next(
             k for begins, k in ((PARTIAL, BACKUP), (TRASH, DELETED), (WORK, WORKED)) if path.name.startswith(begins)
@@ -125,9 +125,9 @@ def _in_repository(vault: Vault, fates: Fates) -> _Found:
             yield told, path, _residue(kind, path, told)
 
 
-def _copies(vault: Vault, fates: Fates) -> _Found:
+def _copies(backup_store: BackupStore, fates: Fates) -> _Found:
     """Copies that did not arrive whole, in the second places that are folders."""
-    for name in vault.copies:
+    for name in backup_store.copies:
         root = Path(name)
         for path in Repository(root).unfinished() if "://" not in name and root.is_dir() else ():
             told = fates.of(begun_by(path))
@@ -135,9 +135,9 @@ def _copies(vault: Vault, fates: Fates) -> _Found:
                 yield told, path, _residue(COPY, path, told)
 
 
-def _servers(vault: Vault, fates: Fates) -> _Found:
+def _servers(backup_store: BackupStore, fates: Fates) -> _Found:
     """Where servers were started to prove physical backups: beside the backups, and among temporary files."""
-    for folder in (vault.repository.root.resolve(), Path(tempfile.gettempdir()).resolve()):
+    for folder in (backup_store.repository.root.resolve(), Path(tempfile.gettempdir()).resolve()):
         for path in folder.iterdir() if folder.is_dir() else ():
             name = _SERVER.fullmatch(path.name)
             told = fates.of(name[1]) if name and path.is_dir() and not path.is_symlink() else None

@@ -182,7 +182,7 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
 
     site = open_site(ctx)
     rows: list[dict[str, Any]] = []
-    for one in leftovers(site.vault, site.archives):
+    for one in leftovers(site.backup_store, site.archives):
         if one.kind == ARCHIVE:
             rows.append({"path": one.name, "run_id": one.run_id, "kept": one.kept, "removed": False})
     going = [row for row in rows if row["kept"] is None]

@@ -17,8 +17,8 @@ from aishell.engines import profile
 from aishell.errors import UsageError
 
 if TYPE_CHECKING:
-    from aishell.backups.store.catalog import Entry
-    from aishell.backups.store.retention import Decision, Rules
+    from aishell.backups.store.catalog import CatalogEntry
+    from aishell.backups.store.retention import RetentionDecision, RetentionRules
     from aishell.site import Site
 
 
@@ -58,7 +58,7 @@ def prune(
     site = open_site(ctx)
     rules, given = _rules(site, pairs)
     entries = {entry.backup_id: entry for entry in entries_of(site, target)}
-    found = decisions(site.vault, target, rules, datetime.now(UTC), despite_failure=despite_failure)
+    found = decisions(site.backup_store, target, rules, datetime.now(UTC), despite_failure=despite_failure)
     left = _unfinished(site, target)
     going = [entries[decision.backup.backup_id] for decision in found if decision.goes]
     clearing = [row for row in left if row["kept"] is None]
@@ -76,7 +76,7 @@ def prune(
     _tell(found, entries, left, removed, dry_run=dry_run, output=output)
 
 
-def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[Rules, Mapping[str, Any]]:
+def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[RetentionRules, Mapping[str, Any]]:
     """The rules that are configured, or given instead of those. Raises UsageError where there is none."""
     from aishell.backups.store.pruning import rules_of
     from aishell.cli.keeping import keeper
@@ -93,14 +93,14 @@ def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[Rules, Mapping[str, Any]
     return rules, given
 
 
-def _remove(site: Site, going: Sequence[Entry], rules: Rules, *, despite_failure: bool) -> list[str]:
+def _remove(site: Site, going: Sequence[CatalogEntry], rules: RetentionRules, *, despite_failure: bool) -> list[str]:
     """Remove what was shown and may still go, with the targets' locks held: nobody builds on one meanwhile."""
     from aishell.backups.store.pruning import decisions, finish, remove
     from aishell.cli.keeping import keeper
     from aishell.execution.locking import holding_files, target_file
     from aishell.state.runs import who
 
-    def told(entry: Entry) -> None:
+    def told(entry: CatalogEntry) -> None:
         site.runs.event("backup_removed", {"backup_id": entry.backup_id, "path": entry.path, "by": who()})
 
     shown, removed, mark = {entry.backup_id for entry in going}, [], uuid.uuid4().hex
@@ -108,18 +108,18 @@ def _remove(site: Site, going: Sequence[Entry], rules: Rules, *, despite_failure
     for target in dict.fromkeys(entry.target for entry in going):
         files = {
             target_file(folder, entry.identity, _file(entry))
-            for entry in site.vault.entries(target)
+            for entry in site.backup_store.entries(target)
             if not profile(entry.engine).is_file or _file(entry) is not None
         }
         with holding_files(files, mark, f"the target {target!r}"):
-            finish(site.vault, target, keeper(site).removing)
-            chosen = decisions(site.vault, target, rules, datetime.now(UTC), despite_failure=despite_failure)
+            finish(site.backup_store, target, keeper(site).removing)
+            chosen = decisions(site.backup_store, target, rules, datetime.now(UTC), despite_failure=despite_failure)
             still = [decision for decision in chosen if decision.backup.backup_id in shown]
-            removed += remove(site.vault, still, told, keeper(site).removing)
+            removed += remove(site.backup_store, still, told, keeper(site).removing)
     return removed
 
 
-def _file(entry: Entry) -> Path | None:
+def _file(entry: CatalogEntry) -> Path | None:
     """The SQLite file beside which a run of its target would hold its lock; None where there is no such place any more."""
     path = Path(entry.database)
     return path if profile(entry.engine).is_file and path.is_absolute() and path.parent.is_dir() else None
@@ -131,7 +131,7 @@ def _unfinished(site: Site, target: str | None) -> list[dict[str, Any]]:
 
     return [
         {"path": one.name, "run_id": one.run_id, "kept": one.kept, "removed": False}
-        for one in leftovers(site.vault, site.archives, target)
+        for one in leftovers(site.backup_store, site.archives, target)
         if one.kind in (BACKUP, DELETED, WORKED)
     ]
 
@@ -147,17 +147,20 @@ def _clear(site: Site, row: dict[str, Any]) -> None:
     path = Path(row["path"])
     end_leftover(path)
     if not path.exists():  # trash of a target that something else goes of too is gone by now
-        site.vault.catalog.forget([path.name.removeprefix(TRASH)])
+        site.backup_store.catalog.forget([path.name.removeprefix(TRASH)])
     elif path.name.startswith(TRASH):
-        bury(site.vault, path, keeper(site).removing)
+        bury(site.backup_store, path, keeper(site).removing)
     else:
-        site.vault.repository.delete(path)
+        site.backup_store.repository.delete(path)
     site.runs.event("unfinished_backup_removed", {"path": row["path"], "by": who()}, run_id=row["run_id"])
     row["removed"] = True
 
 
 def _show(
-    found: Sequence[Decision], entries: Mapping[str, Entry], left: Sequence[Mapping[str, Any]], site: Site
+    found: Sequence[RetentionDecision],
+    entries: Mapping[str, CatalogEntry],
+    left: Sequence[Mapping[str, Any]],
+    site: Site,
 ) -> None:
     """The table of what stays and what goes, with the reason of each."""
     from aishell.cli.listing import show_rows
@@ -173,20 +176,20 @@ def _show(
         }
         for decision in found
     ]
-    show_rows(rows, "table", empty=f"there is no backup in {site.vault.repository.root}")
+    show_rows(rows, "table", empty=f"there is no backup in {site.backup_store.repository.root}")
     for row in left:
         say(printable(f"unfinished: {row['path']}: {row['kept'] or 'goes'}"))
 
 
-def _why(decision: Decision) -> str:
+def _why(decision: RetentionDecision) -> str:
     from aishell.backups.store.pruning import reasons
 
     return "; ".join(reasons(decision))
 
 
 def _tell(
-    found: Sequence[Decision],
-    entries: Mapping[str, Entry],
+    found: Sequence[RetentionDecision],
+    entries: Mapping[str, CatalogEntry],
     left: Sequence[Mapping[str, Any]],
     removed: Sequence[str],
     *,

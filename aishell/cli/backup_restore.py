@@ -18,8 +18,8 @@ from aishell.errors import BackupError, ParameterError, TargetUnavailableError, 
 from aishell.moments import at
 
 if TYPE_CHECKING:
-    from aishell.backups.store.catalog import Entry
-    from aishell.backups.store.manifest import Manifest
+    from aishell.backups.store.catalog import CatalogEntry
+    from aishell.backups.store.manifest import BackupManifest
     from aishell.site import Site
 
 #: Method -> what it restores into that is no database of a server: a place on this host, by its path.
@@ -95,10 +95,10 @@ def restore(
     from aishell.cli.run import run_all
 
     site = open_site(ctx)
-    entry = site.vault.catalog.find(backup)
+    entry = site.backup_store.catalog.find(backup)
     if profile(entry.engine).is_file and (point_in_time is not None or only is not None):
         raise ParameterError("a SQLite backup is restored as a whole, as of its own time")
-    manifest, chain = site.vault.repository.manifest(entry.folder), _chain(site, entry)
+    manifest, chain = site.backup_store.repository.manifest(entry.folder), _chain(site, entry)
     inputs: dict[str, Any] = {
         "backup": entry.backup_id,
         "place": _place(site, entry, place),
@@ -130,26 +130,26 @@ def restore(
     ctx.exit(_by_hand(site, entry, inputs, yes=options["yes"], output=options["output"]))
 
 
-def _chain(site: Site, entry: Entry) -> list[Manifest]:
+def _chain(site: Site, entry: CatalogEntry) -> list[BackupManifest]:
     """The manifests of all that it rests on, and its own; none where one is missing or other, which the restore says then."""
     try:
-        return [manifest for _, manifest in site.vault.chain(entry)]
+        return [manifest for _, manifest in site.backup_store.chain(entry)]
     except BackupError:
         return []
 
 
-def _told(entry: Entry) -> str:
+def _told(entry: CatalogEntry) -> str:
     """How far a backup was proven, in a word, or what is wrong with it."""
     if entry.problem is not None:
         return f"damaged: {entry.problem}"
     return f"restore test failed: {entry.differs}" if entry.differs is not None else entry.rung
 
 
-def _place(site: Site, entry: Entry, given: str | None, *, word: str = "restored") -> str:
+def _place(site: Site, entry: CatalogEntry, given: str | None, *, word: str = "restored") -> str:
     """Where to: as given, else a new name with this word in it. A path is made absolute, so that a resumed run means the same."""
     stamp = datetime.now(UTC)
     if entry.method in PATHS:
-        made = site.vault.repository.place(stamp, PATHS[entry.method], word)
+        made = site.backup_store.repository.place(stamp, PATHS[entry.method], word)
         return str(Path(given).expanduser().absolute() if given is not None else made)
     if given is not None:
         return given
@@ -157,7 +157,7 @@ def _place(site: Site, entry: Entry, given: str | None, *, word: str = "restored
     return f"{name}_{word}_{stamp:%Y%m%d_%H%M%S}_{stamp.microsecond // 1000:03}"
 
 
-def _moment(site: Site, entry: Entry, manifest: Manifest, text: str) -> str:
+def _moment(site: Site, entry: CatalogEntry, manifest: BackupManifest, text: str) -> str:
     """A moment in UTC; one without a zone is meant in the target's. Raises UsageError for one the backup does not reach."""
     try:
         moment = datetime.fromisoformat(text)
@@ -168,7 +168,7 @@ def _moment(site: Site, entry: Entry, manifest: Manifest, text: str) -> str:
     if moment.tzinfo is None:
         known = site.settings.targets.get(entry.target)
         moment = moment.replace(tzinfo=known.zone if known else UTC)
-    chain = site.vault.chain(entry)
+    chain = site.backup_store.chain(entry)
     first, last = chain[0][1].started_at, manifest.finished_at
     if not datetime.fromisoformat(first) <= moment <= datetime.fromisoformat(last):
         ends = [at(one, seconds=True) for one in (first, last, moment.astimezone(UTC))]
@@ -179,7 +179,7 @@ def _moment(site: Site, entry: Entry, manifest: Manifest, text: str) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _by_hand(site: Site, entry: Entry, inputs: dict[str, Any], *, yes: bool, output: str) -> int:
+def _by_hand(site: Site, entry: CatalogEntry, inputs: dict[str, Any], *, yes: bool, output: str) -> int:
     """Without a run: the database that one would be about is gone, which is when a backup is needed."""
     from aishell.cli.console import write_json
     from aishell.cli.keeping import agree, keeper

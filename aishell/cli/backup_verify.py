@@ -14,7 +14,7 @@ from aishell.errors import AishellError, BackupError, DeniedError, NotAtHandErro
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from aishell.backups.store.catalog import Entry
+    from aishell.backups.store.catalog import CatalogEntry
     from aishell.services.offline_backups import Keeper
     from aishell.site import Site
 
@@ -47,7 +47,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, co
     if names and target is not None:
         raise UsageError("backups are named, or chosen by --target")
     site = open_site(ctx)
-    chosen = [site.vault.catalog.find(name) for name in names] if names else entries_of(site, target)
+    chosen = [site.backup_store.catalog.find(name) for name in names] if names else entries_of(site, target)
     results: list[dict[str, Any]] = []
     for result in (_copies if copies else _verified)(keeper(site), site, chosen):
         results.append(result)
@@ -63,11 +63,11 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, co
     if output == "json":
         write_json(results)
     elif not results:
-        say("no backup has a copy" if copies else f"there is no backup in {site.vault.repository.root}")
+        say("no backup has a copy" if copies else f"there is no backup in {site.backup_store.repository.root}")
     ctx.exit(1 if any(not result["sound"] for result in results) else 0)
 
 
-def _verified(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[dict[str, Any]]:
+def _verified(keeper: Keeper, site: Site, chosen: Sequence[CatalogEntry]) -> Iterator[dict[str, Any]]:
     """What became of each. One that others rest on was read with them: so those come first, and it is not read twice."""
     from aishell.state.runs import who
 
@@ -83,13 +83,13 @@ def _verified(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[d
                 raise
             except AishellError as error:
                 # Without a program or a key nothing was learnt of it: that is told, and not held against it.
-                if entry.backup_id not in {one.backup_id for one in site.vault.entries()}:
+                if entry.backup_id not in {one.backup_id for one in site.backup_store.entries()}:
                     continue  # it was removed meanwhile, as by `prune`
                 damaged = isinstance(error, BackupError) and not isinstance(error, NotAtHandError)
                 sound, problem = (False if damaged else None), error.message
         told = {"backup_id": entry.backup_id, "sound": sound, "problem": problem, "by": who()}
         site.runs.event("backup_verified", told)
-        known = site.vault.catalog.find(entry.backup_id)
+        known = site.backup_store.catalog.find(entry.backup_id)
         yield {
             "backup_id": entry.backup_id,
             "target": entry.target,
@@ -100,7 +100,7 @@ def _verified(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[d
         }
 
 
-def _copies(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[dict[str, Any]]:
+def _copies(keeper: Keeper, site: Site, chosen: Sequence[CatalogEntry]) -> Iterator[dict[str, Any]]:
     """What became of the copies of each that has any; `sound` is None where a place could not be looked at."""
     from aishell.state.runs import who
 
@@ -116,7 +116,7 @@ def _copies(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[dic
             sound, problem = (False if damaged else None), error.message
         told = {"backup_id": entry.backup_id, "sound": sound, "problem": problem, "by": who()}
         site.runs.event("copies_verified", told)
-        known = site.vault.catalog.find(entry.backup_id)
+        known = site.backup_store.catalog.find(entry.backup_id)
         yield {
             "backup_id": entry.backup_id,
             "target": entry.target,
@@ -128,7 +128,7 @@ def _copies(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[dic
         }
 
 
-def _look(keeper: Keeper, entry: Entry, tool: str = "validate_backup") -> None:
+def _look(keeper: Keeper, entry: CatalogEntry, tool: str = "validate_backup") -> None:
     from aishell.cli.output import Screen
 
     params, copies = {"backup_id": entry.backup_id}, tool == COPIES
@@ -142,5 +142,5 @@ def _look(keeper: Keeper, entry: Entry, tool: str = "validate_backup") -> None:
             keeper.call(tool, params, entry)
 
 
-def _chain(keeper: Keeper, entry: Entry) -> set[str]:
-    return {manifest.backup_id for _, manifest in keeper.vault.chain(entry)}
+def _chain(keeper: Keeper, entry: CatalogEntry) -> set[str]:
+    return {manifest.backup_id for _, manifest in keeper.backup_store.chain(entry)}

@@ -14,7 +14,7 @@ from aishell.errors import BackupError
 from aishell.moments import at
 
 if TYPE_CHECKING:
-    from aishell.backups.store.catalog import Entry
+    from aishell.backups.store.catalog import CatalogEntry
     from aishell.site import Site
 
 #: Columns of the list that a narrow terminal goes without, the first one first.
@@ -59,7 +59,7 @@ def list_(ctx: click.Context, /, target: str | None, output: str) -> None:
     site = open_site(ctx)
     entries = entries_of(site, target)
     rows = [_row(entry) if output == "json" else _line(entry) for entry in entries]
-    show_rows(rows, output, empty=f"there is no backup in {site.vault.repository.root}", least=LEAST)
+    show_rows(rows, output, empty=f"there is no backup in {site.backup_store.repository.root}", least=LEAST)
     damaged = _tell_of_folder(site, target)
     ctx.exit(1 if damaged or any(not entry.folder.is_dir() for entry in entries) else 0)
 
@@ -69,9 +69,9 @@ def _tell_of_folder(site: Site, target: str | None) -> bool:
     from aishell.folders import folder_name
     from aishell.reporting.units import printable
 
-    known = {entry.backup_id: entry for entry in site.vault.entries()}
+    known = {entry.backup_id: entry for entry in site.backup_store.entries()}
     damaged, new = False, 0
-    for folder, manifest in site.vault.repository.all():
+    for folder, manifest in site.backup_store.repository.all():
         if target is not None and folder.parent.name != folder_name(target):
             continue
         if isinstance(manifest, BackupError):
@@ -87,12 +87,12 @@ def _tell_of_folder(site: Site, target: str | None) -> bool:
         say(
             f"{new} backup(s) in the folder are not in the catalog: `{command('backups', 'rebuild-catalog')}`", err=True
         )
-    for path in site.vault.repository.unfinished():
+    for path in site.backup_store.repository.unfinished():
         say(
             f"unfinished: {printable(path)}; `{command('backups', 'prune')}` removes it when its run has ended",
             err=True,
         )
-    for path in site.vault.repository.trash():
+    for path in site.backup_store.repository.trash():
         say(f"half removed: {printable(path)}; `{command('backups', 'prune')}` removes the rest", err=True)
     return damaged
 
@@ -111,7 +111,7 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
     from aishell.reporting.units import printable, size
 
     site = open_site(ctx)
-    entry = site.vault.catalog.find(backup)
+    entry = site.backup_store.catalog.find(backup)
     document = _document(site, entry)
     if output == "json":
         write_json(document)
@@ -136,17 +136,17 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
         say(f"{'ran':<9} {printable(line)}")
 
 
-def _document(site: Site, entry: Entry) -> dict[str, Any]:
+def _document(site: Site, entry: CatalogEntry) -> dict[str, Any]:
     """The JSON of `show`: the catalog's, the manifest's, and how it hangs together with others."""
     document = _row(entry) | {"manifest": None, "commands": [], "rests_on": [], "basis_of": []}
-    known = {one.backup_id: one for one in site.vault.entries()}
-    at: Entry | None = known.get(entry.parent or "")
+    known = {one.backup_id: one for one in site.backup_store.entries()}
+    at: CatalogEntry | None = known.get(entry.parent or "")
     while at is not None and at.backup_id not in document["rests_on"]:
         document["rests_on"].append(at.backup_id)
         at = known.get(at.parent or "")
     document["basis_of"] = [one.backup_id for one in known.values() if one.parent == entry.backup_id]
     try:
-        manifest = site.vault.repository.manifest(entry.folder)
+        manifest = site.backup_store.repository.manifest(entry.folder)
     except BackupError as error:
         return document | {"problem": entry.wrong or error.message}
     return document | {"manifest": manifest.summary(), "commands": list(manifest.commands)}
@@ -173,8 +173,8 @@ def unpin(ctx: click.Context, /, names: tuple[str, ...]) -> None:
 def _pin(site: Site, names: tuple[str, ...], pinned: bool) -> None:
     from aishell.state.runs import who
 
-    for entry in [site.vault.catalog.find(name) for name in names]:
-        site.vault.catalog.pin(entry.backup_id, pinned)
+    for entry in [site.backup_store.catalog.find(name) for name in names]:
+        site.backup_store.catalog.pin(entry.backup_id, pinned)
         told = {"backup_id": entry.backup_id, "pinned": pinned, "by": who()}
         site.runs.event("backup_pinned", told)
         say(f"{'pinned' if pinned else 'unpinned'}: {entry.backup_id}")
@@ -205,14 +205,14 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
     from aishell.state.runs import who
 
     site = open_site(ctx)
-    told = rebuild(site.vault, all_gone=all_gone)
+    told = rebuild(site.backup_store, all_gone=all_gone)
     if told.gone and not yes:
         names = ", ".join(told.gone[:5]) + (f" and {len(told.gone) - 5} more" if len(told.gone) > 5 else "")
         say(f"missing from the folder: {names}", err=True)
         yes = interactive(False, output) and confirm(f"forget {len(told.gone)} backup(s)?")
     forgotten = told.gone if yes else []
     if forgotten:
-        site.vault.catalog.forget(forgotten)
+        site.backup_store.catalog.forget(forgotten)
     document = asdict(told) | {
         "damaged": [{"path": str(folder), "problem": problem} for folder, problem in told.damaged],
         "forgotten": forgotten,
@@ -232,14 +232,14 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
     ctx.exit(1 if told.damaged else 0)
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(entry: CatalogEntry) -> dict[str, Any]:
     """The JSON of a backup in the catalog."""
     from dataclasses import asdict
 
     return asdict(entry) | {"problem": entry.wrong, "verified": entry.verified}
 
 
-def _line(entry: Entry) -> dict[str, Any]:
+def _line(entry: CatalogEntry) -> dict[str, Any]:
     from aishell.reporting.units import size
 
     return {
@@ -254,7 +254,7 @@ def _line(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _copy(entry: Entry, place: str) -> str:
+def _copy(entry: CatalogEntry, place: str) -> str:
     """A second place, and how the copy there was when it was last read."""
     read = entry.copies_read.get(place)
     if read is None:
@@ -262,7 +262,7 @@ def _copy(entry: Entry, place: str) -> str:
     return f"{place} (DAMAGED: {read.problem})" if read.problem else f"{place} (read {at(read.at)})"
 
 
-def _proven(entry: Entry) -> str:
+def _proven(entry: CatalogEntry) -> str:
     if entry.problem or entry.differs:
         return f"DAMAGED: {entry.problem}" if entry.problem else f"RESTORE TEST FAILED: {entry.differs}"
     return entry.rung.replace("-", " ")

@@ -238,7 +238,11 @@ def _residue(site: Site, target: Target, job: Job | None) -> Iterator[Finding]:
     from aishell.reporting.diagnosis import failed, left
 
     try:
-        found = residue(job, site.vault, site.archives) if job else leftovers(site.vault, site.archives, target.name)
+        found = (
+            residue(job, site.backup_store, site.archives)
+            if job
+            else leftovers(site.backup_store, site.archives, target.name)
+        )
         yield from left(target.name, found, whole=job is not None)
     except AishellError as error:
         yield failed("residue", error)
@@ -258,7 +262,7 @@ def _others(site: Site, target: Target | None) -> Iterator[Finding]:
 def _programs(site: Site) -> Path | None:
     """The folder of the client programs, where one is configured in a file that can be read."""
     try:
-        return site.vault.programs
+        return site.backup_store.programs
     except UsageError:
         return None  # told as a finding about the configuration
 
@@ -270,7 +274,7 @@ def _backups(site: Site, target: Target | None, identity: str | None, *, alone: 
     from aishell.reporting.diagnosis import backup, failed
 
     try:
-        entries, configured = site.vault.entries(), site.target_names
+        entries, configured = site.backup_store.entries(), site.target_names
     except AishellError as error:
         yield failed("backups", error)
         return

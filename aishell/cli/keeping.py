@@ -10,7 +10,7 @@ from aishell.cli.streams import say
 from aishell.errors import DeniedError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from aishell.backups.store.catalog import Entry
+    from aishell.backups.store.catalog import CatalogEntry
     from aishell.services.offline_backups import Keeper
     from aishell.settings import Target
     from aishell.site import Site
@@ -32,12 +32,12 @@ def keeper(site: Site) -> Keeper:
 
     config = load_agent(site.places.config, "backup", BackupAgent.defaults)
     level = tighter(site.settings.safety_level, config.safety_level)
-    return Keeper(site.vault, site.registry, config, site.policy, level, known)
+    return Keeper(site.backup_store, site.registry, config, site.policy, level, known)
 
 
-def entries_of(site: Site, target: str | None) -> list[Entry]:
+def entries_of(site: Site, target: str | None) -> list[CatalogEntry]:
     """The backups of a target, or all. Raises UnknownNameError for a target that neither has one nor is configured."""
-    entries = site.vault.entries()
+    entries = site.backup_store.entries()
     known = {entry.target for entry in entries} | set(site.settings.targets)
     if target is not None and target not in known:
         raise UnknownNameError("target", target, known)

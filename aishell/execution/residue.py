@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from aishell.backups.leftovers import fates_of, leftovers
-from aishell.backups.store.manifest import Manifest
-from aishell.backups.store.vault import Vault
+from aishell.backups.store.backup_store import BackupStore
+from aishell.backups.store.manifest import BackupManifest
 from aishell.commands import command
 from aishell.execution.target_context import INSPECTION, Job
 from aishell.models import Residue, Row, RunState
@@ -30,12 +30,12 @@ _MARK = re.compile(r"(?:aishell restores |restored by aishell )?(([0-9a-f]{32}):
 _OTHERS = "its name or mark is not one that a run of this site gives"
 
 
-def residue(job: Job, vault: Vault, archives: Path) -> list[Residue]:
+def residue(job: Job, backup_store: BackupStore, archives: Path) -> list[Residue]:
     """Everything that killed runs have left of a target, whose server has been looked at. Raises DatabaseError."""
-    return [*in_database(job, vault), *leftovers(vault, archives, job.target.name)]
+    return [*in_database(job, backup_store), *leftovers(backup_store, archives, job.target.name)]
 
 
-def in_database(job: Job, vault: Vault) -> list[Residue]:
+def in_database(job: Job, backup_store: BackupStore) -> list[Residue]:
     """What is in the database, and on its server. What is in use, or of a run that still runs, is left out."""
     if not job.registry.has(TOOL, job.known_server()):
         return []
@@ -43,7 +43,7 @@ def in_database(job: Job, vault: Vault) -> list[Residue]:
     for found in job.read(TOOL).values():
         for row in found:
             rows[str(row["kind"])].append(row)
-    fates = fates_of(vault)
+    fates = fates_of(backup_store)
     looked: dict[str, Callable[[Row], Residue | None]] = {
         SCRATCH: lambda row: _scratch(row, fates),
         MARK: lambda row: _marked(row, fates, "reset_restore_mark", 1),
@@ -53,8 +53,8 @@ def in_database(job: Job, vault: Vault) -> list[Residue]:
     return [
         *listed,
         *_kept(job, rows[KEPT], fates),
-        *_slots(job, vault, rows[SLOT], fates),
-        *_indexes(job, vault, rows[INDEX], fates),
+        *_slots(job, backup_store, rows[SLOT], fates),
+        *_indexes(job, backup_store, rows[INDEX], fates),
     ]
 
 
@@ -91,16 +91,16 @@ def _kept(job: Job, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
         yield replace(_of(row, told), kept=told.kept or why)
 
 
-def _slots(job: Job, vault: Vault, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
+def _slots(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
     """Slots that no backup needs. That of a backup which is under way is not used yet, nor does a backup name it."""
     if not rows:
         return
     from aishell.backups.postgresql.wal import slot_name
 
-    made = [manifest for _, manifest in vault.repository.all()]
-    whole = [one for one in made if isinstance(one, Manifest)]
+    made = [manifest for _, manifest in backup_store.repository.all()]
+    whole = [one for one in made if isinstance(one, BackupManifest)]
     needed = {one.details.get("slot") for one in whole}
-    root, identity = vault.repository.root, job.known_server().identity
+    root, identity = backup_store.repository.root, job.known_server().identity
     ours = {slot_name(identity, job.target.name, root), *(slot_name(one.identity, one.target, root) for one in whole)}
     runs = list(fates.on(job.target.name, "backup"))
     for row in rows:
@@ -122,22 +122,22 @@ def _slots(job: Job, vault: Vault, rows: Sequence[Row], fates: Fates) -> Iterato
         yield one
 
 
-def rebuilt(vault: Vault, target: str) -> dict[tuple[str, str], tuple[str, ...]]:
+def rebuilt(backup_store: BackupStore, target: str) -> dict[tuple[str, str], tuple[str, ...]]:
     """The indexes that a run of this site has begun to rebuild on a target, by their tables."""
     names: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for _, params, found in fates_of(vault).rebuilding(target):
+    for _, params, found in fates_of(backup_store).rebuilding(target):
         names[params["schema"], params["table"]] |= {row["index_name"] for row in unpack(found)}
     return {table: tuple(sorted(some)) for table, some in names.items()}
 
 
-def _indexes(job: Job, vault: Vault, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
+def _indexes(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
     """Copies that a rebuild of ours made, by what `drop_invalid_indexes` itself finds; others may be anybody's."""
     if not rows:
         return
     runs: dict[tuple[str, str], list[Told]] = defaultdict(list)
     for told, params, _ in fates.rebuilding(job.target.name):
         runs[params["schema"], params["table"]].append(told)
-    names = rebuilt(vault, job.target.name)
+    names = rebuilt(backup_store, job.target.name)
     tool = job.pick("drop_invalid_indexes")
     ours: dict[tuple[str, str], set[str]] = {}
     for row in rows:

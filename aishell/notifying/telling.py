@@ -141,7 +141,7 @@ def _measured(site: SiteFiles, metric: str, at: datetime) -> tuple[Mapping[str, 
         from aishell.backups.store.catalog import newest
 
         # Looked for on the disk: one whose folder is gone is none.
-        found = newest(site.vault.entries(), verified=BACKUP_AGES[metric])
+        found = newest(site.backup_store.entries(), verified=BACKUP_AGES[metric])
         return {
             target: (at - datetime.fromisoformat(one.started_at)).total_seconds() for target, one in found.items()
         }, inf

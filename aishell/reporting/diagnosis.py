@@ -29,7 +29,7 @@ from aishell.reporting import roles
 from aishell.reporting.units import duration, size
 
 if TYPE_CHECKING:
-    from aishell.backups.store.catalog import Entry
+    from aishell.backups.store.catalog import CatalogEntry
     from aishell.databases.tls import Encryption
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
@@ -351,7 +351,7 @@ def left(name: str, found: Sequence[Residue], *, whole: bool) -> Iterator[Findin
         yield Finding(OK, subject, "killed runs have left nothing")
 
 
-def backup(name: str, known: Sequence[Entry], now: datetime, *, identity: str | None = None) -> Finding:
+def backup(name: str, known: Sequence[CatalogEntry], now: datetime, *, identity: str | None = None) -> Finding:
     """The age of the last verified backup of a target; silence is an alarm. `known`: its backups, the oldest first.
 
     `identity`: the database that answers there now, where it was asked; a backup of another one is none of it. One that a restore

@@ -34,7 +34,7 @@ from aishell.state import nights
 from aishell.state.backlog import Backlog
 
 if TYPE_CHECKING:
-    from aishell.backups.store.catalog import Entry
+    from aishell.backups.store.catalog import CatalogEntry
     from aishell.state.connection import Record
     from aishell.state.store import Store
 
@@ -54,7 +54,7 @@ def gather_night(
     until: datetime,
     *,
     targets: Iterable[str],
-    backups: Sequence[Entry],
+    backups: Sequence[CatalogEntry],
     running: Callable[[str], bool],
     further: Iterable[Need] = (),
     site: str = "",
@@ -251,7 +251,7 @@ def _backlog(store: Store, since: str) -> Iterator[BacklogTold]:
         )
 
 
-def _backup(name: str, entries: Sequence[Entry], until: datetime) -> BackupTold:
+def _backup(name: str, entries: Sequence[CatalogEntry], until: datetime) -> BackupTold:
     """The newest backup of a target that counts, with the judgement of `doctor`."""
     from aishell.reporting.diagnosis import OK, backup
 

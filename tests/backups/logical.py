@@ -13,9 +13,9 @@ from psycopg import sql
 from aishell.backups.create.making import Work
 from aishell.backups.postgresql.dump import PgDump
 from aishell.backups.restore.restore import differences
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import Manifest, Print
-from aishell.backups.store.vault import Vault
+from aishell.backups.store.backup_store import BackupStore
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import BackupManifest, Fingerprint
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import parse_url
 from aishell.databases.opening import open_database
@@ -115,8 +115,8 @@ class Tried:
         self.lock_timeout = 5.0
 
     @property
-    def vault(self) -> Vault:
-        return self.site.vault
+    def backup_store(self) -> BackupStore:
+        return self.site.backup_store
 
     def context(self) -> Context:
         facts = self.database
@@ -140,7 +140,7 @@ class Tried:
             step_id="step",
             target="test",
             facts={"server": server},
-            backups=self.vault,
+            backups=self.backup_store,
         )
 
     def call(self, name: str, context: Context | None = None, /, **params: Any) -> dict[str, Any]:
@@ -148,13 +148,13 @@ class Tried:
         tool = registry().pick(name, context.facts["server"])
         return dispatch.run(tool, tool.prepare(params), None, context).output
 
-    def backed_up(self, **params: Any) -> Entry:
+    def backed_up(self, **params: Any) -> CatalogEntry:
         made = self.call("backup_database_full", **params)
         self.call("validate_backup", backup_id=made["backup_id"])
-        return self.vault.catalog.find(made["backup_id"])
+        return self.backup_store.catalog.find(made["backup_id"])
 
-    def manifest(self, entry: Entry) -> Manifest:
-        return self.vault.repository.manifest(entry.folder)
+    def manifest(self, entry: CatalogEntry) -> BackupManifest:
+        return self.backup_store.repository.manifest(entry.folder)
 
     def work(self) -> Work:
         """What `restore_test` works with."""
@@ -162,15 +162,15 @@ class Tried:
         tool = registry().pick("restore_test", context.facts["server"])
         return Work(tool, tool.prepare({"backup_id": "none"}), context, self.home)
 
-    def prints(self, place: str) -> tuple[Print, ...]:
+    def prints(self, place: str) -> tuple[Fingerprint, ...]:
         return PgDump().prints(self.work(), place)
 
-    def differences(self, entry: Entry, place: str) -> list[str]:
+    def differences(self, entry: CatalogEntry, place: str) -> list[str]:
         """What is other in a database than the backup saw it."""
         return differences(self.manifest(entry).prints or (), self.prints(place))
 
     @contextmanager
-    def restored(self, entry: Entry, place: str, **params: Any) -> Iterator[PostgresqlDatabase]:
+    def restored(self, entry: CatalogEntry, place: str, **params: Any) -> Iterator[PostgresqlDatabase]:
         self.call("restore_backup", backup_id=entry.backup_id, place=place, **params)
         database = self.db.server.database(place)
         try:

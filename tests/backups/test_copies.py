@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from aishell.backups.carried import carried
+from aishell.backups.store.backup_store import BackupStore
 from aishell.backups.store.catalog import VERIFIED
 from aishell.backups.store.copies import Folder, ObjectStore, copy, place_of, verify
-from aishell.backups.store.manifest import FULL, Manifest
+from aishell.backups.store.manifest import FULL, BackupManifest
 from aishell.backups.store.repository import Repository
-from aishell.backups.store.vault import Vault
 from aishell.backups.verify.digests import files_of
 from aishell.databases.base import SessionOptions
 from aishell.errors import BackupError, NotAtHandError
@@ -34,14 +34,14 @@ def never() -> bool:
 
 
 @pytest.fixture
-def backup(tmp_path: Path) -> tuple[Path, Manifest]:
+def backup(tmp_path: Path) -> tuple[Path, BackupManifest]:
     """A published backup of two files."""
     repository = Repository(tmp_path / "here")
     partial = repository.begin(repository.folder("shop"), "20261121T000000Z-full-1a2b3c4d-backup")
     (partial / "dump").mkdir()
     (partial / "dump" / "toc.dat").write_bytes(b"x" * 3_000_000)
     (partial / "globals.sql").write_text("-- roles")
-    manifest = Manifest(
+    manifest = BackupManifest(
         backup_id=partial.name.removeprefix(".partial-"),
         kind=FULL,
         method="sqlite",
@@ -75,7 +75,7 @@ def test_a_copy_is_the_same(backup, place):
     assert {str(p.relative_to(arrived)) for p in arrived.rglob("*") if p.is_file()} == {
         "dump/toc.dat", "globals.sql", "manifest.json",
     }  # fmt: skip
-    assert Manifest.of((arrived / "manifest.json").read_text(), "there") == manifest
+    assert BackupManifest.of((arrived / "manifest.json").read_text(), "there") == manifest
     assert (arrived / "dump" / "toc.dat").read_bytes() == (folder / "dump" / "toc.dat").read_bytes()
     place_of(name).put(folder, manifest, never)  # again: it is there already
 
@@ -132,25 +132,25 @@ def test_backups_are_copied_with_what_they_rest_on(aishell: Aishell, sqlite: Sql
 
 
 @pytest.fixture
-def copied(backup, place, tmp_path: Path) -> Iterator[tuple[Vault, str, Path]]:
-    """A vault whose backup was copied, the name of the place, and where the copy is."""
+def copied(backup, place, tmp_path: Path) -> Iterator[tuple[BackupStore, str, Path]]:
+    """A backup store whose backup was copied, the name of the place, and where the copy is."""
     folder, manifest = backup
     name, there = place
     store = Store.open(tmp_path / "state.db")
-    vault = Vault(Repository(tmp_path / "here"), lambda: store, copies=(name,))
-    vault.catalog.add(manifest, folder)
-    vault.proven(manifest.backup_id, VERIFIED)
-    copy({"backup_id": manifest.backup_id}, context(vault))
-    yield vault, name, there / "shop" / manifest.backup_id
+    backup_store = BackupStore(Repository(tmp_path / "here"), lambda: store, copies=(name,))
+    backup_store.catalog.add(manifest, folder)
+    backup_store.proven(manifest.backup_id, VERIFIED)
+    copy({"backup_id": manifest.backup_id}, context(backup_store))
+    yield backup_store, name, there / "shop" / manifest.backup_id
     store.close()
 
 
-def context(vault: Vault) -> Context:
-    return Context(unconnected("postgresql"), "", SessionOptions(), target="shop", backups=vault)
+def context(backup_store: BackupStore) -> Context:
+    return Context(unconnected("postgresql"), "", SessionOptions(), target="shop", backups=backup_store)
 
 
-def read(vault: Vault, **more: Any) -> dict[str, Any]:
-    return verify({"backup_id": None, "days": 0, "again": False, **more}, context(vault))
+def read(backup_store: BackupStore, **more: Any) -> dict[str, Any]:
+    return verify({"backup_id": None, "days": 0, "again": False, **more}, context(backup_store))
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -169,55 +169,55 @@ def flip(path: Path) -> None:
 
 
 def reseal(folder: Path) -> None:
-    made = Manifest.of((folder / "manifest.json").read_text(), "there")
+    made = BackupManifest.of((folder / "manifest.json").read_text(), "there")
     (folder / "manifest.json").write_text(replace(made, database="another").text())
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_copy_that_has_decayed_is_found_and_made_anew(copied, damage):
-    vault, name, there = copied
-    assert [one["problem"] for one in read(vault)["read"]] == [None]
+    backup_store, name, there = copied
+    assert [one["problem"] for one in read(backup_store)["read"]] == [None]
     how, told = DAMAGES[damage]
     how(there)
     with pytest.raises(BackupError, match=re.escape(told)) as caught:
-        read(vault)
+        read(backup_store)
     assert not isinstance(caught.value, NotAtHandError)
-    (entry,) = vault.entries()
+    (entry,) = backup_store.entries()
     assert told in str(entry.copies_read[name].problem)
     assert entry.sound_copies == ()
     assert entry.verified, "the backup itself is as good as it was"
-    mended = read(vault, again=True)
+    mended = read(backup_store, again=True)
     assert [one["place"] for one in mended["copied"]] == [name]
-    assert vault.entries()[0].sound_copies == (name,)
-    assert [one["problem"] for one in read(vault)["read"]] == [None]
+    assert backup_store.entries()[0].sound_copies == (name,)
+    assert [one["problem"] for one in read(backup_store)["read"]] == [None]
 
 
 def test_one_that_is_known_to_be_damaged_is_copied_with_the_next_backup(copied):
-    vault, name, there = copied
+    backup_store, name, there = copied
     flip(there / "dump" / "toc.dat")
     with pytest.raises(BackupError):
-        read(vault)
-    (entry,) = vault.entries()
-    assert copy({"backup_id": entry.backup_id}, context(vault))["copied"] == [
+        read(backup_store)
+    (entry,) = backup_store.entries()
+    assert copy({"backup_id": entry.backup_id}, context(backup_store))["copied"] == [
         {"backup_id": entry.backup_id, "place": name}
     ]
-    assert copy({"backup_id": entry.backup_id}, context(vault))["copied"] == []
+    assert copy({"backup_id": entry.backup_id}, context(backup_store))["copied"] == []
 
 
 def test_a_copy_is_read_when_it_was_not_for_so_many_days(copied):
-    vault, name, _ = copied
-    assert read(vault, days=30)["read"] == [], "it was read when it was made"
-    (entry,) = vault.entries()
+    backup_store, name, _ = copied
+    assert read(backup_store, days=30)["read"] == [], "it was read when it was made"
+    (entry,) = backup_store.entries()
     old = json.dumps({name: {"at": "2020-01-01T00:00:00.000000+00:00", "problem": None}})
     for noted in (old, "{}"):  # a catalog of before that was noted has nothing
-        with vault.store().write() as connection:
+        with backup_store.store().write() as connection:
             connection.update("backups", "backup_id = :id", {"id": entry.backup_id}, {"copies_read": noted})
-        assert len(read(vault, days=30)["read"]) == 1
-        assert read(vault, days=30)["read"] == []
+        assert len(read(backup_store, days=30)["read"]) == 1
+        assert read(backup_store, days=30)["read"] == []
 
 
 def test_a_place_that_is_not_there_says_nothing_of_its_copies(copied, tmp_path):
-    vault, name, _ = copied
+    backup_store, name, _ = copied
     if "://" in name:
         pytest.skip("an object store is there or answers with an error")
     there = Path(name)
@@ -225,18 +225,18 @@ def test_a_place_that_is_not_there_says_nothing_of_its_copies(copied, tmp_path):
     for become in (lambda: None, there.mkdir):  # not mounted, and an empty mount point
         become()
         with pytest.raises(NotAtHandError, match="is its disk mounted"):
-            read(vault, again=True)
-        assert vault.entries()[0].sound_copies == (name,)
+            read(backup_store, again=True)
+        assert backup_store.entries()[0].sound_copies == (name,)
 
 
 def test_copies_are_read_without_the_backup_itself(copied):
-    vault, _, there = copied
-    (entry,) = vault.entries()
+    backup_store, _, there = copied
+    (entry,) = backup_store.entries()
     shutil.rmtree(entry.folder)
-    assert [one["problem"] for one in read(vault)["read"]] == [None]
+    assert [one["problem"] for one in read(backup_store)["read"]] == [None]
     (there / "globals.sql").unlink()
     with pytest.raises(BackupError, match=r"globals\.sql is missing"):
-        read(vault, again=True)
+        read(backup_store, again=True)
 
 
 def test_on_the_command_line(aishell: Aishell, sqlite: SqliteDatabase, tmp_path: Path) -> None:

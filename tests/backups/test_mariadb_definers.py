@@ -110,7 +110,7 @@ def test_what_the_server_does_not_take_is_not_called_readable_any_more(shop: Mar
     limited = Tried(shop, tmp_path / "tried", url=url)
     with pytest.raises(NotTakenError, match=r"SUPER|SET USER"):
         limited.call("restore_backup", backup_id=entry.backup_id, place=f"{shop.dbname}_x")
-    found = limited.site.vault.catalog.find(entry.backup_id)
+    found = limited.site.backup_store.catalog.find(entry.backup_id)
     assert not found.verified
     assert "it was not restored" in str(found.differs)
     limited.close()

@@ -68,7 +68,7 @@ def test_a_damaged_backup_is_named_and_counts_for_nothing(
         with pytest.raises(BackupError, match=DAMAGES[damage][1]) as told:
             tried.call("validate_backup", backup_id=last.name)
         assert path.name in told.value.message
-        catalog = tried.site.vault.catalog
+        catalog = tried.site.backup_store.catalog
         assert not catalog.find(last.name).verified
         with pytest.raises(BackupError, match=DAMAGES[damage][1]):
             tried.call("restore_backup", backup_id=last.name, place="back")
@@ -110,7 +110,7 @@ def test_a_dump_that_is_whole_as_a_file_and_not_as_a_dump(tried: Tried, shop: Ma
 def test_binary_logs_are_read_event_by_event(tried: Tried, shop: MariadbDatabase) -> None:
     """A byte of an event that is wrong in spite of the right SHA-256."""
     with chain(tried, shop) as (*_, last):
-        manifest = tried.site.vault.repository.manifest(last)
+        manifest = tried.site.backup_store.repository.manifest(last)
         flip(next(iter((last / "binlog").iterdir())))
         with pytest.raises(BackupError, match=r"mariadb-binlog ended with|cannot be read"):
             MariadbDump().read(tried.work(), last, manifest)

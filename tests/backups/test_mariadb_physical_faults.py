@@ -88,10 +88,10 @@ def test_programs_that_are_missing_or_of_another_line(cluster: Physical, plain: 
     assert nothing_made(other)
     entry = cluster.full()
     elsewhere = Physical(plain, cluster.home / "elsewhere", settings=f"programs: {programs}\nbackups: ../backups\n")
-    elsewhere.site.vault.catalog.add(cluster.manifest(entry), entry.folder)
+    elsewhere.site.backup_store.catalog.add(cluster.manifest(entry), entry.folder)
     with pytest.raises(NotAtHandError):
         elsewhere.step("validate_backup", backup_id=entry.backup_id)
-    assert elsewhere.site.vault.catalog.find(entry.backup_id).problem is None  # nothing was learnt
+    assert elsewhere.site.backup_store.catalog.find(entry.backup_id).problem is None  # nothing was learnt
     for tried in (other, elsewhere):
         tried.close()
 
@@ -136,7 +136,7 @@ def test_a_full_disk_says_nothing_of_a_backup(
     for name in ("mariadb-backup", "mbstream"):
         (programs / name).symlink_to(str(shutil.which(name)))
     other = Physical(plain, cluster.home / "other", settings=f"programs: {programs}\nbackups: ../backups\n")
-    other.site.vault.catalog.add(cluster.manifest(entry), entry.folder)
+    other.site.backup_store.catalog.add(cluster.manifest(entry), entry.folder)
     (programs / "mbstream").unlink()
     (programs / "mbstream").write_text(
         "#!/bin/sh\necho 'mbstream: Errcode: 28 \"No space left on device\"' >&2; exit 1\n"
@@ -147,7 +147,7 @@ def test_a_full_disk_says_nothing_of_a_backup(
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1))
     with pytest.raises(NotAtHandError, match="bytes are needed"):
         other.step("validate_backup", backup_id=entry.backup_id)
-    assert other.site.vault.catalog.find(entry.backup_id).problem is None
+    assert other.site.backup_store.catalog.find(entry.backup_id).problem is None
     other.close()
 
 
@@ -195,7 +195,7 @@ def test_damage_is_refused_and_named(cluster: Physical, plain: MariadbDatabase) 
         with pytest.raises(BackupError, match=path.name):
             cluster.step("restore_backup", backup_id=last.backup_id, place=str(place))
         assert not place.exists(), name
-        assert not cluster.site.vault.catalog.find(last.backup_id).verified
+        assert not cluster.site.backup_store.catalog.find(last.backup_id).verified
         shutil.copy2(kept, path)
         assert cluster.step("validate_backup", backup_id=last.backup_id)["valid"]
 
@@ -322,7 +322,7 @@ def test_a_backup_that_is_killed_is_whole_or_not_there(cluster: Physical, plain:
         running += killed("mariadb-backup", seconds, in_a_fork(cluster, run, tool))
         last = cluster.verified(cluster.step(tool, run))
         folders = sorted(path.name for path in (cluster.home / "backups" / "test").iterdir())
-        assert folders == sorted(entry.backup_id for entry in cluster.site.vault.catalog.all())
+        assert folders == sorted(entry.backup_id for entry in cluster.site.backup_store.catalog.all())
         assert [folder for folder in folders if run[:8] in folder] == [last.backup_id]
         assert of_ours(cluster.home) == []
     assert running  # else none was killed in the middle

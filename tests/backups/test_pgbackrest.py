@@ -119,7 +119,7 @@ def test_what_somebody_else_made_is_no_parent(rested: Rested) -> None:
     rested.archiving.pgbackrest("--type=full", "--start-fast", "backup")
     with pytest.raises(BackupError, match="was not made by aishell"):
         rested.increment()
-    assert rested.vault.catalog.all() == []
+    assert rested.backup_store.catalog.all() == []
 
 
 def test_a_stanza_or_a_configuration_that_is_not_there(rested: Rested) -> None:
@@ -131,7 +131,7 @@ def test_a_stanza_or_a_configuration_that_is_not_there(rested: Rested) -> None:
     for chosen, said in wrong:
         with pytest.raises(BackupError, match=said):
             rested.full(**chosen)
-    assert rested.vault.catalog.all() == []
+    assert rested.backup_store.catalog.all() == []
 
 
 @SAMPLED
@@ -162,14 +162,14 @@ def test_damage_of_every_kind_is_found_and_not_restored(rested: Rested, whole: b
         ):
             with pytest.raises(BackupError, match=said):
                 call()
-            assert not rested.vault.catalog.find(last.backup_id).verified
+            assert not rested.backup_store.catalog.find(last.backup_id).verified
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         shutil.move(keep, path)
         if server.as_user:
             server.own(path) if path.is_dir() else os.chown(path, server.as_user["user"], server.as_user["group"])
         rested.call("validate_backup", backup_id=last.backup_id)
-        assert rested.vault.catalog.find(last.backup_id).verified
+        assert rested.backup_store.catalog.find(last.backup_id).verified
     assert not Path(place).exists()
     (rested.home / "there").mkdir()
     (rested.home / "there" / "precious").touch()
@@ -183,7 +183,7 @@ def test_what_pgbackrest_has_expired_counts_for_nothing(rested: Rested) -> None:
     rested.archiving.pgbackrest(f"--set={first.position['label']}", "--repo=1", "expire")
     with pytest.raises(BackupError, match="is not in the stanza main in repository 1 any more"):
         rested.call("validate_backup", backup_id=first.backup_id)
-    assert [entry.verified for entry in rested.vault.catalog.all()] == [False, True]
+    assert [entry.verified for entry in rested.backup_store.catalog.all()] == [False, True]
     removed = rested.call("cleanup_old_backups", retention={"count": 1})["removed"]
     assert removed == [first.backup_id]
     assert labels(rested.archiving) == [second.position["label"]]
@@ -198,7 +198,7 @@ def test_a_set_that_others_rest_on_stays(rested: Rested) -> None:
     with pytest.raises(BackupError, match="cannot be restored without"):
         rested.call("cleanup_old_backups", retention={"count": 1})
     assert labels(rested.archiving) == before
-    assert rested.vault.catalog.find(first.backup_id).verified
+    assert rested.backup_store.catalog.find(first.backup_id).verified
 
 
 @pytest.mark.sampled(1)
@@ -210,7 +210,7 @@ def test_a_removal_that_is_cut_off_is_finished(rested: Rested, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         rested.call("cleanup_old_backups", retention={"count": 1})
     monkeypatch.undo()
-    assert [entry.backup_id for entry in rested.vault.entries()] == [second.backup_id]
+    assert [entry.backup_id for entry in rested.backup_store.entries()] == [second.backup_id]
     assert rested.call("cleanup_old_backups", retention={"count": 1})["removed"] == [first.backup_id]
     assert labels(rested.archiving) == [second.position["label"]]
 
@@ -226,12 +226,12 @@ def test_a_backup_that_is_killed_is_whole_or_not_there(rested: Rested) -> None:
         change(rested, number)
         run = uuid.uuid4().hex
         assert killed("backup", seconds, in_a_fork(rested, run)), "it was to be killed in the middle"
-        made = rested.vault.repository.manifest(
+        made = rested.backup_store.repository.manifest(
             Path(rested.call(TOOL, run=run, type="incr", **rested.reach)["backup_path"])
         )
         assert rested.call("validate_backup", backup_id=made.backup_id)["rung"] == "readable"
         assert sorted(path.name for path in (rested.home / "backups" / "test").iterdir()) == sorted(
-            entry.backup_id for entry in rested.vault.catalog.all()
+            entry.backup_id for entry in rested.backup_store.catalog.all()
         )
         assert not running(rested)
     assert len(labels(rested.archiving)) == 3
@@ -244,18 +244,18 @@ def test_what_was_made_before_a_kill_is_not_made_twice(rested: Rested, monkeypat
         rested.call(TOOL, run=run, **rested.reach)
     monkeypatch.undo()
     (label,) = labels(rested.archiving)
-    assert rested.vault.catalog.all() == []
+    assert rested.backup_store.catalog.all() == []
     made = rested.call(TOOL, run=run, **rested.reach)
-    assert rested.vault.repository.manifest(Path(made["backup_path"])).position["label"] == label
+    assert rested.backup_store.repository.manifest(Path(made["backup_path"])).position["label"] == label
     assert labels(rested.archiving) == [label]
 
 
 def test_a_note_of_where_the_rows_are_is_no_copy_of_them(rested: Rested) -> None:
     full = rested.full()
-    rested.vault = replace(rested.vault, copies=(str(rested.home),))
+    rested.backup_store = replace(rested.backup_store, copies=(str(rested.home),))
     with pytest.raises(BackupError, match="are not in its folder"):
         rested.call("copy_backup", backup_id=full.backup_id)
-    assert rested.vault.catalog.find(full.backup_id).copies == ()
+    assert rested.backup_store.catalog.find(full.backup_id).copies == ()
 
 
 def test_archiving_that_does_not_work_is_told_before(rested: Rested) -> None:
@@ -267,7 +267,7 @@ def test_archiving_that_does_not_work_is_told_before(rested: Rested) -> None:
         rested.archiving.conf.write_text(text.replace("archive-timeout=20", "archive-timeout=1"))
         with pytest.raises(BackupError, match=r"archive_command|WAL segment"):
             rested.full()
-        assert rested.vault.catalog.all() == []
+        assert rested.backup_store.catalog.all() == []
     finally:
         rested.archiving.conf.write_text(text)
         database.execute("ALTER SYSTEM RESET archive_command")

@@ -126,7 +126,7 @@ def test_a_lock_that_is_not_given_up_fails_the_backup(pg: PostgresqlDatabase, tr
     tried.lock_timeout = 0.5
     with locked(pg, "big"), pytest.raises(AishellError, match=r"lock timeout|statement timeout\n.*LOCK TABLE"):
         tried.backed_up()
-    assert not [path for path in tried.vault.repository.root.rglob("*") if path.is_file()]
+    assert not [path for path in tried.backup_store.repository.root.rglob("*") if path.is_file()]
     assert tried.backed_up().verified
 
 
@@ -237,10 +237,10 @@ def test_damage_is_refused_and_named(pg_distribution: PostgresqlDatabase, tmp_pa
                 tried.call(tool, backup_id=entry.backup_id, **more)
             assert path.name in str(caught.value)
             assert said in str(caught.value)
-        assert not tried.vault.catalog.find(entry.backup_id).verified
+        assert not tried.backup_store.catalog.find(entry.backup_id).verified
         path.write_bytes(whole)
     tried.call("validate_backup", backup_id=entry.backup_id)
-    assert tried.vault.catalog.find(entry.backup_id).verified
+    assert tried.backup_store.catalog.find(entry.backup_id).verified
     assert "damaged" not in databases(pg_distribution)
     tried.close()
 
@@ -272,7 +272,7 @@ def test_what_was_damaged_before_its_digest_was_taken_is_found_by_reading(
         try:
             with pytest.raises(BackupError, match=f"(?s)pg_restore ended with 1: .*({said})"):
                 tried.backed_up(compare=False)
-            assert not [entry for entry in tried.vault.catalog.all() if entry.verified]
+            assert not [entry for entry in tried.backup_store.catalog.all() if entry.verified]
         finally:
             tried.close()
 
@@ -315,7 +315,7 @@ def test_a_backup_is_not_blamed_for_programs_that_cannot_read_it(
     old = Tried(pg_current, tmp_path / "site", programs=pg_distribution_server.bin)
     with pytest.raises(AishellError, match=r"was made by pg_dump 18.*15"):
         old.call("validate_backup", backup_id=entry.backup_id)
-    assert old.vault.catalog.find(entry.backup_id).verified
+    assert old.backup_store.catalog.find(entry.backup_id).verified
     tried.close()
     old.close()
 
@@ -323,7 +323,7 @@ def test_a_backup_is_not_blamed_for_programs_that_cannot_read_it(
 def test_zstd_is_taken_where_the_program_has_it_and_refused_where_not(pg: PostgresqlDatabase, tried: Tried) -> None:
     with pytest.raises(BackupError, match=r"zstd|ZSTD"):
         tried.backed_up(compression="zstd")  # 15 is too old, and PyPI's 18 was built without it
-    assert not [path for path in tried.vault.repository.root.rglob("*") if path.is_file()]
+    assert not [path for path in tried.backup_store.repository.root.rglob("*") if path.is_file()]
 
 
 def test_a_folder_inside_the_server_s_own_is_refused(

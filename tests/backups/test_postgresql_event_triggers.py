@@ -110,14 +110,16 @@ def test_a_comparison_that_fails_is_done_again_before_it_is_held_against_a_backu
     else:
         with pytest.raises(BackupError, match=r"public\.counted has 9 rows instead of 10"):
             again.call("restore_test", backup_id=entry.backup_id)
-        found = again.vault.catalog.find(entry.backup_id)
+        found = again.backup_store.catalog.find(entry.backup_id)
         assert not found.verified
         assert found.problem is None, "it reads whole"
         assert "public.counted has 9 rows" in str(found.differs)
         again.call("validate_backup", backup_id=entry.backup_id)
-        assert not again.vault.catalog.find(entry.backup_id).verified, "to read it does not tell how it comes back"
+        assert not again.backup_store.catalog.find(entry.backup_id).verified, (
+            "to read it does not tell how it comes back"
+        )
         again.call("restore_test", backup_id=entry.backup_id)
-    assert again.vault.catalog.find(entry.backup_id).compared
+    assert again.backup_store.catalog.find(entry.backup_id).compared
     again.close()
 
 
@@ -132,4 +134,4 @@ def test_what_the_server_does_not_take_is_not_called_readable_any_more(tried: Tr
         entry = tried.backed_up()
         with pytest.raises(BackupError, match="children_id_fkey"):
             tried.call(tool, backup_id=entry.backup_id, **more)
-        assert "children_id_fkey" in str(tried.vault.catalog.find(entry.backup_id).differs), tool
+        assert "children_id_fkey" in str(tried.backup_store.catalog.find(entry.backup_id).differs), tool

@@ -14,7 +14,7 @@ import pytest
 from aishell.backups.create.making import Work
 from aishell.backups.postgresql.basebackup import PgBasebackup
 from aishell.backups.postgresql.wal import number_of
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.store.repository import Repository
 from aishell.errors import BackupError
 from tests.backups.fix_physical import both_kinds, of_wal
@@ -54,7 +54,7 @@ DAMAGE: dict[str, tuple[int, Find, Callable[[Path], None]]] = {
 
 
 @pytest.fixture
-def chain(physical: Physical) -> tuple[Physical, list[Path], Manifest]:
+def chain(physical: Physical) -> tuple[Physical, list[Path], BackupManifest]:
     """A full backup and an increment: the tools, their folders, and the last one's manifest."""
     first = physical.full(increments=physical.kind)
     change(physical, 0)
@@ -63,7 +63,7 @@ def chain(physical: Physical) -> tuple[Physical, list[Path], Manifest]:
 
 
 @both_kinds
-def test_damage_is_refused_and_named(chain: tuple[Physical, list[Path], Manifest], tmp_path: Path) -> None:
+def test_damage_is_refused_and_named(chain: tuple[Physical, list[Path], BackupManifest], tmp_path: Path) -> None:
     physical, folders, last = chain
     for name, (which, find, damage) in DAMAGE.items():
         if find is last_segment and physical.kind != "wal":
@@ -76,17 +76,17 @@ def test_damage_is_refused_and_named(chain: tuple[Physical, list[Path], Manifest
             physical.call("validate_backup", backup_id=last.backup_id)
         with pytest.raises(BackupError), physical.restored(last):
             pytest.fail(f"restored in spite of {name}")
-        assert not physical.vault.catalog.find(last.backup_id).verified
+        assert not physical.backup_store.catalog.find(last.backup_id).verified
         shutil.copy2(tmp_path / kept.name, path)
         assert physical.call("validate_backup", backup_id=last.backup_id)["valid"]
 
 
-def test_what_the_digests_are_right_of_is_read_all_the_same(chain: tuple[Physical, list[Path], Manifest]) -> None:
+def test_what_the_digests_are_right_of_is_read_all_the_same(chain: tuple[Physical, list[Path], BackupManifest]) -> None:
     """As when a disk damaged it while it was written: our own digests are those of the damage."""
     physical, folders, last = chain
     tool = physical.tool("validate_backup")
     work = Work(tool, {}, physical.context(tool), physical.home)
-    first = physical.vault.repository.manifest(folders[0])
+    first = physical.backup_store.repository.manifest(folders[0])
     flip(relation(physical, folders[0]))
     with pytest.raises(BackupError, match="checksum mismatch"):
         PgBasebackup().read(work, folders[0], first)
@@ -105,7 +105,7 @@ def test_a_chain_with_a_link_of_another_is_refused(physical: Physical) -> None:
     first = physical.increment()
     change(physical, 1)
     last = physical.increment()
-    links = physical.vault.chain(physical.vault.catalog.find(last.backup_id))
+    links = physical.backup_store.chain(physical.backup_store.catalog.find(last.backup_id))
     tool = physical.tool("restore_backup")
     work = Work(tool, {}, physical.context(tool), physical.home)
     place = physical.home / "restored"
@@ -208,7 +208,7 @@ def test_a_backup_that_is_killed_is_whole_or_not_there(physical: Physical, tool:
         made = physical.call(tool, run=run, **params)
         last = physical._verified(made)
         folders = sorted(path.name for path in (physical.home / "backups" / "test").iterdir())
-        assert folders == sorted(entry.backup_id for entry in physical.vault.catalog.all())
+        assert folders == sorted(entry.backup_id for entry in physical.backup_store.catalog.all())
         assert [folder for folder in folders if run[:8] in folder] == [last.backup_id]
         assert of_ours(physical.home) == []
         wait_until(lambda: not temporary(physical), "the slot of who was killed goes")
@@ -243,7 +243,7 @@ def test_from_the_command_line(physical: Physical, aishell: Aishell) -> None:
     assert found["rung"] == "restored-and-compared"
     assert of_ours(aishell.site) == []
     assert not list(aishell.site.rglob(".partial-*"))
-    with site.restored(site.vault.repository.manifest(Path(found["backup_path"]))) as database:
+    with site.restored(site.backup_store.repository.manifest(Path(found["backup_path"]))) as database:
         assert hashes(database) == physical.hashes()
     site.opened.close()
     site.store.close()

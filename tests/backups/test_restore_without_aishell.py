@@ -272,7 +272,7 @@ def followed(
 ) -> Iterator[PostgresqlDatabase]:
     server = postgresql_physical.Restored(source.database.server)
     night = Night.on(server, PGHOST=str(server.folder), PGPORT=str(server.port))
-    night.carry(source.vault.repository.root)
+    night.carry(source.backup_store.repository.root)
     if key is not None:
         shutil.copy(key, night.home / "key")
         night.own()
@@ -473,7 +473,7 @@ def test_mariadb_backup(source: MariadbDatabase, tmp_path: Path, encrypted: bool
         server = mariadb_physical.Restored(source.server)
         try:
             night = Night.on(server)
-            night.carry(cluster.site.vault.repository.root)
+            night.carry(cluster.site.backup_store.repository.root)
             shutil.copy(key, night.home / "key")
             night.own()
             said = night.follow(entry.backup_id, STEPS["mariadb-backup", "any"], server.data)

@@ -299,7 +299,12 @@ def test_the_last_backup_is_that_of_this_very_file(aishell: Aishell, sqlite: Sql
     with Site.open(aishell.site, state=aishell.state) as site, site.job(Task("backup", sqlite.url)) as job:
         server = job.refresh()
         context = Context(
-            job.database, "", SessionOptions(), target=job.target.name, backups=site.vault, facts={"server": server}
+            job.database,
+            "",
+            SessionOptions(),
+            target=job.target.name,
+            backups=site.backup_store,
+            facts={"server": server},
         )
         tool = job.pick("find_last_backup")
 

@@ -84,7 +84,7 @@ def test_validate_backup_takes_a_folder_as_well_as_an_id(aishell, sqlite):
         def call(params):
             context = Context(
                 job.database, "", SessionOptions(), run_id="ab" * 16, step_id="validate", target=job.target.name,
-                backups=site.vault, facts={"server": server},
+                backups=site.backup_store, facts={"server": server},
             )  # fmt: skip
             return dispatch.run(tool, tool.prepare(params), None, context).output
 

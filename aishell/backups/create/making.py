@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import FULL, Manifest, Print
+from aishell.backups.store.backup_store import BackupStore, store_of
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import FULL, BackupManifest, Fingerprint
 from aishell.backups.store.repository import MANIFEST, PARTIAL
-from aishell.backups.store.vault import Vault, vault_of
 from aishell.backups.verify.digests import files_of, parts
 from aishell.clients.clients import Clients, end_leftover
 from aishell.commands import command
@@ -37,7 +37,7 @@ class Written:
     source_bytes: int | None = None
     position: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
-    prints: tuple[Print, ...] | None = None
+    prints: tuple[Fingerprint, ...] | None = None
 
 
 class Makes(Protocol):
@@ -47,7 +47,7 @@ class Makes(Protocol):
 
     def write(self, work: Work) -> Written: ...
     def increment(self, work: Work) -> Written: ...
-    def read(self, work: Work, folder: Path, manifest: Manifest) -> None: ...
+    def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None: ...
 
 
 @dataclass
@@ -58,15 +58,15 @@ class Work:
     params: Mapping[str, Any]
     context: Context
     folder: Path
-    parent: tuple[Entry, Manifest] | None = None
+    parent: tuple[CatalogEntry, BackupManifest] | None = None
 
     @cached_property
-    def vault(self) -> Vault:
-        return vault_of(self.context)
+    def backup_store(self) -> BackupStore:
+        return store_of(self.context)
 
     @cached_property
     def clients(self) -> Clients:
-        return Clients(self.tool, self.context, self.folder, bin_folder=self.vault.programs)
+        return Clients(self.tool, self.context, self.folder, bin_folder=self.backup_store.programs)
 
     @property
     def server(self) -> Server:
@@ -92,30 +92,30 @@ def make(
     method: Makes,
     *,
     kind: str = FULL,
-    parent: tuple[Entry, Manifest] | None = None,
+    parent: tuple[CatalogEntry, BackupManifest] | None = None,
     expected: int = 0,
 ) -> dict[str, Any]:
     """One backup by `method`, and what a step returns of it. `expected`: bytes it will take, as far as that is known.
 
     Raises BackupError, and whatever the method raises; of a backup that was not finished nothing stays.
     """
-    vault = vault_of(context)
+    backup_store = store_of(context)
     ending = f"{context.run_id[:8]}-{context.step_id}"
-    home = vault.repository.folder(context.target, str(params.get("destination") or ""))
+    home = backup_store.repository.folder(context.target, str(params.get("destination") or ""))
     finished = _earlier(home, ending)
     if finished is not None:
-        return _told(vault, finished, vault.repository.manifest(finished))
+        return _told(backup_store, finished, backup_store.repository.manifest(finished))
     started = now()
     backup_id = f"{started[:19].replace('-', '').replace(':', '')}Z-{kind}-{ending}"
-    partial = vault.repository.begin(home, backup_id)
+    partial = backup_store.repository.begin(home, backup_id)
     try:
         _check_room(partial, expected)
         work = Work(tool, params, context, partial, parent)
         written = method.write(work) if kind == FULL else method.increment(work)
         details = dict(written.details) | ({"parent_digest": parent[1].digest} if parent else {})
-        if vault.recipients:
-            details["recipients"] = list(vault.recipients)
-        manifest = Manifest(
+        if backup_store.recipients:
+            details["recipients"] = list(backup_store.recipients)
+        manifest = BackupManifest(
             backup_id=backup_id,
             kind=kind,
             method=method.name,
@@ -135,17 +135,17 @@ def make(
             prints=written.prints,
             commands=tuple(work.clients.ran),
         )
-        if vault.recipients:
+        if backup_store.recipients:
             from aishell.backups.store.encryption import encrypt
 
             method.read(work, partial, manifest)  # before: afterwards only who has the key can
-            encrypt(parts(partial), vault.recipients)
+            encrypt(parts(partial), backup_store.recipients)
         manifest = replace(manifest, files=files_of(partial, context.cancelled))
-        folder = vault.repository.publish(partial, manifest)
+        folder = backup_store.repository.publish(partial, manifest)
     except BaseException:
-        vault.repository.discard(partial)
+        backup_store.repository.discard(partial)
         raise
-    return _told(vault, folder, manifest)
+    return _told(backup_store, folder, manifest)
 
 
 def require(lack: Lack | None) -> None:
@@ -187,9 +187,9 @@ def _check_room(folder: Path, expected: int) -> None:
         )
 
 
-def _told(vault: Vault, folder: Path, manifest: Manifest) -> dict[str, Any]:
-    entry = vault.catalog.add(manifest, folder)
-    vault.stand(manifest.backup_id)
+def _told(backup_store: BackupStore, folder: Path, manifest: BackupManifest) -> dict[str, Any]:
+    entry = backup_store.catalog.add(manifest, folder)
+    backup_store.stand(manifest.backup_id)
     return {
         "backup_id": manifest.backup_id,
         "backup_path": str(folder),

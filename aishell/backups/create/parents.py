@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import Manifest
-from aishell.backups.store.vault import vault_of
+from aishell.backups.store.backup_store import store_of
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import BackupManifest
 from aishell.commands import command, on
 from aishell.errors import BackupError
 from aishell.models import Server
@@ -20,22 +20,24 @@ PHYSICAL = "--physical"
 
 def parent_of(
     tool: Tool, params: Mapping[str, Any], context: Context, method: str, *options: str
-) -> tuple[Entry, Manifest]:
+) -> tuple[CatalogEntry, BackupManifest]:
     """The parent that is named, else the newest verified backup of this very server by the same method.
 
     Raises BackupError where there is none, or where it is not of this server: a full backup, with `options`, comes first.
     """
     hint = full_first(context, *options)
-    vault, server = vault_of(context), context.facts.get("server")
+    backup_store, server = store_of(context), context.facts.get("server")
     identity = server.identity if isinstance(server, Server) else ""
     if params.get("parent"):
-        entry = vault.catalog.find(params["parent"])
+        entry = backup_store.catalog.find(params["parent"])
     else:
         known = [
-            e for e in vault.catalog.all(context.target) if e.verified and e.identity == identity and e.method == method
+            e
+            for e in backup_store.catalog.all(context.target)
+            if e.verified and e.identity == identity and e.method == method
         ]
         if not known:
-            others = any(e.verified and e.identity == identity for e in vault.catalog.all(context.target))
+            others = any(e.verified and e.identity == identity for e in backup_store.catalog.all(context.target))
             why = f"by {method}" if others else "that is of this very database"
             raise BackupError(f"there is no verified backup of {context.target} {why}, to go on from", hint=hint)
         entry = known[-1]
@@ -45,7 +47,7 @@ def parent_of(
         )
     if not entry.verified:
         raise BackupError(f"{entry.backup_id} is not verified: {entry.wrong or entry.rung}", hint=hint)
-    return entry, vault.chain(entry)[-1][1]
+    return entry, backup_store.chain(entry)[-1][1]
 
 
 def full_first(context: Context, *options: str) -> str:
@@ -54,11 +56,13 @@ def full_first(context: Context, *options: str) -> str:
     return f"make a {kind} backup first: {command('run', 'backup', '--type', 'full', *options, *on(context.target))}"
 
 
-def newest_by(context: Context, method: str) -> Manifest | None:
+def newest_by(context: Context, method: str) -> BackupManifest | None:
     """The manifest of the newest verified backup of this very server by a method."""
-    vault, server = vault_of(context), context.facts.get("server")
+    backup_store, server = store_of(context), context.facts.get("server")
     identity = server.identity if isinstance(server, Server) else ""
     known = [
-        e for e in vault.catalog.all(context.target) if e.verified and e.identity == identity and e.method == method
+        e
+        for e in backup_store.catalog.all(context.target)
+        if e.verified and e.identity == identity and e.method == method
     ]
-    return vault.repository.manifest(known[-1].folder) if known else None
+    return backup_store.repository.manifest(known[-1].folder) if known else None

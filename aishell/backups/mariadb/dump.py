@@ -17,14 +17,14 @@ from aishell.backups.mariadb.binlog.fetch import Stretch, copy, look_through, se
 from aishell.backups.mariadb.binlog.statements import Turning
 from aishell.backups.mariadb.binlog.text import Replay
 from aishell.backups.mariadb.definitions import inside, settle
-from aishell.backups.mariadb.dump_text import Watch, turned
+from aishell.backups.mariadb.dump_text import DumpWatch, turned
+from aishell.backups.mariadb.fingerprints import fingerprint, structure
 from aishell.backups.mariadb.full import BLOCK, DUMP, Dump, check_client
 from aishell.backups.mariadb.login import login
-from aishell.backups.mariadb.prints import fingerprint, structure
 from aishell.backups.mariadb.views import Rights
 from aishell.backups.methods import Chain, Method
-from aishell.backups.store.manifest import INCREMENTAL, Manifest, Print
-from aishell.backups.store.vault import vault_of
+from aishell.backups.store.backup_store import store_of
+from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
 from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError, ParameterError
 from aishell.registry.render import render
@@ -61,7 +61,7 @@ def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict
 def _goes_on(params: Mapping[str, Any], context: Context) -> str:
     """The method of the parent that is named, else of the newest backup of the kind that is asked for."""
     if params.get("parent"):
-        named = vault_of(context).catalog.find(params["parent"]).method
+        named = store_of(context).catalog.find(params["parent"]).method
         return named if named == PHYSICAL else MariadbDump.name
     asked = params.get("physical")
     methods = [MariadbDump.name, PHYSICAL] if asked is None else [PHYSICAL if asked else MariadbDump.name]
@@ -70,7 +70,7 @@ def _goes_on(params: Mapping[str, Any], context: Context) -> str:
 
 
 def _told(context: Context, made: dict[str, Any]) -> dict[str, Any]:
-    manifest = vault_of(context).repository.manifest(Path(made["backup_path"]))
+    manifest = store_of(context).repository.manifest(Path(made["backup_path"]))
     return {**made, "warnings": list(manifest.details["warnings"])}
 
 
@@ -85,7 +85,7 @@ class MariadbDump(Method):
     def increment(self, work: Work) -> Written:
         return copy(work)
 
-    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+    def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
         """A dump is unpacked to its last line; binary logs are read as they would be restored."""
         if manifest.kind == INCREMENTAL:
             source = Turning(manifest.database, manifest.database, bool(manifest.details["fold"]))
@@ -122,7 +122,7 @@ class MariadbDump(Method):
             with inside(work, place) as session, quietly(work, session):
                 settle(work, session, turning.rights)
 
-    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         with inside(work, place) as session:
             found = structure(work, session)
             return (*found.prints, *fingerprint(work, session, found.tables))
@@ -166,7 +166,7 @@ def _statement(work: Work, block: str, **values: Any) -> str:
 
 
 @contextmanager
-def _place(work: Work, place: str, first: Manifest) -> Iterator[bool]:
+def _place(work: Work, place: str, first: BackupManifest) -> Iterator[bool]:
     """A new, empty database, dropped again when it is not filled; and whether what is done there stays out of the binary log.
 
     What an earlier process of this step had begun goes before; on MySQL, where databases have no comments, a person drops it.
@@ -257,7 +257,7 @@ def _send_dump(folder: Path, turning: Turning, pipe: IO[bytes]) -> None:
 
 def _unpacked(folder: Path) -> Iterator[bytes]:
     """The text of a dump, checked against the checksum behind it. Raises BackupError for one that is damaged or cut off."""
-    path, watch = folder / DUMP, Watch()
+    path, watch = folder / DUMP, DumpWatch()
     try:
         with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as text:
             while block := text.read(BLOCK):

@@ -56,7 +56,7 @@ class Files:
                     hint="leave out --physical",
                 )
             foreign = [f"{row['tables']} table(s) of {row['engine']}" for row in work.query("foreign_engines", session)]
-        folder, root = Path(told["folder"]).resolve(), work.vault.repository.root.resolve()
+        folder, root = Path(told["folder"]).resolve(), work.backup_store.repository.root.resolve()
         if root.is_relative_to(folder):
             raise BackupError(
                 f"{root} lies in the server's data directory: it would be lost with it",
@@ -81,7 +81,7 @@ def use_own(work: Work, program: str, version: Sequence[int]) -> None:
     Raises NotAtHandError where they are not here. Where `programs:` is set that folder is used and no other.
     """
     clients, tried = work.clients, []
-    for folder in _PLACES if work.vault.programs is None else (work.vault.programs,):
+    for folder in _PLACES if work.backup_store.programs is None else (work.backup_store.programs,):
         clients.bin_folder = folder
         try:
             found = clients.version(program)

@@ -28,8 +28,8 @@ def prove(work: Work, place: str, data: Path) -> None:
 
     Raises BackupError where it does not come up, or finds something damaged.
     """
-    entry = work.vault.catalog.find(work.params["backup_id"])
-    manifest = work.vault.chain(entry)[-1][1]
+    entry = work.backup_store.catalog.find(work.params["backup_id"])
+    manifest = work.backup_store.chain(entry)[-1][1]
     control, account = scratch_server.control_of(place), scratch_server.account_of(ACCOUNTS)
     with writing(control):
         (control / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)

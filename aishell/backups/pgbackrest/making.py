@@ -11,8 +11,8 @@ from aishell.backups.create.parents import full_first, parent_of
 from aishell.backups.pgbackrest.info import EMPTY, OK, Set, Stanza, percent, warnings
 from aishell.backups.pgbackrest.reach import Reach, account_of, version_of
 from aishell.backups.postgresql import wal
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import FULL, INCREMENTAL, Manifest
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import FULL, INCREMENTAL, BackupManifest
 from aishell.clients.disk import writing
 from aishell.errors import BackupError
 from aishell.models import Row
@@ -46,7 +46,7 @@ def ready(work: Work) -> Stanza:
             f"{reach.named} is of the system {stanza.system}, and the target is the system {state['system']}",
             hint="name the stanza of this server in `pgbackrest:` of the target",
         )
-    if work.vault.recipients and stanza.cipher == "none":
+    if work.backup_store.recipients and stanza.cipher == "none":
         raise BackupError(
             f"backups are to be encrypted (`backup_recipients`), and {reach.named} is not",
             hint=f"set repo{reach.repo}-cipher-type in pgbackrest's configuration",
@@ -55,7 +55,7 @@ def ready(work: Work) -> Stanza:
     return stanza
 
 
-def parent_in(work: Work, stanza: Stanza) -> tuple[Entry, Manifest]:
+def parent_in(work: Work, stanza: Stanza) -> tuple[CatalogEntry, BackupManifest]:
     """The catalog's entry of the set that pgbackrest will go on from. Raises BackupError where it has none that is verified."""
     newest, reach = stanza.newest, _reach(work, work.query("cluster")[0])
     if newest is None:
@@ -71,12 +71,12 @@ def parent_in(work: Work, stanza: Stanza) -> tuple[Entry, Manifest]:
     )
 
 
-def _known(work: Work) -> Iterator[tuple[Entry, Manifest]]:
+def _known(work: Work) -> Iterator[tuple[CatalogEntry, BackupManifest]]:
     """What pgbackrest has made of this target, the newest first, as far as it can be read."""
-    for entry in reversed(work.vault.entries(work.context.target)):
+    for entry in reversed(work.backup_store.entries(work.context.target)):
         if entry.method == NAME:
             with suppress(BackupError):
-                yield entry, work.vault.manifest(entry)
+                yield entry, work.backup_store.manifest(entry)
 
 
 def made(work: Work, kind: str) -> Written:

@@ -14,8 +14,8 @@ from aishell.backups.pgbackrest.info import damage, missing
 from aishell.backups.pgbackrest.making import NAME, TYPES, made, parent_in, ready
 from aishell.backups.pgbackrest.reach import Reach
 from aishell.backups.postgresql import wal
-from aishell.backups.store.manifest import FULL, INCREMENTAL, Manifest, Print
-from aishell.backups.store.vault import vault_of
+from aishell.backups.store.backup_store import store_of
+from aishell.backups.store.manifest import FULL, INCREMENTAL, BackupManifest, Fingerprint
 from aishell.backups.verify.checking import few, working
 from aishell.clients.disk import writing
 from aishell.errors import BackupError
@@ -29,12 +29,14 @@ def backup(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str,
     with working(tool, params, context) as work:
         stanza = ready(work)
         parent = parent_in(work, stanza) if kind == INCREMENTAL else None
-    vault = replace(vault_of(context), recipients=())  # the rows are not in what we write: pgbackrest encrypts them
-    result = make(tool, params, replace(context, backups=vault), PgBackRest(), kind=kind, parent=parent)
-    return {**result, "warnings": vault.repository.manifest(Path(result["backup_path"])).details["warnings"]}
+    backup_store = replace(
+        store_of(context), recipients=()
+    )  # the rows are not in what we write: pgbackrest encrypts them
+    result = make(tool, params, replace(context, backups=backup_store), PgBackRestMethod(), kind=kind, parent=parent)
+    return {**result, "warnings": backup_store.repository.manifest(Path(result["backup_path"])).details["warnings"]}
 
 
-class PgBackRest(Method):
+class PgBackRestMethod(Method):
     """Sets in a repository of pgbackrest's, which each backup names by its label."""
 
     name = NAME
@@ -45,7 +47,7 @@ class PgBackRest(Method):
     def increment(self, work: Work) -> Written:
         return made(work, INCREMENTAL)
 
-    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+    def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
         """The set is there, as it was, and pgbackrest has read every file of it and its WAL back from the repository."""
         reach, label = Reach.of(manifest.details), manifest.position["label"]
         stanza, _ = reach.read(work)
@@ -76,7 +78,7 @@ class PgBackRest(Method):
             raise BackupError("a physical backup is restored as a whole")
         pgbackrest_restore.restore(work, chain, place, until)
 
-    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         """None: what a server had at the end of its WAL nobody knew."""
         return ()
 
@@ -90,7 +92,7 @@ class PgBackRest(Method):
 
         remove(work, place)
 
-    def release(self, work: Work, manifest: Manifest, *, look_only: bool) -> None:
+    def release(self, work: Work, manifest: BackupManifest, *, look_only: bool) -> None:
         """Let pgbackrest expire the set. Raises BackupError where others rest on it, that would go with it."""
         reach, label = Reach.of(manifest.details), manifest.position["label"]
         stanza, _ = reach.read(work)
@@ -110,7 +112,7 @@ class PgBackRest(Method):
             reach.run(work, "expire", label=label)
 
 
-def segments_of(manifest: Manifest) -> list[str]:
+def segments_of(manifest: BackupManifest) -> list[str]:
     """The WAL without which the set is of no one moment."""
     begin, end = (wal.number_of(manifest.position[name]) for name in ("start_lsn", "lsn"))
     size = manifest.details["segment_bytes"]

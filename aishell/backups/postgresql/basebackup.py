@@ -16,7 +16,7 @@ from aishell.backups.postgresql import recovery, wal
 from aishell.backups.postgresql.libpq import reached, use_programs
 from aishell.backups.postgresql.recovery import BASE
 from aishell.backups.store.encryption import opened
-from aishell.backups.store.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
 from aishell.clients.disk import writing
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
@@ -33,7 +33,7 @@ def cluster(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
     """`backup_cluster`."""
     work = Work(tool, params, context, Path())
     state = _state(work)
-    slot = wal.slot_name(work.server.identity, context.target, work.vault.repository.root)
+    slot = wal.slot_name(work.server.identity, context.target, work.backup_store.repository.root)
     earlier = newest_by(context, PgBasebackup.name)
     try:
         made = make(tool, params, context, PgBasebackup(), expected=state["bytes"] or 0)
@@ -43,7 +43,7 @@ def cluster(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
             with suppress(DatabaseError):
                 wal.drop(work, slot)
         raise
-    manifest = work.vault.repository.manifest(Path(made["backup_path"]))
+    manifest = work.backup_store.repository.manifest(Path(made["backup_path"]))
     if earlier and not earlier.details["slot"] and not manifest.details["slot"]:
         wal.drop(work, slot)  # of a time when increments were WAL
     elif earlier:
@@ -72,7 +72,7 @@ class PgBasebackup(Method):
         state = _state(work)
         kind = _increments(work, state)
         slot = (
-            wal.slot_name(work.server.identity, work.context.target, work.vault.repository.root)
+            wal.slot_name(work.server.identity, work.context.target, work.backup_store.repository.root)
             if kind == LOG
             else None
         )
@@ -108,11 +108,11 @@ class PgBasebackup(Method):
                 "the server does not summarize its WAL",
                 hint=f"set summarize_wal = on, or {full_first(work.context, PHYSICAL)}",
             )
-        with opened(work.vault, work.folder, [(work.parent[0].folder, parent)]) as ((folder, _),):
+        with opened(work.backup_store, work.folder, [(work.parent[0].folder, parent)]) as ((folder, _),):
             ended = self._base(work, state, folder / BASE / recovery.MANIFEST)
         return Written(CLUSTER, state["bytes"], *self._position(work, {**kept, "ended_at": ended, **_spaces(state)}))
 
-    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+    def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
         """Every file of a base as the server sent it, by its own checksum, and WAL record by record.
 
         Raises NotAtHandError where the programs of the server's own version are not here: newer ones cannot read its WAL, and a
@@ -134,7 +134,7 @@ class PgBasebackup(Method):
             raise BackupError("a physical backup is restored as a whole")
         recovery.restore(work, chain, place, until)
 
-    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         """None: what a server had at the end of its WAL nobody knew."""
         return ()
 
@@ -183,7 +183,7 @@ class PgBasebackup(Method):
             "client": ".".join(map(str, work.clients.version("basebackup"))),
         }
 
-    def _log(self, work: Work, state: Row, parent: Manifest, kept: dict[str, Any]) -> Written:
+    def _log(self, work: Work, state: Row, parent: BackupManifest, kept: dict[str, Any]) -> Written:
         """The WAL since the parent."""
         begin = wal.number_of(parent.position["lsn"])
         if state["standby"]:
@@ -218,7 +218,7 @@ def _state(work: Work) -> Row:
     use_programs(work, "basebackup", work.context.database.version[0])
     state = work.query("cluster")[0]
     require(of_replicating(state["role"], may=state["may_replicate"]))
-    root, data = work.vault.repository.root.resolve(), state["data_directory"]
+    root, data = work.backup_store.repository.root.resolve(), state["data_directory"]
     if data and root.is_relative_to(data):
         raise BackupError(f"{root} lies in the server's data directory", hint="set `backups:` to another place")
     return state
@@ -233,7 +233,7 @@ def _increments(work: Work, state: Row) -> str:
         raise BackupError("a standby cannot end a segment of WAL", hint="make the backup on the primary")
     if asked:
         return str(asked)
-    if state["summarizes"] and not work.vault.recipients:
+    if state["summarizes"] and not work.backup_store.recipients:
         return PAGES
     return NONE if state["standby"] else LOG
 
@@ -260,5 +260,5 @@ def _settle(folder: Path) -> None:
 
 def _known(work: Work) -> bool:
     """Whether there is any physical backup of this target, verified or not."""
-    entries = work.vault.catalog.all(work.context.target)
+    entries = work.backup_store.catalog.all(work.context.target)
     return any(one.method == PgBasebackup.name and one.identity == work.server.identity for one in entries)

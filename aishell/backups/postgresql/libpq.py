@@ -60,7 +60,7 @@ def use_programs(work: Work, program: str, major: int, *, exactly: bool = False)
     there is none that fits. Where `programs:` is set that folder is used and no other.
     """
     clients, tried = work.clients, []
-    folders = [work.vault.programs] if work.vault.programs is not None else program_folders(major)
+    folders = [work.backup_store.programs] if work.backup_store.programs is not None else program_folders(major)
     for folder in folders:
         clients.bin_folder = folder
         try:

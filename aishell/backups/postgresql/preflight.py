@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aishell.backups.create.making import Work, require
 from aishell.backups.postgresql.libpq import use_programs
-from aishell.backups.store.vault import vault_of
+from aishell.backups.store.backup_store import store_of
 from aishell.errors import BackupError
 from aishell.planning.backup_rights import of_reading
 
@@ -34,8 +34,8 @@ def _refuse_data_directory(work: Work) -> None:
     directory = work.server.data_directory
     if directory is None or not work.context.database.credentials.url.local:
         return
-    vault = vault_of(work.context)
-    home = vault.repository.folder(work.context.target, str(work.params.get("destination") or "")).resolve()
+    backup_store = store_of(work.context)
+    home = backup_store.repository.folder(work.context.target, str(work.params.get("destination") or "")).resolve()
     if home.is_relative_to(Path(directory).resolve()):
         raise BackupError(
             f"{home} is inside the server's data directory {directory}: it would be lost with it",

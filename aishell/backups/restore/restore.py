@@ -9,10 +9,10 @@ from typing import Any
 
 from aishell.backups.create.making import Work
 from aishell.backups.methods import ON_INCREMENTS, PROGRAMS, Chain, Method, method_of
-from aishell.backups.store.catalog import COMPARED, Entry
+from aishell.backups.store.backup_store import store_of
+from aishell.backups.store.catalog import COMPARED, CatalogEntry
 from aishell.backups.store.encryption import opened
-from aishell.backups.store.manifest import FULL, Print
-from aishell.backups.store.vault import vault_of
+from aishell.backups.store.manifest import FULL, Fingerprint
 from aishell.backups.verify.checking import check, few, working
 from aishell.databases.base import Statement
 from aishell.errors import BackupError, NotAtHandError, NotTakenError
@@ -31,16 +31,16 @@ def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
     Raises BackupError when what was restored is not what the backup saw; it stays there, to be looked at.
     """
     with working(tool, params, context) as work:
-        entry = work.vault.catalog.find(params["backup_id"])
+        entry = work.backup_store.catalog.find(params["backup_id"])
         chain = check(work, entry, again=False)
         place = params["place"]
         method = method_of(entry.method)
         try:
-            with opened(work.vault, work.folder, chain) as readable:
+            with opened(work.backup_store, work.folder, chain) as readable:
                 method.restore(work, readable, place, until=params.get("until"), tables=params.get("only") or ())
         except NotTakenError as error:
             if _is_own(work, entry) and not (params.get("until") or params.get("only")):
-                work.vault.catalog.differed(entry.backup_id, f"it was not restored: {error.message}")
+                work.backup_store.catalog.differed(entry.backup_id, f"it was not restored: {error.message}")
             raise
         # A part of a backup, or a later moment, is not what its fingerprints are of.
         whole = params.get("compare") and not params.get("until") and not params.get("only")
@@ -66,7 +66,7 @@ def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dic
     back as it was the second time either: then the backup counts for nothing, and is kept as long as it reads whole.
     """
     with working(tool, params, context) as work:
-        entry = work.vault.catalog.find(params["backup_id"])
+        entry = work.backup_store.catalog.find(params["backup_id"])
         chain = check(work, entry, again=False)
         try:
             compared = _came_back(work, chain)
@@ -80,17 +80,17 @@ def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dic
                 raise
             except BackupError as error:
                 if not _NO_ROOM.search(error.message):
-                    work.vault.catalog.differed(entry.backup_id, error.message)
+                    work.backup_store.catalog.differed(entry.backup_id, error.message)
                 raise
         if compared is not None:
-            work.vault.proven(entry.backup_id, COMPARED)
-        rung = work.vault.catalog.find(entry.backup_id).rung
+            work.backup_store.proven(entry.backup_id, COMPARED)
+        rung = work.backup_store.catalog.find(entry.backup_id).rung
         return {"backup_id": entry.backup_id, "compared": compared or 0, "differences": [], "rung": rung}
 
 
 def foresee(tool: Tool, params: Mapping[str, Any], context: Context) -> list[Statement]:
     """What a restore will run: the programs of the method that the backup was made by."""
-    entry = vault_of(context).catalog.find(params["backup_id"])
+    entry = store_of(context).catalog.find(params["backup_id"])
     used = PROGRAMS.get(entry.method, frozenset())
     if entry.kind == FULL:
         used -= ON_INCREMENTS
@@ -108,7 +108,7 @@ def _came_back(work: Work, chain: Chain) -> int | None:
     method, place = method_of(manifest.method), f"aishell_scratch_{work.context.run_id[:8]}"
     method.drop(work, place)  # what a killed attempt of this run left
     try:
-        with opened(work.vault, work.folder, chain) as readable:
+        with opened(work.backup_store, work.folder, chain) as readable:
             method.restore(work, readable, place, until=None, tables=())
         if manifest.prints is None:
             return 0 if method.proves(work, place) else None
@@ -121,19 +121,19 @@ def _came_back(work: Work, chain: Chain) -> int | None:
     return len(found)
 
 
-def _compared(work: Work, method: Method, place: str, expected: Sequence[Print]) -> list[str]:
+def _compared(work: Work, method: Method, place: str, expected: Sequence[Fingerprint]) -> list[str]:
     """What is other in a place than the backup saw it, the second time that it is looked at too."""
     expected = method.comparable(work, expected)
     return differences(expected, method.prints(work, place)) and differences(expected, method.prints(work, place))
 
 
-def _is_own(work: Work, entry: Entry) -> bool:
+def _is_own(work: Work, entry: CatalogEntry) -> bool:
     """Whether the backup was made of the server that it is restored into: another one may not take it for reasons of its own."""
     server = work.context.facts.get("server")
     return isinstance(server, Server) and server.identity == entry.identity
 
 
-def differences(expected: Sequence[Print], found: Sequence[Print]) -> list[str]:
+def differences(expected: Sequence[Fingerprint], found: Sequence[Fingerprint]) -> list[str]:
     """What is missing, new or other than it was, in words."""
     before = {(one.kind, one.name): one for one in expected}
     after = {(one.kind, one.name): one for one in found}

@@ -24,7 +24,7 @@ LOOK = 0.1
 
 def data_of(work: Work, place: str, account: pwd.struct_passwd | None) -> Path:
     """The data directory of a scratch server: beside the backups, or among temporary files if its account cannot get there."""
-    root = work.vault.repository.root.resolve()
+    root = work.backup_store.repository.root.resolve()
     if account is None or all(path.stat().st_mode & 0o001 for path in (root, *root.parents)):
         folder = root / f".{place}"
     else:
@@ -41,7 +41,7 @@ def remove(work: Work, place: str) -> None:
     """Take the server away, and whatever is left of one that was killed."""
     control = control_of(place)
     end_leftover(control)
-    for folder in (control, work.vault.repository.root.resolve() / f".{place}"):
+    for folder in (control, work.backup_store.repository.root.resolve() / f".{place}"):
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.store.manifest import FULL, Manifest
+from aishell.backups.store.manifest import FULL, BackupManifest
 from aishell.backups.store.repository import inside
 from aishell.errors import AmbiguousNameError, NotAtHandError, UnknownNameError
 from aishell.models import SAFETY_STEP, now
@@ -16,8 +16,8 @@ from aishell.state.connection import Record, marks
 from aishell.state.store import Store
 
 #: How far a backup was proven, each step including those before it.
-RUNGS = ("written", "checksummed", "readable", "restored-and-compared")
-WRITTEN, CHECKSUMMED, VERIFIED, COMPARED = RUNGS
+VERIFICATION_LEVELS = ("written", "checksummed", "readable", "restored-and-compared")
+WRITTEN, CHECKSUMMED, VERIFIED, COMPARED = VERIFICATION_LEVELS
 GONE = "its folder is not there"
 
 
@@ -30,8 +30,8 @@ class CopyRead:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far a backup was proven, and what is kept of it beside the manifest (see `Entry`)."""
+class Verification:
+    """How far a backup was proven, and what is kept of it beside the manifest (see `CatalogEntry`)."""
 
     rung: str = WRITTEN
     rung_at: str | None = None
@@ -44,7 +44,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """A backup in the catalog.
 
     `problem`: what the last look at its files found wrong, or what is wrong with those it rests on: it is damaged. `differs`: it
@@ -80,7 +80,7 @@ class Entry:
     @property
     def readable(self) -> bool:
         """Whether it was checksummed and fully read, and no damage was found since."""
-        return self.problem is None and RUNGS.index(self.rung) >= RUNGS.index(VERIFIED)
+        return self.problem is None and VERIFICATION_LEVELS.index(self.rung) >= VERIFICATION_LEVELS.index(VERIFIED)
 
     @property
     def verified(self) -> bool:
@@ -112,7 +112,7 @@ class Entry:
         return Path(self.path)
 
 
-def newest(entries: Iterable[Entry], *, verified: bool) -> dict[str, Entry]:
+def newest(entries: Iterable[CatalogEntry], *, verified: bool) -> dict[str, CatalogEntry]:
     """Target -> its newest backup of which no damage is known, or that is verified. What a restore in place replaced is none."""
     sound = [one for one in entries if not one.replaced and (one.verified if verified else not one.wrong)]
     return {one.target: one for one in sorted(sound, key=lambda one: one.started_at)}
@@ -124,23 +124,23 @@ class Catalog:
     `root` is the folder of backups: a site that is copied or moved with it looks at its own files.
     """
 
-    def __init__(self, store: Store, root: Path, changed: Callable[[Entry], None] = lambda entry: None) -> None:
+    def __init__(self, store: Store, root: Path, changed: Callable[[CatalogEntry], None] = lambda entry: None) -> None:
         self.store, self.root, self.changed = store, root.resolve(), changed
 
     def add(
         self,
-        manifest: Manifest,
+        manifest: BackupManifest,
         folder: Path,
         *,
         rung: str = CHECKSUMMED,
         pinned: bool = False,
-        standing: Standing | None = None,
-    ) -> Entry:
+        standing: Verification | None = None,
+    ) -> CatalogEntry:
         """A backup that got its name; of one that is known already only the place is changed.
 
         `standing`: what was noted of it beside its manifest, for a catalog that is made again.
         """
-        known = standing or Standing(rung=rung, pinned=pinned)
+        known = standing or Verification(rung=rung, pinned=pinned)
         values = {
             "backup_id": manifest.backup_id,
             "target": manifest.target,
@@ -170,14 +170,14 @@ class Catalog:
             connection.insert("backups", values, known="ON CONFLICT (backup_id) DO UPDATE SET path = excluded.path")
         return self.find(manifest.backup_id)
 
-    def all(self, target: str | None = None) -> list[Entry]:
+    def all(self, target: str | None = None) -> list[CatalogEntry]:
         """Every backup, the oldest first; one whose folder is gone, or of one that it rests on, has that for its problem."""
         with self.store.read() as connection:
             rows = connection.all("SELECT * FROM backups ORDER BY started_at, backup_id")
         entries = _with_chains([_there(self._entry(row)) for row in rows])
         return [entry for entry in entries if target in (None, entry.target)]
 
-    def find(self, name: str) -> Entry:
+    def find(self, name: str) -> CatalogEntry:
         """A backup by its id or the beginning of it. Raises UnknownNameError and AmbiguousNameError."""
         known = self.all()
         found = [entry for entry in known if entry.backup_id == name] or [
@@ -189,7 +189,7 @@ class Catalog:
             raise UnknownNameError("backup", name, (entry.backup_id for entry in known), "the catalog")
         return found[0]
 
-    def at(self, folder: Path) -> Entry:
+    def at(self, folder: Path) -> CatalogEntry:
         """A backup by its folder. Raises UnknownNameError."""
         entries = self.all()
         for entry in entries:
@@ -202,7 +202,7 @@ class Catalog:
 
         That it reads whole does not tell that it comes back as it was: only another restore does.
         """
-        highest = max(self.find(backup_id).rung, rung, key=RUNGS.index)
+        highest = max(self.find(backup_id).rung, rung, key=VERIFICATION_LEVELS.index)
         compared = {"compared_at": now(), "differs": None} if rung == COMPARED else {}
         self._looked(backup_id, rung=highest, rung_at=now(), problem=None, **compared)
 
@@ -253,14 +253,14 @@ class Catalog:
             connection.update("backups", "backup_id = :name", {"name": backup_id}, values)
         self.note(backup_id)
 
-    def _entry(self, row: Record) -> Entry:
+    def _entry(self, row: Record) -> CatalogEntry:
         known = {
             "path": str(self.root / _within(self.root, row["path"])),
             "pinned": bool(row["pinned"]),
             "copies": tuple(json.loads(row["copies"])),
             "copies_read": {name: CopyRead(**one) for name, one in json.loads(row["copies_read"]).items()},
         }
-        return Entry(**{**dict(row), **known})
+        return CatalogEntry(**{**dict(row), **known})
 
 
 def _packed(read: Mapping[str, CopyRead]) -> str:
@@ -282,17 +282,17 @@ def _within(root: Path, noted: str) -> Path:
     return next((end for end in ends if (root / end).is_dir()), Path(*path.parts[-2:]))
 
 
-def _there(entry: Entry) -> Entry:
+def _there(entry: CatalogEntry) -> CatalogEntry:
     return entry if entry.problem or entry.folder.is_dir() else replace(entry, problem=GONE)
 
 
-def _with_chains(entries: Sequence[Entry]) -> list[Entry]:
+def _with_chains(entries: Sequence[CatalogEntry]) -> list[CatalogEntry]:
     """With what is wrong with those that each rests on: it cannot be restored without them."""
     known = {entry.backup_id: entry for entry in entries}
     return [_inheriting(entry, known) for entry in entries]
 
 
-def _inheriting(entry: Entry, known: Mapping[str, Entry]) -> Entry:
+def _inheriting(entry: CatalogEntry, known: Mapping[str, CatalogEntry]) -> CatalogEntry:
     seen, at, problem, differs = {entry.backup_id}, entry, entry.problem, entry.differs
     while problem is None and at.kind != FULL:
         parent = known.get(at.parent or "")

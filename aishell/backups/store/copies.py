@@ -12,10 +12,10 @@ from typing import Any
 
 from aishell.backups.carried import carried
 from aishell.backups.methods import ELSEWHERE
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import File, Manifest
+from aishell.backups.store.backup_store import BackupStore, store_of
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import BackupManifest, File
 from aishell.backups.store.repository import MANIFEST, Repository
-from aishell.backups.store.vault import Vault, vault_of
 from aishell.backups.verify.checking import few, refuse
 from aishell.backups.verify.digests import Cancelled, problems, sha256_of
 from aishell.clients.disk import writing
@@ -27,24 +27,28 @@ from aishell.running.context import Context
 
 def copy(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`copy_backup`: a backup, and what it rests on, to every second place of the site that does not have it yet."""
-    vault = vault_of(context)
-    if not vault.copies:
+    backup_store = store_of(context)
+    if not backup_store.copies:
         raise BackupError("there is no second place for backups", hint="set `backup_copies:` in config/aishell.yaml")
-    entry = vault.catalog.find(params["backup_id"])
+    entry = backup_store.catalog.find(params["backup_id"])
     if entry.method in ELSEWHERE:
         raise BackupError(
             f"the rows of {entry.backup_id} are not in its folder",
             hint=f"a second repository of {entry.method}'s is for that",
         )
     copied, size = [], 0
-    for folder, manifest in vault.chain(entry):
-        missing = [name for name in vault.copies if name not in vault.catalog.find(manifest.backup_id).sound_copies]
+    for folder, manifest in backup_store.chain(entry):
+        missing = [
+            name
+            for name in backup_store.copies
+            if name not in backup_store.catalog.find(manifest.backup_id).sound_copies
+        ]
         refuse(manifest, problems(folder, manifest, context.cancelled))
         for name in missing:
-            _put(vault, name, folder, manifest, context.cancelled)
+            _put(backup_store, name, folder, manifest, context.cancelled)
             copied.append({"backup_id": manifest.backup_id, "place": name})
             size += manifest.bytes
-        vault.stand(manifest.backup_id)
+        backup_store.stand(manifest.backup_id)
     return {"copied": copied, "bytes": size}
 
 
@@ -53,8 +57,8 @@ def verify(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
     Raises BackupError naming those that are damaged and stay so; NotAtHandError where a place could not be looked at.
     """
-    vault, name = vault_of(context), params["backup_id"]
-    chosen = [vault.catalog.find(name)] if name else vault.entries(context.target)
+    backup_store, name = store_of(context), params["backup_id"]
+    chosen = [backup_store.catalog.find(name)] if name else backup_store.entries(context.target)
     due = _ago(params["days"])
     copies = [(_read_at(entry, place), entry, place) for entry in chosen for place in entry.copies]
     read, copied, size, unreached, damaged, broken = [], [], 0, set[str](), list[str](), list[str]()
@@ -70,13 +74,13 @@ def verify(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             broken.append(entry.backup_id)
             continue
         problem = few(found) if found else None
-        vault.catalog.copy_read(entry.backup_id, place, problem)
+        backup_store.catalog.copy_read(entry.backup_id, place, problem)
         read.append({"backup_id": entry.backup_id, "place": place, "problem": problem})
         size += entry.bytes
-        if found and params["again"] and entry.readable and place in vault.copies:
-            manifest = vault.manifest(entry)
+        if found and params["again"] and entry.readable and place in backup_store.copies:
+            manifest = backup_store.manifest(entry)
             refuse(manifest, problems(entry.folder, manifest, context.cancelled))
-            _put(vault, place, entry.folder, manifest, context.cancelled)
+            _put(backup_store, place, entry.folder, manifest, context.cancelled)
             copied.append({"backup_id": entry.backup_id, "place": place})
         elif found:
             damaged.append(f"{entry.backup_id} in {place}: {problem}")
@@ -95,36 +99,36 @@ def _ago(days: float) -> str:
     return (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="microseconds")
 
 
-def _read_at(entry: Entry, place: str) -> str:
+def _read_at(entry: CatalogEntry, place: str) -> str:
     """When a copy was last read; of one that never was, before all others."""
     return entry.copies_read[place].at if place in entry.copies_read else ""
 
 
-def _put(vault: Vault, name: str, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
+def _put(backup_store: BackupStore, name: str, folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> None:
     """A copy, in the place of one that was found damaged; the backup itself was just compared with its manifest."""
-    place, known = place_of(name), vault.catalog.find(manifest.backup_id)
+    place, known = place_of(name), backup_store.catalog.find(manifest.backup_id)
     if name in known.copies and name not in known.sound_copies:
         place.discard(manifest)
     place.put(folder, manifest, cancelled)
-    vault.catalog.copied(manifest.backup_id, name)
+    backup_store.catalog.copied(manifest.backup_id, name)
 
 
 class Place(ABC):
     """Somewhere else where whole backups are kept, under the same names."""
 
     @abstractmethod
-    def put(self, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
+    def put(self, folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> None:
         """Copy a backup there and compare what arrived. Raises BackupError when it is not the same."""
 
     @abstractmethod
-    def problems(self, entry: Entry, cancelled: Cancelled) -> list[str]:
+    def problems(self, entry: CatalogEntry, cancelled: Cancelled) -> list[str]:
         """What is wrong with the copy of a backup, read from beginning to end: the backup itself may be gone.
 
         Raises NotAtHandError where the place cannot be looked at.
         """
 
     @abstractmethod
-    def discard(self, manifest: Manifest) -> None:
+    def discard(self, manifest: BackupManifest) -> None:
         """Take a copy away that is damaged, if there is anything of it."""
 
 
@@ -135,7 +139,7 @@ class Folder(Place):
         self.root = root
         self.repository = Repository(root)
 
-    def put(self, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
+    def put(self, folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> None:
         self._require_mounted()
         repository = self.repository
         final = repository.folder(manifest.target) / manifest.backup_id
@@ -154,7 +158,7 @@ class Folder(Place):
             repository.discard(partial)
             raise
 
-    def problems(self, entry: Entry, cancelled: Cancelled) -> list[str]:
+    def problems(self, entry: CatalogEntry, cancelled: Cancelled) -> list[str]:
         self._require_mounted()
         if not any(self.root.iterdir()):  # a mount point without its disk has nothing in it
             raise NotAtHandError(f"{self.root} is empty: is its disk mounted?")
@@ -169,7 +173,7 @@ class Folder(Place):
             return [error.message]
         return _other(manifest, entry) or problems(there, manifest, cancelled)
 
-    def discard(self, manifest: Manifest) -> None:
+    def discard(self, manifest: BackupManifest) -> None:
         there = self.repository.folder(manifest.target) / manifest.backup_id
         if there.exists():
             self.repository.remove(there)
@@ -189,7 +193,7 @@ class ObjectStore(Place):
             raise NotAtHandError(f"{url} needs fsspec", hint="pip install 'aishell[object-stores]'") from error
         self.store, self.root = url_to_fs(url)
 
-    def put(self, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
+    def put(self, folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> None:
         home = self._home(manifest.target, manifest.backup_id)
         with writing(Path(home)):
             for file in manifest.files:
@@ -202,10 +206,10 @@ class ObjectStore(Place):
                 self.store.pipe_file(f"{self.root}/{name}", text.encode())
             self.store.put_file(str(folder / MANIFEST), f"{home}/{MANIFEST}")
 
-    def problems(self, entry: Entry, cancelled: Cancelled) -> list[str]:
+    def problems(self, entry: CatalogEntry, cancelled: Cancelled) -> list[str]:
         home = self._home(entry.target, entry.backup_id)
         try:
-            manifest = Manifest.of(self.store.cat_file(f"{home}/{MANIFEST}").decode(), f"{home}/{MANIFEST}")
+            manifest = BackupManifest.of(self.store.cat_file(f"{home}/{MANIFEST}").decode(), f"{home}/{MANIFEST}")
         except FileNotFoundError:
             return [f"{MANIFEST} is missing"]
         except OSError as error:
@@ -216,7 +220,7 @@ class ObjectStore(Place):
             wrong for file in manifest.files if (wrong := self._wrong(home, file, cancelled)) is not None
         ]
 
-    def discard(self, manifest: Manifest) -> None:
+    def discard(self, manifest: BackupManifest) -> None:
         home = self._home(manifest.target, manifest.backup_id)
         with writing(Path(home)), suppress(FileNotFoundError):
             self.store.rm(home, recursive=True)
@@ -235,7 +239,7 @@ class ObjectStore(Place):
         return f"{self.root}/{folder_name(target)}/{backup_id}"
 
 
-def _other(manifest: Manifest, entry: Entry) -> list[str]:
+def _other(manifest: BackupManifest, entry: CatalogEntry) -> list[str]:
     """Whether a manifest in a second place is another one than the catalog knows."""
     return [] if manifest.digest == entry.digest else ["its manifest is another one than when it was made"]
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.store.manifest import Manifest
-from aishell.backups.store.vault import Vault
+from aishell.backups.store.backup_store import BackupStore
+from aishell.backups.store.manifest import BackupManifest
 from aishell.clients.disk import writing
 from aishell.errors import BackupError, NotAtHandError
 
@@ -32,14 +32,16 @@ def encrypt(paths: Iterable[Path], recipients: Sequence[str]) -> None:
 
 
 @contextmanager
-def opened(vault: Vault, work: Path, chain: Sequence[tuple[Path, Manifest]]) -> Iterator[list[tuple[Path, Manifest]]]:
+def opened(
+    backup_store: BackupStore, work: Path, chain: Sequence[tuple[Path, BackupManifest]]
+) -> Iterator[list[tuple[Path, BackupManifest]]]:
     """The same backups to be read: those that are encrypted as copies in the work folder, which go afterwards."""
     import shutil
 
     plain = work / ".opened"
     try:
         yield [
-            (_decrypted(vault, folder, plain / manifest.backup_id), manifest)
+            (_decrypted(backup_store, folder, plain / manifest.backup_id), manifest)
             if is_encrypted(manifest)
             else (folder, manifest)
             for folder, manifest in chain
@@ -48,25 +50,25 @@ def opened(vault: Vault, work: Path, chain: Sequence[tuple[Path, Manifest]]) -> 
         shutil.rmtree(plain, ignore_errors=True)
 
 
-def is_encrypted(manifest: Manifest) -> bool:
+def is_encrypted(manifest: BackupManifest) -> bool:
     """Whether its files can be read with a key alone."""
     return bool(manifest.details.get("recipients"))
 
 
-def _decrypted(vault: Vault, folder: Path, into: Path) -> Path:
+def _decrypted(backup_store: BackupStore, folder: Path, into: Path) -> Path:
     """Raises NotAtHandError without the right key: whether the file is what was encrypted its digest tells."""
     pyrage = _library()
-    if vault.identity is None:
+    if backup_store.identity is None:
         raise NotAtHandError(
             f"{folder.name} is encrypted", hint="name the file of the key: backup_identity in config/aishell.yaml"
         )
     try:
-        lines = vault.identity.read_text(encoding="utf-8").splitlines()
+        lines = backup_store.identity.read_text(encoding="utf-8").splitlines()
         keys = [pyrage.x25519.Identity.from_str(line.strip()) for line in lines if line.strip() and line[0] != "#"]
     except OSError as error:
-        raise NotAtHandError(f"the key {vault.identity} cannot be read: {error.strerror}") from error
+        raise NotAtHandError(f"the key {backup_store.identity} cannot be read: {error.strerror}") from error
     except pyrage.IdentityError as error:
-        raise NotAtHandError(f"{vault.identity} holds no age key") from error
+        raise NotAtHandError(f"{backup_store.identity} holds no age key") from error
     for path in sorted(folder.rglob(f"*{SUFFIX}")):
         target = into / path.relative_to(folder).with_name(path.name.removesuffix(SUFFIX))
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -12,11 +12,11 @@ from typing import Any
 
 from aishell.backups.create.making import Work
 from aishell.backups.methods import ELSEWHERE, method_of
-from aishell.backups.store.catalog import GONE, Entry
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.backup_store import BackupStore, store_of
+from aishell.backups.store.catalog import GONE, CatalogEntry
+from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.store.repository import TRASH
-from aishell.backups.store.retention import Decision, Kept, Rules, decide
-from aishell.backups.store.vault import Vault, vault_of
+from aishell.backups.store.retention import Kept, RetentionDecision, RetentionRules, decide
 from aishell.backups.verify.checking import working
 from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError, ParameterError, UnknownNameError
@@ -31,10 +31,10 @@ AT_MOST = 20
 _MAKES = ("backup_database_full", "backup_database_incremental", "backup_cluster", "backup_pgbackrest")
 
 #: Gives what it takes to run the programs of the tool that removes backups.
-WorkOf = Callable[[Manifest], AbstractContextManager[Work]]
+WorkOf = Callable[[BackupManifest], AbstractContextManager[Work]]
 
 
-def without_programs(manifest: Manifest) -> AbstractContextManager[Work]:
+def without_programs(manifest: BackupManifest) -> AbstractContextManager[Work]:
     """Raises BackupError: to remove this backup takes a program."""
     raise BackupError(
         f"more of {manifest.backup_id} than its folder has to go",
@@ -42,9 +42,9 @@ def without_programs(manifest: Manifest) -> AbstractContextManager[Work]:
     )
 
 
-def rules_of(given: Mapping[str, Any]) -> Rules:
+def rules_of(given: Mapping[str, Any]) -> RetentionRules:
     """Raises UnknownNameError or ParameterError for a rule that is not one."""
-    known = {field.name for field in fields(Rules)}
+    known = {field.name for field in fields(RetentionRules)}
     for name, value in given.items():
         if name not in known:
             raise UnknownNameError("retention rule", name, known)
@@ -52,20 +52,25 @@ def rules_of(given: Mapping[str, Any]) -> Rules:
         if not whole or isinstance(value, bool) or value < 0:
             kind = "a number" if name == "days" else "a whole number"
             raise ParameterError(f"the retention rule {name} is {value!r}, not {kind} from 0 on")
-    return Rules(**{"at_most": AT_MOST, **given})
+    return RetentionRules(**{"at_most": AT_MOST, **given})
 
 
 def decisions(
-    vault: Vault, target: str | None, rules: Rules, now: datetime, *, despite_failure: bool = False
-) -> list[Decision]:
+    backup_store: BackupStore,
+    target: str | None,
+    rules: RetentionRules,
+    now: datetime,
+    *,
+    despite_failure: bool = False,
+) -> list[RetentionDecision]:
     """What retention says of every backup of a target, or of all, the newest first.
 
     Nothing goes while the newest backup of a target is not sound, or the last one that was begun failed, unless that is said to
     be no reason: then there may be no room for another one.
     """
-    entries = vault.entries()
+    entries = backup_store.entries()
     by_id = {entry.backup_id: entry for entry in entries}
-    stopped = {} if despite_failure else _stopped(vault, entries)
+    stopped = {} if despite_failure else _stopped(backup_store, entries)
 
     def frozen(backup: Kept) -> str | None:
         entry = by_id[backup.backup_id]
@@ -81,9 +86,9 @@ def decisions(
 
 
 def remove(
-    vault: Vault,
-    chosen: Sequence[Decision],
-    told: Callable[[Entry], None] = lambda entry: None,
+    backup_store: BackupStore,
+    chosen: Sequence[RetentionDecision],
+    told: Callable[[CatalogEntry], None] = lambda entry: None,
     work_of: WorkOf = without_programs,
 ) -> list[str]:
     """Remove what may go, what rests on others first; `told` hears of each before it goes.
@@ -93,28 +98,28 @@ def remove(
     """
     removed = []
     for decision in sorted((d for d in chosen if d.goes), key=lambda d: d.turn or 0):
-        entry = vault.catalog.find(decision.backup.backup_id)
-        _require_own(vault, entry)
-        _release(vault, entry.folder, work_of, look_only=True)
+        entry = backup_store.catalog.find(decision.backup.backup_id)
+        _require_own(backup_store, entry)
+        _release(backup_store, entry.folder, work_of, look_only=True)
         told(entry)
-        bury(vault, vault.repository.discredit(entry.folder), work_of)
+        bury(backup_store, backup_store.repository.discredit(entry.folder), work_of)
         removed.append(entry.backup_id)
     return removed
 
 
-def bury(vault: Vault, trash: Path, work_of: WorkOf) -> str:
+def bury(backup_store: BackupStore, trash: Path, work_of: WorkOf) -> str:
     """All that comes after a backup has lost its name: its place in the catalog, what it has elsewhere, its folder. Its id."""
     backup_id = trash.name.removeprefix(TRASH)
-    vault.catalog.forget([backup_id])
-    _release(vault, trash, work_of, look_only=False)
-    vault.repository.delete(trash)
+    backup_store.catalog.forget([backup_id])
+    _release(backup_store, trash, work_of, look_only=False)
+    backup_store.repository.delete(trash)
     return backup_id
 
 
-def finish(vault: Vault, target: str, work_of: WorkOf = without_programs) -> list[str]:
+def finish(backup_store: BackupStore, target: str, work_of: WorkOf = without_programs) -> list[str]:
     """Finish the removals of a target that were cut off; the ids of those backups."""
-    left = [trash for trash in vault.repository.trash() if trash.parent.name == folder_name(target)]
-    return [bury(vault, trash, work_of) for trash in left]
+    left = [trash for trash in backup_store.repository.trash() if trash.parent.name == folder_name(target)]
+    return [bury(backup_store, trash, work_of) for trash in left]
 
 
 def cleanup_postgresql(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -124,10 +129,10 @@ def cleanup_postgresql(tool: Tool, params: Mapping[str, Any], context: Context) 
 
 def cleanup(params: Mapping[str, Any], context: Context, work_of: WorkOf = without_programs) -> dict[str, Any]:
     """`cleanup_old_backups`: of this target, by the rules given."""
-    vault = vault_of(context)
-    finished = finish(vault, context.target, work_of)
-    chosen = decisions(vault, context.target, rules_of(params["retention"]), datetime.now(UTC))
-    removed = remove(vault, chosen, work_of=work_of)
+    backup_store = store_of(context)
+    finished = finish(backup_store, context.target, work_of)
+    chosen = decisions(backup_store, context.target, rules_of(params["retention"]), datetime.now(UTC))
+    removed = remove(backup_store, chosen, work_of=work_of)
     return {
         "removed": [*finished, *removed],
         "removed_bytes": sum(one.backup.bytes for one in chosen if one.backup.backup_id in removed),
@@ -135,7 +140,7 @@ def cleanup(params: Mapping[str, Any], context: Context, work_of: WorkOf = witho
     }
 
 
-def reasons(decision: Decision) -> list[str]:
+def reasons(decision: RetentionDecision) -> list[str]:
     """Why a backup stays; nothing for one that goes."""
     return [*decision.rules, *([decision.waits] if decision.waits else [])]
 
@@ -144,17 +149,17 @@ def find_last(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`find_last_backup`: the newest verified backup of this very server."""
     server = context.facts.get("server")
     identity = server.identity if isinstance(server, Server) else ""
-    entry = vault_of(context).newest(context.target, identity, kind=params.get("kind"))
+    entry = store_of(context).newest(context.target, identity, kind=params.get("kind"))
     if entry is None:
         return {"backup": None}
     shown = ("backup_id", "kind", "method", "started_at", "bytes", "rung", "parent", "path")
     return {"backup": {name: getattr(entry, name) for name in shown}}
 
 
-def _release(vault: Vault, folder: Path, work_of: WorkOf, *, look_only: bool) -> None:
+def _release(backup_store: BackupStore, folder: Path, work_of: WorkOf, *, look_only: bool) -> None:
     """Let what a backup has elsewhere go, or see whether it may."""
     try:
-        manifest = vault.repository.manifest(folder)
+        manifest = backup_store.repository.manifest(folder)
     except NotAtHandError:
         raise
     except BackupError:
@@ -164,12 +169,12 @@ def _release(vault: Vault, folder: Path, work_of: WorkOf, *, look_only: bool) ->
             method_of(manifest.method).release(work, manifest, look_only=look_only)
 
 
-def _require_own(vault: Vault, entry: Entry) -> None:
+def _require_own(backup_store: BackupStore, entry: CatalogEntry) -> None:
     """Raises BackupError where what lies in a backup's place is another backup, as when somebody has exchanged their folders."""
     if entry.folder.name != entry.backup_id:
         raise BackupError(f"{entry.folder} has another name than {entry.backup_id}: it was not removed")
     try:
-        found = vault.repository.manifest(entry.folder).backup_id
+        found = backup_store.repository.manifest(entry.folder).backup_id
     except BackupError:
         return  # it is damaged, and goes for what it was
     if found != entry.backup_id:
@@ -178,12 +183,12 @@ def _require_own(vault: Vault, entry: Entry) -> None:
         )
 
 
-def _stopped(vault: Vault, entries: Sequence[Entry]) -> dict[str, str]:
+def _stopped(backup_store: BackupStore, entries: Sequence[CatalogEntry]) -> dict[str, str]:
     """Target -> why none of its backups may go now."""
     newest = {entry.target: entry for entry in entries}
     stopped = {}
     for target, entry in newest.items():
-        failed = last_failure(vault.store(), target, _MAKES)
+        failed = last_failure(backup_store.store(), target, _MAKES)
         if failed is not None:
             stopped[target] = f"the last backup failed (run {failed[0][:8]})"
         elif not entry.verified:
@@ -191,7 +196,7 @@ def _stopped(vault: Vault, entries: Sequence[Entry]) -> dict[str, str]:
     return stopped
 
 
-def _kept(entry: Entry) -> Kept:
+def _kept(entry: CatalogEntry) -> Kept:
     at = datetime.fromisoformat(entry.started_at)
     return Kept(
         backup_id=entry.backup_id,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aishell.backups.store.catalog import WRITTEN, Standing
-from aishell.backups.store.vault import Vault
+from aishell.backups.store.backup_store import BackupStore
+from aishell.backups.store.catalog import WRITTEN, Verification
 from aishell.commands import command
 from aishell.errors import BackupError
 
@@ -25,18 +25,18 @@ class Rebuilt:
     unnoted: list[str] = field(default_factory=list)
 
 
-def rebuild(vault: Vault, *, all_gone: bool = False) -> Rebuilt:
+def rebuild(backup_store: BackupStore, *, all_gone: bool = False) -> Rebuilt:
     """Enter every backup of the folder as its manifest and the note beside it say. Nothing is forgotten: see `gone`.
 
     A manifest that differs from the one that the catalog knows is believed by nobody: the backup stays in the catalog as damaged.
     Raises BackupError where there is no such folder, or nothing in it of all that is known, as when its disk is not mounted;
     `all_gone`: a person says that it is.
     """
-    root = vault.repository.root
+    root = backup_store.repository.root
     if not root.is_dir():
         raise BackupError(f"{root} is not there", hint="is its disk mounted? see `backups:` in config/aishell.yaml")
-    before = {entry.backup_id: entry for entry in vault.catalog.all()}
-    found = list(vault.repository.all())
+    before = {entry.backup_id: entry for entry in backup_store.catalog.all()}
+    found = list(backup_store.repository.all())
     if before and not all_gone and not before.keys() & {folder.name for folder, _ in found}:
         forget = command("backups", "rebuild-catalog", "--all-gone", "--yes")
         raise BackupError(
@@ -59,13 +59,13 @@ def rebuild(vault: Vault, *, all_gone: bool = False) -> Rebuilt:
         seen[name] = folder
         if known is not None and known.digest != manifest.digest:
             why = "its manifest is another one than when it was made"
-            vault.catalog.failed(name, why)
+            backup_store.catalog.failed(name, why)
             told.damaged.append((folder, why))
             continue
-        standing = vault.standing(folder, manifest)
-        vault.catalog.add(manifest, folder, standing=standing or Standing(WRITTEN, pinned=True))
+        standing = backup_store.standing(folder, manifest)
+        backup_store.catalog.add(manifest, folder, standing=standing or Verification(WRITTEN, pinned=True))
         if standing is None and known is None:
             told.unnoted.append(name)
         (told.added if known is None else told.known).append(name)
-    told.gone = [entry.backup_id for entry in vault.entries() if not entry.folder.is_dir()]
+    told.gone = [entry.backup_id for entry in backup_store.entries() if not entry.folder.is_dir()]
     return told

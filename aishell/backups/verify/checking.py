@@ -11,10 +11,10 @@ from typing import Any
 
 from aishell.backups.create.making import Work
 from aishell.backups.methods import ELSEWHERE, Chain, method_of
-from aishell.backups.store.catalog import VERIFIED, Entry
+from aishell.backups.store.backup_store import store_of
+from aishell.backups.store.catalog import VERIFIED, CatalogEntry
 from aishell.backups.store.encryption import is_encrypted, opened
-from aishell.backups.store.manifest import Manifest
-from aishell.backups.store.vault import vault_of
+from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.verify.digests import damages, misfits
 from aishell.clients.clients import end_leftover
 from aishell.clients.disk import writing
@@ -27,7 +27,7 @@ from aishell.running.context import Context
 NAMED = 5
 
 
-def check(work: Work, entry: Entry, *, again: bool = True) -> list[tuple[Path, Manifest]]:
+def check(work: Work, entry: CatalogEntry, *, again: bool = True) -> list[tuple[Path, BackupManifest]]:
     """A backup with all it rests on, checked against the manifests and fully read; the catalog learns what came of it.
 
     Unless `again`, what was read before and has the same digests now is not unpacked once more: it would read the same.
@@ -36,7 +36,7 @@ def check(work: Work, entry: Entry, *, again: bool = True) -> list[tuple[Path, M
     NotAtHandError where nothing could be learnt of it.
     """
     with _blaming(work, entry.backup_id):
-        links = work.vault.chain(entry)
+        links = work.backup_store.chain(entry)
     for folder, manifest in links:
         with _blaming(work, manifest.backup_id):
             refuse(manifest, sorted(misfits(folder, manifest)))
@@ -49,23 +49,23 @@ def check(work: Work, entry: Entry, *, again: bool = True) -> list[tuple[Path, M
                 with _blaming(work, manifest.backup_id):
                     refuse(manifest, damaged)
     for _, manifest in links:
-        work.vault.proven(manifest.backup_id, VERIFIED)
+        work.backup_store.proven(manifest.backup_id, VERIFIED)
     return links
 
 
-def _compared(work: Work, links: Chain) -> list[tuple[Manifest, list[str]]]:
+def _compared(work: Work, links: Chain) -> list[tuple[BackupManifest, list[str]]]:
     return [(manifest, sorted(damages(folder, manifest, work.context.cancelled))) for folder, manifest in links]
 
 
-def _is_known(work: Work, manifest: Manifest) -> bool:
+def _is_known(work: Work, manifest: BackupManifest) -> bool:
     """Whether it was read in full, and all of that lies in its folder."""
-    return work.vault.catalog.find(manifest.backup_id).verified and manifest.method not in ELSEWHERE
+    return work.backup_store.catalog.find(manifest.backup_id).verified and manifest.method not in ELSEWHERE
 
 
 def _read(work: Work, links: Chain) -> None:
     """Each from beginning to end. What is encrypted and cannot be opened here was read before it was encrypted."""
-    unread = [link for link in links if not is_encrypted(link[1]) or work.vault.identity]
-    with opened(work.vault, work.folder, unread) as readable:
+    unread = [link for link in links if not is_encrypted(link[1]) or work.backup_store.identity]
+    with opened(work.backup_store, work.folder, unread) as readable:
         for folder, manifest in readable:
             with _blaming(work, manifest.backup_id):
                 method_of(manifest.method).read(work, folder, manifest)
@@ -79,7 +79,7 @@ def _blaming(work: Work, backup_id: str) -> Iterator[None]:
     except NotAtHandError:
         raise
     except BackupError as error:
-        work.vault.catalog.failed(backup_id, error.message)
+        work.backup_store.catalog.failed(backup_id, error.message)
         raise
 
 
@@ -89,16 +89,20 @@ def validate(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[st
     if (named is None) == (path is None):
         raise ParameterError("validate_backup needs backup_id or backup_path, one of them")
     with working(tool, params, context) as work:
-        entry = work.vault.catalog.find(named) if named is not None else work.vault.catalog.at(Path(str(path)))
+        entry = (
+            work.backup_store.catalog.find(named)
+            if named is not None
+            else work.backup_store.catalog.at(Path(str(path)))
+        )
         check(work, entry)
-        entry = work.vault.catalog.find(entry.backup_id)
+        entry = work.backup_store.catalog.find(entry.backup_id)
     return {"backup_id": entry.backup_id, "backup_path": entry.path, "valid": True, "rung": entry.rung, "problems": []}
 
 
 @contextmanager
 def working(tool: Tool, params: Mapping[str, Any], context: Context) -> Iterator[Work]:
     """A folder for logs and processes, which goes at the end; that of a killed attempt goes before, with what still ran in it."""
-    folder = vault_of(context).repository.root / f".work-{context.run_id[:8]}-{context.step_id}"
+    folder = store_of(context).repository.root / f".work-{context.run_id[:8]}-{context.step_id}"
     end_leftover(folder)
     shutil.rmtree(folder, ignore_errors=True)
     with writing(folder):
@@ -109,7 +113,7 @@ def working(tool: Tool, params: Mapping[str, Any], context: Context) -> Iterator
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def refuse(manifest: Manifest, found: Sequence[str]) -> None:
+def refuse(manifest: BackupManifest, found: Sequence[str]) -> None:
     """Raises BackupError when something was found."""
     if found:
         raise BackupError(

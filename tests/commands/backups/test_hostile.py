@@ -166,7 +166,7 @@ def test_of_two_backups_at_a_time_the_second_is_told_who_has_the_first(site: Ais
 def test_what_is_removed_while_backups_are_read_is_left_out(site: Aishell, sqlite: SqliteDatabase) -> None:
     old, new = back_up(site), back_up(site)
     with Site.open(site.site, state=site.state) as opened:
-        results = _verified(keeper(opened), opened, opened.vault.entries())
+        results = _verified(keeper(opened), opened, opened.backup_store.entries())
         assert next(results)["backup_id"] == new
         site("backups", "prune", "--set", "count=1", "--yes").expect(0)
         assert list(results) == []

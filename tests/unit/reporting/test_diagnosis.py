@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aishell.backups.store.catalog import Entry
+from aishell.backups.store.catalog import CatalogEntry
 from aishell.databases.quoting import pattern
 from aishell.databases.tls import Encryption
 from aishell.engines import PROFILES, profile
@@ -122,13 +122,13 @@ def test_programs_of_mariadb_go_by_either_name_and_must_not_be_older(found, told
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
-def made(hours: float, **facts: Any) -> Entry:
+def made(hours: float, **facts: Any) -> CatalogEntry:
     """A verified full backup that was begun so many hours ago."""
     at = (NOW - timedelta(hours=hours)).isoformat()
     known = {"target": "shop", "identity": "it", "engine": "sqlite", "kind": "full", "method": "sqlite", "parent": None}
     known |= {"database": "d", "started_at": at, "finished_at": at, "path": "/b", "bytes": 1, "source_bytes": 1}
     known |= {"run_id": "r", "digest": "d", "rung": "readable", "rung_at": at}
-    return Entry(**{"backup_id": f"b{hours:g}", **known, **facts})
+    return CatalogEntry(**{"backup_id": f"b{hours:g}", **known, **facts})
 
 
 @pytest.mark.parametrize(

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from aishell.backups.store.catalog import COMPARED, GONE, RUNGS, VERIFIED, WRITTEN
+from aishell.backups.store.backup_store import BackupStore
+from aishell.backups.store.catalog import COMPARED, GONE, VERIFICATION_LEVELS, VERIFIED, WRITTEN
 from aishell.backups.store.rebuilding import rebuild
 from aishell.backups.store.repository import MANIFEST, STANDING, Repository
-from aishell.backups.store.vault import Vault
 from aishell.errors import AmbiguousNameError, BackupError, ParameterError, UnknownNameError
-from tests.unit.backups.made import manifest, put, vault
+from tests.unit.backups.made import backup_store, manifest, put
 
 
 @pytest.fixture
 def here(tmp_path):
-    made = vault(tmp_path)
+    made = backup_store(tmp_path)
     yield made
     made.store().close()
 
 
 def test_only_what_was_read_in_full_counts(here):
-    for number, rung in enumerate(RUNGS, 1):
+    for number, rung in enumerate(VERIFICATION_LEVELS, 1):
         assert put(here, number, rung=rung).verified is (rung in (VERIFIED, COMPARED)), rung
     assert [entry.verified for entry in here.catalog.all()] == [False, False, True, True]
 
@@ -226,7 +226,7 @@ def wandered(here, tmp_path, how, *, absolute):
             for row in connection.all("SELECT backup_id, path FROM backups"):
                 whole = str(here.repository.root / row.path)
                 connection.update("backups", "backup_id = :id", {"id": row.backup_id}, {"path": whole})
-    return Vault(Repository(elsewhere / "backups"), here.store)
+    return BackupStore(Repository(elsewhere / "backups"), here.store)
 
 
 @pytest.mark.parametrize("absolute", [False, True])

@@ -12,7 +12,7 @@ from aishell.backups.store.catalog import CHECKSUMMED, COMPARED, GONE, VERIFIED
 from aishell.backups.store.pruning import AT_MOST, decisions, finish, remove, rules_of
 from aishell.errors import BackupError, ParameterError, UnknownNameError
 from aishell.models import Step, StepStatus
-from tests.unit.backups.made import put, vault
+from tests.unit.backups.made import backup_store, put
 from tests.unit.making import start_run
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -21,25 +21,25 @@ RULES = rules_of({"count": 1})
 
 @pytest.fixture
 def here(tmp_path):
-    made = vault(tmp_path)
+    made = backup_store(tmp_path)
     yield made
     made.store().close()
 
 
-def going(vault, **options):
-    return {d.backup.backup_id for d in decisions(vault, None, RULES, NOW, **options) if d.goes}
+def going(backup_store, **options):
+    return {d.backup.backup_id for d in decisions(backup_store, None, RULES, NOW, **options) if d.goes}
 
 
-def waits(vault):
-    return {d.waits for d in decisions(vault, None, RULES, NOW) if d.waits}
+def waits(backup_store):
+    return {d.waits for d in decisions(backup_store, None, RULES, NOW) if d.waits}
 
 
-def prune(vault):
-    return remove(vault, decisions(vault, None, RULES, NOW))
+def prune(backup_store):
+    return remove(backup_store, decisions(backup_store, None, RULES, NOW))
 
 
-def backed_up(vault, status, tool="backup_database_full", target="shop"):
-    runs, run_id, owner = start_run(vault.store(), Step("backup", tool), target=target)
+def backed_up(backup_store, status, tool="backup_database_full", target="shop"):
+    runs, run_id, owner = start_run(backup_store.store(), Step("backup", tool), target=target)
     runs.step_ended(run_id, owner, 0, {"status": status, "error": "no room"}, task_id="t1", total=1)
     return run_id
 

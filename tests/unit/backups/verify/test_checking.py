@@ -15,13 +15,13 @@ from aishell.clients.disk import writing
 from aishell.databases.base import SessionOptions
 from aishell.errors import BackupError, NotAtHandError
 from aishell.running.context import Context
-from tests.unit.backups.made import put, vault
+from tests.unit.backups.made import backup_store, put
 from tests.unit.making import query_tool, unconnected
 
 
 @pytest.fixture
 def here(tmp_path):
-    made = vault(tmp_path)
+    made = backup_store(tmp_path)
     yield made
     made.store().close()
 
