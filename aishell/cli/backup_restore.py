@@ -103,7 +103,7 @@ def restore(
         "backup": entry.backup_id,
         "place": _place(site, entry, place),
         "manifest": of_chain(chain) if chain else manifest.summary(),
-        "rung": _told(entry),
+        "rung": _proof_text(entry),
         "rung_at": entry.rung_at,
         "compare": not no_compare,
     }
@@ -138,7 +138,7 @@ def _chain(site: Site, entry: CatalogEntry) -> list[BackupManifest]:
         return []
 
 
-def _told(entry: CatalogEntry) -> str:
+def _proof_text(entry: CatalogEntry) -> str:
     """How far a backup was proven, in a word, or what is wrong with it."""
     if entry.problem is not None:
         return f"damaged: {entry.problem}"

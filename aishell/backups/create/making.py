@@ -104,7 +104,7 @@ def make(
     home = backup_store.repository.folder(context.target, str(params.get("destination") or ""))
     finished = _earlier(home, ending)
     if finished is not None:
-        return _told(backup_store, finished, backup_store.repository.manifest(finished))
+        return _result_of(backup_store, finished, backup_store.repository.manifest(finished))
     started = now()
     backup_id = f"{started[:19].replace('-', '').replace(':', '')}Z-{kind}-{ending}"
     partial = backup_store.repository.begin(home, backup_id)
@@ -145,7 +145,7 @@ def make(
     except BaseException:
         backup_store.repository.discard(partial)
         raise
-    return _told(backup_store, folder, manifest)
+    return _result_of(backup_store, folder, manifest)
 
 
 def require(lack: Lack | None) -> None:
@@ -187,7 +187,7 @@ def _check_room(folder: Path, expected: int) -> None:
         )
 
 
-def _told(backup_store: BackupStore, folder: Path, manifest: BackupManifest) -> dict[str, Any]:
+def _result_of(backup_store: BackupStore, folder: Path, manifest: BackupManifest) -> dict[str, Any]:
     entry = backup_store.catalog.add(manifest, folder)
     backup_store.stand(manifest.backup_id)
     return {

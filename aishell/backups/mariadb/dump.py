@@ -44,7 +44,9 @@ _TOO_LARGE = ("max_allowed_packet", "server has gone away", "lost connection")
 
 def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_database_full`."""
-    return _told(context, make(tool, params, context, MariadbDump(), expected=int(params.get("expected_bytes") or 0)))
+    return _with_warnings(
+        context, make(tool, params, context, MariadbDump(), expected=int(params.get("expected_bytes") or 0))
+    )
 
 
 def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -55,7 +57,7 @@ def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict
         from aishell.backups.mariadb import physical as mariadb_backup
 
         return mariadb_backup.incremental(tool, params, context, parent)
-    return _told(context, make(tool, params, context, MariadbDump(), kind=INCREMENTAL, parent=parent))
+    return _with_warnings(context, make(tool, params, context, MariadbDump(), kind=INCREMENTAL, parent=parent))
 
 
 def _goes_on(params: Mapping[str, Any], context: Context) -> str:
@@ -69,7 +71,7 @@ def _goes_on(params: Mapping[str, Any], context: Context) -> str:
     return max(found, key=lambda one: one.started_at).method if found else methods[0]
 
 
-def _told(context: Context, made: dict[str, Any]) -> dict[str, Any]:
+def _with_warnings(context: Context, made: dict[str, Any]) -> dict[str, Any]:
     manifest = store_of(context).repository.manifest(Path(made["backup_path"]))
     return {**made, "warnings": list(manifest.details["warnings"])}
 

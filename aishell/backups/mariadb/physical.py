@@ -39,7 +39,7 @@ _BINLOG = re.compile(r"^binlog_pos = (.+)$", re.MULTILINE)
 def cluster(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_cluster`."""
     files = Files.of(Work(tool, params, context, Path()))
-    return _told(make(tool, params, context, MariadbBackup(), expected=files.bytes), files)
+    return _with_warnings(make(tool, params, context, MariadbBackup(), expected=files.bytes), files)
 
 
 def incremental(
@@ -47,10 +47,10 @@ def incremental(
 ) -> dict[str, Any]:
     """`backup_database_incremental`, on a parent by mariadb-backup."""
     files = Files.of(Work(tool, params, context, Path()))
-    return _told(make(tool, params, context, MariadbBackup(), kind=INCREMENTAL, parent=parent), files)
+    return _with_warnings(make(tool, params, context, MariadbBackup(), kind=INCREMENTAL, parent=parent), files)
 
 
-def _told(made: dict[str, Any], files: Files) -> dict[str, Any]:
+def _with_warnings(made: dict[str, Any], files: Files) -> dict[str, Any]:
     return {**made, "warnings": list(files.warnings)}
 
 
