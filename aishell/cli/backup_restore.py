@@ -104,7 +104,7 @@ def restore(
         "place": _place(site, entry, place),
         "manifest": of_chain(chain) if chain else manifest.summary(),
         "rung": _proof_text(entry),
-        "rung_at": entry.rung_at,
+        "rung_at": entry.verification_level_at,
         "compare": not no_compare,
     }
     if point_in_time is not None:
@@ -142,7 +142,7 @@ def _proof_text(entry: CatalogEntry) -> str:
     """How far a backup was proven, in a word, or what is wrong with it."""
     if entry.problem is not None:
         return f"damaged: {entry.problem}"
-    return f"restore test failed: {entry.differs}" if entry.differs is not None else entry.rung
+    return f"restore test failed: {entry.differs}" if entry.differs is not None else entry.verification_level
 
 
 def _place(site: Site, entry: CatalogEntry, given: str | None, *, word: str = "restored") -> str:

@@ -94,7 +94,7 @@ def _verified(keeper: Keeper, site: Site, chosen: Sequence[CatalogEntry]) -> Ite
             "backup_id": entry.backup_id,
             "target": entry.target,
             "sound": sound,
-            "rung": known.rung,
+            "rung": known.verification_level,
             "problem": problem,
             "differs": known.differs,
         }
@@ -121,7 +121,7 @@ def _copies(keeper: Keeper, site: Site, chosen: Sequence[CatalogEntry]) -> Itera
             "backup_id": entry.backup_id,
             "target": entry.target,
             "sound": sound,
-            "rung": known.rung,
+            "rung": known.verification_level,
             "problem": problem,
             "differs": known.differs,
             "places": list(known.sound_copies),

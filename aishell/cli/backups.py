@@ -117,7 +117,7 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
         write_json(document)
         return
     title(f"{entry.backup_id}  {entry.kind} of {entry.target}")
-    proven = f"{_proven(entry)}, looked at {at(entry.rung_at)}"
+    proven = f"{_proven(entry)}, looked at {at(entry.verification_level_at)}"
     lines = {
         "database": f"{entry.database} ({entry.engine}, {entry.identity})",
         "taken": f"{at(entry.started_at)} to {at(entry.finished_at)}",
@@ -236,7 +236,9 @@ def _row(entry: CatalogEntry) -> dict[str, Any]:
     """The JSON of a backup in the catalog."""
     from dataclasses import asdict
 
-    return asdict(entry) | {"problem": entry.wrong, "verified": entry.verified}
+    from aishell.backups.store.catalog import as_keys
+
+    return as_keys(asdict(entry)) | {"problem": entry.wrong, "verified": entry.verified}
 
 
 def _line(entry: CatalogEntry) -> dict[str, Any]:
@@ -265,4 +267,4 @@ def _copy(entry: CatalogEntry, place: str) -> str:
 def _proven(entry: CatalogEntry) -> str:
     if entry.problem or entry.differs:
         return f"DAMAGED: {entry.problem}" if entry.problem else f"RESTORE TEST FAILED: {entry.differs}"
-    return entry.rung.replace("-", " ")
+    return entry.verification_level.replace("-", " ")

@@ -371,7 +371,7 @@ def backup(name: str, known: Sequence[CatalogEntry], now: datetime, *, identity:
     last = good[-1]
     age = max(0.0, (now - datetime.fromisoformat(last.started_at)).total_seconds())
     old = duration(age) if age < 2 * DAY else f"{age / DAY:.0f} days"
-    text = f"{old} old, {last.rung.replace('-', ' ')}: {last.backup_id}"
+    text = f"{old} old, {last.verification_level.replace('-', ' ')}: {last.backup_id}"
     if mine[-1] is not last:
         replaced = "it is of what a restore in place was to replace" if mine[-1].verified else "it was not verified"
         bad = mine[-1].wrong or replaced

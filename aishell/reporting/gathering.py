@@ -261,7 +261,7 @@ def _backup(name: str, entries: Sequence[CatalogEntry], until: datetime) -> Back
         return BackupTold(name, False, found.text)
     last = good[-1]
     age = max(0.0, (until - datetime.fromisoformat(last.started_at)).total_seconds())
-    known = {"backup_id": last.backup_id, "rung": last.rung, "started_at": last.started_at}
+    known = {"backup_id": last.backup_id, "rung": last.verification_level, "started_at": last.started_at}
     return BackupTold(name, found.level == OK, found.text, **known, age=age, bytes=last.bytes)
 
 

@@ -195,7 +195,7 @@ def _result_of(backup_store: BackupStore, folder: Path, manifest: BackupManifest
         "backup_path": str(folder),
         "bytes": manifest.bytes,
         "source_bytes": manifest.source_bytes,
-        "rung": entry.rung,
+        "rung": entry.verification_level,
         "manifest": str(folder / MANIFEST),
         "parent": manifest.parent,
         "objects": None if manifest.prints is None else len(manifest.prints),

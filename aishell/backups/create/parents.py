@@ -46,7 +46,7 @@ def parent_of(
             f"{entry.backup_id} is by {entry.method} of {entry.identity}: nothing can be made on it here", hint=hint
         )
     if not entry.verified:
-        raise BackupError(f"{entry.backup_id} is not verified: {entry.wrong or entry.rung}", hint=hint)
+        raise BackupError(f"{entry.backup_id} is not verified: {entry.wrong or entry.verification_level}", hint=hint)
     return entry, backup_store.chain(entry)[-1][1]
 
 

@@ -41,7 +41,7 @@ def require_safety(work: Work) -> None:
     entry = work.backup_store.catalog.find(name)
     if not entry.verified or entry.identity != work.server.identity:
         raise BackupError(
-            f"{name} is not a verified backup of this database: {entry.wrong or entry.rung}",
+            f"{name} is not a verified backup of this database: {entry.wrong or entry.verification_level}",
             hint=f"{anew(work)}, and makes another",
         )
 

@@ -84,8 +84,8 @@ def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dic
                 raise
         if compared is not None:
             work.backup_store.proven(entry.backup_id, COMPARED)
-        rung = work.backup_store.catalog.find(entry.backup_id).rung
-        return {"backup_id": entry.backup_id, "compared": compared or 0, "differences": [], "rung": rung}
+        level = work.backup_store.catalog.find(entry.backup_id).verification_level
+        return {"backup_id": entry.backup_id, "compared": compared or 0, "differences": [], "rung": level}
 
 
 def foresee(tool: Tool, params: Mapping[str, Any], context: Context) -> list[Statement]:

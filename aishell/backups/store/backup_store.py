@@ -7,7 +7,18 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from aishell.backups.store.catalog import VERIFICATION_LEVELS, WRITTEN, Catalog, CatalogEntry, CopyRead, Verification
+from aishell.backups.store.catalog import (
+    LEVEL_AT_KEY,
+    LEVEL_KEY,
+    VERIFICATION_LEVELS,
+    WRITTEN,
+    Catalog,
+    CatalogEntry,
+    CopyRead,
+    Verification,
+    as_fields,
+    as_keys,
+)
 from aishell.backups.store.manifest import FULL, BackupManifest
 from aishell.backups.store.repository import TRASH, Repository
 from aishell.errors import BackupError, NotAtHandError, StepError
@@ -96,7 +107,7 @@ class BackupStore:
     def _note(self, entry: CatalogEntry) -> None:
         if not entry.folder.is_dir():
             return  # there is nothing to note it beside
-        noted = {name: getattr(entry, name) for name in Verification.__dataclass_fields__}
+        noted = as_keys({name: getattr(entry, name) for name in Verification.__dataclass_fields__})
         read = {name: asdict(one) for name, one in entry.copies_read.items()}
         known = {"copies": list(entry.copies), "copies_read": read, "digest": entry.digest}
         self.repository.stand(entry.folder, {**noted, **known})
@@ -109,18 +120,18 @@ class BackupStore:
         noted = self.repository.standing(folder)
         if noted is None:
             return None
-        if noted.get("digest") != manifest.digest or noted.get("rung") not in VERIFICATION_LEVELS:
+        if noted.get("digest") != manifest.digest or noted.get(LEVEL_KEY) not in VERIFICATION_LEVELS:
             return Verification(WRITTEN, pinned=bool(noted.get("pinned")))
-        known = {name: noted.get(name) for name in ("rung_at", "compared_at", "problem", "differs")}
+        known = {name: noted.get(name) for name in (LEVEL_AT_KEY, "compared_at", "problem", "differs")}
         texts = {name: value if isinstance(value, str) else None for name, value in known.items()}
         copies = noted.get("copies")
         places = tuple(map(str, copies)) if isinstance(copies, list) else ()
         pinned, read = bool(noted.get("pinned")), _copies_read(noted.get("copies_read"))
-        return Verification(str(noted["rung"]), **texts, pinned=pinned, copies=places, copies_read=read)
+        return Verification(str(noted[LEVEL_KEY]), **as_fields(texts), pinned=pinned, copies=places, copies_read=read)
 
-    def proven(self, backup_id: str, rung: str) -> CatalogEntry:
-        """A backup that was found sound as far as `rung`; what it rests on was read with it."""
-        self.catalog.proven(backup_id, rung)
+    def proven(self, backup_id: str, level: str) -> CatalogEntry:
+        """A backup that was found sound as far as `level`; what it rests on was read with it."""
+        self.catalog.proven(backup_id, level)
         return self.catalog.find(backup_id)
 
     def newest(self, target: str, identity: str, *, kind: str | None = None) -> CatalogEntry | None:

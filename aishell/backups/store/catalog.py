@@ -19,6 +19,20 @@ from aishell.state.store import Store
 VERIFICATION_LEVELS = ("written", "checksummed", "readable", "restored-and-compared")
 WRITTEN, CHECKSUMMED, VERIFIED, COMPARED = VERIFICATION_LEVELS
 GONE = "its folder is not there"
+#: The verification level and its moment, as the catalog, the note beside a manifest and JSON have always called them.
+LEVEL_KEY, LEVEL_AT_KEY = "rung", "rung_at"
+_KEYS = {"verification_level": LEVEL_KEY, "verification_level_at": LEVEL_AT_KEY}
+_FIELDS = {key: name for name, key in _KEYS.items()}
+
+
+def as_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a `CatalogEntry` by the names they have where they are kept."""
+    return {_KEYS.get(name, name): value for name, value in values.items()}
+
+
+def as_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was kept, by the names of the fields of a `CatalogEntry`."""
+    return {_FIELDS.get(name, name): value for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -33,8 +47,8 @@ class CopyRead:
 class Verification:
     """How far a backup was proven, and what is kept of it beside the manifest (see `CatalogEntry`)."""
 
-    rung: str = WRITTEN
-    rung_at: str | None = None
+    verification_level: str = WRITTEN
+    verification_level_at: str | None = None
     compared_at: str | None = None
     problem: str | None = None
     differs: str | None = None
@@ -68,8 +82,8 @@ class CatalogEntry:
     source_bytes: int | None
     run_id: str
     digest: str
-    rung: str
-    rung_at: str
+    verification_level: str
+    verification_level_at: str
     compared_at: str | None = None
     problem: str | None = None
     pinned: bool = False
@@ -80,7 +94,9 @@ class CatalogEntry:
     @property
     def readable(self) -> bool:
         """Whether it was checksummed and fully read, and no damage was found since."""
-        return self.problem is None and VERIFICATION_LEVELS.index(self.rung) >= VERIFICATION_LEVELS.index(VERIFIED)
+        return self.problem is None and VERIFICATION_LEVELS.index(self.verification_level) >= VERIFICATION_LEVELS.index(
+            VERIFIED
+        )
 
     @property
     def verified(self) -> bool:
@@ -132,7 +148,7 @@ class Catalog:
         manifest: BackupManifest,
         folder: Path,
         *,
-        rung: str = CHECKSUMMED,
+        verification_level: str = CHECKSUMMED,
         pinned: bool = False,
         standing: Verification | None = None,
     ) -> CatalogEntry:
@@ -140,7 +156,7 @@ class Catalog:
 
         `standing`: what was noted of it beside its manifest, for a catalog that is made again.
         """
-        known = standing or Verification(rung=rung, pinned=pinned)
+        known = standing or Verification(verification_level, pinned=pinned)
         values = {
             "backup_id": manifest.backup_id,
             "target": manifest.target,
@@ -157,8 +173,8 @@ class Catalog:
             "source_bytes": manifest.source_bytes,
             "run_id": manifest.run_id,
             "digest": manifest.digest,
-            "rung": known.rung,
-            "rung_at": known.rung_at or now(),
+            LEVEL_KEY: known.verification_level,
+            LEVEL_AT_KEY: known.verification_level_at or now(),
             "compared_at": known.compared_at,
             "problem": known.problem,
             "differs": known.differs,
@@ -197,22 +213,22 @@ class Catalog:
                 return entry
         raise UnknownNameError("backup", str(folder), (str(entry.folder) for entry in entries))
 
-    def proven(self, backup_id: str, rung: str) -> None:
-        """It was looked at and is sound as far as `rung`; a higher rung that it had stays: it is what it was then.
+    def proven(self, backup_id: str, level: str) -> None:
+        """It was looked at and is sound as far as `level`; a higher level that it had stays: it is what it was then.
 
         That it reads whole does not tell that it comes back as it was: only another restore does.
         """
-        highest = max(self.find(backup_id).rung, rung, key=VERIFICATION_LEVELS.index)
-        compared = {"compared_at": now(), "differs": None} if rung == COMPARED else {}
-        self._looked(backup_id, rung=highest, rung_at=now(), problem=None, **compared)
+        highest = max(self.find(backup_id).verification_level, level, key=VERIFICATION_LEVELS.index)
+        compared = {"compared_at": now(), "differs": None} if level == COMPARED else {}
+        self._looked(backup_id, verification_level=highest, verification_level_at=now(), problem=None, **compared)
 
     def failed(self, backup_id: str, problem: str) -> None:
         """It was looked at and is not sound: it counts for nothing until it is looked at again."""
-        self._looked(backup_id, rung_at=now(), problem=problem)
+        self._looked(backup_id, verification_level_at=now(), problem=problem)
 
     def differed(self, backup_id: str, how: str) -> None:
         """It reads whole, and does not come back as it was: it counts for nothing until a restore of it was compared."""
-        self._looked(backup_id, rung_at=now(), differs=how)
+        self._looked(backup_id, verification_level_at=now(), differs=how)
 
     def pin(self, backup_id: str, pinned: bool) -> None:
         """Whether retention has to leave it alone."""
@@ -250,7 +266,7 @@ class Catalog:
 
     def _change(self, backup_id: str, **values: Any) -> None:
         with self.store.write() as connection:
-            connection.update("backups", "backup_id = :name", {"name": backup_id}, values)
+            connection.update("backups", "backup_id = :name", {"name": backup_id}, as_keys(values))
         self.note(backup_id)
 
     def _entry(self, row: Record) -> CatalogEntry:
@@ -260,7 +276,7 @@ class Catalog:
             "copies": tuple(json.loads(row["copies"])),
             "copies_read": {name: CopyRead(**one) for name, one in json.loads(row["copies_read"]).items()},
         }
-        return CatalogEntry(**{**dict(row), **known})
+        return CatalogEntry(**as_fields({**dict(row), **known}))
 
 
 def _packed(read: Mapping[str, CopyRead]) -> str:

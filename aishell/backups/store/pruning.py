@@ -13,7 +13,7 @@ from typing import Any
 from aishell.backups.create.making import Work
 from aishell.backups.methods import ELSEWHERE, method_of
 from aishell.backups.store.backup_store import BackupStore, store_of
-from aishell.backups.store.catalog import GONE, CatalogEntry
+from aishell.backups.store.catalog import GONE, CatalogEntry, as_keys
 from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.store.repository import TRASH
 from aishell.backups.store.retention import Kept, RetentionDecision, RetentionRules, decide
@@ -152,8 +152,8 @@ def find_last(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     entry = store_of(context).newest(context.target, identity, kind=params.get("kind"))
     if entry is None:
         return {"backup": None}
-    shown = ("backup_id", "kind", "method", "started_at", "bytes", "rung", "parent", "path")
-    return {"backup": {name: getattr(entry, name) for name in shown}}
+    shown = ("backup_id", "kind", "method", "started_at", "bytes", "verification_level", "parent", "path")
+    return {"backup": as_keys({name: getattr(entry, name) for name in shown})}
 
 
 def _release(backup_store: BackupStore, folder: Path, work_of: WorkOf, *, look_only: bool) -> None:

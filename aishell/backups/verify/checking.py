@@ -96,7 +96,13 @@ def validate(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[st
         )
         check(work, entry)
         entry = work.backup_store.catalog.find(entry.backup_id)
-    return {"backup_id": entry.backup_id, "backup_path": entry.path, "valid": True, "rung": entry.rung, "problems": []}
+    return {
+        "backup_id": entry.backup_id,
+        "backup_path": entry.path,
+        "valid": True,
+        "rung": entry.verification_level,
+        "problems": [],
+    }
 
 
 @contextmanager

@@ -12,7 +12,13 @@ from tests.unit.backups.made import manifest
 def entry(day: int, compared: str | None = None, **facts: Any) -> CatalogEntry:
     made = manifest(f"202611{day:02}T031500Z-full-1a2b3c4d-backup")
     given = {name: getattr(made, name) for name in CatalogEntry.__dataclass_fields__ if hasattr(made, name)}
-    known = {"path": "/", "rung": "readable", "rung_at": made.finished_at, "compared_at": compared, "pinned": False}
+    known = {
+        "path": "/",
+        "verification_level": "readable",
+        "verification_level_at": made.finished_at,
+        "compared_at": compared,
+        "pinned": False,
+    }
     return CatalogEntry(**{**given, "copies": (), **known, **facts})
 
 
