@@ -318,7 +318,7 @@ def _backups(found: Samples, site: SiteFiles, targets: list[str], at: datetime) 
         found.set("aishell_backup_verified_age_seconds", float("inf"), target=target)
     entries = [entry for entry in site.backup_store.entries() if not entry.replaced]
     for entry in entries:  # the oldest first
-        level = 0 if entry.wrong else VERIFICATION_LEVELS.index(entry.rung)
+        level = 0 if entry.wrong else VERIFICATION_LEVELS.index(entry.verification_level)
         found.set("aishell_backup_verification_level", level, target=entry.target)
     for verified, name in ((False, "aishell_backup_age_seconds"), (True, "aishell_backup_verified_age_seconds")):
         for target, entry in newest(entries, verified=verified).items():

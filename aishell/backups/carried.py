@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aishell import locations
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 
 #: How every kind of backup is restored without aishell, and the script that puts those of SQLite together.
 PAGE, SCRIPT = "RESTORE.md", "restore-sqlite.py"
@@ -14,7 +14,7 @@ PAGE, SCRIPT = "RESTORE.md", "restore-sqlite.py"
 _SCRIPTS = {"sqlite": "sqlite/without_aishell.py"}
 
 
-def carried(manifest: Manifest) -> Iterator[tuple[str, str]]:
+def carried(manifest: BackupManifest) -> Iterator[tuple[str, str]]:
     """The names and texts, as of this release, of what a folder of backups needs for such a backup."""
     page = locations.built_in("docs") / "restore-without-aishell.md"
     yield PAGE, page.read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ from typing import Any
 
 from aishell.archives import shelf
 from aishell.backups.create.making import total
-from aishell.backups.store.backup_store import BackupStore, backup_store_of
+from aishell.backups.store.backup_store import BackupStore, store_of
 from aishell.backups.store.pruning import bury, without_programs
 from aishell.backups.store.repository import PARTIAL, TRASH, WORK, Repository, begun_by
 from aishell.clients.clients import end_leftover
@@ -62,7 +62,7 @@ def leftovers(backup_store: BackupStore, archives: Path, target: str | None = No
 
 def remove(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`remove_leftovers`. Raises BackupError, and removes nothing, where one of the paths is not to go."""
-    backup_store = backup_store_of(context)
+    backup_store = store_of(context)
     known = {one.name: one for one in leftovers(backup_store, context.archive_root, context.target)}
     chosen = []
     for name in params["paths"]:

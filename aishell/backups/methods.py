@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from aishell.backups.create.making import Work, Written
-from aishell.backups.store.manifest import Manifest, Print
+from aishell.backups.store.manifest import BackupManifest, Fingerprint
 from aishell.errors import BackupError
 
 #: Method, as manifests name it -> where its class is.
@@ -17,12 +17,12 @@ METHODS: Mapping[str, str] = {
     "sqlite": "aishell.backups.sqlite.copy:SQLiteCopy",
     "pg_dump": "aishell.backups.postgresql.dump:PgDump",
     "pg_basebackup": "aishell.backups.postgresql.basebackup:PgBasebackup",
-    "pgbackrest": "aishell.backups.pgbackrest.method:PgBackRest",
+    "pgbackrest": "aishell.backups.pgbackrest.method:PgBackRestMethod",
     "mariadb-dump": "aishell.backups.mariadb.dump:MariadbDump",
     "mariadb-backup": "aishell.backups.mariadb.physical:MariadbBackup",
 }
 #: A backup with what it rests on, the full one first.
-Chain = Sequence[tuple[Path, Manifest]]
+Chain = Sequence[tuple[Path, BackupManifest]]
 
 
 class Method(ABC):
@@ -52,7 +52,7 @@ class Method(ABC):
         raise BackupError(f"{self.name} makes no incremental backups", hint="make a full one")
 
     @abstractmethod
-    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+    def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
         """Read a backup from beginning to end. Raises BackupError when that cannot be done."""
 
     @abstractmethod
@@ -68,7 +68,7 @@ class Method(ABC):
         return None
 
     @abstractmethod
-    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         """The fingerprints of what was restored to a place; none where what it held nobody knew (see `proves`)."""
 
     def proves(self, work: Work, place: str) -> bool:
@@ -78,11 +78,11 @@ class Method(ABC):
         """
         return False
 
-    def comparable(self, work: Work, prints: Sequence[Print]) -> Sequence[Print]:
+    def comparable(self, work: Work, prints: Sequence[Fingerprint]) -> Sequence[Fingerprint]:
         """Those of a backup's prints that a restore with the rights of `work` brings back: all, unless a method knows better."""
         return prints
 
-    def notes(self, place: str, manifest: Manifest) -> Sequence[str]:
+    def notes(self, place: str, manifest: BackupManifest) -> Sequence[str]:
         """What is to be done with what was restored, where that is not a database yet."""
         return ()
 
@@ -90,7 +90,7 @@ class Method(ABC):
     def drop(self, work: Work, place: str) -> None:
         """Take away what was restored for a comparison."""
 
-    def release(self, work: Work, manifest: Manifest, *, look_only: bool) -> None:
+    def release(self, work: Work, manifest: BackupManifest, *, look_only: bool) -> None:
         """Take away what lies outside a backup's folder, once that has lost its name; `look_only`: only see whether it may go.
 
         Raises BackupError where it has to stay. What is gone already is no error.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aishell.backups.store.backup_store import backup_store_of
-from aishell.backups.store.catalog import Entry
+from aishell.backups.store.backup_store import store_of
+from aishell.backups.store.catalog import CatalogEntry
 from aishell.commands import command
 from aishell.errors import BackupError
 from aishell.models import Server
@@ -17,7 +17,7 @@ from aishell.state.history import last_tries
 
 def find_unproven(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`find_unproven_backup`: the one whose last restore test is the longest ago. Raises BackupError where there is none."""
-    backup_store, server = backup_store_of(context), context.facts.get("server")
+    backup_store, server = store_of(context), context.facts.get("server")
     identity = server.identity if isinstance(server, Server) else ""
     there = backup_store.entries(context.target)
     chosen = longest_unproven(there, identity, last_tries(backup_store.store(), context.target) if there else {})
@@ -35,7 +35,7 @@ def find_unproven(params: Mapping[str, Any], context: Context) -> dict[str, Any]
     }
 
 
-def longest_unproven(entries: Sequence[Entry], identity: str, tried: Mapping[str, str]) -> Entry | None:
+def longest_unproven(entries: Sequence[CatalogEntry], identity: str, tried: Mapping[str, str]) -> CatalogEntry | None:
     """Of the backups of this database that may come back, one that never was restored, the oldest first; else the longest ago.
 
     `tried`: when a restore test of a backup last ended well. One without fingerprints proves nothing then; it has had its turn.
@@ -45,7 +45,7 @@ def longest_unproven(entries: Sequence[Entry], identity: str, tried: Mapping[str
     return min(found, key=lambda one: (last[one.backup_id], one.started_at), default=None)
 
 
-def reason(entry: Entry) -> str:
+def reason(entry: CatalogEntry) -> str:
     """Why it was chosen, in words."""
     if entry.compared_at is None:
         return f"made {at(entry.started_at)}, never restored and compared"

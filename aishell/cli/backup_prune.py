@@ -17,8 +17,8 @@ from aishell.engines import profile
 from aishell.errors import UsageError
 
 if TYPE_CHECKING:
-    from aishell.backups.store.catalog import Entry
-    from aishell.backups.store.retention import Decision, Rules
+    from aishell.backups.store.catalog import CatalogEntry
+    from aishell.backups.store.retention import RetentionDecision, RetentionRules
     from aishell.site import Site
 
 
@@ -76,7 +76,7 @@ def prune(
     _tell(found, entries, left, removed, dry_run=dry_run, output=output)
 
 
-def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[Rules, Mapping[str, Any]]:
+def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[RetentionRules, Mapping[str, Any]]:
     """The rules that are configured, or given instead of those. Raises UsageError where there is none."""
     from aishell.backups.store.pruning import rules_of
     from aishell.cli.keeping import keeper
@@ -93,14 +93,14 @@ def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[Rules, Mapping[str, Any]
     return rules, given
 
 
-def _remove(site: Site, going: Sequence[Entry], rules: Rules, *, despite_failure: bool) -> list[str]:
+def _remove(site: Site, going: Sequence[CatalogEntry], rules: RetentionRules, *, despite_failure: bool) -> list[str]:
     """Remove what was shown and may still go, with the targets' locks held: nobody builds on one meanwhile."""
     from aishell.backups.store.pruning import decisions, finish, remove
     from aishell.cli.keeping import keeper
     from aishell.execution.locking import holding_files, target_file
     from aishell.state.runs import who
 
-    def told(entry: Entry) -> None:
+    def told(entry: CatalogEntry) -> None:
         site.runs.event("backup_removed", {"backup_id": entry.backup_id, "path": entry.path, "by": who()})
 
     shown, removed, mark = {entry.backup_id for entry in going}, [], uuid.uuid4().hex
@@ -119,7 +119,7 @@ def _remove(site: Site, going: Sequence[Entry], rules: Rules, *, despite_failure
     return removed
 
 
-def _file(entry: Entry) -> Path | None:
+def _file(entry: CatalogEntry) -> Path | None:
     """The SQLite file beside which a run of its target would hold its lock; None where there is no such place any more."""
     path = Path(entry.database)
     return path if profile(entry.engine).is_file and path.is_absolute() and path.parent.is_dir() else None
@@ -157,7 +157,10 @@ def _clear(site: Site, row: dict[str, Any]) -> None:
 
 
 def _show(
-    found: Sequence[Decision], entries: Mapping[str, Entry], left: Sequence[Mapping[str, Any]], site: Site
+    found: Sequence[RetentionDecision],
+    entries: Mapping[str, CatalogEntry],
+    left: Sequence[Mapping[str, Any]],
+    site: Site,
 ) -> None:
     """The table of what stays and what goes, with the reason of each."""
     from aishell.cli.listing import show_rows
@@ -178,15 +181,15 @@ def _show(
         say(printable(f"unfinished: {row['path']}: {row['kept'] or 'goes'}"))
 
 
-def _why(decision: Decision) -> str:
+def _why(decision: RetentionDecision) -> str:
     from aishell.backups.store.pruning import reasons
 
     return "; ".join(reasons(decision))
 
 
 def _tell(
-    found: Sequence[Decision],
-    entries: Mapping[str, Entry],
+    found: Sequence[RetentionDecision],
+    entries: Mapping[str, CatalogEntry],
     left: Sequence[Mapping[str, Any]],
     removed: Sequence[str],
     *,

@@ -19,8 +19,8 @@ from aishell.errors import BackupError, ParameterError, TargetUnavailableError, 
 from aishell.moments import at
 
 if TYPE_CHECKING:
-    from aishell.backups.store.catalog import Entry
-    from aishell.backups.store.manifest import Manifest
+    from aishell.backups.store.catalog import CatalogEntry
+    from aishell.backups.store.manifest import BackupManifest
     from aishell.site import Site
 
 #: Bytes of a database's name that a generated one begins with; servers take 63 or 64, `_restored_` and the time take 29.
@@ -102,8 +102,8 @@ def restore(
         "backup": entry.backup_id,
         "place": _place(site, entry, place),
         "manifest": of_chain(chain) if chain else manifest.summary(),
-        "rung": _told(entry),
-        "rung_at": entry.rung_at,
+        "rung": _proof_text(entry),
+        "rung_at": entry.verification_level_at,
         "compare": not no_compare,
     }
     if point_in_time is not None:
@@ -129,7 +129,7 @@ def restore(
     ctx.exit(_by_hand(site, entry, inputs, yes=options["yes"], output=options["output"]))
 
 
-def _chain(site: Site, entry: Entry) -> list[Manifest]:
+def _chain(site: Site, entry: CatalogEntry) -> list[BackupManifest]:
     """The manifests of all that it rests on, and its own; none where one is missing or other, which the restore says then."""
     try:
         return [manifest for _, manifest in site.backup_store.chain(entry)]
@@ -137,14 +137,14 @@ def _chain(site: Site, entry: Entry) -> list[Manifest]:
         return []
 
 
-def _told(entry: Entry) -> str:
+def _proof_text(entry: CatalogEntry) -> str:
     """How far a backup was proven, in a word, or what is wrong with it."""
     if entry.problem is not None:
         return f"damaged: {entry.problem}"
-    return f"restore test failed: {entry.differs}" if entry.differs is not None else entry.rung
+    return f"restore test failed: {entry.differs}" if entry.differs is not None else entry.verification_level
 
 
-def _place(site: Site, entry: Entry, given: str | None, *, word: str = "restored") -> str:
+def _place(site: Site, entry: CatalogEntry, given: str | None, *, word: str = "restored") -> str:
     """Where to: as given, else a new name with this word in it. A path is made absolute, so that a resumed run means the same."""
     stamp = datetime.now(UTC)
     suffix = kind_of(entry.method).path_suffix
@@ -157,7 +157,7 @@ def _place(site: Site, entry: Entry, given: str | None, *, word: str = "restored
     return f"{name}_{word}_{stamp:%Y%m%d_%H%M%S}_{stamp.microsecond // 1000:03}"
 
 
-def _moment(site: Site, entry: Entry, manifest: Manifest, text: str) -> str:
+def _moment(site: Site, entry: CatalogEntry, manifest: BackupManifest, text: str) -> str:
     """A moment in UTC; one without a zone is meant in the target's. Raises UsageError for one the backup does not reach."""
     try:
         moment = datetime.fromisoformat(text)
@@ -179,7 +179,7 @@ def _moment(site: Site, entry: Entry, manifest: Manifest, text: str) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _by_hand(site: Site, entry: Entry, inputs: dict[str, Any], *, yes: bool, output: str) -> int:
+def _by_hand(site: Site, entry: CatalogEntry, inputs: dict[str, Any], *, yes: bool, output: str) -> int:
     """Without a run: the database that one would be about is gone, which is when a backup is needed."""
     from aishell.cli.console import write_json
     from aishell.cli.keeping import agree, keeper

@@ -14,7 +14,7 @@ from aishell.errors import AishellError, BackupError, DeniedError, NotAtHandErro
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from aishell.backups.store.catalog import Entry
+    from aishell.backups.store.catalog import CatalogEntry
     from aishell.services.offline_backups import Keeper
     from aishell.site import Site
 
@@ -67,7 +67,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, co
     ctx.exit(1 if any(not result["sound"] for result in results) else 0)
 
 
-def _verified(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[dict[str, Any]]:
+def _verified(keeper: Keeper, site: Site, chosen: Sequence[CatalogEntry]) -> Iterator[dict[str, Any]]:
     """What became of each. One that others rest on was read with them: so those come first, and it is not read twice."""
     from aishell.state.runs import who
 
@@ -94,13 +94,13 @@ def _verified(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[d
             "backup_id": entry.backup_id,
             "target": entry.target,
             "sound": sound,
-            "rung": known.rung,
+            "rung": known.verification_level,
             "problem": problem,
             "differs": known.differs,
         }
 
 
-def _copies(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[dict[str, Any]]:
+def _copies(keeper: Keeper, site: Site, chosen: Sequence[CatalogEntry]) -> Iterator[dict[str, Any]]:
     """What became of the copies of each that has any; `sound` is None where a place could not be looked at."""
     from aishell.state.runs import who
 
@@ -121,14 +121,14 @@ def _copies(keeper: Keeper, site: Site, chosen: Sequence[Entry]) -> Iterator[dic
             "backup_id": entry.backup_id,
             "target": entry.target,
             "sound": sound,
-            "rung": known.rung,
+            "rung": known.verification_level,
             "problem": problem,
             "differs": known.differs,
             "places": list(known.sound_copies),
         }
 
 
-def _look(keeper: Keeper, entry: Entry, tool: str = "validate_backup") -> None:
+def _look(keeper: Keeper, entry: CatalogEntry, tool: str = "validate_backup") -> None:
     from aishell.cli.output import Screen
 
     params, copies = {"backup_id": entry.backup_id}, tool == COPIES
@@ -142,5 +142,5 @@ def _look(keeper: Keeper, entry: Entry, tool: str = "validate_backup") -> None:
             keeper.call(tool, params, entry)
 
 
-def _chain(keeper: Keeper, entry: Entry) -> set[str]:
+def _chain(keeper: Keeper, entry: CatalogEntry) -> set[str]:
     return {manifest.backup_id for _, manifest in keeper.backup_store.chain(entry)}

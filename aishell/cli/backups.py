@@ -14,7 +14,7 @@ from aishell.errors import BackupError
 from aishell.moments import at
 
 if TYPE_CHECKING:
-    from aishell.backups.store.catalog import Entry
+    from aishell.backups.store.catalog import CatalogEntry
     from aishell.site import Site
 
 #: Columns of the list that a narrow terminal goes without, the first one first.
@@ -117,7 +117,7 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
         write_json(document)
         return
     title(f"{entry.backup_id}  {entry.kind} of {entry.target}")
-    proven = f"{_proven(entry)}, looked at {at(entry.rung_at)}"
+    proven = f"{_proven(entry)}, looked at {at(entry.verification_level_at)}"
     lines = {
         "database": f"{entry.database} ({entry.engine}, {entry.identity})",
         "taken": f"{at(entry.started_at)} to {at(entry.finished_at)}",
@@ -136,11 +136,11 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
         say(f"{'ran':<9} {printable(line)}")
 
 
-def _document(site: Site, entry: Entry) -> dict[str, Any]:
+def _document(site: Site, entry: CatalogEntry) -> dict[str, Any]:
     """The JSON of `show`: the catalog's, the manifest's, and how it hangs together with others."""
     document = _row(entry) | {"manifest": None, "commands": [], "rests_on": [], "basis_of": []}
     known = {one.backup_id: one for one in site.backup_store.entries()}
-    at: Entry | None = known.get(entry.parent or "")
+    at: CatalogEntry | None = known.get(entry.parent or "")
     while at is not None and at.backup_id not in document["rests_on"]:
         document["rests_on"].append(at.backup_id)
         at = known.get(at.parent or "")
@@ -232,14 +232,16 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
     ctx.exit(1 if told.damaged else 0)
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(entry: CatalogEntry) -> dict[str, Any]:
     """The JSON of a backup in the catalog."""
     from dataclasses import asdict
 
-    return asdict(entry) | {"problem": entry.wrong, "verified": entry.verified}
+    from aishell.backups.store.catalog import as_keys
+
+    return as_keys(asdict(entry)) | {"problem": entry.wrong, "verified": entry.verified}
 
 
-def _line(entry: Entry) -> dict[str, Any]:
+def _line(entry: CatalogEntry) -> dict[str, Any]:
     from aishell.reporting.units import size
 
     return {
@@ -254,7 +256,7 @@ def _line(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _copy(entry: Entry, place: str) -> str:
+def _copy(entry: CatalogEntry, place: str) -> str:
     """A second place, and how the copy there was when it was last read."""
     read = entry.copies_read.get(place)
     if read is None:
@@ -262,7 +264,7 @@ def _copy(entry: Entry, place: str) -> str:
     return f"{place} (DAMAGED: {read.problem})" if read.problem else f"{place} (read {at(read.at)})"
 
 
-def _proven(entry: Entry) -> str:
+def _proven(entry: CatalogEntry) -> str:
     if entry.problem or entry.differs:
         return f"DAMAGED: {entry.problem}" if entry.problem else f"RESTORE TEST FAILED: {entry.differs}"
-    return entry.rung.replace("-", " ")
+    return entry.verification_level.replace("-", " ")

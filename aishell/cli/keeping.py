@@ -10,7 +10,7 @@ from aishell.cli.streams import say
 from aishell.errors import DeniedError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from aishell.backups.store.catalog import Entry
+    from aishell.backups.store.catalog import CatalogEntry
     from aishell.services.offline_backups import Keeper
     from aishell.settings import Target
     from aishell.site import Site
@@ -36,7 +36,7 @@ def keeper(site: Site) -> Keeper:
     return Keeper(site.backup_store, site.registry, config, site.policy, level, known)
 
 
-def entries_of(site: Site, target: str | None) -> list[Entry]:
+def entries_of(site: Site, target: str | None) -> list[CatalogEntry]:
     """The backups of a target, or all. Raises UnknownNameError for a target that neither has one nor is configured."""
     entries = site.backup_store.entries()
     known = {entry.target for entry in entries} | set(site.settings.targets)

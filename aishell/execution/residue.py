@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aishell.backups.leftovers import fates_of, leftovers
 from aishell.backups.store.backup_store import BackupStore
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from aishell.commands import command
 from aishell.execution.target_context import INSPECTION, Job
 from aishell.models import Residue, Row, RunState
@@ -98,7 +98,7 @@ def _slots(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: Fate
     from aishell.backups.postgresql.wal import slot_name
 
     made = [manifest for _, manifest in backup_store.repository.all()]
-    whole = [one for one in made if isinstance(one, Manifest)]
+    whole = [one for one in made if isinstance(one, BackupManifest)]
     needed = {one.details.get("slot") for one in whole}
     root, identity = backup_store.repository.root, job.known_server().identity
     ours = {slot_name(identity, job.target.name, root), *(slot_name(one.identity, one.target, root) for one in whole)}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aishell.agents.base import Agent
 from aishell.backups.store.backup_store import BackupStore
-from aishell.backups.store.catalog import Entry
+from aishell.backups.store.catalog import CatalogEntry
 from aishell.databases.base import Database, SessionOptions, Statement
 from aishell.engines import profile
 from aishell.errors import PlanError, UnknownNameError, UsageError
@@ -70,7 +70,7 @@ class Job:
     inspector: Database | None = None  # the target through the role that may only look, where one is configured
     server: Server | None = None
     archives: Path | None = None  # the folder of archives
-    backups: object = None  # the backup store
+    backups: object = None  # the `BackupStore` that backups are kept in
     warnings: Sequence[str] = ()  # what every plan of it says
     rereading: Rereading = field(default_factory=Rereading)
     autonomy: Autonomy | None = None  # what was earned, where a rule of the policy asks for it
@@ -247,7 +247,7 @@ class Job:
         entry = self.newest_backup() if asks else None
         return None if entry is None else datetime.fromisoformat(entry.started_at)
 
-    def newest_backup(self) -> Entry | None:
+    def newest_backup(self) -> CatalogEntry | None:
         """The newest verified backup of this very database."""
         if not isinstance(self.backups, BackupStore):
             return None

@@ -29,7 +29,7 @@ from aishell.reporting import roles
 from aishell.reporting.units import duration, size
 
 if TYPE_CHECKING:
-    from aishell.backups.store.catalog import Entry
+    from aishell.backups.store.catalog import CatalogEntry
     from aishell.databases.tls import Encryption
 
 #: Programs whose version is not that of the server they came with.
@@ -337,7 +337,7 @@ def left(name: str, found: Sequence[Residue], *, whole: bool) -> Iterator[Findin
         yield Finding(OK, subject, "killed runs have left nothing")
 
 
-def backup(name: str, known: Sequence[Entry], now: datetime, *, identity: str | None = None) -> Finding:
+def backup(name: str, known: Sequence[CatalogEntry], now: datetime, *, identity: str | None = None) -> Finding:
     """The age of the last verified backup of a target; silence is an alarm. `known`: its backups, the oldest first.
 
     `identity`: the database that answers there now, where it was asked; a backup of another one is none of it. One that a restore
@@ -357,7 +357,7 @@ def backup(name: str, known: Sequence[Entry], now: datetime, *, identity: str | 
     last = good[-1]
     age = max(0.0, (now - datetime.fromisoformat(last.started_at)).total_seconds())
     old = duration(age) if age < 2 * DAY else f"{age / DAY:.0f} days"
-    text = f"{old} old, {last.rung.replace('-', ' ')}: {last.backup_id}"
+    text = f"{old} old, {last.verification_level.replace('-', ' ')}: {last.backup_id}"
     if mine[-1] is not last:
         replaced = "it is of what a restore in place was to replace" if mine[-1].verified else "it was not verified"
         bad = mine[-1].wrong or replaced

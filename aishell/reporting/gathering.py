@@ -34,7 +34,7 @@ from aishell.state import nights
 from aishell.state.backlog import Backlog
 
 if TYPE_CHECKING:
-    from aishell.backups.store.catalog import Entry
+    from aishell.backups.store.catalog import CatalogEntry
     from aishell.state.connection import Record
     from aishell.state.store import Store
 
@@ -54,7 +54,7 @@ def gather_night(
     until: datetime,
     *,
     targets: Iterable[str],
-    backups: Sequence[Entry],
+    backups: Sequence[CatalogEntry],
     running: Callable[[str], bool],
     further: Iterable[Need] = (),
     site: str = "",
@@ -251,7 +251,7 @@ def _backlog(store: Store, since: str) -> Iterator[BacklogTold]:
         )
 
 
-def _backup(name: str, entries: Sequence[Entry], until: datetime) -> BackupTold:
+def _backup(name: str, entries: Sequence[CatalogEntry], until: datetime) -> BackupTold:
     """The newest backup of a target that counts, with the judgement of `doctor`."""
     from aishell.models import OK
     from aishell.reporting.diagnosis import backup
@@ -262,7 +262,7 @@ def _backup(name: str, entries: Sequence[Entry], until: datetime) -> BackupTold:
         return BackupTold(name, False, found.text)
     last = good[-1]
     age = max(0.0, (until - datetime.fromisoformat(last.started_at)).total_seconds())
-    known = {"backup_id": last.backup_id, "rung": last.rung, "started_at": last.started_at}
+    known = {"backup_id": last.backup_id, "rung": last.verification_level, "started_at": last.started_at}
     return BackupTold(name, found.level == OK, found.text, **known, age=age, bytes=last.bytes)
 
 

@@ -89,7 +89,7 @@ class Context:
     others_ran: Callable[[], bool] = lambda: False  # whether another run of the target began since this one did
     waiters_seen: Callable[[], bool] = lambda: False  # whether somebody waited for our last batches
     archives: Path | None = None  # the folder that archives may be written to
-    backups: object = None  # what tools that make or restore backups keep them in (a BackupStore)
+    backups: object = None  # what tools that make or restore backups keep them in (`backups.store.backup_store`)
     holders: Callable[[Mapping[str, Any]], str] = lambda names: ""  # who has locks on the table they name
     backlog: Callable[[], str] = lambda: ""  # whether what windows left undone grows or shrinks, for a report
     rest: Callable[[float], object] = time.sleep  # between two batches; an interrupt ends it

@@ -13,8 +13,8 @@ from typing import Any
 from aishell.backups.create.making import Work
 from aishell.backups.leftovers import BY_HAND
 from aishell.backups.store.backup_store import BackupStore
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.verify.checking import working
 from aishell.databases.base import Database, Session, SessionOptions, TargetLock
 from aishell.databases.connections import Credentials
@@ -71,34 +71,34 @@ class Keeper:
     level: str
     target: Callable[[str], Target]
 
-    def judge(self, name: str, params: Mapping[str, Any], entry: Entry) -> tuple[Tool, Verdict]:
+    def judge(self, name: str, params: Mapping[str, Any], entry: CatalogEntry) -> tuple[Tool, Verdict]:
         """A tool for the backup's engine, and what the gates say of calling it.
 
         Raises BackupError for a backup whose manifest is damaged, UsageError for parameters that the tool does not take.
         """
         return self._judged(name, params, entry, _server(self.backup_store.manifest(entry)))
 
-    def judge_removal(self, entry: Entry, retention: Mapping[str, Any]) -> Verdict:
+    def judge_removal(self, entry: CatalogEntry, retention: Mapping[str, Any]) -> Verdict:
         """What the gates say of removing backups of the target that one is of; its manifest may be damaged."""
         return self._judged("cleanup_old_backups", {"retention": dict(retention)}, entry, _known(entry))[1]
 
-    def judge_copies(self, params: Mapping[str, Any], entry: Entry) -> Verdict:
+    def judge_copies(self, params: Mapping[str, Any], entry: CatalogEntry) -> Verdict:
         """What the gates say of reading the copies of a backup, of which nothing else may be left."""
         return self._judged("verify_copies", params, entry, _known(entry))[1]
 
-    def read_copies(self, params: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+    def read_copies(self, params: Mapping[str, Any], entry: CatalogEntry) -> dict[str, Any]:
         """Read them. Raises BackupError where one is damaged."""
         server = _known(entry)
         tool = self.registry(entry.engine).pick("verify_copies", server)
         return dispatch.run(tool, tool.prepare(params), None, self._context(server, entry.target)).output
 
-    def call(self, name: str, params: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+    def call(self, name: str, params: Mapping[str, Any], entry: CatalogEntry) -> dict[str, Any]:
         """Call a tool that asks nothing of the database. Raises BackupError, among others."""
         server = _server(self.backup_store.manifest(entry))
         tool = self.registry(entry.engine).pick(name, server)
         return dispatch.run(tool, tool.prepare(params), None, self._context(server, entry.target)).output
 
-    def removing(self, manifest: Manifest) -> AbstractContextManager[Work]:
+    def removing(self, manifest: BackupManifest) -> AbstractContextManager[Work]:
         """What it takes to run the programs of the tool that removes backups, of a manifest's engine."""
         server = _server(manifest)
         tool = self.registry(manifest.engine).pick("cleanup_old_backups", server)
@@ -117,7 +117,9 @@ class Keeper:
             backups=self.backup_store,
         )
 
-    def _judged(self, name: str, params: Mapping[str, Any], entry: Entry, server: Server) -> tuple[Tool, Verdict]:
+    def _judged(
+        self, name: str, params: Mapping[str, Any], entry: CatalogEntry, server: Server
+    ) -> tuple[Tool, Verdict]:
         tool, target = self.registry(entry.engine).pick(name, server), self.target(entry.target)
         step = Step("by_hand", tool.name, tool.prepare(params), estimate=Estimate(0.0, None, "not estimated"))
         seen = constraints.Context(tool, target, server, now=datetime.now(target.zone))
@@ -129,12 +131,12 @@ class Keeper:
         )
 
 
-def _server(manifest: Manifest) -> Server:
+def _server(manifest: BackupManifest) -> Server:
     """The server of a backup, as that tells it."""
     version = tuple(int(part) for part in manifest.server_version.split("."))
     return Server(manifest.engine, manifest.product, version, manifest.database, manifest.identity)
 
 
-def _known(entry: Entry) -> Server:
+def _known(entry: CatalogEntry) -> Server:
     """The same as far as the catalog knows it, of a backup whose manifest may be damaged or gone."""
     return Server(entry.engine, entry.engine, (), entry.database, entry.identity)

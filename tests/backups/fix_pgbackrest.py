@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from tests.backups.fix_physical import FILL
 from tests.backups.physical import Physical
 from tests.postgresql import PostgresqlServer
@@ -78,13 +78,13 @@ class Rested(Physical):
         assert isinstance(self.database.server, ArchivingServer)
         return self.database.server
 
-    def full(self, **params: Any) -> Manifest:
+    def full(self, **params: Any) -> BackupManifest:
         return self._verified(self.call("backup_pgbackrest", **{**self.reach, **params}))
 
-    def increment(self, **params: Any) -> Manifest:
+    def increment(self, **params: Any) -> BackupManifest:
         return self.full(type="incr", **params)
 
-    def of(self, manifest: Manifest) -> Path:
+    def of(self, manifest: BackupManifest) -> Path:
         """Where its set lies in the repository."""
         return self.archiving.repository / "backup" / "main" / str(manifest.position["label"])
 

@@ -14,8 +14,8 @@ from aishell.backups.create.making import Work
 from aishell.backups.postgresql.dump import PgDump
 from aishell.backups.restore.restore import differences
 from aishell.backups.store.backup_store import BackupStore
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import Manifest, Print
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import BackupManifest, Fingerprint
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import parse_url
 from aishell.databases.opening import open_database
@@ -148,12 +148,12 @@ class Tried:
         tool = registry().pick(name, context.facts["server"])
         return dispatch.run(tool, tool.prepare(params), None, context).output
 
-    def backed_up(self, **params: Any) -> Entry:
+    def backed_up(self, **params: Any) -> CatalogEntry:
         made = self.call("backup_database_full", **params)
         self.call("validate_backup", backup_id=made["backup_id"])
         return self.backup_store.catalog.find(made["backup_id"])
 
-    def manifest(self, entry: Entry) -> Manifest:
+    def manifest(self, entry: CatalogEntry) -> BackupManifest:
         return self.backup_store.repository.manifest(entry.folder)
 
     def work(self) -> Work:
@@ -162,15 +162,15 @@ class Tried:
         tool = registry().pick("restore_test", context.facts["server"])
         return Work(tool, tool.prepare({"backup_id": "none"}), context, self.home)
 
-    def prints(self, place: str) -> tuple[Print, ...]:
+    def prints(self, place: str) -> tuple[Fingerprint, ...]:
         return PgDump().prints(self.work(), place)
 
-    def differences(self, entry: Entry, place: str) -> list[str]:
+    def differences(self, entry: CatalogEntry, place: str) -> list[str]:
         """What is other in a database than the backup saw it."""
         return differences(self.manifest(entry).prints or (), self.prints(place))
 
     @contextmanager
-    def restored(self, entry: Entry, place: str, **params: Any) -> Iterator[PostgresqlDatabase]:
+    def restored(self, entry: CatalogEntry, place: str, **params: Any) -> Iterator[PostgresqlDatabase]:
         self.call("restore_backup", backup_id=entry.backup_id, place=place, **params)
         database = self.db.server.database(place)
         try:

@@ -15,8 +15,8 @@ import zstandard
 
 from aishell.backups.create.making import Work
 from aishell.backups.mariadb.prepared import STREAM
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import BackupManifest
 from aishell.databases.base import SessionOptions
 from aishell.running import dispatch
 from aishell.running.context import Context
@@ -87,13 +87,13 @@ class Physical(Tried):
         assert result.status == "done", result
         return result.output
 
-    def full(self, **params: Any) -> Entry:
+    def full(self, **params: Any) -> CatalogEntry:
         return self.verified(self.step("backup_cluster", **params))
 
-    def increment(self, **params: Any) -> Entry:
+    def increment(self, **params: Any) -> CatalogEntry:
         return self.verified(self.step("backup_database_incremental", **params))
 
-    def verified(self, made: dict[str, Any]) -> Entry:
+    def verified(self, made: dict[str, Any]) -> CatalogEntry:
         assert self.step("validate_backup", backup_id=made["backup_id"])["rung"] == "readable"
         return self.site.backup_store.catalog.find(made["backup_id"])
 
@@ -104,7 +104,7 @@ class Physical(Tried):
         return Work(tool, {}, context, self.home)
 
     @contextmanager
-    def restored_server(self, entry: Entry) -> Iterator[MariadbDatabase]:
+    def restored_server(self, entry: CatalogEntry) -> Iterator[MariadbDatabase]:
         """The same database on a server on what was restored."""
         server = Restored(self.db.server)
         try:
@@ -116,7 +116,7 @@ class Physical(Tried):
         finally:
             server.remove()
 
-    def repacked(self, entry: Entry, damage: Callable[[Path], None]) -> Manifest:
+    def repacked(self, entry: CatalogEntry, damage: Callable[[Path], None]) -> BackupManifest:
         """As when a disk damaged it while it was made: what is written of it is right of the damage."""
         manifest, stream, files = self.manifest(entry), entry.folder / STREAM, self.home / "files"
         files.mkdir()

@@ -16,8 +16,8 @@ import pymysql
 from aishell.backups.create.making import Work
 from aishell.backups.mariadb.dump import MariadbDump
 from aishell.backups.restore.restore import differences
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import Manifest, Print
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import BackupManifest, Fingerprint
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import parse_url
 from aishell.databases.opening import open_database
@@ -308,12 +308,12 @@ class Tried:
         tool = registry().pick(name, context.facts["server"])
         return dispatch.run(tool, tool.prepare(params), None, context).output
 
-    def backed_up(self, kind: str = "full", **params: Any) -> Entry:
+    def backed_up(self, kind: str = "full", **params: Any) -> CatalogEntry:
         made = self.call(f"backup_database_{kind}", **params)
         self.call("validate_backup", backup_id=made["backup_id"])
         return self.site.backup_store.catalog.find(made["backup_id"])
 
-    def manifest(self, entry: Entry) -> Manifest:
+    def manifest(self, entry: CatalogEntry) -> BackupManifest:
         return self.site.backup_store.repository.manifest(entry.folder)
 
     def work(self) -> Work:
@@ -321,14 +321,14 @@ class Tried:
         tool = registry().pick("restore_test", context.facts["server"])
         return Work(tool, tool.prepare({"backup_id": "none"}), context, self.home)
 
-    def prints(self, place: str) -> tuple[Print, ...]:
+    def prints(self, place: str) -> tuple[Fingerprint, ...]:
         return MariadbDump().prints(self.work(), place)
 
-    def differences(self, entry: Entry, place: str) -> list[str]:
+    def differences(self, entry: CatalogEntry, place: str) -> list[str]:
         """What is other in a database than the backup saw it."""
         return differences(self.manifest(entry).prints or (), self.prints(place))
 
-    def restored(self, entry: Entry, place: str, **params: Any) -> MariadbDatabase:
+    def restored(self, entry: CatalogEntry, place: str, **params: Any) -> MariadbDatabase:
         self.call("restore_backup", backup_id=entry.backup_id, place=place, **params)
         return self.db.server.database(place)
 

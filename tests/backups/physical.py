@@ -13,7 +13,7 @@ from typing import Any
 from psycopg import sql
 
 from aishell.backups.store.backup_store import BackupStore
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.store.repository import Repository
 from aishell.databases.base import SessionOptions
 from aishell.databases.connections import parse_url
@@ -101,17 +101,17 @@ class Physical:
         assert result.status == "done", result
         return result.output
 
-    def full(self, **params: Any) -> Manifest:
+    def full(self, **params: Any) -> BackupManifest:
         return self._verified(self.call("backup_cluster", **params))
 
-    def increment(self, **params: Any) -> Manifest:
+    def increment(self, **params: Any) -> BackupManifest:
         return self._verified(self.call("backup_database_incremental", **params))
 
-    def _verified(self, made: dict[str, Any]) -> Manifest:
+    def _verified(self, made: dict[str, Any]) -> BackupManifest:
         assert self.call("validate_backup", backup_id=made["backup_id"])["rung"] == "readable"
         return self.backup_store.repository.manifest(Path(made["backup_path"]))
 
-    def folder(self, manifest: Manifest) -> Path:
+    def folder(self, manifest: BackupManifest) -> Path:
         return self.backup_store.catalog.find(manifest.backup_id).folder
 
     def hashes(self) -> dict[str, str]:
@@ -122,7 +122,7 @@ class Physical:
         return [(slot, lsn) for slot, lsn in rows]
 
     @contextmanager
-    def restored(self, manifest: Manifest, **params: Any) -> Iterator[PostgresqlDatabase]:
+    def restored(self, manifest: BackupManifest, **params: Any) -> Iterator[PostgresqlDatabase]:
         """A server on what was restored; its hashes are those of the backup's moment, if all is well."""
         server = Restored(self.database.server)
         try:

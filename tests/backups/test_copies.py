@@ -16,7 +16,7 @@ from aishell.backups.carried import carried
 from aishell.backups.store.backup_store import BackupStore
 from aishell.backups.store.catalog import VERIFIED
 from aishell.backups.store.copies import Folder, ObjectStore, copy, place_of, verify
-from aishell.backups.store.manifest import FULL, Manifest
+from aishell.backups.store.manifest import FULL, BackupManifest
 from aishell.backups.store.repository import Repository
 from aishell.backups.verify.digests import files_of
 from aishell.databases.base import SessionOptions
@@ -34,14 +34,14 @@ def never() -> bool:
 
 
 @pytest.fixture
-def backup(tmp_path: Path) -> tuple[Path, Manifest]:
+def backup(tmp_path: Path) -> tuple[Path, BackupManifest]:
     """A published backup of two files."""
     repository = Repository(tmp_path / "here")
     partial = repository.begin(repository.folder("shop"), "20261121T000000Z-full-1a2b3c4d-backup")
     (partial / "dump").mkdir()
     (partial / "dump" / "toc.dat").write_bytes(b"x" * 3_000_000)
     (partial / "globals.sql").write_text("-- roles")
-    manifest = Manifest(
+    manifest = BackupManifest(
         backup_id=partial.name.removeprefix(".partial-"),
         kind=FULL,
         method="sqlite",
@@ -75,7 +75,7 @@ def test_a_copy_is_the_same(backup, place):
     assert {str(p.relative_to(arrived)) for p in arrived.rglob("*") if p.is_file()} == {
         "dump/toc.dat", "globals.sql", "manifest.json",
     }  # fmt: skip
-    assert Manifest.of((arrived / "manifest.json").read_text(), "there") == manifest
+    assert BackupManifest.of((arrived / "manifest.json").read_text(), "there") == manifest
     assert (arrived / "dump" / "toc.dat").read_bytes() == (folder / "dump" / "toc.dat").read_bytes()
     place_of(name).put(folder, manifest, never)  # again: it is there already
 
@@ -133,7 +133,7 @@ def test_backups_are_copied_with_what_they_rest_on(aishell: Aishell, sqlite: Sql
 
 @pytest.fixture
 def copied(backup, place, tmp_path: Path) -> Iterator[tuple[BackupStore, str, Path]]:
-    """A vault whose backup was copied, the name of the place, and where the copy is."""
+    """A backup store whose backup was copied, the name of the place, and where the copy is."""
     folder, manifest = backup
     name, there = place
     store = Store.open(tmp_path / "state.db")
@@ -169,7 +169,7 @@ def flip(path: Path) -> None:
 
 
 def reseal(folder: Path) -> None:
-    made = Manifest.of((folder / "manifest.json").read_text(), "there")
+    made = BackupManifest.of((folder / "manifest.json").read_text(), "there")
     (folder / "manifest.json").write_text(replace(made, database="another").text())
 
 

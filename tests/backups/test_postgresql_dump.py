@@ -23,7 +23,7 @@ pytestmark = pytest.mark.versions
 
 @pytest.fixture
 def tried(pg_current: PostgresqlDatabase, tmp_path: Path) -> Iterator[Tried]:
-    """The tools on one server: what differs between them is tested by the command line, and in `test_postgresql_prints`."""
+    """The tools on one server: what differs between them is tested by the command line, and in `test_postgresql_fingerprints`."""
     made = Tried(pg_current, tmp_path / "tried")
     yield made
     made.close()

@@ -14,7 +14,7 @@ import pytest
 from aishell.backups.create.making import Work
 from aishell.backups.postgresql.basebackup import PgBasebackup
 from aishell.backups.postgresql.wal import number_of
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.store.repository import Repository
 from aishell.errors import BackupError
 from tests.backups.fix_physical import both_kinds, of_wal
@@ -54,7 +54,7 @@ DAMAGE: dict[str, tuple[int, Find, Callable[[Path], None]]] = {
 
 
 @pytest.fixture
-def chain(physical: Physical) -> tuple[Physical, list[Path], Manifest]:
+def chain(physical: Physical) -> tuple[Physical, list[Path], BackupManifest]:
     """A full backup and an increment: the tools, their folders, and the last one's manifest."""
     first = physical.full(increments=physical.kind)
     change(physical, 0)
@@ -63,7 +63,7 @@ def chain(physical: Physical) -> tuple[Physical, list[Path], Manifest]:
 
 
 @both_kinds
-def test_damage_is_refused_and_named(chain: tuple[Physical, list[Path], Manifest], tmp_path: Path) -> None:
+def test_damage_is_refused_and_named(chain: tuple[Physical, list[Path], BackupManifest], tmp_path: Path) -> None:
     physical, folders, last = chain
     for name, (which, find, damage) in DAMAGE.items():
         if find is last_segment and physical.kind != "wal":
@@ -81,7 +81,7 @@ def test_damage_is_refused_and_named(chain: tuple[Physical, list[Path], Manifest
         assert physical.call("validate_backup", backup_id=last.backup_id)["valid"]
 
 
-def test_what_the_digests_are_right_of_is_read_all_the_same(chain: tuple[Physical, list[Path], Manifest]) -> None:
+def test_what_the_digests_are_right_of_is_read_all_the_same(chain: tuple[Physical, list[Path], BackupManifest]) -> None:
     """As when a disk damaged it while it was written: our own digests are those of the damage."""
     physical, folders, last = chain
     tool = physical.tool("validate_backup")

@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from aishell.backups.store.backup_store import BackupStore, backup_store_of
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import FULL, Manifest, Print
+from aishell.backups.store.backup_store import BackupStore, store_of
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import FULL, BackupManifest, Fingerprint
 from aishell.backups.store.repository import MANIFEST, PARTIAL
 from aishell.backups.verify.digests import files_of, parts
 from aishell.clients.clients import Clients, end_leftover
@@ -37,7 +37,7 @@ class Written:
     source_bytes: int | None = None
     position: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
-    prints: tuple[Print, ...] | None = None
+    prints: tuple[Fingerprint, ...] | None = None
 
 
 class Makes(Protocol):
@@ -47,7 +47,7 @@ class Makes(Protocol):
 
     def write(self, work: Work) -> Written: ...
     def increment(self, work: Work) -> Written: ...
-    def read(self, work: Work, folder: Path, manifest: Manifest) -> None: ...
+    def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None: ...
 
 
 @dataclass
@@ -58,11 +58,11 @@ class Work:
     params: Mapping[str, Any]
     context: Context
     folder: Path
-    parent: tuple[Entry, Manifest] | None = None
+    parent: tuple[CatalogEntry, BackupManifest] | None = None
 
     @cached_property
     def backup_store(self) -> BackupStore:
-        return backup_store_of(self.context)
+        return store_of(self.context)
 
     @cached_property
     def clients(self) -> Clients:
@@ -92,19 +92,19 @@ def make(
     method: Makes,
     *,
     kind: str = FULL,
-    parent: tuple[Entry, Manifest] | None = None,
+    parent: tuple[CatalogEntry, BackupManifest] | None = None,
     expected: int = 0,
 ) -> dict[str, Any]:
     """One backup by `method`, and what a step returns of it. `expected`: bytes it will take, as far as that is known.
 
     Raises BackupError, and whatever the method raises; of a backup that was not finished nothing stays.
     """
-    backup_store = backup_store_of(context)
+    backup_store = store_of(context)
     ending = f"{context.run_id[:8]}-{context.step_id}"
     home = backup_store.repository.folder(context.target, str(params.get("destination") or ""))
     finished = _earlier(home, ending)
     if finished is not None:
-        return _told(backup_store, finished, backup_store.repository.manifest(finished))
+        return _result_of(backup_store, finished, backup_store.repository.manifest(finished))
     started = now()
     backup_id = f"{started[:19].replace('-', '').replace(':', '')}Z-{kind}-{ending}"
     partial = backup_store.repository.begin(home, backup_id)
@@ -115,7 +115,7 @@ def make(
         details = dict(written.details) | ({"parent_digest": parent[1].digest} if parent else {})
         if backup_store.recipients:
             details["recipients"] = list(backup_store.recipients)
-        manifest = Manifest(
+        manifest = BackupManifest(
             backup_id=backup_id,
             kind=kind,
             method=method.name,
@@ -145,7 +145,7 @@ def make(
     except BaseException:
         backup_store.repository.discard(partial)
         raise
-    return _told(backup_store, folder, manifest)
+    return _result_of(backup_store, folder, manifest)
 
 
 def require(lack: Lack | None) -> None:
@@ -187,7 +187,7 @@ def _check_room(folder: Path, expected: int) -> None:
         )
 
 
-def _told(backup_store: BackupStore, folder: Path, manifest: Manifest) -> dict[str, Any]:
+def _result_of(backup_store: BackupStore, folder: Path, manifest: BackupManifest) -> dict[str, Any]:
     entry = backup_store.catalog.add(manifest, folder)
     backup_store.stand(manifest.backup_id)
     return {
@@ -195,7 +195,7 @@ def _told(backup_store: BackupStore, folder: Path, manifest: Manifest) -> dict[s
         "backup_path": str(folder),
         "bytes": manifest.bytes,
         "source_bytes": manifest.source_bytes,
-        "rung": entry.rung,
+        "rung": entry.verification_level,
         "manifest": str(folder / MANIFEST),
         "parent": manifest.parent,
         "objects": None if manifest.prints is None else len(manifest.prints),

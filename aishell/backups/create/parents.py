@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aishell.backups.store.backup_store import backup_store_of
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.backup_store import store_of
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import BackupManifest
 from aishell.commands import command, on
 from aishell.errors import BackupError
 from aishell.models import Server
@@ -20,13 +20,13 @@ PHYSICAL = "--physical"
 
 def parent_of(
     tool: Tool, params: Mapping[str, Any], context: Context, method: str, *options: str
-) -> tuple[Entry, Manifest]:
+) -> tuple[CatalogEntry, BackupManifest]:
     """The parent that is named, else the newest verified backup of this very server by the same method.
 
     Raises BackupError where there is none, or where it is not of this server: a full backup, with `options`, comes first.
     """
     hint = full_first(context, *options)
-    backup_store, server = backup_store_of(context), context.facts.get("server")
+    backup_store, server = store_of(context), context.facts.get("server")
     identity = server.identity if isinstance(server, Server) else ""
     if params.get("parent"):
         entry = backup_store.catalog.find(params["parent"])
@@ -46,7 +46,7 @@ def parent_of(
             f"{entry.backup_id} is by {entry.method} of {entry.identity}: nothing can be made on it here", hint=hint
         )
     if not entry.verified:
-        raise BackupError(f"{entry.backup_id} is not verified: {entry.wrong or entry.rung}", hint=hint)
+        raise BackupError(f"{entry.backup_id} is not verified: {entry.wrong or entry.verification_level}", hint=hint)
     return entry, backup_store.chain(entry)[-1][1]
 
 
@@ -56,9 +56,9 @@ def full_first(context: Context, *options: str) -> str:
     return f"make a {kind} backup first: {command('run', 'backup', '--type', 'full', *options, *on(context.target))}"
 
 
-def newest_by(context: Context, method: str) -> Manifest | None:
+def newest_by(context: Context, method: str) -> BackupManifest | None:
     """The manifest of the newest verified backup of this very server by a method."""
-    backup_store, server = backup_store_of(context), context.facts.get("server")
+    backup_store, server = store_of(context), context.facts.get("server")
     identity = server.identity if isinstance(server, Server) else ""
     known = [
         e

@@ -17,14 +17,14 @@ from aishell.backups.mariadb.binlog.fetch import Stretch, copy, look_through, se
 from aishell.backups.mariadb.binlog.statements import Turning
 from aishell.backups.mariadb.binlog.text import Replay
 from aishell.backups.mariadb.definitions import inside, settle
-from aishell.backups.mariadb.dump_text import Watch, turned
+from aishell.backups.mariadb.dump_text import DumpWatch, turned
+from aishell.backups.mariadb.fingerprints import fingerprint, structure
 from aishell.backups.mariadb.full import BLOCK, DUMP, Dump, check_client
 from aishell.backups.mariadb.login import login
-from aishell.backups.mariadb.prints import fingerprint, structure
 from aishell.backups.mariadb.views import Rights
 from aishell.backups.methods import Chain, Method
-from aishell.backups.store.backup_store import backup_store_of
-from aishell.backups.store.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.store.backup_store import store_of
+from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
 from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError, ParameterError
 from aishell.registry.render import render
@@ -44,7 +44,9 @@ _TOO_LARGE = ("max_allowed_packet", "server has gone away", "lost connection")
 
 def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_database_full`."""
-    return _told(context, make(tool, params, context, MariadbDump(), expected=int(params.get("expected_bytes") or 0)))
+    return _with_warnings(
+        context, make(tool, params, context, MariadbDump(), expected=int(params.get("expected_bytes") or 0))
+    )
 
 
 def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -55,13 +57,13 @@ def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict
         from aishell.backups.mariadb import physical as mariadb_backup
 
         return mariadb_backup.incremental(tool, params, context, parent)
-    return _told(context, make(tool, params, context, MariadbDump(), kind=INCREMENTAL, parent=parent))
+    return _with_warnings(context, make(tool, params, context, MariadbDump(), kind=INCREMENTAL, parent=parent))
 
 
 def _goes_on(params: Mapping[str, Any], context: Context) -> str:
     """The method of the parent that is named, else of the newest backup of the kind that is asked for."""
     if params.get("parent"):
-        named = backup_store_of(context).catalog.find(params["parent"]).method
+        named = store_of(context).catalog.find(params["parent"]).method
         return named if named == PHYSICAL else MariadbDump.name
     asked = params.get("physical")
     methods = [MariadbDump.name, PHYSICAL] if asked is None else [PHYSICAL if asked else MariadbDump.name]
@@ -69,8 +71,8 @@ def _goes_on(params: Mapping[str, Any], context: Context) -> str:
     return max(found, key=lambda one: one.started_at).method if found else methods[0]
 
 
-def _told(context: Context, made: dict[str, Any]) -> dict[str, Any]:
-    manifest = backup_store_of(context).repository.manifest(Path(made["backup_path"]))
+def _with_warnings(context: Context, made: dict[str, Any]) -> dict[str, Any]:
+    manifest = store_of(context).repository.manifest(Path(made["backup_path"]))
     return {**made, "warnings": list(manifest.details["warnings"])}
 
 
@@ -89,7 +91,7 @@ class MariadbDump(Method):
     def increment(self, work: Work) -> Written:
         return copy(work)
 
-    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+    def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
         """A dump is unpacked to its last line; binary logs are read as they would be restored."""
         if manifest.kind == INCREMENTAL:
             source = Turning(manifest.database, manifest.database, bool(manifest.details["fold"]))
@@ -126,7 +128,7 @@ class MariadbDump(Method):
             with inside(work, place) as session, quietly(work, session):
                 settle(work, session, turning.rights)
 
-    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         with inside(work, place) as session:
             found = structure(work, session)
             return (*found.prints, *fingerprint(work, session, found.tables))
@@ -170,7 +172,7 @@ def _statement(work: Work, block: str, **values: Any) -> str:
 
 
 @contextmanager
-def _place(work: Work, place: str, first: Manifest) -> Iterator[bool]:
+def _place(work: Work, place: str, first: BackupManifest) -> Iterator[bool]:
     """A new, empty database, dropped again when it is not filled; and whether what is done there stays out of the binary log.
 
     What an earlier process of this step had begun goes before; on MySQL, where databases have no comments, a person drops it.
@@ -261,7 +263,7 @@ def _send_dump(folder: Path, turning: Turning, pipe: IO[bytes]) -> None:
 
 def _unpacked(folder: Path) -> Iterator[bytes]:
     """The text of a dump, checked against the checksum behind it. Raises BackupError for one that is damaged or cut off."""
-    path, watch = folder / DUMP, Watch()
+    path, watch = folder / DUMP, DumpWatch()
     try:
         with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as text:
             while block := text.read(BLOCK):

@@ -33,7 +33,7 @@ _MADE = {
 _COLUMN = re.compile(rb"^  `.*$", re.MULTILINE)
 
 
-class Watch:
+class DumpWatch:
     """Looks at a dump as it comes: `head` is complete once the program has its snapshot, `end` holds the last bytes."""
 
     def __init__(self) -> None:

@@ -78,10 +78,10 @@ def foresee(tool: Tool, params: Mapping[str, Any], context: Context) -> list[Sta
     work = Work(tool, params, context, Path())
     if not work.query("there", place=params["place"]) or not moves(work):
         return program(tool, params, context.database)
-    return list(_told(work, looked(work), context.database))
+    return list(_statements(work, looked(work), context.database))
 
 
-def _told(work: Work, found: Exchange, database: Database) -> Iterator[Statement]:
+def _statements(work: Work, found: Exchange, database: Database) -> Iterator[Statement]:
     tool, params = work.tool, work.params
     named = exact(params["database"])
     goes, made_again = f"what is replaced goes from {named}", f"made again in {named}, as the server tells it"

@@ -13,11 +13,11 @@ from typing import IO, Any
 import zstandard
 
 from aishell.backups.create.making import Work, Written, require
-from aishell.backups.mariadb.dump_text import Watch
+from aishell.backups.mariadb.dump_text import DumpWatch
+from aishell.backups.mariadb.fingerprints import ComparedTable, Structure, fingerprint, structure
 from aishell.backups.mariadb.login import account, login
 from aishell.backups.mariadb.moments import Moments, OtherMomentError, Snapshot, snapshot
-from aishell.backups.mariadb.prints import Structure, Table, fingerprint, structure
-from aishell.backups.store.manifest import Print
+from aishell.backups.store.manifest import Fingerprint
 from aishell.clients.disk import writing
 from aishell.clients.throttle import Throttle
 from aishell.errors import BackupError, DatabaseError
@@ -31,28 +31,28 @@ LEVEL, THREADS = 3, 2
 ATTEMPTS = 30
 LOOK = 0.5
 
-_Begun = Callable[[Watch], None]
+_Begun = Callable[[DumpWatch], None]
 
 
 @dataclass(frozen=True)
 class Taken:
     """What a dump says of itself. `prints` are of its moment, None where there are none of it; `how` says why."""
 
-    watch: Watch
+    watch: DumpWatch
     as_of: str
     how: str
-    prints: tuple[Print, ...] | None = None
+    prints: tuple[Fingerprint, ...] | None = None
 
 
 class Counting:
     """Fingerprints of one snapshot, taken in a thread. Use as a context manager: it is stopped, and the snapshot let go."""
 
-    def __init__(self, work: Work, tables: Sequence[Table]) -> None:
+    def __init__(self, work: Work, tables: Sequence[ComparedTable]) -> None:
         self.work, self.tables = work, tables
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="prints")
         self._stopped = Event()
         self._snapshot: Snapshot | None = None
-        self._future: Future[tuple[Print, ...]] | None = None
+        self._future: Future[tuple[Fingerprint, ...]] | None = None
 
     def __enter__(self) -> Counting:
         return self
@@ -62,7 +62,7 @@ class Counting:
         self._snapshot = seen
         self._future = self._pool.submit(fingerprint, self.work, seen.session, self.tables, self._stopped.is_set)
 
-    def prints(self) -> tuple[Print, ...]:
+    def prints(self) -> tuple[Fingerprint, ...]:
         """Wait for them. Raises DatabaseError (cancelled) when the run was interrupted."""
         assert self._future is not None  # noqa: S101  it was begun
         while not self._future.done():
@@ -183,9 +183,9 @@ class Dump:
         watch, as_of = self._run(values, descriptor, lambda watch: None)
         return Taken(watch, as_of, how)
 
-    def _run(self, values: Mapping[str, Any], descriptor: int, begun: _Begun) -> tuple[Watch, str]:
+    def _run(self, values: Mapping[str, Any], descriptor: int, begun: _Begun) -> tuple[DumpWatch, str]:
         """Run the program; `begun` is told once it has its snapshot. And a time by the server that is not before that."""
-        target, watch, times = self.work.folder / DUMP, Watch(), list[str]()
+        target, watch, times = self.work.folder / DUMP, DumpWatch(), list[str]()
 
         def told() -> None:
             times.append(str(self.work.query("settings")[0]["now"]))
@@ -217,7 +217,7 @@ class Dump:
             told()
         return watch, times[0]
 
-    def _position(self, watch: Watch) -> Mapping[str, Any]:
+    def _position(self, watch: DumpWatch) -> Mapping[str, Any]:
         if watch.position is None:
             return {}
         file, position = watch.position

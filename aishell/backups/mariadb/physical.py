@@ -18,8 +18,8 @@ from aishell.backups.mariadb.login import login
 from aishell.backups.mariadb.prepared import BLOCK, STREAM, TOLD, Prepared, checkpoints, run
 from aishell.backups.methods import Chain, Method
 from aishell.backups.restore import scratch_server
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
 from aishell.clients.disk import writing
 from aishell.errors import BackupError
 from aishell.registry.tool import Tool
@@ -39,18 +39,18 @@ _BINLOG = re.compile(r"^binlog_pos = (.+)$", re.MULTILINE)
 def cluster(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_cluster`."""
     files = Files.of(Work(tool, params, context, Path()))
-    return _told(make(tool, params, context, MariadbBackup(), expected=files.bytes), files)
+    return _with_warnings(make(tool, params, context, MariadbBackup(), expected=files.bytes), files)
 
 
 def incremental(
-    tool: Tool, params: Mapping[str, Any], context: Context, parent: tuple[Entry, Manifest]
+    tool: Tool, params: Mapping[str, Any], context: Context, parent: tuple[CatalogEntry, BackupManifest]
 ) -> dict[str, Any]:
     """`backup_database_incremental`, on a parent by mariadb-backup."""
     files = Files.of(Work(tool, params, context, Path()))
-    return _told(make(tool, params, context, MariadbBackup(), kind=INCREMENTAL, parent=parent), files)
+    return _with_warnings(make(tool, params, context, MariadbBackup(), kind=INCREMENTAL, parent=parent), files)
 
 
-def _told(made: dict[str, Any], files: Files) -> dict[str, Any]:
+def _with_warnings(made: dict[str, Any], files: Files) -> dict[str, Any]:
     return {**made, "warnings": list(files.warnings)}
 
 
@@ -74,7 +74,7 @@ class MariadbBackup(Method):
             )
         return self._copied(work, files, int(parent.position["lsn"]))
 
-    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+    def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
         """A copy is made of it and prepared, on what it rests on, and every page is read by its checksum."""
         prepared = Prepared(work)
         prepared.add(folder, manifest)
@@ -98,7 +98,7 @@ class MariadbBackup(Method):
             (prepared.folder / MARK).write_text(f"{mark}\n", encoding="utf-8")
         prepared.move(into)
 
-    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         """None: what a server had at the end of its log nobody knew."""
         return ()
 
@@ -108,7 +108,7 @@ class MariadbBackup(Method):
         prove(work, place, _place(work, place))
         return True
 
-    def notes(self, place: str, manifest: Manifest) -> Sequence[str]:
+    def notes(self, place: str, manifest: BackupManifest) -> Sequence[str]:
         settings = manifest.details["settings"]
         words = [
             "mariadbd",

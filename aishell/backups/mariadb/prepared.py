@@ -18,7 +18,7 @@ import zstandard
 from aishell.backups.create.making import Work, total
 from aishell.backups.mariadb.files import LINK, use_own
 from aishell.backups.methods import Chain
-from aishell.backups.store.manifest import INCREMENTAL, Manifest
+from aishell.backups.store.manifest import INCREMENTAL, BackupManifest
 from aishell.clients.disk import writing
 from aishell.errors import BackupError, NotAtHandError
 
@@ -64,7 +64,7 @@ class Prepared:
             for folder, manifest in chain:
                 self.add(folder, manifest)
 
-    def add(self, folder: Path, manifest: Manifest) -> None:
+    def add(self, folder: Path, manifest: BackupManifest) -> None:
         """A full backup, or an increment on what it is now, read to its last page.
 
         Where the full one is not at hand, as when that is encrypted, an increment is unpacked and no more. Raises BackupError for
@@ -109,14 +109,14 @@ class Prepared:
         self._note.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _system(self, manifest: Manifest) -> list[Path]:
+    def _system(self, manifest: BackupManifest) -> list[Path]:
         return [self.folder / part.split(":")[0] for part in manifest.details["settings"]["system"].split(";")]
 
-    def _tablespaces(self, manifest: Manifest) -> list[Path]:
+    def _tablespaces(self, manifest: BackupManifest) -> list[Path]:
         files = (path for pattern in ("undo[0-9]*", "*/*.ibd") for path in sorted(self.folder.glob(pattern)))
         return [*self._system(manifest), *files]
 
-    def _look_through(self, manifest: Manifest, seen: Mapping[Path, int]) -> None:
+    def _look_through(self, manifest: BackupManifest, seen: Mapping[Path, int]) -> None:
         """Every page of what was written since, by its checksum: preparing takes a flipped bit as it is."""
         first, *parts = self._system(manifest)
         for path in self._tablespaces(manifest):
@@ -163,7 +163,7 @@ def _said(work: Work, program: str, values: Mapping[str, Any], **more: Any) -> s
         raise kind(_last(error.message), hint=error.hint) from error
 
 
-def _unpack(work: Work, folder: Path, manifest: Manifest, into: Path) -> None:
+def _unpack(work: Work, folder: Path, manifest: BackupManifest, into: Path) -> None:
     """The files of a backup, in a folder that is made anew."""
     stream, size = folder / STREAM, int(manifest.details["stream_bytes"])
     with writing(into):

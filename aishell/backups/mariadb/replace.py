@@ -29,7 +29,7 @@ from aishell.backups.mariadb.definitions import (
 )
 from aishell.backups.mariadb.dump import quietly
 from aishell.backups.mariadb.exchange import looked, moves
-from aishell.backups.mariadb.prints import structure
+from aishell.backups.mariadb.fingerprints import structure
 from aishell.backups.mariadb.undoing import lend, rehearse, tables_in, undone_where_it_fails
 from aishell.backups.restore.in_place import (
     anew,

@@ -11,8 +11,8 @@ from aishell.backups.create.parents import full_first, parent_of
 from aishell.backups.pgbackrest.info import EMPTY, OK, Set, Stanza, percent, warnings
 from aishell.backups.pgbackrest.reach import Reach, account_of, version_of
 from aishell.backups.postgresql import wal
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import FULL, INCREMENTAL, Manifest
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import FULL, INCREMENTAL, BackupManifest
 from aishell.clients.disk import writing
 from aishell.errors import BackupError
 from aishell.models import Row
@@ -55,7 +55,7 @@ def ready(work: Work) -> Stanza:
     return stanza
 
 
-def parent_in(work: Work, stanza: Stanza) -> tuple[Entry, Manifest]:
+def parent_in(work: Work, stanza: Stanza) -> tuple[CatalogEntry, BackupManifest]:
     """The catalog's entry of the set that pgbackrest will go on from. Raises BackupError where it has none that is verified."""
     newest, reach = stanza.newest, _reach(work, work.query("cluster")[0])
     if newest is None:
@@ -71,7 +71,7 @@ def parent_in(work: Work, stanza: Stanza) -> tuple[Entry, Manifest]:
     )
 
 
-def _known(work: Work) -> Iterator[tuple[Entry, Manifest]]:
+def _known(work: Work) -> Iterator[tuple[CatalogEntry, BackupManifest]]:
     """What pgbackrest has made of this target, the newest first, as far as it can be read."""
     for entry in reversed(work.backup_store.entries(work.context.target)):
         if entry.method == NAME:

@@ -14,8 +14,8 @@ from aishell.backups.pgbackrest.info import damage, missing
 from aishell.backups.pgbackrest.making import NAME, TYPES, made, parent_in, ready
 from aishell.backups.pgbackrest.reach import Reach
 from aishell.backups.postgresql import wal
-from aishell.backups.store.backup_store import backup_store_of
-from aishell.backups.store.manifest import FULL, INCREMENTAL, Manifest, Print
+from aishell.backups.store.backup_store import store_of
+from aishell.backups.store.manifest import FULL, INCREMENTAL, BackupManifest, Fingerprint
 from aishell.backups.verify.checking import few, working
 from aishell.clients.disk import writing
 from aishell.errors import BackupError
@@ -30,13 +30,13 @@ def backup(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str,
         stanza = ready(work)
         parent = parent_in(work, stanza) if kind == INCREMENTAL else None
     backup_store = replace(
-        backup_store_of(context), recipients=()
+        store_of(context), recipients=()
     )  # the rows are not in what we write: pgbackrest encrypts them
-    result = make(tool, params, replace(context, backups=backup_store), PgBackRest(), kind=kind, parent=parent)
+    result = make(tool, params, replace(context, backups=backup_store), PgBackRestMethod(), kind=kind, parent=parent)
     return {**result, "warnings": backup_store.repository.manifest(Path(result["backup_path"])).details["warnings"]}
 
 
-class PgBackRest(Method):
+class PgBackRestMethod(Method):
     """Sets in a repository of pgbackrest's, which each backup names by its label."""
 
     name = NAME
@@ -50,7 +50,7 @@ class PgBackRest(Method):
     def increment(self, work: Work) -> Written:
         return made(work, INCREMENTAL)
 
-    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+    def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
         """The set is there, as it was, and pgbackrest has read every file of it and its WAL back from the repository."""
         reach, label = Reach.of(manifest.details), manifest.position["label"]
         stanza, _ = reach.read(work)
@@ -81,7 +81,7 @@ class PgBackRest(Method):
             raise BackupError("a physical backup is restored as a whole")
         pgbackrest_restore.restore(work, chain, place, until)
 
-    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         """None: what a server had at the end of its WAL nobody knew."""
         return ()
 
@@ -95,7 +95,7 @@ class PgBackRest(Method):
 
         remove(work, place)
 
-    def release(self, work: Work, manifest: Manifest, *, look_only: bool) -> None:
+    def release(self, work: Work, manifest: BackupManifest, *, look_only: bool) -> None:
         """Let pgbackrest expire the set. Raises BackupError where others rest on it, that would go with it."""
         reach, label = Reach.of(manifest.details), manifest.position["label"]
         stanza, _ = reach.read(work)
@@ -115,7 +115,7 @@ class PgBackRest(Method):
             reach.run(work, "expire", label=label)
 
 
-def segments_of(manifest: Manifest) -> list[str]:
+def segments_of(manifest: BackupManifest) -> list[str]:
     """The WAL without which the set is of no one moment."""
     begin, end = (wal.number_of(manifest.position[name]) for name in ("start_lsn", "lsn"))
     size = manifest.details["segment_bytes"]

@@ -12,7 +12,7 @@ from aishell.backups.pgbackrest.reach import Reach
 from aishell.backups.postgresql import recovery
 from aishell.backups.postgresql.new_cluster import NewCluster
 from aishell.backups.restore import scratch_server
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from aishell.errors import BackupError
 
 
@@ -49,7 +49,7 @@ def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
         scratch_server.own(new.unfinished, reach.user())
 
 
-def _chosen(chain: Chain, until: str | None) -> tuple[Manifest, str | None]:
+def _chosen(chain: Chain, until: str | None) -> tuple[BackupManifest, str | None]:
     """The set to begin with, and the moment as PostgreSQL takes it. Raises BackupError for one that these backups do not hold."""
     links = [manifest for _, manifest in chain]
     if until is None:

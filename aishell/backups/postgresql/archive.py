@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aishell.backups.create.making import Work
-from aishell.backups.postgresql.prints import Values
+from aishell.backups.postgresql.fingerprints import Values
 from aishell.clients.disk import writing
 from aishell.errors import BackupError
 

@@ -16,7 +16,7 @@ from aishell.backups.postgresql import recovery, wal
 from aishell.backups.postgresql.libpq import reached, use_programs
 from aishell.backups.postgresql.recovery import BASE
 from aishell.backups.store.encryption import opened
-from aishell.backups.store.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
 from aishell.clients.disk import writing
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
@@ -115,7 +115,7 @@ class PgBasebackup(Method):
             ended = self._base(work, state, folder / BASE / recovery.MANIFEST)
         return Written(CLUSTER, state["bytes"], *self._position(work, {**kept, "ended_at": ended, **_spaces(state)}))
 
-    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+    def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
         """Every file of a base as the server sent it, by its own checksum, and WAL record by record.
 
         Raises NotAtHandError where the programs of the server's own version are not here: newer ones cannot read its WAL, and a
@@ -137,7 +137,7 @@ class PgBasebackup(Method):
             raise BackupError("a physical backup is restored as a whole")
         recovery.restore(work, chain, place, until)
 
-    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         """None: what a server had at the end of its WAL nobody knew."""
         return ()
 
@@ -186,7 +186,7 @@ class PgBasebackup(Method):
             "client": ".".join(map(str, work.clients.version("basebackup"))),
         }
 
-    def _log(self, work: Work, state: Row, parent: Manifest, kept: dict[str, Any]) -> Written:
+    def _log(self, work: Work, state: Row, parent: BackupManifest, kept: dict[str, Any]) -> Written:
         """The WAL since the parent."""
         begin = wal.number_of(parent.position["lsn"])
         if state["standby"]:

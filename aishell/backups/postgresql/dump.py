@@ -14,10 +14,10 @@ from aishell.backups.create.making import Work, Written, make, total
 from aishell.backups.methods import Chain, Method
 from aishell.backups.postgresql import place as pg_place
 from aishell.backups.postgresql.archive import lists, sequence_values
+from aishell.backups.postgresql.fingerprints import GRANTED, fingerprint, set_values, snapshot
 from aishell.backups.postgresql.libpq import reached, use_programs
 from aishell.backups.postgresql.preflight import require_ready
-from aishell.backups.postgresql.prints import GRANTED, fingerprint, set_values, snapshot
-from aishell.backups.store.manifest import Manifest, Print
+from aishell.backups.store.manifest import BackupManifest, Fingerprint
 from aishell.clients.disk import writing
 from aishell.clients.throttle import Throttle
 from aishell.databases.base import Session
@@ -90,7 +90,7 @@ class PgDump(Method):
         position = {"lsn": about["lsn"], "snapshot": shared}
         return Written(about["database"], about["bytes"], position, details, prints)
 
-    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+    def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
         _use_archive_programs(work, "read", manifest)
         work.clients.run("read", {"folder": folder / DUMP})
 
@@ -131,7 +131,7 @@ class PgDump(Method):
     def identity(self, work: Work, place: str) -> str | None:
         return str(work.query("oid", place=place)[0]["oid"])
 
-    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         with pg_place.opened(work, place) as database, ExitStack() as stack:
             sessions = []
             for _ in range(work.params["jobs"]):
@@ -141,7 +141,7 @@ class PgDump(Method):
                 sessions.append(session)
             return fingerprint(work, sessions, privileges=with_owners(work), stopped=lambda: False)
 
-    def comparable(self, work: Work, prints: Sequence[Print]) -> Sequence[Print]:
+    def comparable(self, work: Work, prints: Sequence[Fingerprint]) -> Sequence[Fingerprint]:
         return prints if with_owners(work) else [one for one in prints if one.kind not in GRANTED]
 
     def drop(self, work: Work, place: str) -> None:
@@ -204,7 +204,7 @@ class PgDump(Method):
 
 
 @contextmanager
-def _beside(work: Work, session: Session, *, wanted: bool) -> Iterator[Future[tuple[Print, ...]] | None]:
+def _beside(work: Work, session: Session, *, wanted: bool) -> Iterator[Future[tuple[Fingerprint, ...]] | None]:
     """The fingerprints of the session's snapshot, taken while something else is done; stopped when that fails."""
     if not wanted:
         yield None
@@ -227,7 +227,7 @@ def _slowly(file: Path, rate: int, pipe: IO[bytes]) -> None:
             throttle.passed(len(block))
 
 
-def _size(dump: Path, seen: Future[tuple[Print, ...]] | None) -> int:
+def _size(dump: Path, seen: Future[tuple[Fingerprint, ...]] | None) -> int:
     """Bytes of the dump so far. Raises what the fingerprints failed with: then there is no backup to wait for."""
     if seen is not None and seen.done():
         seen.result()
@@ -241,7 +241,7 @@ def with_owners(work: Work) -> bool:
     return work.server.superuser if wanted is None else bool(wanted)
 
 
-def _use_archive_programs(work: Work, program: str, manifest: Manifest) -> None:
+def _use_archive_programs(work: Work, program: str, manifest: BackupManifest) -> None:
     """Those of the version that made the dump, or newer ones. A machine without them says nothing about the backup."""
     try:
         use_programs(work, program, int(str(manifest.details["client"]).partition(".")[0]))

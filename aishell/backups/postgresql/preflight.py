@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aishell.backups.create.making import Work, require
 from aishell.backups.postgresql.libpq import use_programs
-from aishell.backups.store.backup_store import backup_store_of
+from aishell.backups.store.backup_store import store_of
 from aishell.errors import BackupError
 from aishell.planning.backup_rights import of_reading
 
@@ -34,7 +34,7 @@ def _refuse_data_directory(work: Work) -> None:
     directory = work.server.data_directory
     if directory is None or not work.context.database.credentials.url.local:
         return
-    backup_store = backup_store_of(work.context)
+    backup_store = store_of(work.context)
     home = backup_store.repository.folder(work.context.target, str(work.params.get("destination") or "")).resolve()
     if home.is_relative_to(Path(directory).resolve()):
         raise BackupError(

@@ -13,7 +13,7 @@ from aishell.backups.methods import Chain
 from aishell.backups.postgresql import wal
 from aishell.backups.postgresql.libpq import use_programs
 from aishell.backups.postgresql.new_cluster import AUTO, MARK, NewCluster
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from aishell.errors import BackupError
 
 BASE, MANIFEST, SPACES = "base", "backup_manifest", "pg_tblspc"
@@ -60,7 +60,7 @@ def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
         _own(new.place.parent, new.unfinished, new.waiting)
 
 
-def _settings(base: Manifest, logs: Sequence[Manifest], until: str | None) -> dict[str, str]:
+def _settings(base: BackupManifest, logs: Sequence[BackupManifest], until: str | None) -> dict[str, str]:
     """What the restored server is told. Raises BackupError for a moment that these backups do not hold."""
     major = int(base.server_version.split(".")[0])
     settings = dict(QUIET) | ({"archive_library": ""} if major >= 15 else {})
@@ -104,12 +104,12 @@ def _files(work: Work, bases: Chain, into: Path) -> None:
     into.chmod(0o700)
 
 
-def _make_empty(base: Path, manifest: Manifest) -> None:
+def _make_empty(base: Path, manifest: BackupManifest) -> None:
     for name in manifest.details["empty_folders"]:
         (base / name).mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def _logs(logs: Chain, base: Manifest, into: Path) -> None:
+def _logs(logs: Chain, base: BackupManifest, into: Path) -> None:
     """The WAL of the increments where a server looks for it. Raises BackupError for a gap."""
     reached, timeline = wal.number_of(base.position["lsn"]), base.position["timeline"]
     for folder, manifest in logs:

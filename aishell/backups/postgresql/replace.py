@@ -18,7 +18,7 @@ from aishell.backups.restore.in_place import (
     stop_first,
     told,
 )
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.verify.checking import few, working
 from aishell.databases.base import Database, Session, Statement
 from aishell.errors import BackupError, DatabaseError
@@ -100,7 +100,7 @@ def _refuse_sessions(work: Work, door: Database) -> list[str]:
     return sessions
 
 
-def _prepare(work: Work, door: Database, manifest: Manifest) -> None:
+def _prepare(work: Work, door: Database, manifest: BackupManifest) -> None:
     """What the place lacks: statistics, and what did not come back of the database itself is taken from today's."""
     place = work.params["place"]
     if "itself" not in manifest.details or not with_owners(work):

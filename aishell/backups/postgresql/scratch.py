@@ -10,7 +10,7 @@ from aishell.backups.create.making import Work
 from aishell.backups.postgresql import wal
 from aishell.backups.postgresql.libpq import quoted, use_programs
 from aishell.backups.restore import scratch_server
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from aishell.clients.disk import writing
 from aishell.errors import BackupError
 
@@ -46,7 +46,7 @@ def prove(work: Work, place: str) -> bool:
 
 
 @contextmanager
-def _running(work: Work, place: str, data: Path, manifest: Manifest) -> Iterator[Path]:
+def _running(work: Work, place: str, data: Path, manifest: BackupManifest) -> Iterator[Path]:
     """A server on a unix socket that only we and its own account can open. It ends with the block."""
     use_programs(work, "postgres", int(manifest.server_version.split(".")[0]), exactly=True)
     control, account = scratch_server.control_of(place), scratch_server.account_of(ACCOUNTS)
@@ -69,7 +69,7 @@ def _ready(data: Path) -> bool:
     return len(lines) > 7 and lines[7].strip() == "ready"
 
 
-def _refuse_early(data: Path, manifest: Manifest) -> None:
+def _refuse_early(data: Path, manifest: BackupManifest) -> None:
     """Raises BackupError when recovery ended before the backup's WAL did: the new timeline tells where it left the old one."""
     if "from" not in manifest.details:
         return  # a base: a server does not start without all of its WAL

@@ -11,7 +11,7 @@ from pathlib import Path
 from aishell.backups.create.making import Work
 from aishell.backups.create.parents import PHYSICAL, full_first
 from aishell.backups.postgresql.libpq import use_programs
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from aishell.clients.disk import writing
 from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError
@@ -198,7 +198,7 @@ def _range(segments: Segments) -> dict[str, object]:
     return {"begin": text_of(segments.begin), "end": text_of(segments.end), "timeline": segments.timeline}
 
 
-def segments_of(manifest: Manifest) -> Segments:
+def segments_of(manifest: BackupManifest) -> Segments:
     """The segments of an increment, as its manifest tells them."""
     details, position = manifest.details, manifest.position
     begin, end = number_of(details["from"]), number_of(position["lsn"])

@@ -9,13 +9,13 @@ from typing import Any
 from aishell.backups.create.making import Work
 from aishell.backups.methods import Method, method_of
 from aishell.backups.restore.restore import differences
-from aishell.backups.store.manifest import Manifest, Print
+from aishell.backups.store.manifest import BackupManifest, Fingerprint
 from aishell.backups.verify.checking import few
 from aishell.commands import command, on
 from aishell.errors import BackupError, DatabaseError
 
 
-def restored(work: Work) -> tuple[Method, Manifest, Manifest]:
+def restored(work: Work) -> tuple[Method, BackupManifest, BackupManifest]:
     """The method of the backup that was restored, the manifest of the first it rests on, and its own."""
     entry = work.backup_store.catalog.find(work.params["backup_id"])
     chain = work.backup_store.chain(entry)
@@ -41,12 +41,12 @@ def require_safety(work: Work) -> None:
     entry = work.backup_store.catalog.find(name)
     if not entry.verified or entry.identity != work.server.identity:
         raise BackupError(
-            f"{name} is not a verified backup of this database: {entry.wrong or entry.rung}",
+            f"{name} is not a verified backup of this database: {entry.wrong or entry.verification_level}",
             hint=f"{anew(work)}, and makes another",
         )
 
 
-def expected(work: Work, manifest: Manifest) -> tuple[Print, ...] | None:
+def expected(work: Work, manifest: BackupManifest) -> tuple[Fingerprint, ...] | None:
     """What the place has to be compared with; None where that was not asked for."""
     if not work.params["compare"]:
         return None
@@ -55,7 +55,7 @@ def expected(work: Work, manifest: Manifest) -> tuple[Print, ...] | None:
     return manifest.prints
 
 
-def refuse_other(work: Work, method: Method, manifest: Manifest, place: str) -> bool:
+def refuse_other(work: Work, method: Method, manifest: BackupManifest, place: str) -> bool:
     """Compare a place with what the backup saw, if that is asked for; whether it was.
 
     Raises BackupError naming what differs: it may have been written to since it was restored.

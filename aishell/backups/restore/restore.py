@@ -9,10 +9,10 @@ from typing import Any
 
 from aishell.backups.create.making import Work
 from aishell.backups.methods import Chain, Method, kind_of, method_of
-from aishell.backups.store.backup_store import backup_store_of
-from aishell.backups.store.catalog import COMPARED, Entry
+from aishell.backups.store.backup_store import store_of
+from aishell.backups.store.catalog import COMPARED, CatalogEntry
 from aishell.backups.store.encryption import opened
-from aishell.backups.store.manifest import FULL, Print
+from aishell.backups.store.manifest import FULL, Fingerprint
 from aishell.backups.verify.checking import check, few, working
 from aishell.databases.base import Statement
 from aishell.errors import BackupError, NotAtHandError, NotTakenError
@@ -84,13 +84,13 @@ def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dic
                 raise
         if compared is not None:
             work.backup_store.proven(entry.backup_id, COMPARED)
-        rung = work.backup_store.catalog.find(entry.backup_id).rung
-        return {"backup_id": entry.backup_id, "compared": compared or 0, "differences": [], "rung": rung}
+        level = work.backup_store.catalog.find(entry.backup_id).verification_level
+        return {"backup_id": entry.backup_id, "compared": compared or 0, "differences": [], "rung": level}
 
 
 def foresee(tool: Tool, params: Mapping[str, Any], context: Context) -> list[Statement]:
     """What a restore will run: the programs of the method that the backup was made by."""
-    entry = backup_store_of(context).catalog.find(params["backup_id"])
+    entry = store_of(context).catalog.find(params["backup_id"])
     kind = kind_of(entry.method)
     used = kind.programs - (kind.on_increments if entry.kind == FULL else frozenset())
     programs = {name: words for name, words in tool.programs.items() if words[0] in used}
@@ -120,19 +120,19 @@ def _came_back(work: Work, chain: Chain) -> int | None:
     return len(found)
 
 
-def _compared(work: Work, method: Method, place: str, expected: Sequence[Print]) -> list[str]:
+def _compared(work: Work, method: Method, place: str, expected: Sequence[Fingerprint]) -> list[str]:
     """What is other in a place than the backup saw it, the second time that it is looked at too."""
     expected = method.comparable(work, expected)
     return differences(expected, method.prints(work, place)) and differences(expected, method.prints(work, place))
 
 
-def _is_own(work: Work, entry: Entry) -> bool:
+def _is_own(work: Work, entry: CatalogEntry) -> bool:
     """Whether the backup was made of the server that it is restored into: another one may not take it for reasons of its own."""
     server = work.context.facts.get("server")
     return isinstance(server, Server) and server.identity == entry.identity
 
 
-def differences(expected: Sequence[Print], found: Sequence[Print]) -> list[str]:
+def differences(expected: Sequence[Fingerprint], found: Sequence[Fingerprint]) -> list[str]:
     """What is missing, new or other than it was, in words."""
     before = {(one.kind, one.name): one for one in expected}
     after = {(one.kind, one.name): one for one in found}

@@ -19,7 +19,7 @@ from aishell.backups.create.making import Work, Written, make
 from aishell.backups.create.parents import parent_of
 from aishell.backups.methods import Chain, Method
 from aishell.backups.store.encryption import opened
-from aishell.backups.store.manifest import INCREMENTAL, Manifest, Print
+from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
 from aishell.backups.verify.checking import refuse
 from aishell.backups.verify.digests import sha256
 from aishell.clients.disk import writing
@@ -85,7 +85,7 @@ class SQLiteCopy(Method):
             written.database, written.source_bytes, {}, {**written.details, "changed_pages": changed}, written.prints
         )
 
-    def read(self, work: Work, folder: Path, manifest: Manifest) -> None:
+    def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
         """SQLite itself looks through a full copy; of an increment the pages are counted."""
         if manifest.kind == INCREMENTAL:
             size = manifest.details["page_size"] + _NUMBER.size
@@ -123,7 +123,7 @@ class SQLiteCopy(Method):
             finally:
                 unfinished.unlink(missing_ok=True)
 
-    def prints(self, work: Work, place: str) -> tuple[Print, ...]:
+    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         return prints_of(_place(work, place))
 
     def drop(self, work: Work, place: str) -> None:
@@ -197,7 +197,7 @@ def _changed(before: Path, after: Path, pages: Path, page_size: int) -> int:
     return changed
 
 
-def prints_of(path: Path, *, live: bool = False) -> tuple[Print, ...]:
+def prints_of(path: Path, *, live: bool = False) -> tuple[Fingerprint, ...]:
     """Every table row by row, and the definition of everything else; of a `live` file as one transaction sees them."""
     with contextlib.closing(open_file(path, immutable=not live)) as connection:
         try:
@@ -207,17 +207,17 @@ def prints_of(path: Path, *, live: bool = False) -> tuple[Print, ...]:
             raise BackupError(f"not every row of {path.name} can be read: {error}", hint=_UNREADABLE) from error
 
 
-def _fingerprints(connection: sqlite3.Connection) -> Iterator[Print]:
+def _fingerprints(connection: sqlite3.Connection) -> Iterator[Fingerprint]:
     from hashlib import blake2b
 
     query = "SELECT type, name, sql, rootpage FROM sqlite_schema ORDER BY type, name"
     for kind, name, sql, root in connection.execute(query).fetchall():
-        yield Print(kind, name, None, blake2b((sql or "").encode(), digest_size=16).hexdigest())
+        yield Fingerprint(kind, name, None, blake2b((sql or "").encode(), digest_size=16).hexdigest())
         if kind == "table" and root:
             yield _rows(connection, name)
 
 
-def _rows(connection: sqlite3.Connection, table: str) -> Print:
+def _rows(connection: sqlite3.Connection, table: str) -> Fingerprint:
     """The rows of a table in the order they lie in: the same file has the same order."""
     from hashlib import blake2b
 
@@ -228,7 +228,7 @@ def _rows(connection: sqlite3.Connection, table: str) -> Print:
         digest.update(marshal.dumps(rows, _FORMAT))
         count += len(rows)
     connection.text_factory = str
-    return Print("rows", table, count, digest.hexdigest())
+    return Fingerprint("rows", table, count, digest.hexdigest())
 
 
 def open_file(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
@@ -242,7 +242,7 @@ def open_file(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
     )
 
 
-def _mark(work: Work, manifest: Manifest) -> int:
+def _mark(work: Work, manifest: BackupManifest) -> int:
     """The time of change that a restored file gets, ns: that of its backup, with a fraction that tells the step which made it."""
     step = hashlib.sha256(f"{work.context.run_id}:{work.context.step_id}".encode()).digest()
     finished = int(datetime.fromisoformat(manifest.finished_at).timestamp())

@@ -7,8 +7,19 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from aishell.backups.store.catalog import VERIFICATION_LEVELS, WRITTEN, Catalog, CopyRead, Entry, Proof
-from aishell.backups.store.manifest import FULL, Manifest
+from aishell.backups.store.catalog import (
+    LEVEL_AT_KEY,
+    LEVEL_KEY,
+    VERIFICATION_LEVELS,
+    WRITTEN,
+    Catalog,
+    CatalogEntry,
+    CopyRead,
+    Verification,
+    as_fields,
+    as_keys,
+)
+from aishell.backups.store.manifest import FULL, BackupManifest
 from aishell.backups.store.repository import TRASH, Repository
 from aishell.errors import BackupError, NotAtHandError, StepError
 from aishell.running.context import Context
@@ -47,20 +58,20 @@ class BackupStore:
     def catalog(self) -> Catalog:
         return Catalog(self.store(), self.repository.root, self._note)
 
-    def entries(self, target: str | None = None) -> list[Entry]:
+    def entries(self, target: str | None = None) -> list[CatalogEntry]:
         """Every backup, the oldest first; none where nothing was recorded yet. One that is in the trash is none any more."""
         if not self.recorded():
             return []
         return [entry for entry in self.catalog.all(target) if entry.folder.exists() or not trash_of(entry).exists()]
 
-    def chain(self, entry: Entry) -> list[tuple[Path, Manifest]]:
+    def chain(self, entry: CatalogEntry) -> list[tuple[Path, BackupManifest]]:
         """A backup and all that it rests on, the full one first, each with its manifest as the catalog knows it.
 
         Raises BackupError, naming the missing or changed link.
         """
-        links: list[tuple[Path, Manifest]] = []
+        links: list[tuple[Path, BackupManifest]] = []
         known = {one.backup_id: one for one in self.catalog.all()}
-        at: Entry | None = entry
+        at: CatalogEntry | None = entry
         while at is not None:
             manifest = self.manifest(at)
             child = links[-1][1] if links else None
@@ -76,7 +87,7 @@ class BackupStore:
             at = known[manifest.parent]
         raise BackupError(f"{entry.backup_id} depends on no full backup")
 
-    def manifest(self, entry: Entry) -> Manifest:
+    def manifest(self, entry: CatalogEntry) -> BackupManifest:
         """The manifest of a backup; one that is damaged or another one makes it count for nothing."""
         try:
             manifest = self.repository.manifest(entry.folder)
@@ -93,15 +104,15 @@ class BackupStore:
         """Note beside the backup what the catalog has of it."""
         self.catalog.note(backup_id)
 
-    def _note(self, entry: Entry) -> None:
+    def _note(self, entry: CatalogEntry) -> None:
         if not entry.folder.is_dir():
             return  # there is nothing to note it beside
-        noted = {name: getattr(entry, name) for name in Proof.__dataclass_fields__}
+        noted = as_keys({name: getattr(entry, name) for name in Verification.__dataclass_fields__})
         read = {name: asdict(one) for name, one in entry.copies_read.items()}
         known = {"copies": list(entry.copies), "copies_read": read, "digest": entry.digest}
         self.repository.stand(entry.folder, {**noted, **known})
 
-    def standing(self, folder: Path, manifest: Manifest) -> Proof | None:
+    def standing(self, folder: Path, manifest: BackupManifest) -> Verification | None:
         """What was noted beside a backup, for a catalog that is made again; None where that cannot be read.
 
         What was noted of another manifest is worth nothing: the backup has to be looked at again.
@@ -109,26 +120,26 @@ class BackupStore:
         noted = self.repository.standing(folder)
         if noted is None:
             return None
-        if noted.get("digest") != manifest.digest or noted.get("rung") not in VERIFICATION_LEVELS:
-            return Proof(WRITTEN, pinned=bool(noted.get("pinned")))
-        known = {name: noted.get(name) for name in ("rung_at", "compared_at", "problem", "differs")}
+        if noted.get("digest") != manifest.digest or noted.get(LEVEL_KEY) not in VERIFICATION_LEVELS:
+            return Verification(WRITTEN, pinned=bool(noted.get("pinned")))
+        known = {name: noted.get(name) for name in (LEVEL_AT_KEY, "compared_at", "problem", "differs")}
         texts = {name: value if isinstance(value, str) else None for name, value in known.items()}
         copies = noted.get("copies")
         places = tuple(map(str, copies)) if isinstance(copies, list) else ()
         pinned, read = bool(noted.get("pinned")), _copies_read(noted.get("copies_read"))
-        return Proof(str(noted["rung"]), **texts, pinned=pinned, copies=places, copies_read=read)
+        return Verification(str(noted[LEVEL_KEY]), **as_fields(texts), pinned=pinned, copies=places, copies_read=read)
 
-    def proven(self, backup_id: str, rung: str) -> Entry:
-        """A backup that was found sound as far as `rung`; what it rests on was read with it."""
-        self.catalog.proven(backup_id, rung)
+    def proven(self, backup_id: str, level: str) -> CatalogEntry:
+        """A backup that was found sound as far as `level`; what it rests on was read with it."""
+        self.catalog.proven(backup_id, level)
         return self.catalog.find(backup_id)
 
-    def newest(self, target: str, identity: str, *, kind: str | None = None) -> Entry | None:
+    def newest(self, target: str, identity: str, *, kind: str | None = None) -> CatalogEntry | None:
         """The newest verified backup of this very database."""
         found = [e for e in self.entries(target) if e.identity == identity and e.verified and kind in (None, e.kind)]
         return found[-1] if found else None
 
-    def latest(self, identity: str, target: str, databases: Collection[str]) -> Entry | None:
+    def latest(self, identity: str, target: str, databases: Collection[str]) -> CatalogEntry | None:
         """The newest verified backup of this very server, by the target's name or, whatever it is called, of the database.
 
         One of what a restore in place was about to replace is none.
@@ -155,13 +166,13 @@ def _copies_read(noted: object) -> dict[str, CopyRead]:
     return read
 
 
-def trash_of(entry: Entry) -> Path:
+def trash_of(entry: CatalogEntry) -> Path:
     """Where a backup is that was about to be deleted."""
     return entry.folder.with_name(TRASH + entry.folder.name)
 
 
-def backup_store_of(context: Context) -> BackupStore:
-    """The vault a run was given. Raises StepError where there is none, as in a tool that is tried by itself."""
+def store_of(context: Context) -> BackupStore:
+    """The backup store a run was given. Raises StepError where there is none, as in a tool that is tried by itself."""
     if not isinstance(context.backups, BackupStore):
         raise StepError("there is no place for backups", hint="set `backups:` in config/aishell.yaml")
     return context.backups

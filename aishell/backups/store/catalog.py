@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.store.manifest import FULL, Manifest
+from aishell.backups.store.manifest import FULL, BackupManifest
 from aishell.backups.store.repository import inside
 from aishell.errors import AmbiguousNameError, NotAtHandError, UnknownNameError
 from aishell.models import SAFETY_STEP, now
@@ -19,6 +19,20 @@ from aishell.state.store import Store
 VERIFICATION_LEVELS = ("written", "checksummed", "readable", "restored-and-compared")
 WRITTEN, CHECKSUMMED, VERIFIED, COMPARED = VERIFICATION_LEVELS
 GONE = "its folder is not there"
+#: The verification level and its moment, as the catalog, the note beside a manifest and JSON have always called them.
+LEVEL_KEY, LEVEL_AT_KEY = "rung", "rung_at"
+_KEYS = {"verification_level": LEVEL_KEY, "verification_level_at": LEVEL_AT_KEY}
+_FIELDS = {key: name for name, key in _KEYS.items()}
+
+
+def as_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a `CatalogEntry` by the names they have where they are kept."""
+    return {_KEYS.get(name, name): value for name, value in values.items()}
+
+
+def as_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was kept, by the names of the fields of a `CatalogEntry`."""
+    return {_FIELDS.get(name, name): value for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -30,11 +44,11 @@ class CopyRead:
 
 
 @dataclass(frozen=True)
-class Proof:
-    """How far a backup was proven, and what is kept of it beside the manifest (see `Entry`)."""
+class Verification:
+    """How far a backup was proven, and what is kept of it beside the manifest (see `CatalogEntry`)."""
 
-    rung: str = WRITTEN
-    rung_at: str | None = None
+    verification_level: str = WRITTEN
+    verification_level_at: str | None = None
     compared_at: str | None = None
     problem: str | None = None
     differs: str | None = None
@@ -44,7 +58,7 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """A backup in the catalog.
 
     `problem`: what the last look at its files found wrong, or what is wrong with those it rests on: it is damaged. `differs`: it
@@ -68,8 +82,8 @@ class Entry:
     source_bytes: int | None
     run_id: str
     digest: str
-    rung: str
-    rung_at: str
+    verification_level: str
+    verification_level_at: str
     compared_at: str | None = None
     problem: str | None = None
     pinned: bool = False
@@ -80,7 +94,9 @@ class Entry:
     @property
     def readable(self) -> bool:
         """Whether it was checksummed and fully read, and no damage was found since."""
-        return self.problem is None and VERIFICATION_LEVELS.index(self.rung) >= VERIFICATION_LEVELS.index(VERIFIED)
+        return self.problem is None and VERIFICATION_LEVELS.index(self.verification_level) >= VERIFICATION_LEVELS.index(
+            VERIFIED
+        )
 
     @property
     def verified(self) -> bool:
@@ -112,7 +128,7 @@ class Entry:
         return Path(self.path)
 
 
-def newest(entries: Iterable[Entry], *, verified: bool) -> dict[str, Entry]:
+def newest(entries: Iterable[CatalogEntry], *, verified: bool) -> dict[str, CatalogEntry]:
     """Target -> its newest backup of which no damage is known, or that is verified. What a restore in place replaced is none."""
     sound = [one for one in entries if not one.replaced and (one.verified if verified else not one.wrong)]
     return {one.target: one for one in sorted(sound, key=lambda one: one.started_at)}
@@ -124,23 +140,23 @@ class Catalog:
     `root` is the folder of backups: a site that is copied or moved with it looks at its own files.
     """
 
-    def __init__(self, store: Store, root: Path, changed: Callable[[Entry], None] = lambda entry: None) -> None:
+    def __init__(self, store: Store, root: Path, changed: Callable[[CatalogEntry], None] = lambda entry: None) -> None:
         self.store, self.root, self.changed = store, root.resolve(), changed
 
     def add(
         self,
-        manifest: Manifest,
+        manifest: BackupManifest,
         folder: Path,
         *,
-        rung: str = CHECKSUMMED,
+        verification_level: str = CHECKSUMMED,
         pinned: bool = False,
-        standing: Proof | None = None,
-    ) -> Entry:
+        standing: Verification | None = None,
+    ) -> CatalogEntry:
         """A backup that got its name; of one that is known already only the place is changed.
 
         `standing`: what was noted of it beside its manifest, for a catalog that is made again.
         """
-        known = standing or Proof(rung=rung, pinned=pinned)
+        known = standing or Verification(verification_level, pinned=pinned)
         values = {
             "backup_id": manifest.backup_id,
             "target": manifest.target,
@@ -157,8 +173,8 @@ class Catalog:
             "source_bytes": manifest.source_bytes,
             "run_id": manifest.run_id,
             "digest": manifest.digest,
-            "rung": known.rung,
-            "rung_at": known.rung_at or now(),
+            LEVEL_KEY: known.verification_level,
+            LEVEL_AT_KEY: known.verification_level_at or now(),
             "compared_at": known.compared_at,
             "problem": known.problem,
             "differs": known.differs,
@@ -170,14 +186,14 @@ class Catalog:
             connection.insert("backups", values, known="ON CONFLICT (backup_id) DO UPDATE SET path = excluded.path")
         return self.find(manifest.backup_id)
 
-    def all(self, target: str | None = None) -> list[Entry]:
+    def all(self, target: str | None = None) -> list[CatalogEntry]:
         """Every backup, the oldest first; one whose folder is gone, or of one that it rests on, has that for its problem."""
         with self.store.read() as connection:
             rows = connection.all("SELECT * FROM backups ORDER BY started_at, backup_id")
         entries = _with_chains([_there(self._entry(row)) for row in rows])
         return [entry for entry in entries if target in (None, entry.target)]
 
-    def find(self, name: str) -> Entry:
+    def find(self, name: str) -> CatalogEntry:
         """A backup by its id or the beginning of it. Raises UnknownNameError and AmbiguousNameError."""
         known = self.all()
         found = [entry for entry in known if entry.backup_id == name] or [
@@ -189,7 +205,7 @@ class Catalog:
             raise UnknownNameError("backup", name, (entry.backup_id for entry in known), "the catalog")
         return found[0]
 
-    def at(self, folder: Path) -> Entry:
+    def at(self, folder: Path) -> CatalogEntry:
         """A backup by its folder. Raises UnknownNameError."""
         entries = self.all()
         for entry in entries:
@@ -197,22 +213,22 @@ class Catalog:
                 return entry
         raise UnknownNameError("backup", str(folder), (str(entry.folder) for entry in entries))
 
-    def proven(self, backup_id: str, rung: str) -> None:
-        """It was looked at and is sound as far as `rung`; a higher rung that it had stays: it is what it was then.
+    def proven(self, backup_id: str, level: str) -> None:
+        """It was looked at and is sound as far as `level`; a higher level that it had stays: it is what it was then.
 
         That it reads whole does not tell that it comes back as it was: only another restore does.
         """
-        highest = max(self.find(backup_id).rung, rung, key=VERIFICATION_LEVELS.index)
-        compared = {"compared_at": now(), "differs": None} if rung == COMPARED else {}
-        self._looked(backup_id, rung=highest, rung_at=now(), problem=None, **compared)
+        highest = max(self.find(backup_id).verification_level, level, key=VERIFICATION_LEVELS.index)
+        compared = {"compared_at": now(), "differs": None} if level == COMPARED else {}
+        self._looked(backup_id, verification_level=highest, verification_level_at=now(), problem=None, **compared)
 
     def failed(self, backup_id: str, problem: str) -> None:
         """It was looked at and is not sound: it counts for nothing until it is looked at again."""
-        self._looked(backup_id, rung_at=now(), problem=problem)
+        self._looked(backup_id, verification_level_at=now(), problem=problem)
 
     def differed(self, backup_id: str, how: str) -> None:
         """It reads whole, and does not come back as it was: it counts for nothing until a restore of it was compared."""
-        self._looked(backup_id, rung_at=now(), differs=how)
+        self._looked(backup_id, verification_level_at=now(), differs=how)
 
     def pin(self, backup_id: str, pinned: bool) -> None:
         """Whether retention has to leave it alone."""
@@ -250,17 +266,17 @@ class Catalog:
 
     def _change(self, backup_id: str, **values: Any) -> None:
         with self.store.write() as connection:
-            connection.update("backups", "backup_id = :name", {"name": backup_id}, values)
+            connection.update("backups", "backup_id = :name", {"name": backup_id}, as_keys(values))
         self.note(backup_id)
 
-    def _entry(self, row: Record) -> Entry:
+    def _entry(self, row: Record) -> CatalogEntry:
         known = {
             "path": str(self.root / _within(self.root, row["path"])),
             "pinned": bool(row["pinned"]),
             "copies": tuple(json.loads(row["copies"])),
             "copies_read": {name: CopyRead(**one) for name, one in json.loads(row["copies_read"]).items()},
         }
-        return Entry(**{**dict(row), **known})
+        return CatalogEntry(**as_fields({**dict(row), **known}))
 
 
 def _packed(read: Mapping[str, CopyRead]) -> str:
@@ -282,17 +298,17 @@ def _within(root: Path, noted: str) -> Path:
     return next((end for end in ends if (root / end).is_dir()), Path(*path.parts[-2:]))
 
 
-def _there(entry: Entry) -> Entry:
+def _there(entry: CatalogEntry) -> CatalogEntry:
     return entry if entry.problem or entry.folder.is_dir() else replace(entry, problem=GONE)
 
 
-def _with_chains(entries: Sequence[Entry]) -> list[Entry]:
+def _with_chains(entries: Sequence[CatalogEntry]) -> list[CatalogEntry]:
     """With what is wrong with those that each rests on: it cannot be restored without them."""
     known = {entry.backup_id: entry for entry in entries}
     return [_inheriting(entry, known) for entry in entries]
 
 
-def _inheriting(entry: Entry, known: Mapping[str, Entry]) -> Entry:
+def _inheriting(entry: CatalogEntry, known: Mapping[str, CatalogEntry]) -> CatalogEntry:
     seen, at, problem, differs = {entry.backup_id}, entry, entry.problem, entry.differs
     while problem is None and at.kind != FULL:
         parent = known.get(at.parent or "")

@@ -12,9 +12,9 @@ from typing import Any
 
 from aishell.backups.carried import carried
 from aishell.backups.methods import keeps_elsewhere
-from aishell.backups.store.backup_store import BackupStore, backup_store_of
-from aishell.backups.store.catalog import Entry
-from aishell.backups.store.manifest import File, Manifest
+from aishell.backups.store.backup_store import BackupStore, store_of
+from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.manifest import BackupManifest, File
 from aishell.backups.store.repository import MANIFEST, Repository
 from aishell.backups.verify.checking import few, refuse
 from aishell.backups.verify.digests import Cancelled, problems, sha256_of
@@ -27,7 +27,7 @@ from aishell.running.context import Context
 
 def copy(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`copy_backup`: a backup, and what it rests on, to every second place of the site that does not have it yet."""
-    backup_store = backup_store_of(context)
+    backup_store = store_of(context)
     if not backup_store.copies:
         raise BackupError("there is no second place for backups", hint="set `backup_copies:` in config/aishell.yaml")
     entry = backup_store.catalog.find(params["backup_id"])
@@ -57,7 +57,7 @@ def verify(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
     Raises BackupError naming those that are damaged and stay so; NotAtHandError where a place could not be looked at.
     """
-    backup_store, name = backup_store_of(context), params["backup_id"]
+    backup_store, name = store_of(context), params["backup_id"]
     chosen = [backup_store.catalog.find(name)] if name else backup_store.entries(context.target)
     due = _ago(params["days"])
     copies = [(_read_at(entry, place), entry, place) for entry in chosen for place in entry.copies]
@@ -99,12 +99,12 @@ def _ago(days: float) -> str:
     return (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="microseconds")
 
 
-def _read_at(entry: Entry, place: str) -> str:
+def _read_at(entry: CatalogEntry, place: str) -> str:
     """When a copy was last read; of one that never was, before all others."""
     return entry.copies_read[place].at if place in entry.copies_read else ""
 
 
-def _put(backup_store: BackupStore, name: str, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
+def _put(backup_store: BackupStore, name: str, folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> None:
     """A copy, in the place of one that was found damaged; the backup itself was just compared with its manifest."""
     place, known = place_of(name), backup_store.catalog.find(manifest.backup_id)
     if name in known.copies and name not in known.sound_copies:
@@ -117,18 +117,18 @@ class Place(ABC):
     """Somewhere else where whole backups are kept, under the same names."""
 
     @abstractmethod
-    def put(self, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
+    def put(self, folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> None:
         """Copy a backup there and compare what arrived. Raises BackupError when it is not the same."""
 
     @abstractmethod
-    def problems(self, entry: Entry, cancelled: Cancelled) -> list[str]:
+    def problems(self, entry: CatalogEntry, cancelled: Cancelled) -> list[str]:
         """What is wrong with the copy of a backup, read from beginning to end: the backup itself may be gone.
 
         Raises NotAtHandError where the place cannot be looked at.
         """
 
     @abstractmethod
-    def discard(self, manifest: Manifest) -> None:
+    def discard(self, manifest: BackupManifest) -> None:
         """Take a copy away that is damaged, if there is anything of it."""
 
 
@@ -139,7 +139,7 @@ class Folder(Place):
         self.root = root
         self.repository = Repository(root)
 
-    def put(self, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
+    def put(self, folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> None:
         self._require_mounted()
         repository = self.repository
         final = repository.folder(manifest.target) / manifest.backup_id
@@ -158,7 +158,7 @@ class Folder(Place):
             repository.discard(partial)
             raise
 
-    def problems(self, entry: Entry, cancelled: Cancelled) -> list[str]:
+    def problems(self, entry: CatalogEntry, cancelled: Cancelled) -> list[str]:
         self._require_mounted()
         if not any(self.root.iterdir()):  # a mount point without its disk has nothing in it
             raise NotAtHandError(f"{self.root} is empty: is its disk mounted?")
@@ -173,7 +173,7 @@ class Folder(Place):
             return [error.message]
         return _other(manifest, entry) or problems(there, manifest, cancelled)
 
-    def discard(self, manifest: Manifest) -> None:
+    def discard(self, manifest: BackupManifest) -> None:
         there = self.repository.folder(manifest.target) / manifest.backup_id
         if there.exists():
             self.repository.remove(there)
@@ -193,7 +193,7 @@ class ObjectStore(Place):
             raise NotAtHandError(f"{url} needs fsspec", hint="pip install 'aishell[object-stores]'") from error
         self.store, self.root = url_to_fs(url)
 
-    def put(self, folder: Path, manifest: Manifest, cancelled: Cancelled) -> None:
+    def put(self, folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> None:
         home = self._home(manifest.target, manifest.backup_id)
         with writing(Path(home)):
             for file in manifest.files:
@@ -206,10 +206,10 @@ class ObjectStore(Place):
                 self.store.pipe_file(f"{self.root}/{name}", text.encode())
             self.store.put_file(str(folder / MANIFEST), f"{home}/{MANIFEST}")
 
-    def problems(self, entry: Entry, cancelled: Cancelled) -> list[str]:
+    def problems(self, entry: CatalogEntry, cancelled: Cancelled) -> list[str]:
         home = self._home(entry.target, entry.backup_id)
         try:
-            manifest = Manifest.of(self.store.cat_file(f"{home}/{MANIFEST}").decode(), f"{home}/{MANIFEST}")
+            manifest = BackupManifest.of(self.store.cat_file(f"{home}/{MANIFEST}").decode(), f"{home}/{MANIFEST}")
         except FileNotFoundError:
             return [f"{MANIFEST} is missing"]
         except OSError as error:
@@ -220,7 +220,7 @@ class ObjectStore(Place):
             wrong for file in manifest.files if (wrong := self._wrong(home, file, cancelled)) is not None
         ]
 
-    def discard(self, manifest: Manifest) -> None:
+    def discard(self, manifest: BackupManifest) -> None:
         home = self._home(manifest.target, manifest.backup_id)
         with writing(Path(home)), suppress(FileNotFoundError):
             self.store.rm(home, recursive=True)
@@ -239,7 +239,7 @@ class ObjectStore(Place):
         return f"{self.root}/{folder_name(target)}/{backup_id}"
 
 
-def _other(manifest: Manifest, entry: Entry) -> list[str]:
+def _other(manifest: BackupManifest, entry: CatalogEntry) -> list[str]:
     """Whether a manifest in a second place is another one than the catalog knows."""
     return [] if manifest.digest == entry.digest else ["its manifest is another one than when it was made"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aishell.backups.store.backup_store import BackupStore
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from aishell.clients.disk import writing
 from aishell.errors import BackupError, NotAtHandError
 
@@ -33,8 +33,8 @@ def encrypt(paths: Iterable[Path], recipients: Sequence[str]) -> None:
 
 @contextmanager
 def opened(
-    backup_store: BackupStore, work: Path, chain: Sequence[tuple[Path, Manifest]]
-) -> Iterator[list[tuple[Path, Manifest]]]:
+    backup_store: BackupStore, work: Path, chain: Sequence[tuple[Path, BackupManifest]]
+) -> Iterator[list[tuple[Path, BackupManifest]]]:
     """The same backups to be read: those that are encrypted as copies in the work folder, which go afterwards."""
     import shutil
 
@@ -50,7 +50,7 @@ def opened(
         shutil.rmtree(plain, ignore_errors=True)
 
 
-def is_encrypted(manifest: Manifest) -> bool:
+def is_encrypted(manifest: BackupManifest) -> bool:
     """Whether its files can be read with a key alone."""
     return bool(manifest.details.get("recipients"))
 

@@ -26,7 +26,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Print:
+class Fingerprint:
     """The fingerprint of one object in the snapshot that the backup saw. `rows` is None where an object has none."""
 
     kind: str  # table, sequence, view, function, …
@@ -36,7 +36,7 @@ class Print:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class BackupManifest:
     """`identity` tells the server (system identifier, server UUID, device and inode), never only its name. Times in UTC.
 
     `position` is how far the backup reaches in the engine's terms: an LSN, a place in the binary log. `prints` is None where the
@@ -60,7 +60,7 @@ class Manifest:
     position: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)  # the method's own: compression, page size, client version
     files: tuple[File, ...] = ()
-    prints: tuple[Print, ...] | None = None
+    prints: tuple[Fingerprint, ...] | None = None
     commands: tuple[str, ...] = ()
     version: int = VERSION
 
@@ -79,7 +79,7 @@ class Manifest:
         return self.text().splitlines()[-1]
 
     @classmethod
-    def of(cls, text: str, where: str) -> Manifest:
+    def of(cls, text: str, where: str) -> BackupManifest:
         """Raises BackupError, naming the file, for one that was cut off or changed, or that this aishell does not know."""
         body, _, stated = text.rstrip("\n").rpartition("\n")
         if stated != _digest(body):
@@ -89,7 +89,7 @@ class Manifest:
             if data["version"] > VERSION:
                 raise BackupError(f"{where} is of version {data['version']}", hint="read it with a newer aishell")
             data["files"] = tuple(File(**file) for file in data["files"])
-            data["prints"] = None if data["prints"] is None else tuple(Print(**one) for one in data["prints"])
+            data["prints"] = None if data["prints"] is None else tuple(Fingerprint(**one) for one in data["prints"])
             data["commands"] = tuple(data["commands"])
             return cls(**data)
         except (ValueError, TypeError, KeyError) as error:
@@ -102,7 +102,7 @@ class Manifest:
         return {**shown, "bytes": self.bytes, "files": len(self.files), "compared": self.prints is not None}
 
 
-def of_chain(chain: Sequence[Manifest]) -> dict[str, Any]:
+def of_chain(chain: Sequence[BackupManifest]) -> dict[str, Any]:
     """What a restore of the last of a chain is told: its summary, and of the whole chain the bytes that it reads and may need.
 
     Increments are replayed on the full one, or are later states of it: what comes of them has no more than both together, nor

@@ -12,11 +12,11 @@ from typing import Any
 
 from aishell.backups.create.making import Work
 from aishell.backups.methods import keeps_elsewhere, method_of
-from aishell.backups.store.backup_store import BackupStore, backup_store_of
-from aishell.backups.store.catalog import GONE, Entry
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.backup_store import BackupStore, store_of
+from aishell.backups.store.catalog import GONE, CatalogEntry, as_keys
+from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.store.repository import TRASH
-from aishell.backups.store.retention import Decision, Kept, Rules, decide
+from aishell.backups.store.retention import Kept, RetentionDecision, RetentionRules, decide
 from aishell.backups.verify.checking import working
 from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError, ParameterError, UnknownNameError
@@ -31,10 +31,10 @@ AT_MOST = 20
 _MAKES = ("backup_database_full", "backup_database_incremental", "backup_cluster", "backup_pgbackrest")
 
 #: Gives what it takes to run the programs of the tool that removes backups.
-WorkOf = Callable[[Manifest], AbstractContextManager[Work]]
+WorkOf = Callable[[BackupManifest], AbstractContextManager[Work]]
 
 
-def without_programs(manifest: Manifest) -> AbstractContextManager[Work]:
+def without_programs(manifest: BackupManifest) -> AbstractContextManager[Work]:
     """Raises BackupError: to remove this backup takes a program."""
     raise BackupError(
         f"more of {manifest.backup_id} than its folder has to go",
@@ -42,9 +42,9 @@ def without_programs(manifest: Manifest) -> AbstractContextManager[Work]:
     )
 
 
-def rules_of(given: Mapping[str, Any]) -> Rules:
+def rules_of(given: Mapping[str, Any]) -> RetentionRules:
     """Raises UnknownNameError or ParameterError for a rule that is not one."""
-    known = {field.name for field in fields(Rules)}
+    known = {field.name for field in fields(RetentionRules)}
     for name, value in given.items():
         if name not in known:
             raise UnknownNameError("retention rule", name, known)
@@ -52,12 +52,17 @@ def rules_of(given: Mapping[str, Any]) -> Rules:
         if not whole or isinstance(value, bool) or value < 0:
             kind = "a number" if name == "days" else "a whole number"
             raise ParameterError(f"the retention rule {name} is {value!r}, not {kind} from 0 on")
-    return Rules(**{"at_most": AT_MOST, **given})
+    return RetentionRules(**{"at_most": AT_MOST, **given})
 
 
 def decisions(
-    backup_store: BackupStore, target: str | None, rules: Rules, now: datetime, *, despite_failure: bool = False
-) -> list[Decision]:
+    backup_store: BackupStore,
+    target: str | None,
+    rules: RetentionRules,
+    now: datetime,
+    *,
+    despite_failure: bool = False,
+) -> list[RetentionDecision]:
     """What retention says of every backup of a target, or of all, the newest first.
 
     Nothing goes while the newest backup of a target is not sound, or the last one that was begun failed, unless that is said to
@@ -82,8 +87,8 @@ def decisions(
 
 def remove(
     backup_store: BackupStore,
-    chosen: Sequence[Decision],
-    told: Callable[[Entry], None] = lambda entry: None,
+    chosen: Sequence[RetentionDecision],
+    told: Callable[[CatalogEntry], None] = lambda entry: None,
     work_of: WorkOf = without_programs,
 ) -> list[str]:
     """Remove what may go, what rests on others first; `told` hears of each before it goes.
@@ -124,7 +129,7 @@ def cleanup_postgresql(tool: Tool, params: Mapping[str, Any], context: Context) 
 
 def cleanup(params: Mapping[str, Any], context: Context, work_of: WorkOf = without_programs) -> dict[str, Any]:
     """`cleanup_old_backups`: of this target, by the rules given."""
-    backup_store = backup_store_of(context)
+    backup_store = store_of(context)
     finished = finish(backup_store, context.target, work_of)
     chosen = decisions(backup_store, context.target, rules_of(params["retention"]), datetime.now(UTC))
     removed = remove(backup_store, chosen, work_of=work_of)
@@ -135,7 +140,7 @@ def cleanup(params: Mapping[str, Any], context: Context, work_of: WorkOf = witho
     }
 
 
-def reasons(decision: Decision) -> list[str]:
+def reasons(decision: RetentionDecision) -> list[str]:
     """Why a backup stays; nothing for one that goes."""
     return [*decision.rules, *([decision.waits] if decision.waits else [])]
 
@@ -144,11 +149,11 @@ def find_last(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`find_last_backup`: the newest verified backup of this very server."""
     server = context.facts.get("server")
     identity = server.identity if isinstance(server, Server) else ""
-    entry = backup_store_of(context).newest(context.target, identity, kind=params.get("kind"))
+    entry = store_of(context).newest(context.target, identity, kind=params.get("kind"))
     if entry is None:
         return {"backup": None}
-    shown = ("backup_id", "kind", "method", "started_at", "bytes", "rung", "parent", "path")
-    return {"backup": {name: getattr(entry, name) for name in shown}}
+    shown = ("backup_id", "kind", "method", "started_at", "bytes", "verification_level", "parent", "path")
+    return {"backup": as_keys({name: getattr(entry, name) for name in shown})}
 
 
 def _release(backup_store: BackupStore, folder: Path, work_of: WorkOf, *, look_only: bool) -> None:
@@ -164,7 +169,7 @@ def _release(backup_store: BackupStore, folder: Path, work_of: WorkOf, *, look_o
             method_of(manifest.method).release(work, manifest, look_only=look_only)
 
 
-def _require_own(backup_store: BackupStore, entry: Entry) -> None:
+def _require_own(backup_store: BackupStore, entry: CatalogEntry) -> None:
     """Raises BackupError where what lies in a backup's place is another backup, as when somebody has exchanged their folders."""
     if entry.folder.name != entry.backup_id:
         raise BackupError(f"{entry.folder} has another name than {entry.backup_id}: it was not removed")
@@ -178,7 +183,7 @@ def _require_own(backup_store: BackupStore, entry: Entry) -> None:
         )
 
 
-def _stopped(backup_store: BackupStore, entries: Sequence[Entry]) -> dict[str, str]:
+def _stopped(backup_store: BackupStore, entries: Sequence[CatalogEntry]) -> dict[str, str]:
     """Target -> why none of its backups may go now."""
     newest = {entry.target: entry for entry in entries}
     stopped = {}
@@ -191,7 +196,7 @@ def _stopped(backup_store: BackupStore, entries: Sequence[Entry]) -> dict[str, s
     return stopped
 
 
-def _kept(entry: Entry) -> Kept:
+def _kept(entry: CatalogEntry) -> Kept:
     at = datetime.fromisoformat(entry.started_at)
     return Kept(
         backup_id=entry.backup_id,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aishell.backups.store.backup_store import BackupStore
-from aishell.backups.store.catalog import WRITTEN, Proof
+from aishell.backups.store.catalog import WRITTEN, Verification
 from aishell.commands import command
 from aishell.errors import BackupError
 
@@ -63,7 +63,7 @@ def rebuild(backup_store: BackupStore, *, all_gone: bool = False) -> Rebuilt:
             told.damaged.append((folder, why))
             continue
         standing = backup_store.standing(folder, manifest)
-        backup_store.catalog.add(manifest, folder, standing=standing or Proof(WRITTEN, pinned=True))
+        backup_store.catalog.add(manifest, folder, standing=standing or Verification(WRITTEN, pinned=True))
         if standing is None and known is None:
             told.unnoted.append(name)
         (told.added if known is None else told.known).append(name)

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from aishell.backups.carried import carried
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from aishell.clients.disk import writing
 from aishell.errors import BackupError, NotAtHandError, ParameterError
 from aishell.folders import folder_name, sync
@@ -68,7 +68,7 @@ class Repository:
             partial.mkdir(parents=True, mode=0o700)
         return partial
 
-    def publish(self, partial: Path, manifest: Manifest) -> Path:
+    def publish(self, partial: Path, manifest: BackupManifest) -> Path:
         """Give a finished backup its name: everything in it is durable before, and the name itself afterwards."""
         final = partial.with_name(partial.name.removeprefix(PARTIAL))
         with writing(partial):
@@ -82,7 +82,7 @@ class Repository:
             sync(final.parent)
         return final
 
-    def _carry(self, manifest: Manifest) -> None:
+    def _carry(self, manifest: BackupManifest) -> None:
         """What it takes to restore the backup without aishell, beside all of them."""
         for name, text in carried(manifest):
             place, unfinished = (
@@ -102,17 +102,17 @@ class Repository:
         if partial.name.startswith(PARTIAL):
             shutil.rmtree(partial, ignore_errors=True)
 
-    def manifest(self, folder: Path) -> Manifest:
+    def manifest(self, folder: Path) -> BackupManifest:
         """Raises BackupError for a folder without a readable one."""
         path = folder / MANIFEST
         try:
-            return Manifest.of(path.read_text(encoding="utf-8"), str(path))
+            return BackupManifest.of(path.read_text(encoding="utf-8"), str(path))
         except PermissionError as error:
             raise NotAtHandError(f"{path} may not be read by this user") from error
         except (OSError, UnicodeDecodeError) as error:
             raise BackupError(f"{path} cannot be read: {error}") from error
 
-    def all(self) -> Iterator[tuple[Path, Manifest | BackupError]]:
+    def all(self) -> Iterator[tuple[Path, BackupManifest | BackupError]]:
         """Every finished backup below the root, the oldest first; one whose manifest is damaged or gone comes with the error."""
         for folder in sorted(self._folders(), key=lambda path: path.name):
             if folder.name.startswith("."):

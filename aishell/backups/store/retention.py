@@ -54,7 +54,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Rules:
+class RetentionRules:
     """How many to keep, by which rule; 0 or None means that the rule keeps nothing. `at_most` may go in one run."""
 
     count: int = 0
@@ -72,7 +72,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Decision:
+class RetentionDecision:
     """What becomes of a backup: `rules` says why it is kept, `waits` why it stays for now, `turn` when it goes (0: first)."""
 
     backup: Kept
@@ -87,12 +87,12 @@ class Decision:
 
 def decide(
     backups: Iterable[Kept],
-    rules: Rules,
+    rules: RetentionRules,
     now: datetime,
     *,
     asked: Callable[[Kept], bool] = lambda backup: True,
     frozen: Callable[[Kept], str | None] = lambda backup: None,
-) -> list[Decision]:
+) -> list[RetentionDecision]:
     """A decision for every backup that is `asked` about, the newest first.
 
     `backups` are all that are known: one that is not asked about stays, and so does what it rests on. `frozen` says why one may
@@ -131,7 +131,7 @@ def decide(
         if backup.backup_id not in turns:
             waits.setdefault(backup.backup_id, later)
     return [
-        Decision(
+        RetentionDecision(
             backup,
             tuple(dict.fromkeys(why[backup.backup_id])),
             waits.get(backup.backup_id),
@@ -163,7 +163,7 @@ def _sound(known: Mapping[str, Kept], *, differing: bool = False) -> frozenset[s
 
 
 def _guard(
-    mine: Sequence[Kept], sound: frozenset[str], rules: Rules, now: datetime, why: Mapping[str, list[str]]
+    mine: Sequence[Kept], sound: frozenset[str], rules: RetentionRules, now: datetime, why: Mapping[str, list[str]]
 ) -> None:
     """What stays of one database's backups whatever the rules say."""
     for backup in mine:
@@ -188,7 +188,7 @@ def _guard(
 
 
 def _keep(
-    mine: Sequence[Kept], counting: frozenset[str], rules: Rules, now: datetime, why: Mapping[str, list[str]]
+    mine: Sequence[Kept], counting: frozenset[str], rules: RetentionRules, now: datetime, why: Mapping[str, list[str]]
 ) -> None:
     """What promises and rules keep of one database's backups, where these count."""
     _promise(_counted(mine, counting, now), why)
@@ -218,7 +218,7 @@ def _promise(good: Sequence[Kept], why: Mapping[str, list[str]]) -> None:
 
 
 def _apply(
-    mine: Sequence[Kept], sound: frozenset[str], rules: Rules, now: datetime, why: Mapping[str, list[str]]
+    mine: Sequence[Kept], sound: frozenset[str], rules: RetentionRules, now: datetime, why: Mapping[str, list[str]]
 ) -> None:
     """What the rules keep of one database's backups."""
     good = _counted(mine, sound, now)

@@ -11,10 +11,10 @@ from typing import Any
 
 from aishell.backups.create.making import Work
 from aishell.backups.methods import Chain, keeps_elsewhere, method_of
-from aishell.backups.store.backup_store import backup_store_of
-from aishell.backups.store.catalog import VERIFIED, Entry
+from aishell.backups.store.backup_store import store_of
+from aishell.backups.store.catalog import VERIFIED, CatalogEntry
 from aishell.backups.store.encryption import is_encrypted, opened
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.verify.digests import damages, misfits
 from aishell.clients.clients import end_leftover
 from aishell.clients.disk import writing
@@ -27,7 +27,7 @@ from aishell.running.context import Context
 NAMED = 5
 
 
-def check(work: Work, entry: Entry, *, again: bool = True) -> list[tuple[Path, Manifest]]:
+def check(work: Work, entry: CatalogEntry, *, again: bool = True) -> list[tuple[Path, BackupManifest]]:
     """A backup with all it rests on, checked against the manifests and fully read; the catalog learns what came of it.
 
     Unless `again`, what was read before and has the same digests now is not unpacked once more: it would read the same.
@@ -53,11 +53,11 @@ def check(work: Work, entry: Entry, *, again: bool = True) -> list[tuple[Path, M
     return links
 
 
-def _compared(work: Work, links: Chain) -> list[tuple[Manifest, list[str]]]:
+def _compared(work: Work, links: Chain) -> list[tuple[BackupManifest, list[str]]]:
     return [(manifest, sorted(damages(folder, manifest, work.context.cancelled))) for folder, manifest in links]
 
 
-def _is_known(work: Work, manifest: Manifest) -> bool:
+def _is_known(work: Work, manifest: BackupManifest) -> bool:
     """Whether it was read in full, and all of that lies in its folder."""
     return work.backup_store.catalog.find(manifest.backup_id).verified and not keeps_elsewhere(manifest.method)
 
@@ -96,13 +96,19 @@ def validate(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[st
         )
         check(work, entry)
         entry = work.backup_store.catalog.find(entry.backup_id)
-    return {"backup_id": entry.backup_id, "backup_path": entry.path, "valid": True, "rung": entry.rung, "problems": []}
+    return {
+        "backup_id": entry.backup_id,
+        "backup_path": entry.path,
+        "valid": True,
+        "rung": entry.verification_level,
+        "problems": [],
+    }
 
 
 @contextmanager
 def working(tool: Tool, params: Mapping[str, Any], context: Context) -> Iterator[Work]:
     """A folder for logs and processes, which goes at the end; that of a killed attempt goes before, with what still ran in it."""
-    folder = backup_store_of(context).repository.root / f".work-{context.run_id[:8]}-{context.step_id}"
+    folder = store_of(context).repository.root / f".work-{context.run_id[:8]}-{context.step_id}"
     end_leftover(folder)
     shutil.rmtree(folder, ignore_errors=True)
     with writing(folder):
@@ -113,7 +119,7 @@ def working(tool: Tool, params: Mapping[str, Any], context: Context) -> Iterator
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def refuse(manifest: Manifest, found: Sequence[str]) -> None:
+def refuse(manifest: BackupManifest, found: Sequence[str]) -> None:
     """Raises BackupError when something was found."""
     if found:
         raise BackupError(

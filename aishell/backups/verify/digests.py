@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
-from aishell.backups.store.manifest import File, Manifest
+from aishell.backups.store.manifest import BackupManifest, File
 from aishell.backups.store.repository import MANIFEST, STANDING
 from aishell.clients.disk import writing
 from aishell.errors import DatabaseError, NotAtHandError
@@ -68,12 +68,12 @@ def files_of(folder: Path, cancelled: Cancelled) -> tuple[File, ...]:
     return files
 
 
-def problems(folder: Path, manifest: Manifest, cancelled: Cancelled) -> list[str]:
+def problems(folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> list[str]:
     """All that differs between the files of a backup and its manifest, in words."""
     return sorted([*misfits(folder, manifest), *damages(folder, manifest, cancelled)])
 
 
-def misfits(folder: Path, manifest: Manifest) -> Iterator[str]:
+def misfits(folder: Path, manifest: BackupManifest) -> Iterator[str]:
     """Files that are missing, too many, of another kind or of another size, without reading any."""
     expected = {file.path: file for file in manifest.files}
     present = {str(path.relative_to(folder)): path for path in folder.rglob("*") if is_part(folder, path)}
@@ -90,7 +90,7 @@ def misfits(folder: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{name} has {size:,} bytes instead of {file.bytes:,}"
 
 
-def damages(folder: Path, manifest: Manifest, cancelled: Cancelled) -> Iterator[str]:
+def damages(folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> Iterator[str]:
     """Files of the right size and kind whose content is another one."""
     there = [file for file in manifest.files if _fits(folder / file.path, file)]
     with ThreadPoolExecutor(READERS, thread_name_prefix="check") as pool:

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from aishell.backups.store.backup_store import BackupStore
-from aishell.backups.store.catalog import VERIFIED, Entry
-from aishell.backups.store.manifest import FULL, INCREMENTAL, File, Manifest, Print
+from aishell.backups.store.catalog import VERIFIED, CatalogEntry
+from aishell.backups.store.manifest import FULL, INCREMENTAL, BackupManifest, File, Fingerprint
 from aishell.backups.store.repository import Repository
 from aishell.state.store import Store
 
 CONTENT = b"what the database held"
 
 
-def manifest(backup_id: str = "20261121T031500Z-full-1a2b3c4d-backup", **facts: Any) -> Manifest:
+def manifest(backup_id: str = "20261121T031500Z-full-1a2b3c4d-backup", **facts: Any) -> BackupManifest:
     """A valid one; its keywords say what is special about it."""
     at = f"{backup_id[:4]}-{backup_id[4:6]}-{backup_id[6:8]}T{backup_id[9:11]}:{backup_id[11:13]}:{backup_id[13:15]}"
     known: dict[str, Any] = {
@@ -32,18 +32,20 @@ def manifest(backup_id: str = "20261121T031500Z-full-1a2b3c4d-backup", **facts: 
         "run_id": "1a2b3c4d" * 4,
         "source_bytes": 4096,
         "files": (File("database.sqlite", len(CONTENT), hashlib.sha256(CONTENT).hexdigest()),),
-        "prints": (Print("table", "orders", None, "x"), Print("rows", "orders", 3, "y")),
+        "prints": (Fingerprint("table", "orders", None, "x"), Fingerprint("rows", "orders", 3, "y")),
     }
-    return Manifest(backup_id=backup_id, **{**known, **facts})
+    return BackupManifest(backup_id=backup_id, **{**known, **facts})
 
 
 def backup_store(folder: Path) -> BackupStore:
-    """An empty one, with a state of its own. Close `vault.store()` afterwards."""
+    """An empty one, with a state of its own. Close `backup_store.store()` afterwards."""
     store = Store.open(folder / "state.db")
     return BackupStore(Repository(folder / "backups"), lambda: store)
 
 
-def put(where: BackupStore, day: int, *, rung: str = VERIFIED, parent: Entry | None = None, **facts: Any) -> Entry:
+def put(
+    where: BackupStore, day: int, *, rung: str = VERIFIED, parent: CatalogEntry | None = None, **facts: Any
+) -> CatalogEntry:
     """A backup of that day of November 2026, published and in the catalog, proven as far as `rung`."""
     kind = FULL if parent is None else INCREMENTAL
     number = len(where.catalog.all())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aishell.backups.mariadb.binlog.statements import Turning
-from aishell.backups.mariadb.dump_text import HEAD_BYTES, Watch, turned
+from aishell.backups.mariadb.dump_text import HEAD_BYTES, DumpWatch, turned
 
 HEAD = b"""/*M!999999\\- enable the sandbox mode */
 -- MariaDB dump 10.19  Distrib 10.11.19-MariaDB, for debian-linux-gnu (x86_64)
@@ -86,8 +86,8 @@ def test_what_has_none_of_these_passes_as_it_is(data: bytes, size: int) -> None:
     assert b"".join(turned(cut(data, size), Turning("shop", "copy"))) == data
 
 
-def watch(text: bytes, size: int = 10) -> Watch:
-    made = Watch()
+def watch(text: bytes, size: int = 10) -> DumpWatch:
+    made = DumpWatch()
     for block in cut(text, size):
         made.see(block)
     return made
@@ -117,10 +117,10 @@ def test_its_last_line_says_that_it_is_whole(text: bytes, complete: bool) -> Non
 
 
 def test_it_is_told_once_that_the_snapshot_is_taken() -> None:
-    made, told = Watch(), []
+    made, told = DumpWatch(), []
     for block in cut(DUMP, 10):
         told.append(made.see(block))
     assert told.count(True) == 1
     assert not any(told[: len(HEAD) // 10])
-    long = Watch()
+    long = DumpWatch()
     assert [long.see(b"-" * (HEAD_BYTES // 2)) for _ in range(3)] == [False, True, False]

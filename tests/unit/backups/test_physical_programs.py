@@ -11,7 +11,7 @@ import pytest
 from aishell.backups.postgresql import basebackup as pg_basebackup
 from aishell.backups.postgresql import wal
 from aishell.backups.postgresql.basebackup import PgBasebackup
-from aishell.backups.store.manifest import Manifest
+from aishell.backups.store.manifest import BackupManifest
 from aishell.errors import NotAtHandError
 
 
@@ -35,5 +35,5 @@ def test_without_the_programs_nothing_is_said_to_be_read(
     monkeypatch.setattr(wal, "segments_of", lambda manifest: [])
     monkeypatch.setattr(wal, "refuse_gaps", lambda place, segments: None)
     with pytest.raises(NotAtHandError):
-        PgBasebackup().read(cast("Any", None), tmp_path, cast("Manifest", Made()))
+        PgBasebackup().read(cast("Any", None), tmp_path, cast("BackupManifest", Made()))
     assert asked == [(program, 15, True)]

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from aishell.backups.store.catalog import Entry
+from aishell.backups.store.catalog import CatalogEntry
 from aishell.backups.unproven import longest_unproven, reason
 from tests.unit.backups.made import manifest
 
 
-def entry(day: int, compared: str | None = None, **facts: Any) -> Entry:
+def entry(day: int, compared: str | None = None, **facts: Any) -> CatalogEntry:
     made = manifest(f"202611{day:02}T031500Z-full-1a2b3c4d-backup")
-    given = {name: getattr(made, name) for name in Entry.__dataclass_fields__ if hasattr(made, name)}
-    known = {"path": "/", "rung": "readable", "rung_at": made.finished_at, "compared_at": compared, "pinned": False}
-    return Entry(**{**given, "copies": (), **known, **facts})
+    given = {name: getattr(made, name) for name in CatalogEntry.__dataclass_fields__ if hasattr(made, name)}
+    known = {
+        "path": "/",
+        "verification_level": "readable",
+        "verification_level_at": made.finished_at,
+        "compared_at": compared,
+        "pinned": False,
+    }
+    return CatalogEntry(**{**given, "copies": (), **known, **facts})
 
 
-def chosen(*entries: Entry, **tried: str) -> int | None:
+def chosen(*entries: CatalogEntry, **tried: str) -> int | None:
     found = longest_unproven(entries, "it", {one.backup_id: tried[f"d{one.backup_id[6:8]}"] for one in entries
                                              if f"d{one.backup_id[6:8]}" in tried})  # fmt: skip
     return None if found is None else int(found.backup_id[6:8])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aishell.backups.store.catalog import Entry
+from aishell.backups.store.catalog import CatalogEntry
 from aishell.databases.quoting import pattern
 from aishell.databases.tls import Encryption
 from aishell.engines import PROFILES, profile
@@ -122,13 +122,13 @@ def test_programs_of_mariadb_go_by_either_name_and_must_not_be_older(found, told
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
-def made(hours: float, **facts: Any) -> Entry:
+def made(hours: float, **facts: Any) -> CatalogEntry:
     """A verified full backup that was begun so many hours ago."""
     at = (NOW - timedelta(hours=hours)).isoformat()
     known = {"target": "shop", "identity": "it", "engine": "sqlite", "kind": "full", "method": "sqlite", "parent": None}
     known |= {"database": "d", "started_at": at, "finished_at": at, "path": "/b", "bytes": 1, "source_bytes": 1}
-    known |= {"run_id": "r", "digest": "d", "rung": "readable", "rung_at": at}
-    return Entry(**{"backup_id": f"b{hours:g}", **known, **facts})
+    known |= {"run_id": "r", "digest": "d", "verification_level": "readable", "verification_level_at": at}
+    return CatalogEntry(**{"backup_id": f"b{hours:g}", **known, **facts})
 
 
 @pytest.mark.parametrize(
@@ -136,13 +136,13 @@ def made(hours: float, **facts: Any) -> Entry:
     [
         ([], "warning", "there is none"),
         ([made(2)], "ok", "2 h 0 min old, readable: b2"),
-        ([made(2, rung="restored-and-compared")], "ok", "2 h 0 min old, restored and compared: b2"),
+        ([made(2, verification_level="restored-and-compared")], "ok", "2 h 0 min old, restored and compared: b2"),
         ([made(7 * 24)], "ok", "7 days old, readable: b168"),
         ([made(7 * 24 + 1)], "warning", "7 days old, readable: b169"),
-        ([made(3, rung="checksummed"), made(2, problem="x")], "warning", "none is verified, of 2"),
+        ([made(3, verification_level="checksummed"), made(2, problem="x")], "warning", "none is verified, of 2"),
         ([made(9), made(2, problem="holes")], "warning", "9 h 0 min old, readable: b9; the newest, b2, is none: holes"),
         (
-            [made(9), made(2, rung="written")],
+            [made(9), made(2, verification_level="written")],
             "warning",
             "9 h 0 min old, readable: b9; the newest, b2, is none: it was not verified",
         ),

@@ -26,7 +26,7 @@ _STATEMENT_ENDS = 1
 _CRC32 = 1
 
 
-class Rows:
+class RowEvents:
     """Takes the events of one statement after the other. `largest`: bytes of events in a piece, if no event has more.
 
     `inexact`: tables whose rows are not found in a copy by what the log says of them.

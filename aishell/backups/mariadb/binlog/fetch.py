@@ -13,11 +13,11 @@ from aishell.backups.create.making import Work, Written, total
 from aishell.backups.create.parents import full_first
 from aishell.backups.mariadb.binlog.statements import Turning
 from aishell.backups.mariadb.binlog.text import Replay
+from aishell.backups.mariadb.fingerprints import structure
 from aishell.backups.mariadb.full import BLOCK, Counting, gtid, own_database
 from aishell.backups.mariadb.login import login
 from aishell.backups.mariadb.moments import Position, snapshot
-from aishell.backups.mariadb.prints import structure
-from aishell.backups.store.manifest import FULL, Manifest, Print
+from aishell.backups.store.manifest import FULL, BackupManifest, Fingerprint
 from aishell.clients.clients import Clients
 from aishell.clients.disk import writing
 from aishell.errors import BackupError, DatabaseError
@@ -41,13 +41,13 @@ class Stretch:
     until: str | None = None
 
     @classmethod
-    def all(cls, links: Sequence[tuple[Path, Manifest]], until: str | None = None) -> Stretch:
+    def all(cls, links: Sequence[tuple[Path, BackupManifest]], until: str | None = None) -> Stretch:
         """Everything that increments in a row have."""
         files = [folder / FOLDER / name for folder, manifest in links for name in manifest.details["files"]]
         return cls(files, links[0][1].position["start"][1], None, until)
 
     @classmethod
-    def compared(cls, links: Sequence[tuple[Path, Manifest]]) -> Stretch:
+    def compared(cls, links: Sequence[tuple[Path, BackupManifest]]) -> Stretch:
         """What they have up to the moment that the last of them was compared at, if it was."""
         folder, last = links[-1][0], links[-1][1].position
         every = cls.all(links)
@@ -62,7 +62,7 @@ class _Seen:
     """What is compared of an increment: a moment, and its prints when they are there."""
 
     position: Position
-    definitions: tuple[Print, ...]
+    definitions: tuple[Fingerprint, ...]
     counting: Counting
 
 
@@ -106,7 +106,7 @@ def copy(work: Work) -> Written:
     )
 
 
-def _start(work: Work, parent: Manifest) -> Position:
+def _start(work: Work, parent: BackupManifest) -> Position:
     """Where the parent ends. Raises BackupError where this server's binary log does not go on from there."""
     (settings,) = work.query("settings")
     if not settings["binary_log"]:
@@ -155,7 +155,7 @@ def _seen(work: Work, held: ExitStack, notes: list[str]) -> _Seen | None:
     return None
 
 
-def _counted(seen: _Seen, notes: list[str]) -> tuple[Print, ...] | None:
+def _counted(seen: _Seen, notes: list[str]) -> tuple[Fingerprint, ...] | None:
     try:
         return (*seen.definitions, *seen.counting.prints())
     except DatabaseError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-from aishell.backups.mariadb.binlog.events import Rows
+from aishell.backups.mariadb.binlog.events import RowEvents
 from aishell.backups.mariadb.binlog.statements import Turning
 from aishell.databases.quoting import quote
 from aishell.errors import BackupError
@@ -42,7 +42,7 @@ class Replay:
 
     def __init__(self, turning: Turning, largest: int = 4 << 20, inexact: Collection[str] = ()) -> None:
         self.turning = turning
-        self.rows = Rows(turning, largest, inexact)
+        self.rows = RowEvents(turning, largest, inexact)
         self.statements = 0
         self._database: str | None = None
         self._sql_mode, self._charset = 0, b"utf8mb4"

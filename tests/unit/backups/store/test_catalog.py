@@ -36,8 +36,8 @@ def test_a_rung_is_climbed_with_its_date_and_a_lower_look_takes_none_away(here):
     compared = here.proven(entry.backup_id, COMPARED)
     assert compared.compared
     again = here.proven(entry.backup_id, VERIFIED)
-    assert (again.rung, again.compared_at) == (COMPARED, compared.compared_at)
-    assert again.rung_at > compared.rung_at
+    assert (again.verification_level, again.compared_at) == (COMPARED, compared.compared_at)
+    assert again.verification_level_at > compared.verification_level_at
 
 
 def test_what_was_found_wrong_counts_until_it_is_looked_at_again(here):
@@ -146,7 +146,7 @@ def test_without_a_note_beside_it_nothing_is_proven(here):
     (odd.folder / STANDING).write_text(json.dumps({"rung": "excellent", "digest": odd.digest, "copies": 7}))
     wiped(here)
     rebuild(here)
-    assert [entry.rung for entry in here.catalog.all()] == [WRITTEN] * 3
+    assert [entry.verification_level for entry in here.catalog.all()] == [WRITTEN] * 3
     assert not any(entry.verified for entry in here.catalog.all())
     assert here.catalog.find(edited.backup_id).pinned, "what a person wanted kept stays kept"
 

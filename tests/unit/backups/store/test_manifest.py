@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aishell.backups.store.manifest import VERSION, File, Manifest, Print, of_chain
+from aishell.backups.store.manifest import VERSION, BackupManifest, File, Fingerprint, of_chain
 from aishell.errors import BackupError
 from tests.unit.backups.made import manifest
 
@@ -17,16 +17,16 @@ DETAILS = st.dictionaries(
     TEXT, st.none() | st.booleans() | st.integers() | TEXT | st.lists(TEXT, max_size=3), max_size=4
 )
 FILES = st.lists(st.builds(File, TEXT, st.integers(0, 1 << 60), TEXT), max_size=3).map(tuple)
-PRINTS = st.none() | st.lists(st.builds(Print, TEXT, TEXT, st.none() | st.integers(0, 1 << 60), TEXT), max_size=3).map(
-    tuple
-)
+PRINTS = st.none() | st.lists(
+    st.builds(Fingerprint, TEXT, TEXT, st.none() | st.integers(0, 1 << 60), TEXT), max_size=3
+).map(tuple)
 
 
 @given(TEXT, DETAILS, FILES, PRINTS, st.lists(TEXT, max_size=2).map(tuple))
 @settings(max_examples=100)
 def test_it_comes_back_as_it_was(database, details, files, prints, commands):
     made = manifest(database=database, details=details, files=files, prints=prints, commands=commands)
-    read = Manifest.of(made.text(), "here")
+    read = BackupManifest.of(made.text(), "here")
     assert read == made
     assert read.digest == made.digest == made.text().splitlines()[-1]
 
@@ -42,14 +42,14 @@ def test_any_changed_byte_is_noticed(data):
     at = data.draw(st.integers(0, len(text) - 2))  # the line's end after the digest says nothing
     other = data.draw(st.characters(codec="ascii").filter(lambda char: char != text[at]))
     with pytest.raises(BackupError, match="was changed or cut off"):
-        Manifest.of(text[:at] + other + text[at + 1 :], "shop/manifest.json")
+        BackupManifest.of(text[:at] + other + text[at + 1 :], "shop/manifest.json")
 
 
 @given(st.integers(0, len(manifest().text()) - 2))
 @settings(max_examples=60)
 def test_one_that_was_cut_off_is_noticed(length):
     with pytest.raises(BackupError, match=r"shop/manifest\.json was changed or cut off"):
-        Manifest.of(manifest().text()[:length], "shop/manifest.json")
+        BackupManifest.of(manifest().text()[:length], "shop/manifest.json")
 
 
 def sealed(body: object) -> str:
@@ -63,12 +63,12 @@ def sealed(body: object) -> str:
 @pytest.mark.parametrize("body", [{}, [], 7, {"version": VERSION}, {"version": 1, "files": [{}], "prints": None}])
 def test_what_is_none_is_refused_though_its_digest_is_right(body):
     with pytest.raises(BackupError, match="is not a backup manifest"):
-        Manifest.of(sealed(body), "here")
+        BackupManifest.of(sealed(body), "here")
 
 
 def test_one_of_a_newer_aishell_is_not_guessed_at():
     with pytest.raises(BackupError, match=f"is of version {VERSION + 1}") as caught:
-        Manifest.of(sealed({"version": VERSION + 1}), "here")
+        BackupManifest.of(sealed({"version": VERSION + 1}), "here")
     assert "newer aishell" in str(caught.value.hint)
 
 

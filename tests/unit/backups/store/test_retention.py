@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aishell.backups.store.manifest import FULL, INCREMENTAL
-from aishell.backups.store.retention import Decision, Kept, Rules, decide
+from aishell.backups.store.retention import Kept, RetentionDecision, RetentionRules, decide
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 #: What somebody found out about a backup: sound, compared, copied, never looked at, damaged, not as it was when it was restored,
@@ -50,7 +50,7 @@ def histories(draw: st.DrawFn) -> list[Kept]:
 
 
 RULES = st.builds(
-    Rules,
+    RetentionRules,
     count=st.integers(0, 3),
     days=st.sampled_from([None, 0, 0.5, 1, 7, 30]),
     daily=st.integers(0, 3),
@@ -74,7 +74,7 @@ def sound(history: Iterable[Kept], *, differing: bool = False) -> set[str]:
     return good
 
 
-def expected(history: list[Kept], rules: Rules) -> set[str]:
+def expected(history: list[Kept], rules: RetentionRules) -> set[str]:
     """What has to stay, by the sentences of the documentation and as slowly as they read."""
     readable = sound(history, differing=True)
     good = sound(history) - {b.backup_id for b in history if b.replaced}
@@ -101,7 +101,7 @@ def expected(history: list[Kept], rules: Rules) -> set[str]:
     return stay
 
 
-def kept_of(usable: list[Kept], rules: Rules, history: list[Kept]) -> set[str]:
+def kept_of(usable: list[Kept], rules: RetentionRules, history: list[Kept]) -> set[str]:
     """What promises and rules keep of those that count, the oldest first."""
     fulls = [b for b in usable if b.kind == FULL]
     promised = (fulls, [b for b in usable if b.compared], [b for b in usable if b.copied])
@@ -135,7 +135,7 @@ def root(backup: Kept, history: Iterable[Kept]) -> str:
     return backup.backup_id
 
 
-def kept(decisions: Iterable[Decision]) -> set[str]:
+def kept(decisions: Iterable[RetentionDecision]) -> set[str]:
     return {decision.backup.backup_id for decision in decisions if decision.rules}
 
 
@@ -239,7 +239,7 @@ def increment(number: float, parent: str, **facts: Any) -> Kept:
     return Kept(f"i{number:g}", "a", INCREMENTAL, NOW - timedelta(days=number), parent, **facts)
 
 
-def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
+def table(history: Iterable[Kept], rules: RetentionRules) -> Mapping[str, str]:
     """What becomes of each, as `prune` shows it."""
     return {d.backup.backup_id: "; ".join(d.rules) or d.waits or "goes" for d in decide(history, rules, NOW)}
 
@@ -247,10 +247,10 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
 @pytest.mark.parametrize(
     ("history", "rules", "told"),
     [
-        ([], Rules(count=1), {}),
+        ([], RetentionRules(count=1), {}),
         (
             [day(1, replaced=True), day(2), increment(1.5, "d2"), day(9, replaced=True)],
-            Rules(count=1),
+            RetentionRules(count=1),
             {
                 "d1": "newer than the newest verified full; of what a restore replaced; "
                 "kept as the others are (newest verified full, #1 of the 1 newest)",
@@ -259,15 +259,15 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
                 "d9": "goes",
             },
         ),
-        ([day(1), day(2)], Rules(), {"d1": "no rule is set; newest verified full", "d2": "no rule is set"}),
+        ([day(1), day(2)], RetentionRules(), {"d1": "no rule is set; newest verified full", "d2": "no rule is set"}),
         (
             [day(1), day(2), day(3)],
-            Rules(count=2),
+            RetentionRules(count=2),
             {"d1": "newest verified full; #1 of the 2 newest", "d2": "#2 of the 2 newest", "d3": "goes"},
         ),
         (
             [day(3), increment(2, "d3"), increment(1, "i2"), day(9)],
-            Rules(count=1),
+            RetentionRules(count=1),
             {
                 "i1": "newer than the newest verified full; needed by #1 of the 1 newest",
                 "i2": "newer than the newest verified full; needed by #1 of the 1 newest; i1 depends on it",
@@ -277,7 +277,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
         ),
         (
             [day(0.5, "bad", verified=False, damaged=True), day(1, verified=False), day(2), day(3)],
-            Rules(count=1),
+            RetentionRules(count=1),
             {
                 "bad": "newer than the newest verified full",
                 "d1": "not verified yet; newer than the newest verified full",
@@ -287,7 +287,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
         ),
         (
             [day(1), day(2, compared=True), day(3, compared=True), day(4, pinned=True)],
-            Rules(count=1),
+            RetentionRules(count=1),
             {
                 "d1": "newest verified full; #1 of the 1 newest",
                 "d2": "newest restored and compared",
@@ -297,7 +297,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
         ),
         (
             [day(1, damaged=True), increment(0.5, "d1"), day(2)],
-            Rules(count=1),
+            RetentionRules(count=1),
             {
                 "i0.5": "newer than the newest verified full",
                 "d1": "newer than the newest verified full; i0.5 depends on it",
@@ -306,7 +306,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
         ),
         (
             [day(-2), day(1), day(2)],
-            Rules(count=1),
+            RetentionRules(count=1),
             {
                 "d-2": "dated in the future; newer than the newest verified full",
                 "d1": "newest verified full; #1 of the 1 newest",
@@ -315,7 +315,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
         ),
         (
             [day(1, damaged=True), day(2, verified=False), increment(1.5, "gone")],
-            Rules(count=1),
+            RetentionRules(count=1),
             {
                 "d1": "no verified full backup yet",
                 "i1.5": "no verified full backup yet",
@@ -324,7 +324,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
         ),
         (
             [day(0.1), day(0.2, "same day"), day(1), day(20)],
-            Rules(daily=2, monthly=1),
+            RetentionRules(daily=2, monthly=1),
             {
                 "d0.1": "newest verified full; daily 2026-11-21; monthly 2026-11",
                 "same day": "goes",
@@ -334,7 +334,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
         ),
         (
             [day(0), *(day(number) for number in range(1, 5))],
-            Rules(count=1, at_most=2),
+            RetentionRules(count=1, at_most=2),
             {
                 "d0": "newest verified full; #1 of the 1 newest",
                 "d4": "goes",
@@ -345,7 +345,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
         ),
         (
             [day(0), day(9), increment(8, "d9"), increment(7, "i8")],
-            Rules(count=1, at_most=1),
+            RetentionRules(count=1, at_most=1),
             {
                 "d0": "newest verified full; #1 of the 1 newest",
                 "i7": "goes",
@@ -355,7 +355,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
         ),
         (
             [day(0), day(9), increment(8, "d9"), increment(7, "d9")],
-            Rules(count=1, at_most=2),
+            RetentionRules(count=1, at_most=2),
             {
                 "d0": "newest verified full; #1 of the 1 newest",
                 "i8": "goes",
@@ -365,7 +365,7 @@ def table(history: Iterable[Kept], rules: Rules) -> Mapping[str, str]:
         ),
         (
             [day(0), day(7), day(7.1)],
-            Rules(days=7),
+            RetentionRules(days=7),
             {"d0": "newest verified full; younger than 7 day(s)", "d7": "younger than 7 day(s)", "d7.1": "goes"},
         ),
     ],
@@ -377,7 +377,7 @@ def test_the_reasons_as_they_are_shown(history, rules, told):
 def test_one_that_waits_keeps_what_it_rests_on_and_says_so():
     history = [day(0), day(9), increment(8, "d9")]
     decisions = decide(
-        history, Rules(count=1), NOW, frozen=lambda b: "its disk is away" if b.kind == INCREMENTAL else None
+        history, RetentionRules(count=1), NOW, frozen=lambda b: "its disk is away" if b.kind == INCREMENTAL else None
     )
     assert {d.backup.backup_id: d.waits for d in decisions} == {
         "d0": None, "i8": "its disk is away", "d9": "what depends on it stays for now",
@@ -386,7 +386,7 @@ def test_one_that_waits_keeps_what_it_rests_on_and_says_so():
 
 def test_a_circle_of_parents_is_left_alone():
     circle = [increment(8, "i7"), increment(7, "i8")]
-    decisions = decide([day(0), *circle], Rules(count=1), NOW)
+    decisions = decide([day(0), *circle], RetentionRules(count=1), NOW)
     assert not any(d.goes for d in decisions)
 
 

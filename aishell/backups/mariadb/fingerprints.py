@@ -12,7 +12,7 @@ from typing import Any
 from aishell.backups.create.making import Work, require
 from aishell.backups.mariadb.login import account
 from aishell.backups.mariadb.views import unqualified
-from aishell.backups.store.manifest import Print
+from aishell.backups.store.manifest import Fingerprint
 from aishell.databases.base import Session
 from aishell.databases.quoting import quote
 from aishell.errors import DatabaseError
@@ -29,7 +29,7 @@ _DEFINER = re.compile(r" DEFINER=`(?:[^`]|``)*`@`(?:[^`]|``)*`")
 
 
 @dataclass(frozen=True)
-class Table:
+class ComparedTable:
     """A table whose rows can be counted in a snapshot, with its columns and the form of each."""
 
     name: str
@@ -41,8 +41,8 @@ class Table:
 class Structure:
     """What a database is made of: the prints of all definitions, and the tables whose rows are to be compared."""
 
-    prints: tuple[Print, ...]
-    tables: tuple[Table, ...]
+    prints: tuple[Fingerprint, ...]
+    tables: tuple[ComparedTable, ...]
     charset: str
     collation: str
     warnings: tuple[str, ...] = ()
@@ -59,17 +59,17 @@ def structure(work: Work, session: Session) -> Structure:
     objects, columns = work.query("tables", session), _columns(work, session)
     history = work.context.database.product == "mariadb" and work.context.database.version[:2] >= HISTORY
     tables = [
-        Table(row["name"], *_compared(columns[row["name"]], history and row["type"] == "SYSTEM VERSIONED"))
+        ComparedTable(row["name"], *_compared(columns[row["name"]], history and row["type"] == "SYSTEM VERSIONED"))
         for row in objects
         if row["type"] in TABLES and row["transactional"]
     ]
     events = work.query("events", session)
     prints = [
-        Print("database", "defaults", None, _hash(defaults["charset"], defaults["collation"])),
+        Fingerprint("database", "defaults", None, _hash(defaults["charset"], defaults["collation"])),
         *_objects(work, session, objects),
         *_routines(work, session),
-        *(Print("trigger", row["name"], None, _body(row)) for row in work.query("triggers", session)),
-        *(Print("event", row["name"], None, _body(row)) for row in events if not row["ends"]),
+        *(Fingerprint("trigger", row["name"], None, _body(row)) for row in work.query("triggers", session)),
+        *(Fingerprint("event", row["name"], None, _body(row)) for row in events if not row["ends"]),
     ]
     return Structure(
         tuple(prints),
@@ -83,18 +83,18 @@ def structure(work: Work, session: Session) -> Structure:
 
 
 def fingerprint(
-    work: Work, session: Session, tables: Sequence[Table], stopped: Callable[[], bool] = lambda: False
-) -> tuple[Print, ...]:
+    work: Work, session: Session, tables: Sequence[ComparedTable], stopped: Callable[[], bool] = lambda: False
+) -> tuple[Fingerprint, ...]:
     """The prints of the rows that the session sees. Raises DatabaseError, `cancelled` once `stopped` says so."""
     return tuple(_rows(work, session, table, stopped) for table in tables)
 
 
-def _rows(work: Work, session: Session, table: Table, stopped: Callable[[], bool]) -> Print:
+def _rows(work: Work, session: Session, table: ComparedTable, stopped: Callable[[], bool]) -> Fingerprint:
     if stopped() or work.context.cancelled():
         raise DatabaseError("the comparison was stopped", kind="cancelled")
     block = "rows_of_all_times" if table.history else "rows"
     (row,) = work.query(block, session, name=table.name, columns=list(table.columns))
-    return Print("rows", table.name, int(row["rows"]), str(int(row["hash"])))
+    return Fingerprint("rows", table.name, int(row["rows"]), str(int(row["hash"])))
 
 
 def _columns(work: Work, session: Session) -> Mapping[str, list[Row]]:
@@ -114,7 +114,7 @@ def _compared(columns: Sequence[Row], versioned: bool) -> tuple[list[Mapping[str
     return kept, versioned and not any(row["form"] == "transaction" for row in columns)
 
 
-def _objects(work: Work, session: Session, objects: Sequence[Row]) -> Iterator[Print]:
+def _objects(work: Work, session: Session, objects: Sequence[Row]) -> Iterator[Fingerprint]:
     own = _database(work, session)
     database = quote(own, "mysql") + "."
     for row in objects:
@@ -126,14 +126,14 @@ def _objects(work: Work, session: Session, objects: Sequence[Row]) -> Iterator[P
             text = _COUNTER.sub(lambda match: match[1] or "", text).replace(f"nextval({database}", "nextval(")
         if kind == "view":
             text = unqualified(_DEFINER.sub("", text, count=1), own)
-        yield Print(kind, row["name"], None, _hash(text))
+        yield Fingerprint(kind, row["name"], None, _hash(text))
 
 
 def _database(work: Work, session: Session) -> str:
     return str(work.query("here", session)[0]["name"])
 
 
-def _routines(work: Work, session: Session) -> Iterator[Print]:
+def _routines(work: Work, session: Session) -> Iterator[Fingerprint]:
     parameters: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for row in work.query("parameters", session):
         parameters[row["kind"], row["name"]] += [tuple(row.values())]
@@ -141,7 +141,7 @@ def _routines(work: Work, session: Session) -> Iterator[Print]:
         if row["definition"] is None:
             require(of_routines([row], account(work, session)))
         known = parameters[row["kind"], row["name"]]
-        yield Print(str(row["kind"]), row["name"], None, _body(row, *known))
+        yield Fingerprint(str(row["kind"]), row["name"], None, _body(row, *known))
 
 
 def _body(row: Row, *more: object) -> str:

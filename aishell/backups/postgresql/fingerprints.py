@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from aishell.backups.create.making import Work
-from aishell.backups.store.manifest import Print
+from aishell.backups.store.manifest import Fingerprint
 from aishell.databases.base import Session
 from aishell.errors import DatabaseError
 from aishell.models import Row
@@ -27,7 +27,7 @@ ROWS, VALUE, LARGE_OBJECTS = "rows", "value", "large objects"
 
 #: Schema and name of a sequence -> its value, and whether that was given out.
 Values = Mapping[tuple[str, str], tuple[int, bool]]
-_Task = Callable[[Session], Sequence[Print]]
+_Task = Callable[[Session], Sequence[Fingerprint]]
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def fingerprint(
     privileges: bool,
     stopped: Callable[[], bool],
     values: Values | None = None,
-) -> tuple[Print, ...]:
+) -> tuple[Fingerprint, ...]:
     """The prints of what `sessions`, each within a `snapshot` of its own or of one moment, see; shared out among them.
 
     `values`: where the sequences stand, if that is known from elsewhere: they belong to no snapshot. Raises DatabaseError,
@@ -58,7 +58,7 @@ def fingerprint(
     for session in sessions:
         execute(work, session, "savepoint")
     tasks: deque[_Task] = deque(_tasks(work, sessions[0], privileges, values))
-    total, prints = len(tasks), list[Print]()
+    total, prints = len(tasks), list[Fingerprint]()
 
     def drain(session: Session) -> None:
         while True:
@@ -77,7 +77,7 @@ def fingerprint(
     return tuple(sorted(prints, key=lambda one: (one.kind, one.name)))
 
 
-def set_values(work: Work, session: Session, values: Values) -> tuple[Print, ...]:
+def set_values(work: Work, session: Session, values: Values) -> tuple[Fingerprint, ...]:
     """The prints of sequences, by the values that a dump sets; of those that it does not dump there is none."""
     known = {(row["schema"], row["sequence"]): row["name"] for row in work.query("sequences", session)}
     return tuple(_value(known[key], *value) for key, value in values.items() if key in known)
@@ -103,30 +103,30 @@ def _tasks(work: Work, session: Session, privileges: bool, values: Values | None
     execute(work, session, "rollback")
 
 
-def _table(work: Work, session: Session, row: Row) -> Print:
+def _table(work: Work, session: Session, row: Row) -> Fingerprint:
     if row["empty"]:
-        return Print(ROWS, row["name"], 0, "0")
+        return Fingerprint(ROWS, row["name"], 0, "0")
     names = {"schema": row["schema"], "table": row["table"], "columns": row["columns"]}
     found = work.query("rows", session, **names)[0]
-    return Print(ROWS, row["name"], found["rows"], found["hash"])
+    return Fingerprint(ROWS, row["name"], found["rows"], found["hash"])
 
 
-def _large_objects(work: Work, session: Session) -> Print:
+def _large_objects(work: Work, session: Session) -> Fingerprint:
     found = work.query("large_objects", session)[0]["rows"]
-    return Print(LARGE_OBJECTS, "all", found, work.query("large_object_pages", session)[0]["hash"])
+    return Fingerprint(LARGE_OBJECTS, "all", found, work.query("large_object_pages", session)[0]["hash"])
 
 
-def _definitions(work: Work, session: Session, block: str) -> list[Print]:
-    return [Print(row["kind"], row["name"], None, row["hash"]) for row in work.query(block, session)]
+def _definitions(work: Work, session: Session, block: str) -> list[Fingerprint]:
+    return [Fingerprint(row["kind"], row["name"], None, row["hash"]) for row in work.query(block, session)]
 
 
-def _sequence(work: Work, session: Session, row: Row) -> Print:
+def _sequence(work: Work, session: Session, row: Row) -> Fingerprint:
     found = work.query("sequence_value", session, schema=row["schema"], sequence=row["sequence"])[0]
     return _value(row["name"], found["value"], found["called"])
 
 
-def _value(name: str, value: int, called: bool) -> Print:
-    return Print(VALUE, name, None, hashlib.sha256(f"{value} {called}".encode()).hexdigest())
+def _value(name: str, value: int, called: bool) -> Fingerprint:
+    return Fingerprint(VALUE, name, None, hashlib.sha256(f"{value} {called}".encode()).hexdigest())
 
 
 def _await(

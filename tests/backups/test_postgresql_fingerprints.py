@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from psycopg import sql
 
-from aishell.backups.store.catalog import Entry
+from aishell.backups.store.catalog import CatalogEntry
 from tests.backups.logical import OWNER, READER, Tried, fill_with_everything
 from tests.fix_postgresql import PROGRAMS, _id
 from tests.postgresql import PostgresqlDatabase
@@ -124,7 +124,9 @@ pytestmark = pytest.mark.versions
 
 
 @pytest.fixture(scope="module", params=list(PROGRAMS), ids=_id)
-def restored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tried, Entry]]:
+def restored(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Tried, CatalogEntry]]:
     """A backup of everything, and a database that was restored from it."""
     database: PostgresqlDatabase = request.getfixturevalue(f"pg_{request.param}_server").create("everything")
     fill_with_everything(database)
@@ -136,13 +138,13 @@ def restored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     database.drop()
 
 
-def test_what_was_restored_is_what_the_backup_saw(restored: tuple[Tried, Entry]) -> None:
+def test_what_was_restored_is_what_the_backup_saw(restored: tuple[Tried, CatalogEntry]) -> None:
     tried, entry = restored
     assert tried.differences(entry, RESTORED) == []
 
 
 @pytest.mark.parametrize("number", range(len(ROUNDS)))
-def test_whatever_is_other_is_told(restored: tuple[Tried, Entry], number: int) -> None:
+def test_whatever_is_other_is_told(restored: tuple[Tried, CatalogEntry], number: int) -> None:
     tried, entry = restored
     names = {"owner": OWNER, "reader": READER, "changed": "changed", "schema": 'we"ird %s :y; -- 50% \\'}
     changed = tried.db.server.database("changed")
