@@ -1,9 +1,10 @@
-"""Folders for what is kept: named after anything, and there after a power cut."""
+"""Files and folders for what is kept: named after anything, whole, and there after a power cut."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import uuid
 from pathlib import Path
 from urllib.parse import quote
 
@@ -37,3 +38,20 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_whole(path: Path, text: str, *, durable: bool = False) -> None:
+    """Put a text, mode 0600, in the place of whatever is there, whole or not at all. Raises OSError."""
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        unfinished.replace(path)
+        if durable:
+            sync(path.parent)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise

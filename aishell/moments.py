@@ -1,8 +1,10 @@
-"""How a moment is shown to people: in every list, report, message and notification alike. Documents keep ISO 8601."""
+"""How a moment is shown to people and read from them: everywhere alike. Documents keep ISO 8601."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+
+from aishell.errors import ParameterError
 
 
 def at(moment: str | datetime, *, seconds: bool = False) -> str:
@@ -21,3 +23,19 @@ def nominal(moment: str | datetime) -> str:
     """A time of a schedule, as `at` shows it; its seconds stand there only where they are not zero."""
     given = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return at(given, seconds=bool(given.second))
+
+
+def given(text: str, zone: tzinfo | None = UTC, *, of: str = "", hint: str | None = None) -> datetime:
+    """A timestamp that a person wrote, ISO 8601, in UTC. One that names no zone is of `zone`; None: it has to name one.
+
+    `of`: the option it is given by, for an error. Raises ParameterError.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None and zone is None:
+            hint = "write 2026-11-21T03:15:00+01:00, or Z for UTC"
+            raise ParameterError(f"{text!r} names no time zone", hint=hint)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        told = f"invalid timestamp {text!r}{f' for {of}' if of else ''}"
+        raise ParameterError(told, hint=hint or "write ISO 8601, e.g. 2026-11-21T14:05:00+01:00") from error

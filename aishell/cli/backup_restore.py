@@ -16,7 +16,7 @@ from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.engines import profile
 from aishell.errors import BackupError, ParameterError, TargetUnavailableError, UnknownNameError, UsageError
-from aishell.moments import at
+from aishell.moments import at, given
 
 if TYPE_CHECKING:
     from aishell.backups.store.catalog import CatalogEntry
@@ -159,24 +159,17 @@ def _place(site: Site, entry: CatalogEntry, given: str | None, *, word: str = "r
 
 def _moment(site: Site, entry: CatalogEntry, manifest: BackupManifest, text: str) -> str:
     """A moment in UTC; one without a zone is meant in the target's. Raises UsageError for one the backup does not reach."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(
-            f"invalid timestamp {text!r} for --point-in-time", hint="write ISO 8601, e.g. 2026-11-21T14:05:00+01:00"
-        ) from error
-    if moment.tzinfo is None:
-        known = site.settings.targets.get(entry.target)
-        moment = moment.replace(tzinfo=known.zone if known else UTC)
+    known = site.settings.targets.get(entry.target)
+    moment = given(text, known.zone if known else UTC, of="--point-in-time")
     chain = site.backup_store.chain(entry)
     first, last = chain[0][1].started_at, manifest.finished_at
     if not datetime.fromisoformat(first) <= moment <= datetime.fromisoformat(last):
-        ends = [at(one, seconds=True) for one in (first, last, moment.astimezone(UTC))]
+        ends = [at(one, seconds=True) for one in (first, last, moment)]
         raise UsageError(
             f"{entry.backup_id} reaches from {ends[0]} to {ends[1]}, not to {ends[2]}",
             hint=f"`{command('backups', 'list')}` shows the others; a later increment reaches further",
         )
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return moment.isoformat(timespec="microseconds")
 
 
 def _by_hand(site: Site, entry: CatalogEntry, inputs: dict[str, Any], *, yes: bool, output: str) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aishell.site import Site
 
 #: Columns of the list that a narrow terminal goes without, the first one first.
-LEAST = ("rests_on", "copies", "size")
+LEAST = ("depends_on", "copies", "size")
 #: The commands that stand in files of their own; as in `aishell.cli.main.COMMANDS`.
 COMMANDS = {
     "verify": (
@@ -250,7 +250,7 @@ def _line(entry: CatalogEntry) -> dict[str, Any]:
         "kind": entry.kind,
         "size": size(entry.bytes),
         "proven": _proven(entry),
-        "rests_on": entry.parent or "",
+        "depends_on": entry.parent or "",
         "copies": len(entry.sound_copies) or "",
         "pinned": "pinned" if entry.pinned else "",
     }

@@ -11,6 +11,7 @@ from aishell.cli.common import open_files
 from aishell.cli.main import ShowsExamples
 from aishell.cli.reports import deliver, report_options
 from aishell.errors import UsageError
+from aishell.moments import given
 
 
 @click.command(
@@ -50,11 +51,7 @@ def moment(text: str, now: datetime) -> datetime:
     except OverflowError as error:
         raise UsageError(f"--since {text!r} is before all times", hint=hint) from error
     except ValueError:
-        try:
-            given = datetime.fromisoformat(text)
-            begin = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
-        except (ValueError, OverflowError) as error:
-            raise UsageError(f"invalid time {text!r}", hint=hint) from error
+        begin = given(text, of="--since", hint=hint)
     if begin >= now:
         raise UsageError(f"--since {text!r} is not over yet", hint=hint)
     return begin

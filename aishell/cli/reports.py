@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,7 @@ import click
 
 from aishell.cli.streams import say, say_lines
 from aishell.errors import UsageError
+from aishell.folders import write_whole
 
 if TYPE_CHECKING:
     from aishell.reporting.page import Page
@@ -55,11 +54,7 @@ def deliver(page: Page, document: dict[str, Any], form: str | None, out: Path | 
 
 def _write(path: Path, text: str) -> None:
     """Whole or not at all: names and errors of databases are for their owner."""
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
     try:
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        unfinished.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise UsageError(f"the report cannot be written to {path}: {error.strerror}") from error

@@ -13,7 +13,7 @@ from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import DeniedError, UsageError, worst
-from aishell.moments import nominal
+from aishell.moments import given, nominal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -316,10 +316,6 @@ def _moment(one: Schedule, text: str) -> datetime:
     """`2026-12-24` or `2026-12-24 02:30`, of the schedule's zone. Raises UsageError."""
     from aishell.scheduling.times import instant
 
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(
-            f"invalid time {text!r}", hint="write a day or a day and a time: '2026-12-24 02:30'"
-        ) from error
-    return given.astimezone(UTC) if given.tzinfo else instant(given, one.timing.zone)
+    hint = "write a day or a day and a time: '2026-12-24 02:30'"
+    named, local = given(text, of="--until", hint=hint), datetime.fromisoformat(text)
+    return named if local.tzinfo else instant(local, one.timing.zone)

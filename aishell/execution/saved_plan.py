@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 from aishell.errors import OutgrownError, UsageError
 from aishell.execution.preview import Preview, present
 from aishell.execution.target_context import Job, table_of
+from aishell.folders import write_whole
 from aishell.models import Inventory, Plan, Row, Server, now
 from aishell.planning.variables import named_tables, references, resolve
 from aishell.safety.approval import GROWTH_TOLERANCE
@@ -37,13 +36,9 @@ def write(plan: Plan, path: Path) -> None:
     """
     if path.exists():
         read(path)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
     try:
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(dump_plan(plan) + "\n")
-        unfinished.replace(path)
+        write_whole(path, dump_plan(plan) + "\n")
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise UsageError(f"the plan cannot be saved to {path}: {error.strerror}") from error
 
 

@@ -7,12 +7,11 @@ a step costs nothing by it.
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aishell.errors import StateError
+from aishell.folders import write_whole
 from aishell.models import now
 
 
@@ -46,21 +45,9 @@ def read(path: Path) -> Anchor | None:
 
 def write(path: Path, events: int, head: str) -> None:
     """Put an anchor in the place of the one before, whole or not at all. Raises StateError."""
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
     try:
-        descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(Anchor(events, head, now()))) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the name
-        finally:
-            os.close(folder)
+        write_whole(path, json.dumps(asdict(Anchor(events, head, now()))) + "\n", durable=True)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise StateError(
             f"the head of the audit log cannot be written to {path}: {error.strerror}",
             hint="give this user write permission on the folder, or free disk space",

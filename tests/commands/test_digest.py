@@ -147,7 +147,7 @@ def test_what_cannot_be_done_is_refused(aishell: Aishell) -> None:
     assert "no run was made yet" in aishell("digest").expect(2).err
     assert not aishell.state.exists(), "looking makes no store"
     quick(aishell)
-    assert "invalid time 'yesterday'" in aishell("digest", "--since", "yesterday").expect(2).err
+    assert "invalid timestamp 'yesterday'" in aishell("digest", "--since", "yesterday").expect(2).err
     assert "is not over yet" in aishell("digest", "--since", "2099-01-01").expect(2).err
     assert "before all times" in aishell("digest", "--since", "999999999d").expect(2).err
     assert "cannot be written to" in aishell("digest", "-o", "nowhere/night.html").expect(2).err

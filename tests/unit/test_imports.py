@@ -79,10 +79,10 @@ ONLY = {
     "traces": ("errors",),
     "trust": ("errors",),
     "plugins": ("errors", "traces", "trust"),
-    "moments": (),
+    "moments": ("errors",),
     "commands": (),
     "details": (),
-    "state": ("details", "models", "moments", "errors", "commands", "interrupts", "pool", "state"),
+    "state": ("details", "folders", "models", "moments", "errors", "commands", "interrupts", "pool", "state"),
 }
 
 

@@ -26,7 +26,8 @@ from aishell.backups.methods import Chain, Method
 from aishell.backups.store.backup_store import store_of
 from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
 from aishell.databases.base import Session
-from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError, ParameterError
+from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError
+from aishell.moments import given
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
@@ -145,14 +146,7 @@ def _moment(until: str | None, chain: Chain) -> str | None:
     """The time as the programs take it, in UTC. Raises ParameterError, or BackupError for one that the chain does not reach."""
     if until is None:
         return None
-    try:
-        at = datetime.fromisoformat(until)
-    except ValueError as error:
-        raise ParameterError(f"invalid timestamp {until!r}", hint="write 2026-11-21T03:15:00+01:00") from error
-    if at.tzinfo is None:
-        raise ParameterError(
-            f"{until!r} does not say in which zone", hint="write 2026-11-21T03:15:00+01:00, or Z for UTC"
-        )
+    at = given(until, None)
     first, last = chain[0][1], chain[-1][1]
     reaches = last.details.get("reaches", first.details["as_of"])
     if len(chain) == 1 or at > datetime.fromisoformat(reaches):

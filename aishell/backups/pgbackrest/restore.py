@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from aishell.backups.create.making import Work, total
@@ -14,6 +14,7 @@ from aishell.backups.postgresql.new_cluster import NewCluster
 from aishell.backups.restore import scratch_server
 from aishell.backups.store.manifest import BackupManifest
 from aishell.errors import BackupError
+from aishell.moments import given
 
 
 def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
@@ -54,11 +55,7 @@ def _chosen(chain: Chain, until: str | None) -> tuple[BackupManifest, str | None
     links = [manifest for _, manifest in chain]
     if until is None:
         return links[-1], None
-    try:
-        moment = datetime.fromisoformat(until)
-    except ValueError as error:
-        raise BackupError(f"invalid timestamp {until!r}", hint="write it as 2026-11-21T03:15:00+00:00") from error
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = given(until)
     first, last = links[0].details["ended_at"], links[-1].details["reaches"]
     begun = [one for one in links if datetime.fromisoformat(one.details["ended_at"]) <= moment]
     if not begun or moment > datetime.fromisoformat(last):

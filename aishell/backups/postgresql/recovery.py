@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from aishell.backups.create.making import Work
@@ -15,6 +15,7 @@ from aishell.backups.postgresql.libpq import use_programs
 from aishell.backups.postgresql.new_cluster import AUTO, MARK, NewCluster
 from aishell.backups.store.manifest import BackupManifest
 from aishell.errors import BackupError
+from aishell.moments import given
 
 BASE, MANIFEST, SPACES = "base", "backup_manifest", "pg_tblspc"
 #: What a restored server must not do: archive into the real repository, follow a primary, take changes from publishers; nor
@@ -73,11 +74,7 @@ def _settings(base: BackupManifest, logs: Sequence[BackupManifest], until: str |
         }
     if until is None:
         return settings
-    try:
-        moment = datetime.fromisoformat(until)
-    except ValueError as error:
-        raise BackupError(f"invalid timestamp {until!r}", hint="write it as 2026-11-21T03:15:00+00:00") from error
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = given(until)
     first = datetime.fromisoformat(base.details["ended_at"])
     last = datetime.fromisoformat(logs[-1].details["ended_at"]) if logs else first
     if not first <= moment <= last:
