@@ -10,6 +10,7 @@ from typing import Any
 
 LOGGER = "aishell.details"
 _LOGGER = logging.getLogger(LOGGER)
+_LOGGER.addHandler(logging.NullHandler())  # without a log, warnings of it are not printed either
 
 
 def detail(event: str, *, level: int = logging.DEBUG, **data: Any) -> None:

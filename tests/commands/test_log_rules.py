@@ -74,10 +74,10 @@ def test_what_is_for_tables_that_are_named_is_refused_without(
 
 
 def test_what_is_left_of_a_cut_off_clean_up_was_not_counted(aishell: Aishell, shop: SqliteDatabase) -> None:
-    numbers = "WITH RECURSIVE n(i) AS (SELECT 1001 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)"
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1001 UNION ALL SELECT i + 1 FROM n WHERE i < 101000)"
     shop.execute(f"INSERT INTO app_log {numbers} SELECT i, datetime('now', '-100 days') FROM n")
     ended = clean(aishell, shop, "--set", "batch_target_ms=1", "--set", "sleep=1", "--max-duration", "3").expect(4).json
     (table,) = ended["output_data"]["tables"].values()
-    assert 0 < table["rows_deleted"] < 8300
+    assert 0 < table["rows_deleted"] < 100300
     assert table["remaining"] is None
-    assert rows(shop) == 400 + 8000 - table["rows_deleted"]
+    assert rows(shop) == 400 + 100000 - table["rows_deleted"]
