@@ -93,6 +93,16 @@ def unlisted(sql: str, engine: str, *, kept: bool = False) -> list[str]:
         if pragma[1].lower() in ASKED or (pragma[1].lower() in TOLD and not pragma[2]):
             return []
         raise NotReadingError(f"PRAGMA {pragma[1]} is not among those that only tell something")
+    tokens, tree = _parsed(sql, engine, kept)
+    for node in tree.walk():
+        if not isinstance(node, _PARTS) or isinstance(node, _ASSIGNS):
+            text = node.sql(_DIALECTS[engine])[:60]
+            raise NotReadingError(f"{_NOT_ONE}: {text!r} does more than read, or is not known")
+    return _calls(tokens, tree, engine)
+
+
+def _parsed(sql: str, engine: str, kept: bool) -> tuple[Sequence[Token], exp.Query]:
+    """The words and the tree of one SELECT. Raises NotReadingError."""
     dialect = _DIALECTS[engine]
     try:
         tokens = dialect.tokenize(sql)
@@ -108,10 +118,7 @@ def unlisted(sql: str, engine: str, *, kept: bool = False) -> list[str]:
         raise NotReadingError(f"it cannot be parsed: {error}") from error
     if len(trees) != 1 or not isinstance(trees[0], exp.Query):
         raise NotReadingError(_NOT_ONE)
-    for node in trees[0].walk():
-        if not isinstance(node, _PARTS) or isinstance(node, _ASSIGNS):
-            raise NotReadingError(f"{_NOT_ONE}: {node.sql(dialect)[:60]!r} does more than read, or is not known")
-    return _calls(tokens, trees[0], engine)
+    return tokens, trees[0]
 
 
 def called(sql: str, engine: str) -> set[str]:
@@ -160,28 +167,34 @@ def _passed_over(text: str) -> str:
 def _calls(tokens: Sequence[Token], tree: exp.Expr, engine: str) -> list[str]:
     """What stands before a parenthesis, or behind a dot where that is a call too, and is not on the list."""
     with_columns = Counter(alias.name.lower() for alias in tree.find_all(exp.TableAlias) if alias.args.get("columns"))
-    found: list[str] = []
-    dialect = profile(engine)
-    for before, token, after in _named(tokens):
-        if dialect.has_pragmas and (pragma := _PRAGMA_TABLE.fullmatch(token.text)):
-            asked = after is TokenType.L_PAREN
-            found += [] if pragma[1].lower() in (ASKED if asked else TOLD | ASKED) else [token.text]
-            continue
-        if dialect.takes_nextval and before is not None and token.text.lower() == "nextval":
-            found.append(token.text)
-        if after != TokenType.L_PAREN or _is_listed(before, token, engine):
-            continue
-        if before is not None:
-            found.append(f"{before.text}.{token.text}")
-        elif with_columns[token.text.lower()] > 0:
-            with_columns[token.text.lower()] -= 1  # a table's alias, and the names of its columns
-        else:
-            found.append(token.text)
+    found = [name for word in _named(tokens) for name in _call(*word, with_columns, engine)]
     casts = list[str]()
-    if dialect.calls_by_attribute:
+    if profile(engine).calls_by_attribute:
         found += _attributes(tokens, tree)
         casts = [f"CAST(… AS {name})" for name in _types(tree)]
     return list(dict.fromkeys([*(f"{name}()" for name in found), *casts]))
+
+
+def _call(
+    before: Token | None, token: Token, after: TokenType | None, with_columns: Counter[str], engine: str
+) -> Iterator[str]:
+    """The word's name, where it is a call that is not on the list."""
+    dialect = profile(engine)
+    followed = after is TokenType.L_PAREN
+    if dialect.has_pragmas and (pragma := _PRAGMA_TABLE.fullmatch(token.text)):
+        if pragma[1].lower() not in (ASKED if followed else TOLD | ASKED):
+            yield token.text
+        return
+    if dialect.takes_nextval and before is not None and token.text.lower() == "nextval":
+        yield token.text
+    if not followed or _is_listed(before, token, engine):
+        return
+    if before is not None:
+        yield f"{before.text}.{token.text}"
+    elif with_columns[token.text.lower()] > 0:
+        with_columns[token.text.lower()] -= 1  # a table's alias, and the names of its columns
+    else:
+        yield token.text
 
 
 def _is_listed(before: Token | None, token: Token, engine: str) -> bool:

@@ -241,8 +241,17 @@ def is_tool(inside: Path) -> bool:
     return not any(part.startswith(("_", ".")) for part in inside.parts[:-1])
 
 
-def _paths(folder: Path, engine: str | None) -> Iterable[tuple[Path, str, Path]]:
+def _paths(folder: Path, engine: str | None) -> Iterator[tuple[Path, str, Path]]:
     """(path, source, engine's folder) of every tool file."""
+    for sub in _engine_folders(folder):
+        if engine is None or sub.name in (engine, "common"):
+            for path in sorted((*sub.rglob("*.sql"), *sub.rglob("*.yaml"))):
+                if is_tool(path.relative_to(folder)):
+                    yield path, "/".join(("tools", *path.relative_to(folder).parts)), sub
+
+
+def _engine_folders(folder: Path) -> Iterator[Path]:
+    """The folders of tools. Raises for what has no place there, each engine's in its turn."""
     if not folder.is_dir():
         raise UsageError(f"there is no folder of tools at {folder}")
     for stray in sorted(path for path in folder.iterdir() if path.suffix in (".sql", ".yaml")):
@@ -251,10 +260,7 @@ def _paths(folder: Path, engine: str | None) -> Iterable[tuple[Path, str, Path]]
     for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))):
         if sub.name not in ENGINES:
             raise UnknownNameError("engine", sub.name, ENGINES, str(folder))
-        if engine is None or sub.name in (engine, "common"):
-            for path in sorted((*sub.rglob("*.sql"), *sub.rglob("*.yaml"))):
-                if is_tool(path.relative_to(folder)):
-                    yield path, "/".join(("tools", *path.relative_to(folder).parts)), sub
+        yield sub
 
 
 @cache

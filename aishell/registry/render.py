@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from aishell.databases.base import Database, Statement
@@ -92,6 +92,7 @@ class _Text:
         self.database = database
         self.sql, self.text, self.shown = list[str](), list[str](), list[str]()
         self.params: dict[str, Any] = {}
+        self.aliased: list[str] = []  # the names that were pasted behind an alias
 
     @property
     def behind_alias(self) -> bool:
@@ -157,42 +158,48 @@ def render(
     What is named in `later` is known only when it runs: the names stand in the text for people. Raises ParameterError for a
     value that cannot be pasted.
     """
-    text, aliased = _Text(database), list[str]()
+    text = _Text(database)
     for kind, piece in block.pieces:
         if kind == "text":
             text.plain(piece)
-        elif kind == "bind" and piece in later:
-            text.later(piece, piece)
-        elif kind == "bind":
-            text.bind(piece, values[piece])
+        elif kind == "paste":
+            _write_pasted(text, tool, piece, values, later)
         elif piece in later:
-            text.plain(f"{{{piece}}}")
-        elif tool.keyed and piece in KEY_RANGE:
-            _range(text, piece, values, later)
-        elif piece in tool.lists:
-            Lists(tool.lists, tool.forms, database.engine, text, tool.name).paste(piece, values)
-        elif (parameter := tool.parameters.get(piece)) is not None and parameter.type == "filters":
-            for number, condition in enumerate(values[piece]):
-                text.plain(" AND ")
-                text.paste(quote(condition["column"], database.engine))
-                text.plain(" ")
-                _filter(text, condition, f"{piece}_{number}")
+            text.later(piece, piece)
         else:
-            if text.behind_alias:
-                aliased += [values[piece]] if isinstance(values[piece], str) else list(values[piece] or ())
-            text.paste(_paste(tool, piece, values[piece], database.engine))
-    return text.statement(tool, block.name, columns_guard(database.engine, aliased, values))
+            text.bind(piece, values[piece])
+    return text.statement(tool, block.name, columns_guard(database.engine, text.aliased, values))
+
+
+def _write_pasted(text: _Text, tool: Tool, name: str, values: Mapping[str, Any], later: Collection[str]) -> None:
+    """What stands in the place of `{name}`."""
+    engine = text.database.engine
+    if name in later:
+        text.plain(f"{{{name}}}")
+    elif tool.keyed and name in KEY_RANGE:
+        _range(text, name, values, later)
+    elif name in tool.lists:
+        Lists(tool.lists, tool.forms, engine, text, tool.name).paste(name, values)
+    elif name in tool.parameters and tool.parameters[name].type == "filters":
+        for number, condition in enumerate(values[name]):
+            _filter(text, condition, f"{name}_{number}")
+    else:
+        if text.behind_alias:
+            text.aliased += [values[name]] if isinstance(values[name], str) else list(values[name] or ())
+        text.paste(_paste(tool, name, values[name], engine))
 
 
 def _filter(text: _Text, condition: Mapping[str, Any], name: str) -> None:
-    """The operator of a filter and its values, each bound. Raises ParameterError where they do not fit each other."""
+    """A filter, its values bound. Raises ParameterError where they do not fit its operator."""
     operator, value = condition["operator"], condition.get("value")
     before, takes, after = OPERATORS[operator].partition(":x")
     values = list(value) if isinstance(value, (list, tuple)) else [] if value is None else [value]
     if bool(takes) != bool(values) or (operator in ("in", "not in")) != isinstance(value, (list, tuple)):
         wanted = "no value" if not takes else "a list of values" if operator in ("in", "not in") else "one value"
         raise ParameterError(f"the filter on {condition['column']!r} with {operator!r} takes {wanted}, not {value!r}")
-    text.plain(before)
+    text.plain(" AND ")
+    text.paste(quote(condition["column"], text.database.engine))
+    text.plain(f" {before}")
     for number, item in enumerate(values):
         text.plain(", " if number else "")
         text.bind(f"{name}_{number}", item)
@@ -206,33 +213,42 @@ def _range(text: _Text, name: str, values: Mapping[str, Any], later: Collection[
     spelt out for them column by column.
     """
     operator, end = KEY_RANGE[name]
-    whole = profile(text.database.engine).compares_rows
     key = [quote(column, text.database.engine) for column in values["key"]]
-    if end in later or (values[end] is not None and whole):
-        text.plain("(")
-        text.paste(", ".join(key))
-        text.plain(f") {operator} ")
     if end in later:
+        _compare_rows(text, key, operator)
         text.later(end, end)
-        return
-    if values[end] is None:
+    elif values[end] is None:
         text.plain("1 = 1")
-        return
-    text.plain("(")
-    if whole:
+    elif profile(text.database.engine).compares_rows:
+        _compare_rows(text, key, operator)
+        text.plain("(")
         for number, value in enumerate(values[end]):
             text.plain(", " if number else "")
             text.bind(f"{end}_{number}", value)
+        text.plain(")")
     else:
+        text.plain("(")
         for last in range(len(key)):
             text.plain(" OR " if last else "")
-            for number in range(last + 1):
-                strict = operator if last == len(key) - 1 else operator[0]
-                text.plain(" AND " if number else "")
-                text.paste(key[number])
-                text.plain(f" {strict if number == last else '='} ")
-                text.bind(f"{end}_{last}_{number}", values[end][number])
-    text.plain(")")
+            _compare_columns(text, key[: last + 1], operator if last == len(key) - 1 else operator[0], end, values[end])
+        text.plain(")")
+
+
+def _compare_rows(text: _Text, key: Sequence[str], operator: str) -> None:
+    """`("a", "b") > `: what it is compared with follows."""
+    text.plain("(")
+    text.paste(", ".join(key))
+    text.plain(f") {operator} ")
+
+
+def _compare_columns(text: _Text, key: Sequence[str], operator: str, end: str, values: Sequence[Any]) -> None:
+    """`"a" = 1 AND "b" > 2`: equal but for the last column."""
+    last = len(key) - 1
+    for number, column in enumerate(key):
+        text.plain(" AND " if number else "")
+        text.paste(column)
+        text.plain(f" {operator if number == last else '='} ")
+        text.bind(f"{end}_{last}_{number}", values[number])
 
 
 #: What no file declares, and is no single name: the objects of a group, the columns that a row of the tool's own tells,
@@ -243,30 +259,36 @@ _END = r"(?:MINVALUE|MAXVALUE|'(?:[^'\\]|'')*'|-?[0-9.]+)"
 _BOUND = re.compile(rf"FOR VALUES FROM \({_END}(?:, {_END})*\) TO \({_END}(?:, {_END})*\)")
 
 
+def _table(item: Mapping[str, str], engine: str) -> str:
+    return f"{quote(item['schema'], engine)}.{quote(item['table'], engine)}"
+
+
+def _move(ends: Sequence[Sequence[str]], engine: str) -> str:
+    return " TO ".join(".".join(quote(part, engine) for part in end) for end in ends)
+
+
+#: How one of several is pasted.
+_SEVERAL: Mapping[str, Callable[[Any, str], str]] = {"key": quote, "identifier_list": _table, "moves": _move}
+
+
 def _paste(tool: Tool, name: str, value: Any, engine: str) -> str:
     parameter = tool.parameters.get(name)
     kind = parameter.type if parameter else _GIVEN.get(name, "identifier")
-    if kind == "key":
-        return ", ".join(quote(column, engine) for column in value)
-    if kind == "identifier_list":
-        if not value:
-            raise ParameterError(f"{tool.name}: {name} names no table")
-        return ", ".join(f"{quote(item['schema'], engine)}.{quote(item['table'], engine)}" for item in value)
-    if kind == "moves":
-        return ", ".join(" TO ".join(".".join(quote(part, engine) for part in end) for end in move) for move in value)
+    if kind == "identifier_list" and not value:
+        raise ParameterError(f"{tool.name}: {name} names no table")
+    if kind in _SEVERAL:
+        return ", ".join(_SEVERAL[kind](item, engine) for item in value)
     if kind == "integer" or (parameter is None and isinstance(value, int) and not isinstance(value, bool)):
         return str(int(value))
+    if kind == "keyword" and (parameter is None or value not in parameter.rules["enum"]):
+        raise ParameterError(f"{tool.name}: {value!r} is not one of the words {name} may be")
     if kind == "keyword":
-        if parameter is None or value not in parameter.rules["enum"]:
-            raise ParameterError(f"{tool.name}: {value!r} is not one of the words {name} may be")
         return str(value)
     if not isinstance(value, str):
         raise ParameterError(f"{tool.name}: {name} is {value!r}, not a name")
-    if kind == "bound":
-        if not _BOUND.fullmatch(value):
-            raise ParameterError(f"{tool.name}: {value!r} are not the bounds of a range partition")
-        return value
-    return quote(value, engine)
+    if kind == "bound" and not _BOUND.fullmatch(value):
+        raise ParameterError(f"{tool.name}: {value!r} are not the bounds of a range partition")
+    return value if kind == "bound" else quote(value, engine)
 
 
 def _bindable(value: Any) -> Any:

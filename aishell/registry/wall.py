@@ -11,7 +11,7 @@ from pathlib import Path
 from aishell import locations
 from aishell.errors import ToolFileError
 from aishell.models import Risk, digest
-from aishell.registry.tool import Tool
+from aishell.registry.tool import Block, Tool
 
 #: What is done with a tool before it is loaded; it raises ToolFileError.
 Wall = Callable[[Tool], None]
@@ -47,22 +47,26 @@ def require_reading(tool: Tool) -> None:
     for block in reading_blocks(tool):
         for engine in (tool.engine,) if tool.engine != "common" else parsing.ENGINES:
             sent = list(texts(tool, block, engine))
-            if reviewed(sent, engine):
-                continue
-            for text in sent:
-                try:
-                    names = parsing.unlisted(text, engine)
-                except parsing.NotReadingError as error:
-                    raise ToolFileError(
-                        tool.source, block.line, f"the block `{block.name}` must be one statement that reads: {error}"
-                    ) from error
-                if names and tool.risk_level.rank < Risk.MEDIUM.rank:
-                    raise ToolFileError(
-                        tool.source,
-                        block.line,
-                        f"the block `{block.name}` calls {', '.join(names)}, not on the list of functions that only read: "
-                        "the tool must be at least `risk: medium`",
-                    )
+            if not reviewed(sent, engine):
+                for text in sent:
+                    _require_reading(tool, block, text, engine)
+
+
+def _require_reading(tool: Tool, block: Block, text: str, engine: str) -> None:
+    from aishell.registry import parsing
+
+    try:
+        names = parsing.unlisted(text, engine)
+    except parsing.NotReadingError as error:
+        message = f"the block `{block.name}` must be one statement that reads: {error}"
+        raise ToolFileError(tool.source, block.line, message) from error
+    if names and tool.risk_level.rank < Risk.MEDIUM.rank:
+        raise ToolFileError(
+            tool.source,
+            block.line,
+            f"the block `{block.name}` calls {', '.join(names)}, not on the list of functions that only read: "
+            "the tool must be at least `risk: medium`",
+        )
 
 
 def reviewed(sent: Sequence[str], engine: str) -> bool:
