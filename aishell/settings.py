@@ -186,7 +186,7 @@ class Targets(Mapping[str, Target]):
 
 
 @dataclass(frozen=True)
-class Rule:
+class PolicyRule:
     """A scoped rule above the matrix; globs on tool, target, label and environment."""
 
     name: str
@@ -218,7 +218,7 @@ class Policy:
     """`config/policy.yaml`. `matrix[level][risk]` is a decision, or one per environment with `default`."""
 
     matrix: Mapping[str, Mapping[str, Mapping[str, Decision]]]
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[PolicyRule, ...] = ()
     constraints: tuple[Mapping[str, Any], ...] = ()
     mode: str = "interactive"  # interactive | unattended
     preapprove_max_risk: Risk = Risk.MEDIUM
@@ -571,8 +571,8 @@ def _target(name: str, data: Mapping[str, Any], document: Document, config: Path
     return replace(target, url=reached(target.url))
 
 
-def _rule(data: Mapping[str, Any], number: int) -> Rule:
-    return Rule(**{"name": f"rule {number + 1}", **fields_of(data), "decision": Decision(data["decision"])})
+def _rule(data: Mapping[str, Any], number: int) -> PolicyRule:
+    return PolicyRule(**{"name": f"rule {number + 1}", **fields_of(data), "decision": Decision(data["decision"])})
 
 
 def _earned(document: Document, unearnable: Callable[[Earned], str | None]) -> tuple[Earned, ...]:

@@ -311,7 +311,7 @@ class TargetLock(ABC):
     def release(self) -> None: ...
 
 
-class HeldError(DatabaseError):
+class TargetLockHeldError(DatabaseError):
     """The target's lock is held by another session."""
 
     def __init__(self, holder: Holder) -> None:

@@ -14,7 +14,6 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from aishell.databases.base import (
     Database,
-    HeldError,
     Holder,
     Message,
     Outcome,
@@ -22,6 +21,7 @@ from aishell.databases.base import (
     SessionOptions,
     Statement,
     TargetLock,
+    TargetLockHeldError,
     sending,
     watchdog,
 )
@@ -122,7 +122,7 @@ class MySQL(Database):
         except pymysql.Error as error:
             connection.close()
             raise map_error(error) from error
-        except HeldError:
+        except TargetLockHeldError:
             connection.close()
             raise
 
@@ -291,7 +291,7 @@ class MySQLLock(TargetLock):
         self._connection = connection
         self._name = "aishell:" + hashlib.sha256(database.encode()).hexdigest()[:32]
         if self._value("SELECT GET_LOCK(%s, 0) AS value", self._name) != 1:
-            raise HeldError(self._holder())
+            raise TargetLockHeldError(self._holder())
         # A user-level lock bears no label, but anybody may ask who holds one: the run's id is spelt in locks, one a digit.
         names = [self._digit(position, digit) for position, digit in enumerate(run_id[:ID_DIGITS])]
         self._value(f"SELECT {' + '.join(['GET_LOCK(%s, 0)'] * len(names))} AS value", *names)

@@ -18,7 +18,6 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from aishell.databases.base import (
     Database,
-    HeldError,
     Holder,
     Message,
     Outcome,
@@ -26,6 +25,7 @@ from aishell.databases.base import (
     SessionOptions,
     Statement,
     TargetLock,
+    TargetLockHeldError,
     lock_label,
     sending,
 )
@@ -189,7 +189,7 @@ class PostgreSQL(Database):
         except psycopg.Error as error:
             connection.close()
             raise map_error(error) from error
-        except HeldError:
+        except TargetLockHeldError:
             connection.close()
             raise
 
@@ -411,7 +411,7 @@ class PostgreSQLLock(TargetLock):
         ).fetchone()
         assert row is not None  # noqa: S101  a SELECT without FROM returns one row
         if not row[1]:
-            raise HeldError(self._holder())
+            raise TargetLockHeldError(self._holder())
 
     def _holder(self) -> Holder:
         row = self._connection.execute(

@@ -7,13 +7,13 @@ no connection; what is sent to a server is in `tools/`, and how, in `databases/`
 from __future__ import annotations
 
 from aishell.engines.base import Engine
-from aishell.engines.mysql import MySQL
-from aishell.engines.postgresql import PostgreSQL
-from aishell.engines.sqlite import SQLite
+from aishell.engines.mysql import MySQLProfile
+from aishell.engines.postgresql import PostgreSQLProfile
+from aishell.engines.sqlite import SQLiteProfile
 from aishell.errors import UnknownNameError
 
 #: By name, as folders of `tools/`, plans and manifests have it.
-PROFILES: dict[str, Engine] = {engine.name: engine for engine in (PostgreSQL(), MySQL(), SQLite())}
+PROFILES: dict[str, Engine] = {engine.name: engine for engine in (PostgreSQLProfile(), MySQLProfile(), SQLiteProfile())}
 #: What holds of tools for every engine.
 STANDARD = Engine()
 

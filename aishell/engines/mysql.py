@@ -11,7 +11,7 @@ from aishell.engines.base import SHORT, WRITES, Engine, Lock, Version, by_name
 _SHOW_ROUTINE = (8, 0, 20)
 
 
-class MySQL(Engine):
+class MySQLProfile(Engine):
     """The profile."""
 
     name = "mysql"

@@ -10,7 +10,7 @@ from aishell.engines.base import PATIENT, SHORT, WRITES, Engine, Lock, Version, 
 _BUG_17485 = ((14, 0), (14, 4))
 
 
-class PostgreSQL(Engine):
+class PostgreSQLProfile(Engine):
     """The profile."""
 
     name = "postgresql"

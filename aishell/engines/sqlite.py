@@ -7,7 +7,7 @@ from types import MappingProxyType
 from aishell.engines.base import SHORT, WRITES, Engine, Lock, by_name
 
 
-class SQLite(Engine):
+class SQLiteProfile(Engine):
     """The profile."""
 
     name = "sqlite"

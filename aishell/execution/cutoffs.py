@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from aishell.agents.log_cleanup.dates import Cutoff
 from aishell.agents.log_cleanup.partitions import cutoff_of
-from aishell.agents.log_cleanup.retention_rules import Rule
+from aishell.agents.log_cleanup.retention_rules import RetentionRule
 from aishell.agents.log_cleanup.tables import aged, choose
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.execution.target_context import Job
@@ -32,7 +32,7 @@ def frozen(job: Job, step: Step, inventory: Inventory) -> Step:
         raise UnknownNameError("table", f"{schema}.{name}", (".".join(key) for key in tables), "the inventory")
     named = {"schema": schema, "table": name}
     answer = job.read("inspect_log_tables", {"tables": [named]})
-    rule = Rule(name, days, column, tuple(given.get("filters") or ()))
+    rule = RetentionRule(name, days, column, tuple(given.get("filters") or ()))
     log = choose(tables[schema, name], rule, answer, job.database.engine)
     told = job.read("compute_cutoff", {"retention_days": days})["cutoff"][0]
     cutoff = Cutoff(told["utc"], told["local"], told["zone"], told["now"])

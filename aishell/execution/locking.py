@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from aishell.commands import command
-from aishell.databases.base import Database, HeldError, TargetLock
+from aishell.databases.base import Database, TargetLock, TargetLockHeldError
 from aishell.errors import TargetBusyError
 from aishell.execution.target_context import Job
 from aishell.state.locks import FileLock, FileLockHeldError
@@ -63,7 +63,7 @@ def _hold(database: Database, run_id: str, name: str) -> TargetLock:
     while True:
         try:
             return database.hold(run_id)
-        except HeldError as error:
+        except TargetLockHeldError as error:
             if error.holder.run_id != run_id[:8] or time.monotonic() > deadline:
                 text = f"the target {name!r} is in use: {error.holder}"
                 raise TargetBusyError(text, hint=_wait(error.holder.run_id)) from error

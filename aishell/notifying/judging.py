@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from aishell.commands import command
 from aishell.notifying.conditions import RUN, SCHEDULE, TARGET
 from aishell.notifying.happenings import Happening, Labels, figures, read, worded
-from aishell.notifying.rules import Facets, Notifications, Rule
+from aishell.notifying.rules import Facets, NotificationRule, Notifications
 from aishell.state.connection import Record
 from aishell.state.outbox import HEARTBEAT, Message, Standing, data_of
 
@@ -44,11 +44,11 @@ class Judge:
             yield Message("", cause, str(name), (str(name),), "info", f"heartbeat of {name}", "", kind=HEARTBEAT)
 
     @property
-    def watching(self) -> list[Rule]:
+    def watching(self) -> list[NotificationRule]:
         """The rules about how things stand, whatever happens."""
         return [rule for rule in self.notifications.rules if rule.when is not None and rule.when.of != RUN]
 
-    def standing(self, rule: Rule, values: Mapping[str, float], absent: float | None) -> Iterator[Standing]:
+    def standing(self, rule: NotificationRule, values: Mapping[str, float], absent: float | None) -> Iterator[Standing]:
         """How it stands with a rule of `watching`; `values` of its metric, `absent` where there is none."""
         assert rule.when is not None  # noqa: S101  it is one of `watching`
         for subject, about in self._subjects(rule):
@@ -59,7 +59,7 @@ class Judge:
             title = f"{f'{subject}: ' if subject else ''}{rule.when.text}"
             yield Standing(rule.name, subject, holds, rule.own_severity, title, body, rule.to, rule.every, about)
 
-    def _subjects(self, rule: Rule) -> Iterator[tuple[str, dict[str, str]]]:
+    def _subjects(self, rule: NotificationRule) -> Iterator[tuple[str, dict[str, str]]]:
         kind = rule.when.of if rule.when is not None else ""
         if kind == TARGET:
             for name, labels in self.targets.items():
@@ -73,7 +73,7 @@ class Judge:
             yield "", {}
 
 
-def _told(rule: Rule, happening: Happening) -> Iterator[Message]:
+def _told(rule: NotificationRule, happening: Happening) -> Iterator[Message]:
     for event in happening.events:
         severity = happening.severity_of(event)
         if rule.wants(event, severity, happening.about):
@@ -84,7 +84,7 @@ def _told(rule: Rule, happening: Happening) -> Iterator[Message]:
             return  # one message, by whatever names it goes
 
 
-def _measured(rule: Rule, happening: Happening) -> Iterator[Message | Standing]:
+def _measured(rule: NotificationRule, happening: Happening) -> Iterator[Message | Standing]:
     """A condition on runs: told of each run where it holds, or an incident until a run where it does not."""
     assert rule.when is not None  # noqa: S101  the caller looked
     assert happening.metrics is not None  # noqa: S101

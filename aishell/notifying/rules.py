@@ -54,7 +54,7 @@ class Facets:
 
 
 @dataclass(frozen=True)
-class Rule:
+class NotificationRule:
     """Whom to tell, and of what: of `events`, or when a condition holds. `severity`: of events the least, of a condition its own.
 
     `agent`: of its runs alone. `incident`: a condition on runs opens an incident, which the next run where it does not hold
@@ -98,18 +98,18 @@ class Notifications:
     """Services by name, rules (those of the file, and the alerts of the agents' files), and who gets the digest of a night."""
 
     services: Mapping[str, Service] = field(default_factory=dict)
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[NotificationRule, ...] = ()
     quiet_hours: Window | None = None
     digest: Digest | None = None
     zone: ZoneInfo = _UTC
     path: str = FILE
 
     @property
-    def trials(self) -> tuple[Rule, ...]:
+    def trials(self) -> tuple[NotificationRule, ...]:
         """What can be tried out: the rules, and the digest."""
-        return (*self.rules, *([Rule("digest", self.digest.to)] if self.digest is not None else []))
+        return (*self.rules, *([NotificationRule("digest", self.digest.to)] if self.digest is not None else []))
 
-    def named(self, name: str) -> Rule:
+    def named(self, name: str) -> NotificationRule:
         """Raises UnknownNameError."""
         found = {rule.name: rule for rule in reversed(self.trials)}
         if name not in found:
@@ -178,7 +178,7 @@ def _check_services(
             raise wrong(document, *at, "to", place, message=near.message, hint=near.hint)
 
 
-def _rule(document: Document, number: int, data: Mapping[str, Any], services: Collection[str]) -> Rule:
+def _rule(document: Document, number: int, data: Mapping[str, Any], services: Collection[str]) -> NotificationRule:
     at = ("rules", number)
     _check_services(document, at, data["to"], services)
     given = [key for key in ("event", "when") if data.get(key) is not None]
@@ -199,7 +199,7 @@ def _rule(document: Document, number: int, data: Mapping[str, Any], services: Co
     if every is not None and not timedelta(0) < every <= timedelta(days=366):
         raise wrong(document, *at, "every", message=f"every is out of range: {data['every']}", hint="write 1s to 366d")
     chosen = {key: data[key] for key in ("severity", *CHOOSING) if data.get(key) is not None}
-    return Rule(data["name"], tuple(data["to"]), events, condition, every=every, **chosen)
+    return NotificationRule(data["name"], tuple(data["to"]), events, condition, every=every, **chosen)
 
 
 def _check_choice(
@@ -220,13 +220,13 @@ def _check_choice(
             )
 
 
-def _of_agents(config: Path, services: Collection[str]) -> Iterator[Rule]:
+def _of_agents(config: Path, services: Collection[str]) -> Iterator[NotificationRule]:
     """The alerts of the agents' files as rules; who is told is the service ADMIN, where there is one."""
     for path in sorted((config / "agents").glob("*.yaml")):
         agent = path.stem
         monitoring = configured(config, load_agent(agent)).monitoring
         for condition, action in alerts(monitoring):
-            yield Rule(
+            yield NotificationRule(
                 f"{agent}: {condition.text} ({action})",
                 (ADMIN,) if ADMIN in services else (),
                 when=condition,

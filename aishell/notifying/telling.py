@@ -19,7 +19,7 @@ from aishell.errors import AishellError
 from aishell.notifying.delivering import MOST, PATIENCE, Parcel, deliver, url_of
 from aishell.notifying.happenings import TYPES
 from aishell.notifying.judging import Judge
-from aishell.notifying.rules import Rule
+from aishell.notifying.rules import NotificationRule
 from aishell.notifying.sending import HTML, TEXT, Delivery
 from aishell.reporting.formats import ENDINGS
 from aishell.reporting.health import health
@@ -217,7 +217,7 @@ def _report(site: SiteFiles, row: Record) -> dict[str, str]:
 
 
 def try_out(
-    site: SiteFiles, rules: Iterable[Rule], *, patience: float = PATIENCE
+    site: SiteFiles, rules: Iterable[NotificationRule], *, patience: float = PATIENCE
 ) -> Iterator[tuple[str, str, Delivery]]:
     """Send a test message by rules, past the outbox; rule, service and what became of it, in the order of the rules."""
     asked = [(rule, service) for rule in rules for service in rule.to]

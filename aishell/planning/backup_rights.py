@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aishell.databases.quoting import account, pattern, quote
-from aishell.engines.mysql import MySQL
+from aishell.engines.mysql import MySQLProfile
 from aishell.models import Row
 from aishell.planning.privileges import exactness
 
@@ -100,7 +100,7 @@ def of_files(grants: Iterable[str], who: Account) -> Lack | None:
 
 def seeing_routines(who: Account) -> str:
     """The statement that lets an account see all of every routine, as narrow as its server has it."""
-    return f"GRANT {MySQL.routine_privilege(who.product, who.version)} TO {who.name};"
+    return f"GRANT {MySQLProfile.routine_privilege(who.product, who.version)} TO {who.name};"
 
 
 def privileges(grants: Iterable[str], database: str) -> Mapping[str, frozenset[str]]:

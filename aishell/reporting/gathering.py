@@ -16,10 +16,10 @@ from aishell.reporting.night import (
     BacklogTold,
     BackupTold,
     Effect,
-    Finding,
     LeftTold,
     Need,
     Night,
+    NightFinding,
     NightSum,
     RunReport,
     RunTold,
@@ -110,11 +110,11 @@ def gather_run(store: Store, run_id: str, until: datetime, *, running: Callable[
     )
 
 
-def findings(target: str, tool: str, output: Mapping[str, Any]) -> Iterator[Finding]:
+def findings(target: str, tool: str, output: Mapping[str, Any]) -> Iterator[NightFinding]:
     """What a health check found."""
     for one in output.get("findings") or () if tool == "analyze_database_health" else ():
         told = {name: one.get(name) for name in ("severity", "finding", "object")}
-        yield Finding(target, **told, value=str(one.get("value") or ""), detail=str(one.get("detail") or ""))
+        yield NightFinding(target, **told, value=str(one.get("value") or ""), detail=str(one.get("detail") or ""))
 
 
 def _runs(rows: nights.Rows, period: Period | None, running: Callable[[str], bool]) -> list[RunTold]:

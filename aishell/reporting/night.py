@@ -234,7 +234,7 @@ class NightSum:
 
 
 @dataclass(frozen=True)
-class Finding:
+class NightFinding:
     """What a look at the health of a target found."""
 
     target: str
@@ -288,7 +288,7 @@ class RunReport:
     sizes: tuple[SizeTold, ...]
     tools: tuple[ToolTold, ...]
     left: tuple[LeftTold, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[NightFinding, ...]
     own_report: str | None = None
 
 

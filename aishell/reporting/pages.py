@@ -14,10 +14,10 @@ from aishell.reporting.night import (
     KINDS,
     BacklogTold,
     Effect,
-    Finding,
     LeftTold,
     Need,
     Night,
+    NightFinding,
     RunReport,
     RunTold,
     StepTold,
@@ -292,7 +292,7 @@ def _effect(effect: Effect) -> str:
     return ", ".join(parts)
 
 
-def _findings(found: Sequence[Finding]) -> Iterator[Section]:
+def _findings(found: Sequence[NightFinding]) -> Iterator[Section]:
     if found:
         order = {name: number for number, name in enumerate(_SEVERITIES)}
         worst = sorted(found, key=lambda one: order.get(one.severity, len(order)))

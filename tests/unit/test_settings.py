@@ -16,7 +16,7 @@ from aishell.settings import (
     DEFAULT_POLICY,
     FILES,
     PgBackRest,
-    Rule,
+    PolicyRule,
     Settings,
     Target,
     check_files,
@@ -198,8 +198,8 @@ def test_rules_and_limits_are_read(config):
     text = "rules:\n  - {tool: 'drop_*', label: eu, decision: deny, name: never}\n  - {target: x, decision: confirm}\n"
     policy = load(config, "policy.yaml", text + "preapprove_max_risk: high\napproval_hours: 0.5\n")
     assert policy.rules == (
-        Rule("never", Decision.DENY, "drop_*", "*", "eu"),
-        Rule("rule 2", Decision.CONFIRM, "*", "x", "*"),
+        PolicyRule("never", Decision.DENY, "drop_*", "*", "eu"),
+        PolicyRule("rule 2", Decision.CONFIRM, "*", "x", "*"),
     )
     assert (policy.preapprove_max_risk, policy.approval_hours) == (Risk.HIGH, 0.5)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from aishell.agents.log_cleanup.dates import Cutoff, could_be_time, kind_of_type, seconds_of, written
-from aishell.agents.log_cleanup.retention_rules import Rule
+from aishell.agents.log_cleanup.retention_rules import RetentionRule
 from aishell.agents.log_cleanup.tables import LogTable, choose
 from aishell.commands import command
 from aishell.errors import UsageError
@@ -188,7 +188,7 @@ def _dated(
 ) -> tuple[LogTable | None, str | None]:
     """The table with its date column, or why it has none."""
     try:
-        return choose(table, Rule(table.table, RETENTION_DAYS, date_column), answers), None
+        return choose(table, RetentionRule(table.table, RETENTION_DAYS, date_column), answers), None
     except UsageError as error:
         return None, f"{error.message} ({error.hint})" if error.hint else error.message
 

@@ -50,7 +50,7 @@ _FOR_NAMED = ("retention_days", "date_column", "filters")
 
 
 @dataclass(frozen=True)
-class Rule:
+class RetentionRule:
     """How long the rows of a table are kept. `tables` is a glob or a name."""
 
     tables: str
@@ -66,7 +66,7 @@ def named(task: Task) -> bool:
     return "table" in task.input_data or bool(task.input_data.get("tables"))
 
 
-def rules_of(task: Task) -> list[Rule]:
+def rules_of(task: Task) -> list[RetentionRule]:
     """The rules of a task: one per table it names, else those of the configuration. Raises ParameterError without any."""
     data = task.input_data
     names = [*([data["table"]] if "table" in data else []), *data.get("tables", ())]
@@ -98,8 +98,8 @@ def _require_none_for_named(data: Mapping[str, Any]) -> None:
             )
 
 
-def _rule(data: Mapping[str, Any], everywhere: Sequence[str]) -> Rule:
-    return Rule(
+def _rule(data: Mapping[str, Any], everywhere: Sequence[str]) -> RetentionRule:
+    return RetentionRule(
         data["tables"],
         data["retention_days"],
         data.get("date_column"),
@@ -114,7 +114,7 @@ def fits(tables: str, schema: str, table: str) -> bool:
     return any(tables == name or fnmatchcase(name, tables) for name in (table, f"{schema}.{table}"))
 
 
-def rule_of(table: Table, rules: Sequence[Rule]) -> Rule | None:
+def rule_of(table: Table, rules: Sequence[RetentionRule]) -> RetentionRule | None:
     """The first rule that fits a table; an exact name goes before a glob, so that `we*ird` can be named."""
     rules = [rule for rule in rules if not is_excluded(table.schema, table.table, rule.exclude)]
     exact = (rule for rule in rules if rule.tables in (table.table, f"{table.schema}.{table.table}"))

@@ -11,7 +11,7 @@ from typing import Any
 
 from aishell.agents.log_cleanup.dates import Cutoff, could_be_time, kind_of, refuse_type, seconds_of, written
 from aishell.agents.log_cleanup.filters import fitted
-from aishell.agents.log_cleanup.retention_rules import Rule
+from aishell.agents.log_cleanup.retention_rules import RetentionRule
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import Inventory, Row, Table
 
@@ -48,7 +48,7 @@ class LogTable:
     """A table with old rows, or perhaps none. `kind` says how its dates are written; shares are between 0 and 1."""
 
     table: Table
-    rule: Rule
+    rule: RetentionRule
     column: str
     declared: str
     indexed: bool
@@ -124,7 +124,7 @@ class LogTable:
         return None if self.old.rows is None else max(0, self.old.rows - self.elsewhere)
 
 
-def choose(table: Table, rule: Rule, answer: Mapping[str, list[Row]], engine: str = "") -> LogTable:
+def choose(table: Table, rule: RetentionRule, answer: Mapping[str, list[Row]], engine: str = "") -> LogTable:
     """The table with its date column, and the values of the rule's filters as the types of their columns have them.
 
     `engine` tells what its types mean, and is needed for filters. Raises UnknownNameError or ParameterError, naming what could be

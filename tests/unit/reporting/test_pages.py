@@ -19,10 +19,10 @@ from aishell.reporting.night import (
     BacklogTold,
     BackupTold,
     Effect,
-    Finding,
     LeftTold,
     Need,
     Night,
+    NightFinding,
     NightSum,
     RunReport,
     RunTold,
@@ -96,7 +96,10 @@ def night(name: str) -> Night:
 
 def report(name: str) -> RunReport:
     told = night(name)
-    findings = (Finding(name, "warning", name, name, name, name), Finding(name, "critical", name, None, "", ""))
+    findings = (
+        NightFinding(name, "warning", name, name, name, name),
+        NightFinding(name, "critical", name, None, "", ""),
+    )
     return RunReport(told.runs[0], told.needs, told.sizes, told.tools, told.left, findings, visible(name))
 
 

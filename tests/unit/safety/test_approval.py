@@ -9,7 +9,7 @@ import pytest
 
 from aishell.models import AgentConfig, Risk
 from aishell.safety.approval import GROWTH_TOLERANCE, binding, governing, outgrown
-from aishell.settings import DEFAULT_POLICY, Earned, Policy, Rule, Target
+from aishell.settings import DEFAULT_POLICY, Earned, Policy, PolicyRule, Target
 from aishell.verdicts import Decision
 from tests.unit.making import make_tool
 
@@ -76,7 +76,7 @@ def test_each_table_is_compared_with_itself():
     assert "s.t grew" in (outgrown([other, ROW], [{**ROW, "bytes": 1000}, other]) or "")
 
 
-RULES = (Rule("a", Decision.CONFIRM, "drop_*"), Rule("b", Decision.DENY, label="eu"))
+RULES = (PolicyRule("a", Decision.CONFIRM, "drop_*"), PolicyRule("b", Decision.DENY, label="eu"))
 LAG = {"type": "max_replica_lag", "max_seconds": 30, "where": "policy.yaml:30"}
 POLICY = replace(DEFAULT_POLICY, rules=RULES, constraints=(LAG, {"type": "free_disk"}))
 EARNED = Earned("optimize_table", 30, "production", Risk.MEDIUM)
@@ -96,7 +96,7 @@ POLICIES: dict[str, list[tuple[Policy, bool]]] = {
     ],
     "rules": [
         (replace(POLICY, rules=()), False),
-        (replace(POLICY, rules=(*RULES, Rule("c", Decision.AUTO, "x"))), False),
+        (replace(POLICY, rules=(*RULES, PolicyRule("c", Decision.AUTO, "x"))), False),
         *(
             (replace(POLICY, rules=(RULES[0], replace(RULES[1], **{key: value}))), False)
             for key, value in {"decision": Decision.REVIEW, "tool": "x", "target": "x", "label": "x"}.items()

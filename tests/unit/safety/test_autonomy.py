@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aishell.models import Estimate, Risk, Step, Tally
 from aishell.safety import autonomy, constraints, gates
 from aishell.safety.constraints import Violation
-from aishell.settings import DEFAULT_POLICY, Earned, Rule
+from aishell.settings import DEFAULT_POLICY, Earned, PolicyRule
 from aishell.verdicts import Decision, Reason, Verdict
 from tests.fix_tools import registry
 from tests.unit.making import VERIFY, make_config, make_context, make_server, make_table, make_target, make_tool
@@ -71,8 +71,10 @@ HELD = {
     "a constraint": {"in_force": constraints.build(()), "tables": (make_table(rows=2_000_000),)},
     "a constraint called production": {"in_force": (Impostor("production"),)},
     "a constraint called policy matrix": {"in_force": (Impostor("policy matrix"),)},
-    "a scoped rule": {"policy": replace(POLICY, rules=(Rule("mine", Decision.CONFIRM),))},
-    "a scoped rule called policy matrix": {"policy": replace(POLICY, rules=(Rule("policy matrix", Decision.CONFIRM),))},
+    "a scoped rule": {"policy": replace(POLICY, rules=(PolicyRule("mine", Decision.CONFIRM),))},
+    "a scoped rule called policy matrix": {
+        "policy": replace(POLICY, rules=(PolicyRule("policy matrix", Decision.CONFIRM),))
+    },
     "a model's plan": {"model_proposed": True},
     "no estimate": {"step": replace(STEP, estimate=Estimate())},
     "live traffic": {
@@ -110,8 +112,8 @@ def test_whatever_else_asks_is_not_answered(held):
     [
         ({"config": make_config(capabilities=frozenset())}, Decision.DENY),
         ({"in_force": constraints.build(()), "server": make_server(standby=True)}, Decision.DENY),
-        ({"policy": replace(POLICY, rules=(Rule("no", Decision.DENY),))}, Decision.DENY),
-        ({"policy": replace(POLICY, rules=(Rule("look", Decision.REVIEW),))}, Decision.REVIEW),
+        ({"policy": replace(POLICY, rules=(PolicyRule("no", Decision.DENY),))}, Decision.DENY),
+        ({"policy": replace(POLICY, rules=(PolicyRule("look", Decision.REVIEW),))}, Decision.REVIEW),
     ],
 )
 def test_what_is_stricter_stays(facts, decision):

@@ -10,7 +10,7 @@ from aishell.models import Estimate, Risk, Step
 from aishell.safety import constraints, gates
 from aishell.safety.approval import Standing
 from aishell.safety.locks import wait_of
-from aishell.settings import DEFAULT_POLICY, Rule
+from aishell.settings import DEFAULT_POLICY, PolicyRule
 from aishell.verdicts import Decision, Verdict
 from tests.unit.making import (
     VERIFY,
@@ -81,7 +81,7 @@ def test_a_capability_the_agent_lacks_refuses():
 
 
 def test_the_strictest_reason_decides_and_all_are_told():
-    policy = replace(DEFAULT_POLICY, rules=(Rule("night", Decision.REVIEW),))
+    policy = replace(DEFAULT_POLICY, rules=(PolicyRule("night", Decision.REVIEW),))
     standby = make_server(standby=True)
     verdict = judge(MEDIUM, policy=policy, in_force=constraints.build(()), server=standby, model_proposed=True)
     assert (verdict.decision, verdict.safe, verdict.requires_approval) == (Decision.DENY, False, False)

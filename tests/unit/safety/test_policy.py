@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aishell.models import SAFETY_LEVELS, Risk
 from aishell.safety.policy import decide, tighter
-from aishell.settings import DEFAULT_POLICY, Rule
+from aishell.settings import DEFAULT_POLICY, PolicyRule
 from aishell.verdicts import Decision
 from tests.unit.making import make_target, make_tool
 
@@ -33,7 +33,7 @@ def decision(made, target=None, policy=DEFAULT_POLICY, level: str = "moderate") 
     return max((r.decision for r in decide(made, target or make_target(), policy, level)), key=lambda d: d.rank)
 
 
-def rules(*given_: Rule):
+def rules(*given_: PolicyRule):
     return replace(DEFAULT_POLICY, rules=given_)
 
 
@@ -50,17 +50,17 @@ def test_the_matrix_is_the_specified_one_and_production_always_asks_from_medium_
 @pytest.mark.parametrize(
     ("rule", "applies"),
     [
-        (Rule("r", DENY), True),
-        (Rule("r", DENY, tool="touch"), True),
-        (Rule("r", DENY, tool="to*"), True),
-        (Rule("r", DENY, tool="drop_*"), False),
-        (Rule("r", DENY, target="shop"), True),
-        (Rule("r", DENY, target="sho?"), True),
-        (Rule("r", DENY, target="SHOP"), False),
-        (Rule("r", DENY, label="eu"), True),
-        (Rule("r", DENY, label="e*"), True),
-        (Rule("r", DENY, label="us"), False),
-        (Rule("r", DENY, tool="touch", target="shop", label="us"), False),
+        (PolicyRule("r", DENY), True),
+        (PolicyRule("r", DENY, tool="touch"), True),
+        (PolicyRule("r", DENY, tool="to*"), True),
+        (PolicyRule("r", DENY, tool="drop_*"), False),
+        (PolicyRule("r", DENY, target="shop"), True),
+        (PolicyRule("r", DENY, target="sho?"), True),
+        (PolicyRule("r", DENY, target="SHOP"), False),
+        (PolicyRule("r", DENY, label="eu"), True),
+        (PolicyRule("r", DENY, label="e*"), True),
+        (PolicyRule("r", DENY, label="us"), False),
+        (PolicyRule("r", DENY, tool="touch", target="shop", label="us"), False),
     ],
 )
 def test_a_rule_is_for_the_tools_targets_and_labels_its_globs_match(rule, applies):
@@ -69,17 +69,17 @@ def test_a_rule_is_for_the_tools_targets_and_labels_its_globs_match(rule, applie
 
 
 def test_a_rule_for_a_label_is_not_for_a_target_without_labels():
-    assert decision(tool(), make_target(), rules(Rule("r", DENY, label="eu"))) is AUTO
+    assert decision(tool(), make_target(), rules(PolicyRule("r", DENY, label="eu"))) is AUTO
 
 
 def test_a_scoped_rule_goes_over_the_matrix():
     made = tool(Risk.HIGH)
-    assert decision(made, policy=rules(Rule("r", AUTO, tool="touch"))) is AUTO
-    assert decision(made, policy=rules(Rule("r", REVIEW, tool="touch"))) is REVIEW
+    assert decision(made, policy=rules(PolicyRule("r", AUTO, tool="touch"))) is AUTO
+    assert decision(made, policy=rules(PolicyRule("r", REVIEW, tool="touch"))) is REVIEW
 
 
 def test_deny_wins_over_every_other_rule_in_any_order():
-    allow, deny = Rule("allow", AUTO, tool="touch", target="shop"), Rule("deny", DENY)
+    allow, deny = PolicyRule("allow", AUTO, tool="touch", target="shop"), PolicyRule("deny", DENY)
     for policy in (rules(allow, deny), rules(deny, allow)):
         assert decision(tool(), policy=policy) is DENY
 
@@ -91,7 +91,7 @@ def test_the_matrix_may_answer_by_environment():
     assert decision(tool(), make_target(environment="staging"), policy) is CONFIRM
 
 
-FREE = rules(Rule("free", AUTO))
+FREE = rules(PolicyRule("free", AUTO))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_no_rule_and_no_level_goes_below_the_floors(made, environment, floor):
 
 def test_each_reason_names_the_rule_that_gave_it():
     made = tool(Risk.CRITICAL, category="database_ddl", requires_approval="true")
-    said = list(decide(made, make_target(environment="production"), rules(Rule("night", AUTO)), "moderate"))
+    said = list(decide(made, make_target(environment="production"), rules(PolicyRule("night", AUTO)), "moderate"))
     assert [r.rule for r in said] == ["policy rule 'night'", "production", "schema change", "tool", "critical"]
     assert all(reason.text for reason in said)
 
@@ -134,12 +134,12 @@ def test_a_level_is_only_ever_tightened(configured, asked, expected):
     assert tighter(configured, asked) == expected
 
 
-RULES = st.lists(st.builds(Rule, st.text(), st.sampled_from(Decision), st.sampled_from(["*", "touch", "x"])))
+RULES = st.lists(st.builds(PolicyRule, st.text(), st.sampled_from(Decision), st.sampled_from(["*", "touch", "x"])))
 
 
 @given(RULES, st.sampled_from(list(Risk)), st.sampled_from(SAFETY_LEVELS), st.sampled_from(["test", "production"]))
 def test_one_more_rule_to_deny_always_denies(given_, risk, level, environment):
     made, target = tool(risk), make_target(environment=environment)
-    assert decision(made, target, rules(*given_, Rule("no", DENY)), level) is DENY
+    assert decision(made, target, rules(*given_, PolicyRule("no", DENY)), level) is DENY
     if any(rule.decision is DENY and rule.tool != "x" for rule in given_):
         assert decision(made, target, rules(*given_), level) is DENY

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aishell.agents.log_cleanup import ages
 from aishell.agents.log_cleanup.agent import LogCleanupAgent
 from aishell.agents.log_cleanup.dates import Cutoff
-from aishell.agents.log_cleanup.retention_rules import Rule
+from aishell.agents.log_cleanup.retention_rules import RetentionRule
 from aishell.agents.log_cleanup.tables import LogTable, Old
 from aishell.engines import profile
 from aishell.models import Inventory, Step, Table
@@ -38,7 +38,7 @@ def log(engine: str = "postgresql", **facts: Any) -> LogTable:
         "oldest": "1970-01-01 00:00:00",
         "newest": "9999-12-31 00:00:00",
     }
-    rule = Rule("app_log", 90, None, filters=facts.pop("filters", ()))
+    rule = RetentionRule("app_log", 90, None, filters=facts.pop("filters", ()))
     return LogTable(table, rule, "at", TYPES[engine], cutoff=CUTOFF, columns=columns, **{**known, **facts})
 
 

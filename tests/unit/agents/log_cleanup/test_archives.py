@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from aishell.agents.log_cleanup.archives import columns_of, key_of
-from aishell.agents.log_cleanup.retention_rules import Rule
+from aishell.agents.log_cleanup.retention_rules import RetentionRule
 from aishell.agents.log_cleanup.tables import LogTable
 from aishell.errors import ParameterError
 from tests.unit.making import make_table
 
-LOG = LogTable(make_table("app_log"), Rule("app_log", 90), "at", "datetime", indexed=True)
+LOG = LogTable(make_table("app_log"), RetentionRule("app_log", 90), "at", "datetime", indexed=True)
 
 
 def answer(*key, columns=1):

@@ -22,7 +22,7 @@ from aishell.agents.log_cleanup.dates import (
     seconds_of,
     written,
 )
-from aishell.agents.log_cleanup.retention_rules import Rule
+from aishell.agents.log_cleanup.retention_rules import RetentionRule
 from aishell.agents.log_cleanup.tables import LogTable
 from aishell.errors import ParameterError
 from aishell.models import Table
@@ -201,6 +201,6 @@ def test_columns_are_ranked_by_type_and_name():
     [("bigint", 1767225600), ("character varying", "1767225600"), ("TEXT", "1767225600"), ("", 1767225600)],
 )
 def test_numbers_in_a_text_column_are_texts(declared, before):
-    log = LogTable(Table("public", "log", "table"), Rule("log", 90), "at", declared, indexed=True)
+    log = LogTable(Table("public", "log", "table"), RetentionRule("log", 90), "at", declared, indexed=True)
     limit = cutoff(datetime(2026, 1, 1, tzinfo=UTC))
     assert replace(log, kind="epoch_s", cutoff=limit).before == before
