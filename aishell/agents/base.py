@@ -156,7 +156,7 @@ class Agent(ABC):
         for name, value in task.input_data.items():
             choices = inputs[name].get("enum")
             if choices and isinstance(value, str) and value not in choices:
-                raise UnknownNameError(inputs[name].get("title", name), value, map(str, choices))
+                raise UnknownNameError(inputs[name].get("title", name), value, filter(None, map(str, choices)))
         check_schema(dict(task.input_data), {"type": "object", "properties": inputs}, f"the {self.type} task")
 
     def tables(self, task: Task) -> Sequence[str]:

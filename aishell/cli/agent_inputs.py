@@ -56,7 +56,7 @@ class _OneOf(click.Choice[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value not in self.choices:
-            raise UnknownNameError(self.title, str(value), self.choices)
+            raise UnknownNameError(self.title, str(value), filter(None, self.choices))
         return str(value)
 
 
