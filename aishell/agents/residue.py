@@ -20,9 +20,8 @@ from aishell.models import (
     Task,
     canonical,
 )
-from aishell.moments import at
 from aishell.planning.variables import escaped
-from aishell.reporting.units import size
+from aishell.reporting.residue import described
 from aishell.verdicts import Decision, Reason, Verdict
 
 #: Takes all files in one step: they are nothing that a statement names.
@@ -91,17 +90,6 @@ class ResidueAgent(Agent):
         data = {"actions_count": len(done), "removed": removed}
         told = f"Removed: {', '.join(removed)}." if removed else "Nothing was removed."
         return data, " ".join([told, *left_over(results)])
-
-
-def described(one: Residue) -> str:
-    """`scratch database aishell_scratch_1a2b3c4d, 8.0 MB, since 2026-11-21T03:15:00, of the run 1a2b3c4d`."""
-    parts = [
-        f"{one.kind} {one.name}",
-        size(one.bytes) if one.bytes is not None else "",
-        f"since {at(one.since)}" if one.since else "",
-        f"of the run {one.run_id[:8]}" if one.run_id else "",
-    ]
-    return ("" if one.certain else "perhaps: ") + ", ".join(filter(None, parts))
 
 
 def _together(found: Sequence[Residue]) -> Iterator[list[Residue]]:

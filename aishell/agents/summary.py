@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aishell.models import Cause, StepResult, StepStatus, Task
+from aishell.reporting.units import roughly
 
 _REWRITES = ("rebuild_table",)
 _OPTIMIZES = ("optimize_table", "optimize_offline_table", "incremental_vacuum")
@@ -134,11 +135,6 @@ def method_of(outputs: Sequence[Mapping[str, Any]]) -> str | None:
     if not outputs:
         return None
     return "statistics" if any(roughly(output) for output in outputs) else "file size"
-
-
-def roughly(output: Mapping[str, Any]) -> str:
-    """The word before bytes that statistics tell."""
-    return "about " if output.get("bytes_method") == "statistics" else ""
 
 
 def _unchecked(results: Sequence[StepResult]) -> list[str]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from aishell.agents.residue import described
 from aishell.commands import command, on
 from aishell.databases.quoting import pattern, quote
 from aishell.engines import profile
@@ -26,6 +25,7 @@ from aishell.planning.backup_rights import (
 )
 from aishell.planning.privileges import Access, account_of, execution, in_force
 from aishell.reporting import roles
+from aishell.reporting.residue import described
 from aishell.reporting.units import duration, size
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from aishell.agents.summary import roughly
 from aishell.models import RunState, StepStatus
 from aishell.planning.backlog import sentences
 from aishell.reporting import needs
@@ -30,6 +29,7 @@ from aishell.reporting.night import (
     WorkflowTold,
 )
 from aishell.reporting.so_far import so_far
+from aishell.reporting.units import roughly
 from aishell.state import nights
 from aishell.state.backlog import Backlog
 

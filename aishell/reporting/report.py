@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from aishell.agents.log_cleanup.cascaded import cascaded, worked
-from aishell.agents.log_cleanup.left import left_of
-from aishell.agents.log_cleanup.partitions import TOOLS as PARTITION_TOOLS
-from aishell.agents.summary import roughly
 from aishell.commands import TOLD, addressed
 from aishell.engines import profile
 from aishell.models import Evidence, Plan, Server, StepResult, StepStatus, now
 from aishell.moments import at
 from aishell.planning.hooking import worth_telling
+from aishell.reporting.deletions import DROPS, cascaded, left_of, worked
 from aishell.reporting.markdown import literal
-from aishell.reporting.units import about, exact, gain, printable, size
+from aishell.reporting.units import about, exact, gain, printable, roughly, size
 from aishell.running.context import Context
 
 _SEVERITIES = ("critical", "warning", "info")
@@ -147,9 +144,7 @@ def _effect(result: StepResult) -> str:
 def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
     """What went from each log table, altogether and by the day it was written."""
     by_id = {step.id: step for step in plan.steps}
-    dropped = {
-        result.table: (result.output or {}).get("rows_dropped") for result in results if result.tool in PARTITION_TOOLS
-    }
+    dropped = {result.table: (result.output or {}).get("rows_dropped") for result in results if result.tool in DROPS}
     rows: list[str] = []
     for result in results:
         output = result.output or {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from aishell.agents.log_cleanup.summary import DELETES, at_least
 from aishell.models import StepStatus
+from aishell.reporting.deletions import DELETES, at_least
 from aishell.reporting.units import duration
 from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.state.connection import Record

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 _UNUSUAL = re.compile(r"[^\x20-\x7e]")
 _UNUSUAL_BUT_LINES = re.compile(r"[^\x20-\x7e\n]")
@@ -132,3 +133,8 @@ def holds_command(text: str) -> bool:
     What a summary says after a sentence, "aishell rebuilt 2 index(es).", is none.
     """
     return _COMMAND.search(text) is not None
+
+
+def roughly(output: Mapping[str, Any]) -> str:
+    """The word before bytes that statistics tell."""
+    return "about " if output.get("bytes_method") == "statistics" else ""

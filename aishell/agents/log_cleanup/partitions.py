@@ -17,8 +17,8 @@ from aishell.errors import ParameterError
 from aishell.models import Estimate, Evidence, Inventory, LeftOut, Row, Table
 from aishell.planning.estimates import estimate
 from aishell.planning.privileges import privileges_of
+from aishell.reporting.deletions import CONCURRENTLY, EXCLUSIVELY
 
-TOOLS = CONCURRENTLY, EXCLUSIVELY = "drop_old_partitions", "drop_old_partitions_exclusively"
 #: Seconds that a partition takes (0.05 on PostgreSQL 15 and 18, 2 cores, 175,000 rows each, beside a writer and a reader, who
 #: waited 20 ms at most), and bytes a second where the newest of its rows is not found by an index (cached: PostgreSQL 0.7e9 to
 #: 1.7e9, MariaDB 10.11 0.4e9).

@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from aishell.agents.log_cleanup import partitions as log_partitions
-from aishell.agents.log_cleanup.cascaded import cascaded
-from aishell.agents.log_cleanup.left import ARCHIVES, left_of, limit_of
-from aishell.agents.summary import left_over, method_of, roughly
+from aishell.agents.summary import left_over, method_of
 from aishell.models import StepResult, StepStatus, Task
-from aishell.reporting.units import size
-
-DELETES = (
-    "delete_old_records", "delete_old_records_by_date", "delete_old_records_without_key", "delete_archived_records",
-    "delete_related_records",
-)  # fmt: skip
+from aishell.reporting.deletions import ARCHIVES, DELETES, DROPS, at_least, cascaded, left_of, limit_of
+from aishell.reporting.units import roughly, size
 
 
 def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
     """`output_data` of the JSON contract (model.md), and the reasoning."""
     tables = _tables(results)
-    partitions = [result for result in results if result.tool in log_partitions.TOOLS and result.output is not None]
+    partitions = [result for result in results if result.tool in DROPS and result.output is not None]
     data = {
         "actions_count": sum(1 for result in results if result.status is StepStatus.DONE),
         "tables_processed": len(tables),
@@ -58,7 +51,7 @@ def _tables(results: Sequence[StepResult]) -> dict[str, dict[str, Any]]:
         figures = ("rows_archived", "relatives_archived", "archive_path", "archive_bytes")
         tables.setdefault(name, dict(nothing)).update({key: output[key] for key in figures if key in output})
     for result in results:
-        if result.tool in log_partitions.TOOLS and result.output is not None:
+        if result.tool in DROPS and result.output is not None:
             table = tables.setdefault(result.table, nothing | {"cutoff": result.params.get("cutoff")})
             table["seconds"] = round(table["seconds"] + result.execution_time, 3)
             table |= _partitions(result.output)
@@ -131,11 +124,6 @@ def _rows_of(partitions: Sequence[Mapping[str, Any]]) -> str:
     about = "about " if any(part["rows_method"] == "statistics" for part in partitions) else ""
     known = f"{about}{sum(part['rows'] or 0 for part in partitions):,} rows"
     return f"{known}, those of {unknown} partition(s) not counted" if unknown else known
-
-
-def at_least(figures: Mapping[str, Any]) -> str:
-    """The words before a count from which batches may be missing."""
-    return "at least " if figures.get("uncounted_batches") else ""
 
 
 def _missing(data: Mapping[str, Any]) -> str:

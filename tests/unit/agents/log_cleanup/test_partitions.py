@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from aishell.agents.log_cleanup import partitions
 from aishell.agents.log_cleanup.agent import LogCleanupAgent
 from aishell.agents.log_cleanup.plan import Planner
 from aishell.models import Inventory, Step, Table, Task
+from aishell.reporting.deletions import DROPS
 from tests.unit.agents.test_log_cleanup_plans import AGE, CUTOFF, child, column, old_rows
 from tests.unit.making import make_inventory, make_server
 
 PARENT = Table("public", "app_log", "partitioned")
 WHOLE = Table("shop", "app_log", "table", rows=1_000_000, bytes=1 << 30)
-TOOLS = frozenset({"inspect_partitions", *partitions.TOOLS})
+TOOLS = frozenset({"inspect_partitions", *DROPS})
 EMPTY = {"oldest": None, "newest": None}
 NEW = {"oldest": "2026-10-01 00:00:00+00", "newest": AGE["newest"]}
 OTHER = "what it can hold is not all before the cut-off"
