@@ -89,7 +89,7 @@ def _summary(variants: list[Tool]) -> dict[str, Any]:
         "engines": list(ENGINES) if "common" in engines else [engine for engine in ENGINES if engine in engines],
         "required_capabilities": sorted(frozenset.union(*(tool.required_capabilities for tool in variants))),
         "description": first.description,
-        "sources": [tool.source for tool in variants],
+        "sources": list(dict.fromkeys(tool.source for tool in variants)),
     }
 
 

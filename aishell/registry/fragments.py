@@ -8,39 +8,51 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from aishell.errors import ToolFileError, UnknownNameError
 
 FOLDER = "_fragments"
-_INCLUDE = re.compile(r"^[ \t]*--[ \t]*include:[ \t]*(\S*?)(,?)[ \t]*$", re.MULTILINE)
-_ASKED = re.compile(r"^[ \t]*--[ \t]*include[ \t]*(?:\[[^\]]*\])?:[ \t]*(\S*?),?[ \t]*$", re.MULTILINE)
+_INCLUDE = re.compile(r"^[ \t]*--[ \t]*include[ \t]*(?:\[([^\]]*)\])?:[ \t]*(.*?)[ \t]*(,?)[ \t]*$", re.MULTILINE)
 
 #: File and line.
 Place = tuple[str, int]
 
 
+class Line(NamedTuple):
+    """A line of a tool and its place; of a fragment that a guarded include brings, that guard and the include's place."""
+
+    text: str
+    place: Place
+    guard: str | None = None
+    include: Place | None = None
+
+
 def included(text: str) -> set[str]:
     """The names of the fragments a file asks for, for some servers or for all."""
-    return set(_ASKED.findall(text))
+    return {match[2] for match in _INCLUDE.finditer(text)}
 
 
-def expand(text: str, source: str, folder: Path | None) -> tuple[str, list[Place]]:
-    """`text` with fragments of `folder` in place of its includes, and where each of its lines comes from.
+def expand(text: str, source: str, folder: Path | None) -> list[Line]:
+    """The lines of `text`, with fragments of `folder` in place of its includes.
 
     The header includes nothing. Raises ToolFileError for a fragment that is not there, or not as it should be.
     """
-    lines: list[tuple[str, Place]] = []
+    lines: list[Line] = []
     header = True
     for number, line in enumerate(text.split("\n"), 1):
+        place = source, number
         header = header and line.startswith("--")
-        if not header and (match := _INCLUDE.match(line)):
-            lines += _fragment(match[1], folder, (source, number), match[2])
-        else:
-            lines.append((line, (source, number)))
-    return "\n".join(line for line, _ in lines), [place for _, place in lines]
+        if header or not (match := _INCLUDE.match(line)):
+            lines.append(Line(line, place))
+            continue
+        guard, name, comma = match.groups()
+        fragment = _fragment(name, folder, place, comma)
+        lines += fragment if guard is None else (one._replace(guard=guard, include=place) for one in fragment)
+    return lines
 
 
-def _fragment(name: str, folder: Path | None, place: Place, comma: str) -> Iterator[tuple[str, Place]]:
+def _fragment(name: str, folder: Path | None, place: Place, comma: str) -> Iterator[Line]:
     """The lines of a fragment, but for its leading comment and the empty lines around its SQL. `comma` goes behind the last."""
     path = folder / f"{name}.sql" if folder is not None and "/" not in name else None
     if path is None or not path.is_file():
@@ -62,4 +74,4 @@ def _fragment(name: str, folder: Path | None, place: Place, comma: str) -> Itera
     if comma and "--" in lines[-1]:
         raise ToolFileError(source, len(lines), "a comma cannot go behind it: its last line ends with a comment")
     lines[-1] += comma
-    return ((line, (source, number)) for number, line in enumerate(lines[start:], start + 1))
+    return (Line(line, (source, number)) for number, line in enumerate(lines[start:], start + 1))

@@ -7,107 +7,130 @@ with a plan is that text. The grammar is described for people in tools/README.md
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, product
+from itertools import groupby, pairwise, product
 
 from aishell.errors import ToolFileError
 from aishell.registry.clauses import Clause, read_clauses, read_guard
+from aishell.registry.fragments import Line, Place
 
-_MARK = re.compile(r"^([ \t]*--[ \t]*)(include|[a-z_]+)[ \t]*(?:\[([^\]]*)\])?:(.*)$")
-_ANY = re.compile(r"^[ \t]*--[ \t]*[a-z_]+[ \t]*\[", re.MULTILINE)
-_ENGINE = re.compile(r"^-- engine:.*$", re.MULTILINE)
-_INCLUDE = "include"
+_BLOCK = re.compile(r"-- ([a-z_]+)(?:[ \t]*\[([^\]]*)\])?:(.*)")
+_GUARDED = re.compile(r"-- [a-z_]+[ \t]*\[[^\]]*\]:")
+_ENGINE = re.compile(r"-- engine:[ \t]*(.*?)[ \t]*(?:[ \t]#.*)?")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The text of a file for some servers, and the line of the file that each of its lines is."""
+    """The text of a file for some servers, and where each of its lines stands."""
 
     text: str
-    lines: Sequence[int]
+    places: Sequence[Place]
 
 
 @dataclass(frozen=True)
 class _Line:
-    """A line below the header. `block`: the guard of the block that it stands in; `guard`: its own, of an include; None: none."""
+    """A line below the header. `block` is the guard of the block it stands in, `include` of the include it comes by."""
 
-    number: int
-    text: str
-    name: str = ""  # of the block that begins with it, or `include`
+    line: Line
+    text: str  # without the guard
+    name: str | None = None  # of the block that begins with it
     block: Clause | None = None
-    guard: Clause | None = None
+    include: Clause | None = None
+
+    @property
+    def guards(self) -> list[Clause]:
+        return [guard for guard in (self.include, self.block) if guard is not None]
+
+    @property
+    def written(self) -> Place:
+        """Where its guard stands in the file."""
+        return self.line.include or self.line.place
 
     def holds(self, cell: Clause) -> bool:
-        return all(guard is None or _holds(guard, cell) for guard in (self.block, self.guard))
+        return all(_holds(guard, cell) for guard in self.guards)
 
 
-def choices(text: str, source: str, engine: str) -> list[Choice]:
-    """What the file is for each kind of servers, as different as its guards make it. Raises ToolFileError.
+def choices(lines: Sequence[Line], engine: str) -> list[Choice]:
+    """What a file is for each kind of servers, as different as its guards make it. Raises ToolFileError.
 
     For each of the servers that the header names, one of several blocks of a name holds, and one of several includes that
-    follow each other.
+    follow each other; and each guard holds for some of them.
     """
-    if not _ANY.search(text) or not (named := _ENGINE.search(text)):
-        return [Choice(text, range(1, text.count("\n") + 2))]
-    header, body = _read(text, source, engine)
-    try:
-        clauses = read_clauses(named[0].partition(":")[2].strip(), engine)
-    except ValueError:
-        return [Choice(text, range(1, text.count("\n") + 2))]  # refused with the rest of the header
-    guards = {guard for line in body for guard in (line.block, line.guard) if guard is not None}
+    end = next((n for n, line in enumerate(lines) if not line.text.startswith("--")), len(lines))
+    if not any(line.guard is not None or _GUARDED.match(line.text) for line in lines[end:]):
+        return [Choice("\n".join(line.text for line in lines), [line.place for line in lines])]
+    header, body = lines[:end], _body(lines[end:], engine)
+    clauses = _servers(header, engine)
+    guards = {guard for line in body for guard in line.guards}
     chosen: dict[tuple[int, ...], list[Clause]] = {}
     for cell in (cell for clause in clauses for cell in _cells(clause, guards)):
-        _check(body, cell, source)
-        chosen.setdefault(tuple(line.number for line in body if line.holds(cell)), []).append(cell)
-    by_number = {line.number: line for line in body}
-    made = []
-    for numbers, cells in chosen.items():
-        servers = ", ".join(cell.text for cell in cells)
-        top = [_ENGINE.sub(f"-- engine: {servers}", line) for line in header]
-        kept = [_MARK.sub(r"\1\2:\4", by_number[number].text) for number in numbers]
-        made.append(Choice("\n".join((*top, *kept)), (*range(1, len(header) + 1), *numbers)))
-    return made
+        _check(body, cell)
+        chosen.setdefault(tuple(n for n, line in enumerate(body) if line.holds(cell)), []).append(cell)
+    _check_all_held(body, set().union(*chosen))
+    return [_choice(header, [body[n] for n in numbers], cells) for numbers, cells in chosen.items()]
 
 
-def _read(text: str, source: str, engine: str) -> tuple[list[str], list[_Line]]:
-    """The header, and the lines below it."""
-    lines = text.split("\n")
-    end = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
+def _choice(header: Sequence[Line], body: Sequence[_Line], cells: Sequence[Clause]) -> Choice:
+    servers = f"-- engine: {', '.join(cell.text for cell in cells)}"
+    top = [servers if _ENGINE.fullmatch(line.text) else line.text for line in header]
+    places = [*(line.place for line in header), *(line.line.place for line in body)]
+    return Choice("\n".join((*top, *(line.text for line in body))), places)
+
+
+def _servers(header: Sequence[Line], engine: str) -> tuple[Clause, ...]:
+    """Those that the header names."""
+    number, named = next(
+        ((n, match[1]) for n, line in enumerate(header) if (match := _ENGINE.fullmatch(line.text))), (0, "")
+    )
+    try:
+        clauses = read_clauses(named.strip("'\""), engine)
+    except ValueError as error:
+        raise ToolFileError(*header[number].place, str(error)) from error
+    if not clauses:
+        raise ToolFileError(*header[number].place, "a tool for every engine takes no guards")
+    return clauses
+
+
+def _body(lines: Sequence[Line], engine: str) -> list[_Line]:
     body, block = [], None
-    for number, line in enumerate(lines[end:], end + 1):
-        match = _MARK.match(line)
-        if match is None or (match[2] != _INCLUDE and match[1] != "-- "):
-            body.append(_Line(number, line, block=block))
-            continue
-        try:
-            guard = None if match[3] is None else read_guard(match[3], engine)
-        except ValueError as error:
-            raise ToolFileError(source, number, str(error)) from error
-        if match[2] == _INCLUDE:
-            body.append(_Line(number, line, _INCLUDE, block, guard))
-        else:
-            block = guard
-            body.append(_Line(number, line, match[2], block))
-    return lines[:end], body
+    for line in lines:
+        name, text = None, line.text
+        if match := _BLOCK.fullmatch(line.text):
+            name, text = match[1], f"-- {match[1]}:{match[3]}"
+            block = _guard(match[2], line.place, engine)
+        include = _guard(line.guard, line.include or line.place, engine)
+        body.append(_Line(line, text, name, block, include))
+    return body
+
+
+def _guard(text: str | None, place: Place, engine: str) -> Clause | None:
+    try:
+        return None if text is None else read_guard(text, engine)
+    except ValueError as error:
+        raise ToolFileError(*place, str(error)) from error
 
 
 def _cells(clause: Clause, guards: Iterable[Clause]) -> Iterator[Clause]:
     """The servers of a clause, split so finely that each guard holds for all or none of a part."""
     about = [guard for guard in guards if guard.product in ("", clause.product)]
-    features = sorted({name for guard in about for name in guard.with_ | guard.without} - clause.with_ - clause.without)
-    edges = sorted({bound for guard in about for _, bound in guard.bounds})
-    for low, high in zip([None, *edges], [*edges, None], strict=True):
-        bounds = tuple(one for one in clause.bounds if low is None or one[0] not in (">=", ">"))
-        bounds = (*(() if low is None else ((">=", low),)), *bounds, *(() if high is None else (("<", high),)))
-        if low is not None and clause.disjoint(Clause(clause.product, (("<", low),))):
-            bounds = (*clause.bounds, *(() if high is None else (("<", high),)))
-        part = replace(clause, bounds=bounds)
-        if part.disjoint(part) or part.disjoint(clause):
-            continue
+    named = frozenset(name for guard in about for name in guard.with_ | guard.without)
+    features = sorted(named - clause.with_ - clause.without)
+    for part in _between(clause, sorted({bound for guard in about for _, bound in guard.bounds})):
         for has in product((True, False), repeat=len(features)):
             there = frozenset(name for name, one in zip(features, has, strict=True) if one)
             yield replace(part, with_=part.with_ | there, without=part.without | (frozenset(features) - there))
+
+
+def _between(clause: Clause, edges: Sequence[tuple[int, ...]]) -> Iterator[Clause]:
+    """The servers of a clause whose versions lie before the first of these, between two of them, and behind the last."""
+    for low, high in pairwise([None, *edges, None]):
+        bounds = clause.bounds
+        if low is not None and not clause.disjoint(Clause(clause.product, (("<", low),))):
+            bounds = ((">=", low), *(one for one in bounds if one[0] not in (">=", ">")))
+        part = replace(clause, bounds=bounds if high is None else (*bounds, ("<", high)))
+        if not part.disjoint(part):
+            yield part
 
 
 def _holds(guard: Clause, cell: Clause) -> bool:
@@ -118,22 +141,37 @@ def _holds(guard: Clause, cell: Clause) -> bool:
     return not within.disjoint(replace(cell, with_=frozenset(), without=frozenset()))
 
 
-def _check(body: Sequence[_Line], cell: Clause, source: str) -> None:
+def _check(body: Sequence[_Line], cell: Clause) -> None:
     """Raises ToolFileError where a part of the servers is given two of a block or of includes, or none."""
     first: dict[str, _Line] = {}
-    for line in (line for line in body if line.name not in ("", _INCLUDE)):
-        if line.holds(cell):
-            if (other := first.get(line.name)) is not None:
-                message = f"the block `{line.name}` stands twice for {cell.text}, here and in line {other.number}"
-                raise ToolFileError(source, line.number, message)
-            first[line.name] = line
-    for line in body:
-        if line.name not in ("", _INCLUDE, *first):
-            raise ToolFileError(source, line.number, f"there is no block `{line.name}` for {cell.text}")
-    for guarded, run in groupby(body, lambda line: line.name == _INCLUDE and line.guard is not None):
-        lines = list(run)
-        if not guarded or (lines[0].block is not None and not _holds(lines[0].block, cell)):
-            continue
-        if (holding := sum(line.holds(cell) for line in lines)) != 1:
-            what = "none holds" if not holding else "several hold"
-            raise ToolFileError(source, lines[0].number, f"of these includes {what} for {cell.text}")
+    named = [line for line in body if line.name]
+    for line in (line for line in named if line.holds(cell)):
+        if (other := first.setdefault(line.name or "", line)) is not line:
+            (path, number), here = other.line.place, line.line.place
+            where = f"line {number}" if path == here[0] else f"{path}:{number}"
+            raise ToolFileError(*here, f"the block `{line.name}` stands twice for {cell.text}, here and in {where}")
+    for line in named:
+        if line.name not in first:
+            raise ToolFileError(*line.line.place, f"there is no block `{line.name}` for {cell.text}")
+    for guarded, run in groupby(body, lambda line: line.include is not None):
+        if guarded:
+            _check_includes(list(run), cell)
+
+
+def _check_includes(lines: Sequence[_Line], cell: Clause) -> None:
+    """The same of guarded includes that follow each other."""
+    around = None if lines[0].name else lines[0].block
+    if around is not None and not _holds(around, cell):
+        return
+    asked = {line.written: line.include for line in lines}
+    if (holding := sum(guard is not None and _holds(guard, cell) for guard in asked.values())) != 1:
+        what = "several hold" if holding else "none holds"
+        raise ToolFileError(*lines[0].written, f"of these includes {what} for {cell.text}")
+
+
+def _check_all_held(body: Sequence[_Line], held: Collection[int]) -> None:
+    """Raises ToolFileError for the first of the lines that no server is given."""
+    for number, line in enumerate(body):
+        if number not in held and line.guards:
+            guard = " in ".join(f"[{guard.text}]" for guard in line.guards)
+            raise ToolFileError(*line.written, f"{guard} holds for none of the servers that `engine` names")

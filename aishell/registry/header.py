@@ -43,7 +43,7 @@ def read_tools(
     """
     if source.endswith(".yaml"):
         return [_looked(_build(_yaml(text, source), {}, source, engine, text), wall)]
-    return [_read(choice, source, engine, fragments, wall) for choice in choices(text, source, engine)]
+    return [_read(choice, source, engine, wall) for choice in choices(expand(text, source, fragments), engine)]
 
 
 def read_tool(
@@ -56,17 +56,14 @@ def read_tool(
     return tools[0]
 
 
-def _read(
-    choice: Choice, source: str, engine: str, fragments: Path | None, wall: Callable[[Tool], None] | None
-) -> Tool:
-    text, places = expand(choice.text, source, fragments)
+def _read(choice: Choice, source: str, engine: str, wall: Callable[[Tool], None] | None) -> Tool:
+    text = choice.text
     try:
         header, body_line = _header(text, source)
         blocks = _blocks(text, body_line, source, engine)
         return _looked(_build(_yaml(header, source), blocks, source, engine, text), wall)
     except ToolFileError as error:
-        path, line = places[min(error.line, len(places)) - 1]
-        line = choice.lines[line - 1] if path == source else line
+        path, line = choice.places[min(error.line, len(choice.places)) - 1]
         raise ToolFileError(path, line, error.message.removeprefix(f"{error.path}:{error.line}: ")) from error
 
 

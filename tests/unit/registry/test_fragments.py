@@ -81,7 +81,7 @@ def test_a_fragment_may_hold_whole_blocks_and_an_include_may_be_indented(site):
     }
 
 
-@pytest.mark.parametrize("name", ["fond", "", "../_fragments/found", "found.sql"])
+@pytest.mark.parametrize("name", ["fond", "", "found it", "../_fragments/found", "found.sql"])
 def test_an_unknown_fragment_is_refused_where_it_is_included(site, name):
     text = TOOL.replace("include: found", f"include: {name}")
     error = refused(site(text, found=CTE))
@@ -99,6 +99,7 @@ def test_the_header_includes_nothing(site):
     ("fragment", "line", "said"),
     [
         (CTE + "-- include: found\n", 6, "includes no other"),
+        (CTE + "  -- include [>= 3.40]: found,\n", 6, "includes no other"),
         (CTE.replace("one row.", "one row.\n--include: other"), 2, "includes no other"),
         ("found AS (SELECT 1 AS ok)", 1, "a comment that says what it is"),
         ("-- Nothing below.\n", 1, "a comment that says what it is"),

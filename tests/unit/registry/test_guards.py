@@ -11,6 +11,7 @@ import pytest
 from aishell.errors import ToolFileError
 from aishell.locations import built_in
 from aishell.registry.clauses import ENGINES, Clause, read_clauses, read_guard
+from aishell.registry.fragments import FOLDER, expand
 from aishell.registry.guards import choices
 from aishell.registry.header import read_tools
 
@@ -35,8 +36,22 @@ SERVERS = [
 ]
 
 
-def tools(body: str, engine: str = "mysql >= 8, mariadb >= 10"):
-    return read_tools(HEADER.format(engine=engine) + body, "tools/mysql/look.sql", "mysql")
+def tools(body: str, engine: str = "mysql >= 8, mariadb >= 10", folder: Path | None = None):
+    return read_tools(HEADER.format(engine=engine) + body, "tools/mysql/look.sql", "mysql", folder)
+
+
+@pytest.fixture
+def fragments(tmp_path: Path) -> Path:
+    """A folder of fragments: a column, another one, whole blocks for all servers and for some."""
+    for name, text in {
+        "one": ", 1 AS one",
+        "two": ", 2 AS two",
+        "block": "-- more: it\nSELECT 5 AS m",
+        "blocks": "-- more [with a]: it\nSELECT 5 AS m\n\n-- more [without a]: it\nSELECT 6 AS m",
+        "half": "-- more [with a]: it\nSELECT 5 AS m",
+    }.items():
+        (tmp_path / f"{name}.sql").write_text(f"-- What it is.\n\n{text}\n")
+    return tmp_path
 
 
 def block(guard: str, n: int) -> str:
@@ -107,18 +122,78 @@ def test_each_server_is_given_the_block_that_is_for_it(blocks, expected):
             "several hold",
         ),
         (block("", 1) + "-- odd [with a]: it\nSELEC T", 15, "there is no block `odd` for mysql >= 8 without a"),
+        (
+            block("mariadb", 1) + block("mysql", 2) + block("mysql < 8", 3),
+            18,
+            "[mysql < 8] holds for none of the servers",
+        ),
+        (block("with a without a", 1) + block("", 2), 12, "[with a without a] holds for none of the servers"),
+        (
+            block("with a", 1) + block("without a", 2) + "-- include [with a]: one\n-- include [without a]: two",
+            18,
+            "[with a] in [without a] holds for none of the servers",
+        ),
+        ("-- found [mysql]: it\n-- include: block\n-- found [mysql]: it\nSELECT 1 AS n", 14, "here and in line 12"),
     ],
 )
-def test_what_is_for_some_servers_twice_or_not_at_all_is_refused_with_its_line(body, line, said):
+def test_what_is_for_some_servers_twice_or_not_at_all_is_refused_with_its_line(fragments, body, line, said):
     with pytest.raises(ToolFileError, match=re.escape(said)) as caught:
-        tools(body)
-    assert caught.value.line == line
+        tools(body, folder=fragments)
+    assert (caught.value.path, caught.value.line) == ("tools/mysql/look.sql", line)
 
 
 def test_an_error_behind_a_block_for_others_has_the_line_of_the_file():
     with pytest.raises(ToolFileError) as caught:
         tools("-- found [with a]: it\nSELECT 1 AS n\n\n-- found [without a]: it\nSELECT {oops} AS n")
     assert (caught.value.line, "`oops`" in caught.value.message) == (15, True)
+
+
+@pytest.mark.parametrize("name", ["block", "blocks"])
+def test_blocks_of_a_fragment_are_not_of_the_block_above_them(fragments, name):
+    made = tools(block("with a", 1) + block("without a", 2) + f"-- include: {name}", folder=fragments)
+    assert [list(tool.blocks) for tool in made] == [["found", "more"]] * 2
+
+
+def test_a_fragment_can_have_one_text_for_all_and_a_tool_guards(fragments):
+    body = "-- found [with a]: it\nSELECT 1 AS n\n-- include: one\n\n" + block("without a", 2)
+    made = tools(body, "mysql >= 8", fragments)
+    assert [tool.blocks["found"].text for tool in made] == ["SELECT 1 AS n\n, 1 AS one", "SELECT 2 AS n"]
+
+
+def test_what_is_wrong_in_a_fragment_with_guards_is_told_there(fragments):
+    with pytest.raises(ToolFileError, match="there is no block `more` for mysql >= 8 without a") as caught:
+        tools(block("", 1) + "-- include: half", folder=fragments)
+    assert (caught.value.path, caught.value.line) == ("tools/mysql/_fragments/half.sql", 3)
+
+
+def test_a_comment_that_looks_nearly_like_a_block_stays_a_comment():
+    made = tools(block("with a", 1).rstrip() + "\n-- note : of it\n  + 1\n\n" + block("without a", 2), "mysql >= 8")
+    assert [tool.blocks["found"].text.split()[-1] for tool in made] == ["1", "n"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        ("mysqll >= 8", "engine: 'mysqll >= 8' does not name a server"),
+        ("mysql >= 9 < 8", "[with a] holds for none of the servers"),
+    ],
+)
+def test_guards_do_not_hide_that_the_header_names_no_server(engine, said):
+    with pytest.raises(ToolFileError, match=re.escape(said)):
+        tools(block("with a", 1) + block("without a", 2), engine)
+
+
+def test_a_tool_for_every_engine_takes_no_guards():
+    with pytest.raises(ToolFileError, match="a tool for every engine takes no guards"):
+        read_tools(HEADER.format(engine="") + block("with a", 1), "tools/common/look.sql", "common")
+
+
+def test_the_servers_may_be_quoted_and_have_a_comment_behind_them():
+    made = tools(block("with a", 1) + block("without a", 2), '"mysql >= 8"   # the newer ones')
+    assert [[clause.text for clause in tool.clauses] for tool in made] == [
+        ["mysql >= 8 with a"],
+        ["mysql >= 8 without a"],
+    ]
 
 
 def test_a_comma_behind_an_include_belongs_to_the_fragment(tmp_path: Path):
@@ -146,7 +221,7 @@ def test_a_shipped_file_with_guards_serves_each_of_its_servers_once(path: Path):
     header = read_clauses(re.search(r"^-- engine: (.*)$", text, re.M)[1], engine)
     made = [
         read_clauses(re.search(r"^-- engine: (.*)$", one.text, re.M)[1], engine)
-        for one in choices(text, path.name, engine)
+        for one in choices(expand(text, path.name, built_in("tools") / engine / FOLDER), engine)
     ]
     assert len(made) > 1
     known = sorted({name for clauses in made for clause in clauses for name in clause.with_ | clause.without})
