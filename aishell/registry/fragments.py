@@ -54,16 +54,8 @@ def expand(text: str, source: str, folder: Path | None) -> list[Line]:
 
 def _fragment(name: str, folder: Path | None, place: Place, comma: str) -> Iterator[Line]:
     """The lines of a fragment, but for its leading comment and the empty lines around its SQL. `comma` goes behind the last."""
-    path = folder / f"{name}.sql" if folder is not None and "/" not in name else None
-    if path is None or not path.is_file():
-        known = [] if folder is None else [path.stem for path in folder.glob("*.sql")]
-        unknown = UnknownNameError("fragment", name, known)
-        raise ToolFileError(*place, f"{unknown.message}; {unknown.hint}")
     source = "/".join((*PurePosixPath(place[0]).parts[:2], FOLDER, f"{name}.sql"))
-    try:
-        lines = path.read_text(encoding="utf-8").rstrip().split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ToolFileError(source, 1, f"it cannot be read: {error}") from error
+    lines = _text(name, folder, place, source).rstrip().split("\n")
     for number, line in enumerate(lines, 1):
         if _INCLUDE.match(line):
             raise ToolFileError(source, number, "a fragment includes no other")
@@ -75,3 +67,15 @@ def _fragment(name: str, folder: Path | None, place: Place, comma: str) -> Itera
         raise ToolFileError(source, len(lines), "a comma cannot go behind it: its last line ends with a comment")
     lines[-1] += comma
     return (Line(line, (source, number)) for number, line in enumerate(lines[start:], start + 1))
+
+
+def _text(name: str, folder: Path | None, place: Place, source: str) -> str:
+    path = folder / f"{name}.sql" if folder is not None and "/" not in name else None
+    if path is None or not path.is_file():
+        known = [] if folder is None else [path.stem for path in folder.glob("*.sql")]
+        unknown = UnknownNameError("fragment", name, known)
+        raise ToolFileError(*place, f"{unknown.message}; {unknown.hint}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ToolFileError(source, 1, f"it cannot be read: {error}") from error
