@@ -1,17 +1,26 @@
-"""Reads an archive: its chunks checked, its rows as texts."""
+"""Reads an archive: its chunks checked, its rows as texts or as the database wrote them; and puts it into another format."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from aishell.archives.manifest import Chunk, Manifest, Piece
-from aishell.archives.values import Values, values
-from aishell.archives.writer import checksum, unpacked
+from aishell.archives import parquet
+from aishell.archives.formats import ENDINGS, WRITERS, digest, rows
+from aishell.archives.manifest import Chunk, Manifest, Part, Piece
+from aishell.archives.values import Values, bound, values
+from aishell.archives.writer import LINES, MANIFEST, checksum, durable, unpacked, writing
 from aishell.errors import ArchiveError
 
 #: Behind the name of a file that is not of lines: the MD5 of each row's line, as the database wrote it.
 SUMS, SUM = ".sums", 16
+#: The values of a row's primary key, as the archive has them.
+Key = tuple[Any, ...]
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
 
 def verify(folder: Path, manifest: Manifest) -> int:
@@ -89,8 +98,140 @@ class Reader:
 
     def _converted(self) -> Iterator[list[Values]]:
         """The rows of CSV or Parquet, when the whole file is what was checked."""
-        from aishell.archives import formats
-
-        if formats.digest(self.path) != self.part.sha256:
+        if digest(self.path) != self.part.sha256:
             raise ArchiveError(f"{self.path} is damaged: it is not the file that was checked")
-        return formats.rows(self.path, self.manifest.format)
+        return rows(self.path, self.manifest.format)
+
+
+class ArchivedRow(NamedTuple):
+    """`sum`: the MD5 of the row's line; `line` itself where the archive is of lines, else None."""
+
+    key: Key
+    sum: str
+    line: bytes | None
+
+
+class ChunkRows:
+    """The rows of one part of an archive, of one chunk after the other. `key`: the columns by which they are told apart."""
+
+    def __init__(self, reader: Reader, key: Sequence[str]) -> None:
+        self.reader, self.key = reader, tuple(key)
+        self._rows: Iterator[Values] = iter(())
+        self._passed: int | None = None  # rows of a file that is not of lines which lie behind
+
+    def read(self, number: int) -> list[ArchivedRow]:
+        """The rows of the chunk of this number. Raises ArchiveError unless they are what the database had."""
+        if self.reader.manifest.format != "jsonl":
+            return self._converted(number)
+        text = self.reader.lines(self.reader.part.pieces[number])
+        lines = text.split(b"\n") if text else []
+        return [ArchivedRow(_bound(values(line, self.key)), checksum(line), line) for line in lines]
+
+    def _converted(self, number: int) -> list[ArchivedRow]:
+        """From a file that is not of lines, which is read on from where it was."""
+        pieces = self.reader.part.pieces
+        first = sum(piece.rows for piece in pieces[:number])
+        if self._passed is None or first < self._passed:
+            self._rows, self._passed = (row for lot in self.reader.rows() for row in lot), 0
+        for _ in range(first - self._passed):
+            next(self._rows)
+        places = [list(self.reader.part.names).index(name) for name in self.key]
+        self._passed = first + pieces[number].rows
+        return [
+            ArchivedRow(_bound([row[place] for place in places]), one, None)
+            for one, row in zip(self.reader.in_order(number), self._rows, strict=False)
+        ]
+
+
+def _bound(key: Values) -> Key:
+    return tuple(bound(value, typed=False) for value in key)
+
+
+def changed_line(line: bytes, columns: Mapping[str, Any]) -> bytes:
+    """An archived line with other values of some columns, all else as the database wrote it. None stands for NULL."""
+    text = line.decode()
+    pieces, done = [], 0
+    for name, begin, end in _members(text):
+        if name in columns:
+            pieces += [text[done:begin], _written(columns[name], text[begin])]
+            done = end
+    return "".join([*pieces, text[done:]]).encode()
+
+
+def _members(text: str) -> Iterator[tuple[str, int, int]]:
+    """The columns of a line, and from where to where the value of each stands."""
+    place = text.index('"')
+    while True:
+        name, place = _DECODER.raw_decode(text, place)
+        begin = _not_blank(text, text.index(":", place) + 1)
+        _, end = _DECODER.raw_decode(text, begin)
+        yield name, begin, end
+        place = _not_blank(text, end)
+        if text[place] != ",":
+            return
+        place = _not_blank(text, place + 1)
+
+
+def _not_blank(text: str, place: int) -> int:
+    while text[place] in " \t\n\r":
+        place += 1
+    return place
+
+
+def _written(value: Any, like: str) -> str:
+    """A value as it stands in a line where another of its column begins with `like`."""
+    if value is None:
+        return "null"
+    return json.dumps(str(value), ensure_ascii=False) if like == '"' else str(value)
+
+
+def converted(folder: Path, manifest: Manifest, wanted: str) -> Manifest:
+    """The archive in another format. The lines stay until every row of the new files was read back and is the same."""
+    if wanted == manifest.format:
+        return manifest
+    parts = [_converted(folder, manifest, number, wanted) for number in range(len(manifest.parts))]
+    made = manifest.with_parts(parts, format=wanted)
+    with writing(folder):
+        durable(folder / MANIFEST, made.text())
+        for part in manifest.parts:
+            (folder / part.file).unlink()
+    return made
+
+
+def _converted(folder: Path, manifest: Manifest, number: int, wanted: str) -> Part:
+    """One file in another format. Where rows of several tables have to be found again, their lines' sums lie beside it."""
+    part = manifest.parts[number]
+    path = folder / (part.file.removesuffix(LINES) + ENDINGS[wanted])
+    with Reader(folder, manifest, number) as lines, writing(path):
+        WRITERS[wanted](path, part.columns, lines.rows)
+        read = rows(path, wanted)
+        for row, (ours, theirs) in enumerate(zip_longest(_single(lines.rows()), _single(read)), 1):
+            if (what := _difference(wanted, part.names, ours, theirs)) is not None:
+                path.unlink()
+                raise ArchiveError(
+                    f"{path} is not what it was made of: row {row:,} of it {what}",
+                    hint="use --archive-format jsonl, in which every value stands as the database wrote it",
+                )
+        if manifest.relatives:
+            with path.with_name(path.name + SUMS).open("wb") as sums:
+                for piece in part.pieces:
+                    if piece.rows:
+                        sums.writelines(bytes.fromhex(checksum(line)) for line in lines.lines(piece).split(b"\n"))
+    return replace(part, file=path.name, bytes=path.stat().st_size, sha256=digest(path))
+
+
+def _single(lots: Iterable[list[Values]]) -> Iterator[Values]:
+    return (row for lot in lots for row in lot)
+
+
+def _difference(kind: str, names: Sequence[str], ours: Values | None, theirs: Values | None) -> str | None:
+    """What is wrong with a row that was read back; None if nothing is. It names columns: values are the application's."""
+    if ours is None or theirs is None:
+        return "is missing" if theirs is None else "is one too many"
+    if len(ours) != len(theirs):
+        return f"has {len(theirs)} columns instead of {len(ours)}"
+    if kind == "csv":
+        differ = [place for place, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]]
+    else:
+        differ = parquet.different(ours, theirs)
+    return f"differs in {', '.join(repr(names[place]) for place in differ)}" if differ else None

@@ -198,7 +198,7 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
     """
     from dataclasses import asdict
 
-    from aishell.backups.store.rebuilding import rebuild
+    from aishell.backups.store.backup_store import rebuild
     from aishell.cli.asking import confirm
     from aishell.cli.console import write_json
     from aishell.reporting.units import printable

@@ -18,7 +18,6 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, Any
 
-from aishell.clients.disk import writing
 from aishell.details import detail, warned
 from aishell.engines import profile
 from aishell.errors import BackupError, DatabaseError, NotAtHandError
@@ -41,6 +40,8 @@ _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
 _RUNNING: set[int] = set()
 
 Feed = Callable[[IO[bytes]], None]
+#: Seconds of output that are read at a time, and so the longest wait between two looks at whether the program has ended.
+_AT_A_TIME = 0.1
 
 
 class Clients:
@@ -308,3 +309,35 @@ def _started(pid: int) -> str | None:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except OSError:
         return None
+
+
+class Throttle:
+    """`rate` in kB (1024 bytes) a second, as pg_basebackup counts; None lets everything through."""
+
+    def __init__(self, rate: int | None) -> None:
+        self.rate = None if rate is None else rate * 1024
+        self._due = 0.0
+
+    def most(self, bytes_: int) -> int:
+        """How much to read at a time, of at most so many bytes."""
+        return bytes_ if self.rate is None else max(1, min(bytes_, int(self.rate * _AT_A_TIME)))
+
+    def passed(self, bytes_: int) -> None:
+        """So much has come: wait until more may."""
+        if self.rate is None:
+            return
+        now = time.monotonic()
+        self._due = max(self._due, now) + bytes_ / self.rate
+        time.sleep(self._due - now)
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """The errors of a disk that is written to as ours: they say nothing of a backup that is looked at meanwhile."""
+    try:
+        yield
+    except OSError as error:
+        raise NotAtHandError(
+            f"{place} cannot be written: {error.strerror or error}",
+            hint="make room, or name another folder with --destination",
+        ) from error

@@ -8,6 +8,9 @@ _MOVED = {
     "aishell.backups.copies": "aishell.backups.store.copies",
     "aishell.backups.pruning": "aishell.backups.store.pruning",
     "aishell.backups.restoring": "aishell.backups.restore.restore",
+    "aishell.backups.unproven": "aishell.backups.store.pruning",
+    "aishell.backups.mariadb.exchange": "aishell.backups.mariadb.replace",
+    "aishell.backups.mariadb.residue": "aishell.backups.mariadb.dump",
 }
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from aishell.archives import shelf
-from aishell.archives.converting import converted
 from aishell.archives.manifest import VERSION, Chunk, Manifest, Piece, Relative
+from aishell.archives.reader import converted
 from aishell.archives.writer import MANIFEST, Writer
 from aishell.databases.base import Outcome, Session
 from aishell.errors import ArchiveError, DatabaseError

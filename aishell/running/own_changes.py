@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aishell.archives.chunk_rows import ArchivedRow, Key, changed_line
+from aishell.archives.reader import ArchivedRow, Key, changed_line
 from aishell.archives.writer import checksum
 
 #: So many deleted rows are remembered; of those beyond it is not known that they are why a row is not there to be changed.

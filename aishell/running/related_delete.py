@@ -8,10 +8,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from aishell.archives import shelf
-from aishell.archives.chunk_rows import ArchivedRow, ChunkRows, Key
 from aishell.archives.fates import Fate, left_of
 from aishell.archives.manifest import Manifest
-from aishell.archives.reader import Reader
+from aishell.archives.reader import ArchivedRow, ChunkRows, Key, Reader
 from aishell.databases.base import Outcome, Session, Statement
 from aishell.errors import ArchiveError, DatabaseError
 from aishell.models import Row

@@ -14,7 +14,7 @@ from typing import Any
 import zstandard
 
 from aishell.backups.create.making import Work
-from aishell.backups.mariadb.prepared import STREAM
+from aishell.backups.mariadb.files import STREAM
 from aishell.backups.store.catalog import CatalogEntry
 from aishell.backups.store.manifest import BackupManifest
 from aishell.databases.base import SessionOptions

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from aishell.backups.carried import PAGE as TRAVELS_AS
+from aishell.backups.store.repository import PAGE as TRAVELS_AS
 from tests.postgresql import PostgresqlServer
 from tests.servers import HANG, Server
 

@@ -12,13 +12,11 @@ from typing import Any
 
 import pytest
 
-from aishell.backups.carried import carried
 from aishell.backups.store.backup_store import BackupStore
 from aishell.backups.store.catalog import VERIFIED
 from aishell.backups.store.copies import Folder, ObjectStore, copy, place_of, verify
 from aishell.backups.store.manifest import FULL, BackupManifest
-from aishell.backups.store.repository import Repository
-from aishell.backups.verify.digests import files_of
+from aishell.backups.store.repository import Repository, carried, files_of
 from aishell.databases.base import SessionOptions
 from aishell.errors import BackupError, NotAtHandError
 from aishell.running.context import Context

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aishell.backups.carried import PAGE, SCRIPT
+from aishell.backups.store.repository import PAGE, SCRIPT
 from tests.backups.in_place import HALVES, STEPS, InPlace
 from tests.backups.test_sqlite import change, content, fill
 from tests.faults.killing import SWEEPS, Sweep

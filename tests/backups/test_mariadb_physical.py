@@ -11,7 +11,7 @@ from typing import Any
 import pyrage
 import pytest
 
-from aishell.backups.mariadb.prepared import STREAM
+from aishell.backups.mariadb.files import STREAM
 from aishell.clients.clients import Clients
 from aishell.errors import BackupError
 from tests.backups.mariadb_physical import Physical, lay, whole, write

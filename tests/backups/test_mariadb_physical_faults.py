@@ -17,9 +17,8 @@ import pymysql
 import pytest
 
 from aishell.backups.create.making import Work
-from aishell.backups.mariadb.files import require_own
+from aishell.backups.mariadb.files import STREAM, require_own
 from aishell.backups.mariadb.physical import MariadbBackup
-from aishell.backups.mariadb.prepared import STREAM
 from aishell.backups.methods import Chain
 from aishell.backups.store.repository import Repository
 from aishell.errors import BackupError, NotAtHandError

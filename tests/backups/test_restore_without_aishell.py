@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from aishell.backups.carried import PAGE as TRAVELS_AS
 from aishell.backups.methods import METHODS
+from aishell.backups.store.repository import PAGE as TRAVELS_AS
 from tests.backups import mariadb_physical
 from tests.backups import physical as postgresql_physical
 from tests.backups.fix_pgbackrest import Rested

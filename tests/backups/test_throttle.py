@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aishell.clients.throttle import Throttle
+from aishell.clients.clients import Throttle
 from tests.backups import logical, mariadb_samples
 from tests.mariadb import MariadbDatabase
 from tests.postgresql import PostgresqlDatabase

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aishell.backups.carried import SCRIPT
+from aishell.backups.store.repository import SCRIPT
 from tests.backups.test_sqlite import back_up, change, fill, listed, made
 from tests.fix_aishell import Aishell
 from tests.fix_sqlite import SqliteDatabase

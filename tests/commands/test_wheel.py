@@ -38,9 +38,8 @@ def test_the_wheel_brings_its_own_tools_and_configuration(installed: Path, tmp_p
     code = "import aishell, aishell.locations as l; print(aishell.__file__, l.built_in('tools'), l.built_in('config'))"
     for place in run(installed, tmp_path, code).split():
         assert Path(place).is_relative_to(installed)
-    code = (
-        "from types import SimpleNamespace as N; from aishell.backups.carried import carried; print(*dict(carried({})))"
-    )
+    imports = "from types import SimpleNamespace as N; from aishell.backups.store.repository import carried"
+    code = f"{imports}; print(*dict(carried({{}})))"
     assert run(installed, tmp_path, code.format("N(method='sqlite')")).split() == ["RESTORE.md", "restore-sqlite.py"]
 
 

@@ -4,7 +4,7 @@
 -- risk: medium
 -- capabilities: [database_read, database_write]
 -- runs: program
--- implementation: aishell.backups.mariadb.residue:drop_scratch
+-- implementation: aishell.backups.mariadb.dump:drop_scratch
 -- lock: MDL EXCLUSIVE
 -- lock_timeout: 5
 -- max_execution_time: 600

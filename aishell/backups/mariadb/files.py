@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import re
+import shutil
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from aishell.backups.create.making import Work, require
+import zstandard
+
+from aishell.backups.create.making import Work, require, total
 from aishell.backups.mariadb.full import check_client
 from aishell.backups.mariadb.login import account
+from aishell.backups.methods import Chain
+from aishell.backups.store.manifest import INCREMENTAL, BackupManifest
+from aishell.clients.clients import writing
 from aishell.errors import BackupError, NotAtHandError
 from aishell.models import Row
 from aishell.planning.backup_rights import lines, of_files
@@ -24,6 +32,23 @@ _FLOCK = "hhqqi"
 #: How the name of a file ends that leads to a table outside of the data directory.
 LINK = ".isl"
 _LOCALLY = "back up on the server's own host, as its account or as root; or leave out --physical"
+#: The stream of a backup, and the folder of what the program says of it, which is what a stream begins with too.
+STREAM, TOLD = "cluster.mbstream.zst", "told"
+#: Settings that it leaves in a backup, among them where the source has its undo tablespaces.
+SETTINGS = "backup-my.cnf"
+#: Where it says how far a backup reaches; the names of versions 10 and 11.
+_CHECKPOINTS = ("xtrabackup_checkpoints", "mariadb_backup_checkpoints")
+#: The last words of a program that has done all it should.
+COMPLETED = "completed OK!"
+BLOCK = 1 << 18
+#: So many lines of what a program said are told.
+_LINES = 4
+#: How programs say that a disk is full: it says nothing of the backup.
+_FULL = re.compile(r"No space left on device|error number 28\b")
+#: Where the flags of a tablespace stand in its first file, in bytes.
+_FLAGS_AT = 54
+#: The page that tells where writes are noted twice, where it does that, from its end, and the mark that it does.
+_NOTED_PAGE, _NOTED_AT, _NOTED_MARK = 5, 190, 536853855
 
 
 @dataclass(frozen=True)
@@ -151,3 +176,188 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+class Prepared:
+    """A copy in the work folder, which goes with that at the end."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.folder = work.folder.resolve() / ".prepared"
+        self._note = self.folder.with_suffix(".at")
+
+    @property
+    def at(self) -> tuple[str, int] | None:
+        """The backup that it is now, and how far that reaches; None where it is none."""
+        try:
+            backup_id, lsn = json.loads(self._note.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return str(backup_id), int(lsn)
+
+    def reach(self, chain: Chain) -> None:
+        """Become the last of a chain; where that was just checked it is that already. Raises BackupError for a gap."""
+        if self.at is None or self.at[0] != chain[-1][1].backup_id:
+            for folder, manifest in chain:
+                self.add(folder, manifest)
+
+    def add(self, folder: Path, manifest: BackupManifest) -> None:
+        """A full backup, or an increment on what it is now, read to its last page.
+
+        Where the full one is not at hand, as when that is encrypted, an increment is unpacked and no more. Raises BackupError for
+        one that is damaged or does not go on from here, NotAtHandError where programs or room are missing.
+        """
+        use_own(self.work, "prepare", [int(part) for part in manifest.server_version.split(".")])
+        increment = self.folder.with_name(".increment") if manifest.kind == INCREMENTAL else None
+        into, before = increment or self.folder, self.at
+        if increment is None:
+            self._note.unlink(missing_ok=True)
+        _unpack(self.work, folder, manifest, into)
+        if increment is not None and self.folder.is_dir():
+            if before != (manifest.parent, manifest.details["from"]):
+                raise BackupError(f"{manifest.backup_id} does not go on from {before[0] if before else 'what is here'}")
+            self._note.unlink()
+        if self.folder.is_dir():
+            seen = {path: path.stat().st_mtime_ns for path in self._tablespaces(manifest)} if increment else {}
+            # Not by the settings that lie in the backup: they name folders of the source.
+            run(self.work, "prepare", {"folder": self.folder, "increment": increment, **manifest.details["settings"]})
+            self._look_through(manifest, seen)
+            with writing(self._note):
+                self._note.write_text(json.dumps([manifest.backup_id, manifest.position["lsn"]]), encoding="utf-8")
+        if increment is not None:
+            shutil.rmtree(increment)
+
+    def move(self, place: Path) -> None:
+        """Give it another place, which is on the disk under its name when all of it is there."""
+        unfinished = place.with_name(f".{place.name}.restoring")
+        with writing(place):
+            shutil.rmtree(unfinished, ignore_errors=True)  # of an attempt that was killed
+            try:
+                self._note.unlink()
+                (self.folder / SETTINGS).unlink(missing_ok=True)
+                shutil.move(self.folder, unfinished)
+                unfinished.rename(place)
+            except BaseException:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                raise
+
+    def remove(self) -> None:
+        """Nothing of it stays."""
+        self._note.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _system(self, manifest: BackupManifest) -> list[Path]:
+        return [self.folder / part.split(":")[0] for part in manifest.details["settings"]["system"].split(";")]
+
+    def _tablespaces(self, manifest: BackupManifest) -> list[Path]:
+        files = (path for pattern in ("undo[0-9]*", "*/*.ibd") for path in sorted(self.folder.glob(pattern)))
+        return [*self._system(manifest), *files]
+
+    def _look_through(self, manifest: BackupManifest, seen: Mapping[Path, int]) -> None:
+        """Every page of what was written since, by its checksum: preparing takes a flipped bit as it is."""
+        first, *parts = self._system(manifest)
+        for path in self._tablespaces(manifest):
+            if path.stat().st_mtime_ns == seen.get(path):
+                continue
+            flags = _flags(first) if path in parts else None
+            ranges = _ranges(first, manifest.details["settings"]["page_size"]) if path == first else [(0, None)]
+            try:
+                for begin, end in ranges:
+                    self.work.clients.run("pages", {"file": path, "flags": flags, "begin": begin, "end": end})
+                    self.work.clients.ran.pop()  # there may be thousands
+            except NotAtHandError:
+                raise
+            except BackupError as error:
+                name = path.relative_to(self.folder)
+                raise BackupError(f"{name} in {manifest.backup_id} is damaged: {_last(error.message)}") from error
+
+
+def checkpoints(folder: Path) -> tuple[int, int]:
+    """From where to where in InnoDB's log a backup reaches, as the program tells. Raises BackupError where it does not."""
+    for path in (folder / name for name in _CHECKPOINTS):
+        if path.is_file():
+            told = dict(line.split(" = ", 1) for line in path.read_text(encoding="utf-8").splitlines() if " = " in line)
+            try:
+                return int(told["from_lsn"]), int(told["to_lsn"])
+            except (KeyError, ValueError) as error:
+                raise BackupError(f"{path} does not tell how far the backup reaches") from error
+    raise BackupError(f"{folder} does not tell how far the backup reaches")
+
+
+def run(work: Work, program: str, values: Mapping[str, Any], **more: Any) -> None:
+    """mariadb-backup to its last words. Raises BackupError with what it said before it failed."""
+    said = _said(work, program, values, **more)
+    if COMPLETED not in said.rstrip().rpartition("\n")[2]:
+        raise BackupError(f"{work.tool.programs[program][0]} did not come to its end: {_last(said)}")
+
+
+def _said(work: Work, program: str, values: Mapping[str, Any], **more: Any) -> str:
+    """What a program said. Raises BackupError with its errors, NotAtHandError where it had no room to write."""
+    try:
+        return work.clients.run(program, values, **more)
+    except BackupError as error:
+        kind = NotAtHandError if _FULL.search(error.message) else type(error)
+        raise kind(_last(error.message), hint=error.hint) from error
+
+
+def _unpack(work: Work, folder: Path, manifest: BackupManifest, into: Path) -> None:
+    """The files of a backup, in a folder that is made anew."""
+    stream, size = folder / STREAM, int(manifest.details["stream_bytes"])
+    with writing(into):
+        shutil.rmtree(into, ignore_errors=True)
+        into.mkdir(mode=0o700)
+        free = shutil.disk_usage(into).free
+    if size > free:
+        raise NotAtHandError(f"{size:,} bytes are needed to read {manifest.backup_id}, and {free:,} are free at {into}")
+
+    def feed(pipe: IO[bytes]) -> None:
+        sent = 0
+        try:
+            with stream.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as text:
+                while block := text.read(BLOCK):
+                    pipe.write(block)
+                    sent += len(block)
+        except BrokenPipeError:
+            raise  # what unpacks has ended, and tells why
+        except (OSError, zstandard.ZstdError) as error:
+            raise BackupError(f"{stream} cannot be read: {error}") from error
+        if sent != size:
+            raise BackupError(f"{stream} has {sent:,} bytes instead of {size:,} when it is unpacked")
+
+    _said(work, "unpack", {"folder": into}, feed=feed, size=lambda: total(into.rglob("*")), expected=size)
+    if links := sorted(str(path.relative_to(into)) for path in into.glob(f"*/*{LINK}")):
+        raise BackupError(f"{links[0]} leads out of the data directory: {manifest.backup_id} cannot be restored")
+    if checkpoints(into) != (manifest.details["from"], manifest.position["lsn"]):
+        raise BackupError(f"{stream} is not of {manifest.backup_id}: it reaches from and to another place in the log")
+
+
+def _flags(first: Path) -> int:
+    """What the further files of a tablespace do not tell themselves."""
+    return _numbers(first, _FLAGS_AT, 1)[0]
+
+
+def _ranges(first: Path, page_size: int) -> list[tuple[int, int | None]]:
+    """The pages of the system tablespace that are to be right, from and to: all but those where writes are noted twice.
+
+    These are copied while they are written to, and mean nothing once the log was applied.
+    """
+    mark, *blocks = _numbers(first, (_NOTED_PAGE + 1) * page_size - _NOTED_AT, 3)
+    extent, begin, ranges = max(64, (1 << 20) // page_size), 0, list[tuple[int, int | None]]()
+    for block in sorted(blocks) if mark == _NOTED_MARK else ():
+        if begin < block:
+            ranges.append((begin, block - 1))
+        begin = block + extent
+    return [*ranges, (begin, None)]
+
+
+def _numbers(path: Path, at: int, count: int) -> tuple[int, ...]:
+    """Numbers as InnoDB writes them."""
+    with path.open("rb") as file:
+        file.seek(at)
+        return struct.unpack(f">{count}I", file.read(4 * count))
+
+
+def _last(said: str) -> str:
+    """The errors in what a program said, else the end of it: it tells every file that it goes through."""
+    lines = [line.strip("\a ") for line in said.splitlines() if line.strip("\a ")]
+    return "; ".join(([line for line in lines if "ERROR" in line] or lines)[-_LINES:])

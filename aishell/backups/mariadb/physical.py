@@ -6,22 +6,27 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
 import zstandard
 
-from aishell.backups.create.making import Work, Written, make
-from aishell.backups.create.parents import PHYSICAL, full_first
-from aishell.backups.mariadb.files import Files
+from aishell.backups.create.making import PHYSICAL, Work, Written, full_first, make
+from aishell.backups.mariadb.files import BLOCK, STREAM, TOLD, Files, Prepared, checkpoints, run, use_own
 from aishell.backups.mariadb.login import login
-from aishell.backups.mariadb.prepared import BLOCK, STREAM, TOLD, Prepared, checkpoints, run
 from aishell.backups.methods import Chain, Method
 from aishell.backups.restore import scratch_server
 from aishell.backups.store.catalog import CatalogEntry
 from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
-from aishell.clients.disk import writing
+from aishell.backups.verify.checking import few
+from aishell.clients.clients import writing
+from aishell.databases.base import SessionOptions
+from aishell.databases.connections import Credentials
+from aishell.databases.opening import open_database
+from aishell.databases.urls import URL
 from aishell.errors import BackupError
+from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
@@ -34,6 +39,10 @@ LOCK_WAIT = 30.0
 #: What a restored data directory has that tells which step has made it.
 MARK = "restored_by_aishell"
 _BINLOG = re.compile(r"^binlog_pos = (.+)$", re.MULTILINE)
+#: Who runs a server that root may not run.
+ACCOUNTS = ("mysql", "nobody")
+#: What of the answers to CHECK TABLE tells that a table is not what it should be.
+BAD = frozenset({"corrupt", "error"})
 
 
 def cluster(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -103,8 +112,6 @@ class MariadbBackup(Method):
         return ()
 
     def proves(self, work: Work, place: str) -> bool:
-        from aishell.backups.mariadb.scratch import prove
-
         prove(work, place, _place(work, place))
         return True
 
@@ -195,8 +202,6 @@ def _is_scratch(place: str) -> bool:
 def _place(work: Work, place: str) -> Path:
     """Where to restore to. Raises BackupError for what is not an absolute path."""
     if _is_scratch(place):
-        from aishell.backups.mariadb.scratch import ACCOUNTS
-
         return scratch_server.data_of(work, place, scratch_server.account_of(ACCOUNTS))
     if not Path(place).is_absolute():
         raise BackupError(
@@ -211,3 +216,40 @@ def _is_made(place: Path, mark: str) -> bool:
         return (place / MARK).read_text(encoding="utf-8") == f"{mark}\n"
     except OSError:
         return False
+
+
+def prove(work: Work, place: str, data: Path) -> None:
+    """Start a server, which recovers what was being written, and let it read every table and index.
+
+    Raises BackupError where it does not come up, or finds something damaged.
+    """
+    entry = work.backup_store.catalog.find(work.params["backup_id"])
+    manifest = work.backup_store.chain(entry)[-1][1]
+    control, account = scratch_server.control_of(place), scratch_server.account_of(ACCOUNTS)
+    with writing(control):
+        (control / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (control, data):
+        scratch_server.own(folder, account)
+    use_own(work, "server", [int(part) for part in manifest.server_version.split(".")])
+    values = {"data": data, "control": control, **manifest.details["settings"]}
+    ready = (control / "pid").exists
+    with scratch_server.running(work, "server", values, control, account, folder=control, ready=ready):
+        damaged = _damaged(work, control)
+    if damaged:
+        raise BackupError(f"{entry.backup_id} comes back with damaged tables: {few(damaged)}")
+
+
+def _damaged(work: Work, control: Path) -> list[str]:
+    """What the server finds wrong with each table of all databases."""
+    # It asks nobody for a password: whoever can open its socket could read its files as well.
+    url = URL("mysql", "mysql", user="root", options={"unix_socket": str(control / "socket")})
+    found = []
+    with (
+        closing(open_database(Credentials(url))) as database,
+        database.session(SessionOptions(read_only=False, lock_timeout=None, statement_timeout=None)) as session,
+    ):
+        session.mark(work.context.marker)
+        for row in work.query("every_table", session):
+            outcome = session.execute(render(work.tool, work.tool.blocks["check_table"], row, database))
+            found += [f"{row['schema']}.{row['name']}: {one.text}" for one in outcome.messages if one.level in BAD]
+    return found

@@ -6,18 +6,25 @@ anything is taken away, the place has no tables once they were moved, and is dro
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aishell.backups.create.making import Work
 from aishell.backups.mariadb.definitions import (
     ABOUT,
+    EVENT,
     EVERY_KIND,
     REPLACED,
     RESTORED,
+    ROUTINES,
     TRIGGER,
+    VIEW,
     Definition,
     definitions,
     drop,
@@ -28,11 +35,10 @@ from aishell.backups.mariadb.definitions import (
     unchanged,
 )
 from aishell.backups.mariadb.dump import quietly
-from aishell.backups.mariadb.exchange import looked, moves
 from aishell.backups.mariadb.fingerprints import structure
-from aishell.backups.mariadb.undoing import lend, rehearse, tables_in, undone_where_it_fails
-from aishell.backups.restore.in_place import (
+from aishell.backups.restore.restore import (
     anew,
+    differences,
     expected,
     nothing_replaced,
     refuse_other,
@@ -40,13 +46,22 @@ from aishell.backups.restore.in_place import (
     restored,
     told,
 )
-from aishell.backups.restore.restore import differences
+from aishell.backups.store.manifest import INCREMENTAL
 from aishell.backups.verify.checking import few, working
-from aishell.errors import BackupError, DatabaseError
+from aishell.commands import command
+from aishell.databases.base import Database, Session, Statement
+from aishell.errors import AishellError, BackupError, DatabaseError
 from aishell.models import Row
+from aishell.registry.foreseen import ONLY_BACK, foreseen, program
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
+from aishell.reporting.units import definition, exact
 from aishell.running.context import Context
+
+Move = tuple[tuple[str, str], tuple[str, str]]
+_SEQUENCE = re.compile(r"nextval\(`((?:[^`]|``)*)`\.`((?:[^`]|``)*)`\)")
+#: What stopped it is over when the run is resumed, which then goes on with the exchange.
+_RESUMED = ("connection_lost", "connect", "cancelled")
 
 
 def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -186,3 +201,238 @@ def _there(work: Work, name: str) -> bool:
 def _noted(work: Work) -> list[Row]:
     """What was written down, in one transaction; nothing where that was not reached."""
     return work.query("noted") if work.query("notebooks") else []
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """`before`: the definitions of the database, `after`: those it gets; `defaults` and `wished`: character sets, likewise.
+
+    `enable`: the events that are enabled afterwards; `asleep`: those that were when the full backup was made, and are not now.
+    """
+
+    before: Sequence[Definition]
+    after: Sequence[Definition]
+    defaults: Row
+    wished: Row
+    enable: Sequence[str] = ()
+    asleep: Sequence[str] = ()
+
+
+def looked(work: Work) -> Exchange:
+    """The exchange as it is to be. Only reads. Raises BackupError for a definition that cannot be read."""
+    place, back = work.params["place"], work.params["back"]
+    with inside(work, work.params["database"]) as session:
+        before = definitions(work, session)
+        enabled = {row["name"] for row in work.query("events", session) if row["status"] == "ENABLED"}
+        defaults = work.query("defaults", session)[0]
+    with inside(work, place) as session:
+        after = [] if back else definitions(work, session)
+        wished = work.query("defaults", session)[0]
+    if back:  # they were written down beside the tables that were replaced
+        return Exchange(before, noted(work.query("noted", kept=place), REPLACED), defaults, wished)
+    _, first, manifest = restored(work)
+    wanted = set(first.details.get("enabled_events", ())) & {one.name for one in after if one.kind == EVENT}
+    # Whether the binary log has disabled one since the full backup is not known: then today's counts too.
+    grown = manifest.kind == INCREMENTAL
+    enable, asleep = (wanted & enabled, wanted - enabled) if grown else (wanted, set[str]())
+    return Exchange(before, after, defaults, wished, sorted(enable), sorted(asleep))
+
+
+def moves(work: Work) -> list[Move]:
+    """What one RENAME TABLE moves: the tables of the database out, those of the place in."""
+    database, place, kept = (work.params[name] for name in ("database", "place", "kept"))
+    out: list[Move] = [((database, name), (kept, name)) for name in tables_in(work, database)]
+    return [*out, *(((place, name), (database, name)) for name in tables_in(work, place))]
+
+
+def foresee(tool: Tool, params: Mapping[str, Any], context: Context) -> list[Statement]:
+    """All that the exchange will send to the database, in its order, with the names of now; and what only where it fails."""
+    work = Work(tool, params, context, Path())
+    if not work.query("there", place=params["place"]) or not moves(work):
+        return program(tool, params, context.database)
+    return list(_statements(work, looked(work), context.database))
+
+
+def _statements(work: Work, found: Exchange, database: Database) -> Iterator[Statement]:
+    tool, params = work.tool, work.params
+    named = exact(params["database"])
+    goes, made_again = f"what is replaced goes from {named}", f"made again in {named}, as the server tells it"
+
+    def one(block: str, note: str, **values: Any) -> Statement:
+        return dataclasses.replace(foreseen(tool, tool.blocks[block], {**params, **values}, database), note=note)
+
+    there = moves(work)
+    same = unchanged(found.before, found.after)
+    yield one("keep", "what is replaced goes there, and its definitions are written down", **found.defaults)
+    for each in found.before:
+        if each.kind == TRIGGER:
+            yield one("drop_trigger", f"{goes}: its table is moved", name=each.name)
+    yield one("do_move", "the tables of the one out, those of the other in, at once", moves=there)
+    for each in found.before:
+        if each not in same and each.kind not in (TRIGGER, "package body"):  # a body goes with its package
+            yield one(f"drop_{each.kind}", goes, name=each.name)
+    yield one("do_adopt", "what new tables take over", **found.wished)
+    yield from (_text(each, made_again) for each in found.after if each not in same)
+    yield from (one("enable", f"enabled again in {named}", name=name) for name in found.enable)
+    yield one("do_drop_place", "nothing is in it any more")
+    yield one("do_move", f"{ONLY_BACK}: the tables as they were", moves=_backwards(there, params["database"]))
+    if found.before:
+        made = [each for each in found.before if each not in same]
+        yield from (_text(each, f"{ONLY_BACK}: {made_again}") for each in made)
+    yield one("do_adopt", ONLY_BACK, **found.defaults)
+    yield one("back_drop_kept", f"{ONLY_BACK}, once nothing is in it any more")
+
+
+def _backwards(moves: Sequence[Move], database: str) -> list[Move]:
+    """What moves tables back that were moved: those that came in go first."""
+    back = [(end, start) for start, end in moves]
+    return sorted(back, key=lambda move: move[0][0] != database)
+
+
+def _text(wanted: Definition, note: str) -> Statement:
+    """A definition as the server has shown it, which is how it is made again."""
+    return Statement("", {}, wanted.statement, definition(wanted.statement), note=note)
+
+
+def rehearse(work: Work, rows: Sequence[Row]) -> None:
+    """Take away and make again what was restored, where it is, and the routines that are to be replaced, where they are kept.
+
+    The live database is not touched. Raises BackupError naming what the server does not take: nothing may be exchanged then.
+    """
+    for name, origin, kinds in (
+        (work.params["place"], RESTORED, EVERY_KIND),
+        (work.params["kept"], REPLACED, ROUTINES),
+    ):
+        wanted = [one for one in noted(rows, origin) if one.kind in kinds]
+        with inside(work, name) as session, quietly(work, session), _naming(name, wanted):
+            drop(work, session, kinds)
+            make(work, session, wanted)
+            changed = _other(wanted, definitions(work, session))
+            if changed:
+                raise BackupError(f"made again in {name}, these are not what they were: {few(changed)}")
+            if origin == REPLACED:
+                drop(work, session, kinds)
+
+
+@contextmanager
+def _naming(name: str, wanted: Sequence[Definition]) -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        if error.kind in _RESUMED:
+            raise
+        raise BackupError(
+            f"the server does not take away and make again what it shows itself: {error.message}",
+            hint=f"it was tried in {name}, with {few([f'{one.kind} {one.name}' for one in wanted])}; restore beside the "
+            "database, and exchange by hand",
+        ) from error
+
+
+def _other(wanted: Sequence[Definition], found: Sequence[Definition]) -> list[str]:
+    """What is missing or other than it was."""
+    there = set(found)
+    return sorted(f"{one.kind} {one.name}" for one in wanted if one not in there)
+
+
+@contextmanager
+def undone_where_it_fails(work: Work, rows: Sequence[Row], about: Mapping[str, Any]) -> Iterator[None]:
+    """What is done behind the exchange of the tables: where it fails they are changed back.
+
+    Raises BackupError saying what failed, and what stands where now. A connection that is lost, and who interrupts the run, leave
+    it as it is: the run goes on from there when it is resumed.
+    """
+    database, kept = work.params["database"], work.params["kept"]
+    try:
+        yield
+    except (BackupError, DatabaseError) as error:
+        if isinstance(error, DatabaseError) and error.kind in _RESUMED:
+            raise BackupError(
+                f"{error.message}; the tables of the backup are in {database}, and those that were there in {kept}; "
+                "views, routines, triggers and events may be missing",
+                hint=f"{command('runs', 'resume', work.context.run_id[:8])} goes on with it",
+            ) from error
+        try:
+            missing = _undo(work, rows, about)
+        except AishellError as second:
+            raise BackupError(
+                f"{error.message}; it could not be undone: {second.message}. {_standing(work, about)}",
+                hint=f"what is missing is written down in {kept}.aishell_definitions",
+            ) from error
+        if missing:
+            raise BackupError(
+                f"{error.message}; the tables of {database} are back, and these are not: {few(missing)}",
+                hint=f"their text is in {kept}.aishell_definitions",
+            ) from error
+        raise BackupError(
+            f"{error.message}; nothing was replaced: all that was in {database} is back", hint=error.hint
+        ) from error
+
+
+def _undo(work: Work, rows: Sequence[Row], about: Mapping[str, Any]) -> list[str]:
+    """All as it was before the tables changed hands; what could not be made again."""
+    database, place, kept = (work.params[name] for name in ("database", "place", "kept"))
+    before = noted(rows, REPLACED)
+    with inside(work, database) as session, inside(work, place) as beside:
+        drop(work, session, (TRIGGER,))
+        moves = [((database, name), (place, name)) for name in tables_in(work, database)]
+        moves += [((kept, name), (database, name)) for name in tables_in(work, kept)]
+        statement = render(work.tool, work.tool.blocks["do_move"], {"moves": moves}, work.context.database)
+        work.context.on_sent(statement, session)
+        session.execute(statement)
+        work.query("do_adopt", session, **about["before"])
+        same = unchanged(definitions(work, session), before)
+        drop(work, session, EVERY_KIND, keep=same)
+        why: dict[Definition, str] = {}
+        for some in _in_turn([one for one in before if one not in same]):
+            try:
+                make(work, session, some)
+            except DatabaseError as error:
+                why |= dict.fromkeys(some, error.message)
+        there = {(one.kind, one.name) for one in definitions(work, session)}
+        missing = [f"{one.kind} {one.name} ({text})" for one, text in why.items() if (one.kind, one.name) not in there]
+        with quietly(work, beside):
+            lend(work, beside, place, database)
+            make(work, beside, (one for one in noted(rows, RESTORED) if one.kind == TRIGGER))
+    if not missing:
+        with work.context.writing() as session, quietly(work, session):
+            work.query("back_drop_kept", session)
+    return missing
+
+
+def _in_turn(before: Sequence[Definition]) -> Iterator[list[Definition]]:
+    """One at a time, but views together: they wait for each other."""
+    views = [one for one in before if one.kind == VIEW]
+    for one in before:
+        if one.kind != VIEW:
+            yield [one]
+        elif one is views[0]:
+            yield views
+
+
+def _standing(work: Work, about: Mapping[str, Any]) -> str:
+    """Which tables are where, in a sentence."""
+    database, place, kept = (work.params[name] for name in ("database", "place", "kept"))
+    try:
+        if tables_in(work, place) or not (about["restored"] or tables_in(work, kept)):
+            return f"The tables of {database} are those that were there"
+        return f"The tables of the backup are in {database}, and those that were there in {kept}"
+    except AishellError:
+        return f"Look where the tables of {database} are: here, or in {kept}"
+
+
+def lend(work: Work, session: Session, database: str, other: str) -> None:
+    """Let columns of the session's database, which is `database`, take their values from its sequences, not from the other's.
+
+    Raises BackupError for a default that is not understood.
+    """
+    for row in work.query("borrowing", session, database=database, place=other):
+        found = _SEQUENCE.fullmatch(row["default"])
+        if found is None:
+            raise BackupError(f"the default of {row['table']}.{row['column']} is not understood: {row['default']}")
+        sequence = found[2].replace("``", "`")
+        work.query("lend", session, table=row["table"], column=row["column"], sequence=sequence)
+
+
+def tables_in(work: Work, name: str) -> list[str]:
+    """What can be moved of a database: tables and sequences."""
+    return [row["name"] for row in work.query("tables_in", name=name) if row["type"] != "VIEW"]

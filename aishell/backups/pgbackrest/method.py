@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.create.making import Work, Written, make
+from aishell.backups.create.making import Work, Written, full_first, make, parent_of, total
 from aishell.backups.methods import Chain, Method
-from aishell.backups.pgbackrest import restore as pgbackrest_restore
-from aishell.backups.pgbackrest.info import damage, missing
-from aishell.backups.pgbackrest.making import NAME, TYPES, made, parent_in, ready
-from aishell.backups.pgbackrest.reach import Reach
-from aishell.backups.postgresql import wal
+from aishell.backups.pgbackrest.info import EMPTY, OK, Set, Stanza, damage, missing, percent, warnings
+from aishell.backups.pgbackrest.reach import Reach, account_of, version_of
+from aishell.backups.postgresql import recovery, wal
+from aishell.backups.postgresql.recovery import NewCluster
+from aishell.backups.restore import scratch_server
 from aishell.backups.store.backup_store import store_of
+from aishell.backups.store.catalog import CatalogEntry
 from aishell.backups.store.manifest import FULL, INCREMENTAL, BackupManifest, Fingerprint
 from aishell.backups.verify.checking import few, working
-from aishell.clients.disk import writing
+from aishell.clients.clients import writing
 from aishell.errors import BackupError
+from aishell.models import Row
+from aishell.moments import given
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
+
+NAME = "pgbackrest"
+#: Our kinds of backup -> pgbackrest's.
+TYPES = {FULL: "full", INCREMENTAL: "incr"}
+#: What a backup has of all databases, as for pg_basebackup.
+CLUSTER = "(the whole cluster)"
+INFO = "info.json"
+#: What a set is annotated with: the step that made it, and the transaction by which a restore to a moment finds its end.
+STEP, AT, LSN = "aishell", "aishell-at", "aishell-lsn"
+#: Bytes of its log that are looked at for how far it has come.
+_TAIL = 4096
 
 
 def backup(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -79,14 +97,14 @@ class PgBackRestMethod(Method):
         """Into a new folder, which a server of the same version is then started on; it fetches WAL from the repository."""
         if tables:
             raise BackupError("a physical backup is restored as a whole")
-        pgbackrest_restore.restore(work, chain, place, until)
+        restore(work, chain, place, until)
 
     def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         """None: what a server had at the end of its WAL nobody knew."""
         return ()
 
     def proves(self, work: Work, place: str) -> bool:
-        from aishell.backups.postgresql.scratch import prove
+        from aishell.backups.postgresql.recovery import prove
 
         return prove(work, place)
 
@@ -130,3 +148,222 @@ def _verified(work: Work, reach: Reach) -> str:
         with writing(kept):
             kept.write_text(f"{output}\n{said}", encoding="utf-8")
     return kept.read_text(encoding="utf-8")
+
+
+def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
+    """A new data directory, under its name when it is whole; a server of the same version recovers at its first start.
+
+    Nothing of the source is touched: tablespaces go beside the data, links inside it become folders. The restored server goes
+    on fetching WAL from the repository, and archives nothing.
+    """
+    new = NewCluster.of(work, named)
+    manifest, moment = _chosen(chain, until)
+    reach = Reach.of(manifest.details)
+    if new.is_there():
+        return
+    new.require_room(manifest.source_bytes or 0)
+    with new.made():
+        for folder in (new.unfinished, new.waiting):
+            folder.mkdir(mode=0o700)
+            scratch_server.own(folder, reach.user())
+        reach.run(
+            work,
+            "fetch_set",
+            label=manifest.position["label"],
+            place=new.unfinished,
+            spaces=new.waiting,
+            type="immediate" if moment is None else "time",
+            moment=moment,
+            fetch=_fetch(work, reach, new.place),
+            size=lambda: total(new.unfinished.rglob("*")),
+            expected=manifest.source_bytes or 0,
+        )
+        recovery.configure(new, _settings(moment), False)
+        _relink(new)
+        scratch_server.own(new.unfinished, reach.user())
+
+
+def _chosen(chain: Chain, until: str | None) -> tuple[BackupManifest, str | None]:
+    """The set to begin with, and the moment as PostgreSQL takes it. Raises BackupError for one that these backups do not hold."""
+    links = [manifest for _, manifest in chain]
+    if until is None:
+        return links[-1], None
+    moment = given(until)
+    first, last = links[0].details["ended_at"], links[-1].details["reaches"]
+    begun = [one for one in links if datetime.fromisoformat(one.details["ended_at"]) <= moment]
+    if not begun or moment > datetime.fromisoformat(last):
+        raise BackupError(
+            f"{until} cannot be restored from {links[-1].backup_id}: that holds what was from {first} to {last}",
+            hint="a later increment reaches further",
+        )
+    later = links[links.index(begun[-1]) + 1 :]
+    new = {space for one in later for space in one.details["tablespaces"]} - set(begun[-1].details["tablespaces"])
+    if new:  # recovery makes it where it was: on the source's own machine, over the source's files
+        raise BackupError(
+            f"a tablespace was made between {begun[-1].backup_id} and {until}", hint="restore to another moment"
+        )
+    return begun[-1], moment.strftime("%Y-%m-%d %H:%M:%S.%f+00")
+
+
+def _settings(moment: str | None) -> dict[str, str]:
+    """What the restored server is told. The one target comes last: a server refuses even an empty other one behind it."""
+    name, value = ("recovery_target", "immediate") if moment is None else ("recovery_target_time", moment)
+    return {other: text for other, text in recovery.QUIET.items() if other != name} | {name: value}
+
+
+def _fetch(work: Work, reach: Reach, place: Path) -> str:
+    """What the restored server gets its WAL with: pgbackrest would name the folder that it was restored into."""
+    words = [
+        work.clients.path("fetch_set"),
+        *([f"--config={reach.config}"] if reach.config else []),
+        f"--stanza={reach.stanza}",
+        f"--repo={reach.repo}",
+        f"--pg1-path={place}",
+        "archive-get",
+    ]
+    return f'{shlex.join(words).replace("%", "%%")} %f "%p"'
+
+
+def _relink(new: NewCluster) -> None:
+    """The links to tablespaces lead to where those will be."""
+    for link in (new.unfinished / recovery.SPACES).iterdir():
+        place = new.spaces / link.readlink().relative_to(new.waiting)
+        link.unlink()
+        link.symlink_to(place)
+    if not any(new.waiting.iterdir()):
+        new.waiting.rmdir()
+
+
+def ready(work: Work) -> Stanza:
+    """What is in the repository. Raises BackupError where a backup would fail, or would be one of another server."""
+    state = work.query("cluster")[0]
+    reach = _reach(work, state)
+    version_of(reach, work)
+    if state["standby"]:
+        raise BackupError("the server is a standby", hint="make the backup on the primary")
+    stanza, _ = reach.read(work)
+    if stanza.code not in (OK, EMPTY):
+        raise BackupError(
+            f"{reach.named}: {stanza.message}", hint=f"pgbackrest --stanza={reach.stanza} stanza-create makes it"
+        )
+    if stanza.system != state["system"]:
+        raise BackupError(
+            f"{reach.named} is of the system {stanza.system}, and the target is the system {state['system']}",
+            hint="name the stanza of this server in `pgbackrest:` of the target",
+        )
+    if work.backup_store.recipients and stanza.cipher == "none":
+        raise BackupError(
+            f"backups are to be encrypted (`backup_recipients`), and {reach.named} is not",
+            hint=f"set repo{reach.repo}-cipher-type in pgbackrest's configuration",
+        )
+    reach.run(work, "check")
+    return stanza
+
+
+def parent_in(work: Work, stanza: Stanza) -> tuple[CatalogEntry, BackupManifest]:
+    """The catalog's entry of the set that pgbackrest will go on from. Raises BackupError where it has none that is verified."""
+    newest, reach = stanza.newest, _reach(work, work.query("cluster")[0])
+    if newest is None:
+        raise BackupError(f"there is no backup in {reach.named} to go on from", hint=full_first(work.context))
+    for entry, manifest in _known(work):
+        there = manifest.position["label"], manifest.details["stanza"], manifest.details["repo"]
+        if there == (newest.label, reach.stanza, reach.repo):
+            named = {**work.params, "parent": entry.backup_id}
+            return parent_of(work.tool, named, work.context, NAME)
+    raise BackupError(
+        f"the newest set in {reach.named}, {newest.label}, was not made by aishell, and pgbackrest would go on from it",
+        hint=full_first(work.context),
+    )
+
+
+def _known(work: Work) -> Iterator[tuple[CatalogEntry, BackupManifest]]:
+    """What pgbackrest has made of this target, the newest first, as far as it can be read."""
+    for entry in reversed(work.backup_store.entries(work.context.target)):
+        if entry.method == NAME:
+            with suppress(BackupError):
+                yield entry, work.backup_store.manifest(entry)
+
+
+def made(work: Work, kind: str) -> Written:
+    """The set of this step, which an earlier process of it may have made before it was killed."""
+    state = work.query("cluster")[0]
+    reach, step = _reach(work, state), f"{work.context.run_id}:{work.context.step_id}"
+    found = reach.read(work)[0].made_by(STEP, step)
+    if found is None:
+        _run(work, reach, kind, step, state)
+        found = reach.read(work)[0].made_by(STEP, step)
+    if found is None:
+        raise BackupError(f"pgbackrest has ended well, and its backup is not in {reach.named}")
+    after = work.query("cluster")[0]
+    stanza, text = reach.read(work, found.label)  # of one set it tells the tablespaces too
+    _require_ours(work, kind, stanza.find(found.label) or found, after)
+    with writing(work.folder):
+        (work.folder / INFO).write_text(text, encoding="utf-8")
+    position = {
+        "label": found.label,
+        "start_lsn": found.lsn[0],
+        "lsn": found.lsn[1],
+        "timeline": found.timeline,
+    }
+    details = {
+        **reach.noted,
+        "system": state["system"],
+        "superuser": state["superuser"],
+        "segment_bytes": state["segment_bytes"],
+        "stored_bytes": found.stored,
+        "ended_at": found.stopped_at,
+        "reaches": found.marks[AT],
+        "tablespaces": dict(after["tablespaces"] or {}),
+        "warnings": warnings(_log(work)),
+        "client": version_of(reach, work),
+    }
+    return Written(CLUSTER, found.size, position, details)
+
+
+def _run(work: Work, reach: Reach, kind: str, step: str, state: Row) -> None:
+    """Let pgbackrest make it. What it says of how far it has come is in its log."""
+    expected = state["bytes"] or 0
+    with work.context.reading() as session:
+        mark = work.query("mark", session, marker=step)[0]
+    annotations = [f"--annotation={name}={text}" for name, text in ((STEP, step), (AT, mark["at"]), (LSN, mark["lsn"]))]
+    reach.run(
+        work,
+        "backup",
+        type=TYPES[kind],
+        annotations=annotations,
+        size=lambda: int(percent(_log(work, _TAIL)) * expected / 100),
+        expected=expected,
+    )
+
+
+def _log(work: Work, last: int | None = None) -> str:
+    """What pgbackrest has said while it made a backup, or the last bytes of it; nothing where an earlier process has made it."""
+    try:
+        with (work.folder / "backup.log").open("rb") as said:
+            said.seek(0 if last is None else max(0, said.seek(0, os.SEEK_END) - last))
+            return said.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _require_ours(work: Work, kind: str, made: Set, after: Row) -> None:
+    """Raises BackupError for a set that is not what was asked for: of another parent, or of a clone of this server."""
+    first, last, now = (wal.number_of(lsn) for lsn in (made.marks[LSN], made.lsn[0], after["lsn"]))
+    if not first <= last <= wal.number_of(made.lsn[1]) <= now:
+        raise BackupError(f"{made.label} is from {made.lsn[0]} to {made.lsn[1]}, which this server's WAL was not at")
+    prior = work.parent[1].position["label"] if work.parent else None
+    if (made.kind, made.prior) != (TYPES[kind], prior):
+        raise BackupError(
+            f"pgbackrest made {made.label} on {made.prior or 'nothing'}, not on {prior}: there was another backup meanwhile",
+            hint=full_first(work.context),
+        )
+    made_since = set(after["tablespaces"] or {}) - made.tablespaces
+    if made_since:
+        raise BackupError(
+            f"a tablespace was made while {made.label} was: {', '.join(sorted(made_since))}",
+            hint=full_first(work.context),
+        )
+
+
+def _reach(work: Work, state: Row) -> Reach:
+    return Reach.of(work.params, account_of(state["data_directory"]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aishell.backups.create.making import Work
 from aishell.backups.postgresql.fingerprints import Values
-from aishell.clients.disk import writing
+from aishell.clients.clients import writing
 from aishell.errors import BackupError
 
 #: A line of the contents: `3342; 0 16402 TABLE DATA public orders postgres`. Names stand in it as they are, without line breaks.

@@ -9,15 +9,24 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.create.making import Work, Written, make, require, total
-from aishell.backups.create.parents import PHYSICAL, full_first, newest_by, parent_of
+from aishell.backups.create.making import (
+    PHYSICAL,
+    Work,
+    Written,
+    full_first,
+    make,
+    newest_by,
+    parent_of,
+    require,
+    total,
+)
 from aishell.backups.methods import Chain, Method
 from aishell.backups.postgresql import recovery, wal
 from aishell.backups.postgresql.libpq import reached, use_programs
 from aishell.backups.postgresql.recovery import BASE
 from aishell.backups.store.encryption import opened
 from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
-from aishell.clients.disk import writing
+from aishell.clients.clients import writing
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
 from aishell.planning.backup_rights import of_replicating
@@ -142,7 +151,7 @@ class PgBasebackup(Method):
         return ()
 
     def proves(self, work: Work, place: str) -> bool:
-        from aishell.backups.postgresql.scratch import prove
+        from aishell.backups.postgresql.recovery import prove
 
         return prove(work, place)
 

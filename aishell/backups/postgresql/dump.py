@@ -10,19 +10,19 @@ from pathlib import Path
 from threading import Event
 from typing import IO, Any
 
-from aishell.backups.create.making import Work, Written, make, total
+from aishell.backups.create.making import Work, Written, make, require, total
 from aishell.backups.methods import Chain, Method
 from aishell.backups.postgresql import place as pg_place
 from aishell.backups.postgresql.archive import lists, sequence_values
 from aishell.backups.postgresql.fingerprints import GRANTED, fingerprint, set_values, snapshot
 from aishell.backups.postgresql.libpq import reached, use_programs
-from aishell.backups.postgresql.preflight import require_ready
+from aishell.backups.store.backup_store import store_of
 from aishell.backups.store.manifest import BackupManifest, Fingerprint
-from aishell.clients.disk import writing
-from aishell.clients.throttle import Throttle
+from aishell.clients.clients import Throttle, writing
 from aishell.databases.base import Session
 from aishell.databases.connections import Credentials
 from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError, StepError
+from aishell.planning.backup_rights import of_reading
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
@@ -34,6 +34,7 @@ BLOCK = 1 << 18
 #: The first pg_restore that sets a timeout which older servers do not know.
 TIMEOUT_SINCE = 17
 _UNKNOWN = 'unrecognized configuration parameter "transaction_timeout"'
+ZSTD_SINCE = 16
 
 
 def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -249,3 +250,33 @@ def _use_archive_programs(work: Work, program: str, manifest: BackupManifest) ->
         raise StepError(
             f"{manifest.backup_id} was made by pg_dump {manifest.details['client']}: {error.message}", hint=error.hint
         ) from error
+
+
+def require_ready(work: Work) -> None:
+    """Raises BackupError for whatever would make a backup fail, or be less than the database."""
+    server, compression = work.context.database.version[0], work.params["compression"]
+    use_programs(work, "dump", server)
+    client = work.clients.version("dump")[0]
+    if compression == "zstd" and client < ZSTD_SINCE:
+        raise BackupError(
+            f"pg_dump {client} knows no zstd, which came with {ZSTD_SINCE}", hint="take gzip, or set `programs:`"
+        )
+    _refuse_data_directory(work)
+    for lack in of_reading(
+        work.query("obstacles"), work.context.database.version, compare=bool(work.params["compare"])
+    ):
+        require(lack)
+
+
+def _refuse_data_directory(work: Work) -> None:
+    """A backup inside the database's own folder goes with it."""
+    directory = work.server.data_directory
+    if directory is None or not work.context.database.credentials.url.local:
+        return
+    backup_store = store_of(work.context)
+    home = backup_store.repository.folder(work.context.target, str(work.params.get("destination") or "")).resolve()
+    if home.is_relative_to(Path(directory).resolve()):
+        raise BackupError(
+            f"{home} is inside the server's data directory {directory}: it would be lost with it",
+            hint="set `backups:` in config/aishell.yaml to another disk",
+        )

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from aishell.backups.create.making import Work
 from aishell.backups.methods import Chain
 from aishell.backups.postgresql import wal
-from aishell.backups.postgresql.libpq import use_programs
-from aishell.backups.postgresql.new_cluster import AUTO, MARK, NewCluster
+from aishell.backups.postgresql.libpq import quoted, use_programs
+from aishell.backups.restore import scratch_server
 from aishell.backups.store.manifest import BackupManifest
+from aishell.clients.clients import writing
 from aishell.errors import BackupError
+from aishell.folders import sync, sync_all
 from aishell.moments import given
 
+#: The settings that a server is given by statements, and what stands there before the step that has restored it.
+AUTO, MARK = "postgresql.auto.conf", "# by aishell "
 BASE, MANIFEST, SPACES = "base", "backup_manifest", "pg_tblspc"
 #: What a restored server must not do: archive into the real repository, follow a primary, take changes from publishers; nor
 #: recover as a standby, which gives up where its settings (max_connections) are smaller than those of the source, which may lie
@@ -39,6 +45,103 @@ CONFIGURATION = {
     "pg_hba.conf": "# As above: only the server's own account may connect.\nlocal all all peer\n",
     "pg_ident.conf": "",
 }
+#: Who runs a server that root may not run.
+ACCOUNTS = ("postgres", "nobody")
+#: The files that put a scratch server's settings in the place of the source's.
+_TRUSTED = {"postgresql.conf": "", "pg_hba.conf": "local all all trust\n", "pg_ident.conf": ""}
+
+
+def is_scratch(place: str) -> bool:
+    """Whether a place is a name alone, of what is made for a test."""
+    return os.sep not in place
+
+
+def place_of(work: Work, place: str) -> Path:
+    """Where to restore to. Raises BackupError for what is not an absolute path."""
+    if is_scratch(place):
+        return data_of(work, place)
+    if not Path(place).is_absolute():
+        raise BackupError(
+            f"{place!r} is not an absolute path", hint="name a folder that is not there, for a new data directory"
+        )
+    return Path(place)
+
+
+@dataclass(frozen=True)
+class NewCluster:
+    """Its place, which step of which run makes it, and whether it is made to stay."""
+
+    place: Path
+    mark: str
+    stays: bool
+
+    @classmethod
+    def of(cls, work: Work, named: str) -> NewCluster:
+        mark = f"{work.context.run_id}:{work.context.step_id}"
+        return cls(place_of(work, named), mark, not is_scratch(named))
+
+    @property
+    def spaces(self) -> Path:
+        """Where its tablespaces will be."""
+        return self.place.with_name(f"{self.place.name}.tablespaces")
+
+    @property
+    def unfinished(self) -> Path:
+        """The data directory while it is made."""
+        return self.place.with_name(f".{self.place.name}.restoring")
+
+    @property
+    def waiting(self) -> Path:
+        """The tablespaces until the data directory has its name."""
+        return self.place.with_name(f".{self.place.name}.tablespaces")
+
+    def is_there(self) -> bool:
+        """Whether this very step has made it, and was killed before it could say so. Raises BackupError for anything else."""
+        try:
+            made = f"{MARK}{self.mark}\n" in (self.place / AUTO).read_text(encoding="utf-8")
+        except OSError:
+            made = False
+        if made:
+            self._settle()
+            return True
+        for taken in (self.place, self.spaces):
+            if taken.exists() or taken.is_symlink():
+                raise BackupError(f"{taken} already exists", hint="name a folder that is not there")
+        return False
+
+    def require_room(self, needed: int) -> None:
+        """Raises BackupError where so many bytes do not fit."""
+        if not self.place.parent.is_dir():
+            raise BackupError(f"{self.place.parent} is not there")
+        free = shutil.disk_usage(self.place.parent).free
+        if needed > free:
+            raise BackupError(f"{needed:,} bytes are needed at {self.place.parent}, and {free:,} are free")
+
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """What the block makes gets its name when it is whole, and durable if it stays; nothing of it stays where it fails."""
+        with writing(self.place):
+            self._discard()  # of an attempt that was killed
+            try:
+                yield
+                for folder in (self.unfinished, self.waiting) if self.stays else ():
+                    sync_all(folder)
+                self.unfinished.rename(self.place)
+            except BaseException:
+                self._discard()
+                raise
+            self._settle()
+            sync(self.place.parent)
+
+    def _discard(self) -> None:
+        for left in (self.unfinished, self.waiting):
+            shutil.rmtree(left, ignore_errors=True)
+
+    def _settle(self) -> None:
+        """Tablespaces get their name after the data directory that leads to them: that one tells whose they are."""
+        with writing(self.spaces):
+            if self.waiting.is_dir():
+                self.waiting.rename(self.spaces)
 
 
 def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
@@ -155,3 +258,70 @@ def _own(parent: Path, *made: Path) -> None:
     for folder in made:
         for path in [folder, *folder.rglob("*")] if folder.exists() else ():
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def data_of(work: Work, place: str) -> Path:
+    """The data directory of a scratch server."""
+    return scratch_server.data_of(work, place, scratch_server.account_of(ACCOUNTS))
+
+
+def prove(work: Work, place: str) -> bool:
+    """Start a server, wait until it has recovered as far as the backup goes, and let it read every table and index.
+
+    Whether it did: that takes pg_amcheck, which there is from version 14 on. Raises BackupError where it does not come up, ends
+    too early, or finds something damaged.
+    """
+    data = data_of(work, place)
+    entry = work.backup_store.catalog.find(work.params["backup_id"])
+    chain = work.backup_store.chain(entry)
+    with _running(work, place, data, chain[-1][1]) as control:
+        _refuse_early(data, chain[-1][1])
+        reads = int(chain[-1][1].server_version.split(".")[0]) >= 14 and _has_amcheck(work)
+        if reads:
+            dbname = (
+                f"host={quoted(str(control))} port=5432 user={quoted(chain[0][1].details['superuser'])} dbname=postgres"
+            )
+            work.clients.run("amcheck", {"dbname": dbname})
+    return reads
+
+
+@contextmanager
+def _running(work: Work, place: str, data: Path, manifest: BackupManifest) -> Iterator[Path]:
+    """A server on a unix socket that only we and its own account can open. It ends with the block."""
+    use_programs(work, "postgres", int(manifest.server_version.split(".")[0]), exactly=True)
+    control, account = scratch_server.control_of(place), scratch_server.account_of(ACCOUNTS)
+    with writing(control):
+        control.mkdir(mode=0o700, exist_ok=True)
+        for name, text in _TRUSTED.items():
+            (control / name).write_text(text, encoding="utf-8")
+    scratch_server.own(control, account)
+    values = {"data": data, "control": control}
+    with scratch_server.running(work, "postgres", values, control, account, folder=data, ready=lambda: _ready(data)):
+        yield control
+
+
+def _ready(data: Path) -> bool:
+    """Whether the server says so: without hot standby it does when recovery is over."""
+    try:
+        lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    return len(lines) > 7 and lines[7].strip() == "ready"
+
+
+def _refuse_early(data: Path, manifest: BackupManifest) -> None:
+    """Raises BackupError when recovery ended before the backup's WAL did: the new timeline tells where it left the old one."""
+    if "from" not in manifest.details:
+        return  # a base: a server does not start without all of its WAL
+    history = data / "pg_wal" / f"{manifest.position['timeline'] + 1:08X}.history"
+    left = history.read_text(encoding="utf-8").splitlines()[-1].split("\t")[1]
+    if wal.number_of(left) < wal.number_of(manifest.position["lsn"]):
+        raise BackupError(f"recovery ended at {left}, and {manifest.backup_id} goes to {manifest.position['lsn']}")
+
+
+def _has_amcheck(work: Work) -> bool:
+    try:
+        work.clients.path("amcheck")
+    except BackupError:
+        return False
+    return True

@@ -9,7 +9,7 @@ from typing import Any
 from aishell.backups.create.making import Work
 from aishell.backups.postgresql import place as pg_place
 from aishell.backups.postgresql.dump import with_owners
-from aishell.backups.restore.in_place import (
+from aishell.backups.restore.restore import (
     anew,
     nothing_replaced,
     refuse_other,

@@ -8,11 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aishell.backups.create.making import Work
-from aishell.backups.create.parents import PHYSICAL, full_first
+from aishell.backups.create.making import PHYSICAL, Work, full_first
 from aishell.backups.postgresql.libpq import use_programs
 from aishell.backups.store.manifest import BackupManifest
-from aishell.clients.disk import writing
+from aishell.clients.clients import writing
 from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row

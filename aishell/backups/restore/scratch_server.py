@@ -15,8 +15,7 @@ from threading import Event, Thread
 from typing import Any
 
 from aishell.backups.create.making import Work
-from aishell.clients.clients import Clients, end_leftover
-from aishell.clients.disk import writing
+from aishell.clients.clients import Clients, end_leftover, writing
 from aishell.errors import BackupError
 
 LOOK = 0.1

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote as percent_encode
 
-from aishell.backups.create.making import Work, Written, make
-from aishell.backups.create.parents import parent_of
+from aishell.backups.create.making import Work, Written, make, parent_of
 from aishell.backups.methods import Chain, Method
 from aishell.backups.store.encryption import opened
 from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
+from aishell.backups.store.repository import sha256
 from aishell.backups.verify.checking import refuse
-from aishell.backups.verify.digests import sha256
-from aishell.clients.disk import writing
+from aishell.clients.clients import writing
 from aishell.databases.quoting import quote
 from aishell.errors import BackupError, DatabaseError, NotAtHandError
 from aishell.folders import sync

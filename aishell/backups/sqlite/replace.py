@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import quote as percent_encode
 
 from aishell.backups.create.making import Work
-from aishell.backups.restore.in_place import (
+from aishell.backups.restore.restore import (
     anew,
+    differences,
     nothing_replaced,
     refuse_other,
     require_safety,
@@ -21,10 +22,9 @@ from aishell.backups.restore.in_place import (
     stop_first,
     told,
 )
-from aishell.backups.restore.restore import differences
 from aishell.backups.sqlite.copy import STEP, SQLiteCopy, open_file, prints_of
 from aishell.backups.verify.checking import few, working
-from aishell.clients.disk import writing
+from aishell.clients.clients import writing
 from aishell.databases.sqlite import map_error
 from aishell.errors import BackupError, DatabaseError
 from aishell.folders import sync

@@ -10,15 +10,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.carried import carried
 from aishell.backups.methods import keeps_elsewhere
 from aishell.backups.store.backup_store import BackupStore, store_of
 from aishell.backups.store.catalog import CatalogEntry
 from aishell.backups.store.manifest import BackupManifest, File
-from aishell.backups.store.repository import MANIFEST, Repository
+from aishell.backups.store.repository import MANIFEST, Cancelled, Repository, carried, problems, sha256_of
 from aishell.backups.verify.checking import few, refuse
-from aishell.backups.verify.digests import Cancelled, problems, sha256_of
-from aishell.clients.disk import writing
+from aishell.clients.clients import writing
 from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError
 from aishell.folders import folder_name

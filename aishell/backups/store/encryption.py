@@ -12,7 +12,7 @@ from typing import Any
 
 from aishell.backups.store.backup_store import BackupStore
 from aishell.backups.store.manifest import BackupManifest
-from aishell.clients.disk import writing
+from aishell.clients.clients import writing
 from aishell.errors import BackupError, NotAtHandError
 
 SUFFIX = ".age"

@@ -15,9 +15,8 @@ from aishell.backups.store.backup_store import store_of
 from aishell.backups.store.catalog import VERIFIED, CatalogEntry
 from aishell.backups.store.encryption import is_encrypted, opened
 from aishell.backups.store.manifest import BackupManifest
-from aishell.backups.verify.digests import damages, misfits
-from aishell.clients.clients import end_leftover
-from aishell.clients.disk import writing
+from aishell.backups.store.repository import damages, misfits
+from aishell.clients.clients import end_leftover, writing
 from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError, ParameterError
 from aishell.registry.tool import Tool

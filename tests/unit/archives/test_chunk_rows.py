@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.archives.chunk_rows import changed_line
+from aishell.archives.reader import changed_line
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 CELLS = st.one_of(

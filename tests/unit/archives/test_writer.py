@@ -17,9 +17,8 @@ import pytest
 import zstandard
 
 from aishell.archives import shelf
-from aishell.archives.converting import converted
 from aishell.archives.manifest import Chunk, Manifest, Piece, Relative
-from aishell.archives.reader import Reader, verify
+from aishell.archives.reader import Reader, converted, verify
 from aishell.archives.values import Number, bound, values
 from aishell.archives.writer import INDEX, Writer, checksum
 from aishell.errors import ArchiveError, ParameterError, UnknownNameError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aishell.backups.store.catalog import CatalogEntry
-from aishell.backups.unproven import longest_unproven, reason
+from aishell.backups.store.pruning import longest_unproven, reason
 from tests.unit.backups.made import manifest
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.archives.chunk_rows import ArchivedRow
+from aishell.archives.reader import ArchivedRow
 from aishell.archives.writer import checksum
 from aishell.running.own_changes import Member, OwnChanges
 

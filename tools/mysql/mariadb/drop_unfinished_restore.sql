@@ -4,7 +4,7 @@
 -- risk: critical
 -- capabilities: [database_read, database_write, backup_restore]
 -- runs: program
--- implementation: aishell.backups.mariadb.residue:drop_unfinished
+-- implementation: aishell.backups.mariadb.dump:drop_unfinished
 -- lock: MDL EXCLUSIVE
 -- lock_timeout: 5
 -- max_execution_time: 600

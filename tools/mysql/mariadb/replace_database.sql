@@ -5,7 +5,7 @@
 -- capabilities: [database_read, database_write, backup_restore]
 -- runs: program
 -- implementation: aishell.backups.mariadb.replace:replace
--- foresees: aishell.backups.mariadb.exchange:foresee
+-- foresees: aishell.backups.mariadb.replace:foresee
 -- lock: MDL EXCLUSIVE
 -- lock_timeout: 5
 -- max_execution_time: 86400

@@ -4,7 +4,7 @@
 -- risk: low
 -- capabilities: [database_read, database_write]
 -- runs: program
--- implementation: aishell.backups.mariadb.residue:reset_mark
+-- implementation: aishell.backups.mariadb.dump:reset_mark
 -- lock: MDL SHARED NO WRITE, brief EXCLUSIVE
 -- lock_timeout: 5
 -- max_execution_time: 60

@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from aishell.backups.create.making import Work, Written, total
-from aishell.backups.create.parents import full_first
+from aishell.backups.create.making import Work, Written, full_first, total
 from aishell.backups.mariadb.binlog.statements import Turning
 from aishell.backups.mariadb.binlog.text import Replay
 from aishell.backups.mariadb.fingerprints import structure
-from aishell.backups.mariadb.full import BLOCK, Counting, gtid, own_database
+from aishell.backups.mariadb.full import BLOCK, Counting, Position, gtid, own_database, snapshot
 from aishell.backups.mariadb.login import login
-from aishell.backups.mariadb.moments import Position, snapshot
 from aishell.backups.store.manifest import FULL, BackupManifest, Fingerprint
-from aishell.clients.clients import Clients
-from aishell.clients.disk import writing
+from aishell.clients.clients import Clients, writing
 from aishell.errors import BackupError, DatabaseError
 
 FOLDER = "binlog"

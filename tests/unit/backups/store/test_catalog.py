@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from aishell.backups.store.backup_store import BackupStore
+from aishell.backups.store.backup_store import BackupStore, rebuild
 from aishell.backups.store.catalog import COMPARED, GONE, VERIFICATION_LEVELS, VERIFIED, WRITTEN
-from aishell.backups.store.rebuilding import rebuild
 from aishell.backups.store.repository import MANIFEST, STANDING, Repository
 from aishell.errors import AmbiguousNameError, BackupError, ParameterError, UnknownNameError
 from tests.unit.backups.made import backup_store, manifest, put

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from aishell.backups.create.making import Work
+from aishell.backups.store import repository
 from aishell.backups.store.catalog import VERIFIED
-from aishell.backups.verify import checking, digests
-from aishell.clients.disk import writing
+from aishell.backups.verify import checking
+from aishell.clients.clients import writing
 from aishell.databases.base import SessionOptions
 from aishell.errors import BackupError, NotAtHandError
 from aishell.running.context import Context
@@ -95,7 +96,7 @@ def test_a_failing_disk_is_damage_and_a_permission_is_not(here, monkeypatch, err
     def fails(path, cancelled):
         raise error
 
-    monkeypatch.setattr(digests, "sha256", fails)
+    monkeypatch.setattr(repository, "sha256", fails)
     with pytest.raises(BackupError) as caught:
         check(here, entry, monkeypatch)
     assert isinstance(caught.value, NotAtHandError) is not marked

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from aishell.backups.verify.digests import BLOCK, damages, files_of, misfits, problems, sha256
+from aishell.backups.store.repository import BLOCK, damages, files_of, misfits, problems, sha256
 from aishell.errors import DatabaseError
 from tests.unit.backups.made import manifest as manifest_of
 
