@@ -26,6 +26,12 @@
     ├── DeniedError              5   refused by policy, a constraint or a person
     │   ├── HeldError                a person has stopped everything, or this target, until the hold is released
     │   └── HookError                a hook that comes before something failed, and stopped it
+    ├── ModelError               1   a language model gave no answer that can be used
+    │   ├── ModelUnavailableError        its server is not reached, refuses, or breaks off
+    │   ├── ModelMissingError            its server does not have the model
+    │   ├── ModelTimeoutError            the whole request took longer than its timeout
+    │   ├── ModelAnswerError             what came back is not an answer, or not of the form that was asked for
+    │   └── ModelBudgetError             the prompt does not fit the budget of tokens, or the model's context
     ├── TargetBusyError          6   another run holds the target
     └── InterruptedRunError    130   interrupted by the operator
 
@@ -209,6 +215,43 @@ class HeldError(DeniedError):
 
 class HookError(DeniedError):
     """A hook that comes before something failed, and stopped it."""
+
+
+class ModelError(AishellError):
+    """A language model gave no answer that can be used."""
+
+
+class ModelUnavailableError(ModelError):
+    """The language model's server cannot be reached, refuses, or broke off.
+
+    `transient`: nothing of an answer had come, and the same request may succeed when it is sent again. `reached`: a server was.
+    """
+
+    def __init__(
+        self, message: str | None = None, *, hint: str | None = None, transient: bool = False, reached: bool = True
+    ) -> None:
+        self.transient, self.reached = transient, reached
+        super().__init__(message, hint=hint)
+
+
+class ModelMissingError(ModelError):
+    """The server does not have the language model."""
+
+
+class ModelTimeoutError(ModelError):
+    """The language model took longer than its timeout."""
+
+
+class ModelAnswerError(ModelError):
+    """The language model's answer cannot be used. `answer`: its text, as far as it came."""
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None, answer: str = "") -> None:
+        self.answer = answer
+        super().__init__(message, hint=hint)
+
+
+class ModelBudgetError(ModelError):
+    """The prompt does not fit the budget of tokens."""
 
 
 class TargetBusyError(AishellError):

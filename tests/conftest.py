@@ -45,6 +45,7 @@ pytest_plugins = (
     "tests.fix_tools",
     "tests.fix_aishell",
     "tests.fix_notified",
+    "tests.fix_ollama",
     "tests.fix_versions",
     "tests.logs",
     "tests.fix_tiers",

@@ -36,6 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
     ("settings", "settings_schemas", "settings_hooks", "whole_servers", "databases", "archives", "spans"),
     ("tracing", "state"),
+    ("llm",),
     ("registry",),
     ("running", "planning", "safety"),
     ("clients",),
