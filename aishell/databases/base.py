@@ -40,6 +40,11 @@ class Statement:
     #: What people are told of it before it is sent: in which database, or only where something fails.
     note: str = ""
 
+    @classmethod
+    def of(cls, sql: str) -> Statement:
+        """A statement without values, for the driver and for people alike."""
+        return cls(sql, {}, sql)
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -77,10 +82,24 @@ class Session(ABC):
     #: Tells this connection from any other of the server's life: backend pid and start, or connection id.
     server_session: str = ""
     marker = ""  # what it is marked with
-    read_only = True
-    hears: Callable[[Statement, Session], None] | None = None
-    traces: Callable[[Statement, Session], AbstractContextManager[None]] | None = None
-    author = ""
+    #: How a transaction of this session begins.
+    begin = "BEGIN"
+    #: How a transaction begins in which every statement sees the same rows, and can change no others.
+    steady: ClassVar[tuple[str, ...]]
+    #: Whether others that want what a session has locked retry instead of queueing for it.
+    polled = False
+
+    def __init__(self, database: Database, pooled: Any, options: SessionOptions) -> None:
+        self._database, self._pooled, self._options = database, pooled, options
+        self._connection = pooled.driver_connection
+        self.hears, self.traces, self.author = database.hears, database.traces, database.author
+        self.read_only = options.read_only
+
+    def _reconnect(self) -> None:
+        """Take another connection for a pooled one that died while it was idle: nothing of ours was sent."""
+        self._pooled.invalidate()
+        self._pooled = self._database.pools.get(self._options)
+        self._connection = self._pooled.driver_connection
 
     def tell(self, statement: Statement) -> None:
         """Let the one who listens know of a tool's statement, before it is sent."""
@@ -114,11 +133,6 @@ class Session(ABC):
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
         """Send one statement for each row of values; how many rows it changed altogether."""
 
-    #: How a transaction of this session begins.
-    begin = "BEGIN"
-    #: Whether others who want what a session has locked ask again and again instead of queueing for it.
-    polled = False
-
     def others_wrote(self) -> bool:
         """Whether another connection has changed the database since this was asked last; only where locks are polled for."""
         return False
@@ -132,12 +146,17 @@ class Session(ABC):
     def cancel(self) -> None:
         """Cancel what the session runs, on the server. Safe from any thread."""
 
-    @abstractmethod
+    @property
+    def _lost(self) -> bool:
+        """Whether the connection is closed."""
+        return False
+
     def close(self) -> None:
         """Give the connection back."""
-
-    #: How a transaction begins of which every statement sees the same rows, and can change no others.
-    steady: ClassVar[tuple[str, ...]]
+        if not self._lost:
+            self._pooled.close()
+        elif self._pooled.is_valid:  # else it was given up already, and no other could be had
+            self._pooled.invalidate()
 
     @contextmanager
     def transaction(self, *, steady: bool = False) -> Iterator[None]:
@@ -179,7 +198,7 @@ class Session(ABC):
             self._say("ROLLBACK")
 
     def _say(self, words: str) -> None:
-        self.send(Statement(words, {}, words))
+        self.send(Statement.of(words))
 
     def __enter__(self) -> Session:
         return self
@@ -266,7 +285,7 @@ class Database(ABC):
 
     @abstractmethod
     def hold(self, run_id: str) -> TargetLock:
-        """Take the lock in the target for a run, without waiting. Raises `Held`."""
+        """Take the lock in the target for a run, without waiting. Raises TargetLockHeldError."""
 
     @abstractmethod
     def running(self, marker: str) -> list[str]:

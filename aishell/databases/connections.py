@@ -14,9 +14,8 @@ from aishell.databases.urls import HIDDEN, URL, read_url
 from aishell.details import detail, warned
 from aishell.errors import BreakerOpenError, DatabaseError, NotTriedError, TargetUnavailableError, UsageError
 
-CONNECT_TIMEOUT = (
-    10  # seconds for all of it, from the first packet to the session; connect_timeout in a URL goes before it
-)
+#: Seconds, from the first packet to the session, where the URL has no connect_timeout.
+CONNECT_TIMEOUT = 10
 
 
 @dataclass(frozen=True)
@@ -65,17 +64,17 @@ def parse_url(url: str, *, password: str | Callable[[], str | None] | None = Non
     return Credentials(parts, source)
 
 
-class Breaker(Protocol):
-    """Knows how connections to a target fared, in other processes too."""
+class ConnectionBreaker(Protocol):
+    """Knows how connections to a target fared, in other processes too (`state.breakers`)."""
 
     def ask(self) -> bool:
         """Whether any failed since the last that did not. Raises BreakerOpenError where none is to be tried now."""
 
     def answered(self) -> None:
-        """The server has answered, after connections had failed."""
+        """Note that the server answered, after connections had failed."""
 
     def failed(self, error: DatabaseError) -> None:
-        """Nobody has answered."""
+        """Note that nobody answered."""
 
 
 class Pools:
@@ -84,13 +83,12 @@ class Pools:
     def __init__(
         self, connect: Callable[[Any], Any], pool: Callable[[Callable[[], Any]], Any], where: str = ""
     ) -> None:
-        """`connect` makes a connection with the limits it is given, `pool` a pool of such; `where`: to what, for the log."""
+        """`connect` makes a connection with the limits it is given, `pool` a pool of those; `where` names them in the log."""
         self._connect, self._pool, self._where = connect, pool, where
         self._pools: dict[Any, Any] = {}
         self._guard = threading.Lock()
-        self.breaker: Breaker | None = (
-            None  # asked before each connection that is made; None: whoever asks wants to see
-        )
+        #: Asked before each connection that is made; None where every connection is tried.
+        self.breaker: ConnectionBreaker | None = None
 
     def get(self, options: Any) -> Any:
         """A pooled connection with these limits. Raises DatabaseError of kind `connect`, at once while the breaker is open."""
@@ -101,7 +99,7 @@ class Pools:
         return pool.connect()
 
     def _opened(self, options: Any) -> Any:
-        """A new connection, which the log tells of."""
+        """A new connection, which is logged."""
         begun = time.monotonic()
         try:
             made = self._connect(options)

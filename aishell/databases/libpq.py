@@ -6,35 +6,17 @@ import os
 
 from aishell.databases.urls import URL
 
-#: What libpq takes from the environment where a URL is silent. It is written out, because a program's environment is not ours.
-#: https://www.postgresql.org/docs/current/libpq-envars.html
+#: The keywords that libpq takes from the environment where a URL is silent, by their variables. They are passed on, because a
+#: client program's environment is not ours. https://www.postgresql.org/docs/current/libpq-envars.html
 _VARIABLES = {
-    "host": "PGHOST",
-    "hostaddr": "PGHOSTADDR",
-    "port": "PGPORT",
-    "user": "PGUSER",
     "dbname": "PGDATABASE",
-    "service": "PGSERVICE",
-    "passfile": "PGPASSFILE",
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-    "sslcert": "PGSSLCERT",
-    "sslkey": "PGSSLKEY",
-    "sslcrl": "PGSSLCRL",
-    "sslcrldir": "PGSSLCRLDIR",
-    "sslsni": "PGSSLSNI",
-    "sslnegotiation": "PGSSLNEGOTIATION",
-    "sslcertmode": "PGSSLCERTMODE",
-    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
-    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
-    "channel_binding": "PGCHANNELBINDING",
-    "gssencmode": "PGGSSENCMODE",
-    "krbsrvname": "PGKRBSRVNAME",
-    "require_auth": "PGREQUIREAUTH",
-    "requirepeer": "PGREQUIREPEER",
-    "target_session_attrs": "PGTARGETSESSIONATTRS",
-    "load_balance_hosts": "PGLOADBALANCEHOSTS",
     "connect_timeout": "PGCONNECT_TIMEOUT",
+    **{
+        keyword: f"PG{keyword.replace('_', '').upper()}"
+        for keyword in """host hostaddr port user service passfile sslmode sslrootcert sslcert sslkey sslcrl sslcrldir sslsni
+        sslnegotiation sslcertmode ssl_min_protocol_version ssl_max_protocol_version channel_binding gssencmode krbsrvname
+        require_auth requirepeer target_session_attrs load_balance_hosts""".split()
+    },
 }
 
 
@@ -53,6 +35,6 @@ def keywords(url: URL) -> dict[str, str]:
     said = {**{key: value for key, value in parts.items() if value}, **url.options}
     if "service" in said:
         return said
-    # PGHOSTADDR too, where the URL names a host: libpq takes it then, and its programs must go where the sessions go.
+    # PGHOSTADDR too, where the URL names a host: libpq takes it then, and its programs must reach the same server.
     inherited = {key: os.environ[name] for key, name in _VARIABLES.items() if os.environ.get(name)}
     return {**inherited, **said}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pymysql
@@ -25,9 +26,7 @@ from aishell.databases.base import (
     sending,
     watchdog,
 )
-from aishell.databases.inserts import many_rows
 from aishell.databases.mysql_login import connect
-from aishell.databases.mysql_messages import read_row
 from aishell.databases.remedies import remedy
 from aishell.databases.tls import Encryption
 from aishell.errors import AishellError, DatabaseError
@@ -35,55 +34,28 @@ from aishell.models import Row
 
 #: A run is named by so many digits of its id.
 ID_DIGITS, HEX = 8, "0123456789abcdef"
-#: errno -> kind. https://mariadb.com/kb/en/mariadb-error-code-reference/
-_KINDS = {
-    1205: "lock_timeout",
-    1213: "deadlock",
-    1040: "too_many_connections",
-    1203: "too_many_connections",
-    1226: "too_many_connections",
-    1969: "statement_timeout",
-    3024: "statement_timeout",
-    1317: "cancelled",
-    1044: "permission",
-    1142: "permission",
-    1143: "permission",
-    1227: "permission",
-    1290: "read_only",
-    1792: "read_only",
-    1836: "read_only",
-    1146: "missing_object",
-    1049: "missing_object",
-    1051: "missing_object",
-    1021: "disk_full",
-    1114: "disk_full",
-    1034: "corruption",
-    1035: "corruption",
-    29: "corruption",
-    126: "corruption",
-    127: "corruption",
-    130: "corruption",
-    145: "corruption",
-    1177: "corruption",
-    1194: "corruption",
-    1712: "corruption",
-    1062: "duplicate",
-    1031: "unsupported",
-    1178: "unsupported",
-    1845: "unsupported",
-    1846: "unsupported",
-    1045: "connect",
-    1130: "connect",
-    1698: "connect",
-    2026: "connect",
-    2002: "connect",
-    2003: "connect",
-    2005: "connect",
-    2006: "connection_lost",
-    2013: "connection_lost",
-    1927: "connection_lost",
-    4031: "connection_lost",
+#: Kind -> errors. https://mariadb.com/kb/en/mariadb-error-code-reference/
+_CODES = {
+    "lock_timeout": [1205],
+    "deadlock": [1213],
+    "too_many_connections": [1040, 1203, 1226],
+    "statement_timeout": [1969, 3024],
+    "cancelled": [1317],
+    "permission": [1044, 1142, 1143, 1227],
+    "read_only": [1290, 1792, 1836],
+    "missing_object": [1146, 1049, 1051],
+    "disk_full": [1021, 1114],
+    "corruption": [1034, 1035, 29, 126, 127, 130, 145, 1177, 1194, 1712],
+    "duplicate": [1062],
+    "unsupported": [1031, 1178, 1845, 1846],
+    "connect": [1045, 1130, 1698, 2026, 2002, 2003, 2005],
+    "connection_lost": [2006, 2013, 1927, 4031],
 }
+_KINDS = {code: kind for kind, codes in _CODES.items() for code in codes}
+#: INSERT … VALUES (…) with placeholders: what stands before the row, and the row.
+_INSERT = re.compile(r"(.*\bVALUES )(\(.*\))", re.DOTALL)
+#: Bytes of one INSERT; servers refuse more than 16 MB by default.
+_INSERT_BYTES = 1 << 20
 
 
 class MySQL(Database):
@@ -106,12 +78,12 @@ class MySQL(Database):
         return MySQLSession(self, self.pools.get(options), options)
 
     def _probe(self, session: Session) -> tuple[str, tuple[int, ...], frozenset[str]]:
-        text = session.send(_plain("SELECT VERSION() AS version"))[0]["version"]
+        text = session.send(Statement.of("SELECT VERSION() AS version"))[0]["version"]
         numbers = tuple(int(part) for part in text.split("-")[0].split(".")[:3])
         features = set()
         for feature, sql in _FEATURES.items():
             with contextlib.suppress(DatabaseError):  # no privilege or no such table: the feature is not there
-                session.send(_plain(sql))
+                session.send(Statement.of(sql))
                 features.add(feature)
         return ("mariadb" if "mariadb" in text.lower() else "mysql"), numbers, frozenset(features)
 
@@ -119,12 +91,11 @@ class MySQL(Database):
         connection = self._connect(SessionOptions(read_only=True))
         try:
             return MySQLLock(connection, self.credentials.url.database or "", run_id)
-        except pymysql.Error as error:
+        except (pymysql.Error, TargetLockHeldError) as error:
             connection.close()
+            if isinstance(error, TargetLockHeldError):
+                raise
             raise map_error(error) from error
-        except TargetLockHeldError:
-            connection.close()
-            raise
 
     def running(self, marker: str) -> list[str]:
         sql = """SELECT CAST(ID AS CHAR) AS session FROM information_schema.PROCESSLIST
@@ -144,24 +115,18 @@ class MySQLSession(Session):
 
     #: InnoDB locks what is read there, and the gaps beside it.
     steady: ClassVar[tuple[str, ...]] = ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "BEGIN")
+    _marker = ""
+    _cancelled = False
 
     def __init__(self, database: MySQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
-        self._database, self._pooled, self._options = database, pooled, options
-        self.hears, self.author, self.read_only = database.hears, database.author, options.read_only
-        self.traces = database.traces
-        self._connection = _driver(pooled)
-        self._marker = ""
-        self._cancelled = False
+        super().__init__(database, pooled, options)
         self.server_session = str(self._connection.thread_id())
 
     def mark(self, marker: str) -> None:
         try:
             self._connection.ping(reconnect=False)
         except pymysql.Error:
-            # A pooled connection that died while it lay idle: nothing of ours was sent, take another.
-            self._pooled.invalidate()
-            self._pooled = self._database.pools.get(self._options)
-            self._connection = _driver(self._pooled)
+            self._reconnect()
         self.marker, self._marker = marker, f"/* {marker} */ "
         self.server_session = str(self._connection.thread_id())
 
@@ -181,9 +146,7 @@ class MySQLSession(Session):
         try:
             yield
         except AishellError:
-            with contextlib.suppress(
-                DatabaseError
-            ):  # the connection is lost; what went wrong is told by the other error
+            with contextlib.suppress(DatabaseError):  # the connection is lost; the other error says what went wrong
                 self._control("ROLLBACK")
             raise
         self._control("ROLLBACK")
@@ -228,13 +191,13 @@ class MySQLSession(Session):
 
     @contextlib.contextmanager
     def holding(self, lock: Statement) -> Iterator[None]:
-        """DDL commits by itself here, but keeps what LOCK TABLES has taken."""
+        """DDL commits by itself here, but keeps the locks of LOCK TABLES."""
         self.execute(lock)
         try:
             yield
         finally:
             with contextlib.suppress(DatabaseError):  # it was lost, and its locks with it
-                self.execute(_plain("UNLOCK TABLES"))
+                self.execute(Statement.of("UNLOCK TABLES"))
 
     def send(self, statement: Statement) -> list[Row]:
         return self._sent(statement)[0]
@@ -277,11 +240,9 @@ class MySQLSession(Session):
         self._cancelled = True
         self._database.stop(self.server_session)
 
-    def close(self) -> None:
-        if self._connection.open:
-            self._pooled.close()
-        elif self._pooled.is_valid:  # else it was given up already, and no other was to be had
-            self._pooled.invalidate()
+    @property
+    def _lost(self) -> bool:
+        return not self._connection.open
 
 
 class MySQLLock(TargetLock):
@@ -366,12 +327,47 @@ def _limit(connection: Any, options: SessionOptions) -> None:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
 
-def _driver(pooled: PoolProxiedConnection) -> Any:
-    return pooled.driver_connection
+def many_rows(
+    statement: Statement, rows: Sequence[Mapping[str, Any]], written: Callable[[str, Mapping[str, Any]], str]
+) -> Iterator[str]:
+    """Statements for all the rows: an INSERT with as many of them as it may hold, other statements row by row.
+
+    `written` is the driver's way to put values into SQL. PyMySQL's own executemany does not know `SET STATEMENT … FOR INSERT`.
+    """
+    match = _INSERT.fullmatch(statement.sql)
+    if match is None:
+        yield from (written(statement.sql, {**statement.params, **row}) for row in rows)
+        return
+    head = written(match[1], {})  # a % of a name is doubled there
+    lot: list[str] = []
+    size = 0
+    for row in rows:
+        value = written(match[2], {**statement.params, **row})
+        if lot and size + len(value) > _INSERT_BYTES:
+            yield f"{head}{','.join(lot)}"
+            lot, size = [], 0
+        lot.append(value)
+        size += len(value)
+    if lot:
+        yield f"{head}{','.join(lot)}"
 
 
-def _plain(sql: str) -> Statement:
-    return Statement(sql, {}, sql)
+def read_row(row: Row) -> Message | None:
+    """A row of ANALYZE, CHECK, OPTIMIZE or REPAIR as a message; None for a good one. Failures come as such rows."""
+    kind, text = str(row.get("Msg_type", "")).lower(), str(row.get("Msg_text", ""))
+    lowered = text.lower()
+    if not kind or (kind == "status" and lowered in ("ok", "table is already up to date")):
+        return None
+    if "doesn't support" in lowered or "is not of type 'base table'" in lowered:
+        return Message("unsupported", text)
+    if "recreate + analyze instead" in lowered:  # InnoDB's way of saying that OPTIMIZE works
+        return Message("note", text)
+    if kind == "error" or lowered.startswith("operation failed"):
+        corrupt = any(word in lowered for word in ("corrupt", "crashed", "marked as", "incorrect key file", "checksum"))
+        return Message("corrupt" if corrupt else "error", text)
+    if kind == "warning":
+        return Message("warning", text)
+    return Message("corrupt" if lowered == "corrupt" else "note", text)
 
 
 def map_error(error: pymysql.Error, *, connecting: bool = False) -> DatabaseError:

@@ -97,16 +97,16 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
 
 
-def connect(credentials: Credentials, first: str | None = None) -> Connection:
+def connect(credentials: Credentials, first: str | None = None) -> MySQLConnection:
     """A session in autocommit, which begins with the statement `first`. Raises DatabaseError (connect) or pymysql's errors."""
     login = Login.of(credentials.url)
     password = credentials.password()
-    connection = Connection(login, password if password is not None else login.told.get("password", ""), first)
+    connection = MySQLConnection(login, password if password is not None else login.told.get("password", ""), first)
     connection.log_in(credentials.connect_timeout)
     return connection
 
 
-class Connection(pymysql.connections.Connection):
+class MySQLConnection(pymysql.connections.Connection):
     """PyMySQL's, with the modes of MySQL's own clients for TLS, and a handshake that ends in time.
 
     It leaves out the SET NAMES of the connect: the handshake has said utf8mb4, and a dry run's log holds what reads only.

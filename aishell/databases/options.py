@@ -15,55 +15,40 @@ SSL_MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"
 #: Any text; a whole number above 0.
 TEXT, NUMBER = "text", "a whole number above 0"
 
+_Values = str | tuple[str, ...]
+
+
+def _each(values: _Values, *names: str) -> dict[str, _Values]:
+    return dict.fromkeys(names, values)
+
+
 #: Engine -> option -> its values. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
-KNOWN: Mapping[str, Mapping[str, str | tuple[str, ...]]] = {
+KNOWN: Mapping[str, Mapping[str, _Values]] = {
     "postgresql": {
-        # parts that PostgreSQL's own URLs may have in the query
-        "host": TEXT,
-        "port": TEXT,
-        "user": TEXT,
-        "dbname": TEXT,
+        **_each(TEXT, "host", "port", "user", "dbname"),  # parts that PostgreSQL's own URLs may have in the query
         # TLS
         "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
-        "sslrootcert": TEXT,
-        "sslcert": TEXT,
-        "sslkey": TEXT,
-        "sslcrl": TEXT,
-        "sslcrldir": TEXT,
+        **_each(TEXT, "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir"),
         "sslsni": ON_OFF,
         "sslnegotiation": ("postgres", "direct"),
         "sslcertmode": ("disable", "allow", "require"),
-        "ssl_min_protocol_version": _TLS_VERSIONS,
-        "ssl_max_protocol_version": _TLS_VERSIONS,
+        **_each(_TLS_VERSIONS, "ssl_min_protocol_version", "ssl_max_protocol_version"),
         # who we are
-        "channel_binding": ("disable", "prefer", "require"),
-        "gssencmode": ("disable", "prefer", "require"),
-        "krbsrvname": TEXT,
-        "require_auth": TEXT,
-        "requirepeer": TEXT,
-        "passfile": TEXT,
-        "service": TEXT,
+        **_each(("disable", "prefer", "require"), "channel_binding", "gssencmode"),
+        **_each(TEXT, "krbsrvname", "require_auth", "requirepeer", "passfile", "service"),
         # which server, and how long it may be silent
         "hostaddr": TEXT,
         "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
         "load_balance_hosts": ("disable", "random"),
-        "connect_timeout": NUMBER,
         "keepalives": ON_OFF,
-        "keepalives_idle": NUMBER,
-        "keepalives_interval": NUMBER,
-        "keepalives_count": NUMBER,
+        **_each(NUMBER, "connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count"),
         "tcp_user_timeout": NUMBER,
         # the session
-        "application_name": TEXT,
-        "options": TEXT,
+        **_each(TEXT, "application_name", "options"),
     },
     "mysql": {
         "ssl_mode": SSL_MODES,
-        "ssl_ca": TEXT,
-        "ssl_cert": TEXT,
-        "ssl_key": TEXT,
-        "unix_socket": TEXT,
-        "read_default_file": TEXT,
+        **_each(TEXT, "ssl_ca", "ssl_cert", "ssl_key", "unix_socket", "read_default_file"),
         "connect_timeout": NUMBER,
         "charset": ("utf8mb4",),  # what aishell always speaks
     },

@@ -37,32 +37,22 @@ from aishell.databases.urls import URL, Host
 from aishell.errors import DatabaseError
 from aishell.models import Row
 
-#: SQLSTATE (or its class) -> kind. https://www.postgresql.org/docs/current/errcodes-appendix.html
-_KINDS = {
-    "55P03": "lock_timeout",
-    "40P01": "deadlock",
-    "40001": "serialization",
-    "53300": "too_many_connections",
-    "53100": "disk_full",
-    "42501": "permission",
-    "25006": "read_only",
-    "XX001": "corruption",
-    "XX002": "corruption",
-    "0A000": "unsupported",
-    "42809": "unsupported",
-    "42P01": "missing_object",
-    "42704": "missing_object",
-    "3F000": "missing_object",
-    "3D000": "missing_object",
-    "28P01": "connect",
-    "28000": "connect",
-    "57P01": "connection_lost",
-    "57P02": "connection_lost",
-    "57P03": "connect",
-    "08": "connection_lost",
+#: Kind -> SQLSTATEs, or a class of them. https://www.postgresql.org/docs/current/errcodes-appendix.html
+_CODES = {
+    "lock_timeout": ["55P03"],
+    "deadlock": ["40P01"],
+    "serialization": ["40001"],
+    "too_many_connections": ["53300"],
+    "disk_full": ["53100"],
+    "permission": ["42501"],
+    "read_only": ["25006"],
+    "corruption": ["XX001", "XX002"],
+    "unsupported": ["0A000", "42809"],
+    "missing_object": ["42P01", "42704", "3F000", "3D000"],
+    "connect": ["28P01", "28000", "57P03"],
+    "connection_lost": ["57P01", "57P02", "08"],
 }
-
-
+_KINDS = {code: kind for kind, codes in _CODES.items() for code in codes}
 #: libpq gives no SQLSTATE of a connection that was refused. It writes a server's own words as a severity, in the server's
 #: language, a colon and two spaces, and nothing of its own so.
 _SERVER_SAYS = re.compile(r"[^\s:]:  \S")
@@ -109,20 +99,14 @@ class PostgreSQL(Database):
         if self._met is not None:
             with self.session(SessionOptions()) as session:
                 session.mark("aishell:stay")
-                self._met.compare(replace(self._met, standby=session.query(_plain(_ROLE))[0]["standby"]))
+                self._met.compare(replace(self._met, standby=session.query(Statement.of(_ROLE))[0]["standby"]))
 
     def _connect(self, options: SessionOptions) -> psycopg.Connection[Any]:
         words = keywords(self.here.url)
         connection = self._opened(words, options)
         if self._met is not None or any("," in words.get(name, "") for name in ("host", "hostaddr")):
-            try:
+            with _closed_on_error(connection, connecting=True):
                 self._meet(connection)
-            except psycopg.Error as error:
-                connection.close()
-                raise map_error(error, connecting=True) from error
-            except DatabaseError:
-                connection.close()
-                raise
         return connection
 
     def _meet(self, connection: psycopg.Connection[Any]) -> None:
@@ -156,7 +140,7 @@ class PostgreSQL(Database):
             )
         except psycopg.Error as error:
             raise map_error(error, connecting=True) from error
-        try:
+        with _closed_on_error(connection, connecting=True):
             if options.read_only:
                 connection.execute(_FIND_EXTENSIONS)
             else:
@@ -164,34 +148,22 @@ class PostgreSQL(Database):
                 if connection.info.server_version >= 140000:
                     with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # a platform that cannot look
                         connection.execute(_CHECK_CLIENT)
-        except psycopg.Error as error:
-            connection.close()
-            raise map_error(error, connecting=True) from error
-        except DatabaseError:
-            connection.close()
-            raise
         return connection
 
     def session(self, options: SessionOptions) -> PostgreSQLSession:
         return PostgreSQLSession(self, self.pools.get(options), options)
 
     def _probe(self, session: Session) -> tuple[str, tuple[int, ...], frozenset[str]]:
-        version = session.query(_plain("SELECT current_setting('server_version_num')::int AS number"))[0]["number"]
-        names = session.query(_plain(_USABLE_EXTENSIONS))
-        major, minor = divmod(version, 10000)
+        version = session.query(Statement.of("SELECT current_setting('server_version_num')::int AS number"))
+        names = session.query(Statement.of(_USABLE_EXTENSIONS))
+        major, minor = divmod(version[0]["number"], 10000)
         return "postgresql", (major, minor), frozenset(row["name"] for row in names)
 
     def hold(self, run_id: str) -> TargetLock:
         options = SessionOptions(read_only=True, lock_timeout=1, statement_timeout=10)
         connection = self._connect(options)
-        try:
+        with _closed_on_error(connection):
             return PostgreSQLLock(connection, run_id)
-        except psycopg.Error as error:
-            connection.close()
-            raise map_error(error) from error
-        except TargetLockHeldError:
-            connection.close()
-            raise
 
     def running(self, marker: str) -> list[str]:
         sql = """SELECT pid || '@' || backend_start AS session FROM pg_stat_activity
@@ -211,12 +183,10 @@ class PostgreSQLSession(Session):
 
     #: What a foreign key's action meets that the snapshot has not is an error there (ri_PerformCheck, detectNewRows).
     steady: ClassVar[tuple[str, ...]] = ("BEGIN ISOLATION LEVEL REPEATABLE READ",)
+    _connection: psycopg.Connection[Any]
 
     def __init__(self, database: PostgreSQL, pooled: PoolProxiedConnection, options: SessionOptions) -> None:
-        self._database, self._pooled, self._options = database, pooled, options
-        self.hears, self.author, self.read_only = database.hears, database.author, options.read_only
-        self.traces = database.traces
-        self._connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
+        super().__init__(database, pooled, options)
         self.server_session = str(pooled.info.get("session", ""))
         self.begin = "BEGIN READ ONLY" if options.read_only else "BEGIN"
 
@@ -233,10 +203,7 @@ class PostgreSQLSession(Session):
         except DatabaseError as error:
             if error.kind != "connection_lost":
                 raise
-            # A pooled connection that died while it lay idle: nothing of ours was sent, take another.
-            self._pooled.invalidate()
-            self._pooled = self._database.pools.get(self._options)
-            self._connection = self._pooled.driver_connection  # type: ignore[assignment]
+            self._reconnect()
             rows = self.send(statement)
         self.server_session = rows[0]["session"]
         self._pooled.info["session"] = self.server_session
@@ -253,10 +220,8 @@ class PostgreSQLSession(Session):
 
         Raises DatabaseError where the server tells none.
         """
-        try:
+        with self._mapping_errors():
             told = rewritten(self._connection, statement)
-        except psycopg.Error as error:
-            raise self._mapped(error) from error
         if told is None:
             raise DatabaseError("the server does not tell what the statement touches", kind="unsupported")
         return told
@@ -265,13 +230,10 @@ class PostgreSQLSession(Session):
     def send(self, statement: Statement) -> list[Row]:
         # A pipeline goes by the extended protocol, which takes one statement only (safety.md, Read-only modes), without giving it
         # a name: names would be thrown away, by one more statement, after each ROLLBACK.
-        try:
-            with self._connection.cursor(row_factory=dict_row) as cursor:
-                with self._connection.pipeline():
-                    cursor.execute(statement.sql.encode(), statement.params, prepare=False)
-                return cursor.fetchall() if cursor.description else []
-        except psycopg.Error as error:
-            raise self._mapped(error) from error
+        with self._mapping_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
+            with self._connection.pipeline():
+                cursor.execute(statement.sql.encode(), statement.params, prepare=False)
+            return cursor.fetchall() if cursor.description else []
 
     @property
     def _idle(self) -> bool:
@@ -285,7 +247,7 @@ class PostgreSQLSession(Session):
         transaction of ours that idles would keep CONCURRENTLY waiting. Rolled back: not even a setting stays.
         """
         try:
-            with self._connection.cursor(row_factory=dict_row) as cursor:
+            with self._mapping_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
                 if statement.guard is not None:
                     self._connection.execute(b"BEGIN READ ONLY", prepare=False)
                     statement.guard(self, statement)
@@ -295,11 +257,9 @@ class PostgreSQLSession(Session):
                     cursor.execute(statement.sql.encode(), statement.params, prepare=False)
                     self._connection.execute(b"ROLLBACK", prepare=False)
                 return (cursor.fetchall() if cursor.description else []), max(cursor.rowcount, 0)
-        except psycopg.Error as error:
-            raise self._mapped(error) from error
         finally:
-            if not self._connection.closed and not self._idle:
-                # Where the connection is lost, what went wrong is told by the other error.
+            if not self._lost and not self._idle:
+                # Where the connection is lost, the other error says what went wrong.
                 with contextlib.suppress(psycopg.Error):
                     self._connection.execute(b"ROLLBACK", prepare=False)
 
@@ -314,10 +274,8 @@ class PostgreSQLSession(Session):
 
         self._connection.add_notice_handler(keep)
         try:
-            if self._options.read_only and self._idle:
-                rows, count = self._alone(statement)
-                return Outcome(rows, tuple(messages), count)
-            rows, count = self._executed(statement)
+            alone = self._options.read_only and self._idle
+            rows, count = self._alone(statement) if alone else self._executed(statement)
             return Outcome(rows, tuple(messages), count)
         finally:
             self._connection.remove_notice_handler(keep)
@@ -325,59 +283,66 @@ class PostgreSQLSession(Session):
     @sending
     def _executed(self, statement: Statement) -> tuple[list[Row], int]:
         """Rows and count of a statement as it is."""
-        try:
-            with self._connection.cursor(row_factory=dict_row) as cursor:
-                cursor.execute(statement.sql.encode(), statement.params)
-                return (cursor.fetchall() if cursor.description else []), max(cursor.rowcount, 0)
-        except psycopg.Error as error:
-            raise self._mapped(error) from error
+        with self._mapping_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(statement.sql.encode(), statement.params)
+            return (cursor.fetchall() if cursor.description else []), max(cursor.rowcount, 0)
 
     @sending
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
-        try:
-            with self._connection.cursor() as cursor:
-                with _in_one_go(self._connection):
-                    cursor.executemany(statement.sql.encode(), [{**statement.params, **row} for row in rows])
-                return max(cursor.rowcount, 0)
-        except psycopg.Error as error:
-            raise self._mapped(error) from error
+        with self._mapping_errors(), self._connection.cursor() as cursor:
+            with _in_one_go(self._connection):
+                cursor.executemany(statement.sql.encode(), [{**statement.params, **row} for row in rows])
+            return max(cursor.rowcount, 0)
 
     @property
     def encryption(self) -> Encryption:
         if not self._connection.pgconn.ssl_in_use:
             return Encryption()
-        row = self.query(_plain("SELECT version, cipher FROM pg_stat_ssl WHERE pid = pg_backend_pid()"))[0]
+        row = self.query(Statement.of("SELECT version, cipher FROM pg_stat_ssl WHERE pid = pg_backend_pid()"))[0]
         mode = self._connection.info.get_parameters().get("sslmode", "")
         return Encryption(row["version"], row["cipher"], VERIFIES.get(mode))
 
     def cancel(self) -> None:
-        with contextlib.suppress(
-            psycopg.Error
-        ):  # the statement may have ended or the server be gone: nothing to cancel
+        with contextlib.suppress(psycopg.Error):  # the statement has ended, or the server is gone: nothing to cancel
             self._connection.cancel()
 
+    @property
+    def _lost(self) -> bool:
+        return self._connection.closed
+
     def close(self) -> None:
-        if not self._options.read_only and not self._connection.closed and self._idle:
+        if not self._options.read_only and not self._lost and self._idle:
             self._report_counts()
-        if not self._connection.closed:
-            self._pooled.close()
-        elif self._pooled.is_valid:  # else it was given up already, and no other was to be had
-            self._pooled.invalidate()
+        super().close()
 
     def _report_counts(self) -> None:
         """Let the server's counters know at once of the rows that were written here.
 
-        A session that lies idle in the pool keeps them for 10 s: a VACUUM meanwhile would find no dead rows in them, and have
-        them counted as dead behind it. Before version 15 nothing can be asked to do so.
+        An idle session in the pool keeps them for 10 s: a VACUUM meanwhile would find no dead rows in them, and leave them
+        counted as dead. Servers before version 15 cannot be asked to do so.
         """
         if self._connection.info.server_version >= 150000:
-            with contextlib.suppress(
-                psycopg.Error
-            ):  # counters only; what the connection is worth shows when it is used
+            with contextlib.suppress(psycopg.Error):  # only counters; a lost connection is noticed at its next use
                 self._connection.execute(b"SELECT pg_stat_force_next_flush()", prepare=False)
 
-    def _mapped(self, error: psycopg.Error) -> DatabaseError:
-        return map_error(error, lost=self._connection.closed)
+    @contextlib.contextmanager
+    def _mapping_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise map_error(error, lost=self._lost) from error
+
+
+@contextlib.contextmanager
+def _closed_on_error(connection: psycopg.Connection[Any], *, connecting: bool = False) -> Iterator[None]:
+    """The connection is closed where what is done with it fails; the driver's errors become ours."""
+    try:
+        yield
+    except (psycopg.Error, DatabaseError) as error:
+        connection.close()
+        if isinstance(error, DatabaseError):
+            raise
+        raise map_error(error, connecting=connecting) from error
 
 
 @contextlib.contextmanager
@@ -490,10 +455,6 @@ def _require_writable(connection: psycopg.Connection[Any]) -> None:
 
 def _milliseconds(seconds: float | None) -> int:
     return 0 if seconds is None else max(1, int(seconds * 1000))
-
-
-def _plain(sql: str) -> Statement:
-    return Statement(sql, {}, sql)
 
 
 def map_error(error: psycopg.Error, *, lost: bool = False, connecting: bool = False) -> DatabaseError:

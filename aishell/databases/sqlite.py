@@ -102,9 +102,8 @@ class SQLite(Database):
         try:
             connection.row_factory = sqlite3.Row
             connection.create_function("md5", 1, _md5, deterministic=True)  # PostgreSQL and MySQL have it built in
-            connection.create_function(
-                "real_text", 1, repr, deterministic=True
-            )  # printf('%!.17g') is off by one at times
+            # printf('%!.17g') is off by one at times.
+            connection.create_function("real_text", 1, repr, deterministic=True)
             if mode == "rw":
                 connection.execute("PRAGMA foreign_keys = ON")
                 connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
@@ -120,9 +119,9 @@ class SQLite(Database):
         return SQLiteSession(self, self.pools.get(options), options)
 
     def _probe(self, session: Session) -> tuple[str, tuple[int, ...], frozenset[str]]:
-        options = session.query(_plain("SELECT compile_options AS name FROM pragma_compile_options"))
+        options = session.query(Statement.of("SELECT compile_options AS name FROM pragma_compile_options"))
         features = {"dbstat"} if any(row["name"] == "ENABLE_DBSTAT_VTAB" for row in options) else set()
-        if session.query(_plain("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'")):
+        if session.query(Statement.of("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'")):
             features.add("stat1")
         return "sqlite", tuple(int(part) for part in sqlite3.sqlite_version.split(".")), frozenset(features)
 
@@ -152,15 +151,13 @@ class SQLiteSession(Session):
 
     #: From then on nobody else writes.
     steady: ClassVar[tuple[str, ...]] = ("BEGIN IMMEDIATE",)
-
     polled = True
+    _database: SQLite
+    _connection: sqlite3.Connection
+    _marker = ""
 
     def __init__(self, database: SQLite, pooled: Lent[sqlite3.Connection], options: SessionOptions) -> None:
-        self._database, self._pooled, self._options = database, pooled, options
-        self.hears, self.author, self.read_only = database.hears, database.author, options.read_only
-        self.traces = database.traces
-        self._connection = pooled.driver_connection
-        self._marker = ""
+        super().__init__(database, pooled, options)
         # One that reads first is refused its first write when somebody else wrote meanwhile.
         self.begin = "BEGIN" if options.read_only else "BEGIN IMMEDIATE"
         self._seen: int | None = None  # PRAGMA data_version, which changes when another connection commits
@@ -176,7 +173,7 @@ class SQLiteSession(Session):
 
     def execute(self, statement: Statement) -> Outcome:
         # REINDEX looks its name up in the schema the connection last saw; any SELECT makes a pooled one see today's.
-        self.send(_plain("SELECT 1 FROM sqlite_schema LIMIT 1"))
+        self.send(Statement.of("SELECT 1 FROM sqlite_schema LIMIT 1"))
         rows, count = self._sent(statement)
         if rows and rows[0].get("busy"):  # wal_checkpoint: SQLITE_BUSY told as a row
             raise DatabaseError("another connection still uses the write-ahead log", kind="busy", code="SQLITE_BUSY")
@@ -224,14 +221,11 @@ class SQLiteSession(Session):
             super()._roll_back()
 
     def others_wrote(self) -> bool:
-        seen, self._seen = self._seen, int(self.send(_plain("PRAGMA data_version"))[0]["data_version"])
+        seen, self._seen = self._seen, int(self.send(Statement.of("PRAGMA data_version"))[0]["data_version"])
         return seen is not None and seen != self._seen
 
     def cancel(self) -> None:
         self._connection.interrupt()
-
-    def close(self) -> None:
-        self._pooled.close()
 
 
 def _md5(value: str | bytes | None) -> str | None:
@@ -239,10 +233,6 @@ def _md5(value: str | bytes | None) -> str | None:
     if value is None:
         return None
     return hashlib.md5(value.encode() if isinstance(value, str) else value, usedforsecurity=False).hexdigest()
-
-
-def _plain(sql: str) -> Statement:
-    return Statement(sql, {}, sql)
 
 
 def map_error(error: sqlite3.Error, *, connecting: bool = False) -> DatabaseError:

@@ -28,9 +28,7 @@ class Encryption:
     def __str__(self) -> str:
         if self.version is None:
             return "plain text"
-        return (
-            f"{self.version}, {self.cipher}, {f'{self.verified} verified' if self.verified else 'server not verified'}"
-        )
+        return f"{self.version}, {self.cipher}, {self.verified or 'server not'} verified"
 
 
 def context(mode: str, options: Mapping[str, str]) -> ssl.SSLContext | None:

@@ -8,7 +8,7 @@ about one repeats any of it that could be a part of a password.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
@@ -209,11 +209,8 @@ def _hosts(address: str, where: str) -> Iterable[Host]:
 
 
 def _options(engine: str, query: str, where: str) -> dict[str, str]:
-    pairs = []
-    for part in query.split("&") if query else ():
-        key, _, value = part.partition("=")
-        pairs.append((unquote(key), unquote(value)))
-    return options.checked(engine, pairs, where)
+    pairs = (part.partition("=")[::2] for part in query.split("&") if query)
+    return options.checked(engine, ((unquote(key), unquote(value)) for key, value in pairs), where)
 
 
 def _settled(url: URL, where: str) -> URL:
@@ -224,19 +221,22 @@ def _settled(url: URL, where: str) -> URL:
         if key in found and part is not None:
             raise UsageError(f"{where} names the {key} twice", hint="write it once")
     ports, names = found.pop("port", ""), found.pop("host", "")
+    hosts = url.hosts
     if ports or names:
-        several = [Host(name) for name in names.split(",")] if names else list(url.hosts) or [Host("")]
-        numbers = ports.split(",") if ports else [""]
-        if len(numbers) not in (1, len(several)) or not all(re.fullmatch(r"[0-9]{0,5}", one) for one in numbers):
-            raise UsageError(f"{where} cannot be read: port must be a number, or one for each host")
-        numbers *= len(several) if len(numbers) == 1 else 1
-        url = replace(
-            url, hosts=tuple(Host(host.name, int(n) if n else None) for host, n in zip(several, numbers, strict=True))
-        )
+        hosts = _numbered(names.split(",") if names else [host.name for host in hosts], ports, where)
     user, database = found.pop("user", url.user), found.pop("dbname", url.database)
     if url.engine == "mysql" and len(url.hosts) > 1:
-        raise UsageError(f"{where} names several hosts, which PostgreSQL's may", hint="name the server to maintain")
-    return replace(url, user=user, database=database, options=found)
+        raise UsageError(f"{where} names several hosts, as only those of PostgreSQL may", hint="name one server")
+    return replace(url, user=user, hosts=hosts, database=database, options=found)
+
+
+def _numbered(names: Sequence[str], ports: str, where: str) -> tuple[Host, ...]:
+    """The hosts of a query, which has one port for all of them, one for each, or none."""
+    hosts, numbers = names or [""], ports.split(",")
+    if len(numbers) not in (1, len(hosts)) or not all(re.fullmatch(r"[0-9]{0,5}", one) for one in numbers):
+        raise UsageError(f"{where} cannot be read: port must be a number, or one for each host")
+    numbers *= len(hosts) if len(numbers) == 1 else 1
+    return tuple(Host(name, int(number) if number else None) for name, number in zip(hosts, numbers, strict=True))
 
 
 def _encoded(text: str, more: str) -> str:

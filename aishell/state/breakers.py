@@ -145,7 +145,7 @@ class Breakers:
 
 @dataclass
 class Watch:
-    """The breaker of one target, as whoever connects to it sees it (`databases.connections.Breaker`)."""
+    """The breaker of one target, as whoever connects to it sees it (`databases.connections.ConnectionBreaker`)."""
 
     breakers: Breakers
     target: str

@@ -160,9 +160,9 @@ def test_the_clear_password_is_given_to_nobody_without_tls(mariadb):
     """A server may ask for it as it is, and PyMySQL would send it."""
     import pymysql
 
-    from aishell.databases.mysql_login import Connection, Login
+    from aishell.databases.mysql_login import Login, MySQLConnection
     from aishell.databases.urls import read_url
 
-    connection = Connection(Login.of(read_url(mariadb.url)), "geheim")
+    connection = MySQLConnection(Login.of(read_url(mariadb.url)), "geheim")
     with pytest.raises(pymysql.OperationalError, match="plain text"):
         connection._process_auth(b"mysql_clear_password", None)
