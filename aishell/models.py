@@ -380,6 +380,7 @@ class Step:
     found: tuple[Mapping[str, Any], ...] | None = None
     undoes: str | None = None  # the step that this one takes back when the run is rolled back; it runs then only
     hook: str | None = None  # the hook on errors whose tool it runs, by name; it runs only when a step has failed
+    proposed: str | None = None  # why a language model chose it, in its own words, which are no fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,7 +427,7 @@ class Plan:
 
 def _digested(step: Step) -> dict[str, Any]:
     """A step as its plan's digest covers it: fields that came later only where they are set, so that older plans keep theirs."""
-    fields = {name: item for name, item in plain(step).items() if name not in ("undoes", "hook") or item}
+    fields = {name: item for name, item in plain(step).items() if name not in ("undoes", "hook", "proposed") or item}
     later = ("work", "unit")
     fields["estimate"] = {
         name: item for name, item in fields["estimate"].items() if name not in later or item is not None

@@ -179,9 +179,16 @@ class Agent(ABC):
     def draft(self, task: Task, inventory: Inventory) -> Draft:
         """The steps for a task on what inspection found."""
 
+    def joined(self, step: Step, draft: Draft, inventory: Inventory, *, changes: bool) -> Step:
+        """A step that a language model added to the draft, waiting for whatever a step of the agent's own would wait for."""
+        return step
+
     def plan(self, task: Task, inventory: Inventory) -> Plan:
-        """The plan: those of the draft's steps that the connected role may do, bound to the inventory they rest on."""
-        draft = self.draft(task, inventory)
+        """The plan for a task on what inspection found."""
+        return self.bound(task, inventory, self.draft(task, inventory))
+
+    def bound(self, task: Task, inventory: Inventory, draft: Draft) -> Plan:
+        """Those steps of a draft that the connected role may do, bound to the inventory they rest on."""
         asked = task.input_data.get("on_error")
         able, left = leave_out(draft.steps, draft.serving, inventory)
         failing = (step if step.always or asked is None else replace(step, on_error=asked) for step in able)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aishell.execution.inspection import inspect
 from aishell.execution.target_context import INSPECTION, Job, as_sent
@@ -22,6 +22,9 @@ from aishell.running.undoing import sorted_out, told
 from aishell.settings_hooks import Hook
 from aishell.settings_schemas import ON_ERROR
 from aishell.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from aishell.execution.proposing import Proposer
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,20 @@ def not_called(hooks: Sequence[Hook]) -> str:
 
 
 def preview(
-    job: Job, *, history: Mapping[tuple[str, str], History] | None = None, backlog: Sequence[Left] = ()
+    job: Job,
+    *,
+    history: Mapping[tuple[str, str], History] | None = None,
+    backlog: Sequence[Left] = (),
+    proposer: Proposer | None = None,
 ) -> Preview:
-    """Inspect the target, plan, check and judge. Writes nothing."""
+    """Inspect the target, plan, check and judge. Writes nothing to the target. `proposer`: a model may choose the steps."""
     job.agent.check_inputs(job.task)
     inventory = inspect(job, history=history, backlog=backlog)
-    plan = job.agent.plan(job.task, inventory)
+    if proposer is None:
+        plan = job.agent.plan(job.task, inventory)
+    else:
+        draft = proposer.propose(job, job.agent.draft(job.task, inventory), inventory)
+        plan = job.agent.bound(job.task, inventory, draft)
     hooks, left_out = on_errors(job.hooks.of(ON_ERROR, job.target), _tool_of(job), job.config)
     return present(job, replace(plan, warnings=(*plan.warnings, *left_out)), inventory, hooks)
 
@@ -226,6 +237,7 @@ def as_contract(preview: Preview) -> dict[str, Any]:
                 "undo": item.tool.undo.how if item.tool.undo else None,
                 "undoes": item.step.undoes,
                 "hook": item.step.hook,
+                **({"proposed": item.step.proposed} if item.step.proposed is not None else {}),
                 "rationale": item.step.rationale,
                 "evidence": item.step.evidence,
                 "statements": [

@@ -32,7 +32,7 @@ def leave_out(
             kept[step.id] = allowed
     if not left:
         return tuple(steps), ()
-    needs = {step.id: {*step.needs, *_referenced(step, ids)} for step in steps}
+    needs = {step.id: {*step.needs, *referenced(step, ids)} for step in steps}
     waiting = {step.id: needs[step.id] for step in steps if not step.always}
     gone = set(ids) - kept.keys()
     while more := [*_hindered(kept, waiting, gone), *_idle(kept, waiting, gone, serving)]:
@@ -107,7 +107,7 @@ def _found(
     return (replace(step, found=tuple(kept)) if kept or not left else None), left
 
 
-def _referenced(step: Step, ids: Sequence[str]) -> Iterator[str]:
+def referenced(step: Step, ids: Sequence[str]) -> Iterator[str]:
     """The steps whose output a step refers to."""
     for one in (*references(dict(step.params)), *references(step.when or "")):
         named = _step_of(one, ids)

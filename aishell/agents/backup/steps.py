@@ -17,6 +17,10 @@ class BackupSteps:
     read: str
     rationale: str
 
+    @property
+    def ids(self) -> tuple[str, str, str]:
+        return self.size, self.backup, self.read
+
     def of(self, inventory: Inventory) -> list[Step]:
         """The three, each needing the one before it."""
         bytes_ = inventory.server.database_bytes

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from aishell.agents import summary
 from aishell.agents.base import Agent, Draft, Option, Surroundings
-from aishell.agents.maintenance.backup_first import backed_up
+from aishell.agents.maintenance.backup_first import backed_up, guard
 from aishell.engines import profile
 from aishell.models import AgentConfig, Evidence, Index, Inventory, LeftOut, Params, Step, StepResult, Table, Task
 from aishell.planning.estimates import estimate
@@ -144,6 +145,12 @@ class MaintenanceAgent(Agent):
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
         return backed_up(_Planner(task, inventory).draft(), task, inventory)
+
+    def joined(self, step: Step, draft: Draft, inventory: Inventory, *, changes: bool) -> Step:
+        checks = [one for one in draft.steps if changes and one.id == "corruption"]
+        sound = " and ".join(_sound(one.id) for one in checks) or None
+        guarded = replace(step, needs=("health", *(one.id for one in checks)), when=sound)
+        return guard(guarded, draft.steps) if step.tool in inventory.guarded else guarded
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         return summary.summarise(task, results)
@@ -516,8 +523,7 @@ class _Planner:
     ) -> str:
         """A step that changes something: after the corruption check, and only if that found nothing."""
         if self.corruption:
-            sound = f"${{steps.{self.corruption}.output.corrupted_tables}} == []"
-            rest["when"] = " and ".join(filter(None, (sound, rest.get("when"))))
+            rest["when"] = " and ".join(filter(None, (_sound(self.corruption), rest.get("when"))))
             needs = (*needs, self.corruption)
         if tool in TAKES_BINLOG and self.engine.logs_maintenance and self.task.input_data.get("binlog"):
             params = {**params, "binlog": self.task.input_data["binlog"]}
@@ -581,6 +587,11 @@ class _Planner:
 
     def _named(self, tables: Sequence[Table]) -> list[dict[str, Any]]:
         return [self._of(table) for table in tables]
+
+
+def _sound(check: str) -> str:
+    """The condition that a check has found no damage."""
+    return f"${{steps.{check}.output.corrupted_tables}} == []"
 
 
 def _unwritten(found: Sequence[tuple[Table, float]]) -> str:

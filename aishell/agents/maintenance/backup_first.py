@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from aishell.agents.backup.steps import BackupSteps
@@ -24,7 +25,7 @@ def backed_up(draft: Draft, task: Task, inventory: Inventory) -> Draft:
         told = f"no backup is made: {known['backup_id']}, begun {at(str(known['started_at']))}, is verified and recent enough"
         return replace(draft, warnings=(*draft.warnings, told))
     first = [replace(step, on_error="continue") for step in STEPS.of(inventory)]
-    steps = [*first, *(_guarded(step, first) if step.tool in inventory.guarded else step for step in draft.steps)]
+    steps = [*first, *(guard(step, first) if step.tool in inventory.guarded else step for step in draft.steps)]
     return replace(
         draft,
         steps=tuple(replace(step, index=number) for number, step in enumerate(steps)),
@@ -32,7 +33,10 @@ def backed_up(draft: Draft, task: Task, inventory: Inventory) -> Draft:
     )
 
 
-def _guarded(step: Step, first: list[Step]) -> Step:
-    """The step, if the backup was made and could be read."""
+def guard(step: Step, steps: Sequence[Step]) -> Step:
+    """The step, if the backup that is among `steps` was made and could be read; as it is where there is none."""
+    first = [one.id for one in steps if one.id in STEPS.ids]
+    if not first:
+        return step
     condition = READ if step.when is None else f"{READ} and {step.when}"
-    return replace(step, needs=(*step.needs, *(one.id for one in first)), when=condition)
+    return replace(step, needs=(*step.needs, *first), when=condition)

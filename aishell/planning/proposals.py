@@ -1,0 +1,290 @@
+"""A language model's choice of steps, checked before anything else sees it. Pure.
+
+A model chooses: it keeps steps of the agent's own draft by their ids, and adds calls of offered tools on tables of the
+inventory. It writes no SQL, no free text that reaches a tool, no reference, no risk and no approval: the answer has no place
+for them, and one that has a field more is refused whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aishell.errors import AishellError, ModelAnswerError
+from aishell.models import Evidence, Inventory, Params, Risk, Step, Table
+from aishell.planning.estimates import estimate
+from aishell.planning.leaving_out import by_ids, referenced
+from aishell.planning.variables import escaped, named_tables, resolve
+from aishell.registry.schemas import check_schema
+from aishell.registry.tool import Parameter, Tool
+
+#: Parameter types that a model may fill in: names of tables, and what a schema bounds. No text of its own reaches a tool.
+FILLED = frozenset({"integer", "number", "boolean", "keyword"})
+#: More steps than this are no plan that a person reads.
+MOST_STEPS = 100
+#: Characters of a step's reason, and of the summary.
+LONGEST_REASON, LONGEST_SUMMARY = 300, 1000
+_NAME = {"type": "string", "minLength": 1, "maxLength": 200}
+_TABLE = {
+    "type": "object",
+    "properties": {"schema": _NAME, "table": _NAME},
+    "required": ["schema", "table"],
+    "additionalProperties": False,
+}
+_WHY = {"type": "string", "maxLength": LONGEST_REASON}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The steps of an answer, in its order, with the agent's that it may not drop; the ids of those that it dropped."""
+
+    steps: tuple[Step, ...]
+    added: frozenset[str]
+    dropped: tuple[str, ...]
+    summary: str
+
+
+def offered(tools: Iterable[Tool], capabilities: Collection[str], categories: Collection[str]) -> dict[str, Tool]:
+    """The tools that a model may add a call of, by name: those that take nothing but tables, numbers, switches and keywords.
+
+    Never what deletes rows, works on archives, runs a program or Python, takes something back, or is critical: of these it can
+    only keep steps that the agent has planned.
+    """
+    return {
+        tool.name: tool
+        for tool in sorted(tools, key=lambda tool: tool.name)
+        if tool.category in categories
+        and tool.required_capabilities <= frozenset(capabilities)
+        and tool.risk_level.rank < Risk.CRITICAL.rank
+        and not (tool.deletes or tool.archives or tool.undoing or tool.way.calls)
+        and all(_filled(one) for one in tool.parameters.values() if one.required)
+    }
+
+
+def _filled(parameter: Parameter) -> bool:
+    names_table = parameter.type == "identifier_list" or (
+        parameter.type == "identifier" and parameter.name in ("schema", "table")
+    )
+    return names_table or parameter.type in FILLED
+
+
+def params_schema(tool: Tool) -> dict[str, Any]:
+    """What a model may say of a call of a tool."""
+    taken = {one.name: one for one in tool.parameters.values() if _filled(one)}
+    return {
+        "type": "object",
+        "properties": {
+            name: {"type": "array", "items": _TABLE, "minItems": 1}
+            if one.type == "identifier_list"
+            else _NAME
+            if one.type == "identifier"
+            else one.schema
+            for name, one in taken.items()
+        },
+        "required": [one.name for one in taken.values() if one.required],
+        "additionalProperties": False,
+    }
+
+
+def answer_schema(kept: Sequence[str], tools: Mapping[str, Tool]) -> dict[str, Any]:
+    """The JSON Schema of an answer: the steps to keep, by their ids, and the calls to add."""
+    forms: list[dict[str, Any]] = [_object({"tool": {"const": name}, "params": params_schema(tool)}, "tool", "params")
+                                   for name, tool in tools.items()]  # fmt: skip
+    if kept:
+        forms.insert(0, _object({"keep": {"enum": list(kept)}}, "keep"))
+    return {
+        "type": "object",
+        "properties": {
+            "steps": {"type": "array", "items": {"anyOf": forms}, "maxItems": MOST_STEPS},
+            "summary": {"type": "string", "maxLength": LONGEST_SUMMARY},
+        },
+        "required": ["steps", "summary"],
+        "additionalProperties": False,
+    }
+
+
+def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {**properties, "why": _WHY},
+        "required": [*required, "why"],
+        "additionalProperties": False,
+    }
+
+
+def accept(
+    answer: Any, draft: Sequence[Step], shown: Collection[str], tools: Mapping[str, Tool], inventory: Inventory
+) -> Proposal:
+    """The steps that an answer comes to.
+
+    `draft`: the agent's own; `shown`: the ids of those that the model was told of. What it was not told of, what runs whatever
+    happens (`always`), and what a kept step needs are kept. Raises ModelAnswerError, which names the place and what would fit.
+    """
+    items = _items(answer)
+    own, chosen, added = {step.id: step for step in draft}, dict[str, Step](), set[str]()
+    ids = [step.id for step in draft]
+    tables = {table.key: table for table in inventory.tables}
+    for number, item in enumerate(items):
+        where = f"steps[{number}]"
+        if "keep" in item:
+            step = _kept(item, own, shown, where)
+        else:
+            step = _call(item, tools, tables, inventory, where)
+            same = next((one for one in draft if one.tool == step.tool and _calls_alike(one, step)), None)
+            if same is not None:  # the agent's own says more: what it rests on, and what it waits for
+                step = replace(same, proposed=step.proposed)
+            else:
+                step = replace(step, id=_free_id(step, {*own, *chosen}))
+                added.add(step.id)
+        if step.id in chosen or any(one.id in added and _calls_alike(one, step) for one in chosen.values()):
+            raise ModelAnswerError(f"{where}: the step {step.id!r} is there twice")
+        chosen[step.id] = step
+    # What runs whatever happens does without what was dropped, unless it refers to it.
+    needed = {step.id: {*(() if step.always else step.needs), *referenced(step, ids)} for step in draft}
+    for step in draft:
+        if step.always or step.id not in shown:
+            chosen.setdefault(step.id, step)
+    _close(chosen, own, needed)
+    gone = [one for one in ids if one not in chosen]
+    steps = [by_ids(step, ids, gone) for step in _ordered(chosen, needed)]
+    last = tuple(sorted(added))
+    steps = [replace(step, needs=(*step.needs, *last)) if step.always else step for step in steps]
+    return Proposal(tuple(steps), frozenset(added), tuple(gone), str(answer["summary"]))
+
+
+def _items(answer: Any) -> Sequence[Mapping[str, Any]]:
+    """The steps of an answer of the right form; which fields each may have is checked by itself, so that errors are exact."""
+    form = {
+        "type": "object",
+        "properties": {
+            "steps": {"type": "array", "items": {"type": "object"}, "maxItems": MOST_STEPS},
+            "summary": {"type": "string", "maxLength": LONGEST_SUMMARY},
+        },
+        "required": ["steps", "summary"],
+        "additionalProperties": False,
+    }
+    _check(answer, form, "the answer")
+    items: Sequence[Mapping[str, Any]] = answer["steps"]
+    return items
+
+
+def _check(value: Any, schema: Mapping[str, Any], where: str) -> None:
+    try:
+        check_schema(value, schema, where)
+    except AishellError as error:
+        raise ModelAnswerError(error.message) from error
+
+
+def _kept(item: Mapping[str, Any], own: Mapping[str, Step], shown: Collection[str], where: str) -> Step:
+    _check(item, _object({"keep": {"type": "string"}}, "keep"), where)
+    if item["keep"] not in own or item["keep"] not in shown:
+        raise ModelAnswerError(
+            f"{where}: there is no step {item['keep']!r} to keep; there are {', '.join(sorted(shown))}"
+        )
+    return replace(own[item["keep"]], proposed=item["why"])
+
+
+def _call(
+    item: Mapping[str, Any],
+    tools: Mapping[str, Tool],
+    tables: Mapping[tuple[str, str], Table],
+    inventory: Inventory,
+    where: str,
+) -> Step:
+    """A call of a tool on tables that are there."""
+    _check(item, _object({"tool": {"type": "string"}, "params": {"type": "object"}}, "tool", "params"), where)
+    tool = tools.get(item["tool"])
+    if tool is None:
+        raise ModelAnswerError(f"{where}: there is no tool {item['tool']!r} to add; there are {', '.join(tools)}")
+    given = item["params"]
+    _check(given, params_schema(tool), f"{where}.params")
+    named = [(one["schema"], one["table"]) for one in given.get("tables") or ()]
+    if given.get("table") is not None:
+        named.append((given.get("schema") or "", given["table"]))
+    for key in named:
+        if key not in tables:
+            raise ModelAnswerError(f"{where}.params: there is no table {'.'.join(key)!r} among the tables of this task")
+    if given.get("table") is None and given.get("schema") not in {None, *(schema for schema, _ in tables)}:
+        raise ModelAnswerError(f"{where}.params: there is no schema {given['schema']!r} among the tables of this task")
+    params = _escaped(given)
+    try:
+        tool.prepare(resolve(params, lambda reference: None))
+    except AishellError as error:
+        raise ModelAnswerError(f"{where}.params: {error.message}") from error
+    sizes = [(tables[key].bytes or 0) + (tables[key].index_bytes or 0) for key in named]
+    label = ".".join(named[0]) if len(named) == 1 else ""
+    return Step(
+        id="",
+        tool=tool.name,
+        params=params,
+        rationale=tool.description.partition("\n")[0].split(". ")[0].rstrip(".") + ".",
+        evidence=tuple(_evidence(tables[key], inventory) for key in named[:5]),
+        on_error="continue",
+        estimate=estimate(inventory, tool.name, label, sum(sizes) if sizes else None),
+        proposed=item["why"],
+    )
+
+
+def _escaped(params: Params) -> dict[str, Any]:
+    """Names as they are: `${…}` in one is no reference."""
+
+    def own(value: Any) -> Any:
+        if isinstance(value, str):
+            return escaped(value)
+        if isinstance(value, Mapping):
+            return {key: own(item) for key, item in value.items()}
+        return [own(item) for item in value] if isinstance(value, list) else value
+
+    return {name: own(value) for name, value in params.items()}
+
+
+def _evidence(table: Table, inventory: Inventory) -> Evidence:
+    """What inspection knows of a table that a call is about."""
+    metric = f"fragmentation_percent of {table.schema}.{table.table}"
+    method = table.fragmentation_method or "not measured"
+    return Evidence(metric, table.fragmentation_percent, method, inventory.measured_at, None, table.withheld)
+
+
+def _calls_alike(one: Step, other: Step) -> bool:
+    """Whether two steps call one tool on the same tables."""
+    return one.tool == other.tool and _objects(one) == _objects(other)
+
+
+def _objects(step: Step) -> tuple[Any, ...]:
+    params = resolve(dict(step.params), lambda reference: None)
+    return (params.get("schema"), params.get("table"), sorted(named_tables(params)))
+
+
+def _free_id(step: Step, taken: Collection[str]) -> str:
+    params = resolve(dict(step.params), lambda reference: None)
+    words = "".join(c if c.isascii() and c.isalnum() else "_" for c in str(params.get("table") or "").lower())[:30]
+    base = f"{step.tool}_{words}".rstrip("_") if words else step.tool
+    names = (base, *(f"{base}_{number}" for number in range(2, MOST_STEPS + 2)))
+    return next(name for name in names if name not in taken)
+
+
+def _close(chosen: dict[str, Step], own: Mapping[str, Step], needed: Mapping[str, set[str]]) -> None:
+    """Add what the chosen steps need, and what that needs."""
+    waiting = list(chosen)
+    while waiting:
+        for need in needed.get(waiting.pop(), ()):
+            if need in own and need not in chosen:
+                chosen[need] = own[need]
+                waiting.append(need)
+
+
+def _ordered(chosen: Mapping[str, Step], needed: Mapping[str, set[str]]) -> list[Step]:
+    """In the order of the answer, each behind what it needs."""
+    done: dict[str, Step] = {}
+
+    def put(step: Step) -> None:
+        if step.id in done:
+            return
+        for need in sorted(needed.get(step.id, set()), key=list(chosen).index):
+            put(chosen[need])
+        done[step.id] = step
+
+    for step in sorted(chosen.values(), key=lambda step: step.always):  # the report comes last
+        put(step)
+    return list(done.values())
