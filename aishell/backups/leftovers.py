@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -23,6 +22,7 @@ from aishell.backups.create.making import total
 from aishell.backups.store.backup_store import BackupStore, store_of
 from aishell.backups.store.pruning import bury, without_programs
 from aishell.backups.store.repository import PARTIAL, TRASH, WORK, Repository, begun_by
+from aishell.claims import run_of_scratch
 from aishell.clients.clients import end_leftover
 from aishell.errors import BackupError
 from aishell.folders import folder_name
@@ -37,7 +37,6 @@ COPY, SERVER, RESTORE = "unfinished copy", "scratch server", "unfinished restore
 QUIET = 3600.0
 #: What a call without a run is called (see `execution.keeping`).
 BY_HAND = "by-hand"
-_SERVER = re.compile(r"\.?aishell_scratch_([0-9a-f]{8})")
 
 
 def fates_of(backup_store: BackupStore) -> Fates:
@@ -139,8 +138,8 @@ def _servers(backup_store: BackupStore, fates: Fates) -> _Found:
     """Where servers were started to prove physical backups: beside the backups, and among temporary files."""
     for folder in (backup_store.repository.root.resolve(), Path(tempfile.gettempdir()).resolve()):
         for path in folder.iterdir() if folder.is_dir() else ():
-            name = _SERVER.fullmatch(path.name)
-            told = fates.of(name[1]) if name and path.is_dir() and not path.is_symlink() else None
+            run = run_of_scratch(path.name.removeprefix("."))
+            told = fates.of(run) if run and path.is_dir() and not path.is_symlink() else None
             # Among temporary files lie those of other sites too: what this one knows nothing of is not its business.
             if told is not None and told.fate not in (Fate.ALIVE, Fate.UNKNOWN):
                 yield told, path, _residue(SERVER, path, told)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from aishell.backups.leftovers import fates_of, leftovers
 from aishell.backups.store.backup_store import BackupStore
 from aishell.backups.store.manifest import BackupManifest
+from aishell.claims import Claim, run_of_scratch
 from aishell.commands import command
 from aishell.execution.target_context import INSPECTION, Job
 from aishell.models import Residue, Row, RunState
@@ -24,9 +24,6 @@ TOOL = "inspect_residue"
 SCRATCH, MARK, UNFINISHED, KEPT, SLOT, INDEX = (
     "scratch database", "restore mark", "unfinished restore", "kept database", "replication slot", "invalid index",
 )  # fmt: skip
-_SCRATCH = re.compile("aishell_scratch_([0-9a-f]{8})(?:_new)?")
-#: The mark of a database that a restore makes or has made: on MariaDB, behind these words, its comment.
-_MARK = re.compile(r"(?:aishell restores |restored by aishell )?(([0-9a-f]{32}):\S+)")
 _OTHERS = "its name or mark is not one that a run of this site gives"
 
 
@@ -46,8 +43,8 @@ def in_database(job: Job, backup_store: BackupStore) -> list[Residue]:
     fates = fates_of(backup_store)
     looked: dict[str, Callable[[Row], Residue | None]] = {
         SCRATCH: lambda row: _scratch(row, fates),
-        MARK: lambda row: _marked(row, fates, "reset_restore_mark", 1),
-        UNFINISHED: lambda row: _marked(row, fates, "drop_unfinished_restore", 0),
+        MARK: lambda row: _marked(row, fates, "reset_restore_mark"),
+        UNFINISHED: lambda row: _marked(row, fates, "drop_unfinished_restore"),
     }
     listed = [one for kind, look in looked.items() for row in rows[kind] if (one := look(row)) is not None]
     return [
@@ -59,22 +56,24 @@ def in_database(job: Job, backup_store: BackupStore) -> list[Residue]:
 
 
 def _scratch(row: Row, fates: Fates) -> Residue | None:
-    name, marked = _SCRATCH.fullmatch(row["name"]), _MARK.fullmatch(row["mark"] or "")
-    if name is None:
+    run, mark = run_of_scratch(row["name"]), row["mark"]
+    if run is None:
         return None
-    told = fates.of(name[1])
-    if row["mark"] is not None and (marked is None or told.run_id != marked[2]):
+    told = fates.of(run)
+    claim = None if mark is None else Claim.of(mark)
+    if mark is not None and (claim is None or claim.run_id != told.run_id):
         return replace(_of(row, told), kept=_OTHERS, certain=False)
     return None if told.fate is Fate.ALIVE else _of(row, told, "drop_scratch_database", database=row["name"])
 
 
-def _marked(row: Row, fates: Fates, tool: str, group: int) -> Residue | None:
-    """A database with the mark of a restore, `tool` takes what `group` of the mark's parts is."""
-    marked = _MARK.fullmatch(row["mark"])
-    if marked is None:
+def _marked(row: Row, fates: Fates, tool: str) -> Residue | None:
+    """A database with the claim of a restore; a comment goes to `tool` with its words, where it is dropped by them."""
+    claim = Claim.of(row["mark"])
+    if claim is None:
         return replace(_of(row, Told(Fate.UNKNOWN)), kept=_OTHERS)
-    told = fates.of(marked[2])
-    return None if told.fate is Fate.ALIVE else _of(row, told, tool, database=row["name"], mark=marked[group])
+    told = fates.of(claim.run_id)
+    mark = row["mark"] if row["kind"] == UNFINISHED else str(claim)
+    return None if told.fate is Fate.ALIVE else _of(row, told, tool, database=row["name"], mark=mark)
 
 
 def _kept(job: Job, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from aishell.claims import SCRATCH_NAME
 from aishell.commands import command
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import Params, Risk, digest
@@ -80,13 +81,11 @@ _RELATIVES = {
     },
     "required": ["tables", "edges"],
 }
-#: What aishell calls the databases that it makes for a while and drops again: with the beginning of the run's id.
-SCRATCH = "aishell_scratch_[0-9a-f]{8}(?:_new)?"
 #: Parameter type -> JSON Schema.
 PARAMETER_TYPES: dict[str, dict[str, Any]] = {
     "identifier": {"type": "string", "minLength": 1},
     "identifier_list": {"type": "array", "items": _OBJECT},
-    "scratch": {"type": "string", "pattern": rf"^{SCRATCH}$(?!\n)"},
+    "scratch": {"type": "string", "pattern": rf"^{SCRATCH_NAME}$(?!\n)"},
     "keyword": {"type": "string"},
     "integer": {"type": "integer"},
     "number": {"type": "number"},

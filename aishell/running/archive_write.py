@@ -74,7 +74,7 @@ class Writing(Batches):
 
     def _begin(self, row: Row) -> BatchCheckpoint:
         folder = self._folder(row)
-        ending = f"{self.context.run_id[:8]}-{self.context.step_id}"
+        ending = self.context.claim.ending
         taken_up = shelf.taken_up(folder, ending)
         if taken_up is not None and (taken_up / MANIFEST).is_file():
             # Killed after the archive got its name and before the step's end was written down.

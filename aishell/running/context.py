@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from aishell.claims import Claim
 from aishell.databases.base import Database, Session, SessionOptions, Statement
 from aishell.errors import DatabaseError, StepError
 from aishell.models import Row
@@ -105,6 +106,11 @@ class Context:
         if self.archives is None:
             raise StepError("there is no folder for archives", hint="set `archives:` in config/aishell.yaml")
         return self.archives
+
+    @property
+    def claim(self) -> Claim:
+        """What the step leaves on the things that it makes."""
+        return Claim(self.run_id, self.step_id)
 
     def reading(self) -> Session:
         """A marked read-only session."""

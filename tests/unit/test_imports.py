@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "version",
     ),
     ("notifying.conditions", "notifying.events", "notifying.sending"),
-    ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders"),
+    ("yamlfile", "schema", "reporting.units", "databases.quoting", "locations", "packing", "folders", "claims"),
     ("settings", "settings_schemas", "settings_hooks", "whole_servers", "databases", "archives", "spans"),
     ("tracing", "state"),
     ("llm",),

@@ -101,7 +101,7 @@ def make(
     Raises BackupError, and whatever the method raises; of a backup that was not finished nothing stays.
     """
     backup_store = store_of(context)
-    ending = f"{context.run_id[:8]}-{context.step_id}"
+    ending = context.claim.ending
     home = backup_store.repository.folder(context.target, str(params.get("destination") or ""))
     finished = _earlier(home, ending)
     if finished is not None:

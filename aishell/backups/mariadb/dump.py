@@ -24,6 +24,7 @@ from aishell.backups.mariadb.views import Rights
 from aishell.backups.methods import Chain, Method
 from aishell.backups.store.backup_store import store_of
 from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
+from aishell.claims import BEGUN, SCRATCH, WHOLE
 from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError
 from aishell.moments import given
@@ -31,11 +32,8 @@ from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
-SCRATCH = "aishell_scratch_"
 #: The other method, by which the files of the whole server are copied.
 PHYSICAL = "mariadb-backup"
-#: What a restored database's comment tells, before the step that has made it: that it is not whole yet, or is.
-BEGUN, WHOLE = "aishell restores", "restored by aishell"
 #: So often what a client left running is ended before the place is given up on.
 TRIES = 10
 #: What a client says whose statement a server does not take; of one that hangs up meanwhile, with a capital or without.
@@ -114,7 +112,7 @@ class MariadbDump(Method):
                 f"{first.backup_id} is of {first.product}, and the server is {work.context.database.product}"
             )
         check_client(work, "client")
-        if _mark(work, place) == _own_mark(work, WHOLE):
+        if _comment(work, place) == work.context.claim.whole:
             return  # by an earlier process of this step, which was killed before it could say so
         (server,) = work.query("server")
         rights = Rights(lambda name: _statement(work, "as_invoker", name=name))
@@ -170,34 +168,30 @@ def _place(work: Work, place: str, first: BackupManifest) -> Iterator[bool]:
 
     What an earlier process of this step had begun goes before; on MySQL, where databases have no comments, a person drops it.
     """
-    begun, marks = _mark(work, place), work.context.database.product == "mariadb"
-    if begun is not None and begun != _own_mark(work, BEGUN):
+    begun, marks = _comment(work, place), work.context.database.product == "mariadb"
+    if begun is not None and begun != work.context.claim.begun:
         raise BackupError(f"the database {place} already exists", hint="name one that is not there")
     values = {"place": place, "charset": first.details["charset"], "collation": first.details["collation"]}
     with work.context.writing() as session, quietly(work, session) as quiet:
         if begun is not None:
             _drop(work, session, place)
-        work.query("create_marked" if marks else "create", session, **values, mark=_own_mark(work, BEGUN))
+        work.query("create_marked" if marks else "create", session, **values, mark=work.context.claim.begun)
     try:
         yield quiet
         if marks:
             with work.context.writing() as session, quietly(work, session):
-                work.query("set_mark", session, place=place, mark=_own_mark(work, WHOLE))
+                work.query("set_mark", session, place=place, mark=work.context.claim.whole)
     except BaseException:
         with suppress(DatabaseError), work.context.writing() as session, quietly(work, session):
             _drop(work, session, place)
         raise
 
 
-def _mark(work: Work, place: str) -> str | None:
-    """What is noted of a database, nothing where that cannot be; None where there is no such database."""
+def _comment(work: Work, place: str) -> str | None:
+    """The comment of a database, empty on MySQL, which has none; None where there is no such database."""
     if work.context.database.product != "mariadb":
         return "" if work.query("there", place=place) else None
     return next((str(row["mark"]) for row in work.query("mark", place=place)), None)
-
-
-def _own_mark(work: Work, state: str) -> str:
-    return f"{state} {work.context.run_id}:{work.context.step_id}"
 
 
 @contextmanager

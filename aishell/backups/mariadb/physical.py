@@ -36,8 +36,8 @@ SERVER = "(the whole server)"
 LEVEL, THREADS = 3, 2
 #: Seconds that the copy may wait for a lock where the run sets no limit: meanwhile others wait for it.
 LOCK_WAIT = 30.0
-#: What a restored data directory has that tells which step has made it.
-MARK = "restored_by_aishell"
+#: The file of a restored data directory that holds the claim of the step that made it.
+CLAIMED = "restored_by_aishell"
 _BINLOG = re.compile(r"^binlog_pos = (.+)$", re.MULTILINE)
 #: Who runs a server that root may not run.
 ACCOUNTS = ("mysql", "nobody")
@@ -94,8 +94,8 @@ class MariadbBackup(Method):
         """Into a new folder, which a server of the same version can be started on."""
         if tables or until:
             raise BackupError("a physical backup of MariaDB is restored as a whole, as of its own time")
-        mark, into = f"{work.context.run_id}:{work.context.step_id}", _place(work, place)
-        if _is_made(into, mark):
+        claimed, into = f"{work.context.claim}\n", scratch_server.place_of(work, place, ACCOUNTS)
+        if _is_made(into, claimed):
             return  # by an earlier process of this step, which was killed before it could say so
         if into.is_symlink() or (into.exists() and (not into.is_dir() or any(into.iterdir()))):
             raise BackupError(f"{into} already exists", hint="name a folder that is not there")
@@ -104,7 +104,7 @@ class MariadbBackup(Method):
         prepared = Prepared(work)
         prepared.reach(chain)
         with writing(prepared.folder):
-            (prepared.folder / MARK).write_text(f"{mark}\n", encoding="utf-8")
+            (prepared.folder / CLAIMED).write_text(claimed, encoding="utf-8")
         prepared.move(into)
 
     def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
@@ -112,7 +112,7 @@ class MariadbBackup(Method):
         return ()
 
     def proves(self, work: Work, place: str) -> bool:
-        prove(work, place, _place(work, place))
+        prove(work, place, scratch_server.place_of(work, place, ACCOUNTS))
         return True
 
     def notes(self, place: str, manifest: BackupManifest) -> Sequence[str]:
@@ -194,26 +194,10 @@ class _Stream:
         return self.bytes
 
 
-def _is_scratch(place: str) -> bool:
-    """Whether a place is a name alone, of what is made for a test."""
-    return os.sep not in place
-
-
-def _place(work: Work, place: str) -> Path:
-    """Where to restore to. Raises BackupError for what is not an absolute path."""
-    if _is_scratch(place):
-        return scratch_server.data_of(work, place, scratch_server.account_of(ACCOUNTS))
-    if not Path(place).is_absolute():
-        raise BackupError(
-            f"{place!r} is not an absolute path", hint="name a folder that is not there, for a new data directory"
-        )
-    return Path(place)
-
-
-def _is_made(place: Path, mark: str) -> bool:
+def _is_made(place: Path, claimed: str) -> bool:
     """Whether this very step has made the data directory."""
     try:
-        return (place / MARK).read_text(encoding="utf-8") == f"{mark}\n"
+        return (place / CLAIMED).read_text(encoding="utf-8") == claimed
     except OSError:
         return False
 

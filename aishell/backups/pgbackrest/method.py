@@ -287,7 +287,7 @@ def _known(work: Work) -> Iterator[tuple[CatalogEntry, BackupManifest]]:
 def made(work: Work, kind: str) -> Written:
     """The set of this step, which an earlier process of it may have made before it was killed."""
     state = work.query("cluster")[0]
-    reach, step = _reach(work, state), f"{work.context.run_id}:{work.context.step_id}"
+    reach, step = _reach(work, state), str(work.context.claim)
     found = reach.read(work)[0].made_by(STEP, step)
     if found is None:
         _run(work, reach, kind, step, state)

@@ -18,6 +18,7 @@ from aishell.backups.postgresql.fingerprints import GRANTED, fingerprint, set_va
 from aishell.backups.postgresql.libpq import reached, use_programs
 from aishell.backups.store.backup_store import store_of
 from aishell.backups.store.manifest import BackupManifest, Fingerprint
+from aishell.claims import SCRATCH
 from aishell.clients.clients import Throttle, writing
 from aishell.databases.base import Session
 from aishell.databases.connections import Credentials
@@ -107,7 +108,7 @@ class PgDump(Method):
             pg_place.require_roles(work, details["roles"])
         first, last = lists(work, dump, tables)
         # A database that is not whole never has the name it is to get, whenever we are killed.
-        scratch = place if place.startswith(pg_place.SCRATCH) else f"{pg_place.SCRATCH}{work.context.run_id[:8]}_new"
+        scratch = place if place.startswith(SCRATCH) else f"{work.context.claim.scratch}_new"
         pg_place.drop(work, scratch)
         try:
             pg_place.create(work, scratch, details)

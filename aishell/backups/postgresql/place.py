@@ -9,16 +9,15 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.backups.create.making import Work
+from aishell.claims import SCRATCH
 from aishell.databases.base import Database
 from aishell.databases.connections import Credentials
 from aishell.databases.opening import open_beside
 from aishell.errors import BackupError
 from aishell.registry.render import render
 
-#: Only what begins like this is ever dropped.
-SCRATCH = "aishell_scratch_"
-#: The setting of a restored database that tells which step has made it.
-MARK = "aishell.restored_by"
+#: The setting of a restored database that holds the claim of the step that made it.
+CLAIMED = "aishell.restored_by"
 #: From this version on a session can be without event triggers: one at its login would else write into what is compared.
 _WITHOUT_SINCE, _WITHOUT = 17, "-c event_triggers=off"
 #: A locale's provider, as pg_database has it -> the block that makes a database of it, from version 15 on.
@@ -56,7 +55,7 @@ def is_made(work: Work, place: str) -> bool:
 
     Raises BackupError where a database of this name is there that it has not made.
     """
-    found = work.query("place_found", place=place, mark=f"{MARK}={_step(work)}")[0]
+    found = work.query("place_found", place=place, mark=f"{CLAIMED}={work.context.claim}")[0]
     if found["found"] and not found["ours"]:
         raise BackupError(f"the database {place!r} already exists", hint="name one that is not there")
     return bool(found["ours"])
@@ -120,7 +119,7 @@ def endow(work: Work, database: Database, place: str, itself: Mapping[str, Any])
 def rename(work: Work, scratch: str, place: str) -> None:
     """Give a database that is whole its name, and a mark by which `is_made` knows it."""
     with opened(work, scratch) as database:
-        _set(work, database, scratch=scratch, role=None, setting=MARK, value=_step(work))
+        _set(work, database, scratch=scratch, role=None, setting=CLAIMED, value=str(work.context.claim))
     _send(work, "rename", scratch=scratch, place=place)
 
 
@@ -138,10 +137,6 @@ def _set(work: Work, database: Database, *, role: str | None, **values: Any) -> 
         session.query(render(work.tool, blocks["chosen"], values, database))
         block = blocks["set_database" if role is None else "set_role"]
         session.execute(render(work.tool, block, {**values, "role": role}, database))
-
-
-def _step(work: Work) -> str:
-    return f"{work.context.run_id}:{work.context.step_id}"
 
 
 def _send(work: Work, block: str, **values: Any) -> None:

@@ -16,13 +16,14 @@ from aishell.backups.postgresql import wal
 from aishell.backups.postgresql.libpq import quoted, use_programs
 from aishell.backups.restore import scratch_server
 from aishell.backups.store.manifest import BackupManifest
+from aishell.claims import Claim
 from aishell.clients.clients import writing
 from aishell.errors import BackupError
 from aishell.folders import sync, sync_all
 from aishell.moments import given
 
 #: The settings that a server is given by statements, and what stands there before the step that has restored it.
-AUTO, MARK = "postgresql.auto.conf", "# by aishell "
+AUTO, CLAIMED = "postgresql.auto.conf", "# by aishell "
 BASE, MANIFEST, SPACES = "base", "backup_manifest", "pg_tblspc"
 #: What a restored server must not do: archive into the real repository, follow a primary, take changes from publishers; nor
 #: recover as a standby, which gives up where its settings (max_connections) are smaller than those of the source, which may lie
@@ -51,34 +52,18 @@ ACCOUNTS = ("postgres", "nobody")
 _TRUSTED = {"postgresql.conf": "", "pg_hba.conf": "local all all trust\n", "pg_ident.conf": ""}
 
 
-def is_scratch(place: str) -> bool:
-    """Whether a place is a name alone, of what is made for a test."""
-    return os.sep not in place
-
-
-def place_of(work: Work, place: str) -> Path:
-    """Where to restore to. Raises BackupError for what is not an absolute path."""
-    if is_scratch(place):
-        return data_of(work, place)
-    if not Path(place).is_absolute():
-        raise BackupError(
-            f"{place!r} is not an absolute path", hint="name a folder that is not there, for a new data directory"
-        )
-    return Path(place)
-
-
 @dataclass(frozen=True)
 class NewCluster:
-    """Its place, which step of which run makes it, and whether it is made to stay."""
+    """Its place, the claim of the step that makes it, and whether it is made to stay."""
 
     place: Path
-    mark: str
+    claim: Claim
     stays: bool
 
     @classmethod
     def of(cls, work: Work, named: str) -> NewCluster:
-        mark = f"{work.context.run_id}:{work.context.step_id}"
-        return cls(place_of(work, named), mark, not is_scratch(named))
+        place = scratch_server.place_of(work, named, ACCOUNTS)
+        return cls(place, work.context.claim, not scratch_server.is_scratch(named))
 
     @property
     def spaces(self) -> Path:
@@ -98,7 +83,7 @@ class NewCluster:
     def is_there(self) -> bool:
         """Whether this very step has made it, and was killed before it could say so. Raises BackupError for anything else."""
         try:
-            made = f"{MARK}{self.mark}\n" in (self.place / AUTO).read_text(encoding="utf-8")
+            made = f"{CLAIMED}{self.claim}\n" in (self.place / AUTO).read_text(encoding="utf-8")
         except OSError:
             made = False
         if made:
@@ -233,7 +218,7 @@ def configure(new: NewCluster, settings: Mapping[str, str], archive: bool) -> No
             (data / name).write_text(text, encoding="utf-8")
             (data / name).chmod(0o600)
     with (data / AUTO).open("a", encoding="utf-8") as file:
-        file.write(f"\n{MARK}{new.mark}\n# for the restore; take out what this server is to do again\n")
+        file.write(f"\n{CLAIMED}{new.claim}\n# for the restore; take out what this server is to do again\n")
         for name, value in settings.items():
             file.write(f"{name} = '{value}'\n")
     if archive:
@@ -260,18 +245,13 @@ def _own(parent: Path, *made: Path) -> None:
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
-def data_of(work: Work, place: str) -> Path:
-    """The data directory of a scratch server."""
-    return scratch_server.data_of(work, place, scratch_server.account_of(ACCOUNTS))
-
-
 def prove(work: Work, place: str) -> bool:
     """Start a server, wait until it has recovered as far as the backup goes, and let it read every table and index.
 
     Whether it did: that takes pg_amcheck, which there is from version 14 on. Raises BackupError where it does not come up, ends
     too early, or finds something damaged.
     """
-    data = data_of(work, place)
+    data = scratch_server.place_of(work, place, ACCOUNTS)
     entry = work.backup_store.catalog.find(work.params["backup_id"])
     chain = work.backup_store.chain(entry)
     with _running(work, place, data, chain[-1][1]) as control:

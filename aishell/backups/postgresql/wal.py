@@ -141,7 +141,7 @@ def received(
     are done.
     """
     with work.context.reading() as session:
-        marked = work.query("mark", session, marker=f"{work.context.run_id}:{work.context.step_id}")[0]
+        marked = work.query("mark", session, marker=str(work.context.claim))[0]
         switched = number_of(work.query("switch", session)[0]["lsn"])
     folder, first = work.folder / WAL, begin // size * size
     segments = Segments(timeline, first, -(-switched // size) * size, size)

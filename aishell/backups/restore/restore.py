@@ -106,7 +106,7 @@ def _came_back(work: Work, chain: Chain) -> int | None:
     does not come back as it was, or does not come back.
     """
     manifest = chain[-1][1]
-    method, place = method_of(manifest.method), f"aishell_scratch_{work.context.run_id[:8]}"
+    method, place = method_of(manifest.method), work.context.claim.scratch
     method.drop(work, place)  # what a killed attempt of this run left
     try:
         with opened(work.backup_store, work.folder, chain) as readable:

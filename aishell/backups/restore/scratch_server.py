@@ -21,8 +21,27 @@ from aishell.errors import BackupError
 LOOK = 0.1
 
 
-def data_of(work: Work, place: str, account: pwd.struct_passwd | None) -> Path:
-    """The data directory of a scratch server: beside the backups, or among temporary files if its account cannot get there."""
+def is_scratch(place: str) -> bool:
+    """Whether a place is a name alone: that of a scratch server, which goes again."""
+    return os.sep not in place
+
+
+def place_of(work: Work, place: str, accounts: Sequence[str]) -> Path:
+    """The data directory to restore into; root runs a scratch server as the first of `accounts` that exists.
+
+    Raises BackupError for a place that is neither a name alone nor an absolute path.
+    """
+    if is_scratch(place):
+        return _scratch_data(work, place, account_of(accounts))
+    if not Path(place).is_absolute():
+        raise BackupError(
+            f"{place!r} is not an absolute path", hint="name a folder that does not exist, for a new data directory"
+        )
+    return Path(place)
+
+
+def _scratch_data(work: Work, place: str, account: pwd.struct_passwd | None) -> Path:
+    """Beside the backups, or among temporary files if the account cannot get there."""
     root = work.backup_store.repository.root.resolve()
     if account is None or all(path.stat().st_mode & 0o001 for path in (root, *root.parents)):
         folder = root / f".{place}"

@@ -15,7 +15,7 @@ from aishell.backups.store.backup_store import store_of
 from aishell.backups.store.catalog import VERIFIED, CatalogEntry
 from aishell.backups.store.encryption import is_encrypted, opened
 from aishell.backups.store.manifest import BackupManifest
-from aishell.backups.store.repository import damages, misfits
+from aishell.backups.store.repository import WORK, damages, misfits
 from aishell.clients.clients import end_leftover, writing
 from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError, ParameterError
@@ -107,7 +107,7 @@ def validate(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[st
 @contextmanager
 def working(tool: Tool, params: Mapping[str, Any], context: Context) -> Iterator[Work]:
     """A folder for logs and processes, which goes at the end; that of a killed attempt goes before, with what still ran in it."""
-    folder = store_of(context).repository.root / f".work-{context.run_id[:8]}-{context.step_id}"
+    folder = store_of(context).repository.root / f"{WORK}{context.claim.ending}"
     end_leftover(folder)
     shutil.rmtree(folder, ignore_errors=True)
     with writing(folder):
