@@ -17,6 +17,7 @@ from aishell.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from aishell.agents.base import Agent, Draft, Option, Question, Surroundings
+    from aishell.codec import plain
     from aishell.databases.base import Session, Statement
     from aishell.errors import (
         AishellError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from aishell.execution.preview import Preview, StepPreview
     from aishell.models import (
         AgentConfig,
+        Decision,
         Estimate,
         Evidence,
         Finding,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         Inventory,
         LeftOut,
         Plan,
+        Reason,
         Risk,
         RunResult,
         RunState,
@@ -56,16 +59,15 @@ if TYPE_CHECKING:
         StepStatus,
         Table,
         Task,
-        plain,
+        Verdict,
     )
     from aishell.registry.tool import Tool
     from aishell.running.context import Context as ToolContext
     from aishell.safety.approval import Approve, Edit, Later, Reject, Request, Skip
     from aishell.safety.constraints import Constraint, Violation
     from aishell.safety.constraints import Context as ConstraintContext
-    from aishell.settings import Target
+    from aishell.settings.targets import Target
     from aishell.site import Site
-    from aishell.verdicts import Decision, Reason, Verdict
 
 #: Where each public name lives, as `module:names` below this package; `Own=Other` is published under the second name.
 _HOMES = (
@@ -75,15 +77,15 @@ _HOMES = (
     " SettingsError StateError StepError TargetBusyError TargetUnavailableError UnexpectedError UnknownNameError"
     " UntrustedError UsageError",
     "execution.preview: Preview StepPreview",
-    "models: AgentConfig Estimate Evidence Finding Index Inventory LeftOut Plan Risk RunResult RunState Sent Server Step"
-    " StepResult StepStatus Table Task plain",
+    "codec: plain",
+    "models: AgentConfig Decision Estimate Evidence Finding Index Inventory LeftOut Plan Reason Risk RunResult RunState Sent"
+    " Server Step StepResult StepStatus Table Task Verdict",
     "registry.tool: Tool",
     "running.context: Context=ToolContext",
     "safety.approval: Approve Edit Later Reject Request Skip",
     "safety.constraints: Constraint Context=ConstraintContext Violation",
-    "settings: Target",
+    "settings.targets: Target",
     "site: Site",
-    "verdicts: Decision Reason Verdict",
 )
 _WHERE = {
     name.rpartition("=")[2]: (module, name.partition("=")[0])

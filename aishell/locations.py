@@ -75,16 +75,3 @@ def _tools(own: Path) -> tuple[Path, ...]:
     if not own.is_dir() or own.resolve() == shipped.resolve():
         return (shipped,)
     return shipped, own
-
-
-#: A file as it stands: another one, or another content, has another stamp.
-Stamp = tuple[int, int, int, int, int]
-
-
-def stamp(path: Path) -> Stamp | None:
-    """The stamp of a file, None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

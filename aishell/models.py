@@ -1,19 +1,15 @@
-"""The values that flow through aishell. Frozen, without I/O; this module imports nothing of the package."""
+"""The values that flow through aishell. Frozen, without I/O; this module imports nothing of the package but the codec."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
-import math
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import PurePath
 from typing import Any
-from uuid import UUID
+from uuid import uuid4
+
+from aishell.codec import digest, plain
 
 Params = Mapping[str, Any]
 Row = dict[str, Any]
@@ -33,6 +29,20 @@ class Risk(StrEnum):
     @property
     def rank(self) -> int:
         return list(Risk).index(self)
+
+
+class Decision(StrEnum):
+    """What safety says of a step; a higher `rank` is stricter and wins."""
+
+    AUTO = "auto"
+    NOTIFY = "notify"
+    CONFIRM = "confirm"
+    REVIEW = "review"
+    DENY = "deny"
+
+    @property
+    def rank(self) -> int:
+        return list(Decision).index(self)
 
 
 class RunState(StrEnum):
@@ -500,6 +510,42 @@ class RunResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing a gate said, with the rule that made it say so."""
+
+    rule: str
+    text: str
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Earning:
+    """How far a step's tool has come on a target towards running unasked: a rule of the policy, and what is counted for it."""
+
+    after: int  # so many supervised runs are asked for
+    count: int
+    events: tuple[int, ...]  # of the audit log: what the count rests on, the newest last
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gates say of a step."""
+
+    risk_level: Risk
+    decision: Decision
+    safe: bool
+    reasons: tuple[Reason, ...] = ()
+    risks: tuple[str, ...] = ()
+    mitigations: tuple[str, ...] = ()
+    earned: Earning | None = None  # where a rule of `earned` fits and no more than its kind of confirmation is asked
+
+    @property
+    def requires_approval(self) -> bool:
+        return self.decision in (Decision.CONFIRM, Decision.REVIEW)
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """What a step that may change something is of, as the audit log tells it: supervised runs are counted by it.
 
@@ -534,47 +580,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
+def new_id() -> str:
+    """An id that nobody else has: 32 hexadecimal digits."""
+    return uuid4().hex
+
+
 def server_of(target: str) -> str:
     """The name of the whole server that a target's name says it is a database of; empty for a name without one."""
     return target.rpartition("/")[0]
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON types: dataclasses to dicts, tuples to lists, dates and times to ISO 8601, intervals to seconds, network
-    addresses to text, bytes to hex, NaN and infinity to null. Raises TypeError for what has no such form.
-    """
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, (str, PurePath, UUID)) or type(value).__module__ == "ipaddress":  # which takes time to import
-        return str(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (set, frozenset)):
-        return sorted(plain(item) for item in value)
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, Decimal):
-        if not value.is_finite():
-            return None
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, (datetime, date, time)):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value).hex()
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-def canonical(value: Any) -> str:
-    """The one JSON text of a value, for digests and the audit chain."""
-    return json.dumps(plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-
-def digest(value: Any) -> str:
-    """`sha256:` and the hash of the value's canonical JSON."""
-    return "sha256:" + hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()

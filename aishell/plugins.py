@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aishell.errors import AishellError, SettingsError
-from aishell.traces import unexpected
+from aishell.telemetry.tracebacks import unexpected
 from aishell.trust import Trust
 
 if TYPE_CHECKING:

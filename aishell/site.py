@@ -6,7 +6,6 @@ A dry run is the command that is run most: what it does not need is imported whe
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,7 @@ from aishell.agents import monitoring
 from aishell.agents.base import Onlooker, Surroundings
 from aishell.agents.configuration import configured
 from aishell.agents.loading import agent_types, load_agent
+from aishell.codec import canonical
 from aishell.databases.connections import parse_url, unavailable
 from aishell.databases.opening import open_database
 from aishell.databases.sameness import same_database
@@ -28,15 +28,17 @@ from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownName
 from aishell.execution.preview import Preview, as_result, preview
 from aishell.execution.rules import Rereading, Rules
 from aishell.execution.target_context import Job
-from aishell.models import SAFETY_LEVELS, AgentConfig, Left, Plan, RunResult, RunState, Task, canonical
+from aishell.files import stamp
+from aishell.models import SAFETY_LEVELS, AgentConfig, Left, Plan, RunResult, RunState, Task, new_id
 from aishell.registry.hooks import Hooks
 from aishell.registry.registry import Registry
 from aishell.safety import constraints
 from aishell.safety.locks import contradiction
 from aishell.safety.policy import tighter
-from aishell.settings import DEFAULT_POLICY, PRODUCTION, Target, check_environment, load_policy
+from aishell.settings.policy import DEFAULT_POLICY, load_policy
+from aishell.settings.targets import PRODUCTION, Target, check_environment
+from aishell.settings.whole_servers import named_in
 from aishell.site_files import SiteFiles
-from aishell.whole_servers import named_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,7 +164,7 @@ class Site(SiteFiles):
             raise self.servers.refusal(target)
         agent.check_inputs(task)
         own_paths = [self.places.config / "agents" / f"{name}.yaml" for name in (agent.type, *self._bound_by(agent))]
-        own_stamps = {path: locations.stamp(path) for path in own_paths}
+        own_stamps = {path: stamp(path) for path in own_paths}
         config, in_force, level = self.governing(agent, safety_level)
         warnings = monitoring.warnings(agent.type, config.monitoring, lambda: self.notifications.services)
         policy = self.policy
@@ -185,9 +187,7 @@ class Site(SiteFiles):
             for one in filter(None, (database, inspector)):
                 one.pools.breaker = self.breakers.of(target.name, one.credentials.connect_timeout)
         inputs = agent.completed(task.input_data, self.surroundings(target, config))
-        named = replace(
-            task, agent=agent.type, target=target.name, task_id=task.task_id or uuid.uuid4().hex, input_data=inputs
-        )
+        named = replace(task, agent=agent.type, target=target.name, task_id=task.task_id or new_id(), input_data=inputs)
         job = Job(
             autonomy=self.autonomy if policy.earned and self.state_path.exists() else None,
             task=named,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from aishell import locations
+from aishell.files import Stamp, stamp
 from aishell.plugins import use_extensions
 from aishell.trust import Trust, check_secret
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from aishell.backups.store.backup_store import BackupStore
     from aishell.notifying.rules import Notifications
     from aishell.scheduling.schedules import Schedules
-    from aishell.schema import Known
-    from aishell.settings import Earned, Policy, Settings, Target
-    from aishell.spans import Spans
+    from aishell.settings.policy import Earned, Policy
+    from aishell.settings.settings import Settings
+    from aishell.settings.targets import Target
+    from aishell.settings.validation import Known
     from aishell.state.approvals import Approvals
     from aishell.state.autonomy import Autonomy
     from aishell.state.backlog import Backlog
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from aishell.state.schedule_runs import ScheduleRuns
     from aishell.state.store import Store
     from aishell.state.workflow_runs import WorkflowRuns
+    from aishell.telemetry.spans import Spans
     from aishell.workflows.workflows import Workflow
 
 
@@ -40,7 +43,7 @@ class SiteFiles:
         self.places = places
         self.state_path = state or places.state
         self.trust = trust or Trust(once=True)
-        self.policy_stamp: locations.Stamp | None = None  # of the file that `policy` was read from
+        self.policy_stamp: Stamp | None = None  # of the file that `policy` was read from
         #: Called with the store before anything is written to it.
         self.at_opening: Callable[[Store], None] | None = None
         #: Hears of each event of the audit log; as `Store.hears`, which it becomes, given the store.
@@ -101,7 +104,7 @@ class SiteFiles:
     @cached_property
     def settings(self) -> Settings:
         from aishell.registry.registry import tool_names
-        from aishell.settings import load_settings
+        from aishell.settings.settings import load_settings
 
         self._check_files()
         settings = load_settings(self.places.config, {"tool": lambda: tool_names(self.places.tools)})
@@ -125,13 +128,13 @@ class SiteFiles:
     def _check_files(self) -> None:
         """Raises SettingsError for a file of the configuration that nothing reads."""
         from aishell.agents.loading import BUILT_IN, agent_types
-        from aishell.settings import check_files
+        from aishell.settings.files import check_files
 
         check_files(self.places.config, BUILT_IN, agent_types)
 
     def _check_hooks(self, settings: Settings) -> None:
         """Commands that are there and that nobody else can write; tools that take what they are given, and fit each target."""
-        from aishell.settings_hooks import Hook
+        from aishell.settings.hooks import Hook
 
         for hook in settings.hooks:
             if isinstance(hook, Hook) and hook.command:
@@ -158,16 +161,16 @@ class SiteFiles:
 
     @cached_property
     def policy(self) -> Policy:
-        from aishell.settings import load_policy
+        from aishell.settings.policy import load_policy
 
-        self.policy_stamp = locations.stamp(self.policy_path)
+        self.policy_stamp = stamp(self.policy_path)
         return load_policy(self.places.config, self.known, self.unearnable)
 
     @property
     def target_names(self) -> list[str]:
         """The targets that runs are on: of whole servers the databases that they had when they were last asked."""
+        from aishell.settings.whole_servers import name_of
         from aishell.state import servers
-        from aishell.whole_servers import name_of
 
         targets = self.settings.targets
         there = any(one.databases for one in targets.values()) and self.state_path.exists()
@@ -194,7 +197,7 @@ class SiteFiles:
     def known(self) -> Known:
         """What configuration can name, looked up when it does."""
         from aishell.registry.registry import tool_names
-        from aishell.settings_schemas import ENVIRONMENTS
+        from aishell.settings.schemas import ENVIRONMENTS
 
         def targets() -> Collection[Target]:
             return self.settings.targets.values()
@@ -308,12 +311,12 @@ class SiteFiles:
     @cached_property
     def spans(self) -> Spans:
         """What is traced of runs; sent at the latest when the site is closed. Raises SettingsError."""
-        from aishell.spans import Spans
+        from aishell.telemetry.spans import Spans
 
         tracing = self.settings.tracing
         if tracing is None:
             return Spans()
-        from aishell.tracing import Exported
+        from aishell.telemetry.otlp import Exported
 
         return Exported(tracing.address(), tracing.headers())
 

@@ -25,19 +25,20 @@ from aishell.models import (
     StepResult,
     Table,
     Task,
+    Verdict,
 )
 from aishell.planning.backlog import first
 from aishell.planning.estimates import remembered
 from aishell.planning.leaving_out import leave_out
-from aishell.verdicts import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from aishell.backups.store.backup_store import BackupStore
     from aishell.registry.tool import Tool
-    from aishell.schema import Fault
-    from aishell.settings import Settings, Target
+    from aishell.settings.settings import Settings
+    from aishell.settings.targets import Target
+    from aishell.settings.validation import Fault
 
 #: What every agent takes: what the failure of a step means for the run, other than the agent has it.
 COMMON_INPUTS: Mapping[str, Mapping[str, Any]] = {
@@ -122,7 +123,7 @@ class Agent(ABC):
     extends_command: ClassVar[str] = ""
     #: Categories of tools that it is the usual one to use.
     categories: ClassVar[frozenset[str]] = frozenset()
-    #: What `agents/<type>.yaml` may say beside what any agent may be told: the schema of each key (`aishell.schema`).
+    #: What `agents/<type>.yaml` may say beside what any agent may be told: the schema of each key (`settings.validation`).
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     #: Whether its inventory is to tell what killed runs have left.
     clears: ClassVar[bool] = False

@@ -10,8 +10,8 @@ from aishell.agents.loading import BUILT_IN, load_agent
 from aishell.commands import command
 from aishell.errors import UnknownNameError, UsageError
 from aishell.models import Task
-from aishell.schema import faults, wrong
-from aishell.yamlfile import Document
+from aishell.settings.validation import faults, wrong
+from aishell.settings.yamlfile import Document
 
 #: Agents whose work is about one backup, archive, run or tool that a person names: nobody does that every night.
 _BY_HAND = frozenset({"backup_restore", "archive_load", "undo", "one_tool"})

@@ -8,9 +8,9 @@ from typing import Any
 
 from aishell.agents.base import Agent
 from aishell.models import AgentConfig
-from aishell.schema import wrong
-from aishell.settings import checked, fields_of, placed, read
-from aishell.settings_schemas import AGENT, mapping
+from aishell.settings.files import checked, fields_of, placed, read
+from aishell.settings.schemas import AGENT, mapping
+from aishell.settings.validation import wrong
 
 
 def schema_of(agent: Agent) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aishell.agents.base import Agent
 from aishell.errors import UnknownNameError, UsageError
 from aishell.plugins import entry_points, load, refuse_taken
-from aishell.traces import unexpected
+from aishell.telemetry.tracebacks import unexpected
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

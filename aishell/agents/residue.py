@@ -7,22 +7,24 @@ from typing import Any, ClassVar
 
 from aishell.agents.base import Agent, Draft
 from aishell.agents.summary import left_over
+from aishell.codec import canonical
 from aishell.models import (
     AgentConfig,
+    Decision,
     Estimate,
     Evidence,
     Inventory,
+    Reason,
     Residue,
     Risk,
     Step,
     StepResult,
     StepStatus,
     Task,
-    canonical,
+    Verdict,
 )
 from aishell.planning.variables import escaped
 from aishell.reporting.residue import described
-from aishell.verdicts import Decision, Reason, Verdict
 
 #: Takes all files in one step: they are nothing that a statement names.
 FILES = "remove_leftovers"

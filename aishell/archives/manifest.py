@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from aishell.codec import pack, unpack
 from aishell.errors import ArchiveError
-from aishell.packing import pack, unpack
 
 #: What this one writes: version 1 for the rows of one table, which older ones read too; 2 where rows of others went with them.
 PLAIN, VERSION = 1, 2

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from aishell.archives.manifest import Chunk, Manifest, Piece, Relative
 from aishell.errors import ArchiveError
-from aishell.folders import folder_name, sync
+from aishell.files import folder_name, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

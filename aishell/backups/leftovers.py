@@ -25,7 +25,7 @@ from aishell.backups.store.repository import PARTIAL, TRASH, WORK, Repository, b
 from aishell.claims import run_of_scratch
 from aishell.clients.clients import end_leftover
 from aishell.errors import BackupError
-from aishell.folders import folder_name
+from aishell.files import folder_name
 from aishell.models import Residue
 from aishell.running.context import Context
 from aishell.state.fates import Fate, Fates, Told

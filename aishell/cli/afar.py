@@ -13,9 +13,9 @@ from types import UnionType
 from typing import Any
 from urllib.parse import quote
 
+from aishell.codec import plain
 from aishell.commands import command
 from aishell.errors import AishellError, UsageError
-from aishell.models import plain
 
 #: What a value of an answer has to be.
 Kind = type | UnionType

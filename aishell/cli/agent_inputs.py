@@ -95,7 +95,7 @@ _TYPES: Mapping[Any, Any] = {
 
 def condition(text: str) -> dict[str, Any]:
     """`level=debug` as a filter; `column=null` is `is null`. Raises UsageError for a text without an operator."""
-    from aishell.yamlfile import parse
+    from aishell.settings.yamlfile import parse
 
     places = [(text.index(sign), -len(sign), sign) for sign in _SIGNS if sign in text]
     if not places or min(places)[0] == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.engines import profile
 from aishell.errors import UsageError
+from aishell.models import new_id
 
 if TYPE_CHECKING:
     from aishell.backups.store.catalog import CatalogEntry
@@ -103,7 +103,7 @@ def _remove(site: Site, going: Sequence[CatalogEntry], rules: RetentionRules, *,
     def told(entry: CatalogEntry) -> None:
         site.runs.event("backup_removed", {"backup_id": entry.backup_id, "path": entry.path, "by": who()})
 
-    shown, removed, mark = {entry.backup_id for entry in going}, [], uuid.uuid4().hex
+    shown, removed, mark = {entry.backup_id for entry in going}, [], new_id()
     folder = site.run_lock(mark).parent
     for target in dict.fromkeys(entry.target for entry in going):
         files = {

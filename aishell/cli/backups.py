@@ -66,7 +66,7 @@ def list_(ctx: click.Context, /, target: str | None, output: str) -> None:
 
 def _tell_of_folder(site: Site, target: str | None) -> bool:
     """What the folder of backups holds beside those that are listed; whether something in it is damaged."""
-    from aishell.folders import folder_name
+    from aishell.files import folder_name
     from aishell.reporting.units import printable
 
     known = {entry.backup_id: entry for entry in site.backup_store.entries()}

@@ -70,7 +70,7 @@ def _known(error: BaseException) -> AishellError:
         return error
     if isinstance(error, click.ClickException):
         return UsageError(error.format_message())
-    from aishell.traces import unexpected
+    from aishell.telemetry.tracebacks import unexpected
 
     return unexpected(error)
 

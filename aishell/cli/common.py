@@ -234,7 +234,7 @@ def parse_inputs(pairs: tuple[str, ...]) -> dict[str, Any]:
 
 def assigned(option: str, pairs: tuple[str, ...]) -> dict[str, Any]:
     """The same of another option."""
-    from aishell.yamlfile import parse
+    from aishell.settings.yamlfile import parse
 
     found = {}
     for pair in pairs:

@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from aishell.cli.streams import passing
-from aishell.models import Sent, plain
+from aishell.codec import plain
+from aishell.models import Sent
 from aishell.reporting.units import printable, visible_json
 
 if TYPE_CHECKING:

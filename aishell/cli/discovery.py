@@ -11,9 +11,10 @@ import click
 
 from aishell.cli.common import chosen_targets, on_each, open_site
 from aishell.cli.console import console
+from aishell.codec import plain
 from aishell.commands import on
 from aishell.errors import AishellError, UsageError
-from aishell.models import Task, plain
+from aishell.models import Task
 from aishell.reporting.units import printable, size
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from aishell.errors import AishellError, SettingsError, UsageError
 if TYPE_CHECKING:
     from aishell.execution.target_context import Job
     from aishell.models import Finding
-    from aishell.settings import Target
+    from aishell.settings.targets import Target
     from aishell.site import Site
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
@@ -310,7 +310,7 @@ def _chosen(site: Site, wanted: str | None) -> Target | None:
     Of a broken configuration nobody knows which target a URL leads to: its database is looked at all the same.
     """
     from aishell.databases.urls import read_url
-    from aishell.settings import PRODUCTION, Target
+    from aishell.settings.targets import PRODUCTION, Target
 
     try:
         if wanted is not None:

@@ -11,10 +11,10 @@ from aishell.errors import DeniedError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from aishell.backups.store.catalog import CatalogEntry
+    from aishell.models import Verdict
     from aishell.services.offline_backups import Keeper
-    from aishell.settings import Target
+    from aishell.settings.targets import Target
     from aishell.site import Site
-    from aishell.verdicts import Verdict
 
 
 def keeper(site: Site) -> Keeper:
@@ -23,7 +23,7 @@ def keeper(site: Site) -> Keeper:
     from aishell.agents.configuration import configured
     from aishell.safety.policy import tighter
     from aishell.services.offline_backups import Keeper
-    from aishell.settings import Target
+    from aishell.settings.targets import Target
 
     def known(name: str) -> Target:
         try:
@@ -51,9 +51,9 @@ def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bo
     Raises DeniedError for what policy refuses, UsageError when there is no one to ask.
     """
     from aishell.cli.asking import ask, confirm
+    from aishell.models import Decision
     from aishell.reporting.units import printable
     from aishell.safety.gates import preapproved
-    from aishell.verdicts import Decision
 
     facts = {
         f"{reason.text} ({reason.rule})": reason.decision

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aishell.models import plain
+from aishell.codec import plain
 from aishell.reporting.units import printable
 
 if TYPE_CHECKING:

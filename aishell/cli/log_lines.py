@@ -21,14 +21,13 @@ from structlog.stdlib import ProcessorFormatter
 
 from aishell.cli.streams import Notices, say
 from aishell.databases.urls import without_urls
-from aishell.details import LOGGER
-from aishell.doing import now_doing
 from aishell.errors import AishellError, SettingsError
 from aishell.models import now
 from aishell.state.audit import redact
 from aishell.state.connection import Told
 from aishell.state.store import Store
 from aishell.state.whereabouts import Whereabouts
+from aishell.telemetry.logs import LOGGER, current_context
 
 OURS = "aishell"
 #: What is no failure and no warning is `info`.
@@ -143,7 +142,7 @@ def _foreign(_: Any, __: str, told: structlog.typing.EventDict) -> structlog.typ
 def _placed(_: Any, __: str, told: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """When, where, and in which run: of what has no event of its own, as far as the thread knows."""
     told.setdefault("at", now())
-    return {**now_doing(), **told, "host": socket.gethostname(), "pid": os.getpid()}
+    return {**current_context(), **told, "host": socket.gethostname(), "pid": os.getpid()}
 
 
 def _clean(_: Any, __: str, told: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aishell.cli.log_lines import LogLines
-    from aishell.settings import Logging
+    from aishell.settings.settings import Logging
     from aishell.site_files import SiteFiles
 
 #: What begins the names of environment variables that go before `logging:`.
@@ -75,8 +75,8 @@ def _chosen(config: Path, given: Mapping[str, str | None]) -> Logging | None:
         return None
     from dataclasses import replace
 
-    from aishell.settings import load_logging
-    from aishell.settings_schemas import LOG_FORMATS, LOG_LEVELS
+    from aishell.settings.schemas import LOG_FORMATS, LOG_LEVELS
+    from aishell.settings.settings import load_logging
 
     for name, known in (("format", LOG_FORMATS), ("level", LOG_LEVELS)):
         _check(name, named[name], known)

@@ -14,11 +14,11 @@ from aishell.models import SAFETY_LEVELS
 
 if TYPE_CHECKING:
     from aishell.agents.base import Agent
+    from aishell.models import Decision, Earning, Reason
     from aishell.registry.tool import Tool
     from aishell.safety.constraints import Constraint
-    from aishell.settings import Target
+    from aishell.settings.targets import Target
     from aishell.site import Site
-    from aishell.verdicts import Decision, Earning, Reason
 
 
 @click.group(cls=LazyGroup)

@@ -11,13 +11,12 @@ from aishell.cli import left_out
 from aishell.cli.console import sql_lines
 from aishell.cli.styled import Console
 from aishell.execution.preview import Preview, StepPreview
-from aishell.models import Evidence, Sent, Step
+from aishell.models import Decision, Evidence, Sent, Step
 from aishell.planning.estimates import total
 from aishell.planning.variables import worded
 from aishell.registry.tool import Tool
 from aishell.reporting.units import about, printable, size
 from aishell.safety.autonomy import RULE
-from aishell.verdicts import Decision
 
 #: Above this many steps the preview is a summary; `--verbose` shows all.
 SUMMARISE_ABOVE = 30

@@ -11,8 +11,9 @@ from rich.text import Text
 from aishell.cli.asking import ask, meant
 from aishell.cli.console import sql_lines
 from aishell.cli.styled import Console
+from aishell.codec import plain
 from aishell.errors import AishellError
-from aishell.models import Sent, plain
+from aishell.models import Sent
 from aishell.moments import at
 from aishell.reporting import asked as words
 from aishell.reporting.units import about, exact, printable, size
@@ -101,7 +102,7 @@ class Prompt:
 
     def _edited(self, request: Request) -> Answer | None:
         """New parameters, one by one; an empty line keeps the old value."""
-        from aishell.yamlfile import parse
+        from aishell.settings.yamlfile import parse
 
         params: dict[str, Any] = dict(request.params)
         offered = [name for name in params if request.tool.parameters[name].editable]

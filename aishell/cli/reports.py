@@ -10,7 +10,7 @@ import click
 
 from aishell.cli.streams import say, say_lines
 from aishell.errors import UsageError
-from aishell.folders import write_whole
+from aishell.files import write_whole
 
 if TYPE_CHECKING:
     from aishell.reporting.page import Page

@@ -250,8 +250,8 @@ def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
     Previews and asks like `run`. `aishell tools show` and the preview of the run say what can be undone.
     """
     from aishell.cli.run import run_all
+    from aishell.codec import plain
     from aishell.execution.rollback import archives, way_back
-    from aishell.models import plain
     from aishell.registry.header import read_tool
     from aishell.state.plans import load_plan
     from aishell.state.transitions import RESUMABLE

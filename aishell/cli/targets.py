@@ -10,16 +10,16 @@ import click
 from aishell.cli.common import OUTPUT, open_files, open_site
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
+from aishell.codec import plain
 from aishell.commands import command
 from aishell.errors import AishellError, DatabaseError, UnknownNameError, UsageError
-from aishell.models import plain
 from aishell.moments import at
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from aishell.reporting.health import Health
-    from aishell.settings import Target
+    from aishell.settings.targets import Target
     from aishell.site import Site
     from aishell.state.breakers import Breaker
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import AishellError, StateError, UsageError, worst
-from aishell.models import SAFETY_LEVELS
+from aishell.models import SAFETY_LEVELS, new_id
 from aishell.planning.variables import worded
 from aishell.reporting.units import printable
 
@@ -81,7 +80,7 @@ def workflow(
     placed = _placed(site, chosen, _targets(site, options))
     if dry_run:
         ctx.exit(_preview(site, chosen, placed, options))
-    workflow_id = uuid.uuid4().hex
+    workflow_id = new_id()
     kept = {key: options[key] for key in ("yes", "jobs", "safety_level") if options[key]}
     until = _until(chosen, options)
     with notifying(site):  # configured wrongly, nothing is begun

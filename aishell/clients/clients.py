@@ -18,12 +18,12 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, Any
 
-from aishell.details import detail, warned
 from aishell.engines import profile
 from aishell.errors import BackupError, DatabaseError, NotAtHandError
 from aishell.registry.programs import CLIENTS, arguments, environment
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
+from aishell.telemetry.logs import log_detail, log_warning
 
 #: What is kept of a program's messages for people; all of them are in its log file.
 TAIL_BYTES = 10_000
@@ -142,7 +142,7 @@ class Clients:
                 (self.work / PROCESS).unlink(missing_ok=True)
         tail = self._tail(log, begun)
         seconds = round(time.monotonic() - started, 3)
-        ended = warned if process.returncode else detail
+        ended = log_warning if process.returncode else log_detail
         ended("program_ended", program=Path(words[0]).name, exit_code=process.returncode, seconds=seconds)
         if self.context.cancelled():
             raise DatabaseError(f"{words[0]} was ended", kind="cancelled")

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from aishell.commands import command, on
 from aishell.databases.remedies import remedy
 from aishell.databases.urls import HIDDEN, URL, read_url
-from aishell.details import detail, warned
 from aishell.errors import BreakerOpenError, DatabaseError, NotTriedError, TargetUnavailableError, UsageError
+from aishell.telemetry.logs import log_detail, log_warning
 
 #: Seconds, from the first packet to the session, where the URL has no connect_timeout.
 CONNECT_TIMEOUT = 10
@@ -105,9 +105,9 @@ class Pools:
             made = self._connect(options)
         except DatabaseError as error:
             seconds = round(time.monotonic() - begun, 3)
-            warned("connection_failed", to=self._where, seconds=seconds, kind=error.kind, code=error.code)
+            log_warning("connection_failed", to=self._where, seconds=seconds, kind=error.kind, code=error.code)
             raise
-        detail("connection_opened", to=self._where, seconds=round(time.monotonic() - begun, 3))
+        log_detail("connection_opened", to=self._where, seconds=round(time.monotonic() - begun, 3))
         return made
 
     def _made(self, options: Any) -> Any:
@@ -131,7 +131,7 @@ class Pools:
             for pool in self._pools.values():
                 pool.dispose()
             if self._pools:
-                detail("connections_closed", to=self._where)
+                log_detail("connections_closed", to=self._where)
             self._pools.clear()
 
 

@@ -26,7 +26,7 @@ from aishell.databases.connections import Credentials
 from aishell.databases.sqlite_guard import held, hold
 from aishell.errors import DatabaseError, TargetUnavailableError
 from aishell.models import Row
-from aishell.pool import Lent, Pool
+from aishell.sqlite_pool import Lent, Pool
 
 #: Virtual machine steps between two looks at the clock: about a millisecond.
 PROGRESS_STEPS = 100_000

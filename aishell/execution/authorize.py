@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from aishell.codec import canonical, plain
 from aishell.commands import command
 from aishell.errors import DatabaseError, OutgrownError, StateError, StepError, WaitingError
 from aishell.execution import hooking
@@ -17,7 +18,7 @@ from aishell.execution.earning import lost
 from aishell.execution.preview import foreseen
 from aishell.execution.run import Run
 from aishell.execution.target_context import table_of
-from aishell.models import Cause, Risk, Row, Step, StepStatus, canonical, plain
+from aishell.models import Cause, Decision, Risk, Row, Step, StepStatus, Verdict
 from aishell.planning.variables import named_tables
 from aishell.registry.tool import Tool
 from aishell.running import dispatch
@@ -28,7 +29,6 @@ from aishell.safety.gates import preapproved, standing_for
 from aishell.state.calls import within_a_minute
 from aishell.state.connection import Record
 from aishell.state.runs import requesters, who
-from aishell.verdicts import Decision, Verdict
 
 #: Replicas and load are waited for this long before the step is put off; seconds.
 WAIT_FOR_CALM, CALM_POLL = 120.0, 5.0

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from aishell.codec import plain
 from aishell.commands import command
 from aishell.databases.base import TargetLock
-from aishell.doing import doing
 from aishell.errors import AishellError, HookError, InterruptedRunError, OutgrownError, StateError
 from aishell.execution import hooking, recovery, rollback
 from aishell.execution.authorize import refusal
@@ -25,14 +24,15 @@ from aishell.execution.result import concluded
 from aishell.execution.run import Observer, Options, Run, Silent
 from aishell.execution.target_context import Job
 from aishell.execution.tracing import tracing
-from aishell.models import Plan, RunResult, RunState, StepResult, StepStatus, plain
+from aishell.models import Plan, RunResult, RunState, StepResult, StepStatus, new_id
 from aishell.safety.approval import Approver, Standing
-from aishell.settings_schemas import ON_ERROR
+from aishell.settings.schemas import ON_ERROR
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.runs import requesters, who
 from aishell.state.transitions import check_transition
-from aishell.traces import unexpected
+from aishell.telemetry.logs import log_context
+from aishell.telemetry.tracebacks import unexpected
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Driver:
 
         `run_id`: one that was chosen before. There is one run of an id, whoever tries.
         """
-        job, plan, run_id = planned.job, planned.plan, run_id or uuid.uuid4().hex
+        job, plan, run_id = planned.job, planned.plan, run_id or new_id()
         self.site.holds.refuse(job.target.name)
         with holding(job, run_id, self.site.locks) as lock:
-            owner = uuid.uuid4().hex
+            owner = new_id()
             texts = {tool.source: tool.text for tool in {item.tool.name: item.tool for item in planned.steps}.values()}
             request: dict[str, Any] = {
                 "engine": job.database.engine,
@@ -104,7 +104,7 @@ class Driver:
         if state is RunState.FAILED:
             self._refuse_rolled_back(row, plan)
         with holding(job, row.id, self.site.locks) as lock:
-            owner = uuid.uuid4().hex
+            owner = new_id()
             self._look_at_the_log()
             self.site.runs.claim(row.id, owner)
             run = self._run(row.id, owner, job, plan, self.yes or bool(request.get("yes")))
@@ -128,7 +128,7 @@ class Driver:
         """Drive a run to its end; what nobody foresaw ends it as failed, and it can be resumed."""
         try:
             with (
-                doing(run_id=run.id, agent=run.job.agent.type, target=run.job.target.name),
+                log_context(run_id=run.id, agent=run.job.agent.type, target=run.job.target.name),
                 tracing(run, resumed=resumed) as span,
             ):
                 outcome = self._allowed(run) or Orchestrator(run, lock, self.approve or run.ask, earlier()).walk()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from aishell.codec import plain
 from aishell.errors import StepError
-from aishell.models import Step, StepStatus, Subject, plain
+from aishell.models import Earning, Step, StepStatus, Subject
 from aishell.registry.tool import Tool
 from aishell.safety import autonomy
-from aishell.verdicts import Earning
 
 if TYPE_CHECKING:
     from aishell.execution.run import Run

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from aishell.codec import canonical, pack, plain, unpack
 from aishell.databases.base import Session, Statement
 from aishell.errors import AishellError, DatabaseError, StepError, UnexpectedError
 from aishell.execution import denied, earning, hooking, nights
@@ -20,8 +21,7 @@ from aishell.execution.costs import cost_of
 from aishell.execution.progress import watched
 from aishell.execution.retry import retrying
 from aishell.execution.run import NoOutputError, Run
-from aishell.models import Cause, Row, Shift, Step, StepResult, StepStatus, canonical, now, plain
-from aishell.packing import pack, unpack
+from aishell.models import Cause, Row, Shift, Step, StepResult, StepStatus, now
 from aishell.planning import backlog, conditions
 from aishell.planning.variables import resolve
 from aishell.registry.hooks import Call
@@ -35,7 +35,7 @@ from aishell.safety.locks import lock_of, wait_of
 from aishell.state import audit, calls
 from aishell.state.connection import Connection
 from aishell.state.history import size
-from aishell.traces import unexpected
+from aishell.telemetry.tracebacks import unexpected
 
 #: Seconds between two looks at replicas and load while batches go by.
 CALM_CHECK = 1.0

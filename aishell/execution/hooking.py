@@ -12,8 +12,8 @@ from aishell.errors import HookError, InterruptedRunError, StateError
 from aishell.execution.run import Run
 from aishell.interrupts import noticing
 from aishell.models import Step, StepResult, StepStatus
-from aishell.settings_hooks import Hook
-from aishell.settings_schemas import ON_ERROR
+from aishell.settings.hooks import Hook
+from aishell.settings.schemas import ON_ERROR
 
 if TYPE_CHECKING:
     from aishell.registry.hook_programs import Ended

@@ -14,21 +14,22 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
+from aishell.codec import plain
 from aishell.databases.base import TargetLock
-from aishell.doing import doing
 from aishell.engines import profile
 from aishell.errors import AishellError, DatabaseError, HeldError, HookError, InterruptedRunError, WaitingError
 from aishell.execution import hooking, rollback
 from aishell.execution.closing import CLOSED
 from aishell.execution.executor import Earlier, InterruptedStepError, execute, skipped
 from aishell.execution.run import Run
-from aishell.models import Cause, Step, StepResult, StepStatus, plain
+from aishell.models import Cause, Step, StepResult, StepStatus
 from aishell.planning.hooking import due
 from aishell.planning.variables import named_tables
 from aishell.reporting.units import about, duration
 from aishell.safety.approval import Answer, Approver, Later, Request
-from aishell.spans import Value
-from aishell.traces import unexpected
+from aishell.telemetry.logs import log_context
+from aishell.telemetry.spans import Value
+from aishell.telemetry.tracebacks import unexpected
 
 Key = tuple[str, str]
 EVERYTHING: Key = ("*", "*")
@@ -140,7 +141,7 @@ class Orchestrator:
                 "aishell.tool": step.tool,
             }
             with (
-                doing(step_id=step.id, tool=step.tool),
+                log_context(step_id=step.id, tool=step.tool),
                 self.run.spans.step(step.tool, self.run.marker(step), facts) as span,
             ):
                 result = execute(self.run, step, self.earlier.get(step.id))

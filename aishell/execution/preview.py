@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aishell.execution.inspection import inspect
 from aishell.execution.target_context import INSPECTION, Job, as_sent
-from aishell.models import History, Inventory, Left, Plan, Row, RunResult, RunState, Sent, Step, Table
+from aishell.models import History, Inventory, Left, Plan, Row, RunResult, RunState, Sent, Step, Table, Verdict
 from aishell.planning import checks
 from aishell.planning.estimates import remembered, total
 from aishell.planning.hooking import on_errors, with_hooks
@@ -19,9 +19,8 @@ from aishell.registry.foreseen import foreseen as partly
 from aishell.registry.tool import FROZEN, Tool
 from aishell.running.context import label_of
 from aishell.running.undoing import sorted_out, told
-from aishell.settings_hooks import Hook
-from aishell.settings_schemas import ON_ERROR
-from aishell.verdicts import Verdict
+from aishell.settings.hooks import Hook
+from aishell.settings.schemas import ON_ERROR
 
 if TYPE_CHECKING:
     from aishell.execution.proposing import Proposer

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from aishell.codec import plain, unpack
 from aishell.execution import rollback
 from aishell.execution.executor import Earlier, record
 from aishell.execution.run import Run
-from aishell.models import Cause, Plan, Row, StepResult, StepStatus, plain
-from aishell.packing import unpack
+from aishell.models import Cause, Plan, Row, StepResult, StepStatus
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.running.batch_checkpoint import BatchCheckpoint

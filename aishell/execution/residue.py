@@ -12,10 +12,10 @@ from aishell.backups.leftovers import fates_of, leftovers
 from aishell.backups.store.backup_store import BackupStore
 from aishell.backups.store.manifest import BackupManifest
 from aishell.claims import Claim, run_of_scratch
+from aishell.codec import unpack
 from aishell.commands import command
 from aishell.execution.target_context import INSPECTION, Job
 from aishell.models import Residue, Row, RunState
-from aishell.packing import unpack
 from aishell.running import dispatch
 from aishell.running.context import Context
 from aishell.state.fates import Fate, Fates, Told

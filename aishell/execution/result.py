@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from aishell.codec import plain
 from aishell.commands import command
 from aishell.errors import AishellError, StateError
 from aishell.execution import hooking, nights, rollback
 from aishell.execution.nights import deferred
 from aishell.interrupts import uninterrupted
-from aishell.models import Cause, Plan, RunResult, RunState, StepResult, StepStatus, plain
+from aishell.models import Cause, Plan, RunResult, RunState, StepResult, StepStatus
 from aishell.planning.hooking import due, still_to_run, worth_telling
-from aishell.settings_schemas import ON_ERROR
+from aishell.settings.schemas import ON_ERROR
 
 if TYPE_CHECKING:
     from aishell.execution.orchestrator import Outcome

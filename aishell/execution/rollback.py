@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from aishell.codec import unpack
 from aishell.models import Cause, Plan, Step, StepResult, StepStatus
-from aishell.packing import unpack
 from aishell.planning.undoing import afterwards
 from aishell.registry.tool import UNDO, Tool
 from aishell.registry.undo import undoing

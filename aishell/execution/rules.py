@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aishell.locations import Stamp, stamp
+from aishell.files import Stamp, stamp
 from aishell.safety.constraints import Constraint
-from aishell.settings import Policy
+from aishell.settings.policy import Policy
 
 
 @dataclass(frozen=True)

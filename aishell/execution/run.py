@@ -11,19 +11,20 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from aishell.codec import digest
 from aishell.databases.base import Session
 from aishell.errors import AishellError, StepError
 from aishell.execution.target_context import Job
-from aishell.models import Plan, RunState, Step, StepResult, digest
+from aishell.models import Plan, RunState, Step, StepResult
 from aishell.planning.backlog import called_for, work_of
 from aishell.planning.graph import Graph
 from aishell.planning.variables import Reference, walk
 from aishell.safety.approval import Answer, Approve, Later, Request, Standing
-from aishell.spans import Spans
 from aishell.state.approvals import Approvals
 from aishell.state.backlog import Facts
 from aishell.state.runs import Runs
-from aishell.traces import unexpected
+from aishell.telemetry.spans import Spans
+from aishell.telemetry.tracebacks import unexpected
 
 if TYPE_CHECKING:
     from aishell.state.headway import Headway

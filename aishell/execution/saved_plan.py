@@ -10,7 +10,7 @@ from typing import Any
 from aishell.errors import OutgrownError, UsageError
 from aishell.execution.preview import Preview, present
 from aishell.execution.target_context import Job, table_of
-from aishell.folders import write_whole
+from aishell.files import write_whole
 from aishell.models import Inventory, Plan, Row, Server, now
 from aishell.planning.variables import named_tables, references, resolve
 from aishell.safety.approval import GROWTH_TOLERANCE

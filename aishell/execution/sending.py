@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from aishell.codec import plain
 from aishell.databases.base import Session, Statement
-from aishell.models import plain
 
 #: An audit event: its type, and what it tells.
 Event = tuple[str, Mapping[str, Any]]

@@ -11,10 +11,10 @@ from aishell.databases.urls import read_url
 from aishell.engines import profile
 from aishell.errors import AishellError, DatabaseError, UsageError
 from aishell.execution.target_context import Job
-from aishell.settings import Target
+from aishell.settings.targets import Target
+from aishell.settings.whole_servers import files_in, named_in
 from aishell.site_files import SiteFiles
 from aishell.state import servers
-from aishell.whole_servers import files_in, named_in
 
 
 class Servers:

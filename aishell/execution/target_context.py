@@ -20,7 +20,21 @@ from aishell.errors import PlanError, UnknownNameError, UsageError
 from aishell.execution.rules import Rereading, Rules
 from aishell.execution.sending import Sending
 from aishell.interrupts import uninterrupted
-from aishell.models import AgentConfig, Risk, Row, Sent, Server, Step, Subject, Table, Tally, Task
+from aishell.models import (
+    AgentConfig,
+    Decision,
+    Reason,
+    Risk,
+    Row,
+    Sent,
+    Server,
+    Step,
+    Subject,
+    Table,
+    Tally,
+    Task,
+    Verdict,
+)
 from aishell.plugins import load
 from aishell.registry.hooks import Hooks
 from aishell.registry.moved import current
@@ -32,8 +46,8 @@ from aishell.running.context import Context as Reading
 from aishell.safety import autonomy, gates
 from aishell.safety.constraints import Constraint, Context
 from aishell.safety.locks import locks_elsewhere, wait_of
-from aishell.settings import Policy, Target
-from aishell.verdicts import Decision, Reason, Verdict
+from aishell.settings.policy import Policy
+from aishell.settings.targets import Target
 
 if TYPE_CHECKING:
     from aishell.state.autonomy import Autonomy

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from aishell.engines import profile
 from aishell.execution.run import Run
 from aishell.execution.target_context import Job
-from aishell.spans import Span, Value
+from aishell.telemetry.spans import Span, Value
 
 
 @contextmanager

@@ -20,10 +20,10 @@ from aishell.notifying.conditions import RUN, SCHEDULE, SITE, TARGET, Condition
 from aishell.notifying.digests import Digest
 from aishell.notifying.events import CRITICAL, EVENTS, WARNING, reaches
 from aishell.scheduling.times import Window, seconds
-from aishell.schema import Known, wrong
-from aishell.settings import checked, read
-from aishell.settings_schemas import NOTIFICATIONS
-from aishell.yamlfile import Document
+from aishell.settings.files import checked, read
+from aishell.settings.schemas import NOTIFICATIONS
+from aishell.settings.validation import Known, wrong
+from aishell.settings.yamlfile import Document
 
 FILE = "notifications.yaml"
 _UTC = ZoneInfo("UTC")

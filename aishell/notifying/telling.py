@@ -29,7 +29,7 @@ from aishell.state.digests import Digests
 from aishell.state.measures import measure
 from aishell.state.outbox import DIGEST, HEARTBEAT, Outbox
 from aishell.state.readings import checks
-from aishell.traces import unexpected
+from aishell.telemetry.tracebacks import unexpected
 
 Said = Callable[[str], None]
 #: The metrics of backups, and whether they are about verified ones.

@@ -10,7 +10,7 @@ from aishell.models import AgentConfig, Cause, Plan, Step, StepResult, StepStatu
 from aishell.planning.checks import check_alone
 from aishell.planning.graph import Graph
 from aishell.registry.tool import Tool
-from aishell.settings_hooks import Hook
+from aishell.settings.hooks import Hook
 
 
 def check_hook(hook: Hook, variants: Sequence[Tool], engines: Mapping[str, str]) -> None:

@@ -28,8 +28,8 @@ from aishell.registry.tool import (
 )
 from aishell.registry.undo import read_undo
 from aishell.registry.ways import FORMS, unknown
-from aishell.schema import faults
-from aishell.yamlfile import Document, parse
+from aishell.settings.validation import faults
+from aishell.settings.yamlfile import Document, parse
 
 _BLOCK = re.compile(r"^-- ([a-z_]+):[ \t]*(.*)$", re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""The keys of a tool file, as a schema (`aishell.schema`). Every number has a minimum and a maximum."""
+"""The keys of a tool file, as a schema (`aishell.settings.validation`). Every number has a minimum and a maximum."""
 
 from __future__ import annotations
 

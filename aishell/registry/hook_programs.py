@@ -21,7 +21,7 @@ from typing import IO, Any
 from aishell.errors import AishellError, SettingsError
 from aishell.plugins import load
 from aishell.registry.programs import environment
-from aishell.settings_hooks import Hook
+from aishell.settings.hooks import Hook
 from aishell.trust import Trust
 
 #: Seconds between two looks at the limit and at what may stop it.

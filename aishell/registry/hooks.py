@@ -14,9 +14,9 @@ from typing import Any
 
 from aishell.errors import SettingsError, UnexpectedError
 from aishell.plugins import entry_points, load
-from aishell.settings import Target
-from aishell.settings_hooks import Hook
-from aishell.traces import unexpected
+from aishell.settings.hooks import Hook
+from aishell.settings.targets import Target
+from aishell.telemetry.tracebacks import unexpected
 from aishell.trust import Trust
 
 

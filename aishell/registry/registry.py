@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from threading import RLock
 
-from aishell.details import detail
 from aishell.errors import PlanError, ToolFileError, UnknownNameError, UsageError
 from aishell.models import Risk, Server
 from aishell.registry.clauses import ENGINES
@@ -23,6 +22,7 @@ from aishell.registry.header import read_tool, read_tools
 from aishell.registry.tool import UNDO, Tool
 from aishell.registry.undo import undoing
 from aishell.registry.wall import Wall, require_reading, wall_of
+from aishell.telemetry.logs import log_detail
 
 LockCheck = Callable[[Tool], str | None]
 
@@ -154,7 +154,7 @@ class Registry:
         if (tool := self._found(name, server)) is not None:
             if len(self._of(name, server)) > 1:
                 servers = ", ".join(clause.text for clause in tool.clauses)
-                detail("variant_chosen", tool=name, file=tool.source, servers=servers)
+                log_detail("variant_chosen", tool=name, file=tool.source, servers=servers)
             return tool
         variants = self._of(name, server)
         if variants:

@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from aishell.codec import plain
 from aishell.databases.base import Database, Statement
 from aishell.databases.quoting import literal, quote
 from aishell.engines import PROFILES, STANDARD, profile
 from aishell.errors import ParameterError, ToolFileError
-from aishell.models import Risk, plain
+from aishell.models import Risk
 from aishell.registry.lists import Lists
 from aishell.registry.reading import reading_blocks
 from aishell.registry.tool import KEY_RANGE, OPERATORS, Block, Tool

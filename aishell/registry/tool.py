@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any
 
 from aishell.claims import SCRATCH_NAME
+from aishell.codec import digest
 from aishell.commands import command
 from aishell.errors import ParameterError, UnknownNameError
-from aishell.models import Params, Risk, digest
+from aishell.models import Params, Risk
 from aishell.registry.clauses import Clause
 from aishell.registry.lists import Listed
 from aishell.registry.schemas import check_schema

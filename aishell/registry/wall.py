@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aishell import locations
+from aishell.codec import digest
 from aishell.errors import ToolFileError
-from aishell.models import Risk, digest
+from aishell.models import Risk
 from aishell.registry.tool import Block, Tool
 
 #: What is done with a tool before it is loaded; it raises ToolFileError.

@@ -31,7 +31,7 @@ from aishell.registry.tool import (
     Tool,
 )
 from aishell.registry.undo import check_undo
-from aishell.yamlfile import Document
+from aishell.settings.yamlfile import Document
 
 _AGGREGATE = re.compile(r"^(\w+)\(\s*(\w+(?:\.\w+)?(?:\s*,\s*\w+)*)\s*\)$")
 #: The functions that make a result, and the type of it.

@@ -294,7 +294,7 @@ class RunReport:
 
 def document(told: Night | RunReport) -> dict[str, Any]:
     """The same as JSON types, with the sums that the pages show. Fields are added and never renamed."""
-    from aishell.models import plain
+    from aishell.codec import plain
 
     found: dict[str, Any] = plain(told)
     if isinstance(told, RunReport):

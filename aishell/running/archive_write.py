@@ -15,7 +15,7 @@ from aishell.archives.reader import converted
 from aishell.archives.writer import MANIFEST, Writer
 from aishell.databases.base import Outcome, Session
 from aishell.errors import ArchiveError, DatabaseError
-from aishell.folders import folder_name
+from aishell.files import folder_name
 from aishell.models import Row, now
 from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.batched import Batch, Batches

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from aishell.codec import pack, unpack
 from aishell.models import Row
-from aishell.packing import pack, unpack
 
 
 @dataclass(frozen=True, slots=True)

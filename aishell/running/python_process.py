@@ -27,7 +27,7 @@ from aishell.errors import AishellError, DatabaseError, StepError
 from aishell.plugins import load
 from aishell.registry.tool import Tool
 from aishell.running.context import Context, InDoubtError
-from aishell.traces import told_of
+from aishell.telemetry.tracebacks import unexpected_elsewhere
 
 #: Seconds between two looks at the limit and at an interrupt.
 LOOK_UP = 0.1
@@ -135,7 +135,7 @@ def _followed(child: subprocess.Popen[bytes], answers: IO[bytes], context: Conte
         elif kind == "failed":
             raise StepError(rest[0], hint=rest[1])
         else:
-            raise told_of(*rest)
+            raise unexpected_elsewhere(*rest)
 
 
 class _Said:

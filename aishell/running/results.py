@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aishell.models import Row, plain
+from aishell.codec import plain
+from aishell.models import Row
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.running.context import Context, ObjectResult, ToolResult

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aishell.codec import digest
 from aishell.errors import ParameterError
-from aishell.models import AgentConfig, Risk, Sent, Step, Table, digest
+from aishell.models import AgentConfig, Risk, Sent, Step, Table, Verdict
 from aishell.registry.tool import Tool
-from aishell.settings import Policy, Target, in_force
-from aishell.verdicts import Verdict
+from aishell.settings.policy import Policy, in_force
+from aishell.settings.targets import Target
 
 #: A table may grow this much between the approval and the execution before the approval is void.
 GROWTH_TOLERANCE = 1.5

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from aishell.models import Risk, Tally
+from aishell.models import Decision, Earning, Reason, Risk, Tally
 from aishell.registry.tool import Tool
 from aishell.safety.policy import FLOOR, MATRIX
-from aishell.settings import Earned, Policy, Target
-from aishell.verdicts import Decision, Earning, Reason
+from aishell.settings.policy import Earned, Policy
+from aishell.settings.targets import Target
 
 #: The rule that the verdict names; `approved_by` of a step that ran by it begins so.
 RULE = "earned autonomy"

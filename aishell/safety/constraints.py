@@ -9,14 +9,13 @@ from typing import Any, ClassVar, Protocol
 
 from aishell.commands import command, on
 from aishell.errors import SettingsError, UnknownNameError
-from aishell.models import Risk, Server, Step, Table
+from aishell.models import Decision, Risk, Server, Step, Table
 from aishell.plugins import entry_points, load, refuse_taken
 from aishell.registry.tool import STAGES, Tool
 from aishell.safety.locks import wait_of
-from aishell.schema import Known, Schema, faults
-from aishell.settings import PRODUCTION, Target
-from aishell.settings_schemas import MOST_BYTES, number, whole
-from aishell.verdicts import Decision
+from aishell.settings.schemas import MOST_BYTES, number, whole
+from aishell.settings.targets import PRODUCTION, Target
+from aishell.settings.validation import Known, Schema, faults
 
 
 @dataclass(frozen=True)
@@ -325,7 +324,7 @@ _ALWAYS = (
 def build(configured: tuple[Mapping[str, Any], ...], known: Known | None = None) -> list[Constraint]:
     """The constraints in force: every configured one, and the built-in ones of other types.
 
-    `known`: what they can name (see `schema`). Raises SettingsError, with file and line, for an unknown type or key or a wrong
+    `known`: what they can name (see `Known`). Raises SettingsError, with file and line, for an unknown type or key or a wrong
     value.
     """
     points = {point.name: point for point in entry_points(group=GROUP)}

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aishell.models import AgentConfig, Risk, Step, Tally
+from aishell.models import AgentConfig, Decision, Reason, Risk, Step, Tally, Verdict
 from aishell.registry.tool import Tool
 from aishell.safety import autonomy
 from aishell.safety.constraints import Constraint, Context
 from aishell.safety.locks import ROLES, felt, lock_of, locks_of, wait_of
 from aishell.safety.policy import decide
-from aishell.settings import Policy
-from aishell.verdicts import Decision, Reason, Verdict
+from aishell.settings.policy import Policy
 
 if TYPE_CHECKING:
     from aishell.safety.approval import Standing

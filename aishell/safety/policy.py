@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from aishell.models import SAFETY_LEVELS, Risk
+from aishell.models import SAFETY_LEVELS, Decision, Reason, Risk
 from aishell.registry.tool import Tool
-from aishell.settings import PRODUCTION, Policy, Target
-from aishell.verdicts import Decision, Reason
+from aishell.settings.policy import Policy
+from aishell.settings.targets import PRODUCTION, Target
 
 #: The reasons that earned autonomy can answer: what the risk asks for, and nothing that is known of the step.
 MATRIX, FLOOR = "policy matrix", "production"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aishell import locations
 from aishell.agents.configuration import configured
 from aishell.agents.loading import load_agent
 from aishell.errors import AishellError, SettingsError
+from aishell.files import Stamp, stamp
+from aishell.models import new_id
 from aishell.safety import constraints
 from aishell.site_files import SiteFiles
 
@@ -75,7 +75,7 @@ class Configuration:
         self._copy = None
         if not self._folder.is_dir():
             return
-        made = self._folder.with_name(f"{_COPY}{uuid.uuid4().hex[:8]}")
+        made = self._folder.with_name(f"{_COPY}{new_id()[:8]}")
         try:
             made.mkdir(mode=0o700)
             shutil.copytree(self._folder, made, dirs_exist_ok=True, copy_function=_copied)
@@ -95,8 +95,8 @@ class Configuration:
                 if old != made:
                     shutil.rmtree(old, ignore_errors=True)
 
-    def _stamps(self) -> dict[Path, locations.Stamp | None]:
-        return {path: locations.stamp(path) for path in sorted(self._folder.rglob("*")) if path.is_file()}
+    def _stamps(self) -> dict[Path, Stamp | None]:
+        return {path: stamp(path) for path in sorted(self._folder.rglob("*")) if path.is_file()}
 
 
 def _copied(source: str, made: str) -> None:

@@ -26,7 +26,7 @@ from aishell.state.changes import Changes
 from aishell.state.connection import Record
 from aishell.state.locks import FileLock, FileLockHeldError
 from aishell.state.runs import who
-from aishell.traces import unexpected
+from aishell.telemetry.tracebacks import unexpected
 
 #: However the clock goes, what is due is looked for so often; what could not begin is tried again then.
 TICK = timedelta(seconds=30)

@@ -11,13 +11,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from aishell.agents.checking import check_task
+from aishell.codec import digest
 from aishell.errors import UnknownNameError
-from aishell.models import Risk, digest
+from aishell.models import Risk
 from aishell.scheduling.times import RANGES, Cron, Every, Timing, Window, seconds
-from aishell.schema import Known, wrong
-from aishell.settings import Settings, checked, read
-from aishell.settings_schemas import SCHEDULES
-from aishell.yamlfile import Document
+from aishell.settings.files import checked, read
+from aishell.settings.schemas import SCHEDULES
+from aishell.settings.settings import Settings
+from aishell.settings.validation import Known, wrong
+from aishell.settings.yamlfile import Document
 
 FILE = "schedules.yaml"
 GRACE = timedelta(minutes=15)

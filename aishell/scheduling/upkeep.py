@@ -10,7 +10,7 @@ from aishell import processes
 from aishell.errors import StateError
 from aishell.scheduling.starting import Starter, log_of
 from aishell.scheduling.times import seconds
-from aishell.settings import DaemonSettings
+from aishell.settings.settings import DaemonSettings
 from aishell.site_files import SiteFiles
 
 

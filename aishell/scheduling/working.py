@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,11 +11,11 @@ from aishell.commands import command
 from aishell.errors import AishellError, HeldError, NotTriedError, StateError, TargetBusyError, UnknownNameError
 from aishell.execution.result import contract, why
 from aishell.execution.run import Observer
-from aishell.models import RunResult, RunState, Task
+from aishell.models import RunResult, RunState, Task, new_id
 from aishell.safety.approval import Standing
 from aishell.scheduling.schedules import Schedule
 from aishell.scheduling.times import wall_clock
-from aishell.settings import Target
+from aishell.settings.targets import Target
 from aishell.site import Site
 from aishell.state.connection import Record
 from aishell.state.holds import stopped
@@ -50,7 +49,7 @@ def work(
         row = site.ledger.row(number)
         if row.status not in ("due", "running", "waiting") or _ended(site, row):
             return None
-        claimed = site.ledger.claim(number, uuid.uuid4().hex, clock(), site.schedules.max_concurrent)
+        claimed = site.ledger.claim(number, new_id(), clock(), site.schedules.max_concurrent)
         if claimed is None:
             _give_up(site, row, clock())
             return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,14 +19,14 @@ from aishell.databases.base import Database, Session, SessionOptions, TargetLock
 from aishell.databases.connections import Credentials
 from aishell.databases.urls import URL
 from aishell.errors import DatabaseError
-from aishell.models import AgentConfig, Estimate, Server, Step
+from aishell.models import AgentConfig, Estimate, Server, Step, Verdict, new_id
 from aishell.registry.registry import Registry
 from aishell.registry.tool import Tool
 from aishell.running import dispatch
 from aishell.running.context import Context
 from aishell.safety import constraints, gates
-from aishell.settings import Policy, Target
-from aishell.verdicts import Verdict
+from aishell.settings.policy import Policy
+from aishell.settings.targets import Target
 
 #: What a step that is called without a run is called: its folder is named after this process instead of a run.
 STEP = BY_HAND
@@ -109,7 +108,7 @@ class Keeper:
             database=Absent(server),
             marker="",
             options=SessionOptions(),
-            run_id=f"{os.getpid():08x}{uuid.uuid4().hex[8:]}",  # what it makes is no later process's, of the same number
+            run_id=f"{os.getpid():08x}{new_id()[8:]}",  # what it makes is no later process's, of the same number
             step_id=STEP,
             agent_id=self.config.agent_id,
             target=target,

@@ -23,7 +23,7 @@ from aishell.scheduling.timetable import listed
 from aishell.serving import answers, control
 from aishell.serving.answers import Person
 from aishell.state.heartbeat import beat
-from aishell.traces import unexpected
+from aishell.telemetry.tracebacks import unexpected
 
 #: What people say is short.
 MOST_BYTES = 65_536

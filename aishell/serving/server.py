@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aishell.errors import SettingsError
-from aishell.settings import DaemonSettings
+from aishell.settings.settings import DaemonSettings
 from aishell.site_files import SiteFiles
 
 #: Seconds that answers under way are waited for at the end.

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aishell.errors import StateError
-from aishell.folders import write_whole
+from aishell.files import write_whole
 from aishell.models import now
 
 

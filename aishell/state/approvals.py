@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from aishell.codec import canonical, plain
 from aishell.commands import command
 from aishell.errors import AmbiguousNameError, DeniedError, StateError, UnknownNameError
-from aishell.models import Subject, canonical, now, plain
+from aishell.models import Subject, new_id, now
 from aishell.moments import at
 from aishell.state import anchor, audit
 from aishell.state.autonomy import Autonomy, reset, subject_of
@@ -66,7 +66,7 @@ class Approvals:
             )
             if found is not None:
                 return str(found)
-            approval = uuid.uuid4().hex[:12]
+            approval = new_id()[:12]
             asked = {
                 "id": approval,
                 "run_id": run_id,

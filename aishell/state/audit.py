@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aishell.models import canonical, digest, now
+from aishell.codec import canonical, digest
+from aishell.models import now
 from aishell.moments import at as shown
 from aishell.state.anchor import Anchor
 from aishell.state.connection import Connection, Record, Told, beginning

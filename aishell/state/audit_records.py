@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from aishell.models import StepStatus, canonical, digest
+from aishell.codec import canonical, digest
+from aishell.models import StepStatus
 from aishell.state import audit
 from aishell.state.audit import EVENTS, Problem
 from aishell.state.connection import Connection, Record

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aishell.codec import plain
 from aishell.errors import StateError
-from aishell.models import Subject, Tally, plain
+from aishell.models import Subject, Tally
 from aishell.state import anchor, audit
 from aishell.state.connection import Connection
 from aishell.state.seals import Seal, newest_seal

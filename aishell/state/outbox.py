@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aishell.models import canonical, now
+from aishell.codec import canonical
+from aishell.models import now
 from aishell.state import audit
 from aishell.state.connection import Connection, Record, marks
 from aishell.state.store import Store

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from aishell.codec import canonical
 from aishell.errors import UsageError
-from aishell.models import Estimate, Evidence, LeftOut, Plan, Step, Task, canonical
+from aishell.models import Estimate, Evidence, LeftOut, Plan, Step, Task
 
 FORMAT = 1
 

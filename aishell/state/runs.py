@@ -12,15 +12,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from aishell.codec import canonical, digest, plain
 from aishell.commands import command
-from aishell.details import detail, warned
 from aishell.errors import AmbiguousNameError, StateError, UnknownNameError
-from aishell.models import RunState, Shift, StepStatus, Subject, canonical, digest, now, plain
+from aishell.models import RunState, Shift, StepStatus, Subject, now
 from aishell.state import anchor, audit, backlog, history, holds
 from aishell.state.connection import Connection, Record, beginning, marks
 from aishell.state.seals import newest_seal
 from aishell.state.store import Store
 from aishell.state.transitions import check_transition
+from aishell.telemetry.logs import log_detail, log_warning
 
 _RUN = "id = :run"
 _STEP = "run_id = :run AND step_index = :step"
@@ -150,7 +151,7 @@ class Runs:
         with self.store.write() as connection:
             values = {"owner": owner, "pid": os.getpid(), "host": socket.gethostname(), "pause_requested": 0}
             connection.update("runs", _RUN, {"run": run_id}, values)
-        detail("run_claimed", run_id=run_id)
+        log_detail("run_claimed", run_id=run_id)
 
     def step_started(
         self,
@@ -468,7 +469,7 @@ class Runs:
             {"run": run_id, "owner": owner},
         )
         if row is None:
-            warned("run_lost", run_id=run_id)
+            log_warning("run_lost", run_id=run_id)
             raise StateError(
                 f"the run {run_id} is now driven by another process",
                 hint=f"{command('runs', 'show', run_id[:8])} tells how far it is",

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aishell.codec import canonical, plain
 from aishell.errors import StateError
-from aishell.models import RunState, canonical, now, plain
+from aishell.models import RunState, new_id, now
 from aishell.state import anchor, audit
 from aishell.state.audit_records import verify_records
 from aishell.state.autonomy import Book
@@ -146,7 +146,7 @@ def _span(copy: Sequence[Mapping[str, Any]]) -> int:
 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Every event as the line that an export has of it: whole and durable under its name, or not there. Raises StateError."""
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    unfinished = path.with_name(f".{path.name}.{new_id()[:12]}")
     try:
         descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -10,21 +10,21 @@ import logging
 import os
 import sqlite3
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from aishell.commands import command
-from aishell.details import detail
 from aishell.errors import StateError
 from aishell.interrupts import uninterrupted
+from aishell.models import new_id
 from aishell.moments import at
-from aishell.pool import Pool
+from aishell.sqlite_pool import Pool
 from aishell.state import anchor
 from aishell.state.connection import BUSY_TIMEOUT, Connection, Told, connect, is_store
 from aishell.state.schema import VERSION, migrate
 from aishell.state.turns import turn
+from aishell.telemetry.logs import log_detail
 
 #: Seconds that a writer waits for its turn; then it does without, and SQLite's own wait begins.
 PATIENCE = 30.0
@@ -66,7 +66,7 @@ class Store:
     @classmethod
     def _make(cls, path: Path) -> None:
         """Make a store under another name and put it in its place whole: a kill meanwhile leaves no half-made one there."""
-        unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+        unfinished = path.with_name(f".{path.name}.{new_id()[:12]}")
         _make_private(unfinished)
         store = cls(unfinished)
         try:
@@ -108,7 +108,9 @@ class Store:
             with self._transaction("BEGIN IMMEDIATE") as connection:
                 migrate(connection, version)
                 connection.commit()
-            detail("state_migrated", level=logging.INFO, file=str(self.path), version_before=version, version=VERSION)
+            log_detail(
+                "state_migrated", level=logging.INFO, file=str(self.path), version_before=version, version=VERSION
+            )
 
     def _copy(self, copy: Path) -> None:
         """By SQLite itself: what was committed last may still stand in the write-ahead log."""

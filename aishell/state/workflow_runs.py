@@ -8,8 +8,9 @@ import socket
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from aishell.codec import canonical, digest
 from aishell.errors import AmbiguousNameError, UnknownNameError
-from aishell.models import canonical, digest, now
+from aishell.models import now
 from aishell.state import audit
 from aishell.state.connection import Connection, Record, beginning
 from aishell.state.runs import who

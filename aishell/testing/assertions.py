@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from aishell.models import Plan, RunResult, plain
+from aishell.codec import plain
+from aishell.models import Plan, RunResult
 from aishell.testing.scratch import Ended
 
 if TYPE_CHECKING:

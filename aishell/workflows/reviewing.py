@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from aishell.agents.loading import load_agent
+from aishell.codec import digest
 from aishell.errors import ParameterError, UnknownNameError, UsageError
-from aishell.models import Task, digest
+from aishell.models import Task
 from aishell.planning.variables import references, walk
 from aishell.site import Site
 from aishell.site_files import SiteFiles

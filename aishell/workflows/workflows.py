@@ -17,10 +17,11 @@ from aishell.models import server_of
 from aishell.planning import conditions
 from aishell.planning.variables import Reference, references
 from aishell.scheduling.times import seconds
-from aishell.schema import Known, wrong
-from aishell.settings import Settings, checked, read
-from aishell.settings_schemas import WORKFLOW
-from aishell.yamlfile import Document
+from aishell.settings.files import checked, read
+from aishell.settings.schemas import WORKFLOW
+from aishell.settings.settings import Settings
+from aishell.settings.validation import Known, wrong
+from aishell.settings.yamlfile import Document
 
 FOLDER = "workflows"
 #: What a stage can refer to of its target and of its agent's configuration; of an earlier stage, its output.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -17,7 +16,7 @@ from aishell.errors import AishellError, HeldError, StateError, StepError, Unkno
 from aishell.execution import recovery, rollback
 from aishell.execution.result import contract, why
 from aishell.execution.run import Observer
-from aishell.models import Risk, RunResult, RunState, Task
+from aishell.models import Risk, RunResult, RunState, Task, new_id
 from aishell.planning.conditions import described, holds
 from aishell.planning.variables import Reference, resolve, walk
 from aishell.safety.approval import Standing
@@ -54,7 +53,7 @@ def work(site: Site, number: int, observer: Observer | None = None) -> RunResult
             return None
         run = run_of(site, row)
         anew = row.run_id is None or (run is not None and (RunState(run.state) in _OVER or _rolled_back(site, run)))
-        claimed = site.workflow_runs.claim(number, uuid.uuid4().hex if anew else row.run_id)
+        claimed = site.workflow_runs.claim(number, new_id() if anew else row.run_id)
         return None if claimed is None else _driven(site, claimed, observer)
     finally:
         lock.release()

@@ -16,7 +16,7 @@ from aishell.databases.connections import parse_url
 from aishell.databases.opening import open_database
 from aishell.databases.sanitised import sanitised
 from aishell.errors import DatabaseError
-from aishell.tracing import MOST, Exported
+from aishell.telemetry.otlp import MOST, Exported
 from tests.bloated import Bloated
 from tests.collector import CLIENT, INTERNAL, Collector, Got, collector
 from tests.faults.killed import Fault

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aishell.settings import load_settings
+from aishell.settings.settings import load_settings
 from tests.fix_aishell import Aishell
 from tests.mariadb import MariadbServer, quoted
 from tests.postgresql import PostgresqlServer

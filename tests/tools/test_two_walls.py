@@ -18,9 +18,10 @@ import pymysql
 import pytest
 from pymysql.constants import CLIENT
 
+from aishell.codec import canonical
 from aishell.databases.base import SessionOptions, Statement
 from aishell.errors import DatabaseError, StepError, ToolFileError
-from aishell.models import Risk, canonical
+from aishell.models import Risk
 from aishell.registry.header import read_tool
 from aishell.registry.reading import texts
 from aishell.registry.registry import Registry

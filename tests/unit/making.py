@@ -9,14 +9,15 @@ from datetime import datetime
 from typing import Any
 
 from aishell.agents.maintenance.agent import MaintenanceAgent
+from aishell.codec import plain
 from aishell.databases.base import Database
 from aishell.databases.connections import parse_url
 from aishell.databases.opening import open_database
-from aishell.models import AgentConfig, Index, Inventory, Plan, Server, Step, Table, Task, plain
+from aishell.models import AgentConfig, Index, Inventory, Plan, Server, Step, Table, Task
 from aishell.registry.header import read_tool
 from aishell.registry.tool import Tool
 from aishell.safety.constraints import Context
-from aishell.settings import Target
+from aishell.settings.targets import Target
 from aishell.state.runs import Runs
 from aishell.state.store import Store
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aishell.schema import FORMATS, TYPES, Schema
+from aishell.settings.validation import FORMATS, TYPES, Schema
 
 #: Values of every type that YAML has.
 _VALUES: tuple[Any, ...] = ("a text", 5, 2.5, True, ["a"], {"a": 1})

@@ -22,10 +22,10 @@ from aishell.registry.header import read_tool
 from aishell.registry.header_schema import HEADER
 from aishell.safety.constraints import _BUILT_IN as CONSTRAINTS
 from aishell.safety.constraints import schema_of
-from aishell.schema import KEYWORDS
-from aishell.settings_schemas import AISHELL, NOTIFICATIONS, POLICY, SCHEDULES, TARGETS, WORKFLOW
+from aishell.settings.schemas import AISHELL, NOTIFICATIONS, POLICY, SCHEDULES, TARGETS, WORKFLOW
+from aishell.settings.validation import KEYWORDS
+from aishell.settings.yamlfile import parse
 from aishell.site import Site
-from aishell.yamlfile import parse
 from tests.fix_aishell import Aishell
 from tests.unit.mistakes import Mistake, mistakes, places, under
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.folders import folder_name
+from aishell.files import folder_name
 from tests.conftest import HOSTILE_NAMES
 
 

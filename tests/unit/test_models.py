@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aishell.models import Estimate, Evidence, Plan, Risk, Step, Task, canonical, digest, now, plain
-from aishell.verdicts import Decision
+from aishell.codec import canonical, digest, plain
+from aishell.models import Decision, Estimate, Evidence, Plan, Risk, Step, Task, now
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from aishell.pool import KEPT, Pool
+from aishell.sqlite_pool import KEPT, Pool
 
 
 @pytest.fixture

@@ -9,22 +9,14 @@ import pytest
 from aishell.agents.configuration import configured
 from aishell.agents.maintenance.agent import MaintenanceAgent
 from aishell.errors import SettingsError, UntrustedError
-from aishell.models import Risk
+from aishell.models import Decision, Risk
 from aishell.notifying.rules import load_notifications
 from aishell.scheduling.schedules import load_schedules
-from aishell.settings import (
-    DEFAULT_POLICY,
-    FILES,
-    PgBackRest,
-    PolicyRule,
-    Settings,
-    Target,
-    check_files,
-    load_policy,
-    load_settings,
-)
+from aishell.settings.files import FILES, check_files
+from aishell.settings.policy import DEFAULT_POLICY, PolicyRule, load_policy
+from aishell.settings.settings import Settings, load_settings
+from aishell.settings.targets import PgBackRest, Target
 from aishell.site import Site
-from aishell.verdicts import Decision
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from aishell.locations import built_in
 from aishell.models import Task
 from aishell.registry.registry import Registry
 from aishell.safety import constraints
-from aishell.settings import DEFAULT_POLICY, load_policy, load_settings
+from aishell.settings.policy import DEFAULT_POLICY, load_policy
+from aishell.settings.settings import load_settings
 from aishell.site import Site
 
 SHIPPED = built_in("config")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aishell import yamlfile
 from aishell.errors import SettingsError
+from aishell.settings import yamlfile
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aishell.errors import SettingsError
-from aishell.yamlfile import parse
+from aishell.settings.yamlfile import parse
 
 TEXT = """\
 # a comment

@@ -15,8 +15,8 @@ from aishell.models import AgentConfig, Evidence, Inventory, Params, Step, StepR
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
-from aishell.schema import Fault
-from aishell.settings_schemas import mapping, number, whole
+from aishell.settings.schemas import mapping, number, whole
+from aishell.settings.validation import Fault
 
 #: What copies the files of a whole server rather than the rows of a database.
 PHYSICAL = "backup_cluster"

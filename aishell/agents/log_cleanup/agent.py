@@ -9,10 +9,24 @@ from aishell.agents.base import Agent, Draft, Option, Question, Surroundings
 from aishell.agents.log_cleanup import plan, questions, summary
 from aishell.agents.log_cleanup.retention_rules import CONFIGURED, RETENTION_DAYS, fits, named, rules_of
 from aishell.archives.shelf import inside
-from aishell.models import OK, WARNING, AgentConfig, Finding, Inventory, Params, Risk, Row, Step, StepResult, Task
+from aishell.models import (
+    OK,
+    WARNING,
+    AgentConfig,
+    Decision,
+    Finding,
+    Inventory,
+    Params,
+    Reason,
+    Risk,
+    Row,
+    Step,
+    StepResult,
+    Task,
+    Verdict,
+)
 from aishell.registry.tool import PARAMETER_TYPES
-from aishell.settings_schemas import MOST_BYTES, TEXTS, number, whole
-from aishell.verdicts import Decision, Reason, Verdict
+from aishell.settings.schemas import MOST_BYTES, TEXTS, number, whole
 
 #: Keeping rows for less than this asks (agents.md).
 CAREFUL_DAYS = 7

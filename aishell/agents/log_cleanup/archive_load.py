@@ -11,7 +11,7 @@ from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import AgentConfig, Evidence, Inventory, Step, StepResult, StepStatus, Table, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
-from aishell.settings_schemas import MOST_BYTES, whole
+from aishell.settings.schemas import MOST_BYTES, whole
 
 LOADS, RESTORES, INSPECT = "load_archive", "restore_references", "inspect_relatives"
 #: Why rows of an archive are not loaded.

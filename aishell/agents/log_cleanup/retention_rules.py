@@ -11,7 +11,7 @@ from aishell.agents.base import is_excluded
 from aishell.errors import ParameterError
 from aishell.models import Table, Task
 from aishell.registry.tool import OPERATORS
-from aishell.settings_schemas import TEXT, TEXTS, mapping, whole
+from aishell.settings.schemas import TEXT, TEXTS, mapping, whole
 
 #: How long the rows of a table may be kept, days.
 RETENTION_DAYS = whole(1, 36_525)

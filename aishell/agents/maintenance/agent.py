@@ -18,7 +18,7 @@ from aishell.planning.leaving_out import as_allowed
 from aishell.planning.privileges import privileges_of
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
-from aishell.settings_schemas import MOST_BYTES, TEXTS, number, whole
+from aishell.settings.schemas import MOST_BYTES, TEXTS, number, whole
 
 TYPES = ("quick", "standard", "full", "emergency")
 #: Kinds of relations that hold rows of their own.

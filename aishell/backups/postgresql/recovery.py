@@ -19,7 +19,7 @@ from aishell.backups.store.manifest import BackupManifest
 from aishell.claims import Claim
 from aishell.clients.clients import writing
 from aishell.errors import BackupError
-from aishell.folders import sync, sync_all
+from aishell.files import sync, sync_all
 from aishell.moments import given
 
 #: The settings that a server is given by statements, and what stands there before the step that has restored it.

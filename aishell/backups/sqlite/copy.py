@@ -23,7 +23,7 @@ from aishell.backups.verify.checking import refuse
 from aishell.clients.clients import writing
 from aishell.databases.quoting import quote
 from aishell.errors import BackupError, DatabaseError, NotAtHandError
-from aishell.folders import sync
+from aishell.files import sync
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 

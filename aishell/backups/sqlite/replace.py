@@ -27,7 +27,7 @@ from aishell.backups.verify.checking import few, working
 from aishell.clients.clients import writing
 from aishell.databases.sqlite import map_error
 from aishell.errors import BackupError, DatabaseError
-from aishell.folders import sync
+from aishell.files import sync
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 

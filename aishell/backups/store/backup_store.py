@@ -24,7 +24,7 @@ from aishell.backups.store.repository import TRASH, Repository
 from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError, StepError
 from aishell.running.context import Context
-from aishell.settings import Settings
+from aishell.settings.settings import Settings
 from aishell.state.store import Store
 
 

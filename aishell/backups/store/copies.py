@@ -19,7 +19,7 @@ from aishell.backups.verify.checking import few, refuse
 from aishell.clients.clients import writing
 from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError
-from aishell.folders import folder_name
+from aishell.files import folder_name
 from aishell.running.context import Context
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from aishell.codec import pack, unpack
 from aishell.errors import BackupError
-from aishell.packing import pack, unpack
 
 #: Raised when an older aishell could not read what this one writes.
 VERSION = 1

@@ -20,7 +20,7 @@ from aishell.backups.store.retention import Kept, RetentionDecision, RetentionRu
 from aishell.backups.verify.checking import working
 from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError, ParameterError, UnknownNameError
-from aishell.folders import folder_name
+from aishell.files import folder_name
 from aishell.models import Server
 from aishell.moments import at
 from aishell.registry.tool import Tool

@@ -18,7 +18,7 @@ from aishell import locations
 from aishell.backups.store.manifest import BackupManifest, File
 from aishell.clients.clients import writing
 from aishell.errors import BackupError, DatabaseError, NotAtHandError, ParameterError
-from aishell.folders import folder_name, sync
+from aishell.files import folder_name, sync
 
 #: How every kind of backup is restored without aishell, and the script that puts those of SQLite together.
 PAGE, SCRIPT = "RESTORE.md", "restore-sqlite.py"

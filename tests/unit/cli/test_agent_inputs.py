@@ -108,7 +108,7 @@ def test_every_option_of_a_shipped_agent_says_what_it_is(name):
 def test_the_levels_of_the_command_line_are_those_of_the_configuration():
     """They are written out in `main`, which imports nothing that `--help` does not need."""
     from aishell.cli.main import cli
-    from aishell.settings_schemas import LOG_FORMATS, LOG_LEVELS
+    from aishell.settings.schemas import LOG_FORMATS, LOG_LEVELS
 
     offered = {option.name: option.type.choices for option in cli.params if isinstance(option.type, click.Choice)}
     assert [*offered["log_level"]] == [*LOG_LEVELS]

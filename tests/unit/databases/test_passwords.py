@@ -10,7 +10,7 @@ import pytest
 
 from aishell.databases.passwords import told
 from aishell.errors import DatabaseError
-from aishell.settings import Target
+from aishell.settings.targets import Target
 
 
 def python(script: str, *arguments: str) -> list[str]:

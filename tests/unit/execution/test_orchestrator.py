@@ -14,9 +14,8 @@ import pytest
 
 from aishell.execution.orchestrator import Orchestrator
 from aishell.execution.run import Options, Run, Silent
-from aishell.models import Risk, Sent, Step
+from aishell.models import Decision, Risk, Sent, Step, Verdict
 from aishell.safety.approval import Approve, Covered, Later, Request
-from aishell.verdicts import Decision, Verdict
 from tests.servers import HANG
 from tests.unit.making import make_plan, make_target, make_tool
 

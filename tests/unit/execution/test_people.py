@@ -7,8 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from aishell.execution.authorize import _people
-from aishell.models import Risk
-from aishell.verdicts import Decision, Verdict
+from aishell.models import Decision, Risk, Verdict
 
 
 @pytest.mark.parametrize("level", ["permissive", "moderate", "strict"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from aishell.execution.rules import Rereading, Rules
-from aishell.locations import stamp
-from aishell.settings import DEFAULT_POLICY
+from aishell.files import stamp
+from aishell.settings.policy import DEFAULT_POLICY
 
 
 def test_a_file_is_read_when_it_is_another(tmp_path: Path) -> None:

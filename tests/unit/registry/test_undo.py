@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aishell.codec import digest, plain
 from aishell.errors import ParameterError, ToolFileError, UnknownNameError
-from aishell.models import ON_ERROR, Step, digest, plain
+from aishell.models import ON_ERROR, Step
 from aishell.planning.checks import check_failures
 from aishell.planning.graph import Graph
 from aishell.planning.undoing import with_undos

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from aishell.codec import digest
 from aishell.errors import ToolFileError
 from aishell.locations import built_in
-from aishell.models import digest
 from aishell.registry import seen, wall
 from aishell.registry.check import check
 from aishell.registry.functions import FUNCTIONS, REVIEWED

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.packing import pack, unpack
+from aishell.codec import pack, unpack
 from aishell.running.batch_checkpoint import BatchCheckpoint
 
 KEYS = st.one_of(

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from aishell.models import AgentConfig, Risk
+from aishell.models import AgentConfig, Decision, Risk
 from aishell.safety.approval import GROWTH_TOLERANCE, binding, governing, outgrown
-from aishell.settings import DEFAULT_POLICY, Earned, Policy, PolicyRule, Target
-from aishell.verdicts import Decision
+from aishell.settings.policy import DEFAULT_POLICY, Earned, Policy, PolicyRule
+from aishell.settings.targets import Target
 from tests.unit.making import make_tool
 
 ROW = {"schema": "s", "table": "t", "kind": "table", "oid": "1", "indexes": '["CREATE INDEX a"]', "bytes": 100}

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.models import Estimate, Risk, Step, Tally
+from aishell.models import Decision, Estimate, Reason, Risk, Step, Tally, Verdict
 from aishell.safety import autonomy, constraints, gates
 from aishell.safety.constraints import Violation
-from aishell.settings import DEFAULT_POLICY, Earned, PolicyRule
-from aishell.verdicts import Decision, Reason, Verdict
+from aishell.settings.policy import DEFAULT_POLICY, Earned, PolicyRule
 from tests.fix_tools import registry
 from tests.unit.making import VERIFY, make_config, make_context, make_server, make_table, make_target, make_tool
 

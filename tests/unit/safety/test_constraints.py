@@ -6,9 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from aishell.models import Estimate, Step
+from aishell.models import Decision, Estimate, Step
 from aishell.safety import constraints as c
-from aishell.verdicts import Decision
 from tests.unit.making import VERIFY, make_context, make_server, make_table, make_target, make_tool, query_tool
 
 CONFIRM, DENY = Decision.CONFIRM, Decision.DENY

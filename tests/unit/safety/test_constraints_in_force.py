@@ -8,10 +8,9 @@ from typing import ClassVar
 import pytest
 
 from aishell.errors import SettingsError
-from aishell.models import Step
+from aishell.models import Decision, Step
 from aishell.safety import constraints as c
-from aishell.schema import faults
-from aishell.verdicts import Decision
+from aishell.settings.validation import faults
 from tests.unit.making import make_context, make_server, make_table, make_tool
 
 ALWAYS = {

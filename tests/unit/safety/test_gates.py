@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from aishell.models import Estimate, Risk, Step
+from aishell.models import Decision, Estimate, Risk, Step, Verdict
 from aishell.safety import constraints, gates
 from aishell.safety.approval import Standing
 from aishell.safety.locks import wait_of
-from aishell.settings import DEFAULT_POLICY, PolicyRule
-from aishell.verdicts import Decision, Verdict
+from aishell.settings.policy import DEFAULT_POLICY, PolicyRule
 from tests.unit.making import (
     VERIFY,
     make_config,

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.models import SAFETY_LEVELS, Risk
+from aishell.models import SAFETY_LEVELS, Decision, Risk
 from aishell.safety.policy import decide, tighter
-from aishell.settings import DEFAULT_POLICY, PolicyRule
-from aishell.verdicts import Decision
+from aishell.settings.policy import DEFAULT_POLICY, PolicyRule
 from tests.unit.making import make_target, make_tool
 
 AUTO, NOTIFY, CONFIRM, REVIEW, DENY = Decision

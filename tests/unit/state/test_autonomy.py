@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aishell.models import RunState, Step, StepStatus, Subject, plain
-from aishell.settings_schemas import MOST_SUPERVISED
+from aishell.codec import plain
+from aishell.models import RunState, Step, StepStatus, Subject
+from aishell.settings.schemas import MOST_SUPERVISED
 from aishell.state import audit
 from aishell.state.approvals import Approvals
 from aishell.state.audit_records import verify_records

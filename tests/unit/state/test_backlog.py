@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from aishell.codec import plain
 from aishell.errors import UnknownNameError
-from aishell.models import Left, Shift, StepStatus, plain
+from aishell.models import Left, Shift, StepStatus
 from aishell.state import backlog
 from aishell.state.backlog import Backlog, Facts
 from aishell.state.runs import Runs

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from aishell.codec import canonical
 from aishell.errors import UsageError
-from aishell.models import Estimate, Evidence, Step, canonical
+from aishell.models import Estimate, Evidence, Step
 from aishell.state.plans import dump_plan, load_plan, read_plan
 from tests.conftest import HOSTILE_NAMES
 from tests.unit.making import make_plan

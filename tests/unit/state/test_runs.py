@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from aishell.codec import digest
 from aishell.errors import AmbiguousNameError, StateError, UnknownNameError
-from aishell.models import RunState, Step, StepStatus, digest
+from aishell.models import RunState, Step, StepStatus
 from aishell.state import audit
 from aishell.state.runs import Runs
 from aishell.state.store import Store

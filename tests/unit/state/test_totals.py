@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from aishell.models import RunState, Step, StepStatus, canonical
+from aishell.codec import canonical
+from aishell.models import RunState, Step, StepStatus
 from aishell.state.pruning import prune
 from aishell.state.readings import Readings, read
 from aishell.state.store import Store

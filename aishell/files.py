@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import uuid
 from pathlib import Path
 from urllib.parse import quote
+
+from aishell.models import new_id
 
 #: Bytes of a folder's name, and of its beginning where it would be longer; file systems take 255.
 _LONGEST, _CUT = 200, 160
@@ -42,7 +43,7 @@ def sync(path: Path) -> None:
 
 def write_whole(path: Path, text: str, *, durable: bool = False) -> None:
     """Put a text, mode 0600, in the place of whatever is there, whole or not at all. Raises OSError."""
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    unfinished = path.with_name(f".{path.name}.{new_id()[:12]}")
     try:
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
@@ -55,3 +56,16 @@ def write_whole(path: Path, text: str, *, durable: bool = False) -> None:
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+#: A file as it stands: another one, or another content, has another stamp.
+Stamp = tuple[int, int, int, int, int]
+
+
+def stamp(path: Path) -> Stamp | None:
+    """The stamp of a file, None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -1,13 +1,12 @@
-"""What each file of a site's configuration may hold, as schemas (`aishell.schema`). Every number has a minimum and a maximum."""
+"""What each file of a site's configuration may hold, as schemas (see `validation`). Every number has a minimum and a maximum."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from aishell.models import CAPABILITIES, SAFETY_LEVELS, Risk
+from aishell.models import CAPABILITIES, SAFETY_LEVELS, Decision, Risk
 from aishell.notifying.conditions import ALERT_ACTIONS, RUN_METRICS
 from aishell.notifying.events import EVENTS, SEVERITIES
-from aishell.verdicts import Decision
 
 #: Environments that can be named though no configured target is of them: `--environment` says what a URL is.
 ENVIRONMENTS = ("production", "staging", "test", "development", "local")
@@ -62,7 +61,7 @@ BEFORE = ("before_run", "before_step", "before_approval")
 ON_ERROR = "on_error"
 EVENTS_OF_HOOKS = (*BEFORE, "after_run", "after_step", "after_approval", ON_ERROR)
 _CODE: dict[str, Any] = {"type": "string", "format": "code", "title": "hook"}
-#: A hook; exactly one of `command`, `python` and `tool` (`settings_hooks`).
+#: A hook; exactly one of `command`, `python` and `tool` (`settings.hooks`).
 HOOK = mapping(
     {
         "on": {"enum": list(EVENTS_OF_HOOKS), "title": "event"},

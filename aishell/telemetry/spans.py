@@ -1,4 +1,4 @@
-"""The spans of a process that is traced: a run or a workflow, its steps, their statements. `aishell.tracing` keeps them.
+"""The spans of a process that is traced: a run or a workflow, its steps, their statements. `otlp` sends them.
 
 These are for where nothing is traced: they keep nothing, and nothing is imported for them.
 """

@@ -16,10 +16,10 @@ KEPT = 50
 
 def unexpected(error: BaseException, where: str = "") -> UnexpectedError:
     """An exception that is none of aishell's own, as an error that says where its trace is. `where`: what raised it."""
-    return told_of(type(error).__name__, str(error), "".join(traceback.format_exception(error)), where)
+    return unexpected_elsewhere(type(error).__name__, str(error), "".join(traceback.format_exception(error)), where)
 
 
-def told_of(kind: str, said: str, trace: str, where: str = "") -> UnexpectedError:
+def unexpected_elsewhere(kind: str, said: str, trace: str, where: str = "") -> UnexpectedError:
     """The same of an exception of another process: its type, text and trace."""
     raised = f"{where} raised {kind}" if where else f"unexpected {kind}"
     text = " ".join(said.split())

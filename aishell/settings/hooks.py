@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from aishell.errors import SettingsError
-from aishell.schema import wrong
-from aishell.settings_schemas import ON_ERROR
+from aishell.settings.schemas import ON_ERROR
+from aishell.settings.validation import wrong
+from aishell.settings.yamlfile import Document
 from aishell.trust import Trust
-from aishell.yamlfile import Document
 
 _ACTIONS = ("command", "python", "tool")
 

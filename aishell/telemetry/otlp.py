@@ -30,7 +30,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from aishell.databases.sanitised import sanitised
 from aishell.errors import DatabaseError, WaitingError
-from aishell.spans import Span, Spans, Value
+from aishell.telemetry.spans import Span, Spans, Value
 from aishell.version import VERSION
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from aishell.errors import SettingsError, UnknownNameError
-from aishell.yamlfile import Document
+from aishell.settings.yamlfile import Document
 
 Schema = Mapping[str, Any]
 #: What there is of a kind that `names` can say, looked up when it is needed.

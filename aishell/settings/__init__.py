@@ -1,0 +1,1 @@
+"""A site's configuration: YAML files, checked against their schemas, as values."""

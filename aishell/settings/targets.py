@@ -1,0 +1,202 @@
+"""The databases that aishell may work on: `targets.yaml` as values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aishell.databases.urls import read_url
+from aishell.errors import SettingsError, UnknownNameError, UsageError
+from aishell.models import server_of
+from aishell.settings.files import checked, document_of, fields_of
+from aishell.settings.schemas import TARGETS
+from aishell.settings.validation import wrong
+from aishell.settings.whole_servers import database_in, in_database, name_of, reached, wanted
+from aishell.settings.yamlfile import Document
+from aishell.trust import secret_text
+
+PRODUCTION = "production"
+
+
+@dataclass(frozen=True)
+class PgBackRest:
+    """A target's stanza in a repository of pgbackrest's. `config`: its configuration file, None for its own default."""
+
+    stanza: str
+    config: str | None = None
+    repo: int = 1
+
+
+@dataclass(frozen=True)
+class Target:
+    """A database aishell may work on. One without an environment is production."""
+
+    name: str
+    url: str = field(repr=False)
+    environment: str = PRODUCTION
+    labels: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+    password_env: str | None = None
+    password_file: str | None = None
+    password_command: tuple[str, ...] = ()  # a program and its arguments, which prints it; asked for each connection
+    inspection_url: str | None = field(default=None, repr=False)
+    free_disk_bytes: int | None = None  # where the server's disk cannot be seen from here
+    binlog: str = ""  # MySQL: LOCAL keeps maintenance statements out of the binary log
+    pgbackrest: PgBackRest | None = None  # PostgreSQL: what its backups are made with
+    databases: tuple[str, ...] = ()  # it is a whole server: globs, and with a ! before them those that are left out
+    host: str | None = None  # the machine that work on it is a load on; None: as its URL says
+    server: str = ""  # the target that it is a database of (`whole_servers`)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By which rules can name it: its own name, and that of its server."""
+        return (self.name, self.server) if self.server else (self.name,)
+
+    @property
+    def machine(self) -> str:
+        """The machine that work on it is a load on: `host`, or the first of its URL; empty for this one, and for files."""
+        if self.host is not None:
+            return self.host
+        url = read_url(self.url)
+        return "" if url.local else url.host or ""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    def password(self) -> str | None:
+        """The password from the environment, a file or a program; None when the URL or the driver's own files have it.
+
+        Raises SettingsError, and DatabaseError where the program fails.
+        """
+        if self.password_env is not None:
+            value = os.environ.get(self.password_env)
+            if value is None:
+                raise SettingsError(f"target {self.name!r}: the environment variable {self.password_env} is not set")
+            return value
+        if self.password_file is not None:
+            path = Path(self.password_file).expanduser()
+            try:
+                return secret_text(path, f"target {self.name!r}: the password file")
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"target {self.name!r}: {path} cannot be read: {error}") from error
+        if self.password_command:
+            from aishell.databases.passwords import told
+
+            return told(self.password_command)
+        return None
+
+    def takes(self, database: str) -> bool:
+        """Whether a database of the server that it is has a target of its own."""
+        return bool(self.databases) and wanted(self.databases, database)
+
+    def of(self, database: str) -> Target:
+        """The target of one database: everything is this one's but the name and where the URLs lead."""
+        inspection = in_database(self.inspection_url, database) if self.inspection_url else None
+        url, name = in_database(self.url, database), name_of(self.name, database)
+        return replace(self, name=name, url=url, inspection_url=inspection, databases=(), server=self.name)
+
+    def server_faults(self, others: Iterable[str]) -> Iterator[tuple[str, str, str | None]]:
+        """What is wrong with it as a whole server, beside the names of other targets; as `faults`."""
+        for name in others:
+            if server_of(name) == self.name:
+                yield (
+                    "databases",
+                    f"the target {name!r} is called as one of its databases would be",
+                    "give it another name",
+                )
+        if self.pgbackrest is not None:
+            yield "databases", "pgbackrest backs up a whole server, and not database by database", "make it two targets"
+        for key, url in (("url", self.url), ("inspection_url", self.inspection_url)):
+            if url is not None and "dbname=" in url.partition("?")[2]:
+                yield (
+                    key,
+                    "the database of a whole server stands in the query",
+                    "write it behind the host, or leave it out",
+                )
+
+    def faults(self) -> Iterator[tuple[str, str, str | None]]:
+        """What is wrong with its URLs and with how its password is named: the key, a sentence, and what to do."""
+        named = [name for name in ("password_env", "password_file", "password_command") if getattr(self, name)]
+        for key, url in (("url", self.url), ("inspection_url", self.inspection_url)):
+            try:
+                has_password = url is not None and read_url(url, key).password is not None
+            except UsageError as error:
+                yield key, error.message, error.hint
+                continue
+            if key == "url" and len(named) + has_password > 1:
+                places = [*named, *(["url"] if has_password else [])]
+                yield places[0], f"the password is named in several places: {', '.join(places)}", "name it in one"
+
+    def without_password(self) -> Target:
+        """The same target, of whose password nothing is known."""
+        return replace(self, password_env=None, password_file=None, password_command=())
+
+
+class Targets(Mapping[str, Target]):
+    """The targets of a site by name. Those that stand in `targets.yaml` are walked over; those of databases are found by name."""
+
+    def __init__(self, configured: Mapping[str, Target] | None = None) -> None:
+        self._configured = dict(configured or {})
+
+    def __getitem__(self, name: str) -> Target:
+        if name in self._configured:
+            return self._configured[name]
+        server = self._configured.get(server_of(name))
+        database = None if server is None else database_in(server.name, name)
+        if server is None or database is None or not server.takes(database):
+            raise KeyError(name)
+        return server.of(database)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._configured)
+
+    def __len__(self) -> int:
+        return len(self._configured)
+
+    def fits(self, glob: str) -> bool:
+        """Whether a glob can choose a target: also one of a database that nobody has seen yet."""
+        return any(
+            fnmatchcase(name, glob) or (one.databases and glob.startswith(f"{name}/"))
+            for name, one in self._configured.items()
+        )
+
+
+def check_environment(environment: str) -> str:
+    """An environment's name. Raises UnknownNameError for a misspelt production: a typo takes nothing out of it."""
+    if environment != PRODUCTION and environment.casefold().startswith(("prod", "prd")):
+        raise UnknownNameError("environment", environment, [PRODUCTION])
+    return environment
+
+
+def load_targets(config: Path) -> Targets:
+    """`targets.yaml` of a config folder. Raises SettingsError, with file and line."""
+    document = document_of(config, "targets.yaml")
+    given = checked(document, TARGETS).get("targets") or {}
+    return Targets({str(name): _target(str(name), data, document, config, given) for name, data in given.items()})
+
+
+def _target(name: str, data: Mapping[str, Any], document: Document, config: Path, others: Iterable[object]) -> Target:
+    values = fields_of(data)
+    if values["url"].startswith("sqlite:///") and not values["url"].startswith("sqlite:////"):
+        path = (config.parent / values["url"].removeprefix("sqlite:///")).absolute()  # relative to the site
+        values["url"] = f"sqlite:///{path}"
+    if "pgbackrest" in values:
+        values["pgbackrest"] = PgBackRest(**fields_of(values["pgbackrest"]))
+    target = Target(name=name, **values)
+    try:
+        check_environment(target.environment)
+    except UnknownNameError as error:
+        raise wrong(document, "targets", name, "environment", message=error.message, hint=error.hint) from error
+    for key, message, hint in target.faults():
+        raise wrong(document, "targets", name, key, message=message, hint=hint)
+    if not target.databases:
+        return target
+    for key, message, hint in target.server_faults(map(str, others)):
+        raise wrong(document, "targets", name, key, message=message, hint=hint)
+    return replace(target, url=reached(target.url))

@@ -1,0 +1,1 @@
+"""What a process tells beside its results: log lines, spans, tracebacks."""
