@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from aishell.codec import plain
 from aishell.errors import ModelAnswerError, ModelError
 from aishell.llm.client import Completion, LLMClient, Prompt
 from aishell.llm.fitting import Section, fitted
-from aishell.models import Step, Table, plain
+from aishell.models import Step, Table
 from aishell.planning import proposals
 from aishell.planning.variables import named_tables, resolve
 from aishell.reporting.units import printable
