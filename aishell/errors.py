@@ -218,7 +218,9 @@ class HookError(DeniedError):
 
 
 class ModelError(AishellError):
-    """A language model gave no answer that can be used."""
+    """A language model gave no answer that can be used. `answer`: its text as far as it came."""
+
+    answer = ""
 
 
 class ModelUnavailableError(ModelError):
@@ -243,11 +245,7 @@ class ModelTimeoutError(ModelError):
 
 
 class ModelAnswerError(ModelError):
-    """The language model's answer cannot be used. `answer`: its text, as far as it came."""
-
-    def __init__(self, message: str | None = None, *, hint: str | None = None, answer: str = "") -> None:
-        self.answer = answer
-        super().__init__(message, hint=hint)
+    """The language model's answer cannot be used."""
 
 
 class ModelBudgetError(ModelError):

@@ -364,7 +364,7 @@ class OllamaDouble(ThreadingHTTPServer):
         self.requests: list[Asked] = []
         self.at: dict[str, Answer] = {}
         self.left = 0  # answers that their client did not wait for
-        self.closing = threading.Event()
+        self.closing, self.gone = threading.Event(), threading.Event()  # `gone`: somebody has left
         self._script: list[Answer] = []
         self._always: Answer | None = None
         self._lock = threading.Lock()
@@ -416,6 +416,7 @@ class OllamaDouble(ThreadingHTTPServer):
     def missed(self) -> None:
         with self._lock:
             self.left += 1
+        self.gone.set()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,0 +1,85 @@
+"""What `llm` of `config/aishell.yaml` and `llm_config` of an agent's file say, as values with their defaults."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from aishell.errors import SettingsError
+
+OLLAMA_HOST = "OLLAMA_HOST"
+#: Ollama's own port.
+PORT = 11434
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """How long an answer is kept, in seconds, and how many are."""
+
+    ttl: float = 86400
+    entries: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """A language model, and how it is asked. Times in seconds; `timeout` bounds one whole request."""
+
+    model: str
+    provider: str = "ollama"
+    host: str | None = None  # None: OLLAMA_HOST, else this machine
+    timeout: float = 120
+    connect_timeout: float = 5
+    num_ctx: int = 8192  # tokens of prompt and answer together
+    max_tokens: int = 2048  # of one answer, at most
+    temperature: float = 0
+    seed: int = 0
+    token_budget: int = 65536  # of a run, or of a turn of a conversation: prompts and answers together
+    retries: int = 2
+    cache: CacheSettings | None = field(default_factory=CacheSettings)  # None: answers are not kept
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> ModelSettings:
+        """From a mapping that was checked against the schema; what it leaves out, or empty, keeps its default."""
+        given = {key: value for key, value in data.items() if value is not None}
+        cache = given.pop("cache", {})
+        kept = {key: value for key, value in cache.items() if value is not None} if cache is not False else None
+        return cls(**given, cache=CacheSettings(**kept) if kept is not None else None)
+
+    @property
+    def url(self) -> str:
+        """The address of the server. Raises SettingsError for an OLLAMA_HOST that is none, or that holds a password."""
+        if self.host is not None:
+            return address(self.host)
+        try:
+            return address(os.environ.get(OLLAMA_HOST) or "")
+        except ValueError as error:
+            hint = "write a host or a URL such as http://127.0.0.1:11434, without user and password"
+            raise SettingsError(f"the environment variable {OLLAMA_HOST} {error}", hint=hint) from error
+
+
+def address(host: str) -> str:
+    """A host as Ollama writes it (`gpu`, `:11434`, `10.0.0.5:8080`, `https://gpu/ollama`), as a URL.
+
+    Without a scheme the port is 11434, else the scheme's own. Raises ValueError; its text does not repeat the host.
+    """
+    scheme, mark, rest = host.strip().partition("://")
+    if not mark:
+        scheme, rest = "http", host.strip()
+    if scheme not in ("http", "https"):
+        raise ValueError("is not an address of http or https")
+    try:
+        parts = urlsplit(f"//{rest}")
+        port = parts.port or (PORT if not mark else {"http": 80, "https": 443}[scheme])
+    except ValueError as error:
+        raise ValueError("is not an address") from error
+    if "@" in rest:
+        raise ValueError("holds a user or a password")
+    name = parts.hostname or "127.0.0.1"
+    if parts.query or parts.fragment or re.search(r"[^\w.:%~/-]", name + parts.path):
+        raise ValueError("is not an address")
+    shown = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{shown}:{port}{parts.path.rstrip('/')}"

@@ -1,0 +1,264 @@
+"""A model that Ollama serves, by the `ollama` package. Imported when a model is asked: the package takes a third of a second.
+
+Found out about the package (0.6.3) and the server, and the reasons for what is here: docs/decisions/0039-language-models.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from aishell.errors import (
+    ModelAnswerError,
+    ModelBudgetError,
+    ModelError,
+    ModelMissingError,
+    ModelUnavailableError,
+)
+from aishell.llm.answers import Gathered
+from aishell.llm.client import Completion, Prompt, answer_digest, tokens_of
+from aishell.llm.configuration import ModelSettings
+
+if TYPE_CHECKING:
+    import ollama
+
+    from aishell.llm.transport import Allowance, Transport
+
+    Faults = Callable[[], AbstractContextManager[None]]
+
+#: Bytes around a token on its way here: a line of JSON each, with the model's name and the time.
+_LINE_BYTES = 1024
+#: Bytes that any answer may take beside those, and that what is told of models may take.
+_SPARE_BYTES = 2**20
+#: Characters of what a server says that a message repeats.
+_SAID = 300
+#: What reading lines of JSON raises where they are none, or none of Ollama's: the package takes each for what it should be.
+_NO_OLLAMA = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+#: How the server begins when the request itself is wrong, which it says with status 500: the same again would not help.
+_OUR_FAULT = ("invalid format", "invalid JSON schema", "option ")
+
+
+class OllamaClient:
+    """Asks one model. Each request has a connection of its own, so it can be used from several threads."""
+
+    provider_name = "ollama"
+
+    def __init__(self, settings: ModelSettings) -> None:
+        """Connects to nothing. Raises SettingsError for an OLLAMA_HOST that is no address."""
+        self.settings, self.url = settings, settings.url
+        self._digest: str | None = None
+
+    @property
+    def model(self) -> str:
+        return self.settings.model
+
+    @property
+    def server(self) -> str:
+        """Who is asked, for messages."""
+        return f"Ollama at {self.url}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What makes a model answer one way or another, beside the prompt."""
+        chosen = self.settings
+        return {"temperature": chosen.temperature, "seed": chosen.seed, "num_ctx": chosen.num_ctx}
+
+    def generate(self, prompt: Prompt) -> Completion:
+        return self.stream(prompt, lambda piece: None)
+
+    def stream(self, prompt: Prompt, show: Callable[[str], None]) -> Completion:
+        most = min(prompt.max_tokens, self.settings.max_tokens)
+        self._fits(prompt, most)
+        gathered, began = Gathered(most), time.monotonic()
+        try:
+            with self._opened(self.settings.timeout, _SPARE_BYTES + most * _LINE_BYTES) as (client, faults):
+                last = self._gather(client, faults, prompt, most, gathered, show)
+            text = gathered.finished(last.done_reason, prompt.schema, most)
+        except ModelError as error:
+            error.answer = gathered.text
+            raise
+        return Completion(
+            text=text,
+            model=self.model,
+            provider=self.provider_name,
+            prompt_digest=prompt.digest,
+            answer_digest=answer_digest(text),
+            prompt_tokens=last.prompt_eval_count or prompt.tokens,
+            answer_tokens=last.eval_count or tokens_of(text),
+            seconds=time.monotonic() - began,
+            model_digest=self.digest(),
+        )
+
+    def _gather(
+        self,
+        client: ollama.Client,
+        faults: Faults,
+        prompt: Prompt,
+        most: int,
+        gathered: Gathered,
+        show: Callable[[str], None],
+    ) -> ollama.ChatResponse:
+        """Ask, gather and show each piece; the last part, that says how it went. Raises ModelError, and what `show` raises."""
+        with faults():
+            pieces = client.chat(
+                self.model,
+                [{"role": role, "content": content} for role, content in prompt.messages],
+                stream=True,
+                think=False,
+                format=dict(prompt.schema) if prompt.schema is not None else None,
+                options={**self.options, "num_predict": most},
+            )
+        with closing(cast("Generator[ollama.ChatResponse]", pieces)) as parts:
+            while True:
+                with faults():
+                    part = next(parts, None)
+                if part is None:
+                    raise ModelAnswerError(f"{self.server} ended its answer before the model was done")
+                if piece := part.message.content or "":
+                    gathered.take(piece)
+                    show(piece)
+                if part.done:
+                    return part
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def digest(self) -> str:
+        """The digest of the model as the server has it now, asked once; empty where it does not tell."""
+        if self._digest is None:
+            listed: list[Any] = []
+            with contextlib.suppress(ModelError):  # the answer is there, whatever else the server can tell
+                listed = self.models()
+            self._digest = next((one.digest or "" for one in listed if same_model(one.model, self.model)), "")
+        return self._digest
+
+    def models(self) -> list[ollama.ListResponse.Model]:
+        """The models that the server has. Raises ModelError."""
+        with self._looking() as (client, faults), faults():
+            return list(client.list().models)
+
+    def shown(self) -> ollama.ShowResponse:
+        """What the server tells of the model. Raises ModelError."""
+        with self._looking() as (client, faults), faults():
+            return client.show(self.model)
+
+    def version(self) -> str:
+        """The server's version, for which the package has no call. Raises ModelError."""
+        import httpx
+
+        allowance = self._allowance(self._patience, _SPARE_BYTES)
+        with (
+            httpx.Client(base_url=self.url, transport=self._way(allowance), trust_env=False) as client,
+            self._faults(allowance),
+        ):
+            return str(client.get("/api/version").raise_for_status().json()["version"])
+
+    def _fits(self, prompt: Prompt, most: int) -> None:
+        """Ollama cuts off the beginning of what does not fit, and tells nobody. Raises ModelBudgetError."""
+        asked, held = prompt.tokens, self.settings.num_ctx
+        if asked + most > held:
+            raise ModelBudgetError(
+                f"the prompt takes about {asked:,} tokens and its answer up to {most:,}, and `num_ctx` is {held:,}",
+                hint="raise `num_ctx` of the language model's configuration, as far as the model and its memory go",
+            )
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for small questions about models."""
+        return min(2 * self.settings.connect_timeout, self.settings.timeout)
+
+    def _looking(self) -> AbstractContextManager[tuple[ollama.Client, Faults]]:
+        return self._opened(self._patience, 16 * _SPARE_BYTES)
+
+    def _allowance(self, seconds: float, most_bytes: int) -> Allowance:
+        from aishell.llm.transport import Allowance
+
+        return Allowance(self.server, seconds, min(self.settings.connect_timeout, seconds), most_bytes)
+
+    def _way(self, allowance: Allowance) -> Transport:
+        from aishell.llm.transport import Transport
+
+        return Transport(allowance, tls=self.url.startswith("https:"))
+
+    @contextmanager
+    def _opened(self, seconds: float, most_bytes: int) -> Iterator[tuple[ollama.Client, Faults]]:
+        """A client for one request, and what its faults are caught with."""
+        import ollama
+
+        allowance = self._allowance(seconds, most_bytes)
+        with ollama.Client(
+            self.url,
+            transport=self._way(allowance),
+            trust_env=False,
+            follow_redirects=False,
+            headers={"accept-encoding": "identity"},
+        ) as client:
+            yield client, lambda: self._faults(allowance)
+
+    @contextmanager
+    def _faults(self, allowance: Allowance) -> Iterator[None]:
+        """Everything that the package, httpx and httpcore raise, as a ModelError."""
+        import httpcore
+        import httpx
+        import ollama
+
+        try:
+            yield
+        except ollama.ResponseError as error:
+            raise self._refusal(str(error.error), error.status_code) from error
+        except httpx.HTTPStatusError as error:
+            raise self._refusal("", error.response.status_code) from error
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            raise ModelUnavailableError(
+                f"{self.server} cannot be reached: {error or 'no answer'}",
+                hint="start it (`ollama serve`), or correct `host` of the language model's configuration",
+                transient=True,
+                reached=False,
+            ) from error
+        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+            raise ModelUnavailableError(
+                f"{self.server} broke off the connection: {error or 'it was closed'}",
+                hint="see the server's log; a model that does not fit into memory ends so",
+                transient=not allowance.received,
+            ) from error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, *_NO_OLLAMA) as error:
+            raise ModelAnswerError(
+                f"{self.server} does not answer as Ollama does: {short(str(error).splitlines())}",
+                hint="correct `host` of the language model's configuration",
+            ) from error
+
+    def _refusal(self, said: str, status: int) -> ModelError:
+        """An error that the server told. -1: in the middle of an answer."""
+        said = "a page of HTML" if said.lstrip().startswith("<") else short(said.splitlines())
+        if status == 404 and "not found" in said and "model" in said:
+            return ModelMissingError(
+                f"{self.server} does not have the model {self.model!r}", hint=f"run `ollama pull {self.model}`"
+            )
+        if status == -1:
+            return ModelUnavailableError(f"{self.server} broke off its answer: {said}", hint="see the server's log")
+        hint = "see the server's log"
+        if status in (401, 403):
+            hint = "set OLLAMA_API_KEY, where a proxy asks for a key"
+        elif status in (404, 405):
+            hint = "correct `host` of the language model's configuration: no Ollama answers there"
+        transient = (status >= 500 or status == 429) and not said.startswith(_OUR_FAULT)
+        return ModelUnavailableError(
+            f"{self.server} refused the request (HTTP {status}){f': {said}' if said else ''}",
+            hint=hint,
+            transient=transient,
+        )
+
+
+def short(lines: Sequence[str]) -> str:
+    """The first line of what a server said, as far as a message repeats it."""
+    first = next((line.strip() for line in lines if line.strip()), "")
+    return first if len(first) <= _SAID else f"{first[:_SAID]}…"
+
+
+def same_model(one: str | None, other: str) -> bool:
+    """Whether two names are of one model: `small` is `small:latest`, and case does not count."""
+    first, second = (name if ":" in name else f"{name}:latest" for name in ((one or "").casefold(), other.casefold()))
+    return first == second
