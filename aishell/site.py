@@ -190,6 +190,7 @@ class Site(SiteFiles):
         named = replace(task, agent=agent.type, target=target.name, task_id=task.task_id or new_id(), input_data=inputs)
         job = Job(
             autonomy=self.autonomy if policy.earned and self.state_path.exists() else None,
+            notes=self.notes if self.state_path.exists() else None,
             task=named,
             target=target,
             database=database,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aishell.state.breakers import Breakers
     from aishell.state.connection import Record, Told
     from aishell.state.holds import Hold, Holds
+    from aishell.state.notes import Notes
     from aishell.state.outbox import Outbox
     from aishell.state.runs import Runs
     from aishell.state.schedule_runs import ScheduleRuns
@@ -279,6 +280,12 @@ class SiteFiles:
         from aishell.state.holds import Holds
 
         return Holds(self.store)
+
+    @cached_property
+    def notes(self) -> Notes:
+        from aishell.state.notes import Notes
+
+        return Notes(self.store)
 
     def held(self) -> list[Hold]:
         """The holds in force; a store is not made for that."""

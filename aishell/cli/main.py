@@ -34,6 +34,7 @@ COMMANDS = {
         "backlog",
         "List work that did not fit into a window; the next run starts with it.",
     ),
+    "notes": ("aishell.cli.notes", "notes", "Leave notes on targets and tables, which plans are made and judged by."),
     "hold": ("aishell.cli.hold", "hold", "Emergency stop: start no new step, anywhere or on one target."),
     "release": ("aishell.cli.hold", "release", "Lift a hold."),
     "notify": ("aishell.cli.notify", "notify", "Test notifications, and list those sent and pending."),

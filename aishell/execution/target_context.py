@@ -35,6 +35,7 @@ from aishell.models import (
     Task,
     Verdict,
 )
+from aishell.planning.variables import named_tables, resolve
 from aishell.plugins import load
 from aishell.registry.hooks import Hooks
 from aishell.registry.moved import current
@@ -51,6 +52,7 @@ from aishell.settings.targets import Target
 
 if TYPE_CHECKING:
     from aishell.state.autonomy import Autonomy
+    from aishell.state.notes import Notes
 
 #: Inspection may look this long at a catalog; seconds.
 INSPECTION = SessionOptions(read_only=True, lock_timeout=2.0, statement_timeout=60.0)
@@ -89,6 +91,7 @@ class Job:
     rereading: Rereading = field(default_factory=Rereading)
     autonomy: Autonomy | None = None  # what was earned, where a rule of the policy asks for it
     sending: Sending = field(default_factory=Sending)
+    notes: Notes | None = None  # of people, where there is a state store
 
     def __post_init__(self) -> None:
         for database in (self.database, self.inspector):
@@ -212,6 +215,7 @@ class Job:
             cascade_changes=dict(step.params.get("changes") or {}),
             model_proposed=bool(self.task.metadata.get("model")),
             last_backup=self._last_backup(step),
+            noted=self._noted(step, tool),
         )
         objection = self.agent.validate_safety(step)
         if objection is None:
@@ -223,6 +227,17 @@ class Job:
             safe=verdict.safe and objection.safe,
             reasons=(*verdict.reasons, *objection.reasons),
             risks=(*verdict.risks, *(reason.text for reason in objection.reasons)),
+        )
+
+    def _noted(self, step: Step, tool: Tool) -> tuple[Reason, ...]:
+        """The notes that ask for a stricter decision on a step that changes something, read anew each time."""
+        if self.notes is None or tool.read_only:
+            return ()
+        tables = named_tables(resolve(dict(step.params), lambda reference: None))
+        return tuple(
+            Reason(f"note {note.id}", note.text, Decision(note.decision))
+            for note in self.notes.all(self.target.name)
+            if note.decision is not None and note.tightens(tool.name, tables)
         )
 
     def _counted(self, tool: Tool, run_id: str | None) -> Tally | None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 from aishell.commands import command, on
 from aishell.errors import SettingsError, UnknownNameError
-from aishell.models import Decision, Risk, Server, Step, Table
+from aishell.models import Decision, Reason, Risk, Server, Step, Table
 from aishell.plugins import entry_points, load, refuse_taken
 from aishell.registry.tool import STAGES, Tool
 from aishell.safety.locks import wait_of
@@ -43,6 +43,7 @@ class Context:
     cascade_children: Mapping[str, int] = field(default_factory=dict)  # rows that go or change, by table
     cascade_changes: Mapping[str, int] = field(default_factory=dict)  # of these, those that stay
     model_proposed: bool = False
+    noted: tuple[Reason, ...] = ()  # what people have noted on its target, tables or tool, where that asks for more
     last_backup: datetime | None = None  # when the newest verified backup of this very database was begun
 
 

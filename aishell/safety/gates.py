@@ -33,7 +33,7 @@ def judge(
     `tally`: the supervised runs of its tool on its target, where a rule of the policy wants them counted. As many as that asks
     for answer what the policy asks by the risk alone.
     """
-    others = [*_contract(tool, config)]
+    others = [*_contract(tool, config), *context.noted]
     for constraint in constraints:
         violation = constraint.check(step, context)
         if violation is not None:

@@ -45,6 +45,19 @@ PROOFS = (
     "ALTER TABLE backups ADD COLUMN differs TEXT",  # it reads whole, and did not come back as it was: how
     "ALTER TABLE backups ADD COLUMN copies_read TEXT NOT NULL DEFAULT '{}'",  # place -> when, and what was wrong: JSON
 )
+#: What people noted on targets, tables and tools (globs; empty: any).
+NOTES = (
+    """CREATE TABLE notes (
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    target TEXT NOT NULL,
+    table_name TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    text TEXT NOT NULL,
+    decision TEXT, -- confirm | review | deny: at least this, for what the note is on
+    by TEXT NOT NULL,
+    at TEXT NOT NULL
+)""",
+)
 #: What steps took, and how much there was to do: the basis of predictions. It outlives the runs, a few for each object.
 COSTS = (
     """CREATE TABLE step_costs (
@@ -366,6 +379,7 @@ TABLES = (
     *DELIVERED,
     *PROGRESS,
     *TOGETHER,
+    *NOTES,
 )
 
 
@@ -460,6 +474,11 @@ def _together(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _notes(connection: sqlite3.Connection) -> None:
+    for statement in NOTES:
+        connection.execute(statement)
+
+
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _deferred_objects,
@@ -476,6 +495,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _digests,
     _progress,
     _together,
+    _notes,
 )
 VERSION = 1 + len(MIGRATIONS)
 

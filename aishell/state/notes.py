@@ -1,0 +1,145 @@
+"""Notes that people leave on a target, a table or a tool: what a plan is to know, and where marked so, a stricter decision."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from aishell.errors import StateError, UsageError
+from aishell.models import now, server_of
+from aishell.state import audit
+from aishell.state.connection import Connection, Record
+from aishell.state.store import Store
+
+#: What a note can ask for, beside being read. There is nothing here that loosens.
+DECISIONS = ("confirm", "review", "deny")
+#: Characters of a note.
+LONGEST = 2000
+#: Full text: made with the first note, since not every SQLite has FTS5.
+_INDEX = "CREATE VIRTUAL TABLE IF NOT EXISTS notes_text USING fts5(text, tokenize = 'unicode61 remove_diacritics 2')"
+_INDEXED = "SELECT count(*) FROM sqlite_schema WHERE name = 'notes_text'"
+_ALL = "SELECT * FROM notes ORDER BY id"
+_RANKED = (
+    "SELECT rowid AS id FROM notes_text WHERE notes_text MATCH :words ORDER BY bm25(notes_text), rowid DESC LIMIT 200"
+)
+_WORD = re.compile(r"\w{2,}")
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a person noted. `target`, `table`, `tool` are globs; empty: any. `decision`: one of DECISIONS, or None."""
+
+    id: int
+    target: str
+    table: str
+    tool: str
+    text: str
+    decision: str | None
+    by: str
+    at: str
+
+    @property
+    def about(self) -> str:
+        """What it is on, for people."""
+        named = (("table ", self.table), ("tool ", self.tool), ("target ", self.target))
+        return ", ".join(f"{what}{name}" for what, name in named if name) or "everything"
+
+    def is_on(self, target: str) -> bool:
+        return not self.target or any(fnmatchcase(name, self.target) for name in (target, server_of(target)) if name)
+
+    def names(self, tables: Collection[tuple[str, str]]) -> bool:
+        """Whether it is on one of some tables (schema, table)."""
+        return any(fnmatchcase(name, self.table) for schema, table in tables for name in (table, f"{schema}.{table}"))
+
+    def tightens(self, tool: str, tables: Collection[tuple[str, str]]) -> bool:
+        """Whether it asks for a stricter decision on a call of a tool on tables.
+
+        A call that names no table is of the whole database: a note on a table speaks of it only where it names the tool, too.
+        """
+        if self.decision is None or (self.tool and not fnmatchcase(tool, self.tool)):
+            return False
+        return not self.table or (self.names(tables) if tables else bool(self.tool))
+
+
+class Notes:
+    """The notes in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def add(
+        self, text: str, by: str, *, target: str = "", table: str = "", tool: str = "", decision: str | None = None
+    ) -> Note:
+        """Write one down. Raises UsageError for a text that is empty, too long or not printable, StateError without FTS5."""
+        text = " ".join(text.split())
+        if not text or len(text) > LONGEST or not text.isprintable():
+            raise UsageError(f"a note is 1 to {LONGEST} printable characters", hint="write what a plan has to know")
+        row = {
+            "target": target,
+            "table_name": table,
+            "tool": tool,
+            "text": text,
+            "decision": decision,
+            "by": by,
+            "at": now(),
+        }
+        with self.store.write() as connection:
+            try:
+                connection.execute(_INDEX)
+            except sqlite3.OperationalError as error:
+                hint = "use a Python whose SQLite is built with FTS5"
+                raise StateError(f"notes need SQLite's full-text search: {error}", hint=hint) from error
+            connection.insert("notes", row)
+            number = int(connection.value("SELECT last_insert_rowid()"))
+            connection.execute("INSERT INTO notes_text (rowid, text) VALUES (:id, :text)", {"id": number, "text": text})
+            audit.append(connection, "note_added", {"note": number, **row})
+        return _note({"id": number, **row})
+
+    def remove(self, number: int, by: str) -> Note:
+        """Forget one. Raises UsageError where there is none of that number."""
+        with self.store.write() as connection:
+            row = connection.first("SELECT * FROM notes WHERE id = :id", {"id": number})
+            if row is None:
+                raise UsageError(f"note {number} does not exist", hint="`aishell notes list` shows those there are")
+            connection.execute("DELETE FROM notes WHERE id = :id", {"id": number})
+            connection.execute("DELETE FROM notes_text WHERE rowid = :id", {"id": number})
+            audit.append(connection, "note_removed", {"note": number, "removed_by": by, "text": row.text})
+        return _note(row)
+
+    def all(self, target: str | None = None) -> list[Note]:
+        """Every note, the oldest first; of a target those that are on it."""
+        with self.store.read() as connection:
+            found = map(_note, connection.all(_ALL))
+            return [note for note in found if target is None or note.is_on(target)]
+
+    def relevant(
+        self, target: str, tables: Collection[tuple[str, str]] = (), text: str = "", most: int = 20
+    ) -> list[Note]:
+        """The notes on a target that a plan should know, the most relevant first.
+
+        Those on one of the tables, then those whose words are in the text (BM25), then the newest.
+        """
+        with self.store.read() as connection:
+            notes = [note for note in map(_note, connection.all(_ALL)) if note.is_on(target)]
+            ranks = {number: place for place, number in enumerate(_ranked(connection, text))} if notes else {}
+        last = len(ranks)
+        notes.sort(key=lambda note: (not (note.table and note.names(tables)), ranks.get(note.id, last), -note.id))
+        return notes[:most]
+
+
+def _ranked(connection: Connection, text: str) -> Sequence[int]:
+    """The notes that have a word of a text, the best first. Words are quoted: none of them is an operator of FTS5."""
+    words = dict.fromkeys(_WORD.findall(text))
+    if not words or not connection.value(_INDEXED):
+        return ()
+    return [row.id for row in connection.all(_RANKED, {"words": " OR ".join(f'"{word}"' for word in list(words)[:50])})]
+
+
+def _note(row: Record | Mapping[str, Any]) -> Note:
+    return Note(
+        row["id"], row["target"], row["table_name"], row["tool"], row["text"], row["decision"], row["by"], row["at"]
+    )
