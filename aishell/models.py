@@ -107,7 +107,7 @@ class AgentConfig:
     timeout_seconds: int = 300
     max_duration: int | None = None  # seconds; bounds the whole run
     constraints: tuple[Mapping[str, Any], ...] = ()
-    llm_config: Mapping[str, Any] | None = None
+    llm_config: Mapping[str, Any] | None = None  # a language model (`settings.language_models`)
     monitoring: Mapping[str, Any] | None = None  # metrics and alerts: rules of notifications
     own: Mapping[str, Any] = field(default_factory=dict)  # the agent's own keys (`Agent.settings`)
 

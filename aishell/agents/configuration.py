@@ -9,6 +9,7 @@ from typing import Any
 from aishell.agents.base import Agent
 from aishell.models import AgentConfig
 from aishell.settings.files import checked, fields_of, placed, read
+from aishell.settings.language_models import read_model
 from aishell.settings.schemas import AGENT, mapping
 from aishell.settings.validation import wrong
 
@@ -36,6 +37,8 @@ def configured(config: Path, agent: Agent) -> AgentConfig:
         given["capabilities"] = frozenset(data["capabilities"])
     if data.get("monitoring") is not None:
         given["monitoring"] = {**data["monitoring"], "alerts": placed(document, name, "monitoring", "alerts")}
+    if read_model(document, name, "llm_config") is not None:
+        given["llm_config"] = data["llm_config"]
     constraints = placed(document, name, "safety_constraints") or agent.defaults.constraints
     return replace(agent.defaults, agent_type=agent.type, constraints=constraints, own=own, **given)
 

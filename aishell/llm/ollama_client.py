@@ -20,7 +20,7 @@ from aishell.errors import (
 )
 from aishell.llm.answers import Gathered
 from aishell.llm.client import Completion, Prompt, answer_digest, tokens_of
-from aishell.llm.configuration import ModelSettings
+from aishell.settings.language_models import ModelSettings
 
 if TYPE_CHECKING:
     import ollama

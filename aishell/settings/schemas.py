@@ -106,6 +106,36 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json")
 LOGGING = mapping({"format": {"enum": list(LOG_FORMATS)}, "level": {"enum": list(LOG_LEVELS)}, "file": TEXT})
 TRACING = mapping({"endpoint": _URL, "endpoint_env": _VARIABLE, "headers_env": _VARIABLE, "headers_file": TEXT})
+#: A language model (`settings.language_models`). Nothing of it is a secret: an address with a password is refused.
+LLM = mapping(
+    {
+        "provider": {"enum": ["ollama"], "title": "provider"},
+        "model": {
+            "type": "string",
+            "pattern": r"[A-Za-z0-9][\w./:-]*",
+            "title": "the name of a model such as qwen3:8b",
+            "description": "letters, digits and _ . / : -, as `ollama list` prints it",
+        },
+        "host": {
+            "type": "string",
+            "pattern": r"(https?://)?([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[\w./~-]*)?",
+            "title": "a host, or a URL such as http://127.0.0.1:11434 (no user and password)",
+            "description": "a host, or http:// or https:// and a host, with a port, without user and password",
+            "secret": True,
+        },
+        "timeout": number(1, 86400),
+        "connect_timeout": number(0.1, 600),
+        "num_ctx": whole(8192, 10_000_000),
+        "max_tokens": whole(64, 1_000_000),
+        "temperature": number(0, 2),
+        "seed": whole(0, 2**31 - 1),
+        "token_budget": whole(1024, 1_000_000_000),
+        "retries": whole(0, 10),
+        "cache": {"anyOf": [mapping({"ttl": whole(1, YEAR), "entries": whole(1, 1_000_000)}), {"type": "boolean"}]},
+    },
+    "model",
+    title="a language model",
+)
 AISHELL = mapping(
     {
         "default_target": {**TEXT, "names": "target"},
@@ -139,6 +169,7 @@ AISHELL = mapping(
         "daemon": DAEMON,
         "logging": LOGGING,
         "tracing": TRACING,
+        "llm": LLM,
     }
 )
 
@@ -257,6 +288,7 @@ AGENT = {
     ),
     "safety_constraints": _CONSTRAINTS,
     "monitoring": _MONITORING,
+    "llm_config": LLM,
 }
 
 

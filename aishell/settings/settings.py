@@ -19,6 +19,7 @@ from aishell.databases.urls import tells_password
 from aishell.errors import SettingsError
 from aishell.settings.files import checked, document_of, fields_of
 from aishell.settings.hooks import Hook, read_hooks
+from aishell.settings.language_models import ModelSettings, read_model
 from aishell.settings.schemas import AISHELL
 from aishell.settings.targets import Targets, load_targets
 from aishell.settings.validation import Known, wrong
@@ -141,6 +142,7 @@ class Settings:
     daemon: DaemonSettings = field(default_factory=lambda: DaemonSettings())
     logging: Logging = field(default_factory=Logging)
     tracing: Tracing | None = None
+    llm: ModelSettings | None = None  # None: there is no language model, and everything works without
 
 
 def load_settings(config: Path, known: Known | None = None) -> Settings:
@@ -160,6 +162,8 @@ def load_settings(config: Path, known: Known | None = None) -> Settings:
         fields["logging"] = _logging(fields["logging"], main, config)
     if "tracing" in fields:
         fields["tracing"] = _tracing(fields["tracing"], main)
+    if "llm" in fields:
+        fields["llm"] = read_model(main, "llm")
     settings = Settings(targets=targets, **fields)
     for number, copy in enumerate(settings.backup_copies):
         if tells_password(copy):  # it is shown, and stands in the catalogue

@@ -18,8 +18,8 @@ from aishell.errors import (
     SettingsError,
 )
 from aishell.llm.client import LLMClient, Prompt, answer_digest
-from aishell.llm.configuration import ModelSettings
 from aishell.llm.ollama_client import OllamaClient
+from aishell.settings.language_models import ModelSettings
 from tests import ollama_double as double
 from tests.ollama_double import Behaviour, OllamaDouble
 

@@ -1,15 +1,17 @@
-"""What `llm` of `config/aishell.yaml` and `llm_config` of an agent's file say, as values with their defaults."""
+"""`llm:` of `aishell.yaml`, and `llm_config:` of an agent's file: which language model is asked, where, and how."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from aishell.errors import SettingsError
+from aishell.settings.validation import wrong
+from aishell.settings.yamlfile import Document
 
 OLLAMA_HOST = "OLLAMA_HOST"
 #: Ollama's own port.
@@ -37,17 +39,46 @@ class ModelSettings:
     max_tokens: int = 2048  # of one answer, at most
     temperature: float = 0
     seed: int = 0
-    token_budget: int = 65536  # of a run, or of a turn of a conversation: prompts and answers together
+    token_budget: int | None = (
+        None  # of a run, or a turn of a conversation: prompts and answers; None: eight times `num_ctx`
+    )
     retries: int = 2
     cache: CacheSettings | None = field(default_factory=CacheSettings)  # None: answers are not kept
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> ModelSettings:
-        """From a mapping that was checked against the schema; what it leaves out, or empty, keeps its default."""
+        """From a mapping that fits the schema; what it leaves out, or empty, keeps its default."""
         given = {key: value for key, value in data.items() if value is not None}
-        cache = given.pop("cache", {})
-        kept = {key: value for key, value in cache.items() if value is not None} if cache is not False else None
-        return cls(**given, cache=CacheSettings(**kept) if kept is not None else None)
+        cache = given.pop("cache", True)
+        if isinstance(cache, Mapping):
+            kept: CacheSettings | None = CacheSettings(
+                **{key: value for key, value in cache.items() if value is not None}
+            )
+        else:
+            kept = CacheSettings() if cache else None
+        return cls(**given, cache=kept)
+
+    @property
+    def budget(self) -> int:
+        """Tokens that a run, or a turn of a conversation, may take."""
+        return self.token_budget if self.token_budget is not None else 8 * self.num_ctx
+
+    def faults(self) -> Iterator[tuple[str, str, str]]:
+        """What is wrong with it though each value fits: the key, a sentence, and what to do."""
+        if self.host is not None:
+            try:
+                address(self.host)
+            except ValueError as error:
+                yield "host", f"host {error}", "write a host, or a URL such as http://127.0.0.1:11434"
+        if self.max_tokens >= self.num_ctx:
+            message = f"max_tokens ({self.max_tokens}) leaves no room for a prompt in num_ctx ({self.num_ctx})"
+            yield "max_tokens", message, "write a smaller max_tokens, or a larger num_ctx"
+        if self.budget < self.max_tokens:
+            message = f"token_budget ({self.budget}) is less than one answer may take, max_tokens ({self.max_tokens})"
+            yield "token_budget", message, "write a larger token_budget"
+        if self.connect_timeout > self.timeout:
+            message = f"connect_timeout ({self.connect_timeout:g}) is longer than timeout ({self.timeout:g})"
+            yield "connect_timeout", message, "write a shorter one: timeout is that of the whole request"
 
     @property
     def url(self) -> str:
@@ -59,6 +90,19 @@ class ModelSettings:
         except ValueError as error:
             hint = "write a host or a URL such as http://127.0.0.1:11434, without user and password"
             raise SettingsError(f"the environment variable {OLLAMA_HOST} {error}", hint=hint) from error
+
+
+def read_model(document: Document, *at: str) -> ModelSettings | None:
+    """What stands at a place of a checked file; None where nothing does. Raises SettingsError, with file and line."""
+    data = document.data
+    for key in at:
+        data = (data or {}).get(key)
+    if data is None:
+        return None
+    settings = ModelSettings.of(data)
+    for key, message, hint in settings.faults():
+        raise wrong(document, *at, key, message=message, hint=hint)
+    return settings
 
 
 def address(host: str) -> str:
