@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from aishell.codec import plain
-from aishell.errors import ModelAnswerError, ModelError
+from aishell.errors import ModelError
 from aishell.llm.client import Completion, LLMClient, Prompt
+from aishell.llm.correcting import audited, mark, parsed, settle
 from aishell.llm.fitting import Section, fitted
 from aishell.models import Step, Table
 from aishell.planning import proposals
@@ -26,12 +27,8 @@ if TYPE_CHECKING:
     from aishell.models import Inventory
     from aishell.registry.tool import Tool
 
-#: Answers that are asked for: the first, and two after a refusal.
-TRIES = 3
 #: Tokens kept free beside facts and answer: the instructions, the schema, an answer that was refused.
 _RESERVE = 1500
-#: Characters of a refused answer that go back with the error.
-_QUOTED = 1000
 _INSTRUCTIONS = """You plan database maintenance. You get facts as JSON and answer with JSON alone.
 Choose the steps that serve the request: keep steps of `draft` by their id, and add calls of `tools` on tables of `tables`.
 Keep the draft's steps unless the facts speak against them. Put the most important first.
@@ -69,13 +66,8 @@ class Proposer:
         except ModelError as error:
             told = f"the model {self.client.model} planned nothing ({error.message}); the steps are those of the rules"
             return replace(draft, warnings=(*draft.warnings, told))
-        mark = {
-            "name": completion.model,
-            "provider": completion.provider,
-            "prompt": completion.prompt_digest,
-            "answer": completion.answer_digest,
-        }
-        job.task = replace(job.task, metadata={**job.task.metadata, "model": mark})
+        marked = mark(completion)
+        job.task = replace(job.task, metadata={**job.task.metadata, "model": marked})
         steps = tuple(
             job.agent.joined(step, draft, inventory, changes=not tools[step.tool].read_only)
             if step.id in proposal.added
@@ -89,7 +81,7 @@ class Proposer:
             draft,
             steps=tuple(replace(step, index=number) for number, step in enumerate(steps)),
             warnings=tuple(warnings),
-            summary={**draft.summary, "model": {**mark, "summary": printable(proposal.summary)}},
+            summary={**draft.summary, "model": {**marked, "summary": printable(proposal.summary)}},
         )
 
     def _accepted(
@@ -103,63 +95,12 @@ class Proposer:
             max_tokens=self.max_tokens,
             purpose="plan",
         )
-        for again in range(TRIES, 0, -1):
-            completion = self.client.generate(prompt)
-            try:
-                answer = parsed(completion.text)
-                proposal = proposals.accept(answer, draft.steps, shown, tools, inventory)
-            except ModelAnswerError as error:
-                self._heard(job, prompt, completion, error.message)
-                if again == 1:
-                    raise
-                prompt = corrected(prompt, completion.text, error.message)
-            else:
-                self._heard(job, prompt, completion, None)
-                return proposal, completion
-        raise ModelAnswerError
-
-    def _heard(self, job: Job, prompt: Prompt, completion: Completion, problem: str | None) -> None:
-        job.sending.tell("model_answered", answered(prompt, completion, problem))
-
-
-def answered(prompt: Prompt, completion: Completion, problem: str | None) -> dict[str, Any]:
-    """What the audit log has of an answer: digests, never the texts. `problem`: why it was refused."""
-    return {
-        "purpose": prompt.purpose,
-        "provider": completion.provider,
-        "model": completion.model,
-        "prompt": completion.prompt_digest,
-        "answer": completion.answer_digest,
-        "prompt_tokens": completion.prompt_tokens,
-        "answer_tokens": completion.answer_tokens,
-        "cached": completion.cached,
-        "accepted": problem is None,
-        **({} if problem is None else {"problem": problem[:_QUOTED]}),
-    }
-
-
-def parsed(text: str) -> Any:
-    """An answer's JSON. Raises ModelAnswerError for what is none, and for what JSON knows twice or not at all."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            raise ValueError("a key is there twice")
-        return found
-
-    def refused(constant: str) -> Any:
-        raise ValueError(f"{constant} is not JSON")
-
-    try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=refused)
-    except (ValueError, RecursionError) as error:
-        raise ModelAnswerError(f"the answer is not JSON: {error}") from error
-
-
-def corrected(prompt: Prompt, answer: str, problem: str) -> Prompt:
-    """The prompt again, with the answer that was refused last and the error."""
-    refusal = f"This answer was refused: {problem}\nAnswer again, with JSON of the same schema."
-    return replace(prompt, messages=(*prompt.messages[:2], ("assistant", answer[:_QUOTED]), ("user", refusal)))
+        return settle(
+            self.client,
+            prompt,
+            lambda text: proposals.accept(parsed(text), draft.steps, shown, tools, inventory),
+            lambda *answer: job.sending.tell("model_answered", audited(*answer)),
+        )
 
 
 def _fitted(

@@ -64,6 +64,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "notifying.telling",
         "scheduling.telling",
     ),
+    ("asking",),
     ("metrics",),
     ("serving",),
     ("cli", "sample", "testing", "__main__", ""),
