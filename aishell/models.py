@@ -46,7 +46,7 @@ class Decision(StrEnum):
 
 
 class RunState(StrEnum):
-    """The states of a run; the transitions between them stand in `aishell.state.transitions`."""
+    """The states of a run; the transitions between them are in `aishell.state.runs`."""
 
     IDLE = "idle"
     PLANNING = "planning"
@@ -575,9 +575,14 @@ class Tally:
         return len(self.events)
 
 
+def timestamp(moment: datetime) -> str:
+    """A moment as documents and the store have it: UTC, ISO 8601 with microseconds. Texts compare as the moments do."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
 def now() -> str:
-    """The time in UTC, ISO 8601 with microseconds."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    """The time, as `timestamp` writes it."""
+    return timestamp(datetime.now(UTC))
 
 
 def new_id() -> str:

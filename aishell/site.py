@@ -327,7 +327,7 @@ class Site(SiteFiles):
         """
         from aishell.execution.driving import Driver
         from aishell.state.plans import load_plan
-        from aishell.state.transitions import RESUMABLE
+        from aishell.state.runs import RESUMABLE
 
         row = self.runs.find(run_id)
         state = RunState(row.state)

@@ -123,7 +123,7 @@ def _print(
     from aishell.reporting.so_far import far
     from aishell.reporting.units import printable
     from aishell.state.headway import headway
-    from aishell.state.transitions import RESUMABLE
+    from aishell.state.runs import RESUMABLE
 
     title(f"run {row.id[:8]}  {row.agent} on {row.target}  {row.state}, by {row.requested_by}, {at(row.created_at)}")
     show_rows(steps, "table", empty="no steps", least=("index", "attempt", "approved_by"))
@@ -221,7 +221,7 @@ def cancel(ctx: click.Context, /, run_id: str) -> None:
 def _ask(site: SiteFiles, run_id: str, what: str) -> None:
     """Tell the process that drives a run; where none does, change the state at once."""
     from aishell.state.locks import FileLock, FileLockHeldError
-    from aishell.state.transitions import RESUMABLE
+    from aishell.state.runs import RESUMABLE
 
     row = site.runs.find(run_id)
     if RunState(row.state) not in RESUMABLE:
@@ -254,7 +254,7 @@ def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
     from aishell.execution.rollback import archives, way_back
     from aishell.registry.header import read_tool
     from aishell.state.plans import load_plan
-    from aishell.state.transitions import RESUMABLE
+    from aishell.state.runs import RESUMABLE
 
     site = open_site(ctx)
     row = site.runs.find(run_id)

@@ -29,8 +29,7 @@ from aishell.safety.approval import Approver, Standing
 from aishell.settings.schemas import ON_ERROR
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
-from aishell.state.runs import requesters, who
-from aishell.state.transitions import check_transition
+from aishell.state.runs import check_transition, requesters, who
 from aishell.telemetry.logs import log_context
 from aishell.telemetry.tracebacks import unexpected
 

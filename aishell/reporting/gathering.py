@@ -316,6 +316,6 @@ def _whole(value: Any) -> int | None:
 
 
 def _stamp(moment: datetime) -> str:
-    from aishell.state.schedule_runs import stamp
+    from aishell.models import timestamp
 
-    return stamp(moment)
+    return timestamp(moment)

@@ -10,12 +10,12 @@ from typing import Any
 
 from aishell.codec import canonical, plain
 from aishell.commands import command
-from aishell.errors import AmbiguousNameError, DeniedError, StateError, UnknownNameError
-from aishell.models import Subject, new_id, now
+from aishell.errors import DeniedError, StateError, UnknownNameError
+from aishell.models import Subject, new_id, now, timestamp
 from aishell.moments import at
 from aishell.state import anchor, audit
 from aishell.state.autonomy import Autonomy, reset, subject_of
-from aishell.state.connection import Connection, Record, beginning
+from aishell.state.connection import Connection, Record, find_by_beginning
 from aishell.state.runs import who
 from aishell.state.store import Store
 
@@ -78,22 +78,13 @@ class Approvals:
                 "request": canonical(audit.redact(shown)),
                 "requested_by": who(),
                 "requested_at": now(),
-                "expires_at": (datetime.now(UTC) + timedelta(hours=hours)).isoformat(timespec="microseconds"),
+                "expires_at": timestamp(datetime.now(UTC) + timedelta(hours=hours)),
             }
             connection.insert("approvals", asked)
-            audit.append(
-                connection,
-                "approval_requested",
-                {
-                    "approval": approval,
-                    "digest": digest,
-                    "level": level,
-                    "seal": audit.seal_request(asked),
-                    **({"subject": plain(subject)} if subject is not None else {}),
-                },
-                run_id=run_id,
-                step_index=step_index,
-            )
+            told = {"approval": approval, "digest": digest, "level": level, "seal": audit.seal_request(asked)}
+            if subject is not None:
+                told["subject"] = plain(subject)
+            audit.append(connection, "approval_requested", told, run_id=run_id, step_index=step_index)
         return approval
 
     def decide(
@@ -143,8 +134,7 @@ class Approvals:
                 "modifications": modifications,
                 "terminal": place or terminal(),
             }
-            for kind, data in lost:
-                audit.append(connection, kind, data, run_id=row.run_id, step_index=row.step_index)
+            audit.append_all(connection, lost, run_id=row.run_id, step_index=row.step_index)
             audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
             if row.level == STAGE:
                 about = {name: shown(row)["review"][name] for name in ("workflow_id", "workflow", "stage")}
@@ -255,24 +245,16 @@ class Approvals:
             )
             if row is None:
                 raise StateError(f"the approval {approval} was used or closed before")
-            audit.append(
-                connection,
-                "approval_decided",
-                {"approval": approval, "status": status},
-                run_id=row.run_id,
-                step_index=row.step_index,
-            )
+            told = {"approval": approval, "status": status}
+            audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
 
     def find(self, approval: str) -> Record:
         """An approval by id or the beginning of one. Raises UnknownNameError and AmbiguousNameError."""
         with self.store.read() as connection:
-            like = "SELECT * FROM approvals WHERE id LIKE :beginning ESCAPE '/' LIMIT 13"
-            rows = connection.all(like, {"beginning": beginning(approval)}) if approval else []
-            if len(rows) > 1:
-                raise AmbiguousNameError("approval", approval, [row.id for row in rows])
-            if not rows:
+            row = find_by_beginning(connection, "approvals", "approval", approval)
+            if row is None:
                 raise UnknownNameError("approval", approval, [row.id for row in _pending(connection)])
-            return rows[0]
+            return row
 
     def as_asked(self, approval: str) -> Record:
         """An approval as `find` finds it. Raises StateError for one that is not what the audit log has the digest of."""
@@ -284,8 +266,7 @@ class Approvals:
     def next_expiry(self) -> datetime | None:
         """When the first of those expires that can still be answered or used."""
         sql = "SELECT min(expires_at) FROM approvals WHERE status IN ('pending', 'approved', 'modified') AND expires_at >= :now"
-        with self.store.read() as connection:
-            first = connection.value(sql, {"now": now()})
+        first = self.store.value(sql, {"now": now()})
         return None if first is None else datetime.fromisoformat(first)
 
     def pending(self) -> list[Record]:
@@ -335,9 +316,7 @@ def until(row: Record) -> str:
 
 def _require_asked(connection: Connection, row: Record) -> None:
     """Raises StateError where what is asked, its level, or until when, is not what it was when the log told of it."""
-    sql = "SELECT data FROM events WHERE run_id = :run AND step_index = :step AND type = 'approval_requested'"
-    told = [audit.read(event.data) for event in connection.execute(sql, {"run": row.run_id, "step": row.step_index})]
-    asked = next((data for data in told if data.get("approval") == row.id), None)
+    asked = next(iter(_events(connection, row, "approval_requested")), None)
     if asked is None or asked.get("seal", audit.seal_request(row)) != audit.seal_request(row):
         raise StateError(
             f"the approval {row.id} is not what was asked: it was changed in the state store",
@@ -347,9 +326,7 @@ def _require_asked(connection: Connection, row: Record) -> None:
 
 def _asked_of(connection: Connection, row: Record) -> Subject | None:
     """What the step of an approval is of, as the log tells it."""
-    sql = "SELECT data FROM events WHERE run_id = :run AND step_index = :step AND type = 'approval_requested'"
-    told = [audit.read(event.data) for event in connection.execute(sql, {"run": row.run_id, "step": row.step_index})]
-    return next((subject_of(data) for data in told if data.get("approval") == row.id), None)
+    return next((subject_of(data) for data in _events(connection, row, "approval_requested")), None)
 
 
 def _nobodys(row: Record) -> StateError:
@@ -360,7 +337,7 @@ def _nobodys(row: Record) -> StateError:
 
 
 def _first_answers(connection: Connection, row: Record) -> list[dict[str, Any]]:
-    return [data for data in _answers(connection, row) if data.get("status") == "pending"]
+    return [data for data in _events(connection, row, "approval_decided") if data.get("status") == "pending"]
 
 
 def _require_another(connection: Connection, row: Record, uid: int | None) -> list[dict[str, Any]]:
@@ -375,9 +352,11 @@ def _require_another(connection: Connection, row: Record, uid: int | None) -> li
     return before
 
 
-def _answers(connection: Connection, row: Record) -> list[dict[str, Any]]:
-    sql = "SELECT data FROM events WHERE run_id = :run AND step_index = :step AND type = 'approval_decided' ORDER BY id"
-    told = [audit.read(event.data) for event in connection.execute(sql, {"run": row.run_id, "step": row.step_index})]
+def _events(connection: Connection, row: Record, kind: str) -> list[dict[str, Any]]:
+    """What the log tells of an approval, in order: `approval_requested` or `approval_decided`."""
+    sql = "SELECT data FROM events WHERE run_id = :run AND step_index = :step AND type = :kind ORDER BY id"
+    place = {"run": row.run_id, "step": row.step_index, "kind": kind}
+    told = [audit.read(event.data) for event in connection.execute(sql, place)]
     return [data for data in told if data.get("approval") == row.id]
 
 
@@ -385,7 +364,7 @@ def _edit(connection: Connection, row: Record) -> dict[str, Any]:
     """An edit as the log tells it. Raises StateError where it does not."""
     kept: dict[str, Any] = json.loads(row.modifications)
     told = {"status": "modified", "by": row.decided_by, "digest": row.digest, "modifications": audit.redact(kept)}
-    for one in _answers(connection, row):
+    for one in _events(connection, row, "approval_decided"):
         if all(one.get(name) == told[name] for name in told):
             return {"by": row.decided_by, "uid": one.get("uid"), "reason": row.reason, "params": kept}
     raise _nobodys(row)
@@ -393,7 +372,7 @@ def _edit(connection: Connection, row: Record) -> dict[str, Any]:
 
 def _told(connection: Connection, row: Record) -> bool:
     """Whether the newest event of an approval is this very answer."""
-    answers = _answers(connection, row)
+    answers = _events(connection, row, "approval_decided")
     kept = json.loads(row.modifications) if row.modifications else None
     answer = {"status": row.status, "by": row.decided_by, "digest": row.digest, "modifications": audit.redact(kept)}
     return bool(answers) and all(answers[-1].get(name) == value for name, value in answer.items())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,18 @@ def append(
         number = int(connection.value("SELECT last_insert_rowid()"))
         connection.told.append(Told(number, kind, at, run_id, step_index, text))
     return value
+
+
+def append_all(
+    connection: Connection,
+    events: Iterable[tuple[str, Mapping[str, Any]]],
+    *,
+    run_id: str | None,
+    step_index: int | None = None,
+) -> None:
+    """Add events, each a type and its data, inside the caller's transaction."""
+    for kind, data in events:
+        append(connection, kind, data, run_id=run_id, step_index=step_index)
 
 
 def head(connection: Connection) -> tuple[int, str]:

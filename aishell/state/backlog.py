@@ -124,8 +124,7 @@ class Backlog:
         """The items of a target, of an agent, or all, by target and age."""
         sql = """SELECT * FROM backlog WHERE (:target IS NULL OR target = :target) AND (:agent IS NULL OR agent = :agent)
             ORDER BY target, since, id"""
-        with self.store.read() as connection:
-            return connection.all(sql, {"target": target, "agent": agent})
+        return self.store.all(sql, {"target": target, "agent": agent})
 
     def standings(self) -> dict[str, Standing]:
         """How the backlog of each target stands that has one."""

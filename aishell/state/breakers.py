@@ -94,8 +94,7 @@ class Breakers:
 
     def find(self, target: str) -> Breaker | None:
         """What is known of a target; None where its last connection was answered."""
-        with self.store.read() as connection:
-            row = connection.first(_ONE, {"target": target})
+        row = self.store.first(_ONE, {"target": target})
         return _made(row) if row is not None else None
 
     def all(self) -> list[Breaker]:

@@ -28,8 +28,7 @@ def take(connection: Connection, tool: str, limit: int) -> None:
 def within_a_minute(store: Store, tool: str) -> int:
     """How often a tool was called in the last minute."""
     sql = "SELECT count(*) FROM tool_calls WHERE tool = :tool AND at > :since AND at <= :now"
-    with store.read() as connection:
-        return int(connection.value(sql, {"tool": tool, **_minute()}))
+    return int(store.value(sql, {"tool": tool, **_minute()}))
 
 
 def _minute() -> dict[str, str]:

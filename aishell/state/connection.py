@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from aishell.errors import AmbiguousNameError
 from aishell.state.schema import APPLICATION_ID, LASTING
 
 BUSY_TIMEOUT = 30_000  # milliseconds
@@ -135,3 +136,14 @@ def beginning(text: str) -> str:
     for special in "/%_":
         text = text.replace(special, f"/{special}")
     return f"{text}%"
+
+
+def find_by_beginning(connection: Connection, table: str, kind: str, text: str) -> Record | None:
+    """The only row of a table whose id begins with `text`; None without one. Raises AmbiguousNameError, with `kind` in it."""
+    if not text:
+        return None
+    sql = f"SELECT * FROM {table} WHERE id LIKE :beginning ESCAPE '/' LIMIT 13"  # noqa: S608  our own
+    rows = connection.all(sql, {"beginning": beginning(text)})
+    if len(rows) > 1:
+        raise AmbiguousNameError(kind, text, [row.id[: max(8, len(text) + 4)] for row in rows])
+    return rows[0] if rows else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
 
+from aishell.models import timestamp
 from aishell.state.connection import Record
 from aishell.state.outbox import DIGEST, Message, put
-from aishell.state.schedule_runs import stamp
 from aishell.state.store import Store
 
 #: A digest goes no further back, however long none was made.
@@ -32,11 +32,17 @@ class Digests:
         """
         with self.store.read() as connection:
             there = connection.first("SELECT 1 FROM digests WHERE night = :night", {"night": str(night)})
-            newest = connection.first(_NEWEST, {"now": stamp(now)})
+            newest = connection.first(_NEWEST, {"now": timestamp(now)})
             known = newest or connection.first("SELECT 1 FROM digests")
         if known is None:
             with self.store.write() as connection:
-                first = {"night": str(night), "since": stamp(due), "until": stamp(due), "format": "", "page": None}
+                first = {
+                    "night": str(night),
+                    "since": timestamp(due),
+                    "until": timestamp(due),
+                    "format": "",
+                    "page": None,
+                }
                 connection.insert("digests", first, known="ON CONFLICT (night) DO NOTHING")
             return None
         if there is not None or (newest is not None and newest.night >= str(night)):
@@ -59,7 +65,7 @@ class Digests:
         None where another process was faster. `message`: its severity, its title, and what is said where the `page` is too long.
         """
         severity, title, brief = message
-        row = {"night": str(night), "since": stamp(since), "until": stamp(now), "format": form, "page": page}
+        row = {"night": str(night), "since": timestamp(since), "until": timestamp(now), "format": form, "page": page}
         with self.store.write() as connection:
             before = connection.total_changes
             connection.insert("digests", row, known="ON CONFLICT (night) DO NOTHING")
@@ -70,8 +76,7 @@ class Digests:
 
     def of(self, cause: str) -> Record | None:
         """The digest that a row of the outbox is of."""
-        with self.store.read() as connection:
-            return connection.first(f"SELECT * FROM digests WHERE {_CAUSE} = :cause", {"cause": cause})  # noqa: S608  our own
+        return self.store.first(f"SELECT * FROM digests WHERE {_CAUSE} = :cause", {"cause": cause})  # noqa: S608  our own
 
     def tidy(self) -> None:
         """Drop the pages that nobody waits for any more; that they were sent is kept."""

@@ -73,8 +73,7 @@ class Fates:
             return
         sql = """SELECT * FROM runs WHERE target = :target AND (:agent IS NULL OR agent = :agent)
             ORDER BY created_at DESC"""
-        with self.store.read() as connection:
-            rows = connection.all(sql, {"target": target, "agent": agent})
+        rows = self.store.all(sql, {"target": target, "agent": agent})
         for row in rows:
             yield self._told(row)
 
@@ -85,8 +84,7 @@ class Fates:
         sql = """SELECT runs.id AS run_id, steps.params AS params, steps.found AS found FROM steps
             JOIN runs ON runs.id = steps.run_id
             WHERE runs.target = :target AND steps.tool = 'rebuild_fragmented_indexes' AND steps.found IS NOT NULL"""
-        with self.store.read() as connection:
-            rows = connection.all(sql, {"target": target})
+        rows = self.store.all(sql, {"target": target})
         for row in rows:
             yield self.of(row.run_id), json.loads(row.params), json.loads(row.found)
 

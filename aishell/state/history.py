@@ -53,8 +53,7 @@ def load(store: Store, target: str) -> dict[tuple[str, str], History]:
 
 def a_row(store: Store, target: str, tool: str, label: str) -> float | None:
     """Seconds that a tool took a row on an object, its rests included; None where it has not gone through any."""
-    with store.read() as connection:
-        found = connection.value(_A_ROW, {"target": target, "tool": tool, "object": label})
+    found = store.value(_A_ROW, {"target": target, "tool": tool, "object": label})
     return None if found is None else float(found)
 
 
@@ -64,8 +63,7 @@ def last_failure(store: Store, target: str, tools: Collection[str]) -> tuple[str
     sql = f"""SELECT steps.run_id, steps.status, steps.error FROM steps JOIN runs ON runs.id = steps.run_id
         WHERE runs.target = :target AND steps.tool IN ({wanted}) AND steps.status IN (:done, :failed)
         ORDER BY runs.created_at DESC, steps.step_index DESC LIMIT 1"""  # noqa: S608  nothing but marks
-    with store.read() as connection:
-        row = connection.first(sql, {**values, "target": target, "done": StepStatus.DONE, "failed": StepStatus.FAILED})
+    row = store.first(sql, {**values, "target": target, "done": StepStatus.DONE, "failed": StepStatus.FAILED})
     return (row.run_id, row.error or "") if row is not None and row.status == StepStatus.FAILED else None
 
 
@@ -74,8 +72,7 @@ def last_tries(store: Store, target: str) -> dict[str, str]:
     sql = """SELECT json_extract(steps.output, '$.backup_id') AS backup_id, max(steps.ended_at) AS at
         FROM steps JOIN runs ON runs.id = steps.run_id
         WHERE runs.target = :target AND steps.tool = 'restore_test' AND steps.status = :done GROUP BY 1"""
-    with store.read() as connection:
-        return {str(row.backup_id): row.at for row in connection.all(sql, {"target": target, "done": StepStatus.DONE})}
+    return {str(row.backup_id): row.at for row in store.all(sql, {"target": target, "done": StepStatus.DONE})}
 
 
 def size(row: Mapping[str, Any] | None) -> int | None:

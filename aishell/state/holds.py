@@ -108,8 +108,7 @@ class Holds:
 
     def in_force(self) -> list[Hold]:
         """Every hold, the one on all targets first."""
-        with self.store.read() as connection:
-            return [_made(row) for row in connection.all(_IN_FORCE)]
+        return [_made(row) for row in self.store.all(_IN_FORCE)]
 
     def on(self, target: str) -> Hold | None:
         """What keeps steps from beginning on a target."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from aishell.models import timestamp
 from aishell.state.connection import Record
 from aishell.state.store import Store
 
@@ -36,9 +37,8 @@ def measure(store: Store, metric: str, now: datetime) -> tuple[Mapping[str, floa
 
     Ages are in seconds.
     """
-    stamps = {"now": _stamp(now), "week": _stamp(now - WEEK)}
-    with store.read() as connection:
-        rows = connection.all(_QUERIES[metric], stamps)
+    stamps = {"now": timestamp(now), "week": timestamp(now - WEEK)}
+    rows = store.all(_QUERIES[metric], stamps)
     return {row[0]: value for row in rows if (value := _value(row, now)) is not None}, _ABSENT.get(metric)
 
 
@@ -46,7 +46,3 @@ def _value(row: Record, now: datetime) -> float | None:
     if row.keys()[1] == "number":
         return float(row.number)
     return (now - datetime.fromisoformat(row.since)).total_seconds() if row.since else None
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")

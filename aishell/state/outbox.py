@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from aishell.codec import canonical
-from aishell.models import now
+from aishell.models import now, timestamp
 from aishell.state import audit
 from aishell.state.connection import Connection, Record, marks
 from aishell.state.store import Store
@@ -124,11 +124,11 @@ class Outbox:
                 names, values = marks(types)
                 newest = audit.head(connection)[0]
                 events = connection.all(
-                    _NEW.format(types=names), {**values, "after": cursor.event, "oldest": _stamp(at - GIVEN_UP)}
+                    _NEW.format(types=names), {**values, "after": cursor.event, "oldest": timestamp(at - GIVEN_UP)}
                 )
                 more = len(events) == _AT_A_TIME
                 if not more:
-                    events += connection.all(_EXPIRED, {"since": cursor.at, "now": _stamp(at)})
+                    events += connection.all(_EXPIRED, {"since": cursor.at, "now": timestamp(at)})
                 for event in events:
                     for said in judge(event):
                         if isinstance(said, Standing):
@@ -137,7 +137,7 @@ class Outbox:
                             made += put(connection, said, at)
                 reached = {"event": events[-1].id if more else newest}
                 if not more:
-                    reached["at"] = max(_stamp(at), cursor.at)
+                    reached["at"] = max(timestamp(at), cursor.at)
                 if more or any(reached[name] != cursor[name] for name in reached):
                     connection.update("outbox_cursor", "id = :one", {"one": 1}, reached)
                 if not more and audit.head(connection)[0] == newest:
@@ -183,7 +183,7 @@ class Outbox:
 
     def _open(self, connection: Connection, one: Standing, place: Mapping[str, str], at: datetime) -> int:
         row = {**place, "severity": one.severity, "title": one.title, "about": canonical(one.about)}
-        row["opened_at"] = _stamp(at)
+        row["opened_at"] = timestamp(at)
         connection.insert("incidents", row)
         number = connection.value("SELECT last_insert_rowid()")
         told = {"incident": number, **place, "severity": one.severity, "title": one.title, **one.about}
@@ -198,11 +198,11 @@ class Outbox:
         """
         claimed = list[Record]()
         with self.store.write() as connection:
-            for row in connection.all(_DUE, {"now": _stamp(at)}):
+            for row in connection.all(_DUE, {"now": timestamp(at)}):
                 until = held_back(row.severity) if row.kind == MESSAGE else None
                 if until is None and len(claimed) == most:
                     break
-                values: dict[str, Any] = {"next_at": _stamp(until or at + LEASE)}
+                values: dict[str, Any] = {"next_at": timestamp(until or at + LEASE)}
                 if until is None:
                     values["attempts"] = row.attempts + 1
                     claimed.append(row)
@@ -217,19 +217,18 @@ class Outbox:
         """A message was not come to: that was no attempt."""
         with self.store.write() as connection:
             sql = "UPDATE outbox SET attempts = attempts - 1, next_at = :at WHERE id = :id AND status = 'waiting'"
-            connection.execute(sql, {"id": number, "at": _stamp(at)})
+            connection.execute(sql, {"id": number, "at": timestamp(at)})
 
     def failed(self, number: int, reason: str, at: datetime, *, for_good: bool = False) -> None:
         """A try failed: there is another one later, unless it is `for_good` or was decided long ago."""
-        with self.store.read() as connection:
-            row = connection.first("SELECT * FROM outbox WHERE id = :id", {"id": number})
+        row = self.store.first("SELECT * FROM outbox WHERE id = :id", {"id": number})
         if row is None:
             return
         if for_good or at - datetime.fromisoformat(row.decided_at) > GIVEN_UP:
             self._ended(number, {"status": "failed", "reason": reason, "ended_at": now()}, "notification_failed")
             return
         wait = min(FIRST_WAIT * 2 ** min(row.attempts, 20), LONGEST_WAIT)
-        self._ended(number, {"reason": reason, "next_at": _stamp(at + wait)}, "notification_failed")
+        self._ended(number, {"reason": reason, "next_at": timestamp(at + wait)}, "notification_failed")
 
     def _ended(self, number: int, values: Mapping[str, Any], event: str) -> None:
         with self.store.write() as connection:
@@ -254,19 +253,16 @@ class Outbox:
     def recent(self, *, limit: int, waiting: bool = False) -> list[Record]:
         """What was decided, the newest first; `waiting`: what is not delivered."""
         sql = "SELECT * FROM outbox WHERE NOT :waiting OR status = 'waiting' ORDER BY id DESC LIMIT :limit"
-        with self.store.read() as connection:
-            return connection.all(sql, {"waiting": waiting, "limit": limit})
+        return self.store.all(sql, {"waiting": waiting, "limit": limit})
 
     def incidents(self, *, limit: int, every: bool = False) -> list[Record]:
         """Incidents that are open, or `every` one, the newest first."""
         sql = "SELECT * FROM incidents WHERE :every OR closed_at IS NULL ORDER BY id DESC LIMIT :limit"
-        with self.store.read() as connection:
-            return connection.all(sql, {"every": every, "limit": limit})
+        return self.store.all(sql, {"every": every, "limit": limit})
 
     def due(self, at: datetime) -> bool:
         """Whether there is anything to deliver."""
-        with self.store.read() as connection:
-            return connection.first(f"{_DUE} LIMIT 1", {"now": _stamp(at)}) is not None
+        return self.store.first(f"{_DUE} LIMIT 1", {"now": timestamp(at)}) is not None
 
 
 def data_of(event: Record) -> dict[str, Any]:
@@ -287,13 +283,13 @@ def _about(one: Standing, cause: str, title: str, severity: str) -> Message:
 def put(connection: Connection, message: Message, at: datetime) -> int:
     """Put a message into the outbox, once for each service; whether anything is new."""
     if message.every is not None:
-        after = _stamp(at - message.every)
+        after = timestamp(at - message.every)
         told = """SELECT 1 FROM outbox WHERE kind = :kind AND rule = :rule AND subject = :subject AND decided_at > :after
             LIMIT 1"""
         values = {"kind": message.kind, "rule": message.rule, "subject": message.subject, "after": after}
         if connection.first(told, values) is not None:
             return 0
-    rows = list(_rows(message, _stamp(at)))
+    rows = list(_rows(message, timestamp(at)))
     before = connection.total_changes
     if rows:
         connection.insert("outbox", *rows, known="ON CONFLICT (kind, rule, cause, service) DO NOTHING")
@@ -330,10 +326,6 @@ def _was_told(connection: Connection, incident: Record) -> bool:
 
 
 def _close(connection: Connection, incident: Record, why: str, at: datetime) -> None:
-    connection.update("incidents", "id = :id", {"id": incident.id}, {"closed_at": _stamp(at)})
+    connection.update("incidents", "id = :id", {"id": incident.id}, {"closed_at": timestamp(at)})
     told = {"incident": incident.id, "rule": incident.rule, "subject": incident.subject, "title": incident.title}
     audit.append(connection, "incident_closed", {**told, "reason": why, **json.loads(incident.about)})
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-from aishell.models import RunState, StepStatus
+from aishell.models import RunState, StepStatus, timestamp
 from aishell.state import audit
 from aishell.state.connection import marks
 from aishell.state.runs import who
@@ -57,7 +57,7 @@ def prune(store: Store, *, keep: int, older_than_days: int) -> Pruned:
 
     One transaction. A run that is in doubt, waits or goes on stays, whatever its age.
     """
-    before = (datetime.now(UTC) - timedelta(days=older_than_days)).isoformat(timespec="microseconds")
+    before = timestamp(datetime.now(UTC) - timedelta(days=older_than_days))
     states, values = marks((RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED))
     doubtful, doubts = marks((StepStatus.IN_DOUBT, StepStatus.STARTED), "d")
     with store.write() as connection:

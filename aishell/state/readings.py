@@ -78,8 +78,7 @@ def read(store: Store) -> Readings:
 
 def checks(store: Store) -> list[Record]:
     """The newest health check of each whole target: target, run_id, output, at."""
-    with store.read() as connection:
-        return connection.all(_HEALTH)
+    return store.all(_HEALTH)
 
 
 def follow(store: Store, run_id: str) -> tuple[Record, list[Record]]:

@@ -14,13 +14,12 @@ from typing import Any
 
 from aishell.codec import canonical, digest, plain
 from aishell.commands import command
-from aishell.errors import AmbiguousNameError, StateError, UnknownNameError
+from aishell.errors import StateError, UnknownNameError
 from aishell.models import RunState, Shift, StepStatus, Subject, now
 from aishell.state import anchor, audit, backlog, history, holds
-from aishell.state.connection import Connection, Record, beginning, marks
+from aishell.state.connection import Connection, Record, beginning, find_by_beginning, marks
 from aishell.state.seals import newest_seal
 from aishell.state.store import Store
-from aishell.state.transitions import check_transition
 from aishell.telemetry.logs import log_detail, log_warning
 
 _RUN = "id = :run"
@@ -29,6 +28,37 @@ _OF_WORKFLOW = "SELECT id, workflow FROM workflow_runs WHERE id LIKE :beginning 
 #: Runs whose ids were chosen and that could not begin.
 _UNBEGUN = """SELECT reason FROM workflow_stages WHERE run_id LIKE :beginning ESCAPE '/' AND reason <> ''
     UNION ALL SELECT reason FROM schedule_runs WHERE run_id LIKE :beginning ESCAPE '/' AND reason <> '' LIMIT 1"""
+
+#: State -> the states it may become (model.md, States). An illegal transition raises.
+TRANSITIONS: dict[RunState, frozenset[RunState]] = {
+    RunState.IDLE: frozenset({RunState.PLANNING}),
+    RunState.PLANNING: frozenset({RunState.EXECUTING, RunState.FAILED, RunState.CANCELLED}),
+    RunState.EXECUTING: frozenset(
+        {
+            RunState.CHECKPOINTING,
+            RunState.COMPLETED,
+            RunState.FAILED,
+            RunState.CANCELLED,
+            RunState.PAUSED,
+            RunState.WAITING_APPROVAL,
+        }
+    ),
+    RunState.CHECKPOINTING: frozenset({RunState.EXECUTING}),
+    RunState.WAITING_APPROVAL: frozenset({RunState.EXECUTING, RunState.PAUSED, RunState.CANCELLED, RunState.FAILED}),
+    RunState.PAUSED: frozenset({RunState.EXECUTING, RunState.CANCELLED}),
+    RunState.FAILED: frozenset({RunState.EXECUTING}),
+    RunState.COMPLETED: frozenset(),
+    RunState.CANCELLED: frozenset(),
+}
+RESUMABLE = frozenset(
+    {RunState.EXECUTING, RunState.WAITING_APPROVAL, RunState.PAUSED, RunState.PLANNING, RunState.FAILED}
+)
+
+
+def check_transition(old: RunState, new: RunState) -> None:
+    """Raises StateError when a run in state `old` may not become `new`."""
+    if new not in TRANSITIONS[old]:
+        raise StateError(f"a run that is {old.value} cannot become {new.value}")
 
 
 class Runs:
@@ -92,22 +122,15 @@ class Runs:
             if facts is not None:
                 backlog.begin(connection, run_id, facts)
             self._checkpoint(connection, run_id, task["task_id"], "plan_created", None, len(rows))
-            for old, new in ((RunState.IDLE, RunState.PLANNING),):
-                audit.append(
-                    connection,
-                    "state_changed",
-                    {
-                        "from": old,
-                        "to": new,
-                        "plan": request["plan_digest"],
-                        "by": request["requested_by"],
-                        "seal": audit.seal(run),
-                        "made": audit.seal_made(run),
-                    },
-                    run_id=run_id,
-                )
-            for kind, data in happened:
-                audit.append(connection, kind, data, run_id=run_id)
+            told = {
+                "from": RunState.IDLE,
+                "to": RunState.PLANNING,
+                "plan": run["plan_digest"],
+                "by": run["requested_by"],
+            }
+            seals = {"seal": audit.seal(run), "made": audit.seal_made(run)}
+            audit.append(connection, "state_changed", {**told, **seals}, run_id=run_id)
+            audit.append_all(connection, happened, run_id=run_id)
 
     def change_state(
         self,
@@ -127,8 +150,7 @@ class Runs:
         with self.store.write() as connection:
             old = RunState(self._row(connection, run_id).state)
             self._claim(connection, run_id, owner)
-            for kind, data in happened:
-                audit.append(connection, kind, data, run_id=run_id)
+            audit.append_all(connection, happened, run_id=run_id)
             if new != old:
                 check_transition(old, new)
                 told = {"from": old, "to": new, "reason": reason}
@@ -175,24 +197,18 @@ class Runs:
             hold = holds.of_run(connection, run_id)
             if hold is not None:
                 raise hold.refusal()
-            for kind, data in before(connection):
-                audit.append(connection, kind, data, run_id=run_id, step_index=index)
+            audit.append_all(connection, before(connection), run_id=run_id, step_index=index)
             started = {"status": StepStatus.STARTED, "started_at": now(), "progress": None, **values}
-            seal = self._set_step(connection, run_id, index, started)
+            told = {
+                "attempt": values.get("attempt"),
+                "digest": values.get("digest"),
+                "params": json.loads(values.get("params") or "{}"),
+                "seal": self._set_step(connection, run_id, index, started),
+            }
             self._checkpoint(connection, run_id, task_id, f"step_{index}_started", index, total)
-            audit.append(
-                connection,
-                "step_started",
-                {
-                    "attempt": values.get("attempt"),
-                    "digest": values.get("digest"),
-                    "params": json.loads(values.get("params") or "{}"),
-                    "seal": seal,
-                    **({"subject": plain(subject)} if subject is not None else {}),
-                },
-                run_id=run_id,
-                step_index=index,
-            )
+            if subject is not None:
+                told["subject"] = plain(subject)
+            audit.append(connection, "step_started", told, run_id=run_id, step_index=index)
 
     def step_ended(
         self,
@@ -227,23 +243,15 @@ class Runs:
                 backlog.change(connection, run_id, *shift)
             if status is not StepStatus.IN_DOUBT:
                 self._checkpoint(connection, run_id, task_id, f"step_{index}_{name}", index, total)
-            for kind, data in happened:
-                audit.append(connection, kind, data, run_id=run_id, step_index=index)
+            audit.append_all(connection, happened, run_id=run_id, step_index=index)
             told = {
                 "status": status,
-                "error": values.get("error"),
-                "reason": values.get("reason"),
-                "seconds": values.get("seconds"),
+                **{name: values.get(name) for name in ("error", "reason", "seconds")},
                 "seal": seal,
-                **({"subject": plain(subject)} if subject is not None else {}),
             }
-            audit.append(
-                connection,
-                "step_completed" if status is StepStatus.DONE else f"step_{name}",
-                told,
-                run_id=run_id,
-                step_index=index,
-            )
+            if subject is not None:
+                told["subject"] = plain(subject)
+            audit.append(connection, f"step_{name}", told, run_id=run_id, step_index=index)
         return asked
 
     def objects_ended(
@@ -256,8 +264,7 @@ class Runs:
         """Objects of a step are through: their history, and the statements sent for them."""
         with self.store.write() as connection:
             connection.insert("table_history", *rows)
-            for kind, data in happened:
-                audit.append(connection, kind, data, run_id=run_id, step_index=index)
+            audit.append_all(connection, happened, run_id=run_id, step_index=index)
 
     def batch_ended(
         self,
@@ -271,8 +278,7 @@ class Runs:
         with self.store.write() as connection:
             asked = self._claim(connection, run_id, owner)
             self._set_step(connection, run_id, index, {"reached": checkpoint})
-            for kind, data in happened:
-                audit.append(connection, kind, data, run_id=run_id, step_index=index)
+            audit.append_all(connection, happened, run_id=run_id, step_index=index)
         return asked
 
     def step_cut_off(self, run_id: str, owner: str, index: int, checkpoint: str) -> str | None:
@@ -285,8 +291,7 @@ class Runs:
     def tell(self, run_id: str, index: int, happened: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Audit events of a step, in one transaction."""
         with self.store.write() as connection:
-            for kind, data in happened:
-                audit.append(connection, kind, data, run_id=run_id, step_index=index)
+            audit.append_all(connection, happened, run_id=run_id, step_index=index)
 
     def event(
         self, kind: str, data: Mapping[str, Any], *, run_id: str | None = None, step_index: int | None = None
@@ -331,21 +336,18 @@ class Runs:
     def find(self, run_id: str) -> Record:
         """A run by id or by an unambiguous beginning of it. Raises UnknownNameError and AmbiguousNameError."""
         with self.store.read() as connection:
-            like = "SELECT * FROM runs WHERE id LIKE :beginning ESCAPE '/' LIMIT 13"
-            rows = connection.all(like, {"beginning": beginning(run_id)}) if run_id else []
-            if len(rows) > 1:
-                raise AmbiguousNameError("run", run_id, [run.id[: max(8, len(run_id) + 4)] for run in rows])
-            if not rows:
-                known = connection.all("SELECT id FROM runs ORDER BY created_at DESC LIMIT 12")
-                unknown = UnknownNameError("run", run_id, [run.id[:8] for run in known])
-                of_workflow = connection.all(_OF_WORKFLOW, {"beginning": beginning(run_id)}) if run_id else []
-                if of_workflow:  # as the history of schedules shows it
-                    show = command("workflows", "show", of_workflow[0].id[:8])
-                    unknown.hint = f"it is a run of the workflow {of_workflow[0].workflow}: `{show}` names its runs"
-                elif run_id and (unbegun := connection.first(_UNBEGUN, {"beginning": beginning(run_id)})) is not None:
-                    unknown.hint = f"it did not begin: {unbegun.reason}"
-                raise unknown
-            return rows[0]
+            row = find_by_beginning(connection, "runs", "run", run_id)
+            if row is not None:
+                return row
+            known = connection.all("SELECT id FROM runs ORDER BY created_at DESC LIMIT 12")
+            unknown = UnknownNameError("run", run_id, [run.id[:8] for run in known])
+            place = {"beginning": beginning(run_id)}
+            if run_id and (workflow := connection.first(_OF_WORKFLOW, place)) is not None:  # as the ledger shows it
+                show = command("workflows", "show", workflow.id[:8])
+                unknown.hint = f"it is a run of the workflow {workflow.workflow}: `{show}` names its runs"
+            elif run_id and (unbegun := connection.first(_UNBEGUN, place)) is not None:
+                unknown.hint = f"it did not begin: {unbegun.reason}"
+            raise unknown
 
     def recent(
         self, *, limit: int = 50, target: str | None = None, states: Iterable[str] | None = None
@@ -355,31 +357,25 @@ class Runs:
         among = f"state IN ({wanted})" if states is not None else "true"
         sql = f"""SELECT * FROM runs WHERE (:target IS NULL OR target = :target) AND {among}
             ORDER BY created_at DESC LIMIT :limit"""  # noqa: S608  nothing but marks
-        with self.store.read() as connection:
-            return connection.all(sql, {**values, "target": target, "limit": limit})
+        return self.store.all(sql, {**values, "target": target, "limit": limit})
 
     def count(self) -> int:
         """How many runs the store holds."""
-        with self.store.read() as connection:
-            return int(connection.value("SELECT count(*) FROM runs"))
+        return int(self.store.value("SELECT count(*) FROM runs"))
 
     def steps(self, run_id: str) -> list[Record]:
-        with self.store.read() as connection:
-            return connection.all("SELECT * FROM steps WHERE run_id = :run ORDER BY step_index", {"run": run_id})
+        return self.store.all("SELECT * FROM steps WHERE run_id = :run ORDER BY step_index", {"run": run_id})
 
     def checkpoints(self, run_id: str) -> list[Record]:
-        with self.store.read() as connection:
-            return connection.all("SELECT * FROM checkpoints WHERE run_id = :run ORDER BY id", {"run": run_id})
+        return self.store.all("SELECT * FROM checkpoints WHERE run_id = :run ORDER BY id", {"run": run_id})
 
     def events(self, run_id: str) -> list[Record]:
-        with self.store.read() as connection:
-            return connection.all("SELECT * FROM events WHERE run_id = :run ORDER BY id", {"run": run_id})
+        return self.store.all("SELECT * FROM events WHERE run_id = :run ORDER BY id", {"run": run_id})
 
     def as_told(self, row: Record) -> bool:
         """Whether a run is still what the log says that it was made of."""
         sql = "SELECT data FROM events WHERE run_id = :run AND type = 'state_changed' ORDER BY id LIMIT 1"
-        with self.store.read() as connection:
-            made = audit.read(connection.value(sql, {"run": row.id}) or "")
+        made = audit.read(self.store.value(sql, {"run": row.id}) or "")
         seals = {"plan": row.plan_digest, "seal": audit.seal(row), "made": audit.seal_made(row)}
         return "plan" in made and all(made.get(name, seal) == seal for name, seal in seals.items())
 
@@ -395,14 +391,12 @@ class Runs:
                 JOIN runs AS own ON own.id = :run AND own.target = other.target
             WHERE e.type = 'batch_committed' AND e.run_id <> :run
               AND e.id > (SELECT max(id) FROM events WHERE run_id = :run AND type = 'batch_committed'))"""
-        with self.store.read() as connection:
-            return bool(connection.value(sql, {"run": run_id}))
+        return bool(self.store.value(sql, {"run": run_id}))
 
     def objects(self, run_id: str, index: int) -> list[Record]:
         """What earlier attempts of a step recorded of its objects."""
         sql = f"SELECT * FROM table_history WHERE {_STEP} ORDER BY id"  # noqa: S608  our own
-        with self.store.read() as connection:
-            return connection.all(sql, {"run": run_id, "step": index})
+        return self.store.all(sql, {"run": run_id, "step": index})
 
     def head(self) -> tuple[int, str]:
         with self.store.read() as connection:
@@ -439,18 +433,10 @@ class Runs:
 
     def tool_statistics(self) -> list[dict[str, Any]]:
         """Per tool: calls, share that succeeded, mean seconds."""
-        sql = """SELECT tool, count(*) AS calls, sum(status = :done) AS succeeded, avg(seconds) AS mean_seconds
+        sql = """SELECT tool, count(*) AS calls, avg(status = :done) AS success_rate, avg(seconds) AS mean_seconds
             FROM steps WHERE status IN (:done, :failed) GROUP BY tool ORDER BY tool"""
-        with self.store.read() as connection:
-            return [
-                {
-                    "tool": r.tool,
-                    "calls": r.calls,
-                    "success_rate": r.succeeded / r.calls,
-                    "mean_seconds": r.mean_seconds,
-                }
-                for r in connection.all(sql, {"done": StepStatus.DONE, "failed": StepStatus.FAILED})
-            ]
+        rows = self.store.all(sql, {"done": StepStatus.DONE, "failed": StepStatus.FAILED})
+        return [dict(row) for row in rows]
 
     def _row(self, connection: Connection, run_id: str) -> Record:
         row = connection.first(f"SELECT * FROM runs WHERE {_RUN}", {"run": run_id})  # noqa: S608  our own

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from aishell.commands import command
 from aishell.errors import StateError, UnknownNameError
-from aishell.models import now
+from aishell.models import now, timestamp
 from aishell.state import audit
 from aishell.state.connection import Connection, Record, marks
 from aishell.state.runs import who
@@ -89,11 +89,6 @@ class Known:
 Decide = Callable[[Known], Iterable[Decided]]
 
 
-def stamp(moment: datetime) -> str:
-    """A moment as the store writes it: UTC, microseconds; texts compare as the moments do."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
 class ScheduleRuns:
     """The ledger in a store."""
 
@@ -129,7 +124,7 @@ class ScheduleRuns:
             return written
 
     def _begin(self, connection: Connection, name: str, timing: str, at: datetime, decision: str) -> None:
-        row = {"name": name, "timing": timing, "settled": stamp(at)}
+        row = {"name": name, "timing": timing, "settled": timestamp(at)}
         again = "ON CONFLICT (name) DO UPDATE SET timing = excluded.timing, settled = excluded.settled"
         connection.insert("schedules", row, known=again)
         _tell(connection, name, decision, timing=timing)
@@ -138,10 +133,10 @@ class ScheduleRuns:
         """The clock was put back: what nothing has begun of the time that is to come again is forgotten."""
         gone = connection.execute(
             """DELETE FROM schedule_runs WHERE schedule = :name AND nominal_at > :at AND run_id IS NULL AND asked_by IS NULL""",
-            {"name": name, "at": stamp(at)},
+            {"name": name, "at": timestamp(at)},
         ).rowcount
-        connection.update("schedules", "name = :name", {"name": name}, {"settled": stamp(at)})
-        _tell(connection, name, "clock_put_back", at=stamp(at), taken_back=gone)
+        connection.update("schedules", "name = :name", {"name": name}, {"settled": timestamp(at)})
+        _tell(connection, name, "clock_put_back", at=timestamp(at), taken_back=gone)
 
     def _write(
         self,
@@ -151,7 +146,7 @@ class ScheduleRuns:
         targets: Collection[str],
         local: Callable[[datetime], str],
     ) -> list[Record]:
-        nominal = stamp(one.nominal)
+        nominal = timestamp(one.nominal)
         place = {"name": name, "nominal": nominal}
         there = "SELECT * FROM schedule_runs WHERE schedule = :name AND nominal_at = :nominal"
         if (before := connection.all(there, place)) != []:
@@ -169,7 +164,7 @@ class ScheduleRuns:
             "status": one.status,
             "reason": one.reason,
             "times": one.times,
-            "until": stamp(one.until) if one.until else None,
+            "until": timestamp(one.until) if one.until else None,
             "attempts": 0,
             "decided_at": now(),
         }
@@ -182,24 +177,24 @@ class ScheduleRuns:
         """A run that a person asks for, outside of its times; the ids of its rows."""
         row: dict[str, Any] = {
             "schedule": name,
-            "nominal_at": stamp(at),
+            "nominal_at": timestamp(at),
             "local_at": local,
             "status": "due",
             "reason": "run-now",
         }
-        row |= {"times": 1, "until": stamp(until) if until else None, "asked_by": who(), "attempts": 0}
+        row |= {"times": 1, "until": timestamp(until) if until else None, "asked_by": who(), "attempts": 0}
         row["decided_at"] = now()
         with self.store.write() as connection:
             connection.insert("schedule_runs", *({**row, "target": target} for target in targets))
-            _tell(connection, name, "due", nominal=stamp(at), reason="run-now", by=who(), targets=list(targets))
+            _tell(connection, name, "due", nominal=timestamp(at), reason="run-now", by=who(), targets=list(targets))
             there = "SELECT id FROM schedule_runs WHERE schedule = :name AND nominal_at = :at ORDER BY id"
-            return [found.id for found in connection.all(there, {"name": name, "at": stamp(at)})]
+            return [found.id for found in connection.all(there, {"name": name, "at": timestamp(at)})]
 
     def skip(self, name: str, nominal: datetime, local: str, reason: str) -> None:
         """Leave a nominal time out that is still to come. Raises StateError where it has been decided."""
         row: dict[str, Any] = {
             "schedule": name,
-            "nominal_at": stamp(nominal),
+            "nominal_at": timestamp(nominal),
             "target": "",
             "local_at": local,
             "status": "skipped",
@@ -208,26 +203,25 @@ class ScheduleRuns:
         row |= {"reason": told, "times": 1, "asked_by": who(), "attempts": 0, "decided_at": now()}
         with self.store.write() as connection:
             there = "SELECT status FROM schedule_runs WHERE schedule = :name AND nominal_at = :at"
-            before = connection.value(there, {"name": name, "at": stamp(nominal)})
+            before = connection.value(there, {"name": name, "at": timestamp(nominal)})
             if before is not None:
                 raise StateError(
                     f"the time {local} of {name} is {before}", hint=f"see `{command('schedule', 'history')}`"
                 )
             connection.insert("schedule_runs", row)
-            _tell(connection, name, "skipped", nominal=stamp(nominal), reason=told, by=who())
+            _tell(connection, name, "skipped", nominal=timestamp(nominal), reason=told, by=who())
 
     def left_out(self, name: str) -> set[datetime]:
         """The nominal times that persons leave out of a schedule."""
         sql = "SELECT nominal_at FROM schedule_runs WHERE schedule = :name AND status = 'skipped' AND asked_by IS NOT NULL"
-        with self.store.read() as connection:
-            return {datetime.fromisoformat(row.nominal_at) for row in connection.all(sql, {"name": name})}
+        return {datetime.fromisoformat(row.nominal_at) for row in self.store.all(sql, {"name": name})}
 
     def pause(self, name: str, timing: str, until: datetime | None, reason: str) -> None:
         """No runs of a schedule until then, or until `resume`."""
         with self.store.write() as connection:
             if connection.first("SELECT 1 FROM schedules WHERE name = :name", {"name": name}) is None:
                 self._begin(connection, name, timing, datetime.now(UTC), "first_seen")
-            values = {"paused_at": now(), "paused_until": stamp(until) if until else None, "paused_by": who()}
+            values = {"paused_at": now(), "paused_until": timestamp(until) if until else None, "paused_by": who()}
             connection.update("schedules", "name = :name", {"name": name}, {**values, "pause_reason": reason})
             _tell(connection, name, "paused", until=values["paused_until"], reason=reason, by=who())
 
@@ -242,8 +236,7 @@ class ScheduleRuns:
 
     def known(self) -> dict[str, Known]:
         """What the store knows of each schedule."""
-        with self.store.read() as connection:
-            return {row.name: _known(row) for row in connection.all("SELECT * FROM schedules")}
+        return {row.name: _known(row) for row in self.store.all("SELECT * FROM schedules")}
 
     def forget(self, configured: Collection[str]) -> None:
         """Schedules that are configured no more: what is due of them is missed, and if one comes back it is new."""
@@ -264,7 +257,7 @@ class ScheduleRuns:
                     || iif(reason = '', '', ': ' || reason)
             WHERE status = 'due' AND (until <= :at OR asked_by IS NOT NULL AND nominal_at <= :asked) RETURNING *"""
         with self.store.write() as connection:
-            rows = connection.all(sql, {"now": now(), "at": stamp(at), "asked": stamp(at - ASKED)})
+            rows = connection.all(sql, {"now": now(), "at": timestamp(at), "asked": timestamp(at - ASKED)})
             for row in rows:
                 told = {"nominal": row.nominal_at, "target": row.target, "run": row.run_id, "reason": row.reason}
                 _tell(connection, row.schedule, row.status, **told)
@@ -272,27 +265,23 @@ class ScheduleRuns:
 
     def open(self, at: datetime) -> list[Record]:
         """What there is to be done, oldest first; those that are running among it, also where their process is there."""
-        with self.store.read() as connection:
-            return connection.all(_OPEN, {"now": stamp(at)})
+        return self.store.all(_OPEN, {"now": timestamp(at)})
 
     def of_run(self, run_id: str) -> Record | None:
         """The row whose run it is, or a stage of whose workflow; None where no schedule has begun it."""
         sql = """SELECT * FROM schedule_runs AS s WHERE s.run_id = :run OR s.run_id IN (
             SELECT w.workflow_id FROM workflow_stages AS w WHERE w.run_id = :run)"""
-        with self.store.read() as connection:
-            return connection.first(sql, {"run": run_id})
+        return self.store.first(sql, {"run": run_id})
 
     def behind(self, run_id: str) -> Record | None:
         """The row that a run is of, or the run of the workflow that it is a stage of; the newest where it was asked for again."""
         sql = """SELECT * FROM schedule_runs
             WHERE run_id IN (:run, (SELECT parent_id FROM runs WHERE id = :run)) ORDER BY id DESC LIMIT 1"""
-        with self.store.read() as connection:
-            return connection.first(sql, {"run": run_id})
+        return self.store.first(sql, {"run": run_id})
 
     def row(self, number: int) -> Record:
         """Raises UnknownNameError."""
-        with self.store.read() as connection:
-            row = connection.first("SELECT * FROM schedule_runs WHERE id = :id", {"id": number})
+        row = self.store.first("SELECT * FROM schedule_runs WHERE id = :id", {"id": number})
         if row is None:
             raise UnknownNameError("run of a schedule", str(number), [])
         return row
@@ -306,7 +295,7 @@ class ScheduleRuns:
             "id": number,
             "run": run_id,
             "pid": os.getpid(),
-            "now": stamp(at),
+            "now": timestamp(at),
             "most": MOST_ATTEMPTS,
             "limit": limit,
         }
@@ -342,8 +331,7 @@ class ScheduleRuns:
         wanted, values = marks(numbers)
         sql = f"""SELECT o.id FROM schedule_runs AS o JOIN schedule_runs AS s ON o.schedule = s.schedule
             AND o.nominal_at = s.nominal_at WHERE s.id IN ({wanted})"""  # noqa: S608  nothing but marks
-        with self.store.read() as connection:
-            return {row.id for row in connection.all(sql, values)}
+        return {row.id for row in self.store.all(sql, values)}
 
     def shut_down(self, number: int) -> list[str]:
         """Mark what is running as paused by a shutdown; the ids of its runs: of a workflow, those of the stages at work."""
@@ -376,8 +364,7 @@ class ScheduleRuns:
         sql = f"""SELECT * FROM schedule_runs AS s WHERE status = 'waiting' AND until <= :now AND EXISTS (SELECT 1 FROM runs AS r
             WHERE (r.id = s.run_id OR r.id IN (SELECT w.run_id FROM workflow_stages AS w WHERE w.workflow_id = s.run_id))
                 AND r.state = 'waiting_approval' AND {_USABLE})"""  # noqa: S608  our own
-        with self.store.read() as connection:
-            return connection.all(sql, {"now": stamp(at)})
+        return self.store.all(sql, {"now": timestamp(at)})
 
     def close(
         self, number: int, status: str, *, reason: str = "", exit_code: int | None = None, outcome: str | None = None
@@ -397,8 +384,7 @@ class ScheduleRuns:
         """The ledger, the newest first."""
         sql = """SELECT * FROM schedule_runs WHERE (:name IS NULL OR schedule = :name)
             ORDER BY nominal_at DESC, id DESC LIMIT :limit"""
-        with self.store.read() as connection:
-            return connection.all(sql, {"name": name, "limit": limit})
+        return self.store.all(sql, {"name": name, "limit": limit})
 
 
 def _known(row: Record) -> Known:

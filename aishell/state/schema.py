@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 
 from aishell.state.totals import COUNTED_BEFORE, DELIVERED, DELIVERED_BEFORE, TOTALS
 
@@ -383,130 +382,50 @@ TABLES = (
 )
 
 
-def _deferred_objects(connection: sqlite3.Connection) -> None:
-    connection.execute("ALTER TABLE steps ADD COLUMN deferred TEXT")
-
-
-def _reached(connection: sqlite3.Connection) -> None:
-    connection.execute("ALTER TABLE steps ADD COLUMN reached TEXT")
-
-
-def _backups(connection: sqlite3.Connection) -> None:
-    for statement in BACKUPS:
-        connection.execute(statement)
-
-
-def _causes(connection: sqlite3.Connection) -> None:
-    connection.execute("ALTER TABLE steps ADD COLUMN cause TEXT")
-    connection.execute(
-        """UPDATE steps SET cause = CASE
-               WHEN reason LIKE 'deferred:%' THEN 'deferred'
-               WHEN reason LIKE 'step ''%' THEN 'stopped'
-               WHEN reason LIKE 'needs step ''%' THEN 'need'
-               WHEN reason LIKE 'nothing to do%' THEN 'idle'
-               ELSE 'condition' END
-            WHERE status = 'skipped'"""
-    )
-
-
-def _proofs(connection: sqlite3.Connection) -> None:
-    for statement in PROOFS:
-        connection.execute(statement)
-
-
-def _costs(connection: sqlite3.Connection) -> None:
-    """With what was remembered until then: objects of steps by their bytes, and backups by what they copied."""
-    for statement in COSTS:
-        connection.execute(statement)
-    connection.execute(
-        """INSERT INTO step_costs (target, tool, object, at, seconds, work, unit)
-            SELECT target, tool, object, at, seconds, bytes_before, 'bytes' FROM table_history
-             WHERE status = 'ok' AND bytes_before > 0 AND seconds > 0 ORDER BY id"""
-    )
-    connection.execute(
-        """INSERT INTO step_costs (target, tool, object, at, seconds, work, unit)
-            SELECT b.target, s.tool, '', b.started_at, s.seconds, b.source_bytes, 'bytes'
-              FROM backups AS b JOIN steps AS s ON s.run_id = b.run_id
-             WHERE s.tool GLOB 'backup_*' AND s.status = 'done' AND b.source_bytes > 0 AND s.seconds > 0
-             ORDER BY b.started_at"""
-    )
-
-
-def _schedules(connection: sqlite3.Connection) -> None:
-    for statement in SCHEDULES:
-        connection.execute(statement)
-
-
-def _workflows(connection: sqlite3.Connection) -> None:
-    for statement in WORKFLOWS:
-        connection.execute(statement)
-
-
-def _backlog(connection: sqlite3.Connection) -> None:
-    for statement in BACKLOG:
-        connection.execute(statement)
-
-
-def _monitoring(connection: sqlite3.Connection) -> None:
-    """Holds, and totals with what was there until then."""
-    for statement in (*HOLDS, *TOTALS, *COUNTED_BEFORE):
-        connection.execute(statement)
-
-
-def _notifications(connection: sqlite3.Connection) -> None:
-    for statement in NOTIFICATIONS:
-        connection.execute(statement)
-
-
-def _digests(connection: sqlite3.Connection) -> None:
-    """Digests, and totals of deliveries with what was there until then."""
-    for statement in (*DIGESTS, *DELIVERED, *DELIVERED_BEFORE):
-        connection.execute(statement)
-
-
-def _progress(connection: sqlite3.Connection) -> None:
-    for statement in PROGRESS:
-        connection.execute(statement)
-
-
-def _together(connection: sqlite3.Connection) -> None:
-    for statement in TOGETHER:
-        connection.execute(statement)
-
-
-def _notes(connection: sqlite3.Connection) -> None:
-    for statement in NOTES:
-        connection.execute(statement)
-
-
+#: Causes were texts before they had names.
+_CAUSES = """UPDATE steps SET cause = CASE
+       WHEN reason LIKE 'deferred:%' THEN 'deferred'
+       WHEN reason LIKE 'step ''%' THEN 'stopped'
+       WHEN reason LIKE 'needs step ''%' THEN 'need'
+       WHEN reason LIKE 'nothing to do%' THEN 'idle'
+       ELSE 'condition' END
+    WHERE status = 'skipped'"""
+#: What was known of costs before: objects of steps by their bytes, and backups by what they copied.
+_COSTS_BEFORE = (
+    """INSERT INTO step_costs (target, tool, object, at, seconds, work, unit)
+        SELECT target, tool, object, at, seconds, bytes_before, 'bytes' FROM table_history
+         WHERE status = 'ok' AND bytes_before > 0 AND seconds > 0 ORDER BY id""",
+    """INSERT INTO step_costs (target, tool, object, at, seconds, work, unit)
+        SELECT b.target, s.tool, '', b.started_at, s.seconds, b.source_bytes, 'bytes'
+          FROM backups AS b JOIN steps AS s ON s.run_id = b.run_id
+         WHERE s.tool GLOB 'backup_*' AND s.status = 'done' AND b.source_bytes > 0 AND s.seconds > 0
+         ORDER BY b.started_at""",
+)
 #: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
-    _deferred_objects,
-    _reached,
-    _backups,
-    _causes,
-    _proofs,
-    _costs,
-    _schedules,
-    _workflows,
-    _backlog,
-    _monitoring,
-    _notifications,
-    _digests,
-    _progress,
-    _together,
-    _notes,
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    ("ALTER TABLE steps ADD COLUMN deferred TEXT",),
+    ("ALTER TABLE steps ADD COLUMN reached TEXT",),
+    BACKUPS,
+    ("ALTER TABLE steps ADD COLUMN cause TEXT", _CAUSES),
+    PROOFS,
+    (*COSTS, *_COSTS_BEFORE),
+    SCHEDULES,
+    WORKFLOWS,
+    BACKLOG,
+    (*HOLDS, *TOTALS, *COUNTED_BEFORE),
+    NOTIFICATIONS,
+    (*DIGESTS, *DELIVERED, *DELIVERED_BEFORE),
+    PROGRESS,
+    TOGETHER,
+    NOTES,
 )
 VERSION = 1 + len(MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection, found: int) -> None:
     """Bring a database of version `found` (0: empty) to VERSION, inside the caller's transaction."""
-    if found == 0:
-        for statement in TABLES:
+    for statements in (TABLES,) if found == 0 else MIGRATIONS[found - 1 :]:
+        for statement in statements:
             connection.execute(statement)
-    else:
-        for step in MIGRATIONS[found - 1 :]:
-            step(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")

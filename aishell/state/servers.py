@@ -20,7 +20,6 @@ def remember(connection: Connection, server: str, databases: Collection[str]) ->
 def known(store: Store) -> dict[str, list[str]]:
     """Server -> its databases."""
     found: dict[str, list[str]] = {}
-    with store.read() as connection:
-        for row in connection.all("SELECT server, database FROM server_databases ORDER BY server, database"):
-            found.setdefault(row.server, []).append(row.database)
+    for row in store.all("SELECT server, database FROM server_databases ORDER BY server, database"):
+        found.setdefault(row.server, []).append(row.database)
     return found

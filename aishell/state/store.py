@@ -10,9 +10,10 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from aishell.commands import command
 from aishell.errors import StateError
@@ -21,7 +22,7 @@ from aishell.models import new_id
 from aishell.moments import at
 from aishell.sqlite_pool import Pool
 from aishell.state import anchor
-from aishell.state.connection import BUSY_TIMEOUT, Connection, Told, connect, is_store
+from aishell.state.connection import BUSY_TIMEOUT, Connection, Record, Told, connect, is_store
 from aishell.state.schema import VERSION, migrate
 from aishell.state.turns import turn
 from aishell.telemetry.logs import log_detail
@@ -142,6 +143,21 @@ class Store:
         """A connection for reading."""
         with uninterrupted(), self._transaction("BEGIN") as connection:
             yield connection
+
+    def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Record]:
+        """The rows of a statement that reads, in a transaction of its own."""
+        with self.read() as connection:
+            return connection.all(sql, values)
+
+    def first(self, sql: str, values: Mapping[str, Any] | None = None) -> Record | None:
+        """The first row of a statement that reads."""
+        with self.read() as connection:
+            return connection.first(sql, values)
+
+    def value(self, sql: str, values: Mapping[str, Any] | None = None) -> Any:
+        """The first column of the first row of a statement that reads, None without one."""
+        with self.read() as connection:
+            return connection.value(sql, values)
 
     def check(self) -> list[str]:
         """What is wrong with the file, as SQLite finds it; nothing where it is whole."""

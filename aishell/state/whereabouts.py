@@ -45,6 +45,5 @@ class Whereabouts:
         return {**known, **({"schedule": schedule} if schedule is not None else {})}
 
     def _step(self, run_id: str, step_index: int) -> dict[str, Any]:
-        with self._store.read() as connection:
-            row = connection.first(_STEP, {"run": run_id, "step": step_index})
+        row = self._store.first(_STEP, {"run": run_id, "step": step_index})
         return dict(row) if row is not None else {}

@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from aishell.codec import canonical, digest
-from aishell.errors import AmbiguousNameError, UnknownNameError
+from aishell.errors import UnknownNameError
 from aishell.models import now
 from aishell.state import audit
-from aishell.state.connection import Connection, Record, beginning
+from aishell.state.connection import Connection, Record, find_by_beginning
 from aishell.state.runs import who
 from aishell.state.seals import newest_seal
 from aishell.state.store import Store
@@ -100,38 +100,31 @@ class WorkflowRuns:
     def find(self, workflow_id: str) -> Record:
         """A run of a workflow by id or by an unambiguous beginning of it. Raises UnknownNameError and AmbiguousNameError."""
         with self.store.read() as connection:
-            like = "SELECT * FROM workflow_runs WHERE id LIKE :beginning ESCAPE '/' LIMIT 13"
-            rows = connection.all(like, {"beginning": beginning(workflow_id)}) if workflow_id else []
-            if len(rows) > 1:
-                raise AmbiguousNameError("workflow run", workflow_id, [row.id for row in rows])
-            if not rows:
+            row = find_by_beginning(connection, "workflow_runs", "workflow run", workflow_id)
+            if row is None:
                 known = connection.all("SELECT id FROM workflow_runs ORDER BY created_at DESC LIMIT 12")
                 raise UnknownNameError("workflow run", workflow_id, [row.id[:8] for row in known])
-            return rows[0]
+            return row
 
     def there(self, workflow_id: str) -> bool:
         """Whether a workflow of this id was begun."""
-        with self.store.read() as connection:
-            return connection.value("SELECT 1 FROM workflow_runs WHERE id = :id", {"id": workflow_id}) is not None
+        return self.store.value("SELECT 1 FROM workflow_runs WHERE id = :id", {"id": workflow_id}) is not None
 
     def names(self, ids: Collection[str]) -> dict[str, str]:
         """Of these ids, those of runs of workflows -> the workflow."""
         sql = "SELECT id, workflow FROM workflow_runs WHERE id IN (SELECT value FROM json_each(:ids))"
-        with self.store.read() as connection:
-            return {row.id: row.workflow for row in connection.all(sql, {"ids": json.dumps(list(ids))})}
+        return {row.id: row.workflow for row in self.store.all(sql, {"ids": json.dumps(list(ids))})}
 
     def recent(self, name: str | None = None, *, limit: int = 20) -> list[Record]:
         """Runs of workflows, the newest first."""
         sql = """SELECT * FROM workflow_runs WHERE (:name IS NULL OR workflow = :name)
             ORDER BY created_at DESC LIMIT :limit"""
-        with self.store.read() as connection:
-            return connection.all(sql, {"name": name, "limit": limit})
+        return self.store.all(sql, {"name": name, "limit": limit})
 
     def as_told(self, row: Record) -> bool:
         """Whether a workflow is still what the log says that it was made of."""
         sql = "SELECT data FROM events WHERE id = :event AND type = 'workflow_decided'"
-        with self.store.read() as connection:
-            made = audit.read(connection.value(sql, {"event": row.event}) or "")
+        made = audit.read(self.store.value(sql, {"event": row.event}) or "")
         return made.get("workflow_id") == row.id and made.get("seal") == _seal(row)
 
     def is_sealed(self, row: Record) -> bool:
@@ -142,15 +135,11 @@ class WorkflowRuns:
 
     def stages(self, workflow_id: str) -> list[Record]:
         """What became of each stage on each target, in the order in which they were placed."""
-        with self.store.read() as connection:
-            return connection.all(
-                "SELECT * FROM workflow_stages WHERE workflow_id = :id ORDER BY id", {"id": workflow_id}
-            )
+        return self.store.all("SELECT * FROM workflow_stages WHERE workflow_id = :id ORDER BY id", {"id": workflow_id})
 
     def stage(self, number: int) -> Record:
         """One of these rows. Raises UnknownNameError."""
-        with self.store.read() as connection:
-            row = connection.first("SELECT * FROM workflow_stages WHERE id = :id", {"id": number})
+        row = self.store.first("SELECT * FROM workflow_stages WHERE id = :id", {"id": number})
         if row is None:
             raise UnknownNameError("stage of a workflow", str(number), [])
         return row
@@ -159,14 +148,12 @@ class WorkflowRuns:
         """What the run of a stage gave on a target; None where it gave nothing, or is pruned."""
         sql = """SELECT r.result FROM workflow_stages AS s JOIN runs AS r ON r.id = s.run_id
             WHERE s.workflow_id = :id AND s.stage = :stage AND s.target = :target"""
-        with self.store.read() as connection:
-            text = connection.value(sql, {"id": workflow_id, "stage": stage, "target": target})
+        text = self.store.value(sql, {"id": workflow_id, "stage": stage, "target": target})
         return None if text is None else dict(json.loads(text)["output_data"])
 
     def seconds(self, agent: str, target: str) -> float | None:
         """What the last run of an agent on a target took, None where there is none."""
-        with self.store.read() as connection:
-            found = connection.value(_TOOK, {"agent": agent, "target": target})
+        found = self.store.value(_TOOK, {"agent": agent, "target": target})
         return None if found is None else float(found)
 
     def claim(self, number: int, run_id: str) -> Record | None:

@@ -13,12 +13,11 @@ import pytest
 
 from aishell.errors import HeldError
 from aishell.execution.run import Silent
-from aishell.models import RunResult, Task
+from aishell.models import RunResult, Task, timestamp
 from aishell.safety.approval import Approve
 from aishell.scheduling.starting import settle_all
 from aishell.scheduling.working import work
 from aishell.site import Site
-from aishell.state.schedule_runs import stamp
 from tests.bloated import Bloated
 from tests.fix_aishell import Aishell
 from tests.scheduled import back, nightly, rows
@@ -215,7 +214,7 @@ def test_a_scheduled_run_that_was_stopped_goes_on_by_itself_after_the_release(sh
         now = datetime.now(UTC)
         assert [one.id for one in opened.ledger.open(now)] == [1]
         with opened.store.write() as connection:
-            connection.execute("UPDATE schedule_runs SET until = :until", {"until": stamp(now)})
+            connection.execute("UPDATE schedule_runs SET until = :until", {"until": timestamp(now)})
         assert opened.ledger.open(now) == [], "its window has closed: it is a person's"
         with opened.store.write() as connection:
             connection.execute("UPDATE schedule_runs SET until = NULL")

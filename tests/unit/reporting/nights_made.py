@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from aishell.models import timestamp
 from aishell.reporting.gathering import gather_night
 from aishell.reporting.night import Night
-from aishell.state.schedule_runs import stamp
 from aishell.state.store import Store
 
 MORNING = datetime(2026, 11, 22, 7, tzinfo=UTC)
@@ -17,7 +17,7 @@ DAY = timedelta(days=1)
 
 
 def at(hours_ago: float) -> str:
-    return stamp(MORNING - timedelta(hours=hours_ago))
+    return timestamp(MORNING - timedelta(hours=hours_ago))
 
 
 class Made:

@@ -10,9 +10,8 @@ from aishell.codec import digest
 from aishell.errors import AmbiguousNameError, StateError, UnknownNameError
 from aishell.models import RunState, Step, StepStatus
 from aishell.state import audit
-from aishell.state.runs import Runs
+from aishell.state.runs import RESUMABLE, TRANSITIONS, Runs, check_transition
 from aishell.state.store import Store
-from aishell.state.transitions import RESUMABLE, TRANSITIONS, check_transition
 from tests.unit.making import start_run
 
 #: spec: model.md, States.

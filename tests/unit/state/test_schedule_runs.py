@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aishell.errors import StateError
+from aishell.models import timestamp
 from aishell.state import audit
-from aishell.state.schedule_runs import ASKED, MOST_ATTEMPTS, ScheduleRuns, stamp
+from aishell.state.schedule_runs import ASKED, MOST_ATTEMPTS, ScheduleRuns
 from aishell.state.store import Store
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -64,7 +65,7 @@ def test_times_count_from_when_a_schedule_is_first_seen(ledger):
     assert hourly(ledger, NOON) == []
     assert hourly(ledger, NOON + HOUR / 2) == []
     (row,) = hourly(ledger, NOON + HOUR)
-    assert (row.status, row.nominal_at, row.target) == ("due", stamp(NOON + HOUR), "shop")
+    assert (row.status, row.nominal_at, row.target) == ("due", timestamp(NOON + HOUR), "shop")
     assert hourly(ledger, NOON + HOUR) == []
     assert decisions(ledger) == ["first_seen", "due"]
 
