@@ -153,8 +153,8 @@ def check(ctx: click.Context, /, folder: Path | None, output: str) -> None:
 
 def _checked(folders: Sequence[Path]) -> tuple[int, list[ToolFileError]]:
     from aishell.locations import built_in
-    from aishell.registry.check import check as check_folder
     from aishell.registry.registry import Registry
+    from aishell.registry.registry import check as check_folder
     from aishell.safety.locks import contradiction
 
     shipped = built_in("tools")

@@ -47,7 +47,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ServerMessage:
     """What a server said beside its result. `level`: note | warning | locked | unsupported | error | corrupt."""
 
     level: str
@@ -55,11 +55,11 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StatementResult:
     """What came back of a statement."""
 
     rows: list[Row] = field(default_factory=list)
-    messages: tuple[Message, ...] = ()
+    messages: tuple[ServerMessage, ...] = ()
     count: int = 0  # rows changed
 
     def worst(self, *levels: str) -> str | None:
@@ -122,7 +122,7 @@ class Session(ABC):
         raise NotImplementedError
 
     @abstractmethod
-    def execute(self, statement: Statement) -> Outcome:
+    def execute(self, statement: Statement) -> StatementResult:
         """Send one statement in autocommit; in a reading session it is held to reading as by `query`."""
 
     @abstractmethod

@@ -16,11 +16,11 @@ from sqlalchemy.pool import PoolProxiedConnection
 from aishell.databases.base import (
     Database,
     Holder,
-    Message,
-    Outcome,
+    ServerMessage,
     Session,
     SessionOptions,
     Statement,
+    StatementResult,
     TargetLock,
     TargetLockHeldError,
     sending,
@@ -157,7 +157,7 @@ class MySQLSession(Session):
         except pymysql.Error as error:
             raise map_error(error) from error
 
-    def execute(self, statement: Statement) -> Outcome:
+    def execute(self, statement: Statement) -> StatementResult:
         self._cancelled = False
         started = time.monotonic()
         with self._reading() if self._options.read_only else contextlib.nullcontext():
@@ -174,9 +174,9 @@ class MySQLSession(Session):
             if limit is not None and time.monotonic() - started >= limit:
                 raise DatabaseError(f"stopped after {limit:g} s", kind="statement_timeout")
         messages = [message for row in rows if (message := read_row(row)) is not None]
-        messages += [Message("warning", text) for text in warnings]
+        messages += [ServerMessage("warning", text) for text in warnings]
         rows = [] if told else rows
-        return Outcome(rows, tuple(messages), count)
+        return StatementResult(rows, tuple(messages), count)
 
     @sending
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -229,7 +229,7 @@ class MySQLSession(Session):
             return []
         with self._connection.cursor() as cursor:
             cursor.execute("SHOW WARNINGS")
-            return [row["Message"] for row in cursor.fetchall() if row["Level"] == "Warning"]
+            return [row["ServerMessage"] for row in cursor.fetchall() if row["Level"] == "Warning"]
 
     @property
     def encryption(self) -> Encryption:
@@ -352,22 +352,22 @@ def many_rows(
         yield f"{head}{','.join(lot)}"
 
 
-def read_row(row: Row) -> Message | None:
+def read_row(row: Row) -> ServerMessage | None:
     """A row of ANALYZE, CHECK, OPTIMIZE or REPAIR as a message; None for a good one. Failures come as such rows."""
     kind, text = str(row.get("Msg_type", "")).lower(), str(row.get("Msg_text", ""))
     lowered = text.lower()
     if not kind or (kind == "status" and lowered in ("ok", "table is already up to date")):
         return None
     if "doesn't support" in lowered or "is not of type 'base table'" in lowered:
-        return Message("unsupported", text)
+        return ServerMessage("unsupported", text)
     if "recreate + analyze instead" in lowered:  # InnoDB's way of saying that OPTIMIZE works
-        return Message("note", text)
+        return ServerMessage("note", text)
     if kind == "error" or lowered.startswith("operation failed"):
         corrupt = any(word in lowered for word in ("corrupt", "crashed", "marked as", "incorrect key file", "checksum"))
-        return Message("corrupt" if corrupt else "error", text)
+        return ServerMessage("corrupt" if corrupt else "error", text)
     if kind == "warning":
-        return Message("warning", text)
-    return Message("corrupt" if lowered == "corrupt" else "note", text)
+        return ServerMessage("warning", text)
+    return ServerMessage("corrupt" if lowered == "corrupt" else "note", text)
 
 
 def map_error(error: pymysql.Error, *, connecting: bool = False) -> DatabaseError:

@@ -19,11 +19,11 @@ from sqlalchemy.pool import PoolProxiedConnection
 from aishell.databases.base import (
     Database,
     Holder,
-    Message,
-    Outcome,
+    ServerMessage,
     Session,
     SessionOptions,
     Statement,
+    StatementResult,
     TargetLock,
     TargetLockHeldError,
     lock_label,
@@ -263,20 +263,20 @@ class PostgreSQLSession(Session):
                 with contextlib.suppress(psycopg.Error):
                     self._connection.execute(b"ROLLBACK", prepare=False)
 
-    def execute(self, statement: Statement) -> Outcome:
-        messages: list[Message] = []
+    def execute(self, statement: Statement) -> StatementResult:
+        messages: list[ServerMessage] = []
 
         def keep(diagnostic: psycopg.errors.Diagnostic) -> None:
             level = "warning" if diagnostic.severity_nonlocalized == "WARNING" else "note"
             if level == "warning" and _KINDS.get(diagnostic.sqlstate or "") == "lock_timeout":
                 level = "locked"  # SKIP_LOCKED passes over a table and succeeds
-            messages.append(Message(level, diagnostic.message_primary or ""))
+            messages.append(ServerMessage(level, diagnostic.message_primary or ""))
 
         self._connection.add_notice_handler(keep)
         try:
             alone = self._options.read_only and self._idle
             rows, count = self._alone(statement) if alone else self._executed(statement)
-            return Outcome(rows, tuple(messages), count)
+            return StatementResult(rows, tuple(messages), count)
         finally:
             self._connection.remove_notice_handler(keep)
 

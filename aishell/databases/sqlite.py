@@ -15,10 +15,10 @@ from urllib.parse import quote as percent_encode
 from aishell.databases.base import (
     Database,
     FileLockOnly,
-    Outcome,
     Session,
     SessionOptions,
     Statement,
+    StatementResult,
     TargetLock,
     sending,
 )
@@ -171,7 +171,7 @@ class SQLiteSession(Session):
         with held(self._connection):
             return self.send(statement)
 
-    def execute(self, statement: Statement) -> Outcome:
+    def execute(self, statement: Statement) -> StatementResult:
         # REINDEX looks its name up in the schema the connection last saw; any SELECT makes a pooled one see today's.
         self.send(Statement.of("SELECT 1 FROM sqlite_schema LIMIT 1"))
         rows, count = self._sent(statement)
@@ -179,7 +179,7 @@ class SQLiteSession(Session):
             raise DatabaseError("another connection still uses the write-ahead log", kind="busy", code="SQLITE_BUSY")
         if not self._options.read_only:
             self._database.forget()
-        return Outcome(rows, count=max(count, 0))
+        return StatementResult(rows, count=max(count, 0))
 
     def send(self, statement: Statement) -> list[Row]:
         return self._sent(statement)[0]

@@ -16,7 +16,7 @@ from aishell.settings.hooks import Hook
 from aishell.settings.schemas import ON_ERROR
 
 if TYPE_CHECKING:
-    from aishell.registry.hook_programs import Ended
+    from aishell.registry.hook_programs import HookResult
 
 AFTER_RUN, AFTER_STEP = "after_run", "after_step"
 #: Seconds between two looks whether another process asks the run to pause or to end.
@@ -75,7 +75,7 @@ def tell(run: Run, on: str, step: Step | None = None, *, status: str, error: str
                 run.observer.said(f"{lost.message}; {lost.hint}")
 
 
-def _called(run: Run, hook: Hook, facts: Mapping[str, str], stopped: Callable[[], bool]) -> Ended:
+def _called(run: Run, hook: Hook, facts: Mapping[str, str], stopped: Callable[[], bool]) -> HookResult:
     from aishell.registry.hook_programs import call
     from aishell.scheduling.times import seconds
 
@@ -100,7 +100,7 @@ def step_over(run: Run, step: Step, result: StepResult | None, error: BaseExcept
             _failed(run, hook, step, why)
 
 
-def _failed(run: Run, hook: Hook, step: Step | None, why: str, ended: Ended | None = None) -> None:
+def _failed(run: Run, hook: Hook, step: Step | None, why: str, ended: HookResult | None = None) -> None:
     """Write down, and say, that a hook has failed."""
     text = f"the hook {hook.name!r} ({hook.on}) failed: {why}"
     run.failed_hooks.append(

@@ -14,8 +14,8 @@ from aishell.planning.estimates import remembered, total
 from aishell.planning.hooking import on_errors, with_hooks
 from aishell.planning.undoing import with_undos
 from aishell.planning.variables import Reference, named_tables, references, resolve
-from aishell.registry.foreseen import blocks
-from aishell.registry.foreseen import foreseen as partly
+from aishell.registry.render import foreseen as partly
+from aishell.registry.render import foreseen_blocks
 from aishell.registry.tool import FROZEN, Tool
 from aishell.running.context import label_of
 from aishell.running.undoing import sorted_out, told
@@ -135,7 +135,7 @@ def foreseen(job: Job, step: Step, tool: Tool, before: Sequence[Step] = ()) -> t
         unseen = f"depends on {open_references[0]}"
         if not tool.way.calls or tool.way.unseen:
             return (), unseen
-        sent = blocks(tool, known_values(tool, step, before), job.database)
+        sent = foreseen_blocks(tool, known_values(tool, step, before), job.database)
         return tuple(as_sent(tool, statement) for statement in sent), unseen
     values = tool.prepare(resolve(dict(step.params), lambda reference: None))
     found = known_objects(tool, step, values)

@@ -19,7 +19,7 @@ _INCLUDE = re.compile(r"^[ \t]*--[ \t]*include[ \t]*(?:\[([^\]]*)\])?:[ \t]*(.*?
 Place = tuple[str, int]
 
 
-class Line(NamedTuple):
+class SourceLine(NamedTuple):
     """A line of a tool and its place; of a fragment that a guarded include brings, that guard and the include's place."""
 
     text: str
@@ -33,18 +33,18 @@ def included(text: str) -> set[str]:
     return {match[2] for match in _INCLUDE.finditer(text)}
 
 
-def expand(text: str, source: str, folder: Path | None) -> list[Line]:
+def expand(text: str, source: str, folder: Path | None) -> list[SourceLine]:
     """The lines of `text`, with fragments of `folder` in place of its includes.
 
     The header includes nothing. Raises ToolFileError for a fragment that is not there, or not as it should be.
     """
-    lines: list[Line] = []
+    lines: list[SourceLine] = []
     header = True
     for number, line in enumerate(text.split("\n"), 1):
         place = source, number
         header = header and line.startswith("--")
         if header or not (match := _INCLUDE.match(line)):
-            lines.append(Line(line, place))
+            lines.append(SourceLine(line, place))
             continue
         guard, name, comma = match.groups()
         fragment = _fragment(name, folder, place, comma)
@@ -52,7 +52,7 @@ def expand(text: str, source: str, folder: Path | None) -> list[Line]:
     return lines
 
 
-def _fragment(name: str, folder: Path | None, place: Place, comma: str) -> Iterator[Line]:
+def _fragment(name: str, folder: Path | None, place: Place, comma: str) -> Iterator[SourceLine]:
     """The lines of a fragment, but for its leading comment and the empty lines around its SQL. `comma` goes behind the last."""
     source = "/".join((*PurePosixPath(place[0]).parts[:2], FOLDER, f"{name}.sql"))
     lines = _text(name, folder, place, source).rstrip().split("\n")
@@ -66,7 +66,7 @@ def _fragment(name: str, folder: Path | None, place: Place, comma: str) -> Itera
     if comma and "--" in lines[-1]:
         raise ToolFileError(source, len(lines), "a comma cannot go behind it: its last line ends with a comment")
     lines[-1] += comma
-    return (Line(line, (source, number)) for number, line in enumerate(lines[start:], start + 1))
+    return (SourceLine(line, (source, number)) for number, line in enumerate(lines[start:], start + 1))
 
 
 def _text(name: str, folder: Path | None, place: Place, source: str) -> str:

@@ -13,7 +13,7 @@ from itertools import groupby, pairwise, product
 
 from aishell.errors import ToolFileError
 from aishell.registry.clauses import Clause, read_clauses, read_guard
-from aishell.registry.fragments import Line, Place
+from aishell.registry.fragments import Place, SourceLine
 
 _BLOCK = re.compile(r"-- ([a-z_]+)(?:[ \t]*\[([^\]]*)\])?:(.*)")
 _GUARDED = re.compile(r"-- [a-z_]+[ \t]*\[[^\]]*\]:")
@@ -32,7 +32,7 @@ class Choice:
 class _Line:
     """A line below the header. `block` is the guard of the block it stands in, `include` of the include it comes by."""
 
-    line: Line
+    line: SourceLine
     text: str  # without the guard
     name: str | None = None  # of the block that begins with it
     block: Clause | None = None
@@ -51,7 +51,7 @@ class _Line:
         return all(_holds(guard, cell) for guard in self.guards)
 
 
-def choices(lines: Sequence[Line], engine: str) -> list[Choice]:
+def choices(lines: Sequence[SourceLine], engine: str) -> list[Choice]:
     """What a file is for each kind of servers, as different as its guards make it. Raises ToolFileError.
 
     For each of the servers that the header names, one of several blocks of a name holds, and one of several includes that
@@ -65,20 +65,21 @@ def choices(lines: Sequence[Line], engine: str) -> list[Choice]:
     guards = {guard for line in body for guard in line.guards}
     chosen: dict[tuple[int, ...], list[Clause]] = {}
     for cell in (cell for clause in clauses for cell in _cells(clause, guards)):
-        _check(body, cell)
+        _check_blocks(body, cell)
+        _check_includes(body, cell)
         chosen.setdefault(tuple(n for n, line in enumerate(body) if line.holds(cell)), []).append(cell)
     _check_all_held(body, set().union(*chosen))
     return [_choice(header, [body[n] for n in numbers], cells) for numbers, cells in chosen.items()]
 
 
-def _choice(header: Sequence[Line], body: Sequence[_Line], cells: Sequence[Clause]) -> Choice:
+def _choice(header: Sequence[SourceLine], body: Sequence[_Line], cells: Sequence[Clause]) -> Choice:
     servers = f"-- engine: {', '.join(cell.text for cell in cells)}"
     top = [servers if _ENGINE.fullmatch(line.text) else line.text for line in header]
     places = [*(line.place for line in header), *(line.line.place for line in body)]
     return Choice("\n".join((*top, *(line.text for line in body))), places)
 
 
-def _servers(header: Sequence[Line], engine: str) -> tuple[Clause, ...]:
+def _servers(header: Sequence[SourceLine], engine: str) -> tuple[Clause, ...]:
     """Those that the header names."""
     number, named = next(
         ((n, match[1]) for n, line in enumerate(header) if (match := _ENGINE.fullmatch(line.text))), (0, "")
@@ -92,7 +93,7 @@ def _servers(header: Sequence[Line], engine: str) -> tuple[Clause, ...]:
     return clauses
 
 
-def _body(lines: Sequence[Line], engine: str) -> list[_Line]:
+def _body(lines: Sequence[SourceLine], engine: str) -> list[_Line]:
     body, block = [], None
     for line in lines:
         name, text = None, line.text
@@ -141,32 +142,31 @@ def _holds(guard: Clause, cell: Clause) -> bool:
     return not within.disjoint(replace(cell, with_=frozenset(), without=frozenset()))
 
 
-def _check(body: Sequence[_Line], cell: Clause) -> None:
-    """Raises ToolFileError where a part of the servers is given two of a block or of includes, or none."""
-    first: dict[str, _Line] = {}
+def _check_blocks(body: Sequence[_Line], cell: Clause) -> None:
+    """Raises ToolFileError where a part of the servers is given two blocks of one name, or none."""
+    first: dict[str | None, _Line] = {}
     named = [line for line in body if line.name]
     for line in (line for line in named if line.holds(cell)):
-        if (other := first.setdefault(line.name or "", line)) is not line:
+        if (other := first.setdefault(line.name, line)) is not line:
             (path, number), here = other.line.place, line.line.place
             where = f"line {number}" if path == here[0] else f"{path}:{number}"
             raise ToolFileError(*here, f"the block `{line.name}` stands twice for {cell.text}, here and in {where}")
     for line in named:
         if line.name not in first:
             raise ToolFileError(*line.line.place, f"there is no block `{line.name}` for {cell.text}")
+
+
+def _check_includes(body: Sequence[_Line], cell: Clause) -> None:
+    """Raises ToolFileError where of guarded includes that follow each other not exactly one holds for a part of the servers."""
     for guarded, run in groupby(body, lambda line: line.include is not None):
-        if guarded:
-            _check_includes(list(run), cell)
-
-
-def _check_includes(lines: Sequence[_Line], cell: Clause) -> None:
-    """The same of guarded includes that follow each other."""
-    around = None if lines[0].name else lines[0].block
-    if around is not None and not _holds(around, cell):
-        return
-    asked = {line.written: line.include for line in lines}
-    if (holding := sum(guard is not None and _holds(guard, cell) for guard in asked.values())) != 1:
-        what = "several hold" if holding else "none holds"
-        raise ToolFileError(*lines[0].written, f"of these includes {what} for {cell.text}")
+        lines = list(run)
+        around = None if lines[0].name else lines[0].block
+        if not guarded or (around is not None and not _holds(around, cell)):
+            continue
+        asked = {line.written: line.include for line in lines}
+        if (holding := sum(guard is not None and _holds(guard, cell) for guard in asked.values())) != 1:
+            what = "several hold" if holding else "none holds"
+            raise ToolFileError(*lines[0].written, f"of these includes {what} for {cell.text}")
 
 
 def _check_all_held(body: Sequence[_Line], held: Collection[int]) -> None:

@@ -11,27 +11,93 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from aishell.engines import PROFILES
 from aishell.errors import ParameterError, SettingsError, ToolFileError
-from aishell.models import Risk
+from aishell.models import CAPABILITIES, CATEGORIES, Risk
 from aishell.registry.clauses import read_clauses
 from aishell.registry.fragments import expand
 from aishell.registry.guards import Choice, choices
-from aishell.registry.header_schema import HEADER, PRIVILEGES
 from aishell.registry.lists import Listed
 from aishell.registry.render import split
 from aishell.registry.schemas import check_schema
-from aishell.registry.tool import (
-    TUNING,
-    Block,
-    Parameter,
-    Tool,
-)
+from aishell.registry.tool import ARCHIVES, PARAMETER_TYPES, TUNING, Block, Parameter, Tool
 from aishell.registry.undo import read_undo
 from aishell.registry.ways import FORMS, unknown
+from aishell.settings.schemas import TEXT, TEXTS, mapping, number, whole
 from aishell.settings.validation import faults
 from aishell.settings.yamlfile import Document, parse
 
 _BLOCK = re.compile(r"^-- ([a-z_]+):[ \t]*(.*)$", re.MULTILINE)
+#: Engine -> what a tool may need.
+PRIVILEGES: Mapping[str, Sequence[str]] = {engine.name: engine.privileges for engine in PROFILES.values()}
+_BIGINT = number(-(2**63), 2**63 - 1)
+#: Seconds that a statement, or waiting for a lock, may take at most.
+_WEEK, _HOUR = 7 * 86400, 3600
+_CODE: dict[str, Any] = {"type": "string", "format": "code"}
+_TEXT_OR_MAPPING: dict[str, Any] = {"anyOf": [TEXT, {"type": "object"}]}
+PARAMETER = mapping(
+    {
+        "type": {"enum": list(PARAMETER_TYPES), "title": "type"},
+        "default": {},
+        "enum": {"type": "array", "minItems": 1, "unique": ()},
+        "minimum": _BIGINT,
+        "maximum": _BIGINT,
+        "description": TEXT,
+        "editable": {"type": "boolean"},
+        "items": {"type": "object"},
+    },
+    "type",
+    title="a parameter",
+)
+_EXAMPLE = mapping({"params": {"type": "object"}, "description": TEXT}, "params", title="an example")
+
+
+def _each(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping of any names to such values."""
+    return {"type": "object", "additionalProperties": schema}
+
+
+#: The keys of a tool file (tools/README.md says what they mean).
+HEADER = mapping(
+    {
+        "name": TEXT,
+        "engine": TEXT,
+        "category": {"enum": sorted(CATEGORIES), "title": "category"},
+        "risk": {"enum": [str(risk) for risk in Risk], "title": "risk"},
+        "capabilities": {**TEXTS, "items": {"enum": sorted(CAPABILITIES), "title": "capability"}, "minItems": 1},
+        "runs": {"enum": list(FORMS), "title": "way of running"},
+        "returns": _each(_TEXT_OR_MAPPING),
+        "parameters": _each(PARAMETER),
+        "privileges": {**TEXTS, "minItems": 1},
+        "key": TEXTS,
+        "lock": TEXT,
+        "locks_too": _each(TEXT),
+        "transaction": {"enum": ["none", "single"], "title": "transaction"},
+        "max_execution_time": whole(1, _WEEK),
+        "lock_timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": _HOUR},
+        "rate_limit": whole(1, 100_000),
+        "group": whole(1, 100_000),
+        "batch": whole(1, 10_000_000),
+        **{key: {"type": "boolean"} for key in ("idempotent", "requires_approval", "deletes")},
+        "implementation": {**_CODE, "title": "implementation"},
+        "foresees": {**_CODE, "title": "foresees"},
+        "programs": _each({"type": "array", "items": {"type": "string"}, "minItems": 1}),
+        "examples": {"type": "array", "items": _EXAMPLE},
+        "description": TEXT,
+        "archives": {"enum": list(ARCHIVES), "title": "value of archives"},
+        "forms": _each(TEXT),
+        "lists": _each(_TEXT_OR_MAPPING),
+        "undo": {"type": "object"},
+    },
+    *("name", "category", "risk", "capabilities", "runs", "returns", "description"),
+    title="the header",
+)
+#: Keys whose values a tool has as they are written.
+_AS_WRITTEN = (
+    *("description", "category", "runs", "lock", "locks_too", "transaction", "max_execution_time", "lock_timeout"),
+    *("rate_limit", "group", "batch", "idempotent", "requires_approval", "deletes", "implementation", "foresees"),
+    *("programs", "archives", "forms"),
+)
 
 
 def read_tools(
@@ -143,45 +209,24 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
         tool = Tool(
             name=name,
             engine=engine,
-            clauses=read_clauses(str(data.get("engine", "")), engine),
-            description=data["description"],
-            category=data["category"],
-            risk_level=Risk(data["risk"]),
-            required_capabilities=frozenset(data["capabilities"]),
-            runs=data["runs"],
-            parameters=parameters,
-            returns=returns,
-            blocks=blocks,
             source=source,
             text=text,
-            lock=str(data.get("lock", "none")),
-            transaction=str(data.get("transaction", "none")),
-            max_execution_time=data.get("max_execution_time"),
-            idempotent=bool(data.get("idempotent")),
-            group=data.get("group") or 1,
-            batch=data.get("batch") or 1,
-            deletes=bool(data.get("deletes")),
-            archives=data.get("archives"),
-            forms=data.get("forms") or {},
+            blocks=blocks,
+            clauses=read_clauses(str(data.get("engine", "")), engine),
+            risk_level=Risk(data["risk"]),
+            required_capabilities=frozenset(data["capabilities"]),
+            parameters=parameters,
+            returns=returns,
             lists={n: Listed.of(spec) for n, spec in (data.get("lists") or {}).items()},
             declared_key=tuple(data.get("key") or ()),
-            lock_timeout=data.get("lock_timeout"),
-            locks_too={str(role): str(lock) for role, lock in (data.get("locks_too") or {}).items()},
-            requires_approval=bool(data.get("requires_approval")),
-            rate_limit=data.get("rate_limit"),
-            implementation=data.get("implementation"),
-            foresees=data.get("foresees"),
-            programs=dict(data.get("programs") or {}),
             examples=tuple(data.get("examples") or ()),
             privileges=_privileges(data.get("privileges") or (), engine),
             undone_by=read_undo(data["undo"], parameters, returns) if data.get("undo") else None,
+            **{key: data[key] for key in _AS_WRITTEN if data.get(key) is not None},
         )
     except ValueError as error:
-        keys = ("parameters", "returns", "engine", "examples", "undo", "lists", "privileges")
-        key = next((k for k in keys if str(error).startswith(k)), "name")
-        raise refuse(
-            str(error), *str(error).split(":")[0].split(".")[: 1 if key in ("engine", "privileges") else 2]
-        ) from error
+        key = str(error).split(":")[0].split(".")  # as `parameters.rows`
+        raise refuse(str(error), *key[: 1 if key[0] in ("engine", "privileges") else 2]) from error
     form.check(tool, document)
     return tool
 

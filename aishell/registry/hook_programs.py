@@ -35,7 +35,7 @@ _RUNNING: set[int] = set()
 
 
 @dataclass(frozen=True)
-class Ended:
+class HookResult:
     """What became of a hook. `problem`: why it failed, None where it did not; `output`: the last of what it printed.
 
     `stopped`: it was ended because the run is to go no further.
@@ -53,7 +53,7 @@ class Ended:
         return f"{self.problem}: {last.strip()}" if last else str(self.problem)
 
 
-def call(hook: Hook, facts: Mapping[str, str], base: Path, limit: float, stopped: Callable[[], bool]) -> Ended:
+def call(hook: Hook, facts: Mapping[str, str], base: Path, limit: float, stopped: Callable[[], bool]) -> HookResult:
     """Run a hook to its end, for `limit` seconds at most, or until `stopped` says so; what it has started is ended with it then.
 
     `facts` by their names in the environment; `base` is the folder in which it runs. What it could not do is a result.
@@ -74,7 +74,7 @@ def call(hook: Hook, facts: Mapping[str, str], base: Path, limit: float, stopped
         )
     except (OSError, ValueError, SettingsError) as error:
         output.close()
-        return Ended(0.0, f"it cannot be started: {getattr(error, 'strerror', None) or error}")
+        return HookResult(0.0, f"it cannot be started: {getattr(error, 'strerror', None) or error}")
     _RUNNING.add(process.pid)
     ended, halted = False, False
     try:
@@ -94,8 +94,8 @@ def call(hook: Hook, facts: Mapping[str, str], base: Path, limit: float, stopped
     text = output.text()
     seconds = round(time.monotonic() - began, 3)
     if halted:
-        return Ended(seconds, "it was ended, since the run was stopped", text, stopped=True)
-    return Ended(seconds, _problem(process.returncode) if ended else f"it did not end within {limit:g} s", text)
+        return HookResult(seconds, "it was ended, since the run was stopped", text, stopped=True)
+    return HookResult(seconds, _problem(process.returncode) if ended else f"it did not end within {limit:g} s", text)
 
 
 def end_running() -> None:

@@ -6,9 +6,9 @@ The grammar of `lists` is described for people in tools/BATCHES.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from aishell.databases.quoting import quote
 from aishell.errors import ParameterError
@@ -24,6 +24,7 @@ OVER = {
     "moved": frozenset({"named", "key", "keys"}),
 }
 ROLES = ("key", "changed", "same")
+T = TypeVar("T")
 _TOKEN = re.compile(r"\{([a-z_]+)\}|:(name|value|left)\b")
 
 
@@ -59,14 +60,13 @@ class Listed:
 
 def unknown_in(lists: Mapping[str, Listed]) -> str | None:
     """What is wrong with the placeholders of the templates, None where nothing is."""
+    columns = {name for name, listed in lists.items() if listed.over == "columns"}
     for name, listed in lists.items():
-        columns = {one for one, other in lists.items() if other.over == "columns"}
-        nested = columns if listed.over in ("tables", "edge") else set()
+        known = OVER[listed.over] | (columns if listed.over in ("tables", "edge") else set())
         for match in _TOKEN.finditer(listed.each):
-            if match[1] is not None and match[1] not in OVER[listed.over] | nested:
-                return f"the list {name} goes over {listed.over}, which have no {{{match[1]}}}"
-            if match[2] is not None and listed.over != "columns":
-                return f"the list {name} goes over {listed.over}, which have no :{match[2]}"
+            fits = listed.over == "columns" if match[1] is None else match[1] in known
+            if not fits:
+                return f"the list {name} goes over {listed.over}, which have no {match[0]}"
     return None
 
 
@@ -79,8 +79,15 @@ class Write(Protocol):
     def later(self, name: str, label: str) -> None: ...
 
 
+def separated(write: Write, items: Iterable[T], separator: str) -> Iterator[tuple[int, T]]:
+    """The items with their numbers, and the separator written between them."""
+    for number, item in enumerate(items):
+        write.plain(separator if number else "")
+        yield number, item
+
+
 @dataclass(frozen=True)
-class Family:
+class RelatedTables:
     """A table and those whose rows go, or change, with its rows. Number 0 is the table itself; `edges` lead from the rows of one
     to rows of another that refer to them.
 
@@ -98,7 +105,7 @@ class Family:
     moved: Sequence[Sequence[Any]] = ()
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], engine: str) -> Family:
+    def of(cls, values: Mapping[str, Any], engine: str) -> RelatedTables:
         own = {name: values.get(name) for name in ("schema", "table", "columns", "key")}
         tables, edges = values["relatives"]["tables"], values["relatives"]["edges"]
         own_key = values["relatives"].get("own", {}).get("key") or values.get("key") or ()
@@ -126,10 +133,9 @@ class Family:
         parent = self.edges[self.edge]["parent"]
         columns = [f"p.{self._quoted(column)}" for column in self.tables[parent]["key"]]
         write.plain("(")
-        for number, key in enumerate(self.keys):
-            write.plain(" OR " if number else "")
-            for place, (column, value) in enumerate(zip(columns, key, strict=True)):
-                write.plain(" AND " if place else "(")
+        for number, key in separated(write, self.keys, " OR "):
+            write.plain("(")
+            for place, (column, value) in separated(write, zip(columns, key, strict=True), " AND "):
                 write.paste(column)
                 write.plain(" = ")
                 write.bind(f"among_{number}_{place}", value)
@@ -138,10 +144,9 @@ class Family:
 
     def moved_keys(self, write: Write) -> None:
         """The keys of the table's own rows that were changed, and so are at another place: (…), (…)."""
-        for number, key in enumerate(self.moved):
-            write.plain(", (" if number else "(")
-            for place, value in enumerate(key):
-                write.plain(", " if place else "")
+        for number, key in separated(write, self.moved, ", "):
+            write.plain("(")
+            for place, value in separated(write, key, ", "):
                 write.bind(f"moved_{number}_{place}", value)
             write.plain(")")
 
@@ -208,12 +213,13 @@ class Lists:
         if listed.over == "columns":
             self._columns(listed, values["columns"], "")
             return
-        family = Family.of(values, self.engine)
-        for number, (item, known) in enumerate(family.items(listed.over)):
-            self.write.plain(listed.between if number else "")
+        family = RelatedTables.of(values, self.engine)
+        for _, (item, known) in separated(self.write, family.items(listed.over), listed.between):
             self._template(listed.each, self._of_table(family, known, item))
 
-    def _of_table(self, family: Family, known: Mapping[str, str], item: Mapping[str, Any]) -> Callable[[str], None]:
+    def _of_table(
+        self, family: RelatedTables, known: Mapping[str, str], item: Mapping[str, Any]
+    ) -> Callable[[str], None]:
         def placeholder(name: str) -> None:
             if name == "among":
                 family.among(self.write)
@@ -233,10 +239,9 @@ class Lists:
         before, _, after = listed.group.partition("{}")
         begin, _, end = listed.several.partition("{}") if len(groups) > 1 else ("", "", "")
         self.write.plain(begin)
-        for place, group in enumerate(groups):
-            self.write.plain((listed.between if place else "") + before)
-            for position, (number, column) in enumerate(group):
-                self.write.plain((", " if listed.most else listed.between) if position else "")
+        for _, group in separated(self.write, groups, listed.between):
+            self.write.plain(before)
+            for _, (number, column) in separated(self.write, group, ", " if listed.most else listed.between):
                 self._column(listed.each, column, f"{prefix}{number}")
             self.write.plain(after)
         self.write.plain(end)

@@ -6,31 +6,22 @@ Never a shell. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aishell.errors import ParameterError
 
 #: Client program -> the names it goes by, the first that is found. No other program is ever run.
 CLIENTS: dict[str, tuple[str, ...]] = {
-    "pg_dump": ("pg_dump",),
-    "pg_dumpall": ("pg_dumpall",),
-    "pg_restore": ("pg_restore",),
-    "psql": ("psql",),
-    "pg_basebackup": ("pg_basebackup",),
-    "pg_receivewal": ("pg_receivewal",),
-    "pg_combinebackup": ("pg_combinebackup",),
-    "pg_verifybackup": ("pg_verifybackup",),
-    "pg_waldump": ("pg_waldump",),
-    "pg_amcheck": ("pg_amcheck",),
-    "postgres": ("postgres",),
-    "pgbackrest": ("pgbackrest",),
+    **{
+        name: (name,)
+        for name in """pg_dump pg_dumpall pg_restore psql pg_basebackup pg_receivewal pg_combinebackup pg_verifybackup pg_waldump
+        pg_amcheck postgres pgbackrest mbstream innochecksum""".split()
+    },
     "mariadb": ("mariadb", "mysql"),
     "mariadb-dump": ("mariadb-dump", "mysqldump"),
     "mariadb-binlog": ("mariadb-binlog", "mysqlbinlog"),
     "mariadb-backup": ("mariadb-backup", "mariabackup"),
-    "mbstream": ("mbstream",),
-    "innochecksum": ("innochecksum",),
     "mariadbd": ("mariadbd", "mysqld"),
 }
 #: Of our environment every program gets these: where programs, files and certificates are, who calls, in which zone.
@@ -56,20 +47,22 @@ def arguments(template: Sequence[str], values: Mapping[str, Any]) -> list[str]:
     An argument of which a value is None or False is left out; one that is a name alone and stands for a list becomes several.
     Raises ParameterError for a name without a value.
     """
-    filled: list[str] = []
-    for argument in template:
-        names = _PLACE.findall(argument)
-        for name in names:
-            if name not in values:
-                raise ParameterError(f"the argument {argument!r} needs {name!r}")
-        if any(values[name] is None or values[name] is False for name in names):
-            continue
-        alone = names[0] if argument == f":{''.join(names)}" else None
-        if alone is not None and isinstance(values[alone], (list, tuple)):
-            filled += map(str, values[alone])
-        else:
-            filled.append(_PLACE.sub(lambda match: str(values[match[1]]), argument))
-    return filled
+    return [word for argument in template for word in _filled(argument, values)]
+
+
+def _filled(argument: str, values: Mapping[str, Any]) -> Iterable[str]:
+    names = _PLACE.findall(argument)
+    if missing := [name for name in names if name not in values]:
+        raise ParameterError(f"the argument {argument!r} needs {missing[0]!r}")
+    if any(_is_left_out(values[name]) for name in names):
+        return []
+    if len(names) == 1 and argument == f":{names[0]}" and isinstance(values[names[0]], (list, tuple)):
+        return map(str, values[names[0]])
+    return [_PLACE.sub(lambda match: str(values[match[1]]), argument)]
+
+
+def _is_left_out(value: object) -> bool:
+    return value is None or value is False
 
 
 def environment(given: Mapping[str, str], client: str = "", *, password: bool = True) -> dict[str, str]:
@@ -90,8 +83,7 @@ def shown(template: Sequence[str], values: Mapping[str, Any]) -> str:
     known = {name: value for name, value in values.items() if not isinstance(value, (dict, list, tuple))}
     words = []
     for argument in template:
-        names = _PLACE.findall(argument)
-        if any(name in known and (known[name] is None or known[name] is False) for name in names):
+        if any(_is_left_out(known.get(name, "")) for name in _PLACE.findall(argument)):
             continue
         words.append(_PLACE.sub(lambda match: str(known.get(match[1], match[0])), argument))
     return " ".join(words)

@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from threading import RLock
 
-from aishell.errors import PlanError, ToolFileError, UnknownNameError, UsageError
+from aishell.errors import AishellError, PlanError, ToolFileError, UnknownNameError, UsageError
 from aishell.models import Risk, Server
 from aishell.registry.clauses import ENGINES
-from aishell.registry.fragments import FOLDER
+from aishell.registry.fragments import FOLDER, included
 from aishell.registry.header import read_tool, read_tools
 from aishell.registry.tool import UNDO, Tool
 from aishell.registry.undo import undoing
@@ -142,9 +142,9 @@ class Registry:
     def names(self) -> list[str]:
         return sorted({name for _, name in (*self._tools, *self._unread)})
 
-    def known(self, server: Server) -> Known:
+    def known(self, server: Server) -> KnownTools:
         """The names of the tools that there are for a server, each looked for when it is asked for."""
-        return Known(self, server)
+        return KnownTools(self, server)
 
     def pick(self, name: str, server: Server) -> Tool:
         """The variant of a tool for this server; `undo_x` is what the block `undo` of the tool x makes.
@@ -210,7 +210,7 @@ class Registry:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownTools:
     """Whether a name is that of a tool for this server."""
 
     registry: Registry
@@ -274,3 +274,68 @@ def _read(path: Path, source: str, engine: Path, wall: Wall | None) -> list[Tool
         return read_tools(path.read_text(encoding="utf-8"), source, engine.name, engine / FOLDER, wall)
     except UnicodeDecodeError as error:
         raise ToolFileError(source, 1, f"not UTF-8: {error}") from error
+
+
+def check(folder: Path, beside: Registry) -> tuple[int, list[ToolFileError]]:
+    """How many files of `folder` load beside those of a registry (they are added to it), and what is wrong with all others.
+
+    The errors' paths are as `folder` was given. Raises UsageError when there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder of tools at {folder}")
+    added, problems, used = list[Tool](), list[ToolFileError](), set[Path]()
+    for path in sorted((*folder.rglob("*.sql"), *folder.rglob("*.yaml"))):
+        if not is_tool(path.relative_to(folder)):
+            continue
+        try:
+            added += _checked(path, folder, beside, used)
+        except ToolFileError as error:
+            problems.append(_placed(error, folder))
+        except AishellError as error:
+            message = f"{error.message}; {error.hint}" if error.hint else error.message
+            problems.append(ToolFileError(str(path), 1, message))
+    dangling = list(beside.dangling(added))
+    problems += (_placed(error, folder) for error in dangling)
+    unused = (path for path in sorted(folder.glob(f"*/{FOLDER}/*.sql")) if path not in used)
+    problems += (ToolFileError(str(path), 1, "no tool includes this fragment") for path in unused)
+    loaded = {tool.source for tool in added} - {error.path for error in dangling}
+    return len(loaded), list({problem.message: problem for problem in problems}.values())
+
+
+def _checked(path: Path, folder: Path, beside: Registry, used: set[Path]) -> list[Tool]:
+    """The tools of one file, added to `beside`; the fragments that it includes are added to `used`."""
+    inside = path.relative_to(folder)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"it cannot be read: {error}") from error
+    if len(inside.parts) < 2:
+        raise UsageError("a tool stands in the folder of its engine", hint=f"one of {', '.join(sorted(ENGINES))}")
+    engine = inside.parts[0]
+    fragments = folder / engine / FOLDER
+    used |= {fragments / f"{name}.sql" for name in included(text)}
+    if engine not in ENGINES:
+        raise UnknownNameError("engine", engine, ENGINES)
+    wall = wall_of(folder) or require_reading
+    tools = read_tools(text, "/".join(("tools", *inside.parts)), engine, fragments, wall)
+    for tool in tools:
+        _try_examples(tool)
+        beside.add(tool)
+    return tools
+
+
+def _placed(error: ToolFileError, folder: Path) -> ToolFileError:
+    """An error in a file of `folder`, by the path that was given."""
+    message = error.message.removeprefix(f"{error.path}:{error.line}: ")
+    return ToolFileError(str(folder.joinpath(*PurePosixPath(error.path).parts[1:])), error.line, message)
+
+
+def _try_examples(tool: Tool) -> None:
+    """Raises ToolFileError for an example that the tool would not take. Nothing runs them, so the loader does not ask."""
+    for example in tool.examples:
+        try:
+            tool.prepare(example["params"])
+        except UsageError as error:
+            line = next((n for n, text in enumerate(tool.text.splitlines(), 1) if "examples:" in text), 1)
+            hint = f"; {error.hint}" if error.hint else ""
+            raise ToolFileError(tool.source, line, f"its example does not fit it: {error.message}{hint}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aishell.codec import plain
@@ -13,14 +14,18 @@ from aishell.databases.quoting import literal, quote
 from aishell.engines import PROFILES, STANDARD, profile
 from aishell.errors import ParameterError, ToolFileError
 from aishell.models import Risk
-from aishell.registry.lists import Lists
+from aishell.registry.lists import Lists, separated
+from aishell.registry.programs import shown
 from aishell.registry.reading import reading_blocks
-from aishell.registry.tool import KEY_RANGE, OPERATORS, Block, Tool
+from aishell.registry.tool import KEY_RANGE, OPERATORS, Block, Parameter, Tool
 from aishell.registry.touched import GUARDS, Guard, columns_guard
 from aishell.reporting.units import exact, printable
 
 #: The blocks that only look.
 READING = frozenset("find same newest next guard stands follow check verify leftovers report undone".split())
+#: What the names of blocks begin with that a program tool sends, and that it sends only where it fails.
+SENT, BACK = "do_", "back_"
+ONLY_BACK = "only where it fails, to take it back"
 Pieces = tuple[tuple[str, str], ...]
 
 _ALIASED = re.compile(r"\w\.\Z")
@@ -172,6 +177,29 @@ def render(
     return text.statement(tool, block.name, columns_guard(database.engine, text.aliased, values))
 
 
+def foreseen_program(tool: Tool, values: Mapping[str, Any], database: Database) -> list[Statement]:
+    """What a program tool will send, as far as its file and its parameters tell before it runs: its client programs, then its
+    statements, last those that it sends only where it fails.
+    """
+    lines = [shown(words, values) for words in tool.programs.values()]
+    return [*(Statement.of(line) for line in lines), *foreseen_blocks(tool, values, database)]
+
+
+def foreseen_blocks(tool: Tool, values: Mapping[str, Any], database: Database) -> list[Statement]:
+    """The statements alone, in the order of the file, each with what its file says of it."""
+    named = [(b, b.comment) for b in tool.blocks.values() if b.name.startswith(SENT)]
+    back = [(b, f"{ONLY_BACK}: {b.comment}") for b in tool.blocks.values() if b.name.startswith(BACK)]
+    return [replace(foreseen(tool, block, values, database), note=note) for block, note in (*named, *back)]
+
+
+def foreseen(tool: Tool, block: Block, values: Mapping[str, Any], database: Database) -> Statement:
+    """The statement of a block with what is known; where the rest stands by its name it cannot be sent, and `sql` is empty."""
+    lists = tool.lists.keys() if values.keys() >= tool.parameters.keys() else frozenset[str]()
+    later = block.names - values.keys() - lists
+    statement = render(tool, block, values, database, later=later)
+    return replace(statement, sql="", params={}) if later else statement
+
+
 def _write_pasted(text: _Text, tool: Tool, name: str, values: Mapping[str, Any], later: Collection[str]) -> None:
     """What stands in the place of `{name}`."""
     engine = text.database.engine
@@ -201,8 +229,7 @@ def _filter(text: _Text, condition: Mapping[str, Any], name: str) -> None:
     text.plain(" AND ")
     text.paste(quote(condition["column"], text.database.engine))
     text.plain(f" {before}")
-    for number, item in enumerate(values):
-        text.plain(", " if number else "")
+    for number, item in separated(text, values, ", "):
         text.bind(f"{name}_{number}", item)
     text.plain(after)
 
@@ -223,14 +250,12 @@ def _range(text: _Text, name: str, values: Mapping[str, Any], later: Collection[
     elif profile(text.database.engine).compares_rows:
         _compare_rows(text, key, operator)
         text.plain("(")
-        for number, value in enumerate(values[end]):
-            text.plain(", " if number else "")
+        for number, value in separated(text, values[end], ", "):
             text.bind(f"{end}_{number}", value)
         text.plain(")")
     else:
         text.plain("(")
-        for last in range(len(key)):
-            text.plain(" OR " if last else "")
+        for last, _ in separated(text, key, " OR "):
             _compare_columns(text, key[: last + 1], operator if last == len(key) - 1 else operator[0], end, values[end])
         text.plain(")")
 
@@ -245,8 +270,7 @@ def _compare_rows(text: _Text, key: Sequence[str], operator: str) -> None:
 def _compare_columns(text: _Text, key: Sequence[str], operator: str, end: str, values: Sequence[Any]) -> None:
     """`"a" = 1 AND "b" > 2`: equal but for the last column."""
     last = len(key) - 1
-    for number, column in enumerate(key):
-        text.plain(" AND " if number else "")
+    for number, column in separated(text, key, " AND "):
         text.paste(column)
         text.plain(f" {operator if number == last else '='} ")
         text.bind(f"{end}_{last}_{number}", values[number])
@@ -275,21 +299,27 @@ _SEVERAL: Mapping[str, Callable[[Any, str], str]] = {"key": quote, "identifier_l
 def _paste(tool: Tool, name: str, value: Any, engine: str) -> str:
     parameter = tool.parameters.get(name)
     kind = parameter.type if parameter else _GIVEN.get(name, "identifier")
-    if kind == "identifier_list" and not value:
-        raise ParameterError(f"{tool.name}: {name} names no table")
     if kind in _SEVERAL:
+        if kind == "identifier_list" and not value:
+            raise ParameterError(f"{tool.name}: {name} names no table")
         return ", ".join(_SEVERAL[kind](item, engine) for item in value)
-    if kind == "integer" or (parameter is None and isinstance(value, int) and not isinstance(value, bool)):
+    if kind == "integer" or (parameter is None and type(value) is int):
         return str(int(value))
-    if kind == "keyword" and (parameter is None or value not in parameter.rules["enum"]):
-        raise ParameterError(f"{tool.name}: {value!r} is not one of the words {name} may be")
-    if kind == "keyword":
-        return str(value)
+    if parameter is not None and kind == "keyword":
+        return _word(tool, parameter, value)
     if not isinstance(value, str):
         raise ParameterError(f"{tool.name}: {name} is {value!r}, not a name")
-    if kind == "bound" and not _BOUND.fullmatch(value):
+    if kind != "bound":
+        return quote(value, engine)
+    if not _BOUND.fullmatch(value):
         raise ParameterError(f"{tool.name}: {value!r} are not the bounds of a range partition")
-    return value if kind == "bound" else quote(value, engine)
+    return value
+
+
+def _word(tool: Tool, parameter: Parameter, value: Any) -> str:
+    if value not in parameter.rules["enum"]:
+        raise ParameterError(f"{tool.name}: {value!r} is not one of the words {parameter.name} may be")
+    return str(value)
 
 
 def _bindable(value: Any) -> Any:

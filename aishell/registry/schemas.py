@@ -21,6 +21,13 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
     "null": lambda value: value is None,
 }
+#: Keywords that say something of values of one type alone.
+_OF_TYPE = {
+    **dict.fromkeys(("minimum", "maximum"), "number"),
+    **dict.fromkeys(("minLength", "pattern"), "string"),
+    **dict.fromkeys(("minItems", "items"), "array"),
+    **dict.fromkeys(("properties", "required", "additionalProperties"), "object"),
+}
 
 
 def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
@@ -42,7 +49,8 @@ def plainly_fits(value: Any, schema: Mapping[str, Any]) -> bool:
 
 
 def _fits(value: Any, keyword: str, rule: Any, schema: Mapping[str, Any]) -> bool:
-    number = _TYPES["number"](value)
+    if keyword in _OF_TYPE and not _TYPES[_OF_TYPE[keyword]](value):
+        return True
     match keyword:
         case "description" | "title":
             return True
@@ -53,23 +61,19 @@ def _fits(value: Any, keyword: str, rule: Any, schema: Mapping[str, Any]) -> boo
         case "anyOf":
             return any(plainly_fits(value, option) for option in rule)
         case "minimum":
-            return not number or value >= rule
+            return bool(value >= rule)
         case "maximum":
-            return not number or value <= rule
-        case "minLength":
-            return not isinstance(value, str) or len(value) >= rule
+            return bool(value <= rule)
+        case "minLength" | "minItems":
+            return len(value) >= rule
         case "pattern":
-            return not isinstance(value, str) or re.search(rule, value) is not None
-        case "minItems":
-            return not isinstance(value, list) or len(value) >= rule
+            return re.search(rule, value) is not None
         case "items":
-            return not isinstance(value, list) or all(plainly_fits(item, rule) for item in value)
+            return all(plainly_fits(item, rule) for item in value)
         case "properties":
-            return not isinstance(value, dict) or all(plainly_fits(value[n], rule[n]) for n in rule if n in value)
+            return all(plainly_fits(value[name], rule[name]) for name in rule if name in value)
         case "required":
-            return not isinstance(value, dict) or all(name in value for name in rule)
+            return all(name in value for name in rule)
         case "additionalProperties":
-            return rule is False and (
-                not isinstance(value, dict) or value.keys() <= schema.get("properties", {}).keys()
-            )
+            return rule is False and set(value) <= schema.get("properties", {}).keys()
     return False

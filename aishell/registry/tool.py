@@ -16,76 +16,50 @@ from aishell.models import Params, Risk
 from aishell.registry.clauses import Clause
 from aishell.registry.lists import Listed
 from aishell.registry.schemas import check_schema
+from aishell.settings.schemas import TEXT, mapping
 
-_OBJECT = {
-    "type": "object",
-    "properties": {
-        "schema": {"type": "string", "minLength": 1},
-        "table": {"type": "string", "minLength": 1},
-    },
-    "required": ["schema", "table"],
-}
+
+def _open(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    """The schema of a mapping that has these keys and may have others."""
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+def _list(items: dict[str, Any], least: int = 0) -> dict[str, Any]:
+    return {"type": "array", "items": items, **({"minItems": least} if least else {})}
+
+
 #: Operator of a filter -> its SQL; `:x` stands for the bound value.
 OPERATORS = {
     "=": "= :x", "!=": "<> :x", "<": "< :x", "<=": "<= :x", ">": "> :x", ">=": ">= :x", "like": "LIKE :x",
     "in": "IN (:x)", "not in": "NOT IN (:x)", "is null": "IS NULL", "is not null": "IS NOT NULL",
 }  # fmt: skip
-_SCALAR = {"type": ["string", "number", "boolean"]}
-_FILTER = {
-    "type": "object",
-    "properties": {
-        "column": {"type": "string", "minLength": 1},
-        "operator": {"enum": list(OPERATORS)},
-        "value": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]},
+_SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+FILTER = mapping(
+    {
+        "column": TEXT,
+        "operator": {"enum": list(OPERATORS), "title": "operator"},
+        "value": {"anyOf": [_SCALAR, _list(_SCALAR, 1)]},
     },
-    "required": ["column", "operator"],
-    "additionalProperties": False,
-}
-_COLUMN = {
-    "type": "object",
-    "properties": {
-        "column": {"type": "string", "minLength": 1},
-        "type": {"type": "string"},
-        "form": {"type": "string"},
+    "column",
+    "operator",
+    title="a filter",
+)
+_COLUMN = _open({"column": TEXT, "type": {"type": "string"}, "form": {"type": "string"}}, "column", "form")
+_RELATIVE = _open(
+    {"schema": TEXT, "table": TEXT, "columns": _list(_COLUMN, 1), "key": _list(TEXT)}, "schema", "table", "columns"
+)
+_EDGE = _open(
+    {
+        "parent": {"type": "integer", "minimum": 0},
+        "child": {"type": "integer", "minimum": 1},
+        "pairs": _list({"type": "array", "minItems": 2}, 1),
     },
-    "required": ["column", "form"],
-}
-#: The tables that go with one: {schema, table, columns, key, …}, and from which to which their foreign keys lead.
-_RELATIVES = {
-    "type": "object",
-    "properties": {
-        "tables": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "schema": {"type": "string", "minLength": 1},
-                    "table": {"type": "string", "minLength": 1},
-                    "columns": {"type": "array", "items": _COLUMN, "minItems": 1},
-                    "key": {"type": "array", "items": {"type": "string", "minLength": 1}},
-                },
-                "required": ["schema", "table", "columns"],
-            },
-        },
-        "edges": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "parent": {"type": "integer", "minimum": 0},
-                    "child": {"type": "integer", "minimum": 1},
-                    "pairs": {"type": "array", "items": {"type": "array", "minItems": 2}, "minItems": 1},
-                },
-                "required": ["parent", "child", "pairs"],
-            },
-        },
-    },
-    "required": ["tables", "edges"],
-}
+    *("parent", "child", "pairs"),
+)
 #: Parameter type -> JSON Schema.
 PARAMETER_TYPES: dict[str, dict[str, Any]] = {
-    "identifier": {"type": "string", "minLength": 1},
-    "identifier_list": {"type": "array", "items": _OBJECT},
+    "identifier": TEXT,
+    "identifier_list": _list(_open({"schema": TEXT, "table": TEXT}, "schema", "table")),
     "scratch": {"type": "string", "pattern": rf"^{SCRATCH_NAME}$(?!\n)"},
     "keyword": {"type": "string"},
     "integer": {"type": "integer"},
@@ -93,10 +67,11 @@ PARAMETER_TYPES: dict[str, dict[str, Any]] = {
     "string": {"type": "string"},
     "boolean": {"type": "boolean"},
     "scalar": _SCALAR,
-    "filters": {"type": "array", "items": _FILTER},
-    "columns": {"type": "array", "items": _COLUMN, "minItems": 1},
-    "key": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
-    "relatives": _RELATIVES,
+    "filters": _list(FILTER),
+    "columns": _list(_COLUMN, 1),
+    "key": _list(TEXT, 1),
+    #: The tables that go with one, and which foreign keys lead from which to which.
+    "relatives": _open({"tables": _list(_RELATIVE), "edges": _list(_EDGE)}, "tables", "edges"),
     "array": {"type": "array"},
     "object": {"type": "object"},
 }
@@ -108,6 +83,12 @@ BATCH_VALUES = frozenset({"position", "size", "skip", "upto", "most"})
 KEY_RANGE = {"after": (">", "position"), "until": ("<=", "upto")}
 #: What an archive remembers of its table, for the deletion of its rows.
 ARCHIVE_VALUES = frozenset({"horizon", "filenode", "archived_rows", "whole"})
+#: `archives` -> the parameters that its way of running reads itself.
+ARCHIVES = {
+    "write": frozenset({"path", "format"}),
+    "delete": frozenset({"archive"}),
+    "load": frozenset({"archive", "part", "more", "within"}),
+}
 PACING = frozenset({"batch_target_ms", "max_rows", "sleep"})
 #: What a deletion is told for the gates, for its approval and for the way back alone: the file rows were archived to, what goes
 #: or changes with them, and how the file has each column.
@@ -116,16 +97,11 @@ ACKNOWLEDGED = frozenset({"archive", "cascades", "changes", "columns"})
 UNDO = "undo_"
 #: What a plan freezes: a step that is planned with the first gets the second (see `execution.cutoffs`).
 FROZEN = frozenset({"retention_days", "cutoff"})
-BATCH_FIGURES = frozenset(
-    {"rows_deleted", "batches", "longest_batch_ms", "seconds", "uncounted_batches", "rows_uncounted"}
-)
+BATCH_FIGURES = frozenset("rows_deleted batches longest_batch_ms seconds uncounted_batches rows_uncounted".split())
 ARCHIVE_FIGURES = frozenset(
-    {
-        "archive_path", "archive_id", "rows_archived", "archive_bytes", "rows_left", "rows_loaded", "rows_left_out",
-        "rows_in_doubt", "rows_postponed",
-        "relatives_archived", "relatives_deleted", "relatives_changed", "rows_cascaded",
-    }
-)  # fmt: skip
+    """archive_path archive_id rows_archived archive_bytes rows_left rows_loaded rows_left_out rows_in_doubt rows_postponed
+    relatives_archived relatives_deleted relatives_changed rows_cascaded""".split()
+)
 #: Types that a parameter may have which an edit may change: how much and how fast. What names anything has another.
 TUNING = frozenset({"integer", "number"})
 #: Types that may be pasted into SQL as {x}.
@@ -271,9 +247,7 @@ class Tool:
     deletes: bool = False  # rows of the application, which are gone afterwards
     archives: str | None = None  # batched: write | delete | load; the chunks of an archive are its batches
     forms: Mapping[str, str] = field(default_factory=dict)  # how a column's values are written, by its form
-    lists: Mapping[str, Listed] = field(
-        default_factory=dict
-    )  # what stands for each column, by the name it is pasted as
+    lists: Mapping[str, Listed] = field(default_factory=dict)  # what is pasted for each of several things, by name
     declared_key: tuple[str, ...] = ()
     lock_timeout: float | None = None
     locks_too: Mapping[str, str] = field(default_factory=dict)  # locks on other tables, by safety/locks.py's ROLES

@@ -1,11 +1,18 @@
 """The wall at load: what a tool that did not come with aishell must be, since a tool tagged as reading runs unasked.
 
-The shipped files are looked at by the tests, a site's once per digest (`registry/seen.py`): what that takes is imported then.
+The shipped files are looked at by the tests, a site's once per digest; what that takes is imported then. Which tools of sites
+were found to read is remembered by an empty file each, named by a digest, in the user's own cache folder: never in a site, whose
+owner could write it for any tool, and not where anybody but the user could have written it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from aishell import locations
@@ -16,6 +23,8 @@ from aishell.registry.tool import Block, Tool
 
 #: What is done with a tool before it is loaded; it raises ToolFileError.
 Wall = Callable[[Tool], None]
+#: The modules that a tool's passing hangs on.
+_BY = ("wall.py", "reading.py", "parsing.py", "functions.py", "../databases/quoting.py")
 
 
 def wall_of(folder: Path) -> Wall | None:
@@ -25,7 +34,6 @@ def wall_of(folder: Path) -> Wall | None:
 
 def site(tool: Tool) -> None:
     """Look at a tool of a site, if it is not known already. Raises ToolFileError."""
-    from aishell.registry import seen
     from aishell.registry.reading import reading_blocks
 
     if tool.way.calls and tool.risk_level.rank < Risk.MEDIUM.rank:
@@ -35,9 +43,9 @@ def site(tool: Tool) -> None:
             f"a site's tool with `runs: {tool.runs}` is code, of which nobody can tell that it only reads: "
             "it must be at least `risk: medium`",
         )
-    if reading_blocks(tool) and not seen.known(tool):
+    if reading_blocks(tool) and not known(tool):
         require_reading(tool)
-        seen.remember(tool)
+        remember(tool)
 
 
 def require_reading(tool: Tool) -> None:
@@ -79,3 +87,41 @@ def reviewed(sent: Sequence[str], engine: str) -> bool:
 
 def _line(tool: Tool, key: str) -> int:
     return next((n for n, text in enumerate(tool.text.splitlines(), 1) if text.removeprefix("-- ").startswith(key)), 1)
+
+
+def known(tool: Tool) -> bool:
+    """Whether this user's aishell has looked at this text before, with the same rules."""
+    path = _path(tool)
+    return _ours(path.parent, stat.S_ISDIR) and _ours(path, stat.S_ISREG)
+
+
+def remember(tool: Tool) -> None:
+    """The text only reads. Where it cannot be written down, it is looked at again the next time."""
+    path = _path(tool)
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+
+
+def _path(tool: Tool) -> Path:
+    import platformdirs
+
+    told = "\0".join((_rules(), tool.engine, str(tool.source.endswith(".yaml")), tool.text))
+    name = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+    return Path(platformdirs.user_cache_dir("aishell")) / "reading-tools" / name
+
+
+@cache
+def _rules() -> str:
+    """The digest of what looks at tools: with other rules, another look."""
+    here = Path(__file__).parent
+    return hashlib.sha256(b"\0".join((here / name).read_bytes() for name in _BY)).hexdigest()
+
+
+def _ours(path: Path, kind: Callable[[int], bool]) -> bool:
+    """Whether it is the caller's, and nobody else can write it; a link is neither."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return kind(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022

@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 
 from aishell.errors import ToolFileError, UnknownNameError
 from aishell.models import Risk
-from aishell.registry.header_schema import ARCHIVES
 from aishell.registry.lists import unknown_in
 from aishell.registry.programs import CLIENTS
 from aishell.registry.tool import (
     ACKNOWLEDGED,
     ARCHIVE_FIGURES,
     ARCHIVE_VALUES,
+    ARCHIVES,
     BATCH_FIGURES,
     BATCH_VALUES,
     FROZEN,
@@ -144,16 +144,8 @@ class QueryForm(Form):
         if (wrong := unknown_in(tool.lists)) is not None:
             raise ToolFileError(tool.source, document.line("lists"), wrong)
         for block in tool.blocks.values():
-            known = {*tool.parameters, *tool.lists, *self.known(tool, block)}
-            for name in sorted(block.names - known):
-                text = f"`{name}` is neither a parameter nor a column of `find`"
-                raise ToolFileError(tool.source, block.line, text)
-            for name, kind in _pasted_values(tool, block):
-                raise ToolFileError(tool.source, block.line, f"`{{{name}}}` is a {kind}: bind it as `:{name}`")
-            least = _least_risk(tool, block)
-            if tool.risk_level.rank < least.rank:
-                needed = f"`risk: {least}`" if least is Risk.CRITICAL else f"at least `risk: {least}`"
-                raise ToolFileError(tool.source, block.line, f"what drops or truncates data must be {needed}")
+            for fault in self._name_faults(tool, block):
+                raise ToolFileError(tool.source, block.line, fault)
         used = _used(tool) | self.read(tool)
         for name in (name for name in tool.parameters if name not in used):
             line = document.line("parameters", name)
@@ -162,6 +154,18 @@ class QueryForm(Form):
             if name not in self.found(tool):
                 text = f"`find` has no column `{name}`, which the key needs"
                 raise ToolFileError(tool.source, document.line("key"), text)
+
+    def _name_faults(self, tool: Tool, block: Block) -> Iterator[str]:
+        known = {*tool.parameters, *tool.lists, *self.known(tool, block)}
+        for name in sorted(block.names - known):
+            yield f"`{name}` is neither a parameter nor a column of `find`"
+        for name in block.pasted:
+            if name in tool.parameters and (kind := tool.parameters[name].type) not in PASTED:
+                yield f"`{{{name}}}` is a {kind}: bind it as `:{name}`"
+        least = _least_risk(tool, block)
+        if tool.risk_level.rank < least.rank:
+            needed = f"`risk: {least}`" if least is Risk.CRITICAL else f"at least `risk: {least}`"
+            yield f"what drops or truncates data must be {needed}"
 
 
 class StatementForm(QueryForm):
@@ -296,14 +300,6 @@ def _used(tool: Tool) -> set[str]:
     if any(listed.over != "columns" for listed in tool.lists.values()):
         used |= {"relatives"}
     return used
-
-
-def _pasted_values(tool: Tool, block: Block) -> Iterator[tuple[str, str]]:
-    """Parameters that are pasted and are no names: (name, type)."""
-    for name in block.pasted:
-        parameter = tool.parameters.get(name)
-        if parameter is not None and parameter.type not in PASTED:
-            yield name, parameter.type
 
 
 def _least_risk(tool: Tool, block: Block) -> Risk:

@@ -14,7 +14,7 @@ from aishell.archives import shelf
 from aishell.archives.fates import DOUBTFUL, GONE, STAYED, Fate, Notes, left_of
 from aishell.archives.manifest import Chunk, Manifest
 from aishell.archives.reader import Reader
-from aishell.databases.base import Outcome, Session, Statement
+from aishell.databases.base import Session, Statement, StatementResult
 from aishell.errors import ArchiveError, DatabaseError, StepError
 from aishell.models import Row
 from aishell.running.batch_checkpoint import BatchCheckpoint
@@ -114,7 +114,7 @@ class Deleting(Batches):
         lines = self.reader.manifest.format == "jsonl"
         return self.reader.lines(self.reader.manifest.chunks[number]) if lines else None
 
-    def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+    def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> StatementResult:
         chunk: Chunk = values["chunk"]
         if "guard" not in self.tool.blocks:
             outcome = self._unguarded(session, statement, values)
@@ -126,9 +126,9 @@ class Deleting(Batches):
             demand_same(self.tool, values, self.context, session)
             if not seen["rows"]:  # killed after this chunk's commit and before it was written down, or gone otherwise
                 self.fate = self._stayed(None)
-                return self._in_doubt(chunk.rows) if self._number in self._doubtful else Outcome()
+                return self._in_doubt(chunk.rows) if self._number in self._doubtful else StatementResult()
             same = (int(seen["rows"]), str(seen["guard"])) == (chunk.rows, chunk.guard)
-            outcome = session.execute(statement) if same else Outcome()
+            outcome = session.execute(statement) if same else StatementResult()
             if same and outcome.count == chunk.rows:
                 self.fate = GONE
                 return outcome
@@ -139,9 +139,9 @@ class Deleting(Batches):
             self._miss(chunk.rows)  # it may have gone, and what is there have come in since
         self._stays(int(seen["rows"]))
         self.fate = self._stayed(int(seen["rows"]) >= chunk.rows)
-        return Outcome()
+        return StatementResult()
 
-    def _unguarded(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+    def _unguarded(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> StatementResult:
         """Rows that were changed since they were archived stay, and the others go. Which, is asked for where it was not all."""
         chunk: Chunk = values["chunk"]
         lines = self.reader.manifest.format == "jsonl"
@@ -164,12 +164,12 @@ class Deleting(Batches):
         """
         return STAYED if standing or self._number not in self._doubtful else DOUBTFUL
 
-    def _in_doubt(self, rows: int) -> Outcome:
+    def _in_doubt(self, rows: int) -> StatementResult:
         """Of a chunk that was under way and of which no row is there: it was ours, unless another run may have taken it since."""
         if self.context.others_ran():
             self._miss(rows)
-            return Outcome()
-        return Outcome(count=rows)
+            return StatementResult()
+        return StatementResult(count=rows)
 
     def _miss(self, rows: int) -> None:
         """So many rows may be missing from the count."""

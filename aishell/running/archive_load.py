@@ -13,7 +13,7 @@ from aishell.archives.fates import fates, share, without
 from aishell.archives.order import ParentsFirst
 from aishell.archives.reader import Reader, verify
 from aishell.archives.values import Values, bound
-from aishell.databases.base import Outcome, Session, Statement
+from aishell.databases.base import Session, Statement, StatementResult
 from aishell.engines import profile
 from aishell.errors import DatabaseError, StepError
 from aishell.models import Row
@@ -116,7 +116,7 @@ class Loading(Batches):
         outcome = self._do({**values, "rows": lot, "postponed": postponed})
         return Batch(values["position"] + 1, outcome, time.monotonic() - began)
 
-    def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+    def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> StatementResult:
         self._singly = False
         try:
             return self._all(session, statement, values)
@@ -126,17 +126,17 @@ class Loading(Batches):
             self._singly = True  # none of them is in, and one at a time those can be passed over that are there already
             return self._all(session, statement, values)
 
-    def _all(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+    def _all(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> StatementResult:
         """The rows of a chunk, or of all, in one transaction."""
         if values.get("whole"):
             return self._at_once(session, statement, values)
         if not values["rows"]:
-            return Outcome()
+            return StatementResult()
         with session.transaction():
             demand_same(self.tool, values, self.context, session)
-            return Outcome(count=self._insert(session, statement, values["rows"], without=values["postponed"]))
+            return StatementResult(count=self._insert(session, statement, values["rows"], without=values["postponed"]))
 
-    def _at_once(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+    def _at_once(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> StatementResult:
         """Every row in one transaction. Right before its end it is written down that it may end: a run that is killed earlier
         begins anew, one that is killed at that moment is in doubt, and never are rows loaded twice.
         """
@@ -157,7 +157,7 @@ class Loading(Batches):
             if ending and error.kind == "connection_lost":
                 raise InDoubtError(f"{ALL_OR_NONE} ({error.message})") from error
             raise
-        return Outcome(count=count)
+        return StatementResult(count=count)
 
     def _insert(self, session: Session, statement: Statement, rows: Sequence[Values], *, without: bool) -> int:
         """Send the rows; `without` what they refer to in their own table."""

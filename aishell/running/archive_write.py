@@ -13,7 +13,7 @@ from aishell.archives import shelf
 from aishell.archives.manifest import VERSION, Chunk, Manifest, Piece, Relative
 from aishell.archives.reader import converted
 from aishell.archives.writer import MANIFEST, Writer
-from aishell.databases.base import Outcome, Session
+from aishell.databases.base import Session, StatementResult
 from aishell.errors import ArchiveError, DatabaseError
 from aishell.files import folder_name
 from aishell.models import Row, now
@@ -137,7 +137,7 @@ class Writing(Batches):
         rows, seconds = asked.answer.result()
         if values.get("most") is not None and sum(row["rows"] for row in rows if not row.get("part")) > values["most"]:
             if asked.size == 1:
-                return Batch(values["position"], Outcome(), seconds, over=True)
+                return Batch(values["position"], StatementResult(), seconds, over=True)
             return self._batch({**values, "size": max(1, asked.size // 2)})
         if any(row["lines"] is None and row["rows"] for row in rows):
             if asked.size == 1:
@@ -149,7 +149,7 @@ class Writing(Batches):
         size = sum(map(len, lines))
         if size * 2 > CHUNK_BYTES:
             self.pace.largest = max(1, asked.size * CHUNK_BYTES // size)
-        return Batch(asked.upto, Outcome(count=chunk.rows), seconds, asked.upto is None, asked.size)
+        return Batch(asked.upto, StatementResult(count=chunk.rows), seconds, asked.upto is None, asked.size)
 
     def _chunk(self, position: Any, upto: Any, rows: Sequence[Row]) -> tuple[Chunk, list[bytes]]:
         """A chunk and its lines, those of the table first, then those of each relative."""

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aishell.databases.base import Outcome, Session, Statement
+from aishell.databases.base import Session, Statement, StatementResult
 from aishell.engines import profile
 from aishell.errors import DatabaseError
 from aishell.models import Row
@@ -36,7 +36,7 @@ class Batch:
     smallest batch fits into what is left of the limit."""
 
     upto: Any
-    outcome: Outcome
+    outcome: StatementResult
     seconds: float
     last: bool = False
     size: int | None = None  # where it was not the one that was asked for
@@ -310,13 +310,13 @@ class Batches:
         rows: list[Row] = self.context.attempt(lambda: self._live().query(self._render(block, values)), _nothing)
         return rows
 
-    def _do(self, values: Mapping[str, Any]) -> Outcome:
+    def _do(self, values: Mapping[str, Any]) -> StatementResult:
         statement = self._render("do", values)
         first = self.checkpoint.batches == 0
 
-        def send() -> Outcome:
+        def send() -> StatementResult:
             if self._overspent():
-                return Outcome()
+                return StatementResult()
             session = self._live()
             if first:
                 self.context.on_sent(statement, session)
@@ -337,7 +337,7 @@ class Batches:
             finally:
                 self.context.on_session(None)
 
-        outcome: Outcome = self.context.attempt(send, _nothing)
+        outcome: StatementResult = self.context.attempt(send, _nothing)
         return outcome
 
     def _lose(self) -> None:
@@ -362,7 +362,7 @@ class Batches:
         limit = self.values.get("max_rows")
         return limit is not None and self.checkpoint.spent + self.checkpoint.pending > int(limit)
 
-    def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+    def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> StatementResult:
         most = self.checkpoint.pending
         if not (self._apart or most):
             outcome = session.execute(statement)

@@ -9,9 +9,8 @@ from typing import Any
 from aishell.databases.base import Database, Statement
 from aishell.models import Row
 from aishell.plugins import load
-from aishell.registry.foreseen import program
 from aishell.registry.moved import current
-from aishell.registry.render import render
+from aishell.registry.render import foreseen_program, render
 from aishell.registry.schemas import check_schema
 from aishell.registry.tool import ARCHIVE_VALUES, BATCH_VALUES, Tool
 from aishell.running.batched import Batches
@@ -121,7 +120,7 @@ class ProgramRunner(Runner):
     def statements(
         self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, database: Database
     ) -> list[Statement]:
-        return program(tool, values, database)
+        return foreseen_program(tool, values, database)
 
     def run(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None, context: Context) -> ToolResult:
         return ToolResult("done", dict(_callable(tool)(tool, values, context)))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from aishell.databases.base import Outcome, Session, SessionOptions, Statement
+from aishell.databases.base import Session, SessionOptions, Statement, StatementResult
 from aishell.errors import DatabaseError, ReplacedError, StepError
 from aishell.models import Row
 from aishell.registry.render import render
@@ -137,7 +137,7 @@ class Objects:
                 return f"locked by another session: {self._told(error, [row])}"
         return None
 
-    def _send(self, session: Session, block: str, group: list[Row]) -> Outcome:
+    def _send(self, session: Session, block: str, group: list[Row]) -> StatementResult:
         statement = self._render(block, group[0], group=group)
         self.context.on_session(session)
         try:
@@ -177,7 +177,7 @@ class Objects:
         rows = session.query(self._render("same", group[0], group=group))
         self._renewed |= {name: row[name] for row in rows for name in self.tool.identity & row.keys()}
 
-    def _verify(self, group: list[Row], outcome: Outcome) -> list[ObjectResult]:
+    def _verify(self, group: list[Row], outcome: StatementResult) -> list[ObjectResult]:
         """Look whether the effect stands in the database. Not there: deferred or skipped if the server said why, else failed."""
         if "verify" not in self.tool.blocks:
             return [self._result(row, "ok") for row in group]
@@ -216,7 +216,7 @@ class Objects:
         """The connection died under a statement: wait for its end on the server, then look. None: it is to be sent again."""
         wait_for_end(self.context)
         if "verify" in self.tool.blocks:
-            results = self._verify(group, Outcome())
+            results = self._verify(group, StatementResult())
             if all(result.status == "ok" for result in results):
                 self._lost = None
                 return results
@@ -233,7 +233,7 @@ class Objects:
         """
         if not self.context.interrupted or self.tool.deletes or "verify" not in self.tool.blocks:
             return None
-        results = self._verify(group, Outcome())
+        results = self._verify(group, StatementResult())
         if any(result.status != "ok" for result in results):
             return None
         why = "its statement had run on after the interruption, or the object was made anew since"

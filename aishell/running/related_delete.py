@@ -11,7 +11,7 @@ from aishell.archives import shelf
 from aishell.archives.fates import Fate, left_of
 from aishell.archives.manifest import Manifest
 from aishell.archives.reader import ArchivedRow, ChunkRows, Key, Reader
-from aishell.databases.base import Outcome, Session, Statement
+from aishell.databases.base import Session, Statement, StatementResult
 from aishell.errors import ArchiveError, DatabaseError
 from aishell.models import Row
 from aishell.running.archive_delete import Deleting
@@ -81,7 +81,7 @@ class DeletingRelated(Deleting):
             for part, reader in enumerate(self._readers)
         ]
 
-    def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+    def _sent(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> StatementResult:
         try:
             return self._chunk(session, statement, values)
         except DatabaseError as error:
@@ -89,7 +89,7 @@ class DeletingRelated(Deleting):
                 self.checkpoint = replace(self.checkpoint, sent=None)
             raise
 
-    def _chunk(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> Outcome:
+    def _chunk(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> StatementResult:
         checked: list[Any] = values["checked"]
         archived: list[Archived] = [
             self.own.as_they_are(part, rows) if part in self._told_apart else rows for part, rows in enumerate(checked)
@@ -107,7 +107,7 @@ class DeletingRelated(Deleting):
             if not all(sums <= set(archived[part]) for part, sums in reached.items()):
                 self._stays(len(reached[0]))
                 self.fate = self._stayed(not reached[0].isdisjoint(archived[0]))
-                return Outcome()
+                return StatementResult()
             keys = _keys_of(reached, archived)
             figures = self.own.figures(reached, keys)
             partly = not self.own.accounts_for(_keys_of(_all(archived), archived), keys)
@@ -116,16 +116,16 @@ class DeletingRelated(Deleting):
         self.fate = self._gone(reached, archived)
         return self._count(figures, partly, keys)
 
-    def _gone_before(self, archived: Sequence[Archived]) -> Outcome:
+    def _gone_before(self, archived: Sequence[Archived]) -> StatementResult:
         """A chunk none of whose rows is there: an earlier one took them, they went otherwise, or this run was killed behind its
         commit; then it comes to what was written down of it before.
         """
         sent = self.checkpoint.sent
         if sent is None or not self._was_sent:
-            return Outcome()
+            return StatementResult()
         if not self._in_doubt(sent["rows"]).count:
             self.checkpoint = replace(self.checkpoint, sent=None)
-            return Outcome()
+            return StatementResult()
         keys = _keys_of(_all(archived), archived)
         figures = Figures(*(sent[name] for name in Figures.__dataclass_fields__))
         return self._count(figures, bool(sent["partly"]), self.own.going(keys) if sent["partly"] else keys)
@@ -142,7 +142,7 @@ class DeletingRelated(Deleting):
         self._told = {**(self._told or {"upto": self.checkpoint.position, "rows": 0}), "promised": figures.rows}
         self._heard = self._recorded()
 
-    def _count(self, figures: Figures, partly: bool, keys: Mapping[int, Collection[Key]]) -> Outcome:
+    def _count(self, figures: Figures, partly: bool, keys: Mapping[int, Collection[Key]]) -> StatementResult:
         """A chunk is gone, and so are, or changed, the rows of these keys."""
         self.own.took(keys)
         self.checkpoint = replace(
@@ -153,7 +153,7 @@ class DeletingRelated(Deleting):
             partly=(*self.checkpoint.partly, self._number) if partly else self.checkpoint.partly,
             sent=None,
         )
-        return Outcome(count=figures.rows)
+        return StatementResult(count=figures.rows)
 
     def _note(self) -> str | None:
         """Written down with the next chunk's figures, or at the end; why to stop was heard with this one's."""

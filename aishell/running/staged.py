@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from aishell.databases.base import Outcome, Session
+from aishell.databases.base import Session, StatementResult
 from aishell.errors import DatabaseError
 from aishell.models import Row
 from aishell.running.context import ObjectResult
@@ -26,7 +26,7 @@ class Stages(Objects):
         if self._lost is not None:
             wait_for_end(self.context)
             self._lost = None
-        self._block, outcome, seen = "", Outcome(), Row()
+        self._block, outcome, seen = "", StatementResult(), Row()
         if self._look("verify", row).get("ok"):
             if self.context.interrupted and "hold" in self.tool.blocks:
                 with self.context.reading() as session:
@@ -51,7 +51,7 @@ class Stages(Objects):
             rows = session.query(self._render(block, row))
         return rows[0] if rows else {}
 
-    def _send(self, session: Session, block: str, group: list[Row]) -> Outcome:
+    def _send(self, session: Session, block: str, group: list[Row]) -> StatementResult:
         try:
             return super()._send(session, block, group)
         except DatabaseError as error:

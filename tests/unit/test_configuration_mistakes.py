@@ -18,8 +18,7 @@ from aishell.agents.configuration import schema_of as agent_schema
 from aishell.agents.loading import BUILT_IN, load_agent
 from aishell.errors import UsageError
 from aishell.models import Task
-from aishell.registry.header import read_tool
-from aishell.registry.header_schema import HEADER
+from aishell.registry.header import HEADER, read_tool
 from aishell.safety.constraints import _BUILT_IN as CONSTRAINTS
 from aishell.safety.constraints import schema_of
 from aishell.settings.schemas import AISHELL, NOTIFICATIONS, POLICY, SCHEDULES, TARGETS, WORKFLOW

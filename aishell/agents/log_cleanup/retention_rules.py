@@ -10,22 +10,11 @@ from typing import Any
 from aishell.agents.base import is_excluded
 from aishell.errors import ParameterError
 from aishell.models import Table, Task
-from aishell.registry.tool import OPERATORS
+from aishell.registry.tool import PARAMETER_TYPES
 from aishell.settings.schemas import TEXT, TEXTS, mapping, whole
 
 #: How long the rows of a table may be kept, days.
 RETENTION_DAYS = whole(1, 36_525)
-_SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
-_FILTER = mapping(
-    {
-        "column": TEXT,
-        "operator": {"enum": list(OPERATORS), "title": "operator"},
-        "value": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]},
-    },
-    "column",
-    "operator",
-    title="a filter",
-)
 #: `retention` of the agent's file.
 CONFIGURED: dict[str, Any] = {
     "type": "array",
@@ -37,7 +26,7 @@ CONFIGURED: dict[str, Any] = {
             "retention_days": RETENTION_DAYS,
             "date_column": TEXT,
             "exclude": TEXTS,
-            "filters": {"type": "array", "items": _FILTER},
+            "filters": PARAMETER_TYPES["filters"],
             "archive": {"type": "boolean"},
         },
         "tables",

@@ -52,8 +52,7 @@ from aishell.commands import command
 from aishell.databases.base import Database, Session, Statement
 from aishell.errors import AishellError, BackupError, DatabaseError
 from aishell.models import Row
-from aishell.registry.foreseen import ONLY_BACK, foreseen, program
-from aishell.registry.render import render
+from aishell.registry.render import ONLY_BACK, foreseen, foreseen_program, render
 from aishell.registry.tool import Tool
 from aishell.reporting.units import definition, exact
 from aishell.running.context import Context
@@ -249,7 +248,7 @@ def foresee(tool: Tool, params: Mapping[str, Any], context: Context) -> list[Sta
     """All that the exchange will send to the database, in its order, with the names of now; and what only where it fails."""
     work = Work(tool, params, context, Path())
     if not work.query("there", place=params["place"]) or not moves(work):
-        return program(tool, params, context.database)
+        return foreseen_program(tool, params, context.database)
     return list(_statements(work, looked(work), context.database))
 
 

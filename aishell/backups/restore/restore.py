@@ -19,7 +19,7 @@ from aishell.commands import command, on
 from aishell.databases.base import Statement
 from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError
 from aishell.models import Server
-from aishell.registry.foreseen import program
+from aishell.registry.render import foreseen_program
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
@@ -96,7 +96,7 @@ def foresee(tool: Tool, params: Mapping[str, Any], context: Context) -> list[Sta
     kind = kind_of(entry.method)
     used = kind.programs - (kind.on_increments if entry.kind == FULL else frozenset())
     programs = {name: words for name, words in tool.programs.items() if words[0] in used}
-    return program(replace(tool, programs=programs), params, context.database)
+    return foreseen_program(replace(tool, programs=programs), params, context.database)
 
 
 def _came_back(work: Work, chain: Chain) -> int | None:

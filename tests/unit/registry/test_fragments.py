@@ -8,10 +8,9 @@ import pytest
 
 from aishell.errors import ToolFileError
 from aishell.locations import built_in
-from aishell.registry.check import check
 from aishell.registry.fragments import FOLDER, included
 from aishell.registry.header import read_tool
-from aishell.registry.registry import Registry
+from aishell.registry.registry import Registry, check
 from tests.unit.making import VERIFY, tool_text
 
 DO = "ANALYZE {table}"

@@ -15,8 +15,7 @@ from aishell.models import ON_ERROR, Step
 from aishell.planning.checks import check_failures
 from aishell.planning.graph import Graph
 from aishell.planning.undoing import with_undos
-from aishell.registry.check import check
-from aishell.registry.registry import Registry
+from aishell.registry.registry import Registry, check
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.registry.undo import undoing

@@ -12,12 +12,11 @@ import pytest
 from aishell.codec import digest
 from aishell.errors import ToolFileError
 from aishell.locations import built_in
-from aishell.registry import seen, wall
-from aishell.registry.check import check
+from aishell.registry import wall
 from aishell.registry.functions import FUNCTIONS, REVIEWED
 from aishell.registry.header import read_tool
 from aishell.registry.reading import reading_blocks, texts
-from aishell.registry.registry import Registry
+from aishell.registry.registry import Registry, check
 from tests.fix_tools import ROOT, registry
 from tests.unit.making import ENGINES, tool_text
 
@@ -252,8 +251,8 @@ def test_what_was_refused_is_not_remembered(cache):
 @pytest.mark.parametrize("what", ["file", "folder", "link", "owner"])
 def test_what_others_could_have_written_is_not_believed(cache, monkeypatch, what):
     tool = read_tool(query("DELETE FROM t RETURNING id AS n"), "tools/sqlite/look.sql", "sqlite")
-    seen.remember(tool)
-    assert seen.known(tool)
+    wall.remember(tool)
+    assert wall.known(tool)
     (kept,) = cache.iterdir()
     if what == "file":
         kept.chmod(0o620)
@@ -264,15 +263,15 @@ def test_what_others_could_have_written_is_not_believed(cache, monkeypatch, what
         kept.symlink_to("/etc/passwd")
     else:
         monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    assert not seen.known(tool)
+    assert not wall.known(tool)
     refused(tool.text)
 
 
 def test_with_other_rules_it_is_looked_at_again(cache, monkeypatch):
     tool = read_tool(query(SCAN), "tools/sqlite/look.sql", "sqlite")
-    seen.remember(tool)
-    monkeypatch.setattr(seen, "_rules", lambda: "others")
-    assert not seen.known(tool)
+    wall.remember(tool)
+    monkeypatch.setattr(wall, "_rules", lambda: "others")
+    assert not wall.known(tool)
 
 
 def test_a_cache_that_cannot_be_written_costs_a_look_and_no_more(tmp_path, monkeypatch):
@@ -304,7 +303,7 @@ def test_a_text_stored_with_a_plan_is_looked_at_where_it_is_another_than_today()
 def test_shipped_tools_are_loaded_without_a_parser():
     code = (
         "import sys; from pathlib import Path; from aishell.locations import built_in; "
-        "from aishell.registry.registry import Registry; "
+        "from aishell.registry.registry import Registry, check; "
         "names = ('sqlglot', 'aishell.registry.parsing'); "
         "print(len(list(Registry.load([built_in('tools')]))), *(name in sys.modules for name in names))"
     )
