@@ -65,7 +65,7 @@ def _fits(value: Any, keyword: str, rule: Any, schema: Mapping[str, Any]) -> boo
         case "maximum":
             return bool(value <= rule)
         case "minLength" | "minItems":
-            return len(value) >= rule
+            return bool(len(value) >= rule)
         case "pattern":
             return re.search(rule, value) is not None
         case "items":
