@@ -105,7 +105,7 @@ class OllamaClient:
         with faults():
             pieces = client.chat(
                 self.model,
-                [{"role": role, "content": content} for role, content in prompt.messages],
+                [{"role": role, "content": _sent(content)} for role, content in prompt.messages],
                 stream=True,
                 think=False,
                 format=dict(prompt.schema) if prompt.schema is not None else None,
@@ -250,6 +250,11 @@ class OllamaClient:
             hint=hint,
             transient=transient,
         )
+
+
+def _sent(text: str) -> str:
+    """A text as UTF-8 can carry it: half of a surrogate pair, of a name that is not UTF-8, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def short(lines: Sequence[str]) -> str:

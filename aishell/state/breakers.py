@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from aishell.errors import BreakerOpenError, DatabaseError
 from aishell.moments import at
@@ -25,7 +26,6 @@ FORGOTTEN = timedelta(hours=1)
 SPARE = timedelta(seconds=20)
 
 CLOSED, HALF_OPEN, OPEN = "closed", "half_open", "open"
-_ONE = "SELECT * FROM breakers WHERE target = :target"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,14 @@ class Breaker:
 
 
 class Breakers:
-    """The breakers in a store."""
+    """The breakers in a store: of targets. Those of other servers have a table and events of their own."""
+
+    table: ClassVar[str] = "breakers"
+    #: What the audit log calls whose breaker it is, the first failure, an opening and a closing.
+    subject: ClassVar[str] = "target"
+    unreachable: ClassVar[str] = "target_unreachable"
+    opened: ClassVar[str] = "breaker_opened"
+    closed: ClassVar[str] = "breaker_closed"
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -94,7 +101,7 @@ class Breakers:
 
     def find(self, target: str) -> Breaker | None:
         """What is known of a target; None where its last connection was answered."""
-        row = self.store.first(_ONE, {"target": target})
+        row = self.store.first(self._one, {"target": target})
         return _made(row) if row is not None else None
 
     def all(self) -> list[Breaker]:
@@ -105,41 +112,57 @@ class Breakers:
     def take(self, target: str, limit: timedelta) -> bool:
         """Whether a connection may be tried; where a breaker is open and has rested, that try is taken by this."""
         with self.store.write() as connection:
-            row = connection.first(_ONE, {"target": target})
+            row = connection.first(self._one, {"target": target})
             known = _made(row) if row is not None else None
             now = datetime.now(UTC)
             if known is None or known.opened_at is None:
                 return True
             if known.refuses(now):
                 return False
-            _put(connection, known.tried(now, limit))
+            _put(connection, self.table, known.tried(now, limit))
             return True
 
     def failed(self, target: str, reason: str) -> Breaker:
         """Nobody answered a connection; what is known of the target then."""
         said = str(audit.redact(reason))
         with self.store.write() as connection:
-            row, now = connection.first(_ONE, {"target": target}), datetime.now(UTC)
+            row, now = connection.first(self._one, {"target": target}), datetime.now(UTC)
             before = _made(row) if row is not None else Breaker(target, 0, now, said)
             after = before.failed(now, said)
             if after != before:
-                _put(connection, after)
+                _put(connection, self.table, after)
             if after.failures == 1 and before.opened_at is None:
-                audit.append(connection, "target_unreachable", {"target": target, "reason": said})
+                audit.append(connection, self.unreachable, {self.subject: target, "reason": said})
             if after.opened_at is not None and before.opened_at is None:
-                told = {"target": target, "failures": after.failures, "reason": said}
-                audit.append(connection, "breaker_opened", told)
+                told = {self.subject: target, "failures": after.failures, "reason": said}
+                audit.append(connection, self.opened, told)
         return after
 
     def close(self, target: str, why: str) -> Breaker | None:
         """Forget the failures of a target; what was known of it."""
         with self.store.write() as connection:
-            row = connection.first("DELETE FROM breakers WHERE target = :target RETURNING *", {"target": target})
+            row = connection.first(
+                f"DELETE FROM {self.table} WHERE target = :target RETURNING *",  # noqa: S608  ours
+                {"target": target},
+            )
             if row is not None and row.opened_at is not None:
-                audit.append(
-                    connection, "breaker_closed", {"target": target, "reason": why, "opened_at": row.opened_at}
-                )
+                told = {self.subject: target, "reason": why, "opened_at": row.opened_at}
+                audit.append(connection, self.closed, told)
         return _made(row) if row is not None else None
+
+    @property
+    def _one(self) -> str:
+        return f"SELECT * FROM {self.table} WHERE target = :target"  # noqa: S608  ours
+
+
+class ModelBreakers(Breakers):
+    """Those of language models' servers, by their addresses. Nobody is woken for one: what asks a model goes on without."""
+
+    table = "model_breakers"
+    subject = "server"
+    unreachable = "model_unreachable"
+    opened = "model_breaker_opened"
+    closed = "model_breaker_closed"
 
 
 @dataclass
@@ -184,9 +207,9 @@ def _made(row: Record) -> Breaker:
     return Breaker(row.target, row.failures, failed, row.reason, opened, following, bool(row.trying))
 
 
-def _put(connection: Connection, one: Breaker) -> None:
+def _put(connection: Connection, table: str, one: Breaker) -> None:
     times = {"at": one.at, "opened_at": one.opened_at, "next_at": one.next_at}
     row: dict[str, object] = {name: moment.isoformat() if moment else None for name, moment in times.items()}
     row |= {"target": one.target, "failures": one.failures, "reason": one.reason, "trying": int(one.trying)}
     again = ", ".join(f"{name} = excluded.{name}" for name in row if name != "target")
-    connection.insert("breakers", row, known=f"ON CONFLICT (target) DO UPDATE SET {again}")
+    connection.insert(table, row, known=f"ON CONFLICT (target) DO UPDATE SET {again}")

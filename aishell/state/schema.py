@@ -256,6 +256,33 @@ TOGETHER = (
     PRIMARY KEY (server, database)
 )""",
 )
+#: Answers of language models, so that the same question asks none; and servers of models that could not be reached.
+MODELS = (
+    """CREATE TABLE model_answers (
+    key TEXT NOT NULL PRIMARY KEY, -- digest of provider, server, model, options, messages and schema
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    model_digest TEXT NOT NULL, -- empty: not told
+    prompt_digest TEXT NOT NULL,
+    answer_digest TEXT NOT NULL,
+    text TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    answer_tokens INTEGER NOT NULL,
+    seconds FLOAT NOT NULL, -- that the model took
+    made_at TEXT NOT NULL,
+    used_at TEXT NOT NULL
+)""",
+    "CREATE INDEX model_answers_used ON model_answers (used_at)",
+    """CREATE TABLE model_breakers (
+    target TEXT NOT NULL PRIMARY KEY, -- provider and address; else as `breakers`
+    failures INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    opened_at TEXT,
+    next_at TEXT,
+    trying INTEGER NOT NULL
+)""",
+)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -379,6 +406,7 @@ TABLES = (
     *PROGRESS,
     *TOGETHER,
     *NOTES,
+    *MODELS,
 )
 
 
@@ -418,6 +446,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     PROGRESS,
     TOGETHER,
     NOTES,
+    MODELS,
 )
 VERSION = 1 + len(MIGRATIONS)
 
