@@ -34,7 +34,7 @@ Ranges = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
-class Fate:
+class ChunkFate:
     """What became of a chunk. `gone`: its rows were deleted, but for `left`, of each part the lines that stayed; False: nothing
     of it was deleted; None: nobody knows.
     """
@@ -46,12 +46,12 @@ class Fate:
         return {"gone": self.gone, **({"left": self.left} if self.left else {})}
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Fate:
+    def of(cls, data: Mapping[str, Any]) -> ChunkFate:
         left = data.get("left", {})
         return cls(data["gone"], {int(part): tuple((a, b) for a, b in left[part]) for part in left})
 
 
-STAYED, DOUBTFUL, GONE = Fate(False), Fate(None), Fate(True)
+STAYED, DOUBTFUL, GONE = ChunkFate(False), ChunkFate(None), ChunkFate(True)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Notes:
         """From here on chunks may be deleted, this one first. On the disk before the first is."""
         self._write({"begun": chunk}, durable=True)
 
-    def add(self, chunk: int, fate: Fate) -> None:
+    def add(self, chunk: int, fate: ChunkFate) -> None:
         self._write({"chunk": chunk, **fate.data()})
 
     def end(self) -> None:
@@ -119,7 +119,7 @@ class Notes:
                 os.fsync(self._file)
 
 
-def fates(folder: Path, manifest: Manifest) -> list[Fate] | None:
+def fates(folder: Path, manifest: Manifest) -> list[ChunkFate] | None:
     """What became of each chunk; None where nothing is written down: nothing was deleted yet, or by an older aishell.
 
     Raises ArchiveError for notes that cannot be read.
@@ -159,37 +159,39 @@ def _damaged(path: Path, why: str) -> ArchiveError:
     )
 
 
-def told(lines: Iterable[Mapping[str, Any]], chunks: int, upto: int) -> list[Fate]:
+def told(lines: Iterable[Mapping[str, Any]], chunks: int, upto: int) -> list[ChunkFate]:
     """What the lines say of so many chunks, of which those behind `upto` were never begun. Pure.
 
     Raises ValueError, TypeError, KeyError or IndexError for what no run has written.
     """
-    found: list[Fate | None] = [None] * chunks
+    found: list[ChunkFate | None] = [None] * chunks
     for place, line in enumerate(lines):
         if "begun" in line:
-            # What has no line before that was lost; what stayed from there on may go now.
-            for number, fate in enumerate(found):
-                if number < line["begun"]:
-                    found[number] = fate or DOUBTFUL
-                elif fate is not None and fate.gone is False:
-                    found[number] = None
-        elif "ended" in line:
-            if line["lines"] == place:  # else a line is gone that may have told of a deletion
-                found = [fate or STAYED for fate in found]
-        else:
-            number, fate = line["chunk"], Fate.of(line)
+            found = _begun_again(found, line["begun"])
+        elif "ended" in line and line["lines"] == place:  # else a line is gone that may have told of a deletion
+            found = [fate or STAYED for fate in found]
+        elif "ended" not in line:
+            number, fate = line["chunk"], ChunkFate.of(line)
             if number not in range(upto + 1):
                 raise ValueError(f"the chunk {number!r} was never begun")
             found[number] = max(found[number] or STAYED, fate, key=_sureness)
     return [fate or (DOUBTFUL if number <= upto else STAYED) for number, fate in enumerate(found)]
 
 
-def _sureness(fate: Fate) -> int:
+def _begun_again(found: Sequence[ChunkFate | None], first: int) -> list[ChunkFate | None]:
+    """The chunks when a process begins with the `first`: lines of those before it were lost; what stayed of the others may go."""
+    return [
+        (fate or DOUBTFUL) if number < first else fate if fate is None or fate.gone is not False else None
+        for number, fate in enumerate(found)
+    ]
+
+
+def _sureness(fate: ChunkFate) -> int:
     """What was seen to be deleted was; what may have been is not said to have stayed by a later look."""
     return {False: 0, None: 1, True: 2}[fate.gone]
 
 
-def share(manifest: Manifest, number: int, known: Sequence[Fate] | None) -> Share:
+def share(manifest: Manifest, number: int, known: Sequence[ChunkFate] | None) -> Share:
     """What is to be loaded of a part. Pure."""
     pieces = manifest.parts[number].pieces
     first = doubt = 0

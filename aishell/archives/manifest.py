@@ -16,6 +16,7 @@ FORMATS = ("jsonl", "csv", "parquet")
 _LISTS = ("columns", "filters")
 _OF_RELATIVES = ("relatives", "load_order", "key", "later", "same")
 _FILE = ("file", "rows", "bytes", "sha256")
+_SHOWN = ("archive_id", "created_at", "target", "schema", "table", "cutoff", "rows", "bytes", "format", "whole")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Relative:
 
 
 @dataclass(frozen=True)
-class Part:
+class ArchivePart:
     """One file of an archive: the table's own, or a relative's."""
 
     schema: str
@@ -117,7 +118,7 @@ class Manifest:
     """`columns`: {column, type, form} of each, in the table's order. `extent`: what `find` told of the table at the start.
 
     `relatives`: the tables whose rows went or changed with these; `load_order`: the parts whose rows are to be loaded, those
-    that others refer to first. Part 0 is the table itself, part n the n-th relative. `later`: as of a relative.
+    that others refer to first. ArchivePart 0 is the table itself, part n the n-th relative. `later`: as of a relative.
     """
 
     archive_id: str
@@ -172,16 +173,10 @@ class Manifest:
         return [str(column["column"]) for column in self.columns]
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[ArchivePart, ...]:
         """The files: the table's own, then those of its relatives."""
-        own = Part(self.schema, self.table, self.columns, self.file, self.rows, self.bytes, self.sha256, self.chunks)
-        return own, *(
-            Part(
-                one.schema, one.table, one.columns, one.file, one.rows, one.bytes, one.sha256,
-                [chunk.pieces[number] for chunk in self.chunks],
-            )
-            for number, one in enumerate(self.relatives)
-        )  # fmt: skip
+        pieces = ([chunk.pieces[number] for chunk in self.chunks] for number in range(len(self.relatives)))
+        return _part(self, self.chunks), *(_part(*one) for one in zip(self.relatives, pieces, strict=True))
 
     def key_of(self, number: int) -> tuple[str, ...]:
         """The primary key of a part's table; of an archive without relatives none."""
@@ -217,7 +212,7 @@ class Manifest:
         ]
         return rows + put_back
 
-    def with_parts(self, parts: Sequence[Part], **more: Any) -> Manifest:
+    def with_parts(self, parts: Sequence[ArchivePart], **more: Any) -> Manifest:
         """The manifest with files as they are now."""
         own, *others = ({name: getattr(part, name) for name in _FILE} for part in parts)
         made = tuple(replace(one, **told) for one, told in zip(self.relatives, others, strict=True))
@@ -225,29 +220,18 @@ class Manifest:
 
     def summary(self) -> dict[str, Any]:
         """What a list of archives shows."""
-        return {
-            "archive_id": self.archive_id,
-            "created_at": self.created_at,
-            "target": self.target,
-            "schema": self.schema,
-            "table": self.table,
-            "cutoff": self.cutoff,
-            "rows": self.rows,
-            "bytes": self.bytes,
-            "format": self.format,
-            "whole": self.whole,
-            "relatives": [
-                {
-                    "schema": one.schema,
-                    "table": one.table,
-                    "rows": one.rows,
-                    "bytes": one.bytes,
-                    "changed": list(one.changed),
-                }
-                for one in self.relatives
-            ],
-            "run_id": self.run_id,
-        }
+        relatives = [
+            {
+                **{name: getattr(one, name) for name in ("schema", "table", "rows", "bytes")},
+                "changed": list(one.changed),
+            }
+            for one in self.relatives
+        ]
+        return {**{name: getattr(self, name) for name in _SHOWN}, "relatives": relatives, "run_id": self.run_id}
+
+
+def _part(one: Manifest | Relative, pieces: Sequence[Piece | Chunk]) -> ArchivePart:
+    return ArchivePart(one.schema, one.table, one.columns, one.file, one.rows, one.bytes, one.sha256, pieces)
 
 
 def _step(

@@ -56,19 +56,23 @@ class ParentsFirst:
         may lie either way.
         """
         idle = 0
-        for backwards in itertools.cycle((False, True)):
+        while rows and idle < 2:
             left = list[tuple[int, Values]]()
-            for number, row in reversed(rows) if backwards else rows:
-                own = self._own(row)
-                if all(key in own or not self._coming.get(key) for key in self._referred(row)):
-                    self._coming.subtract(own)
+            for number, row in rows:
+                if self._is_ready(row):
                     yield number, row
                 else:
                     left.append((number, row))
             idle = idle + 1 if len(left) == len(rows) else 0
-            if not left or idle == 2:
-                return
-            rows = left[::-1] if backwards else left
+            rows = left[::-1]
+
+    def _is_ready(self, row: Values) -> bool:
+        """Whether all that the row refers to has gone in; then it goes in itself."""
+        own = self._own(row)
+        ready = all(key in own or not self._coming.get(key) for key in self._referred(row))
+        if ready:
+            self._coming.subtract(own)
+        return ready
 
     def _own(self, row: Values) -> list[int]:
         """What others refer to the row by."""

@@ -22,6 +22,9 @@ _KINDS = (
     (r"(timestamp|datetime)", "local"),
     (r"date$", "date"),
 )
+#: Numbers that JSON does not have: PostgreSQL writes Infinity, SQLite Inf.
+_SPECIAL = {"nan": "NaN", "infinity": "Inf", "inf": "Inf", "-infinity": "-Inf", "-inf": "-Inf"}
+_BY_VALUES = {frozenset({"int64", "float64"}): "float64"}
 
 
 def available() -> None:
@@ -44,29 +47,12 @@ def kind_of(column: Mapping[str, Any], seen: set[str]) -> str:
     return next((kind for pattern, kind in _KINDS if re.match(pattern, declared)), "text")
 
 
-_BY_VALUES = {frozenset({"int64", "float64"}): "float64"}
-
-
 def write(path: Path, columns: Sequence[Mapping[str, Any]], lots: Lots) -> None:
     """Raises ArchiveError, naming the column and never a value of the application, for what Parquet's type of it cannot hold."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = [str(column["column"]) for column in columns]
-    seen: list[set[str]] = [set() for _ in columns]
-    if any(column["form"] == "any" for column in columns):
-        for lot in lots():
-            for row in lot:
-                for number, value in enumerate(row):
-                    if value is not None:
-                        seen[number].add(_dynamic(value))
-    kinds = [kind_of(column, types) for column, types in zip(columns, seen, strict=True)]
-    for column, kind in zip(columns, kinds, strict=True):
-        if kind == "mixed":
-            raise ArchiveError(
-                f"the column {column['column']!r} holds values of several types, a Parquet column holds one",
-                hint="--archive-format jsonl or csv keep them apart",
-            )
+    names, kinds = [str(column["column"]) for column in columns], _kinds(columns, lots)
     types = {
         "int64": pa.int64(), "uint64": pa.uint64(), "float64": pa.float64(), "bool": pa.bool_(), "text": pa.string(),
         "date": pa.date32(), "local": pa.timestamp("us"), "instant": pa.timestamp("us", tz="UTC"), "binary": pa.binary(),
@@ -79,6 +65,22 @@ def write(path: Path, columns: Sequence[Mapping[str, Any]], lots: Lots) -> None:
                 for n in range(len(kinds))
             ]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def _kinds(columns: Sequence[Mapping[str, Any]], lots: Lots) -> list[str]:
+    """How each column is kept. Raises ArchiveError for one that holds values of several types."""
+    seen: list[set[str]] = [set() for _ in columns]
+    untyped = [number for number, column in enumerate(columns) if column["form"] == "any"]
+    for lot in lots() if untyped else ():
+        for number in untyped:
+            seen[number] |= {_dynamic(row[number]) for row in lot if row[number] is not None}
+    kinds = [kind_of(column, types) for column, types in zip(columns, seen, strict=True)]
+    if "mixed" in kinds:
+        raise ArchiveError(
+            f"the column {columns[kinds.index('mixed')]['column']!r} holds values of several types, a Parquet column holds one",
+            hint="--archive-format jsonl or csv keep them apart",
+        )
+    return kinds
 
 
 def rows(path: Path) -> Iterator[list[Values]]:
@@ -102,7 +104,8 @@ def _equal(ours: Any, theirs: Any) -> bool:
     if isinstance(theirs, Number):
         return isinstance(ours, Number) and _number(ours) == _number(theirs)
     if isinstance(theirs, dict) and "real" in theirs:
-        return bool(_special(ours) == theirs["real"])
+        text = ours.get("real") if isinstance(ours, dict) else ours
+        return bool(_SPECIAL.get(str(text).lower()) == theirs["real"])
     if isinstance(ours, dict):
         return isinstance(theirs, dict) and ours["hex"].lower() == theirs["hex"].lower() if "hex" in ours else False
     if isinstance(ours, str) and isinstance(theirs, str):
@@ -117,18 +120,6 @@ def _equal(ours: Any, theirs: Any) -> bool:
 def _number(text: str) -> int | float:
     """A number that loses nothing: Python compares an int with a float exactly, also where no float is that int."""
     return float(text) if set(text) & set(".eE") else int(text)
-
-
-def _special(value: Any) -> str | None:
-    """Which of the numbers that JSON has none for a value is, however the database writes it; None for any other."""
-    text = value.get("real") if isinstance(value, dict) else value
-    return _SPECIAL.get(str(text).lower())
-
-
-#: PostgreSQL writes Infinity, SQLite Inf.
-_SPECIAL = {
-    "nan": "NaN", "infinity": "Inf", "inf": "Inf", "-infinity": "-Inf", "-inf": "-Inf",
-}  # fmt: skip
 
 
 def _dynamic(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from aishell.archives import parquet
 from aishell.archives.formats import ENDINGS, WRITERS, digest, rows
-from aishell.archives.manifest import Chunk, Manifest, Part, Piece
+from aishell.archives.manifest import ArchivePart, Chunk, Manifest, Piece
 from aishell.archives.values import Values, bound, values
 from aishell.archives.writer import LINES, MANIFEST, checksum, durable, unpacked, writing
 from aishell.errors import ArchiveError
@@ -198,7 +198,7 @@ def converted(folder: Path, manifest: Manifest, wanted: str) -> Manifest:
     return made
 
 
-def _converted(folder: Path, manifest: Manifest, number: int, wanted: str) -> Part:
+def _converted(folder: Path, manifest: Manifest, number: int, wanted: str) -> ArchivePart:
     """One file in another format. Where rows of several tables have to be found again, their lines' sums lie beside it."""
     part = manifest.parts[number]
     path = folder / (part.file.removesuffix(LINES) + ENDINGS[wanted])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aishell.archives import shelf
-from aishell.archives.fates import DOUBTFUL, GONE, STAYED, Fate, Notes, left_of
+from aishell.archives.fates import DOUBTFUL, GONE, STAYED, ChunkFate, Notes, left_of
 from aishell.archives.manifest import Chunk, Manifest
 from aishell.archives.reader import Reader
 from aishell.databases.base import Session, Statement, StatementResult
@@ -155,10 +155,10 @@ class Deleting(Batches):
         with session.transaction(steady=True):
             seen = session.query(self._render("stands", values))[0]
             outcome = session.execute(statement)
-        self.fate = Fate(True, {0: left_of(self.reader.in_order(self._number), str(seen["sums"]).split(","))})
+        self.fate = ChunkFate(True, {0: left_of(self.reader.in_order(self._number), str(seen["sums"]).split(","))})
         return outcome
 
-    def _stayed(self, standing: bool | None) -> Fate:
+    def _stayed(self, standing: bool | None) -> ChunkFate:
         """The fate of a chunk that was not deleted now. Of one that may have been before it is known only where its rows are
         `standing`.
         """

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from aishell.archives import shelf
-from aishell.archives.fates import Fate, left_of
+from aishell.archives.fates import ChunkFate, left_of
 from aishell.archives.manifest import Manifest
 from aishell.archives.reader import ArchivedRow, ChunkRows, Key, Reader
 from aishell.databases.base import Session, Statement, StatementResult
@@ -167,7 +167,7 @@ class DeletingRelated(Deleting):
             self.checkpoint = replace(self.checkpoint, sent={**self.checkpoint.sent, "lost": 1})
             self._told = self._told or {"upto": self.checkpoint.position, "rows": 0, "lost": True}
 
-    def _gone(self, reached: Mapping[int, frozenset[str]], archived: Sequence[Archived]) -> Fate:
+    def _gone(self, reached: Mapping[int, frozenset[str]], archived: Sequence[Archived]) -> ChunkFate:
         """The fate of a chunk that was deleted: what is archived in it and was not reached has stayed, or went with another. Of a
         row that is in it twice, as one of the table and as one that went with another, the first line counts.
         """
@@ -180,7 +180,7 @@ class DeletingRelated(Deleting):
             went[key] = before | gone
             if len(gone) < len(archived[part]):
                 left[part] = left_of(reader.in_order(self._number), gone)
-        return Fate(True, left)
+        return ChunkFate(True, left)
 
     def _looked(self, session: Session, values: Mapping[str, Any]) -> list[Row]:
         """Every row that the deletion of a chunk would reach: of each part the sums of its lines."""

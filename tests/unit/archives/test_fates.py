@@ -14,7 +14,7 @@ from aishell.archives.fates import (
     GONE,
     NOTES,
     STAYED,
-    Fate,
+    ChunkFate,
     Notes,
     fates,
     left_of,
@@ -102,7 +102,7 @@ def test_notes_are_read_again_and_tell_what_is_to_be_loaded(tmp_path):
     manifest = shelf.read_manifest(folder)
     assert fates(folder, manifest) is None
     assert share(manifest, 0, None) == share(manifest, 0, [DOUBTFUL] * 3)
-    noted(folder, (0, Fate(True, {0: ((1, 1),)})), (1, STAYED), end=False)
+    noted(folder, (0, ChunkFate(True, {0: ((1, 1),)})), (1, STAYED), end=False)
     assert stat.S_IMODE((folder / NOTES).stat().st_mode) == 0o600
     found = share(manifest, 0, fates(folder, manifest))
     assert (found.loaded, found.left, found.doubt, found.skipped) == (2, 4, 0, ((1, 1), (3, 4), (5, 5)))

@@ -29,6 +29,7 @@ _OBJECTS = frozenset(
     """TABLE TABLES VIEW INDEX TRIGGER PROCEDURE FUNCTION PACKAGE EVENT SEQUENCE DATABASE SCHEMA
     USER ROLE SERVER TABLESPACE LOGFILE INSTANCE RESOURCE""".split()
 )
+_UNKNOWN = "it is not known what it does"
 _OF_THE_SERVER = frozenset("USER ROLE SERVER TABLESPACE LOGFILE INSTANCE RESOURCE".split())
 
 
@@ -131,76 +132,81 @@ class _Statement:
     def __init__(self, turning: Turning, text: str, current: str | None, found: Sequence[Token]) -> None:
         self.turning, self.text, self.tokens = turning, text, found
         self.ours = turning.is_source(current)
-        self.at = 0
+        self.at = self.kind = 0  # the token that is looked at, and the one that says what the statement is about
         self.behind = ""
 
     def turned(self) -> str | None:
         if self._word(0) == "SET" and self._word(1) == "STATEMENT":  # … FOR the statement itself
-            self.at = next((n + 1 for n, token in enumerate(self.tokens) if token.word == "FOR"), 0)
+            self.at = self._after("FOR", 0, otherwise=0)
         verb = self._word(self.at)
         if verb in _DDL:
             return self._definition(verb)
         if verb in _ASIDE or not (self.ours or self._mentions()):
             return None
-        if verb == "DELETE" and self._word(self.at + 1) == "FROM":
-            name = self._name(self.at + 2)
-            if name is not None and name.after == len(
-                self.tokens
-            ):  # what a server says of MEMORY tables when it has started
-                return self._rewritten() if self._own(name) else None
-        raise self._refused("it is a statement where rows are needed: set binlog_format = ROW")
+        # What a server writes of a MEMORY table when it has started.
+        emptied = self._name(self.at + 2) if verb == "DELETE" and self._word(self.at + 1) == "FROM" else None
+        if emptied is None or emptied.after != len(self.tokens):
+            raise self._refused("it is a statement where rows are needed: set binlog_format = ROW")
+        return self._rewritten() if self._own(emptied) else None
 
     def _definition(self, verb: str) -> str | None:
         kind = next((n for n in range(self.at + 1, len(self.tokens)) if self._word(n) in _OBJECTS), None)
         if verb == "TRUNCATE":
             kind = self.at + (self._word(self.at + 1) == "TABLE")
         if kind is None:
-            raise self._refused("it is not known what it does")
+            raise self._refused(_UNKNOWN)
         thing = self._word(kind)
-        temporary = any(self._word(n) == "TEMPORARY" for n in range(self.at, kind))
-        loaded = thing == "FUNCTION" and any(self._word(n) == "SONAME" for n in range(kind, kind + 8))
+        temporary = "TEMPORARY" in map(self._word, range(self.at, kind))
+        loaded = thing == "FUNCTION" and "SONAME" in map(self._word, range(kind, kind + 8))
         if thing in _OF_THE_SERVER or temporary or loaded:
             return None
-        self.at = self._past(kind + 1)
-        if thing in ("DATABASE", "SCHEMA"):
-            return self._database(verb)
-        if thing == "INDEX":
-            self.at = next((n + 1 for n in range(self.at, len(self.tokens)) if self._word(n) == "ON"), self.at)
-            return self._first()
-        if verb == "RENAME":
-            names = self._names((",", "TO"))
-            renamed = self._all(names)
-            for old, new in zip(names[::2], names[1::2], strict=False):
-                if renamed is not None:
-                    self.turning.rights.renamed(self._bare(old), self._bare(new))
-            return renamed
-        if verb == "DROP" and thing != "TRIGGER":
+        self.kind, self.at = kind, self._past(kind + 1)
+        by_itself = thing in ("DATABASE", "SCHEMA", "INDEX")
+        if verb == "RENAME" and not by_itself:
+            return self._renaming()
+        if verb == "DROP" and not by_itself and thing != "TRIGGER":
             return self._all(self._names((",",)))
-        if thing == "TRIGGER":
-            return self._trigger(verb)
-        if thing == "EVENT":
-            return self._event(verb)
-        if thing in ("PROCEDURE", "FUNCTION", "PACKAGE"):
-            name = self._name(self.at)
-            turned = self._first(self.tokens[name.after].start if name and name.after < len(self.tokens) else None)
-            security = _security(self.tokens, DEFINER if verb == "CREATE" else "")
-            if thing == "FUNCTION" and turned is not None and name is not None and security:
-                self.behind = self.turning.rights.function(self._bare(name), security)
-            return turned
-        if thing == "TABLE":
-            return self._table(verb)
-        if thing == "VIEW":
-            return self._view(kind)
+        forms = {
+            "DATABASE": self._database,
+            "SCHEMA": self._database,
+            "INDEX": self._index,
+            "TRIGGER": self._trigger,
+            "EVENT": self._event,
+            "PROCEDURE": self._routine,
+            "FUNCTION": self._routine,
+            "PACKAGE": self._routine,
+            "TABLE": self._table,
+            "VIEW": self._view,
+        }
+        return forms[thing](verb) if thing in forms else self._first()
+
+    def _index(self, verb: str) -> str | None:
+        self.at = self._after("ON", self.at, otherwise=self.at)
         return self._first()
 
-    def _view(self, kind: int) -> str | None:
-        """Its security stands before the word VIEW, where it is said."""
+    def _renaming(self) -> str | None:
+        names = self._names((",", "TO"))
+        renamed = self._all(names)
+        for old, new in zip(names[::2], names[1::2], strict=False):
+            if renamed is not None:
+                self.turning.rights.renamed(self._bare(old), self._bare(new))
+        return renamed
+
+    def _routine(self, verb: str) -> str | None:
+        """Only its head: what is in its body stays as it is."""
         name = self._name(self.at)
-        if name is None:
-            raise self._refused("it is not known what it does")
+        turned = self._first(self.tokens[name.after].start if name and name.after < len(self.tokens) else None)
+        security = _security(self.tokens, DEFINER if verb == "CREATE" else "")
+        if self._word(self.kind) == "FUNCTION" and turned is not None and name is not None and security:
+            self.behind = self.turning.rights.function(self._bare(name), security)
+        return turned
+
+    def _view(self, verb: str) -> str | None:
+        """Its security stands before the word VIEW, where it is said."""
+        name = self._named()
         if not self._own(name):
             return None
-        at = next((n + 1 for n in range(kind) if self._word(n) == "SQL" and self._word(n + 1) == "SECURITY"), None)
+        at = next((n + 1 for n in range(self.kind) if self._word(n) == "SQL" and self._word(n + 1) == "SECURITY"), None)
         security = self._word(at + 1) if at is not None else DEFINER
         self.turning.rights.view(self._bare(name), security)
         if at is None or security != DEFINER:
@@ -226,31 +232,34 @@ class _Statement:
             if verb == "ALTER" and self._mentions():
                 raise self._refused("it moves a table between databases")
             return None
-        words = [(n, token.word) for n, token in enumerate(self.tokens) if n >= target.after and token.word]
-        for n, word in words:
-            following = self._word(n + 1)
+        for at in range(target.after, len(self.tokens)):
+            word, following = self._word(at), self._word(at + 1)
             if (word == "SELECT" and verb == "CREATE") or (word in ("DISCARD", "IMPORT") and following == "TABLESPACE"):
                 raise self._refused("what it takes in is not in the binary log")
-            second = None
-            if verb == "CREATE" and word == "LIKE":
-                second = n + 1
-            elif verb == "ALTER" and word == "RENAME" and following not in ("COLUMN", "INDEX", "KEY"):
-                second = n + 2 if following in ("TO", "AS") or self._value(n + 1) == "=" else n + 1
-            elif verb == "ALTER" and word in ("WITH", "CONVERT", "TO") and following == "TABLE":
-                second = n + 2  # EXCHANGE PARTITION … WITH TABLE, CONVERT TABLE …, CONVERT PARTITION … TO TABLE
-            other = self._name(second) if second is not None else None
+            other = self._second_table(verb, at)
             if other is not None and not self._own(other) and self.tokens[other.first].kind != "string":
                 raise self._refused("it names a table of another database")
         return self._rewritten()
+
+    def _second_table(self, verb: str, at: int) -> Name | None:
+        """The other table that is named after the word at this place, if the word is followed by one."""
+        word, following = self._word(at), self._word(at + 1)
+        if verb == "CREATE" and word == "LIKE":
+            return self._name(at + 1)
+        if verb == "ALTER" and word == "RENAME" and following not in ("COLUMN", "INDEX", "KEY"):
+            return self._name(at + 2 if following in ("TO", "AS") or self._value(at + 1) == "=" else at + 1)
+        if verb == "ALTER" and word in ("WITH", "CONVERT", "TO") and following == "TABLE":
+            # EXCHANGE PARTITION … WITH TABLE, CONVERT TABLE …, CONVERT PARTITION … TO TABLE
+            return self._name(at + 2)
+        return None
 
     def _trigger(self, verb: str) -> str | None:
         name = self._name(self.at)
         if verb == "DROP" or name is None:
             return self._first()
-        on = next((n for n in range(name.after, len(self.tokens)) if self._word(n) == "ON"), None)
-        table = self._name(on + 1) if on is not None else None
+        table = self._name(self._after("ON", name.after, otherwise=len(self.tokens)))
         if table is None:
-            raise self._refused("it is not known what it does")
+            raise self._refused(_UNKNOWN)
         return self._rewritten(self.tokens[table.after - 1].end) if self._own(name) or self._own(table) else None
 
     def _event(self, verb: str) -> str | None:
@@ -258,7 +267,7 @@ class _Statement:
         name = self._name(self.at)
         if name is None or not self._own(name):
             return None
-        body = next((n for n in range(name.after, len(self.tokens)) if self._word(n) == "DO"), len(self.tokens))
+        body = self._after("DO", name.after, otherwise=len(self.tokens) + 1) - 1
         words = {self._word(n): n for n in range(body - 1, name.after - 1, -1)}
         if "ENABLE" in words:
             state = self.tokens[words["ENABLE"]]
@@ -273,10 +282,7 @@ class _Statement:
 
     def _first(self, until: int | None = None) -> str | None:
         """A statement about the object that is named first, with names turned up to `until`."""
-        name = self._name(self.at)
-        if name is None:
-            raise self._refused("it is not known what it does")
-        return self._rewritten(until) if self._own(name) else None
+        return self._rewritten(until) if self._own(self._named()) else None
 
     def _all(self, names: Sequence[Name]) -> str | None:
         own = [name for name in names if self._own(name)]
@@ -296,8 +302,19 @@ class _Statement:
                 break
             at += 1
         if not names:
-            raise self._refused("it is not known what it does")
+            raise self._refused(_UNKNOWN)
         return names
+
+    def _named(self) -> Name:
+        """What the statement is about. Raises BackupError where it does not say."""
+        name = self._name(self.at)
+        if name is None:
+            raise self._refused(_UNKNOWN)
+        return name
+
+    def _after(self, word: str, start: int, *, otherwise: int) -> int:
+        """The place behind the first such word."""
+        return next((n + 1 for n in range(start, len(self.tokens)) if self._word(n) == word), otherwise)
 
     def _name(self, at: int) -> Name | None:
         if at >= len(self.tokens) or self.tokens[at].kind not in ("word", "name"):

@@ -127,46 +127,67 @@ class Replay:
         return "latin-1"
 
 
+class _LogText:
+    """The text as it comes, and what of it is `left`."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks, self.left = iter(blocks), bytearray()
+
+    def more(self) -> bool:
+        """Wait for another block; False at the end."""
+        block = next(self._blocks, None)
+        self.left += block or b""
+        return block is not None
+
+    def find(self, *marks: bytes) -> tuple[int, bytes] | None:
+        """The first of these marks and where it stands; None where none is left."""
+        searched = 0
+        while True:
+            found = [(at, mark) for mark in marks if (at := self.left.find(mark, searched)) >= 0]
+            if found:
+                return min(found)
+            searched = max(0, len(self.left) - max(map(len, marks)))
+            if not self.more():
+                return None
+
+    def take(self, count: int) -> bytes:
+        taken = bytes(self.left[:count])
+        del self.left[:count]
+        return taken
+
+
 def _parts(blocks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
     """Each `statement` with the comments before it; of events, which may be many, lines as they come (`events`) and then `end`.
 
     What the program says for itself before the first delimiter, and behind the last, is left out.
     """
-    text, begun, inside, searched = bytearray(), False, False, 0
-    first = b"DELIMITER " + DELIMITER
-    for block in blocks:
-        text += block
-        while True:
-            if not begun:
-                if (found := text.find(first)) < 0:
-                    break
-                begun = True
-                del text[: found + len(first) - 1]  # line breaks are left: events are looked for behind one
-            elif inside:
-                mark = text.find(b"'")
-                end = mark if mark >= 0 else text.rfind(b"\n") + 1
-                if end > 0:
-                    yield "events", bytes(text[:end])
-                    del text[:end]
-                if mark < 0 or len(text) <= len(DELIMITER):
-                    break
-                if not text.startswith(b"'" + DELIMITER):
-                    raise BackupError("the binary log cannot be read: its events end in something else")
-                inside = False
-                del text[: len(DELIMITER)]
-                yield "end", b""
-            else:
-                found, events = text.find(DELIMITER, searched), text.find(EVENTS, searched)
-                if found < 0 and events < 0:
-                    searched = max(0, len(text) - len(EVENTS))
-                    break
-                inside = events >= 0 and not 0 <= found < events
-                if not inside:
-                    yield "statement", bytes(text[:found])
-                del text[: events + len(EVENTS) if inside else found + len(DELIMITER) - 1]
-                searched = 0
-    if inside:
-        raise BackupError("the binary log cannot be read: its events are cut off")
+    text = _LogText(blocks)
+    found = text.find(b"DELIMITER " + DELIMITER)
+    while found is not None:
+        at, mark = found
+        if mark == EVENTS:
+            text.take(at + len(mark))
+            yield from _events(text)
+        else:
+            if mark == DELIMITER:
+                yield "statement", text.take(at)
+                at = 0
+            text.take(at + len(mark) - 1)  # the line break stays: events are looked for behind one
+        found = text.find(DELIMITER, EVENTS)
+
+
+def _events(text: _LogText) -> Iterator[tuple[str, bytes]]:
+    """The lines of events up to the quote and the delimiter behind them, whose line break stays."""
+    while (quoted := text.left.find(b"'")) < 0 or len(text.left) <= quoted + len(DELIMITER):
+        if lines := quoted if quoted >= 0 else text.left.rfind(b"\n") + 1:
+            yield "events", text.take(lines)
+        if not text.more():
+            raise BackupError("the binary log cannot be read: its events are cut off")
+    if quoted:
+        yield "events", text.take(quoted)
+    if text.take(len(DELIMITER)) + text.left[:1] != b"'" + DELIMITER:
+        raise BackupError("the binary log cannot be read: its events end in something else")
+    yield "end", b""
 
 
 class RowEvents:
@@ -193,30 +214,20 @@ class RowEvents:
         except binascii.Error as error:
             raise BackupError("the binary log cannot be read: its events are no base64") from error
         for event in self._events():
-            kind, table = event[4], event[_NUMBER]
+            kind = event[4]
             if kind == _FORMAT:
                 # A byte that says how events are checked stands before the checksum, which this one always has.
                 self.checksums = event[-5] == _CRC32
                 yield binascii.b2a_base64(event, newline=False)
             elif kind == _TABLE_MAP:
                 if (turned := self._turned(event)) is not None:
-                    self._maps[table] = turned
+                    self._maps[event[_NUMBER]] = turned
             elif kind not in _WRITES | _CHANGES:
                 raise BackupError(
                     f"the binary log has an event of the unknown type {kind}", hint="make a full backup after it"
                 )
-            elif table in self._maps:
-                if kind in _CHANGES and table in self._inexact:
-                    raise BackupError(
-                        f"rows of {self._inexact[table]} were changed, which has FLOAT and no key without: a dump's are rounded, "
-                        "and would not be found again",
-                        hint="give it a primary key, or make full backups only",
-                    )
-                if self._rows and self._size + len(event) > self.largest:
-                    yield self._piece()
-                self._rows.append(event)
-                self._size += len(event)
-                self.count += 1
+            elif event[_NUMBER] in self._maps:
+                yield from self._row(event)
 
     def end(self) -> Iterator[bytes]:
         """The rest of the statement: nothing when it was all of other databases."""
@@ -226,6 +237,21 @@ class RowEvents:
             yield self._piece()
         self._maps.clear()
         self._inexact.clear()
+
+    def _row(self, event: bytes) -> Iterator[bytes]:
+        """Keep an event of rows for the next piece; the piece before it, where that has no room for it."""
+        table = event[_NUMBER]
+        if event[4] in _CHANGES and table in self._inexact:
+            raise BackupError(
+                f"rows of {self._inexact[table]} were changed, which has a FLOAT column and no other key: the dump has rounded "
+                "values, by which the rows would not be found",
+                hint="give it a primary key, or make full backups only",
+            )
+        if self._rows and self._size + len(event) > self.largest:
+            yield self._piece()
+        self._rows.append(event)
+        self._size += len(event)
+        self.count += 1
 
     def _events(self) -> Iterator[bytes]:
         while len(self._left) >= _HEADER.size:
